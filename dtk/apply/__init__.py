@@ -1,0 +1,1 @@
+"""The executor: applies one plan, in a worker process of its own."""

@@ -1,0 +1,1 @@
+"""The module language: YAML with positions, validated and turned into the model."""

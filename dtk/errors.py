@@ -1,0 +1,94 @@
+"""Every mistake dtk reports to a person: one class per exit code, problems with their place.
+
+The edge (``dtk.__main__``) turns a ``DtkError`` into a message and its exit code; anything else that
+escapes is a bug in dtk. Exit codes are those of design.md: 0 done, 1 failed, 2 usage, 3 invalid,
+4 locked, 5 stale plan, 6 cancelled, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, order=True)
+class Location:
+    """A place in a file that a person wrote; line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake in a document: where it is, what was found, what was expected.
+
+    ``path`` is the place inside the document (``components/worker/attributes/port/type``);
+    ``nearest`` is the valid name closest to what was written, if one is close.
+    """
+
+    message: str
+    location: Location | None = None
+    path: str = ""
+    expected: str = ""
+    nearest: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.location}: " if self.location else ""
+        where = f" (at {self.path})" if self.path else ""
+        expected = f"; expected {self.expected}" if self.expected else ""
+        nearest = f"; did you mean '{self.nearest}'?" if self.nearest else ""
+        return f"{place}{self.message}{expected}{nearest}{where}"
+
+
+class DtkError(Exception):
+    """A failure that a person can act on; ``hint`` is the command or the edit to try next."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class TaskFailedError(DtkError):
+    """The task ran and failed; its log says where and why."""
+
+
+class UsageError(DtkError):
+    """The command line asks for something that does not exist or cannot be."""
+
+    exit_code = 2
+
+
+class InvalidError(DtkError):
+    """A module, a service or the workspace is invalid, or has violations; ``problems`` are in file order."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, problems: Sequence[Problem] = (), *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.problems = tuple(problems)
+
+
+class LockedError(DtkError):
+    """Another process holds the service's lock; the message names it."""
+
+    exit_code = 4
+
+
+class StalePlanError(DtkError):
+    """The plan was made from a state, modules or a dtk that are no longer the present ones."""
+
+    exit_code = 5
+
+
+class TaskCancelledError(DtkError):
+    """The task ended because somebody cancelled it."""
+
+    exit_code = 6

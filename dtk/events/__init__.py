@@ -1,0 +1,1 @@
+"""The append-only event log of a task: written, read, folded to a task tree."""

@@ -1,0 +1,1 @@
+"""Frozen data: what modules, assemblies, services, plans are; no files, no network."""

@@ -1,0 +1,115 @@
+"""Values of a plan: known ones as JSON, others as typed references that an earlier step will fill.
+
+A value is plain JSON, in which these one-key maps stand for what is not known yet::
+
+    {"$reference": {"path": "master/dask::scheduler/address", "type": "string"}}
+    {"$text": ["tcp://", {"$reference": …}, ":8786"]}         pieces joined to one text
+    {"$key": {"of": {"$reference": …}, "key": "spark_version"}}
+    {"$secret": "env:NAME"}                                    resolved on the way to the node, never written
+    {"$literal": {"$text": "really this map"}}                 a map that would look like one of these
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+MARKS = ("$reference", "$text", "$key", "$secret", "$literal")
+KNOWN_AFTER_APPLY = "(known after apply)"
+SECRET_SHOWN = "(secret)"  # noqa: S105 - what is shown instead of one
+
+
+def reference(path: str, type_: str) -> dict[str, Any]:
+    """Return a typed reference to an attribute that an earlier step produces."""
+    return {"$reference": {"path": path, "type": type_}}
+
+
+def literal(value: Any) -> Any:
+    """Return a plain JSON value so that it is taken as it is, even if it looks like a mark."""
+    if isinstance(value, dict):
+        plain = {key: literal(item) for key, item in value.items()}
+        return {"$literal": plain} if _mark(value) else plain
+    return [literal(item) for item in value] if isinstance(value, list) else value
+
+
+def _mark(value: Any) -> str:
+    if isinstance(value, dict) and len(value) == 1:
+        (key,) = value
+        return key if key in MARKS else ""
+    return ""
+
+
+def references(value: Any) -> Iterator[str]:
+    """Yield the attribute paths that a value waits for."""
+    mark = _mark(value)
+    if mark == "$reference":
+        yield value[mark]["path"]
+    elif mark == "$key":
+        yield from references(value[mark]["of"])
+    elif mark in ("$secret", "$literal"):
+        return
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from references(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from references(item)
+
+
+def is_known(value: Any) -> bool:
+    """Say whether a value needs no earlier step; a secret counts as known."""
+    return next(references(value), None) is None
+
+
+def evaluate(value: Any, lookup: Callable[[str], Any], secret: Callable[[str], str]) -> Any:
+    """Return the plain JSON that a value stands for.
+
+    Args:
+        value: a value of a plan.
+        lookup: gives the present value of an attribute path; raises KeyError when it has none.
+        secret: resolves a secret's reference.
+    """
+
+    def inner(item: Any) -> Any:
+        return evaluate(item, lookup, secret)
+
+    mark = _mark(value)
+    if mark:
+        return _evaluate_mark(mark, value[mark], inner, lookup, secret)
+    if isinstance(value, dict):
+        return {key: inner(item) for key, item in value.items()}
+    return [inner(item) for item in value] if isinstance(value, list) else value
+
+
+def _evaluate_mark(
+    mark: str,
+    body: Any,
+    inner: Callable[[Any], Any],
+    lookup: Callable[[str], Any],
+    secret: Callable[[str], str],
+) -> Any:
+    if mark == "$reference":
+        return lookup(body["path"])
+    if mark == "$secret":
+        return secret(body)
+    if mark == "$key":
+        return (inner(body["of"]) or {}).get(body["key"])
+    if mark == "$text":
+        pieces = [inner(piece) for piece in body]
+        # An embedded variable without a value yields no value at all (original-dtk.md 2.1.3).
+        return None if None in pieces else "".join(str(piece) for piece in pieces)
+    return body
+
+
+def shown(value: Any) -> Any:
+    """Return a value for people: marks replaced by words."""
+    mark = _mark(value)
+    if mark == "$secret":
+        return SECRET_SHOWN
+    if mark == "$literal":
+        return value[mark]
+    if mark:
+        return KNOWN_AFTER_APPLY
+    if isinstance(value, dict):
+        return {key: shown(item) for key, item in value.items()}
+    return [shown(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,254 @@
+"""What a module says: components with attributes, dependencies, links, actions; assemblies; workflows.
+
+Built by ``dtk.dsl`` from a validated document; every part keeps the place it was written at, so that a
+mistake found later (by the compiler) can still be shown where its author can mend it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from dtk.errors import Location
+from dtk.model.names import ComponentName
+
+Side = Literal["base", "dependency"]
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One declared attribute of a component or of an assembly.
+
+    ``default`` is of the declared type already; ``has_default`` tells a default of null from none.
+    ``secret`` attributes hold references (``env:NAME`` …), never values.
+    """
+
+    name: str
+    location: Location
+    type: str = "string"
+    default: Any = None
+    has_default: bool = False
+    required: bool = False
+    dynamic: bool = False
+    hidden: bool = False
+    constant: bool = False
+    secret: bool = False
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class AttributeTerm:
+    """``attr``, ``attr[key]`` or ``node.attr`` on one side of a link."""
+
+    side: Side
+    attribute: str
+    key: str = ""
+    of_node: bool = False
+
+
+@dataclass(frozen=True)
+class TextTerm:
+    """Text with ``${attr}`` in it: literal pieces and attributes of one side."""
+
+    parts: tuple[str | AttributeTerm, ...]
+
+
+@dataclass(frozen=True)
+class ConstantTerm:
+    """A literal as the source of a mapping."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class AttributeMapping:
+    """One attribute mapping of a link, already read in the direction of its arrow.
+
+    Source: original-dtk.md 2.1.3; left of the arrow stands the dependency, right of it the base component.
+    """
+
+    source: AttributeTerm | TextTerm | ConstantTerm
+    destination: AttributeTerm
+    text: str
+    location: Location
+
+
+@dataclass(frozen=True)
+class LinkDef:
+    """How a component links to another one: what it is linked to, whether it must be, which values flow."""
+
+    name: str
+    component: str
+    required: bool
+    same_node: bool
+    mappings: tuple[AttributeMapping, ...]
+    location: Location
+
+
+@dataclass(frozen=True)
+class Dependency:
+    """A component that must stand on the same node (a dependency without a link definition)."""
+
+    component: str
+    location: Location
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A pyinfra operation as data: ``apt.packages`` with its arguments, guarded by shell conditions."""
+
+    name: str
+    arguments: Mapping[str, Any]
+    location: Location
+    if_: str = ""
+    unless: str = ""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A ``RUN`` (``command`` is set) or an ``ADD`` (``source`` and ``target`` are) item of the original."""
+
+    location: Location
+    command: str = ""
+    source: str = ""
+    target: str = ""
+    template: bool = False
+    owner: str = ""
+    mode: str = ""
+    if_: str = ""
+    unless: str = ""
+    timeout: float | None = None
+    retries: int = 0
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a dynamic attribute's value comes from after an action: a command's output, a fact, an expression."""
+
+    attribute: str
+    source: Literal["command", "fact", "expression"]
+    text: str
+    location: Location
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Action:
+    """One action of a component. ``items`` is empty for a no-op (an attribute holder) and for ``compute``.
+
+    ``defaults`` are pyinfra global arguments (``_sudo``, ``_env`` …) for all its operations and commands;
+    ``timeout`` and ``retry_delay`` are seconds.
+    """
+
+    name: str
+    provider: Literal["operations", "commands", "compute", "none"]
+    location: Location
+    items: tuple[Operation | Command, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    description: str = ""
+    retries: int = 0
+    retry_delay: float = 5.0
+    timeout: float | None = None
+    on_failure: Literal["stop", "continue"] = "stop"
+
+
+@dataclass(frozen=True)
+class Component:
+    """A component definition; ``type`` is its full name, e.g. ``dask::worker``."""
+
+    name: str
+    type: str
+    module: str
+    location: Location
+    description: str = ""
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    dependencies: tuple[Dependency, ...] = ()
+    links: tuple[LinkDef, ...] = ()
+    actions: Mapping[str, Action] = field(default_factory=dict)
+    singleton: bool = True
+
+
+@dataclass(frozen=True)
+class ComponentUse:
+    """A component as an assembly or a service uses it: instance name, attribute values, chosen link targets.
+
+    ``links`` maps a link's name to targets as written: ``node/cmp``, ``node/cmp[title]`` or ``cmp``.
+    """
+
+    name: ComponentName
+    location: Location
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    links: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node, or a node group when ``is_group``; ``attributes`` are the node's own (size, image …)."""
+
+    name: str
+    location: Location
+    is_group: bool = False
+    cardinality: int = 1
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    components: tuple[ComponentUse, ...] = ()
+
+
+@dataclass(frozen=True)
+class WorkflowItem:
+    """What a stage runs: a component's action; ``create`` when the workflow names none."""
+
+    component: ComponentName
+    action: str
+    location: Location
+
+
+@dataclass(frozen=True)
+class Subtask:
+    """One stage of a workflow. ``node`` restricts it to a node or a group; ``max_in_flight`` is 3 or "25%"."""
+
+    name: str
+    items: tuple[WorkflowItem, ...]
+    location: Location
+    node: str = ""
+    max_in_flight: int | str | None = None
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """Named, ordered stages."""
+
+    name: str
+    subtasks: tuple[Subtask, ...]
+    location: Location
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """A topology template."""
+
+    name: str
+    module: str
+    location: Location
+    description: str = ""
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    components: tuple[ComponentUse, ...] = ()
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+    workflows: Mapping[str, Workflow] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module as it stands in its folder; ``digest`` is ``sha256:…`` over its whole tree."""
+
+    name: str
+    folder: Path
+    digest: str
+    location: Location
+    version: str = ""
+    description: str = ""
+    dependencies: Mapping[str, str] = field(default_factory=dict)
+    components: Mapping[str, Component] = field(default_factory=dict)
+    assemblies: Mapping[str, Assembly] = field(default_factory=dict)

@@ -1,0 +1,166 @@
+"""The plan: an explicit, complete document of what apply will do, and nothing else.
+
+``to_document`` and ``from_document`` are inverses; the document's shape is schemas/plan.schema.json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+FORMAT_VERSION = 1
+
+NodeChangeKind = Literal["create", "start", "stop", "terminate", "keep"]
+ComponentChangeKind = Literal["new", "changed", "unchanged", "delete"]
+StepType = Literal[
+    "create_node",
+    "power_on_node",
+    "power_off_node",
+    "terminate_node",
+    "configure_node",
+    "configure_nodegroup",
+    "action",
+    "nodegroup actions",
+    "create_nodegroup",
+    "terminate_nodegroup",
+]
+GROUP_STEPS = ("configure_nodegroup", "nodegroup actions", "create_nodegroup", "terminate_nodegroup")
+
+
+@dataclass(frozen=True)
+class ModuleUse:
+    """A module the plan was made from; apply refuses another digest."""
+
+    name: str
+    version: str
+    digest: str
+    source: str
+
+
+@dataclass(frozen=True)
+class NodeChange:
+    """What happens to one node, and why."""
+
+    node: str
+    change: NodeChangeKind
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class ComponentChange:
+    """Whether a component instance is new, changed or unchanged on one node, and why."""
+
+    node: str
+    component: str
+    change: ComponentChangeKind
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PlannedAction:
+    """One component's action on one node: everything the executor needs.
+
+    ``attributes`` maps names to values in the language of ``dtk.model.expression``; ``items`` are the action's
+    operations and commands in order::
+
+        {"kind": "operation", "name": "files.directory", "arguments": {…}, "if": "…", "unless": "…"}
+        {"kind": "run", "command": "…", "if": "…", "unless": "…", "timeout": 60, "retries": 2}
+        {"kind": "add", "source": "files/x.sh", "target": "…", "template": true, "owner": "…", "mode": "755"}
+
+    Any text in them may be ``{"$template": "port={{ port }}", "shell": true}`` where it waits for a value.
+    ``outputs`` are ``{"attribute": path, "name": short name, "type": …, "source": "command", "text": …,
+    "hidden": false}``. ``files`` maps a path in the module to the digest of its content. ``action_digest`` covers the
+    action's definition and its files; ``input_digest`` that and the attributes as planned.
+    """
+
+    node: str
+    component: str
+    action: str
+    module: str
+    reasons: tuple[str, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
+    node_variables: Mapping[str, Any] = field(default_factory=dict)
+    items: tuple[Mapping[str, Any], ...] = ()
+    outputs: tuple[Mapping[str, Any], ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    action_digest: str = ""
+    input_digest: str = ""
+    retries: int = 0
+    retry_delay: float = 5.0
+    timeout: float | None = None
+    on_failure: str = "stop"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a stage: a group with its members in ``steps``, or a leaf on one node."""
+
+    number: str
+    type: StepType
+    node: str
+    reason: str = ""
+    node_attributes: Mapping[str, Any] = field(default_factory=dict)
+    actions: tuple[PlannedAction, ...] = ()
+    steps: tuple[Step, ...] = ()
+
+    def leaves(self) -> Iterator[Step]:
+        """Yield the steps that do something, in order."""
+        if self.steps:
+            for step in self.steps:
+                yield from step.leaves()
+        else:
+            yield self
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A level-1 part of the task; its nodes run at once, ``max_in_flight`` of them at a time."""
+
+    number: str
+    name: str
+    steps: tuple[Step, ...]
+    max_in_flight: int | str | None = None
+
+    def leaves(self) -> Iterator[Step]:
+        """Yield the stage's leaves in order."""
+        for step in self.steps:
+            yield from step.leaves()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The whole plan. ``task_type`` is the name in the table's first row (``assembly_converge``).
+
+    ``serial`` and ``lineage`` name the state it was made from. ``nodes_after`` and ``removed`` say what state holds
+    once it has been applied; ``destroys`` marks the plan of delete-and-destroy.
+    """
+
+    dtk_version: str
+    service: str
+    assembly: str
+    target: Mapping[str, Any]
+    task_type: str
+    workflow: str
+    lineage: str
+    serial: int
+    modules: tuple[ModuleUse, ...] = ()
+    nodes: tuple[NodeChange, ...] = ()
+    components: tuple[ComponentChange, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    left_out: tuple[str, ...] = ()
+    destroys: bool = False
+    resumes: int = 0
+    digest: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.stages
+
+    def leaves(self) -> Iterator[Step]:
+        """Yield every leaf of every stage in order."""
+        for stage in self.stages:
+            yield from stage.leaves()

@@ -1,0 +1,135 @@
+"""Attribute types: a written value takes the type its attribute declares, or is refused.
+
+Source: the original's asserted data types (``semantic_datatype/asserted_datatypes.rb``), with design.md's
+decision that the declaration, not YAML, says what ``'03'``, ``2.7`` and ``1.5.1`` mean.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+SCALAR_TYPES = ("string", "integer", "boolean", "port", "json", "log_file", "node_template_type")
+COLLECTION_TYPES = ("hash", "array", "object")
+ATTRIBUTE_TYPES = SCALAR_TYPES + COLLECTION_TYPES
+
+_ARRAY_OF = re.compile(r"^array\((?P<item>[a-z_]+)\)$")
+_LARGEST_PORT = 65535
+
+
+def is_type(text: str) -> bool:
+    """Say whether a text names an attribute type, ``array(T)`` included."""
+    match = _ARRAY_OF.match(text)
+    return (match["item"] if match else text) in ATTRIBUTE_TYPES
+
+
+def coerce(type_: str, value: Any) -> Any:
+    """Return ``value`` as its attribute's type.
+
+    Args:
+        type_: the declared type, e.g. ``port`` or ``array(string)``.
+        value: what YAML, JSON or a command line gave.
+
+    Raises:
+        ValueError: the value is not of the type; the message says what a right one looks like.
+    """
+    match = _ARRAY_OF.match(type_)
+    if match:
+        return [coerce(match["item"], item) for item in _array(value)]
+    return _COERCIONS[type_](value)
+
+
+def _string(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (str, int, float)):
+        return str(value)
+    raise ValueError(f"{_shown(value)} is not a text")
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]+", value):
+        return int(value)
+    raise ValueError(f"{_shown(value)} is not a whole number")
+
+
+def _port(value: Any) -> int:
+    try:
+        number = _integer(value)
+    except ValueError:
+        number = -1
+    if 0 <= number <= _LARGEST_PORT:
+        return number
+    raise ValueError(f"{_shown(value)} is not a port (0 to {_LARGEST_PORT})")
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    raise ValueError(f"{_shown(value)} is not true or false")
+
+
+def _array(value: Any) -> list[Any]:
+    parsed = _parsed(value)
+    if isinstance(parsed, list):
+        return parsed
+    raise ValueError(f"{_shown(value)} is not a list")
+
+
+def _hash(value: Any) -> dict[str, Any]:
+    parsed = _parsed(value)
+    if isinstance(parsed, dict):
+        return parsed
+    raise ValueError(f"{_shown(value)} is not a map of keys to values")
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError(f"{_shown(value)} is not JSON") from None
+    return value
+
+
+def _parsed(value: Any) -> Any:
+    """Read a collection that was written as text: JSON, or YAML's flow and block forms."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return _parsed_yaml(value)
+
+
+def _parsed_yaml(text: str) -> Any:
+    from ruamel.yaml import YAML, YAMLError  # noqa: PLC0415 - 31 ms that most commands need not spend
+
+    try:
+        return YAML(typ="safe").load(text)
+    except YAMLError:
+        return text
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+_COERCIONS = {
+    "string": _string,
+    "log_file": _string,
+    "node_template_type": _string,
+    "integer": _integer,
+    "port": _port,
+    "boolean": _boolean,
+    "json": _json,
+    "hash": _hash,
+    "object": _hash,
+    "array": _array,
+}

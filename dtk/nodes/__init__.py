@@ -1,0 +1,1 @@
+"""Where nodes come from: the targets local and hosts."""

@@ -1,0 +1,89 @@
+"""What a target must do for the executor: make machines, start, stop, end them, say how to reach them.
+
+Every call is idempotent: it first looks for what an earlier, interrupted call with the same service lineage and
+node may have left, so that no machine is made twice or lost (design.md, Apply).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from dtk.errors import DtkError
+
+NodeStatus = Literal["pending", "running", "stopped", "terminated"]
+
+
+@dataclass(frozen=True)
+class Connection:
+    """How a node is reached by SSH. ``key`` is a private key's path, "" to use the agent and the usual keys.
+
+    ``jump`` is ``user@host:port``. ``host_key`` is the public host key line (``ssh-ed25519 AAAA…``) where the target
+    knows it; otherwise the key is pinned at first contact.
+    """
+
+    hostname: str
+    port: int = 22
+    user: str = ""
+    key: str = ""
+    jump: str = ""
+    host_key: str = ""
+
+
+@dataclass(frozen=True)
+class NodeRecord:
+    """A node that exists, as it stands in state.
+
+    ``id`` is the target's own name for it (an instance id, a host's name). ``attributes`` are the node attributes
+    that links and templates may use: ``host_address``, ``port_offset`` (0 unless nodes share one address), ``home``,
+    ``os`` …
+    """
+
+    node: str
+    id: str
+    status: NodeStatus
+    connection: Connection
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NodeRequest:
+    """A node that should exist; ``attributes`` are those of the node in the plan (size, image …)."""
+
+    node: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ServiceIdentity:
+    """Whose nodes they are: names for people, the lineage for machines, the workspace's own folder of the service."""
+
+    service: str
+    lineage: str
+    folder: Path
+    """.dtk/services/NAME: keys, known_hosts and local nodes live below it."""
+
+
+Report = Callable[[str, NodeRecord | DtkError], None]
+"""Called once per node, as soon as it is done: with its record, or with what went wrong for it alone."""
+
+
+class Provider(Protocol):
+    """A target's machines. Calls block; the executor runs them in a greenlet or a thread of its own."""
+
+    def create(self, identity: ServiceIdentity, requests: Sequence[NodeRequest], report: Report) -> None:
+        """Make the nodes, or find those an earlier call made; report each with status ``running``."""
+
+    def start(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
+        """Power the nodes on; report each with its new addresses."""
+
+    def stop(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
+        """Power the nodes off, keeping their disks; report each with status ``stopped``."""
+
+    def terminate(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
+        """End the nodes for good; report each with status ``terminated``. One that is gone already is fine."""
+
+    def describe(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> Sequence[NodeRecord]:
+        """Return the records as the machines are now, without changing anything."""

@@ -1,0 +1,1 @@
+"""What is on disk: the workspace, state documents, locks."""

@@ -1,0 +1,59 @@
+"""What state.json holds: the nodes that exist, dynamic values, what was last applied where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class NodeState:
+    """A node that exists: a ``NodeRecord`` of the provider as plain data (connection included)."""
+
+    id: str
+    status: str
+    connection: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A component as it was last converged on a node: what from, with which attribute values, by which task.
+
+    Hidden values are kept (the file is 0600); secrets are kept as references only.
+    """
+
+    module: str
+    action_digest: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    task: int = 0
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """The workflow whose last task did not succeed, and what of it did: ``{"node component.action": input digest}``."""
+
+    task: int
+    workflow: str
+    succeeded: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class State:
+    """The whole state of one service.
+
+    ``attributes`` holds dynamic values by path. ``applied`` maps node → component → what was applied.
+    ``serial`` grows with every write; ``lineage`` is made once, with the first state of a service.
+    """
+
+    service: str
+    lineage: str
+    serial: int = 0
+    nodes: Mapping[str, NodeState] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    applied: Mapping[str, Mapping[str, Applied]] = field(default_factory=dict)
+    unfinished: Unfinished | None = None
+    last_task: int = 0

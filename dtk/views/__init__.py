@@ -1,0 +1,1 @@
+"""Screens: folds of the event log and listings, as text."""
