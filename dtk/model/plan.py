@@ -134,8 +134,8 @@ class Stage:
 class Plan:
     """The whole plan. ``task_type`` is the name in the table's first row (``assembly_converge``).
 
-    ``serial`` and ``lineage`` name the state it was made from. ``nodes_after`` and ``removed`` say what state holds
-    once it has been applied; ``destroys`` marks the plan of delete-and-destroy.
+    ``serial`` and ``lineage`` name the state it was made from; ``destroys`` marks the plan of
+    delete-and-destroy; ``resumes`` is the number of the task that this plan continues, 0 for none.
     """
 
     dtk_version: str

@@ -108,7 +108,8 @@ def _parsed(value: Any) -> Any:
 
 
 def _parsed_yaml(text: str) -> Any:
-    from ruamel.yaml import YAML, YAMLError  # noqa: PLC0415 - 31 ms that most commands need not spend
+    from ruamel.yaml import YAML  # noqa: PLC0415 - 31 ms that most commands need not spend
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
 
     try:
         return YAML(typ="safe").load(text)
