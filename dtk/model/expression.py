@@ -61,6 +61,20 @@ def is_known(value: Any) -> bool:
     return next(references(value), None) is None
 
 
+def holds_secret(value: Any) -> bool:
+    """Say whether a secret's reference is anywhere in a value."""
+    if isinstance(value, dict):
+        return _mark(value) == "$secret" or any(holds_secret(item) for item in value.values())
+    return isinstance(value, list) and any(holds_secret(item) for item in value)
+
+
+def plain(value: Any) -> Any:
+    """Return the JSON that a known value without secrets stands for."""
+    if isinstance(value, dict):
+        return value["$literal"] if _mark(value) == "$literal" else {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list) else value
+
+
 def evaluate(value: Any, lookup: Callable[[str], Any], secret: Callable[[str], str]) -> Any:
     """Return the plain JSON that a value stands for.
 

@@ -1,0 +1,235 @@
+"""One action on one node, complete: rendered as far as values are known, with its files and digests."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from dtk.errors import InvalidError, Location, Problem
+from dtk.model.expression import holds_secret, is_known, plain
+from dtk.model.module import Command, Operation, Output
+from dtk.model.names import ASSEMBLY_WIDE
+from dtk.model.plan import PlannedAction
+from dtk.plan.topology import Instance
+from dtk.plan.values import Values, static_node_variables
+from dtk.plan.workflow import CREATE, StagedAction
+
+_NODE_ADDRESS = re.compile(r"\bnode\.host_address\b")
+_FILE_ARGUMENTS = {"files.put": "src", "files.template": "src", "files.sync": "src", "server.script": "src"}
+_FILE_ARGUMENTS["server.script_template"] = "src"
+_SHELL_ARGUMENTS = {"server.shell": "commands"}
+
+
+def canonical(value: Any) -> str:
+    """Return the one JSON text of a value: sorted keys, no blanks, so that equal values have equal digests."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+
+
+def digest_of(value: Any) -> str:
+    """Return ``sha256:…`` of a value's canonical JSON."""
+    return f"sha256:{hashlib.sha256(canonical(value).encode()).hexdigest()}"
+
+
+@cache
+def _file_digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def action_digest(instance: Instance, action: str) -> str:
+    """Return the digest of an action's definition and of the module files it uses."""
+    definition = instance.component.actions[action]
+    return digest_of({"definition": _without_places(asdict(definition)), "files": action_files(instance, action)})
+
+
+def _without_places(value: Any) -> Any:
+    """Leave out where things were written: a moved line is no change."""
+    if isinstance(value, dict):
+        return {key: _without_places(item) for key, item in value.items() if key not in ("location", "description")}
+    return [_without_places(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def action_files(instance: Instance, action: str) -> dict[str, str]:
+    """Return the module files an action uses: path in the module to the SHA-256 of its content, in hex."""
+    folder = instance.folder
+    names = {name for item in instance.component.actions[action].items for name in _sources(item, folder)}
+    return {name: _file_digest(folder / name) for name in sorted(names)}
+
+
+def _sources(item: Operation | Command, folder: Path) -> Iterator[str]:
+    if isinstance(item, Command):
+        source = item.source
+    else:
+        source = str(item.arguments.get(_FILE_ARGUMENTS.get(item.name, ""), ""))
+    path = folder / source
+    if not source or source.startswith("/"):
+        return
+    if path.is_dir():
+        yield from (str(found.relative_to(folder)) for found in sorted(path.rglob("*")) if found.is_file())
+    else:
+        yield source
+
+
+def planned_attributes(instance: Instance, action: str, values: Values) -> dict[str, Any]:
+    """Return the attributes an action takes, by name, as planned.
+
+    ``create`` does not take its own component's dynamic attributes: it makes them. An action whose text uses the
+    address of its node takes that too, so that a new address counts as a change.
+    """
+    takes = {
+        name: values.of(instance, name)
+        for name, attribute in instance.component.attributes.items()
+        if not (attribute.dynamic and action == CREATE)
+    }
+    if instance.node != ASSEMBLY_WIDE and _NODE_ADDRESS.search(canonical(_definition(instance, action))):
+        takes["node.host_address"] = values.node_attribute(instance.node, "host_address")
+    return takes
+
+
+def _definition(instance: Instance, action: str) -> Any:
+    return _without_places(asdict(instance.component.actions[action]))
+
+
+def plan_action(staged: StagedAction, values: Values, reasons: tuple[str, ...]) -> PlannedAction:
+    """Return one action as the executor needs it.
+
+    Raises:
+        InvalidError: a template of the action uses a value that is not there.
+    """
+    instance = staged.instance
+    attributes = planned_attributes(instance, staged.action, values)
+    return build_action(instance, staged.action, attributes, _node_variables(instance, values), reasons)
+
+
+def _node_variables(instance: Instance, values: Values) -> dict[str, Any]:
+    static = static_node_variables(values.topology, instance.node)
+    existing = values.state.nodes.get(instance.node)
+    if existing is None or instance.node in values.pending_nodes:
+        return static
+    return {**existing.attributes, **static}
+
+
+def build_action(
+    instance: Instance,
+    name: str,
+    attributes: Mapping[str, Any],
+    node_variables: Mapping[str, Any],
+    reasons: tuple[str, ...],
+) -> PlannedAction:
+    """Put an action together from attributes that are worked out already."""
+    action = instance.component.actions[name]
+    hidden = tuple(sorted(a.name for a in instance.component.attributes.values() if a.hidden or a.secret))
+    renderer = _Renderer(instance, attributes, node_variables, hidden)
+    digest = action_digest(instance, name)
+    return PlannedAction(
+        node=instance.node,
+        component=str(instance.name),
+        action=name,
+        module=instance.component.module,
+        reasons=reasons,
+        attributes=dict(attributes),
+        hidden=hidden,
+        node_variables=dict(node_variables),
+        items=tuple(renderer.item(item) for item in action.items),
+        outputs=tuple(renderer.output(output) for output in action.outputs),
+        defaults=renderer.value(dict(action.defaults), action.location, shell=False),
+        files=action_files(instance, name),
+        action_digest=digest,
+        input_digest=digest_of({"action": digest, "attributes": attributes}),
+        retries=action.retries,
+        retry_delay=action.retry_delay,
+        timeout=action.timeout,
+        on_failure=action.on_failure,
+    )
+
+
+class _Renderer:
+    """Renders an action's texts with the values that are known; the others stay templates for the executor."""
+
+    def __init__(
+        self,
+        instance: Instance,
+        attributes: Mapping[str, Any],
+        node_variables: Mapping[str, Any],
+        hidden: tuple[str, ...],
+    ) -> None:
+        from dtk.dsl.template import Unknown  # noqa: PLC0415 - Jinja2 is loaded by plans, not by listings
+
+        self.instance = instance
+        pending = "host_address" not in node_variables and instance.node != ASSEMBLY_WIDE
+        node = _PendingNode(node_variables) if pending else dict(node_variables)
+        self.variables: dict[str, Any] = {
+            name: Unknown(name) if name in hidden or not is_known(value) or holds_secret(value) else plain(value)
+            for name, value in attributes.items()
+        }
+        self.variables["node"] = node
+        self.variables["dtk"] = {"module": {"dir": Unknown("dtk.module.dir")}}
+
+    def item(self, item: Operation | Command) -> dict[str, Any]:
+        """Return an operation or a command as plan.json holds it, without the keys that say nothing."""
+        parts = self._operation(item) if isinstance(item, Operation) else self._command(item)
+        parts["if"] = self.value(item.if_, item.location, shell=True)
+        parts["unless"] = self.value(item.unless, item.location, shell=True)
+        return {key: value for key, value in parts.items() if value not in ("", None, False, 0)}
+
+    def _operation(self, item: Operation) -> dict[str, Any]:
+        shell_argument = _SHELL_ARGUMENTS.get(item.name)
+        arguments = {
+            key: self.value(value, item.location, shell=key == shell_argument) for key, value in item.arguments.items()
+        }
+        return {"kind": "operation", "name": item.name, "arguments": arguments}
+
+    def _command(self, item: Command) -> dict[str, Any]:
+        if not item.source:
+            command = self.value(item.command, item.location, shell=True)
+            return {"kind": "run", "command": command, "timeout": item.timeout, "retries": item.retries}
+        texts = {"target": item.target, "owner": item.owner, "mode": item.mode}
+        rendered = {key: self.value(text, item.location, shell=False) for key, text in texts.items()}
+        return {"kind": "add", "source": item.source, "template": item.template, **rendered}
+
+    def output(self, output: Output) -> dict[str, Any]:
+        """Return an output as plan.json holds it; its text waits for the action and so stays a template."""
+        attribute = self.instance.component.attributes[output.attribute]
+        entry = {
+            "attribute": self.instance.path(output.attribute),
+            "name": output.attribute,
+            "type": attribute.type,
+            "source": output.source,
+            "text": output.text,
+            "arguments": dict(output.arguments),
+            "hidden": attribute.hidden,
+        }
+        return {key: value for key, value in entry.items() if value not in ({}, False)}
+
+    def value(self, value: Any, location: Location, *, shell: bool) -> Any:
+        """Render every text in a value, keeping those that wait as ``{"$template": …}``."""
+        if isinstance(value, Mapping):
+            return {key: self.value(item, location, shell=shell) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.value(item, location, shell=shell) for item in value]
+        return self._text(value, location, shell=shell) if isinstance(value, str) else value
+
+    def _text(self, text: str, location: Location, *, shell: bool) -> Any:
+        from dtk.dsl.template import NeedsUnknown, TemplateProblem, render  # noqa: PLC0415 - as above
+
+        try:
+            return render(text, self.variables, shell=shell)
+        except NeedsUnknown:
+            return {"$template": text, "shell": True} if shell else {"$template": text}
+        except TemplateProblem as problem:
+            where = f"{self.instance.path('')}".rstrip("/")
+            raise InvalidError("the plan can't be made", [Problem(f"{problem} (in {where})", location)]) from None
+
+
+class _PendingNode(dict[str, Any]):
+    """A node that is not there yet: what is static about it is known, every other attribute is not."""
+
+    def __missing__(self, key: str) -> Any:
+        from dtk.dsl.template import NeedsUnknown  # noqa: PLC0415 - as above
+
+        raise NeedsUnknown(f"node.{key}")

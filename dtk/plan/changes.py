@@ -1,0 +1,159 @@
+"""What differs from what was last applied: nodes to make or end, components new or changed, and why.
+
+A component is changed when its action's definition or one of its attributes is no longer what state says was
+applied. A change upstream makes the values it produces unknown, and so what they flow to changed as well: the set is
+worked out to its fixed point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dtk.model.expression import is_known, shown
+from dtk.model.names import ASSEMBLY_WIDE, group_of, node_order
+from dtk.model.plan import ComponentChange, NodeChange
+from dtk.plan.actions import action_digest, planned_attributes
+from dtk.plan.links import Binding
+from dtk.plan.topology import Instance, Topology
+from dtk.plan.values import Values
+from dtk.plan.workflow import CREATE, StagedAction
+from dtk.state.model import Applied, State
+
+ValuesFor = Callable[[frozenset[str]], Values]
+
+_LONGEST_VALUE = 60
+
+
+@dataclass(frozen=True)
+class Changes:
+    """The differences, and the values as they will be."""
+
+    nodes: tuple[NodeChange, ...]
+    components: tuple[ComponentChange, ...]
+    values: Values
+
+    def of(self, action: StagedAction) -> ComponentChange | None:
+        """Return what changes about the instance of an action, None when it is never converged."""
+        key = action.instance.key
+        return next((change for change in self.components if (change.node, change.component) == key), None)
+
+
+def node_changes(topology: Topology, state: State) -> tuple[NodeChange, ...]:
+    """Compare the nodes that should exist with those that do; terminations first."""
+    gone = [node for node in state.nodes if node not in topology.nodes]
+    changes = [NodeChange(node, "terminate", _removal_reason(node, topology, state)) for node in gone]
+    for node in topology.nodes:
+        existing = state.nodes.get(node)
+        if existing is None or existing.status == "pending":
+            changes.append(NodeChange(node, "create", "new node" if existing is None else "not finished being created"))
+        elif existing.status == "stopped":
+            changes.append(NodeChange(node, "start", "stopped"))
+        else:
+            changes.append(NodeChange(node, "keep"))
+    order = {"terminate": 0, "create": 1, "start": 2, "stop": 3, "keep": 4}
+    return tuple(sorted(changes, key=lambda change: (order[change.change], *node_order(change.node))))
+
+
+def _removal_reason(node: str, topology: Topology, state: State) -> str:
+    group = group_of(node)
+    if group == node or group not in topology.assembly.nodes:
+        return "no longer in the service"
+    present = sum(1 for other in state.nodes if group_of(other) == group)
+    wanted = sum(1 for other in topology.nodes if group_of(other) == group)
+    return f"{group}/cardinality {present} → {wanted}"
+
+
+def component_changes(
+    created: Sequence[StagedAction],
+    state: State,
+    values_for: ValuesFor,
+    *,
+    everything: bool,
+) -> tuple[tuple[ComponentChange, ...], Values]:
+    """Find which instances of the create workflow are new, changed or unchanged.
+
+    Args:
+        created: the create actions of the workflow, in order.
+        state: what was applied.
+        values_for: gives attribute values when these dynamic paths are made anew.
+        everything: the plan runs every step, so every dynamic value is made anew.
+
+    Returns:
+        One change per instance, in workflow order, and the values they were compared with.
+    """
+    running = {action.instance.key for action in created} if everything else set()
+    while True:
+        values = values_for(_produced(created, running))
+        found = [_compare(action.instance, state, values) for action in created]
+        now = running | {(change.node, change.component) for change in found if change.change != "unchanged"}
+        if now == running:
+            return tuple(found), values
+        running = now
+
+
+def _produced(created: Sequence[StagedAction], running: set[tuple[str, str]]) -> frozenset[str]:
+    """The dynamic attribute paths that the running instances will set."""
+    return frozenset(
+        action.instance.path(output.attribute)
+        for action in created
+        if action.instance.key in running
+        for output in action.instance.component.actions[CREATE].outputs
+    )
+
+
+def _compare(instance: Instance, state: State, values: Values) -> ComponentChange:
+    node, component = instance.key
+    applied = state.applied.get(node, {}).get(component)
+    if applied is None:
+        return ComponentChange(node, component, "new", (_new_reason(instance, state),))
+    reasons = _differences(instance, applied, values)
+    return ComponentChange(node, component, "changed" if reasons else "unchanged", tuple(reasons))
+
+
+def _new_reason(instance: Instance, state: State) -> str:
+    if instance.node != ASSEMBLY_WIDE and instance.node not in state.nodes:
+        return "new node"
+    return "new component"
+
+
+def _differences(instance: Instance, applied: Applied, values: Values) -> list[str]:
+    reasons = []
+    if applied.action_digest != action_digest(instance, CREATE):
+        reasons.append(f"{instance.name}: its create action is no longer the one applied")
+    wanted = planned_attributes(instance, CREATE, values)
+    for name in sorted(wanted.keys() | applied.attributes.keys()):
+        before, after = applied.attributes.get(name), wanted.get(name)
+        if before != after:
+            reasons.append(_difference(instance, name, before, after))
+    return reasons
+
+
+def _difference(instance: Instance, name: str, before: Any, after: Any) -> str:
+    path = instance.declared_path(name)
+    declared = instance.component.attributes.get(name)
+    if declared is not None and (declared.hidden or declared.secret):
+        return f"{path} (hidden) has changed"
+    if not is_known(after):
+        return f"{path} {_text(before)} → (known after apply)"
+    return f"{path} {_text(before)} → {_text(after)}"
+
+
+def _text(value: Any) -> str:
+    text = "(unset)" if value is None else str(shown(value))
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."
+
+
+def values_maker(topology: Topology, bindings: Sequence[Binding], state: State, pending: frozenset[str]) -> ValuesFor:
+    """Return a function that works out all values for a set of dynamic paths made anew in the plan."""
+
+    def values_for(paths: frozenset[str]) -> Values:
+        return Values(topology, bindings, state, pending, paths)
+
+    return values_for
+
+
+def pending_nodes(changes: Sequence[NodeChange]) -> frozenset[str]:
+    """Return the nodes that get their addresses in this plan."""
+    return frozenset(change.node for change in changes if change.change in ("create", "start"))

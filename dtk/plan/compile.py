@@ -1,0 +1,245 @@
+"""The compiler: (modules at their digests, service, state) → plan, a pure function.
+
+    service + modules ─► topology ─► links ─► values ─┐
+                              └─► workflow ───────────┼─► changes ─► stages ─► plan
+                                             state ───┘
+
+No network, no clock, no writes: the same input gives the same plan, to the byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from dtk import __version__
+from dtk.errors import InvalidError, Problem, UsageError
+from dtk.model.module import Assembly, Module, Workflow
+from dtk.model.plan import ComponentChange, ModuleUse, NodeChange, Plan, Stage
+from dtk.model.service import Service
+from dtk.model.target import Target
+from dtk.plan.actions import digest_of, plan_action
+from dtk.plan.changes import Changes, component_changes, node_changes, pending_nodes, values_maker
+from dtk.plan.deletions import deletion_stages
+from dtk.plan.document import to_document
+from dtk.plan.links import Link, build_bindings, build_links
+from dtk.plan.steps import component_stage, node_stage, number_stages
+from dtk.plan.topology import Topology, build_topology, nearest
+from dtk.plan.values import Values
+from dtk.plan.violations import find_violations
+from dtk.plan.workflow import CREATE, StagedAction, StageOutline, expand_workflow, generate_workflow
+from dtk.state.model import State
+
+Scope = Literal["changes", "all", "resume"]
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """What a plan is made from.
+
+    ``scope`` says which steps it holds: those whose inputs changed (``changes``), every one (``all``), or what the
+    last task left undone (``resume``).
+    """
+
+    service: Service
+    modules: Mapping[str, Module]
+    sources: Mapping[str, str]
+    state: State
+    target: Target
+    workflow: str = CREATE
+    scope: Scope = "changes"
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A service with everything looked up: the topology, its links, its values as far as state knows them."""
+
+    topology: Topology
+    links: Sequence[Link]
+    values: Values
+    problems: tuple[Problem, ...]
+
+
+def resolve(request: PlanRequest) -> Resolved:
+    """Look up everything a service says, and collect what is wrong with it; nothing is compared with state."""
+    topology = build_topology(request.service, _assembly(request), request.modules)
+    links, unmet = build_links(topology)
+    pending = pending_nodes(node_changes(topology, request.state))
+    values = values_maker(topology, build_bindings(links), request.state, pending)(frozenset())
+    problems = [*topology.problems, *unmet, *find_violations(topology, values, request.service.name)]
+    return Resolved(topology, links, values, tuple(dict.fromkeys(problems)))
+
+
+def compile_plan(request: PlanRequest) -> Plan:
+    """Return the plan of a workflow.
+
+    Raises:
+        InvalidError: the service has violations; all of them are listed.
+        UsageError: the assembly has no such workflow, or there is nothing to resume.
+    """
+    request = _resumed(request)
+    resolved = resolve(request)
+    if resolved.problems:
+        raise InvalidError(f"service '{request.service.name}' can't be planned", resolved.problems)
+    outlines = _outlines(request, resolved)
+    changes = _changes(request, resolved, outlines)
+    stages = _stages(request, resolved, outlines, changes)
+    return finished_plan(
+        request,
+        nodes=changes.nodes,
+        components=changes.components,
+        stages=stages,
+        task_type="assembly_converge" if request.workflow == CREATE else request.workflow,
+    )
+
+
+def finished_plan(
+    request: PlanRequest,
+    *,
+    nodes: Iterable[NodeChange],
+    components: Iterable[ComponentChange],
+    stages: Iterable[Stage],
+    task_type: str,
+    destroys: bool = False,
+) -> Plan:
+    """Number the stages, put the plan's head on them and its digest under it."""
+    service, state, unfinished = request.service, request.state, request.state.unfinished
+    plan = Plan(
+        dtk_version=__version__,
+        service=service.name,
+        assembly=f"{service.module.replace('/', ':')}/{service.assembly}",
+        target={"name": request.target.name, "type": request.target.type, **request.target.settings},
+        task_type=task_type,
+        workflow=request.workflow,
+        lineage=state.lineage,
+        serial=state.serial,
+        modules=_module_uses(request),
+        nodes=tuple(nodes),
+        components=tuple(components),
+        stages=number_stages(stages),
+        destroys=destroys,
+        resumes=unfinished.task if unfinished and request.scope == "resume" else 0,
+    )
+    return replace(plan, digest=digest_of(to_document(plan)))
+
+
+def _resumed(request: PlanRequest) -> PlanRequest:
+    if request.scope != "resume":
+        return request
+    unfinished = request.state.unfinished
+    if unfinished is None:
+        raise UsageError(
+            f"there is nothing to resume: the last task of '{request.service.name}' succeeded, or there was none",
+            hint=f"dtk plan {request.service.name}",
+        )
+    return replace(request, workflow=unfinished.workflow)
+
+
+def _assembly(request: PlanRequest) -> Assembly:
+    module = request.modules[request.service.module]
+    try:
+        return module.assemblies[request.service.assembly]
+    except KeyError:
+        name = request.service.assembly
+        problem = Problem(
+            f"module '{module.name}' has no assembly '{name}'",
+            request.service.location,
+            nearest=nearest(name, module.assemblies),
+        )
+        raise InvalidError(f"service '{request.service.name}' can't be planned", [problem]) from None
+
+
+def _module_uses(request: PlanRequest) -> tuple[ModuleUse, ...]:
+    return tuple(
+        ModuleUse(name, module.version, module.digest, request.sources.get(name, ""))
+        for name, module in sorted(request.modules.items())
+    )
+
+
+def _outlines(request: PlanRequest, resolved: Resolved) -> list[StageOutline]:
+    workflow: Workflow | None = resolved.topology.assembly.workflows.get(request.workflow)
+    if workflow is not None:
+        return expand_workflow(resolved.topology, workflow, resolved.links)
+    if request.workflow != CREATE:
+        known = resolved.topology.assembly.workflows
+        similar = nearest(request.workflow, known)
+        raise UsageError(
+            f"no workflow '{request.workflow}' in {request.service.assembly}: it has {', '.join(known) or 'none'}",
+            hint=f"did you mean '{similar}'?" if similar else "",
+        )
+    stages, problems = generate_workflow(resolved.topology, resolved.links)
+    if problems:
+        raise InvalidError(f"service '{request.service.name}' can't be planned", problems)
+    return stages
+
+
+def _changes(request: PlanRequest, resolved: Resolved, outlines: Sequence[StageOutline]) -> Changes:
+    nodes = node_changes(resolved.topology, request.state)
+    created = [action for outline in outlines for action in outline.actions() if action.action == CREATE]
+    maker = values_maker(resolved.topology, build_bindings(resolved.links), request.state, pending_nodes(nodes))
+    everything = request.scope == "all" or request.workflow != CREATE
+    components, values = component_changes(created, request.state, maker, everything=everything)
+    return Changes(nodes, components, values)
+
+
+def _stages(
+    request: PlanRequest, resolved: Resolved, outlines: Sequence[StageOutline], changes: Changes
+) -> list[Stage]:
+    attributes: dict[str, Mapping[str, Any]] = {n.name: n.attributes for n in resolved.topology.nodes.values()}
+    stages = deletion_stages(request.state, changes.nodes, request.modules, outlines)
+    stages += node_stage(changes.nodes, "create", attributes)
+    stages += node_stage(changes.nodes, "start", attributes)
+    kept = _kept_outlines(request, outlines, changes, has_node_work=bool(stages))
+
+    def plan_one(action: StagedAction) -> Any:
+        return plan_action(action, changes.values, _reasons(request, action, changes))
+
+    return stages + [component_stage(outline, plan_one) for outline in kept]
+
+
+def _kept_outlines(
+    request: PlanRequest, outlines: Sequence[StageOutline], changes: Changes, *, has_node_work: bool
+) -> list[StageOutline]:
+    if request.scope == "all" or (request.workflow != CREATE and request.scope != "resume"):
+        return list(outlines)
+    changed = any(change.change != "unchanged" for change in changes.components)
+    busy = has_node_work or changed or request.state.unfinished is not None
+    kept = [_kept(request, outline, changes, busy=busy) for outline in outlines]
+    return [outline for outline in kept if outline.per_node]
+
+
+def _kept(request: PlanRequest, outline: StageOutline, changes: Changes, *, busy: bool) -> StageOutline:
+    per_node = [
+        (node, tuple(action for action in actions if _is_due(request, action, changes, busy=busy)))
+        for node, actions in outline.per_node
+    ]
+    return replace(outline, per_node=tuple(entry for entry in per_node if entry[1]))
+
+
+def _is_due(request: PlanRequest, action: StagedAction, changes: Changes, *, busy: bool) -> bool:
+    if request.scope == "resume" and _succeeded_before(request, action, changes):
+        return False
+    change = changes.of(action)
+    if action.action != CREATE:
+        return busy
+    return request.workflow != CREATE or (change is not None and change.change != "unchanged")
+
+
+def _succeeded_before(request: PlanRequest, action: StagedAction, changes: Changes) -> bool:
+    unfinished = request.state.unfinished
+    if unfinished is None or action.key not in unfinished.succeeded:
+        return False
+    return unfinished.succeeded[action.key] == plan_action(action, changes.values, ()).input_digest
+
+
+def _reasons(request: PlanRequest, action: StagedAction, changes: Changes) -> tuple[str, ...]:
+    change = changes.of(action)
+    if action.action == CREATE and change is not None and change.reasons:
+        return change.reasons
+    unfinished = request.state.unfinished
+    if unfinished is not None and action.key not in unfinished.succeeded:
+        return (f"not done in task {unfinished.task}",)
+    if request.workflow != CREATE:
+        return (f"workflow {request.workflow}",)
+    return ("every step was asked for",) if request.scope == "all" else ("runs whenever something changes",)

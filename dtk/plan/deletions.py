@@ -1,0 +1,97 @@
+"""What is taken away: the delete actions of components whose nodes go, then the nodes.
+
+The values a delete action works with are those that were applied: what has to be undone is what was done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from dtk.errors import Location
+from dtk.model.module import ComponentUse, Module
+from dtk.model.names import ComponentName, group_of
+from dtk.model.plan import NodeChange, PlannedAction, Stage
+from dtk.plan.actions import build_action
+from dtk.plan.steps import component_stage, node_stage
+from dtk.plan.topology import Instance, components_by_type
+from dtk.plan.workflow import CREATE, DELETE, StagedAction, StageOutline
+from dtk.state.model import NodeState, State
+
+
+def deletion_stages(
+    state: State,
+    changes: Sequence[NodeChange],
+    modules: Mapping[str, Module],
+    outlines: Sequence[StageOutline],
+    *,
+    run_actions: bool = True,
+) -> list[Stage]:
+    """Return the stages that take away the nodes marked ``terminate``.
+
+    Args:
+        state: what exists, and with which values it was applied.
+        changes: the node changes; others than terminations are passed over.
+        modules: the modules by name.
+        outlines: the create workflow's stages; delete actions run in their reverse order.
+        run_actions: False leaves the delete actions out (``--force``).
+    """
+    going = [change for change in changes if change.change == "terminate"]
+    if not going:
+        return []
+    nodes = [change.node for change in going if state.nodes[change.node].status == "running"]
+    outlined = _delete_outlines(state, nodes, modules, outlines) if run_actions else []
+    stages = [component_stage(outline, lambda action: _planned(action, state)) for outline in outlined]
+    return stages + node_stage(going, "terminate", {})
+
+
+def _delete_outlines(
+    state: State, nodes: Iterable[str], modules: Mapping[str, Module], outlines: Sequence[StageOutline]
+) -> list[StageOutline]:
+    instances = [i for node in nodes for i in _applied_instances(node, state, modules) if DELETE in i.component.actions]
+    ordered = sorted(instances, key=lambda instance: -_position(instance, outlines))
+    names = dict.fromkeys(str(instance.name) for instance in ordered)
+    return [_outline(name, [i for i in ordered if str(i.name) == name]) for name in names]
+
+
+def _outline(name: str, instances: Iterable[Instance]) -> StageOutline:
+    return StageOutline(f"delete {name}", tuple((i.node, (StagedAction(i, DELETE),)) for i in instances))
+
+
+def _applied_instances(node: str, state: State, modules: Mapping[str, Module]) -> list[Instance]:
+    components = components_by_type(modules.values())
+    found = []
+    for text in state.applied.get(node, {}):
+        name = ComponentName.parse(text)
+        component = components.get(name.type) if name else None
+        if name is not None and component is not None:
+            use = ComponentUse(name, Location("state.json", 1, 1))
+            found.append(Instance(node, name, component, use, modules[component.module].folder))
+    return found
+
+
+def _position(instance: Instance, outlines: Sequence[StageOutline]) -> int:
+    """Where the create workflow has a component; on a node that is no longer wanted, by type in any group."""
+    for position, outline in enumerate(outlines):
+        if any(a.instance.name == instance.name and a.action == CREATE for a in outline.actions()):
+            return position
+    return len(outlines)
+
+
+def _planned(staged: StagedAction, state: State) -> PlannedAction:
+    instance = staged.instance
+    applied = state.applied[instance.node][str(instance.name)]
+    dynamic = {
+        name: state.attributes[instance.path(name)]
+        for name, attribute in instance.component.attributes.items()
+        if attribute.dynamic and instance.path(name) in state.attributes
+    }
+    node = state.nodes[instance.node]
+    return build_action(
+        instance, DELETE, {**applied.attributes, **dynamic}, _node_variables(instance.node, node), ("its node goes",)
+    )
+
+
+def _node_variables(node: str, existing: NodeState) -> dict[str, Any]:
+    group = group_of(node)
+    return {**existing.attributes, "name": node, "group": group if group != node else ""}

@@ -1,0 +1,149 @@
+"""Which instance is linked to which, and which attribute so gets its value from where.
+
+Source: original-dtk.md 2.1.3 and 2.2.2: an own-node candidate is taken first, then the one declared node that has the
+component; several candidates are reported, never guessed. A node group counts as one candidate with many members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from dtk.errors import Problem
+from dtk.model.module import AttributeMapping, AttributeTerm, ConstantTerm, LinkDef, TextTerm
+from dtk.model.names import ASSEMBLY_WIDE, group_of, node_order
+from dtk.plan.topology import Instance, Topology, location_of, nearest
+
+
+@dataclass(frozen=True)
+class Link:
+    """One link of an instance, with every instance it leads to (several when those are a group's members)."""
+
+    base: Instance
+    definition: LinkDef
+    targets: tuple[Instance, ...]
+
+
+@dataclass(frozen=True)
+class Binding:
+    """One value on its way: into ``destination``'s attribute (or one key of it), from ``source`` of one instance."""
+
+    destination: Instance
+    attribute: str
+    key: str
+    source: AttributeTerm | TextTerm | ConstantTerm
+    base: Instance
+    dependency: Instance
+    mapping: AttributeMapping
+    fan_in: bool
+
+
+def build_links(topology: Topology) -> tuple[list[Link], list[Problem]]:
+    """Return every link of a topology, and a problem for each that can't be made.
+
+    A required link without a target, several candidates for one link, a written target that does not exist: each is
+    a problem; an optional link without a candidate is no link.
+    """
+    links: list[Link] = []
+    problems: list[Problem] = [p for instance in topology.instances.values() for p in _same_node(instance, topology)]
+    for instance in topology.instances.values():
+        for definition in instance.component.links:
+            written = instance.use.links.get(definition.name)
+            found = (
+                _written_targets(instance, definition, written, topology)
+                if written
+                else _automatic_targets(instance, definition, topology)
+            )
+            if isinstance(found, Problem):
+                problems.append(found)
+            elif found:
+                links.append(Link(instance, definition, tuple(found)))
+    return links, problems
+
+
+def _same_node(instance: Instance, topology: Topology) -> Iterator[Problem]:
+    present = {other.name.type for other in topology.on_node(instance.node)}
+    for dependency in instance.component.dependencies:
+        if dependency.component not in present:
+            yield Problem(
+                f"On node '{group_of(instance.node)}': component '{instance.name}' needs"
+                f" '{dependency.component}' on the same node",
+                location_of(instance),
+            )
+
+
+def _written_targets(
+    instance: Instance, definition: LinkDef, written: Iterable[str], topology: Topology
+) -> list[Instance] | Problem:
+    targets: list[Instance] = []
+    for text in written:
+        node, separator, component = text.rpartition("/")
+        declared = node if separator else ASSEMBLY_WIDE
+        found = [
+            other
+            for other in topology.instances.values()
+            if str(other.name) == component and declared in (other.node, group_of(other.node))
+        ]
+        if not found or found[0].name.type != definition.component:
+            names = sorted({f"{group_of(o.node)}/{o.name}" for o in topology.of_type(definition.component)})
+            return Problem(
+                f"link '{definition.name}' of '{instance.name}' leads to '{text}', which is not there",
+                location_of(instance),
+                expected=f"a {definition.component}: {', '.join(names) or 'the service has none'}",
+                nearest=nearest(text, names),
+            )
+        targets += found
+    return targets
+
+
+def _automatic_targets(instance: Instance, definition: LinkDef, topology: Topology) -> list[Instance] | Problem:
+    candidates = [other for other in topology.of_type(definition.component) if other.key != instance.key]
+    own = [other for other in candidates if other.node == instance.node]
+    if own or definition.same_node:
+        candidates = own
+    declared = sorted({(group_of(other.node), str(other.name)) for other in candidates})
+    if len(declared) == 1:
+        return sorted(candidates, key=lambda other: node_order(other.node))
+    if not definition.required and not declared:
+        return []
+    return _unmet(instance, definition, [f"{node}/{name}" for node, name in declared])
+
+
+def _unmet(instance: Instance, definition: LinkDef, candidates: list[str]) -> Problem:
+    where = f"{group_of(instance.node)}/{instance.name}"
+    if candidates:
+        return Problem(
+            f"link '{definition.name}' of '{where}' has several candidates",
+            location_of(instance),
+            expected=f"component_links: {{{definition.name}: one of {', '.join(candidates)}}}",
+        )
+    return Problem(
+        f"'{where}' must be linked to a '{definition.component}', and the service has none"
+        + (" on this node" if definition.same_node else ""),
+        location_of(instance),
+    )
+
+
+def build_bindings(links: Iterable[Link]) -> list[Binding]:
+    """Return the values that flow along links, one binding for each target of each mapping, in a stable order."""
+    return [
+        _binding(link, mapping, target)
+        for link in links
+        for mapping in link.definition.mappings
+        for target in link.targets
+    ]
+
+
+def _binding(link: Link, mapping: AttributeMapping, target: Instance) -> Binding:
+    destination = link.base if mapping.destination.side == "base" else target
+    source_is_group = group_of(target.node) != target.node if destination is link.base else False
+    return Binding(
+        destination=destination,
+        attribute=mapping.destination.attribute,
+        key=mapping.destination.key,
+        source=mapping.source,
+        base=link.base,
+        dependency=target,
+        mapping=mapping,
+        fan_in=source_is_group and target.node != link.base.node,
+    )

@@ -1,0 +1,88 @@
+"""The numbered tree of steps: stages with groups, members and nodes, typed and named as in the original's table.
+
+Source: original-dtk.md 3.1, 3.3 and reference table: node stages come first, a group's members stand below a row of
+their group, two components on one node in one stage are one step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+from dtk.model.names import group_of, node_order
+from dtk.model.plan import NodeChange, PlannedAction, Stage, Step, StepType
+from dtk.plan.workflow import CREATE, StagedAction, StageOutline
+
+GROUP_TYPE: Mapping[str, StepType] = {"configure_node": "configure_nodegroup", "action": "nodegroup actions"}
+
+
+@dataclass(frozen=True)
+class NodeStage:
+    """How a stage of machine work is called, and its steps."""
+
+    name: str
+    step: StepType
+    change: str
+
+
+NODE_STAGES = {
+    "terminate": NodeStage("terminate_nodes_stage", "terminate_node", "terminate"),
+    "create": NodeStage("create_nodes_stage", "create_node", "create"),
+    "start": NodeStage("power_on_nodes_stage", "power_on_node", "start"),
+    "stop": NodeStage("power_off_nodes_stage", "power_off_node", "stop"),
+}
+
+
+def node_stage(changes: Iterable[NodeChange], kind: str, attributes: Mapping[str, Mapping[str, Any]]) -> list[Stage]:
+    """Return the stage that makes one kind of change to machines; no stage when nothing changes so.
+
+    A single machine makes a stage named by its step, as in the original (``1 create_node``).
+    """
+    chosen = sorted((c for c in changes if c.change == kind), key=lambda change: node_order(change.node))
+    if not chosen:
+        return []
+    outline = NODE_STAGES[kind]
+    steps = tuple(
+        Step("", outline.step, change.node, change.reason, node_attributes=dict(attributes.get(change.node, {})))
+        for change in chosen
+    )
+    return [Stage("", outline.name if len(steps) > 1 else outline.step, steps)]
+
+
+def component_stage(outline: StageOutline, plan_one: Callable[[StagedAction], PlannedAction]) -> Stage:
+    """Turn an outline into a stage: members below their group, each node's actions in one step."""
+    leaves = [_leaf(node, tuple(plan_one(action) for action in actions)) for node, actions in outline.per_node]
+    return Stage("", outline.name, tuple(_grouped(leaves)), outline.max_in_flight)
+
+
+def _leaf(node: str, actions: tuple[PlannedAction, ...]) -> Step:
+    plain_action = all(action.action != CREATE for action in actions)
+    reasons = dict.fromkeys(reason for action in actions for reason in action.reasons)
+    return Step("", "action" if plain_action else "configure_node", node, "; ".join(reasons), actions=actions)
+
+
+def _grouped(leaves: Sequence[Step]) -> Iterable[Step]:
+    for group, members in groupby(leaves, key=lambda step: group_of(step.node)):
+        steps = tuple(members)
+        if steps[0].node == group:
+            yield from steps
+        else:
+            reasons = dict.fromkeys(step.reason for step in steps)
+            yield Step("", GROUP_TYPE[steps[0].type], group, "; ".join(reasons), steps=steps)
+
+
+def number_stages(stages: Iterable[Stage]) -> tuple[Stage, ...]:
+    """Give every stage and step its number: ``3``, ``3.1``, ``3.1.1``."""
+    return tuple(
+        replace(stage, number=str(index), steps=_numbered(stage.steps, str(index)))
+        for index, stage in enumerate(stages, start=1)
+    )
+
+
+def _numbered(steps: Iterable[Step], parent: str) -> tuple[Step, ...]:
+    return tuple(
+        replace(step, number=f"{parent}.{index}", steps=_numbered(step.steps, f"{parent}.{index}"))
+        for index, step in enumerate(steps, start=1)
+    )

@@ -1,0 +1,243 @@
+"""Which component instances stand on which nodes: an assembly as a service instance wants it.
+
+Input is frozen data (modules, service); output is frozen data. Groups are unfolded to members here, so that the
+rest of the compiler knows only nodes. Values people set are matched to what they name; a path that names nothing
+is a problem with its place.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from dtk.errors import Location, Problem
+from dtk.model.module import Assembly, Component, ComponentUse, Module, Node
+from dtk.model.names import ASSEMBLY_WIDE, ComponentName, attribute_path, group_of, member_name
+from dtk.model.service import AttributeSetting, Service
+
+CARDINALITY = "cardinality"
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A component on one node. ``settings`` are asserted values: the assembly's, overridden by the service's.
+
+    ``folder`` is the module's that defines the component; ``added`` says that people added it to the service.
+    """
+
+    node: str
+    name: ComponentName
+    component: Component
+    use: ComponentUse
+    folder: Path
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    added: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Node and instance name: what identifies an instance in a service."""
+        return self.node, str(self.name)
+
+    def path(self, attribute: str) -> str:
+        """Return an attribute's path on this very node."""
+        return attribute_path(self.node, str(self.name), attribute)
+
+    def declared_path(self, attribute: str) -> str:
+        """Return an attribute's path as people set it: a group's members share one."""
+        return attribute_path(group_of(self.node), str(self.name), attribute)
+
+
+@dataclass(frozen=True)
+class WantedNode:
+    """A node that should exist, with its own attributes (size, image …) as the service wants them."""
+
+    name: str
+    declared: Node
+    index: int
+    cardinality: int
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def group(self) -> str:
+        """The group's name, "" for a plain node."""
+        return self.declared.name if self.declared.is_group else ""
+
+
+@dataclass(frozen=True)
+class Topology:
+    """The unfolded assembly: nodes in the assembly's order, members by number, instances in the order written."""
+
+    assembly: Assembly
+    nodes: Mapping[str, WantedNode]
+    instances: Mapping[tuple[str, str], Instance]
+    components: Mapping[str, Component]
+    problems: tuple[Problem, ...] = ()
+
+    def on_node(self, node: str) -> list[Instance]:
+        """Return the instances on one node, in the order written."""
+        return [instance for instance in self.instances.values() if instance.node == node]
+
+    def of_type(self, type_: str) -> list[Instance]:
+        """Return the instances of a component type on all nodes."""
+        return [instance for instance in self.instances.values() if instance.name.type == type_]
+
+
+def components_by_type(modules: Iterable[Module]) -> dict[str, Component]:
+    """Return every component of the modules by its full type."""
+    return {component.type: component for module in modules for component in module.components.values()}
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return the name closest to what was written, "" when none is close."""
+    return next(iter(difflib.get_close_matches(name, list(names), n=1)), "")
+
+
+def build_topology(service: Service, assembly: Assembly, modules: Mapping[str, Module]) -> Topology:
+    """Unfold an assembly as a service instance wants it.
+
+    Args:
+        service: desired state.
+        assembly: the assembly it names.
+        modules: every module the service uses, by name.
+
+    Returns:
+        The topology; its ``problems`` list settings and added components that name nothing.
+    """
+    problems: list[Problem] = []
+    components = components_by_type(modules.values())
+    nodes = {node.name: node for declared in assembly.nodes.values() for node in _unfold(declared, service, problems)}
+    instances: dict[tuple[str, str], Instance] = {}
+    for node, use, added in _uses(service, assembly, nodes):
+        component = components.get(use.name.type)
+        if component is None:
+            problems.append(_unknown_component(use, components))
+            continue
+        instance = Instance(
+            node, use.name, component, use, modules[component.module].folder, dict(use.attributes), added
+        )
+        instances[instance.key] = instance
+    instances = {key: _with_settings(instance, service) for key, instance in instances.items()}
+    topology = Topology(assembly, nodes, instances, components)
+    problems += _unmatched_settings(service, topology)
+    return Topology(assembly, nodes, instances, components, tuple(problems))
+
+
+def _unfold(declared: Node, service: Service, problems: list[Problem]) -> Iterator[WantedNode]:
+    attributes = {**declared.attributes, **_node_settings(declared.name, service)}
+    if not declared.is_group:
+        yield WantedNode(declared.name, declared, 0, 1, attributes)
+        return
+    cardinality = _cardinality(declared, service, problems)
+    attributes.pop(CARDINALITY, None)
+    for index in range(1, cardinality + 1):
+        yield WantedNode(member_name(declared.name, index), declared, index, cardinality, attributes)
+
+
+def _node_settings(node: str, service: Service) -> dict[str, Any]:
+    parts = {path: path.split("/") for path in service.attributes}
+    return {
+        names[1]: service.attributes[path].value
+        for path, names in parts.items()
+        if len(names) == 2 and names[0] == node
+    }
+
+
+def _cardinality(declared: Node, service: Service, problems: list[Problem]) -> int:
+    path = f"{declared.name}/{CARDINALITY}"
+    setting = service.attributes.get(path)
+    if setting is None:
+        return declared.cardinality
+    text = str(setting.value)
+    if text.isascii() and text.isdigit() and int(text) > 0:
+        return int(text)
+    problems.append(Problem("Value must be a positive integer", setting.location, path, f"1 or more, not {text}"))
+    return declared.cardinality
+
+
+def _uses(
+    service: Service, assembly: Assembly, nodes: Mapping[str, WantedNode]
+) -> Iterator[tuple[str, ComponentUse, bool]]:
+    for use in assembly.components:
+        yield ASSEMBLY_WIDE, use, False
+    for use in service.components.get(ASSEMBLY_WIDE, ()):
+        yield ASSEMBLY_WIDE, use, True
+    for node in nodes.values():
+        for use in node.declared.components:
+            yield node.name, use, False
+        for use in service.components.get(node.declared.name, ()):
+            yield node.name, use, True
+
+
+def _unknown_component(use: ComponentUse, components: Mapping[str, Component]) -> Problem:
+    return Problem(
+        f"component '{use.name}' is not in any module this service uses",
+        use.location,
+        nearest=nearest(use.name.type, components),
+    )
+
+
+def _with_settings(instance: Instance, service: Service) -> Instance:
+    """Lay the service's values over the assembly's: first those of the group, then those of the member."""
+    settings = dict(instance.settings)
+    for attribute in instance.component.attributes:
+        for path in (instance.declared_path(attribute), instance.path(attribute)):
+            if path in service.attributes:
+                settings[attribute] = service.attributes[path].value
+    return replace(instance, settings=settings)
+
+
+def settable_paths(topology: Topology) -> dict[str, str]:
+    """Return every attribute path that people may set, with the type of its value.
+
+    Constants and dynamic attributes are not among them.
+    """
+    paths = {name: attribute.type for name, attribute in topology.assembly.attributes.items()}
+    for declared in topology.assembly.nodes.values():
+        paths |= {f"{declared.name}/{name}": "json" for name in declared.attributes}
+        if declared.is_group:
+            paths[f"{declared.name}/{CARDINALITY}"] = "integer"
+    for instance in topology.instances.values():
+        for name, attribute in instance.component.attributes.items():
+            if not attribute.constant and not attribute.dynamic:
+                paths[instance.declared_path(name)] = attribute.type
+                paths[instance.path(name)] = attribute.type
+    return paths
+
+
+def _unmatched_settings(service: Service, topology: Topology) -> Iterator[Problem]:
+    known = settable_paths(topology)
+    for node in service.components:
+        if node != ASSEMBLY_WIDE and node not in topology.assembly.nodes:
+            location = service.components[node][0].location if service.components[node] else service.location
+            yield Problem(f"no node '{node}' in the assembly", location, nearest=nearest(node, topology.assembly.nodes))
+    for path, setting in service.attributes.items():
+        if path not in known and not _is_free_node_attribute(path, topology):
+            yield _unmatched(path, setting, topology, known)
+
+
+def _is_free_node_attribute(path: str, topology: Topology) -> bool:
+    """Node attributes belong to the target (size, image …): any name below a node is passed on to it."""
+    node, separator, attribute = path.partition("/")
+    return bool(separator) and "/" not in attribute and node in topology.assembly.nodes
+
+
+def _unmatched(path: str, setting: AttributeSetting, topology: Topology, known: Mapping[str, str]) -> Problem:
+    for instance in topology.instances.values():
+        for name, attribute in instance.component.attributes.items():
+            if path in (instance.path(name), instance.declared_path(name)):
+                what = "computed by its component" if attribute.dynamic else "a constant of its module"
+                return Problem(f"attribute '{path}' is {what} and can't be set", setting.location, path)
+    return Problem(
+        f"attribute path '{path}' names nothing in this service",
+        setting.location,
+        path,
+        nearest=nearest(path, known),
+    )
+
+
+def location_of(instance: Instance) -> Location:
+    """Return where an instance was written, for problems about it."""
+    return instance.use.location

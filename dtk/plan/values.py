@@ -1,0 +1,201 @@
+"""The value of every attribute: set, linked or default; known, or a typed reference to the step that makes it.
+
+Precedence: what the service or the assembly sets, then what links bring, then the default (original-dtk.md 2.1.2,
+but a default does not hide a link: a default on a linked attribute is what it is without the link).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from dtk.errors import Problem
+from dtk.model import types
+from dtk.model.expression import holds_secret, is_known, literal, plain, reference
+from dtk.model.module import Attribute, AttributeTerm, ConstantTerm, TextTerm
+from dtk.model.names import ASSEMBLY_WIDE
+from dtk.plan.links import Binding
+from dtk.plan.topology import Instance, Topology, location_of
+from dtk.state.model import State
+
+
+def is_list_type(type_: str) -> bool:
+    """Say whether values of a type are lists."""
+    return type_ == "array" or type_.startswith("array(")
+
+
+class Values:
+    """Works out attribute values on demand and remembers them, for one topology, state and set of changes.
+
+    ``pending_nodes`` will get their addresses in this plan; ``pending_paths`` are dynamic attributes that this plan
+    makes anew: both are references. Mistakes found on the way are collected in ``problems``.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        bindings: Iterable[Binding],
+        state: State,
+        pending_nodes: frozenset[str],
+        pending_paths: frozenset[str],
+    ) -> None:
+        self.topology = topology
+        self.state = state
+        self.pending_nodes = pending_nodes
+        self.pending_paths = pending_paths
+        self.problems: dict[str, Problem] = {}
+        self._bindings: dict[tuple[str, str, str], list[Binding]] = {}
+        for binding in bindings:
+            self._bindings.setdefault((*binding.destination.key, binding.attribute), []).append(binding)
+        self._known: dict[str, Any] = {}
+        self._open: list[str] = []
+
+    def of(self, instance: Instance, name: str) -> Any:
+        """Return an attribute's value in the language of ``dtk.model.expression``, None when it has none."""
+        path = instance.path(name)
+        if path in self._known:
+            return self._known[path]
+        if path in self._open:
+            chain = " -> ".join([*self._open[self._open.index(path) :], path])
+            self._problem(path, Problem(f"attributes are linked in a circle: {chain}", location_of(instance)))
+            return None
+        self._open.append(path)
+        try:
+            self._known[path] = self._worked_out(instance, instance.component.attributes[name])
+        finally:
+            self._open.pop()
+        return self._known[path]
+
+    def node_attribute(self, node: str, name: str) -> Any:
+        """Return a node's own attribute: static ones from the topology, the others as state or a step gives them."""
+        static = static_node_variables(self.topology, node)
+        if name in static:
+            return static[name]
+        if node in self.pending_nodes or node not in self.state.nodes:
+            return reference(f"{node}/{name}", "json")
+        return literal(self.state.nodes[node].attributes.get(name))
+
+    def _worked_out(self, instance: Instance, attribute: Attribute) -> Any:
+        if attribute.dynamic:
+            return self._dynamic(instance, attribute)
+        if attribute.name in instance.settings:
+            return self._asserted(instance, attribute, instance.settings[attribute.name])
+        derived = self._derived(instance, attribute)
+        if derived is not None:
+            return derived
+        return literal(attribute.default) if attribute.has_default else None
+
+    def _dynamic(self, instance: Instance, attribute: Attribute) -> Any:
+        path = instance.path(attribute.name)
+        if path in self.pending_paths:
+            return reference(path, attribute.type)
+        value = self.state.attributes.get(path, attribute.default if attribute.has_default else None)
+        return literal(value)
+
+    def _asserted(self, instance: Instance, attribute: Attribute, value: Any) -> Any:
+        if attribute.secret:
+            return {"$secret": str(value)}
+        return self._typed(instance, attribute, value)
+
+    def _typed(self, instance: Instance, attribute: Attribute, value: Any) -> Any:
+        path = instance.path(attribute.name)
+        try:
+            return literal(types.coerce(attribute.type, value)) if value is not None else None
+        except ValueError as error:
+            said = "its value" if attribute.hidden else str(error)
+            self._problem(
+                path,
+                Problem(
+                    f"The provided value for '{instance.declared_path(attribute.name)}' is not of type"
+                    f" {attribute.type}: {said}",
+                    location_of(instance),
+                ),
+            )
+            return None
+
+    def _derived(self, instance: Instance, attribute: Attribute) -> Any:
+        bindings = self._bindings.get((*instance.key, attribute.name), [])
+        sources = [(binding, self._source(binding)) for binding in bindings]
+        given = [(binding, value) for binding, value in sources if value is not None]
+        if not given:
+            return None
+        value = self._combined(instance, attribute, given)
+        if is_known(value) and not holds_secret(value):
+            return self._typed(instance, attribute, plain(value))
+        return value
+
+    def _combined(self, instance: Instance, attribute: Attribute, given: list[tuple[Binding, Any]]) -> Any:
+        """Bring several sources together: keys to a hash, all to a list, else there must be one."""
+        if any(binding.key for binding, _ in given):
+            base = attribute.default if attribute.has_default and isinstance(attribute.default, dict) else {}
+            return {**base, **{binding.key: value for binding, value in given if binding.key}}
+        if is_list_type(attribute.type):
+            return self._as_list(given)
+        binding, value = given[0]
+        if binding.fan_in or len({str(other) for _, other in given}) > 1:
+            self._problem(
+                instance.path(attribute.name),
+                Problem(
+                    f"attribute mapping ({binding.mapping.text}) brings several values to"
+                    f" '{instance.declared_path(attribute.name)}', which is {attribute.type}",
+                    binding.mapping.location,
+                    expected="an attribute of type array",
+                ),
+            )
+        return value
+
+    def _as_list(self, given: list[tuple[Binding, Any]]) -> Any:
+        """A list takes over another list, and gets single values appended (original-dtk.md 2.1.3, type table)."""
+        if len(given) == 1 and self._source_type(given[0][0]) == "array":
+            return given[0][1]
+        return [value for _, value in given]
+
+    def _source_type(self, binding: Binding) -> str:
+        source = binding.source
+        if isinstance(source, ConstantTerm):
+            return "array" if isinstance(source.value, list) else "scalar"
+        if isinstance(source, TextTerm) or source.of_node or source.key:
+            return "scalar"
+        side = binding.base if source.side == "base" else binding.dependency
+        attribute = side.component.attributes.get(source.attribute)
+        return "array" if attribute and is_list_type(attribute.type) else "scalar"
+
+    def _source(self, binding: Binding) -> Any:
+        source = binding.source
+        if isinstance(source, ConstantTerm):
+            return literal(source.value)
+        if isinstance(source, TextTerm):
+            return self._text(binding, source)
+        return self._term(binding, source)
+
+    def _text(self, binding: Binding, source: TextTerm) -> Any:
+        pieces = [part if isinstance(part, str) else self._term(binding, part) for part in source.parts]
+        if None in pieces:
+            return None
+        if all(is_known(piece) and not holds_secret(piece) for piece in pieces):
+            return "".join(str(plain(piece)) for piece in pieces)
+        return {"$text": pieces}
+
+    def _term(self, binding: Binding, term: AttributeTerm) -> Any:
+        instance = binding.base if term.side == "base" else binding.dependency
+        if term.of_node:
+            return None if instance.node == ASSEMBLY_WIDE else self.node_attribute(instance.node, term.attribute)
+        if term.attribute not in instance.component.attributes:
+            return None
+        value = self.of(instance, term.attribute)
+        if not term.key or value is None:
+            return value
+        return plain(value).get(term.key) if is_known(value) else {"$key": {"of": value, "key": term.key}}
+
+    def _problem(self, path: str, problem: Problem) -> None:
+        self.problems.setdefault(path, problem)
+
+
+def static_node_variables(topology: Topology, node: str) -> dict[str, Any]:
+    """Return what is known of a node before it exists: name, group, index, cardinality."""
+    if node == ASSEMBLY_WIDE:
+        return {"name": ASSEMBLY_WIDE}
+    wanted = topology.nodes.get(node)
+    if wanted is None:
+        return {"name": node}
+    return {"name": node, "group": wanted.group, "index": wanted.index, "cardinality": wanted.cardinality}
