@@ -1,0 +1,56 @@
+"""Numbers that remember how a person wrote them.
+
+YAML reads ``2.70`` as 2.7 before anybody knows that its attribute is a string. These are numbers in every way, but
+their ``str`` is the text as written, so that the declared type decides (design.md, The module language).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class WrittenInteger(int):
+    """A whole number with its written text: ``03`` is 3, shown as ``03``."""
+
+    text: str
+
+    def __new__(cls, value: int, text: str) -> WrittenInteger:
+        """Return ``value`` with its text."""
+        number = super().__new__(cls, value)
+        number.text = text
+        return number
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return WrittenInteger, (int(self), self.text)
+
+
+class WrittenFloat(float):
+    """A number with its written text: ``2.70`` is 2.7, shown as ``2.70``."""
+
+    text: str
+
+    def __new__(cls, value: float, text: str) -> WrittenFloat:
+        """Return ``value`` with its text."""
+        number = super().__new__(cls, value)
+        number.text = text
+        return number
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return WrittenFloat, (float(self), self.text)
+
+
+def unwritten(value: Any) -> Any:
+    """Return plain data without the written texts: numbers are just numbers again."""
+    if isinstance(value, WrittenInteger):
+        return int(value)
+    if isinstance(value, WrittenFloat):
+        return float(value)
+    if isinstance(value, dict):
+        return {key: unwritten(item) for key, item in value.items()}
+    return [unwritten(item) for item in value] if isinstance(value, list) else value
