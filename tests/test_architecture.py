@@ -1,0 +1,145 @@
+"""What holds for the whole house: layers, sizes, first lines, valid schemas, commands that start without ballast."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "dtk"
+FILES = {path: ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
+SCHEMAS = sorted((ROOT / "schemas").glob("*.json"))
+
+# Which parts a part may import besides `errors` and itself: data moves one way (docs/architecture.md).
+ALLOWED: dict[str, set[str]] = {
+    "__init__": set(),
+    "errors": set(),
+    "model": set(),
+    "events": {"model"},
+    "state": {"model"},
+    "dsl": {"model", "state"},
+    "nodes": {"model", "state"},
+    "plan": {"model", "state", "dsl"},
+    "views": {"model", "events", "plan"},
+    "apply": {"model", "events", "state", "nodes", "dsl", "plan"},
+    "cli": {"model", "events", "state", "nodes", "dsl", "plan", "views", "apply"},
+    "__main__": {"cli", "apply"},
+}
+LIGHT_PARTS = ("cli", "views", "events", "state", "model")
+BALLAST = ("boto3", "pyinfra", "jsonschema", "gevent")
+HEAVY = (*BALLAST, "jinja2", "asyncssh")
+LONGEST_FILE = 499
+LONGEST_FUNCTION = 60
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def part_of(path: Path) -> str:
+    """Return the part of the house a file belongs to: the folder below dtk/, or the file's own name."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def imports_of(tree: ast.AST, *, in_functions: bool) -> Iterator[str]:
+    """Yield the full name of every module that running the code imports; `from dtk import views` is dtk.views."""
+    if isinstance(tree, ast.If) and "TYPE_CHECKING" in ast.unparse(tree.test):
+        return
+    if isinstance(tree, Function) and not in_functions:
+        return
+    if isinstance(tree, ast.Import):
+        yield from (alias.name for alias in tree.names)
+    elif isinstance(tree, ast.ImportFrom) and tree.module == "dtk":
+        yield from (f"dtk.{alias.name}" for alias in tree.names if not alias.name.startswith("__"))
+    elif isinstance(tree, ast.ImportFrom) and tree.module:
+        yield tree.module
+    for child in ast.iter_child_nodes(tree):
+        yield from imports_of(child, in_functions=in_functions)
+
+
+def functions_of(tree: ast.AST) -> Iterator[tuple[Function, int]]:
+    """Yield every function with its length in lines."""
+    for node in ast.walk(tree):
+        if isinstance(node, Function) and node.end_lineno is not None:
+            yield node, node.end_lineno - node.lineno + 1
+
+
+def test_a_file_imports_only_from_the_layers_below_its_own() -> None:
+    wrong = [
+        f"{named(path)} imports {name}"
+        for path, tree in FILES.items()
+        for name in imports_of(tree, in_functions=True)
+        if name.startswith("dtk.") and name.split(".")[1] not in ALLOWED[part_of(path)] | {"errors", part_of(path)}
+    ]
+    assert wrong == []
+
+
+def test_the_light_parts_import_heavy_libraries_only_where_they_are_used() -> None:
+    wrong = [
+        f"{named(path)} imports {name}"
+        for path, tree in FILES.items()
+        if part_of(path) in LIGHT_PARTS
+        for name in imports_of(tree, in_functions=False)
+        if name.split(".")[0] in HEAVY
+    ]
+    assert wrong == []
+
+
+def test_every_file_is_short_enough_to_be_read() -> None:
+    lengths = {named(path): len(path.read_text().splitlines()) for path in FILES}
+    assert {name: length for name, length in lengths.items() if length > LONGEST_FILE} == {}
+
+
+def test_every_function_fits_on_a_screen() -> None:
+    wrong = [
+        f"{named(path)}:{function.lineno} {function.name} has {length} lines"
+        for path, tree in FILES.items()
+        for function, length in functions_of(tree)
+        if length > LONGEST_FUNCTION
+    ]
+    assert wrong == []
+
+
+def test_every_file_says_in_its_first_line_what_it_is_for() -> None:
+    first_lines = {named(path): path.read_text().partition("\n")[0] for path in FILES}
+    assert [name for name, line in first_lines.items() if not line.startswith('"""') or len(line) < 20] == []
+
+
+def test_every_document_has_a_valid_schema() -> None:
+    names = {path.name.removesuffix(".schema.json") for path in SCHEMAS}
+    assert {"module", "service", "workspace", "plan", "state", "event", "task-status"} <= names
+    for path in SCHEMAS:
+        schema = json.loads(path.read_text())
+        assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema", named(path)
+        Draft202012Validator.check_schema(schema)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["ls"], ["task-status", "--help"], ["task-status"]], ids=" ".join)
+def test_a_listing_loads_no_heavy_library(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "dtk.yaml").write_text("format_version: 1\n")
+    program = (
+        "import sys\n"
+        "from dtk.__main__ import main\n"
+        f"sys.argv = ['dtk', *{arguments!r}]\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit:\n"
+        "    pass\n"
+        f"print('LOADED', *[name for name in {BALLAST!r} if name in sys.modules])\n"
+    )
+    # Measuring coverage would itself load gevent into the process.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines()[-1:] == ["LOADED"], done.stdout + done.stderr
