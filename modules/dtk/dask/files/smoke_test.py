@@ -1,6 +1,6 @@
 """Compute on the Dask cluster so that every worker takes part, and print who did what.
 
-Usage: smoke_test.py ADDRESS[,ADDRESS…]. The scheduler's address comes from the configuration that the client
+Usage: smoke_test.py ADDRESS… (of the workers). The scheduler's address comes from the configuration that the client
 component writes, so that this also proves that a plain ``Client()`` on this node reaches the cluster.
 """
 
@@ -68,4 +68,4 @@ def main(addresses: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1].split(",")))
+    sys.exit(main(sys.argv[1:]))
