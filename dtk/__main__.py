@@ -1,0 +1,88 @@
+"""The one edge: runs a command and turns what went wrong into a message and an exit code."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from dtk import __version__
+from dtk.errors import DtkError, InvalidError
+
+INTERRUPTED = 130
+_MOST_PROBLEMS = 100
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code (design.md, exit codes)."""
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code; every mistake ends as a message on stderr."""
+    try:
+        return _run(arguments)
+    except DtkError as error:
+        _say(error_text(error))
+        return error.exit_code
+    except typer.TyperException as error:
+        _say(f"error: {error.format_message()}\nnext: {_help_for(error)}")
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        _say("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _closed_output()
+    except Exception as error:
+        return _bug(error)
+
+
+def _run(arguments: list[str]) -> int:
+    from dtk.cli.app import app  # noqa: PLC0415 - so that a failing import is caught by run
+
+    try:
+        result = app(arguments or ["--help"], prog_name="dtk", standalone_mode=False)
+    except typer.Exit as error:
+        return error.exit_code
+    return result if isinstance(result, int) else 0
+
+
+def _help_for(error: typer.TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"{context.command_path if context else 'dtk'} --help"
+
+
+def error_text(error: DtkError) -> str:
+    """Return an error for people: what, the problems one a line, what to do next."""
+    lines = [f"error: {error.message}"]
+    if isinstance(error, InvalidError):
+        lines += [f"  {problem}" for problem in error.problems[:_MOST_PROBLEMS]]
+        more = len(error.problems) - _MOST_PROBLEMS
+        lines += [f"  … and {more} more"] if more > 0 else []
+    return "\n".join([*lines, f"next: {error.hint}"] if error.hint else lines)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201 - the edge prints
+
+
+def _closed_output() -> int:
+    """Whoever read our output has gone (``dtk ls | head``): that is no mistake; keep Python from saying so at exit."""
+    sys.stdout = sys.stderr = open("/dev/null", "w")  # noqa: SIM115, PTH123 - open until the process ends
+    return 0
+
+
+def _bug(error: Exception) -> int:
+    report = "".join(traceback.format_exception(error))
+    with tempfile.NamedTemporaryFile("w", prefix="dtk-bug-", suffix=".txt", delete=False) as file:
+        file.write(f"dtk {__version__}, Python {sys.version}\n\n{report}")
+    _say(f"error: a bug in dtk: {type(error).__name__}: {error}\nnext: please report it with {Path(file.name)}")
+    return 1
+
+
+if __name__ == "__main__":
+    main()

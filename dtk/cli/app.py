@@ -1,0 +1,89 @@
+"""The command line's frame: the group of lazy commands, the global options."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from dtk.cli.context import Settings, remember
+from dtk.cli.registry import COMMANDS, CommandEntry
+
+GLOBAL_OPTIONS = {"--workspace": True, "--no-color": False}
+"""Options that may stand anywhere on the line, and whether they take a value."""
+
+
+class LazyCommand(TyperCommand):
+    """A command that imports its function when it is used, not when it is listed."""
+
+    def __init__(self, entry: CommandEntry) -> None:
+        super().__init__(entry.name, help=entry.help, rich_help_panel=entry.area)
+        self.entry = entry
+
+    def real(self) -> TyperCommand:
+        """Return the command that this one stands for."""
+        module, _, function = self.entry.function.partition(":")
+        app = typer.Typer(add_completion=False, rich_markup_mode=None)
+        app.command(self.entry.name)(getattr(importlib.import_module(module), function))
+        return cast(TyperCommand, typer.main.get_command(app))
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Hand over to the real command."""
+        return self.real().make_context(info_name, args, parent, **extra)
+
+
+class LazyGroup(TyperGroup):
+    """All commands of the registry, in its order."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names in the order of the registry."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:  # noqa: ARG002 - click's signature
+        """Return the command of a name."""
+        entry = COMMANDS.get(cmd_name)
+        return LazyCommand(entry) if entry else None
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the global options from wherever they stand."""
+        return super().parse_args(ctx, hoisted(args))
+
+
+def hoisted(args: list[str]) -> list[str]:
+    """Move the global options to the front, so that ``dtk ls --workspace DIR`` works as ``dtk --workspace DIR ls``."""
+    front: list[str] = []
+    rest: list[str] = []
+    position = 0
+    while position < len(args) and args[position] != "--":
+        name, _, value = args[position].partition("=")
+        width = 2 if GLOBAL_OPTIONS.get(name) and not value else 1
+        (front if name in GLOBAL_OPTIONS else rest).extend(args[position : position + width])
+        position += width if name in GLOBAL_OPTIONS else 1
+    return [*front, *rest, *args[position:]]
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+
+
+@app.callback()
+def root(
+    workspace: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The workspace; else the one this folder lies in.", envvar="DTK_WORKSPACE"),
+    ] = None,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours; NO_COLOR does the same.")] = False,
+) -> None:
+    """Deploy services of many nodes from files in git: plan, apply, watch.
+
+    Exit codes: 0 done, 1 failed, 2 usage (plan --detailed-exitcode: there are changes), 3 invalid, 4 locked,
+    5 stale plan, 6 cancelled, 130 interrupted. --workspace and --no-color may stand anywhere on the line.
+    """
+    remember(Settings(workspace, no_color))

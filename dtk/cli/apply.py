@@ -1,0 +1,86 @@
+"""``dtk apply`` and ``dtk converge``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dtk.cli.context import chosen_service, current_workspace
+from dtk.cli.options import DetachOption, LockWaitOption, ServiceArgument, YesOption, seconds
+from dtk.cli.planning import Inputs, make_plan, read_inputs
+from dtk.cli.running import confirm, run_plan
+from dtk.errors import UsageError
+from dtk.model.plan import Plan
+from dtk.plan.compile import Scope
+from dtk.plan.document import from_text
+from dtk.state.workspace import Workspace
+from dtk.views.plan_text import plan_text
+
+
+def apply(
+    what: Annotated[
+        str | None, typer.Argument(metavar="[PLANFILE|SERVICE]", help="A plan made with dtk plan --out, or a service.")
+    ] = None,
+    yes: YesOption = False,
+    detach: DetachOption = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the last task: do what has not succeeded with the same input.")
+    ] = False,
+    lock_wait: LockWaitOption = "0s",
+) -> None:
+    """Do what a plan says, and follow it.
+
+    A PLANFILE is applied as it is, or refused when the state or the modules have moved on (exit code 5). For a
+    SERVICE the plan is made, shown and asked about. ^C cancels the task, a second ^C stops it at once.
+    Example: dtk apply plan.json
+    """
+    workspace = current_workspace()
+    planned = _read_plan(workspace, what) if what and _is_file(workspace, what) else None
+    if planned and resume:
+        raise UsageError("--resume makes its own plan", hint="name the service instead of the plan's file")
+    if planned:
+        plan, inputs = planned
+    else:
+        service = chosen_service(workspace, what)
+        plan, inputs = make_plan(workspace, service, scope="resume" if resume else "changes")
+        _show_and_ask(plan, ask=not yes)
+    run_plan(inputs, plan, detach=detach, lock_wait=seconds(lock_wait), command=f"dtk apply {plan.service}")
+
+
+def converge(
+    service: ServiceArgument = None,
+    yes: YesOption = False,
+    detach: DetachOption = False,
+    lock_wait: LockWaitOption = "0s",
+) -> None:
+    """Plan and apply every stage, changed or not.
+
+    Asks only when nodes would be terminated. Example: dtk converge dask1
+    """
+    workspace = current_workspace()
+    scope: Scope = "all"
+    plan, inputs = make_plan(workspace, chosen_service(workspace, service), scope=scope)
+    if any(change.change == "terminate" for change in plan.nodes):
+        _show_and_ask(plan, ask=not yes)
+    run_plan(inputs, plan, detach=detach, lock_wait=seconds(lock_wait), command=f"dtk converge {plan.service}")
+
+
+def _is_file(workspace: Workspace, what: str) -> bool:
+    """A service's name wins over a file of the same name: plan files have endings or paths."""
+    return what not in workspace.service_names() and Path(what).is_file()
+
+
+def _read_plan(workspace: Workspace, file: str) -> tuple[Plan, Inputs]:
+    plan = from_text(Path(file).read_text(), file)
+    service = chosen_service(workspace, plan.service)
+    return plan, read_inputs(workspace, service)
+
+
+def _show_and_ask(plan: Plan, *, ask: bool) -> None:
+    if plan.is_empty:
+        return
+    typer.echo(plan_text(plan))
+    if ask:
+        confirm("Apply this plan?")

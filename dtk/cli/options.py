@@ -1,0 +1,37 @@
+"""Options and arguments that several commands share, each with one wording."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import typer
+
+from dtk.errors import UsageError
+
+ServiceArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[SERVICE]", help="The service; may be left out where the workspace has one or DTK_SERVICE names it."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print a JSON document instead.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+DetachOption = Annotated[bool, typer.Option("--detach", help="Return at once; the task goes on.")]
+LockWaitOption = Annotated[
+    str, typer.Option("--lock-wait", metavar="TIME", help="How long to wait for another dtk on this service: 30s, 5m.")
+]
+
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+def seconds(text: str) -> float:
+    """Return a time written as ``30``, ``30s``, ``5m`` or ``1h`` in seconds.
+
+    Raises:
+        UsageError: it is written otherwise.
+    """
+    match = re.fullmatch(r"([0-9]+)([smh]?)", text)
+    if not match:
+        raise UsageError(f"'{text}' is not a time", hint="write 30s, 5m or 1h")
+    return float(match[1]) * _UNITS[match[2]]

@@ -1,0 +1,110 @@
+"""From a service's name to its plan: reads what the compiler needs from disk, and calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dtk.dsl.catalog import Catalog, load_catalog
+from dtk.dsl.names import nearest
+from dtk.dsl.service import load_service
+from dtk.dsl.workspace import load_workspace
+from dtk.errors import InvalidError, Problem, StalePlanError
+from dtk.model.module import Module
+from dtk.model.plan import Plan
+from dtk.model.service import Service
+from dtk.model.target import Target
+from dtk.plan.compile import PlanRequest, Scope, compile_plan
+from dtk.plan.workflow import CREATE
+from dtk.state.model import State
+from dtk.state.store import load_state
+from dtk.state.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything about one service that is on disk."""
+
+    workspace: Workspace
+    service: Service
+    modules: Mapping[str, Module]
+    state: State
+    target: Target
+
+    def request(self, workflow: str = CREATE, scope: Scope = "changes") -> PlanRequest:
+        """Return what the compiler takes."""
+        sources = {name: _source(self.workspace, module.folder) for name, module in self.modules.items()}
+        return PlanRequest(self.service, self.modules, sources, self.state, self.target, workflow, scope)
+
+    def folders(self) -> dict[str, Path]:
+        """Return each module's folder by the module's name."""
+        return {name: module.folder for name, module in self.modules.items()}
+
+
+def read_inputs(workspace: Workspace, name: str) -> Inputs:
+    """Read a service, the modules it uses, its target and its state.
+
+    Raises:
+        InvalidError: a file of them is invalid; every mistake is listed.
+    """
+    service = load_service(workspace.service_file(name), workspace.root)
+    modules = _modules(load_catalog(workspace), service)
+    state = load_state(workspace.state_file(name)) or State(name, "")
+    return Inputs(workspace, service, modules, state, find_target(workspace, service))
+
+
+def _modules(catalog: Catalog, service: Service) -> Mapping[str, Module]:
+    modules = dict(catalog.with_dependencies(service.module))
+    for uses in service.components.values():
+        for use in uses:
+            for module in catalog.providing(use.name.type):
+                modules |= catalog.with_dependencies(module.name)
+    return modules
+
+
+def find_target(workspace: Workspace, service: Service) -> Target:
+    """Return the target that a service names.
+
+    Raises:
+        InvalidError: dtk.yaml has no such target.
+    """
+    targets = load_workspace(workspace.file, workspace.root).targets
+    if service.target in targets:
+        return targets[service.target]
+    problem = Problem(
+        f"no target '{service.target}' in dtk.yaml",
+        service.location,
+        expected=f"one of {', '.join(sorted(targets))}",
+        nearest=nearest(service.target, targets),
+    )
+    raise InvalidError(f"service '{service.name}' can't be planned", [problem])
+
+
+def make_plan(workspace: Workspace, name: str, *, scope: Scope = "changes") -> tuple[Plan, Inputs]:
+    """Return the plan of a service's create workflow, or of what its last task left undone."""
+    inputs = read_inputs(workspace, name)
+    return compile_plan(inputs.request(scope=scope)), inputs
+
+
+def check_modules(plan: Plan, modules: Mapping[str, Module]) -> None:
+    """Refuse a plan whose modules are no longer what it was made from.
+
+    Raises:
+        StalePlanError: names every module that differs.
+    """
+    changed = [
+        used.name for used in plan.modules if used.name not in modules or modules[used.name].digest != used.digest
+    ]
+    if changed:
+        raise StalePlanError(
+            f"the plan is stale: changed since it was made: {', '.join(changed)}",
+            hint=f"make a new one: dtk plan {plan.service} --out FILE",
+        )
+
+
+def _source(workspace: Workspace, folder: Path) -> str:
+    """Say where a module comes from without naming this machine's folders: plans are read on others."""
+    if folder.is_relative_to(workspace.root):
+        return str(folder.relative_to(workspace.root))
+    return "built-in"

@@ -1,0 +1,57 @@
+"""Every command: its area, where its function is, one line of help.
+
+The table stands apart from the functions so that ``dtk --help`` and completion import none of them: each command
+pays at start-up only for what it uses itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CommandEntry:
+    """A command of the grammar: ``dtk NAME``; its function is ``MODULE:FUNCTION``."""
+
+    name: str
+    area: str
+    function: str
+    help: str
+
+
+WORKSPACE, MODULES, SERVICE, LIFECYCLE, TASKS = "Workspace", "Modules", "Service", "Lifecycle", "Tasks"
+
+COMMANDS = {
+    entry.name: entry
+    for entry in (
+        CommandEntry("init", WORKSPACE, "dtk.cli.workspace:init", "Make a workspace in a folder."),
+        CommandEntry(
+            "validate",
+            WORKSPACE,
+            "dtk.cli.validate:validate",
+            "Check modules, services and dtk.yaml; list every mistake.",
+        ),
+        CommandEntry("version", WORKSPACE, "dtk.cli.workspace:version", "Print the version of dtk."),
+        CommandEntry(
+            "list-assemblies", MODULES, "dtk.cli.modules:list_assemblies", "List the assemblies that can be staged."
+        ),
+        CommandEntry("stage", SERVICE, "dtk.cli.stage:stage", "Make a service instance of an assembly; run nothing."),
+        CommandEntry("ls", SERVICE, "dtk.cli.services:ls", "List the service instances of the workspace."),
+        CommandEntry(
+            "list-nodes", SERVICE, "dtk.cli.services:list_nodes", "List a service's nodes and their addresses."
+        ),
+        CommandEntry("set-attribute", SERVICE, "dtk.cli.attributes:set_attribute", "Set an attribute of a service."),
+        CommandEntry("plan", LIFECYCLE, "dtk.cli.plan:plan", "Show what apply would do, and why."),
+        CommandEntry("apply", LIFECYCLE, "dtk.cli.apply:apply", "Do what a plan says, and follow it."),
+        CommandEntry("converge", LIFECYCLE, "dtk.cli.apply:converge", "Plan and apply every stage, changed or not."),
+        CommandEntry("deploy", LIFECYCLE, "dtk.cli.deploy:deploy", "Stage, plan and apply an assembly in one go."),
+        CommandEntry(
+            "delete-and-destroy",
+            LIFECYCLE,
+            "dtk.cli.destroy:delete_and_destroy",
+            "End a service's nodes and delete it.",
+        ),
+        CommandEntry("task-status", TASKS, "dtk.cli.tasks:task_status", "Show a task: table, live screen or stream."),
+        CommandEntry("cancel-task", TASKS, "dtk.cli.tasks:cancel_task", "Cancel the running task of a service."),
+    )
+}

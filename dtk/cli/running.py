@@ -1,0 +1,83 @@
+"""Starting a task and following it: shared by apply, converge, deploy and delete-and-destroy."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import typer
+
+from dtk.apply.launch import cancel_task, start_task
+from dtk.cli.planning import Inputs, check_modules
+from dtk.cli.task_log import is_running
+from dtk.errors import UsageError
+from dtk.events.fold import Fold
+from dtk.events.reading import follow
+from dtk.events.tree import exit_code_of
+from dtk.model.plan import Plan
+from dtk.state.lock import acquire
+from dtk.state.workspace import Workspace
+from dtk.views.plan_text import plan_text, summary_line
+from dtk.views.stream import stream
+
+
+def confirm(question: str) -> None:
+    """Ask a yes-or-no question; anything but yes ends the command.
+
+    Raises:
+        UsageError: nobody is there to ask.
+    """
+    if not sys.stdin.isatty():
+        raise UsageError(f"{question} Nobody is there to answer.", hint="say --yes")
+    answer = typer.prompt(f"{question} (yes|no)", default="no", show_default=False)
+    if answer.strip().lower() not in ("yes", "y"):
+        typer.echo("Nothing was done.")
+        raise typer.Exit(0)
+
+
+def run_plan(inputs: Inputs, plan: Plan, *, detach: bool, lock_wait: float, command: str) -> None:
+    """Start a plan's task and follow it to its end, or leave it running.
+
+    Raises:
+        typer.Exit: with the task's exit code.
+    """
+    if plan.is_empty and not plan.destroys:
+        typer.echo(plan_text(plan), nl=False)
+        return
+    check_modules(plan, inputs.modules)
+    lock = acquire(inputs.workspace.service_folder(plan.service), command, lock_wait)
+    started = start_task(inputs.workspace, plan, lock=lock, modules=inputs.folders())
+    if detach:
+        typer.echo(f"task_id: {started.number}")
+        typer.echo(f"next: dtk task-status {plan.service} --wait")
+        return
+    typer.echo(summary_line(plan))
+    raise typer.Exit(follow_task(inputs.workspace, plan.service, started.number))
+
+
+def follow_task(workspace: Workspace, service: str, number: int) -> int:
+    """Print a task's stream until it ends; ^C cancels it. Returns its exit code."""
+    fold = Fold()
+    events = follow(workspace.event_log(service, number), is_alive=is_running(workspace, service, number))
+    with _interrupts_cancel(workspace, service):
+        for text in stream(events, fold=fold):
+            typer.echo(text, nl=False)
+    return exit_code_of(fold.task(writer_alive=False))
+
+
+@contextmanager
+def _interrupts_cancel(workspace: Workspace, service: str) -> Iterator[None]:
+    """While a task is followed, the first ^C cancels it and the second stops it at once; the screen goes on."""
+
+    def on_interrupt(_number: int, _frame: FrameType | None) -> None:
+        typer.echo("\ncancelling the task; ^C again stops it at once", err=True)
+        cancel_task(workspace, service)
+
+    before = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
