@@ -1,0 +1,61 @@
+"""What a parent's row says, derived from the leaves below it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from dtk.events.tree import Progress, Stage, Status, Step
+
+
+def derived_status(leaves: Sequence[Progress], *, over: bool) -> Status:
+    """Return a parent's status: any cancelled, any failed, all succeeded, none started, else executing.
+
+    Source: the original's ``task/hierarchical/update.rb:119-139``. Where the task is over, a parent that was cut
+    short between two of its leaves counts as cancelled: nothing stays ``executing``.
+    """
+    statuses = {leaf.status for leaf in leaves}
+    for ending in ("cancelled", "failed"):
+        if ending in statuses:
+            return "cancelled" if ending == "cancelled" else "failed"
+    if statuses == {"succeeded"}:
+        return "succeeded"
+    if statuses <= {"created"}:
+        return "created"
+    return "cancelled" if over else "executing"
+
+
+def derived_progress(leaves: Sequence[Progress], *, over: bool = False) -> Progress:
+    """Return a parent's status, with its start (the first leaf's) and its end (the last leaf's).
+
+    There is no end while a leaf runs, even where another one's failure has settled the status already.
+    """
+    status = derived_status(leaves, over=over)
+    starts = [leaf.started_at for leaf in leaves if leaf.started_at]
+    ends = [leaf.ended_at for leaf in leaves if leaf.ended_at]
+    running = status == "executing" or any(leaf.status == "executing" for leaf in leaves)
+    ended_at = max(ends) if ends and not running else None
+    return Progress(status=status, started_at=min(starts, default=None), ended_at=ended_at)
+
+
+def derived_group(group: Step, steps: tuple[Step, ...], *, over: bool = False) -> Step:
+    """Return a group's row over these members."""
+    progress = derived_progress([leaf for step in steps for leaf in step.leaves()], over=over)
+    return replace(
+        group, steps=steps, status=progress.status, started_at=progress.started_at, ended_at=progress.ended_at
+    )
+
+
+def derived_stage(stage: Stage, steps: tuple[Step, ...], *, over: bool = False) -> Stage:
+    """Return a stage's row over these steps; what the stage's own events said goes first."""
+    if stage.is_over and stage.ended_at is not None:
+        return replace(stage, steps=steps)
+    progress = derived_progress([leaf for step in steps for leaf in step.leaves()], over=over)
+    started = stage.started_at is not None and progress.status == "created" and not over
+    return replace(
+        stage,
+        steps=steps,
+        status="executing" if started else progress.status,
+        started_at=stage.started_at or progress.started_at,
+        ended_at=progress.ended_at,
+    )

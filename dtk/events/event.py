@@ -1,0 +1,89 @@
+"""One event of a task's log: its types, its line in the file, its time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+VERSION = 1
+HEADER = ("v", "seq", "ts", "type", "message")
+"""The fields of every event, in the order they stand in a line."""
+
+TYPES = frozenset(
+    {
+        "task.planned",
+        "task.started",
+        "task.cancelling",
+        "task.finished",
+        "stage.started",
+        "stage.finished",
+        "step.started",
+        "step.output",
+        "step.retrying",
+        "step.heartbeat",
+        "step.finished",
+        "operation.finished",
+        "node.changed",
+        "attribute.set",
+    }
+)
+BOUNDARY_TYPES = frozenset(
+    {
+        "task.planned",
+        "task.started",
+        "task.cancelling",
+        "task.finished",
+        "stage.started",
+        "stage.finished",
+        "step.started",
+        "step.finished",
+        "node.changed",
+    }
+)
+"""Events that are on disk before the writer goes on (design.md, Events)."""
+
+Event: TypeAlias = Mapping[str, Any]
+
+
+def timestamp(moment: datetime) -> str:
+    """Return a moment as an event writes it: UTC, RFC 3339, microseconds, ``Z``."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def moment_of(text: object) -> datetime | None:
+    """Return the moment that an event's timestamp names, None when it is not one."""
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def encode(event: Event) -> bytes:
+    """Return an event as its line. Text that is not Unicode (lone surrogates) is written as ``?``.
+
+    Raises:
+        ValueError: a value is not a number in JSON (NaN, infinity).
+        TypeError: a value has no form in JSON.
+    """
+    text = json.dumps(event, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode("utf-8", "replace") + b"\n"
+
+
+def decode(line: bytes) -> Event | str:
+    """Return the event in a line, or what is wrong with the line."""
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return "not JSON"
+    if not isinstance(event, dict) or not isinstance(event.get("type"), str):
+        return "not an event"
+    if not isinstance(event.get("seq"), int) or isinstance(event["seq"], bool):
+        return "an event without a sequence number"
+    if moment_of(event.get("ts")) is None:
+        return "an event without a time"
+    return event

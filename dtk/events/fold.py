@@ -1,0 +1,207 @@
+"""Folds events into the task's tree, one at a time; the tree is frozen, and only what changed is built anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from dtk.events.event import Event, moment_of
+from dtk.events.planned import event_errors, operation_result, planned_stages, text, texts, whole
+from dtk.events.rows import Branch, Leaf
+from dtk.events.settle import settle_finished, settle_orphan
+from dtk.events.tree import Stage, Status, Step, StepError, Task
+
+
+def fold(events: Iterable[Event | None], *, writer_alive: bool = True, notes: Iterable[str] = ()) -> Task:
+    """Return the task that these events tell.
+
+    Args:
+        events: a log's events in order; None (nothing new) is passed over.
+        writer_alive: whether the log's worker lives. When it does not and ``task.finished`` is missing, the task
+            failed: what ran is in doubt.
+        notes: what reading the log found wrong with it; kept in ``Task.notes``.
+    """
+    folding = Fold()
+    for event in events:
+        if event is not None:
+            folding.feed(event)
+    for note in notes:
+        folding.note(note)
+    return folding.task(writer_alive=writer_alive)
+
+
+class Fold:
+    """The fold's state between events; feeding one costs the same however long the log is.
+
+    Parents' rows follow from their leaves (``dtk.events.derive``), a stage's from its own events where they are
+    there, the task's from ``task.started`` and ``task.finished`` alone. After ``task.finished`` nothing changes any
+    more, and a step that has ended never changes: late answers can't rewrite what is told.
+    """
+
+    def __init__(self) -> None:
+        self._task = Task()
+        self._stages: list[Branch] = []
+        self._leaves: dict[str, Leaf] = {}
+        self._stage_by_number: dict[str, Branch] = {}
+        self._notes: dict[str, None] = {}
+        self._last_time: object = None
+        self._cache: Task | None = None
+        self._handlers: dict[str, Callable[[Event], None]] = {
+            "task.planned": self._task_planned,
+            "task.started": self._task_started,
+            "task.cancelling": self._task_cancelling,
+            "task.finished": self._task_finished,
+            "stage.started": self._stage_started,
+            "stage.finished": self._stage_finished,
+            "step.started": self._step_started,
+            "step.output": self._step_output,
+            "step.heartbeat": self._step_output,
+            "step.retrying": self._step_retrying,
+            "step.finished": self._step_finished,
+            "operation.finished": self._operation_finished,
+        }
+
+    def feed(self, event: Event) -> None:
+        """Take one event in; unknown types and fields are passed over."""
+        if self._task.is_over:
+            return
+        self._cache = None
+        self._last_time = event.get("ts")
+        kind = event.get("type")
+        handler = self._handlers.get(kind) if isinstance(kind, str) else None
+        if handler is not None:
+            handler(event)
+
+    def note(self, text: str) -> None:
+        """Keep something that is wrong with the log for ``Task.notes``, once."""
+        self._cache = None
+        self._notes.setdefault(text)
+
+    def task(self, *, writer_alive: bool = True) -> Task:
+        """Return the task as it is after the events so far."""
+        if self._cache is None:
+            stages = tuple(row for branch in self._stages if isinstance(row := branch.frozen(), Stage))
+            last_event_at = moment_of(self._last_time)
+            task = replace(self._task, stages=stages, notes=tuple(self._notes), last_event_at=last_event_at)
+            self._cache = settle_finished(task) if task.is_over else task
+        if self._cache.is_over or writer_alive:
+            return self._cache
+        return settle_orphan(self._cache)
+
+    def _task_planned(self, event: Event) -> None:
+        if self._stages:
+            return
+        self._task = replace(
+            self._task,
+            type=text(event, "task_type"),
+            service=text(event, "service"),
+            number=whole(event, "task") or 0,
+            assembly=text(event, "assembly"),
+            workflow=text(event, "workflow"),
+            target=text(event, "target"),
+            plan_digest=text(event, "plan_digest"),
+        )
+        for stage in planned_stages(event):
+            branch = Branch(stage, None)
+            self._stages.append(branch)
+            self._stage_by_number.setdefault(stage.number, branch)
+            branch.children.extend(self._grow(step, branch) for step in stage.steps)
+
+    def _grow(self, step: Step, parent: Branch) -> Branch | Leaf:
+        if step.steps:
+            branch = Branch(step, parent)
+            branch.children.extend(self._grow(member, branch) for member in step.steps)
+            return branch
+        leaf = Leaf(step, parent)
+        self._leaves.setdefault(step.number, leaf)
+        return leaf
+
+    def _task_started(self, event: Event) -> None:
+        self._task = replace(self._task, status="executing", started_at=moment_of(event.get("ts")))
+
+    def _task_cancelling(self, event: Event) -> None:
+        self._task = replace(self._task, cancelled_by=text(event, "by"))
+
+    def _task_finished(self, event: Event) -> None:
+        status = _final_status(event)
+        failed_somewhere = any(leaf.step.errors or leaf.step.status == "executing" for leaf in self._leaves.values())
+        unexplained = status == "failed" and not failed_somewhere
+        self._task = replace(
+            self._task,
+            status=status,
+            ended_at=_end(event),
+            next_command=text(event, "next_command"),
+            in_doubt=texts(event, "in_doubt"),
+            errors=event_errors(event) or ((StepError(text(event, "message")),) if unexplained else ()),
+        )
+
+    def _stage_started(self, event: Event) -> None:
+        if branch := self._stage(event):
+            branch.become(replace(branch.row, started_at=moment_of(event.get("ts"))))
+
+    def _stage_finished(self, event: Event) -> None:
+        if branch := self._stage(event):
+            branch.become(replace(branch.row, status=_final_status(event), ended_at=_end(event)))
+
+    def _step_started(self, event: Event) -> None:
+        leaf = self._leaf(event)
+        if leaf and leaf.step.status == "created":
+            leaf.become(replace(leaf.step, status="executing", started_at=moment_of(event.get("ts"))))
+
+    def _step_output(self, event: Event) -> None:
+        if leaf := self._leaf(event):
+            lines = (*texts(event, "lines"), text(event, "last_line"))
+            last = next((line for line in reversed(lines) if line.strip()), "")
+            if last:
+                leaf.become(replace(leaf.step, last_output=last))
+
+    def _step_retrying(self, event: Event) -> None:
+        if leaf := self._leaf(event):
+            leaf.become(replace(leaf.step, attempt=whole(event, "attempt") or leaf.step.attempt))
+
+    def _step_finished(self, event: Event) -> None:
+        leaf = self._leaf(event)
+        if leaf is None or leaf.step.is_over:
+            return
+        changed = event.get("changed")
+        leaf.become(
+            replace(
+                leaf.step,
+                status=_final_status(event),
+                started_at=leaf.step.started_at or moment_of(event.get("ts")),
+                ended_at=_end(event),
+                changed=changed if isinstance(changed, bool) else None,
+                errors=event_errors(event),
+                in_doubt=event.get("in_doubt") is True,
+            )
+        )
+
+    def _operation_finished(self, event: Event) -> None:
+        if leaf := self._leaf(event):
+            leaf.add(operation_result(event))
+
+    def _leaf(self, event: Event) -> Leaf | None:
+        number = text(event, "step")
+        leaf = self._leaves.get(number)
+        if leaf is None:
+            self.note(f"step {number!r} is not in the log's plan; its events are left out")
+        return leaf
+
+    def _stage(self, event: Event) -> Branch | None:
+        number = text(event, "stage")
+        branch = self._stage_by_number.get(number)
+        if branch is None:
+            self.note(f"stage {number!r} is not in the log's plan; its events are left out")
+        return branch
+
+
+def _final_status(event: Event) -> Status:
+    """Return the status that an ending event names; anything unknown is a failure, never a success."""
+    status = event.get("status")
+    return "succeeded" if status == "succeeded" else "cancelled" if status == "cancelled" else "failed"
+
+
+def _end(event: Event) -> datetime | None:
+    """Return when what the event ends has ended: its own time, unless the one who wrote it came later."""
+    return moment_of(event.get("ended_at")) or moment_of(event.get("ts"))

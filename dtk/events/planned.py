@@ -1,0 +1,96 @@
+"""Reads the step tree out of ``task.planned``, and the typed parts out of any event, whatever they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dtk.events.event import Event
+from dtk.events.tree import ErrorType, OperationResult, Stage, Step, StepError
+
+
+def text(event: Mapping[str, Any], name: str) -> str:
+    """Return a text field, "" when it is missing or something else."""
+    value = event.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def texts(event: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Return the texts of a list field."""
+    value = event.get(name)
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+
+def whole(event: Mapping[str, Any], name: str) -> int | None:
+    """Return a whole number field, None when it is missing or something else."""
+    value = event.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def planned_stages(event: Event) -> tuple[Stage, ...]:
+    """Return the stages of a ``task.planned`` event, all ``created``."""
+    return tuple(
+        Stage(number=text(stage, "number"), name=text(stage, "name"), steps=planned_steps(stage))
+        for stage in _mappings(event, "stages")
+    )
+
+
+def planned_steps(parent: Mapping[str, Any]) -> tuple[Step, ...]:
+    """Return the steps of a stage or a group."""
+    return tuple(
+        Step(
+            number=text(step, "number"),
+            type=text(step, "type"),
+            node=text(step, "node"),
+            components=texts(step, "components"),
+            actions=texts(step, "actions"),
+            reason=text(step, "reason"),
+            steps=planned_steps(step),
+        )
+        for step in _mappings(parent, "steps")
+    )
+
+
+def event_errors(event: Event) -> tuple[StepError, ...]:
+    """Return the error of a ``step.finished`` or ``task.finished`` event, none when it has none."""
+    error = event.get("error")
+    if not isinstance(error, Mapping):
+        return ()
+    output = text(error, "output")
+    return (
+        StepError(
+            message=text(error, "message"),
+            type=_error_type(error.get("type")),
+            component=text(error, "component"),
+            command=text(error, "command"),
+            exit_code=whole(error, "exit_code"),
+            output=tuple(output.split("\n")) if output else texts(error, "output"),
+        ),
+    )
+
+
+def _error_type(value: object) -> ErrorType:
+    return "USER" if value == "USER" else "TEST" if value == "TEST" else "SERVER"
+
+
+def operation_result(event: Event) -> OperationResult:
+    """Return the result in an ``operation.finished`` event."""
+    seconds = event.get("seconds")
+    return OperationResult(
+        kind=text(event, "kind"),
+        component=text(event, "component"),
+        action=text(event, "action"),
+        name=text(event, "name"),
+        command=text(event, "command"),
+        changed=event.get("changed") is True,
+        skipped=event.get("skipped") is True,
+        exit_code=whole(event, "exit_code"),
+        stdout=text(event, "stdout"),
+        stderr=text(event, "stderr"),
+        seconds=float(seconds) if isinstance(seconds, int | float) else None,
+    )
+
+
+def _mappings(parent: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    value = parent.get(name)
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []

@@ -1,0 +1,75 @@
+"""Closes the log of a worker that died, so that the log alone tells the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from dtk.events.event import timestamp
+from dtk.events.fold import fold
+from dtk.events.log import EventLog, utc_now
+from dtk.events.reading import read_log
+from dtk.events.tree import Progress, Stage, Step, StepError, Task
+
+
+def close_orphaned_log(path: Path, *, clock: Callable[[], datetime] = utc_now) -> tuple[str, ...] | None:
+    """Append the endings that a dead worker could not, and say which steps are in doubt.
+
+    Only for the holder of the service's lock: nobody else may write, and the lock proves that the worker is gone.
+    What is appended is what every view of the torn-off log shows (``dtk.events.settle``): steps that ran, and the
+    task, are ``failed`` at the worker's last sign of life, ``ended_at``. Called again, also after a crash in the
+    midst of it, it adds only what is missing.
+
+    Returns:
+        The numbers of the steps in doubt; None when there was nothing to close: no log, or a finished one.
+
+    Raises:
+        LogWriteError: the log can't be written.
+    """
+    if not path.exists():
+        return None
+    events = read_log(path).events
+    open_task = fold(events)
+    if open_task.is_over:
+        return None
+    closed = fold(events, writer_alive=False)
+    with EventLog(path, clock=clock) as log:
+        for before, after in zip(open_task.leaves(), closed.leaves(), strict=True):
+            if before.status == "executing":
+                _close_step(log, after)
+        for stage_before, stage_after in zip(open_task.stages, closed.stages, strict=True):
+            if stage_before.started_at is not None and stage_before.ended_at is None:
+                _close_stage(log, stage_after)
+        _close_task(log, closed)
+    return closed.in_doubt
+
+
+def _close_step(log: EventLog, step: Step) -> None:
+    message = f"{step.number} {step.type} {step.node}: in doubt"
+    log.append(
+        "step.finished",
+        message,
+        step=step.number,
+        node=step.node,
+        changed=False,
+        in_doubt=True,
+        **_ending(step, step.errors),
+    )
+
+
+def _close_stage(log: EventLog, stage: Stage) -> None:
+    log.append("stage.finished", f"stage {stage.number} {stage.status}", stage=stage.number, **_ending(stage))
+
+
+def _close_task(log: EventLog, task: Task) -> None:
+    message = task.errors[-1].message if task.errors else "the worker is gone; some steps are in doubt"
+    ending = _ending(task, task.errors)
+    log.append("task.finished", message, next_command=task.next_command, in_doubt=list(task.in_doubt), **ending)
+
+
+def _ending(part: Progress, errors: tuple[StepError, ...] = ()) -> dict[str, Any]:
+    ended_at = {"ended_at": timestamp(part.ended_at)} if part.ended_at else {}
+    error = {"error": {"message": errors[-1].message, "type": errors[-1].type}} if errors else {}
+    return {"status": part.status, "seconds": round(part.duration or 0.0, 6), **ended_at, **error}

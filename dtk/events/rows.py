@@ -1,0 +1,68 @@
+"""The tree's rows between two events: they gather what happens, and freeze what has changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dtk.events.derive import derived_group, derived_stage
+from dtk.events.tree import OperationResult, Stage, Step
+
+
+class Leaf:
+    """A leaf; ``step`` is its state but for the results, gathered apart so that adding one copies no others."""
+
+    def __init__(self, step: Step, parent: Branch) -> None:
+        self.step = step
+        self._parent = parent
+        self._results: list[OperationResult] = []
+        self._frozen: Step | None = None
+
+    def become(self, step: Step) -> None:
+        """Take a new state."""
+        self.step = step
+        self._outdate()
+
+    def add(self, result: OperationResult) -> None:
+        """Add the result of one more operation."""
+        self._results.append(result)
+        self._outdate()
+
+    def frozen(self) -> Step:
+        """Return the step as it is now."""
+        if self._frozen is None:
+            self._frozen = replace(self.step, results=tuple(self._results))
+        return self._frozen
+
+    def _outdate(self) -> None:
+        self._frozen = None
+        self._parent.outdate()
+
+
+class Branch:
+    """A stage or a group; ``row`` holds what its own events said. It is outdated whenever anything below it is."""
+
+    def __init__(self, row: Stage | Step, parent: Branch | None) -> None:
+        self.row = row
+        self.children: list[Branch | Leaf] = []
+        self._parent = parent
+        self._frozen: Stage | Step | None = None
+
+    def become(self, row: Stage | Step) -> None:
+        """Take a new state."""
+        self.row = row
+        self.outdate()
+
+    def outdate(self) -> None:
+        """Forget the frozen row, and those above; where it is forgotten already, they are, too."""
+        if self._frozen is not None:
+            self._frozen = None
+            if self._parent is not None:
+                self._parent.outdate()
+
+    def frozen(self) -> Stage | Step:
+        """Return the row as it is now."""
+        if self._frozen is None:
+            steps = tuple(step for child in self.children if isinstance(step := child.frozen(), Step))
+            row = self.row
+            self._frozen = derived_stage(row, steps) if isinstance(row, Stage) else derived_group(row, steps)
+        return self._frozen

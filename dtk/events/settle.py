@@ -1,0 +1,64 @@
+"""A task that is over leaves nothing running: the same tree with every open row closed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from dtk.events.derive import derived_group, derived_stage
+from dtk.events.tree import Stage, Status, Step, StepError, Task
+
+WORKER_GONE = "the worker is gone: whether this step was done is in doubt"
+NO_OUTCOME = "the task ended while this step ran: whether it was done is in doubt"
+WORKER_GONE_BETWEEN = "the worker is gone, and the task was not over"
+
+
+def resume_command(service: str) -> str:
+    """Return the command that continues a service's last task."""
+    return f"dtk apply {service} --resume" if service else ""
+
+
+def settle_orphan(task: Task) -> Task:
+    """Return the task of a worker that is gone: failed at its last sign of life, what ran then in doubt."""
+    running = tuple(leaf.number for leaf in task.leaves() if leaf.status == "executing")
+    in_doubt = tuple(leaf.number for leaf in task.leaves() if leaf.in_doubt or leaf.status == "executing")
+    errors = task.errors if running else (*task.errors, StepError(WORKER_GONE_BETWEEN))
+    return replace(
+        task,
+        status="failed",
+        ended_at=task.last_event_at,
+        stages=_close_stages(task, "failed", WORKER_GONE, task.last_event_at),
+        errors=errors,
+        in_doubt=in_doubt,
+        next_command=task.next_command or resume_command(task.service),
+    )
+
+
+def settle_finished(task: Task) -> Task:
+    """Return a finished task with every row closed that its own events left open.
+
+    Rows that ran when a task was cancelled are cancelled, as the original sets them; in any other task they
+    failed, and are in doubt. In the original they could stay ``executing`` for ever.
+    """
+    status: Status = "cancelled" if task.status == "cancelled" else "failed"
+    settled = replace(task, stages=_close_stages(task, status, NO_OUTCOME, task.ended_at))
+    in_doubt = tuple(leaf.number for leaf in settled.leaves() if leaf.in_doubt)
+    return replace(settled, in_doubt=in_doubt)
+
+
+def _close_stages(task: Task, status: Status, message: str, end: datetime | None) -> tuple[Stage, ...]:
+    return tuple(
+        derived_stage(stage, tuple(_close_step(step, task, status, message, end) for step in stage.steps), over=True)
+        for stage in task.stages
+    )
+
+
+def _close_step(step: Step, task: Task, status: Status, message: str, end: datetime | None) -> Step:
+    if step.steps:
+        members = tuple(_close_step(member, task, status, message, end) for member in step.steps)
+        return derived_group(step, members, over=True)
+    if step.status != "executing":
+        return step
+    in_doubt = status == "failed" or step.number in task.in_doubt
+    errors = (*step.errors, StepError(message)) if in_doubt else step.errors
+    return replace(step, status=status, ended_at=end, errors=errors, in_doubt=in_doubt)

@@ -1,0 +1,173 @@
+"""A task as its log tells it: the tree of stages and steps that every view shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+Status = Literal["created", "executing", "succeeded", "failed", "cancelled"]
+"""Source: the original's ``task/status/type.rb``; ``created`` is shown as a blank."""
+
+ErrorType = Literal["USER", "TEST", "SERVER"]
+FINAL_STATUSES: tuple[Status, ...] = ("succeeded", "failed", "cancelled")
+
+
+@dataclass(frozen=True)
+class StepError:
+    """Why a step failed: one line, and the command with its exit code and last output where there was one."""
+
+    message: str
+    type: ErrorType = "SERVER"
+    component: str = ""
+    command: str = ""
+    exit_code: int | None = None
+    output: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OperationResult:
+    """One operation or command of a step, done; ``kind`` is ``operation``, ``run`` or ``add``."""
+
+    kind: str
+    component: str = ""
+    action: str = ""
+    name: str = ""
+    command: str = ""
+    changed: bool = False
+    skipped: bool = False
+    exit_code: int | None = None
+    stdout: str = ""
+    stderr: str = ""
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """What every row has: its status and when it ran (UTC)."""
+
+    status: Status = "created"
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from start to end, None until both are known; never negative where a clock was set back."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return max(0.0, (self.ended_at - self.started_at).total_seconds())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.status in FINAL_STATUSES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step(Progress):
+    """A step: a leaf on one node, or a group's row with its members in ``steps``.
+
+    ``components`` and ``actions`` are names; ``changed`` is None until the step says; ``attempt`` counts from 1;
+    ``in_doubt`` marks a step that ran when its worker was lost: nobody knows what it did.
+    """
+
+    number: str
+    type: str
+    node: str = ""
+    components: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
+    reason: str = ""
+    changed: bool | None = None
+    attempt: int = 1
+    last_output: str = ""
+    in_doubt: bool = False
+    errors: tuple[StepError, ...] = ()
+    results: tuple[OperationResult, ...] = ()
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What the step's row says."""
+        return self.type
+
+    def leaves(self) -> Iterator[Step]:
+        """Yield the steps that do something, in order."""
+        if not self.steps:
+            yield self
+        for step in self.steps:
+            yield from step.leaves()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage(Progress):
+    """A level-1 part of the task."""
+
+    number: str
+    name: str
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What the stage's row says."""
+        return self.name
+
+    def leaves(self) -> Iterator[Step]:
+        """Yield the stage's leaves in order."""
+        for step in self.steps:
+            yield from step.leaves()
+
+
+Row: TypeAlias = Stage | Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(Progress):
+    """The whole task. ``number`` is 0 until the log says; ``errors`` are those of no step.
+
+    ``next_command`` is what resumes it, ``in_doubt`` the numbers of the steps nobody knows the outcome of,
+    ``notes`` what is wrong with the log, ``last_event_at`` the writer's last sign of life.
+    """
+
+    type: str = ""
+    service: str = ""
+    number: int = 0
+    assembly: str = ""
+    workflow: str = ""
+    target: str = ""
+    plan_digest: str = ""
+    stages: tuple[Stage, ...] = ()
+    errors: tuple[StepError, ...] = ()
+    next_command: str = ""
+    in_doubt: tuple[str, ...] = ()
+    cancelled_by: str = ""
+    notes: tuple[str, ...] = ()
+    last_event_at: datetime | None = None
+
+    @property
+    def title(self) -> str:
+        """The name in the first row; ``Workflow`` when the log does not say (as the original)."""
+        return self.type or "Workflow"
+
+    def leaves(self) -> Iterator[Step]:
+        """Yield every leaf in order."""
+        for stage in self.stages:
+            yield from stage.leaves()
+
+    def rows(self) -> Iterator[tuple[int, Row]]:
+        """Yield every row below the first with its level, stages being level 1, in order."""
+        for stage in self.stages:
+            yield 1, stage
+            for step in stage.steps:
+                yield from _step_rows(step, 2)
+
+
+def _step_rows(step: Step, level: int) -> Iterator[tuple[int, Row]]:
+    yield level, step
+    for member in step.steps:
+        yield from _step_rows(member, level + 1)
+
+
+def exit_code_of(task: Task) -> int:
+    """Return the exit code that tells how a task ended: 1 failed, 6 cancelled, else (running, too) 0."""
+    return {"failed": 1, "cancelled": 6}.get(task.status, 0)

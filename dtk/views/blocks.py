@@ -1,0 +1,113 @@
+"""A stage's block in the stream: its heading with the steps, its ending with results and errors.
+
+Source of the layout: the original's ``task_status/stream_mode/element`` (``format.rb``, ``stage/render.rb``,
+``hierarchical_task/steps``, ``hierarchical_task/result``).
+"""
+
+from __future__ import annotations
+
+from dtk.events.tree import OperationResult, Stage, Step
+from dtk.views.errors import errors_text
+from dtk.views.text import duration_text, harmless, one_line, stream_time
+
+START_BORDER = "=" * 60
+END_BORDER = "-" * 60
+_OPERATIONS = {
+    "create_node": "CreateNode",
+    "power_on_node": "PowerOnNode",
+    "power_off_node": "PowerOffNode",
+    "terminate_node": "TerminateNode",
+}
+
+
+def stage_heading(stage: Stage) -> list[str]:
+    """Return the lines that a stage begins with."""
+    time = [f"TIME START: {stream_time(stage.started_at)}"] if stage.started_at else []
+    return [START_BORDER, f"STAGE {stage.number}: {one_line(stage.name)}", *time, *_steps(stage)]
+
+
+def stage_ending(stage: Stage) -> list[str]:
+    """Return the lines that a stage ends with, the blank one after it included."""
+    duration = [] if stage.duration is None else [f"DURATION: {duration_text(stage.duration)}"]
+    return [f"STATUS: {stage.status}", *duration, *_results(stage), *_errors(stage), END_BORDER, ""]
+
+
+def _steps(stage: Stage) -> list[str]:
+    """Return what the stage does: nodes by operation, then components, then actions."""
+    leaves = list(stage.leaves())
+    lines: list[str] = []
+    for kind, operation in _OPERATIONS.items():
+        nodes = [leaf.node for leaf in leaves if leaf.type == kind]
+        if nodes:
+            lines += [f"OPERATION: {operation}{'s' if len(nodes) > 1 else ''}", *(f"  {node}" for node in nodes)]
+    components = [name for step in stage.steps for name in _names(step, actions=False)]
+    actions = [name for step in stage.steps for name in _names(step, actions=True)]
+    return lines + _list("COMPONENT", components) + _list("ACTION", actions)
+
+
+def _list(title: str, names: list[str]) -> list[str]:
+    if len(names) == 1:
+        return [f"{title}: {names[0]}"]
+    return [f"{title}S:", *(f"  {name}" for name in names)] if names else []
+
+
+def _names(step: Step, *, actions: bool) -> list[str]:
+    """Return ``node/component`` or ``node/component.action`` for a step; a group's once for all its members."""
+    parts = [step] if not step.steps else [step, *step.leaves()]
+    names = dict.fromkeys(name for part in parts for name in (part.actions if actions else _components(part)))
+    node = f"node-group:{step.node}" if step.steps else step.node
+    return [f"{node}/{name}" for name in names]
+
+
+def _components(step: Step) -> tuple[str, ...]:
+    return () if step.actions else step.components
+
+
+def _results(stage: Stage) -> list[str]:
+    """Return the results of the stage's actions, node by node; components being converged have none."""
+    leaves = [leaf for leaf in stage.leaves() if leaf.actions and leaf.results]
+    lines = [line for leaf in leaves for line in (f"NODE: {leaf.node}", *_commands(leaf), "")]
+    return ["RESULTS:", "", *lines] if lines else []
+
+
+def _commands(leaf: Step) -> list[str]:
+    lines: list[str] = []
+    for result in leaf.results:
+        lines += ["--", *_command(result)] if lines else _command(result)
+    return lines
+
+
+def _command(result: OperationResult) -> list[str]:
+    if result.skipped:
+        return [f"{_heading(result)} (skipped)"]
+    code = [] if result.exit_code is None else [f"RETURN CODE: {result.exit_code}"]
+    return [_heading(result), *code, *_output("STDOUT", result.stdout), *_output("STDERR", result.stderr)]
+
+
+def _heading(result: OperationResult) -> str:
+    if result.kind == "add":
+        return f"ADD: {harmless(result.command or result.name)}"
+    if result.kind == "run":
+        return f"RUN: {harmless(result.command)} (syscall)"
+    return f"OPERATION: {one_line(result.name or result.command)}"
+
+
+def _output(title: str, output: str) -> list[str]:
+    text = harmless(output).rstrip("\n")
+    return [f"{title}:", *_indented(text)] if text else []
+
+
+def _errors(stage: Stage) -> list[str]:
+    """Return the errors that no result of their step shows already."""
+    leaves = [leaf for leaf in stage.leaves() if leaf.errors and not _is_shown(leaf)]
+    lines = [line for leaf in leaves for line in (f"NODE: {leaf.node}", *_indented(errors_text(leaf.errors)), "")]
+    return ["ERRORS:", *lines] if lines else []
+
+
+def _is_shown(leaf: Step) -> bool:
+    """Say whether the step's results hold the command that failed it."""
+    return bool(leaf.actions) and any(result.exit_code for result in leaf.results)
+
+
+def _indented(text: str) -> list[str]:
+    return [f"  {line}" if line else "" for line in text.split("\n")]

@@ -1,0 +1,39 @@
+"""What a failed step says for itself, in the table and in the stream alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dtk.events.tree import StepError
+from dtk.views.text import harmless
+
+
+def error_text(error: StepError) -> str:
+    """Return an error as text: its message, then the command, its exit code and last output where there was one.
+
+    ``Component X: `` stands before the message of a component's error (the original's ``table_form.rb:90-110``);
+    the indented lines are ours: the original did not say which command failed.
+    """
+    component = f"Component {error.component}: " if error.component else ""
+    details = [*_command(error), *_output(error)]
+    return "\n".join([component + harmless(error.message), *details])
+
+
+def errors_text(errors: Sequence[StepError]) -> str:
+    """Return the errors of one step, joined by a blank line."""
+    return "\n\n".join(map(error_text, errors))
+
+
+def _command(error: StepError) -> list[str]:
+    command = [f"  RUN: {_indented(error.command)}"] if error.command else []
+    code = [] if error.exit_code is None else [f"  RETURN CODE: {error.exit_code}"]
+    return command + code
+
+
+def _output(error: StepError) -> list[str]:
+    output = "\n".join(error.output).rstrip()
+    return [f"  OUTPUT:\n    {_indented(output)}"] if output else []
+
+
+def _indented(text: str) -> str:
+    return harmless(text.rstrip("\n")).replace("\n", "\n    ")

@@ -1,0 +1,47 @@
+"""The table that every listing is printed as."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from dtk.views.text import one_line, padded, width
+
+EMPTY_LIST = "Message: List is empty.\n"
+
+
+def format_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return rows as the original's table, ending with a newline; an empty list says so.
+
+    Source: the original's ``view_processor/table_print.rb:204-208`` (hirb, neither resized nor turned).
+
+    Args:
+        headers: column names; printed in upper case with ``_`` as a space.
+        rows: a cell for each column; None is a blank, True and False are printed in lower case. Blanks before a
+            text stay: they are its indentation.
+    """
+    cells = [[_cell(value) for value in row] for row in rows]
+    return render_cells(headers, cells) if cells else EMPTY_LIST
+
+
+def render_cells(headers: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    """Return rows of finished texts as the table."""
+    titles = [header.replace("_", " ").upper() for header in headers]
+    widths = [max(map(width, column)) for column in zip(titles, *cells, strict=True)]
+    border = "".join(f"+{'-' * (columns + 2)}" for columns in widths) + "+\n"
+    lines = [_line(row, widths) for row in cells]
+    footer = "1 row in set" if len(cells) == 1 else f"{len(cells)} rows in set"
+    return "".join([border, _line(titles, widths), border, *lines, border, footer, "\n"])
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "".join(f"| {padded(cell, columns)} " for cell, columns in zip(cells, widths, strict=True)) + "|\n"
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = str(value)
+    indentation = len(text) - len(text.lstrip(" "))
+    return " " * indentation + one_line(text)

@@ -1,0 +1,92 @@
+"""The stream: a task told stage by stage, while it runs or long after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from dtk.events.event import Event
+from dtk.events.fold import Fold
+from dtk.events.tree import Stage, Task
+from dtk.views.blocks import stage_ending, stage_heading
+from dtk.views.errors import error_text
+from dtk.views.text import duration_text, one_line, stream_time
+
+BRACKET = "=" * 25
+_TELLING = frozenset({"task.started", "stage.started", "stage.finished", "step.started", "task.finished"})
+"""Only these can begin or end a part of the stream."""
+
+
+def stream(events: Iterable[Event | None], *, fold: Fold | None = None) -> Iterator[str]:
+    """Yield the stream's text piece by piece, each ending with a newline, as soon as it is known.
+
+    Source: the original's ``task_status/stream_mode``, to the character, with one difference: the last line says
+    ``Status: OK`` only of a task that succeeded; the original said it of failed ones, too.
+
+    Args:
+        events: a log's events, replayed (``read_log``) or live (``follow``); None is passed over. Where they end
+            without ``task.finished`` the worker is gone, and the task is shown as failed.
+        fold: takes the events in; given by a caller who wants the task (``fold.task(writer_alive=False)``) after.
+    """
+    folding = fold or Fold()
+    telling = _Telling()
+    for event in events:
+        if event is not None:
+            folding.feed(event)
+            if event.get("type") in _TELLING:
+                yield from telling.advance(folding.task())
+    task = folding.task(writer_alive=False)
+    yield from telling.advance(task)
+    yield from telling.end(task)
+
+
+class _Telling:
+    """How far the stream has told the task."""
+
+    def __init__(self) -> None:
+        self._begun = False
+        self._open = False
+        self._position = 0
+
+    def advance(self, task: Task) -> Iterator[str]:
+        """Yield what can be told now that was not told before."""
+        if not self._begun and (task.started_at or task.is_over):
+            self._begun = True
+            time = f"{stream_time(task.started_at)} " if task.started_at else ""
+            yield f"{BRACKET} {time}start '{one_line(task.title)}' {BRACKET}\n\n\n"
+        while self._position < len(task.stages) and self._tells(task):
+            stage = task.stages[self._position]
+            if not self._open and stage.status != "created":
+                self._open = True
+                yield _text(stage_heading(stage))
+            if self._open and not self._has_ended(task, stage):
+                return
+            if self._open:
+                yield _text(stage_ending(stage))
+            self._open = False
+            self._position += 1
+
+    def _tells(self, task: Task) -> bool:
+        """Say whether there is something to tell of the next stage: it has begun, or was passed over."""
+        return task.stages[self._position].status != "created" or self._is_passed(task)
+
+    def end(self, task: Task) -> Iterator[str]:
+        """Yield the closing lines."""
+        total = f" (total duration: {duration_text(task.duration)})" if task.duration is not None else ""
+        lines = [f"{BRACKET} end: '{one_line(task.title)}'{total} {BRACKET}"]
+        lines += [f"ERROR: {error_text(error)}" for error in task.errors]
+        if task.next_command:
+            lines.append(f"To resume: {task.next_command}")
+        lines.append(f"Status: {'OK' if task.status == 'succeeded' else task.status.upper()}")
+        yield _text(lines)
+
+    def _has_ended(self, task: Task, stage: Stage) -> bool:
+        """Say whether the stage is over: nothing of it runs, or the task went on."""
+        return stage.ended_at is not None or task.is_over or self._is_passed(task)
+
+    def _is_passed(self, task: Task) -> bool:
+        """Say whether a later stage has begun."""
+        return any(stage.status != "created" for stage in task.stages[self._position + 1 :])
+
+
+def _text(lines: list[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)

@@ -1,0 +1,58 @@
+"""``--summarize``: a group in one row, its members counted by status, their errors told once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from dtk.events.tree import Row, Step, StepError, Task
+from dtk.views.errors import error_text, errors_text
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a row shows instead of its own status and errors."""
+
+    status: str
+    error_text: str = ""
+    errors: tuple[StepError, ...] = ()
+
+
+def summarized(task: Task) -> list[tuple[int, Row, Summary]]:
+    """Return the rows that a summary shows, with their levels: all but the members of groups.
+
+    Source: the original's ``table_form/node_group_summary.rb``.
+    """
+    rows: list[tuple[int, Row, Summary]] = []
+    for stage in task.stages:
+        rows.append((1, stage, Summary(_blank_created(stage.status))))
+        rows += [(2, step, _summary(step)) for step in stage.steps]
+    return rows
+
+
+def _summary(step: Step) -> Summary:
+    if not step.steps:
+        return Summary(_blank_created(step.status), errors_text(step.errors), step.errors)
+    leaves = list(step.leaves())
+    errors = tuple(error for leaf in leaves for error in leaf.errors)
+    return Summary(_counts(step, leaves), _merged(errors), errors)
+
+
+def _counts(group: Step, leaves: list[Step]) -> str:
+    """Return ``succeeded(2)`` or ``executing(1),succeeded(1)``; cancelled groups are not counted."""
+    if group.status in {"created", "cancelled"}:
+        return _blank_created(group.status)
+    counts = Counter(leaf.status for leaf in leaves)
+    return ",".join(f"{status}({count})" for status, count in sorted(counts.items()))
+
+
+def _merged(errors: tuple[StepError, ...]) -> str:
+    """Return the members' errors: one text where all say the same, else each different one once, indented."""
+    texts = list(dict.fromkeys(map(error_text, errors)))
+    if len(texts) <= 1:
+        return "".join(texts)
+    return "".join("\n  " + text.replace("\n", "\n  ") for text in texts)
+
+
+def _blank_created(status: str) -> str:
+    return "" if status == "created" else status

@@ -1,0 +1,92 @@
+"""The snapshot: a task's tree as the original's table, its errors, what to know about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dtk.events.tree import Row, StepError, Task
+from dtk.views.errors import errors_text
+from dtk.views.listing import render_cells
+from dtk.views.summary import Summary, summarized
+from dtk.views.text import RED, YELLOW, colored, duration_text, one_line, table_time
+
+HEADERS = ("task_type", "status", "node", "duration", "started_at", "ended_at")
+TASK_LABEL = "task"
+"""Stands for the step's number before an error that belongs to no step."""
+
+
+def render_snapshot(task: Task, *, summarize: bool = False, color: bool = False) -> str:
+    """Return a task's snapshot, ending with a newline.
+
+    Source: the original's ``task/status/table_form.rb:22-88`` and ``view_processor/table_print.rb:97-217``.
+
+    Args:
+        task: the task.
+        summarize: one row a group, its status a count of its members' (``--summarize``).
+        color: numbers in the errors' section yellow, messages red; for terminals that want colours.
+    """
+    rows = [_first_row(task)]
+    errors = [(TASK_LABEL, errors_text(task.errors), task.errors)] if task.errors else []
+    for level, row, summary in _summaries(task, summarize):
+        rows.append(_cells(level, row, summary.status))
+        if summary.errors:
+            errors.append((row.number, summary.error_text, summary.errors))
+    section = "".join(_error(number, text, failures, color) for number, text, failures in errors)
+    heading = "\nERRORS: \n\n" if section else ""
+    return render_cells(HEADERS, rows) + heading + section + _information(task)
+
+
+def no_tasks(service: str) -> str:
+    """Return what is shown for a service without any task."""
+    return f"No tasks found for assembly ({service})\n"
+
+
+def status_text(status: str) -> str:
+    """Return a status as rows show it: what has not begun is blank."""
+    return "" if status == "created" else status
+
+
+def label(level: int, row: Row) -> str:
+    """Return a row's first cell: indentation, number, what it is."""
+    return f"{'  ' * level}{row.number} {one_line(row.title)}"
+
+
+def _summaries(task: Task, summarize: bool) -> list[tuple[int, Row, Summary]]:
+    if summarize:
+        return summarized(task)
+    return [
+        (level, row, Summary(status_text(row.status), errors_text(errors), errors))
+        for level, row in task.rows()
+        for errors in [getattr(row, "errors", ())]
+    ]
+
+
+def _first_row(task: Task) -> list[str]:
+    return [one_line(task.title), status_text(task.status), "", *_times(task)]
+
+
+def _cells(level: int, row: Row, status: str) -> list[str]:
+    return [label(level, row), status, one_line(getattr(row, "node", "")), *_times(row)]
+
+
+def _times(row: Row | Task) -> list[str]:
+    return [duration_text(row.duration), table_time(row.started_at), table_time(row.ended_at)]
+
+
+def _error(number: str, text: str, errors: Sequence[StepError], color: bool) -> str:
+    # Padded before it is coloured: escape sequences would count as columns.
+    index = f"{f'[ {number} ]':>15}"
+    message = f"[{errors[0].type} ERROR] {text}"
+    if color:
+        index, message = colored(index, YELLOW), colored(message, RED)
+    return f"{index} {message}\n"
+
+
+def _information(task: Task) -> str:
+    """Return the lines below the table: how to go on, what is in doubt, what is wrong with the log."""
+    lines = [f"to resume: {task.next_command}"] if task.next_command else []
+    if task.in_doubt:
+        lines.append(f"in doubt: {', '.join(task.in_doubt)}")
+    lines += [f"log: {note}" for note in task.notes]
+    text = "".join(f"INFO: {one_line(line)}\n" for line in dict.fromkeys(lines))
+    return f"\n{text}" if text else ""
