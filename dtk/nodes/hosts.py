@@ -1,0 +1,186 @@
+"""The target hosts: machines that exist, listed in dtk.yaml; a node claims a free one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dtk.errors import DtkError
+from dtk.model.names import group_of
+from dtk.model.target import Target
+from dtk.nodes.concurrent import report_each
+from dtk.nodes.provider import Connection, NodeRecord, NodeRequest, NodeStatus, Report, ServiceIdentity
+from dtk.nodes.reach import check_banner, wait_for_banner
+from dtk.nodes.registry import Claim, Registry, changing_registry, read_registry
+from dtk.state.workspace import Workspace
+
+_CONNECT_TIMEOUT_SECONDS = 60.0
+_SSH_PORT = 22
+
+
+@dataclass(frozen=True)
+class Host:
+    """A machine of dtk.yaml. ``nodes`` are the nodes or groups it is kept for; empty: for any."""
+
+    name: str
+    connection: Connection
+    nodes: tuple[str, ...] = ()
+
+    def serves(self, node: str) -> bool:
+        """Say whether a node may claim this host."""
+        return not self.nodes or node in self.nodes or group_of(node) in self.nodes
+
+
+class HostsProvider:
+    """The hosts of one target."""
+
+    def __init__(self, workspace: Workspace, target: Target) -> None:
+        self._workspace = workspace
+        self._target = target
+        self._hosts = read_hosts(target, workspace)
+        self._timeout = float(target.settings.get("connect_timeout", _CONNECT_TIMEOUT_SECONDS))
+
+    def create(self, identity: ServiceIdentity, requests: Sequence[NodeRequest], report: Report) -> None:
+        """Claim a free host for each node, or find the one it claimed before; report it once it can be reached."""
+        claimed: dict[str, NodeRecord] = {}
+        new: set[str] = set()
+        refused: dict[str, DtkError] = {}
+        with changing_registry(self._workspace) as registry:
+            for request in requests:
+                claim = Claim(identity.service, identity.lineage, request.node)
+                host = self._claimed(registry, claim)
+                if host is None:
+                    host = self._claim(registry, claim)
+                    new.add(request.node)
+                if host is None:
+                    refused[request.node] = self._none_free(registry, request.node)
+                else:
+                    claimed[request.node] = _record(request.node, host)
+        for node, error in refused.items():
+            report(node, error)
+
+        def reach(record: NodeRecord) -> NodeRecord:
+            try:
+                wait_for_banner(*_first_hop(record.connection), self._timeout)
+            except DtkError:
+                # Another try may have another host; a claim of an earlier, successful create stays.
+                if record.node in new:
+                    self._release(Claim(identity.service, identity.lineage, record.node))
+                raise
+            return record
+
+        report_each(claimed, reach, report)
+
+    def start(self, _: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
+        """Refuse: dtk has no way to power a host on."""
+        self._refuse_power(records, report)
+
+    def stop(self, _: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
+        """Refuse: dtk could not power the host on again."""
+        self._refuse_power(records, report)
+
+    def terminate(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
+        """Release the nodes' claims; the machines are left as they are."""
+        for record in records:
+            self._release(Claim(identity.service, identity.lineage, record.node))
+            report(record.node, replace(record, status="terminated"))
+
+    def describe(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> Sequence[NodeRecord]:
+        """Return the records as dtk.yaml and the machines are now: ``stopped`` is one that cannot be reached."""
+        registry = read_registry(self._workspace)
+        now: dict[str, NodeRecord] = {}
+        present: dict[str, NodeRecord] = {}
+        for record in records:
+            host = self._claimed(registry, Claim(identity.service, identity.lineage, record.node))
+            if host is None:
+                now[record.node] = replace(record, status="terminated")
+            else:
+                present[record.node] = _record(record.node, host)
+
+        def keep(node: str, result: NodeRecord | DtkError) -> None:
+            now[node] = result if isinstance(result, NodeRecord) else replace(present[node], status="stopped")
+
+        report_each(present, _with_status, keep)
+        return [now[record.node] for record in records]
+
+    def _claimed(self, registry: Registry, claim: Claim) -> Host | None:
+        claims = registry.hosts.get(self._target.name, {})
+        return next((self._hosts[name] for name in claims if claims[name] == claim and name in self._hosts), None)
+
+    def _claim(self, registry: Registry, claim: Claim) -> Host | None:
+        claims = registry.hosts.setdefault(self._target.name, {})
+        free = [host for host in self._hosts.values() if host.name not in claims and host.serves(claim.node)]
+        # Those kept for this node first, so that it does not take one that others could have had.
+        for host in sorted(free, key=lambda host: not host.nodes):
+            claims[host.name] = claim
+            return host
+        return None
+
+    def _release(self, claim: Claim) -> None:
+        with changing_registry(self._workspace) as registry:
+            claims = registry.hosts.get(self._target.name, {})
+            for name in [name for name in claims if claims[name] == claim]:
+                del claims[name]
+
+    def _none_free(self, registry: Registry, node: str) -> DtkError:
+        claims = registry.hosts.get(self._target.name, {})
+        fitting = [host for host in self._hosts.values() if host.serves(node)]
+        taken = [f"'{host.name}' by {_claimant(claims[host.name])}" for host in fitting if host.name in claims]
+        shown = f": {', '.join(taken)}" if taken else ""
+        return DtkError(
+            f"no free host in target '{self._target.name}' for node '{node}': "
+            f"{len(fitting) - len(taken)} free, {len(taken)} claimed{shown}",
+            hint="add hosts to the target in dtk.yaml, or destroy a service that holds some",
+        )
+
+    def _refuse_power(self, records: Sequence[NodeRecord], report: Report) -> None:
+        for record in records:
+            report(record.node, DtkError(f"dtk does not power hosts of target '{self._target.name}' on or off"))
+
+
+def read_hosts(target: Target, workspace: Workspace) -> Mapping[str, Host]:
+    """Return a target's hosts by name, in dtk.yaml's order; a host's own settings win over the target's."""
+    hosts = {}
+    for name, own in target.settings.get("hosts", {}).items():
+        settings = {**target.settings, **own}
+        connection = Connection(
+            hostname=str(settings["address"]),
+            port=int(settings.get("port", _SSH_PORT)),
+            user=settings.get("user", ""),
+            key=_path(settings.get("key", ""), workspace.root),
+            jump=settings.get("jump", ""),
+        )
+        hosts[name] = Host(name, connection, tuple(own.get("nodes", ())))
+    return hosts
+
+
+def _path(text: str, folder: Path) -> str:
+    return str(folder / Path(text).expanduser()) if text else ""
+
+
+def _record(node: str, host: Host) -> NodeRecord:
+    attributes = {"host_address": host.connection.hostname, "port_offset": 0, "shared_address": False}
+    return NodeRecord(node, host.name, "running", host.connection, attributes)
+
+
+def _with_status(record: NodeRecord) -> NodeRecord:
+    status: NodeStatus = "running"
+    try:
+        check_banner(*_first_hop(record.connection))
+    except OSError:
+        status = "stopped"
+    return replace(record, status=status)
+
+
+def _first_hop(connection: Connection) -> tuple[str, int]:
+    """Return where a connection to the host begins: what lies behind a jump host is not seen from here."""
+    if not connection.jump:
+        return connection.hostname, connection.port
+    address = connection.jump.rpartition("@")[2]
+    hostname, separator, port = address.rpartition(":")
+    return (hostname, int(port)) if separator and port.isdigit() else (address, _SSH_PORT)
+
+
+def _claimant(claim: Claim) -> str:
+    return f"{claim.service}/{claim.node}"

@@ -1,0 +1,150 @@
+"""Addresses of local nodes: 127.77.S.N with one port, S a number per service; or 127.0.0.1 with a port per node.
+
+An address counts as free when it can be bound and listened on, so that workspaces that know nothing of each other
+never share one. The listening socket is handed to the node's server: nothing can come between.
+"""
+
+from __future__ import annotations
+
+import socket
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from dtk.errors import DtkError
+from dtk.nodes.provider import ServiceIdentity
+from dtk.nodes.registry import Allocation, Registry, node_key
+
+_NETWORK = "127.77"
+_SHARED_ADDRESS = "127.0.0.1"
+_LAST_NUMBER = 254
+# One port for all; the next ones only where something listens on every address of this machine with it.
+_SSH_PORTS = range(2222, 2230)
+_SHARED_PORT_STEP = 100
+_SHARED_NODES = 300  # beyond them begin the ports that systems give to outgoing connections
+_BACKLOG = 100
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a node's SSH server listens; ``port_offset`` is 0 where the node has its address for itself."""
+
+    address: str
+    port: int
+    port_offset: int
+
+
+@dataclass(frozen=True)
+class NewNode:
+    """What a node that is made now gets besides its place."""
+
+    home: str
+    user: str
+    shared_address: bool
+
+
+def has_own_addresses() -> bool:
+    """Say whether nodes can have an address each: on Linux every 127/8 address is there; macOS has only 127.0.0.1."""
+    with socket.socket() as trial:
+        try:
+            trial.bind((f"{_NETWORK}.0.1", 0))
+        except OSError:
+            return False
+    return True
+
+
+def reserve(
+    registry: Registry, identity: ServiceIdentity, node: str, new: NewNode, *, listens: bool
+) -> tuple[Allocation, socket.socket | None]:
+    """Find what a node was allotted, or allot it, in the registry, whose lock is held.
+
+    Args:
+        registry: changed; the caller puts it on disk before anything else is done.
+        identity: the node's service.
+        node: its name.
+        new: what it gets if it is not there yet.
+        listens: whether a socket is wanted that listens at its address; another address is given where its own is
+            taken by another process.
+
+    Raises:
+        DtkError: there is no free address.
+    """
+    key = node_key(identity, node)
+    allocation = registry.local.get(key)
+    if allocation is not None and not listens:
+        return allocation, None
+    if allocation is not None:
+        listening = _listen(Place(allocation.address, allocation.port, allocation.port_offset))
+        if listening is not None:
+            return allocation, listening
+        new = NewNode(allocation.home, allocation.user, allocation.shared_address)
+    place, listening = _find_place(registry, identity.lineage, shared=new.shared_address)
+    registry.local[key] = Allocation(service=identity.service, **asdict(place), **asdict(new))
+    return registry.local[key], listening
+
+
+def _listen(place: Place) -> socket.socket | None:
+    """Return a socket that listens there, None when something else does."""
+    listening = socket.socket()
+    # What a stopped node's last connections leave behind for a minute must not keep it from its address.
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((place.address, place.port))
+        # Two sockets can be bound to one address, but only one can listen: this decides.
+        listening.listen(_BACKLOG)
+    except OSError:
+        listening.close()
+        return None
+    return listening
+
+
+def _find_place(registry: Registry, lineage: str, *, shared: bool) -> tuple[Place, socket.socket]:
+    """Find a free place for one more node of a service, and listen there.
+
+    Args:
+        registry: all nodes of the workspace; its lock is held.
+        lineage: the service's.
+        shared: whether nodes share 127.0.0.1.
+
+    Raises:
+        DtkError: there is no free one.
+    """
+    taken = {(allocation.address, allocation.port) for allocation in registry.local.values()}
+    for place in _shared_places() if shared else _own_places(registry, lineage):
+        if (place.address, place.port) in taken:
+            continue
+        listening = _listen(place)
+        if listening is not None:
+            return place, listening
+    raise DtkError("no free address for a local node", hint="destroy services that are not needed any more")
+
+
+def _shared_places() -> Iterator[Place]:
+    for index in range(_SHARED_NODES):
+        offset = index * _SHARED_PORT_STEP
+        yield Place(_SHARED_ADDRESS, _SSH_PORTS[0] + offset, offset)
+
+
+def _own_places(registry: Registry, lineage: str) -> Iterator[Place]:
+    numbers = list(_service_numbers(registry, lineage))
+    for port in _SSH_PORTS:
+        for service in numbers:
+            for node in range(1, _LAST_NUMBER + 1):
+                yield Place(f"{_NETWORK}.{service}.{node}", port, 0)
+
+
+def _service_numbers(registry: Registry, lineage: str) -> Iterator[int]:
+    """Yield the service's own number, then those that no other service of the workspace has."""
+    own: set[int] = set()
+    others: set[int] = set()
+    for key, allocation in registry.local.items():
+        if not allocation.shared_address:
+            number = int(allocation.address.split(".")[2])
+            (own if key.startswith(f"{lineage}/") else others).add(number)
+    yield from sorted(own)
+    # Each service begins elsewhere, so that those of several workspaces seldom meet.
+    first = zlib.crc32(lineage.encode())
+    for step in range(_LAST_NUMBER):
+        number = (first + step) % _LAST_NUMBER + 1
+        if number not in own | others:
+            yield number

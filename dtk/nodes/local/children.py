@@ -1,0 +1,64 @@
+"""The server's child processes: started in sessions of their own, reaped in one place with the orphans it adopts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Child:
+    """A running command; ``exit`` becomes its exit code, or minus the signal that ended it."""
+
+    process: subprocess.Popen[bytes]
+    exit: asyncio.Future[int]
+
+
+class Children:
+    """Starts commands and learns of their end. There is one per process: nothing else may wait for children."""
+
+    def __init__(self, home: str, environment: Mapping[str, str]) -> None:
+        self._home = home
+        self._environment = environment
+        self._running: dict[int, Child] = {}
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_signal_handler(signal.SIGCHLD, self._reap)
+
+    def start(self, arguments: Sequence[str], environment: Mapping[str, str], **how: Any) -> Child:
+        """Start a program in the node's home; ``how`` is passed to ``subprocess.Popen``.
+
+        Raises:
+            OSError: it could not be started.
+        """
+        process = subprocess.Popen(
+            arguments,
+            cwd=self._home,
+            env={**self._environment, **environment},
+            start_new_session=True,
+            bufsize=0,
+            **how,
+        )
+        child = Child(process, self._loop.create_future())
+        # The loop runs _reap between callbacks only: an end before this line is seen after it.
+        self._running[process.pid] = child
+        return child
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            child = self._running.pop(pid, None)
+            if child is not None:
+                # Told, so that Popen never asks for a process that is gone.
+                child.process.returncode = os.waitstatus_to_exitcode(status)
+                if not child.exit.done():
+                    child.exit.set_result(child.process.returncode)

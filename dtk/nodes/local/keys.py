@@ -1,0 +1,32 @@
+"""ed25519 keys: made once, kept private, their public half as OpenSSH writes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_ssh_private_key,
+)
+
+from dtk.state.files import make_private_folder, replace_file
+
+
+def ensure_key(path: Path) -> str:
+    """Return the public half (``ssh-ed25519 AAAA…``) of the private key in a file, made when it is missing."""
+    try:
+        key = load_ssh_private_key(path.read_bytes(), password=None)
+    except FileNotFoundError:
+        key = _make(path)
+    return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+def _make(path: Path) -> Ed25519PrivateKey:
+    key = Ed25519PrivateKey.generate()
+    make_private_folder(path.parent)
+    replace_file(path, key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode())
+    return key

@@ -1,0 +1,212 @@
+"""One local node as a machine: its files, and how it is switched on."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import paramiko
+
+import dtk
+from dtk.errors import DtkError
+from dtk.nodes.local.environment import server_environment
+from dtk.nodes.local.keys import ensure_key
+from dtk.nodes.local.processes import SERVER_MODULE
+from dtk.nodes.local.settings import ServerSettings
+from dtk.nodes.provider import ServiceIdentity
+from dtk.nodes.reach import host_key
+from dtk.nodes.registry import Allocation, node_key
+from dtk.state.files import make_private_folder, replace_file
+
+ROOTS_NODES = Path("/var/lib/dtk/nodes")
+"""Where the disks of nodes stand when dtk is run by root: nobody, whom they belong to, can't enter .dtk."""
+
+_BOOT_SECONDS = 120.0
+_BOOT_POLL_SECONDS = 0.1
+_LOG_TAIL = 2000
+_SHORT_LINEAGE = 8
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A local node: its name everywhere (``marker``), its folder in the workspace, what it was allotted."""
+
+    node: str
+    marker: str
+    folder: Path
+    allocation: Allocation
+
+    @property
+    def id(self) -> str:
+        """The marker in short, for people: ``1f3a9c20/slaves:1``."""
+        return f"{self.marker.partition('/')[0][:_SHORT_LINEAGE]}/{self.node}"
+
+    @property
+    def home(self) -> Path:
+        """The node's disk."""
+        return Path(self.allocation.home)
+
+    @property
+    def host_key_file(self) -> Path:
+        """The private host key."""
+        return self.folder / "host_key"
+
+    @property
+    def log(self) -> Path:
+        """What the server had to say."""
+        return self.folder / "server.log"
+
+
+def folder_name(node: str) -> str:
+    """Return a node's name for paths: a colon would end an entry of PATH, and venv refuses it."""
+    return node.replace(":", ".")
+
+
+def new_home(identity: ServiceIdentity, node: str) -> Path:
+    """Return where the disk of a node that is made now will stand.
+
+    Raises:
+        DtkError: the workspace's path has a colon in it.
+    """
+    name = folder_name(node)
+    home = ROOTS_NODES / identity.lineage / name
+    if os.geteuid() != 0:
+        home = (identity.folder / "nodes" / name / "home").absolute()
+    if ":" in str(home):
+        raise DtkError(f"no local node can be made in '{home}': Python's venv refuses a path with a colon in it")
+    return home
+
+
+def machine_of(identity: ServiceIdentity, node: str, allocation: Allocation) -> Machine:
+    """Return the machine that a node's allocation describes."""
+    return Machine(node, node_key(identity, node), identity.folder / "nodes" / folder_name(node), allocation)
+
+
+def make_disk(machine: Machine) -> None:
+    """Make the node's folder and its home, where they are missing."""
+    make_private_folder(machine.folder)
+    if ROOTS_NODES not in machine.home.parents:
+        make_private_folder(machine.home)
+        return
+    # The folders above it belong to root and let everybody through; the home belongs to the node's user alone.
+    for folder in (*reversed(machine.home.parents), machine.home):
+        if not folder.is_dir():
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o755)
+    user = pwd.getpwnam(machine.allocation.user)
+    os.chown(machine.home, user.pw_uid, user.pw_gid, follow_symlinks=False)
+    machine.home.chmod(0o700)
+
+
+def switch_on(machine: Machine, listening: socket.socket, python: str, client_key: str) -> None:
+    """Start the node's SSH server as a process of its own; ``wait_until_up`` tells when it serves.
+
+    Args:
+        machine: the node; its disk is there, and no process of it.
+        listening: the server's socket; closed here.
+        python: the Python of the node.
+        client_key: the public key that may log in.
+    """
+    ensure_key(machine.host_key_file)
+    settings = ServerSettings(
+        marker=machine.marker,
+        home=machine.allocation.home,
+        user=machine.allocation.user,
+        python=python,
+        host_key_file=str(machine.host_key_file),
+        client_key=client_key,
+    )
+    settings_file = machine.folder / "server.json"
+    replace_file(settings_file, json.dumps(asdict(settings), indent=2) + "\n")
+    with listening, machine.log.open("ab") as log:
+        arguments = [machine.marker, str(settings_file), str(listening.fileno())]
+        launcher = subprocess.Popen(
+            [*_no_root_prefix(), sys.executable, "-P", "-m", SERVER_MODULE, *arguments],
+            env=server_environment(machine.marker, str(Path(dtk.__file__).parents[1])),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=[listening.fileno()],
+            start_new_session=True,
+        )
+    # It ends at once: the server is its child, so that it belongs to no process of dtk.
+    launcher.wait()
+
+
+def _no_root_prefix() -> list[str]:
+    """Return what keeps sudo shut on macOS, where setuid programs are refused in a sandbox; Linux: ``confinement``."""
+    return ["sandbox-exec", "-p", "(version 1)(allow default)"] if sys.platform == "darwin" else []
+
+
+def wait_until_up(machine: Machine) -> str:
+    """Wait until the node's SSH server proves to have the node's host key; return that public key.
+
+    Raises:
+        DtkError: the server ended, or did not get there in two minutes; the message holds the end of its log.
+    """
+    expected = ensure_key(machine.host_key_file)
+    deadline = time.monotonic() + _BOOT_SECONDS
+    while True:
+        try:
+            if host_key(machine.allocation.address, machine.allocation.port) == expected:
+                return expected
+            problem = "another SSH server answers at its address"
+        except ConnectionRefusedError:
+            # The socket listened before the server was started: now nothing holds it any more.
+            raise DtkError(f"the SSH server of node '{machine.node}' ended: {_log_tail(machine)}") from None
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            problem = str(error)
+        if time.monotonic() > deadline:
+            raise DtkError(f"node '{machine.node}' does not answer: {problem}; {_log_tail(machine)}")
+        time.sleep(_BOOT_POLL_SECONDS)
+
+
+def _log_tail(machine: Machine) -> str:
+    try:
+        return machine.log.read_text(encoding="utf-8", errors="replace")[-_LOG_TAIL:].strip() or "its log is empty"
+    except OSError as error:
+        return f"its log can't be read: {error}"
+
+
+def erase(machine: Machine) -> None:
+    """Remove the node's disk and its folder, and the folders above them that this leaves empty."""
+    _remove_tree(machine.home)
+    if ROOTS_NODES in machine.home.parents:
+        for folder in (machine.home.parent, ROOTS_NODES, ROOTS_NODES.parent):
+            _remove_empty(folder)
+    _remove_tree(machine.folder)
+    _remove_empty(machine.folder.parent)
+
+
+def _remove_tree(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return
+    except PermissionError:
+        # A folder that its owner may not write to keeps its entries; Go makes such ones.
+        _make_writable(folder)
+        shutil.rmtree(folder)
+
+
+def _make_writable(folder: Path) -> None:
+    folder.chmod(0o700)
+    for parent, folders, _ in os.walk(folder):
+        for path in (Path(parent, name) for name in folders):
+            if not path.is_symlink():
+                path.chmod(0o700)
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()

@@ -1,0 +1,145 @@
+"""The processes of local nodes, found by what they are, never by a remembered number; and ended, all of them.
+
+A process is a node's if it is its server, descends from it (the server adopts orphans on Linux), or carries the
+node's marker in its environment (also when the server was killed and its children were adopted by others).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import psutil
+
+from dtk.nodes.local.environment import MARKER
+
+SERVER_MODULE = "dtk.nodes.local"
+_GRACE_SECONDS = 5.0
+_LONGEST_SECONDS = 60.0
+_PAUSE_SECONDS = 0.05
+# A process may fork after the system was asked for the list, and be gone before it is looked at.
+_EMPTY_LOOKS = 2
+
+
+@dataclass
+class Found:
+    """A node's live processes: its servers (one; two while it starts), and all others."""
+
+    servers: list[psutil.Process] = field(default_factory=list)
+    others: list[psutil.Process] = field(default_factory=list)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the node is up: a server that an interrupted stop left frozen does not count."""
+        return any(_status(server) != psutil.STATUS_STOPPED for server in self.servers)
+
+
+def find(markers: Collection[str]) -> dict[str, Found]:
+    """Return the processes of those nodes that have any, by marker (``LINEAGE/NODE``)."""
+    found: dict[str, Found] = {}
+    owner: dict[int, str] = {}
+    processes = {process.pid: process for process in psutil.process_iter() if _is_alive(process)}
+    for process in processes.values():
+        marker = _served_marker(process)
+        if marker in markers:
+            found.setdefault(marker, Found()).servers.append(process)
+            owner[process.pid] = marker
+    parents = {pid: _parent(process) for pid, process in processes.items()}
+    servers = set(owner)
+    for process in processes.values():
+        marker = _inherited(process.pid, parents, owner) or _environment_marker(process)
+        if process.pid not in servers and marker in markers:
+            found.setdefault(marker, Found()).others.append(process)
+    return found
+
+
+def end(markers: Collection[str]) -> set[str]:
+    """End every process of the nodes: TERM, a grace, KILL, until none is left.
+
+    Returns:
+        The markers of nodes that still have processes: the system could not end them in a minute.
+    """
+    started = time.monotonic()
+    told: set[psutil.Process] = set()
+    empty_looks = 0
+    while empty_looks < _EMPTY_LOOKS:
+        found = find(markers)
+        empty_looks = 0 if found else empty_looks + 1
+        age = time.monotonic() - started
+        if found and age > _LONGEST_SECONDS:
+            return set(found)
+        for processes in found.values():
+            _end_some(processes, told, kill=age > _GRACE_SECONDS)
+        time.sleep(_PAUSE_SECONDS if found else 0)
+    return set()
+
+
+def _end_some(found: Found, told: set[psutil.Process], *, kill: bool) -> None:
+    for server in found.servers:
+        # Frozen, it starts nothing new and still adopts orphans; it goes last.
+        _signal(server, "suspend" if found.others else "kill")
+    for process in found.others:
+        if kill:
+            _signal(process, "kill")
+        elif process not in told:
+            told.add(process)
+            _signal(process, "terminate")
+
+
+def _signal(process: psutil.Process, how: str) -> None:
+    # psutil compares the time the process was created, so that a reused number is never signalled.
+    with contextlib.suppress(psutil.Error):
+        getattr(process, how)()
+
+
+def _status(process: psutil.Process) -> str:
+    try:
+        return str(process.status())
+    except psutil.Error:
+        return psutil.STATUS_ZOMBIE
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    return _status(process) not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+
+
+def _parent(process: psutil.Process) -> int:
+    try:
+        return int(process.ppid())
+    except psutil.Error:
+        return 0
+
+
+def _served_marker(process: psutil.Process) -> str:
+    """Return the marker of the node whose server a process is, "" for others: its command line says it."""
+    try:
+        words = process.cmdline()
+    except (psutil.Error, OSError):
+        return ""
+    return next((after for word, name, after in _triples(words) if (word, name) == ("-m", SERVER_MODULE)), "")
+
+
+def _triples(words: list[str]) -> Iterable[tuple[str, str, str]]:
+    return zip(words, words[1:], words[2:], strict=False)
+
+
+def _environment_marker(process: psutil.Process) -> str:
+    try:
+        return str(process.environ().get(MARKER, ""))
+    except (psutil.Error, OSError):
+        return ""
+
+
+def _inherited(pid: int, parents: dict[int, int], owner: dict[int, str]) -> str:
+    """Return the marker of the nearest server among a process's ancestors, "" if there is none."""
+    return next((owner[ancestor] for ancestor in _ancestors(pid, parents) if ancestor in owner), "")
+
+
+def _ancestors(pid: int, parents: dict[int, int]) -> Iterator[int]:
+    seen = set()
+    while pid in parents and pid not in seen:
+        seen.add(pid)
+        pid = parents[pid]
+        yield pid

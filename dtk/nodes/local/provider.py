@@ -1,0 +1,206 @@
+"""The target local: nodes are made, started, stopped and ended on this machine as machines would be."""
+
+from __future__ import annotations
+
+import platform
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dtk.errors import DtkError
+from dtk.nodes.concurrent import report_each
+from dtk.nodes.local.account import find_python, node_user
+from dtk.nodes.local.allocation import NewNode, has_own_addresses, reserve
+from dtk.nodes.local.keys import ensure_key
+from dtk.nodes.local.machine import Machine, erase, machine_of, make_disk, new_home, switch_on, wait_until_up
+from dtk.nodes.local.processes import end, find
+from dtk.nodes.provider import Connection, NodeRecord, NodeRequest, NodeStatus, Report, ServiceIdentity
+from dtk.nodes.registry import changing_registry, node_key, read_registry
+from dtk.state.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class _Boot:
+    """A node on its way up. ``listening`` is its server's socket, None where the server runs already."""
+
+    machine: Machine
+    listening: socket.socket | None
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class _Access:
+    """What the nodes of one call have in common: the key that logs in, and their Python."""
+
+    key_file: Path
+    public_key: str
+    python: str
+
+
+class LocalProvider:
+    """The local nodes of one workspace. ``shared_address``: give them ports of 127.0.0.1, as macOS has to."""
+
+    def __init__(self, workspace: Workspace, *, shared_address: bool = False) -> None:
+        self._workspace = workspace
+        self._shared_address = shared_address
+
+    def create(self, identity: ServiceIdentity, requests: Sequence[NodeRequest], report: Report) -> None:
+        """Make the nodes, or find them, and switch them on, all at once; report each when its SSH server answers."""
+        self._power_on(identity, [request.node for request in requests], report)
+
+    def start(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
+        """Switch the nodes on: same disk, same host key, and the same address unless another process took it."""
+        known = read_registry(self._workspace).local
+        for record in records:
+            if node_key(identity, record.node) not in known:
+                report(
+                    record.node, DtkError(f"node '{record.node}' is not there any more", hint="plan and apply again")
+                )
+        there = [record.node for record in records if node_key(identity, record.node) in known]
+        self._power_on(identity, there, report)
+
+    def stop(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
+        """End every process of the nodes, their SSH servers last; the disks stay."""
+        left = end({node_key(identity, record.node) for record in records})
+        for record in records:
+            stuck = node_key(identity, record.node) in left
+            report(record.node, _stuck(record.node) if stuck else replace(record, status="stopped"))
+
+    def terminate(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
+        """End every process of the nodes, remove their disks and give up their addresses."""
+        left = end({node_key(identity, record.node) for record in records})
+
+        def erase_one(record: NodeRecord) -> NodeRecord:
+            if node_key(identity, record.node) in left:
+                raise _stuck(record.node)
+            self._erase(identity, record.node)
+            return replace(record, status="terminated")
+
+        report_each({record.node: record for record in records}, erase_one, report)
+
+    def describe(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> Sequence[NodeRecord]:
+        """Return the records with the status that the process table tells."""
+        known = read_registry(self._workspace).local
+        running = _running(identity, [record.node for record in records])
+
+        def status(node: str) -> NodeStatus:
+            if node_key(identity, node) not in known:
+                return "terminated"
+            return "running" if node in running else "stopped"
+
+        return [replace(record, status=status(record.node)) for record in records]
+
+    def _power_on(self, identity: ServiceIdentity, nodes: Sequence[str], report: Report) -> None:
+        """Switch on those nodes that are off; report all of them when they answer."""
+        try:
+            access = _access(identity)
+            boots = self._reserve(identity, nodes)
+        except (DtkError, OSError) as error:
+            for node in nodes:
+                report(node, error if isinstance(error, DtkError) else DtkError(str(error)))
+            return
+        failed = {}
+        for node, boot in boots.items():
+            try:
+                _switch_on(boot, access)
+            except (DtkError, OSError) as error:
+                failed[node] = error
+
+        def wait(boot: _Boot) -> NodeRecord:
+            try:
+                if boot.machine.node in failed:
+                    raise failed[boot.machine.node]
+                return _record(boot.machine, access, wait_until_up(boot.machine))
+            except (DtkError, OSError):
+                # A node that never was must not be left behind: no record of it will be in state.
+                if boot.is_new and not end({boot.machine.marker}):
+                    self._erase(identity, boot.machine.node)
+                raise
+
+        report_each(boots, wait, report)
+
+    def _reserve(self, identity: ServiceIdentity, nodes: Sequence[str]) -> dict[str, _Boot]:
+        """Write down what the nodes are given, all at once; those that are off come with a listening socket."""
+        user = node_user()
+        shared = self._shared_address or not has_own_addresses()
+        running = _running(identity, nodes)
+        # A node whose server was killed may have processes left: a machine that starts has none.
+        end({node_key(identity, node) for node in nodes if node not in running})
+        boots = {}
+        with changing_registry(self._workspace) as registry:
+            for node in nodes:
+                is_new = node_key(identity, node) not in registry.local
+                new = NewNode(str(new_home(identity, node)), user.pw_name, shared)
+                allocation, listening = reserve(registry, identity, node, new, listens=node not in running)
+                boots[node] = _Boot(machine_of(identity, node, allocation), listening, is_new)
+        return boots
+
+    def _erase(self, identity: ServiceIdentity, node: str) -> None:
+        key = node_key(identity, node)
+        allocation = read_registry(self._workspace).local.get(key)
+        if allocation is not None:
+            erase(machine_of(identity, node, allocation))
+        with changing_registry(self._workspace) as registry:
+            registry.local.pop(key, None)
+            has_others = any(other.startswith(f"{identity.lineage}/") for other in registry.local)
+        if not has_others:
+            _key_file(identity).unlink(missing_ok=True)
+            with suppress(OSError):
+                _key_file(identity).parent.rmdir()
+
+
+def _running(identity: ServiceIdentity, nodes: Sequence[str]) -> set[str]:
+    found = find({node_key(identity, node) for node in nodes})
+    up = {marker for marker, processes in found.items() if processes.is_running}
+    return {node for node in nodes if node_key(identity, node) in up}
+
+
+def _key_file(identity: ServiceIdentity) -> Path:
+    return identity.folder.absolute() / "keys" / "id_ed25519"
+
+
+def _access(identity: ServiceIdentity) -> _Access:
+    return _Access(_key_file(identity), ensure_key(_key_file(identity)), find_python(node_user()))
+
+
+def _switch_on(boot: _Boot, access: _Access) -> None:
+    if boot.listening is not None:
+        with boot.listening:
+            make_disk(boot.machine)
+            switch_on(boot.machine, boot.listening, access.python, access.public_key)
+
+
+def _record(machine: Machine, access: _Access, public_host_key: str) -> NodeRecord:
+    allocation = machine.allocation
+    connection = Connection(
+        allocation.address, allocation.port, allocation.user, str(access.key_file), host_key=public_host_key
+    )
+    attributes = {
+        "host_address": allocation.address,
+        "port_offset": allocation.port_offset,
+        "shared_address": allocation.shared_address,
+        "home": allocation.home,
+        "user": allocation.user,
+        "python": access.python,
+        "os": operating_system(),
+        "has_systemd": False,
+    }
+    return NodeRecord(machine.node, machine.id, "running", connection, attributes)
+
+
+def operating_system() -> str:
+    """Return this machine's system and version: ``debian-12``, ``macos-14``."""
+    if sys.platform == "darwin":
+        return f"macos-{platform.mac_ver()[0].partition('.')[0]}"
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        return "linux"
+    return "-".join(release[key] for key in ("ID", "VERSION_ID") if key in release)
+
+
+def _stuck(node: str) -> DtkError:
+    return DtkError(f"some processes of node '{node}' could not be ended", hint="look at them with ps, and try again")

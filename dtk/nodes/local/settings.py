@@ -1,0 +1,21 @@
+"""What a local node's SSH server is told: written by the provider, read by the server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """The content of a node's server.json.
+
+    ``marker`` is ``LINEAGE/NODE``, ``user`` whose rights the node has, ``python`` the path of its Python,
+    ``client_key`` the only public key that may log in.
+    """
+
+    marker: str
+    home: str
+    user: str
+    python: str
+    host_key_file: str
+    client_key: str

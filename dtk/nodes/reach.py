@@ -1,0 +1,75 @@
+"""Does an SSH server answer there, and with which host key?"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+
+import paramiko
+
+from dtk.errors import DtkError
+
+_TRY_SECONDS = 10.0
+_FIRST_PAUSE_SECONDS = 0.2
+_LONGEST_PAUSE_SECONDS = 5.0
+_BANNER_START = b"SSH-"
+# A server that is still starting is no news; without this paramiko prints a traceback for each try.
+_LOG = "dtk.nodes.reach"
+logging.getLogger(_LOG).addHandler(logging.NullHandler())
+logging.getLogger(_LOG).propagate = False
+
+
+def host_key(hostname: str, port: int) -> str:
+    """Return the public host key (``ssh-ed25519 AAAA…``) that the server proves to have.
+
+    Raises:
+        OSError: nothing listens there, or it does not answer in time.
+        paramiko.SSHException, EOFError: what answers is not an SSH server that could be used.
+    """
+    with socket.create_connection((hostname, port), timeout=_TRY_SECONDS) as connection:
+        transport = paramiko.Transport(connection)
+        transport.set_log_channel(_LOG)
+        try:
+            transport.start_client(timeout=_TRY_SECONDS)
+            key = transport.get_remote_server_key()
+            return f"{key.get_name()} {key.get_base64()}"
+        finally:
+            transport.close()
+
+
+def check_banner(hostname: str, port: int, timeout: float = _TRY_SECONDS) -> None:
+    """Return when an SSH server greets at this address.
+
+    Raises:
+        OSError: nothing listens there, it does not answer in time, or it is not an SSH server.
+    """
+    with socket.create_connection((hostname, port), timeout=timeout) as connection:
+        if not connection.recv(255).startswith(_BANNER_START):
+            raise OSError("what listens there does not answer as an SSH server")
+
+
+def wait_for_banner(hostname: str, port: int, timeout: float) -> None:
+    """Wait until an SSH server greets at this address, with growing pauses between the tries.
+
+    Args:
+        hostname: its name or address.
+        port: its port.
+        timeout: how long to wait, seconds; at least one try is made.
+
+    Raises:
+        DtkError: it did not in that time; the message holds the last try's failure.
+    """
+    deadline = time.monotonic() + timeout
+    pause = _FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            return check_banner(hostname, port, max(1.0, min(_TRY_SECONDS, deadline - time.monotonic())))
+        except OSError as error:
+            if time.monotonic() + pause > deadline:
+                raise DtkError(
+                    f"no SSH server at {hostname}:{port} after {timeout:g} s: {error}",
+                    hint="check its address and port in dtk.yaml, and that it is switched on",
+                ) from error
+        time.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
