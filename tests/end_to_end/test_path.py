@@ -1,0 +1,193 @@
+"""The main job: a module planned, applied over SSH, watched, scaled, resumed, destroyed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import Dtk, eventually, node_processes
+
+pytestmark = pytest.mark.usefixtures("module")
+
+
+def deployed(dtk: Dtk, *words: str) -> None:
+    dtk.run("deploy", "acme:ring/cluster", "ring1", *words)
+
+
+def home(dtk: Dtk, node: str) -> Path:
+    return next(Path(n["attributes"]["home"]) for n in dtk.json("list-nodes", "ring1") if n["node"] == node)
+
+
+def statuses(dtk: Dtk, *words: str) -> dict[str, str]:
+    task = dtk.json("task-status", "ring1", *words)
+    return {stage["name"]: stage["status"] for stage in task["stages"]} | {"": task["status"]}
+
+
+def test_a_deployed_cluster_is_shown_stage_by_stage_and_a_second_plan_has_nothing_to_do(dtk: Dtk) -> None:
+    shown = dtk.run("deploy", "acme:ring/cluster", "ring1").stdout
+    assert "STAGE 1: create_nodes_stage" in shown
+    assert shown.endswith("Status: OK\n")
+    assert home(dtk, "slaves:2").joinpath("hub").read_text().startswith(dtk.addresses("ring1")["master"])
+    table = dtk.run("task-status", "ring1").stdout
+    assert "|     3.1 configure_nodegroup   | succeeded | slaves " in table
+    assert table.endswith("15 rows in set\n")
+    assert "Nothing to do" in dtk.run("plan", "ring1", "--detailed-exitcode").stdout
+    assert dtk.run("plan", "ring1", "--json").stdout == dtk.run("plan", "ring1", "--json").stdout
+
+
+def test_scaling_happens_in_apply_and_takes_the_highest_members(dtk: Dtk) -> None:
+    deployed(dtk)
+    dtk.run("set-attribute", "ring1", "slaves/cardinality", "4")
+    assert len(dtk.addresses("ring1")) == 3
+    dtk.run("apply", "ring1", "--yes")
+    four = dtk.addresses("ring1")
+    assert [*four] == ["master", "slaves:1", "slaves:2", "slaves:3", "slaves:4"]
+    assert home(dtk, "master").joinpath("roll").read_text().split() == [*four.values()][1:]
+    gone = home(dtk, "slaves:4")
+    dtk.run("set-attribute", "ring1", "slaves/cardinality", "2")
+    plan = dtk.run("plan", "ring1", "--detailed-exitcode", code=2).stdout
+    assert plan.index("- terminate slaves:[3-4]  (slaves/cardinality 4 → 2)") < plan.index("Stages:")
+    assert gone.exists()
+    dtk.run("apply", "ring1", "--yes")
+    assert [*dtk.addresses("ring1")] == ["master", "slaves:1", "slaves:2"]
+    assert not gone.exists()
+    assert home(dtk, "master").joinpath("roll").read_text().split() == [*dtk.addresses("ring1").values()][1:]
+
+
+def test_a_failing_step_stops_the_task_after_its_siblings_and_resume_does_the_rest(dtk: Dtk) -> None:
+    deploy = ("deploy", "acme:ring/cluster", "ring1", "--set")
+    flag = dtk.root / "flag"
+    work = f"test -e {flag} || [ $(basename $HOME) = slaves:1 ] || {{ echo no flag; exit 7; }}"
+    failed = dtk.run(*deploy, f"slaves/ring::member/work={work}", code=1)
+    assert "Status: FAILED" in failed.stdout
+    assert "no flag" in failed.stdout
+    assert "dtk apply ring1 --resume" in failed.stdout + failed.stderr
+    steps = {
+        step["node"]: step["status"] for step in dtk.json("task-status", "ring1")["stages"][2]["steps"][0]["steps"]
+    }
+    assert steps == {"slaves:1": "succeeded", "slaves:2": "failed"}
+    assert statuses(dtk)["roll"] == "created"
+    table = dtk.run("task-status", "ring1").stdout
+    assert "[ 3.1.2 ]" in table
+    assert "exit code 7" in table
+    dtk.root.chmod(0o755)
+    flag.touch()
+    dtk.run("apply", "ring1", "--resume", "--yes")
+    resumed = dtk.json("task-status", "ring1")
+    assert resumed["status"] == "succeeded"
+    assert [leaf["node"] for leaf in resumed["stages"][0]["steps"][0]["steps"]] == ["slaves:2"]
+    assert [stage["name"] for stage in resumed["stages"]] == ["members", "roll", "roll call"]
+    dtk.run("apply", "ring1", "--resume", code=2)
+
+
+def test_a_detached_task_is_watched_from_elsewhere_and_the_stream_may_join_late(dtk: Dtk) -> None:
+    answer = dtk.run("deploy", "acme:ring/cluster", "ring1", "--detach", "--set", "slaves/ring::member/work=sleep 3")
+    assert "task_id: 1" in answer.stdout
+    eventually(lambda: statuses(dtk)["hub"] == "succeeded", "the hub's stage succeeds")
+    assert "| executing |" in dtk.run("task-status", "ring1").stdout
+    assert dtk.run("ls").stdout.count("executing") == 1
+    streamed = dtk.run("task-status", "ring1", "-m", "stream").stdout
+    assert [line for line in streamed.splitlines() if line.startswith("STAGE")] == [
+        "STAGE 1: create_nodes_stage",
+        "STAGE 2: hub",
+        "STAGE 3: members",
+        "STAGE 4: roll",
+        "STAGE 5: roll call",
+    ]
+    assert dtk.run("task-status", "ring1", "--wait").stdout.endswith("15 rows in set\n")
+    log = dtk.root / ".dtk/services/ring1/tasks/1/events.jsonl"
+    assert dtk.run("task-status", "--log", str(log)).stdout == dtk.run("task-status", "ring1").stdout
+
+
+def test_cancel_ends_the_remote_processes_and_says_so(dtk: Dtk) -> None:
+    dtk.run("deploy", "acme:ring/cluster", "ring1", "--detach", "--set", "slaves/ring::member/work=sleep 987")
+    mark = eventually(lambda: [p for p in node_processes("/") if "987" in p.cmdline()], "the members sleep")
+    dtk.run("cancel-task", "ring1")
+    assert dtk.run("task-status", "ring1", "--wait", code=6).stdout.count("cancelled") >= 3
+    eventually(lambda: not [p for p in mark if p.is_running()], "the members' sleep is ended")
+    dtk.run("set-attribute", "ring1", "slaves/ring::member/work", "true")
+    dtk.run("apply", "ring1", "--resume", "--yes")
+    assert statuses(dtk)[""] == "succeeded"
+
+
+def test_interrupting_a_followed_task_cancels_it(dtk: Dtk) -> None:
+    following = dtk.start("deploy", "acme:ring/cluster", "ring1", "--set", "slaves/ring::member/work=sleep 986")
+    eventually(lambda: [p for p in node_processes("/") if "986" in p.cmdline()], "the members sleep")
+    following.send_signal(signal.SIGINT)
+    output, _ = following.communicate(timeout=60)
+    assert following.returncode == 6, output
+    assert "Status: CANCELLED" in output
+
+
+def test_a_killed_worker_frees_the_lock_and_the_next_apply_goes_on(dtk: Dtk) -> None:
+    dtk.run("deploy", "acme:ring/cluster", "ring1", "--detach", "--set", "slaves/ring::member/work=sleep 985")
+    eventually(lambda: [p for p in node_processes("/") if "985" in p.cmdline()], "the members sleep")
+    locked = dtk.run("apply", "ring1", "--yes", code=4)
+    assert "is locked by 'dtk deploy" in locked.stderr
+    os.kill(next(e["pid"] for e in dtk.events("ring1", 1) if e["type"] == "task.started"), signal.SIGKILL)
+    eventually(lambda: statuses(dtk)[""] == "failed", "the task counts as failed")
+    assert "worker" in dtk.run("task-status", "ring1").stdout
+    dtk.run("set-attribute", "ring1", "slaves/ring::member/work", "true")
+    dtk.run("apply", "ring1", "--yes")
+    assert statuses(dtk)[""] == "succeeded"
+    assert dtk.events("ring1", 1)[-1]["type"] == "task.finished"
+
+
+def test_a_stale_plan_is_refused_and_says_why(dtk: Dtk, module: Path) -> None:
+    dtk.run("stage", "acme:ring/cluster", "ring1")
+    dtk.run("plan", "ring1", "--out", "first.json")
+    dtk.run("apply", "first.json")
+    again = dtk.run("apply", "first.json", code=5)
+    assert "stale" in again.stderr
+    dtk.run("set-attribute", "ring1", "slaves/cardinality", "3")
+    dtk.run("plan", "ring1", "--out", "second.json")
+    file = module / "dtk.module.yaml"
+    file.write_text(file.read_text().replace("welcome", "hello"))
+    assert "acme/ring" in dtk.run("apply", "second.json", code=5).stderr
+
+
+def test_destroying_leaves_no_process_and_no_file(dtk: Dtk) -> None:
+    deployed(dtk)
+    homes = [home(dtk, node) for node in dtk.addresses("ring1")]
+    lineage = next(iter(node_processes("/master"))).environ()["DTK_NODE"].partition("/")[0]
+    refused = dtk.run("delete-and-destroy", "ring1", code=2)
+    assert "say --yes" in refused.stderr
+    dtk.run("delete-and-destroy", "ring1", "--yes")
+    assert dtk.run("ls").stdout == "Message: List is empty.\n"
+    assert not node_processes(lineage)
+    assert not [path for path in homes if path.exists()]
+    assert not [*dtk.root.glob(".dtk/services/*"), *dtk.root.glob("services/*")]
+
+
+def test_ten_mistakes_are_told_at_once_and_nothing_is_written(dtk: Dtk, module: Path) -> None:
+    file = module / "dtk.module.yaml"
+    for right, wrong in (
+        ("{type: port, default: 7400}", "{type: port, default: 740000}"),
+        ("greeting: {type: string", "greeting: {typ: string"),
+        ("files.directory:", "files.directori:"),
+        ("started: {command", "start: {command"),
+        ("dependencies: [ring::hub]", "dependencies: [ring::hubb]"),
+        ("- $address -> hub", "- $adress -> hub"),
+        ("members: {type: array(string)", "members: {type: arrray(string)"),
+        ("cardinality: 2", "cardinality: two"),
+        ("components: [ring::roll]\n", "components: [ring::rolll]\n"),
+        ("actions: [ring::roll.call]", "actions: [ring::roll.cal]"),
+    ):
+        file.write_text(file.read_text().replace(right, wrong))
+    before = sorted(path for path in dtk.root.rglob("*"))
+    told = dtk.run("validate", code=3).stderr
+    located = [line for line in told.splitlines() if line.startswith("  modules/acme/ring/dtk.module.yaml:")]
+    assert len(located) == 10, told
+    assert dtk.run("deploy", "acme:ring/cluster", "ring1", code=3).stderr.count("dtk.module.yaml:") == 10
+    assert sorted(path for path in dtk.root.rglob("*")) == before
+
+
+def test_output_can_be_piped_into_a_program_that_stops_reading(dtk: Dtk) -> None:
+    deployed(dtk)
+    command = f"{os.sys.executable} -m dtk task-status ring1 | head -1"  # type: ignore[attr-defined]
+    done = subprocess.run(command, shell=True, cwd=dtk.root, capture_output=True, text=True, check=True)
+    assert done.stderr == ""

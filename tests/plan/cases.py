@@ -1,0 +1,86 @@
+"""Compiler cases: a folder in tests/plans is one case; adding a case is adding a folder.
+
+    tests/plans/NAME/dtk.module.yaml   the module, acme/NAME
+                     service.yaml      desired state
+                     before.yaml       desired state as it was applied before (optional): gives state.json
+                     state.json        what was applied (optional)
+                     scope             one word: all, resume or destroy instead of changes (optional)
+                     plan.json         expected: the plan, to the byte; its first lines for people in plan.txt
+                     error.txt         expected instead of a plan: what is wrong
+
+Rewrite what is expected, for review in the diff: python -m tests.plan.cases [NAME …]
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from dtk.dsl.module import load_module
+from dtk.dsl.service import load_service
+from dtk.errors import DtkError, InvalidError
+from dtk.model.plan import Plan
+from dtk.model.target import EMBEDDED
+from dtk.plan.compile import PlanRequest, Scope, compile_plan
+from dtk.plan.destroy import destroy_plan
+from dtk.plan.document import to_text
+from dtk.state.model import State
+from dtk.state.store import load_state, save_state
+from dtk.views.plan_text import plan_text
+from tests.plan.simulation import applied
+
+FOLDER = Path(__file__).resolve().parents[1] / "plans"
+
+
+def names() -> list[str]:
+    return sorted(path.name for path in FOLDER.iterdir() if (path / "dtk.module.yaml").exists())
+
+
+def request(case: Path, service: str = "service.yaml") -> PlanRequest:
+    module = load_module(case, case)
+    state = load_state(case / "state.json") or State("demo", "")
+    scope: Scope = "changes"
+    if word(case) in ("all", "resume"):
+        scope = word(case)  # type: ignore[assignment]
+    return PlanRequest(load_service(case / service, case), {module.name: module}, {}, state, EMBEDDED, scope=scope)
+
+
+def word(case: Path) -> str:
+    return (case / "scope").read_text().strip() if (case / "scope").exists() else "changes"
+
+
+def planned(case: Path) -> Plan:
+    wanted = request(case)
+    return destroy_plan(wanted, force=False) if word(case) == "destroy" else compile_plan(wanted)
+
+
+def produced(case: Path) -> dict[str, str]:
+    """Return the files that a case's input leads to, by name."""
+    try:
+        plan = planned(case)
+    except DtkError as error:
+        problems = error.problems if isinstance(error, InvalidError) else ()
+        return {"error.txt": "\n".join([error.message, *map(str, problems)]) + "\n"}
+    return {"plan.json": to_text(plan), "plan.txt": plan_text(plan)}
+
+
+def rewrite(case: Path) -> Iterator[str]:
+    for name in ("plan.json", "plan.txt", "error.txt"):
+        (case / name).unlink(missing_ok=True)
+    if (case / "before.yaml").exists():
+        (case / "state.json").unlink(missing_ok=True)
+        before = request(case, "before.yaml")
+        save_state(
+            case / "state.json",
+            applied(compile_plan(PlanRequest(**{**vars(before), "scope": "changes"})), before.state),
+        )
+        (case / "state.json").chmod(0o644)
+    for name, text in produced(case).items():
+        (case / name).write_text(text)
+        yield name
+
+
+if __name__ == "__main__":
+    for chosen in sys.argv[1:] or names():
+        print(chosen, *rewrite(FOLDER / chosen))  # noqa: T201

@@ -1,0 +1,61 @@
+"""Applies a plan in mind: what state would be had every step succeeded. No node is touched."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from dtk.model import types
+from dtk.model.expression import evaluate
+from dtk.model.names import node_order
+from dtk.model.plan import Plan, PlannedAction, Step
+from dtk.state.changes import with_applied, with_attributes, with_node, without_applied, without_node
+from dtk.state.model import Applied, NodeState, State
+
+EXAMPLES: dict[str, Any] = {"string": "made", "integer": 7, "port": 7070, "boolean": True, "hash": {"k": "v"}}
+
+
+def applied(plan: Plan, state: State, addresses: dict[str, str] | None = None) -> State:
+    """Return the state after the plan, with node addresses 10.0.0.1 … in the order of names unless given."""
+    state = replace(state, lineage=state.lineage or "made-once")
+    for leaf in plan.leaves():
+        state = _after(leaf, state, addresses or {})
+    return replace(state, serial=state.serial + 1, unfinished=None)
+
+
+def _after(leaf: Step, state: State, addresses: dict[str, str]) -> State:
+    if leaf.type in ("create_node", "power_on_node"):
+        used = {str(node.attributes["host_address"]) for node in state.nodes.values()}
+        free = next(f"10.0.0.{number}" for number in range(1, 255) if f"10.0.0.{number}" not in used)
+        attributes = {"host_address": addresses.get(leaf.node, free), "port_offset": 0, "home": f"/srv/{leaf.node}"}
+        return with_node(state, leaf.node, NodeState(f"i-{leaf.node}", "running", {}, attributes))
+    if leaf.type == "terminate_node":
+        return without_node(state, leaf.node)
+    for action in leaf.actions:
+        state = _converged(action, state)
+    return state
+
+
+def _converged(action: PlannedAction, state: State) -> State:
+    def lookup(path: str) -> Any:
+        node, _, name = path.partition("/")
+        return state.attributes[path] if path in state.attributes else state.nodes[node].attributes.get(name)
+
+    if action.action == "delete":
+        return without_applied(state, action.node, action.component)
+    state = with_attributes(state, {output["attribute"]: _made(output["type"]) for output in action.outputs})
+    if action.action != "create":
+        return state
+    attributes = {k: evaluate(v, lookup, lambda ref: {"$secret": ref}) for k, v in action.attributes.items()}
+    return with_applied(
+        state, action.node, action.component, Applied(action.module, action.action_digest, attributes, 1)
+    )
+
+
+def _made(type_: str) -> Any:
+    return types.coerce(type_, EXAMPLES.get(type_, ["made"] if type_.startswith("array") else "made"))
+
+
+def running_nodes(state: State) -> list[str]:
+    """Return the names of the nodes that exist, in order."""
+    return sorted(state.nodes, key=node_order)
