@@ -71,7 +71,7 @@ async def _serve(settings: ServerSettings, listening: socket.socket, host_key: a
         server_factory=lambda: _Login(settings),
         server_host_keys=[host_key],
         process_factory=session_handler(children, shell),
-        sftp_factory=True,
+        sftp_factory=_Files,
         allow_scp=True,
         encoding=None,
         line_editor=False,
@@ -80,6 +80,15 @@ async def _serve(settings: ServerSettings, listening: socket.socket, host_key: a
         keepalive_interval=_KEEPALIVE_SECONDS,
     )
     await asyncio.get_running_loop().create_future()
+
+
+class _Files(asyncssh.SFTPServer):
+    """Serves the machine's files; ends as OpenSSH's sftp-server does, whose exit code scp wants to be 0."""
+
+    def exit(self) -> None:
+        # asyncssh's scp, which is served by this class as well, reports its own exit code.
+        if self.channel.get_subsystem() == "sftp":
+            self.channel.exit(0)
 
 
 class _Login(asyncssh.SSHServer):

@@ -1,0 +1,105 @@
+"""What a local node's programs may do, and what they are told: never root, no credentials, a Python that works."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from dtk.nodes.provider import NodeRecord
+from nodes.clients import connect, output, run
+
+ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
+
+
+def test_a_node_does_not_run_as_root(master: NodeRecord) -> None:
+    assert output(master, "id -u") != "0"
+    assert output(master, "id -un; id -G") != "root\n0"
+    assert output(master, "id -un") == master.connection.user
+
+
+@ON_LINUX
+def test_a_node_can_gain_no_privileges(master: NodeRecord) -> None:
+    status = dict(line.split(":\t", 1) for line in output(master, "cat /proc/self/status").splitlines())
+    assert status["NoNewPrivs"] == "1"
+    assert {int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {0}
+    if os.geteuid() == 0:
+        assert status["Groups"].strip() == ""
+
+
+def test_sudo_is_shut(master: NodeRecord) -> None:
+    assert run(master, "sudo -n true").exit_status != 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a setuid program")
+def test_a_setuid_program_of_roots_does_not_give_its_rights(master: NodeRecord, tmp_path: Path) -> None:
+    program = Path(master.attributes["home"]).parent / "id"
+    shutil.copy("/usr/bin/id", program)
+    program.chmod(0o4755)
+    try:
+        assert output(master, f"{program} -u") != "0"
+    finally:
+        program.unlink()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user can always read its own files")
+def test_a_node_made_by_root_cannot_read_the_workspaces_state(master: NodeRecord) -> None:
+    assert run(master, f"cat {master.connection.key}").exit_status != 0
+
+
+def test_only_the_services_key_logs_in(master: NodeRecord) -> None:
+    async def attempt(**options: object) -> str:
+        async with connect(master, **options) as connection:
+            return str((await connection.run("echo in")).stdout)
+
+    for options in ({"client_keys": [asyncssh.generate_private_key("ssh-ed25519")]}, {"username": "root"}):
+        with pytest.raises(asyncssh.PermissionDenied):
+            asyncio.run(attempt(**options))
+    with pytest.raises(asyncssh.PermissionDenied):
+        asyncio.run(attempt(client_keys=None, password="secret"))
+    assert asyncio.run(attempt()) == "in\n"
+
+
+def test_private_keys_are_private(master: NodeRecord) -> None:
+    assert Path(master.connection.key).stat().st_mode & 0o777 == 0o600
+
+
+def test_the_environment_holds_the_network_settings_and_no_credentials(
+    new_service: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    monkeypatch.setenv("GITHUB_TOKEN", "hush")
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    monkeypatch.setenv("PIP_TIMEOUT", "77")
+    service = new_service()
+    (node,) = service.create("slaves:1")
+    found = dict(line.split("=", 1) for line in output(node, "env").splitlines())
+    home = node.attributes["home"]
+    assert "hush" not in " ".join(found.values())
+    assert (found["https_proxy"], found["PIP_TIMEOUT"]) == ("http://proxy.example:3128", "77")
+    assert (found["HOME"], found["TMPDIR"], found["DTK_NODE"]) == (home, f"{home}/tmp", service.marker("slaves:1"))
+    assert found["USER"] == found["LOGNAME"] == node.connection.user
+    assert not {"PYTHONPATH", "SSH_AUTH_SOCK", "VIRTUAL_ENV"} & found.keys()
+
+
+def test_the_nodes_python_makes_virtual_environments(service: object) -> None:
+    (node,) = service.create("slaves:1")  # type: ignore[attr-defined]
+    version = output(node, "python3 -c 'import sys, ensurepip; print(sys.version_info >= (3, 11))'")
+    assert version == "True"
+    output(node, "python3 -m venv --without-pip $HOME/environment")
+    prefix = output(node, "environment/bin/python -c 'import sys, ssl; print(sys.prefix)'")
+    assert prefix == f"{node.attributes['home']}/environment"
+    assert output(node, f"{node.attributes['python']} -c 'print(1)'") == "1"
+
+
+def test_modules_learn_what_kind_of_machine_it_is(master: NodeRecord) -> None:
+    attributes = master.attributes
+    assert (attributes["port_offset"], attributes["shared_address"], attributes["has_systemd"]) == (0, False, False)
+    assert attributes["host_address"] == master.connection.hostname
+    assert attributes["os"].startswith(("macos-", "debian-", "ubuntu-", "fedora-")) or attributes["os"]
