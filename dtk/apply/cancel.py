@@ -1,0 +1,45 @@
+"""Asks the worker of a running task to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from contextlib import suppress
+
+from dtk.errors import DtkError, UsageError
+from dtk.state.lock import Holder, holder
+from dtk.state.workspace import Workspace
+
+
+def running_task(workspace: Workspace, service: str) -> Holder | None:
+    """Return who runs a service's task now, None when no task runs."""
+    found = holder(workspace.service_folder(service))
+    return found if found is not None and found.task else None
+
+
+def cancel_task(workspace: Workspace, service: str, number: int | None = None) -> int:
+    """Ask the running task's worker to stop; a second call makes it stop at once.
+
+    Args:
+        workspace: the workspace.
+        service: the service.
+        number: the task that is meant, None for whichever runs.
+
+    Returns:
+        The task's number.
+
+    Raises:
+        UsageError: that task does not run.
+        DtkError: it runs on another machine.
+    """
+    found = running_task(workspace, service)
+    if found is None or number not in (None, found.task):
+        what = "" if number is None else f" with number {number}"
+        raise UsageError(f"No running tasks found{what}", hint=f"see: dtk task-status {service}")
+    if found.host != socket.gethostname():
+        raise DtkError(f"task {found.task} runs on {found.host}, as process {found.pid}", hint="cancel it there")
+    # It may have ended since: then there is nothing to cancel any more.
+    with suppress(ProcessLookupError):
+        os.kill(found.pid, signal.SIGTERM)
+    return found.task

@@ -1,0 +1,108 @@
+"""Starts a task's worker, which then lives on its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dtk.apply.cancel import cancel_task  # noqa: F401 - re-exported
+from dtk.apply.task_folder import WORKER_LOG, make_task_folder
+from dtk.errors import StalePlanError
+from dtk.events.log import EventLog
+from dtk.events.recovery import close_orphaned_log
+from dtk.model.plan import Plan
+from dtk.state.files import PRIVATE_FILE
+from dtk.state.lock import Holder, ServiceLock, this_process
+from dtk.state.model import State
+from dtk.state.store import load_state
+from dtk.state.workspace import Workspace
+
+WORKER = "dtk.apply.worker"
+CANCEL_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@dataclass(frozen=True)
+class StartedTask:
+    """A task whose worker runs. ``process`` lets the process that started it wait for its exit code."""
+
+    number: int
+    folder: Path
+    pid: int
+    process: subprocess.Popen[bytes] = field(repr=False, compare=False)
+
+
+def check_state(plan: Plan, state: State | None) -> None:
+    """Refuse a plan that was made from another state than the present one.
+
+    Raises:
+        StalePlanError: the lineage or the serial differs; the message says which, and what to do.
+    """
+    hint = f"make a new plan: dtk plan {plan.service}"
+    if state is None:
+        if plan.serial:
+            raise StalePlanError(f"the plan was made from a state of '{plan.service}' that is gone", hint=hint)
+        return
+    if plan.lineage and state.lineage != plan.lineage:
+        raise StalePlanError(f"the plan was made for another service that was called '{plan.service}'", hint=hint)
+    if (state.lineage, state.serial) != (plan.lineage, plan.serial):
+        raise StalePlanError(
+            f"the state of '{plan.service}' has moved on since the plan was made"
+            f" (it has serial {state.serial}, the plan {plan.serial})",
+            hint=hint,
+        )
+
+
+def start_task(workspace: Workspace, plan: Plan, *, lock: ServiceLock, modules: Mapping[str, Path]) -> StartedTask:
+    """Start a task in a process of its own, which outlives this one and its terminal.
+
+    Args:
+        workspace: the workspace.
+        plan: what to do; that its modules' digests are the present ones was checked before.
+        lock: the service's lock; the worker inherits it, and this process holds it no longer.
+        modules: the modules' folders by name.
+
+    Raises:
+        StalePlanError: the state or a file of a module is no longer what the plan was made from.
+        DtkError: the task can't be written to disk.
+    """
+    state = load_state(workspace.state_file(plan.service))
+    check_state(plan, state)
+    earlier = workspace.task_numbers(plan.service)
+    if earlier:
+        close_orphaned_log(workspace.event_log(plan.service, earlier[-1]))
+    number = max([*earlier, state.last_task if state else 0]) + 1
+    folder = make_task_folder(workspace, plan, number, modules)
+    EventLog(workspace.event_log(plan.service, number)).close()
+    process = _spawn(workspace, folder, lock)
+    lock.name_holder(_worker_holder(plan, number, process.pid))
+    lock.hand_over()
+    return StartedTask(number, folder, process.pid, process)
+
+
+def _spawn(workspace: Workspace, folder: Path, lock: ServiceLock) -> subprocess.Popen[bytes]:
+    # The worker keeps signals waiting until it can handle them: a task cancelled at once is cancelled, not killed.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, CANCEL_SIGNALS)
+    descriptor = os.open(folder / WORKER_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE_FILE)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", WORKER, str(folder), str(lock.descriptor)],
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=descriptor,
+            cwd=workspace.root,
+            start_new_session=True,
+            pass_fds=[lock.descriptor],
+        )
+    finally:
+        os.close(descriptor)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _worker_holder(plan: Plan, number: int, pid: int) -> Holder:
+    mine = this_process(f"dtk apply {plan.service} (task {number})", number)
+    return Holder(pid, mine.command, mine.host, mine.since, number)

@@ -1,0 +1,207 @@
+"""Gets an SSH client to a node: waits while it boots, goes through its jump host, trusts only pinned keys."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain, repeat
+from pathlib import Path
+from typing import Any
+
+import gevent
+import paramiko
+
+from dtk.apply.hostkeys import KnownHosts, PinPolicy, fingerprint, host_entry
+from dtk.errors import DtkError
+from dtk.nodes.provider import Connection
+
+
+class UnreachableError(DtkError):
+    """A node can't be reached by SSH, or does not let this user in."""
+
+
+class HostKeyError(DtkError):
+    """A machine shows another host key than the one pinned for it."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to try, in seconds.
+
+    A machine that boots refuses connections, then may refuse the user until cloud-init has put the key there: at
+    first contact ``authentication`` is how long that may last after it first answers.
+    """
+
+    overall: float = 120.0
+    attempt: float = 10.0
+    authentication: float = 30.0
+
+
+Waiting = Callable[[str], None]
+"""Called with the reason, in words, each time an attempt failed and another follows."""
+
+
+def _pauses() -> Iterator[float]:
+    return chain((0.2, 0.5, 1.0, 2.0), repeat(4.0))
+
+
+def reach(
+    connection: Connection, known: KnownHosts, patience: Patience, waiting: Waiting, *, fresh: bool
+) -> list[paramiko.SSHClient]:
+    """Connect to a machine, trying again while it does not answer.
+
+    Args:
+        connection: where it is and who logs in; a host key in it is pinned first.
+        known: the service's known hosts.
+        patience: how long to try.
+        waiting: told why an attempt failed.
+        fresh: the machine was made just now, so a refused login may only mean that it is not ready.
+
+    Returns:
+        The clients, the machine's own last; a jump host's stands before it.
+
+    Raises:
+        UnreachableError: it did not answer in time, or refused the login.
+        HostKeyError: its host key is not the pinned one.
+    """
+    if connection.host_key:
+        known.pin_line(host_entry(connection.hostname, connection.port), connection.host_key)
+    began = time.monotonic()
+    refused_since: float | None = None
+    for pause in _pauses():
+        try:
+            return _attempt(connection, known, patience.attempt)
+        except paramiko.AuthenticationException as error:
+            refused_since = refused_since or time.monotonic()
+            if not fresh or time.monotonic() - refused_since > patience.authentication:
+                raise _refused(connection, error) from None
+            reason = "the login is refused"
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            reason = str(error) or type(error).__name__
+        if time.monotonic() - began + pause > patience.overall:
+            raise UnreachableError(
+                f"no SSH connection to {_place(connection)} within {patience.overall:.0f} s: {reason}",
+                hint="see whether the machine runs, and whether this address and port can be reached from here",
+            )
+        waiting(f"waiting for SSH on {_place(connection)}: {reason}")
+        gevent.sleep(pause)
+    raise AssertionError("the pauses never end")
+
+
+def _place(connection: Connection) -> str:
+    through = f" through {connection.jump}" if connection.jump else ""
+    return f"{connection.hostname}:{connection.port}{through}"
+
+
+def _refused(connection: Connection, error: Exception) -> UnreachableError:
+    user = connection.user or "this user"
+    key = f"the key {connection.key}" if connection.key else "the keys of the SSH agent and of ~/.ssh"
+    return UnreachableError(
+        f"{_place(connection)} refuses {user} with {key}: {error}",
+        hint="set the target's user and key in dtk.yaml",
+    )
+
+
+def _attempt(connection: Connection, known: KnownHosts, seconds: float) -> list[paramiko.SSHClient]:
+    clients: list[paramiko.SSHClient] = []
+    try:
+        channel = None
+        if connection.jump:
+            clients.append(_client(jump_connection(connection), known, seconds, None))
+            channel = _forwarded(clients[0], connection, seconds)
+        clients.append(_client(connection, known, seconds, channel))
+    except BaseException:
+        close_all(clients)
+        raise
+    return clients
+
+
+def close_all(clients: list[paramiko.SSHClient]) -> None:
+    """Close a machine's client and then its jump host's."""
+    for client in reversed(clients):
+        client.close()
+
+
+def jump_connection(connection: Connection) -> Connection:
+    """Return how a connection's jump host (``user@host:port``) is reached: with the same key."""
+    user, _, place = connection.jump.rpartition("@")
+    host, separator, port = place.rpartition(":")
+    if not separator or not port.isdigit():
+        host, port = place, str(paramiko.config.SSH_PORT)
+    return replace(connection, hostname=host.strip("[]"), port=int(port), user=user, jump="", host_key="")
+
+
+def _forwarded(jump: paramiko.SSHClient, connection: Connection, seconds: float) -> paramiko.Channel:
+    transport = jump.get_transport()
+    if transport is None:
+        raise EOFError("the jump host closed the connection")
+    return transport.open_channel(
+        "direct-tcpip", (connection.hostname, connection.port), ("127.0.0.1", 0), timeout=seconds
+    )
+
+
+def _client(
+    connection: Connection, known: KnownHosts, seconds: float, channel: paramiko.Channel | None
+) -> paramiko.SSHClient:
+    entry = host_entry(connection.hostname, connection.port)
+    client = paramiko.SSHClient()
+    pinned = known.pinned(entry)
+    if pinned is not None:
+        client.get_host_keys().add(entry, pinned.get_name(), pinned)
+    client.set_missing_host_key_policy(PinPolicy(known))
+    try:
+        # Paramiko bounds each part of a connection's start by itself; a server that sends a byte now and then
+        # would still hold it up for ever.
+        with gevent.Timeout(2 * seconds, TimeoutError(f"no answer within {2 * seconds:.0f} s")):
+            client.connect(connection.hostname, sock=channel, **_arguments(connection, seconds))
+    except paramiko.BadHostKeyException as error:
+        client.close()
+        raise _changed_key(entry, known, error) from None
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+def _arguments(connection: Connection, seconds: float) -> dict[str, Any]:
+    arguments: dict[str, Any] = {
+        "port": connection.port,
+        "timeout": seconds,
+        "banner_timeout": seconds,
+        "auth_timeout": seconds,
+        "channel_timeout": seconds,
+    }
+    if connection.user:
+        arguments["username"] = connection.user
+    if connection.key:
+        return {**arguments, "pkey": private_key(connection.key), "allow_agent": False, "look_for_keys": False}
+    return arguments
+
+
+def private_key(path: str) -> paramiko.PKey:
+    """Return the private key in a file; nobody is asked for a passphrase.
+
+    Raises:
+        UnreachableError: it is not there, no private key, or protected by a passphrase.
+    """
+    try:
+        return paramiko.PKey.from_path(Path(path).expanduser())
+    except FileNotFoundError:
+        raise UnreachableError(f"the private key {path} does not exist") from None
+    except TypeError:
+        # What the cryptography library raises when a passphrase is needed and none given.
+        raise UnreachableError(
+            f"the private key {path} is protected by a passphrase",
+            hint="load it into your SSH agent (ssh-add) and leave 'key' out of dtk.yaml",
+        ) from None
+    except (OSError, ValueError, paramiko.SSHException, paramiko.pkey.UnknownKeyType) as error:
+        raise UnreachableError(f"the private key {path} can't be used: {error}") from None
+
+
+def _changed_key(entry: str, known: KnownHosts, error: paramiko.BadHostKeyException) -> HostKeyError:
+    return HostKeyError(
+        f"the host key of {entry} has changed: pinned is {fingerprint(error.expected_key)},"
+        f" the machine shows {fingerprint(error.key)}; somebody may be in between",
+        hint=f"if the machine was made anew, forget its old key: ssh-keygen -R '{entry}' -f {known.path}",
+    )

@@ -1,0 +1,116 @@
+"""Runs one step from its start on record to its end on record, whatever happens in between."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from dtk.apply.actions import CREATE, run_action
+from dtk.apply.context import TaskContext
+from dtk.apply.failure import ErrorType, StepStopped, error_fields
+from dtk.apply.journal import RecordError
+from dtk.apply.reporter import StepReporter
+from dtk.errors import DtkError
+from dtk.model.names import ASSEMBLY_WIDE
+from dtk.model.plan import PlannedAction, Step
+
+StepWork = Callable[[Step, StepReporter], bool]
+"""Does what a step is for; returns whether it changed anything, raises when it failed."""
+
+
+class _ActionFailedError(Exception):
+    """An action of a step failed: the ``error`` of the event."""
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        super().__init__(fields["message"])
+        self.fields = fields
+
+
+def run_step(context: TaskContext, step: Step, work: StepWork) -> str:
+    """Run one step.
+
+    Args:
+        context: the task.
+        step: a leaf.
+        work: what it does.
+
+    Returns:
+        Its status: ``succeeded``, ``failed`` or ``cancelled``.
+    """
+    if context.stopping.reason:
+        return context.stopping.reason
+    with context.stopping.step(step.number):
+        reporter = StepReporter(context.journal, step)
+        status, changed, error = _observed(context, step, work, reporter)
+        reporter.finished(status, changed=changed, error=error)
+    return status
+
+
+def _observed(
+    context: TaskContext, step: Step, work: StepWork, reporter: StepReporter
+) -> tuple[str, bool, dict[str, Any] | None]:
+    """Do a step's work; return its status, whether it changed anything, and the error of its last event."""
+    try:
+        reporter.started()
+        return "succeeded", work(step, reporter), None
+    except StepStopped:
+        status, error = _stopped(context, step)
+        return status, False, error
+    except _ActionFailedError as failed:
+        return "failed", False, failed.fields
+    except RecordError as record_error:
+        return "failed", False, _with_problem(error_fields(record_error), _end_processes(context, step))
+    except Exception as failure:
+        return "failed", False, _told(context, failure)
+
+
+def _stopped(context: TaskContext, step: Step) -> tuple[str, dict[str, Any] | None]:
+    problem = _end_processes(context, step)
+    if context.stopping.reason == "cancelled":
+        return "cancelled", error_fields(DtkError(problem)) if problem else None
+    return "failed", _with_problem(error_fields(RecordError(context.journal.broken)), problem)
+
+
+def _end_processes(context: TaskContext, step: Step) -> str:
+    """End what the step still runs on its node; return why that can't be said to be done, "" when it is."""
+    session = context.sessions.get(step.node)
+    return session.end_step_processes() if session else ""
+
+
+def _with_problem(fields: dict[str, Any], problem: str) -> dict[str, Any]:
+    return {**fields, "message": f"{fields['message']}; {problem}"} if problem else fields
+
+
+def _told(context: TaskContext, error: Exception, component: str = "", kind: ErrorType = "USER") -> dict[str, Any]:
+    if not isinstance(error, DtkError):
+        sys.stderr.write(context.redactor.text("".join(traceback.format_exception(error))))
+    return error_fields(error, component, kind)
+
+
+def run_actions(context: TaskContext, step: Step, reporter: StepReporter) -> bool:
+    """Do the work of a step that runs components' actions, in order.
+
+    Returns:
+        Whether any of them changed anything.
+    """
+    if step.node != ASSEMBLY_WIDE:
+        context.session(step.node).begin_step(reporter, context.step_mark(step.number))
+    changed = False
+    for action in step.actions:
+        try:
+            changed |= run_action(context, action, reporter)
+        except RecordError:
+            raise
+        except Exception as error:
+            fields = _told(context, error, action.component, _kind(action))
+            if action.on_failure != "continue":
+                raise _ActionFailedError(fields) from None
+            reporter.waiting(f"{fields['message']} (the step goes on: on_failure is continue)")
+    return changed
+
+
+def _kind(action: PlannedAction) -> ErrorType:
+    """A failing test is told apart from a failing component, as in the original's errors section."""
+    return "TEST" if action.action != CREATE and "test" in action.action else "USER"

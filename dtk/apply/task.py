@@ -1,0 +1,126 @@
+"""Runs a task: its stages in order, its beginning and its end on record and in the state."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+from dtk.apply.context import TaskContext
+from dtk.apply.failure import error_fields
+from dtk.apply.journal import RecordError
+from dtk.apply.stages import run_stage
+from dtk.errors import DtkError
+from dtk.model.plan import Plan, Stage, Step
+from dtk.state import changes
+
+EXIT_CODES = {"succeeded": 0, "failed": 1, "cancelled": 6}
+
+
+def run_task(context: TaskContext) -> str:
+    """Run all stages of a task that is on record as planned.
+
+    Returns:
+        Its status: ``succeeded``, ``failed`` or ``cancelled``.
+    """
+    status, failure = "failed", None
+    try:
+        _begin(context)
+        status = _run_stages(context)
+        if status == "succeeded":
+            context.change_state(changes.with_task_succeeded)
+    except DtkError as error:
+        status, failure = "failed", error
+    finish(context, status, failure)
+    return status
+
+
+def _begin(context: TaskContext) -> None:
+    plan = context.plan
+    context.journal.append("task.started", f"task {context.number} started", pid=os.getpid())
+    context.change_state(
+        lambda state: changes.with_task_begun(state, context.number, plan.workflow, resumes=bool(plan.resumes))
+    )
+
+
+def _run_stages(context: TaskContext) -> str:
+    with context.engine.running():
+        for stage in context.plan.stages:
+            if context.stopping.reason:
+                break
+            status = run_stage(context, stage)
+            if status != "succeeded":
+                return status
+    return context.stopping.reason or "succeeded"
+
+
+def finish(context: TaskContext, status: str, failure: DtkError | None = None) -> None:
+    """Put the task's end on record; nothing is done after it."""
+    for node in list(context.sessions):
+        with suppress(Exception):
+            context.drop_session(node)
+    broken = RecordError(context.journal.broken) if context.journal.broken else failure
+    service = context.plan.service
+    fields: dict[str, Any] = {"error": error_fields(broken)} if broken and status == "failed" else {}
+    if status != "succeeded":
+        fields["next_command"] = next_command(context.plan)
+    message = fields["error"]["message"] if "error" in fields else f"task {context.number} of '{service}' {status}"
+    context.journal.append("task.finished", message, status=status, seconds=context.seconds, **fields)
+
+
+def abandon(context: TaskContext) -> None:
+    """Put on record that a task ends at once: what its steps were doing on their nodes nobody knows."""
+    message = f"task {context.number} of '{context.plan.service}' was stopped at once"
+    context.journal.append(
+        "task.finished",
+        message,
+        status="cancelled",
+        seconds=context.seconds,
+        next_command=next_command(context.plan),
+        in_doubt=context.stopping.running_steps,
+    )
+
+
+def next_command(plan: Plan) -> str:
+    """Return the command that goes on where a task ended."""
+    return f"dtk delete-and-destroy {plan.service}" if plan.destroys else f"dtk apply {plan.service} --resume"
+
+
+def planned_fields(plan: Plan, number: int) -> dict[str, Any]:
+    """Return the fields of a ``task.planned`` event: the whole tree of steps, so that the log stands alone."""
+    return {
+        "service": plan.service,
+        "task": number,
+        "assembly": plan.assembly,
+        "task_type": plan.task_type,
+        "workflow": plan.workflow,
+        "target": str(plan.target.get("name", "")),
+        "plan_digest": plan.digest,
+        "dtk_version": plan.dtk_version,
+        "pid": os.getpid(),
+        "stages": [_stage_fields(stage) for stage in plan.stages],
+    }
+
+
+def _stage_fields(stage: Stage) -> dict[str, Any]:
+    return {"number": stage.number, "name": stage.name, "steps": [_step_fields(step) for step in stage.steps]}
+
+
+def _step_fields(step: Step) -> dict[str, Any]:
+    actions = [action for leaf in step.leaves() for action in leaf.actions]
+    fields: dict[str, Any] = {
+        "number": step.number,
+        "type": step.type,
+        "node": step.node,
+        "components": _unique(action.component for action in actions),
+        "reason": step.reason,
+        "steps": [_step_fields(member) for member in step.steps],
+    }
+    if step.type in ("action", "nodegroup actions"):
+        fields["actions"] = _unique(f"{action.component}.{action.action}" for action in actions)
+    return fields
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))

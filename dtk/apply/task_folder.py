@@ -1,0 +1,69 @@
+"""Makes a task's folder, complete in one step: the plan, the files it needs, an empty log."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from dtk.errors import DtkError, StalePlanError
+from dtk.model.plan import Plan
+from dtk.plan.document import to_text
+from dtk.state.files import make_private_folder, sync_folder, write_new
+from dtk.state.workspace import Workspace
+
+PLAN_FILE, WORKER_LOG, FILES = "plan.json", "worker.log", "files"
+
+
+def make_task_folder(workspace: Workspace, plan: Plan, number: int, modules: Mapping[str, Path]) -> Path:
+    """Make ``tasks/N`` with ``plan.json`` and ``files/NS/NAME/…``; readers see it only when it is whole.
+
+    Args:
+        workspace: the workspace.
+        plan: what the task will do.
+        number: the task's number; no task has it yet.
+        modules: the modules' folders by name.
+
+    Raises:
+        StalePlanError: a module's file is no longer the one the plan was made from.
+        DtkError: it can't be written.
+    """
+    folder = workspace.task_folder(plan.service, number)
+    building = folder.with_name(f".{number}.new")
+    shutil.rmtree(building, ignore_errors=True)
+    try:
+        make_private_folder(building)
+        write_new(building / PLAN_FILE, to_text(plan))
+        for module, path, digest in _files(plan):
+            _copy(module, path, digest, modules, building)
+        sync_folder(building)
+        building.rename(folder)
+        sync_folder(folder.parent)
+    except OSError as error:
+        raise DtkError(f"the task's folder {folder} can't be made: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return folder
+
+
+def _files(plan: Plan) -> list[tuple[str, str, str]]:
+    actions = (action for leaf in plan.leaves() for action in leaf.actions)
+    return sorted({(action.module, path, digest) for action in actions for path, digest in action.files.items()})
+
+
+def _copy(module: str, path: str, digest: str, modules: Mapping[str, Path], building: Path) -> None:
+    source = modules[module] / path
+    copied = building / FILES / module / path
+    make_private_folder(copied.parent)
+    try:
+        shutil.copy(source, copied)
+    except FileNotFoundError:
+        raise _stale(module, path, "is gone") from None
+    # The copy is what will be used, so the copy is what is checked.
+    if hashlib.sha256(copied.read_bytes()).hexdigest() != digest.removeprefix("sha256:"):
+        raise _stale(module, path, "has changed")
+
+
+def _stale(module: str, path: str, what: str) -> StalePlanError:
+    return StalePlanError(f"{path} of module {module} {what} since the plan was made", hint="make a new plan")

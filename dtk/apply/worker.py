@@ -1,0 +1,136 @@
+"""The process of one task: ``python -m dtk.apply.worker TASK_FOLDER LOCK_DESCRIPTOR``."""
+
+from __future__ import annotations
+
+from gevent import monkey
+
+# Before anything that opens a socket, starts a thread or waits: else all nodes take turns (pyinfra does not patch).
+monkey.patch_all()
+
+import os  # noqa: E402
+import resource  # noqa: E402
+import signal  # noqa: E402
+import sys  # noqa: E402
+import traceback  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import gevent  # noqa: E402
+
+from dtk.apply.context import TaskContext  # noqa: E402
+from dtk.apply.destroy import remove_service  # noqa: E402
+from dtk.apply.engine import Engine  # noqa: E402
+from dtk.apply.hostkeys import KnownHosts  # noqa: E402
+from dtk.apply.journal import Journal  # noqa: E402
+from dtk.apply.launch import CANCEL_SIGNALS  # noqa: E402
+from dtk.apply.reach import Patience  # noqa: E402
+from dtk.apply.redact import Redactor  # noqa: E402
+from dtk.apply.stopping import Stopping  # noqa: E402
+from dtk.apply.task import EXIT_CODES, abandon, planned_fields, run_task  # noqa: E402
+from dtk.apply.task_folder import PLAN_FILE, WORKER_LOG  # noqa: E402
+from dtk.errors import DtkError  # noqa: E402
+from dtk.events.log import EventLog  # noqa: E402
+from dtk.model.names import ASSEMBLY_WIDE  # noqa: E402
+from dtk.model.plan import Plan  # noqa: E402
+from dtk.model.target import Target  # noqa: E402
+from dtk.nodes import targets  # noqa: E402
+from dtk.nodes.provider import ServiceIdentity  # noqa: E402
+from dtk.plan.document import from_text  # noqa: E402
+from dtk.state.lock import adopt, this_process  # noqa: E402
+from dtk.state.store import StateStore, load_state, new_state  # noqa: E402
+from dtk.state.workspace import Workspace  # noqa: E402
+
+MOST_FILES = 65536
+"""Open files asked for: a node takes about four. macOS answers an unlimited wish with an error."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run the task of a folder; return its exit code (design.md: 0 done, 1 failed, 6 cancelled)."""
+    folder, descriptor = Path(arguments[0]), int(arguments[1])
+    workspace = Workspace(folder.parents[4])
+    number, service = int(folder.name), folder.parents[1].name
+    os.umask(0o077)
+    lock = adopt(workspace.service_folder(service), descriptor)
+    lock.name_holder(this_process(f"dtk apply {service} (task {number})", number))
+    raise_file_limit()
+    redactor, stopping = Redactor(), Stopping()
+    with EventLog(workspace.event_log(service, number)) as log:
+        journal = Journal(log, redactor, lambda: stopping.stop("failed"))
+        try:
+            plan = from_text((folder / PLAN_FILE).read_text(encoding="utf-8"), str(folder / PLAN_FILE))
+            journal.append(
+                "task.planned", f"task {number} of '{service}': {plan.task_type}", **planned_fields(plan, number)
+            )
+            context = make_context(workspace, plan, number, journal, redactor, stopping)
+            handle_signals(context)
+            status = run_task(context)
+        except Exception as error:
+            sys.stderr.write(redactor.text(traceback.format_exc()))
+            _close_failed(journal, folder, error)
+            return EXIT_CODES["failed"]
+    if status == "succeeded" and plan.destroys and not context.store.state.nodes:
+        remove_service(workspace, service, context.identity.lineage)
+    return EXIT_CODES[status]
+
+
+def _close_failed(journal: Journal, folder: Path, error: Exception) -> None:
+    """End the log of a task that dtk itself could not run: never a silent death."""
+    fields = {"message": f"{type(error).__name__}: {error}; the details are in {folder / WORKER_LOG}", "type": "SERVER"}
+    if isinstance(error, DtkError):
+        fields["message"] = f"{error.message} ({error.hint})" if error.hint else error.message
+    journal.append("task.finished", fields["message"], status="failed", seconds=0.0, error=fields)
+
+
+def raise_file_limit() -> None:
+    """Allow this process as many open files as it may ask for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def make_context(
+    workspace: Workspace, plan: Plan, number: int, journal: Journal, redactor: Redactor, stopping: Stopping
+) -> TaskContext:
+    """Return the task with all its tools; nothing is connected yet."""
+    folder = workspace.service_folder(plan.service)
+    state_file = workspace.state_file(plan.service)
+    # A plan made before there was any state has no lineage yet; the first task of a service gives it one.
+    state = load_state(state_file) or new_state(plan.service)
+    settings = {key: value for key, value in plan.target.items() if key not in ("name", "type")}
+    target = Target(plan.target["name"], plan.target["type"], settings)
+    nodes = {leaf.node for leaf in plan.leaves()} - {ASSEMBLY_WIDE}
+    return TaskContext(
+        plan=plan,
+        number=number,
+        workspace=workspace,
+        store=StateStore(state_file, state),
+        journal=journal,
+        redactor=redactor,
+        stopping=stopping,
+        engine=Engine(sorted(nodes), redactor.holds_secret),
+        provider=targets.provider_for(target, workspace),
+        identity=ServiceIdentity(plan.service, state.lineage, folder),
+        known_hosts=KnownHosts(folder / "known_hosts"),
+        patience=Patience(),
+    )
+
+
+def handle_signals(context: TaskContext) -> None:
+    """Cancel at the first TERM or INT, stop at once at the second. A closed terminal is none of the task's business."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def cancel(name: str) -> None:
+        if context.stopping.reason:
+            abandon(context)
+            os._exit(EXIT_CODES["cancelled"])
+        context.journal.append("task.cancelling", f"the task is cancelled ({name})", by=name)
+        context.stopping.stop("cancelled")
+
+    for one in CANCEL_SIGNALS:
+        gevent.signal_handler(one, cancel, one.name)
+    # The process that started this one had them blocked for it until now.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, CANCEL_SIGNALS)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

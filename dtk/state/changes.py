@@ -1,0 +1,81 @@
+"""Pure changes of a state: each takes one and returns another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from dtk.state.model import Applied, NodeState, State, Unfinished
+
+
+def with_node(state: State, name: str, node: NodeState) -> State:
+    """Return the state with a node added or replaced."""
+    return replace(state, nodes={**state.nodes, name: node})
+
+
+def without_node(state: State, name: str) -> State:
+    """Return the state without a node, without the values of its components and without what was applied to it."""
+    return replace(
+        state,
+        nodes=_without(state.nodes, name),
+        attributes={path: value for path, value in state.attributes.items() if not path.startswith(f"{name}/")},
+        applied=_without(state.applied, name),
+    )
+
+
+def with_attributes(state: State, values: Mapping[str, Any]) -> State:
+    """Return the state with dynamic values set, by path."""
+    return replace(state, attributes={**state.attributes, **values})
+
+
+def with_applied(state: State, node: str, component: str, applied: Applied) -> State:
+    """Return the state in which a component was converged on a node."""
+    components = {**state.applied.get(node, {}), component: applied}
+    return replace(state, applied={**state.applied, node: components})
+
+
+def without_applied(state: State, node: str, component: str) -> State:
+    """Return the state in which a component is no longer on a node, and neither are its values."""
+    components = _without(state.applied.get(node, {}), component)
+    applied = {**_without(state.applied, node), **({node: components} if components else {})}
+    prefix = f"{node}/{component}/"
+    attributes = {path: value for path, value in state.attributes.items() if not path.startswith(prefix)}
+    return replace(state, applied=applied, attributes=attributes)
+
+
+def with_task_begun(state: State, task: int, workflow: str, *, resumes: bool) -> State:
+    """Return the state in which a task runs: unfinished until it succeeds.
+
+    Args:
+        state: the state before.
+        task: the task's number.
+        workflow: the workflow it runs.
+        resumes: whether it continues the last one, so that what had succeeded there stays noted.
+    """
+    succeeded = state.unfinished.succeeded if resumes and state.unfinished else {}
+    return replace(state, last_task=task, unfinished=Unfinished(task, workflow, dict(succeeded)))
+
+
+def with_success(state: State, key: str, input_digest: str) -> State:
+    """Return the state in which an action of the running task has succeeded; ``key`` is ``node component.action``."""
+    if state.unfinished is None:
+        return state
+    succeeded = {**state.unfinished.succeeded, key: input_digest}
+    return replace(state, unfinished=replace(state.unfinished, succeeded=succeeded))
+
+
+def without_success(state: State, key: str) -> State:
+    """Return the state in which an action does not count as done, because it is about to run again."""
+    if state.unfinished is None or key not in state.unfinished.succeeded:
+        return state
+    return replace(state, unfinished=replace(state.unfinished, succeeded=_without(state.unfinished.succeeded, key)))
+
+
+def with_task_succeeded(state: State) -> State:
+    """Return the state in which nothing is left to resume."""
+    return replace(state, unfinished=None)
+
+
+def _without(mapping: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in mapping.items() if name != key}

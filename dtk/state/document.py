@@ -1,0 +1,54 @@
+"""state.json as a document: State to JSON data and back, refusing what this dtk can't read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from dtk.errors import DtkError
+from dtk.state.model import FORMAT_VERSION, Applied, NodeState, State, Unfinished
+
+
+def to_document(state: State) -> dict[str, Any]:
+    """Return a state as JSON data; its shape is schemas/state.schema.json."""
+    document = {"format_version": FORMAT_VERSION, **asdict(state)}
+    if state.unfinished is None:
+        del document["unfinished"]
+    return document
+
+
+def from_document(document: Any, source: str) -> State:
+    """Return the state that a document holds.
+
+    Args:
+        document: JSON data.
+        source: the file's name, for messages.
+
+    Raises:
+        DtkError: a newer dtk wrote it, or it is not a state.
+    """
+    version = document.get("format_version") if isinstance(document, dict) else None
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise DtkError(f"{source} was written by a newer dtk (state format {version})", hint="update dtk")
+    try:
+        return _state(document)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DtkError(f"{source} is not a state: {type(error).__name__}: {error}") from None
+
+
+def _state(document: Mapping[str, Any]) -> State:
+    unfinished = document.get("unfinished")
+    return State(
+        service=document["service"],
+        lineage=document["lineage"],
+        serial=int(document["serial"]),
+        nodes={name: NodeState(**node) for name, node in document.get("nodes", {}).items()},
+        attributes=dict(document.get("attributes", {})),
+        applied={
+            node: {component: Applied(**applied) for component, applied in components.items()}
+            for node, components in document.get("applied", {}).items()
+        },
+        unfinished=Unfinished(**unfinished) if unfinished else None,
+        last_task=int(document.get("last_task", 0)),
+    )

@@ -1,0 +1,78 @@
+"""Small files written so that a crash or a full disk leaves the old content or the new one, never a piece."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+PRIVATE_FILE = 0o600
+PRIVATE_FOLDER = 0o700
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for this user alone."""
+    if folder.is_dir():
+        return
+    make_private_folder(folder.parent)
+    folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put a folder's entries on disk: a rename is only safe once its folder is."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a private file that is not there yet, and put it on disk.
+
+    Raises:
+        FileExistsError: it is there.
+        OSError: it can't be written; nothing is left of it.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def replace_file(path: Path, text: str, *, keep_versions: int = 0) -> None:
+    """Replace a private file's content in one step.
+
+    Args:
+        path: the file; it need not be there yet.
+        text: its new content.
+        keep_versions: how many earlier versions stay beside it, as ``NAME.1`` (the newest) and so on.
+
+    Raises:
+        OSError: it can't be written; the old content stands.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    temporary.unlink(missing_ok=True)
+    write_new(temporary, text)
+    if keep_versions and path.exists():
+        _rotate(path, keep_versions)
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def _rotate(path: Path, keep_versions: int) -> None:
+    for number in range(keep_versions - 1, 0, -1):
+        older = version_of(path, number)
+        if older.exists():
+            older.replace(version_of(path, number + 1))
+    # A hard link, not a rename: there is no moment at which the file itself is missing.
+    version_of(path, 1).hardlink_to(path)
+
+
+def version_of(path: Path, number: int) -> Path:
+    """Return where an earlier version of a file is kept."""
+    return path.with_name(f"{path.name}.{number}")

@@ -1,0 +1,166 @@
+"""One writer per service: a flock on a file beside the state, which the kernel frees when its holder dies."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from dtk.errors import LockedError
+from dtk.state.files import PRIVATE_FILE, make_private_folder
+
+LOCK_FILE = "lock"
+_POLL_SECONDS = 0.1
+# A reader asks who holds the lock by taking it shared for an instant: a writer tries a little longer than that.
+_SHORTEST_WAIT = 0.3
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock. ``since`` is UTC, RFC 3339; ``task`` is the running task's number, 0 before it has one."""
+
+    pid: int
+    command: str
+    host: str
+    since: str
+    task: int = 0
+
+    def age(self) -> str:
+        """Return for how long the lock is held, for people: ``42s``, ``3m 12s``, ``2h 5m``."""
+        seconds = int((datetime.now(UTC) - datetime.fromisoformat(self.since)).total_seconds())
+        minutes, rest = divmod(max(seconds, 0), 60)
+        hours, minutes = divmod(minutes, 60)
+        if hours:
+            return f"{hours}h {minutes}m"
+        return f"{minutes}m {rest}s" if minutes else f"{rest}s"
+
+
+def this_process(command: str, task: int = 0) -> Holder:
+    """Return this process as a holder from now on."""
+    return Holder(os.getpid(), command, socket.gethostname(), datetime.now(UTC).isoformat(timespec="seconds"), task)
+
+
+class ServiceLock:
+    """A lock that this process holds until ``release`` or its end; children hold it with the inherited descriptor."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self.descriptor = descriptor
+
+    def name_holder(self, holder: Holder) -> None:
+        """Write who holds the lock, for those who find it held."""
+        text = json.dumps(asdict(holder)).encode()
+        os.pwrite(self.descriptor, text, 0)
+        os.ftruncate(self.descriptor, len(text))
+
+    def hand_over(self) -> None:
+        """Close this process's part of a lock that a child has inherited; the child holds it on."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+    def release(self) -> None:
+        """Give the lock up. A lock that was handed over is the child's and stays."""
+        if self.descriptor >= 0:
+            os.ftruncate(self.descriptor, 0)
+            self.hand_over()
+
+    def __enter__(self) -> ServiceLock:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.release()
+
+
+def acquire(folder: Path, command: str, wait: float = 0.0) -> ServiceLock:
+    """Take a service's lock.
+
+    Args:
+        folder: the service's local state, ``.dtk/services/NAME``; made when it is missing.
+        command: what it is taken for, as people type it.
+        wait: how long to wait for another holder, seconds.
+
+    Raises:
+        LockedError: another process holds it for longer than that.
+    """
+    deadline = time.monotonic() + max(wait, _SHORTEST_WAIT)
+    while True:
+        lock = _try(folder)
+        if lock is not None:
+            lock.name_holder(this_process(command))
+            return lock
+        if time.monotonic() >= deadline:
+            raise _locked(folder)
+        time.sleep(_POLL_SECONDS)
+
+
+def _try(folder: Path) -> ServiceLock | None:
+    make_private_folder(folder)
+    path = folder / LOCK_FILE
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    # delete-and-destroy takes the folder away while it holds the lock: what was waited for may be a file that no
+    # path leads to any more, while another process makes and locks a new one.
+    if _is_same_file(descriptor, path):
+        return ServiceLock(path, descriptor)
+    os.close(descriptor)
+    return None
+
+
+def _is_same_file(descriptor: int, path: Path) -> bool:
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return False
+    mine = os.fstat(descriptor)
+    return (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
+
+
+def _locked(folder: Path) -> LockedError:
+    found = holder(folder)
+    by = f"'{found.command}' (process {found.pid} on {found.host}, for {found.age()})" if found else "another process"
+    return LockedError(
+        f"service '{folder.name}' is locked by {by}",
+        hint=f"wait for it with --lock-wait 5m, or end it: dtk cancel-task {folder.name}",
+    )
+
+
+def adopt(folder: Path, descriptor: int) -> ServiceLock:
+    """Return the lock that this process inherited; its own children will not."""
+    os.set_inheritable(descriptor, False)
+    return ServiceLock(folder / LOCK_FILE, descriptor)
+
+
+def holder(folder: Path) -> Holder | None:
+    """Return who holds a service's lock, None when nobody does; what a dead process left written does not count."""
+    try:
+        descriptor = os.open(folder / LOCK_FILE, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read(os.pread(descriptor, 4096, 0))
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _read(text: bytes) -> Holder:
+    try:
+        document: Mapping[str, Any] = json.loads(text)
+        return Holder(**document)
+    except (ValueError, TypeError):
+        return Holder(0, "dtk", "?", datetime.now(UTC).isoformat(timespec="seconds"))
