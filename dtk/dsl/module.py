@@ -2,12 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from dtk.model.module import Module
+from dtk.dsl.build_assembly import build_assembly, places_are_complete
+from dtk.dsl.build_component import build_component
+from dtk.dsl.checked import Checked, open_document, report
+from dtk.dsl.cursor import Cursor
+from dtk.dsl.digest import tree_digest
+from dtk.dsl.document import shown_file
+from dtk.dsl.scope import Scope
+from dtk.dsl.versions import satisfies
+from dtk.errors import InvalidError, Location, Problem
+from dtk.model.module import Assembly, Component, Module
+from dtk.model.names import component_type, module_name
+
+MODULE_FILE = "dtk.module.yaml"
+ASSEMBLY_SUFFIX = ".dtk.assembly.yaml"
 
 FindModule = Callable[[str], Module]
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """A module's documents: the module's own, and those of assemblies in files of their own, by name."""
+
+    folder: Path
+    display_root: Path | None
+    main: Cursor
+    assemblies: dict[str, Cursor]
+
+    @property
+    def module(self) -> str:
+        """The module's full name; that of its folder where the document does not say."""
+        folders = f"{self.folder.parent.name}/{self.folder.name}"
+        return module_name(self.main.text("module")) or module_name(folders) or "unnamed/unnamed"
+
+
+@dataclass
+class _Reading:
+    """What has been read so far, and what is wrong with it."""
+
+    sources: _Sources
+    problems: list[Problem]
+    components: dict[str, Component] = field(default_factory=dict)
+    assemblies: dict[str, tuple[Assembly, Cursor]] = field(default_factory=dict)
+    modules: dict[str, Module | None] = field(default_factory=dict)
 
 
 def load_module(folder: Path, display_root: Path | None = None, find: FindModule | None = None) -> Module:
@@ -22,4 +63,155 @@ def load_module(folder: Path, display_root: Path | None = None, find: FindModule
     Raises:
         InvalidError: with all mistakes, in file order.
     """
-    raise NotImplementedError
+    problems: list[Problem] = []
+    sources, checked = _open(folder, display_root, problems)
+    digest = _digest(folder, display_root, problems)
+    if sources is None:
+        raise _invalid(folder, display_root, problems, checked)
+    reading = _Reading(sources, problems)
+    _build(reading)
+    _resolve_modules(reading, find)
+    problems += _meaning(reading)
+    if problems:
+        raise _invalid(folder, display_root, problems, checked)
+    main = sources.main
+    return Module(
+        name=sources.module,
+        folder=folder,
+        digest=digest,
+        location=main.place,
+        version=main.text("version"),
+        description=main.text("description"),
+        dependencies={_full_name(entry): str(entry.value) for entry in main.entries("dependencies")},
+        components=reading.components,
+        assemblies={name: assembly for name, (assembly, _) in reading.assemblies.items()},
+    )
+
+
+def _open(folder: Path, display_root: Path | None, problems: list[Problem]) -> tuple[_Sources | None, list[Checked]]:
+    """Read the module's documents, as many as can be read."""
+    main = open_document(folder / MODULE_FILE, "module", display_root, problems)
+    files = sorted((folder / "assemblies").glob(f"*{ASSEMBLY_SUFFIX}"))
+    others = {file: open_document(file, "assembly", display_root, problems) for file in files}
+    checked = [document for document in (main, *others.values()) if document]
+    if main is None or () in main.cursor.broken:
+        return None, checked
+    assemblies = {
+        file.name.removesuffix(ASSEMBLY_SUFFIX): document.cursor
+        for file, document in others.items()
+        if document and () not in document.cursor.broken
+    }
+    return _Sources(folder, display_root, main.cursor, assemblies), checked
+
+
+def _digest(folder: Path, display_root: Path | None, problems: list[Problem]) -> str:
+    try:
+        return tree_digest(folder, display_root)
+    except InvalidError as error:
+        problems += error.problems
+    except OSError as error:
+        name = shown_file(Path(error.filename or folder), display_root)
+        problems.append(Problem(f"the file can't be read: {error.strerror}", Location(name, 1, 1)))
+    return ""
+
+
+def _build(reading: _Reading) -> None:
+    sources, problems = reading.sources, reading.problems
+    for entry in sources.main.entries("components"):
+        reading.components[entry.name] = build_component(entry, sources.module, problems)
+    for entry in sources.main.entries("assemblies"):
+        reading.assemblies[entry.name] = build_assembly(entry, entry.name, sources.module, problems), entry
+    for name, cursor in sources.assemblies.items():
+        problems += _assembly_file_problems(name, cursor, reading)
+        reading.assemblies[name] = build_assembly(cursor, name, sources.module, problems), cursor
+
+
+def _assembly_file_problems(name: str, cursor: Cursor, reading: _Reading) -> Iterator[Problem]:
+    if name in reading.assemblies:
+        first = reading.assemblies[name][0].location
+        yield cursor.problem(f"assembly '{name}' is already defined in {first.file}, line {first.line}")
+    said = cursor.get("name")
+    if said and said.value != name:
+        yield said.problem(f"the assembly is named '{said.value}', and its file '{name}'", expected=f"'{name}'")
+
+
+def _full_name(entry: Cursor) -> str:
+    return module_name(entry.name) or entry.name
+
+
+def _resolve_modules(reading: _Reading, find: FindModule | None) -> None:
+    """Load the modules that this one depends on; one that can't be is a problem, told once."""
+    for entry in reading.sources.main.entries("dependencies"):
+        name = _full_name(entry)
+        short = name.rpartition("/")[2]
+        if short in reading.modules or short == reading.sources.module.rpartition("/")[2]:
+            message = f"two modules are called '{short}', and components are named by that word alone"
+            reading.problems.append(entry.key_problem(message))
+            continue
+        reading.modules[short] = _found(entry, name, find, reading.problems) if find else None
+
+
+def _found(entry: Cursor, name: str, find: FindModule, problems: list[Problem]) -> Module | None:
+    try:
+        module = find(name)
+    except InvalidError as error:
+        near = error.problems[0].nearest if error.problems else ""
+        problems.append(entry.key_problem(error.message, near=near))
+        return None
+    wanted = str(entry.value)
+    if not satisfies(module.version, wanted):
+        version = module.version or "without a version"
+        problems.append(entry.problem(f"module '{name}' is {version}", expected=wanted))
+    return module
+
+
+def _scope(reading: _Reading) -> Scope:
+    """Return what can be named; broken definitions count as there, and nothing is said about them twice."""
+    main = reading.sources.main
+    defined = main.value.get("components")
+    names = list(defined) if isinstance(defined, dict) else []
+    broken = [
+        name
+        for name in names
+        if name not in reading.components or _is_doubtful(Cursor(main.document, main.broken, ("components", name)))
+    ]
+    module = reading.sources.module
+    return Scope(
+        short_name=module.rpartition("/")[2],
+        own={component.type: component for component in reading.components.values()},
+        modules=reading.modules,
+        doubtful=frozenset(component_type(module, name) for name in broken),
+    )
+
+
+def _is_doubtful(component: Cursor) -> bool:
+    attributes = component.get("attributes")
+    return component.is_partial or (attributes is not None and attributes.is_partial)
+
+
+def _meaning(reading: _Reading) -> Iterator[Problem]:
+    # Jinja2 and pyinfra's signatures come with these, and a file that can't be parsed needs neither.
+    from dtk.dsl.check_action import check_actions  # noqa: PLC0415
+    from dtk.dsl.check_assembly import assembly_problems  # noqa: PLC0415
+    from dtk.dsl.check_component import component_problems, cycle_problems  # noqa: PLC0415
+    from dtk.dsl.check_template import Names  # noqa: PLC0415
+
+    sources, scope = reading.sources, _scope(reading)
+    for entry in sources.main.entries("components"):
+        component = reading.components[entry.name]
+        yield from component_problems(component, scope)
+        names = Names(tuple(component.attributes), complete=component.type not in scope.doubtful)
+        found: list[Problem] = []
+        check_actions(entry, sources.folder, names, found, sources.display_root)
+        yield from found
+    yield from cycle_problems(scope.own)
+    if sources.main.value.get("components") is None and sources.main.is_partial:
+        return  # what was meant to be 'components' is misspelt: every name would be unknown
+    for assembly, cursor in reading.assemblies.values():
+        yield from assembly_problems(assembly, scope, complete=places_are_complete(cursor))
+
+
+def _invalid(
+    folder: Path, display_root: Path | None, problems: Iterable[Problem], checked: Iterable[Checked]
+) -> InvalidError:
+    return report(f"module in {shown_file(folder, display_root)} is invalid", problems, checked)

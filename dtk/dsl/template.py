@@ -111,7 +111,7 @@ def text_of(value: Any) -> str:
     """Return a value as it stands in a text: true and false as YAML writes them, lists and maps as JSON."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (dict, list, tuple)):
+    if isinstance(value, (dict, list)):
         return json.dumps(value, ensure_ascii=False)
     return str(value)
 
@@ -120,28 +120,37 @@ def shell_text_of(value: Any) -> str:
     """Return a value as one word of a shell command; a list as one word for each item."""
     if isinstance(value, _Raw):
         return str(value)
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, list):
         return " ".join(shlex.quote(text_of(item)) for item in value)
     return shlex.quote(text_of(value))
 
 
 def _usable(value: Any) -> Any:
-    """Refuse values that can't stand in a text: those that are not known yet, those that are not there."""
-    wait_for_unknown(value)
-    if isinstance(value, Undefined):
-        value._fail_with_undefined_error()
+    """Return a value as it may stand in a text; one that is not set may not."""
     if value is None:
         raise _NotSetError
-    return value
+    return plain_of(value)
 
 
-def wait_for_unknown(value: Any) -> None:
-    """Raise ``NeedsUnknown`` when a value is, or holds, one that is known after apply."""
+def plain_of(value: Any) -> Any:
+    """Return what an expression gave as plain data.
+
+    Raises:
+        NeedsUnknown: the value is, or holds, one that is known after apply.
+        UndefinedError: it is, or holds, one that is not there.
+        TypeError: it is no data (a function, say).
+    """
     if isinstance(value, Unknown):
         raise NeedsUnknown(value._name)
-    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
-    for item in items:
-        wait_for_unknown(item)
+    if isinstance(value, Undefined):
+        value._fail_with_undefined_error()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain_of(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, Iterator, range)):
+        return [plain_of(item) for item in value]
+    raise TypeError(f"{type(value).__name__} is no value")
 
 
 def _raw(value: Any) -> str:
@@ -149,8 +158,7 @@ def _raw(value: Any) -> str:
 
 
 def _to_json(value: Any, indent: int | None = None) -> str:
-    wait_for_unknown(value)
-    return json.dumps(value, indent=indent, ensure_ascii=False)
+    return json.dumps(plain_of(value), indent=indent, ensure_ascii=False)
 
 
 @cache
@@ -228,11 +236,7 @@ def _rendered(text: str, variables: Mapping[str, Any], *, shell: bool) -> Any:
     expression = None if shell else sole_expression(text)
     if expression is None:
         return _compiled(text, shell=shell).render(variables)
-    value = _compiled_expression(expression)(variables)
-    wait_for_unknown(value)
-    if isinstance(value, Undefined):
-        value._fail_with_undefined_error()
-    return value
+    return plain_of(_compiled_expression(expression)(variables))
 
 
 # The same text is rendered for every node of a group; compiling it takes most of the time.

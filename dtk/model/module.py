@@ -176,12 +176,14 @@ class ComponentUse:
     """A component as an assembly or a service uses it: instance name, attribute values, chosen link targets.
 
     ``links`` maps a link's name to targets as written: ``node/cmp``, ``node/cmp[title]`` or ``cmp``.
+    ``places`` says where each of them is written, by the name of the attribute or of the link.
     """
 
     name: ComponentName
     location: Location
     attributes: Mapping[str, Any] = field(default_factory=dict)
     links: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    places: Mapping[str, Location] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ import json
 import re
 from typing import Any
 
+from dtk.model.written import unwritten
+
 SCALAR_TYPES = ("string", "integer", "boolean", "port", "json", "log_file", "node_template_type")
 COLLECTION_TYPES = ("hash", "array", "object")
 ATTRIBUTE_TYPES = SCALAR_TYPES + COLLECTION_TYPES
@@ -36,7 +38,7 @@ def coerce(type_: str, value: Any) -> Any:
     """
     match = _ARRAY_OF.match(type_)
     if match:
-        return [coerce(match["item"], item) for item in _array(value)]
+        return [coerce(match["item"], item) for item in _list(value)]
     return _COERCIONS[type_](value)
 
 
@@ -50,7 +52,7 @@ def _string(value: Any) -> str:
 
 def _integer(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
-        return value
+        return int(value)
     if isinstance(value, str) and re.fullmatch(r"-?[0-9]+", value):
         return int(value)
     raise ValueError(f"{_shown(value)} is not a whole number")
@@ -74,17 +76,21 @@ def _boolean(value: Any) -> bool:
     raise ValueError(f"{_shown(value)} is not true or false")
 
 
-def _array(value: Any) -> list[Any]:
+def _list(value: Any) -> list[Any]:
     parsed = _parsed(value)
     if isinstance(parsed, list):
         return parsed
     raise ValueError(f"{_shown(value)} is not a list")
 
 
-def _hash(value: Any) -> dict[str, Any]:
+def _array(value: Any) -> Any:
+    return unwritten(_list(value))
+
+
+def _hash(value: Any) -> Any:
     parsed = _parsed(value)
     if isinstance(parsed, dict):
-        return parsed
+        return unwritten(parsed)
     raise ValueError(f"{_shown(value)} is not a map of keys to values")
 
 
@@ -94,7 +100,7 @@ def _json(value: Any) -> Any:
             return json.loads(value)
         except ValueError:
             raise ValueError(f"{_shown(value)} is not JSON") from None
-    return value
+    return unwritten(value)
 
 
 def _parsed(value: Any) -> Any:

@@ -54,3 +54,16 @@ def unwritten(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: unwritten(item) for key, item in value.items()}
     return [unwritten(item) for item in value] if isinstance(value, list) else value
+
+
+def as_written(value: Any) -> Any:
+    """Return plain data for a place that declares no type: numbers whose text says more than they do become texts.
+
+    ``2.70`` and ``007`` are texts, ``2.7`` and ``7`` are numbers.
+    """
+    if isinstance(value, (WrittenInteger, WrittenFloat)):
+        number = unwritten(value)
+        return number if str(number) == value.text else value.text
+    if isinstance(value, dict):
+        return {key: as_written(item) for key, item in value.items()}
+    return [as_written(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,163 @@
+"""Assemblies of a module, built from their document: nodes, component uses, workflows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from dtk.dsl.build_component import build_attribute
+from dtk.dsl.cursor import Cursor
+from dtk.dsl.names import nearest
+from dtk.errors import Problem
+from dtk.model.module import Assembly, ComponentUse, Node, Subtask, Workflow, WorkflowItem
+from dtk.model.names import ASSEMBLY_WIDE, ComponentName
+from dtk.model.written import as_written
+
+ITEM_KEYS = ("components", "component", "ordered_components", "ordered_component", "actions", "action")
+"""The ways a stage lists what it runs (original-dtk.md 2.3); they mean the same here: in the listed order."""
+
+_CREATE = "create"
+_ITEM = re.compile(r"^(?P<component>[^\s.\[\]]+(?:\[[^\[\]/]+\])?)(?:\.(?P<action>[a-zA-Z0-9_-]+))?$")
+
+
+def build_assembly(cursor: Cursor, name: str, module: str, problems: list[Problem]) -> Assembly:
+    """Return the assembly at a place of a document.
+
+    Args:
+        cursor: the assembly's definition: an entry of ``assemblies``, or a whole file.
+        name: the assembly's name.
+        module: the module's full name.
+        problems: takes what is wrong with it.
+    """
+    nodes = {entry.name: _node(entry, problems) for entry in cursor.entries("nodes")}
+    names = _node_names(cursor)
+    return Assembly(
+        name=name,
+        module=module,
+        location=cursor.key_place,
+        description=cursor.text("description"),
+        attributes={entry.name: build_attribute(entry, problems) for entry in cursor.entries("attributes")},
+        components=build_uses(cursor.get("components"), problems),
+        nodes=nodes,
+        workflows={entry.name: _workflow(entry, names, problems) for entry in cursor.entries("workflows")},
+    )
+
+
+def places_are_complete(cursor: Cursor) -> bool:
+    """Say whether the schema refused nothing of what stands where in an assembly."""
+    depth = len(cursor.path)
+    inside = [path[depth:] for path in cursor.broken if path[:depth] == cursor.path]
+    return not any(len(path) == 1 or path[0] in ("nodes", "components") for path in inside if path)
+
+
+def _node_names(cursor: Cursor) -> tuple[str, ...] | None:
+    """Return the names of an assembly's nodes, broken ones too; None when they can't be known."""
+    nodes = cursor.value.get("nodes")
+    known = isinstance(nodes, dict) and not cursor.is_partial
+    return tuple(nodes) if known else () if nodes is None and not cursor.is_partial else None
+
+
+def _node(cursor: Cursor, problems: list[Problem]) -> Node:
+    if cursor.name == ASSEMBLY_WIDE:
+        problems.append(cursor.key_problem(f"a node can't be named {ASSEMBLY_WIDE}: that is where no node is"))
+    attributes = {entry.name: as_written(entry.value) for entry in cursor.entries("attributes")}
+    kind = attributes.pop("type", "")
+    cardinality = cursor.get("attributes")
+    cardinality = cardinality.get("cardinality") if cardinality else None
+    if cardinality and not kind:
+        problems.append(
+            cardinality.key_problem(
+                f"'{cursor.name}' is one node, and cardinality is for groups", expected="type: group"
+            )
+        )
+    return Node(
+        name=cursor.name,
+        location=cursor.key_place,
+        is_group=kind == "group",
+        cardinality=int(attributes.pop("cardinality", 1)),
+        attributes=attributes,
+        components=build_uses(cursor.get("components"), problems),
+    )
+
+
+def build_uses(cursor: Cursor | None, problems: list[Problem]) -> tuple[ComponentUse, ...]:
+    """Return the component uses in a list; each instance may stand in it once."""
+    uses: dict[ComponentName, ComponentUse] = {}
+    for entry in cursor.entries() if cursor else ():
+        use = _use(entry)
+        if use is None:
+            continue
+        if use.name in uses:
+            first = uses[use.name].location.line
+            problems.append(entry.problem(f"component '{use.name}' is already here, in line {first}"))
+        else:
+            uses[use.name] = use
+    return tuple(uses.values())
+
+
+def _use(cursor: Cursor) -> ComponentUse | None:
+    body = None if isinstance(cursor.value, str) else next(cursor.entries(), None)
+    name = ComponentName.parse(body.name if body else str(cursor.value))
+    if name is None:
+        return None
+    if body is None:
+        return ComponentUse(name, cursor.place)
+    attributes, links = list(body.entries("attributes")), list(body.entries("component_links"))
+    return ComponentUse(
+        name=name,
+        location=body.key_place,
+        attributes={entry.name: entry.value for entry in attributes},
+        links={entry.name: _targets(entry) for entry in links},
+        places={entry.name: entry.key_place for entry in [*attributes, *links]},
+    )
+
+
+def _targets(cursor: Cursor) -> tuple[str, ...]:
+    return tuple(cursor.value) if isinstance(cursor.value, list) else (str(cursor.value),)
+
+
+def _workflow(cursor: Cursor, nodes: tuple[str, ...] | None, problems: list[Problem]) -> Workflow:
+    subtasks = tuple(_subtask(entry, nodes, problems) for entry in cursor.entries("subtasks"))
+    return Workflow(cursor.name, subtasks, cursor.key_place)
+
+
+def _subtask(cursor: Cursor, nodes: tuple[str, ...] | None, problems: list[Problem]) -> Subtask:
+    problems += _subtask_problems(cursor, nodes)
+    limit = cursor.get("max_in_flight")
+    return Subtask(
+        name=cursor.text("name"),
+        items=tuple(item for key in ITEM_KEYS for item in _items(cursor, key, problems)),
+        location=cursor.place,
+        node=cursor.text("node") or cursor.text("node_group"),
+        max_in_flight=None if limit is None else as_written(limit.value),
+    )
+
+
+def _subtask_problems(cursor: Cursor, nodes: tuple[str, ...] | None) -> Iterator[Problem]:
+    lists = [key for key in ITEM_KEYS if key in cursor.value]
+    if not lists and not cursor.is_partial:
+        name = cursor.text("name")
+        one_of = ", ".join(ITEM_KEYS)
+        yield cursor.problem(f"In stage '{name}', missing a component or action field (one of: {one_of})")
+    if len(lists) > 1:
+        yield cursor.problem(f"{' and '.join(lists)} can't stand together", expected="one list of what runs")
+    if "node" in cursor.value and "node_group" in cursor.value:
+        yield cursor.problem("node and node_group can't stand together", expected="one of them")
+    restriction = cursor.get("node", "node_group")
+    if restriction and nodes is not None and str(restriction.value) not in nodes:
+        near = nearest(str(restriction.value), nodes)
+        yield restriction.problem(f"no node '{restriction.value}' in the assembly", near=near)
+
+
+def _items(cursor: Cursor, key: str, problems: list[Problem]) -> Iterator[WorkflowItem]:
+    listed = cursor.get(key)
+    if listed is None:
+        return
+    for entry in listed.entries() if isinstance(listed.value, list) else (listed,):
+        match = _ITEM.match(str(entry.value))
+        component = ComponentName.parse(match["component"]) if match else None
+        if match and component:
+            yield WorkflowItem(component, match["action"] or _CREATE, entry.place)
+        else:
+            expected = "module::component, module::component[title] or module::component.action"
+            problems.append(entry.problem(f"'{entry.value}' is not something a stage can run", expected=expected))

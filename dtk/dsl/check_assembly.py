@@ -1,0 +1,184 @@
+"""Meaning of assemblies: the components they use, the values they set, the links they choose, what stages run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dtk.dsl.names import nearest
+from dtk.dsl.scope import Scope
+from dtk.errors import Location, Problem
+from dtk.model.module import Assembly, Attribute, Component, ComponentUse, LinkDef, Subtask, WorkflowItem
+from dtk.model.names import ASSEMBLY_WIDE, ComponentName
+from dtk.model.types import coerce
+
+_CREATE = "create"
+_DELETE = "delete"
+
+
+def assembly_problems(assembly: Assembly, scope: Scope, *, complete: bool) -> Iterator[Problem]:
+    """Yield what is wrong with what an assembly says.
+
+    Args:
+        assembly: the assembly.
+        scope: the components it can name.
+        complete: whether all that stands on its nodes is known; if not, what is missing there is not told.
+    """
+    places = _places(assembly)
+    for node, uses in places.items():
+        for use in uses.values():
+            yield from _use_problems(use, node, scope)
+            if complete:
+                yield from _links_problems(use, places, scope)
+    for use in assembly.components:
+        if str(use.name) in assembly.nodes:
+            message = f"node '{use.name}' is named like an assembly-wide component: attribute paths could mean either"
+            yield Problem(message, assembly.nodes[str(use.name)].location)
+    for workflow in assembly.workflows.values():
+        for subtask in workflow.subtasks:
+            yield from _subtask_problems(subtask, scope)
+            if complete:
+                yield from _presence_problems(subtask, places, scope)
+
+
+_Places = dict[str, dict[ComponentName, ComponentUse]]
+
+
+def _places(assembly: Assembly) -> _Places:
+    """Return what stands where, by node."""
+    places = {ASSEMBLY_WIDE: {use.name: use for use in assembly.components}}
+    return places | {node.name: {use.name: use for use in node.components} for node in assembly.nodes.values()}
+
+
+def _use_problems(use: ComponentUse, node: str, scope: Scope) -> Iterator[Problem]:
+    unknown = scope.unknown(use.name.type, use.location)
+    if unknown:
+        yield unknown
+    component = scope.component(use.name.type)
+    if component is None:
+        return
+    yield from _title_problems(use, component)
+    yield from _place_problems(use, component, node)
+    if scope.attributes_known(component.type):
+        yield from _setting_problems(use, component)
+
+
+def _title_problems(use: ComponentUse, component: Component) -> Iterator[Problem]:
+    if component.singleton and use.name.title:
+        message = f"component '{component.type}' takes no title: it is a singleton, at most one on a node"
+        yield Problem(message, use.location, expected=f"'{component.type}', or singleton: false where it is defined")
+    if not component.singleton and not use.name.title:
+        message = f"component '{component.type}' needs a title"
+        yield Problem(message, use.location, expected=f"{component.type}[title]")
+
+
+def _place_problems(use: ComponentUse, component: Component, node: str) -> Iterator[Problem]:
+    create = component.actions.get(_CREATE)
+    if create is None:
+        return
+    if node == ASSEMBLY_WIDE and create.items:
+        message = f"component '{use.name}' needs a node: its create action runs {create.provider}"
+        yield Problem(
+            message, use.location, expected="an assembly-wide component with compute, or with no create action"
+        )
+    if node != ASSEMBLY_WIDE and create.provider == "compute":
+        message = f"component '{use.name}' computes, which takes no node"
+        yield Problem(message, use.location, expected="it among the assembly's own components")
+
+
+def _setting_problems(use: ComponentUse, component: Component) -> Iterator[Problem]:
+    for name, value in use.attributes.items():
+        place = use.places[name]
+        attribute = component.attributes.get(name)
+        if attribute is None:
+            message = f"Bad attribute ({use.name}/{name}) in assembly template"
+            yield Problem(message, place, nearest=nearest(name, component.attributes))
+        elif attribute.constant:
+            yield Problem(f"attribute '{name}' of '{component.type}' is constant and can't be set", place)
+        elif attribute.dynamic:
+            message = f"attribute '{name}' of '{component.type}' is dynamic, its value comes from an action"
+            yield Problem(message, place)
+        elif value is not None:
+            yield from _value_problems(attribute, value, use, place)
+
+
+def _value_problems(attribute: Attribute, value: object, use: ComponentUse, place: Location) -> Iterator[Problem]:
+    try:
+        coerce("string" if attribute.secret else attribute.type, value)
+    except ValueError as error:
+        said = "it" if attribute.hidden or attribute.secret else str(error)
+        yield Problem(f"The value of '{use.name}/{attribute.name}' is not of type {attribute.type}: {said}", place)
+
+
+def _links_problems(use: ComponentUse, places: _Places, scope: Scope) -> Iterator[Problem]:
+    component = scope.component(use.name.type)
+    if component is not None and scope.attributes_known(component.type):
+        for name, targets in use.links.items():
+            yield from _link_problems(use, component, name, targets, places)
+
+
+def _link_problems(
+    use: ComponentUse, component: Component, name: str, targets: tuple[str, ...], places: _Places
+) -> Iterator[Problem]:
+    place = use.places[name]
+    link = next((link for link in component.links if link.name == name), None)
+    if link is None:
+        message = f"Undefined component link reference: '{component.type}' has no link '{name}'"
+        yield Problem(message, place, nearest=nearest(name, [link.name for link in component.links]))
+        return
+    for target in targets:
+        yield from _target_problems(link, target, place, places)
+
+
+def _target_problems(link: LinkDef, target: str, place: Location, places: _Places) -> Iterator[Problem]:
+    node, _, text = target.rpartition("/")
+    found = ComponentName.parse(text)
+    if found is None:
+        return
+    if found.type != link.component:
+        message = f"link '{link.name}' goes to '{link.component}', not to '{found.type}'"
+        yield Problem(message, place)
+    elif found not in places.get(node or ASSEMBLY_WIDE, {}):
+        known = [_shown(other, name) for other, uses in places.items() for name in uses if name.type == link.component]
+        message = f"link target '{target}' refers to a component instance that does not exist"
+        yield Problem(message, place, expected=" or ".join(known), nearest=nearest(target, known))
+
+
+def _shown(node: str, name: ComponentName) -> str:
+    return str(name) if node == ASSEMBLY_WIDE else f"{node}/{name}"
+
+
+def _subtask_problems(subtask: Subtask, scope: Scope) -> Iterator[Problem]:
+    for item in subtask.items:
+        unknown = scope.unknown(item.component.type, item.location)
+        if unknown:
+            yield unknown
+        else:
+            yield from _action_problems(item, scope)
+
+
+def _action_problems(item: WorkflowItem, scope: Scope) -> Iterator[Problem]:
+    component = scope.component(item.component.type)
+    # A component without create is an attribute holder, and converges at once (original-dtk.md 2.1.1).
+    if (
+        component
+        and scope.attributes_known(component.type)
+        and item.action not in (_CREATE, _DELETE)
+        and item.action not in component.actions
+    ):
+        message = f"component '{component.type}' has no action '{item.action}'"
+        yield Problem(message, item.location, nearest=nearest(item.action, component.actions))
+
+
+def _presence_problems(subtask: Subtask, places: _Places, scope: Scope) -> Iterator[Problem]:
+    for item in subtask.items:
+        holders = [node for node, uses in places.items() if item.component in uses]
+        if scope.unknown(item.component.type, item.location):
+            continue
+        if not holders:
+            known = [str(name) for uses in places.values() for name in uses]
+            message = f"In stage '{subtask.name}', component '{item.component}' is on no node of the assembly"
+            yield Problem(message, item.location, nearest=nearest(str(item.component), known))
+        elif subtask.node in places and subtask.node not in holders:
+            message = f"In stage '{subtask.name}', component '{item.component}' is not on node '{subtask.node}'"
+            expected = f"a component of '{subtask.node}', or node {' or '.join(holders)}"
+            yield Problem(message, item.location, expected=expected)

@@ -1,0 +1,40 @@
+"""Versions and which of them will do."""
+
+from __future__ import annotations
+
+import re
+
+_TERM = re.compile(r"^\s*(?P<sign>>=|<=|==|!=|>|<)?\s*(?P<version>\S+)\s*$")
+
+
+def _parts(version: str) -> tuple[tuple[int, str], ...]:
+    """Return what a version is compared by: its numbers as numbers; ``1.0`` equals ``1``."""
+    words = re.split(r"[.\-_]", version)
+    parts = [(int(word), "") if word.isdigit() else (-1, word) for word in words if word]
+    while parts and parts[-1] == (0, ""):
+        parts.pop()
+    return tuple(parts)
+
+
+def is_newer(version: str, known: str) -> bool:
+    """Say whether a version is newer than a known one; what is no version is not."""
+    return re.fullmatch(r"[0-9.]+", version) is not None and _parts(version) > _parts(known)
+
+
+def satisfies(version: str, constraint: str) -> bool:
+    """Say whether a version meets a constraint such as ``>=1.0,<2``; a version alone means exactly it."""
+    return all(_meets(version, term) for term in constraint.split(","))
+
+
+def _meets(version: str, term: str) -> bool:
+    match = _TERM.match(term)
+    if match is None or not version:
+        return False
+    left, right = _parts(version), _parts(match["version"])
+    return {
+        ">=": left >= right,
+        "<=": left <= right,
+        ">": left > right,
+        "<": left < right,
+        "!=": left != right,
+    }.get(match["sign"] or "", left == right)
