@@ -46,6 +46,7 @@ class Fold:
         self._stage_by_number: dict[str, Branch] = {}
         self._notes: dict[str, None] = {}
         self._last_time: object = None
+        self._next_command = ""
         self._cache: Task | None = None
         self._handlers: dict[str, Callable[[Event], None]] = {
             "task.planned": self._task_planned,
@@ -87,11 +88,12 @@ class Fold:
             self._cache = settle_finished(task) if task.is_over else task
         if self._cache.is_over or writer_alive:
             return self._cache
-        return settle_orphan(self._cache)
+        return settle_orphan(self._cache, self._next_command)
 
     def _task_planned(self, event: Event) -> None:
         if self._stages:
             return
+        self._next_command = text(event, "next_command")
         self._task = replace(
             self._task,
             type=text(event, "task_type"),

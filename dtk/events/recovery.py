@@ -53,7 +53,6 @@ def _close_step(log: EventLog, step: Step) -> None:
         message,
         step=step.number,
         node=step.node,
-        changed=False,
         in_doubt=True,
         **_ending(step, step.errors),
     )

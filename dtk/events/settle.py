@@ -13,13 +13,12 @@ NO_OUTCOME = "the task ended while this step ran: whether it was done is in doub
 WORKER_GONE_BETWEEN = "the worker is gone, and the task was not over"
 
 
-def resume_command(service: str) -> str:
-    """Return the command that continues a service's last task."""
-    return f"dtk apply {service} --resume" if service else ""
+def settle_orphan(task: Task, next_command: str = "") -> Task:
+    """Return the task of a worker that is gone: failed at its last sign of life, what ran then in doubt.
 
-
-def settle_orphan(task: Task) -> Task:
-    """Return the task of a worker that is gone: failed at its last sign of life, what ran then in doubt."""
+    ``next_command`` is what continues it, as its plan said; otherwise it is that of a task which applies.
+    """
+    resume = f"dtk apply {task.service} --resume" if task.service else ""
     running = tuple(leaf.number for leaf in task.leaves() if leaf.status == "executing")
     in_doubt = tuple(leaf.number for leaf in task.leaves() if leaf.in_doubt or leaf.status == "executing")
     errors = task.errors if running else (*task.errors, StepError(WORKER_GONE_BETWEEN))
@@ -30,7 +29,7 @@ def settle_orphan(task: Task) -> Task:
         stages=_close_stages(task, "failed", WORKER_GONE, task.last_event_at),
         errors=errors,
         in_doubt=in_doubt,
-        next_command=task.next_command or resume_command(task.service),
+        next_command=next_command or resume,
     )
 
 
@@ -48,9 +47,17 @@ def settle_finished(task: Task) -> Task:
 
 def _close_stages(task: Task, status: Status, message: str, end: datetime | None) -> tuple[Stage, ...]:
     return tuple(
-        derived_stage(stage, tuple(_close_step(step, task, status, message, end) for step in stage.steps), over=True)
+        _close_stage(stage, tuple(_close_step(step, task, status, message, end) for step in stage.steps), end)
         for stage in task.stages
     )
+
+
+def _close_stage(stage: Stage, steps: tuple[Step, ...], end: datetime | None) -> Stage:
+    closed = derived_stage(stage, steps, over=True)
+    if closed.started_at is None or closed.ended_at is not None:
+        return closed
+    # It had begun, and none of its steps had.
+    return replace(closed, status="cancelled" if closed.status == "created" else closed.status, ended_at=end)
 
 
 def _close_step(step: Step, task: Task, status: Status, message: str, end: datetime | None) -> Step:

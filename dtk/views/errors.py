@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from dtk.events.tree import StepError
@@ -36,4 +37,4 @@ def _output(error: StepError) -> list[str]:
 
 
 def _indented(text: str) -> str:
-    return harmless(text.rstrip("\n")).replace("\n", "\n    ")
+    return re.sub(r"\n(?=[^\n])", "\n    ", harmless(text.rstrip("\n")))

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 FRAME_SECONDS = 0.25
 """At most four frames a second (design.md, Views)."""
 
+BEHIND_SECONDS = 1.0
+"""The longest time without a frame or a look at the keys while a long log is read."""
+
 PRINT_SECONDS = 5.0
 """How often a snapshot is printed where there is no terminal; the original refreshed as often."""
 
@@ -54,13 +57,13 @@ def watch(
         stdout: where to draw; standard output unless given.
         stdin: the keyboard; standard input unless given.
         summarize: snapshots with one row a group.
-        color: snapshots in colours.
+        color: whether to use colours.
 
     Returns:
         The task's exit code (0 succeeded, 1 failed, 6 cancelled); 0 when the watcher left before its end.
     """
     output = sys.stdout if stdout is None else stdout
-    follower = _LiveScreen(output) if _is_screen(output) else _Prints(output, summarize=summarize)
+    follower = _LiveScreen(output, color=color) if _is_screen(output) else _Prints(output, summarize=summarize)
     try:
         with Keys(stdin) as keys, follower:
             task = _follow(path, is_alive, keys, follower)
@@ -74,12 +77,12 @@ def watch(
 def _follow(path: Path, is_alive: Callable[[], bool], keys: Keys, follower: _LiveScreen | _Prints) -> Task:
     """Show the task again and again until its end; return it."""
     fold = Fold()
-    shown = 0.0
+    shown = time.monotonic() - FRAME_SECONDS
     for event in follow(path, is_alive=is_alive, wait=lambda seconds: _leave_on(keys.pressed(seconds)), note=fold.note):
         if event is not None:
             fold.feed(event)
-        # A long log is read in one go: it must not be drawn event by event, nor keep a key waiting.
-        if time.monotonic() - shown >= FRAME_SECONDS:
+        # A log that is behind is shown once it is read, not event by event; a very long one now and then.
+        if time.monotonic() - shown >= (FRAME_SECONDS if event is None else BEHIND_SECONDS):
             _leave_on(keys.pressed())
             follower.show(fold.task())
             shown = time.monotonic()
@@ -94,12 +97,12 @@ def _leave_on(pressed: str) -> None:
 class _LiveScreen:
     """The terminal's other screen, drawn by rich; what was on the terminal before is there again afterwards."""
 
-    def __init__(self, output: TextIO) -> None:
+    def __init__(self, output: TextIO, *, color: bool) -> None:
         # rich is imported for this screen only: no other command shall pay for it.
         from rich.console import Console  # noqa: PLC0415
         from rich.live import Live  # noqa: PLC0415
 
-        self._console: Console = Console(file=output)
+        self._console: Console = Console(file=output, no_color=not color)
         self._live: Live = Live(console=self._console, screen=True, auto_refresh=False, redirect_stdout=False)
 
     def __enter__(self) -> _LiveScreen:

@@ -30,13 +30,13 @@ class Line:
 def frame(task: Task, now: datetime, columns: int, lines: int) -> list[Line]:
     """Return the screen's lines for a task at a moment, at most ``lines`` of them, each within ``columns``.
 
-    First the stages that run or failed, with their steps that do; then the stages that are over or to come, one
-    line each; what does not fit is counted.
+    First what failed, then what runs, with the stages they belong to; then the other stages, one line each, those
+    to come before those that are over; what does not fit is counted.
     """
     room = max(1, lines - _FRAME_LINES)
     active = [(level, row) for level, row in task.rows() if _is_active(row)]
+    active.sort(key=lambda item: item[1].status == "executing")
     folded: list[tuple[int, Row]] = [(1, stage) for stage in task.stages if not _is_active(stage)]
-    # The stages to come are nearer to what one waits for than those that are over.
     folded.sort(key=lambda item: item[1].is_over)
     shown, hidden = (active + folded)[:room], (active + folded)[room:]
     body = [*_table(shown, now), *_hidden(hidden), *_last_output(task, now)]

@@ -12,7 +12,7 @@ from dtk.views.errors import error_text
 from dtk.views.text import duration_text, one_line, stream_time
 
 BRACKET = "=" * 25
-_TELLING = frozenset({"task.started", "stage.started", "stage.finished", "step.started", "task.finished"})
+_TELLING = ("task.started", "stage.started", "stage.finished", "task.finished")
 """Only these can begin or end a part of the stream."""
 
 
