@@ -17,7 +17,7 @@ import pytest
 from dtk.errors import DtkError
 from dtk.nodes.local.environment import MARKER
 from dtk.nodes.local.processes import find
-from dtk.nodes.provider import NodeRequest
+from dtk.nodes.provider import Connection, NodeRecord, NodeRequest
 from dtk.nodes.registry import read_registry
 from nodes.clients import output
 from nodes.service import Service
@@ -102,6 +102,24 @@ def test_creating_again_finds_the_node(service: Service) -> None:
     server = server_of(service, "master")
     (second,) = service.create("master")
     assert (second, server_of(service, "master")) == (first, server)
+
+
+def test_a_creation_cut_short_is_found_by_the_next_and_ended_without_a_record(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dtk.nodes.local.provider.switch_on", cut)
+        with pytest.raises(SystemExit):
+            service.create("master")
+    begun = read_registry(service.workspace).local[service.marker("master")]
+    (record,) = service.create("master")
+    assert (record.connection.hostname, record.attributes["home"]) == (begun.address, begun.home)
+    service.terminate(NodeRecord("master", "", "pending", Connection("")))
+    assert processes_of(service) == []
+    assert not Path(begun.home).exists()
 
 
 def test_a_stopped_node_has_no_process_and_keeps_its_disk(service: Service) -> None:

@@ -97,14 +97,21 @@ def make_disk(machine: Machine) -> None:
     if ROOTS_NODES not in machine.home.parents:
         make_private_folder(machine.home)
         return
-    # The folders above it belong to root and let everybody through; the home belongs to the node's user alone.
-    for folder in (*reversed(machine.home.parents), machine.home):
-        if not folder.is_dir():
-            folder.mkdir(exist_ok=True)
-            folder.chmod(0o755)
+    while not machine.home.is_dir():
+        # Another service that ends may take an empty folder away between two of these steps.
+        with suppress(FileNotFoundError):
+            _make_open_folders(machine.home)
     user = pwd.getpwnam(machine.allocation.user)
     os.chown(machine.home, user.pw_uid, user.pw_gid, follow_symlinks=False)
     machine.home.chmod(0o700)
+
+
+def _make_open_folders(home: Path) -> None:
+    """Make the folders down to a home: they belong to root and let everybody through."""
+    for folder in (*reversed(home.parents), home):
+        if not folder.is_dir():
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o755)
 
 
 def switch_on(machine: Machine, listening: socket.socket, python: str, client_key: str) -> None:

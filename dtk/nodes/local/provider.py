@@ -102,17 +102,10 @@ class LocalProvider:
             for node in nodes:
                 report(node, error if isinstance(error, DtkError) else DtkError(str(error)))
             return
-        failed = {}
-        for node, boot in boots.items():
+
+        def bring_up(boot: _Boot) -> NodeRecord:
             try:
                 _switch_on(boot, access)
-            except (DtkError, OSError) as error:
-                failed[node] = error
-
-        def wait(boot: _Boot) -> NodeRecord:
-            try:
-                if boot.machine.node in failed:
-                    raise failed[boot.machine.node]
                 return _record(boot.machine, access, wait_until_up(boot.machine))
             except (DtkError, OSError):
                 # A node that never was must not be left behind: no record of it will be in state.
@@ -120,7 +113,7 @@ class LocalProvider:
                     self._erase(identity, boot.machine.node)
                 raise
 
-        report_each(boots, wait, report)
+        report_each(boots, bring_up, report)
 
     def _reserve(self, identity: ServiceIdentity, nodes: Sequence[str]) -> dict[str, _Boot]:
         """Write down what the nodes are given, all at once; those that are off come with a listening socket."""
