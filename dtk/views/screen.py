@@ -13,7 +13,7 @@ from dtk.views.text import cropped, duration_text, one_line, padded, width
 STYLES = {"executing": "bold", "failed": "red", "cancelled": "yellow", "succeeded": "green"}
 """Colours by meaning; the status stands in every line as a word, too."""
 
-HELP = "q leaves; the task goes on"
+HELP = "q leaves"
 _HEADERS = ("TASK TYPE", "STATUS", "NODE", "DURATION")
 _FRAME_LINES = 4
 """Lines that are no rows: the title, the headers, the count of what is left out, the last output."""

@@ -159,7 +159,7 @@ def test_a_frame_shows_what_runs_first_and_folds_the_rest(recorder: Recorder) ->
     now = datetime(2015, 11, 26, 17, 18, 45, 200000, UTC)
     text = [line.text for line in frame(fold(recorder.events), now, 100, 24)]
     assert text == [
-        "spark-cluster1: assembly_converge  executing  110.2s  4 of 12 stages  (q leaves; the task goes on)",
+        "spark-cluster1: assembly_converge  executing  110.2s  4 of 12 stages  (q leaves)",
         "TASK TYPE                       STATUS     NODE    DURATION",
         "5 namenode                      executing          4.0s",
         "  5.1 configure_node            executing  master  3.9s",
