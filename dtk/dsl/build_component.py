@@ -17,8 +17,9 @@ from dtk.model.types import coerce
 SECRET_REFERENCE = re.compile(r"^(env|file|ssm|secretsmanager):\S+$")
 """Where a secret is to be found (design.md, The module language)."""
 
+# Words that mean something else in templates.
 _RESERVED_ATTRIBUTES = frozenset(
-    "node dtk true false none True False None not and or in is if else".split()  # words of templates
+    ["node", "dtk", "true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is", "if", "else"]
 )
 
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from dtk.dsl.data import data_folder
+from dtk.dsl.document import shown_file
+from dtk.dsl.module import MODULE_FILE, load_module
+from dtk.dsl.names import nearest
+from dtk.errors import InvalidError, Location, Problem
 from dtk.model.module import Module
+from dtk.model.names import module_name
 from dtk.state.workspace import Workspace
 
 
@@ -16,28 +22,77 @@ class Catalog:
         self.roots = tuple(roots)
         self.display_root = display_root
         self._loaded: dict[str, Module] = {}
+        self._open: list[str] = []
 
     def names(self) -> list[str]:
-        """Return the names of all modules there are, sorted."""
-        raise NotImplementedError
+        """Return the names of all modules there are, sorted; nothing is loaded."""
+        files = (file for root in self.roots for file in root.glob(f"*/*/{MODULE_FILE}"))
+        return sorted({f"{file.parent.parent.name}/{file.parent.name}" for file in files})
+
+    def folder(self, name: str) -> Path | None:
+        """Return the folder of a module by its full name, None when there is none."""
+        folders = (root / name for root in self.roots)
+        return next((folder for folder in folders if (folder / MODULE_FILE).is_file()), None)
 
     def find(self, name: str) -> Module:
-        """Return a module by ``ns/name`` or ``ns:name``.
+        """Return a module by ``ns/name`` or ``ns:name``, with the modules it depends on checked.
 
         Raises:
-            InvalidError: there is none, with the nearest name; or it is invalid.
+            InvalidError: there is none, with the nearest name; it is invalid; or it depends on itself.
         """
-        raise NotImplementedError
+        full = module_name(name) or name
+        if full not in self._loaded:
+            self._loaded[full] = self._load(full)
+        return self._loaded[full]
 
     def with_dependencies(self, name: str) -> Mapping[str, Module]:
-        """Return a module and every module it depends on, directly or not, by name."""
-        raise NotImplementedError
+        """Return a module and every module it depends on, directly or not, by name: itself first.
+
+        Raises:
+            InvalidError: as ``find``.
+        """
+        found: dict[str, Module] = {}
+        waiting = [module_name(name) or name]
+        while waiting:
+            module = self.find(waiting.pop(0))
+            if module.name not in found:
+                found[module.name] = module
+                waiting += module.dependencies
+        return found
 
     def providing(self, component: str) -> Sequence[Module]:
-        """Return the modules that define a component type (``gitarchive`` or ``dask::worker``)."""
-        raise NotImplementedError
+        """Return the modules that define a component type (``gitarchive`` or ``dask::worker``), by name.
+
+        Only modules of the type's short name are loaded.
+
+        Raises:
+            InvalidError: one of them is invalid.
+        """
+        short = component.partition("::")[0]
+        modules = [self.find(name) for name in self.names() if name.rpartition("/")[2] == short]
+        return [m for m in modules if any(found.type == component for found in m.components.values())]
+
+    def _load(self, name: str) -> Module:
+        folder = self.folder(name)
+        if folder is None:
+            near = nearest(name, self.names())
+            raise InvalidError(f"no module '{name}'", [Problem(f"no module '{name}'", nearest=near)])
+        if name in self._open:
+            circle = " -> ".join([*self._open[self._open.index(name) :], name])
+            raise InvalidError(f"modules depend on each other in a circle: {circle}")
+        self._open.append(name)
+        try:
+            module = load_module(folder, self.display_root, self.find)
+        finally:
+            self._open.pop()
+        if module.name != name:
+            place = Location(shown_file(folder / MODULE_FILE, self.display_root), module.location.line, 1)
+            message = f"the module is named '{module.name}', and its folder '{name}'"
+            raise InvalidError(f"module '{name}' is invalid", [Problem(message, place, "module", expected=f"'{name}'")])
+        return module
 
 
 def load_catalog(workspace: Workspace) -> Catalog:
     """Return the catalog of a workspace: its own modules, the installed ones, those that come with dtk."""
-    raise NotImplementedError
+    roots = (workspace.modules, workspace.local / "modules", data_folder("modules"))
+    return Catalog(roots, workspace.root)

@@ -1,27 +1,243 @@
-"""Edits of service.yaml and dtk.yaml that leave everything else as it was written."""
+"""Edits of service.yaml and dtk.yaml that leave everything else as it was written.
+
+The text is spliced where the parser says a value stands, and is never written anew: a change of one attribute is a
+change of one line. What comes out is parsed again and compared before it replaces the file.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dtk.dsl.document import Document, DocumentPath, parse_document, read_document
+from dtk.errors import DtkError, UsageError
+from dtk.state.files import sync_folder, write_new
+
+_ATTRIBUTES = "attributes"
+_READABLE = 0o644
+_INDENT = "  "
+
 
 def set_attribute(file: Path, path: str, value: Any) -> None:
-    """Set one line under ``attributes:`` of a service.yaml; comments, order and quotes stay."""
-    raise NotImplementedError
+    """Set one line under ``attributes:`` of a service.yaml; comments, order and quotes stay.
+
+    Args:
+        file: the service.yaml.
+        path: the attribute's path (``slaves/cardinality``).
+        value: plain data.
+
+    Raises:
+        InvalidError: the file is not YAML.
+        DtkError: its attributes are written in a way that can't be edited.
+    """
+    document = _opened(file)
+    place: DocumentPath = (_ATTRIBUTES, path)
+    if place in document.values:
+        text = _with_value(document, place, value)
+    elif document.data.get(_ATTRIBUTES):
+        text = _with_entry(document, (_ATTRIBUTES,), _entry(path, value))
+    else:
+        text = _with_section(document, _ATTRIBUTES, _entry(path, value))
+    attributes = {**(document.data.get(_ATTRIBUTES) or {}), path: value}
+    _replace(file, document, text, {**document.data, _ATTRIBUTES: attributes})
 
 
 def unset_attribute(file: Path, path: str) -> bool:
-    """Remove one line under ``attributes:``; return whether there was one."""
-    raise NotImplementedError
+    """Remove one line under ``attributes:`` of a service.yaml.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        InvalidError, DtkError: as ``set_attribute``.
+    """
+    document = _opened(file)
+    place: DocumentPath = (_ATTRIBUTES, path)
+    if place not in document.keys:
+        return False
+    attributes = {key: value for key, value in document.data[_ATTRIBUTES].items() if key != path}
+    data = {**document.data, _ATTRIBUTES: attributes}
+    if attributes:
+        text = _without_entry(document, place)
+    else:
+        data.pop(_ATTRIBUTES)
+        text = _without_entry(document, (_ATTRIBUTES,))
+    _replace(file, document, text, data)
+    return True
 
 
-def new_service(file: Path, *, assembly: str, target: str, attributes: Mapping[str, Any] | None = None) -> None:
-    """Write a new service.yaml; the service is named as its folder. Raises UsageError when there is one already."""
-    raise NotImplementedError
+def new_service(file: Path, *, assembly: str, target: str = "", attributes: Mapping[str, Any] | None = None) -> None:
+    """Write a new service.yaml; the service is named as its folder, which is made.
+
+    Args:
+        file: ``services/NAME/service.yaml``.
+        assembly: ``namespace:module/assembly``.
+        target: a target of dtk.yaml; "" for its default.
+        attributes: values by path.
+
+    Raises:
+        UsageError: there is one already.
+    """
+    lines = ["format_version: 1", _entry("service", file.parent.name), _entry("assembly", assembly)]
+    lines += [_entry("target", target)] if target else []
+    lines += [f"{_ATTRIBUTES}:"] if attributes else []
+    lines += [f"{_INDENT}{_entry(path, value)}" for path, value in (attributes or {}).items()]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    _write_first(file, "\n".join(lines) + "\n")
 
 
 def new_workspace(file: Path) -> None:
-    """Write a new dtk.yaml. Raises UsageError when there is one already."""
-    raise NotImplementedError
+    """Write a new dtk.yaml: the embedded target only.
+
+    Raises:
+        UsageError: there is one already.
+    """
+    _write_first(
+        file, "# Targets are where nodes come from; local, on this machine, needs no word here.\nformat_version: 1\n"
+    )
+
+
+def _opened(file: Path) -> Document:
+    document = read_document(file)
+    if not isinstance(document.data, dict) or not isinstance(document.data.get(_ATTRIBUTES) or {}, dict):
+        raise _cannot_edit(file)
+    return document
+
+
+def _cannot_edit(file: Path) -> DtkError:
+    return DtkError(f"{file} is written in a way that can't be edited", hint="edit it by hand: one line an attribute")
+
+
+def _with_value(document: Document, path: DocumentPath, value: Any) -> str:
+    text, span = document.text, document.values[path]
+    if span.start == span.end:  # `key:` with nothing behind it
+        colon = text.index(":", document.keys[path].end)
+        return f"{text[: colon + 1]} {_scalar(value)}{text[colon + 1 :]}"
+    quote = text[span.start] if text[span.start] in "'\"" and isinstance(value, str) else ""
+    return text[: span.start] + _scalar(value, quote) + text[span.end :]
+
+
+def _with_entry(document: Document, path: DocumentPath, entry: str) -> str:
+    """Add an entry behind the last one of a map."""
+    text, span = document.text, document.values[path]
+    if text[span.start] == "{":
+        return f"{text[: span.end - 1].rstrip()}, {entry}{text[span.end - 1 :]}"
+    line_start = text.rfind("\n", 0, span.start) + 1
+    end = _line_end(text, span.end)
+    indent = text[line_start : span.start]
+    return f"{_ended(text[:end])}{indent}{entry}\n{text[end:]}"
+
+
+def _with_section(document: Document, key: str, entry: str) -> str:
+    """Add an entry to a section that is empty or not there."""
+    text = document.text
+    if (key,) not in document.keys:
+        return f"{_ended(text)}{key}:\n{_INDENT}{entry}\n"
+    end = document.keys[(key,)].end
+    colon = text.index(":", end) + 1
+    span = document.values[(key,)]
+    rest = text[max(colon, span.end) :]
+    return f"{text[:colon]}{rest.partition(chr(10))[0].rstrip()}\n{_INDENT}{entry}\n{rest.partition(chr(10))[2]}"
+
+
+def _without_entry(document: Document, path: DocumentPath) -> str:
+    text, key, value = document.text, document.keys[path], document.values[path]
+    if text[document.values[path[:-1]].start] == "{":
+        return _without_flow_entry(document, path)
+    start = text.rfind("\n", 0, key.start) + 1
+    end = _line_end(text, max(key.end, value.end))
+    return text[:start] + text[end:]
+
+
+def _without_flow_entry(document: Document, path: DocumentPath) -> str:
+    text, start, end = document.text, document.keys[path].start, document.values[path].end
+    behind = text[end:].lstrip()
+    if behind.startswith(","):
+        return text[:start] + behind[1:].lstrip()
+    return text[:start].rstrip().removesuffix(",") + text[end:]
+
+
+def _line_end(text: str, at: int) -> int:
+    """Return the offset behind the line that holds an offset; comments behind a value belong to it."""
+    found = text.find("\n", at)
+    return len(text) if found < 0 else found + 1
+
+
+def _ended(text: str) -> str:
+    return text if not text or text.endswith("\n") else f"{text}\n"
+
+
+def _entry(key: str, value: Any) -> str:
+    return f"{_scalar(key)}: {_scalar(value)}"
+
+
+def _scalar(value: Any, quote: str = "") -> str:
+    """Return plain data as one line of YAML; a text gets quotes only where it looks like more, or had them."""
+    if not isinstance(value, str):
+        return _flow(value)
+    if quote != "'" and (quote or not value.isprintable()):
+        return _quoted(value)
+    if not quote and _is_plain(value):
+        return value
+    return "'" + value.replace("'", "''") + "'" if value.isprintable() else _quoted(value)
+
+
+def _flow(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(_flow(item) for item in value)}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_quoted(key)}: {_flow(item)}' for key, item in value.items())}}}"
+    return _quoted(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _quoted(text: str) -> str:
+    """Return a text in double quotes; what can't be printed is escaped as YAML does it, which is not as JSON does."""
+    return f'"{"".join(_escaped(character) for character in text)}"'
+
+
+def _escaped(character: str) -> str:
+    if character in '\\"':
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _is_plain(text: str) -> bool:
+    """Say whether a text needs no quotes: alone, as a key and in a flow map it is read as itself."""
+    if not text.isprintable() or text != text.strip() or any(mark in text for mark in "{}[],&*#?|<>=!%@`\\\"'"):
+        return False
+    try:
+        return bool(parse_document(f"{text}: {text}\n", "").data == {text: text})
+    except DtkError:
+        return False
+
+
+def _replace(file: Path, before: Document, text: str, data: Any) -> None:
+    """Write an edited file, once it is sure that the edit did what it should and nothing else."""
+    try:
+        done = parse_document(text, before.file).data == data
+    except DtkError:
+        done = False
+    if not done:
+        raise _cannot_edit(file)
+    target = file.resolve()  # where the file is a symlink, what it points to is edited
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
+    temporary.unlink(missing_ok=True)
+    write_new(temporary, text)
+    temporary.chmod(target.stat().st_mode & 0o777)
+    temporary.replace(target)
+    sync_folder(target.parent)
+
+
+def _write_first(file: Path, text: str) -> None:
+    try:
+        write_new(file, text)
+    except FileExistsError:
+        raise UsageError(f"{file} is there already") from None
+    file.chmod(_READABLE)
+    sync_folder(file.parent)

@@ -2,15 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from dtk.model.service import Service
+from dtk.dsl.build_assembly import build_uses
+from dtk.dsl.checked import open_document, report
+from dtk.dsl.cursor import Cursor
+from dtk.errors import Problem
+from dtk.model.names import assembly_name
+from dtk.model.service import AttributeSetting, Service
 
 
 def load_service(file: Path, display_root: Path | None = None) -> Service:
     """Return the desired state that a service.yaml says.
 
+    Whether its attributes and components exist is for the compiler to say, which knows the assembly.
+
+    Args:
+        file: the service.yaml.
+        display_root: messages name the file relative to this folder.
+
     Raises:
         InvalidError: with all mistakes, in file order.
     """
-    raise NotImplementedError
+    problems: list[Problem] = []
+    checked = open_document(file, "service", display_root, problems)
+    cursor = checked.cursor if checked else None
+    built = _build(cursor, problems) if cursor and () not in cursor.broken else None
+    if cursor:
+        problems += _name_problems(cursor, file)
+    if problems or built is None:
+        message = f"service '{file.parent.name}' is invalid"
+        raise report(message, problems, [checked] if checked else [])
+    return built
+
+
+def _name_problems(cursor: Cursor, file: Path) -> Iterator[Problem]:
+    said = cursor.get("service") if isinstance(cursor.value, dict) else None
+    if said and said.value != file.parent.name:
+        message = f"the service is named '{said.value}', and its folder '{file.parent.name}'"
+        yield said.problem(message, expected=f"'{file.parent.name}'")
+
+
+def _build(cursor: Cursor, problems: list[Problem]) -> Service:
+    module, assembly = assembly_name(cursor.text("assembly")) or ("", "")
+    return Service(
+        name=cursor.text("service"),
+        module=module,
+        assembly=assembly,
+        target=cursor.text("target"),
+        location=cursor.place,
+        attributes={e.name: AttributeSetting(e.value, e.key_place) for e in cursor.entries("attributes")},
+        components={entry.name: build_uses(entry, problems) for entry in cursor.entries("components")},
+    )

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
-from dtk.model.target import Target
+from dtk.dsl.checked import open_document, report
+from dtk.dsl.cursor import Cursor
+from dtk.dsl.names import nearest
+from dtk.errors import Problem, UsageError
+from dtk.model.target import EMBEDDED, Target, TargetType
+from dtk.model.written import as_written
 
 
 @dataclass(frozen=True)
@@ -16,11 +22,50 @@ class WorkspaceConfiguration:
     default_target: str
     targets: Mapping[str, Target]
 
+    def target(self, name: str) -> Target:
+        """Return a target by name, the default one for "".
+
+        Raises:
+            UsageError: there is none of that name.
+        """
+        wanted = name or self.default_target
+        if wanted in self.targets:
+            return self.targets[wanted]
+        near = nearest(wanted, self.targets)
+        hint = f"did you mean '{near}'?" if near else f"dtk.yaml has {', '.join(self.targets)}"
+        raise UsageError(f"no target '{wanted}' in dtk.yaml", hint=hint)
+
 
 def load_workspace(file: Path, display_root: Path | None = None) -> WorkspaceConfiguration:
     """Return what a dtk.yaml says.
 
+    Args:
+        file: the dtk.yaml.
+        display_root: messages name the file relative to this folder.
+
     Raises:
         InvalidError: with all mistakes, in file order.
     """
-    raise NotImplementedError
+    problems: list[Problem] = []
+    checked = open_document(file, "workspace", display_root, problems)
+    if checked and () not in checked.cursor.broken:
+        problems += _default_problems(checked.cursor)
+    if problems or checked is None:
+        raise report("the workspace is invalid", problems, [checked] if checked else [])
+    cursor = checked.cursor
+    targets = {entry.name: _target(entry) for entry in cursor.entries("targets")}
+    return WorkspaceConfiguration(cursor.text("default_target", EMBEDDED.name), {EMBEDDED.name: EMBEDDED, **targets})
+
+
+def _target(cursor: Cursor) -> Target:
+    settings = {entry.name: as_written(entry.value) for entry in cursor.entries() if entry.name != "type"}
+    return Target(cursor.name, cast(TargetType, cursor.text("type")), settings)
+
+
+def _default_problems(cursor: Cursor) -> Iterator[Problem]:
+    default = cursor.get("default_target")
+    given = cursor.value.get("targets")
+    names = [EMBEDDED.name, *(given if isinstance(given, dict) else ())]
+    if default and default.value not in names and "targets" not in [path[0] for path in cursor.broken if path]:
+        message = f"no target '{default.value}'"
+        yield default.problem(message, expected=" or ".join(names), near=nearest(str(default.value), names))

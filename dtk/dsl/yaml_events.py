@@ -70,6 +70,7 @@ class _Level:
 @dataclass
 class _Builder:
     name: str
+    text: str
     values: dict[DocumentPath, Span] = field(default_factory=dict)
     keys: dict[DocumentPath, Span] = field(default_factory=dict)
     levels: list[_Level] = field(default_factory=list)
@@ -88,7 +89,7 @@ class _Builder:
         if level and isinstance(level.container, dict) and level.key is None:
             self._take_key(event, level, span)
         elif isinstance(event, ScalarEvent):
-            self._place(_scalar(event), span)
+            self._place(_scalar(event), self._at_key(span, level))
         elif isinstance(event, AliasEvent):
             self._place(None, span)
         else:
@@ -96,7 +97,8 @@ class _Builder:
 
     def _take_key(self, event: Any, level: _Level, span: Span) -> None:
         if not isinstance(event, ScalarEvent):
-            self._stop("a key must be a text", span.location)
+            hint = 'a text; a template needs quotes around it: "{{ name }}"'
+            self._stop("this can't be a key", span.location, hint)
         key = str(event.value)
         path = (*level.path, key)
         if key == "<<" and event.style is None:
@@ -149,16 +151,26 @@ class _Builder:
             self._problem(f"tags ({tag}) are not supported", span.location)
 
     def _span(self, event: NodeEvent) -> Span:
-        mark = event.start_mark
-        end = event.start_mark.index if isinstance(event, (MappingStartEvent, SequenceStartEvent)) else None
-        location = Location(self.name, mark.line + 1, mark.column + 1)
-        return Span(location, mark.index, event.end_mark.index if end is None else end)
+        """Return where an event's value stands; containers get their end when it comes."""
+        mark, end = event.start_mark, event.end_mark.index
+        if isinstance(event, (MappingStartEvent, SequenceStartEvent)):
+            end = mark.index
+        elif isinstance(event, ScalarEvent) and event.style in ("|", ">"):
+            end = mark.index + len(self.text[mark.index : end].rstrip())
+        return Span(Location(self.name, mark.line + 1, mark.column + 1), mark.index, end)
+
+    def _at_key(self, span: Span, level: _Level | None) -> Span:
+        """Return the span of a value; one that is left out stands where its key does, not where the next one does."""
+        if span.start < span.end or level is None or level.key is None:
+            return span
+        key = self.keys[(*level.path, level.key)]
+        return Span(key.location, key.end, key.end)
 
     def _problem(self, message: str, location: Location, path: DocumentPath = ()) -> None:
         self.problems.append(Problem(message, location, "/".join(str(part) for part in path)))
 
-    def _stop(self, message: str, location: Location) -> None:
-        self._problem(message, location)
+    def _stop(self, message: str, location: Location, expected: str = "") -> None:
+        self.problems.append(Problem(message, location, expected=expected))
         raise _failed(self.name, self.problems)
 
 
@@ -168,7 +180,7 @@ def build(text: str, name: str) -> tuple[Any, dict[DocumentPath, Span], dict[Doc
     Raises:
         InvalidError: it is not YAML, or not the part of it that dtk reads.
     """
-    builder = _Builder(name)
+    builder = _Builder(name, text)
     documents = 0
     try:
         for event in YAML(typ="safe", pure=True).parse(text):
@@ -207,6 +219,8 @@ def _syntax_problem(error: MarkedYAMLError, name: str) -> Problem:
     said = str(error.problem or error.context or "not YAML")
     if "'\\t'" in said:
         return Problem("a tab stands where YAML wants blanks", location, expected="blanks for indentation")
+    if "mapping values are not allowed" in said:
+        return Problem("a text with ': ' in it can't stand here", location, expected="quotes around it")
     reason = f"{error.context}: {said}" if error.context and error.problem else said
     return Problem(f"not YAML: {reason}", location)
 

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+TargetType = Literal["local", "hosts", "ec2"]
+
 
 @dataclass(frozen=True)
 class Target:
     """A named target; ``settings`` are the keys of its type, checked by the workspace schema."""
 
     name: str
-    type: Literal["local", "hosts", "ec2"]
+    type: TargetType
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
