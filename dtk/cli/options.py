@@ -11,9 +11,7 @@ from dtk.errors import UsageError
 
 ServiceArgument = Annotated[
     str | None,
-    typer.Argument(
-        metavar="[SERVICE]", help="The service; may be left out where the workspace has one or DTK_SERVICE names it."
-    ),
+    typer.Argument(metavar="[SERVICE]", help="The service; else DTK_SERVICE, or the only one there is."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print a JSON document instead.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

@@ -93,9 +93,8 @@ def check_modules(plan: Plan, modules: Mapping[str, Module]) -> None:
     Raises:
         StalePlanError: names every module that differs.
     """
-    changed = [
-        used.name for used in plan.modules if used.name not in modules or modules[used.name].digest != used.digest
-    ]
+    present = {name: module.digest for name, module in modules.items()}
+    changed = [used.name for used in plan.modules if present.get(used.name) != used.digest]
     if changed:
         raise StalePlanError(
             f"the plan is stale: changed since it was made: {', '.join(changed)}",

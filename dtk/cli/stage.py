@@ -23,10 +23,10 @@ from dtk.state.workspace import Workspace
 AssemblyArgument = Annotated[str, typer.Argument(metavar="ASSEMBLY", help="What to stage: namespace:module/assembly.")]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The new service's name.")]
 TargetOption = Annotated[str | None, typer.Option("--target", metavar="TARGET", help="Where its nodes come from.")]
-SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="An attribute; repeatable.")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="An attribute's value.")]
 ValuesOption = Annotated[
     Path | None,
-    typer.Option("--values", metavar="FILE", help="A YAML file of attribute paths and values.", exists=True),
+    typer.Option("--values", metavar="FILE", help="A YAML file of paths and values.", exists=True),
 ]
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
@@ -86,11 +86,9 @@ def find_assembly(workspace: Workspace, text: str) -> tuple[str, str]:
         raise UsageError(f"'{text}' is not an assembly: write namespace:module/assembly", hint="dtk list-assemblies")
     module = load_catalog(workspace).find(parsed[0])
     if parsed[1] not in module.assemblies:
-        similar = nearest(parsed[1], module.assemblies)
+        names = ", ".join(module.assemblies) or "none"
         raise UsageError(
-            f"module '{module.name}' has no assembly '{parsed[1]}'"
-            + (f"; did you mean '{similar}'?" if similar else ""),
-            hint="dtk list-assemblies",
+            f"module '{module.name}' has no assembly '{parsed[1]}': it has {names}", hint="dtk list-assemblies"
         )
     return module.name, parsed[1]
 
@@ -121,9 +119,9 @@ def read_settings(pairs: list[str], values: Path | None) -> dict[str, str]:
 
 
 def _values_of(file: Path) -> dict[str, str]:
-    from dtk.dsl.document import load_document  # noqa: PLC0415 - only with --values
+    from dtk.dsl.document import read_document  # noqa: PLC0415 - only with --values
 
-    data = load_document(file).data
+    data = read_document(file).data
     if not isinstance(data, dict):
         raise UsageError(f"{file} is not a map of attribute paths to values")
     return data

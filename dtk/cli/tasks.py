@@ -38,17 +38,13 @@ class Mode(StrEnum):
 
 def task_status(
     service: ServiceArgument = None,
-    task: Annotated[int | None, typer.Argument(metavar="[TASK]", help="The task's number; else the newest.")] = None,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="A live screen until the task ends; q, ^C or ^D leave it.")
-    ] = False,
-    mode: Annotated[
-        Mode, typer.Option("--mode", "-m", help="A table, a live screen, or stage by stage.")
-    ] = Mode.SNAPSHOT,
+    task: Annotated[int | None, typer.Argument(metavar="[TASK]", help="Its number; else the newest.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="A live screen to the task's end; q leaves it.")] = False,
+    mode: Annotated[Mode, typer.Option("--mode", "-m", help="Table, live screen, or stage by stage.")] = Mode.SNAPSHOT,
     summarize: Annotated[bool, typer.Option("--summarize", "-s", help="Count a group's members in one row.")] = False,
     log: Annotated[
         Path | None,
-        typer.Option("--log", metavar="FILE", help="Read this event log; no workspace is needed.", exists=True),
+        typer.Option("--log", metavar="FILE", help="Read this event log, without a workspace.", exists=True),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -94,9 +90,7 @@ def _stream(file: Path, alive: Callable[[], bool]) -> int:
 
 def cancel_task(
     service: ServiceArgument = None,
-    task: Annotated[
-        int | None, typer.Argument(metavar="[TASK]", help="The task's number; else the running one.")
-    ] = None,
+    task: Annotated[int | None, typer.Argument(metavar="[TASK]", help="Its number; else the running one.")] = None,
 ) -> None:
     """Cancel the running task of a service.
 
