@@ -75,6 +75,9 @@ class InvalidError(DtkError):
         super().__init__(message, hint=hint)
         self.problems = tuple(problems)
 
+    def __str__(self) -> str:
+        return "\n".join([self.message, *map(str, self.problems)])
+
 
 class LockedError(DtkError):
     """Another process holds the service's lock; the message names it."""

@@ -10,7 +10,8 @@ from types import FrameType
 
 import typer
 
-from dtk.apply.launch import cancel_task, start_task
+from dtk.apply.cancel import cancel_task
+from dtk.apply.launch import start_task
 from dtk.cli.planning import Inputs, check_modules
 from dtk.cli.task_log import is_running
 from dtk.errors import UsageError

@@ -103,5 +103,5 @@ def cancel_task(
         raise DtkError("No running tasks found", hint=f"dtk task-status {name}")
     if task is not None and found.task != task:
         raise UsageError(f"task {task} of '{name}' is not running; task {found.task} is")
-    request_cancel(workspace, name)
+    request_cancel(workspace, name, found.task)
     typer.echo(f"Task {found.task} of '{name}' is being cancelled; next: dtk task-status {name} --wait")

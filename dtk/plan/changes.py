@@ -96,11 +96,14 @@ def component_changes(
 def _produced(created: Sequence[StagedAction], running: set[tuple[str, str]]) -> frozenset[str]:
     """The dynamic attribute paths that the running instances will set."""
     return frozenset(
-        action.instance.path(output.attribute)
-        for action in created
-        if action.instance.key in running
-        for output in action.instance.component.actions[CREATE].outputs
+        path for action in created if action.instance.key in running for path in dynamic_paths(action.instance)
     )
+
+
+def dynamic_paths(instance: Instance) -> list[str]:
+    """Return the attribute paths that an instance's create action sets."""
+    create = instance.component.actions.get(CREATE)
+    return [instance.path(output.attribute) for output in create.outputs] if create else []
 
 
 def _compare(instance: Instance, state: State, values: Values) -> ComponentChange:

@@ -20,7 +20,7 @@ from dtk.model.plan import ComponentChange, ModuleUse, NodeChange, Plan, Stage
 from dtk.model.service import Service
 from dtk.model.target import Target
 from dtk.plan.actions import digest_of, plan_action
-from dtk.plan.changes import Changes, component_changes, node_changes, pending_nodes, values_maker
+from dtk.plan.changes import Changes, component_changes, dynamic_paths, node_changes, pending_nodes, values_maker
 from dtk.plan.deletions import deletion_stages
 from dtk.plan.document import to_document
 from dtk.plan.links import Link, build_bindings, build_links
@@ -66,7 +66,9 @@ def resolve(request: PlanRequest) -> Resolved:
     topology = build_topology(request.service, _assembly(request), request.modules)
     links, unmet = build_links(topology)
     pending = pending_nodes(node_changes(topology, request.state))
-    values = values_maker(topology, build_bindings(links), request.state, pending)(frozenset())
+    # Whether a dynamic attribute has a value already or gets one on the way: here it counts as given.
+    given = frozenset(path for instance in topology.instances.values() for path in dynamic_paths(instance))
+    values = values_maker(topology, build_bindings(links), request.state, pending)(given)
     problems = [*topology.problems, *unmet, *find_violations(topology, values, request.service.name)]
     return Resolved(topology, links, values, tuple(dict.fromkeys(problems)))
 
@@ -180,6 +182,8 @@ def _changes(request: PlanRequest, resolved: Resolved, outlines: Sequence[StageO
     maker = values_maker(resolved.topology, build_bindings(resolved.links), request.state, pending_nodes(nodes))
     everything = request.scope == "all" or request.workflow != CREATE
     components, values = component_changes(created, request.state, maker, everything=everything)
+    if values.problems:
+        raise InvalidError(f"service '{request.service.name}' can't be planned", [*values.problems.values()])
     return Changes(nodes, components, values)
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from dtk.dsl.module import load_module
 from dtk.dsl.service import load_service
-from dtk.errors import DtkError, InvalidError
+from dtk.errors import DtkError
 from dtk.model.plan import Plan
 from dtk.model.target import EMBEDDED
 from dtk.plan.compile import PlanRequest, Scope, compile_plan
@@ -39,7 +39,7 @@ def names() -> list[str]:
 
 def request(case: Path, service: str = "service.yaml") -> PlanRequest:
     module = load_module(case, case)
-    state = load_state(case / "state.json") or State("demo", "")
+    state = load_state(case / "state.json") or State(case.name, "")
     scope: Scope = "changes"
     if word(case) in ("all", "resume"):
         scope = word(case)  # type: ignore[assignment]
@@ -60,8 +60,7 @@ def produced(case: Path) -> dict[str, str]:
     try:
         plan = planned(case)
     except DtkError as error:
-        problems = error.problems if isinstance(error, InvalidError) else ()
-        return {"error.txt": "\n".join([error.message, *map(str, problems)]) + "\n"}
+        return {"error.txt": f"{error}\n"}
     return {"plan.json": to_text(plan), "plan.txt": plan_text(plan)}
 
 
