@@ -53,9 +53,10 @@ stop() {
     rm -f "$run/$name.pid"
 }
 
-# Prints the end of the log, then one line with the reason: in a chain of Python errors the first is the cause.
+# Prints where the log is and its end, then one line with the reason: of a chain of Python errors, the first.
 give_up() {
-    tail -n 8 "$run/$name.log" >&2
+    printf '%s ends with:\n' "$run/$name.log" >&2
+    tail -n 4 "$run/$name.log" >&2
     reason=$(grep -E -m 1 '^[A-Za-z_.]*(Error|Exception)(:|$)' "$run/$name.log")
     fail "$name $1${reason:+: $reason}"
 }
