@@ -111,7 +111,7 @@ def make_context(
         provider=targets.provider_for(target, workspace),
         identity=ServiceIdentity(plan.service, state.lineage, folder),
         known_hosts=KnownHosts(folder / "known_hosts"),
-        patience=Patience(),
+        patience=Patience(overall=float(settings.get("connect_timeout", Patience.overall))),
     )
 
 

@@ -1,0 +1,148 @@
+"""How a node is reached: pinned host keys, jump hosts, reconnecting, and what is said when it can't be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import asyncssh
+
+from apply.lab import SERVICE, Lab, action, run, stage, wait_until
+from dtk.apply.hostkeys import KnownHosts, host_entry
+from dtk.nodes.provider import Connection
+
+
+def known_hosts(lab: Lab) -> Path:
+    return lab.workspace.service_folder(SERVICE) / "known_hosts"
+
+
+def test_a_host_key_is_pinned_at_first_contact(lab: Lab) -> None:
+    server = lab.add_node("master")
+    assert lab.apply(stage(1, action("master", "m::c", run("true")))).exit_code == 0
+    (line,) = known_hosts(lab).read_text().splitlines()
+    public = server.host_key.export_public_key().decode().split()[1]
+    assert line == f"[127.0.0.1]:{server.port} ssh-ed25519 {public}"
+    assert lab.apply(stage(1, action("master", "m::c", run("true")))).exit_code == 0
+    assert len(known_hosts(lab).read_text().splitlines()) == 1
+
+
+def test_a_changed_host_key_is_refused_by_name_and_fingerprint(lab: Lab) -> None:
+    server = lab.add_node("master")
+    assert lab.apply(stage(1, action("master", "m::c", run("true")))).exit_code == 0
+    pinned = server.host_key.get_fingerprint()
+    server.stop()
+    server.host_key = asyncssh.generate_private_key("ssh-ed25519")
+    server.start()
+    result = lab.apply(stage(1, action("master", "m::c", run("touch reached"))))
+    message = result.step("1.1")["error"]["message"]
+    assert result.exit_code == 1
+    assert pinned in message
+    assert server.host_key.get_fingerprint() in message
+    assert "ssh-keygen -R" in message
+    assert not (server.home / "reached").exists()
+    assert server.logins == 1
+
+
+def test_another_type_of_host_key_is_refused_as_well(lab: Lab) -> None:
+    server = lab.add_node("master")
+    assert lab.apply(stage(1, action("master", "m::c", run("true")))).exit_code == 0
+    server.stop()
+    server.host_key = asyncssh.generate_private_key("ecdsa-sha2-nistp256")
+    server.start()
+    assert "has changed" in lab.apply(stage(1, action("master", "m::c", run("true")))).step("1.1")["error"]["message"]
+
+
+def test_a_host_key_that_the_target_knows_is_the_only_one_taken(lab: Lab) -> None:
+    other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
+    server = lab.add_node("master", host_key=other)
+    result = lab.apply(stage(1, action("master", "m::c", run("true"))))
+    assert "has changed" in result.step("1.1")["error"]["message"]
+    assert server.logins == 0
+
+
+def test_a_jump_host_is_used_and_pinned(lab: Lab) -> None:
+    jump = lab.add_node("jump")
+    lab.add_node("master", jump=f"someone@127.0.0.1:{jump.port}")
+    result = lab.apply(stage(1, action("master", "m::c", run("true"))), stage(2, action("master", "m::d", run("true"))))
+    assert result.exit_code == 0, result.events
+    assert jump.logins == 1
+    assert len(known_hosts(lab).read_text().splitlines()) == 2
+
+
+def test_a_node_that_is_lost_fails_its_step_and_the_next_task_reaches_it_again(lab: Lab) -> None:
+    server = lab.add_node("master")
+    started = lab.start(stage(1, action("master", "m::c", run("echo $$ > pid; sleep 300"))))
+    wait_until(lambda: (server.home / "pid").exists() and (server.home / "pid").read_text().strip())
+    server.drop_connections()
+    result = lab.result(started)
+    error = result.step("1.1")["error"]
+    assert "the connection to master is lost" in error["message"]
+    assert error["type"] == "SERVER"
+    server.kill(int((server.home / "pid").read_text()))
+    assert lab.apply(stage(1, action("master", "m::c", run("true")))).exit_code == 0
+
+
+def test_an_action_that_is_tried_again_reaches_a_node_that_was_lost(lab: Lab) -> None:
+    server = lab.add_node("master")
+    once = run("test -e pid && exit 0; echo $$ > pid; sleep 300")
+    started = lab.start(stage(1, action("master", "m::c", once, retries=1, retry_delay=0.1)))
+    wait_until(lambda: (server.home / "pid").exists() and (server.home / "pid").read_text().strip())
+    server.drop_connections()
+    assert lab.result(started).exit_code == 0
+    assert server.logins == 2
+    server.kill(int((server.home / "pid").read_text()))
+
+
+def test_a_node_that_does_not_answer_is_waited_for_and_then_named(lab: Lab) -> None:
+    server = lab.add_node("master")
+    server.stop()
+    gone = {"name": "local", "type": "local", "connect_timeout": 1}
+    result = lab.apply(stage(1, action("master", "m::c", run("true"))), target=gone)
+    message = result.step("1.1")["error"]["message"]
+    assert f"127.0.0.1:{server.port} within 1 s" in message
+
+
+def test_a_node_that_boots_meanwhile_is_reached(lab: Lab) -> None:
+    server = lab.add_node("master")
+    server.stop()
+    started = lab.start(
+        stage(1, action("master", "m::c", run("true"))),
+        target={"name": "local", "type": "local", "connect_timeout": 60},
+    )
+    lab.wait_for(started, "step.started")
+    server.start()
+    assert lab.result(started).exit_code == 0
+
+
+def test_a_refused_login_fails_at_once_and_says_who_was_refused(lab: Lab) -> None:
+    server = lab.add_node("master")
+    stranger = lab.workspace.root / "stranger"
+    asyncssh.generate_private_key("ssh-ed25519").write_private_key(stranger)
+    lab.put_node("master", Connection(server.host, server.port, "tester", str(stranger)), server)
+    result = lab.apply(stage(1, action("master", "m::c", run("true"))))
+    message = result.step("1.1")["error"]["message"]
+    assert "refuses tester" in message
+    assert str(stranger) in message
+
+
+def test_a_key_with_a_passphrase_is_not_asked_for(lab: Lab) -> None:
+    server = lab.add_node("master")
+    protected = lab.workspace.root / "protected"
+    lab.client_key.write_private_key(protected, passphrase="no")
+    lab.put_node("master", Connection(server.host, server.port, "tester", str(protected)), server)
+    message = lab.apply(stage(1, action("master", "m::c", run("true")))).step("1.1")["error"]["message"]
+    assert "passphrase" in message
+    assert "ssh-add" in message
+
+
+def test_known_hosts_keeps_one_key_a_machine_and_others_untouched(tmp_path: Path) -> None:
+    known = KnownHosts(tmp_path / "known_hosts")
+    first, second = (asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode() for _ in range(2))
+    entry = host_entry("10.0.0.5", 22)
+    assert entry == "10.0.0.5"
+    known.pin_line(entry, first)
+    known.pin_line(host_entry("10.0.0.5", 2222), second)
+    known.pin_line(entry, second)
+    assert known.path.read_text().count("10.0.0.5 ") == 1
+    known.forget(entry)
+    assert known.pinned(entry) is None
+    assert known.pinned("[10.0.0.5]:2222") is not None

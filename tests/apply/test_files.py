@@ -1,0 +1,105 @@
+"""A module's files travel with the plan, as they were when it was made, and are put on the nodes."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apply.lab import Lab, Result, action, operation, stage
+from dtk.errors import StalePlanError
+
+FILES = {
+    "files/plain.bin": b"\x00\xff binary",
+    "files/config.j2": b"port={{ port }} {{ extra | default('') }}\n",
+    "tree/a.txt": b"a",
+    "tree/deep/b.txt": b"b",
+    "files/run.sh": b"#!/bin/sh\necho ran with $1 > script\n",
+}
+
+
+@pytest.fixture
+def module(lab: Lab) -> Path:
+    folder = lab.workspace.root / "modules/test/mod"
+    for name, content in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def digests(*names: str) -> dict[str, str]:
+    return {name: hashlib.sha256(FILES[name]).hexdigest() for name in names}
+
+
+def add(source: str, target: Path, **more: Any) -> dict[str, Any]:
+    return {"kind": "add", "source": source, "target": str(target), **more}
+
+
+def applied(lab: Lab, module: Path, *items: dict[str, Any]) -> Result:
+    one = action("master", "m::c", *items, attributes={"port": 8786}, files=digests(*FILES))
+    return lab.apply(stage(1, one), modules={"test/mod": module})
+
+
+def test_add_puts_files_and_templates_and_changes_nothing_the_second_time(lab: Lab, module: Path) -> None:
+    home = lab.add_node("master").home
+    items = (
+        add("files/plain.bin", home / "new/plain.bin", mode="640"),
+        add("files/config.j2", home / "config", template=True),
+    )
+    first, second = applied(lab, module, *items), applied(lab, module, *items)
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert (home / "new/plain.bin").read_bytes() == FILES["files/plain.bin"]
+    assert (home / "new/plain.bin").stat().st_mode & 0o777 == 0o640
+    assert (home / "config").read_text() == "port=8786 \n"
+    assert [e["changed"] for e in first.of("operation.finished")] == [True, True]
+    assert [e["changed"] for e in second.of("operation.finished")] == [False, False]
+
+
+def test_operations_find_their_files_and_render_templates_in_the_sandbox(lab: Lab, module: Path) -> None:
+    home = lab.add_node("master").home
+    result = applied(
+        lab,
+        module,
+        operation("files.template", {"src": "files/config.j2", "dest": str(home / "config"), "extra": "more"}),
+        operation("files.sync", {"src": "tree", "dest": str(home / "tree")}),
+        operation("server.script", {"src": "files/run.sh", "args": ["this"]}),
+    )
+    assert result.exit_code == 0, result.events
+    assert (home / "config").read_text() == "port=8786 more\n"
+    assert (home / "tree/deep/b.txt").read_text() == "b"
+    assert (home / "script").read_text() == "ran with this\n"
+
+
+def test_a_template_can_not_reach_into_this_process(lab: Lab, module: Path) -> None:
+    home = lab.add_node("master").home
+    content = b"{{ ''.__class__.__mro__ }} {{ host.connector }}"
+    (module / "files/evil").write_bytes(content)
+    evil = operation("files.template", {"src": "files/evil", "dest": str(home / "evil")})
+    one = action("master", "m::c", evil, files={"files/evil": hashlib.sha256(content).hexdigest()})
+    assert lab.apply(stage(1, one), modules={"test/mod": module}).exit_code == 1
+    assert not (home / "evil").exists()
+
+
+def test_a_file_that_has_changed_since_makes_the_plan_stale(lab: Lab, module: Path) -> None:
+    lab.add_node("master")
+    (module / "tree/a.txt").write_text("other")
+    with pytest.raises(StalePlanError, match=r"tree/a\.txt of module test/mod has changed"):
+        applied(lab, module)
+    assert lab.workspace.task_numbers("dask1") == []
+
+
+def test_a_plan_of_another_state_is_refused(lab: Lab) -> None:
+    lab.add_node("master")
+    with pytest.raises(StalePlanError, match="has moved on"):
+        lab.apply(serial=lab.state.serial + 1)
+    with pytest.raises(StalePlanError, match="another service"):
+        lab.apply(lineage="another")
+
+
+def test_operations_that_run_on_this_machine_are_refused(lab: Lab) -> None:
+    lab.add_node("master")
+    local = operation("python.raise_exception", {"exception": "x"})
+    result = lab.apply(stage(1, action("master", "m::c", local)))
+    assert "none of the operations that run on nodes" in result.step("1.1")["error"]["message"]

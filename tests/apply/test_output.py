@@ -1,0 +1,71 @@
+"""Output is taken whole lines at a time, whatever it holds, and never more of it than fits."""
+
+from __future__ import annotations
+
+from apply.lab import Lab, action, run, stage
+from dtk.apply.output import KEPT_OUTPUT, LONGEST_LINE, LineSplitter, OutputGate, Stream, Tail
+from dtk.apply.reporter import HEARTBEAT_SECONDS
+
+
+def test_two_hundred_thousand_lines_stay_a_small_log(lab: Lab) -> None:
+    lab.add_node("master")
+    flood = run("i=0; seq 1 200000; echo the end; exit 5")
+    result = lab.apply(stage(1, action("master", "m::c", flood)))
+    shown = sum(len(event["lines"]) for event in result.of("step.output"))
+    left_out = sum(event.get("truncated", 0) for event in result.of("step.output"))
+    assert shown + left_out == 200_001
+    assert (result.folder / "events.jsonl").stat().st_size < 1_000_000
+    (done,) = result.of("operation.finished")
+    assert done["stdout"].endswith("200000\nthe end")
+    assert "earlier lines left out" in done["stdout"].splitlines()[0]
+    assert result.step("1.1")["error"]["output"].splitlines()[-2:] == ["200000", "the end"]
+
+
+def test_bytes_that_are_no_text_are_replaced(lab: Lab) -> None:
+    lab.add_node("master")
+    result = lab.apply(stage(1, action("master", "m::c", run(r"printf 'a\377b\nc'"))))
+    (done,) = result.of("operation.finished")
+    assert done["stdout"] == "a\ufffdb\nc"
+
+
+def test_a_quiet_step_gives_signs_of_life() -> None:
+    assert HEARTBEAT_SECONDS <= 10
+
+
+def test_lines_survive_any_cut_of_the_bytes() -> None:
+    lines: list[str] = []
+    splitter = LineSplitter(lines.append)
+    for byte in "grün\r\n\nlast".encode():
+        splitter.feed(bytes([byte]))
+    splitter.end()
+    assert lines == ["grün", "", "last"]
+
+
+def test_an_endless_line_is_cut() -> None:
+    lines: list[str] = []
+    splitter = LineSplitter(lines.append)
+    for _ in range(10):
+        splitter.feed(b"x" * LONGEST_LINE)
+    splitter.end()
+    assert max(map(len, lines)) <= LONGEST_LINE
+    assert sum(map(len, lines)) == 10 * LONGEST_LINE
+
+
+def test_a_tail_says_what_it_left_out() -> None:
+    tail = Tail(10)
+    for line in ("one", "two", "three", "four"):
+        tail.add(line)
+    assert tail.text() == "[3 earlier lines left out]\nfour"
+    assert Tail().text() == ""
+    assert KEPT_OUTPUT == 64 * 1024
+
+
+def test_the_gate_keeps_the_order_of_the_streams() -> None:
+    written: list[tuple[Stream, list[str], int]] = []
+    gate = OutputGate(lambda stream, lines, left_out: written.append((stream, lines, left_out)))
+    gate.add("stdout", "1")
+    gate.add("stdout", "2")
+    gate.add("stderr", "3")
+    gate.add("stdout", "4")
+    gate.flush()
+    assert written == [("stdout", ["1", "2"], 0), ("stderr", ["3"], 0), ("stdout", ["4"], 0)]

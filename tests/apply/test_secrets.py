@@ -1,0 +1,136 @@
+"""Secrets reach the node and nothing else: no plan, log, state, or process list; hidden values are not shown."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from apply.lab import Lab, action, operation, output, run, stage
+from dtk.apply.redact import Redactor
+from dtk.apply.secrets import resolve_secret
+from dtk.errors import DtkError
+
+SECRET = "s3cret'with\"quotes and $dollar"
+
+
+def everywhere(folder: Path) -> str:
+    """The content of all files below a folder."""
+    return "\n".join(path.read_text(errors="replace") for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_secret_is_used_on_the_node_and_written_nowhere(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = lab.add_node("master")
+    monkeypatch.setenv("DTK_TEST_PASSWORD", SECRET)
+    template = {"$template": "printf %s {{ password }} > got; echo {{ password }}; ps -eo args", "shell": True}
+    env = operation(
+        "server.shell", {"commands": ['printf %s "$P" > env'], "_env": {"P": {"$template": "{{ password }}"}}}
+    )
+    fails = run({"$template": "echo {{ password }}; exit 4", "shell": True})
+    result = lab.apply(
+        stage(
+            1,
+            action("master", "m::c", run(template), env, attributes={"password": {"$secret": "env:DTK_TEST_PASSWORD"}}),
+        ),
+        stage(2, action("master", "m::d", fails, attributes={"password": {"$secret": "env:DTK_TEST_PASSWORD"}})),
+    )
+    assert (server.home / "got").read_text() == SECRET
+    assert (server.home / "env").read_text() == SECRET
+    written = everywhere(lab.workspace.local)
+    assert "s3cret" not in written
+    assert "(secret)" in result.of("operation.finished", step="1.1")[0]["stdout"]
+    assert "(secret)" in result.step("2.1")["error"]["command"]
+    assert lab.state.applied["master"]["m::c"].attributes == {"password": {"$secret": "env:DTK_TEST_PASSWORD"}}
+
+
+def test_a_secret_in_a_command_is_in_no_process_list(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.add_node("master")
+    monkeypatch.setenv("DTK_TEST_PASSWORD", "topsecretvalue")
+    template = {
+        "$template": "X={{ password }}; grep -slaE 'top[s]ecretvalue' /proc/[0-9]*/cmdline; exit 0",
+        "shell": True,
+    }
+    secret = {"password": {"$secret": "env:DTK_TEST_PASSWORD"}}
+    result = lab.apply(stage(1, action("master", "m::c", run(template), attributes=secret)))
+    (done,) = result.of("operation.finished")
+    assert (done["exit_code"], done["stdout"]) == (0, "")
+
+
+def test_a_secret_inside_a_text_stays_a_reference_in_the_state(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.add_node("master")
+    monkeypatch.setenv("DTK_TEST_PASSWORD", "topsecretvalue")
+    url = {
+        "$text": [
+            "db://",
+            {"$reference": {"path": "master/host_address", "type": "string"}},
+            {"$secret": "env:DTK_TEST_PASSWORD"},
+        ]
+    }
+    lab.apply(stage(1, action("master", "m::c", run("true"), attributes={"url": url})))
+    assert lab.state.applied["master"]["m::c"].attributes == {
+        "url": {"$text": ["db://", "127.0.0.1", {"$secret": "env:DTK_TEST_PASSWORD"}]}
+    }
+
+
+def test_an_output_may_not_hold_a_secret(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.add_node("master")
+    monkeypatch.setenv("DTK_TEST_PASSWORD", "topsecretvalue")
+    leaks = action(
+        "master",
+        "m::c",
+        run("true"),
+        attributes={"password": {"$secret": "env:DTK_TEST_PASSWORD"}},
+        outputs=(output("master/m::c/url", "db://{{ password }}", "expression"),),
+    )
+    result = lab.apply(stage(1, leaks))
+    assert "holds a secret" in result.step("1.1")["error"]["message"]
+    assert "topsecretvalue" not in everywhere(lab.workspace.local)
+
+
+def test_hidden_values_are_in_no_event(lab: Lab) -> None:
+    lab.add_node("master")
+    hides = action(
+        "master",
+        "m::c",
+        run({"$template": "echo {{ token }}", "shell": True}),
+        attributes={"token": "hidden-token"},
+        hidden=("token",),
+        outputs=(output("master/m::c/made", "echo made-and-hidden", hidden=True),),
+    )
+    result = lab.apply(stage(1, hides))
+    log = (result.folder / "events.jsonl").read_text()
+    assert "hidden-token" not in log
+    assert "made-and-hidden" not in log
+    assert lab.state.attributes["master/m::c/made"] == "made-and-hidden"
+    (told,) = result.of("attribute.set")
+    assert told["hidden"] is True
+    assert "value" not in told
+
+
+def test_a_secret_that_is_not_there_fails_the_step_by_its_name(lab: Lab) -> None:
+    lab.add_node("master")
+    needs = action("master", "m::c", run("true"), attributes={"password": {"$secret": "env:NO_SUCH_SECRET"}})
+    result = lab.apply(stage(1, needs))
+    assert "NO_SUCH_SECRET" in result.step("1.1")["error"]["message"]
+
+
+def test_secrets_come_from_the_environment_and_from_files(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("from a file\n")
+    assert resolve_secret("file:password", tmp_path) == "from a file"
+    with pytest.raises(DtkError, match="can't be read yet"):
+        resolve_secret("ssm:/prod/password", tmp_path)
+
+
+@pytest.mark.parametrize("text", ["plain-value", "it's", 'say "yes"', "a b", "line one\nline two", "$HOME/ü"])
+def test_every_usual_way_of_writing_a_secret_is_redacted(text: str) -> None:
+    redactor = Redactor()
+    redactor.add_secret(text)
+    quoted = shlex.quote(text)
+    for form in (text, quoted, shlex.quote(f"echo {quoted}"), json.dumps(text), repr(text), quote(text, safe="")):
+        shown = redactor.text(f"before {form} after")
+        assert "(secret)" in shown
+        for line in text.splitlines():
+            assert line not in shown
