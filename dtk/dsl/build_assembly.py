@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from dtk.dsl.build_component import build_attribute
 from dtk.dsl.cursor import Cursor
+from dtk.dsl.document import DocumentPath
 from dtk.dsl.names import nearest
 from dtk.errors import Problem
 from dtk.model.module import Assembly, ComponentUse, Node, Subtask, Workflow, WorkflowItem
@@ -47,7 +48,16 @@ def places_are_complete(cursor: Cursor) -> bool:
     """Say whether the schema refused nothing of what stands where in an assembly."""
     depth = len(cursor.path)
     inside = [path[depth:] for path in cursor.broken if path[:depth] == cursor.path]
-    return not any(len(path) == 1 or path[0] in ("nodes", "components") for path in inside if path)
+    return not any(_hides_a_component(path) for path in inside)
+
+
+def _hides_a_component(path: DocumentPath) -> bool:
+    """Say whether what the schema refused in an assembly may be, or hold, a use of a component."""
+    if len(path) > 2 and path[0] == "nodes":
+        return path[2] != "attributes" and len(path) <= len(("nodes", "NODE", "components", 0, "COMPONENT"))
+    if path and path[0] == "components":
+        return len(path) <= len(("components", 0, "COMPONENT"))
+    return 0 < len(path) <= (2 if path[0] == "nodes" else 1)
 
 
 def _node_names(cursor: Cursor) -> tuple[str, ...] | None:

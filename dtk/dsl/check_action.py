@@ -102,6 +102,7 @@ class ActionChecker:
 
     def _arguments(self, operation: Cursor, signature: pyinfra.Signature) -> None:
         given = operation.value or {}
+        missing = [name for name in signature.required if name not in given]
         for argument in operation.entries():
             if argument.name.startswith("_"):
                 self._global_argument(argument)
@@ -109,21 +110,23 @@ class ActionChecker:
                 message = f"operation '{operation.name}' takes no argument '{argument.name}'"
                 near = nearest(argument.name, [name for name in signature.names if name not in given])
                 self._report(argument.key_problem(message, expected=", ".join(signature.names), near=near))
-        for name in signature.required:
-            if name not in given:
-                self._report(operation.key_problem(f"operation '{operation.name}' needs the argument '{name}'"))
+                missing = [name for name in missing if name != near]
+        for name in missing:
+            self._report(operation.key_problem(f"operation '{operation.name}' needs the argument '{name}'"))
         source = operation.get(FILE_ARGUMENTS.get(operation.name, ""))
         if source is not None:
             further = [name for name in given if name not in signature.names]
             self._file(source, is_template_file=operation.name in _TEMPLATE_FILES, further=further)
 
     def _global_argument(self, argument: Cursor) -> None:
-        if argument.name not in GLOBAL_ARGUMENTS:
-            expected = _REFUSED.get(argument.name, "")
-            near = "" if expected else nearest(argument.name, GLOBAL_ARGUMENTS)
-            allowed = expected or f"one of {', '.join(GLOBAL_ARGUMENTS)}"
-            message = f"global argument '{argument.name}' can't be used in a module"
-            self._report(argument.key_problem(message, expected=allowed, near=near))
+        if argument.name in GLOBAL_ARGUMENTS:
+            return
+        message = f"global argument '{argument.name}' can't be used in a module"
+        if argument.name in _REFUSED:
+            self._report(argument.key_problem(f"{message}: {_REFUSED[argument.name]}"))
+        else:
+            near, expected = nearest(argument.name, GLOBAL_ARGUMENTS), ", ".join(GLOBAL_ARGUMENTS)
+            self._report(argument.key_problem(message, expected=expected, near=near))
 
     def _command(self, item: Cursor) -> None:
         if isinstance(item.value, str):

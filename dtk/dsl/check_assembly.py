@@ -105,8 +105,8 @@ def _value_problems(attribute: Attribute, value: object, use: ComponentUse, plac
     try:
         coerce("string" if attribute.secret else attribute.type, value)
     except ValueError as error:
-        said = "it" if attribute.hidden or attribute.secret else str(error)
-        yield Problem(f"The value of '{use.name}/{attribute.name}' is not of type {attribute.type}: {said}", place)
+        said = "" if attribute.hidden or attribute.secret else f": {error}"
+        yield Problem(f"The value of '{use.name}/{attribute.name}' is not of type {attribute.type}{said}", place)
 
 
 def _links_problems(use: ComponentUse, places: _Places, scope: Scope) -> Iterator[Problem]:

@@ -117,7 +117,11 @@ def _unknown_names(tree: nodes.Template, names: Names) -> Iterator[TemplateProbl
     for node in tree.find_all(nodes.Name):
         if node.name in unknown:
             unknown.discard(node.name)
-            known = f"an attribute of the component, {'node or ' if names.on_node else ''}dtk"
+            known = (
+                "an attribute of the component, node or dtk"
+                if names.on_node
+                else "an attribute of the component or dtk"
+            )
             yield TemplateProblem(f"'{node.name}' is not {known}", near=nearest(node.name, names.all), line=node.lineno)
 
 

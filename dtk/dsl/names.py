@@ -9,8 +9,17 @@ from difflib import get_close_matches
 def nearest(name: str, names: Iterable[str]) -> str:
     """Return the name that is close enough to be what was meant, "" when none is.
 
-    A component is often written without its module: ``worker`` is close to ``dask::worker``.
+    A component is often written without its module: ``worker`` is close to ``dask::worker``. Of the same module's
+    components only their own words are compared, or ``dask::a`` and ``dask::b`` would look alike.
     """
-    known = [known for known in names if known]
-    ends = [known_name for known_name in known if known_name.rpartition("::")[2] == name]
-    return next(iter(ends or get_close_matches(name, known, n=1, cutoff=0.6)), "")
+    module, _, word = name.rpartition("::")
+    words: dict[str, str] = {}
+    others: list[str] = []
+    for known in names:
+        its_module, _, its_word = known.rpartition("::")
+        if its_module == module or its_word == name:
+            words.setdefault(its_word, known)
+        elif known:
+            others.append(known)
+    close = get_close_matches(word, words, n=1)
+    return words[close[0]] if close else next(iter(get_close_matches(name, others, n=1)), "")

@@ -91,9 +91,10 @@ def _signature(function: ast.FunctionDef, *, instead: str = "") -> Signature:
     positional = [argument.arg for argument in [*given.posonlyargs, *given.args] if argument.arg != "self"]
     split = len(positional) - len(given.defaults)
     keyword = list(zip((argument.arg for argument in given.kwonlyargs), given.kw_defaults, strict=True))
+    optional = (*positional[split:], *(name for name, default in keyword if default is not None))
     return Signature(
         required=(*positional[:split], *(name for name, default in keyword if default is None)),
-        optional=(*positional[split:], *(name for name, default in keyword if default is not None)),
+        optional=tuple(name for name in optional if not name.startswith("_")),  # they are pyinfra's own
         takes_any=given.kwarg is not None,
         instead=instead,
     )
