@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dtk.apply.cancel import cancel_task  # noqa: F401 - re-exported
 from dtk.apply.task_folder import WORKER_LOG, make_task_folder
 from dtk.errors import StalePlanError
 from dtk.events.log import EventLog
@@ -45,13 +44,17 @@ def check_state(plan: Plan, state: State | None) -> None:
     hint = f"make a new plan: dtk plan {plan.service}"
     if state is None:
         if plan.serial:
-            raise StalePlanError(f"the plan was made from a state of '{plan.service}' that is gone", hint=hint)
+            raise StalePlanError(
+                f"the plan is stale: it was made from a state of '{plan.service}' that is gone", hint=hint
+            )
         return
     if plan.lineage and state.lineage != plan.lineage:
-        raise StalePlanError(f"the plan was made for another service that was called '{plan.service}'", hint=hint)
+        raise StalePlanError(
+            f"the plan is stale: it was made for another service that was called '{plan.service}'", hint=hint
+        )
     if (state.lineage, state.serial) != (plan.lineage, plan.serial):
         raise StalePlanError(
-            f"the state of '{plan.service}' has moved on since the plan was made"
+            f"the plan is stale: the state of '{plan.service}' has moved on since it was made"
             f" (it has serial {state.serial}, the plan {plan.serial})",
             hint=hint,
         )
@@ -79,7 +82,7 @@ def start_task(workspace: Workspace, plan: Plan, *, lock: ServiceLock, modules: 
     folder = make_task_folder(workspace, plan, number, modules)
     EventLog(workspace.event_log(plan.service, number)).close()
     process = _spawn(workspace, folder, lock)
-    lock.name_holder(_worker_holder(plan, number, process.pid))
+    lock.name_holder(_worker_holder(lock, number, process.pid))
     lock.hand_over()
     return StartedTask(number, folder, process.pid, process)
 
@@ -90,7 +93,7 @@ def _spawn(workspace: Workspace, folder: Path, lock: ServiceLock) -> subprocess.
     descriptor = os.open(folder / WORKER_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE_FILE)
     try:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", WORKER, str(folder), str(lock.descriptor)],
+            [sys.executable, "-P", "-m", WORKER, str(folder), str(lock.descriptor), lock.command],
             stdin=subprocess.DEVNULL,
             stdout=descriptor,
             stderr=descriptor,
@@ -103,6 +106,6 @@ def _spawn(workspace: Workspace, folder: Path, lock: ServiceLock) -> subprocess.
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _worker_holder(plan: Plan, number: int, pid: int) -> Holder:
-    mine = this_process(f"dtk apply {plan.service} (task {number})", number)
+def _worker_holder(lock: ServiceLock, number: int, pid: int) -> Holder:
+    mine = this_process(f"{lock.command} (task {number})", number)
     return Holder(pid, mine.command, mine.host, mine.since, number)

@@ -45,12 +45,12 @@ MOST_FILES = 65536
 
 def main(arguments: list[str]) -> int:
     """Run the task of a folder; return its exit code (design.md: 0 done, 1 failed, 6 cancelled)."""
-    folder, descriptor = Path(arguments[0]), int(arguments[1])
+    folder, descriptor, command = Path(arguments[0]), int(arguments[1]), arguments[2]
     workspace = Workspace(folder.parents[4])
     number, service = int(folder.name), folder.parents[1].name
     os.umask(0o077)
     lock = adopt(workspace.service_folder(service), descriptor)
-    lock.name_holder(this_process(f"dtk apply {service} (task {number})", number))
+    lock.name_holder(this_process(f"{command} (task {number})", number))
     raise_file_limit()
     redactor, stopping = Redactor(), Stopping()
     with EventLog(workspace.event_log(service, number)) as log:

@@ -51,9 +51,10 @@ def this_process(command: str, task: int = 0) -> Holder:
 class ServiceLock:
     """A lock that this process holds until ``release`` or its end; children hold it with the inherited descriptor."""
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    def __init__(self, path: Path, descriptor: int, command: str = "") -> None:
         self._path = path
         self.descriptor = descriptor
+        self.command = command
 
     def name_holder(self, holder: Holder) -> None:
         """Write who holds the lock, for those who find it held."""
@@ -95,6 +96,7 @@ def acquire(folder: Path, command: str, wait: float = 0.0) -> ServiceLock:
     while True:
         lock = _try(folder)
         if lock is not None:
+            lock.command = command
             lock.name_holder(this_process(command))
             return lock
         if time.monotonic() >= deadline:

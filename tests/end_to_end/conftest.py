@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -95,9 +94,10 @@ def dtk(tmp_path: Path) -> Iterator[Dtk]:
     for service in sorted(path.parent.name for path in runner.root.glob("services/*/service.yaml")):
         runner.run("cancel-task", service, code=None)
         runner.run("delete-and-destroy", service, "--yes", "--force", "--lock-wait", "60s", code=None)
-    left = [process for process in psutil.process_iter() if _works_in(process, runner.root)]
+    # A worker that has closed its log is still ending for a moment.
+    _, left = psutil.wait_procs([p for p in psutil.process_iter() if _works_in(p, runner.root)], timeout=10)
     for process in left:
-        process.send_signal(signal.SIGKILL)
+        process.kill()
     assert not left, f"left running: {left}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -33,7 +34,7 @@ def test_a_deployed_cluster_is_shown_stage_by_stage_and_a_second_plan_has_nothin
     assert shown.endswith("Status: OK\n")
     assert home(dtk, "slaves:2").joinpath("hub").read_text().startswith(dtk.addresses("ring1")["master"])
     table = dtk.run("task-status", "ring1").stdout
-    assert "|     3.1 configure_nodegroup   | succeeded | slaves " in table
+    assert "|     3.1 configure_nodegroup | succeeded | slaves " in table
     assert table.endswith("15 rows in set\n")
     assert "Nothing to do" in dtk.run("plan", "ring1", "--detailed-exitcode").stdout
     assert dtk.run("plan", "ring1", "--json").stdout == dtk.run("plan", "ring1", "--json").stdout
@@ -61,7 +62,7 @@ def test_scaling_happens_in_apply_and_takes_the_highest_members(dtk: Dtk) -> Non
 def test_a_failing_step_stops_the_task_after_its_siblings_and_resume_does_the_rest(dtk: Dtk) -> None:
     deploy = ("deploy", "acme:ring/cluster", "ring1", "--set")
     flag = dtk.root / "flag"
-    work = f"test -e {flag} || [ $(basename $HOME) = slaves:1 ] || {{ echo no flag; exit 7; }}"
+    work = f"test -e {flag} || [ $(basename $HOME) = slaves.1 ] || {{ echo no flag; exit 7; }}"
     failed = dtk.run(*deploy, f"slaves/ring::member/work={work}", code=1)
     assert "Status: FAILED" in failed.stdout
     assert "no flag" in failed.stdout
@@ -73,7 +74,7 @@ def test_a_failing_step_stops_the_task_after_its_siblings_and_resume_does_the_re
     assert statuses(dtk)["roll"] == "created"
     table = dtk.run("task-status", "ring1").stdout
     assert "[ 3.1.2 ]" in table
-    assert "exit code 7" in table
+    assert "RETURN CODE: 7" in table
     dtk.root.chmod(0o755)
     flag.touch()
     dtk.run("apply", "ring1", "--resume", "--yes")
@@ -87,7 +88,7 @@ def test_a_failing_step_stops_the_task_after_its_siblings_and_resume_does_the_re
 def test_a_detached_task_is_watched_from_elsewhere_and_the_stream_may_join_late(dtk: Dtk) -> None:
     answer = dtk.run("deploy", "acme:ring/cluster", "ring1", "--detach", "--set", "slaves/ring::member/work=sleep 3")
     assert "task_id: 1" in answer.stdout
-    eventually(lambda: statuses(dtk)["hub"] == "succeeded", "the hub's stage succeeds")
+    eventually(lambda: statuses(dtk).get("hub") == "succeeded", "the hub's stage succeeds")
     assert "| executing |" in dtk.run("task-status", "ring1").stdout
     assert dtk.run("ls").stdout.count("executing") == 1
     streamed = dtk.run("task-status", "ring1", "-m", "stream").stdout
@@ -153,7 +154,7 @@ def test_a_stale_plan_is_refused_and_says_why(dtk: Dtk, module: Path) -> None:
 def test_destroying_leaves_no_process_and_no_file(dtk: Dtk) -> None:
     deployed(dtk)
     homes = [home(dtk, node) for node in dtk.addresses("ring1")]
-    lineage = next(iter(node_processes("/master"))).environ()["DTK_NODE"].partition("/")[0]
+    lineage = json.loads((dtk.root / ".dtk/services/ring1/state.json").read_text())["lineage"]
     refused = dtk.run("delete-and-destroy", "ring1", code=2)
     assert "say --yes" in refused.stderr
     dtk.run("delete-and-destroy", "ring1", "--yes")
