@@ -61,8 +61,7 @@ def test_scaling_happens_in_apply_and_takes_the_highest_members(dtk: Dtk) -> Non
 
 def test_a_failing_step_stops_the_task_after_its_siblings_and_resume_does_the_rest(dtk: Dtk) -> None:
     deploy = ("deploy", "acme:ring/cluster", "ring1", "--set")
-    flag = dtk.root / "flag"
-    work = f"test -e {flag} || [ $(basename $HOME) = slaves.1 ] || {{ echo no flag; exit 7; }}"
+    work = "test -e $HOME/flag || [ $(basename $HOME) = slaves.1 ] || { echo no flag; exit 7; }"
     failed = dtk.run(*deploy, f"slaves/ring::member/work={work}", code=1)
     assert "Status: FAILED" in failed.stdout
     assert "no flag" in failed.stdout
@@ -75,8 +74,7 @@ def test_a_failing_step_stops_the_task_after_its_siblings_and_resume_does_the_re
     table = dtk.run("task-status", "ring1").stdout
     assert "[ 3.1.2 ]" in table
     assert "RETURN CODE: 7" in table
-    dtk.root.chmod(0o755)
-    flag.touch()
+    (home(dtk, "slaves:2") / "flag").touch()
     dtk.run("apply", "ring1", "--resume", "--yes")
     resumed = dtk.json("task-status", "ring1")
     assert resumed["status"] == "succeeded"
