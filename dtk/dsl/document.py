@@ -14,8 +14,8 @@ from typing import Any
 from dtk.errors import InvalidError, Location, Problem
 
 DocumentPath = tuple[str | int, ...]
-LARGEST_FILE = 4_000_000
-"""Bytes. Nobody writes more by hand, and the parser takes a second for each 100 kB."""
+LARGEST_FILE = 1_000_000
+"""Bytes. Nobody writes more by hand, and the parser takes a second or two for each 100 kB."""
 
 
 @dataclass(frozen=True)

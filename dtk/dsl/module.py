@@ -155,14 +155,20 @@ def _found(entry: Cursor, name: str, find: FindModule, problems: list[Problem]) 
     try:
         module = find(name)
     except InvalidError as error:
-        near = error.problems[0].nearest if error.problems else ""
-        problems.append(entry.key_problem(error.message, near=near))
+        problems.append(_dependency_problem(entry, name, error))
         return None
     wanted = str(entry.value)
     if not satisfies(module.version, wanted):
         version = module.version or "without a version"
         problems.append(entry.problem(f"module '{name}' is {version}", expected=wanted))
     return module
+
+
+def _dependency_problem(entry: Cursor, name: str, error: InvalidError) -> Problem:
+    first = error.problems[0] if error.problems else Problem(error.message)
+    if first.location is None:
+        return entry.key_problem(first.message, near=first.nearest)
+    return entry.key_problem(f"module '{name}' is invalid: {first}")
 
 
 def _scope(reading: _Reading) -> Scope:

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from functools import cache, lru_cache, partial
 from typing import Any
 
-from jinja2 import Template, TemplateSyntaxError, Undefined, UndefinedError, meta, nodes
+from jinja2 import Environment, Template, TemplateSyntaxError, Undefined, UndefinedError, meta, nodes
 from jinja2.environment import TemplateExpression
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 
@@ -161,11 +162,24 @@ def _to_json(value: Any, indent: int | None = None) -> str:
     return json.dumps(plain_of(value), indent=indent, ensure_ascii=False)
 
 
+class _Environment(ImmutableSandboxedEnvironment):
+    """Jinja2's sandbox, without the operators by which a short template becomes an endless computation."""
+
+    intercepted_binops = frozenset(["*", "**", "%"])
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Work out one of these operators, with numbers only; nothing is raised to a power."""
+        operands = (plain_of(left), plain_of(right))
+        if operator == "**" or not all(isinstance(operand, (int, float)) for operand in operands):
+            raise TypeError(f"{operator} can't be used here: it is for numbers, and ** for none")
+        return super().call_binop(context, operator, left, right)
+
+
 @cache
-def environment(*, shell: bool) -> ImmutableSandboxedEnvironment:
+def environment(*, shell: bool) -> Environment:
     """Return the environment that templates are parsed and rendered in: nothing random, nothing from files."""
     shown = shell_text_of if shell else text_of
-    made = ImmutableSandboxedEnvironment(
+    made = _Environment(
         undefined=_Strict,
         keep_trailing_newline=True,
         finalize=lambda value: shown(_usable(value)),

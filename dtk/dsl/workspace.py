@@ -66,6 +66,6 @@ def _default_problems(cursor: Cursor) -> Iterator[Problem]:
     default = cursor.get("default_target")
     given = cursor.value.get("targets")
     names = [EMBEDDED.name, *(given if isinstance(given, dict) else ())]
-    if default and default.value not in names and "targets" not in [path[0] for path in cursor.broken if path]:
+    if default and default.value not in names and not cursor.is_partial:
         message = f"no target '{default.value}'"
         yield default.problem(message, expected=" or ".join(names), near=nearest(str(default.value), names))

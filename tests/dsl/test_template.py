@@ -132,6 +132,10 @@ def test_texts_around_an_expression_make_it_text() -> None:
     assert render("{{ map }}!", variables) == '{"k": 1}!'
 
 
+def test_numbers_are_reckoned_with() -> None:
+    assert render("{{ port + 2 * 3 % 4 }}", {"port": 80}) == 82
+
+
 def test_nested_data_is_rendered_throughout_and_the_rest_is_left_alone() -> None:
     data = {"a": ["{{ port }}", 1, None, "no template"], "b": {"c": "x{{ port }}"}}
     assert render(data, {"port": 80}) == {"a": [80, 1, None, "no template"], "b": {"c": "x80"}}
@@ -167,6 +171,9 @@ def test_what_a_template_can_not_have_is_told(text: str, message: str) -> None:
         "{{ cycler.__init__.__globals__.os.system('true') }}",
         "{% include '/etc/passwd' %}",
         "{{ [1, 2] | random }}",
+        "{{ 10 ** 10 ** 10 }}",
+        "{{ 'a' * 10000000000 }}",
+        "{{ '%9999999999d' % 1 }}",
     ],
 )
 def test_templates_reach_nothing_outside_their_values(text: str) -> None:

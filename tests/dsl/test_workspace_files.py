@@ -1,0 +1,124 @@
+"""service.yaml and dtk.yaml are read as people wrote them, and refused with places where they can't be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dtk.dsl.service import load_service
+from dtk.dsl.workspace import load_workspace
+from dtk.errors import InvalidError, UsageError
+from dtk.model.names import ComponentName
+
+SERVICE = """\
+format_version: 1
+service: dask1
+assembly: dtk:dask/cluster
+target: rack
+attributes:
+  slaves/cardinality: 4
+  master/dask::scheduler/version: 2.70
+components:
+  master:
+    - gitarchive[mar01]
+    - dask::worker: {attributes: {threads: 2}}
+  assembly_wide: [demo]
+"""
+WORKSPACE = """\
+format_version: 1
+default_target: rack
+targets:
+  rack:
+    type: hosts
+    user: admin
+    key: ~/.ssh/id_ed25519
+    jump: ops@bastion:22
+    hosts:
+      alpha: {address: 10.0.0.5, port: 2222, nodes: [master]}
+      beta: {address: beta.example.org}
+"""
+
+
+def service_problems(tmp_path: Path, text: str, name: str = "dask1") -> list[str]:
+    file = tmp_path / name / "service.yaml"
+    file.parent.mkdir()
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidError) as caught:
+        load_service(file, tmp_path)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def workspace_problems(tmp_path: Path, text: str) -> list[str]:
+    (tmp_path / "dtk.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidError) as caught:
+        load_workspace(tmp_path / "dtk.yaml", tmp_path)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_a_service_says_what_is_wanted(tmp_path: Path) -> None:
+    file = tmp_path / "dask1" / "service.yaml"
+    file.parent.mkdir()
+    file.write_text(SERVICE, encoding="utf-8")
+    service = load_service(file, tmp_path)
+    assert (service.name, service.module, service.assembly, service.target) == ("dask1", "dtk/dask", "cluster", "rack")
+    setting = service.attributes["master/dask::scheduler/version"]
+    assert (str(setting.value), str(setting.location)) == ("2.70", "dask1/service.yaml:7:3")
+    assert [use.name for use in service.components["master"]] == [
+        ComponentName("gitarchive", "mar01"),
+        ComponentName("dask::worker"),
+    ]
+
+
+def test_mistakes_in_a_service_are_told_all_at_once(tmp_path: Path) -> None:
+    text = "format_version: 1\nservice: other\nassembly: dask\nattribute: {}\ncomponents: {master: [a b, a, a]}\n"
+    assert service_problems(tmp_path, text) == [
+        "dask1/service.yaml:2:10: the service is named 'other', and its folder 'dask1'; expected 'dask1' (at service)",
+        "dask1/service.yaml:3:11: 'dask' can't stand here; expected an assembly: namespace:module/assembly"
+        " (at assembly)",
+        "dask1/service.yaml:4:1: unknown key 'attribute'; expected format_version, service, assembly, target,"
+        " attributes or components; did you mean 'attributes'? (at attribute)",
+        "dask1/service.yaml:5:23: 'a b' can't stand here; expected a component, e.g. dask::worker or"
+        " 'dask::worker: {attributes: …}' (at components/master/0)",
+        "dask1/service.yaml:5:31: component 'a' is already here, in line 5 (at components/master/2)",
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "- a\n", "text\n", "a: [\n"])
+def test_what_is_no_service_at_all_is_told_with_its_place(tmp_path: Path, text: str) -> None:
+    assert all(problem.startswith("dask1/service.yaml:") for problem in service_problems(tmp_path, text))
+
+
+def test_a_service_of_a_newer_format_is_refused(tmp_path: Path) -> None:
+    assert service_problems(tmp_path, "format_version: 2\nwhatever: 1\n") == [
+        "dask1/service.yaml:1:17: format_version 2 is newer than this dtk, which reads 1; expected 1, or a newer dtk"
+        " (at format_version)"
+    ]
+
+
+def test_a_workspace_has_its_targets_and_the_embedded_one(tmp_path: Path) -> None:
+    (tmp_path / "dtk.yaml").write_text(WORKSPACE, encoding="utf-8")
+    configuration = load_workspace(tmp_path / "dtk.yaml", tmp_path)
+    rack = configuration.target("")
+    assert (rack.name, rack.type, rack.settings["jump"]) == ("rack", "hosts", "ops@bastion:22")
+    assert rack.settings["hosts"]["alpha"] == {"address": "10.0.0.5", "port": 2222, "nodes": ["master"]}
+    assert configuration.target("local").type == "local"
+    with pytest.raises(UsageError) as caught:
+        configuration.target("rak")
+    assert caught.value.hint == "did you mean 'rack'?"
+
+
+def test_mistakes_in_a_workspace_are_told_all_at_once(tmp_path: Path) -> None:
+    text = (
+        "format_version: 1\ndefault_target: rak\ntargets:\n  rack: {type: hosts, hosts: {alpha: {adress: 10.0.0.5}}}\n"
+        "  here: {type: local, hosts: {}}\n  there: {type: docker}\n  empty: {type: hosts}\n"
+    )
+    assert workspace_problems(tmp_path, text) == [
+        "dtk.yaml:2:17: no target 'rak'; expected local or rack or here or there or empty; did you mean 'rack'?"
+        " (at default_target)",
+        "dtk.yaml:4:39: unknown key 'adress'; expected address, user, key, jump, port or nodes; did you mean 'address'?"
+        " (at targets/rack/hosts/alpha/adress)",
+        "dtk.yaml:5:23: unknown key 'hosts'; expected type or shared_address (at targets/here/hosts)",
+        "dtk.yaml:6:17: 'docker' can't stand here; expected local or hosts (at targets/there/type)",
+        "dtk.yaml:7:3: 'hosts' is missing (at targets/empty)",
+    ]
