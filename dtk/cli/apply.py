@@ -43,6 +43,7 @@ def apply(
     if planned:
         plan, inputs = planned
     else:
+        _check_known(workspace, what)
         service = chosen_service(workspace, what)
         plan, inputs = make_plan(workspace, service, scope="resume" if resume else "changes")
         _show_and_ask(plan, ask=not yes)
@@ -70,6 +71,11 @@ def converge(
 def _is_file(workspace: Workspace, what: str) -> bool:
     """A service's name wins over a file of the same name: plan files have endings or paths."""
     return what not in workspace.service_names() and Path(what).is_file()
+
+
+def _check_known(workspace: Workspace, what: str | None) -> None:
+    if what and what not in workspace.service_names() and ("." in what or "/" in what):
+        raise UsageError(f"no plan file '{what}'", hint="make one: dtk plan SERVICE --out FILE")
 
 
 def _read_plan(workspace: Workspace, file: str) -> tuple[Plan, Inputs]:

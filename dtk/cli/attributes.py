@@ -27,7 +27,7 @@ def set_attribute(
     Example: dtk set-attribute dask1 slaves/cardinality 4
     """
     if len(words) not in (2, 3):
-        raise UsageError(f"{len(words)} words where SERVICE, PATH and VALUE are expected", hint=USAGE)
+        raise UsageError(f"'{' '.join(words)}' is not a PATH and a VALUE", hint=USAGE)
     *service, path, value = words
     workspace = current_workspace()
     name = chosen_service(workspace, service[0] if service else None)

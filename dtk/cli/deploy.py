@@ -17,6 +17,7 @@ from dtk.cli.stage import (
     read_settings,
     stage_service,
 )
+from dtk.views.plan_text import summary_line
 
 
 def deploy(
@@ -35,4 +36,5 @@ def deploy(
     stage_service(workspace, assembly, name, target, read_settings(settings or [], values))
     typer.echo(f"Service instance '/service/{name}' has been created!")
     plan, inputs = make_plan(workspace, name)
+    typer.echo(summary_line(plan))
     run_plan(inputs, plan, detach=detach, lock_wait=0, command=f"dtk deploy {assembly} {name}")

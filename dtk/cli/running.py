@@ -21,7 +21,7 @@ from dtk.events.tree import exit_code_of
 from dtk.model.plan import Plan
 from dtk.state.lock import acquire
 from dtk.state.workspace import Workspace
-from dtk.views.plan_text import plan_text, summary_line
+from dtk.views.plan_text import plan_text
 from dtk.views.stream import stream
 
 
@@ -55,7 +55,6 @@ def run_plan(inputs: Inputs, plan: Plan, *, detach: bool, lock_wait: float, comm
         typer.echo(f"task_id: {started.number}")
         typer.echo(f"next: dtk task-status {plan.service} --wait")
         return
-    typer.echo(summary_line(plan))
     raise typer.Exit(follow_task(inputs.workspace, plan.service, started.number))
 
 

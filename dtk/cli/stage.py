@@ -14,7 +14,6 @@ from dtk.cli.planning import read_inputs
 from dtk.dsl.catalog import load_catalog
 from dtk.dsl.edit import new_service
 from dtk.dsl.edit import set_attribute as write_attribute
-from dtk.dsl.names import nearest
 from dtk.dsl.workspace import load_workspace
 from dtk.errors import DtkError, UsageError
 from dtk.model.names import assembly_name
@@ -60,10 +59,7 @@ def stage_service(workspace: Workspace, assembly: str, name: str, target: str | 
     configuration = load_workspace(workspace.file, workspace.root)
     target = target or configuration.default_target
     if target not in configuration.targets:
-        raise UsageError(
-            f"no target '{target}': dtk.yaml has {', '.join(sorted(configuration.targets))}",
-            hint=f"did you mean '{nearest(target, configuration.targets)}'?",
-        )
+        raise UsageError(f"no target '{target}': dtk.yaml has {', '.join(sorted(configuration.targets))}")
     file = workspace.service_file(name)
     new_service(file, assembly=f"{module.replace('/', ':')}/{assembly}", target=target)
     try:
