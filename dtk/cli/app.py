@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -46,6 +47,12 @@ class LazyGroup(TyperGroup):
         """Return the command of a name."""
         entry = COMMANDS.get(cmd_name)
         return LazyCommand(entry) if entry else None
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - click's signature
+        """Write the commands by area, each with its whole line."""
+        for area, entries in groupby(COMMANDS.values(), key=lambda entry: entry.area):
+            with formatter.section(area):
+                formatter.write_dl([(entry.name, entry.help) for entry in entries])
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take the global options from wherever they stand."""

@@ -76,7 +76,8 @@ class Catalog:
         folder = self.folder(name)
         if folder is None:
             near = nearest(name, self.names())
-            raise InvalidError(f"no module '{name}'", [Problem(f"no module '{name}'", nearest=near)])
+            similar = f"; did you mean '{near}'?" if near else ""
+            raise InvalidError(f"no module '{name}'{similar}", hint="dtk list-assemblies")
         if name in self._open:
             circle = " -> ".join([*self._open[self._open.index(name) :], name])
             raise InvalidError(f"modules depend on each other in a circle: {circle}")
