@@ -76,8 +76,7 @@ class Catalog:
         folder = self.folder(name)
         if folder is None:
             near = nearest(name, self.names())
-            similar = f"; did you mean '{near}'?" if near else ""
-            raise InvalidError(f"no module '{name}'{similar}", hint="dtk list-assemblies")
+            raise InvalidError("a module is missing", [Problem(f"no module '{name}'", nearest=near)])
         if name in self._open:
             circle = " -> ".join([*self._open[self._open.index(name) :], name])
             raise InvalidError(f"modules depend on each other in a circle: {circle}")
