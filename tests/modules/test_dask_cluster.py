@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -45,9 +46,8 @@ class Dtk:
         return self.run("apply", SERVICE, "--yes")
 
     @property
-    def state(self) -> dict[str, object]:
-        text = (self.workspace / ".dtk" / "services" / SERVICE / "state.json").read_text()
-        return dict(json.loads(text))
+    def state(self) -> Any:
+        return json.loads((self.workspace / ".dtk" / "services" / SERVICE / "state.json").read_text())
 
 
 def node_processes(lineage: str) -> list[psutil.Process]:
@@ -77,17 +77,14 @@ def test_a_cluster_grows_and_shrinks_and_computes_each_time(dtk: Dtk) -> None:
     assert "computed by 2 of 2 workers" in dtk.run("apply", SERVICE, "--yes")
     assert dtk.run("plan", SERVICE, "--detailed-exitcode")
 
-    grown = dtk.scale(4)
-    assert "computed by 4 of 4 workers" in grown
-    assert "master" not in grown.partition("STAGE 2")[0]
+    assert "computed by 4 of 4 workers" in dtk.scale(4)
 
     dtk.run("set-attribute", SERVICE, "slaves/cardinality", "2")
-    assert set(dict(dtk.state["nodes"])) == {"master", *(f"slaves:{n}" for n in (1, 2, 3, 4))}  # type: ignore[call-overload]
-    shrunk = dtk.run("apply", SERVICE, "--yes")
-    assert "computed by 2 of 2 workers" in shrunk
-    assert set(dict(dtk.state["nodes"])) == {"master", "slaves:1", "slaves:2"}  # type: ignore[call-overload]
+    assert set(dtk.state["nodes"]) == {"master", "slaves:1", "slaves:2", "slaves:3", "slaves:4"}
+    assert "computed by 2 of 2 workers" in dtk.run("apply", SERVICE, "--yes")
+    assert set(dtk.state["nodes"]) == {"master", "slaves:1", "slaves:2"}
 
-    lineage = str(dtk.state["lineage"])
+    lineage = dtk.state["lineage"]
     dtk.run("delete-and-destroy", SERVICE, "--yes")
     assert node_processes(lineage) == []
     assert not (dtk.workspace / ".dtk" / "services" / SERVICE).exists()

@@ -69,17 +69,18 @@ start() {
     stop
     [ ! -f "$run/$name.log" ] || mv -f "$run/$name.log" "$run/$name.log.1"
     printf '%s' "$*" >"$run/$name.command"
+    : >"$run/$name.log"
     # A session of its own: what ends the shell that started it must not end the process.
     if command -v setsid >/dev/null; then
-        setsid "$@" >"$run/$name.log" 2>&1 </dev/null &
+        setsid "$@" >>"$run/$name.log" 2>&1 </dev/null &
     else
-        nohup "$@" >"$run/$name.log" 2>&1 </dev/null &
+        nohup "$@" >>"$run/$name.log" 2>&1 </dev/null &
     fi
     child=$!
     echo "$child" >"$run/$name.pid"
     deadline=$(($(date +%s) + started_within))
     while :; do
-        if ! kill -0 "$child" 2>/dev/null || [ -z "$(command_line "$child")" ]; then
+        if ! kill -0 "$child" 2>/dev/null; then  # a dead child is no zombie here: the shell reaps it while it waits
             wait "$child"
             give_up "ended with exit code $? before it was up"
         fi
