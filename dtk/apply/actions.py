@@ -22,6 +22,8 @@ from dtk.model.plan import PlannedAction
 from dtk.state import changes
 from dtk.state.model import Applied, State
 
+LONGEST_SAID = 200
+"""Characters of a value in an event's message; the event's own field has all of it."""
 CREATE, DELETE = "create", "delete"
 
 
@@ -97,4 +99,6 @@ def _tell(context: TaskContext, path: str, value: Any, *, hidden: bool) -> None:
     if hidden:
         context.journal.append("attribute.set", f"{path} is set (hidden)", path=path, hidden=True)
     else:
-        context.journal.append("attribute.set", f"{path} is {value}", path=path, value=value)
+        shown = str(value)
+        said = shown if len(shown) <= LONGEST_SAID else f"{shown[:LONGEST_SAID]}..."
+        context.journal.append("attribute.set", f"{path} is {said}", path=path, value=value)

@@ -134,6 +134,10 @@ class RecordingConnector(SSHConnector):
             record.end(shown, 0, failed=False)
         return bool(done)
 
+    def get_file(self, *_: Any, **__: Any) -> bool:
+        """Refuse: what a module says is done on nodes, and writes no file here."""
+        raise NotImplementedError("files.get is not supported, take what is needed as an output")
+
     def check_can_rsync(self) -> None:
         """Refuse: rsync would open a connection of its own, past the pinned host keys."""
         raise NotImplementedError("files.rsync is not supported, use files.sync")

@@ -77,7 +77,7 @@ def run_operation(host: Host, name: str, arguments: Mapping[str, Any]) -> bool:
     ctx_host.set(host)
     try:
         meta = operation(**arguments)
-    except (TypeError, ValueError, AssertionError, OSError) as error:
+    except (TypeError, ValueError, AssertionError, OSError, NotImplementedError) as error:
         raise ActionError(f"{name}: {error}") from error
     finally:
         ctx_host.reset()

@@ -20,6 +20,8 @@ Item = Mapping[str, Any]
 
 _TEMPLATES = {"files.template": "files.put", "server.script_template": "server.script"}
 """Operations whose template is rendered here, in the sandbox, and what then puts the text on the node."""
+_UPLOADS = ("files.put", "files.sync", "server.script")
+"""Operations that take a file or a folder of the module to the node."""
 _OWN_ARGUMENTS = ("src", "dest", "user", "group", "mode", "create_remote_dir", "args", "name", "jinja_env_kwargs")
 
 
@@ -75,20 +77,26 @@ def _operation(work: Work, item: Item) -> bool:
         arguments = {key: value for key, value in arguments.items() if key in _OWN_ARGUMENTS or key.startswith("_")}
         arguments.pop("jinja_env_kwargs", None)
         return run_operation(work.host, _TEMPLATES[name], arguments)
-    if isinstance(arguments.get("src"), str) and _is_copied(work, arguments["src"]):
-        arguments["src"] = str(work.local_file(arguments["src"]))
+    if name in _UPLOADS:
+        arguments["src"] = str(_copied(work, str(arguments.get("src", ""))))
     return run_operation(work.host, name, arguments)
 
 
 def _rendered_file(work: Work, arguments: Mapping[str, Any]) -> str:
     more = {key: value for key, value in arguments.items() if key not in _OWN_ARGUMENTS and not key.startswith("_")}
-    return work.values.file(work.local_file(str(arguments.get("src", ""))), more)
+    return work.values.file(_copied(work, str(arguments.get("src", ""))), more)
 
 
-def _is_copied(work: Work, source: str) -> bool:
-    """Whether a source is a file or a folder of the module that came with the plan."""
+def _copied(work: Work, source: str) -> Path:
+    """Return the copy of a file or a folder of the module; nothing else of this machine gets to a node.
+
+    Raises:
+        ActionError: it is none of those that came with the plan.
+    """
     wanted = Path(source)
-    return any(wanted == Path(path) or wanted in Path(path).parents for path in work.action.files)
+    if any(wanted == Path(path) or wanted in Path(path).parents for path in work.action.files):
+        return work.files / wanted
+    raise ActionError(f"{work.name}: '{source}' is no file of the module that came with the plan")
 
 
 def _run(work: Work, item: Item) -> bool:
@@ -98,7 +106,7 @@ def _run(work: Work, item: Item) -> bool:
 
 
 def _add(work: Work, item: Item) -> bool:
-    source = work.local_file(item["source"])
+    source = _copied(work, item["source"])
     content: Any = io.StringIO(work.values.file(source, {})) if item.get("template") else str(source)
     arguments = {**work.defaults, "src": content, "dest": item["target"]}
     if item.get("owner"):

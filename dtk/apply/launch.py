@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dtk.apply.planned import write_planned
 from dtk.apply.task_folder import WORKER_LOG, make_task_folder
 from dtk.errors import StalePlanError
 from dtk.events.log import EventLog
@@ -80,7 +81,8 @@ def start_task(workspace: Workspace, plan: Plan, *, lock: ServiceLock, modules: 
         close_orphaned_log(workspace.event_log(plan.service, earlier[-1]))
     number = max([*earlier, state.last_task if state else 0]) + 1
     folder = make_task_folder(workspace, plan, number, modules)
-    EventLog(workspace.event_log(plan.service, number)).close()
+    with EventLog(workspace.event_log(plan.service, number)) as log:
+        write_planned(log, plan, number)
     process = _spawn(workspace, folder, lock)
     lock.name_holder(_worker_holder(lock, number, process.pid))
     lock.hand_over()

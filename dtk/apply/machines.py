@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import reduce
 from typing import cast
 
 import gevent
@@ -78,6 +79,7 @@ class MachineBatch:
         provider, identity = self._context.provider, self._context.identity
         if kind == "create_node":
             requests = [NodeRequest(step.node, dict(step.node_attributes)) for step in self._steps]
+            self._note_intent()
             provider.create(identity, requests, self._report)
             return
         state = self._context.store.state
@@ -93,6 +95,14 @@ class MachineBatch:
             "terminate_node": provider.terminate,
         }[kind]
         call(identity, records, self._report)
+
+    def _note_intent(self) -> None:
+        """Put the nodes into the state before they are made: after a crash they are found again, or ended."""
+        new = [step.node for step in self._steps if step.node not in self._context.store.state.nodes]
+        begun = NodeState("", "pending", asdict(Connection("")))
+        self._context.change_state(
+            lambda state: reduce(lambda told, node: changes.with_node(told, node, begun), new, state)
+        )
 
     def _report(self, node: str, outcome: NodeRecord | DtkError) -> None:
         if isinstance(outcome, DtkError):

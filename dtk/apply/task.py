@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -12,7 +11,7 @@ from dtk.apply.failure import error_fields
 from dtk.apply.journal import RecordError
 from dtk.apply.stages import run_stage
 from dtk.errors import DtkError
-from dtk.model.plan import Plan, Stage, Step
+from dtk.model.plan import Plan
 from dtk.state import changes
 
 EXIT_CODES = {"succeeded": 0, "failed": 1, "cancelled": 6}
@@ -48,11 +47,12 @@ def _run_stages(context: TaskContext) -> str:
     with context.engine.running():
         for stage in context.plan.stages:
             if context.stopping.reason:
-                break
+                return context.stopping.reason
             status = run_stage(context, stage)
             if status != "succeeded":
                 return status
-    return context.stopping.reason or "succeeded"
+    # Also when it was cancelled too late: all of it is done.
+    return "succeeded"
 
 
 def finish(context: TaskContext, status: str, failure: DtkError | None = None) -> None:
@@ -85,42 +85,3 @@ def abandon(context: TaskContext) -> None:
 def next_command(plan: Plan) -> str:
     """Return the command that goes on where a task ended."""
     return f"dtk delete-and-destroy {plan.service}" if plan.destroys else f"dtk apply {plan.service} --resume"
-
-
-def planned_fields(plan: Plan, number: int) -> dict[str, Any]:
-    """Return the fields of a ``task.planned`` event: the whole tree of steps, so that the log stands alone."""
-    return {
-        "service": plan.service,
-        "task": number,
-        "assembly": plan.assembly,
-        "task_type": plan.task_type,
-        "workflow": plan.workflow,
-        "target": str(plan.target.get("name", "")),
-        "plan_digest": plan.digest,
-        "dtk_version": plan.dtk_version,
-        "pid": os.getpid(),
-        "stages": [_stage_fields(stage) for stage in plan.stages],
-    }
-
-
-def _stage_fields(stage: Stage) -> dict[str, Any]:
-    return {"number": stage.number, "name": stage.name, "steps": [_step_fields(step) for step in stage.steps]}
-
-
-def _step_fields(step: Step) -> dict[str, Any]:
-    actions = [action for leaf in step.leaves() for action in leaf.actions]
-    fields: dict[str, Any] = {
-        "number": step.number,
-        "type": step.type,
-        "node": step.node,
-        "components": _unique(action.component for action in actions),
-        "reason": step.reason,
-        "steps": [_step_fields(member) for member in step.steps],
-    }
-    if step.type in ("action", "nodegroup actions"):
-        fields["actions"] = _unique(f"{action.component}.{action.action}" for action in actions)
-    return fields
-
-
-def _unique(names: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(names))

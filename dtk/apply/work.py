@@ -50,17 +50,6 @@ class Work:
         ok, _ = self.host.run_shell_command(StringCommand(command), **self.defaults)
         return bool(ok)
 
-    def local_file(self, path: str) -> Path:
-        """Return where a module's file was copied to with the plan.
-
-        Raises:
-            ActionError: the plan does not hold it.
-        """
-        copied = self.files / path
-        if not copied.exists():
-            raise ActionError(f"{self.name}: the plan holds no file {path}")
-        return copied
-
 
 @contextmanager
 def time_limit(work: Work, seconds: float | None) -> Iterator[None]:

@@ -25,7 +25,7 @@ from dtk.apply.launch import CANCEL_SIGNALS  # noqa: E402
 from dtk.apply.reach import Patience  # noqa: E402
 from dtk.apply.redact import Redactor  # noqa: E402
 from dtk.apply.stopping import Stopping  # noqa: E402
-from dtk.apply.task import EXIT_CODES, abandon, planned_fields, run_task  # noqa: E402
+from dtk.apply.task import EXIT_CODES, abandon, run_task  # noqa: E402
 from dtk.apply.task_folder import PLAN_FILE, WORKER_LOG  # noqa: E402
 from dtk.errors import DtkError  # noqa: E402
 from dtk.events.log import EventLog  # noqa: E402
@@ -57,9 +57,6 @@ def main(arguments: list[str]) -> int:
         journal = Journal(log, redactor, lambda: stopping.stop("failed"))
         try:
             plan = from_text((folder / PLAN_FILE).read_text(encoding="utf-8"), str(folder / PLAN_FILE))
-            journal.append(
-                "task.planned", f"task {number} of '{service}': {plan.task_type}", **planned_fields(plan, number)
-            )
             context = make_context(workspace, plan, number, journal, redactor, stopping)
             handle_signals(context)
             status = run_task(context)

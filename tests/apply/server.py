@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,16 @@ class SshServer:
     def drop_connections(self) -> None:
         """Cut everybody off, as a machine that loses power does; the server stays."""
         self.thread().loop.call_soon_threadsafe(self._drop)
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let no server answer anything, as machines whose network is gone."""
+        go_on = threading.Event()
+        self.thread().loop.call_soon_threadsafe(go_on.wait)
+        try:
+            yield
+        finally:
+            go_on.set()
 
     def _drop(self) -> None:
         for connection in self._connections:

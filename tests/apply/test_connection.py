@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import asyncssh
@@ -132,6 +134,37 @@ def test_a_key_with_a_passphrase_is_not_asked_for(lab: Lab) -> None:
     message = lab.apply(stage(1, action("master", "m::c", run("true")))).step("1.1")["error"]["message"]
     assert "passphrase" in message
     assert "ssh-add" in message
+
+
+FROZEN = """
+from gevent import monkey
+monkey.patch_all()
+import sys
+from pathlib import Path
+from dtk.apply import ssh
+from dtk.apply.hostkeys import KnownHosts
+from dtk.apply.reach import Patience, reach
+from dtk.nodes.provider import Connection
+port, key, known = int(sys.argv[1]), sys.argv[2], KnownHosts(Path(sys.argv[3]))
+ssh.KEEPALIVE_SECONDS, ssh.ANSWER_SECONDS = 0.3, 1.0
+clients = reach(Connection("127.0.0.1", port, "tester", key), known, Patience(), print, fresh=False)
+connection = ssh.SshConnection("master", clients)
+try:
+    connection.run("echo $$; exec sleep 300", lambda _, line: print(line, flush=True))
+except ssh.NodeLostError as error:
+    print(error.message)
+"""
+
+
+def test_a_node_that_falls_silent_is_noticed(lab: Lab, tmp_path: Path) -> None:
+    server = lab.add_node("master")
+    arguments = [str(server.port), str(lab.key_file), str(tmp_path / "known_hosts")]
+    with subprocess.Popen([sys.executable, "-c", FROZEN, *arguments], stdout=subprocess.PIPE, text=True) as client:
+        assert client.stdout
+        pid = int(client.stdout.readline())
+        with server.frozen():
+            assert "the connection to master is lost" in client.stdout.readline()
+    server.kill(pid)
 
 
 def test_known_hosts_keeps_one_key_a_machine_and_others_untouched(tmp_path: Path) -> None:

@@ -98,6 +98,17 @@ def test_a_plan_of_another_state_is_refused(lab: Lab) -> None:
         lab.apply(lineage="another")
 
 
+def test_no_other_file_of_this_machine_gets_to_a_node(lab: Lab, module: Path, tmp_path: Path) -> None:
+    home = lab.add_node("master").home
+    (tmp_path / "private").write_text("mine")
+    for source in (str(tmp_path / "private"), "../../../client_key"):
+        put = operation("files.put", {"src": source, "dest": str(home / "taken")})
+        assert "no file of the module" in applied(lab, module, put).step("1.1")["error"]["message"]
+    get = operation("files.get", {"src": "/etc/hostname", "dest": str(tmp_path / "hostname")})
+    assert "files.get is not supported" in applied(lab, module, get).step("1.1")["error"]["message"]
+    assert not (tmp_path / "hostname").exists()
+
+
 def test_operations_that_run_on_this_machine_are_refused(lab: Lab) -> None:
     lab.add_node("master")
     local = operation("python.raise_exception", {"exception": "x"})

@@ -1,0 +1,57 @@
+"""The first event of a task: the whole tree of steps, so that the log alone renders everything."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from dtk.events.log import EventLog
+from dtk.model.plan import Plan, Stage, Step
+
+
+def write_planned(log: EventLog, plan: Plan, number: int) -> None:
+    """Write the ``task.planned`` event of a plan's task.
+
+    Raises:
+        LogWriteError: it can't be written.
+    """
+    log.append("task.planned", f"task {number} of '{plan.service}': {plan.task_type}", **_fields(plan, number))
+
+
+def _fields(plan: Plan, number: int) -> dict[str, Any]:
+    return {
+        "service": plan.service,
+        "task": number,
+        "assembly": plan.assembly,
+        "task_type": plan.task_type,
+        "workflow": plan.workflow,
+        "target": str(plan.target.get("name", "")),
+        "plan_digest": plan.digest,
+        "dtk_version": plan.dtk_version,
+        "pid": os.getpid(),
+        "stages": [_stage_fields(stage) for stage in plan.stages],
+    }
+
+
+def _stage_fields(stage: Stage) -> dict[str, Any]:
+    return {"number": stage.number, "name": stage.name, "steps": [_step_fields(step) for step in stage.steps]}
+
+
+def _step_fields(step: Step) -> dict[str, Any]:
+    actions = [action for leaf in step.leaves() for action in leaf.actions]
+    fields: dict[str, Any] = {
+        "number": step.number,
+        "type": step.type,
+        "node": step.node,
+        "components": _unique(action.component for action in actions),
+        "reason": step.reason,
+        "steps": [_step_fields(member) for member in step.steps],
+    }
+    if step.type in ("action", "nodegroup actions"):
+        fields["actions"] = _unique(f"{action.component}.{action.action}" for action in actions)
+    return fields
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))
