@@ -16,6 +16,11 @@ def _parts(version: str) -> tuple[tuple[int, str], ...]:
     return tuple(parts)
 
 
+def version_key(version: str) -> tuple[tuple[int, str], ...]:
+    """Return what versions are sorted by."""
+    return _parts(version)
+
+
 def is_newer(version: str, known: str) -> bool:
     """Say whether a version is newer than a known one; what is no version is not."""
     return re.fullmatch(r"[0-9.]+", version) is not None and _parts(version) > _parts(known)

@@ -36,6 +36,16 @@ class Workspace:
         """``.dtk``: local state, mode 0700, never committed."""
         return self.root / ".dtk"
 
+    @property
+    def lock_file(self) -> Path:
+        """``dtk.lock``: the installed modules, pinned; dtk writes it, people commit it."""
+        return self.root / "dtk.lock"
+
+    @property
+    def installed(self) -> Path:
+        """Installed modules by commit: ``.dtk/modules/COMMIT/NS/NAME``."""
+        return self.local / "modules"
+
     def service_file(self, service: str) -> Path:
         """Return the path of a service's desired state."""
         return self.services / service / "service.yaml"
