@@ -190,3 +190,14 @@ def test_output_can_be_piped_into_a_program_that_stops_reading(dtk: Dtk) -> None
     command = f"{os.sys.executable} -m dtk task-status ring1 | head -1"  # type: ignore[attr-defined]
     done = subprocess.run(command, shell=True, cwd=dtk.root, capture_output=True, text=True, check=True)
     assert done.stderr == ""
+
+
+def test_a_worker_killed_while_it_makes_nodes_leaves_none_that_destroy_does_not_end(dtk: Dtk) -> None:
+    dtk.run("deploy", "acme:ring/cluster", "ring1", "--detach", "--set", "slaves/cardinality=9")
+    started = eventually(lambda: [e for e in dtk.events("ring1", 1) if e["type"] == "step.started"], "nodes are begun")
+    os.kill(next(e["pid"] for e in dtk.events("ring1", 1) if e["type"] == "task.started"), signal.SIGKILL)
+    assert started
+    state = json.loads((dtk.root / ".dtk/services/ring1/state.json").read_text())
+    dtk.run("delete-and-destroy", "ring1", "--yes")
+    assert not node_processes(state["lineage"])
+    assert json.loads((dtk.root / ".dtk/nodes.json").read_text()).get("claims", {}) == {}

@@ -13,7 +13,9 @@ Rewrite what is expected, for review in the diff: python -m tests.plan.cases [NA
 
 from __future__ import annotations
 
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +32,7 @@ from dtk.state.store import load_state, save_state
 from dtk.views.plan_text import plan_text
 from tests.plan.simulation import applied
 
+_COPIES = tempfile.TemporaryDirectory(prefix="dtk-plan-cases-")
 FOLDER = Path(__file__).resolve().parents[1] / "plans"
 
 
@@ -38,12 +41,22 @@ def names() -> list[str]:
 
 
 def request(case: Path, service: str = "service.yaml") -> PlanRequest:
-    module = load_module(case, case)
+    folder = _copied(case)
+    module = load_module(folder, folder)
     state = load_state(case / "state.json") or State(case.name, "")
     scope: Scope = "changes"
     if word(case) in ("all", "resume"):
         scope = word(case)  # type: ignore[assignment]
     return PlanRequest(load_service(case / service, case), {module.name: module}, {}, state, EMBEDDED, scope=scope)
+
+
+def _copied(case: Path) -> Path:
+    """The case's module alone: what is expected of a case must not be part of the tree that its digest covers."""
+    folder = Path(tempfile.mkdtemp(dir=_COPIES.name))
+    shutil.copy(case / "dtk.module.yaml", folder)
+    if (case / "files").is_dir():
+        shutil.copytree(case / "files", folder / "files")
+    return folder
 
 
 def word(case: Path) -> str:
