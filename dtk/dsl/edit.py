@@ -33,16 +33,31 @@ def set_attribute(file: Path, path: str, value: Any) -> None:
         InvalidError: the file is not YAML.
         DtkError: its attributes are written in a way that can't be edited.
     """
-    document = _opened(file)
-    place: DocumentPath = (_ATTRIBUTES, path)
+    set_entry(file, _ATTRIBUTES, path, value)
+
+
+def set_entry(file: Path, section: str, key: str, value: Any) -> None:
+    """Set one entry of a map at the top of a document; everything else stays as it is written.
+
+    Args:
+        file: the document.
+        section: the map's key; it is added where it is missing.
+        key: the entry's key.
+        value: plain data.
+
+    Raises:
+        InvalidError, DtkError: as ``set_attribute``.
+    """
+    document = _opened(file, section)
+    place: DocumentPath = (section, key)
     if place in document.values:
         text = _with_value(document, place, value)
-    elif document.data.get(_ATTRIBUTES):
-        text = _with_entry(document, (_ATTRIBUTES,), _entry(path, value))
+    elif document.data.get(section):
+        text = _with_entry(document, (section,), _entry(key, value))
     else:
-        text = _with_section(document, _ATTRIBUTES, _entry(path, value))
-    attributes = {**(document.data.get(_ATTRIBUTES) or {}), path: value}
-    _replace(file, document, text, {**document.data, _ATTRIBUTES: attributes})
+        text = _with_section(document, section, _entry(key, value))
+    entries = {**(document.data.get(section) or {}), key: value}
+    _replace(file, document, text, {**document.data, section: entries})
 
 
 def unset_attribute(file: Path, path: str) -> bool:
@@ -54,17 +69,29 @@ def unset_attribute(file: Path, path: str) -> bool:
     Raises:
         InvalidError, DtkError: as ``set_attribute``.
     """
-    document = _opened(file)
-    place: DocumentPath = (_ATTRIBUTES, path)
+    return unset_entry(file, _ATTRIBUTES, path)
+
+
+def unset_entry(file: Path, section: str, key: str) -> bool:
+    """Remove one entry of a map at the top of a document, and the map with its last one.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        InvalidError, DtkError: as ``set_attribute``.
+    """
+    document = _opened(file, section)
+    place: DocumentPath = (section, key)
     if place not in document.keys:
         return False
-    attributes = {key: value for key, value in document.data[_ATTRIBUTES].items() if key != path}
-    data = {**document.data, _ATTRIBUTES: attributes}
-    if attributes:
+    entries = {name: value for name, value in document.data[section].items() if name != key}
+    data = {**document.data, section: entries}
+    if entries:
         text = _without_entry(document, place)
     else:
-        data.pop(_ATTRIBUTES)
-        text = _without_entry(document, (_ATTRIBUTES,))
+        data.pop(section)
+        text = _without_entry(document, (section,))
     _replace(file, document, text, data)
     return True
 
@@ -100,9 +127,9 @@ def new_workspace(file: Path) -> None:
     )
 
 
-def _opened(file: Path) -> Document:
+def _opened(file: Path, section: str) -> Document:
     document = read_document(file)
-    if not isinstance(document.data, dict) or not isinstance(document.data.get(_ATTRIBUTES) or {}, dict):
+    if not isinstance(document.data, dict) or not isinstance(document.data.get(section) or {}, dict):
         raise _cannot_edit(file)
     return document
 

@@ -1,9 +1,9 @@
-"""dtk.yaml, read and checked: the targets of a workspace."""
+"""dtk.yaml, read and checked: what a workspace says of targets and of modules from elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -11,16 +11,31 @@ from dtk.dsl.checked import open_document, report
 from dtk.dsl.cursor import Cursor
 from dtk.dsl.names import nearest
 from dtk.errors import Problem, UsageError
+from dtk.model.names import module_name
 from dtk.model.target import EMBEDDED, Target, TargetType
 from dtk.model.written import as_written
 
 
 @dataclass(frozen=True)
+class ModuleSource:
+    """Where a module comes from, as written; "" for the default branch, and for the source's root."""
+
+    source: str
+    ref: str = ""
+    path: str = ""
+
+
+@dataclass(frozen=True)
 class WorkspaceConfiguration:
-    """What dtk.yaml says; ``targets`` always has the embedded ``local``."""
+    """What dtk.yaml says; ``targets`` always has the embedded ``local``.
+
+    ``module_sources`` maps a namespace, or ``*``, to a URL with ``{namespace}`` and ``{name}`` in it.
+    """
 
     default_target: str
     targets: Mapping[str, Target]
+    modules: Mapping[str, ModuleSource] = field(default_factory=dict)
+    module_sources: Mapping[str, str] = field(default_factory=dict)
 
     def target(self, name: str) -> Target:
         """Return a target by name, the default one for "".
@@ -54,7 +69,16 @@ def load_workspace(file: Path, display_root: Path | None = None) -> WorkspaceCon
         raise report("the workspace is invalid", problems, [checked] if checked else [])
     cursor = checked.cursor
     targets = {entry.name: _target(entry) for entry in cursor.entries("targets")}
-    return WorkspaceConfiguration(cursor.text("default_target", EMBEDDED.name), {EMBEDDED.name: EMBEDDED, **targets})
+    return WorkspaceConfiguration(
+        cursor.text("default_target", EMBEDDED.name),
+        {EMBEDDED.name: EMBEDDED, **targets},
+        {module_name(entry.name) or entry.name: _module(entry) for entry in cursor.entries("modules")},
+        {entry.name: str(entry.value) for entry in cursor.entries("module_sources")},
+    )
+
+
+def _module(cursor: Cursor) -> ModuleSource:
+    return ModuleSource(cursor.text("source"), cursor.text("ref"), cursor.text("path"))
 
 
 def _target(cursor: Cursor) -> Target:
