@@ -48,7 +48,11 @@ def test_a_full_disk_stops_remote_work_and_closes_the_log(small_disk: Path, tmp_
         home = lab.add_node("master").home
         other = lab.add_node("slaves:1").home
         outside = tmp_path / "go"
-        last = "while :; do echo more output; sleep 0.1; done" if fails_on == "the log" else "true"
+        last = (
+            "while :; do head -c 1500 /dev/zero | tr '\\0' x; echo; sleep 0.1; done"
+            if fails_on == "the log"
+            else "true"
+        )
         wait = f"echo $$ > pid; until test -e {outside}; do sleep 0.05; done; {last}"
         started = lab.start(
             stage(1, action("master", "m::c", run(wait)), action("slaves:1", "m::c", run("echo $$ > pid; sleep 300"))),
