@@ -12,7 +12,8 @@ from typing import Any
 
 import typer
 
-from dtk.errors import UsageError
+from dtk.errors import DtkError, UsageError
+from dtk.state.files import replace_file
 from dtk.state.workspace import WORKSPACE_FILE, Workspace, find_workspace
 
 
@@ -97,3 +98,18 @@ def shown_path(path: Path) -> str:
         return str(path.relative_to(Path.cwd()))
     except ValueError:
         return str(path)
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file that a command was asked for, in one step; ``-`` is standard output.
+
+    Raises:
+        DtkError: it can't be written.
+    """
+    if str(path) == "-":
+        typer.echo(text, nl=False)
+        return
+    try:
+        replace_file(path, text)
+    except OSError as error:
+        raise DtkError(f"{path} can't be written: {error.strerror}") from error

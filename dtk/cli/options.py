@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,6 +20,16 @@ DetachOption = Annotated[bool, typer.Option("--detach", help="Return at once; th
 LockWaitOption = Annotated[
     str, typer.Option("--lock-wait", metavar="TIME", help="How long to wait for another dtk on this service: 30s, 5m.")
 ]
+
+LogOption = Annotated[
+    Path | None,
+    typer.Option("--log", metavar="FILE", help="Read this event log, without a workspace.", exists=True),
+]
+TaskArgument = Annotated[int | None, typer.Argument(metavar="[TASK]", help="Its number; else the newest.")]
+EtaOption = Annotated[
+    bool, typer.Option("--eta", help="What each step is expected to take, from this service's earlier tasks.")
+]
+OutputOption = Annotated[bool, typer.Option("--output", help="In the stream: what running steps print, as it comes.")]
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 

@@ -33,6 +33,21 @@ COMMANDS = {
         ),
         CommandEntry("version", WORKSPACE, "dtk.cli.workspace:version", "Print the version of dtk."),
         CommandEntry(
+            "install",
+            MODULES,
+            "dtk.cli.install:install",
+            "Install modules from a git repository or a folder, and the modules they need.",
+        ),
+        CommandEntry(
+            "update",
+            MODULES,
+            "dtk.cli.install:update",
+            "Move installed modules to what their refs are now, and show what changes.",
+        ),
+        CommandEntry(
+            "uninstall", MODULES, "dtk.cli.install:uninstall", "Remove an installed module, and what only it needed."
+        ),
+        CommandEntry(
             "list-assemblies", MODULES, "dtk.cli.modules:list_assemblies", "List the assemblies that can be staged."
         ),
         CommandEntry("stage", SERVICE, "dtk.cli.stage:stage", "Make a service instance of an assembly; run nothing."),
@@ -52,6 +67,14 @@ COMMANDS = {
             "End a service's nodes and delete it.",
         ),
         CommandEntry("task-status", TASKS, "dtk.cli.tasks:task_status", "Show a task: table, live screen or stream."),
+        CommandEntry("list-tasks", TASKS, "dtk.cli.task_history:list_tasks", "List a service's tasks, newest first."),
         CommandEntry("cancel-task", TASKS, "dtk.cli.tasks:cancel_task", "Cancel the running task of a service."),
+        CommandEntry(
+            "task-action-detail",
+            TASKS,
+            "dtk.cli.task_history:task_action_detail",
+            "Show every operation of a step: what, changed or not, output.",
+        ),
+        CommandEntry("replay", TASKS, "dtk.cli.task_history:replay", "Play a finished task through the live screen."),
     )
 }

@@ -61,7 +61,8 @@ def run_plan(inputs: Inputs, plan: Plan, *, detach: bool, lock_wait: float, comm
 def follow_task(workspace: Workspace, service: str, number: int) -> int:
     """Print a task's stream until it ends; ^C cancels it. Returns its exit code."""
     fold = Fold()
-    events = follow(workspace.event_log(service, number), is_alive=is_running(workspace, service, number))
+    alive = is_running(workspace, service, number)
+    events = follow(workspace.event_log(service, number), is_alive=alive, note=fold.note)
     with _interrupts_cancel(workspace, service):
         for text in stream(events, fold=fold):
             typer.echo(text, nl=False)

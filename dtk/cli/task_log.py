@@ -2,14 +2,70 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 
+from dtk.cli.context import chosen_service, current_workspace
 from dtk.errors import UsageError
+from dtk.events.earlier import earlier_tasks
+from dtk.events.expected import Expectation, learn
 from dtk.events.fold import fold
 from dtk.events.reading import read_log
 from dtk.events.tree import Task
 from dtk.state.lock import holder
 from dtk.state.workspace import Workspace
+
+SILENCE_OF_THE_DEAD = 60.0
+"""Seconds without a line after which a lone log's writer counts as gone: it writes one at least every 10 s."""
+
+
+@dataclass(frozen=True)
+class TaskLog:
+    """The log that a command line names. ``workspace``, ``service`` and ``number`` are None, "" and 0 for a file."""
+
+    path: Path
+    is_alive: Callable[[], bool]
+    workspace: Workspace | None = None
+    service: str = ""
+    number: int = 0
+
+    def task(self) -> Task:
+        """Return the task as its log tells it now."""
+        alive = self.is_alive()
+        reading = read_log(self.path)
+        return fold(reading.events, writer_alive=alive, notes=reading.notes)
+
+    def expectation(self) -> Expectation:
+        """Return what the service's earlier tasks tell about how long this one takes."""
+        return learn(earlier_tasks(self.path))
+
+
+def named_log(service: str | None, number: int | None, file: Path | None) -> TaskLog:
+    """Return the log that is meant: a file, else that of a service's task, else that of its newest.
+
+    Raises:
+        UsageError: there is no such service or task.
+    """
+    if file is not None:
+        return TaskLog(file, _recently_written(file))
+    workspace = current_workspace()
+    name = chosen_service(workspace, service)
+    task = chosen_task(workspace, name, number)
+    return TaskLog(workspace.event_log(name, task), is_running(workspace, name, task), workspace, name, task)
+
+
+def _recently_written(log: Path) -> Callable[[], bool]:
+    """Of a lone log nobody knows the writer: it lives as long as it writes, and not without its file."""
+
+    def alive() -> bool:
+        with suppress(OSError):
+            return time.time() - log.stat().st_mtime < SILENCE_OF_THE_DEAD
+        return False
+
+    return alive
 
 
 def read_task(workspace: Workspace, service: str, number: int) -> Task:

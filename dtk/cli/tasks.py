@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,21 +9,18 @@ from typing import Annotated
 import typer
 
 from dtk.apply.cancel import cancel_task as request_cancel
-from dtk.cli.context import chosen_service, current_workspace, print_json, use_color
-from dtk.cli.options import JsonOption, ServiceArgument
-from dtk.cli.task_log import chosen_task, is_running
+from dtk.cli.context import chosen_service, current_workspace, print_json, use_color, write_file
+from dtk.cli.options import EtaOption, JsonOption, LogOption, OutputOption, ServiceArgument, TaskArgument
+from dtk.cli.task_log import TaskLog, named_log
 from dtk.errors import DtkError, UsageError
-from dtk.events.fold import Fold, fold
-from dtk.events.reading import follow, read_log
-from dtk.events.tree import Task, exit_code_of
+from dtk.events.fold import Fold
+from dtk.events.reading import follow
+from dtk.events.tree import exit_code_of
 from dtk.state.lock import holder
-from dtk.views.live import watch
+from dtk.views.live import Look, watch
 from dtk.views.stream import stream
 from dtk.views.table import render_snapshot
 from dtk.views.task_json import task_document
-
-SILENCE_OF_THE_DEAD = 60.0
-"""Seconds without a line after which a log's writer counts as gone: it writes one at least every 10 s."""
 
 
 class Mode(StrEnum):
@@ -36,54 +31,64 @@ class Mode(StrEnum):
     STREAM = "stream"
 
 
-def task_status(
+def task_status(  # noqa: PLR0913, PLR0917 - a command has the options it has
     service: ServiceArgument = None,
-    task: Annotated[int | None, typer.Argument(metavar="[TASK]", help="Its number; else the newest.")] = None,
+    task: TaskArgument = None,
     wait: Annotated[bool, typer.Option("--wait", help="A live screen to the task's end; q leaves it.")] = False,
     mode: Annotated[Mode, typer.Option("--mode", "-m", help="Table, live screen, or stage by stage.")] = Mode.SNAPSHOT,
     summarize: Annotated[bool, typer.Option("--summarize", "-s", help="Count a group's members in one row.")] = False,
-    log: Annotated[
-        Path | None,
-        typer.Option("--log", metavar="FILE", help="Read this event log, without a workspace.", exists=True),
+    eta: EtaOption = False,
+    output: OutputOption = False,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="Write the steps as JUnit XML too, for CI.")
     ] = None,
+    log: LogOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show a task: table, live screen or stream.
 
     A snapshot is a table of all steps. --wait (-m refresh) ends with the task, with its exit code; so does -m stream,
-    which tells the finished stages first. Example: dtk task-status dask1 -m stream
+    which tells the finished stages first. Leaving a screen (q, ^C, ^D) leaves the task running; c cancels it, if you
+    say yes. Example: dtk task-status dask1 -m stream
     """
-    file, alive = (log, _recently_written(log)) if log else _log_of(service, task)
+    chosen = named_log(service, task, log)
+    refresh = wait or mode is Mode.REFRESH
+    if output and mode is not Mode.STREAM:
+        raise UsageError("--output belongs to the stream", hint="dtk task-status -m stream --output")
+    code = 0
     if as_json:
-        print_json(task_document(_folded(file, alive())))
-    elif wait or mode is Mode.REFRESH:
-        raise typer.Exit(watch(file, is_alive=alive, color=use_color(), summarize=summarize))
+        print_json(task_document(chosen.task(), chosen.expectation() if eta else None))
+    elif refresh:
+        code = watch_task(chosen, summarize=summarize, eta=eta)
     elif mode is Mode.STREAM:
-        raise typer.Exit(_stream(file, alive))
+        code = _stream(chosen, output=output)
     else:
-        typer.echo(render_snapshot(_folded(file, alive()), summarize=summarize, color=use_color()), nl=False)
+        expectation = chosen.expectation() if eta else None
+        shown = render_snapshot(chosen.task(), summarize=summarize, color=use_color(), expectation=expectation)
+        typer.echo(shown, nl=False)
+    if junit:
+        from dtk.views.junit import junit_text  # noqa: PLC0415 - an XML library only where XML is asked for
+
+        write_file(junit, junit_text(chosen.task()))
+    raise typer.Exit(code)
 
 
-def _log_of(service: str | None, task: int | None) -> tuple[Path, Callable[[], bool]]:
-    workspace = current_workspace()
-    name = chosen_service(workspace, service)
-    number = chosen_task(workspace, name, task)
-    return workspace.event_log(name, number), is_running(workspace, name, number)
+def watch_task(chosen: TaskLog, *, summarize: bool = False, eta: bool = False) -> int:
+    """Show a task on the live screen until it ends or the watcher leaves; return the exit code."""
+    workspace = chosen.workspace
+
+    def cancel() -> None:
+        if workspace is not None:
+            request_cancel(workspace, chosen.service, chosen.number)
+
+    look = Look(summarize=summarize, color=use_color(), expectation=chosen.expectation(), eta=eta)
+    return watch(chosen.path, chosen.is_alive, look, cancel=cancel if workspace is not None else None)
 
 
-def _recently_written(log: Path) -> Callable[[], bool]:
-    """Of a lone log nobody knows the writer: it lives as long as it writes."""
-    return lambda: time.time() - log.stat().st_mtime < SILENCE_OF_THE_DEAD
-
-
-def _folded(file: Path, alive: bool) -> Task:
-    reading = read_log(file)
-    return fold(reading.events, writer_alive=alive, notes=reading.notes)
-
-
-def _stream(file: Path, alive: Callable[[], bool]) -> int:
+def _stream(chosen: TaskLog, *, output: bool) -> int:
     folding = Fold()
-    for text in stream(follow(file, is_alive=alive), fold=folding):
+    events = follow(chosen.path, is_alive=chosen.is_alive, note=folding.note)
+    for text in stream(events, fold=folding, output=output):
         typer.echo(text, nl=False)
     return exit_code_of(folding.task(writer_alive=False))
 

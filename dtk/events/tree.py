@@ -112,6 +112,11 @@ class Stage(Progress):
         """What the stage's row says."""
         return self.name
 
+    @property
+    def row(self) -> Row:
+        """The stage's row: of work on a single machine the step itself, which carries the stage's number."""
+        return self.steps[0] if len(self.steps) == 1 and self.steps[0].number == self.number else self
+
     def leaves(self) -> Iterator[Step]:
         """Yield the stage's leaves in order."""
         for step in self.steps:
@@ -157,9 +162,10 @@ class Task(Progress):
     def rows(self) -> Iterator[tuple[int, Row]]:
         """Yield every row below the first with its level, stages being level 1, in order."""
         for stage in self.stages:
-            yield 1, stage
-            for step in stage.steps:
-                yield from _step_rows(step, 2)
+            yield 1, stage.row
+            if stage.row is stage:
+                for step in stage.steps:
+                    yield from _step_rows(step, 2)
 
 
 def _step_rows(step: Step, level: int) -> Iterator[tuple[int, Row]]:

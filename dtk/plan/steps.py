@@ -74,11 +74,25 @@ def _grouped(leaves: Sequence[Step]) -> Iterable[Step]:
 
 
 def number_stages(stages: Iterable[Stage]) -> tuple[Stage, ...]:
-    """Give every stage and step its number: ``3``, ``3.1``, ``3.1.1``."""
+    """Give every stage and step its number: ``3``, ``3.1``, ``3.1.1``.
+
+    Work on a single machine is one row: its step carries its stage's number (``1 create_node``), as in the original.
+    """
     return tuple(
-        replace(stage, number=str(index), steps=_numbered(stage.steps, str(index)))
+        replace(stage, number=str(index), steps=_stage_steps(stage, str(index)))
         for index, stage in enumerate(stages, start=1)
     )
+
+
+def _stage_steps(stage: Stage, number: str) -> tuple[Step, ...]:
+    if _is_single_machine(stage):
+        return (replace(stage.steps[0], number=number),)
+    return _numbered(stage.steps, number)
+
+
+def _is_single_machine(stage: Stage) -> bool:
+    machine_work = {outline.step for outline in NODE_STAGES.values()}
+    return len(stage.steps) == 1 and stage.steps[0].type == stage.name and stage.name in machine_work
 
 
 def _numbered(steps: Iterable[Step], parent: str) -> tuple[Step, ...]:

@@ -79,12 +79,18 @@ def _commands(leaf: Step) -> list[str]:
 
 def _command(result: OperationResult) -> list[str]:
     if result.skipped:
-        return [f"{_heading(result)} (skipped)"]
+        return [f"{operation_heading(result)} (skipped)"]
     code = [] if result.exit_code is None else [f"RETURN CODE: {result.exit_code}"]
-    return [_heading(result), *code, *_output("STDOUT", result.stdout), *_output("STDERR", result.stderr)]
+    return [
+        operation_heading(result),
+        *code,
+        *output_lines("STDOUT", result.stdout),
+        *output_lines("STDERR", result.stderr),
+    ]
 
 
-def _heading(result: OperationResult) -> str:
+def operation_heading(result: OperationResult) -> str:
+    """Return the line that names an operation: ``RUN: … (syscall)``, ``ADD: …``, ``OPERATION: …``."""
     if result.kind == "add":
         return f"ADD: {harmless(result.command or result.name)}"
     if result.kind == "run":
@@ -92,15 +98,16 @@ def _heading(result: OperationResult) -> str:
     return f"OPERATION: {one_line(result.name or result.command)}"
 
 
-def _output(title: str, output: str) -> list[str]:
+def output_lines(title: str, output: str) -> list[str]:
+    """Return an output's lines below its title, none where there is no output."""
     text = harmless(output).rstrip("\n")
-    return [f"{title}:", *_indented(text)] if text else []
+    return [f"{title}:", *indented(text)] if text else []
 
 
 def _errors(stage: Stage) -> list[str]:
     """Return the errors that no result of their step shows already."""
     leaves = [leaf for leaf in stage.leaves() if leaf.errors and not _is_shown(leaf)]
-    lines = [line for leaf in leaves for line in (f"NODE: {leaf.node}", *_indented(errors_text(leaf.errors)), "")]
+    lines = [line for leaf in leaves for line in (f"NODE: {leaf.node}", *indented(errors_text(leaf.errors)), "")]
     return ["ERRORS:", *lines] if lines else []
 
 
@@ -109,5 +116,6 @@ def _is_shown(leaf: Step) -> bool:
     return bool(leaf.actions) and any(result.exit_code for result in leaf.results)
 
 
-def _indented(text: str) -> list[str]:
+def indented(text: str) -> list[str]:
+    """Return a text's lines, indented by two."""
     return [f"  {line}" if line else "" for line in text.split("\n")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from dtk.views.text import one_line, padded, width
 
@@ -23,18 +23,26 @@ def format_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> st
     return render_cells(headers, cells) if cells else EMPTY_LIST
 
 
-def render_cells(headers: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
-    """Return rows of finished texts as the table."""
+def render_cells(
+    headers: Sequence[str], cells: Sequence[Sequence[str]], paint: Callable[[str, str], str] | None = None
+) -> str:
+    """Return rows of finished texts as the table.
+
+    ``paint`` is given a cell's text and the same padded, and returns the latter in the colour of the former: escape
+    sequences would count as columns if they came before the padding.
+    """
     titles = [header.replace("_", " ").upper() for header in headers]
     widths = [max(map(width, column)) for column in zip(titles, *cells, strict=True)]
     border = "".join(f"+{'-' * (columns + 2)}" for columns in widths) + "+\n"
-    lines = [_line(row, widths) for row in cells]
+    lines = [_line(row, widths, paint) for row in cells]
     footer = "1 row in set" if len(cells) == 1 else f"{len(cells)} rows in set"
     return "".join([border, _line(titles, widths), border, *lines, border, footer, "\n"])
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return "".join(f"| {padded(cell, columns)} " for cell, columns in zip(cells, widths, strict=True)) + "|\n"
+def _line(cells: Sequence[str], widths: Sequence[int], paint: Callable[[str, str], str] | None = None) -> str:
+    filled = [padded(cell, columns) for cell, columns in zip(cells, widths, strict=True)]
+    painted = [paint(cell, text) for cell, text in zip(cells, filled, strict=True)] if paint else filled
+    return "".join(f"| {text} " for text in painted) + "|\n"
 
 
 def _cell(value: object) -> str:

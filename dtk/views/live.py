@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from dtk.events.event import Event
+from dtk.events.expected import Expectation
 from dtk.events.fold import Fold
 from dtk.events.log import utc_now
-from dtk.events.reading import follow
+from dtk.events.reading import follow, read_log
 from dtk.events.tree import Task, exit_code_of
-from dtk.views.keys import END_OF_INPUT, Keys
+from dtk.views.control import Control, LeftError
+from dtk.views.keys import Keys
+from dtk.views.pace import Pace
 from dtk.views.screen import frame
 from dtk.views.table import render_snapshot
 
@@ -30,21 +36,34 @@ BEHIND_SECONDS = 1.0
 PRINT_SECONDS = 5.0
 """How often a snapshot is printed where there is no terminal; the original refreshed as often."""
 
-_LEAVE = frozenset({"q", "Q", END_OF_INPUT})
 
+@dataclass(frozen=True)
+class Look:
+    """How a watcher wants a task shown.
 
-class _LeftError(Exception):
-    """The watcher pressed a key to leave."""
+    ``expectation`` is what earlier tasks took; the screen tells the expected end from it, and snapshots have their
+    column EXPECTED when ``eta`` is set.
+    """
+
+    summarize: bool = False
+    color: bool = False
+    expectation: Expectation | None = None
+    eta: bool = False
+
+    def snapshot(self, task: Task) -> str:
+        """Return the task's table."""
+        expectation = self.expectation if self.eta else None
+        return render_snapshot(task, summarize=self.summarize, color=self.color, expectation=expectation)
 
 
 def watch(
     path: Path,
     is_alive: Callable[[], bool],
+    look: Look | None = None,
     stdout: TextIO | None = None,
     stdin: TextIO | None = None,
     *,
-    summarize: bool = False,
-    color: bool = False,
+    cancel: Callable[[], object] | None = None,
 ) -> int:
     """Follow a task until it is over, then print its snapshot.
 
@@ -54,55 +73,86 @@ def watch(
     Args:
         path: the task's log.
         is_alive: whether the log's writer lives.
+        look: how it is shown.
         stdout: where to draw; standard output unless given.
         stdin: the keyboard; standard input unless given.
-        summarize: snapshots with one row a group.
-        color: whether to use colours.
+        cancel: asks the task to end, for the key c; without it the key does nothing.
 
     Returns:
         The task's exit code (0 succeeded, 1 failed, 6 cancelled); 0 when the watcher left before its end.
     """
+    control = Control(cancel)
+    fold = Fold()
+
+    def events(wait: Callable[[float], object]) -> Iterable[Event | None]:
+        return follow(path, is_alive=is_alive, wait=wait, note=fold.note)
+
+    task = _show(events, fold, control, utc_now, look or Look(), stdout, stdin)
+    return exit_code_of(task) if task else 0
+
+
+def replay(
+    path: Path, speed: float, look: Look | None = None, stdout: TextIO | None = None, stdin: TextIO | None = None
+) -> None:
+    """Play a finished task through the live screen, ``speed`` times as fast as it was, then print its snapshot."""
+    reading = read_log(path)
+    fold = Fold()
+    for note in reading.notes:
+        fold.note(note)
+    pace = Pace(reading.events, speed)
+    _show(pace.play, fold, Control(), pace.now, look or Look(), stdout, stdin)
+
+
+def _show(
+    events: Callable[[Callable[[float], object]], Iterable[Event | None]],
+    fold: Fold,
+    control: Control,
+    clock: Callable[[], datetime],
+    look: Look,
+    stdout: TextIO | None,
+    stdin: TextIO | None,
+) -> Task | None:
+    """Show a task until its events end, then its snapshot; return it, None when the watcher left before."""
     output = sys.stdout if stdout is None else stdout
-    follower = _LiveScreen(output, color=color) if _is_screen(output) else _Prints(output, summarize=summarize)
+    follower = _LiveScreen(output, look, clock, control) if _is_screen(output) else _Prints(output, look)
     try:
         with Keys(stdin) as keys, follower:
-            task = _follow(path, is_alive, keys, follower)
-    except (KeyboardInterrupt, _LeftError):
-        return 0
-    output.write(render_snapshot(task, summarize=summarize, color=color))
+            task = _follow(events(lambda seconds: control.press(keys.pressed(seconds))), fold, keys, control, follower)
+    except (KeyboardInterrupt, LeftError):
+        return None
+    output.write(look.snapshot(task))
     output.flush()
-    return exit_code_of(task)
+    return task
 
 
-def _follow(path: Path, is_alive: Callable[[], bool], keys: Keys, follower: _LiveScreen | _Prints) -> Task:
+def _follow(
+    events: Iterable[Event | None], fold: Fold, keys: Keys, control: Control, follower: _LiveScreen | _Prints
+) -> Task:
     """Show the task again and again until its end; return it."""
-    fold = Fold()
     shown = time.monotonic() - FRAME_SECONDS
-    for event in follow(path, is_alive=is_alive, wait=lambda seconds: _leave_on(keys.pressed(seconds)), note=fold.note):
+    for event in events:
         if event is not None:
             fold.feed(event)
         # A log that is behind is shown once it is read, not event by event; a very long one now and then.
         if time.monotonic() - shown >= (FRAME_SECONDS if event is None else BEHIND_SECONDS):
-            _leave_on(keys.pressed())
+            control.press(keys.pressed())
             follower.show(fold.task())
             shown = time.monotonic()
     return fold.task(writer_alive=False)
 
 
-def _leave_on(pressed: str) -> None:
-    if _LEAVE & set(pressed):
-        raise _LeftError
-
-
 class _LiveScreen:
     """The terminal's other screen, drawn by rich; what was on the terminal before is there again afterwards."""
 
-    def __init__(self, output: TextIO, *, color: bool) -> None:
+    def __init__(self, output: TextIO, look: Look, clock: Callable[[], datetime], control: Control) -> None:
         # rich is imported for this screen only: no other command shall pay for it.
         from rich.console import Console  # noqa: PLC0415
         from rich.live import Live  # noqa: PLC0415
 
-        self._console: Console = Console(file=output, no_color=not color)
+        self._look = look
+        self._clock = clock
+        self._control = control
+        self._console: Console = Console(file=output, no_color=not look.color)
         self._live: Live = Live(console=self._console, screen=True, auto_refresh=False, redirect_stdout=False)
 
     def __enter__(self) -> _LiveScreen:
@@ -117,16 +167,17 @@ class _LiveScreen:
         from rich.text import Text  # noqa: PLC0415  # as above
 
         columns, lines = self._console.size
-        drawn = [Text(line.text, line.style, no_wrap=True) for line in frame(task, utc_now(), columns, lines)]
+        picture = frame(task, self._clock(), columns, lines, self._look.expectation, self._control.footer)
+        drawn = [Text(line.text, line.style, no_wrap=True) for line in picture]
         self._live.update(Text("\n").join(drawn), refresh=True)
 
 
 class _Prints:
     """Snapshots one after the other, for pipes, files and CI: printed when they differ from the last one."""
 
-    def __init__(self, output: TextIO, *, summarize: bool) -> None:
+    def __init__(self, output: TextIO, look: Look) -> None:
         self._output = output
-        self._summarize = summarize
+        self._look = look
         self._last = ""
         self._looked = float("-inf")
 
@@ -141,7 +192,7 @@ class _Prints:
         if time.monotonic() - self._looked < PRINT_SECONDS or not task.stages:
             return
         self._looked = time.monotonic()
-        snapshot = render_snapshot(task, summarize=self._summarize)
+        snapshot = self._look.snapshot(task)
         if snapshot != self._last and not task.is_over:
             self._output.write(snapshot + "\n")
             self._output.flush()

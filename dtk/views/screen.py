@@ -6,17 +6,24 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
+from dtk.events.expected import Expectation
 from dtk.events.tree import Progress, Row, Stage, Step, Task
-from dtk.views.table import label, status_text
-from dtk.views.text import cropped, duration_text, one_line, padded, width
+from dtk.views.table import label, status_text, unknown_text
+from dtk.views.text import cropped, duration_text, long_duration, one_line, padded, width
 
-STYLES = {"executing": "bold", "failed": "red", "cancelled": "yellow", "succeeded": "green"}
+STYLES = {"executing": "cyan", "failed": "red", "cancelled": "yellow", "succeeded": "green"}
 """Colours by meaning; the status stands in every line as a word, too."""
 
 HELP = "q leaves"
 _HEADERS = ("TASK TYPE", "STATUS", "NODE", "DURATION")
-_FRAME_LINES = 4
-"""Lines that are no rows: the title, the headers, the count of what is left out, the last output."""
+_EXPECTED = "EXPECTED"
+_FRAME_LINES = 6
+"""Lines that are no rows: title, progress, headers, the count of what is left out, the last output, the keys."""
+
+_SMALL = 8
+"""Below so many lines there are only the title, the headers, rows and the count."""
+
+_BAR_COLUMNS = 16
 
 
 @dataclass(frozen=True)
@@ -27,20 +34,26 @@ class Line:
     style: str = ""
 
 
-def frame(task: Task, now: datetime, columns: int, lines: int) -> list[Line]:
+def frame(
+    task: Task, now: datetime, columns: int, lines: int, expectation: Expectation | None = None, footer: str = HELP
+) -> list[Line]:
     """Return the screen's lines for a task at a moment, at most ``lines`` of them, each within ``columns``.
 
     First what failed, then what runs, with the stages they belong to; then the other stages, one line each, those
-    to come before those that are over; what does not fit is counted.
+    to come before those that are over; what does not fit is counted. ``footer`` says what the keys do.
     """
-    room = max(1, lines - _FRAME_LINES)
+    small = lines < _SMALL
+    room = max(1, lines - (3 if small else _FRAME_LINES))
     active = [(level, row) for level, row in task.rows() if _is_active(row)]
     active.sort(key=lambda item: item[1].status == "executing")
-    folded: list[tuple[int, Row]] = [(1, stage) for stage in task.stages if not _is_active(stage)]
+    folded: list[tuple[int, Row]] = [(1, stage.row) for stage in task.stages if not _is_active(stage.row)]
     folded.sort(key=lambda item: item[1].is_over)
     shown, hidden = (active + folded)[:room], (active + folded)[room:]
-    body = [*_table(shown, now), *_hidden(hidden), *_last_output(task, now)]
-    whole = [_title(task, now), *body]
+    body = [*_table(shown, now, expectation), *_hidden(hidden)]
+    around = (
+        ([], []) if small else ([_progress(task, now, expectation)], [*_last_output(task, now), Line(footer, "dim")])
+    )
+    whole = [_title(task, now), *around[0], *body, *around[1]]
     return [Line(cropped(line.text, columns), line.style) for line in whole[: max(1, lines)]]
 
 
@@ -53,24 +66,49 @@ def _is_active(row: Row) -> bool:
 
 
 def _title(task: Task, now: datetime) -> Line:
-    name = f"{task.service}: {one_line(task.title)}" if task.service else one_line(task.title)
+    name = f"{task.service} task {task.number}: " if task.service else ""
     status = "cancelling" if task.cancelled_by and not task.is_over else status_text(task.status) or "waiting"
-    done = sum(stage.is_over for stage in task.stages)
-    stages = f"{done} of {len(task.stages)} stages"
-    return Line("  ".join([name, status, _elapsed(task, now) or "0.0s", stages, f"({HELP})"]), STYLES["executing"])
+    return Line(f"{name}{one_line(task.title)}  {status}  {_elapsed(task, now) or '0.0s'}", "bold")
 
 
-def _table(rows: list[tuple[int, Row]], now: datetime) -> list[Line]:
+def _progress(task: Task, now: datetime, expectation: Expectation | None) -> Line:
+    """Return how far the task is, as a bar and in numbers, and when it is expected to end."""
+    leaves = list(task.leaves())
+    done = sum(leaf.is_over for leaf in leaves)
+    filled = _BAR_COLUMNS * done // len(leaves) if leaves else 0
+    parts = [f"[{'#' * filled}{'.' * (_BAR_COLUMNS - filled)}]"]
+    parts.append(f"stages {sum(stage.is_over for stage in task.stages)}/{len(task.stages)}")
+    parts.append(f"steps {done}/{len(leaves)}")
+    end = expectation.end_of(task, now) if expectation else None
+    if end:
+        left = long_duration((end.moment - now).total_seconds())
+        parts.append(f"expected end {end.moment:%H:%M:%S}, in {left}{unknown_text(end.unknown)}")
+    return Line("  ".join(parts))
+
+
+def _table(rows: list[tuple[int, Row]], now: datetime, expectation: Expectation | None) -> list[Line]:
+    expected = [duration_text(expectation.of(row)) if expectation else "" for _, row in rows]
     cells = [
-        (label(level - 1, row), status_text(row.status), one_line(getattr(row, "node", "")), _elapsed(row, now))
+        (label(level - 1, row), _status(row), one_line(getattr(row, "node", "")), _elapsed(row, now))
         for level, row in rows
     ]
-    widths = [max(map(width, column)) for column in zip(_HEADERS, *cells, strict=True)]
+    # Where nothing is known about any of the rows, the column would only take room.
+    headers = (*_HEADERS, _EXPECTED) if any(expected) else _HEADERS
+    filled = [(*row, text) if any(expected) else row for row, text in zip(cells, expected, strict=True)]
+    widths = [max(map(width, column)) for column in zip(headers, *filled, strict=True)]
     styles = ["dim", *(STYLES.get(row.status, "") for _, row in rows)]
     return [
         Line("  ".join(padded(cell, columns) for cell, columns in zip(row, widths, strict=True)).rstrip(), style)
-        for row, style in zip([_HEADERS, *cells], styles, strict=True)
+        for row, style in zip([headers, *filled], styles, strict=True)
     ]
+
+
+def _status(row: Row) -> str:
+    """Return a row's status; a group that runs says how many of its members are done."""
+    if isinstance(row, Step) and row.steps and row.status in {"executing", "failed"}:
+        leaves = list(row.leaves())
+        return f"{row.status} {sum(leaf.is_over for leaf in leaves)}/{len(leaves)}"
+    return status_text(row.status)
 
 
 def _elapsed(part: Progress, now: datetime) -> str:
@@ -85,7 +123,7 @@ def _hidden(rows: list[tuple[int, Row]]) -> list[Line]:
         return []
     counts = Counter(status_text(row.status) or "to come" for _, row in rows)
     return [
-        Line(f"… and {len(rows)} more: {', '.join(f'{count} {status}' for status, count in counts.items())}", "dim")
+        Line(f"... and {len(rows)} more: {', '.join(f'{count} {status}' for status, count in counts.items())}", "dim")
     ]
 
 
@@ -95,4 +133,5 @@ def _last_output(task: Task, now: datetime) -> list[Line]:
     longest = min(running, key=lambda leaf: leaf.started_at or now, default=None)
     if longest is None:
         return []
-    return [Line(f"{longest.number} {longest.node}: {one_line(longest.last_output)}".rstrip(" :"), "dim")]
+    said = one_line(longest.last_output)
+    return [Line(f"{longest.number} {longest.node} {_elapsed(longest, now)}{': ' if said else ''}{said}", "dim")]

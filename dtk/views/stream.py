@@ -6,17 +6,18 @@ from collections.abc import Iterable, Iterator
 
 from dtk.events.event import Event
 from dtk.events.fold import Fold
+from dtk.events.planned import text, texts, whole
 from dtk.events.tree import Stage, Task
 from dtk.views.blocks import stage_ending, stage_heading
 from dtk.views.errors import error_text
-from dtk.views.text import duration_text, one_line, stream_time
+from dtk.views.text import duration_text, harmless, one_line, stream_time
 
 BRACKET = "=" * 25
 _TELLING = ("task.started", "stage.started", "stage.finished", "task.finished")
 """Only these can begin or end a part of the stream."""
 
 
-def stream(events: Iterable[Event | None], *, fold: Fold | None = None) -> Iterator[str]:
+def stream(events: Iterable[Event | None], *, fold: Fold | None = None, output: bool = False) -> Iterator[str]:
     """Yield the stream's text piece by piece, each ending with a newline, as soon as it is known.
 
     Source: the original's ``task_status/stream_mode``, to the character, with one difference: the last line says
@@ -26,12 +27,16 @@ def stream(events: Iterable[Event | None], *, fold: Fold | None = None) -> Itera
         events: a log's events, replayed (``read_log``) or live (``follow``); None is passed over. Where they end
             without ``task.finished`` the worker is gone, and the task is shown as failed.
         fold: takes the events in; given by a caller who wants the task (``fold.task(writer_alive=False)``) after.
+        output: tell what running steps print, too, as it comes (``--output``): ``NODE | line``, ``NODE ! line`` what
+            they print as errors.
     """
     folding = fold or Fold()
     telling = _Telling()
     for event in events:
         if event is not None:
             folding.feed(event)
+            if output and event.get("type") == "step.output":
+                yield _output(event)
             if event.get("type") in _TELLING:
                 yield from telling.advance(folding.task())
     task = folding.task(writer_alive=False)
@@ -74,6 +79,7 @@ class _Telling:
         total = f" (total duration: {duration_text(task.duration)})" if task.duration is not None else ""
         lines = [f"{BRACKET} end: '{one_line(task.title)}'{total} {BRACKET}"]
         lines += [f"ERROR: {error_text(error)}" for error in task.errors]
+        lines += [f"INFO: log: {one_line(note)}" for note in task.notes]
         if task.next_command:
             lines.append(f"To resume: {task.next_command}")
         lines.append(f"Status: {'OK' if task.status == 'succeeded' else task.status.upper()}")
@@ -86,6 +92,15 @@ class _Telling:
     def _is_passed(self, task: Task) -> bool:
         """Say whether a later stage has begun."""
         return any(stage.status != "created" for stage in task.stages[self._position + 1 :])
+
+
+def _output(event: Event) -> str:
+    sign = "!" if event.get("stream") == "stderr" else "|"
+    lines = [*texts(event, "lines")]
+    if left_out := whole(event, "truncated"):
+        lines.append(f"... {left_out} lines left out")
+    node = one_line(text(event, "node"))
+    return _text([f"{node} {sign} {harmless(line)}" for line in lines])
 
 
 def _text(lines: list[str]) -> str:

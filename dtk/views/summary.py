@@ -25,6 +25,10 @@ def summarized(task: Task) -> list[tuple[int, Row, Summary]]:
     """
     rows: list[tuple[int, Row, Summary]] = []
     for stage in task.stages:
+        row = stage.row
+        if isinstance(row, Step):
+            rows.append((1, row, _summary(row)))
+            continue
         rows.append((1, stage, Summary(_blank_created(stage.status))))
         rows += [(2, step, _summary(step)) for step in stage.steps]
     return rows

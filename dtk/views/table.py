@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
+from dtk.events.expected import Expectation
+from dtk.events.log import utc_now
 from dtk.events.tree import Row, StepError, Task
 from dtk.views.errors import errors_text
 from dtk.views.listing import render_cells
 from dtk.views.summary import Summary, summarized
-from dtk.views.text import RED, YELLOW, colored, duration_text, one_line, table_time
+from dtk.views.text import RED, STATUS_COLORS, YELLOW, colored, duration_text, one_line, status_color, table_time
 
 HEADERS = ("task_type", "status", "node", "duration", "started_at", "ended_at")
 TASK_LABEL = "task"
 """Stands for the step's number before an error that belongs to no step."""
 
 
-def render_snapshot(task: Task, *, summarize: bool = False, color: bool = False) -> str:
+def render_snapshot(
+    task: Task,
+    *,
+    summarize: bool = False,
+    color: bool = False,
+    expectation: Expectation | None = None,
+    now: datetime | None = None,
+) -> str:
     """Return a task's snapshot, ending with a newline.
 
     Source: the original's ``task/status/table_form.rb:22-88`` and ``view_processor/table_print.rb:97-217``.
@@ -23,17 +33,21 @@ def render_snapshot(task: Task, *, summarize: bool = False, color: bool = False)
     Args:
         task: the task.
         summarize: one row a group, its status a count of its members' (``--summarize``).
-        color: numbers in the errors' section yellow, messages red; for terminals that want colours.
+        color: each status in its colour, numbers of errors yellow, messages red; for terminals that want colours.
+        expectation: what earlier tasks took; adds the column EXPECTED, and when the task is expected to end.
+        now: the moment to reckon from; this one unless given.
     """
-    rows = [_first_row(task)]
+    rows = [_first_row(task, expectation)]
     errors = [(TASK_LABEL, errors_text(task.errors), task.errors)] if task.errors else []
     for level, row, summary in _summaries(task, summarize):
-        rows.append(_cells(level, row, summary.status))
+        rows.append(_cells(level, row, summary.status, expectation))
         if summary.errors:
             errors.append((row.number, summary.error_text, summary.errors))
     section = "".join(_error(number, text, failures, color) for number, text, failures in errors)
     heading = "\nERRORS: \n\n" if section else ""
-    return render_cells(HEADERS, rows) + heading + section + _information(task)
+    table = render_cells(_headers(expectation), rows, _painted if color else None)
+    lines = [*_expected_end(task, expectation, now or utc_now()), *_information(task)]
+    return table + heading + section + _section(lines)
 
 
 def no_tasks(service: str) -> str:
@@ -61,16 +75,27 @@ def _summaries(task: Task, summarize: bool) -> list[tuple[int, Row, Summary]]:
     ]
 
 
-def _first_row(task: Task) -> list[str]:
-    return [one_line(task.title), status_text(task.status), "", *_times(task)]
+def _headers(expectation: Expectation | None) -> Sequence[str]:
+    return (*HEADERS[:4], "expected", *HEADERS[4:]) if expectation else HEADERS
 
 
-def _cells(level: int, row: Row, status: str) -> list[str]:
-    return [label(level, row), status, one_line(getattr(row, "node", "")), *_times(row)]
+def _first_row(task: Task, expectation: Expectation | None) -> list[str]:
+    return [one_line(task.title), status_text(task.status), "", *_times(task, expectation)]
 
 
-def _times(row: Row | Task) -> list[str]:
-    return [duration_text(row.duration), table_time(row.started_at), table_time(row.ended_at)]
+def _cells(level: int, row: Row, status: str, expectation: Expectation | None) -> list[str]:
+    return [label(level, row), status, one_line(getattr(row, "node", "")), *_times(row, expectation)]
+
+
+def _times(row: Row | Task, expectation: Expectation | None) -> list[str]:
+    expected = [duration_text(expectation.of(row))] if expectation else []
+    return [duration_text(row.duration), *expected, table_time(row.started_at), table_time(row.ended_at)]
+
+
+def _painted(cell: str, filled: str) -> str:
+    """Colour a status; a cell that merely holds such a word (a stage's name) starts with its number."""
+    color = status_color(cell) if cell.partition("(")[0] in STATUS_COLORS else ""
+    return colored(filled, color) if color else filled
 
 
 def _error(number: str, text: str, errors: Sequence[StepError], color: bool) -> str:
@@ -82,11 +107,28 @@ def _error(number: str, text: str, errors: Sequence[StepError], color: bool) -> 
     return f"{index} {message}\n"
 
 
-def _information(task: Task) -> str:
-    """Return the lines below the table: how to go on, what is in doubt, what is wrong with the log."""
+def _expected_end(task: Task, expectation: Expectation | None, now: datetime) -> list[str]:
+    if expectation is None or task.is_over:
+        return []
+    end = expectation.end_of(task, now)
+    if end is None:
+        return ["expected end: unknown; no earlier task of this service tells"]
+    return [f"expected end: {table_time(end.moment)}{unknown_text(end.unknown)}"]
+
+
+def unknown_text(steps: int) -> str:
+    """Say how many steps no expectation covers, "" when it covers all."""
+    return f", and {steps} step{'s' if steps > 1 else ''} that no earlier task did" if steps else ""
+
+
+def _information(task: Task) -> list[str]:
+    """Return what to know about a task: how to go on, what is in doubt, what is wrong with the log."""
     lines = [f"to resume: {task.next_command}"] if task.next_command else []
     if task.in_doubt:
         lines.append(f"in doubt: {', '.join(task.in_doubt)}")
-    lines += [f"log: {note}" for note in task.notes]
+    return lines + [f"log: {note}" for note in task.notes]
+
+
+def _section(lines: Sequence[str]) -> str:
     text = "".join(f"INFO: {one_line(line)}\n" for line in dict.fromkeys(lines))
     return f"\n{text}" if text else ""

@@ -7,13 +7,17 @@ from datetime import datetime
 from typing import Any
 
 from dtk.events.event import timestamp
-from dtk.events.tree import OperationResult, Progress, Stage, Step, StepError, Task
+from dtk.events.expected import Expectation
+from dtk.events.tree import OperationResult, Row, Stage, Step, StepError, Task
 
 FORMAT_VERSION = 1
 
 
-def task_document(task: Task) -> dict[str, Any]:
-    """Return the document: the task, its ``stages``, their ``steps``, a group's members in its own ``steps``."""
+def task_document(task: Task, expectation: Expectation | None = None) -> dict[str, Any]:
+    """Return the document: the task, its ``stages``, their ``steps``, a group's members in its own ``steps``.
+
+    With an expectation each of them has ``expected``, the seconds it should take, null where nothing is known.
+    """
     return {
         "format_version": FORMAT_VERSION,
         "service": task.service,
@@ -23,28 +27,33 @@ def task_document(task: Task) -> dict[str, Any]:
         "workflow": task.workflow,
         "target": task.target,
         "plan_digest": task.plan_digest,
-        **_progress(task),
+        **_progress(task, expectation),
         "errors": _errors(task.errors),
         "next_command": task.next_command,
         "in_doubt": list(task.in_doubt),
         "cancelled_by": task.cancelled_by,
         "last_event_at": _time(task.last_event_at),
         "notes": list(task.notes),
-        "stages": [_stage(stage) for stage in task.stages],
+        "stages": [_stage(stage, expectation) for stage in task.stages],
     }
 
 
-def _stage(stage: Stage) -> dict[str, Any]:
-    steps = [_step(step) for step in stage.steps]
-    return {"number": stage.number, "name": stage.name, **_progress(stage), "steps": steps}
+def row_document(row: Row) -> dict[str, Any]:
+    """Return one stage, group or step as it stands in the task's document."""
+    return _step(row, None) if isinstance(row, Step) else _stage(row, None)
 
 
-def _step(step: Step) -> dict[str, Any]:
+def _stage(stage: Stage, expectation: Expectation | None) -> dict[str, Any]:
+    steps = [_step(step, expectation) for step in stage.steps]
+    return {"number": stage.number, "name": stage.name, **_progress(stage, expectation), "steps": steps}
+
+
+def _step(step: Step, expectation: Expectation | None) -> dict[str, Any]:
     return {
         "number": step.number,
         "type": step.type,
         "node": step.node,
-        **_progress(step),
+        **_progress(step, expectation),
         "components": list(step.components),
         "actions": list(step.actions),
         "reason": step.reason,
@@ -54,13 +63,14 @@ def _step(step: Step) -> dict[str, Any]:
         "in_doubt": step.in_doubt,
         "errors": _errors(step.errors),
         "results": [_result(result) for result in step.results],
-        "steps": [_step(member) for member in step.steps],
+        "steps": [_step(member, expectation) for member in step.steps],
     }
 
 
-def _progress(part: Progress) -> dict[str, Any]:
+def _progress(part: Row | Task, expectation: Expectation | None) -> dict[str, Any]:
+    expected = {"expected": expectation.of(part)} if expectation else {}
     times = {"started_at": _time(part.started_at), "ended_at": _time(part.ended_at)}
-    return {"status": part.status, **times, "duration": part.duration}
+    return {"status": part.status, **times, "duration": part.duration, **expected}
 
 
 def _errors(errors: tuple[StepError, ...]) -> list[dict[str, Any]]:

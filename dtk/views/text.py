@@ -8,6 +8,10 @@ from datetime import UTC, datetime
 
 YELLOW = "\x1b[33m"
 RED = "\x1b[31m"
+GREEN = "\x1b[32m"
+CYAN = "\x1b[36m"
+STATUS_COLORS = {"cancelled": YELLOW, "failed": RED, "executing": CYAN, "succeeded": GREEN}
+"""Colours by meaning, the gravest first; the word stands there, too."""
 _RESET = "\x1b[0m"
 
 # Escape sequences of a terminal: CSI (colours, cursor), OSC (titles, links), and the two-character ones.
@@ -30,9 +34,28 @@ def duration_text(seconds: float | None) -> str:
     return "" if seconds is None else f"{seconds:.1f}s"
 
 
+def long_duration(seconds: float) -> str:
+    """Return a duration for people: ``45s``, ``1m 30s``, ``2h 5m``."""
+    minutes, rest = divmod(round(max(seconds, 0.0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h {minutes}m"
+    return f"{minutes}m {rest}s" if minutes else f"{rest}s"
+
+
 def colored(text: str, color: str) -> str:
     """Return text in one of this file's colours."""
     return f"{color}{text}{_RESET}"
+
+
+def status_word(status: str) -> str:
+    """Return a status as a word where a blank would not do."""
+    return "not begun" if status == "created" else status
+
+
+def status_color(status: str) -> str:
+    """Return the colour of a status, or of the gravest in ``failed(1),succeeded(2)``; "" for what has none."""
+    return next((color for word, color in STATUS_COLORS.items() if word in status), "")
 
 
 def harmless(text: str) -> str:

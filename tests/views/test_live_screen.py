@@ -122,9 +122,9 @@ def test_the_end_of_the_task_ends_the_screen_with_its_table_and_exit_code(
 
 
 def test_the_screen_follows_the_terminals_size(terminal: Terminal) -> None:
-    assert terminal.reads("5.1 master: formatting the namenode")
+    assert terminal.reads("formatting the namenode")
     terminal.resize(6, 60)
-    assert terminal.reads("… and")
+    assert terminal.reads("... and")
     terminal.press(b"q")
     assert terminal.exit_code() == 0
 
@@ -148,7 +148,7 @@ def test_without_a_terminal_a_changed_table_is_printed_and_the_last_one_at_the_e
         return next(looks, False)
 
     with Path(os.devnull).open() as nothing:
-        assert watch(recorder.path, alive, output, nothing) == 1
+        assert watch(recorder.path, alive, stdout=output, stdin=nothing) == 1
     running, final = output.getvalue().split("37 rows in set\n", 1)
     assert "| assembly_converge                | executing |" in running
     assert final.count("rows in set") == 1
@@ -159,7 +159,8 @@ def test_a_frame_shows_what_runs_first_and_folds_the_rest(recorder: Recorder) ->
     now = datetime(2015, 11, 26, 17, 18, 45, 200000, UTC)
     text = [line.text for line in frame(fold(recorder.events), now, 100, 24)]
     assert text == [
-        "spark-cluster1: assembly_converge  executing  110.2s  4 of 12 stages  (q leaves)",
+        "spark-cluster1 task 1: assembly_converge  executing  110.2s",
+        "[########........]  stages 4/12  steps 10/20",
         "TASK TYPE                       STATUS     NODE    DURATION",
         "5 namenode                      executing          4.0s",
         "  5.1 configure_node            executing  master  3.9s",
@@ -174,7 +175,8 @@ def test_a_frame_shows_what_runs_first_and_folds_the_rest(recorder: Recorder) ->
         "2 bigtop_multiservice           succeeded          0.0s",
         "3 bigtop hiera                  succeeded          5.4s",
         "4 bigtop_base                   succeeded          5.8s",
-        "5.1 master: formatting the namenode",
+        "5.1 master 3.9s: formatting the namenode",
+        "q leaves",
     ]
 
 

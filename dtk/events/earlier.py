@@ -1,0 +1,35 @@
+"""The earlier tasks of a service: their logs lie beside a task's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from dtk.events.fold import fold
+from dtk.events.reading import read_log
+from dtk.events.tree import Task
+
+REMEMBERED = 5
+"""How many earlier tasks say how long things take: enough for a median, few enough to be read in an instant."""
+
+
+def earlier_logs(log: Path) -> list[Path]:
+    """Return the logs of the tasks before a task, newest first; none for a log that lies alone.
+
+    Args:
+        log: a task's log, ``…/tasks/NUMBER/events.jsonl``.
+    """
+    folder = log.absolute().parent
+    if not folder.name.isdigit():
+        return []
+    numbers = [int(entry.name) for entry in folder.parent.iterdir() if entry.name.isdigit()]
+    earlier = sorted((number for number in numbers if number < int(folder.name)), reverse=True)
+    logs = [folder.parent / str(number) / log.name for number in earlier]
+    return [path for path in logs if path.is_file()]
+
+
+def earlier_tasks(log: Path, most: int = REMEMBERED) -> Iterator[Task]:
+    """Yield the tasks before a task, newest first, at most so many; their writers are gone."""
+    for path in earlier_logs(log)[:most]:
+        reading = read_log(path)
+        yield fold(reading.events, writer_alive=False, notes=reading.notes)
