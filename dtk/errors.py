@@ -28,7 +28,8 @@ class Problem:
     """One mistake in a document: where it is, what was found, what was expected.
 
     ``path`` is the place inside the document (``components/worker/attributes/port/type``);
-    ``nearest`` is the valid name closest to what was written, if one is close.
+    ``nearest`` is the valid name closest to what was written, if one is close. ``kind`` is a violation's type
+    (``required_unset_attribute`` …), "" for other mistakes; ``mend`` is the command that mends it, where one can.
     """
 
     message: str
@@ -36,13 +37,16 @@ class Problem:
     path: str = ""
     expected: str = ""
     nearest: str = ""
+    kind: str = ""
+    mend: str = ""
 
     def __str__(self) -> str:
         place = f"{self.location}: " if self.location else ""
         where = f" (at {self.path})" if self.path else ""
         expected = f"; expected {self.expected}" if self.expected else ""
         nearest = f"; did you mean '{self.nearest}'?" if self.nearest else ""
-        return f"{place}{self.message}{expected}{nearest}{where}"
+        mend = f"; mend it: {self.mend}" if self.mend else ""
+        return f"{place}{self.message}{expected}{nearest}{where}{mend}"
 
 
 class DtkError(Exception):

@@ -30,7 +30,7 @@ def build_assembly(cursor: Cursor, name: str, module: str, problems: list[Proble
         module: the module's full name.
         problems: takes what is wrong with it.
     """
-    nodes = {entry.name: _node(entry, problems) for entry in cursor.entries("nodes")}
+    nodes = {entry.name: build_node(entry, problems) for entry in cursor.entries("nodes")}
     names = _node_names(cursor)
     return Assembly(
         name=name,
@@ -67,7 +67,8 @@ def _node_names(cursor: Cursor) -> tuple[str, ...] | None:
     return tuple(nodes) if known else () if nodes is None and not cursor.is_partial else None
 
 
-def _node(cursor: Cursor, problems: list[Problem]) -> Node:
+def build_node(cursor: Cursor, problems: list[Problem]) -> Node:
+    """Return the node, or the group of nodes, at a place of a document."""
     if cursor.name == ASSEMBLY_WIDE:
         problems.append(cursor.key_problem(f"a node can't be named {ASSEMBLY_WIDE}: that is where no node is"))
     attributes = {entry.name: as_written(entry.value) for entry in cursor.entries("attributes")}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from dtk.dsl.build_assembly import build_uses
+from dtk.dsl.build_assembly import build_node, build_uses
 from dtk.dsl.checked import open_document, report
 from dtk.dsl.cursor import Cursor
 from dtk.errors import Problem
 from dtk.model.names import assembly_name
-from dtk.model.service import AttributeSetting, Service
+from dtk.model.service import AttributeSetting, LinkChoice, Service
 
 
 def load_service(file: Path, display_root: Path | None = None) -> Service:
@@ -54,4 +54,13 @@ def _build(cursor: Cursor, problems: list[Problem]) -> Service:
         location=cursor.place,
         attributes={e.name: AttributeSetting(e.value, e.key_place) for e in cursor.entries("attributes")},
         components={entry.name: build_uses(entry, problems) for entry in cursor.entries("components")},
+        nodes={entry.name: build_node(entry, problems) for entry in cursor.entries("nodes")},
+        removed={str(entry.value): entry.place for entry in cursor.entries("removed")},
+        links={entry.name: _choice(entry) for entry in cursor.entries("links")},
     )
+
+
+def _choice(cursor: Cursor) -> LinkChoice:
+    value = cursor.value
+    targets = value if isinstance(value, list) else () if value is None else (str(value),)
+    return LinkChoice(tuple(targets), cursor.key_place)

@@ -90,3 +90,8 @@ def attribute_path(node: str, component: str, attribute: str) -> str:
     """Return a component attribute's path as people write it; assembly-wide ones have no node part."""
     prefix = "" if node == ASSEMBLY_WIDE else f"{node}/"
     return f"{prefix}{component}/{attribute}"
+
+
+def component_path(node: str, component: str) -> str:
+    """Return a component's path as people write it, ``node/component``; assembly-wide ones have no node part."""
+    return component if node == ASSEMBLY_WIDE else f"{node}/{component}"

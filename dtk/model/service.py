@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dtk.errors import Location
-from dtk.model.module import ComponentUse
+from dtk.model.module import ComponentUse, Node
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,20 @@ class AttributeSetting:
 
 
 @dataclass(frozen=True)
+class LinkChoice:
+    """One line under ``links:``: the chosen targets, none for "not linked", and where it is written."""
+
+    targets: tuple[str, ...]
+    location: Location
+
+
+@dataclass(frozen=True)
 class Service:
     """Desired state. ``attributes`` maps paths (``slaves/cardinality``) to what people set.
 
-    ``components`` maps a node's name (``assembly_wide`` for none) to the components added to it.
+    ``components`` maps a node's name (``assembly_wide`` for none) to the components added to it; ``nodes`` are added
+    nodes and groups. ``removed`` says what of the assembly the service does without, and where that is written: nodes,
+    members (``slaves:2``), components (``master/ring::roll``). ``links`` maps ``node/component/link`` to a choice.
     """
 
     name: str
@@ -32,3 +42,6 @@ class Service:
     location: Location
     attributes: Mapping[str, AttributeSetting] = field(default_factory=dict)
     components: Mapping[str, tuple[ComponentUse, ...]] = field(default_factory=dict)
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+    removed: Mapping[str, Location] = field(default_factory=dict)
+    links: Mapping[str, LinkChoice] = field(default_factory=dict)

@@ -21,14 +21,14 @@ from dtk.model.service import Service
 from dtk.model.target import Target
 from dtk.plan.actions import digest_of, plan_action
 from dtk.plan.changes import Changes, component_changes, dynamic_paths, node_changes, pending_nodes, values_maker
-from dtk.plan.deletions import deletion_stages
+from dtk.plan.deletions import deletion_stages, dropped_components
 from dtk.plan.document import to_document
 from dtk.plan.links import Link, build_bindings, build_links
 from dtk.plan.steps import component_stage, node_stage, number_stages
 from dtk.plan.topology import Topology, build_topology, nearest
 from dtk.plan.values import Values
 from dtk.plan.violations import find_violations
-from dtk.plan.workflow import CREATE, StagedAction, StageOutline, expand_workflow, generate_workflow
+from dtk.plan.workflow import CREATE, DELETE, StagedAction, StageOutline, expand_workflow, generate_workflow
 from dtk.state.model import State
 
 Scope = Literal["changes", "all", "resume"]
@@ -184,14 +184,27 @@ def _changes(request: PlanRequest, resolved: Resolved, outlines: Sequence[StageO
     components, values = component_changes(created, request.state, maker, everything=everything)
     if values.problems:
         raise InvalidError(f"service '{request.service.name}' can't be planned", [*values.problems.values()])
-    return Changes(nodes, components, values)
+    return Changes(nodes, (*_dropped(request, resolved), *components), values)
+
+
+def _dropped(request: PlanRequest, resolved: Resolved) -> tuple[ComponentChange, ...]:
+    """What leaves nodes that stay, where a delete action takes it away; of anything else nothing is done."""
+    if request.workflow != CREATE:
+        return ()
+    components = resolved.topology.components
+    return tuple(
+        ComponentChange(node, name, "delete", ("no longer in the service",))
+        for node, name in dropped_components(request.state, resolved.topology)
+        if (found := components.get(name.partition("[")[0])) and DELETE in found.actions
+    )
 
 
 def _stages(
     request: PlanRequest, resolved: Resolved, outlines: Sequence[StageOutline], changes: Changes
 ) -> list[Stage]:
     attributes: dict[str, Mapping[str, Any]] = {n.name: n.attributes for n in resolved.topology.nodes.values()}
-    stages = deletion_stages(request.state, changes.nodes, request.modules, outlines)
+    dropped = dropped_components(request.state, resolved.topology) if request.workflow == CREATE else []
+    stages = deletion_stages(request.state, changes.nodes, request.modules, outlines, dropped=dropped)
     stages += node_stage(changes.nodes, "create", attributes)
     stages += node_stage(changes.nodes, "start", attributes)
     kept = _kept_outlines(request, outlines, changes, has_node_work=bool(stages))

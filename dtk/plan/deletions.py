@@ -1,20 +1,20 @@
-"""What is taken away: the delete actions of components whose nodes go, then the nodes.
+"""What is taken away: the delete actions of components that go, alone or with their nodes; then the nodes.
 
 The values a delete action works with are those that were applied: what has to be undone is what was done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from dtk.errors import Location
 from dtk.model.module import ComponentUse, Module
-from dtk.model.names import ComponentName, group_of
+from dtk.model.names import ComponentName, group_of, node_order
 from dtk.model.plan import NodeChange, PlannedAction, Stage
 from dtk.plan.actions import build_action
 from dtk.plan.steps import component_stage, node_stage
-from dtk.plan.topology import Instance, components_by_type
+from dtk.plan.topology import Instance, Topology, components_by_type
 from dtk.plan.workflow import CREATE, DELETE, StagedAction, StageOutline
 from dtk.state.model import NodeState, State
 
@@ -26,8 +26,9 @@ def deletion_stages(
     outlines: Sequence[StageOutline],
     *,
     run_actions: bool = True,
+    dropped: Collection[tuple[str, str]] = (),
 ) -> list[Stage]:
-    """Return the stages that take away the nodes marked ``terminate``.
+    """Return the stages that take away the nodes marked ``terminate``, and dropped components of others.
 
     Args:
         state: what exists, and with which values it was applied.
@@ -35,20 +36,33 @@ def deletion_stages(
         modules: the modules by name.
         outlines: the create workflow's stages; delete actions run in their reverse order.
         run_actions: False leaves the delete actions out (``--force``).
+        dropped: node and component of what leaves nodes that stay, as ``dropped_components`` gives them.
     """
     going = [change for change in changes if change.change == "terminate"]
-    if not going:
-        return []
-    nodes = [change.node for change in going if state.nodes[change.node].status == "running"]
-    outlined = _delete_outlines(state, nodes, modules, outlines) if run_actions else []
-    stages = [component_stage(outline, lambda action: _planned(action, state)) for outline in outlined]
-    return stages + node_stage(going, "terminate", {})
+    nodes = {change.node for change in going if state.nodes[change.node].status == "running"}
+    applied = [i for node in state.applied for i in _applied_instances(node, state, modules)]
+    leaving = [i for i in applied if i.node in nodes or i.key in dropped] if run_actions else []
+    outlined = _delete_outlines(leaving, outlines)
+    stages = [component_stage(outline, lambda action: _planned(action, state, dropped)) for outline in outlined]
+    return stages + (node_stage(going, "terminate", {}) if going else [])
 
 
-def _delete_outlines(
-    state: State, nodes: Iterable[str], modules: Mapping[str, Module], outlines: Sequence[StageOutline]
-) -> list[StageOutline]:
-    instances = [i for node in nodes for i in _applied_instances(node, state, modules) if DELETE in i.component.actions]
+def dropped_components(state: State, topology: Topology) -> list[tuple[str, str]]:
+    """Return node and component of what was applied and is no longer wanted, on running nodes that stay.
+
+    A component on a stopped node is taken away by the first plan after the node's start.
+    """
+    return [
+        (node, component)
+        for node in sorted(topology.nodes, key=node_order)
+        if node in state.nodes and state.nodes[node].status == "running"
+        for component in state.applied.get(node, {})
+        if (node, component) not in topology.instances
+    ]
+
+
+def _delete_outlines(applied: Iterable[Instance], outlines: Sequence[StageOutline]) -> list[StageOutline]:
+    instances = [instance for instance in applied if DELETE in instance.component.actions]
     ordered = sorted(instances, key=lambda instance: -_position(instance, outlines))
     names = dict.fromkeys(str(instance.name) for instance in ordered)
     return [_outline(name, [i for i in ordered if str(i.name) == name]) for name in names]
@@ -78,7 +92,7 @@ def _position(instance: Instance, outlines: Sequence[StageOutline]) -> int:
     return len(outlines)
 
 
-def _planned(staged: StagedAction, state: State) -> PlannedAction:
+def _planned(staged: StagedAction, state: State, dropped: Collection[tuple[str, str]]) -> PlannedAction:
     instance = staged.instance
     applied = state.applied[instance.node][str(instance.name)]
     dynamic = {
@@ -87,8 +101,9 @@ def _planned(staged: StagedAction, state: State) -> PlannedAction:
         if attribute.dynamic and instance.path(name) in state.attributes
     }
     node = state.nodes[instance.node]
+    reason = "no longer in the service" if instance.key in dropped else "its node goes"
     return build_action(
-        instance, DELETE, {**applied.attributes, **dynamic}, _node_variables(instance.node, node), ("its node goes",)
+        instance, DELETE, {**applied.attributes, **dynamic}, _node_variables(instance.node, node), (reason,)
     )
 
 

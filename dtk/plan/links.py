@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from dtk.errors import Problem
 from dtk.model.module import AttributeMapping, AttributeTerm, ConstantTerm, LinkDef, TextTerm
-from dtk.model.names import ASSEMBLY_WIDE, group_of, node_order
+from dtk.model.names import ASSEMBLY_WIDE, component_path, group_of, node_order
 from dtk.plan.topology import Instance, Topology, location_of, nearest
+from dtk.plan.wanted import CONSTRAINT, UNMET
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,9 @@ def build_links(topology: Topology) -> tuple[list[Link], list[Problem]]:
         for definition in instance.component.links:
             written = instance.use.links.get(definition.name)
             found = (
-                _written_targets(instance, definition, written, topology)
-                if written
-                else _automatic_targets(instance, definition, topology)
+                _automatic_targets(instance, definition, topology)
+                if written is None
+                else _written_targets(instance, definition, written, topology)
             )
             if isinstance(found, Problem):
                 problems.append(found)
@@ -65,10 +66,12 @@ def _same_node(instance: Instance, topology: Topology) -> Iterator[Problem]:
     present = {other.name.type for other in topology.on_node(instance.node)}
     for dependency in instance.component.dependencies:
         if dependency.component not in present:
+            node = group_of(instance.node)
             yield Problem(
-                f"On node '{group_of(instance.node)}': component '{instance.name}' needs"
-                f" '{dependency.component}' on the same node",
+                f"On node '{node}': component '{instance.name}' needs '{dependency.component}' on the same node",
                 location_of(instance),
+                kind=CONSTRAINT,
+                mend=f"dtk add-component {topology.service} {component_path(node, dependency.component)}",
             )
 
 
@@ -76,6 +79,11 @@ def _written_targets(
     instance: Instance, definition: LinkDef, written: Iterable[str], topology: Topology
 ) -> list[Instance] | Problem:
     targets: list[Instance] = []
+    if not written and definition.required:
+        where = component_path(group_of(instance.node), str(instance.name))
+        message = f"'{where}' must be linked to a '{definition.component}', and the service unlinks it"
+        mend = f"dtk link {topology.service} {where} NODE/{definition.component}"
+        return Problem(message, instance.use.places.get(definition.name), kind=UNMET, mend=mend)
     for text in written:
         node, separator, component = text.rpartition("/")
         declared = node if separator else ASSEMBLY_WIDE
@@ -85,12 +93,16 @@ def _written_targets(
             if str(other.name) == component and declared in (other.node, group_of(other.node))
         ]
         if not found or found[0].name.type != definition.component:
-            names = sorted({f"{group_of(o.node)}/{o.name}" for o in topology.of_type(definition.component)})
+            found = topology.of_type(definition.component)
+            names = sorted({component_path(group_of(other.node), str(other.name)) for other in found})
+            where = component_path(group_of(instance.node), str(instance.name))
             return Problem(
                 f"link '{definition.name}' of '{instance.name}' leads to '{text}', which is not there",
                 location_of(instance),
                 expected=f"a {definition.component}: {', '.join(names) or 'the service has none'}",
                 nearest=nearest(text, names),
+                kind=UNMET,
+                mend=f"dtk link {topology.service} {where} {names[0]}" if names else "",
             )
         targets += found
     return targets
@@ -106,21 +118,26 @@ def _automatic_targets(instance: Instance, definition: LinkDef, topology: Topolo
         return sorted(candidates, key=lambda other: node_order(other.node))
     if not definition.required and not declared:
         return []
-    return _unmet(instance, definition, [f"{node}/{name}" for node, name in declared])
+    return _unmet(instance, definition, [component_path(node, name) for node, name in declared], topology.service)
 
 
-def _unmet(instance: Instance, definition: LinkDef, candidates: list[str]) -> Problem:
-    where = f"{group_of(instance.node)}/{instance.name}"
+def _unmet(instance: Instance, definition: LinkDef, candidates: list[str], service: str) -> Problem:
+    node = group_of(instance.node)
+    where = component_path(node, str(instance.name))
     if candidates:
         return Problem(
             f"link '{definition.name}' of '{where}' has several candidates",
             location_of(instance),
             expected=f"component_links: {{{definition.name}: one of {', '.join(candidates)}}}",
+            kind=UNMET,
+            mend=f"dtk link {service} {where} {candidates[0]}",
         )
     return Problem(
         f"'{where}' must be linked to a '{definition.component}', and the service has none"
         + (" on this node" if definition.same_node else ""),
         location_of(instance),
+        kind=UNMET,
+        mend=f"dtk add-component {service} {component_path(node, definition.component)}",
     )
 
 

@@ -15,8 +15,9 @@ from typing import Any
 
 from dtk.errors import Location, Problem
 from dtk.model.module import Assembly, Component, ComponentUse, Module, Node
-from dtk.model.names import ASSEMBLY_WIDE, ComponentName, attribute_path, group_of, member_name
+from dtk.model.names import ASSEMBLY_WIDE, ComponentName, attribute_path, component_path, group_of, member_name
 from dtk.model.service import AttributeSetting, Service
+from dtk.plan.wanted import CONSTRAINT, ILLEGAL, member_numbers, wanted_assembly, with_chosen_links
 
 CARDINALITY = "cardinality"
 
@@ -75,6 +76,7 @@ class Topology:
     instances: Mapping[tuple[str, str], Instance]
     components: Mapping[str, Component]
     problems: tuple[Problem, ...] = ()
+    service: str = ""
 
     def on_node(self, node: str) -> list[Instance]:
         """Return the instances on one node, in the order written."""
@@ -106,23 +108,24 @@ def build_topology(service: Service, assembly: Assembly, modules: Mapping[str, M
     Returns:
         The topology; its ``problems`` list settings and added components that name nothing.
     """
-    problems: list[Problem] = []
+    assembly, problems = wanted_assembly(service, assembly)
     components = components_by_type(modules.values())
     nodes = {node.name: node for declared in assembly.nodes.values() for node in _unfold(declared, service, problems)}
     instances: dict[tuple[str, str], Instance] = {}
     for node, use, added in _uses(service, assembly, nodes):
         component = components.get(use.name.type)
         if component is None:
-            problems.append(_unknown_component(use, components))
+            problems.append(_unknown_component(service, node, use, components))
             continue
+        linked = with_chosen_links(service, node, use)
         instance = Instance(
-            node, use.name, component, use, modules[component.module].folder, dict(use.attributes), added
+            node, use.name, component, linked, modules[component.module].folder, dict(use.attributes), added
         )
         instances[instance.key] = instance
     instances = {key: _with_settings(instance, service) for key, instance in instances.items()}
-    topology = Topology(assembly, nodes, instances, components)
-    problems += _unmatched_settings(service, topology)
-    return Topology(assembly, nodes, instances, components, tuple(problems))
+    topology = Topology(assembly, nodes, instances, components, service=service.name)
+    problems += [*_unmatched_settings(service, topology), *_unmatched_links(service, topology)]
+    return replace(topology, problems=tuple(problems))
 
 
 def _unfold(declared: Node, service: Service, problems: list[Problem]) -> Iterator[WantedNode]:
@@ -132,7 +135,7 @@ def _unfold(declared: Node, service: Service, problems: list[Problem]) -> Iterat
         return
     cardinality = _cardinality(declared, service, problems)
     attributes.pop(CARDINALITY, None)
-    for index in range(1, cardinality + 1):
+    for index in member_numbers(service, declared.name, cardinality):
         yield WantedNode(member_name(declared.name, index), declared, index, cardinality, attributes)
 
 
@@ -153,7 +156,10 @@ def _cardinality(declared: Node, service: Service, problems: list[Problem]) -> i
     text = str(setting.value)
     if text.isascii() and text.isdigit() and int(text) > 0:
         return int(text)
-    problems.append(Problem("Value must be a positive integer", setting.location, path, f"1 or more, not {text}"))
+    mend = f"dtk set-attribute {service.name} {path} N"
+    problems.append(
+        Problem("Value must be a positive integer", setting.location, path, f"1 or more, not {text}", "", ILLEGAL, mend)
+    )
     return declared.cardinality
 
 
@@ -171,11 +177,13 @@ def _uses(
             yield node.name, use, True
 
 
-def _unknown_component(use: ComponentUse, components: Mapping[str, Component]) -> Problem:
+def _unknown_component(service: Service, node: str, use: ComponentUse, components: Mapping[str, Component]) -> Problem:
     return Problem(
         f"component '{use.name}' is not in any module this service uses",
         use.location,
         nearest=nearest(use.name.type, components),
+        kind=CONSTRAINT,
+        mend=f"dtk delete-component {service.name} {component_path(group_of(node), str(use.name))}",
     )
 
 
@@ -212,7 +220,9 @@ def _unmatched_settings(service: Service, topology: Topology) -> Iterator[Proble
     for node in service.components:
         if node != ASSEMBLY_WIDE and node not in topology.assembly.nodes:
             location = service.components[node][0].location if service.components[node] else service.location
-            yield Problem(f"no node '{node}' in the assembly", location, nearest=nearest(node, topology.assembly.nodes))
+            near = nearest(node, topology.assembly.nodes)
+            mend = f"dtk add-node {service.name} {node}"
+            yield Problem(f"no node '{node}' in the assembly", location, "", "", near, CONSTRAINT, mend)
     for path, setting in service.attributes.items():
         if path not in known and not _is_free_node_attribute(path, topology):
             yield _unmatched(path, setting, topology, known)
@@ -225,17 +235,27 @@ def _is_free_node_attribute(path: str, topology: Topology) -> bool:
 
 
 def _unmatched(path: str, setting: AttributeSetting, topology: Topology, known: Mapping[str, str]) -> Problem:
+    mend = f"dtk set-attribute {topology.service} {path} --unset"
     for instance in topology.instances.values():
         for name, attribute in instance.component.attributes.items():
             if path in (instance.path(name), instance.declared_path(name)):
                 what = "computed by its component" if attribute.dynamic else "a constant of its module"
-                return Problem(f"attribute '{path}' is {what} and can't be set", setting.location, path)
-    return Problem(
-        f"attribute path '{path}' names nothing in this service",
-        setting.location,
-        path,
-        nearest=nearest(path, known),
-    )
+                message = f"attribute '{path}' is {what} and can't be set"
+                return Problem(message, setting.location, path, kind=ILLEGAL, mend=mend)
+    message = f"attribute path '{path}' names nothing in this service"
+    return Problem(message, setting.location, path, nearest=nearest(path, known), kind=ILLEGAL, mend=mend)
+
+
+def _unmatched_links(service: Service, topology: Topology) -> Iterator[Problem]:
+    known = {
+        instance.declared_path(definition.name)
+        for instance in topology.instances.values()
+        for definition in instance.component.links
+    }
+    for path, choice in service.links.items():
+        if path not in known:
+            message = f"'{path}' names no link of this service"
+            yield Problem(message, choice.location, path, "", nearest(path, known), CONSTRAINT)
 
 
 def location_of(instance: Instance) -> Location:

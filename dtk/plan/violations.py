@@ -6,16 +6,27 @@ Source: original-dtk.md 3.9; the texts are the original's where it has one.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from dtk.errors import Problem
 from dtk.plan.topology import Topology, location_of
 from dtk.plan.values import Values
+from dtk.plan.wanted import ILLEGAL, REQUIRED
 
 
 def find_violations(topology: Topology, values: Values, service: str) -> list[Problem]:
     """Return required attributes that are unset, and values that are not of their type, in the assembly's order."""
     unset = dict.fromkeys(_required_unset(topology, values, service))
-    return [*unset, *dict.fromkeys(values.problems.values())]
+    illegal = [_illegal(topology, path, problem, service) for path, problem in values.problems.items()]
+    return [*unset, *dict.fromkeys(illegal)]
+
+
+def _illegal(topology: Topology, path: str, problem: Problem, service: str) -> Problem:
+    """A value of the wrong type is mended by setting it, under the path that a group's members share."""
+    instances = topology.instances.values()
+    paths = {i.path(name): i.declared_path(name) for i in instances for name in i.component.attributes}
+    shared = paths.get(path, path)
+    return replace(problem, path=shared, kind=ILLEGAL, mend=f"dtk set-attribute {service} {shared} VALUE")
 
 
 def _required_unset(topology: Topology, values: Values, service: str) -> Iterator[Problem]:
@@ -27,5 +38,6 @@ def _required_unset(topology: Topology, values: Values, service: str) -> Iterato
                 yield Problem(
                     f"Attribute ({path}) is required, but unset",
                     location_of(instance),
-                    expected=f"dtk set-attribute {service} {path} VALUE",
+                    kind=REQUIRED,
+                    mend=f"dtk set-attribute {service} {path} VALUE",
                 )

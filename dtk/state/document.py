@@ -15,6 +15,8 @@ def to_document(state: State) -> dict[str, Any]:
     document = {"format_version": FORMAT_VERSION, **asdict(state)}
     if state.unfinished is None:
         del document["unfinished"]
+    if not state.created_at:
+        del document["created_at"]
     return document
 
 
@@ -51,4 +53,5 @@ def _state(document: Mapping[str, Any]) -> State:
         },
         unfinished=Unfinished(**unfinished) if unfinished else None,
         last_task=int(document.get("last_task", 0)),
+        created_at=str(document.get("created_at", "")),
     )

@@ -46,7 +46,8 @@ class State:
     """The whole state of one service.
 
     ``attributes`` holds dynamic values by path. ``applied`` maps node → component → what was applied.
-    ``serial`` grows with every write; ``lineage`` is made once, with the first state of a service.
+    ``serial`` grows with every write; ``lineage`` is made once, with the first state of a service. ``created_at`` is
+    when the service was staged (UTC, RFC 3339), "" where that is not known.
     """
 
     service: str
@@ -57,3 +58,4 @@ class State:
     applied: Mapping[str, Mapping[str, Applied]] = field(default_factory=dict)
     unfinished: Unfinished | None = None
     last_task: int = 0
+    created_at: str = ""
