@@ -1,10 +1,11 @@
-"""The Dask module's daemon.sh: starting, replacing and ending real processes, and saying why one can't start."""
+"""The daemon module's script: starting, replacing and ending real processes, and saying why one can't start."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "modules" / "dtk" / "dask" / "files" / "daemon.sh"
+SCRIPT = Path(__file__).resolve().parents[2] / "modules" / "dtk" / "daemon" / "files" / "daemon.sh"
 SLEEPER = "import time; print('ready now', flush=True); time.sleep(600)"
 
 
@@ -44,7 +45,10 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
 
 
 def runs(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_start_returns_when_the_process_says_that_it_is_ready(daemon: Daemon) -> None:
@@ -66,6 +70,16 @@ def test_another_command_line_replaces_the_process(daemon: Daemon) -> None:
     assert daemon.start(SLEEPER, "--port", "2").returncode == 0
     assert daemon.pid != before
     assert not runs(before)
+
+
+def test_a_replaced_process_has_freed_its_port(daemon: Daemon) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    server = f"import socket; server = socket.create_server(('127.0.0.1', {port})); {SLEEPER}"
+    for attempt in "1234":
+        done = daemon.start(server, attempt)
+        assert done.returncode == 0, done.stderr
 
 
 def test_arguments_reach_the_process_as_they_are(daemon: Daemon) -> None:

@@ -23,7 +23,20 @@ pause() {
     sleep 0.1 2>/dev/null || sleep 1  # fractions are an extension that every sleep in use has
 }
 
-# The command line of the process with the pid $1; empty when there is none, or when it is a zombie.
+# Whether the process with the pid $1 is there. One that nobody has reaped yet is not: all it held is free.
+is_alive() {
+    kill -0 "$1" 2>/dev/null || return 1
+    if [ -r "/proc/$1/stat" ]; then
+        state=$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null)
+    else
+        state=$(ps -p "$1" -o stat= 2>/dev/null)
+    fi
+    case $state in
+        Z* | X* | '') return 1 ;;
+    esac
+}
+
+# The command line of the process with the pid $1; empty when there is none.
 command_line() {
     if [ -r "/proc/$1/cmdline" ]; then
         tr '\0' ' ' <"/proc/$1/cmdline" 2>/dev/null
@@ -46,7 +59,8 @@ stop() {
     is_running || return 0
     kill "$pid" 2>/dev/null
     deadline=$(($(date +%s) + stopped_within))
-    while is_running; do
+    # Its command line is gone a moment before its ports are.
+    while is_alive "$pid"; do
         [ "$(date +%s)" -lt "$deadline" ] || kill -KILL "$pid" 2>/dev/null
         pause
     done
@@ -80,7 +94,7 @@ start() {
     echo "$child" >"$run/$name.pid"
     deadline=$(($(date +%s) + started_within))
     while :; do
-        if ! kill -0 "$child" 2>/dev/null; then  # a dead child is no zombie here: the shell reaps it while it waits
+        if ! is_alive "$child"; then
             wait "$child"
             give_up "ended with exit code $? before it was up"
         fi
