@@ -26,11 +26,12 @@ ALLOWED: dict[str, set[str]] = {
     "events": {"model"},
     "state": {"model"},
     "dsl": {"model", "state"},
+    "sources": {"model", "state", "dsl"},
     "nodes": {"model", "state"},
     "plan": {"model", "state", "dsl"},
     "views": {"model", "events", "plan"},
     "apply": {"model", "events", "state", "nodes", "dsl", "plan"},
-    "cli": {"model", "events", "state", "nodes", "dsl", "plan", "views", "apply"},
+    "cli": {"model", "events", "state", "nodes", "dsl", "plan", "views", "apply", "sources"},
     "__main__": {"cli", "apply"},
 }
 LIGHT_PARTS = ("cli", "views", "events", "state", "model")

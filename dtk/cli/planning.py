@@ -18,6 +18,7 @@ from dtk.model.target import Target
 from dtk.plan.compile import PlanRequest, Scope, compile_plan
 from dtk.plan.workflow import CREATE
 from dtk.state.model import State
+from dtk.state.pinned import Pin, load_pins
 from dtk.state.store import load_state
 from dtk.state.workspace import Workspace
 
@@ -34,7 +35,8 @@ class Inputs:
 
     def request(self, workflow: str = CREATE, scope: Scope = "changes") -> PlanRequest:
         """Return what the compiler takes."""
-        sources = {name: _source(self.workspace, module.folder) for name, module in self.modules.items()}
+        pins = load_pins(self.workspace.lock_file)
+        sources = {name: _source(self.workspace, module, pins.get(name)) for name, module in self.modules.items()}
         return PlanRequest(self.service, self.modules, sources, self.state, self.target, workflow, scope)
 
     def folders(self) -> dict[str, Path]:
@@ -49,17 +51,22 @@ def read_inputs(workspace: Workspace, name: str) -> Inputs:
         InvalidError: a file of them is invalid; every mistake is listed.
     """
     service = load_service(workspace.service_file(name), workspace.root)
-    modules = _modules(load_catalog(workspace), service)
     state = load_state(workspace.state_file(name)) or State(name, "")
+    modules = _modules(load_catalog(workspace), service, state)
     return Inputs(workspace, service, modules, state, find_target(workspace, service))
 
 
-def _modules(catalog: Catalog, service: Service) -> Mapping[str, Module]:
+def _modules(catalog: Catalog, service: Service, state: State) -> Mapping[str, Module]:
+    """The service's modules, those of components added to it, and those it takes to take applied components away."""
     modules = dict(catalog.with_dependencies(service.module))
-    for uses in service.components.values():
-        for use in uses:
-            for module in catalog.providing(use.name.type):
-                modules |= catalog.with_dependencies(module.name)
+    added = [use for node in service.nodes.values() for use in node.components]
+    for use in [*added, *(use for uses in service.components.values() for use in uses)]:
+        for module in catalog.providing(use.name.type):
+            modules |= catalog.with_dependencies(module.name)
+    applied = {one.module for components in state.applied.values() for one in components.values()}
+    for name in sorted(applied - modules.keys()):
+        if catalog.folder(name):
+            modules |= catalog.with_dependencies(name)
     return modules
 
 
@@ -102,8 +109,10 @@ def check_modules(plan: Plan, modules: Mapping[str, Module]) -> None:
         )
 
 
-def _source(workspace: Workspace, folder: Path) -> str:
+def _source(workspace: Workspace, module: Module, pin: Pin | None) -> str:
     """Say where a module comes from without naming this machine's folders: plans are read on others."""
-    if folder.is_relative_to(workspace.root):
-        return str(folder.relative_to(workspace.root))
+    if pin and module.folder.is_relative_to(workspace.installed):
+        return f"{pin.shown} at {pin.commit}" if pin.commit else pin.shown
+    if module.folder.is_relative_to(workspace.root):
+        return str(module.folder.relative_to(workspace.root))
     return "built-in"

@@ -48,6 +48,19 @@ COMMANDS = {
             "uninstall", MODULES, "dtk.cli.install:uninstall", "Remove an installed module, and what only it needed."
         ),
         CommandEntry(
+            "list-modules",
+            MODULES,
+            "dtk.cli.module_lists:list_modules",
+            "List modules: this workspace's own, installed ones, those of dtk; whether each can be parsed.",
+        ),
+        CommandEntry("list-components", MODULES, "dtk.cli.info:list_components", "List the components of a module."),
+        CommandEntry(
+            "info",
+            MODULES,
+            "dtk.cli.info:info",
+            "Describe a module or an assembly: components, attributes, actions, nodes, workflows.",
+        ),
+        CommandEntry(
             "list-assemblies", MODULES, "dtk.cli.modules:list_assemblies", "List the assemblies that can be staged."
         ),
         CommandEntry("stage", SERVICE, "dtk.cli.stage:stage", "Make a service instance of an assembly; run nothing."),
@@ -56,6 +69,7 @@ COMMANDS = {
             "list-nodes", SERVICE, "dtk.cli.services:list_nodes", "List a service's nodes and their addresses."
         ),
         CommandEntry("set-attribute", SERVICE, "dtk.cli.attributes:set_attribute", "Set an attribute of a service."),
+        CommandEntry("graph", SERVICE, "dtk.cli.graph:graph", "Draw a service's topology and the stages of its plan."),
         CommandEntry("plan", LIFECYCLE, "dtk.cli.plan:plan", "Show what apply would do, and why."),
         CommandEntry("apply", LIFECYCLE, "dtk.cli.apply:apply", "Do what a plan says, and follow it."),
         CommandEntry("converge", LIFECYCLE, "dtk.cli.apply:converge", "Plan and apply every stage, changed or not."),
@@ -74,6 +88,9 @@ COMMANDS = {
             TASKS,
             "dtk.cli.task_history:task_action_detail",
             "Show every operation of a step: what, changed or not, output.",
+        ),
+        CommandEntry(
+            "task-report", TASKS, "dtk.cli.task_report:task_report", "Write a task as one page for a browser."
         ),
         CommandEntry("replay", TASKS, "dtk.cli.task_history:replay", "Play a finished task through the live screen."),
     )

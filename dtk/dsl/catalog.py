@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from dtk.dsl.data import data_folder
@@ -12,26 +13,45 @@ from dtk.dsl.names import nearest
 from dtk.errors import InvalidError, Location, Problem
 from dtk.model.module import Module
 from dtk.model.names import module_name
+from dtk.state.pinned import Pin, load_pins
 from dtk.state.workspace import Workspace
 
 
-class Catalog:
-    """Modules below several roots (``ROOT/NS/NAME``); the first root that has a name wins."""
+@dataclass(frozen=True)
+class Installed:
+    """A module from elsewhere: its folder, and the digest that dtk.lock gives it."""
 
-    def __init__(self, roots: Sequence[Path], display_root: Path | None = None) -> None:
+    folder: Path
+    tree: str
+
+
+class Catalog:
+    """Modules below several roots (``ROOT/NS/NAME``), and installed ones; the first root that has a name wins.
+
+    Installed modules come behind the first root (the workspace's own modules) and before the others (dtk's).
+    """
+
+    def __init__(
+        self,
+        roots: Sequence[Path],
+        display_root: Path | None = None,
+        installed: Mapping[str, Installed] | None = None,
+    ) -> None:
         self.roots = tuple(roots)
         self.display_root = display_root
+        self.installed = installed or {}
         self._loaded: dict[str, Module] = {}
         self._open: list[str] = []
 
     def names(self) -> list[str]:
         """Return the names of all modules there are, sorted; nothing is loaded."""
         files = (file for root in self.roots for file in root.glob(f"*/*/{MODULE_FILE}"))
-        return sorted({f"{file.parent.parent.name}/{file.parent.name}" for file in files})
+        return sorted({f"{file.parent.parent.name}/{file.parent.name}" for file in files} | set(self.installed))
 
     def folder(self, name: str) -> Path | None:
         """Return the folder of a module by its full name, None when there is none."""
-        folders = (root / name for root in self.roots)
+        first, *others = (root / name for root in self.roots)
+        folders = [first, *([self.installed[name].folder] if name in self.installed else []), *others]
         return next((folder for folder in folders if (folder / MODULE_FILE).is_file()), None)
 
     def find(self, name: str) -> Module:
@@ -74,6 +94,8 @@ class Catalog:
 
     def _load(self, name: str) -> Module:
         folder = self.folder(name)
+        if folder is None and name in self.installed:
+            raise InvalidError(f"module '{name}' is in dtk.lock and not installed yet", hint="dtk install")
         if folder is None:
             near = nearest(name, self.names())
             raise InvalidError("a module is missing", [Problem(f"no module '{name}'", nearest=near)])
@@ -89,10 +111,18 @@ class Catalog:
             place = Location(shown_file(folder / MODULE_FILE, self.display_root), module.location.line, 1)
             message = f"the module is named '{module.name}', and its folder '{name}'"
             raise InvalidError(f"module '{name}' is invalid", [Problem(message, place, "module", expected=f"'{name}'")])
+        pinned = self.installed.get(name)
+        if pinned and folder == pinned.folder and module.digest != pinned.tree:
+            raise InvalidError(f"the installed module '{name}' is not what dtk.lock says", hint="dtk install")
         return module
 
 
 def load_catalog(workspace: Workspace) -> Catalog:
     """Return the catalog of a workspace: its own modules, the installed ones, those that come with dtk."""
-    roots = (workspace.modules, workspace.local / "modules", data_folder("modules"))
-    return Catalog(roots, workspace.root)
+    return catalog_with(workspace, load_pins(workspace.lock_file))
+
+
+def catalog_with(workspace: Workspace, pins: Mapping[str, Pin]) -> Catalog:
+    """Return the catalog that a workspace has with these modules installed."""
+    installed = {name: Installed(workspace.installed / pin.key / name, pin.tree) for name, pin in pins.items()}
+    return Catalog((workspace.modules, data_folder("modules")), workspace.root, installed)

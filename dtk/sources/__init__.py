@@ -1,0 +1,1 @@
+"""Modules from elsewhere: git repositories and folders, resolved, pinned in dtk.lock, kept by commit."""

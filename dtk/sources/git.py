@@ -1,0 +1,91 @@
+"""git called as a program: no shell, no hooks, no prompts, no submodules, only protocols that are known."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from dtk.errors import DtkError
+
+_PROTOCOLS = "file:https:ssh"
+_SETTINGS = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.symlinks=false",
+    "submodule.recurse=false",
+    "fetch.recurseSubmodules=false",
+    "protocol.ext.allow=never",
+    "gc.auto=0",
+    "advice.detachedHead=false",
+)
+_KEPT = (
+    "GIT_SSH_COMMAND",
+    "GIT_SSH",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_NO_VERIFY",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_NOSYSTEM",
+)
+_LONGEST = 600.0
+"""Seconds for one call of git. A large repository over a slow line needs minutes; a dead one must not hang a build."""
+
+
+def git(folder: Path, *words: str, given: bytes | None = None) -> bytes:
+    """Run git in a repository and return its standard output.
+
+    Args:
+        folder: the repository.
+        words: the arguments; whatever came from outside stands behind ``--`` or ``--end-of-options``.
+        given: its standard input.
+
+    Raises:
+        DtkError: git is missing, took too long or failed; with what it said.
+    """
+    settings = [word for setting in _SETTINGS for word in ("-c", setting)]
+    try:
+        done = subprocess.run(
+            ["git", *settings, *words],
+            cwd=folder,
+            env=_environment(),
+            input=given if given is not None else b"",
+            capture_output=True,
+            timeout=_LONGEST,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise DtkError("there is no program 'git'", hint="install git") from None
+    except subprocess.TimeoutExpired:
+        raise DtkError(f"git {words[0]} took longer than {_LONGEST:.0f} s") from None
+    if done.returncode:
+        raise DtkError(_reason(done.stderr.decode(errors="replace")) or f"git {words[0]} failed")
+    return done.stdout
+
+
+def lines(folder: Path, *words: str) -> list[str]:
+    """Run git and return its output's lines."""
+    return git(folder, *words).decode(errors="replace").splitlines()
+
+
+def _environment() -> dict[str, str]:
+    """Return an environment in which git asks nobody anything and is told of no other repository."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in _KEPT}
+    ssh = kept.get("GIT_SSH_COMMAND") or kept.get("GIT_SSH") or "ssh"
+    return {
+        **kept,
+        "LC_ALL": "C",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "",
+        "SSH_ASKPASS": "",
+        "GIT_SSH_COMMAND": f"{ssh} -o BatchMode=yes",
+        "GIT_ALLOW_PROTOCOL": _PROTOCOLS,
+        "GIT_PROTOCOL_FROM_USER": "0",
+        "GIT_LFS_SKIP_SMUDGE": "1",
+    }
+
+
+def _reason(text: str) -> str:
+    """Return what git says is wrong, in one line."""
+    said = [line.strip() for line in text.splitlines() if line.strip()]
+    named = [line.partition(": ")[2] for line in said if line.startswith(("fatal: ", "error: "))]
+    return "; ".join(dict.fromkeys(named or said[-1:]))

@@ -1,0 +1,231 @@
+"""Installing, updating and removing modules: resolve, check everything, then write dtk.yaml and dtk.lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from dtk.dsl.catalog import Catalog, catalog_with
+from dtk.dsl.edit import set_entry, unset_entry
+from dtk.dsl.module import MODULE_FILE
+from dtk.dsl.workspace import load_workspace
+from dtk.errors import InvalidError, Problem, UsageError
+from dtk.sources.address import DEFAULT_BRANCH, Address, parse_address
+from dtk.sources.resolve import Request, Wanted, resolve
+from dtk.sources.snapshot import Sources
+from dtk.sources.store import Found, Store, read_manifest
+from dtk.state.pinned import Pin, load_pins, save_pins
+from dtk.state.workspace import Workspace
+
+Tell = Callable[[str], None]
+SECTION = "modules"
+"""Where dtk.yaml names the modules to install."""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What a workspace asks for, and what it has: dtk.yaml, dtk.lock and the store, read together."""
+
+    workspace: Workspace
+    sources: Sources
+    wanted: Mapping[str, Wanted]
+    templates: Mapping[str, str]
+    pins: Mapping[str, Pin]
+
+    def resolved(self, wanted: Mapping[str, Wanted], fresh: Iterable[str] = ()) -> dict[str, Found]:
+        """Return what to install for these modules; those in ``fresh`` are looked up anew."""
+        return resolve(Request(self.workspace, self.sources, wanted, self.templates, self.pins, frozenset(fresh)))
+
+
+def read_installation(workspace: Workspace) -> Installation:
+    """Read dtk.yaml and dtk.lock.
+
+    Raises:
+        InvalidError: one of them is broken.
+        UsageError: a source in dtk.yaml is not one.
+    """
+    configuration = load_workspace(workspace.file, workspace.root)
+    wanted = {}
+    for name, module in configuration.modules.items():
+        address = parse_address(module.source)
+        wanted[name] = Wanted(replace(address, ref=module.ref or address.ref), module.path)
+    sources = Sources(Store(workspace.installed), workspace.root)
+    return Installation(workspace, sources, wanted, configuration.module_sources, load_pins(workspace.lock_file))
+
+
+def install(workspace: Workspace, source: str, path: str, tell: Tell) -> list[str]:
+    """Install the modules of a source, and what they need; return their names.
+
+    Args:
+        workspace: the workspace.
+        source: ``SOURCE[@REF]``.
+        path: only the modules in this folder of the source; "" for all.
+        tell: takes each line for people.
+
+    Raises:
+        UsageError: the source is none, or a module of the same name is here from elsewhere.
+        InvalidError: versions contradict each other, or a module is invalid; nothing has changed then.
+        DtkError: the source can't be reached.
+    """
+    address = parse_address(source)
+    before = read_installation(workspace)
+    modules = before.sources.modules(address, below=path)
+    for name in modules:
+        _check_origin(before, name, address)
+    wanted = {**before.wanted, **{name: Wanted(address, found.pin.path) for name, found in modules.items()}}
+    tell_resolution(before, before.resolved(wanted, modules), list(modules), tell)
+    for name, found in modules.items():
+        set_entry(workspace.file, SECTION, name, module_entry(address, found.pin.path))
+    return list(modules)
+
+
+def install_all(workspace: Workspace, tell: Tell) -> list[str]:
+    """Install what dtk.yaml asks for and dtk.lock pins, and what own modules need; return the names."""
+    before = read_installation(workspace)
+    found = before.resolved(before.wanted)
+    tell_resolution(before, found, list(before.wanted), tell)
+    return list(found)
+
+
+def install_locked(workspace: Workspace, tell: Tell) -> list[str]:
+    """Install exactly what dtk.lock says; return the names.
+
+    Raises:
+        InvalidError: dtk.yaml, dtk.lock and what the sources hold differ, in anything; each difference is named.
+    """
+    before = read_installation(workspace)
+    differences = [*_differences(before)]
+    if differences:
+        raise _differ(differences)
+    found = before.resolved(before.wanted)
+    changed = {name for name in {*found, *before.pins} if _pin_of(found, name) != before.pins.get(name)}
+    if changed:
+        raise _differ([_difference(name, found, before.pins) for name in sorted(changed)])
+    check_modules(workspace, before.pins)
+    for name in found:
+        tell(f"Using module '{shown(name)}'")
+    return list(found)
+
+
+def uninstall(workspace: Workspace, name: str, tell: Tell) -> None:
+    """Remove a module and what only it needed.
+
+    Raises:
+        UsageError: it is not installed, or a module or a service uses it.
+    """
+    before = read_installation(workspace)
+    if name not in before.pins:
+        raise UsageError(f"module '{shown(name)}' is not installed", hint="dtk list-modules")
+    users = [*_users(before, name)]
+    if users:
+        raise UsageError(f"module '{shown(name)}' is used by {', '.join(users)}", hint="remove those first")
+    wanted = {other: module for other, module in before.wanted.items() if other != name}
+    found = before.resolved(wanted)
+    save_pins(workspace.lock_file, {other: module.pin for other, module in found.items()})
+    unset_entry(workspace.file, SECTION, name)
+    for gone in sorted(set(before.pins) - set(found)):
+        before.sources.store.remove(gone)
+        tell(f"Uninstalled module '{shown(gone)}'")
+
+
+def tell_resolution(before: Installation, found: Mapping[str, Found], asked: list[str], tell: Tell) -> None:
+    """Check what was resolved, write dtk.lock, and tell it line by line as the original did (original-dtk.md 1.3)."""
+    pins = {name: module.pin for name, module in found.items()}
+    check_modules(before.workspace, pins)
+    needed = [name for name in found if name not in asked]
+    new = [name for name in found if before.pins.get(name) != pins[name]]
+    if any(name in new for name in needed):
+        tell("Auto-installing missing module(s)")
+    for name in needed:
+        tell(f"Installing module '{shown(name)}' ... Done." if name in new else f"Using module '{shown(name)}'")
+    for name in asked:
+        verb = "Installing" if name in new else "Using"
+        resumed = "Resuming install of" if needed and name in new else verb
+        tell(f"{resumed} module '{shown(name)}' ... Done." if name in new else f"Using module '{shown(name)}'")
+    if pins or before.workspace.lock_file.exists():
+        save_pins(before.workspace.lock_file, pins)
+
+
+def check_modules(workspace: Workspace, pins: Mapping[str, Pin]) -> None:
+    """Refuse a set of modules of which one is invalid.
+
+    Raises:
+        InvalidError: with the mistakes of all of them.
+    """
+    catalog = catalog_with(workspace, pins)
+    problems: dict[Problem, None] = {}
+    for name in pins:
+        try:
+            catalog.find(name)
+        except InvalidError as error:
+            problems |= dict.fromkeys(error.problems or [Problem(error.message)])
+    if problems:
+        message = "the modules can't be installed: they are invalid; nothing has changed"
+        raise InvalidError(message, list(problems))
+
+
+def shown(name: str) -> str:
+    """Return a module's name as the original shows it: ``bigtop:spark``."""
+    return name.replace("/", ":")
+
+
+def module_entry(address: Address, path: str) -> dict[str, str]:
+    """Return what dtk.yaml says of a module."""
+    entry = {"source": address.url}
+    entry |= {"ref": address.ref} if address.ref != DEFAULT_BRANCH else {}
+    return entry | ({"path": path} if path else {})
+
+
+def _check_origin(before: Installation, name: str, address: Address) -> None:
+    if (before.workspace.modules / name).is_dir():
+        raise UsageError(f"module '{shown(name)}' is this workspace's own: modules/{name}")
+    there = before.pins.get(name)
+    if there and there.url != address.url:
+        hint = f"dtk uninstall {shown(name)}"
+        raise UsageError(
+            f"module '{shown(name)}' is installed from {there.url}, and {address.url} has one too", hint=hint
+        )
+
+
+def _users(before: Installation, name: str) -> list[str]:
+    from dtk.dsl.service import load_service  # noqa: PLC0415 - only to remove a module
+
+    workspace = before.workspace
+    catalog = catalog_with(workspace, before.pins)
+    modules = [other for other in catalog.names() if other != name and name in _needs(catalog, other)]
+    services = [load_service(workspace.service_file(service), workspace.root) for service in workspace.service_names()]
+    used = [f"service '{service.name}'" for service in services if service.module == name]
+    return [f"module '{shown(other)}'" for other in modules] + used
+
+
+def _needs(catalog: Catalog, name: str) -> list[str]:
+    folder = catalog.folder(name)
+    return list(read_manifest(folder / MODULE_FILE, name).dependencies) if folder else []
+
+
+def _differences(before: Installation) -> list[str]:
+    found = []
+    for name, wanted in before.wanted.items():
+        pin = before.pins.get(name)
+        if pin is None:
+            found.append(f"'{name}' is in dtk.yaml and not in dtk.lock")
+        elif (pin.url, pin.ref, pin.path) != (wanted.address.url, wanted.address.ref, wanted.path):
+            found.append(f"'{name}' is from {wanted.address} in dtk.yaml and from {pin.shown} in dtk.lock")
+    return found
+
+
+def _differ(differences: list[str]) -> InvalidError:
+    problems = [Problem(difference) for difference in differences]
+    return InvalidError("dtk.lock does not say what there is", problems, hint="dtk install, and commit dtk.lock")
+
+
+def _difference(name: str, found: Mapping[str, Found], pins: Mapping[str, Pin]) -> str:
+    return f"'{name}' is {_described(_pin_of(found, name))}, and in dtk.lock {_described(pins.get(name))}"
+
+
+def _pin_of(found: Mapping[str, Found], name: str) -> Pin | None:
+    return found[name].pin if name in found else None
+
+
+def _described(pin: Pin | None) -> str:
+    return f"{pin.shown} at {(pin.commit or pin.tree)[:20]}" if pin else "not there"

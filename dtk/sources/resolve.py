@@ -1,0 +1,267 @@
+"""Which modules a workspace has to install: what people asked for, what those need, in versions that suit all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dtk.dsl.data import data_folder
+from dtk.dsl.module import MODULE_FILE
+from dtk.dsl.versions import satisfies, version_key
+from dtk.errors import DtkError, InvalidError, Problem
+from dtk.sources.address import Address, parse_address
+from dtk.sources.snapshot import Sources
+from dtk.sources.store import Found, Manifest, read_manifest
+from dtk.state.pinned import Pin
+from dtk.state.workspace import Workspace
+
+_MOST_ROUNDS = 50
+"""How often a version is chosen anew for a constraint found later. Each round adds one, so real trees need few."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A module that dtk.yaml asks for: its source, and its folder there."""
+
+    address: Address
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be resolved.
+
+    ``wanted`` are dtk.yaml's modules; ``templates`` its module_sources: a namespace (or ``*``) and the URL, with
+    ``{name}`` and ``{namespace}`` in it, of modules that are only needed by others. ``pins`` is dtk.lock; the modules
+    in ``fresh`` are looked up anew whatever it says.
+    """
+
+    workspace: Workspace
+    sources: Sources
+    wanted: Mapping[str, Wanted]
+    templates: Mapping[str, str] = field(default_factory=dict)
+    pins: Mapping[str, Pin] = field(default_factory=dict)
+    fresh: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class _Need:
+    """One side of a possible conflict: a module needs another in some versions."""
+
+    by: str
+    version: str
+    module: str
+    constraint: str
+
+    def __str__(self) -> str:
+        return f"{self.by} {self.version or '(no version)'} needs {self.module} {self.constraint}"
+
+
+class _VersionWantedError(Exception):
+    """A version that was chosen too early does not suit a constraint that was found later."""
+
+    def __init__(self, need: _Need) -> None:
+        super().__init__(str(need))
+        self.need = need
+
+
+def resolve(request: Request) -> dict[str, Found]:
+    """Return every module to install by name, those that others need before those that need them.
+
+    Raises:
+        InvalidError: two modules need versions of a third that can't both be (it names both), or a needed module is
+            nowhere.
+        DtkError: a source can't be reached.
+    """
+    limits: dict[str, list[_Need]] = {}
+    for _ in range(_MOST_ROUNDS):
+        try:
+            return _Resolution(request, limits).run()
+        except _VersionWantedError as wanted:
+            limits.setdefault(wanted.need.module, []).append(wanted.need)
+    raise DtkError("the modules' dependencies can't be resolved: versions keep contradicting each other")
+
+
+class _Resolution:
+    """One attempt: chooses modules as they are needed, under the constraints known so far."""
+
+    def __init__(self, request: Request, limits: Mapping[str, list[_Need]]) -> None:
+        self.request = request
+        self.sources = request.sources
+        self.limits = limits
+        self.chosen: dict[str, Found] = {}
+        self.by_version: set[str] = set()
+        self.needs: list[_Need] = []
+        self.own = dict(_manifests(request.workspace.modules))
+        self.built_in = dict(_manifests(data_folder("modules")))
+
+    def run(self) -> dict[str, Found]:
+        """Choose all modules."""
+        for name, wanted in self.request.wanted.items():
+            self.chosen[name] = self._wanted(name, wanted)
+        for name, manifest in self.own.items():
+            self._follow(name, manifest.version, manifest.dependencies, None)
+        waiting = list(self.chosen.values())
+        while waiting:
+            found = waiting.pop(0)
+            waiting += self._follow(found.name, found.version, found.dependencies, found)
+        self._check()
+        return self._ordered()
+
+    def _follow(self, by: str, version: str, needed: Mapping[str, str], found: Found | None) -> list[Found]:
+        """Choose what a module needs and is not chosen yet."""
+        new: list[Found] = []
+        for name, constraint in needed.items():
+            self.needs.append(_Need(by, version, name, constraint))
+            if name in self.chosen or name in self.own:
+                continue
+            choice = self._needed(name, found)
+            if choice is not None:
+                self.chosen[name] = choice
+                new.append(choice)
+            elif found is not None and name not in self.built_in:
+                raise _nowhere(self.needs[-1])
+        return new
+
+    def _wanted(self, name: str, wanted: Wanted) -> Found:
+        pin = self._pin(name)
+        if pin and (pin.url, pin.ref, pin.path) == (wanted.address.url, wanted.address.ref, wanted.path):
+            return self._pinned(name, pin)
+        return self._named(name, wanted.address, "", wanted.path)
+
+    def _needed(self, name: str, by: Found | None) -> Found | None:
+        """Choose a module that another one needs: its neighbour in the repository, the pinned one, one by version."""
+        pin = self._pin(name)
+        if pin and by and (pin.url, pin.commit) == (by.pin.url, by.pin.commit):
+            return self._pinned(name, pin)
+        neighbour = self._neighbour(name, by) if by else None
+        if neighbour:
+            return neighbour
+        suits = pin and all(satisfies(pin.version, need.constraint) for need in self._known_needs(name))
+        if pin and (suits or not self._template(name)):
+            self.by_version |= {name} if self._template(name) else set()
+            return self._pinned(name, pin)
+        return self._by_version(name)
+
+    def _neighbour(self, name: str, by: Found) -> Found | None:
+        """Return a module from the same commit: in repositories of several its folder is mostly called as it is."""
+        address, commit = _address(by.pin), by.pin.commit
+        snapshot = self.sources.snapshot(address, commit)
+        word = name.rpartition("/")[2]
+        likely = sorted(snapshot.paths, key=lambda path: path.rpartition("/")[2] != word)
+        for path in likely:
+            if path == by.pin.path:
+                continue
+            with suppress(InvalidError):  # one that can't be installed is told when somebody needs it
+                found = self.sources.modules(address, commit, path)
+                if name in found:
+                    return found[name]
+        return None
+
+    def _by_version(self, name: str) -> Found | None:
+        """Choose the newest tag that suits every constraint known; the default branch where there are no such tags."""
+        template = self._template(name)
+        if not template:
+            return None
+        namespace, _, word = name.partition("/")
+        address = parse_address(template.replace("{namespace}", namespace).replace("{name}", word))
+        tags = self.sources.fetched(address).tags()
+        versions = {tag.removeprefix("v"): tag for tag in tags if tag.removeprefix("v")[:1].isdigit()}
+        needs = self._known_needs(name)
+        suiting = [v for v in versions if all(satisfies(v, need.constraint) for need in needs)]
+        if not versions:
+            return self._named(name, address, "", "")
+        if not suiting:
+            raise _conflict(name, ", ".join(sorted(versions, key=version_key)), needs)
+        self.by_version.add(name)
+        newest = max(suiting, key=version_key)
+        return self._named(name, Address(address.url, versions[newest]), "", "")
+
+    def _template(self, name: str) -> str:
+        templates = self.request.templates
+        return templates.get(name.partition("/")[0]) or templates.get("*", "")
+
+    def _known_needs(self, name: str) -> list[_Need]:
+        return [*self.limits.get(name, ()), *(need for need in self.needs if need.module == name)]
+
+    def _pinned(self, name: str, pin: Pin) -> Found:
+        kept = self.sources.store.kept(name, pin)
+        if kept:
+            return kept
+        found = self._named(name, _address(pin), pin.commit, pin.path)
+        if found.pin.tree != pin.tree:
+            raise InvalidError(
+                f"module '{name}' is not what dtk.lock says: {pin.shown} gives {found.pin.tree}, not {pin.tree}",
+                hint=f"take it as it is now: dtk update {name}",
+            )
+        return found
+
+    def _named(self, name: str, address: Address, commit: str, path: str) -> Found:
+        modules = self.sources.modules(address, commit, path)
+        if name not in modules:
+            problem = Problem(f"{address} has no module '{name}'; it has {', '.join(modules)}")
+            raise InvalidError(f"module '{name}' can't be installed", [problem])
+        return modules[name]
+
+    def _pin(self, name: str) -> Pin | None:
+        return None if name in self.request.fresh else self.request.pins.get(name)
+
+    def _check(self) -> None:
+        """Compare every constraint with what was chosen."""
+        for need in self.needs:
+            version = self._version(need.module)
+            if version is None or satisfies(version, need.constraint):
+                continue
+            if need.module in self.by_version and need not in self.limits.get(need.module, ()):
+                raise _VersionWantedError(need)
+            raise _conflict(need.module, version, self._known_needs(need.module))
+
+    def _version(self, name: str) -> str | None:
+        if name in self.own:
+            return self.own[name].version
+        if name in self.chosen:
+            return self.chosen[name].version
+        return self.built_in[name].version if name in self.built_in else None
+
+    def _ordered(self) -> dict[str, Found]:
+        ordered: dict[str, Found] = {}
+
+        def add(name: str, above: tuple[str, ...]) -> None:
+            if name in ordered or name not in self.chosen or name in above:
+                return
+            for needed in self.chosen[name].dependencies:
+                add(needed, (*above, name))
+            ordered[name] = self.chosen[name]
+
+        for name in self.chosen:
+            add(name, ())
+        return ordered
+
+
+def _address(pin: Pin) -> Address:
+    return Address(pin.url, pin.ref)
+
+
+def _conflict(module: str, there: str, needs: list[_Need]) -> InvalidError:
+    sides = [Problem(str(need)) for need in dict.fromkeys(needs)]
+    return InvalidError(f"no version of module '{module}' suits all that need it: there is {there}", sides)
+
+
+def _nowhere(need: _Need) -> InvalidError:
+    return InvalidError(
+        f"module '{need.module}' is nowhere to be found",
+        [Problem(str(need))],
+        hint="install it first: dtk install SOURCE; or name its repository under module_sources in dtk.yaml",
+    )
+
+
+def _manifests(root: Path) -> Iterator[tuple[str, Manifest]]:
+    """Yield the modules of a folder ROOT/NS/NAME; ones that can't be read are for validate to tell."""
+    for file in sorted(root.glob(f"*/*/{MODULE_FILE}")):
+        try:
+            manifest = read_manifest(file, str(file.parent))
+        except InvalidError:
+            continue
+        yield manifest.name, manifest

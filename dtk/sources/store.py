@@ -1,0 +1,140 @@
+"""Installed modules in .dtk/modules, by commit: ``COMMIT/NS/NAME``; each is written once and never changed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dtk.dsl.digest import tree_digest
+from dtk.dsl.document import read_document
+from dtk.dsl.module import MODULE_FILE
+from dtk.errors import InvalidError, Location, Problem
+from dtk.model.names import module_name
+from dtk.sources.address import Address
+from dtk.state.files import make_private_folder
+from dtk.state.pinned import Pin
+
+_REPOSITORIES = ".repositories"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A module as it stands in one state of its source; ``folder`` holds its files in this workspace."""
+
+    name: str
+    folder: Path
+    pin: Pin
+    dependencies: Mapping[str, str]
+
+    @property
+    def version(self) -> str:
+        """The version that the module gives itself."""
+        return self.pin.version
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a module's document says about it, before anything else of it is understood."""
+
+    name: str
+    version: str
+    dependencies: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folder .dtk/modules of a workspace."""
+
+    folder: Path
+
+    @property
+    def repositories(self) -> Path:
+        """Where copies of repositories are kept."""
+        return self.folder / _REPOSITORIES
+
+    def module(self, name: str, pin: Pin) -> Path:
+        """Return where a pinned module is, or would be."""
+        return self.folder / pin.key / name
+
+    def kept(self, name: str, pin: Pin) -> Found | None:
+        """Return a pinned module that is here, whole and unchanged; None otherwise."""
+        folder = self.module(name, pin)
+        try:
+            if not (folder / MODULE_FILE).is_file() or tree_digest(folder) != pin.tree:
+                return None
+        except (InvalidError, OSError):
+            return None
+        return Found(name, folder, pin, read_manifest(folder / MODULE_FILE, pin.url).dependencies)
+
+    def put(self, address: Address, path: str, commit: str, write: Callable[[Path], None]) -> Found:
+        """Keep a module.
+
+        Args:
+            address: its source.
+            path: its folder there.
+            commit: the commit it is from; "" for a plain folder.
+            write: writes its files to a new folder.
+        """
+        make_private_folder(self.folder)
+        temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=self.folder))
+        try:
+            files = temporary / "module"
+            write(files)
+            found = self._described(files, address, path, commit)
+            self._move(files, found)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return found
+
+    def _described(self, files: Path, address: Address, path: str, commit: str) -> Found:
+        manifest = read_manifest(files / MODULE_FILE, "/".join(filter(None, (address.url, path))))
+        pin = Pin(address.url, address.ref, path, commit, tree_digest(files), manifest.version)
+        return Found(manifest.name, self.module(manifest.name, pin), pin, manifest.dependencies)
+
+    def _move(self, files: Path, found: Found) -> None:
+        if self.kept(found.name, found.pin):
+            return
+        target = found.folder
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():  # changed by hand, or a piece of one: it is put aside, then removed
+            aside = files.with_name("changed")
+            target.rename(aside)
+        os.rename(files, target)  # noqa: PTH104 - one step within one file system
+
+    def remove(self, name: str) -> None:
+        """Remove every commit of a module."""
+        for folder in self.folder.glob(f"*/{name}"):
+            shutil.rmtree(folder)
+            for above in (folder.parent, folder.parent.parent):
+                if not any(above.iterdir()):
+                    above.rmdir()
+
+
+def read_manifest(file: Path, shown: str) -> Manifest:
+    """Return what a module's document says about itself.
+
+    Args:
+        file: the dtk.module.yaml.
+        shown: the source, for messages.
+
+    Raises:
+        InvalidError: it is not YAML, or has no right name.
+    """
+    document = read_document(file)
+    data = document.data if isinstance(document.data, dict) else {}
+    name = module_name(str(data.get("module", "")))
+    if name is None:
+        place = Location(f"{shown}/{MODULE_FILE}", document.locate(("module",)).line, 1)
+        problem = Problem("the module has no name", place, "module", expected="module: namespace/name")
+        raise InvalidError(f"{shown} is not a module", [problem])
+    given = data.get("dependencies")
+    dependencies = given if isinstance(given, dict) else {}
+    return Manifest(
+        name,
+        str(data.get("version") or ""),
+        {module_name(str(key)) or str(key): str(value) for key, value in dependencies.items()},
+    )

@@ -1,0 +1,77 @@
+"""Moving installed modules to what their refs are now, and showing what that changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from dtk.dsl.catalog import Catalog, catalog_with
+from dtk.dsl.edit import set_entry
+from dtk.errors import InvalidError, UsageError
+from dtk.model.module import Module
+from dtk.sources.address import check_ref
+from dtk.sources.changes import ModuleChange, differences, history
+from dtk.sources.install import SECTION, check_modules, module_entry, read_installation, shown
+from dtk.sources.resolve import Wanted
+from dtk.state.pinned import Pin, save_pins
+from dtk.state.workspace import Workspace
+
+
+def update(workspace: Workspace, name: str = "", ref: str = "", *, write: bool = True) -> list[ModuleChange]:
+    """Look refs up anew, and pin what they are now; return the modules that change.
+
+    Args:
+        workspace: the workspace.
+        name: only this module; "" for all. What it needs moves only as far as its constraints ask.
+        ref: the tag, branch or commit that the module moves to; "" leaves the one that dtk.yaml names.
+        write: write dtk.lock; otherwise only say what would change.
+
+    Raises:
+        UsageError: it is not installed.
+        InvalidError: the new modules are invalid or contradict each other; nothing has changed then.
+    """
+    before = read_installation(workspace)
+    if name and name not in before.pins:
+        raise UsageError(f"module '{shown(name)}' is not installed", hint="dtk list-modules")
+    wanted = _with_ref(before.wanted, name, ref) if ref else before.wanted
+    found = before.resolved(wanted, [name] if name else [*before.pins])
+    pins = {module: resolved.pin for module, resolved in found.items()}
+    check_modules(workspace, pins)
+    changes = _changes(workspace, before.pins, pins)
+    if write and changes:
+        save_pins(workspace.lock_file, pins)
+    if write and ref:
+        set_entry(workspace.file, SECTION, name, module_entry(wanted[name].address, wanted[name].path))
+    return changes
+
+
+def _with_ref(wanted: Mapping[str, Wanted], name: str, ref: str) -> Mapping[str, Wanted]:
+    if name not in wanted:
+        raise UsageError(
+            f"module '{shown(name)}' is not in dtk.yaml: it came with another one", hint="dtk install SOURCE@REF"
+        )
+    check_ref(ref)
+    return {**wanted, name: replace(wanted[name], address=replace(wanted[name].address, ref=ref))}
+
+
+def _changes(workspace: Workspace, old: Mapping[str, Pin], new: Mapping[str, Pin]) -> list[ModuleChange]:
+    before, after = catalog_with(workspace, old), catalog_with(workspace, new)
+    changes = []
+    for name in sorted({*old, *new}):
+        was, now = old.get(name), new.get(name)
+        if was == now:
+            continue
+        commits, moved = history(workspace, was, now) if was and now else ((), False)
+        told = tuple(differences(_module(before, name, was), _module(after, name, now)))
+        changes.append(ModuleChange(name, was, now, commits, moved, told))
+    return changes
+
+
+def _module(catalog: Catalog, name: str, pin: Pin | None) -> Module | None:
+    """Return a module as it was; None when it was not there, or can't be understood any more."""
+    if pin is None:
+        return None
+    try:
+        return catalog.find(name)
+    except InvalidError:
+        return None

@@ -1,0 +1,85 @@
+"""dtk.lock: which commit of which source each installed module is, and the digest of its files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dtk.errors import DtkError, InvalidError, Location, Problem
+from dtk.state.files import replace_file
+
+FORMAT_VERSION = 1
+_READABLE = 0o644
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One installed module: where it is from, what exactly it is.
+
+    ``url`` is as written (folders relative to the workspace); ``path`` is the module's folder in its source;
+    ``commit`` is "" for a folder that is no repository; ``tree`` is ``sha256:…`` over the module's files.
+    """
+
+    url: str
+    ref: str
+    path: str
+    commit: str
+    tree: str
+    version: str = ""
+
+    @property
+    def key(self) -> str:
+        """The name of the folder below .dtk/modules that holds the module as NS/NAME."""
+        return self.commit or self.tree.replace(":", "-")[:40]
+
+    @property
+    def shown(self) -> str:
+        """The source for people: ``URL@REF``, and where in it."""
+        at = "" if self.ref == "HEAD" else f"@{self.ref}"
+        return f"{self.url}{at}" + (f" ({self.path})" if self.path else "")
+
+
+def load_pins(file: Path) -> dict[str, Pin]:
+    """Return the pinned modules by full name; none where there is no dtk.lock.
+
+    Raises:
+        InvalidError: it is broken, or of a newer format.
+    """
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise _broken(file, f"not JSON: {error}") from None
+    version = document.get("format_version") if isinstance(document, dict) else None
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise DtkError(f"{file.name} has format {version}, newer than this dtk reads ({FORMAT_VERSION})")
+    try:
+        return {str(name): _pin(entry) for name, entry in document["modules"].items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _broken(file, f"{error} is missing or of the wrong kind") from None
+
+
+def _pin(entry: Mapping[str, Any]) -> Pin:
+    names = ("url", "ref", "path", "commit", "tree")
+    return Pin(**{name: str(entry[name]) for name in names}, version=str(entry.get("version", "")))
+
+
+def _broken(file: Path, message: str) -> InvalidError:
+    problem = Problem(message, Location(file.name, 1, 1))
+    return InvalidError(f"{file.name} is broken", [problem], hint="take it from git, or delete it and: dtk install")
+
+
+def pins_text(pins: Mapping[str, Pin]) -> str:
+    """Return dtk.lock's text: names in order, so that a change is a small diff."""
+    modules = {name: asdict(pins[name]) for name in sorted(pins)}
+    return json.dumps({"format_version": FORMAT_VERSION, "modules": modules}, indent=2, ensure_ascii=False) + "\n"
+
+
+def save_pins(file: Path, pins: Mapping[str, Pin]) -> None:
+    """Write dtk.lock in one step."""
+    replace_file(file, pins_text(pins))
+    file.chmod(_READABLE)
