@@ -127,7 +127,7 @@ def _does(action: PlannedAction) -> str:
 def plan_json(plan: Plan, document: Mapping[str, Any]) -> str:
     """Return the plan's document as text with hidden values taken out; ``dtk plan --out`` writes the whole."""
     hidden = {(action.component, name) for leaf in plan.leaves() for action in leaf.actions for name in action.hidden}
-    return json.dumps(_without_hidden(document, hidden), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return json.dumps(_without_hidden(document, hidden), indent=2, ensure_ascii=False) + "\n"
 
 
 def _without_hidden(value: Any, hidden: set[tuple[str, str]]) -> Any:

@@ -1,0 +1,118 @@
+"""What a picture of a service shows: nodes with their components, what uses what, the stages of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from dtk.events.tree import Status, Step, Task
+from dtk.model.names import ASSEMBLY_WIDE, group_of, node_order
+from dtk.model.plan import Stage
+from dtk.plan.links import Link
+from dtk.plan.topology import Topology
+
+GRAVITY: Sequence[Status] = ("failed", "cancelled", "executing", "created", "succeeded")
+"""Which status a node has whose steps have different ones: the gravest."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A node, or a group with its members; ``statuses`` holds what a task made of them, by node, where one is told."""
+
+    name: str
+    members: tuple[str, ...]
+    components: tuple[str, ...]
+    is_group: bool = False
+    statuses: Mapping[str, Status] | None = None
+
+    @property
+    def is_node(self) -> bool:
+        """Whether it stands for machines; assembly-wide components have none."""
+        return self.name != ASSEMBLY_WIDE
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """A component that uses another one; each is a box's name and a component's."""
+
+    user: tuple[str, str]
+    used: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class StageBox:
+    """A stage: its number, its name, and what it does, a line for each group and node."""
+
+    number: str
+    name: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Everything there is to draw."""
+
+    title: str
+    boxes: tuple[Box, ...]
+    arrows: tuple[Arrow, ...] = ()
+    stages: tuple[StageBox, ...] = ()
+
+
+def picture_of_service(title: str, topology: Topology, links: Iterable[Link], stages: Iterable[Stage]) -> Picture:
+    """Return the picture of a service as its files want it, with the stages of a plan."""
+    names = dict.fromkeys([*map(group_of, topology.nodes), *(group_of(node) for node, _ in topology.instances)])
+    boxes = [_wanted_box(name, topology) for name in names]
+    return Picture(title, tuple(boxes), arrows_of(links), tuple(map(_stage_box, stages)))
+
+
+def arrows_of(links: Iterable[Link]) -> tuple[Arrow, ...]:
+    """Return the arrows of links; those of a group's members are one."""
+    arrows = (
+        Arrow((group_of(link.base.node), str(link.base.name)), (group_of(target.node), str(target.name)))
+        for link in links
+        for target in link.targets
+    )
+    return tuple(dict.fromkeys(arrows))
+
+
+def _wanted_box(name: str, topology: Topology) -> Box:
+    members = tuple(sorted((node for node in topology.nodes if group_of(node) == name), key=node_order))
+    components = dict.fromkeys(component for node, component in topology.instances if group_of(node) == name)
+    return Box(name, members or (name,), tuple(components), is_group=members != (name,) and bool(members))
+
+
+def _stage_box(stage: Stage) -> StageBox:
+    lines = [f"{step.type} {step.node}" + (f" ({len(step.steps)})" if step.steps else "") for step in stage.steps]
+    return StageBox(stage.number, stage.name, tuple(lines))
+
+
+def picture_of_task(task: Task, arrows: Iterable[Arrow] = ()) -> Picture:
+    """Return the picture of the nodes and components that a task's log names, with what became of them.
+
+    Arrows between components that the task does not name are left out.
+    """
+    nodes: dict[str, list[Step]] = {}
+    for leaf in task.leaves():
+        nodes.setdefault(leaf.node, []).append(leaf)
+    names = dict.fromkeys(group_of(node) for node in nodes if node)
+    boxes = tuple(_told_box(name, nodes) for name in names)
+    known = {(box.name, component) for box in boxes for component in box.components}
+    kept = tuple(arrow for arrow in arrows if {arrow.user, arrow.used} <= known)
+    return Picture(f"{task.service} task {task.number}", boxes, kept)
+
+
+def _told_box(name: str, nodes: Mapping[str, Sequence[Step]]) -> Box:
+    members = tuple(sorted((node for node in nodes if group_of(node) == name), key=node_order))
+    components = dict.fromkeys(c for node in members for leaf in nodes[node] for c in _components(leaf))
+    statuses = {node: gravest(leaf.status for leaf in nodes[node]) for node in members}
+    return Box(name, members, tuple(components), members != (name,), statuses)
+
+
+def _components(leaf: Step) -> list[str]:
+    """Return the components of a step; an action names its own: ``dask::client.smoke_test``."""
+    return [*leaf.components, *(action.rpartition(".")[0] for action in leaf.actions)]
+
+
+def gravest(statuses: Iterable[Status]) -> Status:
+    """Return the gravest of some statuses."""
+    return min(statuses, key=GRAVITY.index, default="created")

@@ -1,0 +1,119 @@
+"""The report's comparison with the task before: stages and steps, slower or faster, new or gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from dtk.events.expected import Key, leaf_key
+from dtk.events.tree import Stage, Step, Task
+from dtk.views.markup import Markup, join, tag
+from dtk.views.report.elements import badge, change_of, section, time_taken
+
+LISTED = 8
+"""Steps that are listed of each kind; there may be thousands."""
+_NOTABLE_SECONDS = 0.5
+"""Differences below this are noise."""
+
+
+def comparison_section(task: Task, before: Task) -> Markup:
+    """Return how a task differs from the one before it, stage by stage, and which steps differ most."""
+    facts = tag(
+        "p",
+        f"Task {before.number} ",
+        badge(before.status),
+        f" took {time_taken(before.duration) or '?'}",
+        _by(task, before),
+    )
+    return section(
+        "Compared with the task before", facts, _stage_table(task, before), _steps(task, before), id_="comparison"
+    )
+
+
+def _by(task: Task, before: Task) -> str:
+    if task.duration is None or before.duration is None:
+        return "."
+    change = task.duration - before.duration
+    share = f", {change / before.duration:+.0%}" if before.duration else ""
+    return f"; this one took {time_taken(task.duration)} ({change_of(change)}{share})."
+
+
+def _stage_table(task: Task, before: Task) -> Markup:
+    old = {stage.name: stage for stage in before.stages}
+    longest = max([s.duration or 0.0 for s in (*task.stages, *before.stages)], default=0.0) or 1.0
+    rows = [_stage_row(stage, old.get(stage.name), longest) for stage in task.stages]
+    names = {stage.name for stage in task.stages}
+    gone = [_gone_row(stage) for stage in before.stages if stage.name not in names]
+    titles = ("Stage", "Before", "This task", "Difference", "")
+    head = tag("tr", *(tag("th", title) for title in titles))
+    return tag("table", tag("thead", head), tag("tbody", *rows, *gone), class_="compared")
+
+
+def _stage_row(stage: Stage, old: Stage | None, longest: float) -> Markup:
+    now, then = stage.duration, old.duration if old else None
+    difference = "only in this task" if old is None else ""
+    if now is not None and then is not None:
+        difference = change_of(now - then) if abs(now - then) >= _NOTABLE_SECONDS / 5 else "same"
+    bars = tag("div", _bar(then, longest, "then"), _bar(now, longest, "now"), class_="pair")
+    cells = [f"{stage.number} {stage.name}", _text(then, old), _text(now, stage), difference]
+    return tag("tr", *(tag("td", cell) for cell in cells), tag("td", bars, class_="bars"))
+
+
+def _text(seconds: float | None, stage: Stage | None) -> str:
+    ending = f" {stage.status}" if stage and stage.status in {"failed", "cancelled"} else ""
+    return time_taken(seconds) + ending
+
+
+def _bar(seconds: float | None, longest: float, kind: str) -> Markup:
+    return tag(
+        "i", class_=kind, style=f"width:{(seconds or 0.0) / longest:.2%}", title=f"{kind}: {time_taken(seconds)}"
+    )
+
+
+def _gone_row(stage: Stage) -> Markup:
+    cells = [stage.name, time_taken(stage.duration), "", "not in this task"]
+    return tag("tr", *(tag("td", cell) for cell in cells), tag("td"), class_="gone")
+
+
+def _steps(task: Task, before: Task) -> Markup | None:
+    old, new = _by_key(before), _by_key(task)
+    both = [(new[key], old[key]) for key in new if key in old]
+    changes = [(step, then, (step.duration or 0.0) - (then.duration or 0.0)) for step, then in both
+               if step.status == then.status == "succeeded"]  # fmt: skip
+    slower = sorted((c for c in changes if c[2] >= _NOTABLE_SECONDS), key=lambda c: -c[2])
+    faster = sorted((c for c in changes if c[2] <= -_NOTABLE_SECONDS), key=lambda c: c[2])
+    turned = [f"{step.number} {step.type} {step.node}: {then.status}, now {step.status}" for step, then in both
+              if step.status != then.status and "created" not in (step.status, then.status)]  # fmt: skip
+    lists = [
+        _list("Ended otherwise", turned),
+        _list("Slower", [_difference(*change) for change in slower]),
+        _list("Faster", [_difference(*change) for change in faster]),
+        _list("Nodes that are new", sorted(_nodes(task) - _nodes(before))),
+        _list("Nodes that have no part in this task", sorted(_nodes(before) - _nodes(task))),
+    ]
+    found = [item for item in lists if item]
+    return tag("div", *found, class_="lists") if found else None
+
+
+def _by_key(task: Task) -> Mapping[Key, Step]:
+    return {leaf_key(leaf): leaf for leaf in task.leaves()}
+
+
+def _nodes(task: Task) -> set[str]:
+    return {leaf.node for leaf in task.leaves()}
+
+
+def _difference(step: Step, then: Step, change: float) -> str:
+    times = f"{time_taken(then.duration)} to {time_taken(step.duration)}"
+    return f"{step.number} {step.type} {step.node}: {change_of(change)} ({times})"
+
+
+def _list(title: str, lines: Sequence[str]) -> Markup | None:
+    if not lines:
+        return None
+    more = tag("li", f"and {len(lines) - LISTED} more", class_="quiet") if len(lines) > LISTED else None
+    return tag("div", tag("h3", title), tag("ul", join(*_items(lines)), more))
+
+
+def _items(lines: Sequence[str]) -> Iterator[Markup]:
+    for line in lines[:LISTED]:
+        yield tag("li", line)

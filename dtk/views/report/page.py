@@ -1,0 +1,119 @@
+"""The report's page: its parts in the order in which they are wanted, errors first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from importlib.resources import files
+
+from dtk.events.event import timestamp
+from dtk.events.tree import Status, Task
+from dtk.views.markup import Markup, join, tag
+from dtk.views.picture import Arrow, picture_of_task
+from dtk.views.picture_svg import STYLE, picture_svg
+from dtk.views.report.comparison import comparison_section
+from dtk.views.report.elements import badge, change_of, section, time_taken
+from dtk.views.report.steps import errors_section, steps_section
+from dtk.views.report.timeline import timeline
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+"""The page loads nothing and runs nothing; the browser holds it to that."""
+
+
+def report_page(task: Task, now: datetime, *, before: Task | None = None, arrows: Iterable[Arrow] = ()) -> str:
+    """Return a task's report, one self-contained page of HTML.
+
+    Args:
+        task: the task.
+        now: the moment it is made; a running task is shown up to then.
+        before: the task before it, to compare with.
+        arrows: which component uses which, where that is known; the log does not tell.
+    """
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        tag("title", f"{task.service} task {task.number}: {task.status}"),
+        tag("style", Markup(_style())),
+    )
+    body = tag("body", tag("main", _head(task, now, before), *_parts(task, now, before, arrows), _foot(now)))
+    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def _style() -> str:
+    return files("dtk.views.report").joinpath("style.css").read_text(encoding="utf-8") + STYLE
+
+
+def _parts(task: Task, now: datetime, before: Task | None, arrows: Iterable[Arrow]) -> Iterable[Markup | None]:
+    yield errors_section(task)
+    yield timeline(task, now)
+    yield _topology(task, arrows)
+    yield comparison_section(task, before) if before else None
+    yield steps_section(task)
+
+
+def _head(task: Task, now: datetime, before: Task | None) -> Markup:
+    name = tag("h1", task.service or task.title, tag("span", f" task {task.number}" if task.number else ""))
+    told = [part for part in (task.title, task.assembly, f"on target {task.target}" if task.target else "") if part]
+    links = [("errors", "Errors")] if task.errors or any(leaf.errors for leaf in task.leaves()) else []
+    links += [("timeline", "Timeline"), ("topology", "Topology")]
+    links += [("comparison", "Compared")] if before else []
+    nav = tag("nav", *(tag("a", title, href=f"#{id_}") for id_, title in (*links, ("steps", "Steps"))))
+    return tag(
+        "header",
+        tag("div", name, badge(task.status), class_="title"),
+        tag("p", " \u00b7 ".join(told), class_="quiet"),
+        tag("div", *_facts(task, now, before), class_="facts"),
+        join(tag("p", "The log: ", note, class_="warning") for note in task.notes),
+        nav,
+    )
+
+
+def _facts(task: Task, now: datetime, before: Task | None) -> Iterable[Markup]:
+    leaves = list(task.leaves())
+    seconds = task.duration
+    if seconds is None and task.started_at:
+        seconds = (now - task.started_at).total_seconds()
+    if seconds is not None:
+        against = before.duration if before and task.duration is not None else None
+        yield _fact("Duration", time_taken(seconds), f"{change_of(seconds - against)} to before" if against else "")
+    nodes = {leaf.node for leaf in leaves if leaf.node}
+    yield _fact("Nodes", str(len(nodes)))
+    yield _fact("Stages", f"{_done(stage.status for stage in task.stages)} of {len(task.stages)}")
+    changed = sum(leaf.changed is True for leaf in leaves)
+    yield _fact("Steps", f"{_done(leaf.status for leaf in leaves)} of {len(leaves)}", f"{changed} changed something")
+    failed = sum(leaf.status == "failed" for leaf in leaves)
+    if failed:
+        yield _fact("Failed", str(failed), "in doubt: " + ", ".join(task.in_doubt) if task.in_doubt else "", "failed")
+    if task.started_at:
+        ended = f"to {_clock(task.ended_at)}" if task.ended_at else "still running"
+        yield _fact("Started (UTC)", _clock(task.started_at), ended)
+
+
+def _done(statuses: Iterable[Status]) -> int:
+    return sum(status == "succeeded" for status in statuses)
+
+
+def _clock(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def _fact(name: str, value: str, note: str = "", kind: str = "") -> Markup:
+    return tag("div", tag("dt", name), tag("dd", value, class_=kind or None), tag("small", note), class_="fact")
+
+
+def _topology(task: Task, arrows: Iterable[Arrow]) -> Markup | None:
+    picture = picture_of_task(task, arrows)
+    if not picture.boxes:
+        return None
+    note = "The nodes and components of this task; a square is a member of a group."
+    if picture.arrows:
+        note += " Arrows lead from a component to the one it uses."
+    return section(
+        "Topology", tag("div", picture_svg(picture, standalone=False), class_="scroll"), note=note, id_="topology"
+    )
+
+
+def _foot(now: datetime) -> Markup:
+    return tag("footer", f"Made by dtk at {timestamp(now)} from the task's event log. Times are UTC.")

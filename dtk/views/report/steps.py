@@ -1,0 +1,142 @@
+"""The report's steps: each stage, group and step folded, with its operations and their output."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from dtk.events.tree import OperationResult, Row, Stage, Step, Task
+from dtk.views.blocks import operation_heading
+from dtk.views.detail import operation_status
+from dtk.views.errors import error_text
+from dtk.views.markup import Markup, join, tag
+from dtk.views.report.elements import anchor, badge, mark, section, time_taken
+from dtk.views.text import one_line, status_word
+
+LONGEST_OUTPUT = 6000
+"""Characters of an output that the page holds: at 300 nodes it is to stay a page that a browser opens at once."""
+
+_SIGNS = {"changed": "~", "unchanged": "=", "skipped": "-", "failed": "\u2717"}
+
+
+def steps_section(task: Task) -> Markup:
+    """Return all stages with all that is in them; what failed or runs is open."""
+    note = "Click a line to see what was done. What failed is open."
+    return section("Steps", *map(_stage, task.stages), note=note, id_="steps")
+
+
+def _stage(stage: Stage) -> Markup:
+    row = stage.row
+    if isinstance(row, Step):
+        return tag("div", _leaf(row), class_="stage")
+    told = [tag("b", f"{stage.number} {one_line(stage.name)}"), tag("span", _counts(stage), class_="quiet")]
+    summary = tag("summary", mark(stage.status), *told, tag("span", time_taken(stage.duration), class_="time"))
+    inner = tag("div", *map(_step, stage.steps), class_="inner")
+    return tag("details", summary, inner, id=anchor(stage.number), class_="stage", open=_is_open(stage))
+
+
+def _is_open(row: Row) -> bool:
+    return any(leaf.status in {"failed", "executing"} or leaf.errors for leaf in row.leaves())
+
+
+def _counts(row: Row) -> str:
+    counts = Counter(leaf.status for leaf in row.leaves())
+    return ", ".join(f"{count} {status_word(status)}" for status, count in counts.items())
+
+
+def _step(step: Step) -> Markup:
+    if not step.steps:
+        return _leaf(step)
+    names = tag("span", one_line(step.type), " ", tag("em", step.node), class_="what")
+    told = [tag("b", step.number), names, tag("span", _counts(step), class_="quiet")]
+    summary = tag("summary", mark(step.status), *told, tag("span", time_taken(step.duration), class_="time"))
+    inner = tag("div", *map(_step, step.steps), class_="inner")
+    return tag("details", summary, inner, id=anchor(step.number), class_="group", open=_is_open(step))
+
+
+def _leaf(step: Step) -> Markup:
+    changed = {True: "changed", False: "unchanged", None: ""}[step.changed] if step.status == "succeeded" else ""
+    summary = tag(
+        "summary",
+        mark(step.status),
+        tag("b", step.number),
+        tag("span", one_line(step.type), " ", tag("em", step.node), class_="what"),
+        tag("span", ", ".join(step.actions or step.components), class_="quiet names"),
+        tag("span", changed, class_="quiet"),
+        tag("span", time_taken(step.duration), class_="time"),
+    )
+    inner = tag("div", *_told(step), class_="inner")
+    return tag("details", summary, inner, id=anchor(step.number), class_="leaf", open=_is_open(step))
+
+
+def _told(step: Step) -> Iterator[Markup]:
+    if step.reason:
+        yield tag("p", "Why: ", one_line(step.reason), class_="quiet")
+    for error in step.errors:
+        yield tag("pre", error_text(error), class_="error")
+    if step.status == "executing" and step.last_output:
+        yield tag("p", "Last output: ", tag("code", one_line(step.last_output)))
+    if step.results:
+        yield tag("ul", *map(_operation, step.results), class_="operations")
+    elif not step.errors:
+        yield tag("p", "No operations on record.", class_="quiet")
+
+
+def _operation(result: OperationResult) -> Markup:
+    status = operation_status(result)
+    heading = join(
+        tag("span", f"{_SIGNS[status]} {status}", class_=f"outcome {status}"),
+        tag("code", operation_heading(result).removesuffix(" (syscall)")),
+        tag("span", _numbers(result), class_="quiet time"),
+    )
+    outputs = [*_output("stdout", result.stdout), *_output("stderr", result.stderr)]
+    if not outputs:
+        return tag("li", tag("div", heading, class_="plain"))
+    return tag("li", tag("details", tag("summary", heading), *outputs, open=status == "failed"))
+
+
+def _numbers(result: OperationResult) -> str:
+    code = f"exit {result.exit_code}, " if result.exit_code else ""
+    return code + time_taken(result.seconds)
+
+
+def _output(name: str, text: str) -> Iterator[Markup]:
+    shown = text.rstrip("\n")
+    if not shown:
+        return
+    left_out = len(shown) - LONGEST_OUTPUT
+    note = f"{left_out} characters left out here; dtk task-action-detail has them\n" if left_out > 0 else ""
+    yield tag("div", name, class_="stream")
+    yield tag("pre", tag("i", note) if note else None, shown[-LONGEST_OUTPUT:])
+
+
+def errors_section(task: Task) -> Markup | None:
+    """Return what went wrong, before everything else: each error with its step, and what it printed."""
+    failed = [leaf for leaf in task.leaves() if leaf.errors]
+    cards = [
+        tag("article", tag("h3", "The task"), tag("pre", error_text(error)), class_="problem") for error in task.errors
+    ]
+    cards += [_problem(leaf) for leaf in failed]
+    if not cards:
+        return None
+    shown, more = cards[:_OPEN_PROBLEMS], cards[_OPEN_PROBLEMS:]
+    rest = tag("details", tag("summary", f"{len(more)} more"), *more) if more else None
+    resume = tag("p", "To go on: ", tag("code", task.next_command)) if task.next_command else None
+    return section(f"Errors ({len(cards)})", *shown, rest, resume, id_="errors")
+
+
+_OPEN_PROBLEMS = 12
+"""So many errors are read; where 300 nodes fail alike the others are counted."""
+
+
+def _problem(leaf: Step) -> Markup:
+    heading = tag(
+        "h3",
+        badge(leaf.status),
+        " ",
+        tag("a", f"{leaf.number} {one_line(leaf.type)}", href=f"#{anchor(leaf.number)}"),
+        " on ",
+        tag("em", leaf.node),
+        tag("span", f" [{leaf.errors[0].type} ERROR]", class_="quiet"),
+    )
+    return tag("article", heading, tag("pre", "\n\n".join(map(error_text, leaf.errors))), class_="problem")

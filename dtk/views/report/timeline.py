@@ -1,0 +1,187 @@
+"""The report's timeline: stages and nodes as bars to scale, the critical path marked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from dtk.events.critical import critical_path
+from dtk.events.tree import Row, Stage, Status, Step, Task
+from dtk.model.names import group_of, node_order
+from dtk.views.markup import Markup, join, tag
+from dtk.views.picture import gravest
+from dtk.views.report.elements import anchor, mark, section, time_taken
+from dtk.views.text import long_duration, status_word
+
+OPEN_MEMBERS = 8
+"""Groups of so many members show them at once; larger ones when they are opened."""
+
+_TICKS = 10
+"""The axis has at most so many."""
+_NICE_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
+_NARROW = 3.0
+"""Percent of the width below which a bar has no text in it."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The span of time that the timeline is as wide as."""
+
+    start: datetime
+    seconds: float
+
+    def place(self, moment: datetime) -> float:
+        """Return where a moment stands, percent of the width."""
+        return min(max(0.0, (moment - self.start).total_seconds() / self.seconds * 100), 100.0)
+
+
+@dataclass(frozen=True)
+class Span:
+    """Something that lasted: a stage, a step, or the steps of a group's members in one stage."""
+
+    start: datetime
+    end: datetime
+    status: Status
+    label: str
+    title: str
+    link: str
+    critical: bool = False
+
+
+def timeline(task: Task, now: datetime) -> Markup | None:
+    """Return the timeline up to ``now`` or the task's end; nothing when the task has not begun."""
+    if task.started_at is None:
+        return None
+    end = task.ended_at or now
+    scale = Scale(task.started_at, max((end - task.started_at).total_seconds(), 0.001))
+    path = critical_path(task)
+    critical = {step.number for step in path}
+    lanes = [_stage_lane(task, scale, end), *_node_lanes(task, scale, end, critical)]
+    body = tag("div", _axis(scale), *lanes, _legend(), class_="timeline")
+    return section("Timeline", body, _path(task, path, now), id_="timeline")
+
+
+def _axis(scale: Scale) -> Markup:
+    """Return the ticks: seconds since the task's start, at round numbers."""
+    nice = next((s for s in _NICE_SECONDS if scale.seconds / s <= _TICKS), _NICE_SECONDS[-1])
+    count = int(scale.seconds / nice)
+    ticks = [
+        tag("span", tag("b", _tick_text(index * nice)), class_="tick", style=f"left:{index * nice / scale.seconds:.3%}")
+        for index in range(count + 1)
+    ]
+    return tag("div", tag("span", class_="lane-name"), tag("div", *ticks, class_="track"), class_="lane axis")
+
+
+def _tick_text(seconds: float) -> str:
+    return f"{seconds:g}s" if seconds < 60 else long_duration(seconds).removesuffix(" 0s").removesuffix(" 0m")
+
+
+def _stage_lane(task: Task, scale: Scale, end: datetime) -> Markup:
+    spans = [_span(stage, stage.number, f"{stage.number} {stage.name}", end) for stage in task.stages]
+    return _lane("Stages", [span for span in spans if span], scale, "stages")
+
+
+def _node_lanes(task: Task, scale: Scale, end: datetime, critical: set[str]) -> Iterator[Markup]:
+    nodes = sorted({leaf.node for leaf in task.leaves() if leaf.started_at}, key=node_order)
+    for group in dict.fromkeys(map(group_of, nodes)):
+        members = [node for node in nodes if group_of(node) == group]
+        if members == [group]:
+            yield _lane(group, _node_spans(task, group, end, critical), scale)
+            continue
+        summary = tag("summary", _lane(f"{group} ({len(members)})", _group_spans(task, group, end, critical), scale))
+        lanes = [_lane(node, _node_spans(task, node, end, critical), scale, "member") for node in members]
+        yield tag("details", summary, *lanes, open=len(members) <= OPEN_MEMBERS)
+
+
+def _node_spans(task: Task, node: str, end: datetime, critical: set[str]) -> list[Span]:
+    spans = (
+        _span(leaf, stage.number, f"{leaf.number} {leaf.type} {leaf.node}, stage {stage.name}", end,
+              critical=leaf.number in critical)
+        for stage in task.stages for leaf in stage.leaves() if leaf.node == node
+    )  # fmt: skip
+    return [span for span in spans if span]
+
+
+def _group_spans(task: Task, group: str, end: datetime, critical: set[str]) -> list[Span]:
+    """Return a span for each stage that the group takes part in: from its first step's start to the last one's end."""
+    spans: list[Span] = []
+    for stage in task.stages:
+        leaves = [leaf for leaf in stage.leaves() if group_of(leaf.node) == group and leaf.started_at]
+        if leaves:
+            spans.append(_group_span(stage, leaves, end, critical))
+    return spans
+
+
+def _group_span(stage: Stage, leaves: Sequence[Step], end: datetime, critical: set[str]) -> Span:
+    status = gravest(leaf.status for leaf in leaves)
+    counts = ", ".join(
+        f"{sum(leaf.status == word for leaf in leaves)} {status_word(word)}"
+        for word in dict.fromkeys(leaf.status for leaf in leaves)
+    )
+    return Span(
+        min(leaf.started_at for leaf in leaves if leaf.started_at),
+        max(leaf.ended_at or end for leaf in leaves),
+        status,
+        stage.number,
+        f"stage {stage.number} {stage.name}: {counts}",
+        anchor(stage.number),
+        any(leaf.number in critical for leaf in leaves),
+    )
+
+
+def _span(row: Row, label: str, title: str, end: datetime, *, critical: bool = False) -> Span | None:
+    if row.started_at is None:
+        return None
+    seconds = row.duration if row.duration is not None else (end - row.started_at).total_seconds()
+    told = f"{title}: {status_word(row.status)}, {time_taken(seconds)}"
+    return Span(row.started_at, row.ended_at or end, row.status, label, told, anchor(row.number), critical)
+
+
+def _lane(name: str, spans: Sequence[Span], scale: Scale, kind: str = "") -> Markup:
+    worst = mark(gravest(span.status for span in spans)) if spans and kind != "stages" else None
+    title = tag("span", worst, name, class_="lane-name", title=name)
+    return tag("div", title, tag("div", [_bar(span, scale) for span in spans], class_="track"), class_=f"lane {kind}")
+
+
+def _bar(span: Span, scale: Scale) -> Markup:
+    left, right = scale.place(span.start), scale.place(span.end)
+    wide = right - left
+    return tag(
+        "a",
+        span.label if wide >= _NARROW else None,
+        class_=f"bar {span.status}{' critical' if span.critical else ''}",
+        href=f"#{span.link}",
+        style=f"left:{left:.3f}%;width:{wide:.3f}%",
+        title=span.title + (" (on the critical path)" if span.critical else ""),
+    )
+
+
+def _legend() -> Markup:
+    statuses: tuple[Status, ...] = ("succeeded", "failed", "cancelled", "executing")
+    keys = [tag("span", tag("i", class_=f"bar {status}"), status) for status in statuses]
+    return tag(
+        "p", *keys, tag("span", tag("i", class_="bar succeeded critical"), "on the critical path"), class_="legend"
+    )
+
+
+def _path(task: Task, path: Sequence[Step], now: datetime) -> Markup | None:
+    """Return the critical path as a list: what the task waited for, longest share widest."""
+    seconds = [_seconds(step, now) for step in path]
+    total = ((task.ended_at or now) - (task.started_at or now)).total_seconds() or 0.001
+    between = max(0.0, total - sum(seconds))
+    rows = [_path_row(step, taken, total) for step, taken in zip(path, seconds, strict=True)]
+    told = f"{time_taken(sum(seconds))} in {len(path)} steps that the task had to wait for, one after the other"
+    rest = f"; {time_taken(between)} between them." if between >= 0.05 else "."
+    heading = tag("p", tag("strong", "Critical path: "), told + rest)
+    return join(heading, tag("ol", *rows, class_="path")) if path else None
+
+
+def _path_row(step: Step, seconds: float, total: float) -> Markup:
+    link = tag("a", f"{step.number} {step.type}", href=f"#{anchor(step.number)}")
+    share = tag("i", class_="share", style=f"width:{seconds / total:.2%}")
+    return tag("li", link, " ", tag("em", step.node), " ", tag("b", time_taken(seconds)), share)
+
+
+def _seconds(step: Step, now: datetime) -> float:
+    return max(timedelta(), (step.ended_at or now) - (step.started_at or now)).total_seconds()
