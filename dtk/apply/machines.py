@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import reduce
 from typing import cast
 
@@ -13,6 +13,7 @@ from gevent.event import AsyncResult
 from dtk.apply.context import TaskContext
 from dtk.apply.failure import StepStopped
 from dtk.apply.hostkeys import host_entry
+from dtk.apply.node_facts import node_facts
 from dtk.apply.reporter import StepReporter
 from dtk.errors import DtkError
 from dtk.model.plan import Step, StepType
@@ -54,6 +55,9 @@ class MachineBatch:
             session = self._context.session(step.node)
             session.begin_step(reporter, self._context.step_mark(step.number))
             session.connect(fresh=True)
+            attributes = node_facts(session, dict(record.attributes))
+            known = state_of(replace(record, attributes=attributes))
+            self._context.change_state(lambda state: changes.with_node(state, step.node, known))
         return True
 
     def leave(self, step: Step) -> None:

@@ -29,8 +29,8 @@ def _document(value: Any) -> Any:
 
 
 def to_text(plan: Plan) -> str:
-    """Return the bytes of plan.json as text: sorted keys, two blanks of indentation, a newline at its end."""
-    return json.dumps(to_document(plan), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    """Return plan.json as text. Keys keep their order: that of hosts in a target says which is taken first."""
+    return json.dumps(to_document(plan), indent=2, ensure_ascii=False) + "\n"
 
 
 def from_text(text: str, source: str) -> Plan:

@@ -78,6 +78,18 @@ def node_processes(mark: str) -> list[psutil.Process]:
     return [process for process in psutil.process_iter() if mark in _node_mark(process)]
 
 
+def runs(*words: str) -> list[psutil.Process]:
+    """Return the processes on local nodes whose command line holds all these words."""
+    return [process for process in node_processes("/") if set(words) <= set(_command_line(process))]
+
+
+def _command_line(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
 def _node_mark(process: psutil.Process) -> str:
     try:
         return process.environ().get("DTK_NODE", "")

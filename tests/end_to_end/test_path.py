@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import Dtk, eventually, node_processes
+from tests.end_to_end.conftest import Dtk, eventually, node_processes, runs
 
 pytestmark = pytest.mark.usefixtures("module")
 
@@ -104,7 +104,7 @@ def test_a_detached_task_is_watched_from_elsewhere_and_the_stream_may_join_late(
 
 def test_cancel_ends_the_remote_processes_and_says_so(dtk: Dtk) -> None:
     dtk.run("deploy", "acme:ring/cluster", "ring1", "--detach", "--set", "slaves/ring::member/work=sleep 987")
-    mark = eventually(lambda: [p for p in node_processes("/") if "987" in p.cmdline()], "the members sleep")
+    mark = eventually(lambda: runs("sleep", "987"), "the members sleep")
     dtk.run("cancel-task", "ring1")
     assert dtk.run("task-status", "ring1", "--wait", code=6).stdout.count("cancelled") >= 3
     eventually(lambda: not [p for p in mark if p.is_running()], "the members' sleep is ended")
@@ -115,7 +115,7 @@ def test_cancel_ends_the_remote_processes_and_says_so(dtk: Dtk) -> None:
 
 def test_interrupting_a_followed_task_cancels_it(dtk: Dtk) -> None:
     following = dtk.start("deploy", "acme:ring/cluster", "ring1", "--set", "slaves/ring::member/work=sleep 986")
-    eventually(lambda: [p for p in node_processes("/") if "986" in p.cmdline()], "the members sleep")
+    eventually(lambda: runs("sleep", "986"), "the members sleep")
     following.send_signal(signal.SIGINT)
     output, _ = following.communicate(timeout=60)
     assert following.returncode == 6, output
@@ -124,7 +124,7 @@ def test_interrupting_a_followed_task_cancels_it(dtk: Dtk) -> None:
 
 def test_a_killed_worker_frees_the_lock_and_the_next_apply_goes_on(dtk: Dtk) -> None:
     dtk.run("deploy", "acme:ring/cluster", "ring1", "--detach", "--set", "slaves/ring::member/work=sleep 985")
-    eventually(lambda: [p for p in node_processes("/") if "985" in p.cmdline()], "the members sleep")
+    eventually(lambda: runs("sleep", "985"), "the members sleep")
     locked = dtk.run("apply", "ring1", "--yes", code=4)
     assert "is locked by 'dtk deploy" in locked.stderr
     os.kill(next(e["pid"] for e in dtk.events("ring1", 1) if e["type"] == "task.started"), signal.SIGKILL)

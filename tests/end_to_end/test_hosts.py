@@ -1,0 +1,95 @@
+"""The target hosts: machines that exist, reached by SSH with a pinned key, one of them through another.
+
+The machines are local nodes of another workspace: to dtk they are strangers with an address, a port, a user, a key.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.conftest import Dtk
+
+MODULE = (Path(__file__).parent / "ring.module.yaml").read_text()
+
+
+def with_module(root: Path) -> Dtk:
+    root.mkdir()
+    dtk = Dtk(root)
+    dtk.run("init")
+    folder = root / "modules/acme/ring"
+    folder.mkdir(parents=True)
+    (folder / "dtk.module.yaml").write_text(MODULE)
+    return dtk
+
+
+@pytest.fixture
+def machines(tmp_path: Path) -> Iterator[list[dict[str, Any]]]:
+    """Four machines: what dtk.yaml says of each."""
+    lab = with_module(tmp_path / "lab")
+    lab.run("deploy", "acme:ring/cluster", "lab", "--set", "slaves/cardinality=3")
+    yield [node["connection"] for node in lab.json("list-nodes", "lab")]
+    lab.run("delete-and-destroy", "lab", "--yes", "--force")
+
+
+@pytest.fixture
+def dtk(tmp_path: Path, machines: list[dict[str, Any]]) -> Iterator[Dtk]:
+    dtk = with_module(tmp_path / "workspace")
+    names = ("alpha", "beta", "gamma", "delta")
+    hosts = {
+        name: {"address": machine["hostname"], "port": machine["port"]}
+        for name, machine in zip(names, machines, strict=True)
+    }
+    hosts["beta"]["nodes"] = ["master"]
+    jump = machines[0]
+    hosts["gamma"]["jump"] = f"{jump['user']}@{jump['hostname']}:{jump['port']}"
+    rack = {
+        "type": "hosts",
+        "user": machines[0]["user"],
+        "key": machines[0]["key"],
+        "hosts": hosts,
+        "connect_timeout": 5,
+    }
+    document = {"format_version": 1, "default_target": "rack", "targets": {"rack": rack}}
+    (dtk.root / "dtk.yaml").write_text(json.dumps(document))
+    yield dtk
+    for file in dtk.root.glob("services/*/service.yaml"):
+        dtk.run("delete-and-destroy", file.parent.name, "--yes", "--force", code=None)
+
+
+def test_a_cluster_on_hosts_lives_from_deploy_to_destroy(dtk: Dtk, machines: list[dict[str, Any]]) -> None:
+    dtk.run("deploy", "acme:ring/cluster", "ring1")
+    nodes = {node["node"]: node for node in dtk.json("list-nodes", "ring1")}
+    assert {name: node["id"] for name, node in nodes.items()} == {
+        "master": "beta",
+        "slaves:1": "alpha",
+        "slaves:2": "gamma",
+    }
+    home = Path(nodes["slaves:2"]["attributes"]["home"])
+    assert (home / "hub").read_text().startswith(nodes["master"]["attributes"]["host_address"])
+    pinned = (dtk.root / ".dtk/services/ring1/known_hosts").read_text()
+    assert all(machine["hostname"] in pinned for machine in machines[:3])
+    assert "Nothing to do" in dtk.run("plan", "ring1").stdout
+    dtk.run("set-attribute", "ring1", "slaves/cardinality", "4")
+    too_few = dtk.run("apply", "ring1", "--yes", code=1).stdout
+    assert "no host of target 'rack' is free" in too_few.lower() or "free" in too_few
+    assert [node["node"] for node in dtk.json("list-nodes", "ring1") if node["status"] == "running"][-1] == "slaves:3"
+    dtk.run("set-attribute", "ring1", "slaves/cardinality", "3")
+    dtk.run("apply", "ring1", "--yes")
+    dtk.run("delete-and-destroy", "ring1", "--yes")
+    assert (home / "hub").exists(), "the machines are not ours to clean"
+
+
+def test_a_host_with_another_key_than_the_pinned_one_is_refused_by_name(dtk: Dtk) -> None:
+    dtk.run("deploy", "acme:ring/cluster", "ring1")
+    known = dtk.root / ".dtk/services/ring1/known_hosts"
+    lines = known.read_text().splitlines()
+    other = lines[0].split()[-1]
+    known.write_text("\n".join(" ".join([*line.split()[:-1], other]) for line in lines) + "\n")
+    refused = dtk.run("converge", "ring1", code=1).stdout
+    assert "host key" in refused
+    assert "SHA256:" in refused
