@@ -57,7 +57,7 @@ def set_entry(file: Path, section: str, key: str, value: Any) -> None:
     else:
         text = _with_section(document, section, _entry(key, value))
     entries = {**(document.data.get(section) or {}), key: value}
-    _replace(file, document, text, {**document.data, section: entries})
+    replace_text(file, document, text, {**document.data, section: entries})
 
 
 def unset_attribute(file: Path, path: str) -> bool:
@@ -92,7 +92,7 @@ def unset_entry(file: Path, section: str, key: str) -> bool:
     else:
         data.pop(section)
         text = _without_entry(document, (section,))
-    _replace(file, document, text, data)
+    replace_text(file, document, text, data)
     return True
 
 
@@ -130,11 +130,12 @@ def new_workspace(file: Path) -> None:
 def _opened(file: Path, section: str) -> Document:
     document = read_document(file)
     if not isinstance(document.data, dict) or not isinstance(document.data.get(section) or {}, dict):
-        raise _cannot_edit(file)
+        raise cannot_edit(file)
     return document
 
 
-def _cannot_edit(file: Path) -> DtkError:
+def cannot_edit(file: Path) -> DtkError:
+    """Return the error for a document whose way of writing an edit can't keep."""
     return DtkError(f"{file} is written in a way that can't be edited", hint="edit it by hand: one line an attribute")
 
 
@@ -142,9 +143,9 @@ def _with_value(document: Document, path: DocumentPath, value: Any) -> str:
     text, span = document.text, document.values[path]
     if span.start == span.end:  # `key:` with nothing behind it
         colon = text.index(":", document.keys[path].end)
-        return f"{text[: colon + 1]} {_scalar(value)}{text[colon + 1 :]}"
+        return f"{text[: colon + 1]} {scalar(value)}{text[colon + 1 :]}"
     quote = text[span.start] if text[span.start] in "'\"" and isinstance(value, str) else ""
-    return text[: span.start] + _scalar(value, quote) + text[span.end :]
+    return text[: span.start] + scalar(value, quote) + text[span.end :]
 
 
 def _with_entry(document: Document, path: DocumentPath, entry: str) -> str:
@@ -153,16 +154,16 @@ def _with_entry(document: Document, path: DocumentPath, entry: str) -> str:
     if text[span.start] == "{":
         return f"{text[: span.end - 1].rstrip()}, {entry}{text[span.end - 1 :]}"
     line_start = text.rfind("\n", 0, span.start) + 1
-    end = _line_end(text, span.end)
+    end = line_end(text, span.end)
     indent = text[line_start : span.start]
-    return f"{_ended(text[:end])}{indent}{entry}\n{text[end:]}"
+    return f"{ended(text[:end])}{indent}{entry}\n{text[end:]}"
 
 
 def _with_section(document: Document, key: str, entry: str) -> str:
     """Add an entry to a section that is empty or not there."""
     text = document.text
     if (key,) not in document.keys:
-        return f"{_ended(text)}{key}:\n{_INDENT}{entry}\n"
+        return f"{ended(text)}{key}:\n{_INDENT}{entry}\n"
     end = document.keys[(key,)].end
     colon = text.index(":", end) + 1
     span = document.values[(key,)]
@@ -175,7 +176,7 @@ def _without_entry(document: Document, path: DocumentPath) -> str:
     if text[document.values[path[:-1]].start] == "{":
         return _without_flow_entry(document, path)
     start = text.rfind("\n", 0, key.start) + 1
-    end = _line_end(text, max(key.end, value.end))
+    end = line_end(text, max(key.end, value.end))
     return text[:start] + text[end:]
 
 
@@ -187,21 +188,22 @@ def _without_flow_entry(document: Document, path: DocumentPath) -> str:
     return text[:start].rstrip().removesuffix(",") + text[end:]
 
 
-def _line_end(text: str, at: int) -> int:
+def line_end(text: str, at: int) -> int:
     """Return the offset behind the line that holds an offset; comments behind a value belong to it."""
     found = text.find("\n", at)
     return len(text) if found < 0 else found + 1
 
 
-def _ended(text: str) -> str:
+def ended(text: str) -> str:
+    """Return text with a line break at its end."""
     return text if not text or text.endswith("\n") else f"{text}\n"
 
 
 def _entry(key: str, value: Any) -> str:
-    return f"{_scalar(key)}: {_scalar(value)}"
+    return f"{scalar(key)}: {scalar(value)}"
 
 
-def _scalar(value: Any, quote: str = "") -> str:
+def scalar(value: Any, quote: str = "") -> str:
     """Return plain data as one line of YAML; a text gets quotes only where it looks like more, or had them."""
     if not isinstance(value, str):
         return _flow(value)
@@ -216,8 +218,12 @@ def _flow(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(_flow(item) for item in value)}]"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{_quoted(key)}: {_flow(item)}' for key, item in value.items())}}}"
+        return f"{{{', '.join(f'{_flow_key(key)}: {_flow(item)}' for key, item in value.items())}}}"
     return _quoted(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _flow_key(key: str) -> str:
+    return key if _is_plain(key) else _quoted(key)
 
 
 def _quoted(text: str) -> str:
@@ -244,14 +250,14 @@ def _is_plain(text: str) -> bool:
         return False
 
 
-def _replace(file: Path, before: Document, text: str, data: Any) -> None:
+def replace_text(file: Path, before: Document, text: str, data: Any) -> None:
     """Write an edited file, once it is sure that the edit did what it should and nothing else."""
     try:
         done = parse_document(text, before.file).data == data
     except DtkError:
         done = False
     if not done:
-        raise _cannot_edit(file)
+        raise cannot_edit(file)
     target = file.resolve()  # where the file is a symlink, what it points to is edited
     temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
     temporary.unlink(missing_ok=True)
