@@ -5,6 +5,7 @@ A value is plain JSON, in which these one-key maps stand for what is not known y
     {"$reference": {"path": "master/dask::scheduler/address", "type": "string"}}
     {"$text": ["tcp://", {"$reference": …}, ":8786"]}         pieces joined to one text
     {"$key": {"of": {"$reference": …}, "key": "spark_version"}}
+    {"$typed": {"type": "port", "of": {"$reference": …}}}      taken as the type of what it flows to
     {"$secret": "env:NAME"}                                    resolved on the way to the node, never written
     {"$literal": {"$text": "really this map"}}                 a map that would look like one of these
 """
@@ -14,7 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-MARKS = ("$reference", "$text", "$key", "$secret", "$literal")
+from dtk.model import types
+
+MARKS = ("$reference", "$text", "$key", "$typed", "$secret", "$literal")
 KNOWN_AFTER_APPLY = "(known after apply)"
 SECRET_SHOWN = "(secret)"  # noqa: S105 - what is shown instead of one
 
@@ -44,7 +47,7 @@ def references(value: Any) -> Iterator[str]:
     mark = _mark(value)
     if mark == "$reference":
         yield value[mark]["path"]
-    elif mark == "$key":
+    elif mark in ("$key", "$typed"):
         yield from references(value[mark]["of"])
     elif mark in ("$secret", "$literal"):
         return
@@ -82,6 +85,9 @@ def evaluate(value: Any, lookup: Callable[[str], Any], secret: Callable[[str], s
         value: a value of a plan.
         lookup: gives the present value of an attribute path; raises KeyError when it has none.
         secret: resolves a secret's reference.
+
+    Raises:
+        ValueError: a value is not of the type that what it flows to has.
     """
 
     def inner(item: Any) -> Any:
@@ -108,6 +114,9 @@ def _evaluate_mark(
         return secret(body)
     if mark == "$key":
         return (inner(body["of"]) or {}).get(body["key"])
+    if mark == "$typed":
+        value = inner(body["of"])
+        return None if value is None else types.coerce(body["type"], value)
     if mark == "$text":
         pieces = [inner(piece) for piece in body]
         # An embedded variable without a value yields no value at all (original-dtk.md 2.1.3).

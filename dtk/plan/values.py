@@ -122,7 +122,7 @@ class Values:
         value = self._combined(instance, attribute, given)
         if is_known(value) and not holds_secret(value):
             return self._typed(instance, attribute, plain(value))
-        return value
+        return value if holds_secret(value) or _is_of(attribute.type, value) else _typed_later(attribute.type, value)
 
     def _combined(self, instance: Instance, attribute: Attribute, given: list[tuple[Binding, Any]]) -> Any:
         """Bring several sources together: keys to a hash, all to a list, else there must be one."""
@@ -199,3 +199,18 @@ def static_node_variables(topology: Topology, node: str) -> dict[str, Any]:
     if wanted is None:
         return {"name": node}
     return {"name": node, "group": wanted.group, "index": wanted.index, "cardinality": wanted.cardinality}
+
+
+def _is_of(type_: str, value: Any) -> bool:
+    """Say whether a value that is known later will be of a type by itself."""
+    if not isinstance(value, dict):
+        return False
+    return "$text" in value if type_ == "string" and "$reference" not in value else _referred_type(value) == type_
+
+
+def _referred_type(value: dict[str, Any]) -> Any:
+    return value.get("$reference", {}).get("type")
+
+
+def _typed_later(type_: str, value: Any) -> dict[str, Any]:
+    return {"$typed": {"type": type_, "of": value}}

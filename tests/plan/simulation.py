@@ -12,7 +12,7 @@ from dtk.model.plan import Plan, PlannedAction, Step
 from dtk.state.changes import with_applied, with_attributes, with_node, without_applied, without_node
 from dtk.state.model import Applied, NodeState, State
 
-EXAMPLES: dict[str, Any] = {"string": "made", "integer": 7, "port": 7070, "boolean": True, "hash": {"k": "v"}}
+EXAMPLES: dict[str, Any] = {"string": "77", "integer": 7, "port": 7070, "boolean": True, "hash": {"k": "v"}}
 
 
 def applied(plan: Plan, state: State, addresses: dict[str, str] | None = None) -> State:
