@@ -13,8 +13,10 @@ from pyinfra.api.exceptions import PyinfraError
 
 from dtk.apply.engine import run_operation
 from dtk.apply.failure import ActionError, FailedCommand
+from dtk.apply.puppet import apply_resource
 from dtk.apply.record import OperationRecord
 from dtk.apply.work import Work, failed_command, time_limit
+from dtk.model.module import PUPPET_FOLDER
 
 Item = Mapping[str, Any]
 
@@ -116,7 +118,21 @@ def _add(work: Work, item: Item) -> bool:
     return run_operation(work.host, "files.put", arguments)
 
 
-_KINDS: Mapping[str, Callable[[Work, Item], bool]] = {"operation": _operation, "run": _run, "add": _add}
+def _puppet(work: Work, item: Item) -> bool:
+    shipped = [path for path in work.action.files if Path(path).parts[0] == PUPPET_FOLDER]
+    code = _copied(work, PUPPET_FOLDER) if shipped else None
+    changed = apply_resource(work, item, code)
+    if changed is None:
+        raise _failure(work, item, None)
+    return changed
+
+
+_KINDS: Mapping[str, Callable[[Work, Item], bool]] = {
+    "operation": _operation,
+    "run": _run,
+    "add": _add,
+    "puppet": _puppet,
+}
 
 
 def _failure(work: Work, item: Item, error: PyinfraError | None) -> ActionError:
@@ -132,6 +148,8 @@ def _failure(work: Work, item: Item, error: PyinfraError | None) -> ActionError:
 def _label(item: Item) -> str:
     if item["kind"] == "operation":
         return str(item["name"])
+    if item["kind"] == "puppet":
+        return f"puppet {item['resource']} {item['name']}"
     if item["kind"] == "add":
         return f"ADD {item['source']} {item['target']}"
     return f"RUN {str(item['command']).partition(chr(10))[0]}"

@@ -7,11 +7,12 @@ from typing import Literal
 
 from dtk.dsl.cursor import Cursor
 from dtk.errors import Problem
-from dtk.model.module import Action, Command, Operation, Output
+from dtk.model.module import Action, Command, Operation, Output, PuppetResource
 from dtk.model.written import as_written
 
-Provider = Literal["operations", "commands", "compute", "none"]
-_PROVIDERS: tuple[Provider, ...] = ("operations", "commands", "compute")
+Provider = Literal["operations", "commands", "compute", "puppet_class", "puppet_definition", "none"]
+_PROVIDERS: tuple[Provider, ...] = ("operations", "commands", "compute", "puppet_class", "puppet_definition")
+_BODIES = ", ".join(_PROVIDERS)
 _RETRY_DELAY = 5.0
 _RUN = "RUN"
 _ADD = "ADD"
@@ -19,7 +20,16 @@ _ADD = "ADD"
 
 def build_actions(component: Cursor, problems: list[Problem]) -> dict[str, Action]:
     """Return a component's actions by name; ``problems`` takes what is wrong with them."""
-    return {entry.name: _action(entry, problems) for entry in component.entries("actions")}
+    parameters = tuple(_puppet_parameters(component))
+    return {entry.name: _action(entry, parameters, problems) for entry in component.entries("actions")}
+
+
+def _puppet_parameters(component: Cursor) -> Iterator[str]:
+    """Yield the attributes that Puppet is given (original-dtk.md 2.1.2: constants are not sent)."""
+    is_titled = not component.flag("singleton", default=True)
+    for entry in component.entries("attributes"):
+        if not (entry.flag("constant") or entry.flag("dynamic") or (is_titled and entry.name == "name")):
+            yield entry.name
 
 
 def provider_of(cursor: Cursor) -> Provider:
@@ -27,7 +37,7 @@ def provider_of(cursor: Cursor) -> Provider:
     return next((provider for provider in _PROVIDERS if cursor.get(provider)), "none")
 
 
-def _action(cursor: Cursor, problems: list[Problem]) -> Action:
+def _action(cursor: Cursor, parameters: tuple[str, ...], problems: list[Problem]) -> Action:
     problems += _body_problems(cursor)
     defaults = cursor.get("defaults")
     delay = _seconds(cursor, "retry_delay")
@@ -35,7 +45,11 @@ def _action(cursor: Cursor, problems: list[Problem]) -> Action:
         name=cursor.name,
         provider=provider_of(cursor),
         location=cursor.key_place,
-        items=(*_operations(cursor, problems), *(_command(entry) for entry in cursor.entries("commands"))),
+        items=(
+            *_operations(cursor, problems),
+            *(_command(entry) for entry in cursor.entries("commands")),
+            *_puppet(cursor, parameters),
+        ),
         outputs=(*_computed(cursor), *_outputs(cursor)),
         defaults={entry.name: as_written(entry.value) for entry in defaults.entries()} if defaults else {},
         description=cursor.text("description"),
@@ -50,11 +64,13 @@ def _body_problems(cursor: Cursor) -> Iterator[Problem]:
     bodies = [provider for provider in _PROVIDERS if provider in cursor.value]
     if len(bodies) > 1:
         yield cursor.key_problem(
-            f"action '{cursor.name}' has {' and '.join(bodies)}", expected="one of operations, commands or compute"
+            f"action '{cursor.name}' has {' and '.join(bodies)}",
+            expected=f"one of {_BODIES}",
         )
     if not bodies and "outputs" not in cursor.value and not cursor.is_partial:
         yield cursor.key_problem(
-            f"action '{cursor.name}' does nothing", expected="operations, commands, compute or outputs"
+            f"action '{cursor.name}' does nothing",
+            expected=f"{_BODIES} or outputs",
         )
     if "compute" in cursor.value and "outputs" in cursor.value:
         yield cursor.key_problem("compute gives the outputs itself", expected="compute without outputs")
@@ -110,6 +126,15 @@ def _command(cursor: Cursor) -> Command:
         timeout=_seconds(cursor, "timeout"),
         retries=int(cursor.text("retries", "0")),
     )
+
+
+def _puppet(cursor: Cursor, parameters: tuple[str, ...]) -> Iterator[PuppetResource]:
+    for kind, key in (("class", "puppet_class"), ("definition", "puppet_definition")):
+        found = cursor.get(key)
+        if found:
+            yield PuppetResource(
+                found.place, "class" if kind == "class" else "definition", str(found.value), parameters
+            )
 
 
 def _outputs(cursor: Cursor) -> Iterator[Output]:

@@ -13,6 +13,7 @@ from dtk.dsl.document import shown_file
 from dtk.dsl.names import nearest
 from dtk.dsl.template import is_template
 from dtk.errors import Location, Problem
+from dtk.model.module import PUPPET_FOLDER
 
 GLOBAL_ARGUMENTS = (
     "_sudo",
@@ -78,8 +79,21 @@ class ActionChecker:
             self._operation(item)
         for item in action.entries("commands"):
             self._command(item)
+        resource = action.get("puppet_class", "puppet_definition")
+        if resource:
+            self._puppet(resource)
         for entry in action.entries("outputs"):
             self._output(entry)
+
+    def _puppet(self, resource: Cursor) -> None:
+        """Check that the module has the manifest, where it has the Puppet module at all; the node may have others."""
+        first, _, rest = str(resource.value).partition("::")
+        if not (self.folder / PUPPET_FOLDER / first).is_dir():
+            return
+        path = f"{PUPPET_FOLDER}/{first}/manifests/{rest.replace('::', '/') or 'init'}.pp"
+        if not (self.folder / path).is_file():
+            message = f"file '{path}', which defines '{resource.value}', does not exist in the module"
+            self._report(resource.problem(message, near=self._near_file(path)))
 
     def _operation(self, item: Cursor) -> None:
         self._guards(item)

@@ -16,6 +16,9 @@ from dtk.model.names import ComponentName
 
 Side = Literal["base", "dependency"]
 
+PUPPET_FOLDER = "puppet"
+"""Where a module has its Puppet code: puppet/NAME/manifests, a module path of Puppet's."""
+
 
 @dataclass(frozen=True)
 class Attribute:
@@ -124,6 +127,20 @@ class Command:
 
 
 @dataclass(frozen=True)
+class PuppetResource:
+    """A Puppet class, or a resource of a defined type, applied on the node with the component's attributes.
+
+    Source: the original's provider puppet (original-dtk.md 2.1.4). ``parameters`` are the attributes handed over:
+    all but constants, dynamic ones and the title's ``name``.
+    """
+
+    location: Location
+    kind: Literal["class", "definition"]
+    name: str
+    parameters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Output:
     """Where a dynamic attribute's value comes from after an action: a command's output, a fact, an expression."""
 
@@ -143,9 +160,9 @@ class Action:
     """
 
     name: str
-    provider: Literal["operations", "commands", "compute", "none"]
+    provider: Literal["operations", "commands", "compute", "puppet_class", "puppet_definition", "none"]
     location: Location
-    items: tuple[Operation | Command, ...] = ()
+    items: tuple[Operation | Command | PuppetResource, ...] = ()
     outputs: tuple[Output, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""

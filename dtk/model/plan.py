@@ -67,6 +67,7 @@ class PlannedAction:
         {"kind": "operation", "name": "files.directory", "arguments": {…}, "if": "…", "unless": "…"}
         {"kind": "run", "command": "…", "if": "…", "unless": "…", "timeout": 60, "retries": 2}
         {"kind": "add", "source": "files/x.sh", "target": "…", "template": true, "owner": "…", "mode": "755"}
+        {"kind": "puppet", "resource": "class", "name": "hadoop::namenode", "title": "", "parameters": ["port"]}
 
     Any text in them may be ``{"$template": "port={{ port }}", "shell": true}`` where it waits for a value.
     ``outputs`` are ``{"attribute": path, "name": short name, "type": …, "source": "command", "text": …,

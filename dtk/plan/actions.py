@@ -13,7 +13,7 @@ from typing import Any
 
 from dtk.errors import InvalidError, Location, Problem
 from dtk.model.expression import holds_secret, is_known, plain
-from dtk.model.module import Command, Operation, Output
+from dtk.model.module import PUPPET_FOLDER, Command, Operation, Output, PuppetResource
 from dtk.model.names import ASSEMBLY_WIDE
 from dtk.model.plan import PlannedAction
 from dtk.plan.topology import Instance
@@ -61,9 +61,11 @@ def action_files(instance: Instance, action: str) -> dict[str, str]:
     return {name: _file_digest(folder / name) for name in sorted(names)}
 
 
-def _sources(item: Operation | Command, folder: Path) -> Iterator[str]:
+def _sources(item: Operation | Command | PuppetResource, folder: Path) -> Iterator[str]:
     if isinstance(item, Command):
         source = item.source
+    elif isinstance(item, PuppetResource):
+        source = PUPPET_FOLDER if (folder / PUPPET_FOLDER).is_dir() else ""
     else:
         source = str(item.arguments.get(_FILE_ARGUMENTS.get(item.name, ""), ""))
     path = folder / source
@@ -170,8 +172,10 @@ class _Renderer:
         self.variables["node"] = node
         self.variables["dtk"] = {"module": {"dir": Unknown("dtk.module.dir")}}
 
-    def item(self, item: Operation | Command) -> dict[str, Any]:
-        """Return an operation or a command as plan.json holds it, without the keys that say nothing."""
+    def item(self, item: Operation | Command | PuppetResource) -> dict[str, Any]:
+        """Return an item as plan.json holds it, without the keys that say nothing."""
+        if isinstance(item, PuppetResource):
+            return self._puppet(item)
         parts = self._operation(item) if isinstance(item, Operation) else self._command(item)
         parts["if"] = self.value(item.if_, item.location, shell=True)
         parts["unless"] = self.value(item.unless, item.location, shell=True)
@@ -183,6 +187,10 @@ class _Renderer:
             key: self.value(value, item.location, shell=key == shell_argument) for key, value in item.arguments.items()
         }
         return {"kind": "operation", "name": item.name, "arguments": arguments}
+
+    def _puppet(self, item: PuppetResource) -> dict[str, Any]:
+        resource = {"kind": "puppet", "resource": item.kind, "name": item.name, "parameters": list(item.parameters)}
+        return resource | ({"title": self.instance.name.title} if item.kind == "definition" else {})
 
     def _command(self, item: Command) -> dict[str, Any]:
         if not item.source:
