@@ -10,6 +10,13 @@ from dtk.events.log import EventLog
 from dtk.model.plan import Plan, Stage, Step
 
 
+def next_command(plan: Plan) -> str:
+    """Return the command that goes on where a task of this plan ends too early."""
+    if plan.destroys:
+        return f"dtk delete-and-destroy {plan.service} (with --force where nodes no longer answer)"
+    return f"dtk apply {plan.service} --resume"
+
+
 def write_planned(log: EventLog, plan: Plan, number: int) -> None:
     """Write the ``task.planned`` event of a plan's task.
 
@@ -30,6 +37,7 @@ def _fields(plan: Plan, number: int) -> dict[str, Any]:
         "plan_digest": plan.digest,
         "dtk_version": plan.dtk_version,
         "pid": os.getpid(),
+        "next_command": next_command(plan),
         "stages": [_stage_fields(stage) for stage in plan.stages],
     }
 

@@ -9,9 +9,9 @@ from typing import Any
 from dtk.apply.context import TaskContext
 from dtk.apply.failure import error_fields
 from dtk.apply.journal import RecordError
+from dtk.apply.planned import next_command
 from dtk.apply.stages import run_stage
 from dtk.errors import DtkError
-from dtk.model.plan import Plan
 from dtk.state import changes
 
 EXIT_CODES = {"succeeded": 0, "failed": 1, "cancelled": 6}
@@ -80,8 +80,3 @@ def abandon(context: TaskContext) -> None:
         next_command=next_command(context.plan),
         in_doubt=context.stopping.running_steps,
     )
-
-
-def next_command(plan: Plan) -> str:
-    """Return the command that goes on where a task ended."""
-    return f"dtk delete-and-destroy {plan.service}" if plan.destroys else f"dtk apply {plan.service} --resume"
