@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +20,6 @@ from dtk.events.tree import exit_code_of
 from dtk.state.lock import holder
 from dtk.views.live import Look, watch
 from dtk.views.stream import stream
-from dtk.views.table import render_snapshot
 from dtk.views.task_json import task_document
 
 
@@ -63,9 +63,8 @@ def task_status(  # noqa: PLR0913, PLR0917 - a command has the options it has
     elif mode is Mode.STREAM:
         code = _stream(chosen, output=output)
     else:
-        expectation = chosen.expectation() if eta else None
-        shown = render_snapshot(chosen.task(), summarize=summarize, color=use_color(), expectation=expectation)
-        typer.echo(shown, nl=False)
+        look = Look(summarize, use_color(), chosen.expectation() if eta else None, eta)
+        typer.echo(look.snapshot(chosen.task(), sys.stdout), nl=False)
     if junit:
         from dtk.views.junit import junit_text  # noqa: PLC0415 - an XML library only where XML is asked for
 

@@ -22,6 +22,7 @@ from dtk.views.keys import Keys
 from dtk.views.pace import Pace
 from dtk.views.screen import frame
 from dtk.views.table import render_snapshot
+from dtk.views.text import terminal_columns
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,10 +51,15 @@ class Look:
     expectation: Expectation | None = None
     eta: bool = False
 
-    def snapshot(self, task: Task) -> str:
-        """Return the task's table."""
-        expectation = self.expectation if self.eta else None
-        return render_snapshot(task, summarize=self.summarize, color=self.color, expectation=expectation)
+    def snapshot(self, task: Task, output: TextIO) -> str:
+        """Return the task's table as output can show it."""
+        return render_snapshot(
+            task,
+            summarize=self.summarize,
+            color=self.color,
+            expectation=self.expectation if self.eta else None,
+            columns=terminal_columns(output),
+        )
 
 
 def watch(
@@ -120,7 +126,7 @@ def _show(
             task = _follow(events(lambda seconds: control.press(keys.pressed(seconds))), fold, keys, control, follower)
     except (KeyboardInterrupt, LeftError):
         return None
-    output.write(look.snapshot(task))
+    output.write(look.snapshot(task, output))
     output.flush()
     return task
 
@@ -192,7 +198,7 @@ class _Prints:
         if time.monotonic() - self._looked < PRINT_SECONDS or not task.stages:
             return
         self._looked = time.monotonic()
-        snapshot = self._look.snapshot(task)
+        snapshot = self._look.snapshot(task, self._output)
         if snapshot != self._last and not task.is_over:
             self._output.write(snapshot + "\n")
             self._output.flush()

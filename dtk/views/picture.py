@@ -104,8 +104,13 @@ def picture_of_task(task: Task, arrows: Iterable[Arrow] = ()) -> Picture:
 def _told_box(name: str, nodes: Mapping[str, Sequence[Step]]) -> Box:
     members = tuple(sorted((node for node in nodes if group_of(node) == name), key=node_order))
     components = dict.fromkeys(c for node in members for leaf in nodes[node] for c in _components(leaf))
-    statuses = {node: gravest(leaf.status for leaf in nodes[node]) for node in members}
+    statuses = {node: _outcome(nodes[node]) for node in members}
     return Box(name, members, tuple(components), members != (name,), statuses)
+
+
+def _outcome(leaves: Sequence[Step]) -> Status:
+    """Return the gravest status of a node's steps that have begun; steps to come say nothing about it."""
+    return gravest(leaf.status for leaf in leaves if leaf.status != "created")
 
 
 def _components(leaf: Step) -> list[str]:

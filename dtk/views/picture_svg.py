@@ -50,6 +50,8 @@ _GAP_COLUMNS = 110.0
 _GAP_ROWS = 22.0
 _TALLEST_COLUMN = 10
 """Boxes in a column before another one is begun beside it."""
+_COLUMNS = 4
+"""Columns of boxes that nothing is known about that would order them."""
 _LONGEST_NAME = 44
 _STAGE_WIDTH = 236.0
 _STAGES_IN_ROW = 4
@@ -113,8 +115,9 @@ def _place(picture: Picture) -> dict[str, _Placed]:
     x = _PADDING
     for rank in sorted(columns):
         boxes = columns[rank]
-        for start in range(0, len(boxes), _TALLEST_COLUMN):
-            x = _place_column(boxes[start : start + _TALLEST_COLUMN], x, placed)
+        tallest = _TALLEST_COLUMN if picture.arrows else -(-len(boxes) // _COLUMNS)
+        for start in range(0, len(boxes), tallest):
+            x = _place_column(boxes[start : start + tallest], x, placed)
         x += _GAP_COLUMNS - 36.0
     return placed
 

@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
-from dtk.events.expected import Expectation
+from dtk.events.expected import Expectation, ExpectedEnd
 from dtk.events.tree import Progress, Row, Stage, Step, Task
-from dtk.views.table import label, status_text, unknown_text
+from dtk.views.table import label, status_text
 from dtk.views.text import cropped, duration_text, long_duration, one_line, padded, width
 
 STYLES = {"executing": "cyan", "failed": "red", "cancelled": "yellow", "succeeded": "green"}
@@ -23,7 +23,7 @@ _FRAME_LINES = 6
 _SMALL = 8
 """Below so many lines there are only the title, the headers, rows and the count."""
 
-_BAR_COLUMNS = 16
+_BAR_COLUMNS = 14
 
 
 @dataclass(frozen=True)
@@ -77,13 +77,19 @@ def _progress(task: Task, now: datetime, expectation: Expectation | None) -> Lin
     done = sum(leaf.is_over for leaf in leaves)
     filled = _BAR_COLUMNS * done // len(leaves) if leaves else 0
     parts = [f"[{'#' * filled}{'.' * (_BAR_COLUMNS - filled)}]"]
-    parts.append(f"stages {sum(stage.is_over for stage in task.stages)}/{len(task.stages)}")
+    parts.append(f"stages {sum(stage.ended_at is not None for stage in task.stages)}/{len(task.stages)}")
     parts.append(f"steps {done}/{len(leaves)}")
     end = expectation.end_of(task, now) if expectation else None
     if end:
-        left = long_duration((end.moment - now).total_seconds())
-        parts.append(f"expected end {end.moment:%H:%M:%S}, in {left}{unknown_text(end.unknown)}")
+        parts.append(_expected_end(end, now))
     return Line("  ".join(parts))
+
+
+def _expected_end(end: ExpectedEnd, now: datetime) -> str:
+    if end.unknown:
+        return f"expected end {end.moment:%H:%M:%S} or later"
+    left = (end.moment - now).total_seconds()
+    return f"expected end {end.moment:%H:%M:%S}, in {long_duration(left)}" if left >= 1 else "expected to end now"
 
 
 def _table(rows: list[tuple[int, Row]], now: datetime, expectation: Expectation | None) -> list[Line]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import groupby
 
+from dtk.events.derive import derived_group
 from dtk.events.tree import Row, Step, StepError, Task
+from dtk.model.names import group_of
 from dtk.views.errors import error_text, errors_text
 
 
@@ -30,8 +33,24 @@ def summarized(task: Task) -> list[tuple[int, Row, Summary]]:
             rows.append((1, row, _summary(row)))
             continue
         rows.append((1, stage, Summary(_blank_created(stage.status))))
-        rows += [(2, step, _summary(step)) for step in stage.steps]
+        rows += [(2, step, _summary(step)) for step in _merged_members(stage.steps)]
     return rows
+
+
+def _merged_members(steps: tuple[Step, ...]) -> list[Step]:
+    """Return steps with those of one group's members that stand without a row of their group made one.
+
+    Machines of a group are made member by member, as in the original; of 300 a summary counts these, too.
+    """
+    merged: list[Step] = []
+    for (group, kind, _), found in groupby(steps, key=lambda step: (group_of(step.node), step.type, bool(step.steps))):
+        members = tuple(found)
+        if len(members) == 1 or members[0].steps or members[0].node == group:
+            merged += members
+            continue
+        row = Step(number=f"{members[0].number}-{members[-1].number}", type=kind, node=group)
+        merged.append(derived_group(row, members))
+    return merged
 
 
 def _summary(step: Step) -> Summary:

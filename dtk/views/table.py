@@ -11,7 +11,7 @@ from dtk.events.tree import Row, StepError, Task
 from dtk.views.errors import errors_text
 from dtk.views.listing import render_cells
 from dtk.views.summary import Summary, summarized
-from dtk.views.text import RED, STATUS_COLORS, YELLOW, colored, duration_text, one_line, status_color, table_time
+from dtk.views.text import RED, STATUS_COLORS, YELLOW, colored, duration_text, one_line, status_color, table_time, width
 
 HEADERS = ("task_type", "status", "node", "duration", "started_at", "ended_at")
 TASK_LABEL = "task"
@@ -25,6 +25,7 @@ def render_snapshot(
     color: bool = False,
     expectation: Expectation | None = None,
     now: datetime | None = None,
+    columns: int | None = None,
 ) -> str:
     """Return a task's snapshot, ending with a newline.
 
@@ -36,6 +37,8 @@ def render_snapshot(
         color: each status in its colour, numbers of errors yellow, messages red; for terminals that want colours.
         expectation: what earlier tasks took; adds the column EXPECTED, and when the task is expected to end.
         now: the moment to reckon from; this one unless given.
+        columns: how wide the terminal is: a table too wide for it goes without its times of day, since a table that
+            is broken into two lines a row can't be read. Unbounded unless given.
     """
     rows = [_first_row(task, expectation)]
     errors = [(TASK_LABEL, errors_text(task.errors), task.errors)] if task.errors else []
@@ -45,9 +48,19 @@ def render_snapshot(
             errors.append((row.number, summary.error_text, summary.errors))
     section = "".join(_error(number, text, failures, color) for number, text, failures in errors)
     heading = "\nERRORS: \n\n" if section else ""
-    table = render_cells(_headers(expectation), rows, _painted if color else None)
+    headers = _headers(expectation)
+    left_out = _too_wide(headers, rows, columns)
+    kept = [index for index, header in enumerate(headers) if header not in left_out]
+    cells = [[row[index] for index in kept] for row in rows]
+    table = render_cells([headers[index] for index in kept], cells, _painted if color else None)
     lines = [*_expected_end(task, expectation, now or utc_now()), *_information(task)]
     return table + heading + section + _section(lines)
+
+
+def _too_wide(headers: Sequence[str], rows: Sequence[Sequence[str]], columns: int | None) -> Sequence[str]:
+    """Return the columns to leave out of a table that is wider than so many columns of a terminal."""
+    widths = [max(map(width, column)) + 3 for column in zip(headers, *rows, strict=True)]
+    return () if columns is None or sum(widths) + 1 <= columns else HEADERS[-2:]
 
 
 def no_tasks(service: str) -> str:
@@ -113,12 +126,8 @@ def _expected_end(task: Task, expectation: Expectation | None, now: datetime) ->
     end = expectation.end_of(task, now)
     if end is None:
         return ["expected end: unknown; no earlier task of this service tells"]
-    return [f"expected end: {table_time(end.moment)}{unknown_text(end.unknown)}"]
-
-
-def unknown_text(steps: int) -> str:
-    """Say how many steps no expectation covers, "" when it covers all."""
-    return f", and {steps} step{'s' if steps > 1 else ''} that no earlier task did" if steps else ""
+    later = f", or later: no earlier task did {end.unknown} of its steps" if end.unknown else ""
+    return [f"expected end: {table_time(end.moment)}{later}"]
 
 
 def _information(task: Task) -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from datetime import UTC, datetime
+from typing import TextIO
 
 YELLOW = "\x1b[33m"
 RED = "\x1b[31m"
@@ -94,6 +96,14 @@ def cropped(text: str, columns: int) -> str:
         if taken > columns:
             return text[:position]
     return text
+
+
+def terminal_columns(output: TextIO) -> int | None:
+    """Return how wide the terminal is that output goes to, None where it is none or does not know."""
+    try:
+        return os.get_terminal_size(output.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
 
 
 def _character_width(character: str) -> int:

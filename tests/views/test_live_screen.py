@@ -118,7 +118,7 @@ def test_the_end_of_the_task_ends_the_screen_with_its_table_and_exit_code(
     recorder.finished("5.1").end(status)
     assert terminal.exit_code() == code
     assert terminal.is_restored
-    assert terminal.text.endswith(render_snapshot(fold(recorder.events)).replace("\n", "\r\n"))
+    assert terminal.text.endswith(render_snapshot(fold(recorder.events), columns=80).replace("\n", "\r\n"))
 
 
 def test_the_screen_follows_the_terminals_size(terminal: Terminal) -> None:
@@ -160,7 +160,7 @@ def test_a_frame_shows_what_runs_first_and_folds_the_rest(recorder: Recorder) ->
     text = [line.text for line in frame(fold(recorder.events), now, 100, 24)]
     assert text == [
         "spark-cluster1 task 1: assembly_converge  executing  110.2s",
-        "[########........]  stages 4/12  steps 10/20",
+        "[#######.......]  stages 4/12  steps 10/20",
         "TASK TYPE                       STATUS     NODE    DURATION",
         "5 namenode                      executing          4.0s",
         "  5.1 configure_node            executing  master  3.9s",

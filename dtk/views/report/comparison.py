@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 
 from dtk.events.expected import Key, leaf_key
 from dtk.events.tree import Stage, Step, Task
+from dtk.model.names import group_of, node_order
 from dtk.views.markup import Markup, join, tag
+from dtk.views.plan_text import members_text
 from dtk.views.report.elements import badge, change_of, section, time_taken
 
 LISTED = 8
@@ -82,13 +85,13 @@ def _steps(task: Task, before: Task) -> Markup | None:
     slower = sorted((c for c in changes if c[2] >= _NOTABLE_SECONDS), key=lambda c: -c[2])
     faster = sorted((c for c in changes if c[2] <= -_NOTABLE_SECONDS), key=lambda c: c[2])
     turned = [f"{step.number} {step.type} {step.node}: {then.status}, now {step.status}" for step, then in both
-              if step.status != then.status and "created" not in (step.status, then.status)]  # fmt: skip
+              if step.status != then.status and step.is_over and then.is_over]  # fmt: skip
     lists = [
         _list("Ended otherwise", turned),
         _list("Slower", [_difference(*change) for change in slower]),
         _list("Faster", [_difference(*change) for change in faster]),
-        _list("Nodes that are new", sorted(_nodes(task) - _nodes(before))),
-        _list("Nodes that have no part in this task", sorted(_nodes(before) - _nodes(task))),
+        _list("Nodes that are new", _named(_nodes(task) - _nodes(before))),
+        _list("Nodes that have no part in this task", _named(_nodes(before) - _nodes(task))),
     ]
     found = [item for item in lists if item]
     return tag("div", *found, class_="lists") if found else None
@@ -100,6 +103,12 @@ def _by_key(task: Task) -> Mapping[Key, Step]:
 
 def _nodes(task: Task) -> set[str]:
     return {leaf.node for leaf in task.leaves()}
+
+
+def _named(nodes: set[str]) -> list[str]:
+    """Return nodes in order, the members of a group as one: ``slaves:[3-299]``."""
+    ordered = sorted(nodes, key=node_order)
+    return [members_text(list(group)) for _, group in groupby(ordered, key=group_of)]
 
 
 def _difference(step: Step, then: Step, change: float) -> str:

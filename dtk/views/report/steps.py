@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from dtk.events.tree import OperationResult, Row, Stage, Step, Task
 from dtk.views.blocks import operation_heading
@@ -13,14 +13,18 @@ from dtk.views.markup import Markup, join, tag
 from dtk.views.report.elements import anchor, badge, mark, section, time_taken
 from dtk.views.text import one_line, status_word
 
+MANY = 12
+"""Steps beside one another from which on those that went well are folded."""
+
 LONGEST_OUTPUT = 6000
 """Characters of an output that the page holds: at 300 nodes it is to stay a page that a browser opens at once."""
 
+_NOTHING = {"executing": "It runs; none of its operations is over.", "created": "It has not begun."}
 _SIGNS = {"changed": "~", "unchanged": "=", "skipped": "-", "failed": "\u2717"}
 
 
 def steps_section(task: Task) -> Markup:
-    """Return all stages with all that is in them; what failed or runs is open."""
+    """Return all stages with all that is in them; what failed is open."""
     note = "Click a line to see what was done. What failed is open."
     return section("Steps", *map(_stage, task.stages), note=note, id_="steps")
 
@@ -31,12 +35,29 @@ def _stage(stage: Stage) -> Markup:
         return tag("div", _leaf(row), class_="stage")
     told = [tag("b", f"{stage.number} {one_line(stage.name)}"), tag("span", _counts(stage), class_="quiet")]
     summary = tag("summary", mark(stage.status), *told, tag("span", time_taken(stage.duration), class_="time"))
-    inner = tag("div", *map(_step, stage.steps), class_="inner")
+    inner = tag("div", *_members(stage.steps), class_="inner")
     return tag("details", summary, inner, id=anchor(stage.number), class_="stage", open=_is_open(stage))
 
 
+def _members(steps: Sequence[Step]) -> Iterator[Markup]:
+    """Yield steps; of many those that need a look first, the others folded to a line."""
+    if len(steps) <= MANY:
+        yield from map(_step, steps)
+        return
+    yield from (_step(step) for step in steps if _needs_a_look(step))
+    others = [step for step in steps if not _needs_a_look(step)]
+    if others:
+        counts = Counter(step.status for step in others)
+        told = ", ".join(f"{count} {status_word(status)}" for status, count in counts.items())
+        yield tag("details", tag("summary", told), *map(_step, others), class_="others")
+
+
+def _needs_a_look(step: Step) -> bool:
+    return bool(step.steps) or step.status in {"failed", "cancelled", "executing"}
+
+
 def _is_open(row: Row) -> bool:
-    return any(leaf.status in {"failed", "executing"} or leaf.errors for leaf in row.leaves())
+    return any(leaf.status == "failed" or leaf.errors for leaf in row.leaves())
 
 
 def _counts(row: Row) -> str:
@@ -50,7 +71,7 @@ def _step(step: Step) -> Markup:
     names = tag("span", one_line(step.type), " ", tag("em", step.node), class_="what")
     told = [tag("b", step.number), names, tag("span", _counts(step), class_="quiet")]
     summary = tag("summary", mark(step.status), *told, tag("span", time_taken(step.duration), class_="time"))
-    inner = tag("div", *map(_step, step.steps), class_="inner")
+    inner = tag("div", *_members(step.steps), class_="inner")
     return tag("details", summary, inner, id=anchor(step.number), class_="group", open=_is_open(step))
 
 
@@ -79,7 +100,7 @@ def _told(step: Step) -> Iterator[Markup]:
     if step.results:
         yield tag("ul", *map(_operation, step.results), class_="operations")
     elif not step.errors:
-        yield tag("p", "No operations on record.", class_="quiet")
+        yield tag("p", _NOTHING.get(step.status, "No operations on record."), class_="quiet")
 
 
 def _operation(result: OperationResult) -> Markup:

@@ -21,7 +21,8 @@ _TICKS = 10
 """The axis has at most so many."""
 _NICE_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 _NARROW = 3.0
-"""Percent of the width below which a bar has no text in it."""
+_ROOMY = 14.0
+"""Percent of the width below which a bar has no text in it, and from which it has a stage's whole name."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,16 @@ class Scale:
 
 @dataclass(frozen=True)
 class Span:
-    """Something that lasted: a stage, a step, or the steps of a group's members in one stage."""
+    """Something that lasted: a stage, a step, or the steps of a group's members in one stage.
+
+    ``number`` is the stage's, ``name`` its name where the bar is the stage itself.
+    """
 
     start: datetime
     end: datetime
     status: Status
-    label: str
+    number: str
+    name: str
     title: str
     link: str
     critical: bool = False
@@ -64,7 +69,7 @@ def timeline(task: Task, now: datetime) -> Markup | None:
 
 def _axis(scale: Scale) -> Markup:
     """Return the ticks: seconds since the task's start, at round numbers."""
-    nice = next((s for s in _NICE_SECONDS if scale.seconds / s <= _TICKS), _NICE_SECONDS[-1])
+    nice = next((s for s in _NICE_SECONDS if scale.seconds / s <= _TICKS), scale.seconds / _TICKS)
     count = int(scale.seconds / nice)
     ticks = [
         tag("span", tag("b", _tick_text(index * nice)), class_="tick", style=f"left:{index * nice / scale.seconds:.3%}")
@@ -78,7 +83,7 @@ def _tick_text(seconds: float) -> str:
 
 
 def _stage_lane(task: Task, scale: Scale, end: datetime) -> Markup:
-    spans = [_span(stage, stage.number, f"{stage.number} {stage.name}", end) for stage in task.stages]
+    spans = [_span(stage, stage, f"{stage.number} {stage.name}", end) for stage in task.stages]
     return _lane("Stages", [span for span in spans if span], scale, "stages")
 
 
@@ -96,7 +101,7 @@ def _node_lanes(task: Task, scale: Scale, end: datetime, critical: set[str]) -> 
 
 def _node_spans(task: Task, node: str, end: datetime, critical: set[str]) -> list[Span]:
     spans = (
-        _span(leaf, stage.number, f"{leaf.number} {leaf.type} {leaf.node}, stage {stage.name}", end,
+        _span(leaf, stage, f"{leaf.number} {leaf.type} {leaf.node}, stage {stage.name}", end,
               critical=leaf.number in critical)
         for stage in task.stages for leaf in stage.leaves() if leaf.node == node
     )  # fmt: skip
@@ -124,18 +129,20 @@ def _group_span(stage: Stage, leaves: Sequence[Step], end: datetime, critical: s
         max(leaf.ended_at or end for leaf in leaves),
         status,
         stage.number,
+        "",
         f"stage {stage.number} {stage.name}: {counts}",
         anchor(stage.number),
         any(leaf.number in critical for leaf in leaves),
     )
 
 
-def _span(row: Row, label: str, title: str, end: datetime, *, critical: bool = False) -> Span | None:
+def _span(row: Row, stage: Stage, title: str, end: datetime, *, critical: bool = False) -> Span | None:
     if row.started_at is None:
         return None
     seconds = row.duration if row.duration is not None else (end - row.started_at).total_seconds()
     told = f"{title}: {status_word(row.status)}, {time_taken(seconds)}"
-    return Span(row.started_at, row.ended_at or end, row.status, label, told, anchor(row.number), critical)
+    name = stage.name if row is stage else ""
+    return Span(row.started_at, row.ended_at or end, row.status, stage.number, name, told, anchor(row.number), critical)
 
 
 def _lane(name: str, spans: Sequence[Span], scale: Scale, kind: str = "") -> Markup:
@@ -149,7 +156,7 @@ def _bar(span: Span, scale: Scale) -> Markup:
     wide = right - left
     return tag(
         "a",
-        span.label if wide >= _NARROW else None,
+        f"{span.number} {span.name}" if wide >= _ROOMY else span.number if wide >= _NARROW else None,
         class_=f"bar {span.status}{' critical' if span.critical else ''}",
         href=f"#{span.link}",
         style=f"left:{left:.3f}%;width:{wide:.3f}%",

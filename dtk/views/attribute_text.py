@@ -1,0 +1,55 @@
+"""Attribute values as the original shows them: cells of a table, and the YAML that edit-attributes opens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from dtk.views.yaml_text import yaml_text
+
+LONGEST_CELL = 45
+REQUIRED = "*REQUIRED*"
+_CUT = " ..."
+
+
+def value_cell(value: Any) -> str:
+    """Return a value as a cell: texts cut, hashes ``{k=>v}``, arrays ``[a, b]``.
+
+    Source: original-dtk.md 1.8 (``print_form.rb:40-60,120-170``).
+    """
+    if value is None:
+        return ""
+    text = _cell(value)
+    return text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]}{_CUT}"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "nil"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}=>{_cell(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_cell(item) for item in value) + "]"
+    return str(value)
+
+
+def attributes_yaml(rows: Iterable[tuple[str, str, str, Any]]) -> str:
+    """Return attributes as the original's YAML: ``components:`` and ``nodes:``, names with a slash at their end.
+
+    Args:
+        rows: node, component ("" for none), attribute and plain value, in the order of the listing.
+    """
+    tree: dict[str, Any] = {}
+    for node, component, attribute, value in rows:
+        place = _child(_child(tree, "nodes"), f"{node}/") if node else tree
+        if component:
+            place = _child(_child(place, "components"), f"{component}/")
+        _child(place, "attributes")[attribute] = value
+    return yaml_text({key: tree[key] for key in ("attributes", "components", "nodes") if key in tree})
+
+
+def _child(tree: dict[str, Any], key: str) -> dict[str, Any]:
+    child: dict[str, Any] = tree.setdefault(key, {})
+    return child

@@ -1,0 +1,67 @@
+"""Plain data as YAML that people read: blocks, no quotes where none are needed, an unset value left empty."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_WORDS = ("true", "false", "null", "~", "yes", "no", "on", "off")
+
+
+def yaml_text(document: Mapping[str, Any]) -> str:
+    """Return a document as YAML, beginning with ``---`` as the original's do."""
+    return "\n".join(["---", *_lines(document, 0)]) + "\n"
+
+
+def _lines(value: Any, depth: int) -> Iterator[str]:
+    indent = "  " * depth
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _entry(f"{indent}{_key(str(key))}:", item, depth)
+    else:
+        for item in value:
+            yield from _item(indent, item, depth)
+
+
+def _entry(head: str, value: Any, depth: int) -> Iterator[str]:
+    if isinstance(value, (Mapping, list, tuple)) and value:
+        yield head
+        yield from _lines(value, depth + (1 if isinstance(value, Mapping) else 0))
+    else:
+        yield head if value is None else f"{head} {scalar_text(value)}"
+
+
+def _item(indent: str, value: Any, depth: int) -> Iterator[str]:
+    if not isinstance(value, (Mapping, list, tuple)) or not value:
+        yield f"{indent}- {scalar_text(value)}"
+        return
+    first, *others = _lines(value, depth + 1)
+    yield f"{indent}- {first.lstrip()}"
+    yield from others
+
+
+def _key(key: str) -> str:
+    """A name with a title needs no quotes: brackets mean a list only where a value begins."""
+    return key if key and not _looks_like_more(key) else json.dumps(key, ensure_ascii=False)
+
+
+def scalar_text(value: Any) -> str:
+    """Return a value on one line; a text has quotes where it would be read as something else."""
+    if isinstance(value, str) and value and not _looks_like_more(value):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _looks_like_more(text: str) -> bool:
+    if text != text.strip() or not text.isprintable() or text[0] in "-?:,[]{}#&*!|>'\"%@`" or ": " in text:
+        return True
+    return text.endswith(":") or " #" in text or text.lower() in _WORDS or _is_number(text)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return text[:2].lower() in ("0x", "0o")
+    return True
