@@ -201,3 +201,13 @@ def test_a_worker_killed_while_it_makes_nodes_leaves_none_that_destroy_does_not_
     dtk.run("delete-and-destroy", "ring1", "--yes")
     assert not node_processes(state["lineage"])
     assert json.loads((dtk.root / ".dtk/nodes.json").read_text()).get("claims", {}) == {}
+
+
+def test_where_nodes_share_one_address_they_differ_by_port_and_modules_can_tell(dtk: Dtk) -> None:
+    (dtk.root / "dtk.yaml").write_text("format_version: 1\ntargets:\n  local: {type: local, shared_address: true}\n")
+    deployed(dtk)
+    nodes = dtk.json("list-nodes", "ring1")
+    assert {node["attributes"]["host_address"] for node in nodes} == {"127.0.0.1"}
+    assert len({node["connection"]["port"] for node in nodes}) == 3
+    offset = nodes[0]["attributes"]["port_offset"]
+    assert home(dtk, "slaves:2").joinpath("hub").read_text() == f"127.0.0.1:{7400 + offset}\n"
