@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import tempfile
 import traceback
@@ -19,6 +20,10 @@ _MOST_PROBLEMS = 100
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code (design.md, exit codes)."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal without Unicode shows a ? in its place; a node's output must not end the command.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
 
 

@@ -61,7 +61,8 @@ class Recorder:
         return self
 
     def finished(self, step: str, status: str = "succeeded", **fields: Any) -> Recorder:
-        return self.event("step.finished", step=step, node="n", status=status, changed=True, seconds=1.0, **fields)
+        names = {"node": "n", **fields}
+        return self.event("step.finished", step=step, status=status, changed=True, seconds=1.0, **names)
 
     def ran(self, step: str, command: str, stdout: str = "", exit_code: int = 0, **fields: Any) -> Recorder:
         result = {"command": command, "stdout": stdout, "stderr": "", "exit_code": exit_code, "seconds": 0.1}

@@ -42,12 +42,15 @@ def running(path: Path) -> Recorder:
 
 def failed(path: Path) -> Recorder:
     recorder = begin(path, ring_plan())
-    recorder.at("10:00:41.0").ran("3.1.2", "join hub", "joined\n").finished("3.1.2").finished("3.1.3")
-    recorder.ran("3.1.1", "join hub --port 7400", "looking for the hub\n", 7, stderr="bind: address in use\n")
+    recorder.at("10:00:41.0").ran("3.1.2", "join hub", "joined\n", node="slaves:2").finished("3.1.2").finished("3.1.3")
+    recorder.event("step.output", step="3.1.1", node="slaves:1", stream="stdout", lines=["looking for the hub"])
+    recorder.ran(
+        "3.1.1", "join hub --port 7400", "looking for the hub\n", 7, stderr="bind: address in use\n", node="slaves:1"
+    )
     error = {"message": "the command failed with exit code 7", "type": "USER", "component": "ring::member",
              "command": "join hub --port 7400", "exit_code": 7,
              "output": "looking for the hub\nbind: address in use"}  # fmt: skip
-    recorder.at("10:00:45.0").finished("3.1.1", "failed", error=error)
+    recorder.at("10:00:45.0").finished("3.1.1", "failed", error=error, node="slaves:1")
     recorder.event("stage.finished", stage="3", status="failed", seconds=15.0)
     return recorder.at("10:00:45.1").end("failed", next_command="dtk apply ring1 --resume")
 

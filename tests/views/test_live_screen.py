@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from recorded import Recorder, group, record_spark, stage, step
+from recorded_tasks import resumed
 
 from dtk.events.fold import fold
 from dtk.views.live import watch
@@ -26,9 +27,10 @@ from dtk.views.table import render_snapshot
 from dtk.views.text import width
 
 WATCHER = (
-    "import sys; from pathlib import Path; from dtk.views.live import watch; "
-    "sys.exit(watch(Path(sys.argv[1]), lambda: True))"
+    "import sys; from pathlib import Path; from dtk.views.live import watch; path = Path(sys.argv[1]); "
+    "sys.exit(watch(path, lambda: True, cancel=lambda: path.with_name('asked').touch()))"
 )
+REPLAYER = "import sys; from pathlib import Path; from dtk.views.live import replay; replay(Path(sys.argv[1]), 30)"
 PATIENCE = 60.0
 """Seconds after which a test gives up; nothing here takes long."""
 
@@ -36,14 +38,14 @@ PATIENCE = 60.0
 class Terminal:
     """A pseudo-terminal of 80 by 24 with a watcher in it."""
 
-    def __init__(self, path: Path, term: str = "xterm-256color") -> None:
+    def __init__(self, path: Path, term: str = "xterm-256color", program: str = WATCHER) -> None:
         self._outer, inner = pty.openpty()
         fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self._inner = inner
         self.before = termios.tcgetattr(inner)
         environment = {**os.environ, "TERM": term, "COLUMNS": "", "LINES": ""}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", WATCHER, str(path)],
+            [sys.executable, "-c", program, str(path)],
             env=environment,
             preexec_fn=lambda: os.login_tty(inner),  # noqa: PLW1509 - a session of its own: ^C must reach it
         )  # fmt: skip
@@ -127,6 +129,55 @@ def test_the_screen_follows_the_terminals_size(terminal: Terminal) -> None:
     assert terminal.reads("... and")
     terminal.press(b"q")
     assert terminal.exit_code() == 0
+
+
+def test_a_terminal_that_changes_its_size_all_the_time_is_never_left_in_a_mess(
+    terminal: Terminal, recorder: Recorder
+) -> None:
+    assert terminal.reads("formatting the namenode")
+    for lines, columns in ((50, 200), (1, 1), (3, 20), (24, 80)):
+        terminal.resize(lines, columns)
+        recorder.event("step.output", step="5.1", lines=[f"now {lines} by {columns}"])
+        time.sleep(0.4)
+    assert terminal.reads("now 24 by 80")
+    recorder.finished("5.1").end()
+    assert terminal.exit_code() == 0
+    assert terminal.is_restored
+    assert "Traceback" not in terminal.text
+
+
+def test_c_asks_and_cancels_only_after_a_yes(terminal: Terminal, recorder: Recorder) -> None:
+    asked = recorder.path.with_name("asked")
+    assert terminal.reads("q leaves, c cancels the task")
+    terminal.press(b"c")
+    assert terminal.reads("Cancel the task? y cancels it")
+    terminal.press(b"n")
+    terminal.text = ""
+    assert terminal.reads("q leaves, c cancels the task")
+    assert not asked.exists()
+    terminal.press(b"c")
+    assert terminal.reads("Cancel the task? y cancels it")
+    terminal.press(b"y")
+    assert terminal.reads("the task was asked to stop")
+    assert asked.exists()
+    recorder.event("task.cancelling", by="test").finished("5.1", "cancelled").end("cancelled")
+    assert terminal.exit_code() == 6
+
+
+def test_a_finished_task_is_played_again_at_its_own_pace(tmp_path: Path) -> None:
+    recorder = resumed(tmp_path / "events.jsonl")
+    began = time.monotonic()
+    terminal = Terminal(recorder.path, program=REPLAYER)
+    try:
+        # Ten seconds, thirty times as fast: it runs for a moment, and shows the recording's time, not today's.
+        assert terminal.reads("executing")
+        assert terminal.exit_code() == 0
+        assert time.monotonic() - began > 10 / 30
+        assert "10.0s" in terminal.text
+        assert terminal.is_restored
+        assert terminal.text.endswith(render_snapshot(fold(recorder.events), columns=80).replace("\n", "\r\n"))
+    finally:
+        terminal.close()
 
 
 def test_a_dumb_terminal_gets_plain_tables(recorder: Recorder) -> None:

@@ -9,6 +9,7 @@ import pytest
 from recorded import Recorder, group, record_spark, stage, step
 
 from dtk.events.event import Event
+from dtk.events.fold import Fold
 from dtk.views.stream import stream
 
 DATA = Path(__file__).parent / "data"
@@ -147,3 +148,21 @@ def test_a_task_that_never_started_has_no_time(tmp_path: Path) -> None:
 
 def test_a_log_without_a_plan_is_called_a_workflow() -> None:
     assert "".join(stream([])).startswith("========================= start 'Workflow' ====")
+
+
+def test_live_output_stands_in_its_stage_with_its_node_and_says_what_is_left_out(workers: Recorder) -> None:
+    workers.event("step.output", step="1.1.1", node="slaves:1", stream="stdout", lines=["one", "\x1b[31mtwo"])
+    workers.event("step.output", step="1.1.2", node="slaves:2", stream="stderr", lines=["no"], truncated=40)
+    workers.at("10:00:02.0").finished("1.1.1").finished("1.1.2")
+    workers.event("stage.finished", stage="1", status="succeeded", seconds=2.0).end()
+    text = "".join(stream(workers.events, output=True))
+    assert text.split("COMPONENT: node-group:slaves/d::worker\n")[1].split("STATUS")[0] == (
+        "slaves:1 | one\nslaves:1 | two\nslaves:2 ! no\nslaves:2 ! ... 40 lines left out\n"
+    )
+    assert "slaves:1 | one" not in told(workers)
+
+
+def test_a_log_with_something_wrong_says_so_at_the_streams_end(workers: Recorder) -> None:
+    folding = Fold()
+    folding.note("line 3: not JSON; skipped")
+    assert "INFO: log: line 3: not JSON; skipped\n" in "".join(stream(workers.events, fold=folding))
