@@ -6,19 +6,25 @@ from typing import Annotated
 
 import typer
 
-from dtk.cli.context import chosen_service, current_workspace, shown_path
+from dtk.cli.context import chosen_service, current_workspace
+from dtk.cli.edited import say_changed
+from dtk.cli.inspected import service_and_words
 from dtk.cli.planning import Inputs, read_inputs
 from dtk.dsl.edit import set_attribute as write_attribute
+from dtk.dsl.edit import unset_attribute
 from dtk.dsl.names import nearest
 from dtk.errors import UsageError
 from dtk.model import types
+from dtk.model.names import group_of
 from dtk.plan.topology import CARDINALITY, Topology, build_topology, settable_paths
 
 USAGE = "dtk set-attribute [SERVICE] PATH VALUE"
+UNSET_USAGE = "dtk set-attribute [SERVICE] PATH --unset"
 
 
 def set_attribute(
-    words: Annotated[list[str], typer.Argument(metavar="[SERVICE] PATH VALUE", help="What to set, and to what.")],
+    words: Annotated[list[str], typer.Argument(metavar="[SERVICE] PATH [VALUE]", help="What to set, and to what.")],
+    unset: Annotated[bool, typer.Option("--unset", "-u", help="Take the value away: the assembly's counts.")] = False,
 ) -> None:
     """Set an attribute of a service.
 
@@ -26,15 +32,24 @@ def set_attribute(
     Paths are attribute, node/attribute, node/component/attribute or component/attribute.
     Example: dtk set-attribute dask1 slaves/cardinality 4
     """
-    if len(words) not in (2, 3):
-        raise UsageError(f"'{' '.join(words)}' is not a PATH and a VALUE", hint=USAGE)
-    *service, path, value = words
+    count = 1 if unset else 2
+    service, (path, *value) = service_and_words(words, count, count, UNSET_USAGE if unset else USAGE)
     workspace = current_workspace()
-    name = chosen_service(workspace, service[0] if service else None)
+    name = chosen_service(workspace, service)
     inputs = read_inputs(workspace, name)
-    write_attribute(workspace.service_file(name), path, checked_value(inputs, path, value))
-    typer.echo("Status: OK")
-    typer.echo(f"changed {shown_path(workspace.service_file(name))}; next: dtk plan {name}")
+    file = workspace.service_file(name)
+    if unset:
+        _unset(inputs, path)
+    else:
+        write_attribute(file, path, checked_value(inputs, path, value[0]))
+    say_changed(workspace, name)
+
+
+def _unset(inputs: Inputs, path: str) -> None:
+    if not unset_attribute(inputs.workspace.service_file(inputs.service.name), path):
+        near = nearest(path, inputs.service.attributes)
+        hint = f"did you mean '{near}'?" if near else f"dtk list-attributes {inputs.service.name}"
+        raise UsageError(f"'{path}' is not set in service '{inputs.service.name}'", hint=hint)
 
 
 def checked_value(inputs: Inputs, path: str, value: str) -> object:
@@ -48,16 +63,26 @@ def checked_value(inputs: Inputs, path: str, value: str) -> object:
     paths = settable_paths(topology)
     if path not in paths:
         node, separator, attribute = path.partition("/")
-        if separator and "/" not in attribute and node in assembly.nodes and attribute != CARDINALITY:
+        if separator and "/" not in attribute and node in topology.assembly.nodes and attribute != CARDINALITY:
             return value
-        raise UsageError(_unknown(path, paths, topology), hint=f"dtk plan {inputs.service.name} shows what there is")
+        raise UsageError(_unknown(path, paths, topology), hint=f"dtk list-attributes {inputs.service.name}")
     try:
         typed = types.coerce(paths[path], value)
     except ValueError as error:
-        raise UsageError(f"The provided value for '{path}' is not of type {paths[path]}: {error}") from None
-    if path.endswith(f"/{CARDINALITY}") and typed < 1:
+        said = "(hidden)" if _is_hidden(topology, path) else str(error)
+        raise UsageError(f"The provided value for '{path}' is not of type {paths[path]}: {said}") from None
+    if path.endswith(f"/{CARDINALITY}") and group_of(path.partition("/")[0]) in topology.assembly.nodes and typed < 1:
         raise UsageError("Value must be a positive integer")
     return typed
+
+
+def _is_hidden(topology: Topology, path: str) -> bool:
+    return any(
+        path in (instance.path(name), instance.declared_path(name))
+        for instance in topology.instances.values()
+        for name, attribute in instance.component.attributes.items()
+        if attribute.hidden or attribute.secret
+    )
 
 
 def _unknown(path: str, paths: dict[str, str], topology: Topology) -> str:

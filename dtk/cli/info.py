@@ -1,4 +1,4 @@
-"""``dtk info`` and ``dtk list-components``."""
+"""``dtk info`` and ``dtk list-components``: of a module, of an assembly, of a service."""
 
 from __future__ import annotations
 
@@ -6,37 +6,67 @@ from typing import Annotated
 
 import typer
 
+from dtk.cli.context import current_workspace
 from dtk.cli.module_info import module_info, names_a_module
 from dtk.cli.module_lists import list_module_components
 from dtk.cli.options import JsonOption
 from dtk.errors import UsageError
 
+NodeOption = Annotated[str | None, typer.Option("--node", "-n", metavar="NODE", help="Only this node's or group's.")]
+DepsOption = Annotated[bool, typer.Option("--deps", "-l", help="What each depends on, and what satisfies that.")]
+
 
 def info(
-    what: Annotated[str, typer.Argument(metavar="MODULE[/ASSEMBLY]", help="A module or an assembly, as ns:name.")],
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print the reference as Markdown.")] = False,
+    what: Annotated[
+        str | None,
+        typer.Argument(metavar="[SERVICE|MODULE[/ASSEMBLY]]", help="A service; a module or assembly, as ns:name."),
+    ] = None,
+    node: Annotated[str | None, typer.Argument(metavar="[NODE]", help="A node of the service.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a module's reference as Markdown.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Describe a module or an assembly: components, attributes, actions, nodes, workflows.
+    """Describe a service, a node, a module or an assembly.
 
-    Example: dtk info dtk:dask --markdown
+    Of a module: components, attributes, actions, nodes, workflows.
+    Examples: dtk info dask1 master, dtk info dtk:dask --markdown
+    Example: dtk info dask1
     """
-    _check(what)
-    module_info(what, markdown=markdown, as_json=as_json)
+    if what and _is_module(what):
+        if node:
+            raise UsageError(f"'{what}' is a module, and only services have nodes", hint="dtk info SERVICE NODE")
+        module_info(what, markdown=markdown, as_json=as_json)
+        return
+    if markdown:
+        raise UsageError("--markdown describes modules", hint="dtk info MODULE --markdown")
+    from dtk.cli.service_info import node_info, service_info  # noqa: PLC0415 - modules need none of it
+
+    if node:
+        node_info(what, node, as_json=as_json)
+    else:
+        service_info(what, as_json=as_json)
 
 
 def list_components(
-    what: Annotated[str, typer.Argument(metavar="MODULE", help="A module, as ns:name.")],
+    what: Annotated[
+        str | None, typer.Argument(metavar="[SERVICE|MODULE]", help="A service; or a module, as ns:name.")
+    ] = None,
+    node: NodeOption = None,
+    dependencies: DepsOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the components of a module.
+    """List the components of a service or of a module.
 
-    Example: dtk list-components dtk:dask
+    Example: dtk list-components dask1 --deps
     """
-    _check(what)
-    list_module_components(what, as_json=as_json)
+    if what and _is_module(what):
+        if node or dependencies:
+            raise UsageError("--node and --deps are for services", hint=f"dtk info {what}")
+        list_module_components(what, as_json=as_json)
+        return
+    from dtk.cli.list_links import list_service_components  # noqa: PLC0415 - modules need none of it
+
+    list_service_components(what, node, dependencies=dependencies, as_json=as_json)
 
 
-def _check(what: str) -> None:
-    if not names_a_module(what):
-        raise UsageError(f"'{what}' is not a module's name", hint="write it as ns:name; dtk list-modules")
+def _is_module(what: str) -> bool:
+    return names_a_module(what) and what not in current_workspace().service_names()

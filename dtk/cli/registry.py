@@ -48,27 +48,94 @@ COMMANDS = {
             "uninstall", MODULES, "dtk.cli.install:uninstall", "Remove an installed module, and what only it needed."
         ),
         CommandEntry(
+            "convert",
+            MODULES,
+            "dtk.cli.convert:convert",
+            "Convert modules of the original DTK (2015 and unified ones); list what can't be carried over.",
+        ),
+        CommandEntry(
             "list-modules",
             MODULES,
             "dtk.cli.module_lists:list_modules",
             "List modules: this workspace's own, installed ones, those of dtk; whether each can be parsed.",
-        ),
-        CommandEntry("list-components", MODULES, "dtk.cli.info:list_components", "List the components of a module."),
-        CommandEntry(
-            "info",
-            MODULES,
-            "dtk.cli.info:info",
-            "Describe a module or an assembly: components, attributes, actions, nodes, workflows.",
         ),
         CommandEntry(
             "list-assemblies", MODULES, "dtk.cli.modules:list_assemblies", "List the assemblies that can be staged."
         ),
         CommandEntry("stage", SERVICE, "dtk.cli.stage:stage", "Make a service instance of an assembly; run nothing."),
         CommandEntry("ls", SERVICE, "dtk.cli.services:ls", "List the service instances of the workspace."),
+        CommandEntry("info", SERVICE, "dtk.cli.info:info", "Describe a service, a node, a module or an assembly."),
         CommandEntry(
             "list-nodes", SERVICE, "dtk.cli.services:list_nodes", "List a service's nodes and their addresses."
         ),
+        CommandEntry(
+            "list-components",
+            SERVICE,
+            "dtk.cli.info:list_components",
+            "List the components of a service or of a module.",
+        ),
+        CommandEntry(
+            "list-attributes",
+            SERVICE,
+            "dtk.cli.list_attributes:list_attributes",
+            "List a service's attributes: values, types, links.",
+        ),
+        CommandEntry(
+            "list-links", SERVICE, "dtk.cli.list_links:list_links", "List the links between a service's components."
+        ),
+        CommandEntry(
+            "list-actions",
+            SERVICE,
+            "dtk.cli.list_actions:list_actions",
+            "List what dtk exec can run: workflows and components' actions.",
+        ),
+        CommandEntry("list-workflows", SERVICE, "dtk.cli.list_actions:list_workflows", "List a service's workflows."),
+        CommandEntry(
+            "workflow-info",
+            SERVICE,
+            "dtk.cli.list_actions:workflow_info",
+            "Show a workflow as its module writes it.",
+        ),
+        CommandEntry(
+            "list-violations",
+            SERVICE,
+            "dtk.cli.violations:list_violations",
+            "List what must be corrected before a service can run.",
+        ),
         CommandEntry("set-attribute", SERVICE, "dtk.cli.attributes:set_attribute", "Set an attribute of a service."),
+        CommandEntry(
+            "set-required-attributes",
+            SERVICE,
+            "dtk.cli.violations:set_required_attributes",
+            "Ask for every required attribute that has no value.",
+        ),
+        CommandEntry(
+            "edit-attributes",
+            SERVICE,
+            "dtk.cli.edit_attributes:edit_attributes",
+            "Edit a service's attributes in $EDITOR.",
+        ),
+        CommandEntry(
+            "add-component",
+            SERVICE,
+            "dtk.cli.components:add_component",
+            "Add a component to a node, a group or the service.",
+        ),
+        CommandEntry(
+            "delete-component",
+            SERVICE,
+            "dtk.cli.components:delete_component",
+            "Take a component away from a node, a group or the service.",
+        ),
+        CommandEntry("add-node", SERVICE, "dtk.cli.nodes:add_node", "Add a node, or a group of nodes, to a service."),
+        CommandEntry(
+            "delete-node",
+            SERVICE,
+            "dtk.cli.nodes:delete_node",
+            "Take a node, a group or one member out of a service.",
+        ),
+        CommandEntry("link", SERVICE, "dtk.cli.links:link", "Link a component to another one."),
+        CommandEntry("unlink", SERVICE, "dtk.cli.links:unlink", "Take a component's link away."),
         CommandEntry("graph", SERVICE, "dtk.cli.graph:graph", "Draw a service's topology and the stages of its plan."),
         CommandEntry("plan", LIFECYCLE, "dtk.cli.plan:plan", "Show what apply would do, and why."),
         CommandEntry("apply", LIFECYCLE, "dtk.cli.apply:apply", "Do what a plan says, and follow it."),

@@ -128,7 +128,7 @@ def _unmet(instance: Instance, definition: LinkDef, candidates: list[str], servi
         return Problem(
             f"link '{definition.name}' of '{where}' has several candidates",
             location_of(instance),
-            expected=f"component_links: {{{definition.name}: one of {', '.join(candidates)}}}",
+            expected=f"one of {', '.join(candidates)}",
             kind=UNMET,
             mend=f"dtk link {service} {where} {candidates[0]}",
         )

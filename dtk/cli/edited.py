@@ -1,0 +1,43 @@
+"""What every edit of a service says when it is done: which file, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import typer
+
+from dtk.cli.context import shown_path
+from dtk.cli.planning import Inputs, read_inputs
+from dtk.dsl.edit import unset_entry
+from dtk.dsl.edit_list import remove_item
+from dtk.plan.compile import resolve
+from dtk.state.workspace import Workspace
+
+
+def say_changed(workspace: Workspace, service: str) -> None:
+    """Say that a service's file was changed, and what to do next: mend what is missing, else plan."""
+    problems = resolve(read_inputs(workspace, service).request()).problems
+    typer.echo("Status: OK")
+    changed = f"changed {shown_path(workspace.service_file(service))}"
+    if problems:
+        many = f"{len(problems)} violation{'s' if len(problems) > 1 else ''}"
+        typer.echo(f"{changed}; {many} to mend before it can be planned: dtk list-violations {service}")
+    else:
+        typer.echo(f"{changed}; next: dtk plan {service}")
+
+
+def forget(inputs: Inputs, belongs: Callable[[str], bool]) -> None:
+    """Take away the values and links that were set for something that is no longer there.
+
+    Args:
+        inputs: the service.
+        belongs: says of a path (``node/component/attribute``) whether it goes.
+    """
+    file = inputs.workspace.service_file(inputs.service.name)
+    for section, paths in (("attributes", inputs.service.attributes), ("links", inputs.service.links)):
+        for path in paths:
+            if belongs(path):
+                unset_entry(file, section, path)
+    for text in inputs.service.removed:
+        if belongs(text):
+            remove_item(file, ("removed",), text)

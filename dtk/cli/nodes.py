@@ -1,0 +1,102 @@
+"""``dtk add-node`` and ``dtk delete-node``: which nodes a service has besides its assembly's."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from dtk.cli.edited import forget, say_changed
+from dtk.cli.inspected import declared_node, read_service, service_and_words
+from dtk.cli.planning import Inputs
+from dtk.dsl.edit import set_attribute, set_entry, unset_entry
+from dtk.dsl.edit_list import add_item, remove_item
+from dtk.errors import UsageError
+from dtk.model.names import ASSEMBLY_WIDE, group_of, is_node_name, split_member
+from dtk.plan.present import Present
+from dtk.plan.topology import CARDINALITY
+
+
+def add_node(
+    words: Annotated[list[str], typer.Argument(metavar="[SERVICE] NAME", help="The new node's name.")],
+    cardinality: Annotated[
+        str | None, typer.Option("--cardinality", "-n", metavar="N", help="Make it a group of so many members.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A node attribute: size, image …")
+    ] = None,
+) -> None:
+    """Add a node, or a group of nodes, to a service.
+
+    Put components on it with dtk add-component; the next apply makes it. A node that was deleted from the assembly
+    comes back. Example: dtk add-node dask1 workers --cardinality 2 --set size=large
+    """
+    service, (name,) = service_and_words(words, 1, 1, "dtk add-node [SERVICE] NAME")
+    inputs, found = read_service(service)
+    if not is_node_name(name) or name == ASSEMBLY_WIDE:
+        raise UsageError(f"'{name}' can't name a node: letters, digits, _ and -, a letter first")
+    if name in found.topology.assembly.nodes:
+        raise UsageError(f"node '{name}' is there already", hint=f"dtk list-nodes {inputs.service.name}")
+    attributes = {**_group(cardinality), **_settings(settings or [])}
+    file = inputs.workspace.service_file(inputs.service.name)
+    if name in inputs.service.removed:
+        if attributes:
+            raise UsageError(f"'{name}' comes back as the assembly has it", hint="then: dtk set-attribute NODE/NAME")
+        remove_item(file, ("removed",), name)
+    else:
+        set_entry(file, "nodes", name, {"attributes": attributes} if attributes else {})
+    say_changed(inputs.workspace, inputs.service.name)
+
+
+def _group(cardinality: str | None) -> dict[str, Any]:
+    if cardinality is None:
+        return {}
+    if not (cardinality.isascii() and cardinality.isdigit() and int(cardinality) > 0):
+        raise UsageError("Invalid cardinality value", hint="a group has 1 member or more")
+    return {"type": "group", "cardinality": int(cardinality)}
+
+
+def _settings(pairs: list[str]) -> dict[str, str]:
+    for pair in pairs:
+        if not pair.partition("=")[1]:
+            raise UsageError(f"--set {pair}: write NAME=VALUE")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def delete_node(
+    words: Annotated[list[str], typer.Argument(metavar="[SERVICE] NODE", help="A node, a group, or a member.")],
+) -> None:
+    """Take a node, a group or one member out of a service.
+
+    The next apply runs the components' delete actions and ends it. A member's number is not given again: without
+    slaves:2, three members are slaves:1, slaves:3 and slaves:4. Example: dtk delete-node dask1 slaves:2
+    """
+    service, (node,) = service_and_words(words, 1, 1, "dtk delete-node [SERVICE] NODE")
+    inputs, found = read_service(service)
+    group = declared_node(found, node)
+    if split_member(node):
+        _delete_member(inputs, found, group, node)
+    else:
+        _delete_declared(inputs, node)
+    say_changed(inputs.workspace, inputs.service.name)
+
+
+def _delete_member(inputs: Inputs, found: Present, group: str, member: str) -> None:
+    """A member with the highest number goes by the cardinality alone; of another one the number is noted."""
+    numbers = [wanted.index for wanted in found.topology.nodes.values() if wanted.group == group]
+    if len(numbers) == 1:
+        hint = f"delete the whole group: dtk delete-node {inputs.service.name} {group}"
+        raise UsageError(f"'{member}' is the only member of '{group}'", hint=hint)
+    file = inputs.workspace.service_file(inputs.service.name)
+    if found.topology.nodes[member].index != max(numbers):
+        add_item(file, ("removed",), member)
+    set_attribute(file, f"{group}/{CARDINALITY}", len(numbers) - 1)
+    forget(inputs, lambda path: path.startswith(f"{member}/"))
+
+
+def _delete_declared(inputs: Inputs, node: str) -> None:
+    file = inputs.workspace.service_file(inputs.service.name)
+    if not unset_entry(file, "nodes", node):
+        add_item(file, ("removed",), node)
+    unset_entry(file, "components", node)
+    forget(inputs, lambda path: group_of(path.partition("/")[0]) == node and path != node)
