@@ -27,11 +27,12 @@ ALLOWED: dict[str, set[str]] = {
     "state": {"model"},
     "dsl": {"model", "state"},
     "sources": {"model", "state", "dsl"},
+    "convert": {"model", "dsl"},
     "nodes": {"model", "state"},
     "plan": {"model", "state", "dsl"},
     "views": {"model", "events", "plan"},
     "apply": {"model", "events", "state", "nodes", "dsl", "plan"},
-    "cli": {"model", "events", "state", "nodes", "dsl", "plan", "views", "apply", "sources"},
+    "cli": {"model", "events", "state", "nodes", "dsl", "plan", "views", "apply", "sources", "convert"},
     "__main__": {"cli", "apply"},
 }
 LIGHT_PARTS = ("cli", "views", "events", "state", "model")

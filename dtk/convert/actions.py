@@ -1,0 +1,174 @@
+"""The original's actions as ours: puppet and bash carried over, Ruby functions flagged for rewriting."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from dtk.convert.mustache import to_jinja
+from dtk.convert.section import Notes, Section, as_entries
+from dtk.dsl.cursor import Cursor
+
+_CREATE = "create"
+_NAME = re.compile(r"^[a-zA-Z0-9_-]+$")
+_PUPPET = ("puppet_class", "puppet_definition")
+_RUN, _ADD = "RUN", "ADD"
+_RUN_TEXT = re.compile(r"^(?:RUN|RUN:)\s+(?P<command>.+)$", re.DOTALL)
+_REWRITE = "{{ none }}"
+"""A value that no attribute can take: until somebody writes the expression, the step fails and says which output."""
+_UNSUPPORTED = {
+    "docker_image": "Docker",
+    "docker_run_params": "Docker",
+    "docker_file_template": "Docker",
+    "docker": "Docker",
+    "workflow": "a nested workflow",
+    "ruby": "a Ruby entry point",
+    "delete_node": "deleting nodes",
+    "bash": "a bash entry point in a container",
+}
+
+
+@dataclass(frozen=True)
+class ComponentPlace:
+    """What an action needs to know of its component: dynamic attributes, whether assemblies put it on nodes."""
+
+    dynamic: tuple[str, ...]
+    on_node: bool
+
+
+def actions(section: Section, place: ComponentPlace) -> dict[str, Any]:
+    """Return a component's actions; Source: original-dtk.md 2.1.1 and 2.1.4."""
+    made: dict[str, Any] = {}
+    external = section.take("external_ref")
+    if external is not None:
+        made[_CREATE] = _external(external, section.notes)
+    for entry in _bodies(section):
+        if not _NAME.match(entry.name):
+            section.notes.add(entry, f"'{entry.name}' can't name an action and is left out")
+        elif isinstance(entry.value, dict):
+            body = _action(entry, place, section.notes)
+            made |= {entry.name: body} if body else {}
+        else:
+            section.notes.add(entry, f"action '{entry.name}' has no body and is left out")
+    made = {name: body for name, body in made.items() if body}
+    _unmade(made, place, section)
+    return made
+
+
+def _bodies(section: Section) -> Iterable[Cursor]:
+    found = section.take("actions", "action")
+    return found.entries() if found is not None and isinstance(found.value, dict) else ()
+
+
+def _external(cursor: Cursor, notes: Notes) -> dict[str, Any]:
+    section = Section(cursor, notes)
+    made = {key: section.text(key) for key in _PUPPET if cursor.get(key)}
+    section.leave("serverspec_test", "serverspec tests have no counterpart: write an action with commands")
+    section.close()
+    return made
+
+
+def _action(cursor: Cursor, place: ComponentPlace, notes: Notes) -> dict[str, Any]:
+    section = Section(cursor, notes)
+    section.take("provider")  # the keys say it
+    made: dict[str, Any] = {key: section.text(key) for key in _PUPPET if cursor.get(key)}
+    if section.take("description"):
+        made["description"] = cursor.text("description")
+    commands = [_command(entry, notes) for entry in as_entries(section.take("commands", "command"))]
+    if any(commands):
+        made["commands"] = [command for command in commands if command]
+    functions = section.take("functions", "function")
+    if functions is not None:
+        made |= _function(functions, place, notes)
+    section.take("stdout_and_stderr")  # both are kept anyway
+    section.leave(
+        "parameters", "the action's parameters are left out: attributes, or the workflow's parameters, say them"
+    )
+    section.leave("parameter_defs", "the action's parameters are left out: attributes, or the workflow's, say them")
+    for key, what in _UNSUPPORTED.items():
+        section.leave(key, f"{what} has no counterpart; the action is not complete without it")
+    section.close()
+    if not made:
+        notes.add(cursor, f"action '{cursor.name}' is left out: nothing of it could be carried over")
+    return made
+
+
+def _command(cursor: Cursor, notes: Notes) -> Any:
+    if isinstance(cursor.value, str):
+        match = _RUN_TEXT.match(cursor.value)
+        if not match:
+            notes.add(cursor, f"'{cursor.value[:60]}' is neither RUN nor ADD and is left out")
+            return None
+        return f"{_RUN} {_shell(match['command'], cursor, notes)}"
+    if not isinstance(cursor.value, dict):
+        notes.add(cursor, "this is no command and is left out")
+        return None
+    section = Section(cursor, notes)
+    made = _add(section) if _ADD in cursor.value else _run(section)
+    for key in ("if", "unless"):
+        condition = section.take(key)
+        if condition is not None:
+            made[key] = _shell(str(condition.value), condition, notes)
+    section.close()
+    return made
+
+
+def _run(section: Section) -> dict[str, Any]:
+    command = section.take("RUN", "command")
+    made: dict[str, Any] = {}
+    if command is not None:
+        made[_RUN] = _shell(str(command.value).removeprefix("RUN ").strip(), command, section.notes)
+    timeout = section.value("timeout")
+    return made | ({"timeout": timeout} if timeout else {})
+
+
+def _add(section: Section) -> dict[str, Any]:
+    made: dict[str, Any] = {_ADD: section.text("ADD"), "source": section.text("source")}
+    target = section.take("target")
+    if target is not None:
+        made["target"] = to_jinja(str(target.value), raw=False)[0]
+    if section.value("template"):
+        made["template"] = True
+    owner, mode = section.text("owner"), section.text("mode")
+    made |= {"owner": owner} if owner else {}
+    made |= {"mode": mode} if mode else {}
+    if "{{" in made["source"]:
+        section.notes.add(section.cursor, "which file it is has to be known: name the source without a template")
+    return made
+
+
+def _shell(text: str, cursor: Cursor, notes: Notes) -> str:
+    made, remarks = to_jinja(text, raw=True)
+    for remark in remarks:
+        notes.add(cursor, remark)
+    return made
+
+
+def _function(cursor: Cursor, place: ComponentPlace, notes: Notes) -> dict[str, Any]:
+    """Return an action that says what has to be written: a Ruby function's outputs, without values."""
+    outputs: list[str] = []
+    for entry in as_entries(cursor):
+        for output in entry.entries("outputs"):
+            ruby = " ".join(str(output.value).split())
+            message = f"the Ruby function that gives '{output.name}' has to be rewritten as an expression: {ruby}"
+            notes.add(output, message)
+            outputs.append(output.name)
+    if not outputs:
+        notes.add(cursor, "the function has to be rewritten")
+        return {}
+    key = "outputs" if place.on_node else "compute"
+    told = f"Rewrite: the original computed {', '.join(outputs)} with Ruby"
+    return {"description": told, key: dict.fromkeys(outputs, _REWRITE)}
+
+
+def _unmade(made: dict[str, Any], place: ComponentPlace, section: Section) -> None:
+    """List the dynamic attributes that nothing gives a value: Puppet's exported variables have no counterpart."""
+    given = {name for body in made.values() for key in ("outputs", "compute") for name in body.get(key, ())}
+    missing = [name for name in place.dynamic if name not in given]
+    attributes = section.cursor.get("attributes")
+    for name in missing:
+        entry = attributes.get(name) if attributes else None
+        message = f"no action gives '{name}' a value: write its outputs (the original took what Puppet exported)"
+        section.notes.add(entry or section.cursor, message)

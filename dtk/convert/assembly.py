@@ -1,0 +1,156 @@
+"""The original's assemblies as ours; Source: original-dtk.md 2.2 and 2.4."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from dtk.convert.attributes import attributes
+from dtk.convert.section import Notes, Section, names, type_name
+from dtk.convert.workflow import workflows
+from dtk.dsl.cursor import Cursor
+from dtk.model.names import is_node_name
+from dtk.model.written import as_written
+
+_NODE_COMPONENT = re.compile(r"^(?P<type>(?:ec2::)?node|(?:ec2::)?node_group)\[(?P<name>[^\]]+)\]$")
+_RENAMED = {"instance_size": "size", "memory_size": "size", "os_identifier": "image"}
+_KNOWN = ("type", "cardinality", "size", "image", "root_device_size")
+_TARGET = re.compile(r"^(?:[A-Za-z][A-Za-z0-9_-]*/)?[A-Za-z][A-Za-z0-9_:-]*(?:\[[^\[\]/]+\])?$")
+
+
+def assembly(cursor: Cursor, notes: Notes) -> dict[str, Any]:
+    """Return an assembly: a file of the original's 2015 service modules, or an entry of its unified module."""
+    outer = Section(cursor, notes)
+    for key in ("name", "dsl_version"):
+        outer.take(key)
+    inner = outer.take("assembly")
+    body = Section(inner, notes) if inner is not None and isinstance(inner.value, dict) else outer
+    made: dict[str, Any] = {}
+    description = outer.text("description")
+    if description:
+        made["description"] = description
+    declared = attributes(body.take("attributes"), notes)
+    if declared:
+        made["attributes"] = declared
+    nodes: dict[str, Any] = {}
+    wide = _uses(body.take("components"), nodes, notes)
+    if wide:
+        made["components"] = wide
+    for entry in body.entries("nodes"):
+        _node(entry.name, entry, entry, nodes, notes)
+    _bindings(outer, nodes)
+    if nodes:
+        made["nodes"] = nodes
+    made |= _workflows(outer, body, made)
+    outer.leave("target", "the target is said when the assembly is staged: --target")
+    body.close()
+    if body is not outer:
+        outer.close()
+    return made
+
+
+def _workflows(outer: Section, body: Section, made: dict[str, Any]) -> dict[str, Any]:
+    there = _everything(made)
+    found = workflows(outer, there) | (workflows(body, there) if body is not outer else {})
+    return {"workflows": found} if found else {}
+
+
+def _everything(made: dict[str, Any]) -> set[str]:
+    uses = [*made.get("components", ()), *(u for n in made.get("nodes", {}).values() for u in n.get("components", ()))]
+    return {use if isinstance(use, str) else next(iter(use)) for use in uses}
+
+
+def _uses(cursor: Cursor | None, nodes: dict[str, Any], notes: Notes) -> list[Any]:
+    """Return component uses; later modules wrote nodes as components, ``node[n1]``."""
+    made: list[Any] = []
+    for name, place, body in names(cursor):
+        node = _NODE_COMPONENT.match(name)
+        if node is None:
+            made.append(_use(type_name(name), body, notes))
+        elif body is not None:
+            _node(node["name"], place, body, nodes, notes, is_group=node["type"].endswith("group"))
+        else:
+            nodes[node["name"]] = {}
+    return made
+
+
+def _use(name: str, body: Cursor | None, notes: Notes) -> Any:
+    if body is None or not isinstance(body.value, dict):
+        return name
+    section = Section(body, notes)
+    made: dict[str, Any] = {}
+    given = {entry.name: as_written(entry.value) for entry in section.entries("attributes") if entry.value is not None}
+    if given:
+        made["attributes"] = given
+    links = _links(section.take("component_links", "service_links", "links"), notes)
+    if links:
+        made["component_links"] = links
+    section.leave("attribute_info", "attribute_info (tags) has no counterpart")
+    inner = section.take("components")
+    if inner is not None:
+        notes.add(inner, f"components inside '{name}' are left out: only nodes hold components")
+    section.close()
+    return {name: made} if made else name
+
+
+def _links(cursor: Cursor | None, notes: Notes) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    if cursor is None:
+        return made
+    parts = cursor.entries() if isinstance(cursor.value, list) else [cursor]
+    for part in parts:
+        if not isinstance(part.value, dict):
+            notes.add(part, f"the link '{part.value}' names no dependency and is left out")
+            continue
+        for entry in part.entries():
+            targets = entry.value if isinstance(entry.value, list) else [entry.value]
+            good = [type_name(str(target)) for target in targets if _TARGET.match(str(target))]
+            if len(good) < len(targets):
+                notes.add(entry, f"the link to '{entry.value}' is left out: it goes to another service")
+            if good:
+                made[type_name(entry.name)] = good if len(good) > 1 else good[0]
+    return made
+
+
+def _node(
+    name: str, place: Cursor, cursor: Cursor, nodes: dict[str, Any], notes: Notes, *, is_group: bool = False
+) -> None:
+    if not is_node_name(name):
+        notes.add(place, f"'{name}' can't name a node; it and what is on it are left out")
+        return
+    made: dict[str, Any] = {}
+    if isinstance(cursor.value, dict):
+        section = Section(cursor, notes)
+        given = _node_attributes(section.take("attributes"), notes)
+        given |= {"type": "group"} if is_group else {}
+        if "cardinality" in given and "type" not in given:
+            given["type"] = "group"
+        made |= {"attributes": given} if given else {}
+        components = _uses(section.take("components"), nodes, notes)
+        made |= {"components": components} if components else {}
+        section.close()
+    nodes[name] = made
+
+
+def _node_attributes(cursor: Cursor | None, notes: Notes) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for entry in cursor.entries() if cursor else ():
+        name = _RENAMED.get(entry.name, entry.name)
+        if name not in _KNOWN:
+            notes.add(entry, f"the node attribute '{entry.name}' has no counterpart and is left out")
+        elif entry.value is not None:
+            made[name] = str(entry.value) if name in ("size", "image") else as_written(entry.value)
+    return made
+
+
+def _bindings(section: Section, nodes: dict[str, Any]) -> None:
+    """Write node templates (``amazon_hvm-medium``) as each node's image and size."""
+    for entry in section.entries("node_bindings"):
+        image, dash, size = str(entry.value).rpartition("-")
+        if entry.name not in nodes or not dash:
+            section.notes.add(entry, f"the node binding '{entry.name}: {entry.value}' is left out")
+            continue
+        attributes_of = nodes[entry.name].setdefault("attributes", {})
+        attributes_of.setdefault("image", image)
+        attributes_of.setdefault("size", size)
+        nodes[entry.name] = {"attributes": attributes_of, **nodes[entry.name]}

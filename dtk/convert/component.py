@@ -1,0 +1,59 @@
+"""The original's components as ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dtk.convert.actions import ComponentPlace, actions
+from dtk.convert.attributes import attributes
+from dtk.convert.links import dependencies_and_links
+from dtk.convert.section import Notes, Section
+from dtk.dsl.cursor import Cursor
+
+_DEFINITION = "puppet_definition"
+
+
+def component(cursor: Cursor, notes: Notes, *, on_node: bool) -> dict[str, Any]:
+    """Return a component; Source: original-dtk.md 2.1.1.
+
+    Args:
+        cursor: the original's definition.
+        notes: takes what can't be carried over.
+        on_node: whether an assembly puts it on a node, and not on the assembly.
+    """
+    if not isinstance(cursor.value, dict):
+        notes.add(cursor, "the component has no definition; it is one without attributes and actions")
+        return {}
+    section = Section(cursor, notes)
+    made: dict[str, Any] = {}
+    description = section.text("description")
+    if description:
+        made["description"] = description
+    declared = attributes(section.take("attributes"), notes)
+    if declared:
+        made["attributes"] = declared
+    made |= dependencies_and_links(section)
+    dynamic = tuple(name for name, attribute in declared.items() if attribute.get("dynamic"))
+    done = actions(section, ComponentPlace(dynamic, on_node))
+    if done:
+        made["actions"] = done
+    _singleton(section, made, done)
+    section.take("includes")  # their Puppet code is looked for by the module
+    section.leave("after", "'after' has no counterpart: a stage runs its components in the order it lists them")
+    section.leave("component_order", "'component_order' has no counterpart: a stage's list is the order")
+    section.leave("providers", "'providers' has no counterpart: each action says how it is done")
+    section.take("name") if section.text("name") == cursor.name else None
+    section.close()
+    return made
+
+
+def _singleton(section: Section, made: dict[str, Any], done: dict[str, Any]) -> None:
+    """A component is a singleton unless it says otherwise, or Puppet makes several of it."""
+    said = section.value("singleton", "only_one_per_node")
+    is_single = said if isinstance(said, bool) else _DEFINITION not in done.get("create", {})
+    if is_single:
+        return
+    made["singleton"] = False
+    if "name" not in made.get("attributes", {}):
+        made["attributes"] = {"name": {"type": "string", "description": "The title"}, **made.get("attributes", {})}
+        section.notes.add(section.cursor, "it takes titles: the attribute 'name' is added to hold them")

@@ -1,0 +1,87 @@
+"""The original's dependencies and link definitions as ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dtk.convert.section import Notes, Section, names, type_name
+from dtk.dsl.cursor import Cursor
+from dtk.dsl.mapping import parse_mapping
+
+_LOCAL = "local"
+
+
+def dependencies_and_links(section: Section) -> dict[str, Any]:
+    """Return the keys ``dependencies`` and ``link_defs`` of a component; Source: original-dtk.md 2.1.3."""
+    needed, links = _dependencies(section.take("dependencies", "dependency"), section.notes)
+    for name, _, body in names(section.take("link_defs", "link_def")):
+        link = _link(name, body, section.notes)
+        component = link.pop("component")
+        key = link.pop("name", "") or component
+        links[key] = {**({"component": component} if key != component else {}), **link}
+    made: dict[str, Any] = {}
+    if needed:
+        made["dependencies"] = list(dict.fromkeys(needed))
+    if links:
+        made["link_defs"] = links
+    return made
+
+
+def _dependencies(cursor: Cursor | None, notes: Notes) -> tuple[list[str], dict[str, Any]]:
+    needed: list[str] = []
+    links: dict[str, Any] = {}
+    for name, _, body in names(cursor):
+        if body is None:
+            needed.append(type_name(name))
+            continue
+        link = _link(name, body, notes)
+        component = link.pop("component")
+        link.pop("name", None)
+        needed.append(component)
+        is_remote = body.get("location") is not None and not link.get("same_node")
+        if link.get("attribute_mappings") or is_remote:
+            links[component] = link
+    return needed, links
+
+
+def _link(name: str, body: Cursor | None, notes: Notes) -> dict[str, Any]:
+    if body is None:
+        return {"component": type_name(name)}
+    chosen = body
+    if isinstance(body.value, list):
+        alternatives = list(body.entries())
+        chosen = alternatives[0] if alternatives else body
+        for other in alternatives[1:]:
+            notes.add(other, f"'{name}' has several alternatives, and only the first is taken")
+    section = Section(chosen, notes)
+    choices = section.take("choices")
+    if choices is not None:
+        notes.add(choices, "choices have no counterpart; the component named by the key is taken")
+    made: dict[str, Any] = {"component": type_name(section.text("component") or name)}
+    made |= {"name": section.text("name", "dependency_name")} if chosen.get("name", "dependency_name") else {}
+    location = section.text("location")
+    if section.value("same_node") or location == _LOCAL:
+        made["same_node"] = True
+    if section.value("required"):
+        made["required"] = True
+    mappings = _mappings(section.take("attribute_mappings"), notes)
+    if mappings:
+        made["attribute_mappings"] = mappings
+    section.leave("order", "'order' has no counterpart: the workflow's stages say what comes first")
+    section.leave("constraints", "'constraints' have no counterpart: say in the assembly which component it goes to")
+    section.leave("preferences", "'preferences' have no counterpart: say in the assembly which component it goes to")
+    section.close()
+    return made
+
+
+def _mappings(cursor: Cursor | None, notes: Notes) -> list[str]:
+    made = []
+    for entry in cursor.entries() if cursor else ():
+        text = str(entry.value)
+        try:
+            parse_mapping(text, entry.place)
+        except ValueError as error:
+            notes.add(entry, f"{error}; it is left out")
+            continue
+        made.append(text)
+    return made

@@ -1,0 +1,119 @@
+"""A map of the original's document of which every key has to be accounted for: carried over, or listed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from dtk.dsl.cursor import Cursor
+from dtk.dsl.document import shown_path
+from dtk.errors import Location
+from dtk.model.written import as_written
+
+
+@dataclass(frozen=True, order=True)
+class Note:
+    """Something of the original that is not as it was: where it stands, what became of it."""
+
+    location: Location
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.location}: {self.message} (at {self.path})"
+
+
+@dataclass
+class Notes:
+    """Collects what can't be carried over."""
+
+    notes: list[Note] = field(default_factory=list)
+
+    def add(self, cursor: Cursor, message: str) -> None:
+        """Note something about the value at a place."""
+        self.notes.append(Note(cursor.key_place, shown_path(cursor.path), message))
+
+    def in_order(self) -> list[Note]:
+        """Return every note once, in file order."""
+        return sorted(set(self.notes))
+
+
+class Section:
+    """A map; ``close`` lists every key that nobody took."""
+
+    def __init__(self, cursor: Cursor, notes: Notes) -> None:
+        self.cursor = cursor
+        self.notes = notes
+        self._taken: set[str] = set()
+
+    def take(self, *keys: str) -> Cursor | None:
+        """Return the first of the keys that is there, as carried over."""
+        found = None
+        for key in keys:
+            there = self.cursor.get(key)
+            if there is not None and found is None:
+                self._taken.add(key)
+                found = there
+        return found
+
+    def text(self, *keys: str) -> str:
+        """Return a text; "" where there is none."""
+        found = self.take(*keys)
+        return "" if found is None or found.value is None else str(found.value)
+
+    def value(self, *keys: str) -> Any:
+        """Return plain data; None where there is none."""
+        found = self.take(*keys)
+        return None if found is None else as_written(found.value)
+
+    def entries(self, *keys: str) -> Iterator[Cursor]:
+        """Yield the entries below the first of the keys that is there."""
+        found = self.take(*keys)
+        if found is not None:
+            yield from found.entries()
+
+    def leave(self, key: str, why: str) -> None:
+        """List a key that is known and has no counterpart."""
+        found = self.take(key)
+        if found is not None:
+            self.notes.add(found, why)
+
+    def close(self) -> None:
+        """List what was not taken."""
+        for entry in self.cursor.entries():
+            if entry.name not in self._taken:
+                self.notes.add(entry, f"'{entry.name}' has no counterpart and is left out")
+
+
+def names(cursor: Cursor | None) -> list[tuple[str, Cursor, Cursor | None]]:
+    """Return what a list of names or of one-key maps, or a map, holds: name, its place, its body.
+
+    ``- a``, ``- a: {…}`` and ``a: {…}`` are the original's three ways of saying the same.
+    """
+    found: list[tuple[str, Cursor, Cursor | None]] = []
+    if cursor is None:
+        return found
+    if isinstance(cursor.value, str):
+        return [(cursor.value, cursor, None)]
+    for entry in cursor.entries():
+        if isinstance(cursor.value, dict):
+            found.append((entry.name, entry, entry if isinstance(entry.value, (dict, list)) else None))
+        elif isinstance(entry.value, dict):
+            for inner in entry.entries():
+                found.append((inner.name, inner, inner if isinstance(inner.value, (dict, list)) else None))
+        else:
+            found.append((str(entry.value), entry, None))
+    return found
+
+
+def as_entries(cursor: Cursor | None) -> list[Cursor]:
+    """Return the items of a list; a single value is a list of one."""
+    if cursor is None or cursor.value is None:
+        return []
+    return list(cursor.entries()) if isinstance(cursor.value, list) else [cursor]
+
+
+def type_name(text: str) -> str:
+    """Return a component's type as people write it: the original also has ``mod__cmp``."""
+    return text.replace("__", "::", 1) if "::" not in text else text

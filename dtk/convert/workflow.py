@@ -1,0 +1,140 @@
+"""The original's workflows as ours; Source: original-dtk.md 2.3."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from dtk.convert.section import Notes, Section, as_entries, names, type_name
+from dtk.dsl.build_assembly import ITEM_KEYS
+from dtk.dsl.cursor import Cursor
+
+_ALL = ("All", "All_applicable", "All_Applicable", "AllApplicable")
+_CREATE = "create"
+_COMPONENT = re.compile(r"^[^.\s\[]+(\[[^\]]*\])?")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is noted while a workflow is read, and the components that the assembly has."""
+
+    notes: Notes
+    there: set[str]
+
+
+def workflows(section: Section, there: set[str]) -> dict[str, Any]:
+    """Return an assembly's workflows by action; ``there`` are the components that are somewhere in it."""
+    made: dict[str, Any] = {}
+    single = section.take("workflow")
+    if single is not None:
+        _add(made, _action_of(single) or _CREATE, single, Reading(section.notes, there))
+    for entry in _bodies(section.take("workflows", "actions")):
+        _add(made, _action_of(entry) or entry.name, entry, Reading(section.notes, there))
+    return made
+
+
+def _bodies(cursor: Cursor | None) -> list[Cursor]:
+    return list(cursor.entries()) if cursor is not None else []
+
+
+def _action_of(cursor: Cursor) -> str:
+    return cursor.text("workflow_action") or cursor.text("assembly_action") if isinstance(cursor.value, dict) else ""
+
+
+def _add(made: dict[str, Any], name: str, cursor: Cursor, reading: Reading) -> None:
+    notes = reading.notes
+    if not isinstance(cursor.value, dict):
+        notes.add(cursor, f"workflow '{name}' is empty and is left out")
+        return
+    section = Section(cursor, notes)
+    for key in ("workflow_action", "assembly_action", "name"):
+        section.take(key)
+    order = section.text("subtask_order")
+    listed = section.take("subtasks")
+    if listed is None:
+        stage = _subtask(section, 1, reading)
+        subtasks = [stage] if stage else []
+    else:
+        subtasks = _subtasks(listed, reading)
+        section.close()
+    if not subtasks:
+        notes.add(cursor, f"workflow '{name}' has no stage that runs anything and is left out")
+        return
+    made[name] = {**({"subtask_order": order} if order else {}), "subtasks": subtasks}
+
+
+def _subtasks(cursor: Cursor, reading: Reading) -> list[dict[str, Any]]:
+    made = []
+    for number, entry in enumerate(cursor.entries(), start=1):
+        if not isinstance(entry.value, dict):
+            reading.notes.add(entry, "this is no stage and is left out")
+            continue
+        stage = _subtask(Section(entry, reading.notes), number, reading)
+        if stage:
+            made.append(stage)
+    return made
+
+
+def _subtask(section: Section, number: int, reading: Reading) -> dict[str, Any]:
+    made: dict[str, Any] = {"name": section.text("name") or f"stage {number}"}
+    if section.cursor.get("subtasks"):
+        return _nested(section, made, reading)
+    for key in ITEM_KEYS:
+        found = section.take(key)
+        if found is not None:
+            made[key] = _items(found, reading)
+    for key in ("node", "node_group"):
+        restriction = section.text(key)
+        made |= {key: restriction} if restriction else {}
+    everywhere = section.take("nodes")
+    if everywhere is not None and everywhere.value not in _ALL:
+        section.notes.add(everywhere, f"'nodes: {everywhere.value}' is not known; the stage runs wherever it can")
+    _leave(section)
+    section.close()
+    if not any(made.get(key) for key in ITEM_KEYS):
+        section.notes.add(section.cursor, f"stage '{made['name']}' runs nothing and is left out")
+        return {}
+    return made
+
+
+def _nested(section: Section, made: dict[str, Any], reading: Reading) -> dict[str, Any]:
+    order = section.text("subtask_order")
+    inner = section.take("subtasks")
+    subtasks = _subtasks(inner, reading) if inner is not None else []
+    _leave(section)
+    section.close()
+    return {**made, **({"subtask_order": order} if order else {}), "subtasks": subtasks} if subtasks else {}
+
+
+def _leave(section: Section) -> None:
+    section.leave("exec_blocks", "exec_blocks have no counterpart: write stages with node: instead")
+    section.leave("breakpoint", "breakpoints have no counterpart")
+    section.leave("retry", "retry is left out: write retries and retry_delay in the action")
+    section.leave("attempts", "attempts are left out: write retries in the action")
+    section.leave("flatten", "flatten has no counterpart: the stages are numbered as they are nested")
+    section.leave("import", "importing a workflow has no counterpart: write its stages here")
+
+
+def _items(cursor: Cursor, reading: Reading) -> list[str]:
+    made = []
+    for entry in as_entries(cursor):
+        for name, place, body in names(entry):
+            item = _with_type(name)
+            if _component_of(item) not in reading.there and "{{" not in item:
+                reading.notes.add(place, f"'{item}' is on no node; the original left it out of its stage in silence")
+                continue
+            made.append(item)
+            if body is not None:
+                reading.notes.add(place, f"the parameters of '{name}' are left out")
+    return made
+
+
+def _with_type(item: str) -> str:
+    component, dot, action = item.partition(".")
+    return f"{type_name(component)}{dot}{action}"
+
+
+def _component_of(item: str) -> str:
+    match = _COMPONENT.match(item)
+    return match[0] if match else item

@@ -1,0 +1,45 @@
+"""Writes converted modules: the document as YAML, the files beside it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from dtk.convert.module import Converted
+from dtk.dsl.module import MODULE_FILE
+from dtk.errors import UsageError
+from dtk.model.written import as_written
+
+_WIDTH = 120
+
+
+def write_module(module: Converted, root: Path) -> Path:
+    """Write a module to ``root/NS/NAME``; return its folder.
+
+    Raises:
+        UsageError: something is there already.
+    """
+    folder = root / module.name
+    if folder.exists():
+        raise UsageError(f"{folder} is there already", hint="remove it, or choose another folder with --out")
+    folder.mkdir(parents=True)
+    (folder / MODULE_FILE).write_text(yaml_text(module.document), encoding="utf-8")
+    for target, source in module.files.items():
+        (folder / target).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, folder / target)
+    return folder
+
+
+def yaml_text(document: dict[str, Any]) -> str:
+    """Return a document as YAML in block style, with the line that editors find the schema by."""
+    from io import StringIO  # noqa: PLC0415 - with the YAML writer
+
+    from ruamel.yaml import YAML  # noqa: PLC0415 - 31 ms that most commands need not spend
+
+    yaml = YAML()
+    yaml.width = _WIDTH
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    output = StringIO()
+    yaml.dump(as_written(document), output)
+    return output.getvalue()

@@ -1,0 +1,1 @@
+define hadoop::directory($owner) { }
