@@ -1,4 +1,4 @@
-"""The Dask module's daemon.sh: starting, replacing and ending real processes, and saying why one can't start."""
+"""The daemon module's script: starting, replacing and ending real processes, and saying why one can't start."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "modules" / "dtk" / "dask" / "files" / "daemon.sh"
+SCRIPT = Path(__file__).resolve().parents[2] / "modules" / "dtk" / "daemon" / "files" / "daemon.sh"
 SLEEPER = "import time; print('ready now', flush=True); time.sleep(600)"
 
 

@@ -1,0 +1,273 @@
+#!/bin/sh
+# Keeps named programs running: as systemd units where there is systemd and root's rights, else under a supervisor of
+# its own, with nothing but a POSIX shell.
+#
+#   daemon.sh start [-f FILE]… NAME READY -- COMMAND…   start it and wait until its log says READY
+#   daemon.sh current [-f FILE]… NAME -- COMMAND…       whether it runs just so: exit code 1 when start would do something
+#   daemon.sh stop NAME                                 end it, by force after 20 seconds; fine when it does not run
+#   daemon.sh restart NAME READY                        stop it and start it as it was started last
+#   daemon.sh status NAME                               say whether it runs; exit code 1 when it does not
+#
+# One that runs with another command line, or had other contents in a FILE when it started, is replaced. One that ends
+# by itself is started again. What it writes is kept in run/NAME.log beside this script (run/NAME.log.1 for the time
+# before), so that a program which can't start says why.
+set -u
+
+started_within=60  # seconds; a cold Python or Java on a busy machine takes most of ten
+stopped_within=20  # seconds before an orderly end becomes a kill
+again_after=5      # seconds before a program that ended by itself is started again
+
+here=$(cd "$(dirname -- "$0")" && pwd)
+run=$here/run
+
+fail() {
+    printf '%s\n' "$*" >&2
+    exit 1
+}
+
+usage() {
+    fail "usage: daemon.sh start [-f FILE]… NAME READY -- COMMAND… | current [-f FILE]… NAME -- COMMAND… |" \
+        "stop NAME | restart NAME READY | status NAME"
+}
+
+pause() {
+    sleep 0.1 2>/dev/null || sleep 1  # fractions are an extension that every sleep in use has
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+has_systemd() {
+    [ -d /run/systemd/system ] && as_root true 2>/dev/null
+}
+
+# When the process with the pid $1 started; empty when there is none, or when it is a zombie.
+birth() {
+    if [ -r /proc/self/stat ]; then
+        # The name, in brackets, may hold blanks; the state is the first word behind it, the start the twentieth.
+        sed -e 's/.*) //' "/proc/$1/stat" 2>/dev/null | awk '$1 != "Z" { print $20 }'
+    else
+        ps -p "$1" -o state= -o lstart= 2>/dev/null | sed -e '/^Z/d'
+    fi
+}
+
+# Whether $pid, from the file run/NAME.$1, is the process noted there: a pid alone is no proof, after a reboot it may be
+# anybody's.
+is_noted() {
+    pid=$(cat "$run/$name.$1" 2>/dev/null) || return 1
+    noted=$(cat "$run/$name.$1-birth" 2>/dev/null) || return 1
+    [ -n "$noted" ] && [ "$(birth "$pid")" = "$noted" ]
+}
+
+note() {
+    birth "$2" >"$run/$name.$1-birth"
+    echo "$2" >"$run/$name.$1"
+}
+
+is_running() {
+    if [ -e "$run/$name.unit" ]; then
+        pid=$(systemctl show --property MainPID --value "dtk-$name.service")
+        [ "${pid:-0}" != 0 ]
+    else
+        is_noted pid
+    fi
+}
+
+# What start was told, and what is in the files that it depends on.
+wanted() {
+    for word; do printf '%s\n' "$word"; done
+    [ -z "$files" ] || printf '%s' "$files" | while IFS= read -r file; do cksum "$file"; done
+}
+
+is_current() {
+    is_running && [ "$(cat "$run/$name.wanted" 2>/dev/null)" = "$(wanted "$@")" ]
+}
+
+stop() {
+    if [ -e "$run/$name.unit" ]; then
+        as_root systemctl disable --quiet --now "dtk-$name.service" 2>/dev/null
+        as_root rm -f "/etc/systemd/system/dtk-$name.service"
+        as_root systemctl daemon-reload
+        rm -f "$run/$name.unit"
+        return
+    fi
+    end supervisor
+    end pid
+}
+
+# Ends the process noted as $1. A supervisor passes the signal on, and ends after its program.
+end() {
+    is_noted "$1" || return 0
+    kill "$pid" 2>/dev/null
+    deadline=$(($(date +%s) + stopped_within))
+    while is_noted "$1"; do
+        if [ "$(date +%s)" -ge "$deadline" ]; then
+            kill -KILL "$pid" 2>/dev/null
+        fi
+        pause
+    done
+    rm -f "$run/$name.$1" "$run/$name.$1-birth"
+}
+
+# Prints where the log is and its end, then one line with the reason: of a chain of errors, the first.
+give_up() {
+    stop
+    printf '%s ends with:\n' "$run/$name.log" >&2
+    tail -n 4 "$run/$name.log" >&2
+    reason=$(grep -E -m 1 '^[A-Za-z_.]*(Error|Exception)(:|$)' "$run/$name.log")
+    fail "$name $1${reason:+: $reason}"
+}
+
+# A script that becomes the program, with its words quoted.
+write_script() {
+    {
+        printf '#!/bin/sh\ncd %s && exec' "$(quoted "$PWD")"
+        for word; do printf ' %s' "$(quoted "$word")"; done
+        printf '\n'
+    } >"$run/$name.start"
+}
+
+quoted() {
+    printf "'%s'" "$(printf '%s' "$1" | sed -e "s/'/'\\\\''/g")"
+}
+
+start_unit() {
+    as_root tee "/etc/systemd/system/dtk-$name.service" >/dev/null <<UNIT
+[Unit]
+Description=$name (kept running by dtk)
+After=network-online.target
+[Service]
+User=$(id -un)
+Environment="HOME=$HOME"
+ExecStart=/bin/sh "$run/$name.start"
+StandardOutput=append:$run/$name.log
+StandardError=append:$run/$name.log
+Restart=on-failure
+RestartSec=$again_after
+[Install]
+WantedBy=multi-user.target
+UNIT
+    touch "$run/$name.unit"
+    as_root systemctl daemon-reload
+    as_root systemctl enable --quiet --now "dtk-$name.service"
+}
+
+start_supervisor() {
+    # A session of its own: what ends the shell that started it must not end the program.
+    if command -v setsid >/dev/null; then
+        setsid sh "$here/daemon.sh" supervise "$name" >>"$run/$name.log" 2>&1 </dev/null &
+    else
+        nohup sh "$here/daemon.sh" supervise "$name" >>"$run/$name.log" 2>&1 </dev/null &
+    fi
+    supervisor=$!
+    note supervisor "$supervisor"
+}
+
+# The supervisor: runs the program, and again when it ends by itself after it was up.
+supervise() {
+    stopping=
+    child=
+    trap 'stopping=yes; [ -z "$child" ] || kill "$child" 2>/dev/null' TERM
+    while [ -z "$stopping" ]; do
+        sh "$run/$name.start" &
+        child=$!
+        note pid "$child"
+        [ -z "$stopping" ] || kill "$child"
+        # A signal ends the waiting, not the program.
+        while kill -0 "$child" 2>/dev/null; do
+            wait "$child"
+            code=$?
+        done
+        child=
+        [ -z "$stopping" ] || break
+        if [ ! -e "$run/$name.up" ]; then
+            exit "$code"
+        fi
+        echo "$name ended with exit code $code; again in $again_after seconds"
+        sleep "$again_after" &
+        wait $!
+    done
+}
+
+has_ended() {
+    if [ -e "$run/$name.unit" ]; then
+        code=$(systemctl show --property ExecMainStatus --value "dtk-$name.service")
+        ! is_running
+    else
+        [ -z "$(birth "$supervisor")" ] && { wait "$supervisor"; code=$?; }
+    fi
+}
+
+start() {
+    if is_current "$@"; then
+        echo "$name runs already, pid $pid"
+        return
+    fi
+    stop
+    write_script "$@"
+    wanted "$@" >"$run/$name.wanted"
+    launch
+}
+
+# Starts what was written down, and waits until it is up.
+launch() {
+    [ ! -f "$run/$name.log" ] || mv -f "$run/$name.log" "$run/$name.log.1"
+    rm -f "$run/$name.up"
+    : >"$run/$name.log"
+    if has_systemd; then start_unit; else start_supervisor; fi
+    deadline=$(($(date +%s) + started_within))
+    until grep -q -F -e "$ready" "$run/$name.log"; do
+        if has_ended; then
+            give_up "ended with exit code $code before it was up"
+        fi
+        if [ "$(date +%s)" -ge "$deadline" ]; then
+            give_up "was not up within $started_within seconds"
+        fi
+        pause
+    done
+    touch "$run/$name.up"
+    is_running || give_up "ended as soon as it was up"
+    echo "$name is up, pid $pid"
+}
+
+verb=${1-}
+[ $# -eq 0 ] || shift
+files=
+while [ "${1-}" = -f ]; do
+    [ $# -ge 2 ] || usage
+    files=$files$2'
+'
+    shift 2
+done
+name=${1-}
+[ -n "$name" ] || usage
+shift
+mkdir -p "$run"
+
+case $verb in
+    start)
+        ready=${1-}
+        [ "${2-}" = -- ] && [ $# -gt 2 ] || usage
+        shift 2
+        start "$@"
+        ;;
+    current)
+        [ "${1-}" = -- ] && [ $# -gt 1 ] || usage
+        shift
+        is_current "$@"
+        ;;
+    restart)
+        ready=${1-}
+        [ -n "$ready" ] && [ -f "$run/$name.start" ] || usage
+        stop
+        launch
+        ;;
+    stop) stop && echo "$name is stopped" ;;
+    status)
+        is_running || fail "$name does not run"
+        echo "$name runs, pid $pid"
+        ;;
+    supervise) supervise ;;
+    *) usage ;;
+esac
