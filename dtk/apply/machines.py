@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import reduce
 from typing import cast
@@ -82,9 +82,13 @@ class MachineBatch:
     def _call_provider(self, kind: StepType) -> None:
         provider, identity = self._context.provider, self._context.identity
         if kind == "create_node":
-            requests = [NodeRequest(step.node, dict(step.node_attributes)) for step in self._steps]
             self._note_intent()
-            provider.create(identity, requests, self._report)
+            known = self._context.store.state.nodes
+            requests = [
+                NodeRequest(step.node, dict(step.node_attributes), dict(known[step.node].attributes))
+                for step in self._steps
+            ]
+            provider.create(identity, requests, self._report, self._record)
             return
         state = self._context.store.state
         for step in self._steps:
@@ -108,6 +112,17 @@ class MachineBatch:
             lambda state: reduce(lambda told, node: changes.with_node(told, node, begun), new, state)
         )
 
+    def _record(self, nodes: Sequence[str], known: Mapping[str, str]) -> None:
+        """Put on disk what the next call of the target can be known by, before it is made."""
+        begun = NodeState("", "pending", asdict(Connection("")), dict(known))
+        self._context.change_state(
+            lambda state: reduce(lambda told, node: changes.with_node(told, node, begun), nodes, state)
+        )
+        for node in nodes if known else ():
+            self._context.journal.append(
+                "node.changed", f"{node} requested", node=node, change="requested", status="pending", **known
+            )
+
     def _report(self, node: str, outcome: NodeRecord | DtkError) -> None:
         if isinstance(outcome, DtkError):
             self._results[node].set_exception(outcome)
@@ -117,6 +132,7 @@ class MachineBatch:
     def _note(self, kind: StepType, record: NodeRecord) -> None:
         context, node = self._context, record.node
         known = context.store.state.nodes.get(node)
+        record = self._with_host_key(record) if kind == "power_off_node" else record
         entry = host_entry(record.connection.hostname, record.connection.port)
         if kind == "terminate_node" or known is None or known.id != record.id:
             # Another machine than the one whose key may be pinned for this address.
@@ -135,6 +151,17 @@ class MachineBatch:
             status=record.status,
             host_address=address,
         )
+
+    def _with_host_key(self, record: NodeRecord) -> NodeRecord:
+        """Keep the key pinned for a machine that stops with the machine: its address may change, and be another's."""
+        known_hosts = self._context.known_hosts
+        entry = host_entry(record.connection.hostname, record.connection.port)
+        pinned = known_hosts.pinned(entry)
+        if pinned is None:
+            return record
+        known_hosts.forget(entry)
+        key = f"{pinned.get_name()} {pinned.get_base64()}"
+        return replace(record, connection=replace(record.connection, host_key=key))
 
 
 def record_of(node: str, state: NodeState) -> NodeRecord:

@@ -106,7 +106,7 @@ def make_context(
         stopping=stopping,
         engine=Engine(sorted(nodes), redactor.holds_secret),
         provider=targets.provider_for(target, workspace),
-        identity=ServiceIdentity(plan.service, state.lineage, folder),
+        identity=ServiceIdentity(plan.service, state.lineage, folder, number),
         known_hosts=KnownHosts(folder / "known_hosts"),
         patience=Patience(overall=float(settings.get("connect_timeout", Patience.overall))),
     )

@@ -10,7 +10,16 @@ from dtk.errors import DtkError
 from dtk.model.names import group_of
 from dtk.model.target import Target
 from dtk.nodes.concurrent import report_each
-from dtk.nodes.provider import Connection, NodeRecord, NodeRequest, NodeStatus, Report, ServiceIdentity
+from dtk.nodes.provider import (
+    Connection,
+    NodeRecord,
+    NodeRequest,
+    NodeStatus,
+    Record,
+    Report,
+    ServiceIdentity,
+    no_record,
+)
 from dtk.nodes.reach import check_banner, wait_for_banner
 from dtk.nodes.registry import Claim, Registry, changing_registry, read_registry
 from dtk.state.workspace import Workspace
@@ -41,7 +50,13 @@ class HostsProvider:
         self._hosts = read_hosts(target, workspace)
         self._timeout = float(target.settings.get("connect_timeout", _CONNECT_TIMEOUT_SECONDS))
 
-    def create(self, identity: ServiceIdentity, requests: Sequence[NodeRequest], report: Report) -> None:
+    def create(
+        self,
+        identity: ServiceIdentity,
+        requests: Sequence[NodeRequest],
+        report: Report,
+        record: Record = no_record,  # noqa: ARG002 - what is made here is found again by its node
+    ) -> None:
         """Claim a free host for each node, or find the one it claimed before; report it once it can be reached."""
         claimed: dict[str, NodeRecord] = {}
         new: set[str] = set()

@@ -50,10 +50,14 @@ class NodeRecord:
 
 @dataclass(frozen=True)
 class NodeRequest:
-    """A node that should exist; ``attributes`` are those of the node in the plan (size, image …)."""
+    """A node that should exist; ``attributes`` are those of the node in the plan (size, image …).
+
+    ``known`` is what ``Record`` was told about it before, by a task that did not come to an end.
+    """
 
     node: str
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    known: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,16 +68,35 @@ class ServiceIdentity:
     lineage: str
     folder: Path
     """.dtk/services/NAME: keys, known_hosts and local nodes live below it."""
+    task: int = 0
+    """The number of the task that acts; 0 outside of tasks."""
 
 
 Report = Callable[[str, NodeRecord | DtkError], None]
 """Called once per node, as soon as it is done: with its record, or with what went wrong for it alone."""
 
 
+Record = Callable[[Sequence[str], Mapping[str, str]], None]
+"""Called before a call that makes machines, with the nodes it is for and what it can be known by (``client_token``).
+
+What it is told is on disk when it returns. Told nothing but the nodes, it forgets: the call made no machine.
+"""
+
+
+def no_record(_nodes: Sequence[str], _known: Mapping[str, str]) -> None:
+    """Record nothing: for targets whose machines can't be made twice, and outside of tasks."""
+
+
 class Provider(Protocol):
     """A target's machines. Calls block; the executor runs them in a greenlet or a thread of its own."""
 
-    def create(self, identity: ServiceIdentity, requests: Sequence[NodeRequest], report: Report) -> None:
+    def create(
+        self,
+        identity: ServiceIdentity,
+        requests: Sequence[NodeRequest],
+        report: Report,
+        record: Record = no_record,
+    ) -> None:
         """Make the nodes, or find those an earlier call made; report each with status ``running``."""
 
     def start(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dtk.errors import DtkError, InvalidError
+from dtk.errors import DtkError
 from dtk.model.target import Target
 from dtk.nodes.hosts import HostsProvider
 from dtk.nodes.provider import NodeRecord, NodeRequest, ServiceIdentity
@@ -175,8 +175,3 @@ def test_a_real_ssh_server_can_be_a_host_and_lives_on(service: Service) -> None:
     assert record.attributes["host_address"] == connection.hostname
     provider_for(target, service.workspace).terminate(identity(service.workspace, "dask2"), [record], lambda *_: None)
     assert output(machine, "echo up") == "up"
-
-
-def test_a_target_type_of_a_later_version_is_refused(workspace: Workspace) -> None:
-    with pytest.raises(InvalidError, match="'cloud' is of type 'ec2'"):
-        provider_for(Target("cloud", "ec2"), workspace)

@@ -17,7 +17,16 @@ from dtk.nodes.local.allocation import NewNode, has_own_addresses, reserve
 from dtk.nodes.local.keys import ensure_key
 from dtk.nodes.local.machine import Machine, erase, machine_of, make_disk, new_home, switch_on, wait_until_up
 from dtk.nodes.local.processes import end, find
-from dtk.nodes.provider import Connection, NodeRecord, NodeRequest, NodeStatus, Report, ServiceIdentity
+from dtk.nodes.provider import (
+    Connection,
+    NodeRecord,
+    NodeRequest,
+    NodeStatus,
+    Record,
+    Report,
+    ServiceIdentity,
+    no_record,
+)
 from dtk.nodes.registry import changing_registry, node_key, read_registry
 from dtk.state.workspace import Workspace
 
@@ -47,7 +56,13 @@ class LocalProvider:
         self._workspace = workspace
         self._shared_address = shared_address
 
-    def create(self, identity: ServiceIdentity, requests: Sequence[NodeRequest], report: Report) -> None:
+    def create(
+        self,
+        identity: ServiceIdentity,
+        requests: Sequence[NodeRequest],
+        report: Report,
+        record: Record = no_record,  # noqa: ARG002 - what is made here is found again by its node
+    ) -> None:
         """Make the nodes, or find them, and switch them on, all at once; report each when its SSH server answers."""
         self._power_on(identity, [request.node for request in requests], report)
 

@@ -1,0 +1,74 @@
+"""The key pair of a service: an ed25519 key made here, whose public half alone goes to AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from dtk.nodes.ec2.aws import Aws
+from dtk.nodes.ec2.network import service_group_name
+from dtk.nodes.ec2.problems import AwsError
+from dtk.nodes.ec2.settings import Ec2Settings
+from dtk.nodes.ec2.tags import as_list
+from dtk.nodes.local.keys import ensure_key
+from dtk.nodes.provider import ServiceIdentity
+
+
+@dataclass(frozen=True)
+class Access:
+    """How instances are logged in to: the key pair's name in EC2, the private key's file here ("": the agent's)."""
+
+    key_pair: str
+    key_file: str
+
+
+def ensure_access(aws: Aws, settings: Ec2Settings, identity: ServiceIdentity, tags: Mapping[str, str]) -> Access:
+    """Return the key pair that the target names, else the service's own, made when it is missing."""
+    if settings.key_pair:
+        return Access(settings.key_pair, settings.key)
+    name, file = service_group_name(identity), key_file(identity)
+    public = ensure_key(file)
+    found = _own_pairs(aws, name)
+    if found and found[0].get("PublicKey", "").split()[:2] != public.split()[:2]:
+        # The private half was lost with the workspace's folder: instances made from now on get the new one.
+        aws.call("delete_key_pair", KeyName=name)
+        found = []
+    if not found:
+        _import(aws, name, public, tags)
+    return Access(name, str(file))
+
+
+def _import(aws: Aws, name: str, public: str, tags: Mapping[str, str]) -> None:
+    try:
+        aws.call(
+            "import_key_pair",
+            KeyName=name,
+            PublicKeyMaterial=public.encode(),
+            TagSpecifications=[{"ResourceType": "key-pair", "Tags": as_list(tags)}],
+        )
+    except AwsError as error:
+        # The same key, from a call whose answer was lost.
+        if error.code != "InvalidKeyPair.Duplicate":
+            raise
+
+
+def _own_pairs(aws: Aws, name: str) -> list[dict[str, str]]:
+    filters = [{"Name": "key-name", "Values": [name]}]
+    return list(aws.call("describe_key_pairs", Filters=filters, IncludePublicKey=True).get("KeyPairs", []))
+
+
+def key_file(identity: ServiceIdentity) -> Path:
+    """Return where a service's own private key is kept."""
+    return identity.folder.absolute() / "keys" / "id_ed25519"
+
+
+def remove_access(aws: Aws, identity: ServiceIdentity) -> None:
+    """Remove a service's own key pair and key, after its last instance."""
+    name = service_group_name(identity)
+    if _own_pairs(aws, name):
+        aws.call("delete_key_pair", KeyName=name)
+    key_file(identity).unlink(missing_ok=True)
+    with suppress(OSError):
+        key_file(identity).parent.rmdir()

@@ -1,0 +1,94 @@
+"""Calls to AWS: clients made when they are first used, throttling waited out, errors in words for people."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from dtk.errors import DtkError
+from dtk.nodes.ec2.problems import THROTTLED, refusal, unreachable
+from dtk.nodes.ec2.settings import Ec2Settings
+
+CONNECT_SECONDS = 10
+ANSWER_SECONDS = 60
+TRIES = 6
+"""Tries of botocore itself for one call, the first included, with growing pauses (adaptive mode)."""
+LONGEST_PAUSE_SECONDS = 20.0
+THROTTLED_SECONDS = 1800.0
+"""How long a call that is throttled is repeated: an account's busiest half hour must not fail a task."""
+
+
+class Aws:
+    """The AWS services of one target."""
+
+    def __init__(self, settings: Ec2Settings) -> None:
+        self._settings = settings
+        self._clients: dict[str, Any] = {}
+
+    def call(self, method: str, *, service: str = "ec2", **arguments: Any) -> dict[str, Any]:
+        """Call an operation (``run_instances``) and return its answer.
+
+        Raises:
+            AwsError: AWS refused.
+            DtkError: there are no credentials, or no answer came.
+        """
+        operation = _operation(method)
+        function = getattr(self._client(service), method)
+        return dict(self._patient(lambda: function(**arguments), service, operation))
+
+    def pages(self, method: str, key: str, **arguments: Any) -> list[dict[str, Any]]:
+        """Return what an EC2 operation lists under ``key``, of all its pages; raises as ``call``."""
+        found: list[dict[str, Any]] = []
+        token = ""
+        while True:
+            # Not botocore's paginator: a throttled page would end it, and what came before would pass for all.
+            answer = self.call(method, **arguments, **({"NextToken": token} if token else {}))
+            found += answer.get(key, [])
+            token = answer.get("NextToken") or ""
+            if not token:
+                return found
+
+    def _patient(self, do: Callable[[], Any], service: str, operation: str) -> Any:
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow to import
+
+        deadline, pause = time.monotonic() + THROTTLED_SECONDS, 1.0
+        while True:
+            try:
+                return do()
+            except ClientError as error:
+                code = error.response.get("Error", {}).get("Code", "")
+                if code not in THROTTLED or time.monotonic() > deadline:
+                    raise refusal(error, service, operation) from None
+            except BotoCoreError as error:
+                raise unreachable(error, service, operation) from None
+            time.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    def _client(self, service: str) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self._new_client(service)
+        return self._clients[service]
+
+    def _new_client(self, service: str) -> Any:
+        try:
+            import boto3  # noqa: PLC0415 - slow to import, and only this target needs it
+            from botocore.config import Config  # noqa: PLC0415
+            from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+        except ImportError:
+            raise DtkError("the library boto3 is missing", hint="install dtk anew: pip install dtk") from None
+        config = Config(
+            retries={"mode": "adaptive", "total_max_attempts": TRIES},
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=ANSWER_SECONDS,
+        )
+        settings = self._settings
+        try:
+            session = boto3.Session(profile_name=settings.profile or None, region_name=settings.region or None)
+            return session.client(service, endpoint_url=settings.endpoint_url or None, config=config)
+        except BotoCoreError as error:
+            raise unreachable(error, service, "") from None
+
+
+def _operation(method: str) -> str:
+    return "".join(word.capitalize() for word in method.split("_"))

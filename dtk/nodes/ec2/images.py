@@ -1,0 +1,73 @@
+"""From a word for an image to the AMI, its root device and the user who may log in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dtk.errors import InvalidError
+from dtk.nodes.ec2.aws import Aws
+from dtk.nodes.ec2.dictionaries import LOGIN_USERS, USUAL_USER
+
+_PARAMETER = "ssm:"
+
+
+@dataclass(frozen=True)
+class Image:
+    """An AMI."""
+
+    id: str
+    root_device: str
+    user: str
+
+
+def resolve_image(aws: Aws, images: Mapping[str, Any], word: str) -> Image:
+    """Return the image behind a word.
+
+    Args:
+        aws: where it is.
+        images: the target's dictionary: word → ``ami-…``, ``ssm:PARAMETER``, ``{name, owner}``, or ``{image, user}``.
+        word: a word of the dictionary, ``ami-…`` or ``ssm:PARAMETER``.
+
+    Raises:
+        InvalidError: there is no such word or no such image.
+    """
+    entry = images.get(word, word)
+    entry = entry if isinstance(entry, Mapping) else {"image": str(entry)}
+    found = _newest(aws, entry) if "name" in entry else _by_id(aws, _image_id(aws, str(entry["image"]), images), word)
+    if found is None:
+        raise InvalidError(f"no image '{entry['name']}' of owner {entry.get('owner', 'self')} for '{word}'")
+    user = str(entry.get("user") or user_of(str(found.get("Name", ""))))
+    return Image(found["ImageId"], found.get("RootDeviceName", "/dev/xvda"), user)
+
+
+def user_of(name: str) -> str:
+    """Return who may log in to machines made from an image of this name."""
+    return next((user for part, user in LOGIN_USERS if part in name.lower()), USUAL_USER)
+
+
+def _image_id(aws: Aws, text: str, images: Mapping[str, Any]) -> str:
+    if text.startswith(_PARAMETER):
+        answer = aws.call("get_parameter", service="ssm", Name=text.removeprefix(_PARAMETER))
+        return str(answer["Parameter"]["Value"])
+    if text.startswith("ami-"):
+        return text
+    hint = f"use one of {', '.join(images)}, or an AMI's id; the target's images: in dtk.yaml adds words"
+    raise InvalidError(f"'{text}' is no image that this target knows", hint=hint)
+
+
+def _by_id(aws: Aws, image: str, word: str) -> Mapping[str, Any]:
+    found = aws.pages("describe_images", "Images", ImageIds=[image])
+    if not found:
+        raise InvalidError(f"there is no image {image} (for '{word}') in this region")
+    return found[0]
+
+
+def _newest(aws: Aws, entry: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    filters = [
+        {"Name": "name", "Values": [str(entry["name"])]},
+        {"Name": "state", "Values": ["available"]},
+    ]
+    found = aws.pages("describe_images", "Images", Owners=[str(entry.get("owner", "self"))], Filters=filters)
+    return max(found, key=lambda image: str(image.get("CreationDate", "")), default=None)

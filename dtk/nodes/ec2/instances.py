@@ -1,0 +1,156 @@
+"""Instances as EC2 describes them: found by id or by tags, awaited, turned into records of nodes."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dtk.errors import DtkError
+from dtk.nodes.ec2.aws import Aws
+from dtk.nodes.ec2.problems import AwsError
+from dtk.nodes.ec2.tags import LINEAGE, node_of
+from dtk.nodes.provider import NodeStatus
+
+STATUS: Mapping[str, NodeStatus] = {
+    "pending": "pending",
+    "running": "running",
+    "stopping": "stopped",
+    "stopped": "stopped",
+    "shutting-down": "terminated",
+    "terminated": "terminated",
+}
+GONE = ("shutting-down", "terminated")
+MOST_IDS = 200
+"""Ids in one call of describe: well below what AWS takes."""
+_FIRST_PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 8.0
+_ID = re.compile(r"i-[0-9a-f]+")
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An instance as it is now; ``node`` is what its tags say, "" for one that is not tagged so."""
+
+    id: str
+    state: str
+    node: str
+    tags: Mapping[str, str]
+    data: Mapping[str, Any]
+
+    @property
+    def exists(self) -> bool:
+        """Whether it is there still, and paid for."""
+        return self.state not in GONE
+
+    @property
+    def reason(self) -> str:
+        """Why it is in its state, in AWS's words."""
+        reason = self.data.get("StateReason") or {}
+        return str(reason.get("Message") or self.data.get("StateTransitionReason") or "AWS gives no reason")
+
+
+def find_by_tags(aws: Aws, **tags: str) -> list[Instance]:
+    """Return the instances with these tags (``dtk:lineage`` and so on), those that are gone left out, oldest first."""
+    filters = [{"Name": f"tag:{name}", "Values": [value]} for name, value in tags.items()]
+    states = {"Name": "instance-state-name", "Values": [state for state in STATUS if state not in GONE]}
+    reservations = aws.pages("describe_instances", "Reservations", Filters=[*filters, states])
+    found = [instance for instance in _instances(reservations) if instance.exists]
+    return sorted(found, key=lambda instance: str(instance.data.get("LaunchTime", "")))
+
+
+def find_of_service(aws: Aws, lineage: str) -> dict[str, Instance]:
+    """Return a service's instances by node, as their tags say."""
+    found: dict[str, Instance] = {}
+    for instance in find_by_tags(aws, **{LINEAGE: lineage}):
+        found.setdefault(instance.node, instance)
+    return found
+
+
+def find_by_ids(aws: Aws, ids: Iterable[str]) -> dict[str, Instance]:
+    """Return instances by id, of all states; one that AWS does not know, or no longer, is missing."""
+    wanted = [id_ for id_ in dict.fromkeys(ids) if id_]
+    found: dict[str, Instance] = {}
+    for start in range(0, len(wanted), MOST_IDS):
+        filters = [{"Name": "instance-id", "Values": wanted[start : start + MOST_IDS]}]
+        # By filter, not by argument: one unknown id would hide all the others.
+        reservations = aws.pages("describe_instances", "Reservations", Filters=filters)
+        found |= {instance.id: instance for instance in _instances(reservations)}
+    return found
+
+
+def _instances(reservations: Iterable[Mapping[str, Any]]) -> list[Instance]:
+    return [to_instance(data) for reservation in reservations for data in reservation.get("Instances", [])]
+
+
+def to_instance(data: Mapping[str, Any]) -> Instance:
+    """Return an instance from its description."""
+    tags = {tag["Key"]: tag["Value"] for tag in data.get("Tags", [])}
+    node = node_of(tags, int(data.get("AmiLaunchIndex", 0)))
+    return Instance(data["InstanceId"], data["State"]["Name"], node, tags, data)
+
+
+Settled = Callable[[str, Instance | DtkError], None]
+"""Told once per node: the instance in the state that was waited for, or why it will not get there."""
+
+
+def wait_for(
+    aws: Aws, ids: Mapping[str, str], ready: Callable[[Instance], bool], timeout: float, settled: Settled
+) -> None:
+    """Wait until instances are as wanted, asking for all of them at once with growing pauses.
+
+    Args:
+        aws: where they are.
+        ids: node → instance id.
+        ready: says whether an instance is as wanted; raises ``DtkError`` when it never will be.
+        timeout: seconds for all of them.
+        settled: told each, as soon as it is known.
+    """
+    waiting = dict(ids)
+    deadline, pause = time.monotonic() + timeout, _FIRST_PAUSE_SECONDS
+    seen: dict[str, Instance] = {}
+    while waiting:
+        # One that was made just now may be unknown for some seconds: it is asked for again.
+        seen |= find_by_ids(aws, waiting.values())
+        for node, id_ in list(waiting.items()):
+            outcome = _outcome(seen.get(id_), ready)
+            if outcome is not None:
+                del waiting[node]
+                settled(node, outcome)
+        if waiting and time.monotonic() > deadline:
+            break
+        if waiting:
+            time.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
+    for node, id_ in waiting.items():
+        state = seen[id_].state if id_ in seen else "not to be seen"
+        settled(node, DtkError(f"instance {id_} is still {state} after {timeout:g} s"))
+
+
+def _outcome(instance: Instance | None, ready: Callable[[Instance], bool]) -> Instance | DtkError | None:
+    if instance is None:
+        return None
+    try:
+        return instance if ready(instance) else None
+    except DtkError as error:
+        return error
+
+
+def on_existing(ids: Sequence[str], call: Callable[[list[str]], Any]) -> None:
+    """Call an operation on instances, leaving out those that AWS no longer knows.
+
+    Raises:
+        AwsError: it was refused for another reason.
+    """
+    left = list(ids)
+    while left:
+        try:
+            call(left)
+            return
+        except AwsError as error:
+            unknown = set(_ID.findall(error.message)) & set(left)
+            if error.code != "InvalidInstanceID.NotFound" or not unknown:
+                raise
+            left = [id_ for id_ in left if id_ not in unknown]

@@ -1,0 +1,88 @@
+"""AWS's errors in words for people: what was refused, which permission is missing, what to do."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from dtk.errors import DtkError
+
+THROTTLED = {
+    "RequestLimitExceeded",
+    "Throttling",
+    "ThrottlingException",
+    "RequestThrottled",
+    "TooManyRequestsException",
+    "RequestThrottledException",
+}
+NO_CAPACITY = {
+    "InsufficientInstanceCapacity",
+    "InsufficientHostCapacity",
+    "InsufficientFreeAddressesInSubnet",
+    "Unsupported",
+    "SpotMaxPriceTooLow",
+    "MaxSpotInstanceCountExceeded",
+}
+"""What another subnet, type or market may not have; limits of the account are not among them."""
+_NOT_ALLOWED = {"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"}
+_BAD_CREDENTIALS = {
+    "AuthFailure",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "RequestExpired",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+}
+_LIMITS = {"InstanceLimitExceeded", "VcpuLimitExceeded", "VolumeLimitExceeded", "AddressLimitExceeded"}
+_NAMED_PERMISSION = re.compile(r"perform: (\S+)")
+
+
+class AwsError(DtkError):
+    """AWS refused a call; ``code`` is its error code, e.g. ``InsufficientInstanceCapacity``."""
+
+    def __init__(self, message: str, *, code: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+
+
+class AwsUnreachableError(DtkError):
+    """No answer from AWS: whether a call took effect is not known."""
+
+
+def refusal(error: Any, service: str, operation: str) -> AwsError:
+    """Return a botocore ``ClientError`` as an error for people.
+
+    Args:
+        error: its ``response`` holds the code and AWS's own message.
+        service: the AWS service as IAM names it: ``ec2``, ``ssm``.
+        operation: the API operation: ``RunInstances``.
+    """
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    said = str(error.response.get("Error", {}).get("Message", "")).partition(" Encoded authorization")[0].strip()
+    action = f"{service}:{operation}"
+    if code in _NOT_ALLOWED:
+        found = _NAMED_PERMISSION.search(said)
+        missing = found[1].rstrip(".,") if found else action
+        return AwsError(
+            f"AWS does not allow {action}: the permission {missing} is missing ({said})",
+            code=code,
+            hint="add it to the policy of these credentials; docs/ec2.md has the whole list",
+        )
+    if code in _BAD_CREDENTIALS:
+        hint = "check the target's profile, or log in again (aws sso login)"
+        return AwsError(f"AWS does not accept the credentials: {said} ({code})", code=code, hint=hint)
+    if code in _LIMITS:
+        hint = "end instances that are not needed, or ask AWS for a higher quota (Service Quotas, EC2)"
+        return AwsError(f"the account's limit is reached: {said} ({code})", code=code, hint=hint)
+    return AwsError(f"{action} failed: {said} ({code})", code=code)
+
+
+def unreachable(error: Exception, service: str, operation: str) -> DtkError:
+    """Return what botocore raises without an answer from AWS as an error for people."""
+    name = type(error).__name__
+    if name in ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound"):
+        hint = "set AWS_PROFILE, or name the target's profile in dtk.yaml; aws configure makes one"
+        return DtkError(f"there are no AWS credentials: {error}", hint=hint)
+    if name == "NoRegionError":
+        return DtkError("no AWS region is set", hint="name the target's region in dtk.yaml")
+    return AwsUnreachableError(f"no answer to {service}:{operation}: {error}", hint="check the network, then try again")

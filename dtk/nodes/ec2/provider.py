@@ -1,0 +1,247 @@
+"""The target ec2: makes, starts, stops and ends instances, and says how they are now."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+
+from dtk.errors import DtkError
+from dtk.model.target import Target
+from dtk.nodes.ec2.access import Access, ensure_access, remove_access
+from dtk.nodes.ec2.aws import Aws
+from dtk.nodes.ec2.images import Image, resolve_image
+from dtk.nodes.ec2.instances import Instance, find_by_ids, find_of_service, on_existing, wait_for
+from dtk.nodes.ec2.launch import Site, Wish, launch
+from dtk.nodes.ec2.network import Subnet, ensure_group, find_groups, find_subnets, open_ports
+from dtk.nodes.ec2.problems import AwsError
+from dtk.nodes.ec2.records import described, node_record
+from dtk.nodes.ec2.settings import Ec2Settings, MachineSpec, read_settings, read_spec
+from dtk.nodes.ec2.tags import service_tags
+from dtk.nodes.provider import (
+    NodeRecord,
+    NodeRequest,
+    Record,
+    Report,
+    ServiceIdentity,
+    no_record,
+)
+from dtk.state.identity import workspace_id
+from dtk.state.workspace import Workspace
+
+_SETTLE_TRIES = 5
+_SETTLE_PAUSE_SECONDS = 2.0
+"""An instance made by a call whose answer was lost may take some seconds to be seen."""
+_GROUP_TRIES = 10
+_GROUP_PAUSE_SECONDS = 3.0
+
+
+class Ec2Provider:
+    """The instances of one target."""
+
+    def __init__(self, workspace: Workspace, target: Target) -> None:
+        self._workspace = workspace
+        self.settings: Ec2Settings = read_settings(target, workspace.root)
+        self.aws = Aws(self.settings)
+        self._images: dict[str, Image] = {}
+        self._subnets: dict[tuple[str, ...], list[Subnet]] = {}
+
+    def create(
+        self,
+        identity: ServiceIdentity,
+        requests: Sequence[NodeRequest],
+        report: Report,
+        record: Record = no_record,
+    ) -> None:
+        """Make an instance for each node, or find the one an earlier call made; report each once it runs.
+
+        Raises:
+            DtkError: nothing could be made at all: no credentials, no subnet, a permission missing.
+        """
+        specs = {request.node: read_spec(self.settings, request.node, request.attributes) for request in requests}
+        found = self._find(identity, requests)
+        wishes = {node: self._wish(spec) for node, spec in specs.items()}
+        site = self._site(identity, wishes.values())
+        instances = {node: found[node] for node in specs if node in found}
+        for nodes in _alike({node: spec for node, spec in specs.items() if node not in found}):
+            outcome = launch(self.aws, site, wishes[nodes[0]], nodes, record)
+            instances |= outcome.made
+            for node, error in outcome.failed.items():
+                report(node, error)
+        self._power_on([node for node in found if node in specs], instances)
+
+        def finished(node: str, instance: Instance) -> NodeRecord:
+            return self._new_record(node, instance, wishes[node], site.access)
+
+        self._await_running({node: instance.id for node, instance in instances.items()}, finished, report)
+
+    def start(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
+        """Power the instances on; report each with its new addresses."""
+        known = {record.node: record for record in records}
+        found = self._instances(identity, records)
+        there = self._report_missing(known, found, report)
+        self._power_on(there, found)
+
+        def finished(node: str, instance: Instance) -> NodeRecord:
+            return described(known[node], instance, public=self.settings.public)
+
+        self._await_running({node: found[node].id for node in there}, finished, report)
+
+    def stop(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
+        """Power the instances off; their disks stay, and are paid for."""
+        known = {record.node: record for record in records}
+        found = self._instances(identity, records)
+        there = self._report_missing(known, found, report)
+        running = [found[node].id for node in there if found[node].state in ("pending", "running")]
+        on_existing(running, lambda ids: self.aws.call("stop_instances", InstanceIds=ids))
+
+        def settled(node: str, outcome: Instance | DtkError) -> None:
+            stopped = replace(known[node], id=found[node].id, status="stopped")
+            report(node, outcome if isinstance(outcome, DtkError) else stopped)
+
+        ids = {node: found[node].id for node in there}
+        wait_for(self.aws, ids, lambda instance: instance.state == "stopped", self.settings.boot_timeout, settled)
+
+    def terminate(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
+        """End the instances for good; with the last one the service's own key pair and security group go as well."""
+        found = self._instances(identity, records)
+        ids = [instance.id for instance in found.values()]
+        on_existing(ids, lambda some: self.aws.call("terminate_instances", InstanceIds=some))
+        known = {record.node: record for record in records}
+        gone = [node for node in known if node not in found]
+        done: list[str] = []
+
+        def settled(node: str, outcome: Instance | DtkError) -> None:
+            if isinstance(outcome, DtkError):
+                report(node, outcome)
+            else:
+                done.append(node)
+
+        ended = {node: instance.id for node, instance in found.items()}
+        wait_for(self.aws, ended, lambda one: one.state == "terminated", self.settings.boot_timeout, settled)
+        self._clean_up(identity)
+        # Reported last: what fails while the service's own things are removed must not be forgotten.
+        for node in [*gone, *done]:
+            report(node, replace(known[node], status="terminated"))
+
+    def describe(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> Sequence[NodeRecord]:
+        """Return the records as the instances are now: status, addresses, type and tags."""
+        found = self._instances(identity, records)
+        now = []
+        for record in records:
+            instance = found.get(record.node)
+            gone = replace(record, status="terminated")
+            now.append(described(record, instance, public=self.settings.public) if instance else gone)
+        return now
+
+    def _find(self, identity: ServiceIdentity, requests: Sequence[NodeRequest]) -> dict[str, Instance]:
+        """Find what earlier calls made for these nodes; wait a little for those that may still come into sight."""
+        doubtful = {request.node for request in requests if request.known.get("client_token")}
+        for _ in range(_SETTLE_TRIES):
+            found = find_of_service(self.aws, identity.lineage)
+            if doubtful <= found.keys():
+                break
+            time.sleep(_SETTLE_PAUSE_SECONDS)
+        return found
+
+    def _wish(self, spec: MachineSpec) -> Wish:
+        if spec.image not in self._images:
+            self._images[spec.image] = resolve_image(self.aws, self.settings.images, spec.image)
+        if spec.subnets not in self._subnets:
+            self._subnets[spec.subnets] = find_subnets(self.aws, self.settings, spec.subnets)
+        return Wish(spec, self._images[spec.image], self._subnets[spec.subnets])
+
+    def _site(self, identity: ServiceIdentity, wishes: Iterable[Wish]) -> Site:
+        wanted = list(wishes)
+        tags = {**self.settings.tags, **service_tags(identity, workspace_id(self._workspace))}
+        access = ensure_access(self.aws, self.settings, identity, tags)
+        groups = self.settings.security_groups or (self._own_group(identity, tags, wanted),)
+        return Site(self.settings, identity, groups, access, tags)
+
+    def _own_group(self, identity: ServiceIdentity, tags: Mapping[str, str], wishes: Sequence[Wish]) -> str:
+        group = ensure_group(self.aws, self.settings, identity, wishes[0].subnets[0], tags)
+        open_ports(self.aws, self.settings, group, (port for wish in wishes for port in wish.spec.ports))
+        return group
+
+    def _power_on(self, nodes: Sequence[str], instances: Mapping[str, Instance]) -> None:
+        """Start those that are off; one that is just stopping can be started only when it has stopped."""
+        off = {node: instances[node].id for node in nodes if instances[node].state in ("stopping", "stopped")}
+        stopping = {node: id_ for node, id_ in off.items() if instances[node].state == "stopping"}
+        wait_for(self.aws, stopping, lambda one: one.state != "stopping", self.settings.boot_timeout, lambda *_: None)
+        if off:
+            on_existing(list(off.values()), lambda ids: self.aws.call("start_instances", InstanceIds=ids))
+
+    def _await_running(
+        self, ids: Mapping[str, str], finished: Callable[[str, Instance], NodeRecord], report: Report
+    ) -> None:
+        def ready(instance: Instance) -> bool:
+            if not instance.exists:
+                raise DtkError(f"instance {instance.id} ended while it started: {instance.reason}")
+            address = "PublicIpAddress" if self.settings.public else "PrivateIpAddress"
+            return instance.state == "running" and bool(instance.data.get(address))
+
+        def settled(node: str, outcome: Instance | DtkError) -> None:
+            report(node, outcome if isinstance(outcome, DtkError) else finished(node, outcome))
+
+        wait_for(self.aws, ids, ready, self.settings.boot_timeout, settled)
+
+    def _new_record(self, node: str, instance: Instance, wish: Wish, access: Access) -> NodeRecord:
+        attributes = {"size": wish.spec.size, "image": wish.spec.image, "keypair": access.key_pair}
+        user = self.settings.user or wish.image.user
+        blank = node_record(node, instance.id, user, access.key_file, self.settings.jump, attributes)
+        return described(blank, instance, public=self.settings.public)
+
+    def _instances(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> dict[str, Instance]:
+        """Return the instances of nodes: by the id in state, else by the tags of one that never got into it."""
+        by_id = find_by_ids(self.aws, (record.id for record in records))
+        found = {record.node: by_id[record.id] for record in records if record.id in by_id}
+        found = {node: instance for node, instance in found.items() if instance.exists}
+        if any(not record.id for record in records):
+            tagged = find_of_service(self.aws, identity.lineage)
+            found |= {r.node: tagged[r.node] for r in records if not r.id and r.node in tagged}
+        return found
+
+    def _report_missing(
+        self, known: Mapping[str, NodeRecord], found: Mapping[str, Instance], report: Report
+    ) -> list[str]:
+        """Report the nodes whose instances are gone; return the others."""
+        for node in known.keys() - found.keys():
+            report(
+                node,
+                DtkError(
+                    f"instance {known[node].id or 'of ' + node} does not exist any more",
+                    hint="see dtk plan --refresh: it plans the node anew",
+                ),
+            )
+        return [node for node in known if node in found]
+
+    def _clean_up(self, identity: ServiceIdentity) -> None:
+        """Remove what was made for the service alone, once it has no instance left."""
+        if find_of_service(self.aws, identity.lineage):
+            return
+        for group in find_groups(self.aws, identity):
+            self._delete_group(group["GroupId"])
+        if not self.settings.key_pair:
+            remove_access(self.aws, identity)
+
+    def _delete_group(self, group: str) -> None:
+        for tries_left in reversed(range(_GROUP_TRIES)):
+            try:
+                self.aws.call("delete_security_group", GroupId=group)
+                return
+            except AwsError as error:
+                if error.code == "InvalidGroup.NotFound":
+                    return
+                # The network interface of an instance outlives it for some seconds.
+                if error.code != "DependencyViolation" or not tries_left:
+                    raise
+            time.sleep(_GROUP_PAUSE_SECONDS)
+
+
+def _alike(specs: Mapping[str, MachineSpec]) -> list[list[str]]:
+    """Return the nodes in groups of the same wishes: each group is one call, or a few."""
+    groups: dict[str, list[str]] = {}
+    for node, spec in specs.items():
+        groups.setdefault(json.dumps(asdict(spec), sort_keys=True, default=str), []).append(node)
+    return list(groups.values())

@@ -1,0 +1,59 @@
+"""From an instance's description to the record of its node, and what differs between two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from dtk.nodes.ec2.instances import STATUS, Instance
+from dtk.nodes.ec2.tags import VERSION
+from dtk.nodes.provider import Connection, NodeRecord
+
+
+def node_record(node: str, id_: str, user: str, key: str, jump: str, attributes: Mapping[str, Any]) -> NodeRecord:
+    """Return the record of a node whose instance has no address yet."""
+    return NodeRecord(node, id_, "pending", Connection("", user=user, key=key, jump=jump), attributes)
+
+
+def described(record: NodeRecord, instance: Instance, *, public: bool) -> NodeRecord:
+    """Return a node's record as its instance is now.
+
+    Args:
+        record: what was known of it; what EC2 does not tell stays.
+        instance: its instance.
+        public: whether dtk reaches it by its public address.
+
+    Its ``host_address`` is the private one: by it the service's nodes reach each other inside their security group.
+    """
+    data = instance.data
+    private = str(data.get("PrivateIpAddress") or "")
+    outside = str(data.get("PublicIpAddress") or "")
+    attributes = {
+        **record.attributes,
+        "host_address": private,
+        "port_offset": 0,
+        "shared_address": False,
+        "private_address": private,
+        "public_address": outside,
+        "dns_name": str(data.get("PublicDnsName") or data.get("PrivateDnsName") or private) if public else private,
+        "instance_type": str(data.get("InstanceType", "")),
+        "image_id": str(data.get("ImageId", "")),
+        "availability_zone": str(data.get("Placement", {}).get("AvailabilityZone", "")),
+        "subnet": str(data.get("SubnetId", "")),
+        "vpc": str(data.get("VpcId", "")),
+        "market": "spot" if data.get("InstanceLifecycle") == "spot" else "on-demand",
+        "security_groups": security_groups(data),
+        "tags": {name: value for name, value in sorted(instance.tags.items()) if name != VERSION},
+    }
+    hostname = outside if public else private
+    connection = replace(record.connection, hostname=hostname or record.connection.hostname)
+    return replace(record, id=instance.id, status=STATUS[instance.state], connection=connection, attributes=attributes)
+
+
+def security_groups(data: Mapping[str, Any]) -> list[str]:
+    """Return the names of an instance's security groups."""
+    groups = list(data.get("SecurityGroups", []))
+    for interface in data.get("NetworkInterfaces", []):
+        groups += interface.get("Groups", [])
+    return list(dict.fromkeys(str(group.get("GroupName") or group["GroupId"]) for group in groups))

@@ -1,0 +1,147 @@
+"""What an ec2 target in dtk.yaml and a node's attributes say, as data with every default filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dtk.errors import InvalidError
+from dtk.model.target import Target
+from dtk.nodes.ec2.dictionaries import DEFAULT_IMAGE, DEFAULT_SIZE, IMAGES, SIZES
+
+BOOT_TIMEOUT_SECONDS = 600.0
+"""How long an instance may be pending; a stop with hibernating disks takes minutes as well."""
+ROOT_DEVICE_GIGABYTES = 20
+
+
+@dataclass(frozen=True)
+class Ec2Settings:
+    """An ec2 target. Empty texts and tuples stand for what AWS or dtk chooses."""
+
+    name: str
+    region: str = ""
+    profile: str = ""
+    endpoint_url: str = ""
+    vpc: str = ""
+    subnets: tuple[str, ...] = ()
+    public: bool = True
+    jump: str = ""
+    user: str = ""
+    key_pair: str = ""
+    key: str = ""
+    security_groups: tuple[str, ...] = ()
+    ssh_from: tuple[str, ...] = ()
+    open_to: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    instance_profile: str = ""
+    images: Mapping[str, Any] = field(default_factory=dict)
+    sizes: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    boot_timeout: float = BOOT_TIMEOUT_SECONDS
+
+
+@dataclass(frozen=True)
+class MachineSpec:
+    """What one node asks for. ``instance_types`` and ``subnets`` are tried in order when there is no capacity."""
+
+    image: str
+    size: str
+    instance_types: tuple[str, ...]
+    subnets: tuple[str, ...] = ()
+    availability_zone: str = ""
+    root_device_size: int = ROOT_DEVICE_GIGABYTES
+    root_device_type: str = "gp3"
+    volumes: tuple[Mapping[str, Any], ...] = ()
+    spot: bool = False
+    spot_max_price: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    user_data: str = ""
+    ports: tuple[int, ...] = ()
+
+
+def read_settings(target: Target, folder: Path) -> Ec2Settings:
+    """Return a target's settings.
+
+    Args:
+        target: checked by the workspace's schema.
+        folder: what a relative path of a key is relative to.
+    """
+    given = target.settings
+
+    def text(name: str) -> str:
+        return str(given.get(name, ""))
+
+    return Ec2Settings(
+        name=target.name,
+        region=text("region"),
+        profile=text("profile"),
+        endpoint_url=text("endpoint_url"),
+        vpc=text("vpc"),
+        subnets=_list(given.get("subnet")),
+        public=given.get("addresses", "public") == "public",
+        jump=text("jump"),
+        user=text("user"),
+        key_pair=text("key_pair"),
+        key=str(folder / Path(text("key")).expanduser()) if text("key") else "",
+        security_groups=_list(given.get("security_groups")),
+        ssh_from=_list(given.get("ssh_from")),
+        open_to=_list(given.get("open_to")),
+        tags=_texts(given.get("tags", {})),
+        instance_profile=text("instance_profile"),
+        images={**IMAGES, **given.get("images", {})},
+        sizes={**SIZES, **given.get("sizes", {})},
+        defaults=given.get("defaults", {}),
+        boot_timeout=float(given.get("boot_timeout", BOOT_TIMEOUT_SECONDS)),
+    )
+
+
+def read_spec(settings: Ec2Settings, node: str, attributes: Mapping[str, Any]) -> MachineSpec:
+    """Return what a node asks for: its own attributes over the target's defaults.
+
+    Raises:
+        InvalidError: an attribute's value can't be understood, or names an unknown size.
+    """
+    wanted = {**settings.defaults, **attributes}
+    size = str(wanted.get("instance_type") or wanted.get("size") or DEFAULT_SIZE)
+    try:
+        return MachineSpec(
+            image=str(wanted.get("image", DEFAULT_IMAGE)),
+            size=size,
+            instance_types=_list(wanted.get("instance_type")) or _types_of(settings, node, size),
+            subnets=_list(wanted.get("subnet")) or settings.subnets,
+            availability_zone=str(wanted.get("availability_zone", "")),
+            root_device_size=int(wanted.get("root_device_size", ROOT_DEVICE_GIGABYTES)),
+            root_device_type=str(wanted.get("root_device_type", "gp3")),
+            volumes=tuple(wanted.get("volumes", ())),
+            spot=str(wanted.get("spot", False)).lower() == "true",
+            spot_max_price=str(wanted.get("spot_max_price", "")),
+            tags={**settings.tags, **_texts(wanted.get("tags", {}))},
+            user_data=str(wanted.get("user_data", "")),
+            ports=tuple(int(port) for port in wanted.get("ports", ())),
+        )
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InvalidError(f"the attributes of node '{node}' are no good for an ec2 target: {error}") from None
+
+
+def _types_of(settings: Ec2Settings, node: str, size: str) -> tuple[str, ...]:
+    """A size that is no word of the dictionary but looks like an instance type is one."""
+    if size in settings.sizes:
+        return _list(settings.sizes[size])
+    if "." in size:
+        return (size,)
+    raise InvalidError(
+        f"node '{node}' wants size '{size}', which target '{settings.name}' does not know",
+        hint=f"use one of {', '.join(settings.sizes)} or an instance type, or add it under sizes: in dtk.yaml",
+    )
+
+
+def _list(value: Any) -> tuple[str, ...]:
+    if value is None or value == "":
+        return ()
+    return tuple(map(str, value)) if isinstance(value, (list, tuple)) else (str(value),)
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    return {str(name): str(value) for name, value in values.items()}

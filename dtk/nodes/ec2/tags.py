@@ -1,0 +1,73 @@
+"""The tags that tie an instance to its node, and the names of several nodes in one tag.
+
+One RunInstances call makes all like nodes of a group, and all its instances get the same tags. ``dtk:nodes`` lists
+the nodes the call is for; an instance's launch index says which of them it is. So each instance is tied to its node
+from its first moment, without a call per node, and whatever answer is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+
+from dtk import __version__
+from dtk.model.names import group_of, member_name, split_member
+from dtk.nodes.provider import ServiceIdentity
+
+SERVICE, NODES, LINEAGE = "dtk:service", "dtk:nodes", "dtk:lineage"
+WORKSPACE, VERSION, TOKEN = "dtk:workspace", "dtk:version", "dtk:token"
+OWN = (SERVICE, NODES, LINEAGE, WORKSPACE, VERSION, TOKEN)
+LONGEST_VALUE = 256
+"""Characters that AWS allows in a tag's value."""
+
+
+def service_tags(identity: ServiceIdentity, workspace: str) -> dict[str, str]:
+    """Return the tags of everything that is made for a service."""
+    return {
+        SERVICE: identity.service,
+        LINEAGE: identity.lineage,
+        WORKSPACE: workspace,
+        VERSION: __version__,
+        "Name": f"dtk-{identity.service}",
+    }
+
+
+def nodes_text(nodes: Sequence[str]) -> str:
+    """Return the names of nodes in one text: ``master``, ``slaves:1-100``, ``slaves:1-2 slaves:5``."""
+    return " ".join(_runs(nodes))
+
+
+def _runs(nodes: Sequence[str]) -> Iterator[str]:
+    for group, members in groupby(nodes, key=group_of):
+        indices = [member[1] for node in members if (member := split_member(node))]
+        if not indices:
+            yield group
+        for _, run in groupby(enumerate(indices), key=lambda pair: pair[1] - pair[0]):
+            numbers = [number for _, number in run]
+            yield member_name(group, numbers[0]) + (f"-{numbers[-1]}" if len(numbers) > 1 else "")
+
+
+def nodes_of(text: str) -> list[str]:
+    """Return the names in a ``dtk:nodes`` tag, in the order of the call: the inverse of ``nodes_text``."""
+    return [node for word in text.split() for node in _members(word)]
+
+
+def _members(word: str) -> list[str]:
+    group, separator, numbers = word.partition(":")
+    if not separator:
+        return [group]
+    first, _, last = numbers.partition("-")
+    return [member_name(group, index) for index in range(int(first), int(last or first) + 1)]
+
+
+def node_of(tags: Mapping[str, str], launch_index: int) -> str:
+    """Return which node an instance is, "" when its tags do not say it."""
+    try:
+        return nodes_of(tags.get(NODES, ""))[launch_index]
+    except (IndexError, ValueError):
+        return ""
+
+
+def as_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return tags as the API takes them."""
+    return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]

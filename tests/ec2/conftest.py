@@ -1,0 +1,118 @@
+"""An EC2 in this process, and the provider of a target that points to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.ec2.models import ec2_backends
+from testbed.ec2 import Ec2
+
+from dtk.errors import DtkError
+from dtk.model.target import Target
+from dtk.nodes.ec2.provider import Ec2Provider
+from dtk.nodes.provider import NodeRecord, NodeRequest, ServiceIdentity
+from dtk.state.workspace import Workspace
+
+REGION = "us-east-1"
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_SESSION_TOKEN": ""}
+
+
+@dataclass
+class Cloud:
+    """An EC2 with a network of two subnets and an image."""
+
+    api: Ec2
+    url: str
+    workspace: Workspace
+    subnets: list[str] = field(default_factory=list)
+    image: str = ""
+    task: int = 1
+
+    def client(self) -> Any:
+        """A client of the test's own."""
+        return boto3.client("ec2", region_name=REGION, endpoint_url=self.url)
+
+    def target(self, **settings: Any) -> Target:
+        """The target as dtk.yaml would have it."""
+        given = {
+            "region": REGION,
+            "endpoint_url": self.url,
+            "subnet": self.subnets,
+            "addresses": "private",
+            "ssh_from": ["10.80.0.1/32"],
+            "images": {"plain": {"image": self.image, "user": "admin"}},
+            "defaults": {"image": "plain"},
+            "boot_timeout": 30,
+        }
+        return Target("cloud", "ec2", {**given, **settings})
+
+    def provider(self, **settings: Any) -> Ec2Provider:
+        """A provider; as new as in another process."""
+        return Ec2Provider(self.workspace, self.target(**settings))
+
+    def identity(self, service: str = "spark1") -> ServiceIdentity:
+        """A service whose task it is."""
+        lineage = f"00000000-0000-0000-0000-{service:0>12}"
+        return ServiceIdentity(service, lineage, self.workspace.service_folder(service), self.task)
+
+    def create(self, *nodes: str, provider: Ec2Provider | None = None, **attributes: Any) -> Reports:
+        """Create nodes; return what was reported."""
+        reports = Reports()
+        requests = [NodeRequest(node, attributes) for node in nodes]
+        (provider or self.provider()).create(self.identity(), requests, reports, reports.record)
+        return reports
+
+    def instances(self) -> list[Any]:
+        """The instances that moto has and that are not ended, whatever dtk was told."""
+        found = ec2_backends[DEFAULT_ACCOUNT_ID][REGION].all_instances()
+        return [instance for instance in found if instance.state != "terminated"]
+
+
+class Reports:
+    """What a provider reported and recorded."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, NodeRecord] = {}
+        self.errors: dict[str, DtkError] = {}
+        self.recorded: list[tuple[list[str], dict[str, str]]] = []
+
+    def __call__(self, node: str, outcome: NodeRecord | DtkError) -> None:
+        if isinstance(outcome, DtkError):
+            self.errors[node] = outcome
+        else:
+            self.records[node] = outcome
+
+    def record(self, nodes: Any, known: Any) -> None:
+        self.recorded.append((list(nodes), dict(known)))
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """An EC2 of the test's own."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    # Moto would load 1300 images for every test.
+    monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+    (tmp_path / "dtk.yaml").write_text("format_version: 1\n")
+    for backends in ec2_backends.values():
+        for backend in backends.values():
+            backend.reset()
+    api = Ec2(seconds=0.3)
+    made = Cloud(api, api.start(), Workspace(tmp_path))
+    client = made.client()
+    vpc = client.create_vpc(CidrBlock="10.80.0.0/16")["Vpc"]["VpcId"]
+    for number, zone in enumerate("ab"):
+        subnet = client.create_subnet(VpcId=vpc, CidrBlock=f"10.80.{number}.0/24", AvailabilityZone=f"{REGION}{zone}")
+        made.subnets.append(subnet["Subnet"]["SubnetId"])
+    for name in ("ubuntu/images/hvm-ssd/ubuntu-noble-24.04-amd64-server-20260101", "plain"):
+        image = client.register_image(Name=name, RootDeviceName="/dev/sda1", Architecture="x86_64")
+        made.image = image["ImageId"]
+    api.calls.clear()
+    yield made
+    api.stop()

@@ -1,0 +1,172 @@
+"""Whatever EC2 answers: no instance twice, none lost, and the reason said."""
+
+from __future__ import annotations
+
+import pytest
+from testbed.ec2 import Fault
+
+from dtk.errors import DtkError
+from dtk.nodes.ec2 import aws
+from dtk.nodes.provider import NodeRecord, NodeRequest
+from ec2.conftest import Cloud, Reports
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aws, "TRIES", 3)
+    monkeypatch.setattr(aws, "LONGEST_PAUSE_SECONDS", 0.2)
+
+
+def counted(cloud: Cloud, made: Reports) -> None:
+    """The instances there are, are those that were reported."""
+    assert {instance.id for instance in cloud.instances()} == {record.id for record in made.records.values()}
+    assert len(cloud.instances()) == len(made.records)
+
+
+def test_throttling_never_fails_a_node(cloud: Cloud) -> None:
+    cloud.api.faults += [
+        Fault("RunInstances", "RequestLimitExceeded", status=503, times=5),
+        Fault("DescribeInstances", "RequestLimitExceeded", status=503, times=4),
+    ]
+    made = cloud.create("master", "slaves:1")
+    assert made.errors == {}
+    counted(cloud, made)
+
+
+def test_an_answer_that_is_lost_once_makes_no_second_instance(cloud: Cloud) -> None:
+    cloud.api.faults.append(Fault("RunInstances", lost=True))
+    made = cloud.create("master", "slaves:1", "slaves:2")
+    assert made.errors == {}
+    assert len({call["ClientToken"] for call in cloud.api.called("RunInstances")}) == 1
+    assert len(cloud.api.called("RunInstances")) == 2
+    counted(cloud, made)
+
+
+def test_answers_that_are_all_lost_leave_instances_that_the_next_task_finds(cloud: Cloud) -> None:
+    cloud.api.faults.append(Fault("RunInstances", lost=True, times=99))
+    lost = cloud.create("master", "slaves:1")
+    assert "no answer to ec2:RunInstances" in lost.errors["master"].message
+    assert len(cloud.instances()) == 2
+    cloud.api.faults.clear()
+    cloud.task = 2
+    made = cloud.create("master", "slaves:1")
+    assert made.errors == {}
+    counted(cloud, made)
+
+
+def test_an_instance_that_can_not_be_seen_yet_is_waited_for_when_its_call_is_known(cloud: Cloud) -> None:
+    cloud.api.faults.append(Fault("RunInstances", lost=True, times=99))
+    lost = cloud.create("master")
+    cloud.api.faults[:] = [Fault("DescribeInstances", "hidden", times=0)]
+    hidden = iter([True, True])
+    real = cloud.api._with_states
+    cloud.api._with_states = lambda text: b"<r/>" if next(hidden, False) else real(text)  # type: ignore[method-assign]
+    cloud.task, made = 2, Reports()
+    known = dict(lost.recorded[0][1])
+    cloud.provider().create(cloud.identity(), [NodeRequest("master", known=known)], made, made.record)
+    assert made.errors == {}
+    counted(cloud, made)
+
+
+def test_a_process_that_dies_after_the_call_leaves_an_instance_that_the_next_one_finds(cloud: Cloud) -> None:
+    class DiedError(Exception):
+        pass
+
+    def die(*_: object) -> None:
+        raise DiedError
+
+    with pytest.raises(DiedError):
+        cloud.provider().create(cloud.identity(), [NodeRequest("master")], die)
+    cloud.task = 2
+    made = cloud.create("master", "slaves:1")
+    counted(cloud, made)
+    ended = Reports()
+    blank = [NodeRecord(node, "", "pending", record.connection) for node, record in made.records.items()]
+    cloud.provider().terminate(cloud.identity(), blank, ended)
+    assert cloud.instances() == []
+
+
+def test_the_token_is_on_record_before_the_call(cloud: Cloud) -> None:
+    order: list[str] = []
+    reports = Reports()
+    requests = [NodeRequest("master")]
+
+    def record(nodes: object, known: object) -> None:
+        order.append(f"recorded after {len(cloud.api.called('RunInstances'))} calls")
+        reports.record(nodes, known)
+
+    cloud.provider().create(cloud.identity(), requests, reports, record)
+    assert order == ["recorded after 0 calls"]
+    assert reports.recorded[0][1]["client_token"] == cloud.api.called("RunInstances")[0]["ClientToken"]
+
+
+def test_no_capacity_in_one_subnet_is_looked_for_in_the_next(cloud: Cloud) -> None:
+    cloud.api.capacity[cloud.subnets[0]] = 2
+    made = cloud.create("slaves:1", "slaves:2", "slaves:3")
+    assert made.errors == {}
+    assert [made.records[node].attributes["subnet"] for node in sorted(made.records)] == [
+        cloud.subnets[0],
+        cloud.subnets[0],
+        cloud.subnets[1],
+    ]
+    counted(cloud, made)
+
+
+def test_no_capacity_of_one_type_is_looked_for_in_the_next_and_then_fails_that_node_alone(cloud: Cloud) -> None:
+    cloud.api.capacity |= {"m5.large": 1, "m5a.large": 1}
+    made = cloud.create("slaves:1", "slaves:2", "slaves:3", instance_type=["m5.large", "m5a.large"])
+    assert sorted(record.attributes["instance_type"] for record in made.records.values()) == ["m5.large", "m5a.large"]
+    assert list(made.errors) == ["slaves:3"]
+    assert "InsufficientInstanceCapacity" in made.errors["slaves:3"].message
+    counted(cloud, made)
+
+
+def test_spot_falls_back_to_on_demand(cloud: Cloud) -> None:
+    def is_spot(call: dict[str, str]) -> bool:
+        return "InstanceMarketOptions.MarketType" in call
+
+    cloud.api.faults.append(Fault("RunInstances", "InsufficientInstanceCapacity", times=99, suits=is_spot))
+    made = cloud.create("master", spot=True, spot_max_price="0.05")
+    assert made.errors == {}
+    first = cloud.api.called("RunInstances")[0]
+    assert first["InstanceMarketOptions.SpotOptions.MaxPrice"] == "0.05"
+    assert made.records["master"].attributes["market"] == "on-demand"
+    counted(cloud, made)
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "expected"),
+    [
+        (
+            "UnauthorizedOperation",
+            "User: arn:aws:iam::1:user/x is not authorized to perform: ec2:RunInstances on resource: x",
+            "the permission ec2:RunInstances is missing",
+        ),
+        ("VcpuLimitExceeded", "You have requested more vCPU capacity", "the account's limit is reached"),
+        ("InstanceLimitExceeded", "Your quota allows for 0 more", "the account's limit is reached"),
+    ],
+)
+def test_what_an_account_may_not_do_is_said(cloud: Cloud, code: str, said: str, expected: str) -> None:
+    cloud.api.faults.append(Fault("RunInstances", code, said))
+    refused = cloud.create("master")
+    assert expected in refused.errors["master"].message
+    assert refused.errors["master"].hint
+    assert refused.recorded[-1] == (["master"], {})
+    assert cloud.instances() == []
+
+
+def test_a_missing_permission_of_a_preparing_call_is_named(cloud: Cloud) -> None:
+    cloud.api.faults.append(Fault("ImportKeyPair", "UnauthorizedOperation", "You are not authorized", status=403))
+    with pytest.raises(DtkError, match="the permission ec2:ImportKeyPair is missing"):
+        cloud.create("master")
+    assert cloud.instances() == []
+
+
+def test_missing_credentials_are_told_plainly(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(DtkError, match="no AWS credentials"):
+        cloud.create("master")

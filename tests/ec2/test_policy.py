@@ -1,0 +1,40 @@
+"""The policy in docs/ec2.md names every call that dtk makes, and no other."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+METHODS = {"call": "ec2", "pages": "ec2"}
+BESIDE_CALLS = {"ec2:CreateTags", "iam:PassRole"}
+"""Needed by RunInstances, CreateSecurityGroup and ImportKeyPair: to tag what they make, to give it a profile."""
+
+
+def calls_of(file: Path) -> set[str]:
+    """The IAM actions of the calls in a file: each names its operation where it is called."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in METHODS:
+            first = node.args[0] if node.args else None
+            if isinstance(first, ast.Constant):
+                keywords = {word.arg: word.value for word in node.keywords}
+                service = keywords.get("service")
+                prefix = service.value if isinstance(service, ast.Constant) else METHODS[node.func.attr]
+                found.add(f"{prefix}:{''.join(word.capitalize() for word in str(first.value).split('_'))}")
+    return found
+
+
+def policy() -> set[str]:
+    """The actions of the policy in the documentation."""
+    text = (ROOT / "docs" / "ec2.md").read_text()
+    document = json.loads(re.findall(r"```json\n(.*?)```", text, re.DOTALL)[0])
+    return {action for statement in document["Statement"] for action in statement["Action"]}
+
+
+def test_the_policy_names_every_call_and_no_other() -> None:
+    made = set().union(*(calls_of(file) for file in (ROOT / "dtk" / "nodes" / "ec2").glob("*.py")))
+    assert {"ec2:RunInstances", "ec2:TerminateInstances", "ssm:GetParameter"} <= made
+    assert policy() == made | BESIDE_CALLS

@@ -1,0 +1,201 @@
+"""EC2's API for tests: moto's server, with states that take time, client tokens and faults put in front of it.
+
+What is made in it is counted in moto itself (``instances``), not in what dtk was told.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlencode
+from xml.etree import ElementTree
+
+import moto.ec2.models.elastic_network_interfaces as moto_interfaces
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.test import run_wsgi_app
+
+NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/"
+ERROR = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message>'
+    "</Error></Errors><RequestID>00000000-0000-0000-0000-000000000000</RequestID></Response>"
+)
+CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
+TRANSITIONS = {
+    "RunInstances": "pending",
+    "StartInstances": "pending",
+    "StopInstances": "stopping",
+    "TerminateInstances": "shutting-down",
+}
+
+
+@dataclass
+class Fault:
+    """What a call meets: an error, or, with ``lost``, no answer although it took effect. ``times`` calls meet it."""
+
+    action: str
+    code: str = ""
+    message: str = "injected by the test"
+    status: int = 400
+    times: int = 1
+    lost: bool = False
+    suits: Callable[[dict[str, str]], bool] = lambda _: True
+
+
+@dataclass
+class Ec2:
+    """The API as tests steer it. ``seconds`` is how long an instance is pending, stopping or shutting down."""
+
+    seconds: float = 0.5
+    faults: list[Fault] = field(default_factory=list)
+    calls: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    capacity: dict[str, int] = field(default_factory=dict)
+    """Instances that there is room for, by instance type or by subnet; what is not named has room for all."""
+    _tokens: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    _moving: dict[str, tuple[str, float]] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _server: BaseWSGIServer | None = None
+
+    def start(self, host: str = "127.0.0.1") -> str:
+        """Serve; return the endpoint's URL."""
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._server = make_server(host, 0, self._answer, threaded=True)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return f"http://{host}:{self._server.server_port}"
+
+    def stop(self) -> None:
+        """Stop serving, and forget everything."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+
+    def called(self, action: str) -> list[dict[str, str]]:
+        """Return the parameters of every call of an action."""
+        return [parameters for name, parameters in self.calls if name == action]
+
+    def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        parameters = {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
+        action = parameters.get("Action", "") or environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+        with self._lock:
+            if action:
+                self.calls.append((action, parameters))
+            fault = self._fault(action, parameters)
+            if fault is not None and not fault.lost:
+                return _send(start_response, fault.status, ERROR.format(code=fault.code, message=fault.message))
+            refused = self._refusal(action, parameters)
+            if refused:
+                return _send(start_response, 400, ERROR.format(code=refused, message="as EC2 would"))
+            status, text = self._known(environ, action, parameters, body)
+        if fault is not None:
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+            return []
+        return _send(start_response, status, text)
+
+    def _fault(self, action: str, parameters: dict[str, str]) -> Fault | None:
+        for fault in self.faults:
+            if fault.action in (action, "*") and fault.times > 0 and fault.suits(parameters):
+                fault.times -= 1
+                return fault
+        return None
+
+    def _refusal(self, action: str, parameters: dict[str, str]) -> str:
+        """What moto would allow and EC2 does not."""
+        now = [state for id_ in _ids(parameters) if (state := self._state(id_))]
+        if action == "StartInstances" and "stopping" in now:
+            return "IncorrectInstanceState"
+        if action != "RunInstances":
+            return ""
+        token = parameters.get("ClientToken", "")
+        if token in self._tokens:
+            return "" if self._tokens[token][0] == _digest(parameters) else "IdempotentParameterMismatch"
+        return "InsufficientInstanceCapacity" if self._room(parameters) < int(parameters["MinCount"]) else ""
+
+    def _room(self, parameters: dict[str, str]) -> int:
+        places = (parameters["InstanceType"], parameters.get("NetworkInterface.1.SubnetId", ""))
+        return min((self.capacity[place] for place in places if place in self.capacity), default=10**6)
+
+    def _known(
+        self, environ: dict[str, Any], action: str, parameters: dict[str, str], body: bytes
+    ) -> tuple[int, bytes]:
+        token = parameters.get("ClientToken", "")
+        if action == "RunInstances" and token in self._tokens:
+            return 200, self._tokens[token][1]
+        if action == "RunInstances":
+            body = self._counted(parameters)
+        status, text = self._ask_moto(environ, body)
+        if status == 200 and action in TRANSITIONS:
+            for id_ in set(re.findall(rb"<instanceId>(i-[0-9a-f]+)</instanceId>", text)):
+                self._moving[id_.decode()] = (TRANSITIONS[action], time.monotonic() + self.seconds)
+        if status == 200 and action in {*TRANSITIONS, "DescribeInstances"}:
+            text = self._with_states(text)
+        if status == 200 and action == "RunInstances" and token:
+            self._tokens[token] = (_digest(parameters), text)
+        return status, text
+
+    def _counted(self, parameters: dict[str, str]) -> bytes:
+        """Moto makes MinCount instances; EC2 makes as many as there is room for, up to MaxCount."""
+        count = min(int(parameters["MaxCount"]), self._room(parameters))
+        for place in (parameters["InstanceType"], parameters.get("NetworkInterface.1.SubnetId", "")):
+            if place in self.capacity:
+                self.capacity[place] -= count
+        return urlencode({**parameters, "MinCount": str(count)}).encode()
+
+    def _ask_moto(self, environ: dict[str, Any], body: bytes) -> tuple[int, bytes]:
+        import io  # noqa: PLC0415
+
+        inner = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+        chunks, status, _ = run_wsgi_app(self._moto, inner)
+        return int(status.split()[0]), b"".join(chunks)
+
+    def _state(self, id_: str) -> str:
+        """The state that an instance is passing through, "" when it has arrived."""
+        state, until = self._moving.get(id_, ("", 0.0))
+        return state if time.monotonic() < until else ""
+
+    def _with_states(self, text: bytes) -> bytes:
+        root = ElementTree.fromstring(text)
+        space = root.tag.partition("}")[0].lstrip("{")
+        ElementTree.register_namespace("", space)
+        for item in root.iter(f"{{{space}}}item"):
+            id_ = item.findtext(f"{{{space}}}instanceId")
+            state = self._state(id_) if id_ else ""
+            for name in ("instanceState", "currentState"):
+                shown = item.find(f"{{{space}}}{name}")
+                if state and shown is not None:
+                    shown.find(f"{{{space}}}name").text = state  # type: ignore[union-attr]
+                    shown.find(f"{{{space}}}code").text = str(CODES[state])  # type: ignore[union-attr]
+        return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+
+
+def _ids(parameters: dict[str, str]) -> list[str]:
+    return [value for name, value in parameters.items() if name.startswith("InstanceId.")]
+
+
+def _digest(parameters: dict[str, str]) -> str:
+    return json.dumps({name: value for name, value in parameters.items() if name != "ClientToken"}, sort_keys=True)
+
+
+def _send(start_response: Callable[..., Any], status: int, text: str | bytes) -> list[bytes]:
+    data = text.encode() if isinstance(text, str) else text
+    kind = "application/json" if data.lstrip().startswith(b"{") else "text/xml"
+    start_response(f"{status} STATUS", [("Content-Type", kind), ("Content-Length", str(len(data)))])
+    return [data]
+
+
+def public_addresses(network: str) -> Iterator[None]:
+    """While this lives, moto gives instances public addresses of a network of the test's own: ``198.18.7``."""
+    before = moto_interfaces.random_public_ip
+    numbers = itertools.count(2)
+    moto_interfaces.random_public_ip = lambda: f"{network}.{next(numbers)}"
+    try:
+        yield
+    finally:
+        moto_interfaces.random_public_ip = before
