@@ -15,6 +15,9 @@ from tests.end_to_end.conftest import Dtk, eventually, node_processes, runs
 pytestmark = pytest.mark.usefixtures("module")
 
 
+WAIT = "until test -e $HOME/go; do sleep 0.2; done"
+
+
 def deployed(dtk: Dtk, *words: str) -> None:
     dtk.run("deploy", "acme:ring/cluster", "ring1", *words)
 
@@ -84,11 +87,13 @@ def test_a_failing_step_stops_the_task_after_its_siblings_and_resume_does_the_re
 
 
 def test_a_detached_task_is_watched_from_elsewhere_and_the_stream_may_join_late(dtk: Dtk) -> None:
-    answer = dtk.run("deploy", "acme:ring/cluster", "ring1", "--detach", "--set", "slaves/ring::member/work=sleep 3")
+    answer = dtk.run("deploy", "acme:ring/cluster", "ring1", "--detach", "--set", f"slaves/ring::member/work={WAIT}")
     assert "task_id: 1" in answer.stdout
     eventually(lambda: statuses(dtk).get("hub") == "succeeded", "the hub's stage succeeds")
     assert "| executing |" in dtk.run("task-status", "ring1").stdout
     assert dtk.run("ls").stdout.count("executing") == 1
+    for member in ("slaves:1", "slaves:2"):
+        (home(dtk, member) / "go").touch()
     streamed = dtk.run("task-status", "ring1", "-m", "stream").stdout
     assert [line for line in streamed.splitlines() if line.startswith("STAGE")] == [
         "STAGE 1: create_nodes_stage",
@@ -194,13 +199,13 @@ def test_output_can_be_piped_into_a_program_that_stops_reading(dtk: Dtk) -> None
 
 def test_a_worker_killed_while_it_makes_nodes_leaves_none_that_destroy_does_not_end(dtk: Dtk) -> None:
     dtk.run("deploy", "acme:ring/cluster", "ring1", "--detach", "--set", "slaves/cardinality=9")
-    started = eventually(lambda: [e for e in dtk.events("ring1", 1) if e["type"] == "step.started"], "nodes are begun")
+    registry = dtk.root / ".dtk/nodes.json"
+    eventually(lambda: registry.exists() and json.loads(registry.read_text())["local"], "a node is begun")
     os.kill(next(e["pid"] for e in dtk.events("ring1", 1) if e["type"] == "task.started"), signal.SIGKILL)
-    assert started
     state = json.loads((dtk.root / ".dtk/services/ring1/state.json").read_text())
     dtk.run("delete-and-destroy", "ring1", "--yes")
     assert not node_processes(state["lineage"])
-    assert json.loads((dtk.root / ".dtk/nodes.json").read_text()).get("claims", {}) == {}
+    assert json.loads(registry.read_text())["local"] == {}
 
 
 def test_where_nodes_share_one_address_they_differ_by_port_and_modules_can_tell(dtk: Dtk) -> None:
