@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import typer
@@ -18,8 +19,10 @@ from dtk.state.model import NodeState, State
 from dtk.state.store import load_state
 from dtk.state.workspace import Workspace
 from dtk.views.listing import format_table
+from dtk.views.text import table_time
 
 _LISTED = ["service_instance", "status", "last_run", "assembly_template", "target", "nodes"]
+_HEADERS = ["id", "assembly_name", "status", "last_run", "assembly_template", "target", "# nodes", "created_at"]
 
 
 def ls(as_json: JsonOption = False) -> None:
@@ -32,9 +35,15 @@ def ls(as_json: JsonOption = False) -> None:
     if as_json:
         print_json(rows)
         return
-    headers = ["id", "assembly_name", "status", "last_run", "assembly_template", "target", "# nodes"]
-    table = [[str(index), *(str(row[key]) for key in _LISTED)] for index, row in enumerate(rows, start=1)]
-    typer.echo(format_table(headers, table), nl=False)
+    table = [
+        [str(index), *(str(row[key]) for key in _LISTED), _created(row["created_at"])]
+        for index, row in enumerate(rows, start=1)
+    ]
+    typer.echo(format_table(_HEADERS, table), nl=False)
+
+
+def _created(text: str) -> str:
+    return table_time(datetime.fromisoformat(text)) if text else ""
 
 
 def _service_row(workspace: Workspace, name: str) -> dict[str, Any]:
@@ -45,6 +54,7 @@ def _service_row(workspace: Workspace, name: str) -> dict[str, Any]:
         "status": service_status(state),
         "last_run": task.status if task else "",
         "nodes": len(state.nodes),
+        "created_at": state.created_at,
     }
     try:
         service = load_service(workspace.service_file(name), workspace.root)

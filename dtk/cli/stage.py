@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +19,7 @@ from dtk.dsl.edit import set_attribute as write_attribute
 from dtk.dsl.workspace import load_workspace
 from dtk.errors import DtkError, UsageError
 from dtk.model.names import assembly_name
+from dtk.state.store import load_state, new_state, save_state
 from dtk.state.workspace import Workspace
 
 AssemblyArgument = Annotated[str, typer.Argument(metavar="ASSEMBLY", help="What to stage: namespace:module/assembly.")]
@@ -69,6 +72,14 @@ def stage_service(workspace: Workspace, assembly: str, name: str, target: str | 
         file.unlink()
         file.parent.rmdir()
         raise
+    _note_creation(workspace, name)
+
+
+def _note_creation(workspace: Workspace, name: str) -> None:
+    """Begin the service's state with the time it was staged at; a state that is there already is left alone."""
+    file = workspace.state_file(name)
+    if load_state(file) is None:
+        save_state(file, replace(new_state(name), created_at=datetime.now(UTC).isoformat(timespec="seconds")))
 
 
 def find_assembly(workspace: Workspace, text: str) -> tuple[str, str]:
