@@ -30,6 +30,7 @@ class Problem:
     ``path`` is the place inside the document (``components/worker/attributes/port/type``);
     ``nearest`` is the valid name closest to what was written, if one is close. ``kind`` is a violation's type
     (``required_unset_attribute`` …), "" for other mistakes; ``mend`` is the command that mends it, where one can.
+    ``private`` says that what is written there may be shown to nobody: a hidden value, a secret.
     """
 
     message: str
@@ -39,6 +40,7 @@ class Problem:
     nearest: str = ""
     kind: str = ""
     mend: str = ""
+    private: bool = False
 
     def __str__(self) -> str:
         place = f"{self.location}: " if self.location else ""

@@ -157,9 +157,8 @@ def _cardinality(declared: Node, service: Service, problems: list[Problem]) -> i
     if text.isascii() and text.isdigit() and int(text) > 0:
         return int(text)
     mend = f"dtk set-attribute {service.name} {path} N"
-    problems.append(
-        Problem("Value must be a positive integer", setting.location, path, f"1 or more, not {text}", "", ILLEGAL, mend)
-    )
+    message, expected = "Value must be a positive integer", f"1 or more, not {text}"
+    problems.append(Problem(message, setting.location, path, expected, kind=ILLEGAL, mend=mend))
     return declared.cardinality
 
 
@@ -222,7 +221,8 @@ def _unmatched_settings(service: Service, topology: Topology) -> Iterator[Proble
             location = service.components[node][0].location if service.components[node] else service.location
             near = nearest(node, topology.assembly.nodes)
             mend = f"dtk add-node {service.name} {node}"
-            yield Problem(f"no node '{node}' in the assembly", location, "", "", near, CONSTRAINT, mend)
+            message = f"no node '{node}' in the assembly"
+            yield Problem(message, location, nearest=near, kind=CONSTRAINT, mend=mend)
     for path, setting in service.attributes.items():
         if path not in known and not _is_free_node_attribute(path, topology):
             yield _unmatched(path, setting, topology, known)
@@ -255,7 +255,7 @@ def _unmatched_links(service: Service, topology: Topology) -> Iterator[Problem]:
     for path, choice in service.links.items():
         if path not in known:
             message = f"'{path}' names no link of this service"
-            yield Problem(message, choice.location, path, "", nearest(path, known), CONSTRAINT)
+            yield Problem(message, choice.location, path, nearest=nearest(path, known), kind=CONSTRAINT)
 
 
 def location_of(instance: Instance) -> Location:
