@@ -28,7 +28,7 @@ from dtk.plan.steps import component_stage, node_stage, number_stages
 from dtk.plan.topology import Topology, build_topology, nearest
 from dtk.plan.values import Values
 from dtk.plan.violations import find_violations
-from dtk.plan.workflow import CREATE, DELETE, StagedAction, StageOutline, expand_workflow, generate_workflow
+from dtk.plan.workflow import CREATE, DELETE, SCALE_DOWN, StagedAction, StageOutline, expand_workflow, generate_workflow
 from dtk.state.model import State
 
 Scope = Literal["changes", "all", "resume"]
@@ -212,7 +212,18 @@ def _stages(
     def plan_one(action: StagedAction) -> Any:
         return plan_action(action, changes.values, _reasons(request, action, changes))
 
-    return stages + [component_stage(outline, plan_one) for outline in kept]
+    farewells = [
+        component_stage(outline, lambda action: plan_action(action, changes.values, ("members of a group go",)))
+        for outline in _farewell_outlines(resolved, changes)
+    ]
+    return farewells + stages + [component_stage(outline, plan_one) for outline in kept]
+
+
+def _farewell_outlines(resolved: Resolved, changes: Changes) -> list[StageOutline]:
+    """Return what the nodes that stay do before others go: the workflow scale_down, where the assembly has one."""
+    workflow = resolved.topology.assembly.workflows.get(SCALE_DOWN)
+    going = any(change.change == "terminate" for change in changes.nodes)
+    return expand_workflow(resolved.topology, workflow, resolved.links) if workflow and going else []
 
 
 def _kept_outlines(

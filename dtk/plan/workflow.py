@@ -17,6 +17,8 @@ from dtk.plan.topology import Instance, Topology
 
 CREATE = "create"
 DELETE = "delete"
+SCALE_DOWN = "scale_down"
+"""The workflow that runs, on nodes that stay, before members of a group go."""
 
 
 @dataclass(frozen=True)
