@@ -15,7 +15,8 @@ from dtk import __version__
 from dtk.errors import DtkError, InvalidError
 
 INTERRUPTED = 130
-_MOST_PROBLEMS = 100
+_MOST_PROBLEMS = 50
+"""Mistakes told at once: nobody mends more before looking again."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -65,10 +66,20 @@ def error_text(error: DtkError) -> str:
     """Return an error for people: what, the problems one a line, what to do next."""
     lines = [f"error: {error.message}"]
     if isinstance(error, InvalidError):
-        lines += [f"  {problem}" for problem in error.problems[:_MOST_PROBLEMS]]
+        lines += _told(error)
         more = len(error.problems) - _MOST_PROBLEMS
         lines += [f"  … and {more} more"] if more > 0 else []
     return "\n".join([*lines, f"next: {error.hint}"] if error.hint else lines)
+
+
+def _told(error: InvalidError) -> list[str]:
+    """Return the problems one a line, each with the line it is about."""
+    from dtk.cli.excerpt import excerpt  # noqa: PLC0415 - only for mistakes
+
+    lines = []
+    for problem in error.problems[:_MOST_PROBLEMS]:
+        lines += [f"  {problem}", *(f"      {line}" for line in excerpt(problem))]
+    return lines
 
 
 def _say(text: str) -> None:

@@ -82,7 +82,8 @@ def _with_default(cursor: Cursor, default: Cursor, attribute: Attribute, problem
     if attribute.secret and not SECRET_REFERENCE.match(str(attribute.default)):
         # What is written there may be the secret itself, so it is not shown.
         message = f"the default of secret '{attribute.name}' is not a reference"
-        problems.append(default.problem(message, expected="env:NAME, file:PATH, ssm:NAME or secretsmanager:NAME"))
+        references = "env:NAME, file:PATH, ssm:NAME or secretsmanager:NAME"
+        problems.append(default.problem(message, expected=references, private=True))
         return attribute
     if attribute.secret:
         return replace(attribute, default=str(attribute.default))
@@ -93,7 +94,8 @@ def _with_default(cursor: Cursor, default: Cursor, attribute: Attribute, problem
         if cursor.get("type") is not None or "type" not in cursor.value:
             problems.append(
                 default.problem(
-                    f"Attribute ({attribute.name}) has a default that is not of its type ({attribute.type}){said}"
+                    f"Attribute ({attribute.name}) has a default that is not of its type ({attribute.type}){said}",
+                    private=attribute.hidden,
                 )
             )
         return attribute

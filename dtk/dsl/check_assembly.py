@@ -106,7 +106,8 @@ def _value_problems(attribute: Attribute, value: object, use: ComponentUse, plac
         coerce("string" if attribute.secret else attribute.type, value)
     except ValueError as error:
         said = "" if attribute.hidden or attribute.secret else f": {error}"
-        yield Problem(f"The value of '{use.name}/{attribute.name}' is not of type {attribute.type}{said}", place)
+        message = f"The value of '{use.name}/{attribute.name}' is not of type {attribute.type}{said}"
+        yield Problem(message, place, private=not said)
 
 
 def _links_problems(use: ComponentUse, places: _Places, scope: Scope) -> Iterator[Problem]:

@@ -79,9 +79,9 @@ class Cursor:
         found = self.get(key)
         return default if found is None else bool(found.value)
 
-    def problem(self, message: str, *, expected: str = "", near: str = "") -> Problem:
-        """Return a problem with the value."""
-        return Problem(message, self.place, shown_path(self.path), expected, near)
+    def problem(self, message: str, *, expected: str = "", near: str = "", private: bool = False) -> Problem:
+        """Return a problem with the value; ``private``: what is written there may be shown to nobody."""
+        return Problem(message, self.place, shown_path(self.path), expected, near, private=private)
 
     def key_problem(self, message: str, *, expected: str = "", near: str = "") -> Problem:
         """Return a problem with the key."""

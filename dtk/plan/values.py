@@ -109,6 +109,7 @@ class Values:
                     f"The provided value for '{instance.declared_path(attribute.name)}' is not of type"
                     f" {attribute.type}: {said}",
                     location_of(instance),
+                    private=attribute.hidden,
                 ),
             )
             return None

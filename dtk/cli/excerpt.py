@@ -1,0 +1,63 @@
+"""The line that a mistake is in, with a caret under the place."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import Path
+
+from dtk.cli.context import settings
+from dtk.errors import DtkError, Location, Problem
+from dtk.state.workspace import find_workspace
+
+_WIDEST = 100
+"""Columns of a line that are shown, around the caret."""
+_LARGEST = 4_000_000
+_PRIVATE = re.compile(r"\b(hidden|secret)\s*:\s*true\b")
+"""A line that declares a hidden attribute may hold its value too, whatever is wrong with the line."""
+
+
+def excerpt(problem: Problem) -> list[str]:
+    """Return the line a problem is in and a caret below its column; nothing when it can't or may not be shown."""
+    place = problem.location
+    if place is None or problem.private:
+        return []
+    lines = _lines(place.file)
+    if not 0 < place.line <= len(lines) or not lines[place.line - 1].strip():
+        return []
+    if _PRIVATE.search(lines[place.line - 1]):
+        return []
+    text, column = _around(lines[place.line - 1], place)
+    number = str(place.line)
+    return [f"{number} | {text}", f"{' ' * len(number)} | {' ' * column}^"]
+
+
+def _around(line: str, place: Location) -> tuple[str, int]:
+    """Return as much of a line as fits, and the caret's column in it; a tab is one blank, so that both agree."""
+    column = min(max(place.column - 1, 0), len(line))
+    start = max(0, column - _WIDEST // 2) if len(line) > _WIDEST else 0
+    shown = line[start : start + _WIDEST]
+    before, after = "…" if start else "", "…" if start + _WIDEST < len(line) else ""
+    text = "".join(character if character.isprintable() else " " for character in shown)
+    return f"{before}{text}{after}", column - start + len(before)
+
+
+@lru_cache(maxsize=8)
+def _lines(name: str) -> list[str]:
+    """Return the lines of a file that a message names: relative to this folder, or to the workspace."""
+    for root in _roots():
+        file = root / name
+        try:
+            if file.is_file() and file.stat().st_size <= _LARGEST:
+                return file.read_text(encoding="utf-8-sig", errors="replace").split("\n")
+        except OSError:
+            continue
+    return []
+
+
+def _roots() -> list[Path]:
+    try:
+        workspace = [settings().workspace or find_workspace(Path.cwd()).root]
+    except DtkError:
+        workspace = []
+    return [*workspace, Path.cwd()]

@@ -1,0 +1,116 @@
+"""Warnings, excerpts and the cap: what ``dtk validate`` says besides the mistakes themselves."""
+
+from __future__ import annotations
+
+import io
+import json
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import pytest
+
+from dtk.__main__ import run
+
+MODULE = """dsl_version: 1.0.0
+module: acme/web
+components:
+  settings:
+    attributes: {shared: {default: x}}
+  web:
+    attributes:
+      port: {type: port, default: 80}
+      unused: {default: y}
+      linked: {default: z}
+      lost: {dynamic: true}
+    link_defs:
+      web::other: {attribute_mappings: [seen <- $linked]}
+    actions:
+      create:
+        commands: ['RUN echo {{ port }}']
+  other:
+    attributes: {seen: {}}
+    actions:
+      create:
+        commands:
+          - {ADD: it, source: files/page, target: page, template: true}
+assemblies:
+  one:
+    components: [web::settings]
+    nodes:
+      n: {components: [web, web::other]}
+    workflows:
+      create:
+        subtasks:
+          - {name: web, components: [web]}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "acme" / "web"
+    (made / "files").mkdir(parents=True)
+    (made / "files" / "page").write_text("{{ seen }}\n")
+    (made / "dtk.module.yaml").write_text(MODULE)
+    return made
+
+
+def validate(*words: str, code: int = 0) -> str:
+    output = io.StringIO()
+    with redirect_stdout(output), redirect_stderr(output):
+        ended = run(["validate", *words])
+    assert ended == code, output.getvalue()
+    return output.getvalue()
+
+
+def test_warnings_name_what_nothing_uses_and_what_no_stage_has(folder: Path) -> None:
+    said = [line.partition("dtk.module.yaml:")[2] for line in validate(str(folder)).splitlines()]
+    assert said == [
+        "9:7: attribute 'unused' of 'web' is used by no action and no link",
+        "11:7: dynamic attribute 'lost' of 'web' is in no action's outputs",
+        "27:29: component 'web::other' on 'n' is in no stage of workflow 'create': nothing converges it",
+        "",
+    ]
+
+
+def test_strict_makes_warnings_mistakes(folder: Path) -> None:
+    assert "3 mistakes" in validate(str(folder), "--strict", code=3)
+    document = json.loads(validate(str(folder), "--json"))
+    assert (len(document["problems"]), len(document["warnings"])) == (0, 3)
+
+
+def test_each_mistake_shows_its_line_with_a_caret(folder: Path) -> None:
+    (folder / "dtk.module.yaml").write_text(MODULE.replace("default: y", "defalt: y"))
+    lines = validate(str(folder), code=3).splitlines()
+    at = next(number for number, line in enumerate(lines) if "unknown key 'defalt'" in line)
+    assert "did you mean 'default'?" in lines[at]
+    assert lines[at + 1].strip() == "9 |       unused: {defalt: y}"
+    assert lines[at + 2].index("^") - lines[at + 1].index("defalt") == 0
+
+
+def test_a_line_that_holds_a_hidden_value_is_not_shown(folder: Path) -> None:
+    text = MODULE.replace("unused: {default: y}", "unused: {type: port, hidden: true, default: hunter2}")
+    (folder / "dtk.module.yaml").write_text(text)
+    assert "hunter2" not in validate(str(folder), code=3)
+    text = MODULE.replace(
+        "unused: {default: y}", "unused:\n        type: port\n        default: hunter2\n        hidden: true"
+    )
+    (folder / "dtk.module.yaml").write_text(text)
+    assert "hunter2" not in validate(str(folder), code=3)
+
+
+def test_a_long_line_is_cut_around_the_caret(folder: Path) -> None:
+    text = MODULE.replace("unused: {default: y}", f"unused: {{default: '{'y' * 300}', typo: 1}}")
+    (folder / "dtk.module.yaml").write_text(text)
+    lines = validate(str(folder), code=3).splitlines()
+    (at,) = [number for number, line in enumerate(lines) if line.strip().startswith("9 |")]
+    assert len(lines[at]) < 130
+    assert lines[at][lines[at + 1].index("^") :].startswith("typo")
+
+
+def test_hundreds_of_mistakes_are_capped_with_a_count(folder: Path) -> None:
+    many = "".join(f"      a{number}: {{typo: 1}}\n" for number in range(300))
+    (folder / "dtk.module.yaml").write_text(MODULE.replace("      unused: {default: y}\n", many))
+    said = validate(str(folder), code=3)
+    assert "300 mistakes" in said
+    assert said.count("unknown key 'typo'") == 50
+    assert "… and 250 more" in said
