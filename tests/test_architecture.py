@@ -34,8 +34,9 @@ ALLOWED: dict[str, set[str]] = {
     "apply": {"model", "events", "state", "nodes", "dsl", "plan"},
     "cli": {"model", "events", "state", "nodes", "dsl", "plan", "views", "apply", "sources", "convert"},
     "__main__": {"cli", "apply"},
+    "shell": {"model", "state", "events", "dsl", "plan", "views", "cli", "__main__"},
 }
-LIGHT_PARTS = ("cli", "views", "events", "state", "model")
+LIGHT_PARTS = ("cli", "shell", "views", "events", "state", "model")
 BALLAST = ("boto3", "pyinfra", "jsonschema", "gevent")
 HEAVY = (*BALLAST, "jinja2", "asyncssh")
 LONGEST_FILE = 499

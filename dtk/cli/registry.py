@@ -31,6 +31,12 @@ COMMANDS = {
             "dtk.cli.validate:validate",
             "Check modules, services and dtk.yaml; list every mistake.",
         ),
+        CommandEntry(
+            "shell",
+            WORKSPACE,
+            "dtk.shell.command:shell",
+            "Work in the shell: places, completion, tasks in the background.",
+        ),
         CommandEntry("version", WORKSPACE, "dtk.cli.workspace:version", "Print the version of dtk."),
         CommandEntry(
             "install",

@@ -1,0 +1,1 @@
+"""The interactive shell: contexts, completion and history around the commands of the command line."""

@@ -1,0 +1,42 @@
+"""``dtk shell``: at a terminal a prompt, otherwise a script."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from dtk.__main__ import run
+from dtk.cli.context import current_workspace
+from dtk.shell.history import HistoryFile
+from dtk.shell.session import Session
+from dtk.shell.world import WorkspaceWorld
+
+HISTORY_FILE = "shell_history"
+
+
+def shell(
+    command: Annotated[
+        str | None, typer.Option("--command", "-c", metavar="LINES", help="Run these lines, ; between commands.")
+    ] = None,
+) -> None:
+    """Work in the shell: places, completion, tasks in the background.
+
+    With -c, or with lines on standard input, it runs them and waits for every task; the first that fails ends it, with
+    its exit code. Example: dtk shell -c 'cd service/dask1; master info'
+    """
+    workspace = current_workspace()
+    world = WorkspaceWorld(workspace)
+    if command is not None or not sys.stdin.isatty():
+        lines = command.splitlines() if command is not None else sys.stdin
+        raise typer.Exit(Session(world, run, asynchronous=False).run_script(lines))
+    from dtk.shell.prompt import interact  # noqa: PLC0415 - prompt_toolkit, only where there is a terminal
+    from dtk.shell.watch import TaskWatch  # noqa: PLC0415
+
+    session = Session(world, run, asynchronous=True)
+
+    def hidden() -> list[str]:
+        return [name for service in world.services() for name in world.hidden_attributes(service)]
+
+    raise typer.Exit(interact(session, HistoryFile(workspace.local / HISTORY_FILE, hidden), TaskWatch(workspace)))

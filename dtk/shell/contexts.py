@@ -1,0 +1,155 @@
+"""Where one stands in the shell: paths such as ``/service/spark-cluster1/master``, and how ``cd`` moves between them.
+
+Source: original-dtk.md 1.1. A path's words alternate between kinds and names; ``node`` is a level nobody has to type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from dtk.errors import UsageError
+from dtk.model.names import split_member
+
+Kind = Literal[
+    "root",
+    "services",
+    "service",
+    "node",
+    "group",
+    "member",
+    "service-modules",
+    "service-module",
+    "assemblies",
+    "assembly",
+    "component-modules",
+    "component-module",
+]
+SERVICE, SERVICE_MODULE, COMPONENT_MODULE, ASSEMBLY, NODE = (
+    "service",
+    "service-module",
+    "component-module",
+    "assembly",
+    "node",
+)
+_KINDS: dict[tuple[str, int], Kind] = {
+    (SERVICE, 1): "services",
+    (SERVICE, 2): "service",
+    (SERVICE_MODULE, 1): "service-modules",
+    (SERVICE_MODULE, 2): "service-module",
+    (SERVICE_MODULE, 3): "assemblies",
+    (SERVICE_MODULE, 4): "assembly",
+    (COMPONENT_MODULE, 1): "component-modules",
+    (COMPONENT_MODULE, 2): "component-module",
+}
+
+
+class World(Protocol):
+    """What there is to enter."""
+
+    def services(self) -> list[str]:
+        """Return the services' names."""
+
+    def nodes(self, service: str) -> dict[str, bool]:
+        """Return a service's nodes, groups and members by name; True marks a group."""
+
+    def modules(self) -> list[str]:
+        """Return the modules as ``ns:name``."""
+
+    def assemblies(self, module: str) -> list[str]:
+        """Return the names of a module's assemblies."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """A place in the tree by the words of its path; ``is_group`` says of a node's place that it is a group's."""
+
+    words: tuple[str, ...] = ()
+    is_group: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        """What the place is."""
+        if not self.words:
+            return "root"
+        if self.words[0] == SERVICE and len(self.words) == 3:
+            return "group" if self.is_group else "member" if split_member(self.words[2]) else "node"
+        return _KINDS[self.words[0], len(self.words)]
+
+    @property
+    def path(self) -> str:
+        """The place as the prompt shows it."""
+        return "/" + "/".join(self.words)
+
+    @property
+    def service(self) -> str:
+        """The service one is in, "" outside of any."""
+        return self.words[1] if self.kind in ("service", "node", "group", "member") else ""
+
+    @property
+    def node(self) -> str:
+        """The node, group or member one is in, "" outside of any."""
+        return self.words[2] if self.kind in ("node", "group", "member") else ""
+
+    @property
+    def module(self) -> str:
+        """The module one is in, as ``ns:name``, "" outside of any."""
+        return self.words[1] if len(self.words) > 1 and self.words[0] != SERVICE else ""
+
+    @property
+    def assembly(self) -> str:
+        """The assembly one is in, as ``ns:name/assembly``, "" outside of any."""
+        return f"{self.module}/{self.words[3]}" if self.kind == "assembly" else ""
+
+
+ROOT = Context()
+
+
+def children(world: World, context: Context) -> list[str]:
+    """Return the names one can enter from a place."""
+    found: dict[Kind, Callable[[], list[str]]] = {
+        "root": lambda: [COMPONENT_MODULE, SERVICE, SERVICE_MODULE],
+        "services": world.services,
+        "service": lambda: list(world.nodes(context.service)),
+        "service-modules": lambda: [module for module in world.modules() if world.assemblies(module)],
+        "component-modules": world.modules,
+        "service-module": lambda: [ASSEMBLY],
+        "assemblies": lambda: world.assemblies(context.module),
+    }
+    return found[context.kind]() if context.kind in found else []
+
+
+def moved(world: World, current: Context, path: str) -> Context:
+    """Return the place that a path leads to: absolute, relative, with ``..``, with or without a slash at the end.
+
+    Raises:
+        UsageError: there is no such place.
+    """
+    context = ROOT if path.startswith("/") else current
+    for word in path.split("/"):
+        if word == "..":
+            context = Context(context.words[:-1])
+        elif word not in ("", ".") and not (word == NODE and context.kind == "service"):
+            context = _entered(world, context, word)
+    return context
+
+
+def _entered(world: World, context: Context, word: str) -> Context:
+    known = children(world, context)
+    if word not in known:
+        is_kind = context.kind in ("root", "service-module")
+        message = f"'{word}' context is not valid." if is_kind else f"Identifier '{word}' is not valid."
+        raise UsageError(message, hint=f"there are {', '.join(known[:10])}" if known else "cd ..")
+    is_group = context.kind == "service" and world.nodes(context.service).get(word, False)
+    return Context((*context.words, word), is_group)
+
+
+def still_there(world: World, context: Context) -> Context:
+    """Return the place, or the nearest one above it that has not disappeared."""
+    while context.words:
+        try:
+            return moved(world, ROOT, context.path)
+        except UsageError:
+            context = Context(context.words[:-1])
+    return ROOT

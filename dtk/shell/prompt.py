@@ -1,0 +1,66 @@
+"""The prompt at a terminal: keys, completion, history, the toolbar with what runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from prompt_toolkit.history import History
+
+from dtk.shell.completion import completions
+from dtk.shell.history import HistoryFile
+from dtk.shell.session import LeaveShellError, Session
+from dtk.shell.watch import LOOK_EVERY, TaskWatch
+
+WELCOME = "help shows what can be done here; tasks go on when you leave (^D)."
+
+
+class _Names(Completer):
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:  # noqa: ARG002
+        found, piece = completions(self._session, document.text_before_cursor)
+        return [Completion(name, start_position=-len(piece)) for name in found]
+
+
+class _Lines(History):
+    """The session's lines, those of earlier sessions before them; lines with secrets are in neither."""
+
+    def __init__(self, file: HistoryFile) -> None:
+        super().__init__()
+        self._file = file
+
+    def load_history_strings(self) -> Iterable[str]:
+        return reversed(self._file.lines())
+
+    def append_string(self, string: str) -> None:
+        if self._file.add(string):
+            self._loaded_strings.insert(0, string)
+
+    def store_string(self, string: str) -> None:
+        """Nothing: ``append_string`` has stored what may be."""
+
+
+def interact(session: Session, history: HistoryFile, watch: TaskWatch) -> int:
+    """Read and run lines until ^D or exit; ^C leaves the line. Returns the exit code, 0."""
+    prompt: PromptSession[str] = PromptSession(
+        completer=_Names(session),
+        complete_while_typing=False,
+        complete_in_thread=True,
+        history=_Lines(history),
+        bottom_toolbar=lambda: watch.toolbar() or None,
+        refresh_interval=LOOK_EVERY,
+    )
+    print(WELCOME)  # noqa: T201 - the shell's own screen
+    while True:
+        for notice in watch.notices():
+            print(notice)  # noqa: T201 - as above
+        try:
+            session.run_line(prompt.prompt(f"dtk:{session.context.path}>"))
+        except KeyboardInterrupt:
+            continue
+        except (EOFError, LeaveShellError):
+            return 0

@@ -1,0 +1,186 @@
+"""One session of the shell: where one stands, and what each line does there."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+
+import typer
+
+from dtk.errors import DtkError, UsageError
+from dtk.shell.commands import arguments, commands_of, has_command
+from dtk.shell.contexts import ROOT, Context, children, moved, still_there
+from dtk.shell.world import WorkspaceWorld
+
+BUILT_IN = {
+    "cd": "Go to a place: /service/NAME, a name below, .., - for the one before; nothing for /.",
+    "pushc": "Go to a place, and remember this one.",
+    "popc": "Go back to the place remembered last.",
+    "dirs": "Show the remembered places.",
+    "ls": "List what is here.",
+    "help": "Show the commands of this place; help COMMAND shows one.",
+    "clear": "Clear the screen.",
+    "exit": "Leave the shell; tasks go on.",
+}
+_ALIASES = {"cc": "cd", "list": "ls", "quit": "exit", "?": "help", "rm": "delete-and-destroy"}
+_CLEAR = "\x1b[H\x1b[2J"
+
+Run = Callable[[list[str]], int]
+
+
+class LeaveShellError(Exception):
+    """Somebody said exit."""
+
+
+class Session:
+    """The place, the stack of remembered places, and the function that runs a command line.
+
+    ``asynchronous``: tasks are started and left to themselves, as people at a prompt want it; a script waits.
+    """
+
+    def __init__(self, world: WorkspaceWorld, run: Run, *, asynchronous: bool) -> None:
+        self.world = world
+        self.context = ROOT
+        self._run = run
+        self._asynchronous = asynchronous
+        self._previous = ROOT
+        self._stack: list[Context] = []
+
+    def run_line(self, line: str) -> int:
+        """Run one line and return its exit code; mistakes are told on stderr."""
+        try:
+            words = shlex.split(line, comments=True)
+        except ValueError:
+            return _tell(UsageError("a quote is not closed"))
+        if not words:
+            return 0
+        try:
+            return self._in(self.context, words)
+        except DtkError as error:
+            return _tell(error)
+        finally:
+            self.context = still_there(self.world, self.context)
+
+    def run_script(self, lines: Iterable[str]) -> int:
+        """Run lines until one fails; return its exit code, 0 when none did."""
+        try:
+            return next((code for line in lines for one in split_line(line) if (code := self.run_line(one))), 0)
+        except LeaveShellError:
+            return 0
+
+    def _in(self, context: Context, words: Sequence[str]) -> int:
+        name, *rest = [_ALIASES.get(words[0], words[0]), *words[1:]]
+        if name in BUILT_IN:
+            return self._built_in(context, name, rest)
+        if has_command(context, name):
+            return self._command(context, [name, *rest])
+        below = self._below(context, words[0])
+        if below is None:
+            raise UsageError(f"Method '{words[0]}' is not valid in current context.", hint="help")
+        if not rest:
+            raise UsageError(f"'{words[0]}' is a place: what is to be done there?", hint=f"cd {words[0]}")
+        return self._in(below, rest)
+
+    def _below(self, context: Context, path: str) -> Context | None:
+        """Return the place that the first word of ``master info`` or ``/service/x converge`` names."""
+        try:
+            return moved(self.world, context, path)
+        except UsageError:
+            if "/" in path:
+                raise
+            return None
+
+    def _command(self, context: Context, words: Sequence[str]) -> int:
+        line = arguments(context, words, asynchronous=self._asynchronous)
+        return self._run(["--workspace", str(self.world.workspace.root), *line])
+
+    def _built_in(self, context: Context, name: str, rest: Sequence[str]) -> int:
+        if name == "exit":
+            raise LeaveShellError
+        if name in ("cd", "pushc"):
+            self._go(context, rest[0] if rest else "/", remember=name == "pushc")
+        elif name == "popc":
+            self._pop()
+        elif name == "dirs":
+            typer.echo(" ".join(place.path for place in [self.context, *reversed(self._stack)]))
+        elif name == "clear":
+            typer.echo(_CLEAR, nl=False)
+        elif name == "ls":
+            return self._list(moved(self.world, context, rest[0]) if rest and rest[0][0] != "-" else context, rest)
+        elif rest:
+            return self._help(context, rest[0])
+        else:
+            typer.echo(help_text(context), nl=False)
+        return 0
+
+    def _go(self, context: Context, path: str, *, remember: bool) -> None:
+        target = self._previous if path == "-" else moved(self.world, context, path)
+        if remember:
+            self._stack.append(self.context)
+        self._previous, self.context = self.context, target
+
+    def _pop(self) -> None:
+        if not self._stack:
+            raise UsageError("no place is remembered", hint="pushc PATH")
+        self._previous, self.context = self.context, still_there(self.world, self._stack.pop())
+
+    def _list(self, context: Context, words: Sequence[str]) -> int:
+        """List what is here: with the command that lists such things, else the names one can enter."""
+        options = [word for word in words if word.startswith("-")]
+        lines = {
+            "services": ["ls"],
+            "service": ["list-nodes", context.service],
+            "node": ["list-components", context.service, "--node", context.node],
+            "group": ["list-components", context.service, "--node", context.node],
+            "member": ["list-components", context.service, "--node", context.node],
+            "service-modules": ["list-modules"],
+            "component-modules": ["list-modules"],
+            "component-module": ["list-components", context.module],
+            "assemblies": ["list-assemblies", context.module],
+            "assembly": ["info", context.assembly],
+        }
+        if context.kind in lines:
+            return self._run(["--workspace", str(self.world.workspace.root), *lines[context.kind], *options])
+        typer.echo("\n".join(children(self.world, context)))
+        return 0
+
+    def _help(self, context: Context, name: str) -> int:
+        name = _ALIASES.get(name, name)
+        if name in BUILT_IN:
+            typer.echo(BUILT_IN[name])
+            return 0
+        if not has_command(context, name):
+            raise UsageError(f"Method '{name}' is not valid in current context.", hint="help")
+        return self._run([name, "--help"])
+
+
+def help_text(context: Context) -> str:
+    """Return the commands of a place, and the shell's own."""
+    entries = [(entry.name, entry.help) for entry in commands_of(context)]
+    width = max(len(name) for name, _ in [*entries, *BUILT_IN.items()])
+    lines = [f"  {name.ljust(width)}  {text}" for name, text in entries]
+    own = [f"  {name.ljust(width)}  {text}" for name, text in BUILT_IN.items()]
+    return "\n".join([f"Commands of {context.path}", *lines, "", "Everywhere", *own]) + "\n"
+
+
+def split_line(line: str) -> Iterator[str]:
+    """Yield the commands of a line: ``;`` outside of quotes separates them."""
+    reader = shlex.shlex(line, posix=False, punctuation_chars=";")
+    reader.whitespace_split = True
+    reader.commenters = "#"
+    try:
+        words = list(reader)
+    except ValueError:
+        yield line  # a quote is not closed: the line is told as a whole
+        return
+    for is_end, command in groupby(words, key=lambda word: set(word) == {";"}):
+        if not is_end:
+            yield " ".join(command)
+
+
+def _tell(error: DtkError) -> int:
+    lines = [f"error: {error.message}", *([f"next: {error.hint}"] if error.hint else [])]
+    print("\n".join(lines), file=sys.stderr)  # noqa: T201 - the shell's own edge prints
+    return error.exit_code

@@ -1,0 +1,58 @@
+"""The tasks that run while the shell waits: a line for the toolbar, a notice when one has ended.
+
+Source: the original's status monitor (original-dtk.md 1.1), whose notice came at the next prompt.
+"""
+
+from __future__ import annotations
+
+import time
+
+from dtk.cli.task_log import read_task
+from dtk.errors import DtkError
+from dtk.state.lock import holder
+from dtk.state.workspace import Workspace
+
+LOOK_EVERY = 1.0
+"""Seconds: how old the toolbar may be."""
+
+
+class TaskWatch:
+    """What runs in a workspace now, and what has ended since it was last asked."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._running: dict[tuple[str, int], str] = {}
+        self._ended: list[tuple[str, int]] = []
+        self._looked = 0.0
+
+    def toolbar(self) -> str:
+        """Return the running tasks in one line, "" when there are none."""
+        self._look()
+        return "   ".join(f"{name}: task {task} executing {age}" for (name, task), age in self._running.items())
+
+    def notices(self) -> list[str]:
+        """Return a notice for each task that has ended, once."""
+        self._looked = 0.0
+        self._look()
+        ended, self._ended = self._ended, []
+        return [self._notice(name, task) for name, task in ended]
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if now - self._looked < LOOK_EVERY:
+            return
+        self._looked = now
+        running = {}
+        for name in self._workspace.service_names():
+            found = holder(self._workspace.service_folder(name))
+            if found is not None and found.task:
+                running[name, found.task] = found.age()
+        self._ended += [key for key in self._running if key not in running]
+        self._running = running
+
+    def _notice(self, service: str, task: int) -> str:
+        try:
+            status = read_task(self._workspace, service, task).status
+        except (DtkError, OSError):
+            return f"[TASK NOTICE] Service '{service}' is gone: its task {task} has finished"
+        return f"[TASK NOTICE] Task with ID: {task} of '{service}', has finished with status: {status}"

@@ -1,0 +1,118 @@
+"""What there is to name in the shell, read from the workspace's files and remembered until they change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dtk.errors import DtkError
+from dtk.state.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dtk.dsl.catalog import Catalog
+    from dtk.plan.present import Present
+
+
+class WorkspaceWorld:
+    """The names in a workspace. What can't be read has none: saying why is for the commands."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self._services: dict[str, tuple[Any, Present | None]] = {}
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The modules, as they were when the shell first asked for one."""
+        from dtk.dsl.catalog import load_catalog  # noqa: PLC0415 - the prompt is there before any module is read
+
+        return load_catalog(self.workspace)
+
+    def services(self) -> list[str]:
+        """Return the services' names."""
+        return self.workspace.service_names()
+
+    def nodes(self, service: str) -> dict[str, bool]:
+        """Return a service's nodes, groups and members by name; True marks a group."""
+        found = self.present(service)
+        if found is None:
+            return {}
+        groups = {name: True for name, node in found.topology.assembly.nodes.items() if node.is_group}
+        return groups | dict.fromkeys(found.topology.nodes, False)
+
+    def modules(self) -> list[str]:
+        """Return the modules as ``ns:name``."""
+        names: list[str] = _or([], lambda: list(self.catalog.names()))
+        return [name.replace("/", ":", 1) for name in names]
+
+    def assemblies(self, module: str) -> list[str]:
+        """Return the names of a module's assemblies."""
+        found: list[str] = _or([], lambda: list(self.catalog.find(module).assemblies))
+        return found
+
+    def attributes(self, service: str) -> list[str]:
+        """Return the paths that can be set."""
+        from dtk.plan.present import attribute_rows  # noqa: PLC0415 - as above
+
+        found = self.present(service)
+        return [row.path for row in attribute_rows(found) if row.is_editable] if found else []
+
+    def hidden_attributes(self, service: str) -> list[str]:
+        """Return the last words of the paths whose values nobody may see."""
+        from dtk.plan.present import all_attribute_rows  # noqa: PLC0415 - as above
+
+        found = self.present(service)
+        return [r.attribute for r in all_attribute_rows(found) if r.hidden or r.secret] if found else []
+
+    def components(self, service: str) -> list[str]:
+        """Return the components as ``node/component``."""
+        from dtk.plan.present import component_rows  # noqa: PLC0415 - as above
+
+        found = self.present(service)
+        return [row.path for row in component_rows(found)] if found else []
+
+    def component_types(self) -> list[str]:
+        """Return every component type of every module."""
+        modules = [_or(None, lambda name=name: self.catalog.find(name)) for name in self.modules()]  # type: ignore[misc]
+        return sorted({c.type for module in modules if module for c in module.components.values()})
+
+    def actions(self, service: str) -> list[str]:
+        """Return what ``exec`` can run."""
+        from dtk.cli.list_actions import action_rows  # noqa: PLC0415 - as above
+
+        found = self.present(service)
+        return [name for name, _ in action_rows(found)] if found else []
+
+    def workflows(self, service: str) -> list[str]:
+        """Return a service's workflows."""
+        found = self.present(service)
+        return list(found.topology.assembly.workflows) if found else []
+
+    def present(self, service: str) -> Present | None:
+        """Return a service as it is known now, None when it can't be read."""
+        stamp = [_stamp(file) for file in (self.workspace.service_file(service), self.workspace.state_file(service))]
+        if service not in self._services or self._services[service][0] != stamp:
+            self._services[service] = (stamp, _or(None, lambda: self._read(service)))
+        return self._services[service][1]
+
+    def _read(self, service: str) -> Present:
+        from dtk.cli.planning import read_inputs  # noqa: PLC0415 - as above
+        from dtk.plan.present import present  # noqa: PLC0415
+
+        return present(read_inputs(self.workspace, service).request())
+
+
+def _or(otherwise: Any, read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except (DtkError, KeyError):
+        return otherwise
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    try:
+        found = file.stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_ino
