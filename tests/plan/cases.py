@@ -27,10 +27,10 @@ from dtk.model.target import EMBEDDED
 from dtk.plan.compile import PlanRequest, Scope, compile_plan
 from dtk.plan.destroy import destroy_plan
 from dtk.plan.document import to_text
+from dtk.plan.simulation import applied
 from dtk.state.model import State
 from dtk.state.store import load_state, save_state
 from dtk.views.plan_text import plan_text
-from tests.plan.simulation import applied
 
 _COPIES = tempfile.TemporaryDirectory(prefix="dtk-plan-cases-")
 FOLDER = Path(__file__).resolve().parents[1] / "plans"

@@ -1,4 +1,4 @@
-"""Applies a plan in mind: what state would be had every step succeeded. No node is touched."""
+"""Applies a plan in mind: what the state would be had every step succeeded. No node is touched."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dtk.model.plan import Plan, PlannedAction, Step
 from dtk.state.changes import with_applied, with_attributes, with_node, without_applied, without_node
 from dtk.state.model import Applied, NodeState, State
 
-EXAMPLES: dict[str, Any] = {"string": "77", "integer": 7, "port": 7070, "boolean": True, "hash": {"k": "v"}}
+_EXAMPLES: dict[str, Any] = {"string": "77", "integer": 7, "port": 7070, "boolean": True, "hash": {"k": "v"}}
 
 
 def applied(plan: Plan, state: State, addresses: dict[str, str] | None = None) -> State:
@@ -53,7 +53,7 @@ def _converged(action: PlannedAction, state: State) -> State:
 
 
 def _made(type_: str) -> Any:
-    return types.coerce(type_, EXAMPLES.get(type_, ["made"] if type_.startswith("array") else "made"))
+    return types.coerce(type_, _EXAMPLES.get(type_, ["made"] if type_.startswith("array") else "made"))
 
 
 def running_nodes(state: State) -> list[str]:
