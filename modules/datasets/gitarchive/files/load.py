@@ -66,6 +66,7 @@ def main(name: str, owner: str, source: str, directory: str, day: str, hours: st
     # Under another name until it is complete: a load that is cut short can be repeated.
     loading = f"{directory}.loading"
     with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # HDFS's own user, where there is one, reads them
         files = [str(file) for file in download_all(source, names, Path(folder))]
         steps = [
             ("-rm", "-r", "-f", "-skipTrash", loading),
