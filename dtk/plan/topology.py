@@ -118,9 +118,8 @@ def build_topology(service: Service, assembly: Assembly, modules: Mapping[str, M
             problems.append(_unknown_component(service, node, use, components))
             continue
         linked = with_chosen_links(service, node, use)
-        instance = Instance(
-            node, use.name, component, linked, modules[component.module].folder, dict(use.attributes), added
-        )
+        settings = {**_title(component, use), **use.attributes}
+        instance = Instance(node, use.name, component, linked, modules[component.module].folder, settings, added)
         instances[instance.key] = instance
     instances = {key: _with_settings(instance, service) for key, instance in instances.items()}
     topology = Topology(assembly, nodes, instances, components, service=service.name)
@@ -174,6 +173,11 @@ def _uses(
             yield node.name, use, False
         for use in service.components.get(node.declared.name, ()):
             yield node.name, use, True
+
+
+def _title(component: Component, use: ComponentUse) -> dict[str, str]:
+    """An instance's title is the value of its attribute ``name`` (original-dtk.md 2.1.1)."""
+    return {"name": use.name.title} if use.name.title and "name" in component.attributes else {}
 
 
 def _unknown_component(service: Service, node: str, use: ComponentUse, components: Mapping[str, Component]) -> Problem:
