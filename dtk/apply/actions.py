@@ -27,11 +27,6 @@ LONGEST_SAID = 200
 CREATE, DELETE = "create", "delete"
 
 
-def action_key(action: PlannedAction) -> str:
-    """Return the key under which the state notes that an action succeeded."""
-    return f"{action.node} {action.component}.{action.action}"
-
-
 def run_action(context: TaskContext, action: PlannedAction, reporter: StepReporter) -> bool:
     """Run an action, again as often as it says, and note its success.
 
@@ -41,7 +36,7 @@ def run_action(context: TaskContext, action: PlannedAction, reporter: StepReport
     Raises:
         DtkError: its last attempt failed.
     """
-    context.change_state(lambda state: changes.without_success(state, action_key(action)))
+    context.change_state(lambda state: changes.without_success(state, action.key))
     attempts = action.retries + 1
     for attempt in range(1, attempts + 1):
         try:
@@ -86,7 +81,7 @@ def _note_success(
             state = changes.with_applied(state, action.node, action.component, applied)
         elif action.action == DELETE:
             state = changes.without_applied(state, action.node, action.component)
-        return changes.with_success(state, action_key(action), action.input_digest)
+        return changes.with_success(state, action.key, action.input_digest)
 
     context.change_state(achieved)
     hidden = {output["attribute"] for output in action.outputs if output.get("hidden")}

@@ -66,6 +66,8 @@ def _run_once(work: Work, item: Item) -> bool:
 
 
 def _is_wanted(work: Work, item: Item) -> bool:
+    if not all(work.values.condition(condition) for condition in item.get("when", ())):
+        return False
     if item.get("if") and not work.look(item["if"])[0]:
         return False
     return not (item.get("unless") and work.look(item["unless"])[0])

@@ -39,10 +39,11 @@ def _run_steps(context: TaskContext, stage: Stage) -> list[str]:
     pool = Pool(max(len(machines) + in_flight(stage.max_in_flight, len(leaves) - len(machines)), 1))
     for step, batch in _machine_work(context, machines):
         pool.spawn(lambda step, batch: statuses.append(_run_machine(context, step, batch)), step, batch)
-    for step in leaves:
-        if step.type in CHANGES:
-            continue
+    others = [step for step in leaves if step.type not in CHANGES]
+    for number, step in enumerate(others):
         pool.wait_available()
+        if number == stage.canary:
+            pool.join()
         if context.stopping.reason or "failed" in statuses:
             break
         pool.spawn(lambda step: statuses.append(run_step(context, step, partial(run_actions, context))), step)

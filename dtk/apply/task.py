@@ -39,7 +39,9 @@ def _begin(context: TaskContext) -> None:
     plan = context.plan
     context.journal.append("task.started", f"task {context.number} started", pid=os.getpid())
     context.change_state(
-        lambda state: changes.with_task_begun(state, context.number, plan.workflow, resumes=bool(plan.resumes))
+        lambda state: changes.with_task_begun(
+            state, context.number, plan.workflow, resumes=bool(plan.resumes), parameters=plan.parameters
+        )
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from dtk.apply.failure import ActionError
 from dtk.apply.redact import Redactor
-from dtk.dsl.template import NeedsUnknown, TemplateProblem, render, render_text
+from dtk.dsl.template import NeedsUnknown, TemplateProblem, render, render_text, truth
 from dtk.model.expression import evaluate, holds_secret, is_known, literal
 from dtk.model.plan import PlannedAction
 from dtk.state.model import State
@@ -91,6 +91,15 @@ class ActionValues:
                 return self.template(value["$template"], shell=bool(value.get("shell")))
             return {key: self.rendered(item) for key, item in value.items()}
         return [self.rendered(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+    def condition(self, value: Any) -> bool:
+        """Return whether a ``when`` that had to wait for its values holds.
+
+        Raises:
+            ActionError: it is neither true nor false, or names what is not there.
+        """
+        text = value["$template"]
+        return bool(_guarded(lambda: truth(render(text, self.variables), text), text))
 
     def template(self, text: str, *, shell: bool) -> Any:
         """Return a template rendered; in a shell command its values are quoted.

@@ -33,11 +33,15 @@ class Inputs:
     state: State
     target: Target
 
-    def request(self, workflow: str = CREATE, scope: Scope = "changes") -> PlanRequest:
+    def request(
+        self, workflow: str = CREATE, scope: Scope = "changes", parameters: Mapping[str, str] | None = None
+    ) -> PlanRequest:
         """Return what the compiler takes."""
         pins = load_pins(self.workspace.lock_file)
         sources = {name: _source(self.workspace, module, pins.get(name)) for name, module in self.modules.items()}
-        return PlanRequest(self.service, self.modules, sources, self.state, self.target, workflow, scope)
+        return PlanRequest(
+            self.service, self.modules, sources, self.state, self.target, workflow, scope, parameters or {}
+        )
 
     def folders(self) -> dict[str, Path]:
         """Return each module's folder by the module's name."""

@@ -146,6 +146,7 @@ COMMANDS = {
         CommandEntry("plan", LIFECYCLE, "dtk.cli.plan:plan", "Show what apply would do, and why."),
         CommandEntry("apply", LIFECYCLE, "dtk.cli.apply:apply", "Do what a plan says, and follow it."),
         CommandEntry("converge", LIFECYCLE, "dtk.cli.apply:converge", "Plan and apply every stage, changed or not."),
+        CommandEntry("exec", LIFECYCLE, "dtk.cli.execute:execute", "Run a workflow, or an action of a component."),
         CommandEntry("deploy", LIFECYCLE, "dtk.cli.deploy:deploy", "Stage, plan and apply an assembly in one go."),
         CommandEntry(
             "delete-and-destroy",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dtk.convert.section import Notes, Section, as_entries, names, type_name
-from dtk.dsl.build_assembly import ITEM_KEYS
+from dtk.dsl.build_workflow import ITEM_KEYS
 from dtk.dsl.cursor import Cursor
 
 _ALL = ("All", "All_applicable", "All_Applicable", "AllApplicable")

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+from dtk.dsl.build_attribute import build_parameters
 from dtk.dsl.cursor import Cursor
 from dtk.errors import Problem
-from dtk.model.module import Action, Command, Operation, Output, PuppetResource
+from dtk.model.module import Action, Command, DeployCall, Item, Operation, Output, PuppetResource
 from dtk.model.written import as_written
 
-Provider = Literal["operations", "commands", "compute", "puppet_class", "puppet_definition", "none"]
-_PROVIDERS: tuple[Provider, ...] = ("operations", "commands", "compute", "puppet_class", "puppet_definition")
+Provider = Literal["operations", "commands", "compute", "deploy", "puppet_class", "puppet_definition", "none"]
+_PROVIDERS: tuple[Provider, ...] = ("operations", "commands", "compute", "deploy", "puppet_class", "puppet_definition")
 _BODIES = ", ".join(_PROVIDERS)
 _RETRY_DELAY = 5.0
+CREATE, DELETE = "create", "delete"
 _RUN = "RUN"
 _ADD = "ADD"
 
@@ -45,11 +47,7 @@ def _action(cursor: Cursor, parameters: tuple[str, ...], problems: list[Problem]
         name=cursor.name,
         provider=provider_of(cursor),
         location=cursor.key_place,
-        items=(
-            *_operations(cursor, problems),
-            *(_command(entry) for entry in cursor.entries("commands")),
-            *_puppet(cursor, parameters),
-        ),
+        items=(*_items(cursor, problems), *_puppet(cursor, parameters)),
         outputs=(*_computed(cursor), *_outputs(cursor)),
         defaults={entry.name: as_written(entry.value) for entry in defaults.entries()} if defaults else {},
         description=cursor.text("description"),
@@ -57,6 +55,7 @@ def _action(cursor: Cursor, parameters: tuple[str, ...], problems: list[Problem]
         retry_delay=_RETRY_DELAY if delay is None else delay,
         timeout=_seconds(cursor, "timeout"),
         on_failure="continue" if cursor.text("on_failure") == "continue" else "stop",
+        parameters=build_parameters(cursor, problems),
     )
 
 
@@ -72,6 +71,9 @@ def _body_problems(cursor: Cursor) -> Iterator[Problem]:
             f"action '{cursor.name}' does nothing",
             expected=f"{_BODIES} or outputs",
         )
+    if cursor.name in (CREATE, DELETE) and cursor.get("parameters"):
+        message = f"action '{cursor.name}' takes no parameters: what it does follows from attributes alone"
+        yield cursor.key_problem(message)
     if "compute" in cursor.value and "outputs" in cursor.value:
         yield cursor.key_problem("compute gives the outputs itself", expected="compute without outputs")
 
@@ -81,32 +83,68 @@ def _seconds(cursor: Cursor, key: str) -> float | None:
     return None if found is None else float(found.value)
 
 
+def _items(cursor: Cursor, problems: list[Problem]) -> Iterator[Item]:
+    for item, when in items_with_conditions(cursor, "operations"):
+        yield from _operation(item, when, problems)
+    for item, when in items_with_conditions(cursor, "commands"):
+        yield _command(item, when)
+    deploy = cursor.get("deploy")
+    if deploy:
+        file, _, function = str(deploy.value).rpartition(":")
+        yield DeployCall(file, function, deploy.place)
+
+
+def items_with_conditions(cursor: Cursor, key: str) -> Iterator[tuple[Cursor, tuple[str, ...]]]:
+    """Yield the items of ``operations`` or ``commands``, those in blocks too, each with every ``when`` it is under."""
+    for item in cursor.entries(key):
+        found = item.get("when") if _is_map(item) else None
+        when = (condition_text(found.value),) if found else ()
+        if is_block(item, key):
+            yield from ((inner, (*when, *more)) for inner, more in items_with_conditions(item, key))
+        else:
+            yield item, when
+
+
+def condition_text(written: object) -> str:
+    """Return a ``when`` as a text; YAML's true and false are conditions as well."""
+    return str(written).lower() if isinstance(written, bool) else str(written)
+
+
+def is_block(item: Cursor, key: str) -> bool:
+    """Say whether an item is a block of further items."""
+    return _is_map(item) and key in item.value
+
+
+def _is_map(item: Cursor) -> bool:
+    return isinstance(item.value, dict)
+
+
 def operation_cursor(item: Cursor) -> Cursor | None:
     """Return the one operation in an item of ``operations``, None when there is none or more than one."""
-    named = [entry for entry in item.entries() if entry.name not in ("if", "unless")]
+    named = [entry for entry in item.entries() if entry.name not in ("if", "unless", "when")]
     return named[0] if len(named) == 1 else None
 
 
-def _operations(cursor: Cursor, problems: list[Problem]) -> Iterator[Operation]:
-    for item in cursor.entries("operations"):
-        operation = operation_cursor(item)
-        if operation is not None:
-            yield Operation(
-                name=operation.name,
-                arguments=as_written(operation.value or {}),
-                location=operation.key_place,
-                if_=item.text("if"),
-                unless=item.text("unless"),
-            )
-        elif not item.is_partial:
-            names = " and ".join(f"'{entry.name}'" for entry in item.entries() if "." in entry.name)
-            said = f"{names} stand in one item" if names else "the item names no operation"
-            problems.append(item.problem(said, expected="one operation, e.g. files.directory: {path: …}"))
+def _operation(item: Cursor, when: tuple[str, ...], problems: list[Problem]) -> Iterator[Operation]:
+    operation = operation_cursor(item)
+    if operation is not None:
+        yield Operation(
+            name=operation.name,
+            arguments=as_written(operation.value or {}),
+            location=operation.key_place,
+            if_=item.text("if"),
+            unless=item.text("unless"),
+            when=when,
+        )
+    elif not item.is_partial:
+        names = " and ".join(f"'{entry.name}'" for entry in item.entries() if "." in entry.name)
+        said = f"{names} stand in one item" if names else "the item names no operation"
+        problems.append(item.problem(said, expected="one operation, e.g. files.directory: {path: …}"))
 
 
-def _command(cursor: Cursor) -> Command:
+def _command(cursor: Cursor, when: tuple[str, ...]) -> Command:
     if isinstance(cursor.value, str):
-        return Command(cursor.place, command=cursor.value.removeprefix(_RUN).strip())
+        return Command(cursor.place, command=cursor.value.removeprefix(_RUN).strip(), when=when)
     if _ADD in cursor.value:
         return Command(
             cursor.place,
@@ -117,6 +155,7 @@ def _command(cursor: Cursor) -> Command:
             mode=cursor.text("mode"),
             if_=cursor.text("if"),
             unless=cursor.text("unless"),
+            when=when,
         )
     return Command(
         cursor.place,
@@ -125,6 +164,7 @@ def _command(cursor: Cursor) -> Command:
         unless=cursor.text("unless"),
         timeout=_seconds(cursor, "timeout"),
         retries=int(cursor.text("retries", "0")),
+        when=when,
     )
 
 

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from typing import Any
 
-from dtk.dsl.build_component import build_attribute
+from dtk.dsl.build_attribute import build_attribute
+from dtk.dsl.build_workflow import build_workflow, unknown_node
 from dtk.dsl.cursor import Cursor
 from dtk.dsl.document import DocumentPath
-from dtk.dsl.names import nearest
 from dtk.errors import Problem
-from dtk.model.module import Assembly, ComponentUse, Node, Subtask, Workflow, WorkflowItem
+from dtk.model.module import Assembly, ComponentUse, Node
 from dtk.model.names import ASSEMBLY_WIDE, ComponentName
 from dtk.model.written import as_written
-
-ITEM_KEYS = ("components", "component", "ordered_components", "ordered_component", "actions", "action")
-"""The ways a stage lists what it runs (original-dtk.md 2.3); they mean the same here: in the listed order."""
-
-_CREATE = "create"
-_ITEM = re.compile(r"^(?P<component>[^\s.\[\]]+(?:\[[^\[\]/]+\])?)(?:\.(?P<action>[a-zA-Z0-9_-]+))?$")
 
 
 def build_assembly(cursor: Cursor, name: str, module: str, problems: list[Problem]) -> Assembly:
@@ -30,8 +23,10 @@ def build_assembly(cursor: Cursor, name: str, module: str, problems: list[Proble
         module: the module's full name.
         problems: takes what is wrong with it.
     """
-    nodes = {entry.name: build_node(entry, problems) for entry in cursor.entries("nodes")}
+    bindings = {entry.name: entry for entry in cursor.entries("node_bindings")}
+    nodes = {entry.name: build_node(entry, problems, bindings.get(entry.name)) for entry in cursor.entries("nodes")}
     names = _node_names(cursor)
+    problems += [p for binding in bindings.values() if (p := unknown_node(binding, binding.name, names, at_key=True))]
     return Assembly(
         name=name,
         module=module,
@@ -40,7 +35,7 @@ def build_assembly(cursor: Cursor, name: str, module: str, problems: list[Proble
         attributes={entry.name: build_attribute(entry, problems) for entry in cursor.entries("attributes")},
         components=build_uses(cursor.get("components"), problems),
         nodes=nodes,
-        workflows={entry.name: _workflow(entry, names, problems) for entry in cursor.entries("workflows")},
+        workflows={entry.name: build_workflow(entry, names, problems) for entry in cursor.entries("workflows")},
     )
 
 
@@ -67,11 +62,21 @@ def _node_names(cursor: Cursor) -> tuple[str, ...] | None:
     return tuple(nodes) if known else () if nodes is None and not cursor.is_partial else None
 
 
-def build_node(cursor: Cursor, problems: list[Problem]) -> Node:
-    """Return the node, or the group of nodes, at a place of a document."""
+def _bound(cursor: Cursor | None) -> dict[str, Any]:
+    """Return what a node's binding says about its machine (original-dtk.md 2.2: ``amazon_hvm-medium``)."""
+    if cursor is None:
+        return {}
+    if isinstance(cursor.value, dict):
+        return {entry.name: str(entry.value) for entry in cursor.entries()}
+    image, _, size = str(cursor.value).rpartition("-")
+    return {"image": image, "size": size}
+
+
+def build_node(cursor: Cursor, problems: list[Problem], binding: Cursor | None = None) -> Node:
+    """Return the node, or the group of nodes, at a place of a document; ``binding`` says its image and size."""
     if cursor.name == ASSEMBLY_WIDE:
         problems.append(cursor.key_problem(f"a node can't be named {ASSEMBLY_WIDE}: that is where no node is"))
-    attributes = {entry.name: as_written(entry.value) for entry in cursor.entries("attributes")}
+    attributes = {**_bound(binding), **{entry.name: as_written(entry.value) for entry in cursor.entries("attributes")}}
     kind = attributes.pop("type", "")
     cardinality = cursor.get("attributes")
     cardinality = cardinality.get("cardinality") if cardinality else None
@@ -125,50 +130,3 @@ def _use(cursor: Cursor) -> ComponentUse | None:
 
 def _targets(cursor: Cursor) -> tuple[str, ...]:
     return tuple(cursor.value) if isinstance(cursor.value, list) else (str(cursor.value),)
-
-
-def _workflow(cursor: Cursor, nodes: tuple[str, ...] | None, problems: list[Problem]) -> Workflow:
-    subtasks = tuple(_subtask(entry, nodes, problems) for entry in cursor.entries("subtasks"))
-    return Workflow(cursor.name, subtasks, cursor.key_place)
-
-
-def _subtask(cursor: Cursor, nodes: tuple[str, ...] | None, problems: list[Problem]) -> Subtask:
-    problems += _subtask_problems(cursor, nodes)
-    limit = cursor.get("max_in_flight")
-    return Subtask(
-        name=cursor.text("name"),
-        items=tuple(item for key in ITEM_KEYS for item in _items(cursor, key, problems)),
-        location=cursor.place,
-        node=cursor.text("node") or cursor.text("node_group"),
-        max_in_flight=None if limit is None else as_written(limit.value),
-    )
-
-
-def _subtask_problems(cursor: Cursor, nodes: tuple[str, ...] | None) -> Iterator[Problem]:
-    lists = [key for key in ITEM_KEYS if key in cursor.value]
-    if not lists and not cursor.is_partial:
-        name = cursor.text("name")
-        one_of = ", ".join(ITEM_KEYS)
-        yield cursor.problem(f"In stage '{name}', missing a component or action field (one of: {one_of})")
-    if len(lists) > 1:
-        yield cursor.problem(f"{' and '.join(lists)} can't stand together", expected="one list of what runs")
-    if "node" in cursor.value and "node_group" in cursor.value:
-        yield cursor.problem("node and node_group can't stand together", expected="one of them")
-    restriction = cursor.get("node", "node_group")
-    if restriction and nodes is not None and str(restriction.value) not in nodes:
-        near = nearest(str(restriction.value), nodes)
-        yield restriction.problem(f"no node '{restriction.value}' in the assembly", near=near)
-
-
-def _items(cursor: Cursor, key: str, problems: list[Problem]) -> Iterator[WorkflowItem]:
-    listed = cursor.get(key)
-    if listed is None:
-        return
-    for entry in listed.entries() if isinstance(listed.value, list) else (listed,):
-        match = _ITEM.match(str(entry.value))
-        component = ComponentName.parse(match["component"]) if match else None
-        if match and component:
-            yield WorkflowItem(component, match["action"] or _CREATE, entry.place)
-        else:
-            expected = "module::component, module::component[title] or module::component.action"
-            problems.append(entry.problem(f"'{entry.value}' is not something a stage can run", expected=expected))

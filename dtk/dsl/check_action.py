@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from dtk.dsl import pyinfra_signatures as pyinfra
-from dtk.dsl.build_action import operation_cursor, provider_of
+from dtk.dsl.build_action import condition_text, is_block, operation_cursor, provider_of
+from dtk.dsl.check_code import deploy_problems
 from dtk.dsl.check_template import Names, template_problems
 from dtk.dsl.cursor import Cursor
 from dtk.dsl.document import shown_file
@@ -62,12 +63,14 @@ class ActionChecker:
 
     def __init__(self, folder: Path, names: Names, problems: list[Problem], display_root: Path | None) -> None:
         self.folder = folder
+        self.attributes = names.attributes
         self.names = names
         self.problems = problems
         self.display_root = display_root
 
     def check(self, action: Cursor) -> None:
         """Check one action."""
+        self._parameters(action)
         if provider_of(action) == "compute":
             self.names = Names(self.names.attributes, on_node=False, complete=self.names.complete)
             for entry in action.entries("compute"):
@@ -79,11 +82,33 @@ class ActionChecker:
             self._operation(item)
         for item in action.entries("commands"):
             self._command(item)
+        deploy = action.get("deploy")
+        if deploy:
+            self.problems += deploy_problems(deploy, self.folder, self.names)
         resource = action.get("puppet_class", "puppet_definition")
         if resource:
             self._puppet(resource)
         for entry in action.entries("outputs"):
             self._output(entry)
+
+    def _parameters(self, action: Cursor) -> None:
+        """Check the action's parameters, and let its templates name them."""
+        parameters = list(action.entries("parameters"))
+        for entry in parameters:
+            if entry.name in self.attributes:
+                message = f"parameter '{entry.name}' is named like an attribute: templates could mean either"
+                self._report(entry.key_problem(message))
+        self.names = self.names.with_names(entry.name for entry in parameters)
+
+    def _condition(self, item: Cursor) -> None:
+        when = item.get("when")
+        if when is None:
+            return
+        text = condition_text(when.value)
+        if text not in ("true", "false") and not is_template(text):
+            expected = f'a template that gives true or false, e.g. "{{{{ {text} }}}}"'
+            self._report(when.problem(f"'{text}' is no condition", expected=expected))
+        self._template(when)
 
     def _puppet(self, resource: Cursor) -> None:
         """Check that the module has the manifest, where it has the Puppet module at all; the node may have others."""
@@ -96,6 +121,12 @@ class ActionChecker:
             self._report(resource.problem(message, near=self._near_file(path)))
 
     def _operation(self, item: Cursor) -> None:
+        self._condition(item)
+        if is_block(item, "operations"):
+            self._block(item, "operations")
+            for inner in item.entries("operations"):
+                self._operation(inner)
+            return
         self._guards(item)
         operation = operation_cursor(item)
         if operation is None:
@@ -146,6 +177,11 @@ class ActionChecker:
         if isinstance(item.value, str):
             self._template(item, shell=True)
             return
+        self._condition(item)
+        if is_block(item, "commands"):
+            for inner in item.entries("commands"):
+                self._command(inner)
+            return
         self._guards(item)
         run = item.get("RUN")
         if run:
@@ -183,6 +219,14 @@ class ActionChecker:
         for name in signature.required:
             if name not in [argument.name for argument in given]:
                 self._report(fact.problem(f"fact '{fact.value}' needs the argument '{name}'"))
+
+    def _block(self, item: Cursor, key: str) -> None:
+        """A block holds nothing but its condition and its items."""
+        for entry in item.entries():
+            if entry.name not in ("when", key):
+                self._report(entry.key_problem(f"'{entry.name}' can't stand in a block", expected=f"when and {key}"))
+        if item.get("when") is None:
+            self._report(item.problem("the block has no condition", expected=f"when and {key}"))
 
     def _guards(self, item: Cursor) -> None:
         for key in ("if", "unless"):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dtk.dsl.check_workflow import workflow_problems
 from dtk.dsl.names import nearest
 from dtk.dsl.scope import Scope
 from dtk.errors import Location, Problem
-from dtk.model.module import Assembly, Attribute, Component, ComponentUse, LinkDef, Subtask, WorkflowItem
+from dtk.model.module import Assembly, Attribute, Component, ComponentUse, LinkDef
 from dtk.model.names import ASSEMBLY_WIDE, ComponentName
 from dtk.model.types import coerce
 
 _CREATE = "create"
-_DELETE = "delete"
 
 
 def assembly_problems(assembly: Assembly, scope: Scope, *, complete: bool) -> Iterator[Problem]:
@@ -26,18 +26,16 @@ def assembly_problems(assembly: Assembly, scope: Scope, *, complete: bool) -> It
     places = _places(assembly)
     for node, uses in places.items():
         for use in uses.values():
-            yield from _use_problems(use, node, scope)
+            yield from use_problems(use, node, scope)
             if complete:
                 yield from _links_problems(use, places, scope)
     for use in assembly.components:
         if str(use.name) in assembly.nodes:
             message = f"node '{use.name}' is named like an assembly-wide component: attribute paths could mean either"
             yield Problem(message, assembly.nodes[str(use.name)].location)
+    standing = {node: tuple(uses) for node, uses in places.items()} if complete else None
     for workflow in assembly.workflows.values():
-        for subtask in workflow.subtasks:
-            yield from _subtask_problems(subtask, scope)
-            if complete:
-                yield from _presence_problems(subtask, places, scope)
+        yield from workflow_problems(workflow, standing, scope)
 
 
 _Places = dict[str, dict[ComponentName, ComponentUse]]
@@ -49,7 +47,8 @@ def _places(assembly: Assembly) -> _Places:
     return places | {node.name: {use.name: use for use in node.components} for node in assembly.nodes.values()}
 
 
-def _use_problems(use: ComponentUse, node: str, scope: Scope) -> Iterator[Problem]:
+def use_problems(use: ComponentUse, node: str, scope: Scope) -> Iterator[Problem]:
+    """Yield what is wrong with one use of a component: its name and title, its place, the values it sets."""
     unknown = scope.unknown(use.name.type, use.location)
     if unknown:
         yield unknown
@@ -92,6 +91,8 @@ def _setting_problems(use: ComponentUse, component: Component) -> Iterator[Probl
         if attribute is None:
             message = f"Bad attribute ({use.name}/{name}) in assembly template"
             yield Problem(message, place, nearest=nearest(name, component.attributes))
+        elif name == "name" and not component.singleton:
+            yield Problem(f"attribute 'name' of '{component.type}' is its title and can't be set", place)
         elif attribute.constant:
             yield Problem(f"attribute '{name}' of '{component.type}' is constant and can't be set", place)
         elif attribute.dynamic:
@@ -146,40 +147,3 @@ def _target_problems(link: LinkDef, target: str, place: Location, places: _Place
 
 def _shown(node: str, name: ComponentName) -> str:
     return str(name) if node == ASSEMBLY_WIDE else f"{node}/{name}"
-
-
-def _subtask_problems(subtask: Subtask, scope: Scope) -> Iterator[Problem]:
-    for item in subtask.items:
-        unknown = scope.unknown(item.component.type, item.location)
-        if unknown:
-            yield unknown
-        else:
-            yield from _action_problems(item, scope)
-
-
-def _action_problems(item: WorkflowItem, scope: Scope) -> Iterator[Problem]:
-    component = scope.component(item.component.type)
-    # A component without create is an attribute holder, and converges at once (original-dtk.md 2.1.1).
-    if (
-        component
-        and scope.attributes_known(component.type)
-        and item.action not in (_CREATE, _DELETE)
-        and item.action not in component.actions
-    ):
-        message = f"component '{component.type}' has no action '{item.action}'"
-        yield Problem(message, item.location, nearest=nearest(item.action, component.actions))
-
-
-def _presence_problems(subtask: Subtask, places: _Places, scope: Scope) -> Iterator[Problem]:
-    for item in subtask.items:
-        holders = [node for node, uses in places.items() if item.component in uses]
-        if scope.unknown(item.component.type, item.location):
-            continue
-        if not holders:
-            known = [str(name) for uses in places.values() for name in uses]
-            message = f"In stage '{subtask.name}', component '{item.component}' is on no node of the assembly"
-            yield Problem(message, item.location, nearest=nearest(str(item.component), known))
-        elif subtask.node in places and subtask.node not in holders:
-            message = f"In stage '{subtask.name}', component '{item.component}' is not on node '{subtask.node}'"
-            expected = f"a component of '{subtask.node}', or node {' or '.join(holders)}"
-            yield Problem(message, item.location, expected=expected)

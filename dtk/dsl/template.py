@@ -198,6 +198,19 @@ def is_template(text: str) -> bool:
     return "{{" in text or "{%" in text or "{#" in text
 
 
+def truth(value: Any, text: str) -> bool:
+    """Return whether a condition holds, from what its template gave.
+
+    Raises:
+        TemplateProblem: it is neither true nor false.
+    """
+    if isinstance(value, bool):
+        return value
+    if value in ("true", "false"):
+        return bool(value == "true")
+    raise TemplateProblem(f"the condition '{text}' is neither true nor false, it gives {value!r}")
+
+
 def sole_expression(text: str) -> str | None:
     """Return the expression of a text that is exactly one ``{{ expression }}``, else None."""
     if not (text.startswith("{{") and text.endswith("}}")):

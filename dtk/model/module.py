@@ -15,6 +15,7 @@ from dtk.errors import Location
 from dtk.model.names import ComponentName
 
 Side = Literal["base", "dependency"]
+Order = Literal["sequential", "concurrent"]
 
 PUPPET_FOLDER = "puppet"
 """Where a module has its Puppet code: puppet/NAME/manifests, a module path of Puppet's."""
@@ -80,7 +81,11 @@ class AttributeMapping:
 
 @dataclass(frozen=True)
 class LinkDef:
-    """How a component links to another one: what it is linked to, whether it must be, which values flow."""
+    """How a component links to another one: what it is linked to, whether it must be, which values flow.
+
+    ``same_node`` and ``other_node`` say where the other one may be; ``order`` (``after`` or ``before`` the other
+    one, "" for what the values say) counts where dtk generates the workflow.
+    """
 
     name: str
     component: str
@@ -88,6 +93,8 @@ class LinkDef:
     same_node: bool
     mappings: tuple[AttributeMapping, ...]
     location: Location
+    other_node: bool = False
+    order: Literal["after", "before", ""] = ""
 
 
 @dataclass(frozen=True)
@@ -100,13 +107,17 @@ class Dependency:
 
 @dataclass(frozen=True)
 class Operation:
-    """A pyinfra operation as data: ``apt.packages`` with its arguments, guarded by shell conditions."""
+    """A pyinfra operation as data: ``apt.packages`` with its arguments, guarded by shell conditions.
+
+    ``when`` are templates over attributes; an item for which one of them is false is not done at all.
+    """
 
     name: str
     arguments: Mapping[str, Any]
     location: Location
     if_: str = ""
     unless: str = ""
+    when: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,6 +135,16 @@ class Command:
     unless: str = ""
     timeout: float | None = None
     retries: int = 0
+    when: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DeployCall:
+    """A pyinfra deploy of the module: a function in one of its files, called with the attributes it names."""
+
+    file: str
+    function: str
+    location: Location
 
 
 @dataclass(frozen=True)
@@ -138,6 +159,10 @@ class PuppetResource:
     kind: Literal["class", "definition"]
     name: str
     parameters: tuple[str, ...] = ()
+
+
+Item = Operation | Command | DeployCall | PuppetResource
+"""One thing that an action does on a node."""
 
 
 @dataclass(frozen=True)
@@ -156,13 +181,14 @@ class Action:
     """One action of a component. ``items`` is empty for a no-op (an attribute holder) and for ``compute``.
 
     ``defaults`` are pyinfra global arguments (``_sudo``, ``_env`` …) for all its operations and commands;
-    ``timeout`` and ``retry_delay`` are seconds.
+    ``timeout`` and ``retry_delay`` are seconds. ``parameters`` are given by whoever runs the action: a stage of a
+    workflow, or ``dtk exec``; templates see them as they see attributes.
     """
 
     name: str
-    provider: Literal["operations", "commands", "compute", "puppet_class", "puppet_definition", "none"]
+    provider: Literal["operations", "commands", "compute", "deploy", "puppet_class", "puppet_definition", "none"]
     location: Location
-    items: tuple[Operation | Command | PuppetResource, ...] = ()
+    items: tuple[Item, ...] = ()
     outputs: tuple[Output, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
@@ -170,6 +196,7 @@ class Action:
     retry_delay: float = 5.0
     timeout: float | None = None
     on_failure: Literal["stop", "continue"] = "stop"
+    parameters: Mapping[str, Attribute] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -217,31 +244,60 @@ class Node:
 
 @dataclass(frozen=True)
 class WorkflowItem:
-    """What a stage runs: a component's action; ``create`` when the workflow names none."""
+    """What a stage runs: a component's action; ``create`` when the workflow names none.
+
+    The title and the values of ``parameters`` may hold ``{{name}}``: a parameter of the workflow.
+    """
 
     component: ComponentName
     action: str
     location: Location
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StageOptions:
+    """How a stage goes about its nodes and actions; None leaves it to the actions.
+
+    ``max_in_flight`` is 3 or "25%"; the first ``canary`` nodes go before all others. ``retries``, ``retry_delay``,
+    ``timeout`` (seconds) and ``on_failure`` count for each action of the stage.
+    """
+
+    max_in_flight: int | str | None = None
+    canary: int = 0
+    retries: int | None = None
+    retry_delay: float | None = None
+    timeout: float | None = None
+    on_failure: Literal["stop", "continue"] | None = None
 
 
 @dataclass(frozen=True)
 class Subtask:
-    """One stage of a workflow. ``node`` restricts it to a node or a group; ``max_in_flight`` is 3 or "25%"."""
+    """One stage of a workflow, or a block of them when ``subtasks`` is not empty.
+
+    ``node`` restricts it to a node or a group. ``ordered`` says that its items run in the order listed even where
+    one of them depends on another on the same node; ``order`` is that of ``subtasks``.
+    """
 
     name: str
     items: tuple[WorkflowItem, ...]
     location: Location
     node: str = ""
-    max_in_flight: int | str | None = None
+    ordered: bool = True
+    options: StageOptions = field(default_factory=StageOptions)
+    subtasks: tuple[Subtask, ...] = ()
+    order: Order = "sequential"
 
 
 @dataclass(frozen=True)
 class Workflow:
-    """Named, ordered stages."""
+    """Named stages, one after the other or all at once; ``parameters`` are those it declares."""
 
     name: str
     subtasks: tuple[Subtask, ...]
     location: Location
+    order: Order = "sequential"
+    parameters: Mapping[str, Attribute] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,11 @@ class ComponentChange:
     reasons: tuple[str, ...] = ()
 
 
+def action_key(node: str, component: str, action: str, repeat: str = "") -> str:
+    """Return the name that an action's success is remembered by; ``repeat`` is "2" for its second time."""
+    return f"{node} {component}.{action}" + (f" #{repeat}" if repeat else "")
+
+
 @dataclass(frozen=True)
 class PlannedAction:
     """One component's action on one node: everything the executor needs.
@@ -70,9 +75,11 @@ class PlannedAction:
         {"kind": "puppet", "resource": "class", "name": "hadoop::namenode", "title": "", "parameters": ["port"]}
 
     Any text in them may be ``{"$template": "port={{ port }}", "shell": true}`` where it waits for a value.
-    ``outputs`` are ``{"attribute": path, "name": short name, "type": …, "source": "command", "text": …,
-    "hidden": false}``. ``files`` maps a path in the module to the digest of its content. ``action_digest`` covers the
-    action's definition and its files; ``input_digest`` that and the attributes as planned.
+    An item whose ``when`` (a list of such templates) is not all true is not done. ``repeat`` tells apart the second and
+    further times an action runs in one workflow. ``outputs`` are
+    ``{"attribute": path, "name": short name, "type": …, "source": "command", "text": …, "hidden": false}``.
+    ``files`` maps a path in the module to the digest of its content. ``action_digest`` covers the action's
+    definition and its files; ``input_digest`` that and the attributes as planned.
     """
 
     node: str
@@ -93,6 +100,12 @@ class PlannedAction:
     retry_delay: float = 5.0
     timeout: float | None = None
     on_failure: str = "stop"
+    repeat: str = ""
+
+    @property
+    def key(self) -> str:
+        """The name an action's success is remembered by in state: ``slaves:1 dask::worker.create``."""
+        return action_key(self.node, self.component, self.action, self.repeat)
 
 
 @dataclass(frozen=True)
@@ -118,12 +131,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Stage:
-    """A level-1 part of the task; its nodes run at once, ``max_in_flight`` of them at a time."""
+    """A level-1 part of the task; its nodes run at once, ``max_in_flight`` of them at a time.
+
+    The first ``canary`` nodes run before all others, which do not start when one of these fails.
+    """
 
     number: str
     name: str
     steps: tuple[Step, ...]
     max_in_flight: int | str | None = None
+    canary: int | None = None
 
     def leaves(self) -> Iterator[Step]:
         """Yield the stage's leaves in order."""
@@ -136,7 +153,8 @@ class Plan:
     """The whole plan. ``task_type`` is the name in the table's first row (``assembly_converge``).
 
     ``serial`` and ``lineage`` name the state it was made from; ``destroys`` marks the plan of
-    delete-and-destroy; ``resumes`` is the number of the task that this plan continues, 0 for none.
+    delete-and-destroy; ``resumes`` is the number of the task that this plan continues, 0 for none. ``parameters`` are
+    those its workflow was given.
     """
 
     dtk_version: str
@@ -154,6 +172,7 @@ class Plan:
     left_out: tuple[str, ...] = ()
     destroys: bool = False
     resumes: int = 0
+    parameters: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
 
     @property

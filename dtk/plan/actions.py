@@ -6,14 +6,15 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import MISSING, fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from dtk.errors import InvalidError, Location, Problem
-from dtk.model.expression import holds_secret, is_known, plain
-from dtk.model.module import PUPPET_FOLDER, Command, Operation, Output, PuppetResource
+from dtk.model.code import deploy_files
+from dtk.model.expression import holds_secret, is_known, literal, plain
+from dtk.model.module import PUPPET_FOLDER, Action, Command, DeployCall, Item, Operation, Output, PuppetResource
 from dtk.model.names import ASSEMBLY_WIDE
 from dtk.model.plan import PlannedAction
 from dtk.plan.topology import Instance
@@ -23,6 +24,7 @@ from dtk.plan.workflow import CREATE, StagedAction
 _NODE_ADDRESS = re.compile(r"\bnode\.host_address\b")
 _FILE_ARGUMENTS = {"files.put": "src", "files.template": "src", "files.sync": "src", "server.script": "src"}
 _FILE_ARGUMENTS["server.script_template"] = "src"
+_STAGE_OPTIONS = ("retries", "retry_delay", "timeout", "on_failure")
 _SHELL_ARGUMENTS = {"server.shell": "commands"}
 
 
@@ -43,25 +45,40 @@ def _file_digest(path: Path) -> str:
 
 def action_digest(instance: Instance, action: str) -> str:
     """Return the digest of an action's definition and of the module files it uses."""
-    definition = instance.component.actions[action]
-    return digest_of({"definition": _without_places(asdict(definition)), "files": action_files(instance, action)})
+    return digest_of({"definition": _definition(instance, action), "files": action_files(instance, action)})
 
 
-def _without_places(value: Any) -> Any:
-    """Leave out where things were written: a moved line is no change."""
-    if isinstance(value, dict):
-        return {key: _without_places(item) for key, item in value.items() if key not in ("location", "description")}
-    return [_without_places(item) for item in value] if isinstance(value, (list, tuple)) else value
+def defined_action(instance: Instance, action: str) -> Action:
+    """Return an action's definition; converging a component that has no create action does nothing."""
+    found = instance.component.actions.get(action)
+    return found or Action(action, "none", instance.component.location)
+
+
+def _said(value: Any) -> Any:
+    """Return a definition as plain data: what it says, not where; a moved line or a default is no change."""
+    if is_dataclass(value):
+        said = ((f, getattr(value, f.name)) for f in fields(value) if f.name not in ("location", "description"))
+        return {f.name: _said(item) for f, item in said if not _says_nothing(item, f.default)}
+    if isinstance(value, Mapping):
+        return {key: _said(item) for key, item in value.items()}
+    return [_said(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _says_nothing(value: Any, default: Any) -> bool:
+    return value in ((), {}) if default is MISSING else bool(value == default)
 
 
 def action_files(instance: Instance, action: str) -> dict[str, str]:
     """Return the module files an action uses: path in the module to the SHA-256 of its content, in hex."""
     folder = instance.folder
-    names = {name for item in instance.component.actions[action].items for name in _sources(item, folder)}
+    names = {name for item in defined_action(instance, action).items for name in _sources(item, folder)}
     return {name: _file_digest(folder / name) for name in sorted(names)}
 
 
-def _sources(item: Operation | Command | PuppetResource, folder: Path) -> Iterator[str]:
+def _sources(item: Item, folder: Path) -> Iterator[str]:
+    if isinstance(item, DeployCall):
+        yield from deploy_files(folder, item.file)
+        return
     if isinstance(item, Command):
         source = item.source
     elif isinstance(item, PuppetResource):
@@ -94,7 +111,7 @@ def planned_attributes(instance: Instance, action: str, values: Values) -> dict[
 
 
 def _definition(instance: Instance, action: str) -> Any:
-    return _without_places(asdict(instance.component.actions[action]))
+    return _said(defined_action(instance, action))
 
 
 def plan_action(staged: StagedAction, values: Values, reasons: tuple[str, ...]) -> PlannedAction:
@@ -104,8 +121,15 @@ def plan_action(staged: StagedAction, values: Values, reasons: tuple[str, ...]) 
         InvalidError: a template of the action uses a value that is not there.
     """
     instance = staged.instance
-    attributes = planned_attributes(instance, staged.action, values)
-    return build_action(instance, staged.action, attributes, _node_variables(instance, values), reasons)
+    attributes = {**planned_attributes(instance, staged.action, values), **_parameters(staged)}
+    planned = build_action(instance, staged.action, attributes, _node_variables(instance, values), reasons)
+    options = {name: value for name in _STAGE_OPTIONS if (value := getattr(staged.options, name)) is not None}
+    return replace(planned, repeat=staged.repeat, **options)
+
+
+def _parameters(staged: StagedAction) -> dict[str, Any]:
+    """An action works with its parameters as it does with its component's attributes."""
+    return {name: literal(value) for name, value in staged.parameters.items()}
 
 
 def _node_variables(instance: Instance, values: Values) -> dict[str, Any]:
@@ -124,8 +148,9 @@ def build_action(
     reasons: tuple[str, ...],
 ) -> PlannedAction:
     """Put an action together from attributes that are worked out already."""
-    action = instance.component.actions[name]
-    hidden = tuple(sorted(a.name for a in instance.component.attributes.values() if a.hidden or a.secret))
+    action = defined_action(instance, name)
+    declared = [*instance.component.attributes.values(), *action.parameters.values()]
+    hidden = tuple(sorted(a.name for a in declared if a.hidden or a.secret))
     renderer = _Renderer(instance, attributes, node_variables, hidden)
     digest = action_digest(instance, name)
     return PlannedAction(
@@ -137,7 +162,7 @@ def build_action(
         attributes=dict(attributes),
         hidden=hidden,
         node_variables=dict(node_variables),
-        items=tuple(renderer.item(item) for item in action.items),
+        items=tuple(found for item in action.items if (found := renderer.item(item)) is not None),
         outputs=tuple(renderer.output(output) for output in action.outputs),
         defaults=renderer.value(dict(action.defaults), action.location, shell=False),
         files=action_files(instance, name),
@@ -163,6 +188,7 @@ class _Renderer:
         from dtk.dsl.template import Unknown  # noqa: PLC0415 - Jinja2 is loaded by plans, not by listings
 
         self.instance = instance
+        self.attributes = [name for name in attributes if "." not in name]
         pending = "host_address" not in node_variables and instance.node != ASSEMBLY_WIDE
         node = _PendingNode(node_variables) if pending else dict(node_variables)
         self.variables: dict[str, Any] = {
@@ -172,14 +198,32 @@ class _Renderer:
         self.variables["node"] = node
         self.variables["dtk"] = {"module": {"dir": Unknown("dtk.module.dir")}}
 
-    def item(self, item: Operation | Command | PuppetResource) -> dict[str, Any]:
-        """Return an item as plan.json holds it, without the keys that say nothing."""
+    def item(self, item: Item) -> dict[str, Any] | None:
+        """Return an item as plan.json holds it, without the keys that say nothing; None when it is not to be done."""
+        if isinstance(item, DeployCall):
+            return {"kind": "deploy", "name": f"{item.file}:{item.function}", "parameters": sorted(self.attributes)}
         if isinstance(item, PuppetResource):
             return self._puppet(item)
+        when = [self._condition(condition, item.location) for condition in item.when]
+        if False in when:
+            return None
         parts = self._operation(item) if isinstance(item, Operation) else self._command(item)
+        parts["when"] = [condition for condition in when if condition is not True]
         parts["if"] = self.value(item.if_, item.location, shell=True)
         parts["unless"] = self.value(item.unless, item.location, shell=True)
-        return {key: value for key, value in parts.items() if value not in ("", None, False, 0)}
+        return {key: value for key, value in parts.items() if value not in ("", None, False, 0, [])}
+
+    def _condition(self, text: str, location: Location) -> Any:
+        """Return whether a condition holds, or the template that says so once its values are known."""
+        from dtk.dsl.template import TemplateProblem, truth  # noqa: PLC0415 - as above
+
+        value = self.value(text, location, shell=False)
+        if isinstance(value, dict):
+            return value
+        try:
+            return truth(value, text)
+        except TemplateProblem as problem:
+            raise InvalidError("the plan can't be made", [Problem(str(problem), location)]) from None
 
     def _operation(self, item: Operation) -> dict[str, Any]:
         shell_argument = _SHELL_ARGUMENTS.get(item.name)

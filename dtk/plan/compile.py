@@ -10,7 +10,7 @@ No network, no clock, no writes: the same input gives the same plan, to the byte
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from dtk import __version__
@@ -23,12 +23,15 @@ from dtk.plan.actions import digest_of, plan_action
 from dtk.plan.changes import Changes, component_changes, dynamic_paths, node_changes, pending_nodes, values_maker
 from dtk.plan.deletions import deletion_stages, dropped_components
 from dtk.plan.document import to_document
+from dtk.plan.execution import action_stage, check_parameters
+from dtk.plan.generate import generate_workflow
 from dtk.plan.links import Link, build_bindings, build_links
+from dtk.plan.producers import guards, order_problems
 from dtk.plan.steps import component_stage, node_stage, number_stages
 from dtk.plan.topology import Topology, build_topology, nearest
 from dtk.plan.values import Values
 from dtk.plan.violations import find_violations
-from dtk.plan.workflow import CREATE, DELETE, SCALE_DOWN, StagedAction, StageOutline, expand_workflow, generate_workflow
+from dtk.plan.workflow import CREATE, DELETE, SCALE_DOWN, StagedAction, StageOutline, expand_workflow
 from dtk.state.model import State
 
 Scope = Literal["changes", "all", "resume"]
@@ -39,7 +42,8 @@ class PlanRequest:
     """What a plan is made from.
 
     ``scope`` says which steps it holds: those whose inputs changed (``changes``), every one (``all``), or what the
-    last task left undone (``resume``).
+    last task left undone (``resume``). ``workflow`` names one of the assembly's, or an action of a component:
+    ``[NODE/]COMPONENT[.ACTION]``; ``parameters`` are what it is given, as texts.
     """
 
     service: Service
@@ -49,6 +53,7 @@ class PlanRequest:
     target: Target
     workflow: str = CREATE
     scope: Scope = "changes"
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,7 @@ def compile_plan(request: PlanRequest) -> Plan:
     if resolved.problems:
         raise InvalidError(f"service '{request.service.name}' can't be planned", resolved.problems)
     outlines = _outlines(request, resolved)
+    check_parameters(request.parameters, workflow_of(request, resolved), outlines)
     changes = _changes(request, resolved, outlines)
     stages = _stages(request, resolved, outlines, changes)
     return finished_plan(
@@ -122,6 +128,7 @@ def finished_plan(
         stages=number_stages(stages),
         destroys=destroys,
         resumes=unfinished.task if unfinished and request.scope == "resume" else 0,
+        parameters=dict(request.parameters),
     )
     return replace(plan, digest=digest_of(to_document(plan)))
 
@@ -135,7 +142,7 @@ def _resumed(request: PlanRequest) -> PlanRequest:
             f"there is nothing to resume: the last task of '{request.service.name}' succeeded, or there was none",
             hint=f"dtk plan {request.service.name}",
         )
-    return replace(request, workflow=unfinished.workflow)
+    return replace(request, workflow=unfinished.workflow, parameters=unfinished.parameters)
 
 
 def _assembly(request: PlanRequest) -> Assembly:
@@ -159,25 +166,32 @@ def _module_uses(request: PlanRequest) -> tuple[ModuleUse, ...]:
     )
 
 
+def workflow_of(request: PlanRequest, resolved: Resolved) -> Workflow | None:
+    """Return the written workflow that a request means; None for a generated one or an action of a component."""
+    return resolved.topology.assembly.workflows.get(request.workflow)
+
+
 def _outlines(request: PlanRequest, resolved: Resolved) -> list[StageOutline]:
-    workflow: Workflow | None = resolved.topology.assembly.workflows.get(request.workflow)
+    workflow = workflow_of(request, resolved)
     if workflow is not None:
-        return expand_workflow(resolved.topology, workflow, resolved.links)
-    if request.workflow != CREATE:
-        known = resolved.topology.assembly.workflows
-        similar = nearest(request.workflow, known)
-        raise UsageError(
-            f"no workflow '{request.workflow}' in {request.service.assembly}: it has {', '.join(known) or 'none'}",
-            hint=f"did you mean '{similar}'?" if similar else "",
-        )
-    stages, problems = generate_workflow(resolved.topology, resolved.links)
-    if problems:
-        raise InvalidError(f"service '{request.service.name}' can't be planned", problems)
-    return stages
+        return expand_workflow(resolved.topology, workflow, resolved.links, request.parameters)
+    if request.workflow == CREATE:
+        return generate_workflow(resolved.topology, resolved.links, guards(resolved.topology, resolved.values))
+    return action_stage(resolved.topology, request.state, request.workflow, request.parameters)
+
+
+def _node_changes(request: PlanRequest, resolved: Resolved) -> tuple[NodeChange, ...]:
+    """Converging takes nodes away; other workflows only make those that are missing, and actions not even these."""
+    changes = node_changes(resolved.topology, request.state)
+    if request.workflow == CREATE:
+        return changes
+    keeps = ("terminate",) if workflow_of(request, resolved) else ("terminate", "create", "start")
+    present = (change for change in changes if change.change not in keeps or change.node in request.state.nodes)
+    return tuple(NodeChange(c.node, "keep") if c.change in keeps else c for c in present)
 
 
 def _changes(request: PlanRequest, resolved: Resolved, outlines: Sequence[StageOutline]) -> Changes:
-    nodes = node_changes(resolved.topology, request.state)
+    nodes = _node_changes(request, resolved)
     created = [action for outline in outlines for action in outline.actions() if action.action == CREATE]
     maker = values_maker(resolved.topology, build_bindings(resolved.links), request.state, pending_nodes(nodes))
     everything = request.scope == "all" or request.workflow != CREATE
@@ -208,6 +222,9 @@ def _stages(
     stages += node_stage(changes.nodes, "create", attributes)
     stages += node_stage(changes.nodes, "start", attributes)
     kept = _kept_outlines(request, outlines, changes, has_node_work=bool(stages))
+    late = [*order_problems(kept, changes.values)]
+    if late:
+        raise InvalidError(f"service '{request.service.name}' can't be planned", list(dict.fromkeys(late)))
 
     def plan_one(action: StagedAction) -> Any:
         return plan_action(action, changes.values, _reasons(request, action, changes))
@@ -269,5 +286,5 @@ def _reasons(request: PlanRequest, action: StagedAction, changes: Changes) -> tu
     if unfinished is not None and action.key not in unfinished.succeeded:
         return (f"not done in task {unfinished.task}",)
     if request.workflow != CREATE:
-        return (f"workflow {request.workflow}",)
+        return (f"run by {request.workflow}",)
     return ("every step was asked for",) if request.scope == "all" else ("runs whenever something changes",)

@@ -54,7 +54,7 @@ def node_stage(changes: Iterable[NodeChange], kind: str, attributes: Mapping[str
 def component_stage(outline: StageOutline, plan_one: Callable[[StagedAction], PlannedAction]) -> Stage:
     """Turn an outline into a stage: members below their group, each node's actions in one step."""
     leaves = [_leaf(node, tuple(plan_one(action) for action in actions)) for node, actions in outline.per_node]
-    return Stage("", outline.name, tuple(_grouped(leaves)), outline.max_in_flight)
+    return Stage("", outline.name, tuple(_grouped(leaves)), outline.max_in_flight, outline.canary)
 
 
 def _leaf(node: str, actions: tuple[PlannedAction, ...]) -> Step:

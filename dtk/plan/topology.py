@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from dtk.dsl.check_assembly import use_problems
+from dtk.dsl.scope import Scope
 from dtk.errors import Location, Problem
 from dtk.model.module import Assembly, Component, ComponentUse, Module, Node
 from dtk.model.names import ASSEMBLY_WIDE, ComponentName, attribute_path, component_path, group_of, member_name
@@ -20,6 +22,8 @@ from dtk.model.service import AttributeSetting, Service
 from dtk.plan.wanted import CONSTRAINT, ILLEGAL, member_numbers, wanted_assembly, with_chosen_links
 
 CARDINALITY = "cardinality"
+TITLE = "name"
+"""The attribute that holds the title of components that take one."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,8 @@ class Topology:
     components: Mapping[str, Component]
     problems: tuple[Problem, ...] = ()
     service: str = ""
+    removed: frozenset[str] = frozenset()
+    """The uses of components, ``node/component``, that the service took away from its assembly."""
 
     def on_node(self, node: str) -> list[Instance]:
         """Return the instances on one node, in the order written."""
@@ -108,7 +114,9 @@ def build_topology(service: Service, assembly: Assembly, modules: Mapping[str, M
     Returns:
         The topology; its ``problems`` list settings and added components that name nothing.
     """
+    template = assembly
     assembly, problems = wanted_assembly(service, assembly)
+    removed = _used_in(template) - _used_in(assembly)
     components = components_by_type(modules.values())
     nodes = {node.name: node for declared in assembly.nodes.values() for node in _unfold(declared, service, problems)}
     instances: dict[tuple[str, str], Instance] = {}
@@ -117,14 +125,29 @@ def build_topology(service: Service, assembly: Assembly, modules: Mapping[str, M
         if component is None:
             problems.append(_unknown_component(service, node, use, components))
             continue
+        if added:
+            # What the assembly uses was checked with its module.
+            problems += use_problems(use, group_of(node), Scope("", components))
+        if (node, str(use.name)) in instances:
+            problems.append(
+                Problem(f"On node '{group_of(node)}': component '{use.name}' is there already", use.location)
+            )
+            continue
         linked = with_chosen_links(service, node, use)
-        settings = {**_title(component, use), **use.attributes}
-        instance = Instance(node, use.name, component, linked, modules[component.module].folder, settings, added)
+        instance = Instance(
+            node, use.name, component, linked, modules[component.module].folder, _own_settings(use, component), added
+        )
         instances[instance.key] = instance
     instances = {key: _with_settings(instance, service) for key, instance in instances.items()}
-    topology = Topology(assembly, nodes, instances, components, service=service.name)
+    topology = Topology(assembly, nodes, instances, components, service=service.name, removed=removed)
     problems += [*_unmatched_settings(service, topology), *_unmatched_links(service, topology)]
     return replace(topology, problems=tuple(problems))
+
+
+def _used_in(assembly: Assembly) -> frozenset[str]:
+    """Return every use of a component in an assembly: ``node/component``, with the node's own name."""
+    nodes = {ASSEMBLY_WIDE: assembly.components, **{node.name: node.components for node in assembly.nodes.values()}}
+    return frozenset(f"{node}/{use.name}" for node, uses in nodes.items() for use in uses)
 
 
 def _unfold(declared: Node, service: Service, problems: list[Problem]) -> Iterator[WantedNode]:
@@ -175,9 +198,14 @@ def _uses(
             yield node.name, use, True
 
 
-def _title(component: Component, use: ComponentUse) -> dict[str, str]:
-    """An instance's title is the value of its attribute ``name`` (original-dtk.md 2.1.1)."""
-    return {"name": use.name.title} if use.name.title and "name" in component.attributes else {}
+def _own_settings(use: ComponentUse, component: Component) -> dict[str, Any]:
+    """Return what a use sets; the title of one that takes titles is its attribute ``name`` (original-dtk.md 2.1.1)."""
+    return dict(use.attributes) if component.singleton else {**use.attributes, TITLE: use.name.title}
+
+
+def is_title(component: Component, attribute: str) -> bool:
+    """Say whether an attribute holds the title of its component's instances, which nobody else sets."""
+    return attribute == TITLE and not component.singleton
 
 
 def _unknown_component(service: Service, node: str, use: ComponentUse, components: Mapping[str, Component]) -> Problem:
@@ -195,7 +223,7 @@ def _with_settings(instance: Instance, service: Service) -> Instance:
     settings = dict(instance.settings)
     for attribute in instance.component.attributes:
         for path in (instance.declared_path(attribute), instance.path(attribute)):
-            if path in service.attributes:
+            if path in service.attributes and not is_title(instance.component, attribute):
                 settings[attribute] = service.attributes[path].value
     return replace(instance, settings=settings)
 
@@ -212,7 +240,7 @@ def settable_paths(topology: Topology) -> dict[str, str]:
             paths[f"{declared.name}/{CARDINALITY}"] = "integer"
     for instance in topology.instances.values():
         for name, attribute in instance.component.attributes.items():
-            if not attribute.constant and not attribute.dynamic:
+            if not (attribute.constant or attribute.dynamic or is_title(instance.component, name)):
                 paths[instance.declared_path(name)] = attribute.type
                 paths[instance.path(name)] = attribute.type
     return paths
@@ -243,7 +271,8 @@ def _unmatched(path: str, setting: AttributeSetting, topology: Topology, known: 
     for instance in topology.instances.values():
         for name, attribute in instance.component.attributes.items():
             if path in (instance.path(name), instance.declared_path(name)):
-                what = "computed by its component" if attribute.dynamic else "a constant of its module"
+                fixed = "its component's title" if is_title(instance.component, name) else "a constant of its module"
+                what = "computed by its component" if attribute.dynamic else fixed
                 message = f"attribute '{path}' is {what} and can't be set"
                 return Problem(message, setting.location, path, kind=ILLEGAL, mend=mend)
     message = f"attribute path '{path}' names nothing in this service"

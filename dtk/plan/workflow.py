@@ -1,19 +1,27 @@
 """A workflow's stages over a topology: which component actions run where, in which order.
 
 Source: original-dtk.md 2.3, 3.2 and 3.3. A stage without a node runs wherever its components are; groups come before
-single nodes inside a stage; components added to the service get a stage of their own.
+single nodes inside a stage; components added to the service get a stage of their own. Blocks become level-1 stages:
+those of a sequential block one after the other, those of a concurrent one side by side in the same stages (see
+``layers_of``), so that in every stage each node has one step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from dtk.errors import Problem
-from dtk.model.module import Subtask, Workflow, WorkflowItem
-from dtk.model.names import ASSEMBLY_WIDE, group_of, node_order
+from dtk.errors import InvalidError, Location, Problem, UsageError
+from dtk.model.module import StageOptions, Workflow, WorkflowItem
+from dtk.model.names import ASSEMBLY_WIDE, ComponentName, group_of, node_order
+from dtk.model.parameters import filled_in, typed_parameters
+from dtk.model.plan import action_key
+from dtk.plan.layers import Branch, Layer, layers_of, terms_of
 from dtk.plan.links import Link
-from dtk.plan.topology import Instance, Topology
+from dtk.plan.sorting import sorted_actions
+from dtk.plan.topology import Instance, Topology, nearest
 
 CREATE = "create"
 DELETE = "delete"
@@ -23,15 +31,19 @@ SCALE_DOWN = "scale_down"
 
 @dataclass(frozen=True)
 class StagedAction:
-    """One action of one instance."""
+    """One action of one instance, with its parameters; ``options`` are its stage's, ``repeat`` as in the plan."""
 
     instance: Instance
     action: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    options: StageOptions = field(default_factory=StageOptions)
+    location: Location | None = None
+    repeat: str = ""
 
     @property
     def key(self) -> str:
         """The name an action's success is remembered by in state: ``slaves:1 dask::worker.create``."""
-        return f"{self.instance.node} {self.instance.name}.{self.action}"
+        return action_key(self.instance.node, str(self.instance.name), self.action, self.repeat)
 
 
 @dataclass(frozen=True)
@@ -41,28 +53,71 @@ class StageOutline:
     name: str
     per_node: tuple[tuple[str, tuple[StagedAction, ...]], ...]
     max_in_flight: int | str | None = None
+    canary: int | None = None
 
     def actions(self) -> list[StagedAction]:
         """Return the stage's actions, node by node."""
         return [action for _, actions in self.per_node for action in actions]
 
 
-def expand_workflow(topology: Topology, workflow: Workflow, links: Sequence[Link]) -> list[StageOutline]:
+def expand_workflow(
+    topology: Topology, workflow: Workflow, links: Sequence[Link], parameters: Mapping[str, str] | None = None
+) -> list[StageOutline]:
     """Unfold a written workflow over the topology's nodes, with the stages of added components in their place.
 
-    A subtask that matches nothing gives no stage here: that it does is refused when the module is validated, except
-    where a service's own changes made it so, which is fine.
+    Args:
+        topology: the service's nodes and what stands on them.
+        workflow: the workflow.
+        links: the topology's links.
+        parameters: what the workflow is given, as texts.
+
+    Raises:
+        InvalidError: a stage names what is not there, or an action lacks a parameter; all such mistakes are listed.
+        UsageError: a parameter of the workflow is not given, or not of its type.
     """
-    stages = [_expand(topology, subtask) for subtask in workflow.subtasks]
+    problems: list[Problem] = []
+    values = _values(workflow, parameters or {})
+    stages = [_expand(topology, layer, links, values, problems) for layer in layers_of(workflow)]
     stages = [stage for stage in stages if stage.per_node]
-    if workflow.name != CREATE:
-        return stages
-    return _with_added(topology, stages, links)
+    if workflow.name == CREATE:
+        stages = _with_added(topology, stages, links)
+        problems += _twice(stages)
+    if problems:
+        raise InvalidError(f"workflow '{workflow.name}' can't be run", list(dict.fromkeys(problems)))
+    return numbered_repeats(stages)
 
 
-def _expand(topology: Topology, subtask: Subtask) -> StageOutline:
-    per_node = [(node, _actions_on(topology, node, subtask)) for node in stage_order(topology)]
-    return StageOutline(subtask.name, tuple(entry for entry in per_node if entry[1]), subtask.max_in_flight)
+def _values(workflow: Workflow, given: Mapping[str, str]) -> dict[str, Any]:
+    """Return the workflow's parameters: declared ones of their types, the others as they are given."""
+    try:
+        values = {**given, **typed_parameters(workflow.parameters, given)}
+        for term in terms_of(workflow):
+            filled_in(term, values)
+    except ValueError as error:
+        raise UsageError(f"{error} (workflow '{workflow.name}')", hint="give it as NAME=VALUE") from None
+    return values
+
+
+def _expand(
+    topology: Topology, layer: Layer, links: Sequence[Link], values: Mapping[str, Any], problems: list[Problem]
+) -> StageOutline:
+    found: dict[str, list[StagedAction]] = {}
+    for branch in layer.branches:
+        items = [
+            (item, instance)
+            for item in branch.items
+            for instance in _matching(topology, branch, item, values, problems)
+        ]
+        for node in stage_order(topology):
+            actions = [
+                action
+                for item, instance in items
+                if instance.node == node and (action := _staged(instance, item, branch, values, problems))
+            ]
+            found.setdefault(node, []).extend(actions if branch.ordered else sorted_actions(actions, topology, links))
+    name = filled_in(layer.name, values)
+    per_node = tuple((node, tuple(actions)) for node, actions in found.items() if actions)
+    return StageOutline(name, per_node, layer.options.max_in_flight, layer.options.canary or None)
 
 
 def stage_order(topology: Topology) -> list[str]:
@@ -71,21 +126,82 @@ def stage_order(topology: Topology) -> list[str]:
     return [ASSEMBLY_WIDE, *names]
 
 
-def _actions_on(topology: Topology, node: str, subtask: Subtask) -> tuple[StagedAction, ...]:
-    if subtask.node and subtask.node not in (node, group_of(node)):
-        return ()
-    present = topology.on_node(node)
-    return tuple(
-        StagedAction(instance, item.action)
-        for item in subtask.items
-        for instance in present
-        if _matches(item, instance)
-    )
+def _matching(
+    topology: Topology, branch: Branch, item: WorkflowItem, values: Mapping[str, Any], problems: list[Problem]
+) -> Iterator[Instance]:
+    """Yield the instances that an item means; one that means none is a mistake, told with what there is."""
+    title = filled_in(item.component.title, values)
+    wanted = ComponentName(item.component.type, title)
+    present = [i for i in topology.instances.values() if branch.node in ("", i.node, group_of(i.node))]
+    found = [instance for instance in present if is_meant(wanted, instance.name)]
+    if not found and not _was_removed(topology, wanted):
+        known = sorted({str(instance.name) for instance in present})
+        where = f" of node '{branch.node}'" if branch.node else ""
+        problems.append(
+            Problem(
+                "The following element(s) cannot be resolved with respect to the assembly's nodes and"
+                f" components{where}: {wanted}",
+                item.location,
+                nearest=nearest(str(wanted), known),
+            )
+        )
+    yield from found
 
 
-def _matches(item: WorkflowItem, instance: Instance) -> bool:
-    same_type = item.component.type == instance.name.type
-    return same_type and item.component.title in ("", instance.name.title)
+def is_meant(wanted: ComponentName, present: ComponentName) -> bool:
+    """Say whether a term means an instance; one without a title means all instances of its component."""
+    return wanted.type == present.type and wanted.title in ("", present.title)
+
+
+def _was_removed(topology: Topology, wanted: ComponentName) -> bool:
+    """Whether the assembly had it, and the service took it away: that is no mistake."""
+    names = (ComponentName.parse(use.partition("/")[2]) for use in topology.removed)
+    return any(name is not None and is_meant(wanted, name) for name in names)
+
+
+def _staged(
+    instance: Instance, item: WorkflowItem, branch: Branch, values: Mapping[str, Any], problems: list[Problem]
+) -> StagedAction | None:
+    action = instance.component.actions.get(item.action)
+    try:
+        inline = {name: filled_in(text, values) for name, text in item.parameters.items()}
+        parameters = typed_parameters(action.parameters, {**values, **inline}) if action else {}
+    except ValueError as error:
+        called = f"{instance.name}.{item.action}"
+        problems.append(Problem(str(error), item.location, expected=f"a value for the action {called}"))
+        return None
+    if action is None and item.action != CREATE:
+        return None  # a component without a delete action has nothing to take away
+    return StagedAction(instance, item.action, parameters, branch.options, item.location)
+
+
+def _twice(stages: Iterable[StageOutline]) -> Iterator[Problem]:
+    """Yield the components that the create workflow converges a second time."""
+    first: dict[tuple[str, str], str] = {}
+    for stage in stages:
+        for action in stage.actions():
+            if action.action != CREATE:
+                continue
+            key = action.instance.key
+            if key in first:
+                said = f"component '{action.instance.name}' is converged twice on '{group_of(key[0])}'"
+                yield Problem(f"{said}: in stage '{first[key]}' and in stage '{stage.name}'", action.location)
+            first.setdefault(key, stage.name)
+
+
+def numbered_repeats(stages: Iterable[StageOutline]) -> list[StageOutline]:
+    """Tell apart the times that one action runs: what is remembered of one is not remembered of the other."""
+    counts: Counter[str] = Counter()
+
+    def numbered(action: StagedAction) -> StagedAction:
+        counts[action.key] += 1
+        times = counts[action.key]
+        return action if times == 1 else replace(action, repeat=str(times))
+
+    return [
+        replace(stage, per_node=tuple((node, tuple(map(numbered, actions))) for node, actions in stage.per_node))
+        for stage in stages
+    ]
 
 
 def _with_added(topology: Topology, stages: list[StageOutline], links: Sequence[Link]) -> list[StageOutline]:
@@ -94,64 +210,23 @@ def _with_added(topology: Topology, stages: list[StageOutline], links: Sequence[
     missing = [instance for instance in topology.instances.values() if instance.added and instance.key not in staged]
     for name in dict.fromkeys(str(instance.name) for instance in missing):
         instances = [instance for instance in missing if str(instance.name) == name]
-        position = _first_dependent(stages, {instance.key for instance in instances}, links)
+        position = _first_dependent(stages, instances, links)
         stages = [*stages[:position], _own_stage(topology, f"component {name}", instances), *stages[position:]]
     return stages
 
 
-def _first_dependent(stages: list[StageOutline], keys: set[tuple[str, str]], links: Sequence[Link]) -> int:
+def _first_dependent(stages: list[StageOutline], added: list[Instance], links: Sequence[Link]) -> int:
+    keys = {instance.key for instance in added}
     dependents = {link.base.key for link in links if keys & {target.key for target in link.targets}}
     for position, stage in enumerate(stages):
-        if dependents & {action.instance.key for action in stage.actions()}:
-            return position
+        for action in stage.actions():
+            needed = {dependency.component for dependency in action.instance.component.dependencies}
+            same_node = any(a.node == action.instance.node and a.name.type in needed for a in added)
+            if action.instance.key in dependents or same_node:
+                return position
     return len(stages)
 
 
 def _own_stage(topology: Topology, name: str, instances: Iterable[Instance]) -> StageOutline:
     by_node = {instance.node: (StagedAction(instance, CREATE),) for instance in instances}
     return StageOutline(name, tuple((node, by_node[node]) for node in stage_order(topology) if node in by_node))
-
-
-def generate_workflow(topology: Topology, links: Sequence[Link]) -> tuple[list[StageOutline], list[Problem]]:
-    """Derive stages from links and same-node dependencies where the assembly has no create workflow.
-
-    Source: original-dtk.md 3.2. Repeatedly, all components whose predecessors are done form a stage.
-
-    Returns:
-        The stages, and a problem when the components wait for one another in a circle.
-    """
-    waiting = {instance.key: _predecessors(instance, topology, links) for instance in topology.instances.values()}
-    ready_sets: list[list[Instance]] = []
-    while waiting:
-        ready = [key for key, before in waiting.items() if not before & set(waiting)]
-        if not ready:
-            names = ", ".join(sorted({name for _, name in waiting}))
-            return [], [Problem(f"Loop detected in temporal orders: {names} wait for one another")]
-        ready_sets.append([topology.instances[key] for key in ready])
-        waiting = {key: before for key, before in waiting.items() if key not in ready}
-    return [_generated_stage(topology, ready_sets, index) for index in range(len(ready_sets))], []
-
-
-def _predecessors(instance: Instance, topology: Topology, links: Sequence[Link]) -> set[tuple[str, str]]:
-    needed = {dependency.component for dependency in instance.component.dependencies}
-    before = {other.key for other in topology.on_node(instance.node) if other.name.type in needed}
-    for link in links:
-        flows_in = any(mapping.destination.side == "base" for mapping in link.definition.mappings)
-        flows_out = any(mapping.destination.side == "dependency" for mapping in link.definition.mappings)
-        if link.base.key == instance.key and (flows_in or not flows_out):
-            before |= {target.key for target in link.targets}
-        if flows_out and instance.key in {target.key for target in link.targets}:
-            before.add(link.base.key)
-    return before
-
-
-def _generated_stage(topology: Topology, ready_sets: list[list[Instance]], index: int) -> StageOutline:
-    instances = ready_sets[index]
-    types = {str(instance.name) for instance in instances}
-    several = f"stage_{index + 1}" if len(ready_sets) > 1 else "stage"
-    name = f"Component {types.pop()}" if len(types) == 1 else several
-    nodes = {
-        node: tuple(StagedAction(instance, CREATE) for instance in instances if instance.node == node)
-        for node in stage_order(topology)
-    }
-    return StageOutline(name, tuple((node, actions) for node, actions in nodes.items() if actions))

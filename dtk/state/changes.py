@@ -44,7 +44,9 @@ def without_applied(state: State, node: str, component: str) -> State:
     return replace(state, applied=applied, attributes=attributes)
 
 
-def with_task_begun(state: State, task: int, workflow: str, *, resumes: bool) -> State:
+def with_task_begun(
+    state: State, task: int, workflow: str, *, resumes: bool, parameters: Mapping[str, str] | None = None
+) -> State:
     """Return the state in which a task runs: unfinished until it succeeds.
 
     Args:
@@ -52,9 +54,12 @@ def with_task_begun(state: State, task: int, workflow: str, *, resumes: bool) ->
         task: the task's number.
         workflow: the workflow it runs.
         resumes: whether it continues the last one, so that what had succeeded there stays noted.
+        parameters: those the workflow was given.
     """
     succeeded = state.unfinished.succeeded if resumes and state.unfinished else {}
-    return replace(state, last_task=task, unfinished=Unfinished(task, workflow, dict(succeeded)))
+    return replace(
+        state, last_task=task, unfinished=Unfinished(task, workflow, dict(succeeded), dict(parameters or {}))
+    )
 
 
 def with_success(state: State, key: str, input_digest: str) -> State:

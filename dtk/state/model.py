@@ -34,11 +34,15 @@ class Applied:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """The workflow whose last task did not succeed, and what of it did: ``{"node component.action": input digest}``."""
+    """The workflow whose last task did not succeed, and what of it did: ``{"node component.action": input digest}``.
+
+    ``parameters`` are those the workflow was given.
+    """
 
     task: int
     workflow: str
     succeeded: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ components:
     singleton: false
     attributes:
       name: {}
+      month: {}
       url: {}
       host: {type: array}
       table: {type: hash}
@@ -100,7 +101,7 @@ nodes:
     components:
       - demo::web
       - demo::db[one]:
-          attributes: {name: 03}
+          attributes: {month: 03}
           component_links: {demo::web: [master/demo::web], settings: demo}
   slaves:
     attributes: {type: group, cardinality: 2}
@@ -228,11 +229,11 @@ def test_an_assembly_may_stand_in_a_file_of_its_own(module: Module) -> None:
     assert cluster.nodes["master"].attributes == {"size": "small"}
     use = cluster.nodes["master"].components[1]
     assert use.name == ComponentName("demo::db", "one")
-    assert str(use.attributes["name"]) == "03"
+    assert str(use.attributes["month"]) == "03"
     assert use.links == {"demo::web": ("master/demo::web",), "settings": ("demo",)}
-    assert str(use.places["name"]) == "assemblies/cluster.dtk.assembly.yaml:13:24"
+    assert str(use.places["month"]) == "assemblies/cluster.dtk.assembly.yaml:13:24"
     stages = cluster.workflows["create"].subtasks
-    assert [(stage.name, stage.node, stage.max_in_flight) for stage in stages] == [
+    assert [(stage.name, stage.node, stage.options.max_in_flight) for stage in stages] == [
         ("all", "", None),
         ("data", "", "25%"),
         ("test", "slaves", 1),

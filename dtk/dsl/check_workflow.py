@@ -1,0 +1,114 @@
+"""Meaning of workflows: that what their stages run is there, and that its parameters are given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from dtk.dsl.names import nearest
+from dtk.dsl.scope import Scope
+from dtk.errors import Problem
+from dtk.model.module import Component, Subtask, Workflow, WorkflowItem
+from dtk.model.names import ComponentName
+from dtk.model.parameters import variables_in
+from dtk.model.types import coerce
+
+CREATE, DELETE = "create", "delete"
+
+Standing = Mapping[str, tuple[ComponentName, ...]]
+"""The components that stand on each node of an assembly; the assembly's own under ``assembly_wide``."""
+
+
+def workflow_problems(workflow: Workflow, standing: Standing | None, scope: Scope) -> Iterator[Problem]:
+    """Yield what is wrong with what a workflow runs.
+
+    Args:
+        workflow: the workflow.
+        standing: what stands where; None when not all of it is known.
+        scope: the components it can name.
+    """
+    for subtask in stages_of(workflow.subtasks):
+        for item in subtask.items:
+            unknown = scope.unknown(item.component.type, item.location)
+            if unknown:
+                yield unknown
+                continue
+            yield from _action_problems(item, scope, workflow)
+            if standing is not None:
+                yield from _presence_problems(item, subtask, standing, workflow, scope)
+        yield from _variable_problems(subtask, workflow)
+
+
+def stages_of(subtasks: tuple[Subtask, ...]) -> Iterator[Subtask]:
+    """Yield the stages of a workflow, those in blocks too, in the order written."""
+    for subtask in subtasks:
+        yield subtask
+        yield from stages_of(subtask.subtasks)
+
+
+def _variable_problems(subtask: Subtask, workflow: Workflow) -> Iterator[Problem]:
+    """The create and the delete workflow are run by converging, which gives no parameters."""
+    if workflow.name not in (CREATE, DELETE):
+        return
+    texts = [(subtask.name, subtask.location), *((str(item.component), item.location) for item in subtask.items)]
+    for text, location in texts:
+        for name in variables_in(text):
+            parameter = workflow.parameters.get(name)
+            if parameter is None or parameter.required:
+                yield Problem(f"workflow '{workflow.name}' is given no parameters: nothing sets '{name}'", location)
+
+
+def _action_problems(item: WorkflowItem, scope: Scope, workflow: Workflow) -> Iterator[Problem]:
+    component = scope.component(item.component.type)
+    if component is None or not scope.attributes_known(component.type):
+        return
+    action = component.actions.get(item.action)
+    if action is None:
+        # A component without create is an attribute holder, and converges at once (original-dtk.md 2.1.1).
+        if item.action not in (CREATE, DELETE):
+            message = f"component '{component.type}' has no action '{item.action}'"
+            yield Problem(message, item.location, nearest=nearest(item.action, component.actions))
+        elif item.parameters:
+            yield Problem(f"action '{item.action}' takes no parameters", item.location)
+        return
+    yield from _parameter_problems(item, component, workflow)
+
+
+def _parameter_problems(item: WorkflowItem, component: Component, workflow: Workflow) -> Iterator[Problem]:
+    declared = component.actions[item.action].parameters
+    called = f"{item.component}.{item.action}"
+    for name, value in item.parameters.items():
+        if name not in declared:
+            yield Problem(f"'{called}' has no parameter '{name}'", item.location, nearest=nearest(name, declared))
+        elif not variables_in(value):
+            try:
+                coerce(declared[name].type, value)
+            except ValueError as error:
+                message = f"parameter '{name}' of '{called}' is not of type {declared[name].type}: {error}"
+                yield Problem(message, item.location)
+    given = {*item.parameters, *workflow.parameters}
+    for name, parameter in declared.items():
+        if parameter.required and name not in given and workflow.name in (CREATE, DELETE):
+            yield Problem(f"Parameter '{name}' is not set", item.location, expected=f"{called} {name}=VALUE")
+
+
+def _presence_problems(
+    item: WorkflowItem, subtask: Subtask, standing: Standing, workflow: Workflow, scope: Scope
+) -> Iterator[Problem]:
+    component = scope.component(item.component.type)
+    titled = component is not None and not component.singleton
+    holders = [node for node, names in standing.items() if any(_matches(item.component, name) for name in names)]
+    if variables_in(item.component.title) or (titled and not holders and workflow.name != CREATE):
+        return  # it may be a component that people add to their service: whether it is there is found when it is run
+    if not holders:
+        known = [str(name) for names in standing.values() for name in names]
+        message = f"In stage '{subtask.name}', component '{item.component}' is on no node of the assembly"
+        yield Problem(message, item.location, nearest=nearest(str(item.component), known))
+    elif subtask.node in standing and subtask.node not in holders:
+        message = f"In stage '{subtask.name}', component '{item.component}' is not on node '{subtask.node}'"
+        expected = f"a component of '{subtask.node}', or node {' or '.join(holders)}"
+        yield Problem(message, item.location, expected=expected)
+
+
+def _matches(wanted: ComponentName, present: ComponentName) -> bool:
+    """A term without a title means all instances of its component."""
+    return wanted.type == present.type and wanted.title in ("", present.title)

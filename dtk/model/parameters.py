@@ -1,0 +1,67 @@
+"""Parameters of workflows and actions: ``{{name}}`` in a workflow's terms, values of the declared type.
+
+Source: original-dtk.md 2.1.4 and 2.3.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from dtk.model.module import Attribute
+from dtk.model.types import coerce
+
+_VARIABLE = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+
+
+def variables_in(text: str) -> list[str]:
+    """Return the parameters that a workflow's term names, in order."""
+    return _VARIABLE.findall(text)
+
+
+def filled_in(text: str, values: Mapping[str, Any]) -> str:
+    """Return a workflow's term with its parameters' values in it.
+
+    Raises:
+        ValueError: one of them has no value; the message is the original's.
+    """
+    missing = next((name for name in variables_in(text) if values.get(name) is None), "")
+    if missing:
+        raise ValueError(f"The variable '{missing}' in the following workflow term is not set: {text}")
+    return _VARIABLE.sub(lambda match: _text(values[match[1]]), text)
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def typed_parameters(declared: Mapping[str, Attribute], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of declared parameters, each of its type; what is not declared is left out.
+
+    Args:
+        declared: the parameters.
+        given: values, as a command line or a workflow gives them.
+
+    Raises:
+        ValueError: one is not given, or not of its type; the messages are the original's.
+    """
+    values: dict[str, Any] = {}
+    for name, parameter in declared.items():
+        if name in given:
+            values[name] = _typed(parameter, given[name])
+        elif parameter.required:
+            raise ValueError(f"Parameter '{name}' is not set")
+        else:
+            values[name] = parameter.default
+    return values
+
+
+def _typed(parameter: Attribute, value: Any) -> Any:
+    try:
+        return coerce(parameter.type, value)
+    except ValueError as error:
+        said = "" if parameter.hidden else f": {error}"
+        raise ValueError(
+            f"The provided value for parameter '{parameter.name}' is not of type {parameter.type}{said}"
+        ) from None
