@@ -28,11 +28,12 @@ ALLOWED: dict[str, set[str]] = {
     "dsl": {"model", "state"},
     "sources": {"model", "state", "dsl"},
     "convert": {"model", "dsl"},
+    "cases": {"model", "state", "dsl", "plan", "views"},
     "nodes": {"model", "state"},
     "plan": {"model", "state", "dsl"},
     "views": {"model", "events", "plan"},
     "apply": {"model", "events", "state", "nodes", "dsl", "plan"},
-    "cli": {"model", "events", "state", "nodes", "dsl", "plan", "views", "apply", "sources", "convert"},
+    "cli": {"model", "events", "state", "nodes", "dsl", "plan", "views", "apply", "sources", "convert", "cases"},
     "__main__": {"cli", "apply"},
     "shell": {"model", "state", "events", "dsl", "plan", "views", "cli", "__main__"},
 }

@@ -53,6 +53,16 @@ COMMANDS = {
         CommandEntry(
             "uninstall", MODULES, "dtk.cli.install:uninstall", "Remove an installed module, and what only it needed."
         ),
+        CommandEntry("module", MODULES, "dtk.cli.module_new:module", "Make a new module: small, valid, with a test."),
+        CommandEntry(
+            "test",
+            MODULES,
+            "dtk.cli.module_tests:run_tests",
+            "Run modules' own cases: each plan as expected; with --apply on local nodes, with scripted failures.",
+        ),
+        CommandEntry(
+            "fmt", MODULES, "dtk.cli.fmt:fmt", "Write YAML documents in one form; comments, order and quotes stay."
+        ),
         CommandEntry(
             "convert",
             MODULES,
@@ -143,11 +153,14 @@ COMMANDS = {
         CommandEntry("link", SERVICE, "dtk.cli.links:link", "Link a component to another one."),
         CommandEntry("unlink", SERVICE, "dtk.cli.links:unlink", "Take a component's link away."),
         CommandEntry("graph", SERVICE, "dtk.cli.graph:graph", "Draw a service's topology and the stages of its plan."),
+        CommandEntry("ssh", SERVICE, "dtk.cli.ssh:ssh", "Open a terminal on a node, or run a command there."),
         CommandEntry("plan", LIFECYCLE, "dtk.cli.plan:plan", "Show what apply would do, and why."),
         CommandEntry("apply", LIFECYCLE, "dtk.cli.apply:apply", "Do what a plan says, and follow it."),
         CommandEntry("converge", LIFECYCLE, "dtk.cli.apply:converge", "Plan and apply every stage, changed or not."),
         CommandEntry("exec", LIFECYCLE, "dtk.cli.execute:execute", "Run a workflow, or an action of a component."),
         CommandEntry("deploy", LIFECYCLE, "dtk.cli.deploy:deploy", "Stage, plan and apply an assembly in one go."),
+        CommandEntry("start", LIFECYCLE, "dtk.cli.power:start", "Power a service's nodes on."),
+        CommandEntry("stop", LIFECYCLE, "dtk.cli.power:stop", "Power a service's nodes off; their disks stay."),
         CommandEntry(
             "delete-and-destroy",
             LIFECYCLE,

@@ -12,6 +12,7 @@ from dtk.cli.context import current_workspace, print_json
 from dtk.cli.options import JsonOption
 from dtk.cli.planning import read_inputs
 from dtk.dsl.catalog import Catalog, load_catalog
+from dtk.dsl.modeline import provide_schemas
 from dtk.dsl.module import load_module
 from dtk.dsl.warnings import module_warnings
 from dtk.dsl.workspace import load_workspace
@@ -33,6 +34,8 @@ def validate(
     3 when there is a mistake. Example: dtk validate modules/acme/web --strict
     """
     warnings: list[Problem] = []
+    if folder is None:
+        provide_schemas(current_workspace())
     checked = [*_module_checks(folder, warnings)] if folder else [*_workspace_checks(current_workspace(), warnings)]
     problems = list(dict.fromkeys(problem for _, check in checked for problem in _problems(check)))
     problems += warnings if strict else []

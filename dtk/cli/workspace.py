@@ -23,13 +23,15 @@ def init(
     Writes dtk.yaml, modules/, services/ and a .gitignore for .dtk/. Example: dtk init my-services
     """
     from dtk.dsl.edit import new_workspace  # noqa: PLC0415 - ruamel.yaml is not needed by dtk version
+    from dtk.dsl.modeline import modeline, provide_schemas  # noqa: PLC0415 - as below
 
     workspace = Workspace(folder.resolve())
     if workspace.file.exists():
         raise UsageError(f"{shown_path(workspace.file)} exists already: this is a workspace", hint="dtk ls")
     for path in (workspace.modules, workspace.services):
         path.mkdir(parents=True, exist_ok=True)
-    new_workspace(workspace.file)
+    new_workspace(workspace.file, modeline("workspace", workspace.file, workspace))
+    provide_schemas(workspace)
     _ignore_local_state(workspace.root / ".gitignore")
     typer.echo(f"Workspace made in {workspace.root}")
     typer.echo("next: dtk list-assemblies, then dtk stage ASSEMBLY NAME")

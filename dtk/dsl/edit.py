@@ -116,14 +116,16 @@ def new_service(file: Path, *, assembly: str, target: str = "", attributes: Mapp
     _write_first(file, "\n".join(lines) + "\n")
 
 
-def new_workspace(file: Path) -> None:
-    """Write a new dtk.yaml: the embedded target only.
+def new_workspace(file: Path, modeline: str = "") -> None:
+    """Write a new dtk.yaml: the embedded target only; ``modeline`` tells editors its schema.
 
     Raises:
         UsageError: there is one already.
     """
+    head = f"{modeline}\n" if modeline else ""
     _write_first(
-        file, "# Targets are where nodes come from; local, on this machine, needs no word here.\nformat_version: 1\n"
+        file,
+        f"{head}# Targets are where nodes come from; local, on this machine, needs no word here.\nformat_version: 1\n",
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from dtk.nodes.local.answers import ANSWERS
+
 MARKER = "DTK_NODE"
 """Holds ``LINEAGE/NODE`` in every process that runs on a node; by it they are found and ended."""
 
@@ -29,7 +31,7 @@ def server_environment(marker: str, packages: str) -> dict[str, str]:
         marker: ``LINEAGE/NODE``.
         packages: the folder that the package dtk lies in.
     """
-    kept = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("HOME", "LANG", ANSWERS) if name in os.environ}
     return {"PATH": PATH, **kept, **network_settings(os.environ), "PYTHONPATH": packages, MARKER: marker}
 
 

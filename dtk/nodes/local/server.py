@@ -13,6 +13,7 @@ from pathlib import Path
 
 import asyncssh
 
+from dtk.nodes.local.answers import load_answers
 from dtk.nodes.local.children import Children
 from dtk.nodes.local.confinement import adopt_orphans, forget_inherited_signals, give_up_privileges
 from dtk.nodes.local.environment import node_environment
@@ -70,7 +71,7 @@ async def _serve(settings: ServerSettings, listening: socket.socket, host_key: a
         sock=listening,
         server_factory=lambda: _Login(settings),
         server_host_keys=[host_key],
-        process_factory=session_handler(children, shell),
+        process_factory=session_handler(children, shell, load_answers(settings.marker.rpartition("/")[2])),
         sftp_factory=_Files,
         allow_scp=True,
         encoding=None,

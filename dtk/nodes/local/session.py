@@ -12,6 +12,7 @@ from typing import Any
 
 import asyncssh
 
+from dtk.nodes.local.answers import Answer, Answers
 from dtk.nodes.local.children import Child, Children
 from dtk.nodes.local.streams import Streams, set_terminal_size, start_in_terminal, start_with_pipes
 
@@ -21,14 +22,24 @@ _CANNOT_START = 126
 ServerProcess = asyncssh.SSHServerProcess[bytes]
 
 
-def session_handler(children: Children, shell: str) -> Callable[[ServerProcess], Awaitable[None]]:
-    """Return asyncssh's process factory. ``shell`` is the program for sessions without a command."""
+def session_handler(children: Children, shell: str, answers: Answers) -> Callable[[ServerProcess], Awaitable[None]]:
+    """Return asyncssh's process factory.
+
+    Args:
+        children: starts the commands.
+        shell: the program for sessions without a command.
+        answers: commands that are not run, but answered.
+    """
 
     async def handle(process: ServerProcess) -> None:
         # What escapes from here makes asyncssh drop the whole connection, its other sessions included; and a client
         # may close its channel at any moment (BrokenPipeError: Channel not open for sending).
         try:
-            await _serve(process, children, shell)
+            answer = answers.to(process.command) if process.command else None
+            if answer:
+                await _give(process, answer)
+            else:
+                await _serve(process, children, shell)
         except (OSError, asyncssh.Error):
             pass
         except Exception:
@@ -36,6 +47,14 @@ def session_handler(children: Children, shell: str) -> Callable[[ServerProcess],
             process.close()
 
     return handle
+
+
+async def _give(process: ServerProcess, answer: Answer) -> None:
+    process.stdout.write(answer.stdout.encode())
+    process.stderr.write(answer.stderr.encode())
+    await process.stdout.drain()
+    await process.stderr.drain()
+    process.exit(answer.exit_code)
 
 
 async def _serve(process: ServerProcess, children: Children, shell: str) -> None:
