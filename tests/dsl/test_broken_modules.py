@@ -35,3 +35,9 @@ def test_ten_mistakes_in_one_module_are_ten_errors() -> None:
         load_module(folder, folder)
     assert len(caught.value.problems) == 10
     assert len({problem.location for problem in caught.value.problems}) == 10
+
+
+def test_the_corpus_holds_many_different_mistakes() -> None:
+    texts = {(folder / "dtk.module.yaml").read_bytes() for folder in cases() if (folder / "dtk.module.yaml").exists()}
+    assert len(texts) >= 150
+    assert all((folder / EXPECTED).stat().st_size for folder in cases())

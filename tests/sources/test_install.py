@@ -107,7 +107,7 @@ def test_update_moves_one_module_to_another_ref(repo: MakeRepo, place: Place) ->
     place.run("install", "../base@v1")
     place.run("update", "acme:base", "--ref", "v2")
     assert place.pins()["acme/base"].commit == second
-    assert '"ref": "v2"' in place.workspace.file.read_text()
+    assert 'ref: "v2"' in place.workspace.file.read_text()
 
 
 def test_dependencies_come_from_the_sources_of_their_namespace_in_the_newest_version_that_suits(

@@ -1,0 +1,5 @@
+from pyinfra.api import deploy
+
+@deploy("x")
+def install(name_of):
+    pass
