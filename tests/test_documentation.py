@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
+import runpy
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from dtk.dsl.document import parse_document
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "modules").rglob("*.md"))]
 BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+DEPLOY = re.compile(r"\bdeploy: '?([\w./-]+\.py):(\w+)")
 FILE = re.compile(r"\b(?:src|source): ([\w./-]+)")
 
 
@@ -43,6 +49,10 @@ def test_a_module_that_is_shown_is_valid(text: str, tmp_path: Path) -> None:
     for file in FILE.findall(text):
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).touch()
+    for file, function in DEPLOY.findall(text):
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        code = f"from pyinfra.api import deploy\n\n\n@deploy('it')\ndef {function}(size):\n    pass\n"
+        (folder / file).write_text(code)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "dtk.module.yaml").write_text(text)
     (tmp_path / "dtk.yaml").write_text("format_version: 1\n")
@@ -60,3 +70,53 @@ def test_a_workspace_that_is_shown_is_valid(text: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_to_files_lead_somewhere(page: Path) -> None:
     assert [target for target in LINK.findall(page.read_text()) if not (page.parent / target).exists()] == []
+
+
+def test_the_language_s_tables_are_what_the_schemas_say() -> None:
+    namespace = runpy.run_path(str(ROOT / "docs" / "make_language.py"))
+    assert namespace["page"]() == namespace["PAGE"].read_text(), "when this is meant: python docs/make_language.py"
+
+
+def properties(part: object) -> set[str]:
+    """Return every key that a schema knows, at any depth."""
+    if isinstance(part, list):
+        return {name for item in part for name in properties(item)}
+    if not isinstance(part, dict):
+        return set()
+    known = part.get("properties", {})
+    names = {name for name, value in known.items() if isinstance(value, dict)}
+    return names.union(*(properties(value) for value in part.values()))
+
+
+def written_keys(value: object) -> set[str]:
+    if isinstance(value, dict):
+        return set(value).union(*(written_keys(item) for item in value.values()))
+    return {key for item in value for key in written_keys(item)} if isinstance(value, list) else set()
+
+
+def test_every_key_of_the_language_stands_in_an_example() -> None:
+    page = (ROOT / "docs" / "module-language.md").read_text()
+    examples = [parse_document(text, "example").data for text in BLOCK.findall(page)]
+    schema = json.loads((ROOT / "schemas" / "module.schema.json").read_text())
+    used = set().union(*map(written_keys, examples))
+    assert properties(schema) - used == set()
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "schemas").glob("*.schema.json")), ids=lambda file: file.name)
+def test_every_key_that_editors_complete_is_described(file: Path) -> None:
+    if file.name in ("plan.schema.json", "event.schema.json", "state.schema.json", "task-status.schema.json"):
+        return  # people write none of these
+    assert list(undescribed(json.loads(file.read_text()), file.name)) == []
+
+
+def undescribed(part: object, where: str) -> Iterator[str]:
+    if isinstance(part, list):
+        for item in part:
+            yield from undescribed(item, where)
+    if not isinstance(part, dict):
+        return
+    for name, value in part.get("properties", {}).items():
+        if isinstance(value, dict) and value and not ({"description", "$ref", "const"} & value.keys()):
+            yield f"{where}/{name}"
+    for name, value in part.items():
+        yield from undescribed(value, f"{where}/{name}")

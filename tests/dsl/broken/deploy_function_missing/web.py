@@ -1,5 +1,6 @@
 from pyinfra.api import deploy
 
+
 @deploy("x")
 def install(name_of):
     pass
