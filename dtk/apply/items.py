@@ -11,6 +11,7 @@ from typing import Any
 import gevent
 from pyinfra.api.exceptions import PyinfraError
 
+from dtk.apply.deploys import run_deploy
 from dtk.apply.engine import run_operation
 from dtk.apply.failure import ActionError, FailedCommand
 from dtk.apply.puppet import apply_resource
@@ -36,6 +37,10 @@ def run_item(work: Work, item: Item) -> bool:
     Raises:
         ActionError: it failed, or took too long.
     """
+    if not all(work.values.condition(condition) for condition in item.get("when", ())):
+        _report(work, _as_written(item), OperationRecord(), 0.0, changed=False, skipped=True)
+        return False
+    item = {key: value for key, value in item.items() if key != "when"}
     attempts = int(item.get("retries", 0)) + 1
     for attempt in range(1, attempts + 1):
         try:
@@ -47,6 +52,11 @@ def run_item(work: Work, item: Item) -> bool:
             work.reporter.retrying(attempt + 1, attempts, work.action.retry_delay, error.message)
             gevent.sleep(work.action.retry_delay)
     raise AssertionError("the last attempt returns or raises")
+
+
+def _as_written(item: Item) -> Item:
+    """Return an item that is not done, with its templates as the module has them: their values may not be there."""
+    return {key: value.get("$template", "") if isinstance(value, Mapping) else value for key, value in item.items()}
 
 
 def _run_once(work: Work, item: Item) -> bool:
@@ -66,8 +76,6 @@ def _run_once(work: Work, item: Item) -> bool:
 
 
 def _is_wanted(work: Work, item: Item) -> bool:
-    if not all(work.values.condition(condition) for condition in item.get("when", ())):
-        return False
     if item.get("if") and not work.look(item["if"])[0]:
         return False
     return not (item.get("unless") and work.look(item["unless"])[0])
@@ -129,11 +137,16 @@ def _puppet(work: Work, item: Item) -> bool:
     return changed
 
 
+def _deploy(work: Work, item: Item) -> bool:
+    return run_deploy(work, item, _copied(work, item["name"].rpartition(":")[0]))
+
+
 _KINDS: Mapping[str, Callable[[Work, Item], bool]] = {
     "operation": _operation,
     "run": _run,
     "add": _add,
     "puppet": _puppet,
+    "deploy": _deploy,
 }
 
 
@@ -148,7 +161,7 @@ def _failure(work: Work, item: Item, error: PyinfraError | None) -> ActionError:
 
 
 def _label(item: Item) -> str:
-    if item["kind"] == "operation":
+    if item["kind"] in ("operation", "deploy"):
         return str(item["name"])
     if item["kind"] == "puppet":
         return f"puppet {item['resource']} {item['name']}"

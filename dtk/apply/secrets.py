@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 from dtk.errors import DtkError
 
@@ -12,7 +14,8 @@ def resolve_secret(reference: str, root: Path) -> str:
     """Return the value of a secret.
 
     Args:
-        reference: ``env:NAME`` or ``file:PATH``; a relative path starts at ``root``.
+        reference: ``env:NAME``, ``file:PATH`` (a relative path starts at ``root``), ``ssm:NAME`` (a parameter of AWS
+            Systems Manager) or ``secretsmanager:NAME`` (a secret of AWS Secrets Manager, ``NAME#KEY`` one key of it).
         root: the workspace's folder.
 
     Raises:
@@ -24,8 +27,11 @@ def resolve_secret(reference: str, root: Path) -> str:
     if kind == "file":
         return _from_file(root / Path(name).expanduser())
     if kind in ("ssm", "secretsmanager"):
-        raise DtkError(f"secrets in {kind} can't be read yet ({reference})", hint="use env:NAME or file:PATH")
-    raise DtkError(f"'{reference}' is no reference to a secret", hint="write env:NAME or file:PATH")
+        return _from_aws(kind, name, reference)
+    raise DtkError(
+        f"'{reference}' is no reference to a secret",
+        hint="write env:NAME, file:PATH, ssm:NAME or secretsmanager:NAME",
+    )
 
 
 def _from_environment(name: str) -> str:
@@ -41,3 +47,40 @@ def _from_file(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise DtkError(f"the secret in {path} can't be read: {reason}") from None
+
+
+def _from_aws(kind: str, name: str, reference: str) -> str:
+    """Ask AWS, with the credentials and the region of the environment that the task was started in."""
+    import boto3  # noqa: PLC0415 - only services with such secrets need it
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    try:
+        value = _parameter(boto3, name) if kind == "ssm" else _secret(boto3, name)
+    except (BotoCoreError, ClientError) as error:
+        said = f"the secret {reference} can't be read: {_said(error)}"
+        raise DtkError(said, hint="aws sts get-caller-identity") from None
+    if value is None:
+        raise DtkError(f"the secret {reference} has no such value")
+    return value
+
+
+def _parameter(boto3: Any, name: str) -> str:
+    return str(boto3.client("ssm").get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"])
+
+
+def _secret(boto3: Any, name: str) -> str | None:
+    name, _, key = name.partition("#")
+    found = boto3.client("secretsmanager").get_secret_value(SecretId=name).get("SecretString")
+    if not key or found is None:
+        return None if found is None else str(found)
+    try:
+        value = json.loads(found)
+    except ValueError:
+        return None
+    return str(value[key]) if isinstance(value, dict) and key in value else None
+
+
+def _said(error: Exception) -> str:
+    """Return AWS's own reason, which holds no secret: names and codes."""
+    response = getattr(error, "response", {})
+    return f"{response['Error']['Code']}: {response['Error']['Message']}" if response else str(error)

@@ -20,7 +20,7 @@ OPTION_KEYS = ("max_in_flight", "canary", "retries", "retry_delay", "timeout", "
 """What a stage says about how it goes about its nodes and actions."""
 
 _SORTED = ("components", "component")
-_CREATE = "create"
+_CREATE, _DELETE = "create", "delete"
 _ITEM = re.compile(
     r"^(?P<component>[^\s.\[\]]+(?:\[[^\[\]/]+\])?)(?:\.(?P<action>[a-zA-Z0-9_-]+))?(?:\s+(?P<parameters>\S.*))?$"
 )
@@ -35,7 +35,9 @@ def build_workflow(cursor: Cursor, nodes: tuple[str, ...] | None, problems: list
         nodes: the names of the assembly's nodes; None when they are not known.
         problems: takes what is wrong with it.
     """
-    subtasks = tuple(_subtask(entry, nodes, problems) for entry in cursor.entries("subtasks"))
+    # A term without an action means what the workflow is for.
+    default = _DELETE if cursor.name == _DELETE else _CREATE
+    subtasks = tuple(_subtask(entry, nodes, default, problems) for entry in cursor.entries("subtasks"))
     parameters = build_parameters(cursor, problems)
     if _order(cursor) == "concurrent":
         problems += _misplaced_windows(cursor)
@@ -66,16 +68,16 @@ def _order(cursor: Cursor) -> Order:
     return "concurrent" if cursor.text("subtask_order") == "concurrent" else "sequential"
 
 
-def _subtask(cursor: Cursor, nodes: tuple[str, ...] | None, problems: list[Problem]) -> Subtask:
+def _subtask(cursor: Cursor, nodes: tuple[str, ...] | None, default: str, problems: list[Problem]) -> Subtask:
     problems += _subtask_problems(cursor, nodes)
     return Subtask(
         name=cursor.text("name"),
-        items=tuple(item for key in ITEM_KEYS for item in _items(cursor, key, problems)),
+        items=tuple(item for key in ITEM_KEYS for item in _items(cursor, key, default, problems)),
         location=cursor.place,
         node=cursor.text("node") or cursor.text("node_group"),
         ordered=not any(cursor.get(key) for key in _SORTED),
         options=_options(cursor),
-        subtasks=tuple(_subtask(entry, nodes, problems) for entry in cursor.entries("subtasks")),
+        subtasks=tuple(_subtask(entry, nodes, default, problems) for entry in cursor.entries("subtasks")),
         order=_order(cursor),
     )
 
@@ -134,15 +136,15 @@ def _misplaced_windows(cursor: Cursor) -> Iterator[Problem]:
         yield from _misplaced_windows(inner)
 
 
-def _items(cursor: Cursor, key: str, problems: list[Problem]) -> Iterator[WorkflowItem]:
+def _items(cursor: Cursor, key: str, default: str, problems: list[Problem]) -> Iterator[WorkflowItem]:
     listed = cursor.get(key)
     if listed is None:
         return
     for entry in listed.entries() if isinstance(listed.value, list) else (listed,):
-        yield from _item(entry, problems)
+        yield from _item(entry, default, problems)
 
 
-def _item(entry: Cursor, problems: list[Problem]) -> Iterator[WorkflowItem]:
+def _item(entry: Cursor, default: str, problems: list[Problem]) -> Iterator[WorkflowItem]:
     given = next(entry.entries(), None) if isinstance(entry.value, dict) else None
     text = given.name if given else str(entry.value)
     match = _ITEM.match(text)
@@ -158,7 +160,7 @@ def _item(entry: Cursor, problems: list[Problem]) -> Iterator[WorkflowItem]:
         return
     values = next(given.entries(), None) if given else None
     mapped = {value.name: as_text(value.value) for value in values.entries()} if values else {}
-    yield WorkflowItem(component, match["action"] or _CREATE, entry.place, {**inline, **mapped})
+    yield WorkflowItem(component, match["action"] or default, entry.place, {**inline, **mapped})
 
 
 def as_text(value: object) -> str:

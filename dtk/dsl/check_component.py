@@ -17,8 +17,10 @@ from dtk.model.module import (
     LinkDef,
     Module,
     Output,
+    Side,
     TextTerm,
 )
+from dtk.model.types import is_list_type
 
 _WITH_KEYS = ("hash", "object", "json")
 
@@ -49,7 +51,7 @@ def _named(component: Component, type_: str, location: Location, scope: Scope) -
 def _mapping_problems(
     component: Component, link: LinkDef, mapping: AttributeMapping, scope: Scope
 ) -> Iterator[Problem]:
-    sides = {"base": component.type, "dependency": link.component}
+    sides: dict[Side, str] = {"base": component.type, "dependency": link.component}
     source = mapping.source
     terms = source.parts if isinstance(source, TextTerm) else (source,)
     for term in terms:
@@ -58,9 +60,27 @@ def _mapping_problems(
     yield from _destination_problems(mapping, sides[mapping.destination.side], scope)
     if isinstance(source, AttributeTerm) and mapping.destination.key and not source.of_node:
         found = _attribute(source.attribute, sides[source.side], scope)
-        if found and found.type.startswith("array") and not source.key:
+        if found and is_list_type(found.type) and not source.key:
             message = f"attribute mapping ({mapping.text}) puts a list under a key, which is not supported"
             yield Problem(message, mapping.location)
+    elif isinstance(source, AttributeTerm) and not source.of_node and not source.key:
+        yield from _type_problems(source, mapping, sides, scope)
+
+
+def _type_problems(
+    source: AttributeTerm, mapping: AttributeMapping, sides: Mapping[Side, str], scope: Scope
+) -> Iterator[Problem]:
+    """Yield a collection that would have to become a single value (original-dtk.md 2.1.3, type table)."""
+    taken = _attribute(source.attribute, sides[source.side], scope)
+    given = _attribute(mapping.destination.attribute, sides[mapping.destination.side], scope)
+    if taken is None or given is None or given.type == "json" or is_list_type(given.type):
+        return
+    if is_list_type(taken.type):
+        message = f"attribute mapping ({mapping.text}) brings a list to '{given.name}', which is {given.type}"
+        yield Problem(message, mapping.location, expected=f"${source.attribute}[0] for one element")
+    elif taken.type in ("hash", "object") and given.type not in ("hash", "object"):
+        message = f"attribute mapping ({mapping.text}) brings a map to '{given.name}', which is {given.type}"
+        yield Problem(message, mapping.location, expected=f"${source.attribute}[key] for one value")
 
 
 def _source_problems(term: AttributeTerm, type_: str, mapping: AttributeMapping, scope: Scope) -> Iterator[Problem]:
@@ -79,6 +99,8 @@ def _term_problems(term: AttributeTerm, type_: str, mapping: AttributeMapping, s
     if found is None:
         message = f"attribute mapping ({mapping.text}): '{type_}' has no attribute '{term.attribute}'"
         yield Problem(message, mapping.location, nearest=nearest(term.attribute, _attributes(type_, scope)))
+    elif term.key and is_list_type(found.type) and term.key.isdigit() and term is mapping.source:
+        return  # one element of a list
     elif term.key and found.type not in _WITH_KEYS:
         message = f"attribute mapping ({mapping.text}): '{term.attribute}' is {found.type} and has no keys"
         yield Problem(message, mapping.location, expected="an attribute of type hash")

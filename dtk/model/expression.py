@@ -59,6 +59,13 @@ def references(value: Any) -> Iterator[str]:
             yield from references(item)
 
 
+def element(value: Any, key: str) -> Any:
+    """Return what a hash has under a key, or a list at a number from 0; None when there is no such thing."""
+    if isinstance(value, list):
+        return value[int(key)] if key.isdigit() and int(key) < len(value) else None
+    return value.get(key) if isinstance(value, dict) else None
+
+
 def is_known(value: Any) -> bool:
     """Say whether a value needs no earlier step; a secret counts as known."""
     return next(references(value), None) is None
@@ -113,7 +120,7 @@ def _evaluate_mark(
     if mark == "$secret":
         return secret(body)
     if mark == "$key":
-        return (inner(body["of"]) or {}).get(body["key"])
+        return element(inner(body["of"]), body["key"])
     if mark == "$typed":
         value = inner(body["of"])
         return None if value is None else types.coerce(body["type"], value)

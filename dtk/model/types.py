@@ -26,6 +26,11 @@ def is_type(text: str) -> bool:
     return (match["item"] if match else text) in ATTRIBUTE_TYPES
 
 
+def is_list_type(type_: str) -> bool:
+    """Say whether values of a type are lists."""
+    return type_ == "array" or type_.startswith("array(")
+
+
 def coerce(type_: str, value: Any) -> Any:
     """Return ``value`` as its attribute's type.
 

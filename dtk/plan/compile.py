@@ -89,7 +89,7 @@ def compile_plan(request: PlanRequest) -> Plan:
     resolved = resolve(request)
     if resolved.problems:
         raise InvalidError(f"service '{request.service.name}' can't be planned", resolved.problems)
-    outlines = _outlines(request, resolved)
+    outlines = outlines_of(request, resolved)
     check_parameters(request.parameters, workflow_of(request, resolved), outlines)
     changes = _changes(request, resolved, outlines)
     stages = _stages(request, resolved, outlines, changes)
@@ -171,7 +171,8 @@ def workflow_of(request: PlanRequest, resolved: Resolved) -> Workflow | None:
     return resolved.topology.assembly.workflows.get(request.workflow)
 
 
-def _outlines(request: PlanRequest, resolved: Resolved) -> list[StageOutline]:
+def outlines_of(request: PlanRequest, resolved: Resolved) -> list[StageOutline]:
+    """Return the stages of what a request runs, before anything is left out."""
     workflow = workflow_of(request, resolved)
     if workflow is not None:
         return expand_workflow(resolved.topology, workflow, resolved.links, request.parameters)
@@ -218,7 +219,8 @@ def _stages(
 ) -> list[Stage]:
     attributes: dict[str, Mapping[str, Any]] = {n.name: n.attributes for n in resolved.topology.nodes.values()}
     dropped = dropped_components(request.state, resolved.topology) if request.workflow == CREATE else []
-    stages = deletion_stages(request.state, changes.nodes, request.modules, outlines, dropped=dropped)
+    delete = resolved.topology.assembly.workflows.get(DELETE)
+    stages = deletion_stages(request.state, changes.nodes, request.modules, outlines, dropped=dropped, workflow=delete)
     stages += node_stage(changes.nodes, "create", attributes)
     stages += node_stage(changes.nodes, "start", attributes)
     kept = _kept_outlines(request, outlines, changes, has_node_work=bool(stages))

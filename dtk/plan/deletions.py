@@ -9,13 +9,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from dtk.errors import Location
-from dtk.model.module import ComponentUse, Module
+from dtk.model.module import ComponentUse, Module, Workflow
 from dtk.model.names import ComponentName, group_of, node_order
 from dtk.model.plan import NodeChange, PlannedAction, Stage
 from dtk.plan.actions import build_action
+from dtk.plan.layers import layers_of
 from dtk.plan.steps import component_stage, node_stage
 from dtk.plan.topology import Instance, Topology, components_by_type
-from dtk.plan.workflow import CREATE, DELETE, StagedAction, StageOutline
+from dtk.plan.workflow import CREATE, DELETE, StagedAction, StageOutline, is_meant
 from dtk.state.model import NodeState, State
 
 
@@ -27,6 +28,7 @@ def deletion_stages(
     *,
     run_actions: bool = True,
     dropped: Collection[tuple[str, str]] = (),
+    workflow: Workflow | None = None,
 ) -> list[Stage]:
     """Return the stages that take away the nodes marked ``terminate``, and dropped components of others.
 
@@ -36,13 +38,17 @@ def deletion_stages(
         modules: the modules by name.
         outlines: the create workflow's stages; delete actions run in their reverse order.
         run_actions: False leaves the delete actions out (``--force``).
+        workflow: the assembly's delete workflow; it says the order of what leaves and is in it.
         dropped: node and component of what leaves nodes that stay, as ``dropped_components`` gives them.
     """
     going = [change for change in changes if change.change == "terminate"]
     nodes = {change.node for change in going if state.nodes[change.node].status == "running"}
     applied = [i for node in state.applied for i in _applied_instances(node, state, modules)]
     leaving = [i for i in applied if i.node in nodes or i.key in dropped] if run_actions else []
-    outlined = _delete_outlines(leaving, outlines)
+    written = _written_outlines(leaving, workflow) if workflow else []
+    told = {action.instance.key for outline in written for action in outline.actions() if action.action == DELETE}
+    # What people added came last, and the workflow that does not know it can't say when it goes: first.
+    outlined = _delete_outlines([i for i in leaving if i.key not in told], outlines) + written
     stages = [component_stage(outline, lambda action: _planned(action, state, dropped)) for outline in outlined]
     return stages + (node_stage(going, "terminate", {}) if going else [])
 
@@ -59,6 +65,28 @@ def dropped_components(state: State, topology: Topology) -> list[tuple[str, str]
         for component in state.applied.get(node, {})
         if (node, component) not in topology.instances
     ]
+
+
+def _written_outlines(leaving: Sequence[Instance], workflow: Workflow) -> list[StageOutline]:
+    stages = []
+    for layer in layers_of(workflow):
+        per_node: dict[str, list[StagedAction]] = {}
+        for branch in layer.branches:
+            for item in branch.items:
+                for instance in leaving:
+                    there = branch.node in ("", instance.node, group_of(instance.node))
+                    known = item.action in instance.component.actions
+                    if there and known and is_meant(item.component, instance.name):
+                        staged = StagedAction(instance, item.action, options=branch.options, location=item.location)
+                        per_node.setdefault(instance.node, []).append(staged)
+        entries = tuple((node, tuple(per_node[node])) for node in sorted(per_node, key=_group_first))
+        if entries:
+            stages.append(StageOutline(layer.name, entries, layer.options.max_in_flight, layer.options.canary or None))
+    return stages
+
+
+def _group_first(node: str) -> tuple[bool, str, int]:
+    return (group_of(node) == node, *node_order(node))
 
 
 def _delete_outlines(applied: Iterable[Instance], outlines: Sequence[StageOutline]) -> list[StageOutline]:
@@ -103,7 +131,7 @@ def _planned(staged: StagedAction, state: State, dropped: Collection[tuple[str, 
     node = state.nodes[instance.node]
     reason = "no longer in the service" if instance.key in dropped else "its node goes"
     return build_action(
-        instance, DELETE, {**applied.attributes, **dynamic}, _node_variables(instance.node, node), (reason,)
+        instance, staged.action, {**applied.attributes, **dynamic}, _node_variables(instance.node, node), (reason,)
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dtk.errors import InvalidError
+from dtk.errors import DtkError
+from dtk.model.module import Workflow
 from dtk.model.names import node_order
 from dtk.model.plan import ComponentChange, NodeChange, Plan
-from dtk.plan.compile import PlanRequest, finished_plan, resolve
+from dtk.plan.compile import PlanRequest, finished_plan, outlines_of, resolve
 from dtk.plan.deletions import deletion_stages
-from dtk.plan.workflow import CREATE, StageOutline, expand_workflow
+from dtk.plan.workflow import DELETE, StageOutline
 
 
 def destroy_plan(request: PlanRequest, *, force: bool) -> Plan:
@@ -19,7 +20,8 @@ def destroy_plan(request: PlanRequest, *, force: bool) -> Plan:
     """
     state = request.state
     nodes = [NodeChange(node, "terminate", "the service is destroyed") for node in sorted(state.nodes, key=node_order)]
-    stages = deletion_stages(state, nodes, request.modules, _create_order(request), run_actions=not force)
+    order, workflow = _workflows(request)
+    stages = deletion_stages(state, nodes, request.modules, order, run_actions=not force, workflow=workflow)
     components = [
         ComponentChange(node, component, "delete")
         for node in sorted(state.applied, key=node_order)
@@ -30,11 +32,13 @@ def destroy_plan(request: PlanRequest, *, force: bool) -> Plan:
     )
 
 
-def _create_order(request: PlanRequest) -> list[StageOutline]:
-    """The create workflow's stages, as far as the service can still be resolved: destroying must always be possible."""
+def _workflows(request: PlanRequest) -> tuple[list[StageOutline], Workflow | None]:
+    """The create workflow's stages and the delete workflow, as far as the service can still be resolved.
+
+    Destroying must always be possible.
+    """
     try:
         resolved = resolve(request)
-    except InvalidError:
-        return []
-    workflow = resolved.topology.assembly.workflows.get(CREATE)
-    return expand_workflow(resolved.topology, workflow, resolved.links) if workflow else []
+        return outlines_of(request, resolved), resolved.topology.assembly.workflows.get(DELETE)
+    except DtkError:
+        return [], None

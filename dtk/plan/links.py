@@ -12,17 +12,22 @@ from dataclasses import dataclass
 from dtk.errors import Problem
 from dtk.model.module import AttributeMapping, AttributeTerm, ConstantTerm, LinkDef, TextTerm
 from dtk.model.names import ASSEMBLY_WIDE, component_path, group_of, node_order
+from dtk.model.types import is_list_type
 from dtk.plan.topology import Instance, Topology, location_of, nearest
 from dtk.plan.wanted import CONSTRAINT, UNMET
 
 
 @dataclass(frozen=True)
 class Link:
-    """One link of an instance, with every instance it leads to (several when those are a group's members)."""
+    """One link of an instance, with every instance it leads to (several when those are a group's members).
+
+    ``counterpart`` is the one of them that has the base's place in its own group, where both groups are of one size.
+    """
 
     base: Instance
     definition: LinkDef
     targets: tuple[Instance, ...]
+    counterpart: Instance | None = None
 
 
 @dataclass(frozen=True)
@@ -58,8 +63,20 @@ def build_links(topology: Topology) -> tuple[list[Link], list[Problem]]:
             if isinstance(found, Problem):
                 problems.append(found)
             elif found:
-                links.append(Link(instance, definition, tuple(found)))
+                links.append(Link(instance, definition, tuple(found), _counterpart(instance, found, topology)))
     return links, problems
+
+
+def _counterpart(instance: Instance, targets: list[Instance], topology: Topology) -> Instance | None:
+    """Return the target whose place among its group's members is the instance's among its own."""
+    own = [node for node in sorted(topology.nodes, key=node_order) if group_of(node) == group_of(instance.node)]
+    others = sorted(targets, key=lambda target: node_order(target.node))
+    groups = {(group_of(target.node), target.name) for target in others}
+    both_groups = own != [instance.node] or group_of(instance.node) != instance.node
+    if not both_groups or len(groups) != 1 or len(others) != len(own) or instance.node not in own:
+        return None
+    first = others[0].node
+    return others[own.index(instance.node)] if group_of(first) != first else None
 
 
 def _same_node(instance: Instance, topology: Topology) -> Iterator[Problem]:
@@ -92,6 +109,7 @@ def _written_targets(
             for other in topology.instances.values()
             if str(other.name) == component and declared in (other.node, group_of(other.node))
         ]
+        found = [other for other in found if _is_allowed(instance, definition, other)]
         if not found or found[0].name.type != definition.component:
             found = topology.of_type(definition.component)
             names = sorted({component_path(group_of(other.node), str(other.name)) for other in found})
@@ -108,8 +126,16 @@ def _written_targets(
     return targets
 
 
+def _is_allowed(instance: Instance, definition: LinkDef, other: Instance) -> bool:
+    """Whether a link may lead there: on the same node, on another one, or anywhere."""
+    if definition.same_node:
+        return other.node == instance.node
+    return not (definition.other_node and other.node == instance.node)
+
+
 def _automatic_targets(instance: Instance, definition: LinkDef, topology: Topology) -> list[Instance] | Problem:
     candidates = [other for other in topology.of_type(definition.component) if other.key != instance.key]
+    candidates = [other for other in candidates if _is_allowed(instance, definition, other)]
     own = [other for other in candidates if other.node == instance.node]
     if own or definition.same_node:
         candidates = own
@@ -134,7 +160,7 @@ def _unmet(instance: Instance, definition: LinkDef, candidates: list[str], servi
         )
     return Problem(
         f"'{where}' must be linked to a '{definition.component}', and the service has none"
-        + (" on this node" if definition.same_node else ""),
+        + (" on this node" if definition.same_node else " on another node" if definition.other_node else ""),
         location_of(instance),
         kind=UNMET,
         mend=f"dtk add-component {service} {component_path(node, definition.component)}",
@@ -147,8 +173,16 @@ def build_bindings(links: Iterable[Link]) -> list[Binding]:
         _binding(link, mapping, target)
         for link in links
         for mapping in link.definition.mappings
-        for target in link.targets
+        for target in _flows_with(link, mapping)
     ]
+
+
+def _flows_with(link: Link, mapping: AttributeMapping) -> tuple[Instance, ...]:
+    """Return the targets a mapping's value flows to or from: single values go by member, lists and keys take all."""
+    destination = link.base if mapping.destination.side == "base" else link.targets[0]
+    attribute = destination.component.attributes.get(mapping.destination.attribute)
+    takes_all = mapping.destination.key or (attribute is not None and is_list_type(attribute.type))
+    return link.targets if takes_all or link.counterpart is None else (link.counterpart,)
 
 
 def _binding(link: Link, mapping: AttributeMapping, target: Instance) -> Binding:
@@ -162,5 +196,5 @@ def _binding(link: Link, mapping: AttributeMapping, target: Instance) -> Binding
         base=link.base,
         dependency=target,
         mapping=mapping,
-        fan_in=source_is_group and target.node != link.base.node,
+        fan_in=source_is_group and target.node != link.base.node and target is not link.counterpart,
     )

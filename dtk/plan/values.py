@@ -11,17 +11,14 @@ from typing import Any
 
 from dtk.errors import Problem
 from dtk.model import types
-from dtk.model.expression import holds_secret, is_known, literal, plain, reference
+from dtk.model.expression import element, holds_secret, is_known, literal, plain, reference
 from dtk.model.module import Attribute, AttributeTerm, ConstantTerm, TextTerm
 from dtk.model.names import ASSEMBLY_WIDE
 from dtk.plan.links import Binding
 from dtk.plan.topology import Instance, Topology, location_of
 from dtk.state.model import State
 
-
-def is_list_type(type_: str) -> bool:
-    """Say whether values of a type are lists."""
-    return type_ == "array" or type_.startswith("array(")
+_ONE_VALUE = "an attribute of type array, or groups of the same cardinality"
 
 
 class Values:
@@ -128,28 +125,43 @@ class Values:
     def _combined(self, instance: Instance, attribute: Attribute, given: list[tuple[Binding, Any]]) -> Any:
         """Bring several sources together: keys to a hash, all to a list, else there must be one."""
         if any(binding.key for binding, _ in given):
-            base = attribute.default if attribute.has_default and isinstance(attribute.default, dict) else {}
-            return {**base, **{binding.key: value for binding, value in given if binding.key}}
-        if is_list_type(attribute.type):
-            return self._as_list(given)
+            return self._as_hash(instance, attribute, given)
+        if types.is_list_type(attribute.type):
+            return self._as_list(instance, attribute, given)
         binding, value = given[0]
         if binding.fan_in or len({str(other) for _, other in given}) > 1:
-            self._problem(
-                instance.path(attribute.name),
-                Problem(
-                    f"attribute mapping ({binding.mapping.text}) brings several values to"
-                    f" '{instance.declared_path(attribute.name)}', which is {attribute.type}",
-                    binding.mapping.location,
-                    expected="an attribute of type array",
-                ),
-            )
+            self._several(instance, attribute, binding, "")
         return value
 
-    def _as_list(self, given: list[tuple[Binding, Any]]) -> Any:
+    def _as_hash(self, instance: Instance, attribute: Attribute, given: list[tuple[Binding, Any]]) -> Any:
+        """Bring the keys that several components give together, over the default or a whole hash that is linked."""
+        base: dict[str, Any] = dict(attribute.default) if isinstance(attribute.default, dict) else {}
+        keys: dict[str, Any] = {}
+        for binding, value in given:
+            if not binding.key and is_known(value) and isinstance(plain(value), dict):
+                base |= plain(value)
+            elif not binding.key or keys.get(binding.key, value) != value:
+                what = f"key '{binding.key}' of " if binding.key else ""
+                self._several(instance, attribute, binding, what)
+            else:
+                keys[binding.key] = value
+        return {**literal(base), **keys}
+
+    def _as_list(self, instance: Instance, attribute: Attribute, given: list[tuple[Binding, Any]]) -> Any:
         """A list takes over another list, and gets single values appended (original-dtk.md 2.1.3, type table)."""
-        if len(given) == 1 and self._source_type(given[0][0]) == "array":
+        lists = [binding for binding, _ in given if self._source_type(binding) == "array"]
+        if len(given) == 1 and lists:
             return given[0][1]
+        if lists:
+            self._several(instance, attribute, lists[0], "")
         return [value for _, value in given]
+
+    def _several(self, instance: Instance, attribute: Attribute, binding: Binding, what: str) -> None:
+        path = instance.path(attribute.name)
+        said = f"brings several values to {what}'{instance.declared_path(attribute.name)}', which is {attribute.type}"
+        expected = "single values only, or one list" if types.is_list_type(attribute.type) else _ONE_VALUE
+        message = f"attribute mapping ({binding.mapping.text}) {said}"
+        self._problem(path, Problem(message, binding.mapping.location, expected=expected))
 
     def _source_type(self, binding: Binding) -> str:
         source = binding.source
@@ -159,7 +171,7 @@ class Values:
             return "scalar"
         side = binding.base if source.side == "base" else binding.dependency
         attribute = side.component.attributes.get(source.attribute)
-        return "array" if attribute and is_list_type(attribute.type) else "scalar"
+        return "array" if attribute and types.is_list_type(attribute.type) else "scalar"
 
     def _source(self, binding: Binding) -> Any:
         source = binding.source
@@ -186,7 +198,7 @@ class Values:
         value = self.of(instance, term.attribute)
         if not term.key or value is None:
             return value
-        return plain(value).get(term.key) if is_known(value) else {"$key": {"of": value, "key": term.key}}
+        return element(plain(value), term.key) if is_known(value) else {"$key": {"of": value, "key": term.key}}
 
     def _problem(self, path: str, problem: Problem) -> None:
         self.problems.setdefault(path, problem)

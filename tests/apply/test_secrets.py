@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import boto3
 import pytest
+from moto import mock_aws
 
 from apply.lab import Lab, action, operation, output, run, stage
 from dtk.apply.redact import Redactor
@@ -120,8 +123,38 @@ def test_a_secret_that_is_not_there_fails_the_step_by_its_name(lab: Lab) -> None
 def test_secrets_come_from_the_environment_and_from_files(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("from a file\n")
     assert resolve_secret("file:password", tmp_path) == "from a file"
-    with pytest.raises(DtkError, match="can't be read yet"):
-        resolve_secret("ssm:/prod/password", tmp_path)
+    with pytest.raises(DtkError, match="is no reference to a secret"):
+        resolve_secret("vault:password", tmp_path)
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """AWS in this process, empty."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    with mock_aws():
+        yield
+
+
+@pytest.mark.usefixtures("aws")
+def test_secrets_come_from_the_parameter_store_of_aws(tmp_path: Path) -> None:
+    boto3.client("ssm").put_parameter(Name="/prod/password", Value="from ssm", Type="SecureString")
+    assert resolve_secret("ssm:/prod/password", tmp_path) == "from ssm"
+    with pytest.raises(DtkError, match="secret ssm:/prod/other can't be read: ParameterNotFound"):
+        resolve_secret("ssm:/prod/other", tmp_path)
+
+
+@pytest.mark.usefixtures("aws")
+def test_secrets_come_from_the_secrets_manager_of_aws_whole_or_one_key(tmp_path: Path) -> None:
+    client = boto3.client("secretsmanager")
+    client.create_secret(Name="prod/plain", SecretString="from the manager")
+    client.create_secret(Name="prod/keys", SecretString='{"user": "u", "password": "from a key"}')
+    assert resolve_secret("secretsmanager:prod/plain", tmp_path) == "from the manager"
+    assert resolve_secret("secretsmanager:prod/keys#password", tmp_path) == "from a key"
+    for reference in ("prod/other", "prod/keys#pasword", "prod/plain#password"):
+        with pytest.raises(DtkError, match=f"secretsmanager:{reference}"):
+            resolve_secret(f"secretsmanager:{reference}", tmp_path)
 
 
 @pytest.mark.parametrize("text", ["plain-value", "it's", 'say "yes"', "a b", "line one\nline two", "$HOME/ü"])
