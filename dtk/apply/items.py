@@ -45,7 +45,7 @@ def run_item(work: Work, item: Item) -> bool:
     for attempt in range(1, attempts + 1):
         try:
             with time_limit(work, item.get("timeout")):
-                return _run_once(work, work.values.rendered(dict(item)))
+                return _run_once(work, _rendered(work, item))
         except ActionError as error:
             if attempt == attempts:
                 raise
@@ -54,6 +54,17 @@ def run_item(work: Work, item: Item) -> bool:
     raise AssertionError("the last attempt returns or raises")
 
 
+def _rendered(work: Work, item: Item) -> Item:
+    """Return an item with its templates rendered; as it is written when it is not to be done: they may not be fit."""
+    if all(work.values.condition(condition) for condition in item.get("when", ())):
+        return dict(work.values.rendered({key: value for key, value in item.items() if key != "when"}))
+    return {**_as_written(item), "when": False}
+
+
+def _as_written(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return value.get("$template") or {key: _as_written(part) for key, part in value.items()}
+    return [_as_written(part) for part in value] if isinstance(value, (list, tuple)) else value
 def _as_written(item: Item) -> Item:
     """Return an item that is not done, with its templates as the module has them: their values may not be there."""
     return {key: value.get("$template", "") if isinstance(value, Mapping) else value for key, value in item.items()}
@@ -76,6 +87,8 @@ def _run_once(work: Work, item: Item) -> bool:
 
 
 def _is_wanted(work: Work, item: Item) -> bool:
+    if item.get("when") is False:
+        return False
     if item.get("if") and not work.look(item["if"])[0]:
         return False
     return not (item.get("unless") and work.look(item["unless"])[0])
