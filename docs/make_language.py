@@ -1,4 +1,4 @@
-"""Writes the tables of keys in docs/module-language.md from the schemas; a test fails when they are not what this writes."""
+"""Writes the tables of keys in docs/module-language.md from the schemas; a test fails where they differ."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TABLE = re.compile(r"<!-- keys: (?P<name>[a-z_ ]+) -->\n.*?<!-- end -->", re.DOT
 
 def definition(name: str) -> dict[str, Any]:
     """Return the part of the schema that a table is about; "node attributes" is a map inside the node's."""
-    found: dict[str, Any] = SCHEMA if name == "module" else SCHEMA["$defs"][name.split()[0]]
+    found: dict[str, Any] = SCHEMA if name == "module" else SCHEMA["$defs"][name.partition(" ")[0]]
     for key in name.split()[1:]:
         found = found["properties"][key]
     return found

@@ -10,6 +10,7 @@ from typing import Any
 from dtk.convert.mustache import to_jinja
 from dtk.convert.section import Notes, Section, as_entries
 from dtk.dsl.cursor import Cursor
+from dtk.model.types import is_type
 
 _CREATE = "create"
 _NAME = re.compile(r"^[a-zA-Z0-9_-]+$")
@@ -83,15 +84,39 @@ def _action(cursor: Cursor, place: ComponentPlace, notes: Notes) -> dict[str, An
     if functions is not None:
         made |= _function(functions, place, notes)
     section.take("stdout_and_stderr")  # both are kept anyway
-    section.leave(
-        "parameters", "the action's parameters are left out: attributes, or the workflow's parameters, say them"
-    )
-    section.leave("parameter_defs", "the action's parameters are left out: attributes, or the workflow's, say them")
+    parameters = _parameters(section)
+    if parameters:
+        made["parameters"] = parameters
     for key, what in _UNSUPPORTED.items():
         section.leave(key, f"{what} has no counterpart; the action is not complete without it")
     section.close()
     if not made:
         notes.add(cursor, f"action '{cursor.name}' is left out: nothing of it could be carried over")
+    return made
+
+
+def _parameters(section: Section) -> dict[str, Any]:
+    """Return an action's parameters: ``parameters: {…}``, or ``parameter_defs: {parameters: {…}, strict: …}``."""
+    given = section.take("parameters", "parameter_defs")
+    if given is None or not isinstance(given.value, dict):
+        return {}
+    inner = Section(given, section.notes) if given.name == "parameter_defs" else None
+    found = inner.take("parameters") if inner else given
+    made: dict[str, Any] = {}
+    for entry in found.entries() if found else ():
+        one = Section(entry, section.notes) if isinstance(entry.value, dict) else None
+        type_ = (one.text("type") if one else "") or "string"
+        if not is_type(type_):
+            section.notes.add(entry, f"type '{type_}' is not known; the parameter is a string")
+        made[entry.name] = {"type": type_ if is_type(type_) else "string"}
+        if one:
+            made[entry.name] |= {"required": True} if one.value("required") is True else {}
+            one.leave("dynamic", "a parameter can't be dynamic here; it is given by whoever runs the action")
+            one.leave("display_format", "'display_format' has no counterpart")
+            one.close()
+    if inner:
+        inner.take("strict")  # parameters are always checked
+        inner.close()
     return made
 
 

@@ -8,7 +8,8 @@ from dtk.convert.section import Notes, Section, names, type_name
 from dtk.dsl.cursor import Cursor
 from dtk.dsl.mapping import parse_mapping
 
-_LOCAL = "local"
+_LOCATIONS = ("local", "remote")
+_ORDERS = ("after", "before")
 
 
 def dependencies_and_links(section: Section) -> dict[str, Any]:
@@ -38,8 +39,7 @@ def _dependencies(cursor: Cursor | None, notes: Notes) -> tuple[list[str], dict[
         component = link.pop("component")
         link.pop("name", None)
         needed.append(component)
-        is_remote = body.get("location") is not None and not link.get("same_node")
-        if link.get("attribute_mappings") or is_remote:
+        if link.get("attribute_mappings") or link.get("location") == "remote":
             links[component] = link
     return needed, links
 
@@ -59,19 +59,28 @@ def _link(name: str, body: Cursor | None, notes: Notes) -> dict[str, Any]:
         notes.add(choices, "choices have no counterpart; the component named by the key is taken")
     made: dict[str, Any] = {"component": type_name(section.text("component") or name)}
     made |= {"name": section.text("name", "dependency_name")} if chosen.get("name", "dependency_name") else {}
-    location = section.text("location")
-    if section.value("same_node") or location == _LOCAL:
+    made |= _one_of(section, "location", _LOCATIONS) | _one_of(section, "order", _ORDERS)
+    if section.value("same_node"):
         made["same_node"] = True
     if section.value("required"):
         made["required"] = True
     mappings = _mappings(section.take("attribute_mappings"), notes)
     if mappings:
         made["attribute_mappings"] = mappings
-    section.leave("order", "'order' has no counterpart: the workflow's stages say what comes first")
     section.leave("constraints", "'constraints' have no counterpart: say in the assembly which component it goes to")
     section.leave("preferences", "'preferences' have no counterpart: say in the assembly which component it goes to")
     section.close()
     return made
+
+
+def _one_of(section: Section, key: str, words: tuple[str, ...]) -> dict[str, str]:
+    found = section.take(key)
+    if found is None:
+        return {}
+    if found.value in words:
+        return {key: found.value}
+    section.notes.add(found, f"{key} '{found.value}' is none of {', '.join(words)} and is left out")
+    return {}
 
 
 def _mappings(cursor: Cursor | None, notes: Notes) -> list[str]:

@@ -110,24 +110,32 @@ def _nested(section: Section, made: dict[str, Any], reading: Reading) -> dict[st
 def _leave(section: Section) -> None:
     section.leave("exec_blocks", "exec_blocks have no counterpart: write stages with node: instead")
     section.leave("breakpoint", "breakpoints have no counterpart")
-    section.leave("retry", "retry is left out: write retries and retry_delay in the action")
-    section.leave("attempts", "attempts are left out: write retries in the action")
+    section.leave("retry", "retry is left out: write retries and retry_delay in the stage")
+    section.leave("attempts", "attempts are left out: write retries in the stage")
     section.leave("flatten", "flatten has no counterpart: the stages are numbered as they are nested")
     section.leave("import", "importing a workflow has no counterpart: write its stages here")
 
 
-def _items(cursor: Cursor, reading: Reading) -> list[str]:
-    made = []
+def _items(cursor: Cursor, reading: Reading) -> list[Any]:
+    made: list[Any] = []
     for entry in as_entries(cursor):
         for name, place, body in names(entry):
             item = _with_type(name)
             if _component_of(item) not in reading.there and "{{" not in item:
                 reading.notes.add(place, f"'{item}' is on no node; the original left it out of its stage in silence")
                 continue
-            made.append(item)
-            if body is not None:
-                reading.notes.add(place, f"the parameters of '{name}' are left out")
+            made.append(_with_parameters(item, body, reading))
     return made
+
+
+def _with_parameters(item: str, body: Cursor | None, reading: Reading) -> Any:
+    """Return an item with the parameters of its action: ``{ref: {parameters: {…}}}``."""
+    if body is None or not isinstance(body.value, dict):
+        return item
+    section = Section(body, reading.notes)
+    values = section.value("parameters", "params")
+    section.close()
+    return {item: {"parameters": values}} if isinstance(values, dict) and values else item
 
 
 def _with_type(item: str) -> str:

@@ -146,6 +146,14 @@ assemblies:
 """
 
 
+def test_parameters_of_actions_come_along() -> None:
+    modules = {module.word: module.document for module in convert(ORIGINAL, "")[0]}
+    restart = modules["hadoop"]["components"]["datanode"]["actions"]["restart"]
+    assert restart["parameters"] == {"how": {"type": "string", "required": True}}
+    (stage,) = modules["hdfs"]["assemblies"]["cluster"]["workflows"]["restart"]["subtasks"]
+    assert stage["actions"] == [{"hadoop::datanode.restart": {"parameters": {"how": "restart"}}}]
+
+
 def test_nothing_is_overwritten_and_a_folder_without_modules_is_refused(workspace: Path, tmp_path: Path) -> None:
     dtk(workspace, "convert", str(ORIGINAL))
     assert "is there already" in dtk(workspace, "convert", str(ORIGINAL), code=2)
