@@ -80,14 +80,15 @@ def find_target(workspace: Workspace, service: Service) -> Target:
     Raises:
         InvalidError: dtk.yaml has no such target.
     """
-    targets = load_workspace(workspace.file, workspace.root).targets
-    if service.target in targets:
-        return targets[service.target]
+    configuration = load_workspace(workspace.file, workspace.root)
+    name, targets = service.target or configuration.default_target, configuration.targets
+    if name in targets:
+        return targets[name]
     problem = Problem(
-        f"no target '{service.target}' in dtk.yaml",
+        f"no target '{name}' in dtk.yaml",
         service.location,
         expected=f"one of {', '.join(sorted(targets))}",
-        nearest=nearest(service.target, targets),
+        nearest=nearest(name, targets),
     )
     raise InvalidError(f"service '{service.name}' can't be planned", [problem])
 
