@@ -158,7 +158,9 @@ class _LiveScreen:
         self._look = look
         self._clock = clock
         self._control = control
-        self._console: Console = Console(file=output, no_color=not look.color)
+        # COLUMNS and LINES, which some shells and readline export, would hold the screen at the size it began with.
+        environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        self._console: Console = Console(file=output, no_color=not look.color, _environ=environment)
         self._live: Live = Live(console=self._console, screen=True, auto_refresh=False, redirect_stdout=False)
 
     def __enter__(self) -> _LiveScreen:

@@ -34,7 +34,7 @@ class Pace:
         self._began = time.monotonic()
         for event in self._events:
             moment = moment_of(event.get("ts")) or self._first
-            while self.now() < moment:
+            while (left := (moment - self.now()).total_seconds() / self._speed) > 0:
                 yield None
-                wait(min(_TICK_SECONDS, (moment - self.now()).total_seconds() / self._speed))
+                wait(min(_TICK_SECONDS, left))
             yield event

@@ -43,7 +43,7 @@ class Terminal:
         fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self._inner = inner
         self.before = termios.tcgetattr(inner)
-        environment = {**os.environ, "TERM": term, "COLUMNS": "", "LINES": ""}
+        environment = {**os.environ, "TERM": term, "COLUMNS": "80", "LINES": "24"}
         self.process = subprocess.Popen(
             [sys.executable, "-c", program, str(path)],
             env=environment,
