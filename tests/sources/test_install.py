@@ -363,3 +363,17 @@ def test_the_markdown_reference_names_every_attribute_and_action(place: Place) -
         assert word in said
     assert "dtk:dask/cluster" in place.run("info", "dtk:dask/cluster")
     assert "did you mean 'cluster'?" in place.run("info", "dtk:dask/clutser", code=2)
+
+
+def test_an_installed_module_is_staged_and_planned_and_the_plan_says_which_commit(repo: MakeRepo, place: Place) -> None:
+    source = repo("web")
+    source.module("acme/web", body="  web: {actions: {create: {commands: [RUN true]}}}\n")
+    file = source.folder / "dtk.module.yaml"
+    file.write_text(file.read_text() + "assemblies:\n  one: {nodes: {main: {components: [web]}}}\n")
+    commit = source.commit(tag="v1")
+    place.run("install", "../web@v1")
+    place.run("stage", "acme:web/one", "web1")
+    plan = json.loads(place.run("plan", "web1", "--json"))
+    assert [module["source"] for module in plan["modules"]] == [f"../web@v1 at {commit}"]
+    assert "service 'web1'" in place.run("uninstall", "acme:web", code=2)
+    assert "web" in place.run("list-components", "acme:web")
