@@ -62,12 +62,10 @@ def _rendered(work: Work, item: Item) -> Item:
 
 
 def _as_written(value: Any) -> Any:
+    """Return a part of an item that is not done, with its templates as the module has them: values may be missing."""
     if isinstance(value, Mapping):
         return value.get("$template") or {key: _as_written(part) for key, part in value.items()}
     return [_as_written(part) for part in value] if isinstance(value, (list, tuple)) else value
-def _as_written(item: Item) -> Item:
-    """Return an item that is not done, with its templates as the module has them: their values may not be there."""
-    return {key: value.get("$template", "") if isinstance(value, Mapping) else value for key, value in item.items()}
 
 
 def _run_once(work: Work, item: Item) -> bool:
