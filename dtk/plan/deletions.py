@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from dtk.errors import Location
+from dtk.errors import InvalidError, Location
+from dtk.model.expression import literal
 from dtk.model.module import ComponentUse, Module, Workflow
 from dtk.model.names import ComponentName, group_of, node_order
 from dtk.model.plan import NodeChange, PlannedAction, Stage
@@ -122,17 +123,27 @@ def _position(instance: Instance, outlines: Sequence[StageOutline]) -> int:
 
 def _planned(staged: StagedAction, state: State, dropped: Collection[tuple[str, str]]) -> PlannedAction:
     instance = staged.instance
-    applied = state.applied[instance.node][str(instance.name)]
-    dynamic = {
-        name: state.attributes[instance.path(name)]
-        for name, attribute in instance.component.attributes.items()
-        if attribute.dynamic and instance.path(name) in state.attributes
-    }
-    node = state.nodes[instance.node]
+    node = _node_variables(instance.node, state.nodes[instance.node])
     reason = "no longer in the service" if instance.key in dropped else "its node goes"
-    return build_action(
-        instance, staged.action, {**applied.attributes, **dynamic}, _node_variables(instance.node, node), (reason,)
-    )
+    try:
+        return build_action(instance, staged.action, _applied_values(instance, state), node, (reason,))
+    except InvalidError as error:
+        hint = "the module has changed since it was applied: apply it first, or leave delete actions out with --force"
+        raise InvalidError(error.message, error.problems, hint=hint) from None
+
+
+def _applied_values(instance: Instance, state: State) -> dict[str, Any]:
+    """What was applied; an attribute that the module has got since has its default."""
+    attributes = instance.component.attributes.values()
+    applied = state.applied[instance.node][str(instance.name)].attributes
+    since = [a for a in attributes if a.has_default and not a.dynamic and a.name not in applied]
+    defaults = {a.name: literal(a.default) for a in since}
+    dynamic = {
+        a.name: state.attributes[instance.path(a.name)]
+        for a in attributes
+        if a.dynamic and instance.path(a.name) in state.attributes
+    }
+    return {**applied, **defaults, **dynamic}
 
 
 def _node_variables(node: str, existing: NodeState) -> dict[str, Any]:

@@ -1,0 +1,40 @@
+"""Taking away what an earlier version of a module made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dtk.dsl.module import load_module
+from dtk.errors import InvalidError
+from dtk.plan.compile import PlanRequest, compile_plan
+from dtk.plan.destroy import destroy_plan
+from dtk.plan.simulation import applied
+from tests.plan.cases import FOLDER, request
+
+
+def changed_since(tmp_path: Path, *, attribute: str) -> PlanRequest:
+    """Return the first-deploy case as applied, with a delete action that uses an attribute it did not have then."""
+    before = request(FOLDER / "first-deploy")
+    text = (FOLDER / "first-deploy" / "dtk.module.yaml").read_text()
+    text = text.replace("RUN drain", "RUN drain {{ pace }}")
+    text = text.replace("      workers: {type: integer", f"      pace: {attribute}\n      workers: {{type: integer")
+    (tmp_path / "dtk.module.yaml").write_text(text)
+    module = load_module(tmp_path, tmp_path)
+    return replace(before, modules={module.name: module}, state=applied(compile_plan(before), before.state))
+
+
+def test_an_attribute_that_a_module_has_got_since_has_its_default_when_its_component_goes(tmp_path: Path) -> None:
+    plan = destroy_plan(changed_since(tmp_path, attribute="{type: integer, default: 3}"), force=False)
+    commands = {str(item["command"]) for leaf in plan.leaves() for action in leaf.actions for item in action.items}
+    assert "drain 3" in commands
+
+
+def test_a_delete_action_that_needs_what_was_never_applied_says_what_to_do(tmp_path: Path) -> None:
+    wanted = changed_since(tmp_path, attribute="{type: integer}")
+    with pytest.raises(InvalidError, match="'pace'") as caught:
+        destroy_plan(wanted, force=False)
+    assert "--force" in caught.value.hint
+    assert destroy_plan(wanted, force=True).stages
