@@ -127,6 +127,47 @@ def test_puppet_itself_applies_classes_and_defined_types(dtk: Dtk) -> None:
     assert [event["changed"] for event in finished] == [False, False]
 
 
+MODEL_2015 = """module: motd
+dsl_version: 1.0.0
+components:
+  motd:
+    attributes:
+      text: {type: string, required: true}
+      lines: {type: integer, default: 'external_ref(puppet_header)'}
+    external_ref: {puppet_class: motd}
+"""
+ASSEMBLY_2015 = """name: one
+node_bindings: {n: amazon_hvm-small}
+assembly:
+  nodes:
+    n:
+      components:
+        - motd: {attributes: {text: converted}}
+workflow:
+  subtasks:
+    - {name: message, components: [motd]}
+"""
+CLASS_2015 = """class motd($text, $lines = 2) {
+  exec { "echo ${text} ${lines} > motd": provider => shell, unless => "grep -q ${text} motd" }
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("puppet") is None, reason="Puppet is not installed (CI installs Debian's package)")
+def test_a_converted_module_of_2015_is_applied_by_puppet_itself(dtk: Dtk, tmp_path: Path) -> None:
+    original = tmp_path / "old" / "motd"
+    for path, text in (
+        ("dtk.model.yaml", MODEL_2015),
+        ("assemblies/one.dtk.assembly.yaml", ASSEMBLY_2015),
+        ("manifests/init.pp", CLASS_2015),
+    ):
+        (original / path).parent.mkdir(parents=True, exist_ok=True)
+        (original / path).write_text(text)
+    dtk.run("convert", str(original))
+    dtk.run("deploy", "old:motd/one", "one1")
+    assert (home(dtk) / "motd").read_text() == "converted 2\n"
+
+
 def test_a_manifest_that_is_missing_is_an_error_before_anything_runs(dtk: Dtk) -> None:
     write_module(dtk)
     (dtk.root / "modules/acme/note/puppet/note/manifests/line.pp").rename(
