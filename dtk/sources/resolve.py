@@ -11,7 +11,7 @@ from dtk.dsl.data import data_folder
 from dtk.dsl.module import MODULE_FILE
 from dtk.dsl.versions import satisfies, version_key
 from dtk.errors import DtkError, InvalidError, Problem
-from dtk.sources.address import Address, parse_address
+from dtk.sources.address import Address, check_address, parse_address
 from dtk.sources.snapshot import Sources
 from dtk.sources.store import Found, Manifest, read_manifest
 from dtk.state.pinned import Pin
@@ -241,7 +241,10 @@ class _Resolution:
 
 
 def _address(pin: Pin) -> Address:
-    return Address(pin.url, pin.ref)
+    """Return a pin's source; dtk.lock may have been written by anybody."""
+    address = Address(pin.url, pin.ref)
+    check_address(address)
+    return address
 
 
 def _conflict(module: str, there: str, needs: list[_Need]) -> InvalidError:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from dtk.errors import DtkError, InvalidError, Location, Problem
+from dtk.model.names import module_name
 from dtk.state.files import replace_file
 
 FORMAT_VERSION = 1
 _READABLE = 0o644
+_COMMIT = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64})?")
+_TREE = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,19 @@ def load_pins(file: Path) -> dict[str, Pin]:
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise DtkError(f"{file.name} has format {version}, newer than this dtk reads ({FORMAT_VERSION})")
     try:
-        return {str(name): _pin(entry) for name, entry in document["modules"].items()}
+        pins = {str(name): _pin(entry) for name, entry in document["modules"].items()}
     except (KeyError, TypeError, AttributeError) as error:
         raise _broken(file, f"{error} is missing or of the wrong kind") from None
+    # Names, commits and digests become paths below .dtk/modules.
+    wrong = [name for name, pin in pins.items() if not _is_sound(name, pin)]
+    if wrong:
+        raise _broken(file, f"what it says of '{wrong[0]}' can't be")
+    return pins
+
+
+def _is_sound(name: str, pin: Pin) -> bool:
+    named = _COMMIT.fullmatch(pin.commit) and _TREE.fullmatch(pin.tree)
+    return module_name(name) == name and "/" in name and bool(named)
 
 
 def _pin(entry: Mapping[str, Any]) -> Pin:

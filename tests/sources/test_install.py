@@ -340,6 +340,32 @@ def test_a_broken_lock_is_told_and_a_newer_one_refused(place: Place) -> None:
     assert "newer than this dtk reads" in place.run("list-modules", code=1)
 
 
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("../../../etc", {}),
+        ("acme/..", {}),
+        ("acme/base", {"commit": "../../.."}),
+        ("acme/base", {"tree": "sha256:../.."}),
+        ("acme/base", {"path": 3, "commit": None}),
+    ],
+)
+def test_a_lock_that_would_lead_out_of_the_store_is_refused(
+    name: str, changes: dict[str, object], place: Place
+) -> None:
+    pin = {"url": "../base", "ref": "HEAD", "path": "", "commit": "a" * 40, "tree": f"sha256:{'b' * 64}", **changes}
+    place.workspace.lock_file.write_text(json.dumps({"format_version": 1, "modules": {name: pin}}))
+    assert "dtk.lock is broken" in place.run("list-modules", code=3)
+    assert "dtk.lock is broken" in place.run("install", code=3)
+
+
+def test_a_lock_with_a_source_that_git_could_misread_is_refused(place: Place) -> None:
+    pin = {"url": "ext::sh -c x", "ref": "HEAD", "path": "", "commit": "a" * 40, "tree": f"sha256:{'b' * 64}"}
+    place.workspace.lock_file.write_text(json.dumps({"format_version": 1, "modules": {"acme/base": pin}}))
+    Repo(place.workspace.root).module("acme/own", "modules/acme/own", needs={"acme/base": ">=0"})
+    assert "is not a source that dtk fetches" in place.run("install", code=2)
+
+
 def test_list_modules_says_which_can_be_parsed(place: Place) -> None:
     Repo(place.workspace.root).module("acme/good", "modules/acme/good")
     Repo(place.workspace.root).module("acme/bad", "modules/acme/bad", body="  x: 3\n")
