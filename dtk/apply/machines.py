@@ -171,5 +171,7 @@ def record_of(node: str, state: NodeState) -> NodeRecord:
 
 
 def state_of(record: NodeRecord) -> NodeState:
-    """Return a provider's node as the state keeps it."""
-    return NodeState(record.id, record.status, asdict(record.connection), dict(record.attributes))
+    """Return a provider's node as the state keeps it; where it has one address, that is its public one as well."""
+    address = record.attributes.get("host_address", "")
+    attributes = {"public_address": address, "dns_name": address, **record.attributes}
+    return NodeState(record.id, record.status, asdict(record.connection), attributes)

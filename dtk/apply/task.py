@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from dtk.apply.context import TaskContext
@@ -27,7 +28,7 @@ def run_task(context: TaskContext) -> str:
     try:
         _begin(context)
         status = _run_stages(context)
-        if status == "succeeded":
+        if status == "succeeded" and context.plan.workflow:
             context.change_state(changes.with_task_succeeded)
     except DtkError as error:
         status, failure = "failed", error
@@ -38,6 +39,10 @@ def run_task(context: TaskContext) -> str:
 def _begin(context: TaskContext) -> None:
     plan = context.plan
     context.journal.append("task.started", f"task {context.number} started", pid=os.getpid())
+    if not plan.workflow:
+        # Powering nodes on or off leaves what an earlier task has not finished to be finished.
+        context.change_state(lambda state: replace(state, last_task=context.number))
+        return
     context.change_state(
         lambda state: changes.with_task_begun(
             state, context.number, plan.workflow, resumes=bool(plan.resumes), parameters=plan.parameters

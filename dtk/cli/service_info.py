@@ -78,6 +78,7 @@ def _node_document(node: str, inputs: Inputs, found: Present) -> dict[str, Any]:
         "type": "instance",
         "size": attributes.get("size"),
         "instance_id": state.id if state else None,
+        **({"ec2_public_address": attributes["public_address"]} if "public_address" in attributes else {}),
         "target": inputs.target.name,
         "components": [str(instance.name) for instance in found.topology.on_node(node)],
         **rest,

@@ -98,6 +98,7 @@ def list_nodes(service: ServiceArgument = None, as_json: JsonOption = False) -> 
 
 def _node_row(name: str, node: NodeState) -> list[str]:
     """A stopped node has no address, as in the original (5.8)."""
-    address = str(node.attributes.get("host_address", "")) if node.status == "running" else ""
+    known = str(node.attributes.get("dns_name") or node.attributes.get("host_address", ""))
+    address = known if node.status == "running" else ""
     size, system = (str(node.attributes.get(key, "")) for key in ("size", "os"))
     return [name, node.id, size, system, node.status, address]

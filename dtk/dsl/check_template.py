@@ -19,6 +19,8 @@ NODE_VARIABLES = (
     "index",
     "cardinality",
     "host_address",
+    "public_address",
+    "dns_name",
     "port_offset",
     "shared_address",
     "home",

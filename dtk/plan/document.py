@@ -11,7 +11,10 @@ from dtk.errors import InvalidError, StalePlanError
 from dtk.model.plan import FORMAT_VERSION, ComponentChange, ModuleUse, NodeChange, Plan, PlannedAction, Stage, Step
 
 _EMPTY: tuple[Any, ...] = ("", None, (), [], {})
-_ALWAYS = ("service", "lineage", "serial", "nodes", "components", "stages", "attributes", "items", "number", "name")
+_ALWAYS = (
+    *("service", "lineage", "serial", "workflow", "nodes", "components", "stages"),
+    *("attributes", "items", "number", "name"),
+)
 
 
 def to_document(plan: Plan) -> dict[str, Any]:

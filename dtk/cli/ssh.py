@@ -1,0 +1,95 @@
+"""``dtk ssh``: a terminal, or one command, on a node, with OpenSSH and the keys that the service has."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dtk.cli.context import chosen_service, current_workspace
+from dtk.errors import DtkError, UsageError
+from dtk.model.names import node_order
+from dtk.state.model import NodeState
+from dtk.state.store import load_state
+
+CONNECT_SECONDS = 20
+
+
+def ssh(
+    service: Annotated[str, typer.Argument(metavar="SERVICE", help="The service.")],
+    node: Annotated[str, typer.Argument(metavar="NODE", help="The node: master, slaves:1.")],
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- COMMAND...]", help="What to run; a terminal without it.")
+    ] = None,
+    user: Annotated[str, typer.Option("--user", "-l", metavar="USER", help="Another user to log in as.")] = "",
+) -> None:
+    """Open a terminal on a node, or run a command there.
+
+    The exit code is the command's. Examples: dtk ssh dask1 master, dtk ssh dask1 slaves:1 -- uptime
+    Example: dtk ssh dask1 master
+    """
+    workspace = current_workspace()
+    name = chosen_service(workspace, service)
+    state = load_state(workspace.state_file(name))
+    nodes = state.nodes if state else {}
+    if node not in nodes:
+        known = ", ".join(sorted(nodes, key=node_order)) or "none"
+        raise UsageError(f"service '{name}' has no node '{node}' that exists: it has {known}", hint="dtk list-nodes")
+    if nodes[node].status != "running":
+        raise DtkError(f"{node} is {nodes[node].status}", hint=f"dtk start {name} {node}")
+    arguments = ssh_arguments(nodes[node], workspace.service_folder(name) / "known_hosts", user)
+    raise typer.Exit(_run(arguments, command or []))
+
+
+def ssh_arguments(node: NodeState, known_hosts: Path, user: str = "") -> list[str]:
+    """Return OpenSSH's command line for a node: its key, its pinned host key, its jump host."""
+    connection = node.connection
+    options = _options(str(connection.get("key") or ""), known_hosts)
+    if jump := str(connection.get("jump") or ""):
+        # Not -J: the jump host is reached with the same key and the same pinned keys.
+        place, _, port = jump.partition(":")
+        through = ["ssh", *options, *(["-p", port] if port else []), "-W", "[%h]:%p", place]
+        options = [*options, "-o", f"ProxyCommand={shlex.join(through)}"]
+    login = user or str(connection.get("user") or "")
+    where = f"{login}@{connection['hostname']}" if login else str(connection["hostname"])
+    return ["ssh", *options, "-p", str(connection.get("port") or 22), where]
+
+
+def _options(key: str, known_hosts: Path) -> list[str]:
+    settings = [
+        f"UserKnownHostsFile={known_hosts}",
+        "GlobalKnownHostsFile=/dev/null",
+        "StrictHostKeyChecking=yes",
+        f"ConnectTimeout={CONNECT_SECONDS}",
+    ]
+    settings += ["IdentitiesOnly=yes"] if key else []
+    options = [word for setting in settings for word in ("-o", setting)]
+    return [*options, "-i", str(Path(key).expanduser())] if key else options
+
+
+def _run(arguments: list[str], command: list[str]) -> int:
+    if shutil.which(arguments[0]) is None:
+        raise DtkError("the program ssh is not installed", hint="Debian, Ubuntu: apt-get install openssh-client")
+    where = arguments[-1]
+    is_terminal = not command and sys.stdin.isatty()
+    if is_terminal:
+        typer.echo(f"You are entering SSH terminal ({where}) ...")
+    # ^C belongs to what runs over there.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        done = subprocess.run([*arguments, *command], check=False, preexec_fn=_default_interrupt)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if is_terminal:
+        typer.echo("You are leaving SSH terminal ...")
+    return done.returncode
+
+
+def _default_interrupt() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

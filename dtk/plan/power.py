@@ -1,0 +1,52 @@
+"""The plans of start and stop: machines powered on or off, nothing else.
+
+Source: original-dtk.md 3.8: ``start`` makes the task ``power_on_nodes`` and does not reconfigure; the next plan does,
+where addresses have changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from dtk.errors import UsageError
+from dtk.model.names import group_of, node_order
+from dtk.model.plan import NodeChange, Plan
+from dtk.plan.compile import PlanRequest, finished_plan
+from dtk.plan.steps import node_stage
+from dtk.plan.topology import nearest
+
+Power = Literal["start", "stop"]
+TASK_TYPES = {"start": "power_on_nodes", "stop": "power_off_nodes"}
+_STATUS_BEFORE = {"start": "stopped", "stop": "running"}
+
+
+def power_plan(request: PlanRequest, power: Power, only: str = "") -> Plan:
+    """Return the plan that powers a service's nodes on or off.
+
+    Args:
+        request: as for any plan; ``workflow`` should be "", for the task runs none.
+        power: which of both.
+        only: a node or a group; "" for all. Nodes that are as wanted already are left as they are.
+
+    Raises:
+        UsageError: there is no such node.
+    """
+    state = request.state
+    chosen = _chosen(sorted(state.nodes, key=node_order), only)
+    changes = [
+        NodeChange(node, power if node in chosen and existing.status == _STATUS_BEFORE[power] else "keep")
+        for node, existing in state.nodes.items()
+    ]
+    stages = node_stage(changes, power, {})
+    return finished_plan(request, nodes=changes, components=(), stages=stages, task_type=TASK_TYPES[power])
+
+
+def _chosen(nodes: Sequence[str], only: str) -> list[str]:
+    chosen = [node for node in nodes if only in ("", node, group_of(node))]
+    if only and not chosen:
+        known = [*nodes, *dict.fromkeys(map(group_of, nodes))]
+        near = nearest(only, known)
+        hint = f"did you mean '{near}'?" if near else "dtk list-nodes"
+        raise UsageError(f"there is no node '{only}' in the state", hint=hint)
+    return chosen

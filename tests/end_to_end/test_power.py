@@ -1,0 +1,51 @@
+"""Nodes are powered off and on by tasks of their own; what is wanted of them is done when they run again."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.end_to_end.conftest import Dtk
+
+pytestmark = pytest.mark.usefixtures("module")
+
+
+def states(dtk: Dtk) -> dict[str, str]:
+    return {node["node"]: node["status"] for node in dtk.json("list-nodes", "ring1")}
+
+
+def test_nodes_are_stopped_and_started_by_name_by_group_and_all(dtk: Dtk) -> None:
+    dtk.run("deploy", "acme:ring/cluster", "ring1")
+    shown = dtk.run("stop", "ring1", "slaves:2").stdout
+    assert "STAGE 1: power_off_node\n" in shown
+    assert states(dtk) == {"master": "running", "slaves:1": "running", "slaves:2": "stopped"}
+    dtk.run("stop", "ring1", "slaves")
+    assert states(dtk)["slaves:1"] == "stopped"
+    assert "power_on_nodes_stage" in dtk.run("start", "ring1").stdout
+    assert set(states(dtk).values()) == {"running"}
+    assert "Nothing to do" in dtk.run("start", "ring1").stdout
+    assert "did you mean 'slaves'" in dtk.run("stop", "ring1", "slave", code=2).stderr
+
+
+def test_converging_a_stopped_service_powers_it_on_first(dtk: Dtk) -> None:
+    dtk.run("deploy", "acme:ring/cluster", "ring1")
+    dtk.run("stop", "ring1")
+    assert "| stopped |" in dtk.run("ls").stdout
+    assert "STAGE 1: power_on_nodes_stage" in dtk.run("converge", "ring1").stdout
+    assert set(states(dtk).values()) == {"running"}
+
+
+def test_stopping_and_starting_keeps_what_is_left_to_resume(dtk: Dtk) -> None:
+    dtk.run("deploy", "acme:ring/cluster", "ring1", "--set", "slaves/ring::member/work=exit 7", code=1)
+    dtk.run("stop", "ring1")
+    dtk.run("start", "ring1")
+    dtk.run("set-attribute", "ring1", "slaves/ring::member/work", "true")
+    dtk.run("apply", "ring1", "--resume", "--yes")
+
+
+def test_a_command_is_run_on_a_node_with_its_exit_code(dtk: Dtk) -> None:
+    dtk.run("deploy", "acme:ring/cluster", "ring1")
+    done = dtk.run("ssh", "ring1", "slaves:1", "--", "basename $HOME; exit 3", code=3)
+    assert done.stdout == "slaves.1\n"
+    assert "has no node 'slaves:9'" in dtk.run("ssh", "ring1", "slaves:9", code=2).stderr
+    dtk.run("stop", "ring1", "slaves:1")
+    assert "dtk start ring1 slaves:1" in dtk.run("ssh", "ring1", "slaves:1", "--", "true", code=1).stderr

@@ -1,0 +1,147 @@
+"""The test bed: an EC2 whose instances are hosts that boot on this machine. All of it is removed in the end."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import boto3
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.ec2.models import ec2_backends
+
+from testbed.ec2 import Ec2, public_addresses
+from testbed.host import Host, run
+from testbed.image import image_root
+from testbed.network import free_network, resolver
+
+REGION = "us-east-1"
+PROGRAMS = ("mmdebstrap", "systemd-nspawn", "nft", "ip", "mount", "chroot")
+INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
+
+
+def missing() -> str:
+    """Return why the test bed can't be here, "" when it can."""
+    if os.geteuid() != 0:
+        return "it needs root"
+    programs = [name for name in PROGRAMS if shutil.which(name) is None]
+    if programs:
+        return f"{', '.join(programs)} not installed (Debian: mmdebstrap systemd-container nftables iproute2)"
+    try:
+        run("ip", "netns", "add", "dtk-trial")
+        run("ip", "netns", "del", "dtk-trial")
+    except RuntimeError as error:
+        return f"this machine allows no network namespaces: {error}"
+    return ""
+
+
+class Bed:
+    """An EC2 with a VPC, an image, and a reconciler that boots what runs."""
+
+    def __init__(self) -> None:
+        self.image_root = image_root()
+        self.folder = Path(tempfile.mkdtemp(prefix="dtk-bed-", dir="/var/tmp"))
+        self.network = free_network()
+        self.api = Ec2(seconds=1.0)
+        self.hosts: dict[str, Host] = {}
+        self._ended = threading.Event()
+        self._addresses = public_addresses(self.network.public)
+        self._numbers = iter(range(1, 10**6))
+
+    def start(self) -> None:
+        """Make the network, serve the API, boot what it runs from now on."""
+        Path("/run/systemd/nspawn").mkdir(parents=True, exist_ok=True)
+        INOTIFY.write_text("8192\n")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+        self.network.make()
+        next(self._addresses)
+        for backend in ec2_backends[DEFAULT_ACCOUNT_ID].values():
+            backend.reset()
+        self.url = self.api.start()
+        self._make_vpc()
+        self._reconciler = threading.Thread(target=self._reconcile, daemon=True)
+        self._reconciler.start()
+
+    def client(self) -> Any:
+        """A client of the test's own."""
+        return boto3.client(
+            "ec2", region_name=REGION, endpoint_url=self.url, aws_access_key_id="test", aws_secret_access_key="test"
+        )
+
+    def _make_vpc(self) -> None:
+        client = self.client()
+        vpc = client.create_vpc(CidrBlock=f"{self.network.private}.0/24")["Vpc"]["VpcId"]
+        made = client.create_subnet(VpcId=vpc, CidrBlock=f"{self.network.private}.0/24", AvailabilityZone=f"{REGION}a")
+        self.subnet = made["Subnet"]["SubnetId"]
+        self.image = client.register_image(Name="debian-12", RootDeviceName="/dev/xvda", Architecture="x86_64")[
+            "ImageId"
+        ]
+
+    def target(self, **more: Any) -> dict[str, Any]:
+        """The target's keys in dtk.yaml."""
+        return {
+            "type": "ec2",
+            "region": REGION,
+            "endpoint_url": self.url,
+            "subnet": self.subnet,
+            "ssh_from": [f"{self.network.private}.1/32"],
+            "images": {"debian": {"image": self.image, "user": "admin"}},
+            "defaults": {"image": "debian"},
+            "boot_timeout": 120,
+            "connect_timeout": 90,
+            **more,
+        }
+
+    def instances(self) -> dict[str, Any]:
+        """The instances that moto has and that are not ended, by id."""
+        found = ec2_backends[DEFAULT_ACCOUNT_ID][REGION].all_instances()
+        return {instance.id: instance for instance in found if instance.state != "terminated"}
+
+    def _reconcile(self) -> None:
+        while not self._ended.wait(0.3):
+            with self.api._lock:
+                wanted = {id_: (one.state, self._addresses_of(one)) for id_, one in self.instances().items()}
+                keys = {id_: self._public_key(one) for id_, one in self.instances().items()}
+            for id_ in self.hosts.keys() - wanted.keys():
+                self.hosts.pop(id_).remove()
+            for id_, (state, addresses) in wanted.items():
+                self._bring(id_, state, addresses, keys[id_])
+
+    def _bring(self, id_: str, state: str, addresses: list[str], public_key: str) -> None:
+        host = self.hosts.get(id_)
+        if host is None and state == "running":
+            number = next(self._numbers)
+            name = f"bed{self.network.number}x{number}"
+            gateway = f"{self.network.private}.1"
+            host = Host(name, self.folder / name, self.image_root, self.network.bridge, gateway)
+            host.make_disk(public_key, resolver())
+            host.power_on(addresses)
+            self.hosts[id_] = host
+        elif host is not None and state == "running" and not host.is_on and addresses != host.addresses:
+            host.power_on(addresses)
+        elif host is not None and state == "stopped" and host.is_on:
+            host.power_off()
+            host.addresses = []
+
+    def _addresses_of(self, instance: Any) -> list[str]:
+        public = instance.public_ip
+        return [f"{instance.private_ip}/24", *([f"{public}/32"] if public else [])]
+
+    def _public_key(self, instance: Any) -> str:
+        pairs = ec2_backends[DEFAULT_ACCOUNT_ID][REGION].key_pairs
+        return pairs[instance.key_name].public_key if instance.key_name in pairs else ""
+
+    def close(self) -> None:
+        """Remove everything."""
+        self._ended.set()
+        self._reconciler.join(60)
+        for host in self.hosts.values():
+            host.remove()
+        self.api.stop()
+        self.network.remove()
+        self._addresses.close()  # type: ignore[attr-defined]
+        shutil.rmtree(self.folder, ignore_errors=True)

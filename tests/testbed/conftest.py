@@ -1,0 +1,88 @@
+"""A test bed for all tests of this folder, and a workspace whose default target it is for each of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from dtk.state.store import load_state
+from dtk.state.workspace import Workspace
+from testbed.bed import Bed, missing
+from tests.end_to_end.conftest import Dtk
+
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+MODULE = Path(__file__).parent / "module"
+SERVICE = "site1"
+
+
+@pytest.fixture(scope="session")
+def bed() -> Iterator[Bed]:
+    """An EC2 whose instances boot; where it cannot be, its tests are skipped with the reason, or fail if required."""
+    reason = missing()
+    if reason and os.environ.get("DTK_TESTBED") == "required":
+        pytest.fail(f"the test bed can't be made here: {reason}")
+    if reason:
+        pytest.skip(f"the test bed can't be made here: {reason}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+        for name, value in CREDENTIALS.items():
+            patch.setenv(name, value)
+        made = Bed()
+        try:
+            made.start()
+            yield made
+        finally:
+            made.close()
+    left = [name for name in subprocess.check_output(["ip", "netns"], text=True).split() if name.startswith("bed")]
+    assert not left, f"network namespaces are left: {left}"
+    assert str(made.folder) not in Path("/proc/mounts").read_text()
+
+
+class Site:
+    """A workspace on the test bed with one service."""
+
+    def __init__(self, dtk: Dtk, bed: Bed) -> None:
+        self.dtk, self.bed = dtk, bed
+
+    def in_state(self) -> set[str]:
+        """The instances that the service's state knows."""
+        state = load_state(Workspace(self.dtk.root).state_file(SERVICE))
+        return {node.id for node in state.nodes.values()} if state else set()
+
+    def check_count(self, nodes: int) -> None:
+        """The instances that EC2 has are those in the state, and as many."""
+        assert set(self.bed.instances()) == self.in_state()
+        assert len(self.bed.instances()) == nodes
+
+    def on(self, node: str, command: str) -> str:
+        """What a command prints on a node."""
+        return self.dtk.run("ssh", SERVICE, node, "--", command).stdout.strip()
+
+    def host(self, node: str) -> object:
+        """The host that a node is."""
+        return self.bed.hosts[next(n["id"] for n in self.dtk.json("list-nodes", SERVICE) if n["node"] == node)]
+
+
+@pytest.fixture
+def site(bed: Bed, tmp_path: Path) -> Iterator[Site]:
+    """A workspace whose nodes are instances of the test bed."""
+    root = tmp_path / "workspace"
+    root.mkdir()
+    dtk = Dtk(root)
+    dtk.run("init")
+    shutil.copytree(MODULE, root / "modules" / "acme" / "site")
+    with (root / "dtk.yaml").open("w") as file:
+        document = {"format_version": 1, "default_target": "vpc", "targets": {"vpc": bed.target()}}
+        YAML().dump(document, file)
+    bed.api.faults.clear()
+    bed.api.calls.clear()
+    yield Site(dtk, bed)
+    bed.api.faults.clear()
+    for id_ in list(bed.instances()):
+        bed.client().terminate_instances(InstanceIds=[id_])

@@ -1,0 +1,182 @@
+"""A host: systemd as PID 1 on a filesystem and an address of its own, which boots, stops, reboots and loses power."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from testbed.image import MACHINE_FILES, apt_settings
+
+REBOOTED = 133
+STOP_SECONDS = 30
+MTU = "1400"
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def run(*words: str, check: bool = True, stdin: str = "") -> str:
+    """Run a program; its error is in the exception."""
+    done = subprocess.run(words, capture_output=True, text=True, check=False, input=stdin)
+    if check and done.returncode != 0:
+        raise RuntimeError(f"{' '.join(words)}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
+
+
+@dataclass
+class Host:
+    """One host. ``folder`` holds its disk; ``name`` is that of its network namespace and its machine."""
+
+    name: str
+    folder: Path
+    image: Path
+    bridge: str
+    gateway: str
+    addresses: list[str] = field(default_factory=list)
+    _process: subprocess.Popen[bytes] | None = None
+    _on: bool = False
+    _thread: threading.Thread | None = None
+
+    @property
+    def root(self) -> Path:
+        """Where its filesystem is mounted."""
+        return self.folder / "root"
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it has power."""
+        return self._on
+
+    def make_disk(self, public_key: str, resolver: str) -> None:
+        """Give it an empty disk over the image, and the key that logs in."""
+        upper, work = self.folder / "upper", self.folder / "work"
+        for folder in (self.root, upper, work):
+            folder.mkdir(parents=True)
+        options = f"lowerdir={self.image},upperdir={upper},workdir={work}"
+        run("mount", "-t", "overlay", "overlay", "-o", options, str(self.root))
+        self._write("etc/hostname", f"{self.name}\n")
+        self._write("etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n")
+        self._write("etc/resolv.conf", resolver)
+        for path in (*map(Path, MACHINE_FILES), *apt_settings()):
+            if path.is_file():
+                self._write(str(path).lstrip("/"), path.read_text())
+        self._write("home/admin/.ssh/authorized_keys", f"{public_key}\n")
+        run("chroot", str(self.root), "chown", "-R", "admin:admin", "/home/admin/.ssh")
+        run("chroot", str(self.root), "chmod", "-R", "go=", "/home/admin/.ssh")
+
+    def _write(self, name: str, text: str) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        path.write_text(text)
+
+    def power_on(self, addresses: list[str]) -> None:
+        """Boot with these addresses."""
+        self.addresses = addresses
+        self._make_network()
+        self._on = True
+        self._thread = threading.Thread(target=self._keep_running, daemon=True)
+        self._thread.start()
+
+    def _make_network(self) -> None:
+        outside = f"v{self.name[-10:]}"
+        run("ip", "netns", "add", self.name)
+        peer = ("type", "veth", "peer", "name", "host0", "netns", self.name)
+        run("ip", "link", "add", outside, "mtu", MTU, *peer)
+        run("ip", "link", "set", outside, "master", self.bridge, "up")
+        inside = ("ip", "-n", self.name)
+        run(*inside, "link", "set", "lo", "up")
+        run(*inside, "link", "set", "host0", "mtu", MTU, "up")
+        for address in self.addresses:
+            run(*inside, "addr", "add", address, "dev", "host0")
+        run(*inside, "route", "add", "default", "via", self.gateway, "src", self.addresses[0].partition("/")[0])
+
+    def _keep_running(self) -> None:
+        while self._on:
+            with (self.folder / "console.log").open("ab") as log:
+                self._process = subprocess.Popen(
+                    self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                )
+            if self._process.wait() != REBOOTED:
+                break
+
+    def _command(self) -> list[str]:
+        nspawn = (
+            *("systemd-nspawn", "-q", "-D", str(self.root), "-M", self.name, "--boot"),
+            *(f"--network-namespace-path=/run/netns/{self.name}", "--register=no", "--keep-unit", "--console=pipe"),
+            *("--resolv-conf=off", "--timezone=off", "--link-journal=no"),
+        )
+        # Each in a control group of its own: PID 1 of a host takes the one it finds itself in.
+        enter = 'for g in %s; do mkdir -p $g && echo $$ > $g/cgroup.procs || true; done; exec "$@"'
+        groups = " ".join(str(group / f"dtk-{self.name}") for group in control_groups())
+        return ["sh", "-c", enter % groups, "sh", *nspawn]
+
+    def power_off(self) -> None:
+        """Shut down as a machine that is told to, then take its addresses."""
+        self._on = False
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_SECONDS)
+        self.cut_power()
+
+    def cut_power(self) -> None:
+        """End everything at once, as when a machine loses its power."""
+        self._on = False
+        if self._process is not None:
+            for pid in [*_children(self._process.pid), self._process.pid]:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self._process.wait()
+        if self._thread is not None:
+            self._thread.join(STOP_SECONDS)
+        run("ip", "link", "del", f"v{self.name[-10:]}", check=False)
+        run("ip", "netns", "del", self.name, check=False)
+
+    def reboot(self) -> None:
+        """Press the button: PID 1 restarts the machine."""
+        assert self._process is not None
+        for pid in _children(self._process.pid):
+            os.kill(pid, signal.SIGINT)
+
+    def unplug(self, *, plugged: bool = False) -> None:
+        """Cut its cable, or put it back."""
+        run("ip", "link", "set", f"v{self.name[-10:]}", "up" if plugged else "down")
+
+    def remove(self) -> None:
+        """Cut its power and destroy its disk."""
+        self.cut_power()
+        for _ in range(20):
+            if not os.path.ismount(self.root):
+                break
+            run("umount", "-l", str(self.root), check=False)
+            time.sleep(0.1)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for group in control_groups():
+            _remove_groups(group / f"dtk-{self.name}")
+
+
+def control_groups() -> list[Path]:
+    """Return the hierarchies in which a host gets a group: all of the old kind, or the one of the new kind."""
+    if (CGROUPS / "cgroup.controllers").exists():
+        return [CGROUPS]
+    return [group for group in sorted(CGROUPS.iterdir()) if group.is_dir() and not group.is_symlink()]
+
+
+def _remove_groups(group: Path) -> None:
+    for folder, _, _ in os.walk(group, topdown=False):
+        with suppress(OSError):
+            os.rmdir(folder)  # noqa: PTH106 - a control group's files can't be removed, only the group
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except OSError:
+        return []
+    return [int(word) for word in text.split()]

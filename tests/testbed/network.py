@@ -1,0 +1,72 @@
+"""The test bed's own network: a bridge that the hosts hang on, and their way to package mirrors."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.host import run
+
+FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+
+
+@dataclass
+class Network:
+    """A bridge with a private network 10.77.N.0/24 and a "public" one 198.18.N.0/24, both on this machine alone."""
+
+    number: int
+
+    @property
+    def bridge(self) -> str:
+        """The bridge's name."""
+        return f"dtkbed{self.number}"
+
+    @property
+    def private(self) -> str:
+        """The first three numbers of private addresses."""
+        return f"10.77.{self.number}"
+
+    @property
+    def public(self) -> str:
+        """The first three numbers of public addresses: a range that is nobody's (RFC 2544)."""
+        return f"198.18.{self.number}"
+
+    def make(self) -> None:
+        """Make bridge and address translation."""
+        run("ip", "link", "add", self.bridge, "type", "bridge")
+        run("ip", "addr", "add", f"{self.private}.1/24", "dev", self.bridge)
+        run("ip", "addr", "add", f"{self.public}.1/24", "dev", self.bridge)
+        run("ip", "link", "set", self.bridge, "up")
+        self._forwarding = FORWARDING.read_text()
+        FORWARDING.write_text("1\n")
+        rules = f"""table ip {self.bridge} {{
+            chain postrouting {{
+                type nat hook postrouting priority srcnat;
+                ip saddr {self.private}.0/24 oifname != "{self.bridge}" masquerade
+            }}
+        }}"""
+        run("nft", "-f", "-", stdin=rules)
+
+    def remove(self) -> None:
+        """Remove all of it."""
+        run("nft", "delete", "table", "ip", self.bridge, check=False)
+        run("ip", "link", "del", self.bridge, check=False)
+        with suppress(OSError, AttributeError):
+            FORWARDING.write_text(self._forwarding)
+
+
+def free_network() -> Network:
+    """Return a network that nothing on this machine has."""
+    taken = run("ip", "-o", "addr")
+    return next(net for net in map(Network, range(7, 250)) if net.private not in taken and net.public not in taken)
+
+
+def resolver() -> str:
+    """Return a resolv.conf whose servers can be reached from hosts: none on this machine's loopback."""
+    for name in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"):
+        lines = Path(name).read_text().splitlines() if Path(name).exists() else []
+        servers = [line for line in lines if line.startswith("nameserver") and " 127." not in line]
+        if servers:
+            return "\n".join(servers) + "\n"
+    return ""
