@@ -133,6 +133,10 @@ def _expected_end(task: Task, expectation: Expectation | None, now: datetime) ->
 def _information(task: Task) -> list[str]:
     """Return what to know about a task: how to go on, what is in doubt, what is wrong with the log."""
     lines = [f"to resume: {task.next_command}"] if task.next_command else []
+    failed = next((leaf.number for leaf in task.leaves() if leaf.errors), "")
+    if failed and task.service:
+        number = f" --task {task.number}" if task.number else ""
+        lines.append(f"what it did: dtk task-action-detail {task.service} {failed}{number}")
     if task.in_doubt:
         lines.append(f"in doubt: {', '.join(task.in_doubt)}")
     return lines + [f"log: {note}" for note in task.notes]

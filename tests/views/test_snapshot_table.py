@@ -56,6 +56,7 @@ def test_a_failed_step_is_explained_below_the_table(recorder: Recorder) -> None:
         "    bind: address in use\n"
         "    bye\n"
         "\nINFO: to resume: dtk apply s --resume\n"
+        "INFO: what it did: dtk task-action-detail s 2.1.1 --task 1\n"
     )
     assert column(task)["3.1"] == ""
 
@@ -82,7 +83,8 @@ def test_a_task_whose_worker_is_gone_failed_and_says_what_is_in_doubt(recorder: 
     assert [statuses[number] for number in ("assembly_converge", "2", "2.1", "2.1.1", "2.2")] == ["failed"] * 4 + [""]
     text = render_snapshot(task)
     assert "[ 2.1.1 ] [SERVER ERROR] the worker is gone" in text
-    assert "INFO: to resume: dtk apply s --resume\nINFO: in doubt: 2.1.1, 2.1.2\n" in text
+    assert "INFO: to resume: dtk apply s --resume\n" in text
+    assert "INFO: in doubt: 2.1.1, 2.1.2\n" in text
 
 
 def test_a_summary_counts_a_groups_members_in_its_row(recorder: Recorder) -> None:

@@ -9,6 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from recorded import Recorder, record_spark
 
+from dtk.events.expected import learn
 from dtk.events.fold import fold
 from dtk.views.task_json import task_document
 
@@ -28,6 +29,14 @@ def test_the_document_is_valid_and_plain_json(recorder: Recorder, alive: bool) -
     Draft202012Validator.check_schema(SCHEMA)
     Draft202012Validator(SCHEMA).validate(json.loads(json.dumps(document)))
     Draft202012Validator(SCHEMA).validate(task_document(fold([])))
+
+
+def test_the_document_tells_what_is_expected_when_asked(recorder: Recorder) -> None:
+    task = fold(recorder.events)
+    document = task_document(task, learn([task]))
+    Draft202012Validator(SCHEMA).validate(document)
+    assert document["stages"][0]["steps"][0]["expected"] == 82.0
+    assert document["stages"][11]["expected"] is None
 
 
 def test_the_document_tells_each_step_with_its_times_errors_and_results(recorder: Recorder) -> None:
