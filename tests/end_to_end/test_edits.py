@@ -1,0 +1,248 @@
+"""Edits of a service: what they write, what they refuse, and that a refusal changes nothing."""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dtk.__main__ import run as run_dtk
+from tests.end_to_end.conftest import Dtk
+
+MODULES = Path(__file__).parent / "spark"
+SERVICE = """\
+# The team's cluster
+format_version: 1
+service: web     # as its folder
+assembly: bigtop:spark/cluster
+
+attributes:
+  # how many
+  slaves/cardinality: 3   # three is enough
+  master/spark::master/eventlog_dir: '/var/log'
+"""
+
+
+@pytest.fixture
+def web(dtk: Dtk) -> Dtk:
+    """A workspace with one service that people wrote; nothing of it runs."""
+    shutil.copytree(MODULES, dtk.root / "modules", dirs_exist_ok=True)
+    file(dtk).parent.mkdir(parents=True)
+    file(dtk).write_text(SERVICE)
+    return dtk
+
+
+def run(dtk: Dtk, command: str, code: int | None = 0) -> int:
+    """Run one command line in this process, which is what dtk does: only its start is left out, 90 times."""
+    ended = run_dtk(["--workspace", str(dtk.root), *shlex.split(command)])
+    assert code is None or ended == code, f"dtk {command}: {ended}"
+    return ended
+
+
+def file(dtk: Dtk) -> Path:
+    return dtk.root / "services" / "web" / "service.yaml"
+
+
+def diff(dtk: Dtk) -> list[str]:
+    after = file(dtk).read_text().splitlines()
+    lines = difflib.unified_diff(SERVICE.splitlines(), after, n=0, lineterm="")
+    return [line for line in lines if line[:3] not in ("---", "+++", "@@ ")]
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (
+            "set-attribute slaves/cardinality 4",
+            ["-  slaves/cardinality: 3   # three is enough", "+  slaves/cardinality: 4   # three is enough"],
+        ),
+        (
+            "set-attribute master/spark::master/eventlog_dir /tmp",
+            ["-  master/spark::master/eventlog_dir: '/var/log'", "+  master/spark::master/eventlog_dir: '/tmp'"],
+        ),
+        ("set-attribute web spark::cluster/version 1.6", ["+  spark::cluster/version: '1.6'"]),
+        (
+            "set-attribute --unset master/spark::master/eventlog_dir",
+            ["-  master/spark::master/eventlog_dir: '/var/log'"],
+        ),
+        ("add-component master/gitarchive[mar01]", ["+components:", "+  master:", "+    - gitarchive[mar01]"]),
+        ("delete-component web slaves/spark::worker", ["+removed:", "+  - slaves/spark::worker"]),
+        ("add-node edge", ["+nodes:", "+  edge: {}"]),
+        (
+            "add-node web pool --cardinality 2 --set size=big",
+            ["+nodes:", '+  pool: {attributes: {type: "group", cardinality: 2, size: "big"}}'],
+        ),
+        (
+            "delete-node slaves:3",
+            ["-  slaves/cardinality: 3   # three is enough", "+  slaves/cardinality: 2   # three is enough"],
+        ),
+        (
+            "delete-node slaves:2",
+            [
+                "-  slaves/cardinality: 3   # three is enough",
+                "+  slaves/cardinality: 2   # three is enough",
+                "+removed:",
+                "+  - slaves:2",
+            ],
+        ),
+        (
+            "link slaves/spark::common master/spark::master",
+            ["+links:", "+  slaves/spark::common/spark::master: master/spark::master"],
+        ),
+        ("unlink slaves/spark::common spark::master", ["+links:", "+  slaves/spark::common/spark::master: null"]),
+    ],
+)
+def test_an_edit_changes_its_own_lines_and_keeps_comments_order_and_quotes(
+    web: Dtk, command: str, expected: list[str]
+) -> None:
+    run(web, command)
+    assert diff(web) == expected
+
+
+def test_what_is_added_and_deleted_again_leaves_the_file_as_it_was(web: Dtk) -> None:
+    for command in (
+        "add-component master/gitarchive[mar01]",
+        "set-attribute master/gitarchive[mar01]/month 03",
+        "delete-component master/gitarchive[mar01]",
+        "add-node edge",
+        "add-component edge/bigtop_base",
+        "set-attribute edge/bigtop_base/with_jdk false",
+        "delete-node edge",
+        "delete-component spark::cluster",
+        "add-component spark::cluster",
+        "delete-node slaves",
+        "add-node slaves",
+    ):
+        run(web, command)
+    assert diff(web) == ["-  # how many", "-  slaves/cardinality: 3   # three is enough"] or diff(web) == [
+        "-  slaves/cardinality: 3   # three is enough"
+    ]
+
+
+BAD_INPUT = [
+    ("info nope", 2, "no service 'nope'"),
+    ("info web slave", 2, "did you mean 'slaves'?"),
+    ("info web slaves", 2, "'slaves' is a node group"),
+    ("info bigtop:sparc", 3, "no module 'bigtop/sparc'"),
+    ("list-nodes wbe", 2, "did you mean 'web'?"),
+    ("list-components wbe", 2, "did you mean 'web'?"),
+    ("list-components --node mastr", 2, "did you mean 'master'?"),
+    ("list-attributes --node mastr", 2, "did you mean 'master'?"),
+    ("list-attributes -c spark::mastr", 2, "did you mean 'spark::master'?"),
+    ("list-attributes -a master_prt", 2, "did you mean 'master_port'?"),
+    ("list-attributes -f toml", 2, "toml"),
+    ("list-links wbe", 2, "did you mean 'web'?"),
+    ("list-actions -t node", 2, "node"),
+    ("list-workflows wbe", 2, "did you mean 'web'?"),
+    ("workflow-info web crate", 2, "did you mean 'create'?"),
+    ("list-violations wbe", 2, "did you mean 'web'?"),
+    ("set-required-attributes wbe", 2, "did you mean 'web'?"),
+    ("set-attribute", 2, "Missing argument"),
+    ("set-attribute master/spark::master/master_port", 2, "dtk set-attribute [SERVICE] PATH VALUE"),
+    ("set-attribute master/spark::master/master_prt 1", 2, "did you mean 'master/spark::master/master_port'?"),
+    ("set-attribute master/spark::master/master_port eighty", 2, "not of type port"),
+    ("set-attribute master/spark::master/master_host x", 2, "computed by its component"),
+    ("set-attribute slaves/spark::common/worker_port 1", 2, "a constant of its module"),
+    ("set-attribute slaves/cardinality 0", 2, "Value must be a positive integer"),
+    ("set-attribute slaves/cardinality many", 2, "not of type integer"),
+    ("set-attribute --unset slaves/cardinalty", 2, "did you mean 'slaves/cardinality'?"),
+    ("edit-attributes --file nowhere", 2, "can't be read"),
+    ("edit-attributes --node mastr", 2, "did you mean 'master'?"),
+    ("add-component", 2, "Missing argument"),
+    ("add-component master/gitarchiv[mar01]", 2, "did you mean 'gitarchive'?"),
+    ("add-component master/gitarchive", 2, "needs a title"),
+    ("add-component master/spark::worker[one]", 2, "takes no title"),
+    ("add-component master/spark::master", 2, "is there already"),
+    ("add-component mastr/spark::worker", 2, "did you mean 'master'?"),
+    ("add-component other:gitarchive[x]", 2, "no module of other"),
+    ("add-component master/a/b", 2, "is not a component"),
+    ("delete-component master/spark::mastr", 2, "did you mean 'master/spark::master'?"),
+    ("add-node master", 2, "is there already"),
+    ("add-node a/b", 2, "can't name a node"),
+    ("add-node pool -n 0", 2, "Invalid cardinality value"),
+    ("add-node pool -n two", 2, "Invalid cardinality value"),
+    ("add-node pool --set size", 2, "write NAME=VALUE"),
+    ("delete-node mastr", 2, "did you mean 'master'?"),
+    ("delete-node slaves:7", 2, "no node 'slaves:7'"),
+    ("link slaves/spark::common", 2, "dtk link [SERVICE] COMPONENT TARGET [LINK]"),
+    ("link slaves/spark::common master/spark::mastr", 2, "did you mean 'master/spark::master'?"),
+    ("link slaves/spark::common master/bigtop_base", 2, "its links: cassandra::cluster, spark::master"),
+    ("unlink slaves/spark::worker", 2, "has no link"),
+    ("unlink slaves/spark::common", 2, "which link"),
+    ("unlink slaves/spark::common cassandra::cluster", 2, "leads nowhere"),
+    ("list-tasks wbe", 2, "did you mean 'web'?"),
+    ("task-status", 2, "No tasks found for assembly (web)"),
+    ("task-action-detail 3.1", 2, "No tasks found for assembly (web)"),
+    ("cancel-task", 1, "No running tasks found"),
+    ("shell -c nope", 2, "Method 'nope' is not valid in current context."),
+    ("shell -c 'cd /service/wbe'", 2, "Identifier 'wbe' is not valid."),
+    ("shell -c 'cd /servce'", 2, "'servce' context is not valid."),
+    ("shell -c popc", 2, "no place is remembered"),
+    ("shell -c 'help nope'", 2, "Method 'nope' is not valid in current context."),
+    ('shell -c "info \'web"', 2, "a quote is not closed"),
+    ("shell -c 'cd service/web/slaves:1; set-attribute x y'", 2, "Method 'set-attribute' is not valid"),
+]
+
+
+def test_bad_input_is_told_in_a_clear_line_and_changes_nothing(web: Dtk, capfd: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.read_bytes() for path in sorted(web.root.rglob("*")) if path.is_file()}
+    wrong = []
+    for command, code, says in BAD_INPUT:
+        ended = run(web, command, code=None)
+        shown = capfd.readouterr()
+        mistakes = [line for line in shown.err.splitlines() if line.startswith("error: ")]
+        if ended != code or says not in shown.err or len(mistakes) != 1 or "Traceback" in shown.err:
+            wrong.append(f"dtk {command}: {ended} (not {code})\n{shown.out}{shown.err}")
+    assert not wrong, "\n".join(wrong)
+    assert {path: path.read_bytes() for path in sorted(web.root.rglob("*")) if path.is_file()} == before
+
+
+def answered(dtk: Dtk, command: str, answers: str) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "dtk", *command.split()]
+    return subprocess.run(words, cwd=dtk.root, input=answers, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("command", ["set-required-attributes", "list-violations --fix"])
+def test_the_wizard_asks_until_every_value_fits_and_is_confirmed(web: Dtk, command: str) -> None:
+    run(web, "add-component master/gitarchive[mar01]")
+    answers = "x\n\n3\nno\n01\n03\nyes\n" if "required" in command else "01\n03\nyes\n"
+    done = answered(web, command, answers)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Please fill in missing data.\n" in done.stdout
+    assert "Please enter master/gitarchive[mar01]/month [STRING]:\n: " in done.stdout
+    assert f"{' DATA '.center(72, '-')}\n" in done.stdout
+    assert "master/gitarchive[mar01]/month : 03\n" in done.stdout
+    assert "Is provided information ok? (yes|no) " in done.stdout
+    assert "  master/gitarchive[mar01]/month: '03'\n" in file(web).read_text()
+    assert web.json("list-violations") == []
+
+
+def test_leaving_the_wizard_changes_nothing(web: Dtk) -> None:
+    run(web, "add-component master/gitarchive[mar01]")
+    before = file(web).read_text()
+    done = answered(web, "set-required-attributes", "03\n")
+    assert done.returncode == 130
+    assert "You have decided to skip correction wizard." in done.stdout
+    assert file(web).read_text() == before
+
+
+def test_a_mistake_in_the_editor_takes_nothing_and_keeps_what_was_written(web: Dtk, tmp_path: Path) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text(
+        "#!/bin/sh\nsed -i.bak -e 's/master_port: 7077/master_port: eighty/' -e 's/with_jdk: true/with_jkd: true/' $1\n"
+    )
+    editor.chmod(0o755)
+    done = web.run("edit-attributes", code=3, EDITOR=str(editor))
+    assert "master_port' is not of type port" in done.stderr
+    assert "did you mean 'master/bigtop_base/with_jdk'?" in done.stderr
+    assert diff(web) == []
+    kept = web.root / ".dtk" / "services" / "web" / "edit-attributes.yaml"
+    assert str(kept.relative_to(web.root)) in done.stderr
+    kept.write_text(kept.read_text().replace("eighty", "7080").replace("jkd", "jdk"))
+    web.run("edit-attributes", "--file", str(kept))
+    assert diff(web) == ["+  master/spark::master/master_port: 7080"]
