@@ -244,7 +244,12 @@ def _escaped(character: str) -> str:
 
 def _is_plain(text: str) -> bool:
     """Say whether a text needs no quotes: alone, as a key and in a flow map it is read as itself."""
-    if not text.isprintable() or text != text.strip() or any(mark in text for mark in "{}[],&*#?|<>=!%@`\\\"'"):
+    if (
+        not text.isprintable()
+        or text != text.strip()
+        or text.startswith(":")
+        or any(mark in text for mark in "{}[],&*#?|<>=!%@`\\\"'")
+    ):
         return False
     try:
         return bool(parse_document(f"{text}: {text}\n", "").data == {text: text})

@@ -6,7 +6,7 @@ import difflib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dtk.dsl.document import read_document
@@ -134,6 +134,7 @@ VALUES = st.recursive(
 
 
 @settings(max_examples=150, deadline=None)
+@example({":0": None}, "slaves/cardinality")
 @given(VALUES, st.sampled_from(["slaves/cardinality", "master/gitarchive[mar01]/month", "new/path", "a b: c#"]))
 def test_any_value_is_read_back_as_it_was_set(
     tmp_path_factory: pytest.TempPathFactory, value: object, path: str

@@ -77,7 +77,7 @@ def test_mistakes_in_a_service_are_told_all_at_once(tmp_path: Path) -> None:
         "dask1/service.yaml:3:11: 'dask' can't stand here; expected an assembly: namespace:module/assembly"
         " (at assembly)",
         "dask1/service.yaml:4:1: unknown key 'attribute'; expected format_version, service, assembly, target,"
-        " attributes or components; did you mean 'attributes'? (at attribute)",
+        " attributes, components, nodes, removed or links; did you mean 'attributes'? (at attribute)",
         "dask1/service.yaml:5:23: 'a b' can't stand here; expected a component, e.g. dask::worker or"
         " 'dask::worker: {attributes: …}' (at components/master/0)",
         "dask1/service.yaml:5:31: component 'a' is already here, in line 5 (at components/master/2)",
@@ -119,6 +119,6 @@ def test_mistakes_in_a_workspace_are_told_all_at_once(tmp_path: Path) -> None:
         "dtk.yaml:4:39: unknown key 'adress'; expected address, user, key, jump, port or nodes; did you mean 'address'?"
         " (at targets/rack/hosts/alpha/adress)",
         "dtk.yaml:5:23: unknown key 'hosts'; expected type or shared_address (at targets/here/hosts)",
-        "dtk.yaml:6:17: 'docker' can't stand here; expected local or hosts (at targets/there/type)",
+        "dtk.yaml:6:17: 'docker' can't stand here; expected local, hosts or ec2 (at targets/there/type)",
         "dtk.yaml:7:3: 'hosts' is missing (at targets/empty)",
     ]
