@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from dtk.events.tree import Status, Step, Task
 from dtk.model.names import ASSEMBLY_WIDE, group_of, node_order
 from dtk.model.plan import Stage
 from dtk.plan.links import Link
 from dtk.plan.topology import Topology
+from dtk.views.plan_text import members_text
 
 GRAVITY: Sequence[Status] = ("failed", "cancelled", "executing", "created", "succeeded")
 """Which status a node has whose steps have different ones: the gravest."""
@@ -82,7 +84,11 @@ def _wanted_box(name: str, topology: Topology) -> Box:
 
 
 def _stage_box(stage: Stage) -> StageBox:
-    lines = [f"{step.type} {step.node}" + (f" ({len(step.steps)})" if step.steps else "") for step in stage.steps]
+    lines: list[str] = []
+    for (kind, _), found in groupby(stage.steps, key=lambda step: (step.type, group_of(step.node))):
+        steps = list(found)
+        members = f" ({len(steps[0].steps)})" if steps[0].steps else ""
+        lines.append(f"{kind} {members_text([step.node for step in steps])}{members}")
     return StageBox(stage.number, stage.name, tuple(lines))
 
 

@@ -41,6 +41,8 @@ STYLE = """
 
 _CHARACTER = 7.3
 """Pixels of a monospaced character at 12 px; browsers differ by less than the padding."""
+_NARROW_CHARACTER = 6.4
+"""Pixels of a proportional character at 12 px, on average."""
 _PADDING = 14.0
 _HEAD = 34.0
 _ROW = 26.0
@@ -94,8 +96,9 @@ def picture_svg(picture: Picture, *, standalone: bool = True) -> Markup:
         tag("style", Markup(STYLE)) if standalone else None,
         tag("rect", width="100%", height="100%", fill="#f7f9fc") if standalone else None,
         _marker(),
-        [_box(item) for item in placed.values()],
+        # Below the boxes: an arrow to a far one passes behind those between.
         [_arrow(arrow, placed) for arrow in picture.arrows if _is_drawn(arrow, placed)],
+        [_box(item) for item in placed.values()],
         stages,
         xmlns="http://www.w3.org/2000/svg",
         viewBox=f"0 0 {wide:.0f} {total:.0f}",
@@ -274,5 +277,5 @@ def _stages(picture: Picture, top: float) -> Iterator[Markup]:
 
 
 def _fitting(text: str) -> str:
-    most = int(_STAGE_WIDTH / _CHARACTER) - 2
+    most = int(_STAGE_WIDTH / _NARROW_CHARACTER) - 4
     return text if width(text) <= most else cropped(text, most - 1) + "\u2026"
