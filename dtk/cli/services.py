@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from dtk.cli.context import chosen_service, current_workspace, print_json
-from dtk.cli.options import JsonOption, ServiceArgument
+from dtk.cli.options import JsonOption, ServiceArgument, YesOption
 from dtk.cli.task_log import last_task
 from dtk.dsl.service import load_service
-from dtk.errors import InvalidError
+from dtk.errors import InvalidError, UsageError
 from dtk.model.names import node_order
 from dtk.state.model import NodeState, State
 from dtk.state.store import load_state
@@ -79,11 +79,27 @@ def service_status(state: State) -> str:
     return "stopped" if counts["stopped"] else ""
 
 
-def list_nodes(service: ServiceArgument = None, as_json: JsonOption = False) -> None:
+def list_nodes(
+    service: ServiceArgument = None,
+    orphans: Annotated[
+        bool, typer.Option("--orphans", help="List instances tagged as this workspace's that no state knows.")
+    ] = False,
+    adopt: Annotated[bool, typer.Option("--adopt", help="With --orphans: take them into their services.")] = False,
+    terminate: Annotated[bool, typer.Option("--terminate", help="With --orphans: end them for good.")] = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
     """List a service's nodes and their addresses.
 
     Groups are listed by their members. Example: dtk list-nodes dask1
     """
+    if ((adopt or terminate) and not orphans) or (adopt and terminate):
+        raise UsageError("--adopt and --terminate are for --orphans, one of them at a time", hint="dtk list-nodes -h")
+    if orphans:
+        from dtk.cli import orphans as of_targets  # noqa: PLC0415 - asks AWS, which a listing never does
+
+        of_targets.orphans(take_in=adopt, terminate=terminate, yes=yes, as_json=as_json)
+        return
     workspace = current_workspace()
     name = chosen_service(workspace, service)
     state = load_state(workspace.state_file(name)) or State(name, "")

@@ -1,0 +1,52 @@
+"""Instances that are tagged as this workspace's own and that no state knows: found, taken in, ended."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from dtk.errors import DtkError
+from dtk.nodes.ec2.access import key_file
+from dtk.nodes.ec2.images import resolve_image
+from dtk.nodes.ec2.instances import Instance, find_by_tags, on_existing, wait_for
+from dtk.nodes.ec2.provider import Ec2Provider
+from dtk.nodes.ec2.records import described, node_record
+from dtk.nodes.ec2.tags import LINEAGE, WORKSPACE, as_list
+from dtk.nodes.provider import NodeRecord, ServiceIdentity
+
+
+def find_orphans(provider: Ec2Provider, workspace: str, known: Collection[str]) -> list[Instance]:
+    """Return the instances of a workspace whose ids are not among those known."""
+    found = find_by_tags(provider.aws, **{WORKSPACE: workspace})
+    return [instance for instance in found if instance.id not in known]
+
+
+def adopt(provider: Ec2Provider, identity: ServiceIdentity, instance: Instance) -> NodeRecord:
+    """Return an orphan as the record of its node, tagged with the service's lineage if it had another."""
+    settings, aws = provider.settings, provider.aws
+    if instance.tags.get(LINEAGE) != identity.lineage:
+        aws.call("create_tags", Resources=[instance.id], Tags=as_list({LINEAGE: identity.lineage}))
+    image = str(instance.data.get("ImageId", ""))
+    named = [entry for entry in settings.images.values() if isinstance(entry, Mapping) and entry.get("image") == image]
+    user = settings.user or next((str(entry["user"]) for entry in named if entry.get("user")), "")
+    user = user or resolve_image(aws, {}, image).user
+    key = settings.key if settings.key_pair else str(key_file(identity))
+    attributes = {"size": instance.data.get("InstanceType", ""), "keypair": instance.data.get("KeyName", "")}
+    blank = node_record(instance.node, instance.id, user, key, settings.jump, attributes)
+    record = described(blank, instance, public=settings.public)
+    return replace(record, status="running") if record.status == "pending" else record
+
+
+def end(provider: Ec2Provider, orphans: Sequence[Instance]) -> dict[str, DtkError]:
+    """Terminate orphans; return why some could not be."""
+    ids = [instance.id for instance in orphans]
+    on_existing(ids, lambda some: provider.aws.call("terminate_instances", InstanceIds=some))
+    failed: dict[str, DtkError] = {}
+
+    def settled(id_: str, outcome: Instance | DtkError) -> None:
+        if isinstance(outcome, DtkError):
+            failed[id_] = outcome
+
+    timeout = provider.settings.boot_timeout
+    wait_for(provider.aws, {id_: id_ for id_ in ids}, lambda one: one.state == "terminated", timeout, settled)
+    return failed

@@ -1,0 +1,111 @@
+"""What happened behind dtk's back: instances gone, stopped, retyped, retagged; instances that no state knows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from dtk.__main__ import run
+from dtk.apply.drift import look
+from dtk.apply.machines import state_of
+from dtk.state.model import State
+from dtk.state.store import load_state, save_state
+from ec2.conftest import Cloud, Reports
+
+
+@pytest.fixture
+def service(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Reports:
+    """A service of three nodes, in the state as if a task had made them."""
+    monkeypatch.chdir(cloud.workspace.root)
+    target = cloud.target()
+    with cloud.workspace.file.open("w") as file:
+        YAML().dump(
+            {"format_version": 1, "targets": {"cloud": {"type": "ec2", **json.loads(json.dumps(target.settings))}}},
+            file,
+        )
+    module = cloud.workspace.modules / "acme" / "bare"
+    module.mkdir(parents=True)
+    (module / "dtk.module.yaml").write_text(
+        "dsl_version: 1.0.0\nmodule: acme/bare\nassemblies:\n  cluster:\n    nodes:\n      master: {}\n"
+        "      slaves: {attributes: {type: group, cardinality: 2}}\n"
+    )
+    assert run(["stage", "acme:bare/cluster", "spark1", "--target", "cloud"]) == 0
+    made = cloud.create("master", "slaves:1", "slaves:2")
+    save(cloud, made)
+    return made
+
+
+def save(cloud: Cloud, made: Reports) -> None:
+    nodes = {node: state_of(record) for node, record in made.records.items()}
+    save_state(cloud.workspace.state_file("spark1"), State("spark1", cloud.identity().lineage, 1, nodes))
+
+
+def nodes_in_state(cloud: Cloud) -> dict[str, str]:
+    state = load_state(cloud.workspace.state_file("spark1"))
+    return {name: node.status for name, node in state.nodes.items()} if state else {}
+
+
+def test_what_changed_behind_dtks_back_is_told_noted_and_planned(
+    cloud: Cloud, service: Reports, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client, ids = cloud.client(), {node: record.id for node, record in service.records.items()}
+    client.terminate_instances(InstanceIds=[ids["slaves:1"]])
+    client.stop_instances(InstanceIds=[ids["slaves:2"]])
+    client.create_tags(Resources=[ids["master"]], Tags=[{"Key": "team", "Value": "other"}])
+    capsys.readouterr()
+    assert run(["plan", "spark1", "--refresh", "--detailed-exitcode"]) == 2
+    told = capsys.readouterr().out
+    assert f"Found: slaves:1: {ids['slaves:1']} is gone" in told
+    assert f"Found: slaves:2: {ids['slaves:2']} is stopped, and was running" in told
+    assert "Found: master: tags" in told
+    assert "+ create slaves:1" in told
+    assert "> start slaves:2" in told
+    assert nodes_in_state(cloud) == {"master": "running", "slaves:2": "stopped"}
+    assert run(["plan", "spark1", "--refresh"]) == 0
+    assert "Found" not in capsys.readouterr().out
+
+
+def test_a_retyped_instance_is_told(cloud: Cloud, service: Reports) -> None:
+    client, record = cloud.client(), service.records["master"]
+    client.stop_instances(InstanceIds=[record.id])
+    client.modify_instance_attribute(InstanceId=record.id, InstanceType={"Value": "m5.large"})
+    cloud.api._moving.clear()
+    client.start_instances(InstanceIds=[record.id])
+    state = load_state(cloud.workspace.state_file("spark1"))
+    assert state is not None
+    cloud.api._moving.clear()
+    _, drift = look(cloud.provider(), cloud.identity(), state)
+    assert "instance_type t3.small → m5.large" in [one.what for one in drift]
+
+
+def listed(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    capsys.readouterr()
+    assert run(["list-nodes", "--orphans", "--json"]) == 0
+    return list(json.loads(capsys.readouterr().out))
+
+
+def test_orphans_are_listed_and_adopted(cloud: Cloud, service: Reports, capsys: pytest.CaptureFixture[str]) -> None:
+    assert listed(capsys) == []
+    Path(cloud.workspace.state_file("spark1")).unlink()
+    assert {row["node"] for row in listed(capsys)} == {"master", "slaves:1", "slaves:2"}
+    assert run(["list-nodes", "--orphans", "--adopt"]) == 0
+    assert nodes_in_state(cloud) == dict.fromkeys(("master", "slaves:1", "slaves:2"), "running")
+    state = load_state(cloud.workspace.state_file("spark1"))
+    assert state is not None
+    assert state.lineage == cloud.identity().lineage
+    assert state.nodes["master"].connection == vars(service.records["master"].connection)
+    assert listed(capsys) == []
+
+
+def test_orphans_are_ended_when_that_is_asked_for(
+    cloud: Cloud, service: Reports, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(cloud.workspace.state_file("spark1")).unlink()
+    assert run(["list-nodes", "--orphans", "--terminate"]) == 2
+    assert len(cloud.instances()) == 3
+    assert run(["list-nodes", "--orphans", "--terminate", "--yes"]) == 0
+    assert cloud.instances() == []
