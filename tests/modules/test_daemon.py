@@ -159,3 +159,45 @@ def test_a_wrong_call_says_how_it_is_called(daemon: Daemon, arguments: tuple[str
     done = daemon.call(*arguments)
     assert done.returncode == 1
     assert "daemon.sh" in done.stderr
+
+
+def test_a_program_that_ends_by_itself_is_started_again(daemon: Daemon) -> None:
+    daemon.start(SLEEPER)
+    before = daemon.pid
+    os.kill(before, signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while daemon.pid == before or not runs(daemon.pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert daemon.call("status", "sleeper").returncode == 0
+
+
+def test_a_stopped_program_stays_stopped(daemon: Daemon) -> None:
+    daemon.start(SLEEPER)
+    supervisor = int((daemon.run_folder / "sleeper.supervisor").read_text())
+    daemon.call("stop", "sleeper")
+    assert not runs(supervisor)
+    assert daemon.call("status", "sleeper").returncode == 1
+
+
+def test_what_is_in_a_file_that_a_program_reads_counts_as_how_it_runs(daemon: Daemon, tmp_path: Path) -> None:
+    settings = tmp_path / "settings"
+    settings.write_text("one")
+    words = ["sleeper", "--", sys.executable, "-c", SLEEPER]
+    started = [words[0], "ready now", *words[1:]]
+    assert daemon.call("current", "-f", str(settings), *words).returncode == 1
+    assert daemon.call("start", "-f", str(settings), *started).returncode == 0
+    before = daemon.pid
+    assert daemon.call("current", "-f", str(settings), *words).returncode == 0
+    settings.write_text("two")
+    assert daemon.call("current", "-f", str(settings), *words).returncode == 1
+    assert daemon.call("start", "-f", str(settings), *started).returncode == 0
+    assert daemon.pid != before
+
+
+def test_restart_starts_what_was_started_last(daemon: Daemon) -> None:
+    daemon.start(SLEEPER, "--port", "1")
+    before = daemon.pid
+    assert daemon.call("restart", "sleeper", "ready now").returncode == 0
+    assert daemon.pid != before
+    assert psutil.Process(daemon.pid).cmdline()[-2:] == ["--port", "1"]
