@@ -26,6 +26,7 @@ from dtk.plan.document import to_document
 from dtk.plan.execution import action_stage, check_parameters
 from dtk.plan.generate import generate_workflow
 from dtk.plan.links import Link, build_bindings, build_links
+from dtk.plan.machines import machine_attributes
 from dtk.plan.producers import guards, order_problems
 from dtk.plan.steps import component_stage, node_stage, number_stages
 from dtk.plan.topology import Topology, build_topology, nearest
@@ -217,7 +218,7 @@ def _dropped(request: PlanRequest, resolved: Resolved) -> tuple[ComponentChange,
 def _stages(
     request: PlanRequest, resolved: Resolved, outlines: Sequence[StageOutline], changes: Changes
 ) -> list[Stage]:
-    attributes: dict[str, Mapping[str, Any]] = {n.name: n.attributes for n in resolved.topology.nodes.values()}
+    attributes = {node: machine_attributes(request.target, changes.values, node) for node in resolved.topology.nodes}
     dropped = dropped_components(request.state, resolved.topology) if request.workflow == CREATE else []
     delete = resolved.topology.assembly.workflows.get(DELETE)
     stages = deletion_stages(request.state, changes.nodes, request.modules, outlines, dropped=dropped, workflow=delete)
