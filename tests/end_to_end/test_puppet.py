@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -90,13 +92,18 @@ def home(dtk: Dtk) -> Path:
     return Path(node["attributes"]["home"])
 
 
-def test_the_module_s_puppet_code_is_shipped_and_applied_once(dtk: Dtk, tmp_path: Path) -> None:
-    programs = tmp_path / "programs"
-    programs.mkdir()
-    (programs / "puppet").write_text(STAND_IN)
-    (programs / "puppet").chmod(0o755)
-    for folder in (programs, *list(programs.parents)[:-1]):
-        folder.chmod(folder.stat().st_mode | 0o055)
+@pytest.fixture
+def programs() -> Iterator[Path]:
+    """A folder with the stand-in that every user can reach: pytest's own folders are for their user alone."""
+    with tempfile.TemporaryDirectory(prefix="dtk-programs-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "puppet").write_text(STAND_IN)
+        (folder / "puppet").chmod(0o755)
+        yield folder
+
+
+def test_the_module_s_puppet_code_is_shipped_and_applied_once(dtk: Dtk, programs: Path) -> None:
     write_module(dtk, f"{programs}:/usr/bin:/bin")
     dtk.run("deploy", "acme:note/one", "one1")
     node = home(dtk)
