@@ -1,8 +1,9 @@
-"""``dtk validate``: everything that is wrong with a workspace, told at once; nothing is written."""
+"""``dtk validate``: everything that is wrong with a workspace, told at once; only editors' schemas are written."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +36,8 @@ def validate(
     """
     warnings: list[Problem] = []
     if folder is None:
-        provide_schemas(current_workspace())
+        with suppress(OSError):  # a workspace that can't be written can be checked all the same
+            provide_schemas(current_workspace())
     checked = [*_module_checks(folder, warnings)] if folder else [*_workspace_checks(current_workspace(), warnings)]
     problems = list(dict.fromkeys(problem for _, check in checked for problem in _problems(check)))
     problems += warnings if strict else []
