@@ -1,0 +1,91 @@
+"""The shell at a real terminal: completion, places, tasks in the background, the live screen, ^C and ^D."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.end_to_end.conftest import Dtk, eventually
+
+pytestmark = pytest.mark.usefixtures("module")
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """A terminal of its own, 120 by 40, in which the shell runs."""
+
+    socket: str
+
+    def tmux(self, *words: str) -> str:
+        done = subprocess.run(["tmux", "-L", self.socket, *words], capture_output=True, text=True, check=False)
+        return done.stdout
+
+    def keys(self, *keys: str) -> None:
+        self.tmux("send-keys", *keys)
+
+    def screen(self) -> str:
+        return self.tmux("capture-pane", "-p")
+
+    def shows(self, text: str) -> None:
+        eventually(lambda: text in self.screen(), f"'{text}' on the screen:\n{self.screen()}")
+
+    def prompts(self, path: str) -> None:
+        """Wait for an empty prompt at a place."""
+        lines = f"dtk:{path}>"
+        eventually(lambda: any(line.rstrip() == lines for line in self.screen().splitlines()), f"{lines} is there")
+
+
+@pytest.fixture
+def terminal(dtk: Dtk) -> Iterator[Terminal]:
+    dtk.run("stage", "acme:ring/cluster", "ring1")
+    found = Terminal(f"dtk-{uuid.uuid4().hex[:8]}")
+    found.tmux("new-session", "-d", "-x", "120", "-y", "40", "-c", str(dtk.root), sys.executable, "-m", "dtk", "shell")
+    found.prompts("/")
+    yield found
+    found.tmux("kill-server")
+
+
+def test_keys_drive_the_shell(dtk: Dtk, terminal: Terminal) -> None:
+    terminal.keys("cd service/r", "Tab")
+    terminal.shows("dtk:/>cd service/ring1")
+    terminal.keys("Enter")
+    terminal.prompts("/service/ring1")
+    terminal.keys("set-attribute slaves/ring::member/w", "Tab")
+    terminal.shows("set-attribute slaves/ring::member/work")
+    terminal.keys("C-c")
+    terminal.prompts("/service/ring1")
+    terminal.keys("slaves set-attribute ring::member/work 'sleep 20'", "Enter")
+    terminal.shows("Status: OK")
+    terminal.keys("converge", "Enter")
+    terminal.shows("task_id: 1")
+    terminal.shows("ring1: task 1 executing")
+    terminal.keys("task-status --wait", "Enter")
+    terminal.shows("| executing |")
+    terminal.keys("C-c")
+    terminal.prompts("/service/ring1")
+    terminal.keys("task-status --wait", "Enter")
+    terminal.shows("TASK TYPE")
+    terminal.keys("C-d")
+    terminal.prompts("/service/ring1")
+    assert dtk.json("task-status", "ring1")["status"] == "executing"
+    terminal.keys("clear", "Enter")
+    terminal.keys("cd -", "Enter")
+    terminal.prompts("/")
+    terminal.keys("nope", "Enter")
+    terminal.shows("Method 'nope' is not valid in current context.")
+    terminal.keys("/service/ring1 cancel-task", "Enter")
+    terminal.shows("is being cancelled")
+    eventually(lambda: dtk.json("task-status", "ring1")["status"] == "cancelled", "the task ends")
+    terminal.keys("Enter")
+    terminal.shows("[TASK NOTICE] Task with ID: 1 of 'ring1', has finished with status: cancelled")
+    terminal.keys("service/ring1 set-attribute password secret123", "Enter")
+    terminal.keys("C-d")
+    eventually(lambda: terminal.tmux("list-sessions") == "", "the shell ends")
+    history = (dtk.root / ".dtk" / "shell_history").read_text()
+    assert "converge\n" in history
+    assert "secret123" not in history
