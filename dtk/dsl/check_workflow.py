@@ -36,6 +36,26 @@ def workflow_problems(workflow: Workflow, standing: Standing | None, scope: Scop
             if standing is not None:
                 yield from _presence_problems(item, subtask, standing, workflow, scope)
         yield from _variable_problems(subtask, workflow)
+    if standing is not None and workflow.name == CREATE:
+        yield from _twice(workflow, standing)
+
+
+def _twice(workflow: Workflow, standing: Standing) -> Iterator[Problem]:
+    """Yield the components that the create workflow converges a second time on the same node."""
+    first: dict[tuple[str, ComponentName], str] = {}
+    for subtask in stages_of(workflow.subtasks):
+        for item in subtask.items:
+            if item.action != CREATE:
+                continue
+            present = [(n, name) for n, names in standing.items() if subtask.node in ("", n) for name in names]
+            meant = [place for place in present if _matches(item.component, place[1])]
+            again = [place for place in meant if place in first]
+            if again:
+                node, name = again[0]
+                message = f"component '{name}' is converged twice on '{node}'"
+                expected = f"it once: it is in stage '{first[again[0]]}' already"
+                yield Problem(message, item.location, expected=expected)
+            first |= {place: first.get(place, subtask.name) for place in meant}
 
 
 def stages_of(subtasks: tuple[Subtask, ...]) -> Iterator[Subtask]:

@@ -4,7 +4,7 @@
                      service.yaml      desired state
                      before.yaml       desired state as it was applied before (optional): gives state.json
                      state.json        what was applied (optional)
-                     scope             one word: all, resume or destroy instead of changes (optional)
+                     scope             all, resume, destroy or "exec ACTION k=v …" instead of changes (optional)
                      plan.json         expected: the plan, to the byte; its first lines for people in plan.txt
                      error.txt         expected instead of a plan: what is wrong
 
@@ -17,6 +17,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from dtk.dsl.module import load_module
@@ -47,7 +48,13 @@ def request(case: Path, service: str = "service.yaml") -> PlanRequest:
     scope: Scope = "changes"
     if word(case) in ("all", "resume"):
         scope = word(case)  # type: ignore[assignment]
-    return PlanRequest(load_service(case / service, case), {module.name: module}, {}, state, EMBEDDED, scope=scope)
+    wanted = load_service(case / service, case)
+    request = PlanRequest(wanted, {module.name: module}, {}, state, EMBEDDED, scope=scope)
+    verb, *words = word(case).split()
+    if verb != "exec" or service != "service.yaml":
+        return request
+    given = dict(pair.split("=", 1) for pair in words[1:])
+    return replace(request, workflow=words[0], parameters=given, scope="all")
 
 
 def _copied(case: Path) -> Path:

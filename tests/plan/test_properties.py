@@ -1,0 +1,202 @@
+"""What holds for the plan of any valid module: order, completeness, stability. Modules are generated, not chosen."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from dtk.dsl.module import load_module
+from dtk.errors import Location
+from dtk.model.expression import references
+from dtk.model.plan import Plan
+from dtk.model.service import Service
+from dtk.model.target import EMBEDDED
+from dtk.plan.compile import PlanRequest, compile_plan
+from dtk.plan.document import to_text
+from dtk.plan.simulation import applied
+from dtk.state.model import State
+
+GROUP = "workers"
+NODES = ("alpha", GROUP, "zeta")
+EXAMPLES = 40
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A module before it is written down: component ``c2`` links to or needs components with lower numbers."""
+
+    places: tuple[frozenset[str], ...]
+    links: tuple[frozenset[int], ...]
+    same_node: tuple[frozenset[int], ...]
+    holders: frozenset[int]
+    cardinality: int
+    written: bool
+    blocks: tuple[int, ...] = ()
+    orders: tuple[bool, ...] = field(default=())
+
+
+@st.composite
+def sketches(draw: st.DrawFn) -> Sketch:
+    count = draw(st.integers(1, 6))
+    places, links, same_node = [], [], []
+    for index in range(count):
+        places.append(draw(st.frozensets(st.sampled_from(NODES), min_size=1)))
+        lower = st.frozensets(st.sampled_from(range(index)), max_size=3) if index else st.just(frozenset())
+        links.append(draw(lower))
+        near = [other for other in range(index) if places[index] <= places[other] and other not in links[index]]
+        same_node.append(draw(st.frozensets(st.sampled_from(near), max_size=2)) if near else frozenset())
+    return Sketch(
+        places=tuple(places),
+        links=tuple(links),
+        same_node=tuple(same_node),
+        holders=draw(st.frozensets(st.sampled_from(range(count)), max_size=2)),
+        cardinality=draw(st.integers(1, 3)),
+        written=draw(st.booleans()),
+        blocks=tuple(draw(st.lists(st.integers(1, 3), max_size=4))),
+        orders=tuple(draw(st.lists(st.booleans(), max_size=4))),
+    )
+
+
+def written_module(sketch: Sketch) -> dict[str, Any]:
+    count = len(sketch.places)
+    assembly: dict[str, Any] = {"nodes": {node: _node(sketch, node) for node in NODES}}
+    if sketch.written:
+        assembly["workflows"] = {"create": {"subtasks": _subtasks(sketch, range(count))}}
+    components = {f"c{index}": _component(sketch, index) for index in range(count)}
+    return {"dsl_version": "1.0.0", "module": "acme/made", "components": components, "assemblies": {"all": assembly}}
+
+
+def _component(sketch: Sketch, index: int) -> dict[str, Any]:
+    attributes: dict[str, Any] = {"setting": {"default": f"s{index}"}, "made": {"dynamic": True}}
+    link_defs = {}
+    for other in sorted(sketch.links[index]):
+        sources = {"setting": "$setting", "host": "$node.host_address", "made": "$made"}
+        if other in sketch.holders:
+            del sources["made"]
+        attributes |= {f"{name}_{other}": {"type": "array"} for name in sources}
+        mappings = [f"{source} -> {name}_{other}" for name, source in sources.items()]
+        link_defs[f"made::c{other}"] = {"attribute_mappings": mappings}
+    needed = sorted(sketch.links[index] | sketch.same_node[index])
+    component: dict[str, Any] = {"attributes": attributes, "link_defs": link_defs}
+    component["dependencies"] = [f"made::c{other}" for other in needed]
+    if index in sketch.holders:
+        del attributes["made"]
+        return component
+    words = " ".join(f"{{{{ {name} }}}}" for name in attributes if name != "made")
+    run = f"RUN echo {words} > c{index}"
+    component["actions"] = {"create": {"commands": [run], "outputs": {"made": {"command": f"cat c{index}"}}}}
+    return component
+
+
+def _node(sketch: Sketch, node: str) -> dict[str, Any]:
+    uses = [index for index, places in enumerate(sketch.places) if node in places]
+    attributes = {"type": "group", "cardinality": sketch.cardinality} if node == GROUP else {}
+    return {"attributes": attributes, "components": [_use(sketch, index) for index in reversed(uses)]}
+
+
+def _use(sketch: Sketch, index: int) -> Any:
+    links = {
+        f"made::c{other}": [f"{node}/made::c{other}" for node in sorted(sketch.places[other])]
+        for other in sorted(sketch.links[index])
+    }
+    return {f"made::c{index}": {"component_links": links}} if links else f"made::c{index}"
+
+
+def _subtasks(sketch: Sketch, indices: range) -> list[dict[str, Any]]:
+    """Stages of one component each, some of them in blocks; those of a concurrent block need nothing of each other."""
+    stages: list[dict[str, Any]] = []
+    position = 0
+    for size, concurrent in zip((*sketch.blocks, *[1] * len(indices)), (*sketch.orders, *[False] * 20), strict=False):
+        block = list(indices[position : position + size])
+        position += size
+        inner = [{"name": f"stage {index}", "components": [f"made::c{index}"]} for index in block]
+        free = not any((sketch.links[index] | sketch.same_node[index]) & set(block) for index in block)
+        if len(block) > 1:
+            order = "concurrent" if concurrent and free else "sequential"
+            stages.append({"name": f"block {position}", "subtask_order": order, "subtasks": inner})
+        else:
+            stages += inner
+    return stages
+
+
+def request_for(sketch: Sketch, state: State | None = None) -> PlanRequest:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "acme" / "made"
+        folder.mkdir(parents=True)
+        (folder / "dtk.module.yaml").write_text(json.dumps(written_module(sketch), indent=1))
+        module = load_module(folder, folder)
+    module = replace(module, folder=Path("/nowhere"))
+    service = Service("made1", "acme/made", "all", "local", Location("service.yaml", 1, 1))
+    return PlanRequest(service, {module.name: module}, {}, state or State("made1", ""), EMBEDDED)
+
+
+def members(sketch: Sketch, node: str) -> list[str]:
+    return [f"{GROUP}:{number}" for number in range(1, sketch.cardinality + 1)] if node == GROUP else [node]
+
+
+def converged(plan: Plan) -> list[tuple[str, str]]:
+    """What a plan converges, in the order of its steps."""
+    return [(action.node, action.component) for leaf in plan.leaves() for action in leaf.actions]
+
+
+def promises(sketch: Sketch) -> None:
+    request = request_for(sketch)
+    plan = compile_plan(request)
+    assert_every_value_is_made_before_it_is_taken(plan)
+    expected = Counter(
+        (member, f"made::c{index}")
+        for index, places in enumerate(sketch.places)
+        for node in places
+        for member in members(sketch, node)
+        if sketch.written or index not in sketch.holders
+    )
+    assert Counter(converged(plan)) == expected
+    assert to_text(compile_plan(request_for(sketch))) == to_text(plan)
+    after = applied(plan, request.state)
+    assert compile_plan(replace(request, state=after)).is_empty
+    again = compile_plan(replace(request, state=after, scope="all"))
+    assert converged(again) == converged(plan)
+    assert_every_value_is_made_before_it_is_taken(again)
+
+
+def assert_every_value_is_made_before_it_is_taken(plan: Plan) -> None:
+    made: set[str] = {f"{change.node}/host_address" for change in plan.nodes if change.change == "keep"}
+    for stage in plan.stages:
+        in_stage: set[str] = set()
+        for leaf in stage.leaves():
+            here = set(made)
+            if leaf.type == "create_node":
+                in_stage.add(f"{leaf.node}/host_address")
+            for action in leaf.actions:
+                taken = {path for value in action.attributes.values() for path in references(value)}
+                assert taken <= here, f"stage {stage.number}: {action.key} takes {taken - here}"
+                outputs = {str(output["attribute"]) for output in action.outputs}
+                here |= outputs
+                in_stage |= outputs
+        made |= in_stage
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@example(
+    # Two branches whose stages lie side by side, on one node.
+    Sketch(
+        places=(frozenset(NODES), frozenset({"alpha"}), frozenset({"alpha"})),
+        links=(frozenset(), frozenset(), frozenset()),
+        same_node=(frozenset(), frozenset(), frozenset()),
+        holders=frozenset(),
+        cardinality=2,
+        written=True,
+        blocks=(3,),
+        orders=(True,),
+    )
+)
+@given(sketches())
+def test_the_plan_of_any_valid_module_keeps_its_promises(sketch: Sketch) -> None:
+    promises(sketch)

@@ -1,0 +1,6 @@
+from pyinfra.api import deploy
+
+
+@deploy("Web")
+def install(port, path):
+    pass
