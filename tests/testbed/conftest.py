@@ -39,7 +39,8 @@ def bed() -> Iterator[Bed]:
             yield made
         finally:
             made.close()
-    left = [name for name in subprocess.check_output(["ip", "netns"], text=True).split() if name.startswith("bed")]
+    prefix = f"bed{made.network.number}x"
+    left = [name for name in subprocess.check_output(["ip", "netns"], text=True).split() if name.startswith(prefix)]
     assert not left, f"network namespaces are left: {left}"
     assert str(made.folder) not in Path("/proc/mounts").read_text()
 

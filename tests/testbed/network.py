@@ -8,7 +8,8 @@ from pathlib import Path
 
 from testbed.host import run
 
-FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+SETTINGS = {Path("/proc/sys/net/ipv4/ip_forward"): 1, Path("/proc/sys/fs/inotify/max_user_instances"): 8192}
+"""What the machine's kernel is told while there are hosts: to pass on their packets, and that each watches files."""
 
 
 @dataclass
@@ -38,8 +39,9 @@ class Network:
         run("ip", "addr", "add", f"{self.private}.1/24", "dev", self.bridge)
         run("ip", "addr", "add", f"{self.public}.1/24", "dev", self.bridge)
         run("ip", "link", "set", self.bridge, "up")
-        self._forwarding = FORWARDING.read_text()
-        FORWARDING.write_text("1\n")
+        self._settings = {file: file.read_text() for file in SETTINGS}
+        for file, value in SETTINGS.items():
+            file.write_text(f"{value}\n")
         rules = f"""table ip {self.bridge} {{
             chain postrouting {{
                 type nat hook postrouting priority srcnat;
@@ -52,14 +54,22 @@ class Network:
         """Remove all of it."""
         run("nft", "delete", "table", "ip", self.bridge, check=False)
         run("ip", "link", "del", self.bridge, check=False)
-        with suppress(OSError, AttributeError):
-            FORWARDING.write_text(self._forwarding)
+        # Another run's bed may still be there.
+        if "dtkbed" not in run("ip", "-o", "link"):
+            for file, before in self._settings.items():
+                file.write_text(before)
 
 
-def free_network() -> Network:
-    """Return a network that nothing on this machine has."""
-    taken = run("ip", "-o", "addr")
-    return next(net for net in map(Network, range(7, 250)) if net.private not in taken and net.public not in taken)
+def make_network() -> Network:
+    """Make a network that nothing on this machine has; another run may take the same one at the same time."""
+    for number in range(7, 250):
+        network = Network(number)
+        if network.private in run("ip", "-o", "addr"):
+            continue
+        with suppress(RuntimeError):
+            network.make()
+            return network
+    raise RuntimeError("the test bed's network can't be made")
 
 
 def resolver() -> str:

@@ -31,6 +31,9 @@ def test_a_cluster_of_instances_lives_from_deploy_to_destroy(site: Site) -> None
     assert "debian-12" in table
     assert "ec2-" in table
 
+    dtk.run("exec", SERVICE, "publish", "word=news")
+    assert site.on("slaves:2", "cat /srv/web/word") == "news of slaves:2"
+
     dtk.run("set-attribute", SERVICE, "slaves/cardinality", "4")
     site.check_count(3)
     dtk.run("apply", SERVICE, "--yes")

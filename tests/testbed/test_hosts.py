@@ -1,0 +1,105 @@
+"""Instances that reboot, vanish, show another key or say nothing while dtk works on them: reason and repair."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from testbed.conftest import SERVICE, Site
+from tests.end_to_end.conftest import eventually
+
+
+@pytest.fixture
+def small(site: Site) -> Site:
+    """A cluster of a master and one slave, whose next apply has something long to do on the slave."""
+    site.dtk.run("deploy", "acme:site/cluster", SERVICE, "--set", "slaves/cardinality=1")
+    return site
+
+
+def state_file(site: Site) -> Path:
+    return Path(site.dtk.root) / ".dtk" / "services" / SERVICE / "state.json"
+
+
+def begun(site: Site, seconds: int = 60) -> int:
+    """Start a task whose step on the master takes long; return its number once it is in that step."""
+    site.dtk.run("set-attribute", SERVICE, "master/site::roll/pause", str(seconds))
+    site.dtk.run("apply", SERVICE, "--yes", "--detach")
+    number = int(site.dtk.json("task-status", SERVICE)["task"])
+    eventually(
+        lambda: [e for e in site.dtk.events(SERVICE, number) if e["type"] == "step.started" and e["node"] == "master"],
+        "the master is worked on",
+    )
+    time.sleep(2)
+    return number
+
+
+def test_a_node_that_reboots_and_one_that_vanishes_fail_the_step_and_are_repaired(small: Site) -> None:
+    dtk = small.dtk
+    number = begun(small)
+    small.host("master").reboot()  # type: ignore[attr-defined]
+    failed = dtk.run("task-status", SERVICE, "--wait", code=1).stdout
+    assert "master" in failed
+    steps = [e for e in dtk.events(SERVICE, number) if e["type"] == "step.finished" and e["status"] == "failed"]
+    assert "connection" in steps[0]["error"]["message"], steps
+    small.check_count(2)
+    dtk.run("set-attribute", SERVICE, "master/site::roll/pause", "0")
+    dtk.run("apply", SERVICE, "--resume", "--yes")
+
+    begun(small)
+    master = next(node["id"] for node in dtk.json("list-nodes", SERVICE) if node["node"] == "master")
+    small.bed.client().terminate_instances(InstanceIds=[master])
+    dtk.run("task-status", SERVICE, "--wait", code=1)
+    dtk.run("set-attribute", SERVICE, "master/site::roll/pause", "0")
+    plan = dtk.run("plan", SERVICE, "--refresh").stdout
+    assert f"{master} is gone" in plan
+    assert "+ create master" in plan
+    dtk.run("apply", SERVICE, "--yes")
+    small.check_count(2)
+    assert small.on("master", "cat members").split()
+
+
+def test_a_wrong_key_a_changed_host_key_a_closed_port_and_silence_are_told_in_time(small: Site) -> None:
+    dtk = small.dtk
+    file = state_file(small)
+
+    def told(within: float) -> str:
+        began = time.monotonic()
+        dtk.run("converge", SERVICE, "--yes", code=1)
+        assert time.monotonic() - began < within
+        number = int(dtk.json("task-status", SERVICE)["task"])
+        failed = [e for e in dtk.events(SERVICE, number) if e["type"] == "step.finished" and e["status"] == "failed"]
+        return str(failed[0]["error"]["message"])
+
+    document = json.loads(file.read_text())
+    right = document["nodes"]["slaves:1"]["connection"]["key"]
+    wrong = Path(dtk.root) / "wrong"
+    wrong.write_bytes(_another_key())
+    wrong.chmod(0o600)
+    document["nodes"]["slaves:1"]["connection"]["key"] = str(wrong)
+    file.write_text(json.dumps(document))
+    assert "refuses admin with the key" in told(60)
+    document = json.loads(file.read_text())
+    document["nodes"]["slaves:1"]["connection"]["key"] = right
+    file.write_text(json.dumps(document))
+
+    small.on("slaves:1", "sudo rm /etc/ssh/ssh_host_*; sudo ssh-keygen -A; sudo systemctl restart ssh")
+    assert "host key" in told(60)
+    known = file.parent / "known_hosts"
+    known.write_text("")
+    small_host = small.host("slaves:1")
+    dtk.run("converge", SERVICE, "--yes")
+
+    small.on("slaves:1", "sudo systemctl stop ssh.socket ssh")
+    assert "no SSH connection" in told(150)
+    small_host.unplug()  # type: ignore[attr-defined]
+    assert "no SSH connection" in told(150)
+
+
+def _another_key() -> bytes:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat  # noqa: PLC0415
+
+    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
