@@ -135,8 +135,13 @@ def test_5_6_a_dataset_component_is_added_and_its_required_attributes_filled_in(
     assert dependencies.endswith("19 rows in set\n")
     same_screen("5.6-list-components-deps", dependencies)
     same_screen("5.6-list-workflows", way.service("list-workflows"))
-    assert "component gitarchive[mar01]" in way.service("converge")
-    same_screen("5.6-task-status", way.service("task-status"))
+    same_screen("5.6-load", way.service("exec load_gitarchive_dataset name=mar01"))
+    assert "2015-03-01-23.json" in way.service("exec list_gitarchive_hdfs_files name=mar01")
+    again = way.service("exec load_gitarchive_dataset name=mar01", code=1)
+    assert "Clear action needed on dataset 'mar01'" in again
+    assert "RETURN CODE: 1" in again
+    assert "Status: FAILED" in again
+    way.service("exec clear_gitarchive_dataset name=mar01")
 
 
 def test_5_7_a_group_is_scaled_up_and_down(way: Way) -> None:
@@ -171,7 +176,13 @@ def test_5_9_a_staged_service_is_customised_in_an_editor_before_it_is_converged(
     assert (Path(home) / "spark-worker").read_text().strip().endswith(":7078")
 
 
-def test_5_8_a_service_is_destroyed_with_its_nodes(way: Way) -> None:
+def test_5_8_a_service_is_stopped_started_by_converge_and_destroyed_with_its_nodes(way: Way) -> None:
     deploy(way)
+    way.service("stop")
+    same_screen("5.8-list-nodes", way.service("list-nodes"))
+    same_screen("5.8-ls", way("/service", "ls", "ls"))
+    assert "Status: OK" in way.service("converge")
+    same_screen("5.8-task-status", way.service("task-status"))
+    same_screen("5.4-list-nodes", way.service("list-nodes"))
     assert "Status: OK" in way("/service", f"delete-and-destroy -y {SERVICE}", f"delete-and-destroy -y {SERVICE}")
     assert way("/service", "ls", "ls") == "Message: List is empty.\n"
