@@ -17,7 +17,7 @@ from dtk.cli.task_log import is_running
 from dtk.errors import UsageError
 from dtk.events.fold import Fold
 from dtk.events.reading import follow
-from dtk.events.tree import exit_code_of
+from dtk.events.tree import Task, exit_code_of
 from dtk.model.plan import Plan
 from dtk.state.lock import acquire
 from dtk.state.workspace import Workspace
@@ -66,7 +66,17 @@ def follow_task(workspace: Workspace, service: str, number: int) -> int:
     with _interrupts_cancel(workspace, service):
         for text in stream(events, fold=fold):
             typer.echo(text, nl=False)
-    return exit_code_of(fold.task(writer_alive=False))
+    task = fold.task(writer_alive=False)
+    if _found_all_in_place(task):
+        typer.echo("Nothing had to be changed.")
+    return exit_code_of(task)
+
+
+def _found_all_in_place(task: Task) -> bool:
+    """Say whether a converge changed nothing; what plain actions did, smoke tests for example, is no change."""
+    leaves = [leaf for stage in task.stages for leaf in stage.leaves() if leaf.type != "action"]
+    converges = task.type == "assembly_converge" and task.status == "succeeded"
+    return converges and bool(leaves) and not any(leaf.changed for leaf in leaves)
 
 
 @contextmanager

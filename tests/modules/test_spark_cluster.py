@@ -150,8 +150,8 @@ def test_the_smoke_tests_pass_and_a_job_runs_on_both_workers(cluster: Cluster) -
     assert "counted 12000 words in /tmp/spark-smoke-test with 2 workers" in shown
 
 
-def test_a_second_converge_changes_nothing(cluster: Cluster) -> None:
-    cluster.dtk.run("converge", SERVICE, "--yes")
+def test_a_second_converge_changes_nothing_and_says_so(cluster: Cluster) -> None:
+    assert "Nothing had to be changed." in cluster.dtk.run("converge", SERVICE, "--yes").stdout
     done = cluster.events("operation.finished")
     # What an action such as the smoke test does is no change of the nodes' configuration.
     assert {event["message"] for event in done if event["changed"] and event["action"] == "create"} == set()
