@@ -1,0 +1,83 @@
+"""``dtk exec`` on real nodes: workflows with parameters, single actions, and what goes on after a failure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import Dtk
+
+MODULE = """
+dsl_version: 1.0.0
+module: acme/data
+version: 0.1.0
+components:
+  set:
+    singleton: false
+    attributes: {name: {}, dir: {dynamic: true}, install: {default: pypi}}
+    actions:
+      create:
+        operations:
+          - {when: "{{ install == 'pypi' }}", operations: [{files.directory: {path: 'sets/{{ name }}'}}]}
+          - {when: "{{ install == 'packages' }}", apt.packages: {packages: [there-is-no-such-package]}}
+        outputs: {dir: 'sets/{{ name }}'}
+      load:
+        parameters: {who: null, count: {type: integer, default: 3}}
+        commands:
+          - RUN echo {{ who }} {{ count + 1 }} >> {{ dir }}/out
+          - RUN test ! -e {{ dir }}/../../closed
+assemblies:
+  one:
+    nodes:
+      main: {components: ['data::set[jan]']}
+      others: {attributes: {type: group, cardinality: 2}, components: ['data::set[jan]']}
+    workflows:
+      create: {subtasks: [{name: sets, components: [data::set]}]}
+      load:
+        subtasks:
+          - {name: 'converge {{name}}', components: ['data::set[{{name}}]']}
+          - {name: 'load {{name}}', actions: ['data::set[{{name}}].load who={{user}}'], canary: 1}
+"""
+
+
+@pytest.fixture
+def service(dtk: Dtk) -> str:
+    folder = dtk.root / "modules/acme/data"
+    folder.mkdir(parents=True)
+    (folder / "dtk.module.yaml").write_text(MODULE.lstrip())
+    dtk.run("stage", "acme:data/one", "data1")
+    return "data1"
+
+
+def homes(dtk: Dtk, service: str) -> dict[str, Path]:
+    return {node["node"]: Path(node["attributes"]["home"]) for node in dtk.json("list-nodes", service)}
+
+
+def test_a_workflow_makes_the_nodes_and_goes_on_after_a_failure_with_the_same_parameters(
+    dtk: Dtk, service: str
+) -> None:
+    refused = dtk.run("exec", service, "data::set.load", "who=ada", code=1)
+    assert "Cannot execute the action because the following node(s) is not running: main" in refused.stderr
+    done = dtk.run("exec", service, "load", "name=jan", "user=ada")
+    assert "converge jan" in done.stdout
+    assert "load jan" in done.stdout
+    found = homes(dtk, service)
+    assert {(home / "sets/jan/out").read_text() for home in found.values()} == {"ada 4\n"}
+    (found["main"] / "closed").touch()
+    dtk.run("exec", service, "load", "name=jan", "user=eve", code=1)
+    (found["main"] / "closed").unlink()
+    dtk.run("apply", service, "--resume", "--yes")
+    assert (found["main"] / "sets/jan/out").read_text().splitlines()[-1] == "eve 4"
+    assert (found["others:1"] / "sets/jan/out").read_text() == "ada 4\neve 4\n"
+    assert "Nothing to do" in dtk.run("plan", service).stdout
+
+
+def test_an_action_runs_on_one_node_with_its_parameters(dtk: Dtk, service: str) -> None:
+    dtk.run("converge", service)
+    dtk.run("exec", service, "others:2/data::set[jan].load", "who=two words", "count=9")
+    found = homes(dtk, service)
+    assert (found["others:2"] / "sets/jan/out").read_text() == "two words 10\n"
+    assert not (found["others:1"] / "sets/jan/out").exists()
+    assert "Parameter 'who' is not set" in dtk.run("exec", service, "data::set.load", code=2).stderr
+    assert "did you mean 'load'" in dtk.run("exec", service, "laod", "name=jan", code=2).stderr
