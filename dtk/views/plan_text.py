@@ -104,7 +104,9 @@ def _stage_lines(plan: Plan) -> list[str]:
     width = max(len(stage.number) for stage in plan.stages)
     lines = ["Stages:"]
     for stage in plan.stages:
-        bound = f" (at most {stage.max_in_flight} at a time)" if stage.max_in_flight else ""
+        bounds = [f"the first {stage.canary} alone"] if stage.canary else []
+        bounds += [f"at most {stage.max_in_flight} at a time"] if stage.max_in_flight else []
+        bound = f" ({', '.join(bounds)})" if bounds else ""
         lines.append(f"  {stage.number:>{width}} {stage.name}{bound}")
         lines += [f"  {'':>{width}}   {line}" for line in _step_lines(stage)]
     return [*lines, ""]
