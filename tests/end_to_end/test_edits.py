@@ -218,7 +218,7 @@ def test_the_wizard_asks_until_every_value_fits_and_is_confirmed(web: Dtk, comma
     assert f"{' DATA '.center(72, '-')}\n" in done.stdout
     assert "master/gitarchive[mar01]/month : 03\n" in done.stdout
     assert "Is provided information ok? (yes|no) " in done.stdout
-    assert "  master/gitarchive[mar01]/month: '03'\n" in file(web).read_text()
+    assert "  'master/gitarchive[mar01]/month': '03'\n" in file(web).read_text()
     assert web.json("list-violations") == []
 
 
