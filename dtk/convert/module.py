@@ -10,6 +10,7 @@ from typing import Any
 
 from dtk.convert.assembly import assembly
 from dtk.convert.component import component
+from dtk.convert.leftovers import leftovers
 from dtk.convert.section import Note, Notes, Section, names
 from dtk.dsl.cursor import Cursor
 from dtk.dsl.document import read_document
@@ -72,7 +73,22 @@ def convert(folder: Path, namespace: str) -> tuple[list[Converted], list[Note]]:
     for source in sources:
         module = made.setdefault(source.name, Converted(source.name, _head(source.name)))
         _fill(module, source, sources, on_nodes, notes)
+    documents = {file for source in sources for file in _documents(source.folder)}
+    copied = {file for module in made.values() for file in module.files.values()}
+    notes.notes += leftovers(folder, documents, copied)
     return list(made.values()), notes.in_order()
+
+
+def _documents(folder: Path) -> Iterator[Path]:
+    names = (
+        COMPONENT_FILE,
+        UNIFIED_FILE,
+        REFERENCES_FILE,
+        f"assemblies/*{ASSEMBLY_SUFFIX}",
+        "assemblies/*/assembly.yaml",
+    )
+    for name in (*names, "workflows/*.dtk.workflow.yaml", "assemblies/*/*.dtk.settings.yaml"):
+        yield from folder.glob(name)
 
 
 def _folders(folder: Path) -> list[Path]:

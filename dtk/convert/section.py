@@ -21,7 +21,8 @@ class Note:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.location}: {self.message} (at {self.path})"
+        place = f" (at {self.path})" if self.path else ""
+        return f"{self.location}: {self.message}{place}"
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -68,6 +69,19 @@ def test_everything_that_is_not_carried_over_is_listed_with_its_place() -> None:
     listed = [f"{note.location.file.rpartition('/')[2]}:{note.location.line} {note.message}" for note in notes]
     expected = (Path(__file__).parent / "expected_notes.txt").read_text().splitlines()
     assert listed == expected
+
+
+def test_files_and_comments_that_go_nowhere_are_listed(tmp_path: Path) -> None:
+    folder = tmp_path / "bigtop" / "hadoop"
+    shutil.copytree(ORIGINAL / "component_modules/bigtop/hadoop", folder)
+    (folder / "README.md").write_text("# Hadoop\n")
+    document = folder / "dtk.model.yaml"
+    document.write_text(f"# Ours since 2015\n{document.read_text()}")
+    listed = {str(note) for note in convert(tmp_path, "")[1] if not note.path}
+    assert listed == {
+        "bigtop/hadoop/README.md:1:1: the file is not copied: no action or Puppet code uses it",
+        "bigtop/hadoop/dtk.model.yaml:1:1: a comment is not carried over; the first is here",
+    }
 
 
 def test_every_key_of_the_original_is_carried_over_or_listed(tmp_path: Path) -> None:

@@ -1,0 +1,40 @@
+"""What of a folder of the original's went into no module of ours: files, and the comments of its documents."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from dtk.convert.section import Note
+from dtk.errors import Location
+
+# A mark in a line with quotes may belong to a text: those lines are not counted.
+_COMMENT = re.compile(r"^\s*#|^[^'\"]*\s#\s")
+_KEPT_ELSEWHERE = (".git", "__pycache__")
+
+
+def leftovers(root: Path, documents: Collection[Path], copied: Collection[Path]) -> Iterator[Note]:
+    """Yield a note for each file that is neither read nor copied, and for each document with comments.
+
+    Args:
+        root: the folder that was converted.
+        documents: the documents that were read.
+        copied: the files that go with the modules.
+    """
+    for file in sorted(path for path in root.rglob("*") if path.is_file() or path.is_symlink()):
+        name = file.relative_to(root)
+        if any(part in _KEPT_ELSEWHERE for part in name.parts) or file in copied:
+            continue
+        if file in documents:
+            yield from _comments(file, str(name))
+        else:
+            yield Note(Location(str(name), 1, 1), "", "the file is not copied: no action or Puppet code uses it")
+
+
+def _comments(file: Path, name: str) -> Iterator[Note]:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    found = [number for number, line in enumerate(lines, start=1) if _COMMENT.search(line)]
+    if found:
+        count = "a comment is" if len(found) == 1 else f"{len(found)} comments are"
+        yield Note(Location(name, found[0], 1), "", f"{count} not carried over; the first is here")
