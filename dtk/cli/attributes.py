@@ -9,6 +9,7 @@ import typer
 from dtk.cli.context import chosen_service, current_workspace
 from dtk.cli.edited import say_changed
 from dtk.cli.inspected import service_and_words
+from dtk.cli.options import JsonOption
 from dtk.cli.planning import Inputs, read_inputs
 from dtk.dsl.edit import set_attribute as write_attribute
 from dtk.dsl.edit import unset_attribute
@@ -25,6 +26,7 @@ UNSET_USAGE = "dtk set-attribute [SERVICE] PATH --unset"
 def set_attribute(
     words: Annotated[list[str], typer.Argument(metavar="[SERVICE] PATH [VALUE]", help="What to set, and to what.")],
     unset: Annotated[bool, typer.Option("--unset", "-u", help="Take the value away: the assembly's counts.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Set an attribute of a service.
 
@@ -42,7 +44,7 @@ def set_attribute(
         _unset(inputs, path)
     else:
         write_attribute(file, path, checked_value(inputs, path, value[0]))
-    say_changed(workspace, name)
+    say_changed(workspace, name, as_json=as_json)
 
 
 def _unset(inputs: Inputs, path: str) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from dtk.cli.edited import forget, say_changed
 from dtk.cli.inspected import declared_node, read_service, service_and_words
+from dtk.cli.options import JsonOption
 from dtk.cli.planning import Inputs
 from dtk.dsl.catalog import load_catalog
 from dtk.dsl.edit_list import add_item, remove_item
@@ -25,6 +26,7 @@ def add_component(
         list[str],
         typer.Argument(metavar=WHERE, help="What to add, and where; some take a [title]."),
     ],
+    as_json: JsonOption = False,
 ) -> None:
     """Add a component to a node, a group or the service.
 
@@ -44,12 +46,14 @@ def add_component(
         add_item(file, ("components", node), str(name))
     _, after = read_service(inputs.service.name)
     number = next(i for i, row in enumerate(component_rows(after), start=1) if row.path == path)
-    typer.echo(f"component_id: {number}")
-    say_changed(inputs.workspace, inputs.service.name)
+    if not as_json:
+        typer.echo(f"component_id: {number}")
+    say_changed(inputs.workspace, inputs.service.name, as_json=as_json)
 
 
 def delete_component(
     words: Annotated[list[str], typer.Argument(metavar=WHERE, help="What to take away, and from where.")],
+    as_json: JsonOption = False,
 ) -> None:
     """Take a component away from a node, a group or the service.
 
@@ -67,7 +71,7 @@ def delete_component(
     member_of = f"{node}:"
     behind = f"/{name}/"
     forget(inputs, lambda path: path.startswith(prefix) or (path.startswith(member_of) and behind in path))
-    say_changed(inputs.workspace, inputs.service.name)
+    say_changed(inputs.workspace, inputs.service.name, as_json=as_json)
 
 
 def _row(found: Present, path: str, service: str) -> ComponentRow:

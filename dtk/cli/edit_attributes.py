@@ -13,11 +13,11 @@ from typing import Annotated, Any
 import typer
 
 from dtk.cli.attributes import checked_value
-from dtk.cli.context import shown_path
+from dtk.cli.context import print_json, shown_path
 from dtk.cli.edited import say_changed
 from dtk.cli.inspected import read_service
 from dtk.cli.list_attributes import AttributeOption, ComponentOption, NodeOption, filtered, rows_yaml
-from dtk.cli.options import ServiceArgument
+from dtk.cli.options import JsonOption, ServiceArgument
 from dtk.cli.planning import Inputs
 from dtk.dsl.document import Document, parse_document
 from dtk.dsl.edit import set_attribute as write_attribute
@@ -42,6 +42,7 @@ def edit_attributes(
     file: Annotated[
         Path | None, typer.Option("--file", "-f", metavar="FILE", help="Take this edited text, open no editor.")
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Edit a service's attributes in $EDITOR.
 
@@ -57,11 +58,11 @@ def edit_attributes(
     changes = _changes_until_right(inputs, rows, kept, text, ask=file is None)
     kept.unlink(missing_ok=True)
     if not changes:
-        typer.echo("Nothing was changed.")
+        print_json({"status": "OK", "changed": False}) if as_json else typer.echo("Nothing was changed.")
         return
     for path, value in changes.items():
         _write(inputs, path, value)
-    say_changed(inputs.workspace, inputs.service.name)
+    say_changed(inputs.workspace, inputs.service.name, as_json=as_json)
 
 
 def _write(inputs: Inputs, path: str, value: object) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from dtk.cli.context import shown_path
+from dtk.cli.context import print_json, shown_path
 from dtk.cli.planning import Inputs, read_inputs
 from dtk.dsl.edit import unset_entry
 from dtk.dsl.edit_list import remove_item
@@ -14,9 +14,13 @@ from dtk.plan.compile import resolve
 from dtk.state.workspace import Workspace
 
 
-def say_changed(workspace: Workspace, service: str) -> None:
+def say_changed(workspace: Workspace, service: str, *, as_json: bool = False) -> None:
     """Say that a service's file was changed, and what to do next: mend what is missing, else plan."""
     problems = resolve(read_inputs(workspace, service).request()).problems
+    if as_json:
+        file = str(workspace.service_file(service).relative_to(workspace.root))
+        print_json({"status": "OK", "service": service, "file": file, "violations": [str(p) for p in problems]})
+        return
     typer.echo("Status: OK")
     changed = f"changed {shown_path(workspace.service_file(service))}"
     if problems:

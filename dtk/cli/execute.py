@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dtk.cli.context import chosen_service, current_workspace
-from dtk.cli.options import DetachOption, LockWaitOption, seconds
+from dtk.cli.options import DetachOption, JsonOption, LockWaitOption, seconds
 from dtk.cli.planning import read_inputs
 from dtk.cli.running import run_plan
 from dtk.dsl.build_workflow import parse_parameters
@@ -29,6 +29,7 @@ def execute(
     ],
     detach: DetachOption = False,
     lock_wait: LockWaitOption = "0s",
+    as_json: JsonOption = False,
 ) -> None:
     """Run a workflow, or an action of a component.
 
@@ -42,7 +43,7 @@ def execute(
     workflow = CREATE if action == _CONVERGE else action
     plan = compile_plan(inputs.request(workflow, "all", parameters))
     command = f"dtk exec {service} {action}"
-    run_plan(inputs, plan, detach=detach, lock_wait=seconds(lock_wait), command=command)
+    run_plan(inputs, plan, detach=detach, lock_wait=seconds(lock_wait), command=command, as_json=as_json)
 
 
 def _read(workspace: Workspace, words: list[str]) -> tuple[str, str, dict[str, str]]:

@@ -8,6 +8,7 @@ import typer
 
 from dtk.cli.edited import say_changed
 from dtk.cli.inspected import read_service, service_and_words
+from dtk.cli.options import JsonOption
 from dtk.cli.planning import Inputs
 from dtk.dsl.edit import set_entry
 from dtk.errors import UsageError
@@ -22,6 +23,7 @@ def link(
     words: Annotated[
         list[str], typer.Argument(metavar=LINK_USAGE, help="What to link, to what; the link's name if it has several.")
     ],
+    as_json: JsonOption = False,
 ) -> None:
     """Link a component to another one.
 
@@ -33,13 +35,14 @@ def link(
     base = _component(found, rest[0], inputs.service.name)
     target = _component(found, rest[1], inputs.service.name)
     chosen = _chosen(found, base, rest[2] if len(rest) > 2 else None, target)
-    _write(inputs, base, chosen, target.path)
+    _write(inputs, base, chosen, target.path, as_json=as_json)
 
 
 def unlink(
     words: Annotated[
         list[str], typer.Argument(metavar=UNLINK_USAGE, help="What to unlink; the link's name if it has several.")
     ],
+    as_json: JsonOption = False,
 ) -> None:
     """Take a component's link away.
 
@@ -52,7 +55,7 @@ def unlink(
     chosen = _chosen(found, base, rest[1] if len(rest) > 1 else None, None)
     if not chosen.satisfied_by:
         raise UsageError(f"link '{chosen.name}' of '{base.path}' leads nowhere", hint="dtk list-links")
-    _write(inputs, base, chosen, None)
+    _write(inputs, base, chosen, None, as_json=as_json)
 
 
 def _component(found: Present, path: str, service: str) -> ComponentRow:
@@ -79,7 +82,7 @@ def _chosen(found: Present, base: ComponentRow, name: str | None, target: Compon
     raise UsageError(f"'{base.path}' has no link{f' {name!r}' if name else ''}{to}", hint=f"its links: {names}")
 
 
-def _write(inputs: Inputs, base: ComponentRow, chosen: LinkRow, target: str | None) -> None:
+def _write(inputs: Inputs, base: ComponentRow, chosen: LinkRow, target: str | None, *, as_json: bool) -> None:
     file = inputs.workspace.service_file(inputs.service.name)
     set_entry(file, "links", f"{base.path}/{chosen.name}", target)
-    say_changed(inputs.workspace, inputs.service.name)
+    say_changed(inputs.workspace, inputs.service.name, as_json=as_json)

@@ -8,6 +8,7 @@ import typer
 
 from dtk.cli.edited import forget, say_changed
 from dtk.cli.inspected import declared_node, read_service, service_and_words
+from dtk.cli.options import JsonOption
 from dtk.cli.planning import Inputs
 from dtk.dsl.edit import set_attribute, set_entry, unset_entry
 from dtk.dsl.edit_list import add_item, remove_item
@@ -25,6 +26,7 @@ def add_node(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A node attribute: size, image …")
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Add a node, or a group of nodes, to a service.
 
@@ -45,7 +47,7 @@ def add_node(
         remove_item(file, ("removed",), name)
     else:
         set_entry(file, "nodes", name, {"attributes": attributes} if attributes else {})
-    say_changed(inputs.workspace, inputs.service.name)
+    say_changed(inputs.workspace, inputs.service.name, as_json=as_json)
 
 
 def _group(cardinality: str | None) -> dict[str, Any]:
@@ -65,6 +67,7 @@ def _settings(pairs: list[str]) -> dict[str, str]:
 
 def delete_node(
     words: Annotated[list[str], typer.Argument(metavar="[SERVICE] NODE", help="A node, a group, or a member.")],
+    as_json: JsonOption = False,
 ) -> None:
     """Take a node, a group or one member out of a service.
 
@@ -78,7 +81,7 @@ def delete_node(
         _delete_member(inputs, found, group, node)
     else:
         _delete_declared(inputs, node)
-    say_changed(inputs.workspace, inputs.service.name)
+    say_changed(inputs.workspace, inputs.service.name, as_json=as_json)
 
 
 def _delete_member(inputs: Inputs, found: Present, group: str, member: str) -> None:

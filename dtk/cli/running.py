@@ -12,6 +12,7 @@ import typer
 
 from dtk.apply.cancel import cancel_task
 from dtk.apply.launch import start_task
+from dtk.cli.context import print_json
 from dtk.cli.planning import Inputs, check_modules
 from dtk.cli.task_log import is_running
 from dtk.errors import UsageError
@@ -23,6 +24,7 @@ from dtk.state.lock import acquire
 from dtk.state.workspace import Workspace
 from dtk.views.plan_text import plan_text
 from dtk.views.stream import stream
+from dtk.views.task_json import task_document
 
 
 def confirm(question: str) -> None:
@@ -39,8 +41,12 @@ def confirm(question: str) -> None:
         raise typer.Exit(0)
 
 
-def run_plan(inputs: Inputs, plan: Plan, *, detach: bool, lock_wait: float, command: str) -> None:
+def run_plan(
+    inputs: Inputs, plan: Plan, *, detach: bool, lock_wait: float, command: str, as_json: bool = False
+) -> None:
     """Start a plan's task and follow it to its end, or leave it running.
+
+    With ``as_json`` one document is printed: the task's number when it is left running, else the task as it ended.
 
     Raises:
         typer.Exit: with the task's exit code.
@@ -51,23 +57,29 @@ def run_plan(inputs: Inputs, plan: Plan, *, detach: bool, lock_wait: float, comm
     check_modules(plan, inputs.modules)
     lock = acquire(inputs.workspace.service_folder(plan.service), command, lock_wait)
     started = start_task(inputs.workspace, plan, lock=lock, modules=inputs.folders())
+    if detach and as_json:
+        print_json({"service": plan.service, "task": started.number})
+        return
     if detach:
         typer.echo(f"task_id: {started.number}")
         typer.echo(f"next: dtk task-status {plan.service} --wait")
         return
-    raise typer.Exit(follow_task(inputs.workspace, plan.service, started.number))
+    raise typer.Exit(follow_task(inputs.workspace, plan.service, started.number, as_json=as_json))
 
 
-def follow_task(workspace: Workspace, service: str, number: int) -> int:
-    """Print a task's stream until it ends; ^C cancels it. Returns its exit code."""
+def follow_task(workspace: Workspace, service: str, number: int, *, as_json: bool = False) -> int:
+    """Print a task's stream until it ends, or only the task as it ended; ^C cancels it. Returns its exit code."""
     fold = Fold()
     alive = is_running(workspace, service, number)
     events = follow(workspace.event_log(service, number), is_alive=alive, note=fold.note)
     with _interrupts_cancel(workspace, service):
         for text in stream(events, fold=fold):
-            typer.echo(text, nl=False)
+            if not as_json:
+                typer.echo(text, nl=False)
     task = fold.task(writer_alive=False)
-    if _found_all_in_place(task):
+    if as_json:
+        print_json(task_document(task))
+    elif _found_all_in_place(task):
         typer.echo("Nothing had to be changed.")
     return exit_code_of(task)
 

@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from dtk.cli.attributes import checked_value
-from dtk.cli.context import current_workspace, shown_path
+from dtk.cli.context import current_workspace, print_json, shown_path
+from dtk.cli.options import JsonOption
 from dtk.cli.planning import read_inputs
 from dtk.dsl.catalog import load_catalog
 from dtk.dsl.edit import new_service
@@ -40,6 +41,7 @@ def stage(
     target: TargetOption = None,
     settings: SetOption = None,
     values: ValuesOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Make a service instance of an assembly; run nothing.
 
@@ -47,6 +49,10 @@ def stage(
     """
     workspace = current_workspace()
     stage_service(workspace, assembly, name, target, read_settings(settings or [], values))
+    if as_json:
+        file = str(workspace.service_file(name).relative_to(workspace.root))
+        print_json({"new_service_instance": {"name": name, "file": file}})
+        return
     typer.echo(f"new_service_instance:\n  name: {name}\n  file: {shown_path(workspace.service_file(name))}")
     typer.echo(f"next: dtk plan {name}")
 

@@ -95,6 +95,7 @@ def _stream(chosen: TaskLog, *, output: bool) -> int:
 def cancel_task(
     service: ServiceArgument = None,
     task: Annotated[int | None, typer.Argument(metavar="[TASK]", help="Its number; else the running one.")] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Cancel the running task of a service.
 
@@ -108,4 +109,7 @@ def cancel_task(
     if task is not None and found.task != task:
         raise UsageError(f"task {task} of '{name}' is not running; task {found.task} is")
     request_cancel(workspace, name, found.task)
+    if as_json:
+        print_json({"status": "OK", "service": name, "task": found.task})
+        return
     typer.echo(f"Task {found.task} of '{name}' is being cancelled; next: dtk task-status {name} --wait")

@@ -66,20 +66,20 @@ def _fix(inputs: Inputs, found: Present, problems: list[Problem]) -> None:
     _ask_and_set(inputs, [row for row in rows if row.path in paths])
 
 
-def set_required_attributes(service: ServiceArgument = None) -> None:
+def set_required_attributes(service: ServiceArgument = None, as_json: JsonOption = False) -> None:
     """Ask for every required attribute that has no value.
 
     Answers may come from standard input, one a line, and yes at the end. Example: dtk set-required-attributes dask1
     """
     inputs, found = read_service(service)
-    _ask_and_set(inputs, [row for row in all_attribute_rows(found) if row.is_missing])
+    _ask_and_set(inputs, [row for row in all_attribute_rows(found) if row.is_missing], as_json=as_json)
 
 
-def _ask_and_set(inputs: Inputs, rows: list[AttributeRow]) -> None:
+def _ask_and_set(inputs: Inputs, rows: list[AttributeRow], *, as_json: bool = False) -> None:
     if not rows:
-        typer.echo("There is nothing to fill in.")
+        print_json({"status": "OK", "changed": False}) if as_json else typer.echo("There is nothing to fill in.")
         return
     name = inputs.service.name
     for path, value in fill_in(inputs, rows).items():
         write_attribute(inputs.workspace.service_file(name), path, value)
-    say_changed(inputs.workspace, name)
+    say_changed(inputs.workspace, name, as_json=as_json)

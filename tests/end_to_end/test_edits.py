@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import shlex
 import shutil
 import subprocess
@@ -102,6 +103,29 @@ def test_an_edit_changes_its_own_lines_and_keeps_comments_order_and_quotes(
 ) -> None:
     run(web, command)
     assert diff(web) == expected
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "set-attribute web slaves/cardinality 4 --json",
+        "set-attribute web slaves/cardinality --unset --json",
+        "add-node web spare --json",
+        "delete-node web slaves:3 --json",
+        "delete-component web master/spark::master --json",
+    ],
+)
+def test_an_edit_answers_as_a_document_when_asked(web: Dtk, capfd: pytest.CaptureFixture[str], command: str) -> None:
+    run(web, command)
+    answer = json.loads(capfd.readouterr().out)
+    assert (answer["status"], answer["service"], answer["file"]) == ("OK", "web", "services/web/service.yaml")
+    assert isinstance(answer["violations"], list)
+
+
+def test_staging_answers_as_a_document_when_asked(web: Dtk, capfd: pytest.CaptureFixture[str]) -> None:
+    run(web, "stage bigtop:spark/cluster other --json")
+    answer = json.loads(capfd.readouterr().out)
+    assert answer == {"new_service_instance": {"name": "other", "file": "services/other/service.yaml"}}
 
 
 def test_what_is_added_and_deleted_again_leaves_the_file_as_it_was(web: Dtk) -> None:
