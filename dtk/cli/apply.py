@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -58,13 +59,17 @@ def converge(
 ) -> None:
     """Plan and apply every stage, changed or not.
 
-    Asks only when nodes would be terminated. Example: dtk converge dask1
+    Asks only when nodes would be terminated, and, at a terminal, before stopped ones are started.
+    Example: dtk converge dask1
     """
     workspace = current_workspace()
     scope: Scope = "all"
     plan, inputs = make_plan(workspace, chosen_service(workspace, service), scope=scope)
     if any(change.change == "terminate" for change in plan.nodes):
         _show_and_ask(plan, ask=not yes)
+    # As the original asked (assembly_workspace.rb:305-311); a script that converges wants its nodes up.
+    elif not yes and sys.stdin.isatty() and any(change.change == "start" for change in plan.nodes):
+        confirm("Workspace service is stopped, do you want to start it?")
     run_plan(inputs, plan, detach=detach, lock_wait=seconds(lock_wait), command=f"dtk converge {plan.service}")
 
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pty
+import subprocess
+import sys
+
 import pytest
 
 from tests.end_to_end.conftest import Dtk
@@ -32,6 +38,34 @@ def test_converging_a_stopped_service_powers_it_on_first(dtk: Dtk) -> None:
     assert "| stopped |" in dtk.run("ls").stdout
     assert "STAGE 1: power_on_nodes_stage" in dtk.run("converge", "ring1").stdout
     assert set(states(dtk).values()) == {"running"}
+
+
+def test_at_a_terminal_converging_a_stopped_service_asks_first(dtk: Dtk) -> None:
+    dtk.run("deploy", "acme:ring/cluster", "ring1")
+    dtk.run("stop", "ring1")
+    shown = at_a_terminal(dtk, "converge", "ring1", answer="no")
+    assert "Workspace service is stopped, do you want to start it? (yes|no)" in shown
+    assert "Nothing was done." in shown
+    assert set(states(dtk).values()) == {"stopped"}
+    assert "Status: OK" in at_a_terminal(dtk, "converge", "ring1", answer="yes")
+    assert set(states(dtk).values()) == {"running"}
+
+
+def at_a_terminal(dtk: Dtk, *words: str, answer: str) -> str:
+    """Run a command as a person would, who has typed the answer already; return what the terminal showed."""
+    ours, theirs = pty.openpty()
+    os.write(ours, f"{answer}\n".encode())
+    shown = b""
+    with subprocess.Popen(
+        [sys.executable, "-m", "dtk", *words], cwd=dtk.root, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        with contextlib.suppress(OSError):  # the terminal's other end is gone: Linux says so with an error
+            while piece := os.read(ours, 4096):
+                shown += piece
+        process.wait(60)
+    os.close(ours)
+    return shown.decode().replace("\r\n", "\n")
 
 
 def test_stopping_and_starting_keeps_what_is_left_to_resume(dtk: Dtk) -> None:
