@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from dtk.state.store import load_state
 from dtk.state.workspace import Workspace
 from testbed.bed import Bed, missing
-from tests.end_to_end.conftest import Dtk
+from tests.end_to_end.conftest import Dtk, eventually
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 MODULE = Path(__file__).parent / "module"
@@ -85,5 +85,17 @@ def site(bed: Bed, tmp_path: Path) -> Iterator[Site]:
     bed.api.calls.clear()
     yield Site(dtk, bed)
     bed.api.faults.clear()
+    _empty(bed)
+
+
+def _empty(bed: Bed) -> None:
+    """Take away what a test left, so that the next one finds an account without anything."""
+    client = bed.client()
     for id_ in list(bed.instances()):
-        bed.client().terminate_instances(InstanceIds=[id_])
+        client.terminate_instances(InstanceIds=[id_])
+    eventually(lambda: not bed.instances(), "the instances are terminated")
+    for pair in client.describe_key_pairs()["KeyPairs"]:
+        client.delete_key_pair(KeyPairId=pair["KeyPairId"])
+    for group in client.describe_security_groups()["SecurityGroups"]:
+        if group["GroupName"] != "default":
+            client.delete_security_group(GroupId=group["GroupId"])
