@@ -95,7 +95,7 @@ def _empty(bed: Bed) -> None:
         client.terminate_instances(InstanceIds=[id_])
     eventually(lambda: not bed.instances(), "the instances are terminated")
     for pair in client.describe_key_pairs()["KeyPairs"]:
-        client.delete_key_pair(KeyPairId=pair["KeyPairId"])
+        client.delete_key_pair(KeyName=pair["KeyName"])
     for group in client.describe_security_groups()["SecurityGroups"]:
         if group["GroupName"] != "default":
             client.delete_security_group(GroupId=group["GroupId"])
