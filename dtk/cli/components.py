@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dtk.cli.edited import forget, say_changed
-from dtk.cli.inspected import declared_node, read_service, service_and_words
+from dtk.cli.inspected import component_row, declared_node, read_service, service_and_words
 from dtk.cli.options import JsonOption
 from dtk.cli.planning import Inputs
 from dtk.dsl.catalog import load_catalog
@@ -15,7 +15,7 @@ from dtk.dsl.edit_list import add_item, remove_item
 from dtk.errors import UsageError
 from dtk.model.module import Component
 from dtk.model.names import ASSEMBLY_WIDE, ComponentName, component_path
-from dtk.plan.present import ComponentRow, Present, component_rows
+from dtk.plan.present import Present, component_rows
 from dtk.plan.topology import nearest
 
 WHERE = "[SERVICE] [NODE/]COMPONENT"
@@ -63,7 +63,7 @@ def delete_component(
     service, (text,) = service_and_words(words, 1, 1, f"dtk delete-component {WHERE}")
     inputs, found = read_service(service)
     node, name = _parsed(found, text)
-    row = _row(found, component_path(node, str(name)), inputs.service.name)
+    row = component_row(found, component_path(node, str(name)), inputs.service.name)
     file = inputs.workspace.service_file(inputs.service.name)
     if not remove_item(file, ("components", node), str(name)):
         add_item(file, ("removed",), f"{node}/{name}")
@@ -72,15 +72,6 @@ def delete_component(
     behind = f"/{name}/"
     forget(inputs, lambda path: path.startswith(prefix) or (path.startswith(member_of) and behind in path))
     say_changed(inputs.workspace, inputs.service.name, as_json=as_json)
-
-
-def _row(found: Present, path: str, service: str) -> ComponentRow:
-    rows = {row.path: row for row in component_rows(found)}
-    if path in rows:
-        return rows[path]
-    near = nearest(path, rows)
-    hint = f"did you mean '{near}'?" if near else f"dtk list-components {service}"
-    raise UsageError(f"no component '{path}' in service '{service}'", hint=hint)
 
 
 def _parsed(found: Present, text: str) -> tuple[str, ComponentName]:

@@ -6,7 +6,7 @@ from dtk.cli.context import chosen_service, current_workspace
 from dtk.cli.planning import Inputs, read_inputs
 from dtk.errors import UsageError
 from dtk.model.names import split_member
-from dtk.plan.present import Present, present
+from dtk.plan.present import ComponentRow, Present, component_rows, present
 from dtk.plan.topology import nearest
 
 
@@ -56,3 +56,17 @@ def service_and_words(words: list[str], least: int, most: int, usage: str) -> tu
     if least <= len(words) <= most:
         return None, words
     raise UsageError(f"'{' '.join(words)}' is not what is expected here", hint=usage)
+
+
+def component_row(found: Present, path: str, service: str) -> ComponentRow:
+    """Return the component at a path, ``node/component``.
+
+    Raises:
+        UsageError: there is none; with the nearest path.
+    """
+    rows = {row.path: row for row in component_rows(found)}
+    if path in rows:
+        return rows[path]
+    near = nearest(path, rows)
+    hint = f"did you mean '{near}'?" if near else f"dtk list-components {service}"
+    raise UsageError(f"no component '{path}' in service '{service}'", hint=hint)

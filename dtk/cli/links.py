@@ -7,13 +7,12 @@ from typing import Annotated
 import typer
 
 from dtk.cli.edited import say_changed
-from dtk.cli.inspected import read_service, service_and_words
+from dtk.cli.inspected import component_row, read_service, service_and_words
 from dtk.cli.options import JsonOption
 from dtk.cli.planning import Inputs
 from dtk.dsl.edit import set_entry
 from dtk.errors import UsageError
-from dtk.plan.present import ComponentRow, LinkRow, Present, component_rows, link_rows
-from dtk.plan.topology import nearest
+from dtk.plan.present import ComponentRow, LinkRow, Present, link_rows
 
 LINK_USAGE = "[SERVICE] COMPONENT TARGET [LINK]"
 UNLINK_USAGE = "[SERVICE] COMPONENT [LINK]"
@@ -32,8 +31,8 @@ def link(
     """
     service, rest = service_and_words(words, 2, 3, f"dtk link {LINK_USAGE}")
     inputs, found = read_service(service)
-    base = _component(found, rest[0], inputs.service.name)
-    target = _component(found, rest[1], inputs.service.name)
+    base = component_row(found, rest[0], inputs.service.name)
+    target = component_row(found, rest[1], inputs.service.name)
     chosen = _chosen(found, base, rest[2] if len(rest) > 2 else None, target)
     _write(inputs, base, chosen, target.path, as_json=as_json)
 
@@ -51,20 +50,11 @@ def unlink(
     """
     service, rest = service_and_words(words, 1, 2, f"dtk unlink {UNLINK_USAGE}")
     inputs, found = read_service(service)
-    base = _component(found, rest[0], inputs.service.name)
+    base = component_row(found, rest[0], inputs.service.name)
     chosen = _chosen(found, base, rest[1] if len(rest) > 1 else None, None)
     if not chosen.satisfied_by:
         raise UsageError(f"link '{chosen.name}' of '{base.path}' leads nowhere", hint="dtk list-links")
     _write(inputs, base, chosen, None, as_json=as_json)
-
-
-def _component(found: Present, path: str, service: str) -> ComponentRow:
-    rows = {row.path: row for row in component_rows(found)}
-    if path in rows:
-        return rows[path]
-    near = nearest(path, rows)
-    hint = f"did you mean '{near}'?" if near else f"dtk list-components {service}"
-    raise UsageError(f"no component '{path}' in service '{service}'", hint=hint)
 
 
 def _chosen(found: Present, base: ComponentRow, name: str | None, target: ComponentRow | None) -> LinkRow:

@@ -14,6 +14,7 @@ from dtk.dsl.document import shown_file
 from dtk.dsl.names import nearest
 from dtk.dsl.template import is_template
 from dtk.errors import Location, Problem
+from dtk.model.arguments import FILE_ARGUMENTS, SHELL_ARGUMENTS
 from dtk.model.module import PUPPET_FOLDER
 
 GLOBAL_ARGUMENTS = (
@@ -27,17 +28,6 @@ GLOBAL_ARGUMENTS = (
     "_chdir",
 )
 """pyinfra's global arguments that a module may use; ``name`` is one too, but shows nothing and so is always fine."""
-
-SHELL_ARGUMENTS = {"server.shell": "commands"}
-"""Arguments that are shell commands: values in them are quoted."""
-
-FILE_ARGUMENTS = {
-    "files.put": "src",
-    "files.template": "src",
-    "files.sync": "src",
-    "server.script": "src",
-    "server.script_template": "src",
-}
 """Arguments that are files of the module."""
 
 _TEMPLATE_FILES = ("files.template", "server.script_template")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dtk.errors import InvalidError, Location, Problem
+from dtk.model.arguments import FILE_ARGUMENTS, SHELL_ARGUMENTS
 from dtk.model.code import deploy_files
 from dtk.model.expression import holds_secret, is_known, literal, plain
 from dtk.model.module import PUPPET_FOLDER, Action, Command, DeployCall, Item, Operation, Output, PuppetResource
@@ -22,10 +23,7 @@ from dtk.plan.values import Values, static_node_variables
 from dtk.plan.workflow import CREATE, StagedAction
 
 _NODE_ADDRESS = re.compile(r"\bnode\.host_address\b")
-_FILE_ARGUMENTS = {"files.put": "src", "files.template": "src", "files.sync": "src", "server.script": "src"}
-_FILE_ARGUMENTS["server.script_template"] = "src"
 _STAGE_OPTIONS = ("retries", "retry_delay", "timeout", "on_failure")
-_SHELL_ARGUMENTS = {"server.shell": "commands"}
 
 
 def canonical(value: Any) -> str:
@@ -84,7 +82,7 @@ def _sources(item: Item, folder: Path) -> Iterator[str]:
     elif isinstance(item, PuppetResource):
         source = PUPPET_FOLDER if (folder / PUPPET_FOLDER).is_dir() else ""
     else:
-        source = str(item.arguments.get(_FILE_ARGUMENTS.get(item.name, ""), ""))
+        source = str(item.arguments.get(FILE_ARGUMENTS.get(item.name, ""), ""))
     path = folder / source
     if not source or source.startswith("/"):
         return
@@ -226,7 +224,7 @@ class _Renderer:
             raise InvalidError("the plan can't be made", [Problem(str(problem), location)]) from None
 
     def _operation(self, item: Operation) -> dict[str, Any]:
-        shell_argument = _SHELL_ARGUMENTS.get(item.name)
+        shell_argument = SHELL_ARGUMENTS.get(item.name)
         arguments = {
             key: self.value(value, item.location, shell=key == shell_argument) for key, value in item.arguments.items()
         }
