@@ -81,7 +81,11 @@ class TaskContext:
 
     def step_mark(self, step: str) -> str:
         """Return how the marks of a step's commands begin."""
-        return f"{self.identity.lineage[:LINEAGE_SHOWN]}-{self.number}-{step}-"
+        return self.mark(f"{self.number}-{step}")
+
+    def mark(self, task_and_step: str) -> str:
+        """Return how the marks of any task's step begin; ``3-5.1`` is step 5.1 of task 3."""
+        return f"{self.identity.lineage[:LINEAGE_SHOWN]}-{task_and_step}-"
 
     def secret(self, reference: str) -> str:
         """Return a secret's value."""

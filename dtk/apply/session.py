@@ -141,9 +141,15 @@ class NodeSession:
         """End the processes of the command that was running last; return as ``end_step_processes``."""
         return self._end_processes(self._running) if self._running else ""
 
+    def end_earlier_step(self, mark: str) -> str:
+        """End what the step of an earlier task still runs; return as ``end_step_processes``."""
+        self._uses_root = True  # it may have
+        return self._end(mark)
+
     def _end_processes(self, mark: str) -> str:
-        if not self._commands:
-            return ""
+        return self._end(mark) if self._commands else ""
+
+    def _end(self, mark: str) -> str:
         problem = "they did not end in time"
         with gevent.Timeout(KILL_SECONDS, False):
             problem = self._try_to_end(mark)

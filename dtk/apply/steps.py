@@ -11,6 +11,7 @@ from dtk.apply.actions import CREATE, run_action
 from dtk.apply.context import TaskContext
 from dtk.apply.failure import ErrorType, StepStopped, error_fields
 from dtk.apply.journal import RecordError
+from dtk.apply.leftovers import end_leftovers
 from dtk.apply.reporter import StepReporter
 from dtk.errors import DtkError
 from dtk.model.names import ASSEMBLY_WIDE
@@ -97,6 +98,7 @@ def run_actions(context: TaskContext, step: Step, reporter: StepReporter) -> boo
     """
     if step.node != ASSEMBLY_WIDE:
         context.session(step.node).begin_step(reporter, context.step_mark(step.number))
+        end_leftovers(context, step.node, reporter)
     changed = False
     for action in step.actions:
         try:

@@ -10,6 +10,7 @@ from typing import Any
 from dtk.apply.context import TaskContext
 from dtk.apply.failure import error_fields
 from dtk.apply.journal import RecordError
+from dtk.apply.leftovers import steps_in_doubt
 from dtk.apply.planned import next_command
 from dtk.apply.stages import run_stage
 from dtk.errors import DtkError
@@ -39,6 +40,9 @@ def run_task(context: TaskContext) -> str:
 def _begin(context: TaskContext) -> None:
     plan = context.plan
     context.journal.append("task.started", f"task {context.number} started", pid=os.getpid())
+    in_doubt = steps_in_doubt(context)
+    if in_doubt:
+        context.change_state(lambda state: changes.with_in_doubt(state, in_doubt))
     if not plan.workflow:
         # Powering nodes on or off leaves what an earlier task has not finished to be finished.
         context.change_state(lambda state: replace(state, last_task=context.number))

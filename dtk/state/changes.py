@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,7 @@ def without_node(state: State, name: str) -> State:
         nodes=_without(state.nodes, name),
         attributes={path: value for path, value in state.attributes.items() if not path.startswith(f"{name}/")},
         applied=_without(state.applied, name),
+        in_doubt=_without(state.in_doubt, name),
     )
 
 
@@ -80,6 +81,22 @@ def without_success(state: State, key: str) -> State:
 def with_task_succeeded(state: State) -> State:
     """Return the state in which nothing is left to resume."""
     return replace(state, unfinished=None)
+
+
+def with_in_doubt(state: State, steps: Mapping[str, Sequence[str]]) -> State:
+    """Return the state in which more steps (by node, ``TASK-STEP``) may still run because their worker is gone."""
+    known = {
+        node: (*state.in_doubt.get(node, ()), *more)
+        for node, more in steps.items()
+        # On a node that does not exist nothing runs.
+        if node in state.nodes
+    }
+    return replace(state, in_doubt={**state.in_doubt, **known})
+
+
+def without_in_doubt(state: State, node: str) -> State:
+    """Return the state in which no earlier step runs on a node any more."""
+    return replace(state, in_doubt=_without(state.in_doubt, node))
 
 
 def _without(mapping: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -15,8 +15,9 @@ def to_document(state: State) -> dict[str, Any]:
     document = {"format_version": FORMAT_VERSION, **asdict(state)}
     if state.unfinished is None:
         del document["unfinished"]
-    if not state.created_at:
-        del document["created_at"]
+    for key in ("created_at", "in_doubt"):
+        if not document[key]:
+            del document[key]
     return document
 
 
@@ -54,4 +55,5 @@ def _state(document: Mapping[str, Any]) -> State:
         unfinished=Unfinished(**unfinished) if unfinished else None,
         last_task=int(document.get("last_task", 0)),
         created_at=str(document.get("created_at", "")),
+        in_doubt={node: tuple(steps) for node, steps in document.get("in_doubt", {}).items()},
     )

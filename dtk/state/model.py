@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,7 +51,8 @@ class State:
 
     ``attributes`` holds dynamic values by path. ``applied`` maps node → component → what was applied.
     ``serial`` grows with every write; ``lineage`` is made once, with the first state of a service. ``created_at`` is
-    when the service was staged (UTC, RFC 3339), "" where that is not known.
+    when the service was staged (UTC, RFC 3339), "" where that is not known. ``in_doubt`` has the steps, by node, that
+    may still run there because their worker died: ``{"slaves:2": ["3-3.1.2"]}`` is step 3.1.2 of task 3.
     """
 
     service: str
@@ -63,3 +64,4 @@ class State:
     unfinished: Unfinished | None = None
     last_task: int = 0
     created_at: str = ""
+    in_doubt: Mapping[str, Sequence[str]] = field(default_factory=dict)

@@ -141,6 +141,21 @@ def test_a_killed_worker_frees_the_lock_and_the_next_apply_goes_on(dtk: Dtk) -> 
     assert dtk.events("ring1", 1)[-1]["type"] == "task.finished"
 
 
+def test_what_a_killed_worker_left_running_is_ended_before_anything_else_is_done_there(dtk: Dtk) -> None:
+    dtk.run("deploy", "acme:ring/cluster", "ring1", "--detach", "--set", "slaves/ring::member/work=sleep 983")
+    left = eventually(lambda: len(found := runs("sleep", "983")) >= 2 and found, "the members sleep")
+    os.kill(next(e["pid"] for e in dtk.events("ring1", 1) if e["type"] == "task.started"), signal.SIGKILL)
+    eventually(lambda: statuses(dtk)[""] == "failed", "the task counts as failed")
+    assert all(process.is_running() for process in left)
+    dtk.run(
+        "set-attribute", "ring1", "slaves/ring::member/work", "ps -A -o args= | grep -c '^[s]leep 983' >seen || true"
+    )
+    dtk.run("apply", "ring1", "--resume", "--yes")
+    assert [home(dtk, member).joinpath("seen").read_text() for member in ("slaves:1", "slaves:2")] == ["0\n", "0\n"]
+    assert not any(process.is_running() for process in left)
+    assert "in_doubt" not in json.loads((dtk.root / ".dtk/services/ring1/state.json").read_text())
+
+
 def test_a_stale_plan_is_refused_and_says_why(dtk: Dtk, module: Path) -> None:
     dtk.run("stage", "acme:ring/cluster", "ring1")
     dtk.run("plan", "ring1", "--out", "first.json")
