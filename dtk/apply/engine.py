@@ -22,6 +22,9 @@ from dtk.apply.session import NodeSession
 # What they do, they do on this machine.
 _LOCAL_MODULES = ("local", "python")
 
+_UPGRADES = ("apt.upgrade", "apt.dist_upgrade")
+"""Operations that pyinfra calls idempotent although they run a command each time."""
+
 
 class Engine:
     """The pyinfra State of a task. Enter ``running`` once, around all the greenlets that run operations."""
@@ -82,6 +85,15 @@ def run_operation(host: Host, name: str, arguments: Mapping[str, Any]) -> bool:
     finally:
         ctx_host.reset()
     return bool(meta.did_change())
+
+
+def runs_each_time(name: str) -> bool:
+    """Say whether an operation runs its commands whatever it finds on the node (pyinfra's own word for each).
+
+    Raises:
+        ActionError: it does not exist.
+    """
+    return name in _UPGRADES or not _find("operations", name)._inner.is_idempotent
 
 
 def get_fact(host: Host, name: str, arguments: Mapping[str, Any]) -> Any:

@@ -45,7 +45,7 @@ def run_item(work: Work, item: Item) -> bool:
     for attempt in range(1, attempts + 1):
         try:
             with time_limit(work, item.get("timeout")):
-                return _run_once(work, _rendered(work, item))
+                return _run_once(work, rendered_item(work, item))
         except ActionError as error:
             if attempt == attempts:
                 raise
@@ -54,7 +54,7 @@ def run_item(work: Work, item: Item) -> bool:
     raise AssertionError("the last attempt returns or raises")
 
 
-def _rendered(work: Work, item: Item) -> Item:
+def rendered_item(work: Work, item: Item) -> Item:
     """Return an item with its templates rendered; as it is written when it is not to be done: they may not be fit."""
     if all(work.values.condition(condition) for condition in item.get("when", ())):
         return dict(work.values.rendered({key: value for key, value in item.items() if key != "when"}))
@@ -73,10 +73,10 @@ def _run_once(work: Work, item: Item) -> bool:
     began = time.monotonic()
     changed = skipped = False
     try:
-        skipped = not _is_wanted(work, item)
+        skipped = not is_wanted(work, item)
         # What a guard printed is nobody's result.
         record = work.session.record = OperationRecord()
-        changed = not skipped and _KINDS[item["kind"]](work, item)
+        changed = not skipped and do_item(work, item)
     except PyinfraError as error:
         raise _failure(work, item, error) from error
     finally:
@@ -84,12 +84,18 @@ def _run_once(work: Work, item: Item) -> bool:
     return changed
 
 
-def _is_wanted(work: Work, item: Item) -> bool:
+def is_wanted(work: Work, item: Item) -> bool:
+    """Say whether a rendered item is to be done: its conditions hold, and its guards, asked on the node, let it."""
     if item.get("when") is False:
         return False
     if item.get("if") and not work.look(item["if"])[0]:
         return False
     return not (item.get("unless") and work.look(item["unless"])[0])
+
+
+def do_item(work: Work, item: Item) -> bool:
+    """Do a rendered item without asking its guards or recording it; return whether it changed anything."""
+    return _KINDS[item["kind"]](work, item)
 
 
 def _operation(work: Work, item: Item) -> bool:
@@ -168,10 +174,11 @@ def _failure(work: Work, item: Item, error: PyinfraError | None) -> ActionError:
     lost = work.session.record.running
     if lost:
         return failed_command(work, FailedCommand(lost, None, work.session.record.last_output()))
-    return ActionError(f"{work.name}: {_label(item)}: {error}")
+    return ActionError(f"{work.name}: {label_of(item)}: {error}")
 
 
-def _label(item: Item) -> str:
+def label_of(item: Item) -> str:
+    """Return what an item is called in messages."""
     if item["kind"] in ("operation", "deploy"):
         return str(item["name"])
     if item["kind"] == "puppet":
@@ -200,9 +207,9 @@ def _report(work: Work, item: Item, record: OperationRecord, seconds: float, *, 
         fields["exit_code"] = exit_code
     if skipped:
         fields["skipped"] = True
-    work.reporter.operation(f"{_label(item)}: {happened}", **fields)
+    work.reporter.operation(f"{label_of(item)}: {happened}", **fields)
 
 
 def _command(item: Item, record: OperationRecord) -> str:
     """An item that ran no command of its own is named as its module writes it."""
-    return record.command or (_label(item) if item["kind"] != "run" else str(item["command"]))
+    return record.command or (label_of(item) if item["kind"] != "run" else str(item["command"]))

@@ -48,7 +48,7 @@ class NodeSession:
         self._running = ""
         self.record = OperationRecord()
 
-    def begin_step(self, reporter: StepReporter, mark: str) -> None:
+    def begin_step(self, reporter: StepReporter | None, mark: str) -> None:
         """Give the session to a step; ``mark`` is what its commands' processes carry, ``LINEAGE-TASK-STEP-``."""
         self._reporter, self._step_mark = reporter, mark
         self._commands, self._uses_root, self._running = 0, False, ""

@@ -6,17 +6,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import gevent
 from pyinfra.api.command import StringCommand
 from pyinfra.api.host import Host
 
 from dtk.apply.failure import ActionError, FailedCommand, TimeLimit
-from dtk.apply.reporter import StepReporter
 from dtk.apply.session import NodeSession
 from dtk.apply.values import ActionValues
 from dtk.model.plan import PlannedAction
+
+
+class ItemReporter(Protocol):
+    """What an item tells while it is done: a ``StepReporter``, for a task."""
+
+    def retrying(self, attempt: int, attempts: int, delay: float, reason: str) -> None:
+        """A failed item is tried again."""
+
+    def operation(self, message: str, **fields: Any) -> None:
+        """An item is done."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +35,7 @@ class Work:
     action: PlannedAction
     session: NodeSession
     host: Host
-    reporter: StepReporter
+    reporter: ItemReporter
     values: ActionValues
     files: Path
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dtk.cli.context import chosen_service, current_workspace
 from dtk.cli.options import JsonOption, ServiceArgument
 from dtk.cli.planning import make_plan
+from dtk.model.plan import Plan
+from dtk.plan.compile import Scope
 from dtk.plan.document import to_document, to_text
 from dtk.state.files import replace_file
 from dtk.state.workspace import Workspace
 from dtk.views.plan_text import plan_json, plan_text
+
+if TYPE_CHECKING:
+    from dtk.apply.drift import Drift
 
 CHANGES = 2
 
@@ -27,7 +32,7 @@ def plan(
     out: OutOption = None,
     every_step: AllOption = False,
     refresh: Annotated[
-        bool, typer.Option("--refresh", help="First ask the target how the nodes are, and note it in the state.")
+        bool, typer.Option("--refresh", help="First ask the target how the nodes are, and the nodes what would change.")
     ] = False,
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit with 2 when there are changes, 0 when there are none.")
@@ -40,20 +45,23 @@ def plan(
     """
     workspace = current_workspace()
     name = chosen_service(workspace, service)
-    if refresh:
-        _refresh(workspace, name, to_stderr=as_json)
-    made, _ = make_plan(workspace, name, scope="all" if every_step else "changes")
+    scope: Scope = "all" if every_step else "changes"
+    made = (
+        _refreshed(workspace, name, scope, to_stderr=as_json) if refresh else make_plan(workspace, name, scope=scope)[0]
+    )
     typer.echo(plan_json(made, to_document(made)) if as_json else plan_text(made), nl=False)
     if out:
         replace_file(out, to_text(made))
         if not as_json:
             typer.echo(f"Written to {out}; next: dtk apply {os.fspath(out)}")
-    if detailed_exitcode and not made.is_empty:
+    if detailed_exitcode and (made.drift or not made.is_empty):
         raise typer.Exit(CHANGES)
 
 
-def _refresh(workspace: Workspace, service: str, *, to_stderr: bool) -> None:
-    from dtk.cli.refresh import refresh  # noqa: PLC0415 - asks a target, which plan alone never does
+def _refreshed(workspace: Workspace, service: str, scope: Scope, *, to_stderr: bool) -> Plan:
+    from dtk.cli.refresh import refreshed_plan  # noqa: PLC0415 - asks a target, which plan alone never does
 
-    for drift in refresh(workspace, service):
+    def tell(drift: Drift) -> None:
         typer.echo(f"Found: {drift.node}: {drift.what}", err=to_stderr)
+
+    return refreshed_plan(workspace, service, scope, tell)

@@ -1,29 +1,67 @@
-"""``dtk plan --refresh``: asks the target how the nodes are, and notes it in the state."""
+"""``dtk plan --refresh``: asks the target how the nodes are and the nodes what would change; a plan that mends it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 from dtk.apply.drift import Drift, look
-from dtk.cli.planning import read_inputs
+from dtk.apply.dry_run import dry_run
+from dtk.cli.planning import Inputs, read_inputs
+from dtk.model.names import ASSEMBLY_WIDE
+from dtk.model.plan import Finding, Plan
 from dtk.nodes.provider import ServiceIdentity
 from dtk.nodes.targets import provider_for
+from dtk.plan.compile import Scope, compile_plan
 from dtk.state.lock import acquire
 from dtk.state.store import StateStore
 from dtk.state.workspace import Workspace
 
 
-def refresh(workspace: Workspace, service: str) -> list[Drift]:
-    """Note in a service's state how its nodes are now; return what differs from what it knew.
+def refreshed_plan(workspace: Workspace, service: str, scope: Scope, tell: Callable[[Drift], None]) -> Plan:
+    """Return a service's plan with what its target and its nodes say now.
+
+    What became of machines is noted in the state; the nodes are only asked, and nothing of that is kept.
+
+    Args:
+        workspace: the workspace.
+        service: the service.
+        scope: which steps the plan holds.
+        tell: told each difference of a machine.
 
     Raises:
         LockedError: a task of the service runs.
     """
-    folder = workspace.service_folder(service)
-    with acquire(folder, f"dtk plan {service} --refresh", 0):
+    # Held to the end: a task in between would change what is being looked at.
+    with acquire(workspace.service_folder(service), f"dtk plan {service} --refresh", 0):
+        for drift in _look(workspace, service):
+            tell(drift)
         inputs = read_inputs(workspace, service)
-        if not inputs.state.nodes:
-            return []
-        provider = provider_for(inputs.target, workspace)
-        found, drift = look(provider, ServiceIdentity(service, inputs.state.lineage, folder), inputs.state)
-        if drift:
-            StateStore(workspace.state_file(service), inputs.state).change(lambda _: found)
+        findings = tuple(_findings(inputs))
+        return compile_plan(replace(inputs.request(scope=scope), findings=findings))
+
+
+def _look(workspace: Workspace, service: str) -> list[Drift]:
+    inputs = read_inputs(workspace, service)
+    if not inputs.state.nodes:
+        return []
+    folder = workspace.service_folder(service)
+    provider = provider_for(inputs.target, workspace)
+    found, drift = look(provider, ServiceIdentity(service, inputs.state.lineage, folder), inputs.state)
+    if drift:
+        StateStore(workspace.state_file(service), inputs.state).change(lambda _: found)
     return drift
+
+
+def _findings(inputs: Inputs) -> list[Finding]:
+    """Ask the nodes about what is applied there and unchanged: what has changed is in the plan anyway."""
+    plan = compile_plan(inputs.request())
+    running = {change.node for change in plan.nodes if change.change == "keep"} - {ASSEMBLY_WIDE}
+    unchanged = [
+        (change.node, change.component)
+        for change in plan.components
+        if change.change == "unchanged" and change.node in running
+    ]
+    if not unchanged:
+        return []
+    return dry_run(inputs.workspace, compile_plan(inputs.request(scope="all")), unchanged, inputs.folders())

@@ -25,6 +25,7 @@ StepType = Literal[
     "create_nodegroup",
     "terminate_nodegroup",
 ]
+FindingKind = Literal["differs", "unreachable", "runs_each_time", "not_judged"]
 GROUP_STEPS = ("configure_nodegroup", "nodegroup actions", "create_nodegroup", "terminate_nodegroup")
 
 
@@ -55,6 +56,26 @@ class ComponentChange:
     component: str
     change: ComponentChangeKind
     reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What ``plan --refresh`` found on a node: ``what`` in words, free of secrets.
+
+    ``differs``: the operation would change something. ``unreachable``: the node could not be asked, and ``component``
+    and ``operation`` are "". ``runs_each_time``: a command without a guard. ``not_judged``: it can't be told, and why.
+    """
+
+    node: str
+    kind: FindingKind
+    what: str
+    component: str = ""
+    operation: str = ""
+
+    @property
+    def is_drift(self) -> bool:
+        """Whether the node is known not to be as it was left."""
+        return self.kind in ("differs", "unreachable")
 
 
 def action_key(node: str, component: str, action: str, repeat: str = "") -> str:
@@ -154,7 +175,7 @@ class Plan:
 
     ``serial`` and ``lineage`` name the state it was made from; ``destroys`` marks the plan of
     delete-and-destroy; ``resumes`` is the number of the task that this plan continues, 0 for none. ``parameters`` are
-    those its workflow was given.
+    those its workflow was given. ``drift`` and ``not_judged`` are what a refresh found on the nodes.
     """
 
     dtk_version: str
@@ -173,6 +194,8 @@ class Plan:
     destroys: bool = False
     resumes: int = 0
     parameters: Mapping[str, str] = field(default_factory=dict)
+    drift: tuple[Finding, ...] = ()
+    not_judged: tuple[Finding, ...] = ()
     digest: str = ""
 
     @property

@@ -7,7 +7,7 @@ worked out to its fixed point.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +71,7 @@ def component_changes(
     values_for: ValuesFor,
     *,
     everything: bool,
+    drifted: Mapping[tuple[str, str], Sequence[str]],
 ) -> tuple[tuple[ComponentChange, ...], Values]:
     """Find which instances of the create workflow are new, changed or unchanged.
 
@@ -79,6 +80,7 @@ def component_changes(
         state: what was applied.
         values_for: gives attribute values when these dynamic paths are made anew.
         everything: the plan runs every step, so every dynamic value is made anew.
+        drifted: why instances, by node and component, are no longer on their nodes as they were applied.
 
     Returns:
         One change per instance, in workflow order, and the values they were compared with.
@@ -86,7 +88,7 @@ def component_changes(
     running = {action.instance.key for action in created} if everything else set()
     while True:
         values = values_for(_produced(created, running))
-        found = [_compare(action.instance, state, values) for action in created]
+        found = [_compare(action.instance, state, values, drifted) for action in created]
         now = running | {(change.node, change.component) for change in found if change.change != "unchanged"}
         if now == running:
             return tuple(found), values
@@ -106,12 +108,14 @@ def dynamic_paths(instance: Instance) -> list[str]:
     return [instance.path(output.attribute) for output in create.outputs] if create else []
 
 
-def _compare(instance: Instance, state: State, values: Values) -> ComponentChange:
+def _compare(
+    instance: Instance, state: State, values: Values, drifted: Mapping[tuple[str, str], Sequence[str]]
+) -> ComponentChange:
     node, component = instance.key
     applied = state.applied.get(node, {}).get(component)
     if applied is None:
         return ComponentChange(node, component, "new", (_new_reason(instance, state),))
-    reasons = _differences(instance, applied, values)
+    reasons = [*_differences(instance, applied, values), *drifted.get(instance.key, ())]
     return ComponentChange(node, component, "changed" if reasons else "unchanged", tuple(reasons))
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from dtk import __version__
 from dtk.errors import InvalidError, Problem, UsageError
 from dtk.model.module import Assembly, Module, Workflow
-from dtk.model.plan import ComponentChange, ModuleUse, NodeChange, Plan, Stage
+from dtk.model.plan import ComponentChange, Finding, ModuleUse, NodeChange, Plan, Stage
 from dtk.model.service import Service
 from dtk.model.target import Target
 from dtk.plan.actions import digest_of, plan_action
@@ -45,6 +45,7 @@ class PlanRequest:
     ``scope`` says which steps it holds: those whose inputs changed (``changes``), every one (``all``), or what the
     last task left undone (``resume``). ``workflow`` names one of the assembly's, or an action of a component:
     ``[NODE/]COMPONENT[.ACTION]``; ``parameters`` are what it is given, as texts.
+    ``findings`` are what a refresh found on the nodes.
     """
 
     service: Service
@@ -55,6 +56,17 @@ class PlanRequest:
     workflow: str = CREATE
     scope: Scope = "changes"
     parameters: Mapping[str, str] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def drifted(self) -> Mapping[tuple[str, str], Sequence[str]]:
+        """Why components, by node and name, are to be converged again although nothing about them was changed."""
+        reasons: dict[tuple[str, str], list[str]] = {}
+        for found in self.findings:
+            if found.kind == "differs":
+                reason = f"drifted: {found.operation} {found.what}"
+                reasons.setdefault((found.node, found.component), []).append(reason)
+        return reasons
 
 
 @dataclass(frozen=True)
@@ -130,6 +142,8 @@ def finished_plan(
         destroys=destroys,
         resumes=unfinished.task if unfinished and request.scope == "resume" else 0,
         parameters=dict(request.parameters),
+        drift=tuple(found for found in request.findings if found.is_drift),
+        not_judged=tuple(found for found in request.findings if not found.is_drift),
     )
     return replace(plan, digest=digest_of(to_document(plan)))
 
@@ -197,7 +211,9 @@ def _changes(request: PlanRequest, resolved: Resolved, outlines: Sequence[StageO
     created = [action for outline in outlines for action in outline.actions() if action.action == CREATE]
     maker = values_maker(resolved.topology, build_bindings(resolved.links), request.state, pending_nodes(nodes))
     everything = request.scope == "all" or request.workflow != CREATE
-    components, values = component_changes(created, request.state, maker, everything=everything)
+    components, values = component_changes(
+        created, request.state, maker, everything=everything, drifted=request.drifted
+    )
     if values.problems:
         raise InvalidError(f"service '{request.service.name}' can't be planned", [*values.problems.values()])
     return Changes(nodes, (*_dropped(request, resolved), *components), values)

@@ -8,7 +8,17 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from dtk.errors import InvalidError, StalePlanError
-from dtk.model.plan import FORMAT_VERSION, ComponentChange, ModuleUse, NodeChange, Plan, PlannedAction, Stage, Step
+from dtk.model.plan import (
+    FORMAT_VERSION,
+    ComponentChange,
+    Finding,
+    ModuleUse,
+    NodeChange,
+    Plan,
+    PlannedAction,
+    Stage,
+    Step,
+)
 
 _EMPTY: tuple[Any, ...] = ("", None, (), [], {})
 _ALWAYS = (
@@ -73,6 +83,8 @@ def from_document(document: Mapping[str, Any]) -> Plan:
     parts["nodes"] = tuple(NodeChange(**change) for change in parts["nodes"])
     parts["components"] = tuple(ComponentChange(**_tuples(change)) for change in parts["components"])
     parts["stages"] = tuple(_stage(stage) for stage in parts["stages"])
+    for name in ("drift", "not_judged"):
+        parts[name] = tuple(Finding(**finding) for finding in parts.get(name, ()))
     parts["left_out"] = tuple(parts.get("left_out", ()))
     return Plan(**parts)
 

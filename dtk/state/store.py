@@ -53,7 +53,8 @@ def save_state(path: Path, state: State) -> None:
         OSError: the disk is full or the folder can't be written; the state before stands.
     """
     make_private_folder(path.parent)
-    text = json.dumps(to_document(state), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    # Keys keep their order: that of a hash is seen in the files that templates make of it.
+    text = json.dumps(to_document(state), indent=2, ensure_ascii=False) + "\n"
     replace_file(path, text, keep_versions=KEPT_VERSIONS)
 
 

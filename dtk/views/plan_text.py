@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from dtk.model.names import group_of, node_order, split_member
-from dtk.model.plan import ComponentChange, NodeChange, Plan, PlannedAction, Stage
+from dtk.model.plan import ComponentChange, Finding, NodeChange, Plan, PlannedAction, Stage
 
 HIDDEN = "(hidden)"
 _SIGNS = {"terminate": "-", "delete": "-", "create": "+", "new": "+", "start": ">", "stop": "<", "changed": "~"}
@@ -17,12 +17,32 @@ _SIGNS = {"terminate": "-", "delete": "-", "create": "+", "new": "+", "start": "
 def plan_text(plan: Plan) -> str:
     """Return the plan as people read it: what goes, what comes, what changes and why, the stages, the sum."""
     if plan.is_empty:
-        return f"Nothing to do: service '{plan.service}' is as its files say.\n"
+        still = f"service '{plan.service}' is as its files say" if not plan.drift else "applying mends none of this"
+        return "\n".join([*drift_lines(plan), f"Nothing to do: {still}."]) + "\n"
     lines = [f"Plan for service '{plan.service}' ({plan.assembly} on target {plan.target['name']})", ""]
+    lines += drift_lines(plan)
     lines += _node_lines(plan)
     lines += _component_lines(plan)
     lines += _stage_lines(plan)
     return "\n".join([*lines, summary_line(plan)]) + "\n"
+
+
+def drift_lines(plan: Plan) -> list[str]:
+    """Return what a refresh found: what differs, what can't be told and why, how many commands run each time."""
+    each_time = [found for found in plan.not_judged if found.kind == "runs_each_time"]
+    others = [found for found in plan.not_judged if found.kind != "runs_each_time"]
+    lines = ["Drift:", *map(_finding_line, plan.drift), ""] if plan.drift else []
+    lines += ["Not judged:", *map(_finding_line, others), ""] if others else []
+    if each_time:
+        count = "1 command runs" if len(each_time) == 1 else f"{len(each_time)} commands run"
+        lines += [f"{count} each time and can't be judged.", ""]
+    return lines
+
+
+def _finding_line(found: Finding) -> str:
+    if found.kind == "unreachable":
+        return f"  ! {found.node}  unreachable: {found.what}"
+    return f"  {'~' if found.is_drift else '?'} {found.node}/{found.component}  {found.operation}: {found.what}"
 
 
 def summary_line(plan: Plan) -> str:

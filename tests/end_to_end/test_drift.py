@@ -1,0 +1,178 @@
+"""What was changed on nodes by hand is found by ``plan --refresh``, without touching it, and mended by apply."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.end_to_end.conftest import Dtk, eventually, runs
+
+HERE = Path(__file__).parent
+PASSWORD = "correct-horse-battery"
+SERVICE = "drift1"
+
+
+@pytest.fixture
+def nodes(dtk: Dtk, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """The homes of three nodes on which the module has been applied."""
+    monkeypatch.setenv("DRIFT_PASSWORD", PASSWORD)
+    folder = dtk.root / "modules" / "acme" / "drift"
+    (folder / "files").mkdir(parents=True)
+    (folder / "dtk.module.yaml").write_text((HERE / "drift.module.yaml").read_text())
+    (folder / "files" / "plain").write_text("plain\n")
+    (folder / "files" / "secret.j2").write_text("password={{ password }}\n")
+    dtk.run("deploy", "acme:drift/one", SERVICE)
+    return {node["node"]: Path(node["attributes"]["home"]) for node in dtk.json("list-nodes", SERVICE)}
+
+
+def drift(dtk: Dtk) -> dict[tuple[str, str], str]:
+    """Return what a refresh finds: node and operation (what it is done to is in the words), and the words."""
+    found = dtk.run("plan", SERVICE, "--refresh", "--json").stdout
+    assert PASSWORD not in found
+    document = json.loads(found)
+    return {(one["node"], one.get("operation", "")): one["what"] for one in document.get("drift", [])}
+
+
+def contents(folder: Path) -> dict[str, Any]:
+    """Return all that can be seen of a folder: kinds, modes, owners, times of change, content."""
+    seen: dict[str, Any] = {}
+    for path in sorted([folder, *folder.rglob("*")]):
+        about = path.lstat()
+        content = path.read_bytes() if path.is_file() else b""
+        seen[str(path)] = (about.st_mode, about.st_uid, about.st_gid, about.st_mtime_ns, about.st_ctime_ns, content)
+    return seen
+
+
+def temporary_files() -> set[str]:
+    return {path.name for path in Path("/tmp").glob("*pyinfra*")}
+
+
+def in_workspace(dtk: Dtk) -> dict[str, bytes]:
+    """Return the workspace's files; a lock is only taken, and a node's own files are looked at apart."""
+    paths = [path for path in dtk.root.rglob("*") if path.is_file() and path.name != "lock"]
+    return {str(path): path.read_bytes() for path in paths if "nodes" not in path.relative_to(dtk.root).parts}
+
+
+def daemons() -> list[int]:
+    return sorted(process.pid for process in runs("sleep", "7654"))
+
+
+def test_a_quiet_cluster_has_no_drift_and_a_refresh_leaves_no_trace(dtk: Dtk, nodes: dict[str, Path]) -> None:
+    before = ({node: contents(home) for node, home in nodes.items()}, daemons(), in_workspace(dtk), temporary_files())
+    said = dtk.run("plan", SERVICE, "--refresh", "--detailed-exitcode").stdout
+    assert before == (
+        {node: contents(home) for node, home in nodes.items()},
+        daemons(),
+        in_workspace(dtk),
+        temporary_files(),
+    )
+    assert "Drift" not in said
+    assert "Not judged" not in said
+    assert "6 commands run each time and can't be judged." in said
+    assert f"Nothing to do: service '{SERVICE}' is as its files say." in said
+    assert dtk.run("plan", SERVICE).stdout == f"Nothing to do: service '{SERVICE}' is as its files say.\n"
+
+
+def test_what_was_changed_by_hand_is_told_and_mended(dtk: Dtk, nodes: dict[str, Path]) -> None:
+    first, second = nodes["n:1"], nodes["n:2"]
+    (first / "folder" / "plain").write_text("by hand\n")
+    (first / "folder" / "secret").chmod(0o644)
+    (first / "added").write_text("else\n")
+    (second / "folder" / "secret").write_text("password=other\n")
+    (second / "lines").unlink()
+    (second / "folder").chmod(0o700)
+    (daemon,) = [process for process in runs("sleep", "7654") if process.cwd() == str(second)]
+    daemon.kill()
+    eventually(lambda: not psutil.pid_exists(daemon.pid), "the daemon is gone")
+    before = {node: contents(home) for node, home in nodes.items()}
+    found = drift(dtk)
+    assert found == {
+        ("n:1", "files.put"): f"{first}/folder/plain content differs",
+        ("n:1", "files.template"): f"{first}/folder/secret mode 644 → 600",
+        ("n:1", f"ADD files/plain {first}/added"): f"{first}/added content differs",
+        ("n:2", "files.directory"): f"{second}/folder mode 700 → 750",
+        ("n:2", "files.template"): f"{second}/folder/secret content differs",
+        ("n:2", "files.line"): f"{second}/lines is missing",
+        ("n:2", "RUN nohup sleep 7654 >/dev/null 2>&1 & echo $! > pid"): "would run: its guard says so",
+    }
+    assert {node: contents(home) for node, home in nodes.items()} == before
+    said = dtk.run("plan", SERVICE, "--refresh", "--out", "p.json", "--detailed-exitcode", code=2).stdout
+    assert "Drift:\n" in said
+    assert f"  ~ n:1/drift::files  files.put: {first}/folder/plain content differs\n" in said
+    assert f"drifted: files.put {first}/folder/plain content differs" in said
+    plan = json.loads((dtk.root / "p.json").read_text())
+    assert PASSWORD not in (dtk.root / "p.json").read_text()
+    assert {(c["node"], c["component"]) for c in plan["components"] if c["change"] == "changed"} == {
+        (node, component) for node in ("n:1", "n:2") for component in ("drift::files", "drift::daemon")
+    }
+    dtk.run("apply", "p.json")
+    assert (first / "folder" / "plain").read_text() == "plain\n"
+    assert (second / "folder" / "secret").read_text() == f"password={PASSWORD}\n"
+    assert len(daemons()) == 3
+    assert drift(dtk) == {}
+    dtk.run("plan", SERVICE, "--refresh", "--detailed-exitcode")
+    assert "has moved on" in dtk.run("apply", "p.json", code=5).stderr, "the plan is bound to its state"
+
+
+def move_away(dtk: Dtk, node: str) -> None:
+    """Let a node be, as far as dtk knows, where nothing answers: as when a firewall has closed its port."""
+    file = dtk.root / ".dtk" / "services" / SERVICE / "state.json"
+    state = json.loads(file.read_text())
+    state["nodes"][node]["connection"]["port"] = 9
+    file.write_text(json.dumps(state))
+
+
+def test_a_node_that_does_not_answer_is_told_and_the_others_are_judged(dtk: Dtk, nodes: dict[str, Path]) -> None:
+    (nodes["n:3"] / "folder" / "plain").write_text("by hand\n")
+    move_away(dtk, "n:1")
+    done = dtk.run("plan", SERVICE, "--refresh", "--detailed-exitcode", code=2)
+    assert "  ! n:1  unreachable: no SSH connection to " in done.stdout
+    assert f"files.put: {nodes['n:3']}/folder/plain content differs" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_missing_secret_is_told_and_nothing_else_stops(dtk: Dtk, nodes: dict[str, Path], monkeypatch: Any) -> None:
+    monkeypatch.delenv("DRIFT_PASSWORD")
+    said = dtk.run("plan", SERVICE, "--refresh", "--detailed-exitcode").stdout
+    assert "  ? n:1/drift::files  values: the environment has no DRIFT_PASSWORD" in said
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_refresh_leaves_no_process(dtk: Dtk, nodes: dict[str, Path], how: signal.Signals) -> None:
+    """A guard that never ends is ended on the node as well, whichever way the command goes."""
+    module = dtk.root / "modules" / "acme" / "drift" / "dtk.module.yaml"
+    module.write_text(module.read_text().replace("unless: 'kill -0", "unless: 'test ! -e hang || sleep 8642; kill -0"))
+    dtk.run("apply", SERVICE, "--yes")
+    (nodes["n:1"] / "hang").touch()
+    command = dtk.start("plan", SERVICE, "--refresh")
+    eventually(lambda: runs("sleep", "8642"), "the guard runs")
+    os.kill(command.pid, how)
+    code = command.wait(60)
+    assert code == (130 if how == signal.SIGINT else -signal.SIGKILL)
+    if command.stdout:
+        assert "Traceback" not in command.stdout.read()
+    eventually(lambda: not runs("sleep", "8642") and not asking(dtk), "nothing is left running")
+
+
+def asking(dtk: Dtk) -> list[psutil.Process]:
+    processes = psutil.process_iter(["cmdline", "cwd"])
+    return [
+        p
+        for p in processes
+        if "dtk.apply.dry_run_worker" in (p.info["cmdline"] or []) and p.info["cwd"] == str(dtk.root)
+    ]
+
+
+def test_a_computed_hash_is_written_the_same_way_by_a_later_task(dtk: Dtk) -> None:
+    folder = dtk.root / "modules" / "acme" / "settings"
+    (folder / "files").mkdir(parents=True)
+    (folder / "dtk.module.yaml").write_text((HERE / "settings.module.yaml").read_text())
+    (folder / "files" / "settings").write_text("{{ globals | tojson }}\n")
+    dtk.run("deploy", "acme:settings/one", SERVICE)
+    assert drift(dtk) == {}
