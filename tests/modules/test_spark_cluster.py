@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,14 @@ class Cluster:
     def events(self, type_: str) -> list[dict[str, Any]]:
         return [event for event in self.dtk.events(SERVICE, self.last_task()) if event["type"] == type_]
 
+    def add_data_set(self) -> None:
+        self.dtk.run("add-component", SERVICE, "master/datasets:gitarchive[mar01]")
+        unset = self.dtk.run("list-violations", SERVICE).stdout
+        for name in ("month", "day"):
+            assert f"Attribute (master/gitarchive[mar01]/{name}) is required, but unset" in unset
+        for name, value in {"month": "03", "day": "01", "hours": "0-2", "source": f"file://{self.data}"}.items():
+            self.dtk.run("set-attribute", SERVICE, f"master/gitarchive[mar01]/{name}", value)
+
     def scale(self, cardinality: int) -> str:
         self.dtk.run("set-attribute", SERVICE, "slaves/cardinality", str(cardinality))
         return self.dtk.run("apply", SERVICE, "--yes").stdout
@@ -112,11 +121,15 @@ class Cluster:
         return {address for node, address in self.dtk.addresses(SERVICE).items() if node != "master"}
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    software = software_folder()
+def installed(software: Path, **environment: str) -> Path:
     software.mkdir(parents=True, exist_ok=True)
-    subprocess.run([sys.executable, INSTALLER, software], check=True)
+    subprocess.run([sys.executable, INSTALLER, software], check=True, env={**os.environ, **environment})
+    return software
+
+
+@contextmanager
+def staged(software: Path) -> Iterator[Cluster]:
+    """Yield a service that is staged only; it is destroyed in the end."""
     # Not below pytest's own folder, which nobody may not enter.
     with tempfile.TemporaryDirectory(prefix="dtk-spark-") as folder:
         Path(folder).chmod(0o755)
@@ -135,6 +148,25 @@ def cluster() -> Iterator[Cluster]:
         if (root / "services" / SERVICE).exists():
             made.dtk.run("delete-and-destroy", SERVICE, "--yes", "--force", "--lock-wait", "60s")
         shutil.rmtree(root)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with staged(installed(software_folder())) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def cluster_without_java() -> Iterator[Cluster]:
+    """One on a machine that seems to have no Java; Spark and HDFS are the other's, a download less."""
+    shared = installed(software_folder())
+    software = shared.with_name(f"{shared.name}-without-java")
+    software.mkdir(exist_ok=True)
+    for part in (*shared.glob("spark-*"), *shared.glob("hdfs-*")):
+        if not (software / part.name).exists():
+            (software / part.name).symlink_to(part)
+    with staged(installed(software, PATH="/nonexistent")) as made:
+        yield made
 
 
 def test_the_first_deployment_has_the_originals_eleven_stages_and_35_rows(cluster: Cluster) -> None:
@@ -169,12 +201,7 @@ def test_the_smoke_test_fails_in_safe_mode_with_the_namenodes_words_and_resumes_
 
 
 def test_a_data_set_gets_a_stage_of_its_own_behind_the_others(cluster: Cluster) -> None:
-    cluster.dtk.run("add-component", SERVICE, "master/datasets:gitarchive[mar01]")
-    unset = cluster.dtk.run("list-violations", SERVICE).stdout
-    for name in ("month", "day"):
-        assert f"Attribute (master/gitarchive[mar01]/{name}) is required, but unset" in unset
-    for name, value in {"month": "03", "day": "01", "hours": "0-2", "source": f"file://{cluster.data}"}.items():
-        cluster.dtk.run("set-attribute", SERVICE, f"master/gitarchive[mar01]/{name}", value)
+    cluster.add_data_set()
     cluster.dtk.run("converge", SERVICE, "--yes")
     # All nodes are there: the stage that made them is not among these, as in the original.
     assert stage_names(cluster.table()) == stage_names(WITH_DATASET)[1:]
@@ -226,3 +253,34 @@ def test_destroyed_it_leaves_nothing(cluster: Cluster) -> None:
     assert node_processes(state["lineage"]) == []
     assert not Path(state["nodes"]["master"]["attributes"]["home"]).exists()
     assert not (cluster.dtk.root / ".dtk" / "services" / SERVICE).exists()
+
+
+def test_a_first_deployment_with_the_data_set_has_the_originals_twelve_stages_and_37_rows(
+    cluster_without_java: Cluster,
+) -> None:
+    cluster_without_java.add_data_set()
+    cluster_without_java.dtk.run("apply", SERVICE, "--yes")
+    assert cluster_without_java.table() == WITH_DATASET.lstrip()
+    assert "37 rows in set" in cluster_without_java.dtk.run("task-status", SERVICE).stdout
+
+
+def test_without_a_java_of_the_machine_all_daemons_run_on_pypis(cluster_without_java: Cluster) -> None:
+    home = cluster_without_java.on_master("readlink -f bigtop/java").strip()
+    assert home.startswith(f"{software_folder()}-without-java/")
+    lineage = json.loads((cluster_without_java.dtk.root / ".dtk/services" / SERVICE / "state.json").read_text())[
+        "lineage"
+    ]
+    programs = [process.exe() for process in node_processes(lineage) if process.name() == "java"]
+    assert len(programs) == 6
+    assert set(programs) == {f"{home}/bin/java"}
+
+
+def test_datanodes_restart_one_at_a_time_and_hdfs_stays_healthy(cluster_without_java: Cluster) -> None:
+    cluster = cluster_without_java
+    cluster.on_master("bigtop/bin/hdfs dfs -put bigtop/settings.json /kept")
+    for member in ("slaves:1", "slaves:2"):
+        shown = cluster.dtk.run("exec", SERVICE, f"{member}/hadoop::datanode.restart").stdout
+        assert "datanode is up" in shown
+    assert cluster.datanodes() == dict.fromkeys(cluster.slaves(), "Normal")
+    assert "is HEALTHY" in cluster.on_master("bigtop/bin/hdfs fsck / 2>/dev/null")
+    assert cluster.on_master("bigtop/bin/hdfs dfs -cat /kept") == cluster.on_master("cat bigtop/settings.json")
