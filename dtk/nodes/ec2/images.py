@@ -9,6 +9,7 @@ from typing import Any
 from dtk.errors import InvalidError
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.dictionaries import LOGIN_USERS, USUAL_USER
+from dtk.nodes.ec2.problems import AwsError
 
 _PARAMETER = "ssm:"
 
@@ -49,16 +50,27 @@ def user_of(name: str) -> str:
 
 def _image_id(aws: Aws, text: str, images: Mapping[str, Any]) -> str:
     if text.startswith(_PARAMETER):
-        answer = aws.call("get_parameter", service="ssm", Name=text.removeprefix(_PARAMETER))
-        return str(answer["Parameter"]["Value"])
+        return _parameter(aws, text.removeprefix(_PARAMETER))
     if text.startswith("ami-"):
         return text
     hint = f"use one of {', '.join(images)}, or an AMI's id; the target's images: in dtk.yaml adds words"
     raise InvalidError(f"'{text}' is no image that this target knows", hint=hint)
 
 
+def _parameter(aws: Aws, name: str) -> str:
+    try:
+        return str(aws.call("get_parameter", service="ssm", Name=name)["Parameter"]["Value"])
+    except AwsError as error:
+        if error.code != "ParameterNotFound":
+            raise
+        # AWS's own message is empty.
+        hint = "check the image's word in the target's images: in dtk.yaml, and the region"
+        raise InvalidError(f"this region has no SSM parameter {name}", hint=hint) from None
+
+
 def _by_id(aws: Aws, image: str, word: str) -> Mapping[str, Any]:
-    found = aws.pages("describe_images", "Images", ImageIds=[image])
+    # By filter: an id that is not there is an empty list, not an error without the word it stands for.
+    found = aws.pages("describe_images", "Images", Filters=[{"Name": "image-id", "Values": [image]}])
     if not found:
         raise InvalidError(f"there is no image {image} (for '{word}') in this region")
     return found[0]

@@ -19,13 +19,12 @@ from dtk.nodes.ec2.images import Image
 from dtk.nodes.ec2.instances import Instance, to_instance
 from dtk.nodes.ec2.network import Subnet
 from dtk.nodes.ec2.problems import NO_CAPACITY, AwsError
-from dtk.nodes.ec2.settings import Ec2Settings, MachineSpec
+from dtk.nodes.ec2.settings import VOLUME_LETTERS, Ec2Settings, MachineSpec
 from dtk.nodes.ec2.tags import LONGEST_VALUE, NODES, TOKEN, as_list, nodes_text
 from dtk.nodes.provider import Record, ServiceIdentity
 
 MOST_AT_ONCE = 100
 """Nodes of one call."""
-_VOLUME_LETTERS = "fghijklmnop"
 
 
 @dataclass(frozen=True)
@@ -178,7 +177,7 @@ def _spot_options(spec: MachineSpec) -> dict[str, str]:
 
 def _disks(spec: MachineSpec, image: Image) -> Iterator[dict[str, Any]]:
     yield _disk(image.root_device, spec.root_device_size, {"type": spec.root_device_type})
-    for letter, volume in zip(_VOLUME_LETTERS, spec.volumes, strict=False):
+    for letter, volume in zip(VOLUME_LETTERS, spec.volumes, strict=False):
         yield _disk(str(volume.get("device", f"/dev/sd{letter}")), int(volume["size"]), volume)
 
 

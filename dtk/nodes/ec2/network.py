@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import socket
-import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dtk.errors import DtkError, InvalidError
+from dtk.errors import InvalidError
+from dtk.nodes.ec2.address import own_network
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.problems import AwsError
 from dtk.nodes.ec2.settings import Ec2Settings
 from dtk.nodes.ec2.tags import LINEAGE, as_list
 from dtk.nodes.provider import ServiceIdentity
 
-_OWN_ADDRESS = "https://checkip.amazonaws.com"
-_OWN_ADDRESS_SECONDS = 10
 _SSH = 22
 _SHOWN_LINEAGE = 8
 
@@ -73,7 +70,7 @@ def ensure_group(
     """Return the id of a service's own security group, made when it is missing: SSH from here, all among its nodes."""
     group = find_groups(aws, identity, subnet.vpc)
     id_ = group[0]["GroupId"] if group else _make_group(aws, identity, subnet, tags)
-    sources = settings.ssh_from or (f"{own_address(settings, subnet)}/32",)
+    sources = settings.ssh_from or (own_network(settings, subnet.cidr),)
     _allow(aws, id_, {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": id_}]})
     for source in sources:
         _allow(aws, id_, _from_cidr(source, _SSH, "SSH from where dtk runs"))
@@ -128,28 +125,3 @@ def _from_cidr(source: str, port: int, description: str) -> dict[str, Any]:
         else {"IpRanges": [{"CidrIp": source, "Description": description}]}
     )
     return {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, **ranges}
-
-
-def own_address(settings: Ec2Settings, subnet: Subnet) -> str:
-    """Return the address that this machine's connections to the instances come from.
-
-    Raises:
-        DtkError: it can't be told; the target has to name it.
-    """
-    hint = "name it in dtk.yaml: ssh_from: [ADDRESS/32]"
-    if settings.jump:
-        raise DtkError(f"which address the jump host {settings.jump} has for the instances is not known", hint=hint)
-    try:
-        if not settings.public:
-            return _address_towards(subnet.cidr.partition("/")[0])
-        with urllib.request.urlopen(_OWN_ADDRESS, timeout=_OWN_ADDRESS_SECONDS) as answer:
-            return str(answer.read().decode().strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise DtkError(f"this machine's own address can't be found out: {error}", hint=hint) from None
-
-
-def _address_towards(address: str) -> str:
-    """Connecting a datagram socket sends nothing; it only chooses the route."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
-        trial.connect((address, _SSH))
-        return str(trial.getsockname()[0])

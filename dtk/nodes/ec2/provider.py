@@ -154,9 +154,10 @@ class Ec2Provider:
 
     def _site(self, identity: ServiceIdentity, wishes: Iterable[Wish]) -> Site:
         wanted = list(wishes)
-        tags = {**self.settings.tags, **service_tags(identity, workspace_id(self._workspace))}
-        access = ensure_access(self.aws, self.settings, identity, tags)
-        groups = self.settings.security_groups or (self._own_group(identity, tags, wanted),)
+        tags = service_tags(identity, workspace_id(self._workspace))
+        shared = {**self.settings.tags, **tags}
+        access = ensure_access(self.aws, self.settings, identity, shared)
+        groups = self.settings.security_groups or (self._own_group(identity, shared, wanted),)
         return Site(self.settings, identity, groups, access, tags)
 
     def _own_group(self, identity: ServiceIdentity, tags: Mapping[str, str], wishes: Sequence[Wish]) -> str:

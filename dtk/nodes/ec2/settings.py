@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from dtk.nodes.ec2.dictionaries import DEFAULT_IMAGE, DEFAULT_SIZE, IMAGES, SIZE
 BOOT_TIMEOUT_SECONDS = 600.0
 """How long an instance may be pending; a stop with hibernating disks takes minutes as well."""
 ROOT_DEVICE_GIGABYTES = 20
+VOLUME_LETTERS = "fghijklmnop"
+"""Of the devices (``/dev/sdf`` …) that further volumes get: as many as EC2 recommends for them."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,8 @@ def read_settings(target: Target, folder: Path) -> Ec2Settings:
         key_pair=text("key_pair"),
         key=str(folder / Path(text("key")).expanduser()) if text("key") else "",
         security_groups=_list(given.get("security_groups")),
-        ssh_from=_list(given.get("ssh_from")),
-        open_to=_list(given.get("open_to")),
+        ssh_from=_networks(target, "ssh_from"),
+        open_to=_networks(target, "open_to"),
         tags=_texts(given.get("tags", {})),
         instance_profile=text("instance_profile"),
         images={**IMAGES, **given.get("images", {})},
@@ -114,7 +117,7 @@ def read_spec(settings: Ec2Settings, node: str, attributes: Mapping[str, Any]) -
             availability_zone=str(wanted.get("availability_zone", "")),
             root_device_size=int(wanted.get("root_device_size", ROOT_DEVICE_GIGABYTES)),
             root_device_type=str(wanted.get("root_device_type", "gp3")),
-            volumes=tuple(wanted.get("volumes", ())),
+            volumes=_volumes(wanted.get("volumes", ())),
             spot=str(wanted.get("spot", False)).lower() == "true",
             spot_max_price=str(wanted.get("spot_max_price", "")),
             tags={**settings.tags, **_texts(wanted.get("tags", {}))},
@@ -135,6 +138,27 @@ def _types_of(settings: Ec2Settings, node: str, size: str) -> tuple[str, ...]:
         f"node '{node}' wants size '{size}', which target '{settings.name}' does not know",
         hint=f"use one of {', '.join(settings.sizes)} or an instance type, or add it under sizes: in dtk.yaml",
     )
+
+
+def _networks(target: Target, name: str) -> tuple[str, ...]:
+    """Ranges of addresses as EC2 keeps them: without the bits of a host, so that they can be compared."""
+    try:
+        return tuple(str(ipaddress.ip_network(text, strict=False)) for text in _list(target.settings.get(name)))
+    except ValueError as error:
+        raise InvalidError(f"{name} of target '{target.name}': {error}") from None
+
+
+def _volumes(given: Any) -> tuple[Mapping[str, Any], ...]:
+    volumes = tuple({**volume, "size": int(volume["size"])} for volume in given if _is_volume(volume))
+    if len(volumes) > len(VOLUME_LETTERS):
+        raise ValueError(f"{len(volumes)} volumes, and at most {len(VOLUME_LETTERS)} can be had")
+    return volumes
+
+
+def _is_volume(volume: Any) -> bool:
+    if not isinstance(volume, Mapping) or "size" not in volume:
+        raise ValueError("each of volumes needs a size: [{size: 100, type: gp3}]")
+    return True
 
 
 def _list(value: Any) -> tuple[str, ...]:

@@ -1,0 +1,50 @@
+"""The address that this machine's connections to instances come from: whom SSH is opened to."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import urllib.request
+
+from dtk.errors import DtkError
+from dtk.nodes.ec2.settings import Ec2Settings
+
+OWN_ADDRESS = "https://checkip.amazonaws.com"
+"""AWS's own service that answers with the address it was asked from; its certificate is checked."""
+_OWN_ADDRESS_SECONDS = 10
+_LONGEST_ANSWER = 64
+_SSH = 22
+
+
+def own_network(settings: Ec2Settings, subnet: str) -> str:
+    """Return this machine's address as the instances see it, as a range of one: ``192.0.2.1/32``.
+
+    Args:
+        settings: reached by public addresses, AWS says what it sees; by private ones, this machine's routes do.
+        subnet: the range that the instances' private addresses are of.
+
+    Raises:
+        DtkError: it can't be told; the target has to name it.
+    """
+    hint = "name it in dtk.yaml: ssh_from: [ADDRESS/32]"
+    if settings.jump:
+        raise DtkError(f"which address the jump host {settings.jump} has for the instances is not known", hint=hint)
+    try:
+        found = _seen_by_aws() if settings.public else _address_towards(subnet.partition("/")[0])
+        return str(ipaddress.ip_network(found))
+    except (OSError, ValueError) as error:
+        raise DtkError(f"this machine's own address can't be found out: {error}", hint=hint) from None
+
+
+def _seen_by_aws() -> str:
+    # Past any HTTP proxy: SSH goes past it as well.
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(OWN_ADDRESS, timeout=_OWN_ADDRESS_SECONDS) as answer:
+        return str(answer.read(_LONGEST_ANSWER).decode().strip())
+
+
+def _address_towards(address: str) -> str:
+    """Connecting a datagram socket sends nothing; it only chooses the route."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
+        trial.connect((address, _SSH))
+        return str(trial.getsockname()[0])
