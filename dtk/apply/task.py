@@ -15,6 +15,7 @@ from dtk.apply.planned import next_command
 from dtk.apply.stages import run_stage
 from dtk.errors import DtkError
 from dtk.state import changes
+from dtk.state.model import Unfinished
 
 EXIT_CODES = {"succeeded": 0, "failed": 1, "cancelled": 6}
 
@@ -47,11 +48,8 @@ def _begin(context: TaskContext) -> None:
         # Powering nodes on or off leaves what an earlier task has not finished to be finished.
         context.change_state(lambda state: replace(state, last_task=context.number))
         return
-    context.change_state(
-        lambda state: changes.with_task_begun(
-            state, context.number, plan.workflow, resumes=bool(plan.resumes), parameters=plan.parameters
-        )
-    )
+    begun = Unfinished(context.number, plan.workflow, {}, plan.parameters, plan.only, plan.exclude)
+    context.change_state(lambda state: changes.with_task_begun(state, begun, resumes=bool(plan.resumes)))
 
 
 def _run_stages(context: TaskContext) -> str:

@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 from dtk.cli.context import chosen_service, current_workspace
-from dtk.cli.options import DetachOption, LockWaitOption, ServiceArgument, YesOption, seconds
+from dtk.cli.options import DetachOption, ExcludeOption, LockWaitOption, OnlyOption, ServiceArgument, YesOption, seconds
 from dtk.cli.planning import Inputs, make_plan, read_inputs
 from dtk.cli.running import confirm, run_plan
 from dtk.errors import UsageError
 from dtk.model.plan import Plan
+from dtk.model.selection import Selection
 from dtk.plan.compile import Scope
 from dtk.plan.document import from_text
 from dtk.state.workspace import Workspace
@@ -29,6 +30,8 @@ def apply(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the last task: do what has not succeeded with the same input.")
     ] = False,
+    only: OnlyOption = None,
+    exclude: ExcludeOption = None,
     lock_wait: LockWaitOption = "0s",
 ) -> None:
     """Do what a plan says, and follow it.
@@ -39,14 +42,18 @@ def apply(
     """
     workspace = current_workspace()
     planned = _read_plan(workspace, what) if what and _is_file(workspace, what) else None
-    if planned and resume:
-        raise UsageError("--resume makes its own plan", hint="name the service instead of the plan's file")
+    selection = Selection(tuple(only or ()), tuple(exclude or ()))
+    if planned and (resume or selection):
+        said = "--resume makes its own plan" if resume else "what to do is said in the plan's file"
+        raise UsageError(said, hint="name the service instead of the plan's file")
+    if resume and selection:
+        raise UsageError("--resume goes on with what the last task was for", hint="leave --only and --exclude out")
     if planned:
         plan, inputs = planned
     else:
         _check_known(workspace, what)
         service = chosen_service(workspace, what)
-        plan, inputs = make_plan(workspace, service, scope="resume" if resume else "changes")
+        plan, inputs = make_plan(workspace, service, scope="resume" if resume else "changes", selection=selection)
         _show_and_ask(plan, ask=not yes)
     run_plan(inputs, plan, detach=detach, lock_wait=seconds(lock_wait), command=f"dtk apply {plan.service}")
 

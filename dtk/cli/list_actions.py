@@ -20,7 +20,7 @@ from dtk.plan.present import Present
 from dtk.plan.topology import Instance, nearest
 from dtk.plan.workflow import CREATE, DELETE
 from dtk.views.listing import format_table
-from dtk.views.plan_text import members_text
+from dtk.views.plan_entries import members_text
 from dtk.views.yaml_text import yaml_text
 
 FEW_MEMBERS = 2

@@ -20,6 +20,14 @@ DetachOption = Annotated[bool, typer.Option("--detach", help="Return at once; th
 LockWaitOption = Annotated[
     str, typer.Option("--lock-wait", metavar="TIME", help="How long to wait for another dtk on this service: 30s, 5m.")
 ]
+OnlyOption = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="WHAT", help="Only this node, group, component or stage; may be repeated."),
+]
+ExcludeOption = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", metavar="WHAT", help="Not this node, group, component or stage; may be repeated."),
+]
 
 LogOption = Annotated[
     Path | None,

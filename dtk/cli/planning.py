@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dtk.dsl.catalog import Catalog, load_catalog
@@ -13,6 +13,7 @@ from dtk.dsl.workspace import load_workspace
 from dtk.errors import InvalidError, Problem, StalePlanError
 from dtk.model.module import Module
 from dtk.model.plan import Plan
+from dtk.model.selection import EVERYTHING, Selection
 from dtk.model.service import Service
 from dtk.model.target import Target
 from dtk.plan.compile import PlanRequest, Scope, compile_plan
@@ -93,10 +94,12 @@ def find_target(workspace: Workspace, service: Service) -> Target:
     raise InvalidError(f"service '{service.name}' can't be planned", [problem])
 
 
-def make_plan(workspace: Workspace, name: str, *, scope: Scope = "changes") -> tuple[Plan, Inputs]:
+def make_plan(
+    workspace: Workspace, name: str, *, scope: Scope = "changes", selection: Selection = EVERYTHING
+) -> tuple[Plan, Inputs]:
     """Return the plan of a service's create workflow, or of what its last task left undone."""
     inputs = read_inputs(workspace, name)
-    return compile_plan(inputs.request(scope=scope)), inputs
+    return compile_plan(replace(inputs.request(scope=scope), selection=selection)), inputs
 
 
 def check_modules(plan: Plan, modules: Mapping[str, Module]) -> None:

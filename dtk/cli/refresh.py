@@ -10,6 +10,7 @@ from dtk.apply.dry_run import dry_run
 from dtk.cli.planning import Inputs, read_inputs
 from dtk.model.names import ASSEMBLY_WIDE
 from dtk.model.plan import Finding, Plan
+from dtk.model.selection import Selection
 from dtk.nodes.provider import ServiceIdentity
 from dtk.nodes.targets import provider_for
 from dtk.plan.compile import Scope, compile_plan
@@ -18,7 +19,9 @@ from dtk.state.store import StateStore
 from dtk.state.workspace import Workspace
 
 
-def refreshed_plan(workspace: Workspace, service: str, scope: Scope, tell: Callable[[Drift], None]) -> Plan:
+def refreshed_plan(
+    workspace: Workspace, service: str, scope: Scope, selection: Selection, tell: Callable[[Drift], None]
+) -> Plan:
     """Return a service's plan with what its target and its nodes say now.
 
     What became of machines is noted in the state; the nodes are only asked, and nothing of that is kept.
@@ -27,6 +30,7 @@ def refreshed_plan(workspace: Workspace, service: str, scope: Scope, tell: Calla
         workspace: the workspace.
         service: the service.
         scope: which steps the plan holds.
+        selection: the part of the service that the plan is for.
         tell: told each difference of a machine.
 
     Raises:
@@ -38,7 +42,7 @@ def refreshed_plan(workspace: Workspace, service: str, scope: Scope, tell: Calla
             tell(drift)
         inputs = read_inputs(workspace, service)
         findings = tuple(_findings(inputs))
-        return compile_plan(replace(inputs.request(scope=scope), findings=findings))
+        return compile_plan(replace(inputs.request(scope=scope), findings=findings, selection=selection))
 
 
 def _look(workspace: Workspace, service: str) -> list[Drift]:

@@ -176,6 +176,7 @@ class Plan:
     ``serial`` and ``lineage`` name the state it was made from; ``destroys`` marks the plan of
     delete-and-destroy; ``resumes`` is the number of the task that this plan continues, 0 for none. ``parameters`` are
     those its workflow was given. ``drift`` and ``not_judged`` are what a refresh found on the nodes.
+    ``only`` and ``exclude`` are the terms of the selection it was limited to, ``left_out`` the steps which that cost.
     """
 
     dtk_version: str
@@ -191,6 +192,8 @@ class Plan:
     components: tuple[ComponentChange, ...] = ()
     stages: tuple[Stage, ...] = ()
     left_out: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
     destroys: bool = False
     resumes: int = 0
     parameters: Mapping[str, str] = field(default_factory=dict)

@@ -152,11 +152,20 @@ def _text(value: Any) -> str:
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."
 
 
-def values_maker(topology: Topology, bindings: Sequence[Binding], state: State, pending: frozenset[str]) -> ValuesFor:
-    """Return a function that works out all values for a set of dynamic paths made anew in the plan."""
+def values_maker(
+    topology: Topology,
+    bindings: Sequence[Binding],
+    state: State,
+    pending: frozenset[str],
+    missing: frozenset[str] = frozenset(),
+) -> ValuesFor:
+    """Return a function that works out all values for a set of dynamic paths made anew in the plan.
+
+    ``missing`` are paths that have no value and get none in it: they are told from attributes that are just unset.
+    """
 
     def values_for(paths: frozenset[str]) -> Values:
-        return Values(topology, bindings, state, pending, paths)
+        return Values(topology, bindings, state, pending, paths | missing)
 
     return values_for
 

@@ -17,6 +17,7 @@ from dtk import __version__
 from dtk.errors import InvalidError, Problem, UsageError
 from dtk.model.module import Assembly, Module, Workflow
 from dtk.model.plan import ComponentChange, Finding, ModuleUse, NodeChange, Plan, Stage
+from dtk.model.selection import EVERYTHING, Selection, names_of_component
 from dtk.model.service import Service
 from dtk.model.target import Target
 from dtk.plan.actions import digest_of, plan_action
@@ -28,6 +29,7 @@ from dtk.plan.generate import generate_workflow
 from dtk.plan.links import Link, build_bindings, build_links
 from dtk.plan.machines import machine_attributes
 from dtk.plan.producers import guards, order_problems
+from dtk.plan.selection import Chosen, check_terms, choose, left_out, unmade_problems
 from dtk.plan.steps import component_stage, node_stage, number_stages
 from dtk.plan.topology import Topology, build_topology, nearest
 from dtk.plan.values import Values
@@ -45,7 +47,7 @@ class PlanRequest:
     ``scope`` says which steps it holds: those whose inputs changed (``changes``), every one (``all``), or what the
     last task left undone (``resume``). ``workflow`` names one of the assembly's, or an action of a component:
     ``[NODE/]COMPONENT[.ACTION]``; ``parameters`` are what it is given, as texts.
-    ``findings`` are what a refresh found on the nodes.
+    ``findings`` are what a refresh found on the nodes; ``selection`` is the part of the service that is meant.
     """
 
     service: Service
@@ -57,6 +59,7 @@ class PlanRequest:
     scope: Scope = "changes"
     parameters: Mapping[str, str] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    selection: Selection = EVERYTHING
 
     @property
     def drifted(self) -> Mapping[tuple[str, str], Sequence[str]]:
@@ -99,13 +102,23 @@ def compile_plan(request: PlanRequest) -> Plan:
         UsageError: the assembly has no such workflow, or there is nothing to resume.
     """
     request = _resumed(request)
+    plan = _compiled(request)
+    if not request.selection:
+        return plan
+    whole = _compiled(replace(request, selection=EVERYTHING, scope="all" if request.scope == "all" else "changes"))
+    return _digested(replace(plan, left_out=left_out(whole, plan)))
+
+
+def _compiled(request: PlanRequest) -> Plan:
     resolved = resolve(request)
     if resolved.problems:
         raise InvalidError(f"service '{request.service.name}' can't be planned", resolved.problems)
     outlines = outlines_of(request, resolved)
     check_parameters(request.parameters, workflow_of(request, resolved), outlines)
-    changes = _changes(request, resolved, outlines)
-    stages = _stages(request, resolved, outlines, changes)
+    check_terms(request.selection, resolved.topology, outlines, request.state)
+    chosen = choose(request.selection, _node_changes(request, resolved), outlines, request.state)
+    changes = _changes(request, resolved, chosen)
+    stages = _stages(request, resolved, chosen, changes)
     return finished_plan(
         request,
         nodes=changes.nodes,
@@ -113,6 +126,10 @@ def compile_plan(request: PlanRequest) -> Plan:
         stages=stages,
         task_type="assembly_converge" if request.workflow == CREATE else request.workflow,
     )
+
+
+def _digested(plan: Plan) -> Plan:
+    return replace(plan, digest=digest_of(to_document(replace(plan, digest=""))))
 
 
 def finished_plan(
@@ -144,8 +161,10 @@ def finished_plan(
         parameters=dict(request.parameters),
         drift=tuple(found for found in request.findings if found.is_drift),
         not_judged=tuple(found for found in request.findings if not found.is_drift),
+        only=request.selection.only,
+        exclude=request.selection.exclude,
     )
-    return replace(plan, digest=digest_of(to_document(plan)))
+    return _digested(plan)
 
 
 def _resumed(request: PlanRequest) -> PlanRequest:
@@ -157,7 +176,8 @@ def _resumed(request: PlanRequest) -> PlanRequest:
             f"there is nothing to resume: the last task of '{request.service.name}' succeeded, or there was none",
             hint=f"dtk plan {request.service.name}",
         )
-    return replace(request, workflow=unfinished.workflow, parameters=unfinished.parameters)
+    selection = Selection(tuple(unfinished.only), tuple(unfinished.exclude))
+    return replace(request, workflow=unfinished.workflow, parameters=unfinished.parameters, selection=selection)
 
 
 def _assembly(request: PlanRequest) -> Assembly:
@@ -206,10 +226,11 @@ def _node_changes(request: PlanRequest, resolved: Resolved) -> tuple[NodeChange,
     return tuple(NodeChange(c.node, "keep") if c.change in keeps else c for c in present)
 
 
-def _changes(request: PlanRequest, resolved: Resolved, outlines: Sequence[StageOutline]) -> Changes:
-    nodes = _node_changes(request, resolved)
-    created = [action for outline in outlines for action in outline.actions() if action.action == CREATE]
-    maker = values_maker(resolved.topology, build_bindings(resolved.links), request.state, pending_nodes(nodes))
+def _changes(request: PlanRequest, resolved: Resolved, chosen: Chosen) -> Changes:
+    nodes = chosen.nodes
+    created = [action for outline in chosen.outlines for action in outline.actions() if action.action == CREATE]
+    bindings, pending = build_bindings(resolved.links), pending_nodes(nodes)
+    maker = values_maker(resolved.topology, bindings, request.state, pending, chosen.missing)
     everything = request.scope == "all" or request.workflow != CREATE
     components, values = component_changes(
         created, request.state, maker, everything=everything, drifted=request.drifted
@@ -221,27 +242,29 @@ def _changes(request: PlanRequest, resolved: Resolved, outlines: Sequence[StageO
 
 def _dropped(request: PlanRequest, resolved: Resolved) -> tuple[ComponentChange, ...]:
     """What leaves nodes that stay, where a delete action takes it away; of anything else nothing is done."""
-    if request.workflow != CREATE:
-        return ()
     components = resolved.topology.components
     return tuple(
         ComponentChange(node, name, "delete", ("no longer in the service",))
-        for node, name in dropped_components(request.state, resolved.topology)
+        for node, name in _leaving(request, resolved)
         if (found := components.get(name.partition("[")[0])) and DELETE in found.actions
     )
 
 
-def _stages(
-    request: PlanRequest, resolved: Resolved, outlines: Sequence[StageOutline], changes: Changes
-) -> list[Stage]:
-    attributes = {node: machine_attributes(request.target, changes.values, node) for node in resolved.topology.nodes}
+def _leaving(request: PlanRequest, resolved: Resolved) -> list[tuple[str, str]]:
+    """Return node and component of what leaves nodes that stay, as far as it is chosen."""
     dropped = dropped_components(request.state, resolved.topology) if request.workflow == CREATE else []
+    return [key for key in dropped if request.selection.takes(names_of_component(*key))]
+
+
+def _stages(request: PlanRequest, resolved: Resolved, chosen: Chosen, changes: Changes) -> list[Stage]:
+    attributes = {node: machine_attributes(request.target, changes.values, node) for node in resolved.topology.nodes}
+    outlines, dropped = chosen.outlines, _leaving(request, resolved)
     delete = resolved.topology.assembly.workflows.get(DELETE)
     stages = deletion_stages(request.state, changes.nodes, request.modules, outlines, dropped=dropped, workflow=delete)
     stages += node_stage(changes.nodes, "create", attributes)
     stages += node_stage(changes.nodes, "start", attributes)
     kept = _kept_outlines(request, outlines, changes, has_node_work=bool(stages))
-    late = [*order_problems(kept, changes.values)]
+    late = [*order_problems(kept, changes.values), *unmade_problems(chosen, kept, changes.values)]
     if late:
         raise InvalidError(f"service '{request.service.name}' can't be planned", list(dict.fromkeys(late)))
 

@@ -85,7 +85,8 @@ def from_document(document: Mapping[str, Any]) -> Plan:
     parts["stages"] = tuple(_stage(stage) for stage in parts["stages"])
     for name in ("drift", "not_judged"):
         parts[name] = tuple(Finding(**finding) for finding in parts.get(name, ()))
-    parts["left_out"] = tuple(parts.get("left_out", ()))
+    for name in ("left_out", "only", "exclude"):
+        parts[name] = tuple(parts.get(name, ()))
     return Plan(**parts)
 
 

@@ -45,22 +45,16 @@ def without_applied(state: State, node: str, component: str) -> State:
     return replace(state, applied=applied, attributes=attributes)
 
 
-def with_task_begun(
-    state: State, task: int, workflow: str, *, resumes: bool, parameters: Mapping[str, str] | None = None
-) -> State:
+def with_task_begun(state: State, task: Unfinished, *, resumes: bool) -> State:
     """Return the state in which a task runs: unfinished until it succeeds.
 
     Args:
         state: the state before.
-        task: the task's number.
-        workflow: the workflow it runs.
+        task: the task, of which nothing has succeeded yet.
         resumes: whether it continues the last one, so that what had succeeded there stays noted.
-        parameters: those the workflow was given.
     """
     succeeded = state.unfinished.succeeded if resumes and state.unfinished else {}
-    return replace(
-        state, last_task=task, unfinished=Unfinished(task, workflow, dict(succeeded), dict(parameters or {}))
-    )
+    return replace(state, last_task=task.task, unfinished=replace(task, succeeded=dict(succeeded)))
 
 
 def with_success(state: State, key: str, input_digest: str) -> State:

@@ -15,6 +15,9 @@ def to_document(state: State) -> dict[str, Any]:
     document = {"format_version": FORMAT_VERSION, **asdict(state)}
     if state.unfinished is None:
         del document["unfinished"]
+    else:
+        selection = {"only": list(state.unfinished.only), "exclude": list(state.unfinished.exclude)}
+        document["unfinished"] |= selection
     for key in ("created_at", "in_doubt"):
         if not document[key]:
             del document[key]
@@ -52,8 +55,13 @@ def _state(document: Mapping[str, Any]) -> State:
             node: {component: Applied(**applied) for component, applied in components.items()}
             for node, components in document.get("applied", {}).items()
         },
-        unfinished=Unfinished(**unfinished) if unfinished else None,
+        unfinished=_unfinished(unfinished) if unfinished else None,
         last_task=int(document.get("last_task", 0)),
         created_at=str(document.get("created_at", "")),
         in_doubt={node: tuple(steps) for node, steps in document.get("in_doubt", {}).items()},
     )
+
+
+def _unfinished(document: Mapping[str, Any]) -> Unfinished:
+    only, exclude = (tuple(document.get(name, ())) for name in ("only", "exclude"))
+    return Unfinished(**{**document, "only": only, "exclude": exclude})

@@ -36,13 +36,15 @@ class Applied:
 class Unfinished:
     """The workflow whose last task did not succeed, and what of it did: ``{"node component.action": input digest}``.
 
-    ``parameters`` are those the workflow was given.
+    ``parameters`` are those the workflow was given, ``only`` and ``exclude`` the terms of the part that was meant.
     """
 
     task: int
     workflow: str
     succeeded: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
+    only: Sequence[str] = ()
+    exclude: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dtk.model.names import ASSEMBLY_WIDE, group_of, node_order
 from dtk.model.plan import Stage
 from dtk.plan.links import Link
 from dtk.plan.topology import Topology
-from dtk.views.plan_text import members_text
+from dtk.views.plan_entries import members_text
 
 GRAVITY: Sequence[Status] = ("failed", "cancelled", "executing", "created", "succeeded")
 """Which status a node has whose steps have different ones: the gravest."""

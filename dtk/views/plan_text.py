@@ -3,28 +3,53 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
-from dtk.model.names import group_of, node_order, split_member
-from dtk.model.plan import ComponentChange, Finding, NodeChange, Plan, PlannedAction, Stage
+from dtk.model.names import group_of
+from dtk.model.plan import Finding, Plan, PlannedAction, Stage
+from dtk.views.plan_entries import Entry, component_entries, members_text, node_entries
 
 HIDDEN = "(hidden)"
-_SIGNS = {"terminate": "-", "delete": "-", "create": "+", "new": "+", "start": ">", "stop": "<", "changed": "~"}
 
 
 def plan_text(plan: Plan) -> str:
     """Return the plan as people read it: what goes, what comes, what changes and why, the stages, the sum."""
     if plan.is_empty:
-        still = f"service '{plan.service}' is as its files say" if not plan.drift else "applying mends none of this"
-        return "\n".join([*drift_lines(plan), f"Nothing to do: {still}."]) + "\n"
+        return "\n".join([*drift_lines(plan), *left_out_lines(plan), nothing_line(plan)]) + "\n"
     lines = [f"Plan for service '{plan.service}' ({plan.assembly} on target {plan.target['name']})", ""]
     lines += drift_lines(plan)
     lines += _node_lines(plan)
     lines += _component_lines(plan)
-    lines += _stage_lines(plan)
+    lines += stage_lines(plan)
+    lines += left_out_lines(plan)
     return "\n".join([*lines, summary_line(plan)]) + "\n"
+
+
+def nothing_line(plan: Plan) -> str:
+    """Return why there is nothing to do."""
+    if plan.drift:
+        return "Nothing to do: applying mends none of this."
+    what = "what was chosen" if plan.left_out else f"service '{plan.service}'"
+    return f"Nothing to do: {what} is as its files say."
+
+
+def left_out_lines(plan: Plan) -> list[str]:
+    """Return what a selection left out, a line for the members of a group together."""
+    if not plan.left_out:
+        return []
+    parts = [_left_out_parts(line) for line in plan.left_out]
+    groups = groupby(parts, key=lambda part: (part[0], group_of(part[1]), part[2]))
+    lines = [f"  {type_} {members_text([node for _, node, _ in found])}{rest}" for (type_, _, rest), found in groups]
+    return ["Left out:", *lines, ""]
+
+
+def _left_out_parts(line: str) -> tuple[str, str, str]:
+    """Split ``configure_node slaves:1/spark::worker`` into its type, node and what is done there."""
+    type_, _, where = line.partition(" ")
+    node, slash, component = where.partition("/")
+    return type_, node, slash + component
 
 
 def drift_lines(plan: Plan) -> list[str]:
@@ -66,61 +91,28 @@ def _counted(found: Iterable[str], words: Mapping[str, str]) -> str:
 
 
 def _node_lines(plan: Plan) -> list[str]:
-    changes = [change for change in plan.nodes if change.change != "keep"]
-    if not changes:
-        return []
-    lines = [_node_line(list(group)) for _, group in groupby(changes, key=_node_group)]
-    return ["Nodes:", *lines, ""]
-
-
-def _node_group(change: NodeChange) -> tuple[str, str, str]:
-    return change.change, group_of(change.node), change.reason
-
-
-def _node_line(changes: Sequence[NodeChange]) -> str:
-    first = changes[0]
-    names = members_text([change.node for change in changes])
-    return f"  {_SIGNS[first.change]} {first.change} {names}" + (f"  ({first.reason})" if first.reason else "")
-
-
-def members_text(nodes: Sequence[str]) -> str:
-    """Name several nodes of one group in one word: ``slaves:[1-3]``; a plain node by its name."""
-    if len(nodes) == 1:
-        return nodes[0]
-    indices = sorted(member[1] for member in map(split_member, nodes) if member)
-    runs = [[index for _, index in run] for _, run in groupby(enumerate(indices), key=lambda pair: pair[1] - pair[0])]
-    return f"{group_of(nodes[0])}:[{','.join(_run_text(run) for run in runs)}]"
-
-
-def _run_text(run: Sequence[int]) -> str:
-    return str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}"
+    entries = node_entries(plan)
+    lines = [f"  {e.sign} {e.change} {e.nodes}" + "".join(f"  ({reason})" for reason in e.reasons) for e in entries]
+    return ["Nodes:", *lines, ""] if lines else []
 
 
 def _component_lines(plan: Plan) -> list[str]:
-    order = {"delete": 0, "new": 1, "changed": 2}
-    changes = [change for change in plan.components if change.change in order]
-    changes.sort(key=lambda change: (order[change.change], group_of(change.node), change.component))
-    lines = [line for _, group in groupby(changes, key=_component_group) for line in _component_entry(list(group))]
+    lines = [line for entry in component_entries(plan) for line in _component_entry(entry)]
     return ["Components:", *lines, ""] if lines else []
 
 
-def _component_group(change: ComponentChange) -> tuple[str, str, str, tuple[str, ...]]:
-    return change.change, group_of(change.node), change.component, change.reasons
-
-
-def _component_entry(changes: Sequence[ComponentChange]) -> Iterator[str]:
-    first = changes[0]
-    nodes = members_text(sorted((change.node for change in changes), key=node_order))
-    line = f"  {_SIGNS[first.change]} {nodes}/{first.component}"
-    if len(first.reasons) == 1:
-        yield f"{line}  ({first.reasons[0]})"
+def _component_entry(entry: Entry) -> Iterator[str]:
+    line = f"  {entry.sign} {entry.nodes}/{entry.component}"
+    if len(entry.reasons) == 1:
+        yield f"{line}  ({entry.reasons[0]})"
         return
     yield line
-    for reason in first.reasons:
+    for reason in entry.reasons:
         yield f"      {reason}"
 
 
-def _stage_lines(plan: Plan) -> list[str]:
+def stage_lines(plan: Plan) -> list[str]:
+    """Return the stages with what each does where, a line for the members of a group together."""
     width = max(len(stage.number) for stage in plan.stages)
     lines = ["Stages:"]
     for stage in plan.stages:

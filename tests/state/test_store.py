@@ -15,7 +15,7 @@ from dtk.errors import DtkError
 from dtk.state import changes
 from dtk.state.document import to_document
 from dtk.state.files import make_private_folder, replace_file
-from dtk.state.model import Applied, NodeState, State
+from dtk.state.model import Applied, NodeState, State, Unfinished
 from dtk.state.store import StateStore, load_state, new_state, save_state
 
 SCHEMA = Path(__file__).parents[2] / "schemas/state.schema.json"
@@ -26,7 +26,9 @@ def full_state() -> State:
     state = changes.with_node(state, "master", NodeState("i-1", "running", {"hostname": "10.0.0.5"}, {"home": "/root"}))
     state = changes.with_attributes(state, {"master/m::c/port": 8786, "multi/joined": ["a"]})
     state = changes.with_applied(state, "master", "m::c", Applied("test/mod", "sha256:0", {"x": None}, 1))
-    return changes.with_success(changes.with_task_begun(state, 1, "create", resumes=False), "master m::c.create", "d")
+    return changes.with_success(
+        changes.with_task_begun(state, Unfinished(1, "create"), resumes=False), "master m::c.create", "d"
+    )
 
 
 def test_a_state_comes_back_as_it_was_written(tmp_path: Path) -> None:
@@ -139,8 +141,8 @@ def test_a_component_that_goes_takes_its_values_along() -> None:
 
 def test_only_a_task_that_resumes_keeps_what_had_succeeded() -> None:
     state = full_state()
-    resumed = changes.with_task_begun(state, 2, "create", resumes=True).unfinished
-    fresh = changes.with_task_begun(state, 2, "create", resumes=False).unfinished
+    resumed = changes.with_task_begun(state, Unfinished(2, "create"), resumes=True).unfinished
+    fresh = changes.with_task_begun(state, Unfinished(2, "create"), resumes=False).unfinished
     assert resumed is not None
     assert fresh is not None
     assert (resumed.task, resumed.succeeded, fresh.succeeded) == (2, {"master m::c.create": "d"}, {})

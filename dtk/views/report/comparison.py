@@ -9,7 +9,7 @@ from dtk.events.expected import Key, leaf_key
 from dtk.events.tree import Stage, Step, Task
 from dtk.model.names import group_of, node_order
 from dtk.views.markup import Markup, join, tag
-from dtk.views.plan_text import members_text
+from dtk.views.plan_entries import members_text
 from dtk.views.report.elements import badge, change_of, section, time_taken
 
 LISTED = 8

@@ -1,0 +1,70 @@
+"""What a plan changes, folded: one entry for the members of a group to which the same happens for the same reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from dtk.model.names import group_of, node_order, split_member
+from dtk.model.plan import ComponentChange, NodeChange, Plan
+
+_SIGNS = {"terminate": "-", "delete": "-", "create": "+", "new": "+", "start": ">", "stop": "<", "changed": "~"}
+_COMPONENT_ORDER = {"delete": 0, "new": 1, "changed": 2}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A change of one or several nodes (``slaves:[1-3]``), or of a component on them."""
+
+    sign: str
+    change: str
+    nodes: str
+    component: str = ""
+    reasons: tuple[str, ...] = ()
+
+
+def node_entries(plan: Plan) -> list[Entry]:
+    """Return what happens to machines, in the plan's order: deletions first."""
+    changes = [change for change in plan.nodes if change.change != "keep"]
+    return [_node_entry(list(group)) for _, group in groupby(changes, key=_node_group)]
+
+
+def _node_group(change: NodeChange) -> tuple[str, str, str]:
+    return change.change, group_of(change.node), change.reason
+
+
+def _node_entry(changes: Sequence[NodeChange]) -> Entry:
+    first = changes[0]
+    nodes = members_text([change.node for change in changes])
+    return Entry(_SIGNS[first.change], first.change, nodes, reasons=(first.reason,) if first.reason else ())
+
+
+def component_entries(plan: Plan) -> list[Entry]:
+    """Return how components change: what goes, what is new, what differs."""
+    changes = [change for change in plan.components if change.change in _COMPONENT_ORDER]
+    changes.sort(key=lambda change: (_COMPONENT_ORDER[change.change], group_of(change.node), change.component))
+    return [_component_entry(list(group)) for _, group in groupby(changes, key=_component_group)]
+
+
+def _component_group(change: ComponentChange) -> tuple[str, str, str, tuple[str, ...]]:
+    return change.change, group_of(change.node), change.component, change.reasons
+
+
+def _component_entry(changes: Sequence[ComponentChange]) -> Entry:
+    first = changes[0]
+    nodes = members_text(sorted((change.node for change in changes), key=node_order))
+    return Entry(_SIGNS[first.change], first.change, nodes, first.component, first.reasons)
+
+
+def members_text(nodes: Sequence[str]) -> str:
+    """Name several nodes of one group in one word: ``slaves:[1-3]``; a plain node by its name."""
+    if len(nodes) == 1:
+        return nodes[0]
+    indices = sorted(member[1] for member in map(split_member, nodes) if member)
+    runs = [[index for _, index in run] for _, run in groupby(enumerate(indices), key=lambda pair: pair[1] - pair[0])]
+    return f"{group_of(nodes[0])}:[{','.join(_run_text(run) for run in runs)}]"
+
+
+def _run_text(run: Sequence[int]) -> str:
+    return str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}"
