@@ -7,7 +7,7 @@ from typing import Any
 from dtk.dsl.build_attribute import build_attribute
 from dtk.dsl.build_workflow import build_workflow, unknown_node
 from dtk.dsl.cursor import Cursor
-from dtk.dsl.document import DocumentPath
+from dtk.dsl.span import DocumentPath
 from dtk.errors import Problem
 from dtk.model.module import Assembly, ComponentUse, Node
 from dtk.model.names import ASSEMBLY_WIDE, ComponentName

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dtk.dsl.cursor import Cursor
-from dtk.dsl.document import Document, DocumentPath, read_document, shown_path
+from dtk.dsl.document import Document, read_document, shown_path
 from dtk.dsl.schema import violations
+from dtk.dsl.span import DocumentPath
 from dtk.dsl.versions import is_newer
 from dtk.errors import InvalidError, Location, Problem
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from dtk.dsl.document import Document, DocumentPath, shown_path
+from dtk.dsl.document import Document, shown_path
+from dtk.dsl.span import DocumentPath
 from dtk.errors import Location, Problem
 
 

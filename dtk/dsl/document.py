@@ -11,20 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dtk.dsl.span import DocumentPath, Span
 from dtk.errors import InvalidError, Location, Problem
 
-DocumentPath = tuple[str | int, ...]
 LARGEST_FILE = 1_000_000
 """Bytes. Nobody writes more by hand, and the parser takes a second or two for each 100 kB."""
-
-
-@dataclass(frozen=True)
-class Span:
-    """Where something stands in the text: the place of its first character, and offsets of its start and end."""
-
-    location: Location
-    start: int
-    end: int
 
 
 @dataclass(frozen=True)

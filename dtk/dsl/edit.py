@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dtk.dsl.document import Document, DocumentPath, parse_document, read_document
+from dtk.dsl.document import Document, parse_document, read_document
+from dtk.dsl.span import DocumentPath
 from dtk.errors import DtkError, UsageError
 from dtk.state.files import sync_folder, write_new
 

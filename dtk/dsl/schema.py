@@ -10,8 +10,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from dtk.dsl.data import data_folder
-from dtk.dsl.document import Document, DocumentPath, shown_path
+from dtk.dsl.document import Document, shown_path
 from dtk.dsl.names import nearest
+from dtk.dsl.span import DocumentPath
 from dtk.errors import Location, Problem
 
 if TYPE_CHECKING:

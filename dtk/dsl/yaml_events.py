@@ -25,7 +25,7 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
-from dtk.dsl.document import DocumentPath, Span
+from dtk.dsl.span import DocumentPath, Span
 from dtk.errors import InvalidError, Location, Problem
 from dtk.model.written import WrittenFloat, WrittenInteger
 
