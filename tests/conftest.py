@@ -1,8 +1,14 @@
-"""What all tests share: property tests are judged by what they find, never by how long they take."""
+"""What all tests share: property tests judged by what they find, not by how long they take; a ^C that reaches them."""
 
 from __future__ import annotations
+
+import signal
 
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+# A shell starts what it runs in the background with ^C ignored, and every program that tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
