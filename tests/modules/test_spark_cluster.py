@@ -191,6 +191,12 @@ def test_a_second_converge_changes_nothing_and_says_so(cluster: Cluster) -> None
     assert "Nothing to do" in cluster.dtk.run("plan", SERVICE).stdout
 
 
+def test_a_refresh_finds_the_cluster_as_it_was_left(cluster: Cluster) -> None:
+    plan = cluster.dtk.run("plan", SERVICE, "--refresh", "--detailed-exitcode").stdout
+    assert "Nothing to do" in plan
+    assert "Drift" not in plan
+
+
 def test_the_smoke_test_fails_in_safe_mode_with_the_namenodes_words_and_resumes_after_it(cluster: Cluster) -> None:
     assert "Safe mode is ON" in cluster.on_master("bigtop/bin/hdfs dfsadmin -safemode enter")
     failed = cluster.dtk.run("exec", SERVICE, "smoke_test", code=1)
