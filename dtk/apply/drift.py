@@ -27,7 +27,11 @@ def look(provider: Provider, identity: ServiceIdentity, state: State) -> tuple[S
 
     Returns:
         The state as it really is, and how that differs from what was known. A node that is gone is not in it.
+
+    Raises:
+        DtkError: the target can't say it.
     """
+    provider.check(identity, [record_of(name, node) for name, node in state.nodes.items()])
     records = [record_of(name, node) for name, node in state.nodes.items() if node.id]
     now = [_merged(record, state.nodes[record.node]) for record in provider.describe(identity, records)]
     found = [Drift(record.node, what) for record in now for what in _differences(record, state.nodes[record.node])]

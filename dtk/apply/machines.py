@@ -81,6 +81,7 @@ class MachineBatch:
 
     def _call_provider(self, kind: StepType) -> None:
         provider, identity = self._context.provider, self._context.identity
+        provider.check(identity, [record_of(node, known) for node, known in self._context.store.state.nodes.items()])
         if kind == "create_node":
             self._note_intent()
             known = self._context.store.state.nodes

@@ -50,6 +50,9 @@ class HostsProvider:
         self._hosts = read_hosts(target, workspace)
         self._timeout = float(target.settings.get("connect_timeout", _CONNECT_TIMEOUT_SECONDS))
 
+    def check(self, _identity: ServiceIdentity, _records: Sequence[NodeRecord]) -> None:
+        """Accept all: the registry says whose machines are whose."""
+
     def create(
         self,
         identity: ServiceIdentity,

@@ -90,6 +90,9 @@ def no_record(_nodes: Sequence[str], _known: Mapping[str, str]) -> None:
 class Provider(Protocol):
     """A target's machines. Calls block; the executor runs them in a greenlet or a thread of its own."""
 
+    def check(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> None:
+        """Raise ``DtkError`` when a service's nodes are out of this target's sight: they would count as gone."""
+
     def create(
         self,
         identity: ServiceIdentity,

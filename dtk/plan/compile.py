@@ -28,6 +28,7 @@ from dtk.plan.execution import action_stage, check_parameters
 from dtk.plan.generate import generate_workflow
 from dtk.plan.links import Link, build_bindings, build_links
 from dtk.plan.machines import machine_attributes
+from dtk.plan.place import check_place
 from dtk.plan.producers import guards, order_problems
 from dtk.plan.selection import Chosen, check_terms, choose, left_out, unmade_problems
 from dtk.plan.steps import component_stage, node_stage, number_stages
@@ -141,7 +142,12 @@ def finished_plan(
     task_type: str,
     destroys: bool = False,
 ) -> Plan:
-    """Number the stages, put the plan's head on them and its digest under it."""
+    """Number the stages, put the plan's head on them and its digest under it.
+
+    Raises:
+        InvalidError: the nodes are not where the target is.
+    """
+    check_place(request.state, request.target)
     service, state, unfinished = request.service, request.state, request.state.unfinished
     plan = Plan(
         dtk_version=__version__,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +12,17 @@ import boto3
 import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
+from ruamel.yaml import YAML
 from testbed.ec2 import Ec2
 
+from dtk.__main__ import run
+from dtk.apply.machines import state_of
 from dtk.errors import DtkError
 from dtk.model.target import Target
 from dtk.nodes.ec2.provider import Ec2Provider
 from dtk.nodes.provider import NodeRecord, NodeRequest, ServiceIdentity
+from dtk.state.model import State
+from dtk.state.store import load_state, save_state
 from dtk.state.workspace import Workspace
 
 REGION = "us-east-1"
@@ -116,3 +122,49 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     api.calls.clear()
     yield made
     api.stop()
+
+
+BARE = """
+dsl_version: 1.0.0
+module: acme/bare
+assemblies:
+  cluster:
+    nodes:
+      master: {}
+      slaves: {attributes: {type: group, cardinality: 2}}
+"""
+
+
+def write_target(cloud: Cloud, **settings: Any) -> None:
+    """Write dtk.yaml with the target, as people would."""
+    given = json.loads(json.dumps({"type": "ec2", **cloud.target().settings, **settings}))
+    # None takes a key away.
+    target = {name: value for name, value in given.items() if value is not None}
+    with cloud.workspace.file.open("w") as file:
+        YAML().dump({"format_version": 1, "targets": {"cloud": target}}, file)
+
+
+def save(cloud: Cloud, made: Reports) -> None:
+    """Put what was reported into the state, as a task would."""
+    nodes = {node: state_of(record) for node, record in made.records.items()}
+    save_state(cloud.workspace.state_file("spark1"), State("spark1", cloud.identity().lineage, 1, nodes))
+
+
+def nodes_in_state(cloud: Cloud) -> dict[str, str]:
+    """The nodes that the state knows, with their status."""
+    state = load_state(cloud.workspace.state_file("spark1"))
+    return {name: node.status for name, node in state.nodes.items()} if state else {}
+
+
+@pytest.fixture
+def service(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Reports:
+    """A service of three nodes without components, in the state as if a task had made them."""
+    monkeypatch.chdir(cloud.workspace.root)
+    write_target(cloud)
+    module = cloud.workspace.modules / "acme" / "bare"
+    module.mkdir(parents=True)
+    (module / "dtk.module.yaml").write_text(BARE)
+    assert run(["stage", "acme:bare/cluster", "spark1", "--target", "cloud"]) == 0
+    made = cloud.create("master", "slaves:1", "slaves:2")
+    save(cloud, made)
+    return made

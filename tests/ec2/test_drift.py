@@ -7,46 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from dtk.__main__ import run
 from dtk.apply.drift import look
-from dtk.apply.machines import state_of
-from dtk.state.model import State
-from dtk.state.store import load_state, save_state
-from ec2.conftest import Cloud, Reports
-
-
-@pytest.fixture
-def service(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Reports:
-    """A service of three nodes, in the state as if a task had made them."""
-    monkeypatch.chdir(cloud.workspace.root)
-    target = cloud.target()
-    with cloud.workspace.file.open("w") as file:
-        YAML().dump(
-            {"format_version": 1, "targets": {"cloud": {"type": "ec2", **json.loads(json.dumps(target.settings))}}},
-            file,
-        )
-    module = cloud.workspace.modules / "acme" / "bare"
-    module.mkdir(parents=True)
-    (module / "dtk.module.yaml").write_text(
-        "dsl_version: 1.0.0\nmodule: acme/bare\nassemblies:\n  cluster:\n    nodes:\n      master: {}\n"
-        "      slaves: {attributes: {type: group, cardinality: 2}}\n"
-    )
-    assert run(["stage", "acme:bare/cluster", "spark1", "--target", "cloud"]) == 0
-    made = cloud.create("master", "slaves:1", "slaves:2")
-    save(cloud, made)
-    return made
-
-
-def save(cloud: Cloud, made: Reports) -> None:
-    nodes = {node: state_of(record) for node, record in made.records.items()}
-    save_state(cloud.workspace.state_file("spark1"), State("spark1", cloud.identity().lineage, 1, nodes))
-
-
-def nodes_in_state(cloud: Cloud) -> dict[str, str]:
-    state = load_state(cloud.workspace.state_file("spark1"))
-    return {name: node.status for name, node in state.nodes.items()} if state else {}
+from dtk.state.store import load_state
+from ec2.conftest import Cloud, Reports, nodes_in_state
 
 
 def test_what_changed_behind_dtks_back_is_told_noted_and_planned(

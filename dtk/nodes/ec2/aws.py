@@ -7,13 +7,22 @@ from collections.abc import Callable
 from typing import Any
 
 from dtk.errors import DtkError
-from dtk.nodes.ec2.problems import THROTTLED, refusal, unreachable
+from dtk.nodes.ec2.problems import (
+    BAD_CREDENTIALS,
+    THROTTLED,
+    AwsError,
+    AwsUnreachableError,
+    refusal,
+    unreachable,
+)
 from dtk.nodes.ec2.settings import Ec2Settings
 
 CONNECT_SECONDS = 10
 ANSWER_SECONDS = 60
 TRIES = 6
 """Tries of botocore itself for one call, the first included, with growing pauses (adaptive mode)."""
+_FEWER = {"sts": 2}
+"""Of services that a private network may have no way to."""
 LONGEST_PAUSE_SECONDS = 20.0
 THROTTLED_SECONDS = 1800.0
 """How long a call that is throttled is repeated: an account's busiest half hour must not fail a task."""
@@ -25,6 +34,32 @@ class Aws:
     def __init__(self, settings: Ec2Settings) -> None:
         self._settings = settings
         self._clients: dict[str, Any] = {}
+        self._account: str | None = None
+
+    @property
+    def region(self) -> str:
+        """The region that is asked."""
+        return str(self._client("ec2").meta.region_name)
+
+    @property
+    def account(self) -> str:
+        """The id of the account that the credentials are of, "" where no way leads to the service that tells it.
+
+        Raises:
+            AwsError: the credentials are not accepted.
+            DtkError: there are none.
+        """
+        if self._account is None:
+            try:
+                self._account = str(self.call("get_caller_identity", service="sts")["Account"])
+            except AwsUnreachableError:
+                self._account = ""
+            except AwsError as error:
+                # An endpoint_url that is EC2's alone does not know the call.
+                if error.code in BAD_CREDENTIALS:
+                    raise
+                self._account = ""
+        return self._account
 
     def call(self, method: str, *, service: str = "ec2", **arguments: Any) -> dict[str, Any]:
         """Call an operation (``run_instances``) and return its answer.
@@ -78,7 +113,7 @@ class Aws:
         except ImportError:
             raise DtkError("the library boto3 is missing", hint="install dtk anew: pip install dtk") from None
         config = Config(
-            retries={"mode": "adaptive", "total_max_attempts": TRIES},
+            retries={"mode": "adaptive", "total_max_attempts": min(TRIES, _FEWER.get(service, TRIES))},
             connect_timeout=CONNECT_SECONDS,
             read_timeout=ANSWER_SECONDS,
         )

@@ -82,14 +82,15 @@ def find_by_ids(aws: Aws, ids: Iterable[str]) -> dict[str, Instance]:
 
 
 def _instances(reservations: Iterable[Mapping[str, Any]]) -> list[Instance]:
-    return [to_instance(data) for reservation in reservations for data in reservation.get("Instances", [])]
+    return [to_instance(data, reservation) for reservation in reservations for data in reservation.get("Instances", [])]
 
 
-def to_instance(data: Mapping[str, Any]) -> Instance:
-    """Return an instance from its description."""
+def to_instance(data: Mapping[str, Any], reservation: Mapping[str, Any]) -> Instance:
+    """Return an instance from its description and that of the call it was made by."""
     tags = {tag["Key"]: tag["Value"] for tag in data.get("Tags", [])}
     node = node_of(tags, int(data.get("AmiLaunchIndex", 0)))
-    return Instance(data["InstanceId"], data["State"]["Name"], node, tags, data)
+    owned = {**data, "OwnerId": reservation.get("OwnerId", "")}
+    return Instance(data["InstanceId"], data["State"]["Name"], node, tags, owned)
 
 
 Settled = Callable[[str, Instance | DtkError], None]

@@ -36,6 +36,8 @@ class Site:
     groups: tuple[str, ...]
     access: Access
     tags: Mapping[str, str]
+    place: Mapping[str, str]
+    """Region and account, by their names in node attributes."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def _launch_batch(aws: Aws, site: Site, wish: Wish, nodes: list[str], record: Re
     full = DtkError(f"no subnet of target '{site.settings.name}' suits what {nodes_text(nodes)} asks for")
     for place in places(wish):
         token = client_token(site.identity, waiting, place)
-        record(waiting, {"client_token": token})
+        record(waiting, {"client_token": token, **site.place})
         try:
             answer = aws.call("run_instances", **request(site, wish, place, waiting, token))
         except AwsError as error:
@@ -112,7 +114,8 @@ def _launch_batch(aws: Aws, site: Site, wish: Wish, nodes: list[str], record: Re
         except DtkError as error:
             full = error
             break
-        made = {node.node: node for node in map(to_instance, answer["Instances"])}
+        instances = [to_instance(data, answer) for data in answer["Instances"]]
+        made = {instance.node: instance for instance in instances}
         outcome.made |= made
         waiting = [node for node in waiting if node not in made]
         if not waiting:

@@ -25,13 +25,16 @@ NO_CAPACITY = {
 }
 """What another subnet, type or market may not have; limits of the account are not among them."""
 _NOT_ALLOWED = {"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"}
-_BAD_CREDENTIALS = {
+BAD_CREDENTIALS = {
     "AuthFailure",
     "ExpiredToken",
     "ExpiredTokenException",
     "RequestExpired",
     "InvalidClientTokenId",
     "UnrecognizedClientException",
+    "InvalidSignatureException",
+    "SignatureDoesNotMatch",
+    "OptInRequired",
 }
 _LIMITS = {"InstanceLimitExceeded", "VcpuLimitExceeded", "VolumeLimitExceeded", "AddressLimitExceeded"}
 _NAMED_PERMISSION = re.compile(r"perform: (\S+)")
@@ -68,7 +71,7 @@ def refusal(error: Any, service: str, operation: str) -> AwsError:
             code=code,
             hint="add it to the policy of these credentials; docs/ec2.md has the whole list",
         )
-    if code in _BAD_CREDENTIALS:
+    if code in BAD_CREDENTIALS:
         hint = "check the target's profile, or log in again (aws sso login)"
         return AwsError(f"AWS does not accept the credentials: {said} ({code})", code=code, hint=hint)
     if code in _LIMITS:

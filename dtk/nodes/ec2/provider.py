@@ -15,6 +15,7 @@ from dtk.nodes.ec2.images import Image, resolve_image
 from dtk.nodes.ec2.instances import Instance, find_by_ids, find_of_service, on_existing, wait_for
 from dtk.nodes.ec2.launch import Site, Wish, launch
 from dtk.nodes.ec2.network import Subnet, ensure_group, find_groups, find_subnets, open_ports
+from dtk.nodes.ec2.place import ACCOUNT, REGION, check_missing, check_place
 from dtk.nodes.ec2.problems import AwsError
 from dtk.nodes.ec2.records import described, node_record
 from dtk.nodes.ec2.settings import Ec2Settings, MachineSpec, read_settings, read_spec
@@ -46,6 +47,10 @@ class Ec2Provider:
         self.aws = Aws(self.settings)
         self._images: dict[str, Image] = {}
         self._subnets: dict[tuple[str, ...], list[Subnet]] = {}
+
+    def check(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> None:
+        """Refuse nodes of another region or account than those of the target now."""
+        check_place(self.aws, self.settings.name, identity, records)
 
     def create(
         self,
@@ -84,7 +89,7 @@ class Ec2Provider:
         self._power_on(there, found)
 
         def finished(node: str, instance: Instance) -> NodeRecord:
-            return described(known[node], instance, public=self.settings.public)
+            return described(known[node], instance, region=self.aws.region, public=self.settings.public)
 
         self._await_running({node: found[node].id for node in there}, finished, report)
 
@@ -132,7 +137,9 @@ class Ec2Provider:
         for record in records:
             instance = found.get(record.node)
             gone = replace(record, status="terminated")
-            now.append(described(record, instance, public=self.settings.public) if instance else gone)
+            now.append(
+                described(record, instance, region=self.aws.region, public=self.settings.public) if instance else gone
+            )
         return now
 
     def _find(self, identity: ServiceIdentity, requests: Sequence[NodeRequest]) -> dict[str, Instance]:
@@ -158,7 +165,8 @@ class Ec2Provider:
         shared = {**self.settings.tags, **tags}
         access = ensure_access(self.aws, self.settings, identity, shared)
         groups = self.settings.security_groups or (self._own_group(identity, shared, wanted),)
-        return Site(self.settings, identity, groups, access, tags)
+        place = {REGION: self.aws.region, ACCOUNT: self.aws.account}
+        return Site(self.settings, identity, groups, access, tags, place)
 
     def _own_group(self, identity: ServiceIdentity, tags: Mapping[str, str], wishes: Sequence[Wish]) -> str:
         group = ensure_group(self.aws, self.settings, identity, wishes[0].subnets[0], tags)
@@ -191,11 +199,12 @@ class Ec2Provider:
         attributes = {"size": wish.spec.size, "image": wish.spec.image, "keypair": access.key_pair}
         user = self.settings.user or wish.image.user
         blank = node_record(node, instance.id, user, access.key_file, self.settings.jump, attributes)
-        return described(blank, instance, public=self.settings.public)
+        return described(blank, instance, region=self.aws.region, public=self.settings.public)
 
     def _instances(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> dict[str, Instance]:
         """Return the instances of nodes: by the id in state, else by the tags of one that never got into it."""
         by_id = find_by_ids(self.aws, (record.id for record in records))
+        check_missing(self.aws, (record for record in records if record.id and record.id not in by_id))
         found = {record.node: by_id[record.id] for record in records if record.id in by_id}
         found = {node: instance for node, instance in found.items() if instance.exists}
         if any(not record.id for record in records):

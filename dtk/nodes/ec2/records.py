@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from dtk.nodes.ec2.instances import STATUS, Instance
+from dtk.nodes.ec2.place import ACCOUNT, REGION
 from dtk.nodes.ec2.tags import VERSION
 from dtk.nodes.provider import Connection, NodeRecord
 
@@ -16,12 +17,13 @@ def node_record(node: str, id_: str, user: str, key: str, jump: str, attributes:
     return NodeRecord(node, id_, "pending", Connection("", user=user, key=key, jump=jump), attributes)
 
 
-def described(record: NodeRecord, instance: Instance, *, public: bool) -> NodeRecord:
+def described(record: NodeRecord, instance: Instance, *, region: str, public: bool) -> NodeRecord:
     """Return a node's record as its instance is now.
 
     Args:
         record: what was known of it; what EC2 does not tell stays.
         instance: its instance.
+        region: where it is.
         public: whether dtk reaches it by its public address.
 
     Its ``host_address`` is the private one: by it the service's nodes reach each other inside their security group.
@@ -39,6 +41,8 @@ def described(record: NodeRecord, instance: Instance, *, public: bool) -> NodeRe
         "dns_name": str(data.get("PublicDnsName") or data.get("PrivateDnsName") or private) if public else private,
         "instance_type": str(data.get("InstanceType", "")),
         "image_id": str(data.get("ImageId", "")),
+        REGION: region,
+        ACCOUNT: str(data.get("OwnerId", "")),
         "availability_zone": str(data.get("Placement", {}).get("AvailabilityZone", "")),
         "subnet": str(data.get("SubnetId", "")),
         "vpc": str(data.get("VpcId", "")),

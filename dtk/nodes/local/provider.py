@@ -56,6 +56,9 @@ class LocalProvider:
         self._workspace = workspace
         self._shared_address = shared_address
 
+    def check(self, _identity: ServiceIdentity, _records: Sequence[NodeRecord]) -> None:
+        """Accept all: the registry says whose machines are whose."""
+
     def create(
         self,
         identity: ServiceIdentity,

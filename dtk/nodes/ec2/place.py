@@ -1,0 +1,61 @@
+"""Region and account that nodes are in: asked elsewhere, AWS would say that they are gone, and they would run on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dtk.errors import InvalidError
+from dtk.nodes.ec2.aws import Aws
+from dtk.nodes.provider import NodeRecord, ServiceIdentity
+
+REGION, ACCOUNT = "region", "account"
+"""The node attributes that say where an instance is."""
+
+
+def check_place(aws: Aws, target: str, identity: ServiceIdentity, records: Iterable[NodeRecord]) -> None:
+    """Refuse nodes of another region or account than the one that is asked.
+
+    Args:
+        aws: the services that would be asked.
+        target: the target's name in dtk.yaml.
+        identity: whose nodes they are.
+        records: the nodes; of those that say nothing nothing is known.
+
+    Raises:
+        InvalidError: names both places and what to do.
+    """
+    known = list(records)
+    regions = {str(record.attributes[REGION]) for record in known if record.attributes.get(REGION)}
+    accounts = {str(record.attributes[ACCOUNT]) for record in known if record.attributes.get(ACCOUNT)}
+    if regions - {aws.region}:
+        raise InvalidError(
+            f"the nodes of service '{identity.service}' are in region {_listed(regions)},"
+            f" and target '{target}' is in region {aws.region} now",
+            hint=f"put the target's region back ({_listed(regions)}) in dtk.yaml or AWS_REGION;"
+            f" to move the service, destroy it there first: dtk delete-and-destroy {identity.service}",
+        )
+    if accounts and aws.account and accounts - {aws.account}:
+        raise InvalidError(
+            f"the nodes of service '{identity.service}' are in AWS account {_listed(accounts)},"
+            f" and the credentials of target '{target}' are of account {aws.account}",
+            hint="use the profile that they were made with: the target's profile in dtk.yaml, or AWS_PROFILE",
+        )
+
+
+def check_missing(aws: Aws, records: Iterable[NodeRecord]) -> None:
+    """Refuse to take instances that AWS does not know for gone while the account may be another one.
+
+    Raises:
+        InvalidError: names one, and what to do.
+    """
+    missing = next((record for record in records if record.attributes.get(ACCOUNT)), None)
+    if missing is not None and not aws.account:
+        raise InvalidError(
+            f"instance {missing.id} of node '{missing.node}' is not there, and of which account the credentials are"
+            f" can't be found out; the instance is in account {missing.attributes[ACCOUNT]}",
+            hint="see that AWS STS can be reached from here: a private network needs an endpoint for it",
+        )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
