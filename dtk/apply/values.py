@@ -9,7 +9,7 @@ from typing import Any
 from dtk.apply.failure import ActionError
 from dtk.apply.redact import Redactor
 from dtk.dsl.template import NeedsUnknown, TemplateProblem, render, render_text, truth
-from dtk.model.expression import evaluate, holds_secret, is_known, literal
+from dtk.model.expression import as_applied, evaluate
 from dtk.model.plan import PlannedAction
 from dtk.state.model import State
 
@@ -28,26 +28,6 @@ def lookup_in(state: State) -> Lookup:
         raise ActionError(f"the value of {path} is not known: the step that gives it has not run")
 
     return lookup
-
-
-def as_applied(value: Any, lookup: Lookup) -> Any:
-    """Return a planned value with everything known filled in, in the language of ``dtk.model.expression``.
-
-    It is what the next plan compares with, and goes into the state: secrets stay references.
-    """
-    if is_known(value):
-        return value
-    if not holds_secret(value):
-        return literal(evaluate(value, lookup, _no_secret))
-    if isinstance(value, dict) and "$text" in value and len(value) == 1:
-        return {"$text": [as_applied(piece, lookup) for piece in value["$text"]]}
-    if isinstance(value, dict):
-        return {key: as_applied(item, lookup) for key, item in value.items()}
-    return [as_applied(item, lookup) for item in value]
-
-
-def _no_secret(reference: str) -> str:
-    raise AssertionError(f"a secret ({reference}) where none can be")
 
 
 class ActionValues:

@@ -17,7 +17,8 @@ from dtk.dsl.names import nearest
 from dtk.errors import UsageError
 from dtk.model import types
 from dtk.model.names import group_of
-from dtk.plan.topology import CARDINALITY, Topology, build_topology, settable_paths
+from dtk.plan.assembly_values import CARDINALITY
+from dtk.plan.topology import Topology, build_topology, settable_paths
 
 USAGE = "dtk set-attribute [SERVICE] PATH VALUE"
 UNSET_USAGE = "dtk set-attribute [SERVICE] PATH --unset"
@@ -79,6 +80,8 @@ def checked_value(inputs: Inputs, path: str, value: str) -> object:
 
 
 def _is_hidden(topology: Topology, path: str) -> bool:
+    if path in topology.assembly.attributes:
+        return topology.assembly.attributes[path].hidden or topology.assembly.attributes[path].secret
     return any(
         path in (instance.path(name), instance.declared_path(name))
         for instance in topology.instances.values()
@@ -88,6 +91,8 @@ def _is_hidden(topology: Topology, path: str) -> bool:
 
 
 def _unknown(path: str, paths: dict[str, str], topology: Topology) -> str:
+    if path in topology.assembly.attributes:
+        return f"'{path}' is a constant of its module and can't be set"
     for instance in topology.instances.values():
         for name, attribute in instance.component.attributes.items():
             if path in (instance.path(name), instance.declared_path(name)):

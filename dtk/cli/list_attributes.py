@@ -93,7 +93,7 @@ def rows_yaml(rows: list[AttributeRow]) -> str:
 
 def _cells(row: AttributeRow, *, links: bool) -> list[str]:
     value = REQUIRED if row.is_missing else value_cell(row.value)
-    return [row.path, value, row.type, *([", ".join(row.linked_to)] if links else [])]
+    return [row.path, value, row.type, *([", ".join(row.linked_to or row.made_from)] if links else [])]
 
 
 def _document(row: AttributeRow) -> dict[str, Any]:
@@ -105,4 +105,5 @@ def _document(row: AttributeRow) -> dict[str, Any]:
         "dynamic": row.dynamic,
         "editable": row.is_editable,
         "linked_to": list(row.linked_to),
+        "made_from": list(row.made_from),
     }

@@ -9,7 +9,7 @@ import typer
 from dtk.cli.context import current_workspace, print_json
 from dtk.cli.options import JsonOption
 from dtk.dsl.catalog import load_catalog
-from dtk.model.module import Assembly, Module
+from dtk.model.module import Assembly, Module, Node
 from dtk.views.listing import format_table
 
 
@@ -41,7 +41,16 @@ def full_name(module: Module, assembly: Assembly) -> str:
 
 def node_count(assembly: Assembly) -> int:
     """Return how many machines an assembly has, members of groups counted (original-dtk.md 1.8)."""
-    return sum(node.cardinality if node.is_group else 1 for node in assembly.nodes.values())
+    return sum(_members(node, assembly) if node.is_group else 1 for node in assembly.nodes.values())
+
+
+def _members(node: Node, assembly: Assembly) -> int:
+    if isinstance(node.cardinality, int):
+        return node.cardinality
+    from dtk.dsl.assembly_template import with_defaults  # noqa: PLC0415 - Jinja2, for the few that are templates
+
+    number = with_defaults(node.cardinality, assembly.attributes)
+    return int(number) if str(number).isdigit() else 1
 
 
 def _document(module: Module, assembly: Assembly) -> dict[str, object]:

@@ -14,8 +14,8 @@ from dtk.dsl.edit import set_attribute, set_entry, unset_entry
 from dtk.dsl.edit_list import add_item, remove_item
 from dtk.errors import UsageError
 from dtk.model.names import ASSEMBLY_WIDE, group_of, is_node_name, split_member
+from dtk.plan.assembly_values import CARDINALITY
 from dtk.plan.present import Present
-from dtk.plan.topology import CARDINALITY
 
 
 def add_node(

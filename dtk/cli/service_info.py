@@ -12,8 +12,8 @@ from dtk.cli.planning import Inputs
 from dtk.cli.services import service_status
 from dtk.cli.task_log import last_task
 from dtk.errors import UsageError
-from dtk.model.names import split_member
-from dtk.plan.present import Present
+from dtk.model.names import group_of, split_member
+from dtk.plan.present import Present, attribute_rows
 from dtk.views.yaml_text import yaml_text
 
 
@@ -30,6 +30,7 @@ def service_info(service: str | None, *, as_json: bool) -> None:
 def _service_document(inputs: Inputs, found: Present) -> dict[str, Any]:
     service, state = inputs.service, inputs.state
     task = last_task(inputs.workspace, service.name)
+    attributes = {row.attribute: row.value for row in attribute_rows(found) if not row.node and not row.component}
     return {
         "service_instance": service.name,
         "assembly_template": f"{service.module.replace('/', ':')}/{service.assembly}",
@@ -37,6 +38,7 @@ def _service_document(inputs: Inputs, found: Present) -> dict[str, Any]:
         "status": service_status(state),
         "last_run": task.status if task else None,
         "created_at": state.created_at or None,
+        **({"attributes": attributes} if attributes else {}),
         "nodes": {name: _node_line(name, inputs) for name in found.topology.nodes},
         "workflows": list(found.topology.assembly.workflows) or ["create"],
         "modules": {name: module.version or None for name, module in sorted(inputs.modules.items())},
@@ -69,6 +71,8 @@ def node_info(service: str | None, node: str, *, as_json: bool) -> None:
 def _node_document(node: str, inputs: Inputs, found: Present) -> dict[str, Any]:
     state = inputs.state.nodes.get(node)
     attributes = {**found.topology.nodes[node].attributes, **(state.attributes if state else {})}
+    hidden = {path for path, value in found.topology.given.items() if value.hidden}
+    attributes = {name: value for name, value in attributes.items() if f"{group_of(node)}/{name}" not in hidden}
     rest = {key: value for key, value in sorted(attributes.items()) if key not in ("os", "size", "image")}
     return {
         "node_id": node,

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 from dtk.dsl.build_attribute import build_attribute
 from dtk.dsl.build_workflow import build_workflow, unknown_node
 from dtk.dsl.cursor import Cursor
 from dtk.dsl.span import DocumentPath
-from dtk.errors import Problem
+from dtk.errors import Location, Problem
 from dtk.model.module import Assembly, ComponentUse, Node
 from dtk.model.names import ASSEMBLY_WIDE, ComponentName
 from dtk.model.written import as_written
+
+_IMAGE_AND_SIZE = re.compile(r"^(.+)-((?:[^-{]|\{\{[^{}]*\}\})+)$")
+"""``ubuntu_24_04-small``; a template in it may hold a dash."""
 
 
 def build_assembly(cursor: Cursor, name: str, module: str, problems: list[Problem]) -> Assembly:
@@ -68,15 +73,18 @@ def _bound(cursor: Cursor | None) -> dict[str, Any]:
         return {}
     if isinstance(cursor.value, dict):
         return {entry.name: str(entry.value) for entry in cursor.entries()}
-    image, _, size = str(cursor.value).rpartition("-")
-    return {"image": image, "size": size}
+    found = _IMAGE_AND_SIZE.match(str(cursor.value))
+    return {"image": found[1], "size": found[2]} if found else {}
 
 
 def build_node(cursor: Cursor, problems: list[Problem], binding: Cursor | None = None) -> Node:
     """Return the node, or the group of nodes, at a place of a document; ``binding`` says its image and size."""
     if cursor.name == ASSEMBLY_WIDE:
         problems.append(cursor.key_problem(f"a node can't be named {ASSEMBLY_WIDE}: that is where no node is"))
-    attributes = {**_bound(binding), **{entry.name: as_written(entry.value) for entry in cursor.entries("attributes")}}
+    written = list(cursor.entries("attributes"))
+    bound = _bound(binding)
+    attributes = {**bound, **{entry.name: as_written(entry.value) for entry in written}}
+    places = {**_bound_places(binding, bound), **{entry.name: entry.key_place for entry in written}}
     kind = attributes.pop("type", "")
     cardinality = cursor.get("attributes")
     cardinality = cardinality.get("cardinality") if cardinality else None
@@ -90,10 +98,23 @@ def build_node(cursor: Cursor, problems: list[Problem], binding: Cursor | None =
         name=cursor.name,
         location=cursor.key_place,
         is_group=kind == "group",
-        cardinality=int(attributes.pop("cardinality", 1)),
+        cardinality=_number(attributes.pop("cardinality", 1)),
         attributes=attributes,
         components=build_uses(cursor.get("components"), problems),
+        places=places,
     )
+
+
+def _bound_places(binding: Cursor | None, bound: Iterable[str]) -> dict[str, Location]:
+    if binding is None:
+        return {}
+    inner = {entry.name: entry.key_place for entry in binding.entries()} if isinstance(binding.value, dict) else {}
+    return {name: inner.get(name, binding.place) for name in bound}
+
+
+def _number(cardinality: Any) -> int | str:
+    text = str(cardinality)
+    return int(text) if text.isdigit() else text
 
 
 def build_uses(cursor: Cursor | None, problems: list[Problem]) -> tuple[ComponentUse, ...]:

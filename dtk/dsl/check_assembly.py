@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
+from dtk.dsl.assembly_template import templates_in
+from dtk.dsl.check_template import Names
+from dtk.dsl.check_values import fit_problem, node_problems, secret_use_problems, value_problems
 from dtk.dsl.check_workflow import workflow_problems
 from dtk.dsl.names import nearest
 from dtk.dsl.scope import Scope
@@ -15,18 +19,25 @@ from dtk.model.types import coerce
 _CREATE = "create"
 
 
-def assembly_problems(assembly: Assembly, scope: Scope, *, complete: bool) -> Iterator[Problem]:
+def assembly_problems(
+    assembly: Assembly, scope: Scope, *, complete: bool, attributes_known: bool = True
+) -> Iterator[Problem]:
     """Yield what is wrong with what an assembly says.
 
     Args:
         assembly: the assembly.
         scope: the components it can name.
         complete: whether all that stands on its nodes is known; if not, what is missing there is not told.
+        attributes_known: whether all its attributes are known, which templates in its values name.
     """
     places = _places(assembly)
+    values = AssemblyScope(assembly.attributes, complete=attributes_known)
+    yield from _dynamic_problems(assembly)
+    for declared in assembly.nodes.values():
+        yield from node_problems(declared, values.attributes, values.names)
     for node, uses in places.items():
         for use in uses.values():
-            yield from use_problems(use, node, scope)
+            yield from use_problems(use, node, scope, values)
             if complete:
                 yield from _links_problems(use, places, scope)
     for use in assembly.components:
@@ -47,7 +58,27 @@ def _places(assembly: Assembly) -> _Places:
     return places | {node.name: {use.name: use for use in node.components} for node in assembly.nodes.values()}
 
 
-def use_problems(use: ComponentUse, node: str, scope: Scope) -> Iterator[Problem]:
+@dataclass(frozen=True)
+class AssemblyScope:
+    """The assembly's attributes, which templates in values can name; not ``complete`` when some of them are broken."""
+
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    complete: bool = True
+
+    @property
+    def names(self) -> Names:
+        """What a template can name."""
+        return Names(tuple(self.attributes), on_node=False, complete=self.complete, of_assembly=True)
+
+
+def _dynamic_problems(assembly: Assembly) -> Iterator[Problem]:
+    for attribute in assembly.attributes.values():
+        if attribute.dynamic:
+            message = f"attribute '{attribute.name}' of the assembly can't be dynamic: no action makes it"
+            yield Problem(message, attribute.location)
+
+
+def use_problems(use: ComponentUse, node: str, scope: Scope, values: AssemblyScope) -> Iterator[Problem]:
     """Yield what is wrong with one use of a component: its name and title, its place, the values it sets."""
     unknown = scope.unknown(use.name.type, use.location)
     if unknown:
@@ -58,7 +89,7 @@ def use_problems(use: ComponentUse, node: str, scope: Scope) -> Iterator[Problem
     yield from _title_problems(use, component)
     yield from _place_problems(use, component, node)
     if scope.attributes_known(component.type):
-        yield from _setting_problems(use, component)
+        yield from _setting_problems(use, component, values)
 
 
 def _title_problems(use: ComponentUse, component: Component) -> Iterator[Problem]:
@@ -84,7 +115,7 @@ def _place_problems(use: ComponentUse, component: Component, node: str) -> Itera
         yield Problem(message, use.location, expected="it among the assembly's own components")
 
 
-def _setting_problems(use: ComponentUse, component: Component) -> Iterator[Problem]:
+def _setting_problems(use: ComponentUse, component: Component, values: AssemblyScope) -> Iterator[Problem]:
     for name, value in use.attributes.items():
         place = use.places[name]
         attribute = component.attributes.get(name)
@@ -99,16 +130,33 @@ def _setting_problems(use: ComponentUse, component: Component) -> Iterator[Probl
             message = f"attribute '{name}' of '{component.type}' is dynamic, its value comes from an action"
             yield Problem(message, place)
         elif value is not None:
-            yield from _value_problems(attribute, value, use, place)
+            yield from _value_problems(attribute, value, use, place, values)
 
 
-def _value_problems(attribute: Attribute, value: object, use: ComponentUse, place: Location) -> Iterator[Problem]:
+def _value_problems(
+    attribute: Attribute, value: object, use: ComponentUse, place: Location, values: AssemblyScope
+) -> Iterator[Problem]:
+    if any(True for _ in templates_in(value)):
+        yield from _template_problems(attribute, value, use, place, values)
+        return
     try:
         coerce("string" if attribute.secret else attribute.type, value)
     except ValueError as error:
         said = "" if attribute.hidden or attribute.secret else f": {error}"
         message = f"The value of '{use.name}/{attribute.name}' is not of type {attribute.type}{said}"
         yield Problem(message, place, private=not said)
+
+
+def _template_problems(
+    attribute: Attribute, value: object, use: ComponentUse, place: Location, values: AssemblyScope
+) -> Iterator[Problem]:
+    found = value_problems(value, values.names, place) or [*secret_use_problems(value, values.attributes, place)]
+    yield from found
+    if not found and values.complete:
+        where = f"{use.name}/{attribute.name}"
+        problem = fit_problem(value, attribute, values.attributes, where, place)
+        if problem:
+            yield problem
 
 
 def _links_problems(use: ComponentUse, places: _Places, scope: Scope) -> Iterator[Problem]:

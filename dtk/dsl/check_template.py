@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jinja2 import TemplateSyntaxError, nodes
@@ -56,15 +56,26 @@ class Names:
     on_node: bool = True
     complete: bool = True
     """Whether ``attributes`` are all there are; if not, unknown names can't be told."""
+    of_assembly: bool = False
+    """Whether they are an assembly's attributes: its values see nothing else."""
 
     @property
     def all(self) -> tuple[str, ...]:
         """Every name at the top."""
+        if self.of_assembly:
+            return self.attributes
         return (*self.attributes, "dtk", *(("node",) if self.on_node else ()))
+
+    @property
+    def what(self) -> str:
+        """What a name must be, for people."""
+        if self.of_assembly:
+            return "an attribute of the assembly"
+        return f"an attribute of the component{', node' if self.on_node else ''} or dtk"
 
     def with_names(self, further: Iterable[str]) -> Names:
         """Return these with some more."""
-        return Names((*self.attributes, *further), self.on_node, self.complete)
+        return replace(self, attributes=(*self.attributes, *further))
 
 
 def template_problems(text: str, names: Names, *, shell: bool) -> list[TemplateProblem]:
@@ -119,12 +130,8 @@ def _unknown_names(tree: nodes.Template, names: Names) -> Iterator[TemplateProbl
     for node in tree.find_all(nodes.Name):
         if node.name in unknown:
             unknown.discard(node.name)
-            known = (
-                "an attribute of the component, node or dtk"
-                if names.on_node
-                else "an attribute of the component or dtk"
-            )
-            yield TemplateProblem(f"'{node.name}' is not {known}", near=nearest(node.name, names.all), line=node.lineno)
+            near = nearest(node.name, names.all)
+            yield TemplateProblem(f"'{node.name}' is not {names.what}", near=near, line=node.lineno)
 
 
 def _members(tree: nodes.Template, names: Names) -> Iterator[TemplateProblem]:
@@ -134,7 +141,7 @@ def _members(tree: nodes.Template, names: Names) -> Iterator[TemplateProblem]:
     for node in tree.find_all(nodes.Getattr):
         root, path = _path_of(node)
         known: Sequence[str] = {"node": NODE_VARIABLES, "dtk": _DTK_VARIABLES}.get(root, ())
-        shadowed = root in names.attributes or (root == "node" and not names.on_node)
+        shadowed = root in names.attributes or root not in names.all
         if not known or shadowed or id(node) in guarded or id(node) in inner:
             continue
         taken = path.partition(".")[0] if root == "node" else path

@@ -214,7 +214,9 @@ def _meaning(reading: _Reading) -> Iterator[Problem]:
     if sources.main.value.get("components") is None and sources.main.is_partial:
         return  # what was meant to be 'components' is misspelt: every name would be unknown
     for assembly, cursor in reading.assemblies.values():
-        yield from assembly_problems(assembly, scope, complete=places_are_complete(cursor))
+        attributes = cursor.get("attributes")
+        known = not cursor.is_partial and not (attributes is not None and attributes.is_partial)
+        yield from assembly_problems(assembly, scope, complete=places_are_complete(cursor), attributes_known=known)
 
 
 def _invalid(

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 
+from dtk.dsl.assembly_template import names_in
 from dtk.dsl.check_component import unproduced_attributes
 from dtk.errors import Problem
 from dtk.model.module import (
@@ -39,7 +40,7 @@ def module_warnings(module: Module, needed: Iterable[Module] = ()) -> list[Probl
     found = [*unproduced_attributes(module), *_unused_attributes(module)]
     components = {found.type: found for one in (*needed, module) for found in one.components.values()}
     for assembly in module.assemblies.values():
-        found += _in_no_stage(assembly, components)
+        found += [*_in_no_stage(assembly, components), *_unused_by_values(assembly)]
     return sorted(found, key=lambda problem: problem.location or module.location)
 
 
@@ -55,6 +56,19 @@ def _unused_attributes(module: Module) -> Iterator[Problem]:
             if not (attribute.dynamic or is_title or is_used):
                 message = f"attribute '{name}' of '{component.type}' is used by no action and no link"
                 yield Problem(message, attribute.location)
+
+
+def _unused_by_values(assembly: Assembly) -> Iterator[Problem]:
+    """Yield the attributes of an assembly that no template in its values names."""
+    values: list[object] = [use.attributes for _, use in _uses(assembly)]
+    values += [value for node in assembly.nodes.values() for value in (node.attributes, node.cardinality)]
+    used = {name for value in values for name in names_in(value)}
+    for name, attribute in assembly.attributes.items():
+        if name not in used:
+            message = f"attribute '{name}' of assembly '{assembly.name}' is used by no value in it"
+            yield Problem(
+                message, attribute.location, expected=f"'{{{{ {name} }}}}' in a value of a component or a node"
+            )
 
 
 def _text_of(component: Component, module: Module) -> str:

@@ -131,6 +131,26 @@ def _evaluate_mark(
     return body
 
 
+def as_applied(value: Any, lookup: Callable[[str], Any]) -> Any:
+    """Return a planned value with everything known filled in, still a value of a plan.
+
+    It is what the next plan compares with, and goes into the state: secrets stay references.
+    """
+    if is_known(value):
+        return value
+    if not holds_secret(value):
+        return literal(evaluate(value, lookup, _no_secret))
+    if isinstance(value, dict) and "$text" in value and len(value) == 1:
+        return {"$text": [as_applied(piece, lookup) for piece in value["$text"]]}
+    if isinstance(value, dict):
+        return {key: as_applied(item, lookup) for key, item in value.items()}
+    return [as_applied(item, lookup) for item in value]
+
+
+def _no_secret(reference: str) -> str:
+    raise AssertionError(f"a secret ({reference}) where none can be")
+
+
 def shown(value: Any) -> Any:
     """Return a value for people: marks replaced by words."""
     mark = _mark(value)

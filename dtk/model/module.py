@@ -220,7 +220,8 @@ class ComponentUse:
     """A component as an assembly or a service uses it: instance name, attribute values, chosen link targets.
 
     ``links`` maps a link's name to targets as written: ``node/cmp``, ``node/cmp[title]`` or ``cmp``.
-    ``places`` says where each of them is written, by the name of the attribute or of the link.
+    ``places`` says where each of them is written, by the name of the attribute or of the link. Texts in ``attributes``
+    may be templates over the assembly's attributes.
     """
 
     name: ComponentName
@@ -232,14 +233,19 @@ class ComponentUse:
 
 @dataclass(frozen=True)
 class Node:
-    """A node, or a node group when ``is_group``; ``attributes`` are the node's own (size, image …)."""
+    """A node, or a node group when ``is_group``; ``attributes`` are the node's own (size, image …).
+
+    Texts in them may be templates over the assembly's attributes; so may the ``cardinality`` be, which then is a text.
+    ``places`` says where each of them is written, by its name.
+    """
 
     name: str
     location: Location
     is_group: bool = False
-    cardinality: int = 1
+    cardinality: int | str = 1
     attributes: Mapping[str, Any] = field(default_factory=dict)
     components: tuple[ComponentUse, ...] = ()
+    places: Mapping[str, Location] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dtk.model.expression import is_known, shown
+from dtk.model.expression import holds_secret, is_known, shown
 from dtk.model.names import ASSEMBLY_WIDE, group_of, node_order
 from dtk.model.plan import ComponentChange, NodeChange
 from dtk.plan.actions import action_digest, planned_attributes
+from dtk.plan.assembly_values import FromAssembly
 from dtk.plan.links import Binding
 from dtk.plan.topology import Instance, Topology
 from dtk.plan.values import Values
@@ -62,7 +63,7 @@ def _removal_reason(node: str, topology: Topology, state: State) -> str:
         return "no longer in the service"
     present = sum(1 for other in state.nodes if group_of(other) == group)
     wanted = sum(1 for other in topology.nodes if group_of(other) == group)
-    return f"{group}/cardinality {present} → {wanted}"
+    return f"{group}/cardinality {present} → {wanted}{_from(topology.given.get(f'{group}/cardinality'))}"
 
 
 def component_changes(
@@ -140,11 +141,19 @@ def _differences(instance: Instance, applied: Applied, values: Values) -> list[s
 def _difference(instance: Instance, name: str, before: Any, after: Any) -> str:
     path = instance.declared_path(name)
     declared = instance.component.attributes.get(name)
-    if declared is not None and (declared.hidden or declared.secret):
-        return f"{path} (hidden) has changed"
+    origin = _from(instance.settings.get(name))
+    is_hidden = declared is not None and (declared.hidden or declared.secret)
+    if is_hidden or holds_secret(before) or holds_secret(after):
+        return f"{path} (hidden) has changed{origin}"
     if not is_known(after):
         return f"{path} {_text(before)} → (known after apply)"
-    return f"{path} {_text(before)} → {_text(after)}"
+    return f"{path} {_text(before)} → {_text(after)}{origin}"
+
+
+def _from(setting: Any) -> str:
+    """Name the assembly's attributes that a value is made from."""
+    made = isinstance(setting, FromAssembly) and setting.value is not None and setting.names
+    return f" (from {', '.join(setting.names)})" if made else ""
 
 
 def _text(value: Any) -> str:

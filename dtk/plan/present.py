@@ -13,10 +13,11 @@ from dtk.model.expression import holds_secret, is_known, plain, shown
 from dtk.model.module import Attribute, AttributeTerm, ConstantTerm, LinkDef, TextTerm
 from dtk.model.names import ASSEMBLY_WIDE, component_path, group_of
 from dtk.model.service import Service
+from dtk.plan.assembly_values import CARDINALITY, FromAssembly, assembly_values
 from dtk.plan.compile import PlanRequest
 from dtk.plan.links import Binding, Link, build_bindings, build_links
-from dtk.plan.topology import CARDINALITY, Instance, Topology, build_topology
-from dtk.plan.values import Values
+from dtk.plan.topology import Instance, Topology, build_topology
+from dtk.plan.values import Values, gives_value
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Present:
 class AttributeRow:
     """One attribute: ``value`` is plain data, None where it is unset or not known yet.
 
-    ``node`` and ``component`` are as people set them ("" for none); ``linked_to`` are the paths it gets its value from.
+    ``node`` and ``component`` are as people set them ("" for none); ``linked_to`` are the paths it gets its value from,
+    ``made_from`` the assembly's attributes that its value is a template over: people may set another one.
     """
 
     path: str
@@ -49,6 +51,7 @@ class AttributeRow:
     secret: bool = False
     hidden: bool = False
     linked_to: tuple[str, ...] = ()
+    made_from: tuple[str, ...] = ()
 
     @property
     def is_editable(self) -> bool:
@@ -58,7 +61,8 @@ class AttributeRow:
     @property
     def is_missing(self) -> bool:
         """Whether it must be filled in before anything can run."""
-        return self.required and self.value is None and not self.linked_to and not self.dynamic
+        has_source = self.linked_to or self.made_from or self.dynamic
+        return self.required and self.value is None and not has_source
 
 
 @dataclass(frozen=True)
@@ -146,15 +150,25 @@ def _cardinality_rows(topology: Topology) -> Iterator[AttributeRow]:
         if node.is_group:
             members = [wanted for wanted in topology.nodes.values() if wanted.group == node.name]
             path = f"{node.name}/{CARDINALITY}"
-            yield AttributeRow(path, node.name, "", CARDINALITY, "integer", len(members))
+            given = topology.given.get(path)
+            made_from = given.names if given else ()
+            yield AttributeRow(path, node.name, "", CARDINALITY, "integer", len(members), made_from=made_from)
 
 
 def _assembly_rows(service: Present) -> Iterator[AttributeRow]:
+    values = assembly_values(service.service, service.topology.assembly).values
     for attribute in service.topology.assembly.attributes.values():
-        setting = service.service.attributes.get(attribute.name)
-        value = setting.value if setting else attribute.default if attribute.has_default else None
         yield AttributeRow(
-            attribute.name, "", "", attribute.name, attribute.type, value, attribute.required, hidden=attribute.hidden
+            attribute.name,
+            "",
+            "",
+            attribute.name,
+            attribute.type,
+            _known(values[attribute.name]),
+            attribute.required,
+            constant=attribute.constant,
+            secret=attribute.secret,
+            hidden=attribute.hidden,
         )
 
 
@@ -168,6 +182,8 @@ def _component_rows(
     node = "" if first.node == ASSEMBLY_WIDE else group_of(first.node)
     values = [_known(service.values.of(member, attribute.name)) for member in members]
     common = all(value == values[0] for value in values)
+    made_from = _made_from(first, attribute.name)
+    linked_to = sources.get((group_of(first.node), str(first.name), attribute.name), ())
     named = [(first.declared_path(attribute.name), values[0])] if common else []
     for path, value in named or [(m.path(attribute.name), v) for m, v in zip(members, values, strict=True)]:
         yield AttributeRow(
@@ -182,8 +198,14 @@ def _component_rows(
             constant=attribute.constant,
             secret=attribute.secret,
             hidden=attribute.hidden,
-            linked_to=sources.get((group_of(first.node), str(first.name), attribute.name), ()),
+            linked_to=() if made_from and gives_value(first, attribute.name) else linked_to,
+            made_from=made_from,
         )
+
+
+def _made_from(instance: Instance, name: str) -> tuple[str, ...]:
+    setting = instance.settings.get(name)
+    return setting.names if isinstance(setting, FromAssembly) else ()
 
 
 def _known(value: Any) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from dtk.model import types
-from dtk.model.expression import evaluate
+from dtk.model.expression import as_applied
 from dtk.model.names import node_order
 from dtk.model.plan import Plan, PlannedAction, Step
 from dtk.state.changes import with_applied, with_attributes, with_node, without_applied, without_node
@@ -46,7 +46,7 @@ def _converged(action: PlannedAction, state: State) -> State:
     state = with_attributes(state, {output["attribute"]: _made(output["type"]) for output in action.outputs})
     if action.action != "create":
         return state
-    attributes = {k: evaluate(v, lookup, _secret) for k, v in action.attributes.items()}
+    attributes = {name: as_applied(value, lookup) for name, value in action.attributes.items()}
     return with_applied(
         state, action.node, action.component, Applied(action.module, action.action_digest, attributes, 1)
     )
@@ -59,8 +59,3 @@ def _made(type_: str) -> Any:
 def running_nodes(state: State) -> list[str]:
     """Return the names of the nodes that exist, in order."""
     return sorted(state.nodes, key=node_order)
-
-
-def _secret(reference: str) -> Any:
-    """Secrets stay references, in the state as well."""
-    return {"$secret": reference}

@@ -13,15 +13,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dtk.dsl.check_assembly import use_problems
+from dtk.dsl.check_assembly import AssemblyScope, use_problems
+from dtk.dsl.check_values import node_problems
 from dtk.dsl.scope import Scope
 from dtk.errors import Location, Problem
 from dtk.model.module import Assembly, Component, ComponentUse, Module, Node
 from dtk.model.names import ASSEMBLY_WIDE, ComponentName, attribute_path, component_path, group_of, member_name
 from dtk.model.service import AttributeSetting, Service
+from dtk.plan.assembly_values import (
+    CARDINALITY,
+    AssemblyValues,
+    FromAssembly,
+    assembly_values,
+    assembly_with_values,
+    service_with_values,
+)
 from dtk.plan.wanted import CONSTRAINT, ILLEGAL, member_numbers, wanted_assembly, with_chosen_links
 
-CARDINALITY = "cardinality"
 TITLE = "name"
 """The attribute that holds the title of components that take one."""
 
@@ -83,6 +91,8 @@ class Topology:
     service: str = ""
     removed: frozenset[str] = frozenset()
     """The uses of components, ``node/component``, that the service took away from its assembly."""
+    given: Mapping[str, FromAssembly] = field(default_factory=dict)
+    """The nodes' own attributes that come from the assembly's, by path (``slaves/cardinality``)."""
 
     def on_node(self, node: str) -> list[Instance]:
         """Return the instances on one node, in the order written."""
@@ -118,6 +128,10 @@ def build_topology(service: Service, assembly: Assembly, modules: Mapping[str, M
     assembly, problems = wanted_assembly(service, assembly)
     removed = _used_in(template) - _used_in(assembly)
     components = components_by_type(modules.values())
+    values = assembly_values(service, assembly)
+    problems += [*values.problems, *_added_problems(service, values, components)]
+    assembly, given = assembly_with_values(assembly, values, problems)
+    service = service_with_values(service, values, problems)
     nodes = {node.name: node for declared in assembly.nodes.values() for node in _unfold(declared, service, problems)}
     instances: dict[tuple[str, str], Instance] = {}
     for node, use, added in _uses(service, assembly, nodes):
@@ -125,9 +139,6 @@ def build_topology(service: Service, assembly: Assembly, modules: Mapping[str, M
         if component is None:
             problems.append(_unknown_component(service, node, use, components))
             continue
-        if added:
-            # What the assembly uses was checked with its module.
-            problems += use_problems(use, group_of(node), Scope("", components))
         if (node, str(use.name)) in instances:
             problems.append(
                 Problem(f"On node '{group_of(node)}': component '{use.name}' is there already", use.location)
@@ -139,9 +150,22 @@ def build_topology(service: Service, assembly: Assembly, modules: Mapping[str, M
         )
         instances[instance.key] = instance
     instances = {key: _with_settings(instance, service) for key, instance in instances.items()}
-    topology = Topology(assembly, nodes, instances, components, service=service.name, removed=removed)
+    given = {path: found for path, found in given.items() if path not in service.attributes}
+    topology = Topology(assembly, nodes, instances, components, service=service.name, removed=removed, given=given)
     problems += [*_unmatched_settings(service, topology), *_unmatched_links(service, topology)]
     return replace(topology, problems=tuple(problems))
+
+
+def _added_problems(service: Service, values: AssemblyValues, components: Mapping[str, Component]) -> Iterator[Problem]:
+    """Yield what is wrong with what a service adds; what the assembly says was checked with its module."""
+    attributes, scope = AssemblyScope(values.attributes), Scope("", components)
+    for node in service.nodes.values():
+        yield from node_problems(node, values.attributes, attributes.names)
+    of_nodes = {name: node.components for name, node in service.nodes.items()}
+    for name, uses in [*service.components.items(), *of_nodes.items()]:
+        for use in uses:
+            if use.name.type in components:
+                yield from use_problems(use, name, scope, attributes)
 
 
 def _used_in(assembly: Assembly) -> frozenset[str]:
@@ -173,15 +197,16 @@ def _node_settings(node: str, service: Service) -> dict[str, Any]:
 def _cardinality(declared: Node, service: Service, problems: list[Problem]) -> int:
     path = f"{declared.name}/{CARDINALITY}"
     setting = service.attributes.get(path)
+    number = declared.cardinality if isinstance(declared.cardinality, int) else 1
     if setting is None:
-        return declared.cardinality
+        return number
     text = str(setting.value)
     if text.isascii() and text.isdigit() and int(text) > 0:
         return int(text)
     mend = f"dtk set-attribute {service.name} {path} N"
     message, expected = "Value must be a positive integer", f"1 or more, not {text}"
     problems.append(Problem(message, setting.location, path, expected, kind=ILLEGAL, mend=mend))
-    return declared.cardinality
+    return number
 
 
 def _uses(
@@ -225,7 +250,14 @@ def _with_settings(instance: Instance, service: Service) -> Instance:
         for path in (instance.declared_path(attribute), instance.path(attribute)):
             if path in service.attributes and not is_title(instance.component, attribute):
                 settings[attribute] = service.attributes[path].value
-    return replace(instance, settings=settings)
+    hidden = {name for name, value in settings.items() if isinstance(value, FromAssembly) and value.hidden}
+    return replace(instance, settings=settings, component=_with_hidden(instance.component, hidden))
+
+
+def _with_hidden(component: Component, names: Iterable[str]) -> Component:
+    """Return a component whose attributes of these names are hidden: what is made from a hidden value is hidden."""
+    hidden = {name: replace(component.attributes[name], hidden=True) for name in names if name in component.attributes}
+    return replace(component, attributes={**component.attributes, **hidden}) if hidden else component
 
 
 def settable_paths(topology: Topology) -> dict[str, str]:
@@ -233,7 +265,8 @@ def settable_paths(topology: Topology) -> dict[str, str]:
 
     Constants and dynamic attributes are not among them.
     """
-    paths = {name: attribute.type for name, attribute in topology.assembly.attributes.items()}
+    declared_here = topology.assembly.attributes.items()
+    paths = {name: attribute.type for name, attribute in declared_here if not attribute.constant}
     for declared in topology.assembly.nodes.values():
         paths |= {f"{declared.name}/{name}": "json" for name in declared.attributes}
         if declared.is_group:
@@ -268,6 +301,9 @@ def _is_free_node_attribute(path: str, topology: Topology) -> bool:
 
 def _unmatched(path: str, setting: AttributeSetting, topology: Topology, known: Mapping[str, str]) -> Problem:
     mend = f"dtk set-attribute {topology.service} {path} --unset"
+    if path in topology.assembly.attributes:
+        message = f"attribute '{path}' is a constant of its module and can't be set"
+        return Problem(message, setting.location, path, kind=ILLEGAL, mend=mend)
     for instance in topology.instances.values():
         for name, attribute in instance.component.attributes.items():
             if path in (instance.path(name), instance.declared_path(name)):

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from dtk.dsl.check_values import check_typed
 from dtk.errors import Problem
 from dtk.model import types
 from dtk.model.expression import element, holds_secret, is_known, literal, plain, reference
 from dtk.model.module import Attribute, AttributeTerm, ConstantTerm, TextTerm
 from dtk.model.names import ASSEMBLY_WIDE
+from dtk.plan.assembly_values import FromAssembly, unfit
 from dtk.plan.links import Binding
 from dtk.plan.topology import Instance, Topology, location_of
 from dtk.state.model import State
@@ -75,7 +77,7 @@ class Values:
     def _worked_out(self, instance: Instance, attribute: Attribute) -> Any:
         if attribute.dynamic:
             return self._dynamic(instance, attribute)
-        if attribute.name in instance.settings:
+        if gives_value(instance, attribute.name):
             return self._asserted(instance, attribute, instance.settings[attribute.name])
         derived = self._derived(instance, attribute)
         if derived is not None:
@@ -90,9 +92,23 @@ class Values:
         return literal(value)
 
     def _asserted(self, instance: Instance, attribute: Attribute, value: Any) -> Any:
+        if isinstance(value, FromAssembly):
+            return self._from_assembly(instance, attribute, value)
         if attribute.secret:
             return {"$secret": str(value)}
         return self._typed(instance, attribute, value)
+
+    def _from_assembly(self, instance: Instance, attribute: Attribute, found: FromAssembly) -> Any:
+        try:
+            typed = check_typed(attribute, found.value)
+        except ValueError as error:
+            said = "its value" if attribute.hidden or attribute.secret else str(error)
+            path = instance.declared_path(attribute.name)
+            self._problem(instance.path(attribute.name), unfit(path, attribute, found, said))
+            return None
+        if holds_secret(typed):
+            return typed
+        return {"$secret": typed} if attribute.secret else literal(typed)
 
     def _typed(self, instance: Instance, attribute: Attribute, value: Any) -> Any:
         path = instance.path(attribute.name)
@@ -202,6 +218,12 @@ class Values:
 
     def _problem(self, path: str, problem: Problem) -> None:
         self.problems.setdefault(path, problem)
+
+
+def gives_value(instance: Instance, name: str) -> bool:
+    """Say whether the service or the assembly sets an attribute; a template that comes to nothing sets none."""
+    setting = instance.settings.get(name)
+    return name in instance.settings and not (isinstance(setting, FromAssembly) and setting.value is None)
 
 
 def static_node_variables(topology: Topology, node: str) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from dtk.errors import Problem
-from dtk.plan.topology import Topology, location_of
+from dtk.plan.assembly_values import FromAssembly
+from dtk.plan.topology import Instance, Topology, location_of
 from dtk.plan.values import Values
 from dtk.plan.wanted import ILLEGAL, REQUIRED
 
@@ -26,6 +27,8 @@ def _illegal(topology: Topology, path: str, problem: Problem, service: str) -> P
     instances = topology.instances.values()
     paths = {i.path(name): i.declared_path(name) for i in instances for name in i.component.attributes}
     shared = paths.get(path, path)
+    if problem.mend:
+        return problem
     return replace(problem, path=shared, kind=ILLEGAL, mend=f"dtk set-attribute {service} {shared} VALUE")
 
 
@@ -35,9 +38,17 @@ def _required_unset(topology: Topology, values: Values, service: str) -> Iterato
             value = values.of(instance, name)
             if attribute.required and value is None and instance.path(name) not in values.problems:
                 path = instance.declared_path(name)
+                if _is_told(topology, instance, name):
+                    continue
                 yield Problem(
                     f"Attribute ({path}) is required, but unset",
                     location_of(instance),
                     kind=REQUIRED,
                     mend=f"dtk set-attribute {service} {path} VALUE",
                 )
+
+
+def _is_told(topology: Topology, instance: Instance, name: str) -> bool:
+    """Say whether what is missing is an attribute of the assembly, which is required itself."""
+    setting, attributes = instance.settings.get(name), topology.assembly.attributes
+    return isinstance(setting, FromAssembly) and any(attributes[used].required for used in setting.names)

@@ -35,9 +35,10 @@ components:
           - {ADD: it, source: files/page, target: page, template: true}
 assemblies:
   one:
+    attributes: {taken: {default: 81}, idle: {default: z}}
     components: [web::settings]
     nodes:
-      n: {components: [web, web::other]}
+      n: {components: [web: {attributes: {port: '{{ taken }}'}}, web::other]}
     workflows:
       create:
         subtasks:
@@ -67,15 +68,17 @@ def test_warnings_name_what_nothing_uses_and_what_no_stage_has(folder: Path) -> 
     assert said == [
         "9:7: attribute 'unused' of 'web' is used by no action and no link",
         "11:7: dynamic attribute 'lost' of 'web' is in no action's outputs",
-        "27:29: component 'web::other' on 'n' is in no stage of workflow 'create': nothing converges it",
+        "25:40: attribute 'idle' of assembly 'one' is used by no value in it; "
+        "expected '{{ idle }}' in a value of a component or a node",
+        "28:66: component 'web::other' on 'n' is in no stage of workflow 'create': nothing converges it",
         "",
     ]
 
 
 def test_strict_makes_warnings_mistakes(folder: Path) -> None:
-    assert "3 mistakes" in validate(str(folder), "--strict", code=3)
+    assert "4 mistakes" in validate(str(folder), "--strict", code=3)
     document = json.loads(validate(str(folder), "--json"))
-    assert (len(document["problems"]), len(document["warnings"])) == (0, 3)
+    assert (len(document["problems"]), len(document["warnings"])) == (0, 4)
 
 
 def test_each_mistake_shows_its_line_with_a_caret(folder: Path) -> None:

@@ -1,0 +1,127 @@
+"""An assembly's attributes reach nodes and components: set, planned, applied; what is private in them stays private."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import Dtk
+
+MODULE = """
+dsl_version: 1.0.0
+module: acme/farm
+version: 0.1.0
+components:
+  hub:
+    attributes:
+      url: {type: string}
+      ports: {type: array(integer), default: []}
+      token: {type: string}
+    actions:
+      create:
+        commands: ['RUN echo {{ url }} {{ ports }} {{ token }} > hub; echo made with {{ token }} for {{ url }}']
+  leaf:
+    attributes:
+      cores: {type: integer, default: 1}
+    actions:
+      create: {commands: ['RUN echo {{ cores }} > leaf']}
+assemblies:
+  farm:
+    attributes:
+      owner: {type: string, required: true}
+      port: {type: port, default: 7078}
+      leaves: {type: integer, default: 1}
+      password: {type: string, secret: true, default: 'env:FARM_PASSWORD'}
+      token: {type: string, hidden: true, default: default-token}
+    nodes:
+      hub:
+        components:
+          - farm::hub:
+              attributes:
+                url: 'hub://{{ owner }}:{{ password }}@here'
+                ports: ['{{ port }}', '{{ port + 1 }}']
+                token: 'token-{{ token }}'
+      leaves:
+        attributes: {type: group, cardinality: '{{ leaves }}'}
+        components:
+          - farm::leaf: {attributes: {cores: '{{ leaves * 2 }}'}}
+"""
+PASSWORD, TOKEN = "correct-horse-battery", "very-private-token"
+
+
+@pytest.fixture
+def farm(dtk: Dtk) -> Dtk:
+    folder = dtk.root / "modules" / "acme" / "farm"
+    folder.mkdir(parents=True)
+    (folder / "dtk.module.yaml").write_text(MODULE)
+    dtk.run("stage", "acme:farm/farm", "f")
+    return dtk
+
+
+def home(dtk: Dtk, node: str) -> Path:
+    return next(Path(n["attributes"]["home"]) for n in dtk.json("list-nodes", "f") if n["node"] == node)
+
+
+def row(dtk: Dtk, path: str) -> dict[str, object]:
+    return next(found for found in dtk.json("list-attributes", "f") if found["path"] == path)
+
+
+def test_a_required_attribute_of_the_assembly_is_a_violation_with_the_command_that_sets_it(farm: Dtk) -> None:
+    (violation,) = farm.json("list-violations", "f")
+    assert violation["mend"] == "dtk set-attribute f owner VALUE"
+    said = farm.run("plan", "f", code=3).stderr
+    assert "Attribute (owner) is required, but unset" in said
+    assert "dtk set-attribute f owner VALUE" in said
+    farm.run("set-attribute", "f", "owner", "ada")
+    farm.run("plan", "f")
+
+
+def test_a_value_of_another_type_is_refused_where_it_is_set(farm: Dtk) -> None:
+    assert "not of type port" in farm.run("set-attribute", "f", "port", "high", code=2).stderr
+    assert TOKEN not in farm.run("set-attribute", "f", "tokem", TOKEN, code=2).stderr
+
+
+def test_the_users_own_setting_of_a_component_wins_over_the_assemblys_template(farm: Dtk) -> None:
+    farm.run("set-attribute", "f", "owner", "ada")
+    farm.run("set-attribute", "f", "leaves", "2")
+    assert (row(farm, "leaves/farm::leaf/cores")["value"], row(farm, "leaves/cardinality")["value"]) == (4, 2)
+    assert row(farm, "leaves/farm::leaf/cores")["made_from"] == ["leaves"]
+    farm.run("set-attribute", "f", "leaves/farm::leaf/cores", "9")
+    assert row(farm, "leaves/farm::leaf/cores")["value"] == 9
+    farm.run("set-attribute", "f", "leaves/cardinality", "1")
+    assert "leaves:2" not in farm.run("plan", "f").stdout
+
+
+def test_values_reach_the_nodes_and_what_is_private_in_them_stands_nowhere(farm: Dtk) -> None:
+    farm.run("set-attribute", "f", "owner", "ada")
+    farm.run("set-attribute", "f", "token", TOKEN)
+    said = farm.run("converge", "f", "--yes", FARM_PASSWORD=PASSWORD).stdout
+    hub, leaf = home(farm, "hub"), home(farm, "leaves:1")
+    assert (hub / "hub").read_text() == f"hub://ada:{PASSWORD}@here 7078 7079 token-{TOKEN}\n"
+    assert (leaf / "leaf").read_text() == "2\n"
+
+    kept = farm.root / ".dtk" / "services" / "f"
+    files = [path for path in kept.rglob("*") if path.is_file() and not path.is_relative_to(kept / "nodes")]
+    assert {"state.json", "plan.json", "events.jsonl"} <= {path.name for path in files}
+    assert [path.name for path in files if PASSWORD in path.read_text(errors="replace")] == []
+    assert [path.name for path in files if path.suffix in (".jsonl", ".log") and TOKEN in path.read_text()] == []
+
+    farm.run("set-attribute", "f", "port", "8000")
+    farm.run("set-attribute", "f", "token", f"{TOKEN}-2")
+    screens = [
+        farm.run(*words, FARM_PASSWORD=PASSWORD).stdout
+        for words in (
+            ("plan", "f"),
+            ("plan", "f", "--json"),
+            ("plan", "f", "--markdown"),
+            ("list-attributes", "f"),
+            ("info", "f"),
+            ("list-violations", "f"),
+            ("task-status", "f"),
+            ("task-action-detail", "f", "2.1"),
+        )
+    ]
+    assert "hub/farm::hub/ports [7078, 7079] → [8000, 8001] (from port)" in screens[0]
+    assert "hub/farm::hub/token (hidden) has changed (from token)" in screens[0]
+    assert [text for text in (said, *screens) if PASSWORD in text or TOKEN in text] == []
