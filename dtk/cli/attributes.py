@@ -19,6 +19,7 @@ from dtk.model import types
 from dtk.model.names import group_of
 from dtk.plan.assembly_values import CARDINALITY
 from dtk.plan.topology import Topology, build_topology, settable_paths
+from dtk.plan.windows import MAX_IN_FLIGHT, window_of
 
 USAGE = "dtk set-attribute [SERVICE] PATH VALUE"
 UNSET_USAGE = "dtk set-attribute [SERVICE] PATH --unset"
@@ -66,7 +67,8 @@ def checked_value(inputs: Inputs, path: str, value: str) -> object:
     paths = settable_paths(topology)
     if path not in paths:
         node, separator, attribute = path.partition("/")
-        if separator and "/" not in attribute and node in topology.assembly.nodes and attribute != CARDINALITY:
+        of_group = attribute in (CARDINALITY, MAX_IN_FLIGHT)
+        if separator and "/" not in attribute and node in topology.assembly.nodes and not of_group:
             return value
         raise UsageError(_unknown(path, paths, topology), hint=f"dtk list-attributes {inputs.service.name}")
     try:
@@ -74,9 +76,17 @@ def checked_value(inputs: Inputs, path: str, value: str) -> object:
     except ValueError as error:
         said = "(hidden)" if _is_hidden(topology, path) else str(error)
         raise UsageError(f"The provided value for '{path}' is not of type {paths[path]}: {said}") from None
-    if path.endswith(f"/{CARDINALITY}") and group_of(path.partition("/")[0]) in topology.assembly.nodes and typed < 1:
+    node, _, attribute = path.partition("/")
+    if attribute == CARDINALITY and group_of(node) in topology.assembly.nodes and typed < 1:
         raise UsageError("Value must be a positive integer")
-    return typed
+    return _window(value) if attribute == MAX_IN_FLIGHT and node in topology.assembly.nodes else typed
+
+
+def _window(value: str) -> int | str:
+    try:
+        return window_of(value)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def _is_hidden(topology: Topology, path: str) -> bool:

@@ -18,6 +18,8 @@ from dtk.model.written import as_written
 _IMAGE_AND_SIZE = re.compile(r"^(.+)-((?:[^-{]|\{\{[^{}]*\}\})+)$")
 """``ubuntu_24_04-small``; a template in it may hold a dash."""
 
+_OF_GROUPS = ("cardinality", "max_in_flight")
+
 
 def build_assembly(cursor: Cursor, name: str, module: str, problems: list[Problem]) -> Assembly:
     """Return the assembly at a place of a document.
@@ -86,19 +88,16 @@ def build_node(cursor: Cursor, problems: list[Problem], binding: Cursor | None =
     attributes = {**bound, **{entry.name: as_written(entry.value) for entry in written}}
     places = {**_bound_places(binding, bound), **{entry.name: entry.key_place for entry in written}}
     kind = attributes.pop("type", "")
-    cardinality = cursor.get("attributes")
-    cardinality = cardinality.get("cardinality") if cardinality else None
-    if cardinality and not kind:
-        problems.append(
-            cardinality.key_problem(
-                f"'{cursor.name}' is one node, and cardinality is for groups", expected="type: group"
-            )
-        )
+    for entry in written:
+        if entry.name in _OF_GROUPS and not kind:
+            message = f"'{cursor.name}' is one node, and {entry.name} is for groups"
+            problems.append(entry.key_problem(message, expected="type: group"))
     return Node(
         name=cursor.name,
         location=cursor.key_place,
         is_group=kind == "group",
         cardinality=_number(attributes.pop("cardinality", 1)),
+        max_in_flight=attributes.pop("max_in_flight", None),
         attributes=attributes,
         components=build_uses(cursor.get("components"), problems),
         places=places,

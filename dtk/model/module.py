@@ -237,12 +237,14 @@ class Node:
 
     Texts in them may be templates over the assembly's attributes; so may the ``cardinality`` be, which then is a text.
     ``places`` says where each of them is written, by its name.
+    ``max_in_flight``, 3 or "25%", says how many of a group's members work at once in any stage; None for all.
     """
 
     name: str
     location: Location
     is_group: bool = False
     cardinality: int | str = 1
+    max_in_flight: int | str | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
     components: tuple[ComponentUse, ...] = ()
     places: Mapping[str, Location] = field(default_factory=dict)

@@ -131,7 +131,10 @@ class PlannedAction:
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a stage: a group with its members in ``steps``, or a leaf on one node."""
+    """A step of a stage: a group with its members in ``steps``, or a leaf on one node.
+
+    ``max_in_flight`` is a group's: how many of its members work at once, within what the stage allows.
+    """
 
     number: str
     type: StepType
@@ -140,6 +143,7 @@ class Step:
     node_attributes: Mapping[str, Any] = field(default_factory=dict)
     actions: tuple[PlannedAction, ...] = ()
     steps: tuple[Step, ...] = ()
+    max_in_flight: int | str | None = None
 
     def leaves(self) -> Iterator[Step]:
         """Yield the steps that do something, in order."""

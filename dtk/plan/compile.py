@@ -31,7 +31,7 @@ from dtk.plan.machines import machine_attributes
 from dtk.plan.place import check_place
 from dtk.plan.producers import guards, order_problems
 from dtk.plan.selection import Chosen, check_terms, choose, left_out, unmade_problems
-from dtk.plan.steps import component_stage, node_stage, number_stages
+from dtk.plan.steps import component_stage, node_stage, number_stages, within_windows
 from dtk.plan.topology import Topology, build_topology, nearest
 from dtk.plan.values import Values
 from dtk.plan.violations import find_violations
@@ -281,7 +281,8 @@ def _stages(request: PlanRequest, resolved: Resolved, chosen: Chosen, changes: C
         component_stage(outline, lambda action: plan_action(action, changes.values, ("members of a group go",)))
         for outline in _farewell_outlines(resolved, changes)
     ]
-    return farewells + stages + [component_stage(outline, plan_one) for outline in kept]
+    stages = farewells + stages + [component_stage(outline, plan_one) for outline in kept]
+    return within_windows(stages, resolved.topology.windows)
 
 
 def _farewell_outlines(resolved: Resolved, changes: Changes) -> list[StageOutline]:

@@ -8,6 +8,8 @@ from dtk.model.names import node_order
 from dtk.model.plan import ComponentChange, NodeChange, Plan
 from dtk.plan.compile import PlanRequest, finished_plan, outlines_of, resolve
 from dtk.plan.deletions import deletion_stages
+from dtk.plan.steps import within_windows
+from dtk.plan.windows import Windows
 from dtk.plan.workflow import DELETE, StageOutline
 
 
@@ -20,7 +22,7 @@ def destroy_plan(request: PlanRequest, *, force: bool) -> Plan:
     """
     state = request.state
     nodes = [NodeChange(node, "terminate", "the service is destroyed") for node in sorted(state.nodes, key=node_order)]
-    order, workflow = _workflows(request)
+    order, workflow, windows = _order(request)
     stages = deletion_stages(state, nodes, request.modules, order, run_actions=not force, workflow=workflow)
     components = [
         ComponentChange(node, component, "delete")
@@ -28,17 +30,23 @@ def destroy_plan(request: PlanRequest, *, force: bool) -> Plan:
         for component in state.applied[node]
     ]
     return finished_plan(
-        request, nodes=nodes, components=components, stages=stages, task_type="delete_and_destroy", destroys=True
+        request,
+        nodes=nodes,
+        components=components,
+        stages=within_windows(stages, windows),
+        task_type="delete_and_destroy",
+        destroys=True,
     )
 
 
-def _workflows(request: PlanRequest) -> tuple[list[StageOutline], Workflow | None]:
-    """The create workflow's stages and the delete workflow, as far as the service can still be resolved.
+def _order(request: PlanRequest) -> tuple[list[StageOutline], Workflow | None, Windows]:
+    """The create workflow's stages, the delete workflow and the groups' limits, where the service can be resolved.
 
     Destroying must always be possible.
     """
     try:
         resolved = resolve(request)
-        return outlines_of(request, resolved), resolved.topology.assembly.workflows.get(DELETE)
+        topology = resolved.topology
+        return outlines_of(request, resolved), topology.assembly.workflows.get(DELETE), topology.windows
     except DtkError:
-        return [], None
+        return [], None, {}

@@ -13,6 +13,7 @@ from typing import Any
 
 from dtk.model.names import group_of, node_order
 from dtk.model.plan import NodeChange, PlannedAction, Stage, Step, StepType
+from dtk.plan.windows import Windows
 from dtk.plan.workflow import CREATE, StagedAction, StageOutline
 
 GROUP_TYPE: Mapping[str, StepType] = {"configure_node": "configure_nodegroup", "action": "nodegroup actions"}
@@ -71,6 +72,21 @@ def _grouped(leaves: Sequence[Step]) -> Iterable[Step]:
         else:
             reasons = dict.fromkeys(step.reason for step in steps)
             yield Step("", GROUP_TYPE[steps[0].type], group, "; ".join(reasons), steps=steps)
+
+
+def within_windows(stages: Iterable[Stage], windows: Windows) -> list[Stage]:
+    """Write into each group's steps how many of its members work at once.
+
+    Args:
+        stages: the stages of a plan.
+        windows: ``max_in_flight`` by the group's name, of groups that have one.
+    """
+    return [
+        replace(
+            stage, steps=tuple(replace(s, max_in_flight=windows.get(s.node)) if s.steps else s for s in stage.steps)
+        )
+        for stage in stages
+    ]
 
 
 def number_stages(stages: Iterable[Stage]) -> tuple[Stage, ...]:

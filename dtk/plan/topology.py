@@ -29,6 +29,7 @@ from dtk.plan.assembly_values import (
     service_with_values,
 )
 from dtk.plan.wanted import CONSTRAINT, ILLEGAL, member_numbers, wanted_assembly, with_chosen_links
+from dtk.plan.windows import MAX_IN_FLIGHT, Windows, group_windows
 
 TITLE = "name"
 """The attribute that holds the title of components that take one."""
@@ -93,6 +94,8 @@ class Topology:
     """The uses of components, ``node/component``, that the service took away from its assembly."""
     given: Mapping[str, FromAssembly] = field(default_factory=dict)
     """The nodes' own attributes that come from the assembly's, by path (``slaves/cardinality``)."""
+    windows: Windows = field(default_factory=dict)
+    """How many members of a group work at once in any stage, by the group's name, where that is limited."""
 
     def on_node(self, node: str) -> list[Instance]:
         """Return the instances on one node, in the order written."""
@@ -153,7 +156,8 @@ def build_topology(service: Service, assembly: Assembly, modules: Mapping[str, M
     given = {path: found for path, found in given.items() if path not in service.attributes}
     topology = Topology(assembly, nodes, instances, components, service=service.name, removed=removed, given=given)
     problems += [*_unmatched_settings(service, topology), *_unmatched_links(service, topology)]
-    return replace(topology, problems=tuple(problems))
+    windows = group_windows(service, assembly, problems)
+    return replace(topology, problems=tuple(problems), windows=windows)
 
 
 def _added_problems(service: Service, values: AssemblyValues, components: Mapping[str, Component]) -> Iterator[Problem]:
@@ -180,7 +184,7 @@ def _unfold(declared: Node, service: Service, problems: list[Problem]) -> Iterat
         yield WantedNode(declared.name, declared, 0, 1, attributes)
         return
     cardinality = _cardinality(declared, service, problems)
-    attributes.pop(CARDINALITY, None)
+    attributes = {name: value for name, value in attributes.items() if name not in (CARDINALITY, MAX_IN_FLIGHT)}
     for index in member_numbers(service, declared.name, cardinality):
         yield WantedNode(member_name(declared.name, index), declared, index, cardinality, attributes)
 
@@ -270,7 +274,7 @@ def settable_paths(topology: Topology) -> dict[str, str]:
     for declared in topology.assembly.nodes.values():
         paths |= {f"{declared.name}/{name}": "json" for name in declared.attributes}
         if declared.is_group:
-            paths[f"{declared.name}/{CARDINALITY}"] = "integer"
+            paths |= {f"{declared.name}/{CARDINALITY}": "integer", f"{declared.name}/{MAX_IN_FLIGHT}": "string"}
     for instance in topology.instances.values():
         for name, attribute in instance.component.attributes.items():
             if not (attribute.constant or attribute.dynamic or is_title(instance.component, name)):

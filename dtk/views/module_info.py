@@ -79,7 +79,9 @@ def _action(action: Action) -> dict[str, Any]:
 
 
 def _node(node: Node) -> dict[str, Any]:
-    group = {"type": "group", "cardinality": node.cardinality} if node.is_group else {}
+    group: dict[str, Any] = {"type": "group", "cardinality": node.cardinality} if node.is_group else {}
+    if node.max_in_flight is not None:
+        group["max_in_flight"] = node.max_in_flight
     return {**group, **node.attributes, "components": [str(use.name) for use in node.components]}
 
 

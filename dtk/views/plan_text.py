@@ -130,7 +130,8 @@ def _step_lines(stage: Stage) -> Iterator[str]:
         found = list(steps)
         nodes = members_text([leaf.node for step in found for leaf in step.leaves()])
         does = ", ".join(dict.fromkeys(_does(a) for step in found for leaf in step.leaves() for a in leaf.actions))
-        words = [found[0].type, nodes, does]
+        window = found[0].max_in_flight
+        words = [found[0].type, nodes, does, f"({window} at a time)" if window else ""]
         yield " ".join(word for word in words if word) + (f"  ({reason})" if reason and not does else "")
 
 
