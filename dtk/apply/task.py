@@ -9,6 +9,7 @@ from typing import Any
 
 from dtk.apply.context import TaskContext
 from dtk.apply.failure import error_fields
+from dtk.apply.firewall import update_firewall
 from dtk.apply.journal import RecordError
 from dtk.apply.leftovers import steps_in_doubt
 from dtk.apply.planned import next_command
@@ -53,6 +54,7 @@ def _begin(context: TaskContext) -> None:
 
 
 def _run_stages(context: TaskContext) -> str:
+    update_firewall(context)
     with context.engine.running():
         for stage in context.plan.stages:
             if context.stopping.reason:

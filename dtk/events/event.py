@@ -27,6 +27,7 @@ TYPES = frozenset(
         "operation.finished",
         "node.changed",
         "attribute.set",
+        "firewall.changed",
     }
 )
 BOUNDARY_TYPES = frozenset(

@@ -25,6 +25,7 @@ StepType = Literal[
     "create_nodegroup",
     "terminate_nodegroup",
 ]
+FirewallChange = Literal["close", "open", "keep"]
 FindingKind = Literal["differs", "unreachable", "runs_each_time", "not_judged"]
 GROUP_STEPS = ("configure_nodegroup", "nodegroup actions", "create_nodegroup", "terminate_nodegroup")
 
@@ -76,6 +77,15 @@ class Finding:
     def is_drift(self) -> bool:
         """Whether the node is known not to be as it was left."""
         return self.kind in ("differs", "unreachable")
+
+
+@dataclass(frozen=True)
+class FirewallRule:
+    """A port of the service's nodes and who may reach it, compared with what was open before."""
+
+    change: FirewallChange
+    port: int
+    source: str
 
 
 def action_key(node: str, component: str, action: str, repeat: str = "") -> str:
@@ -179,7 +189,8 @@ class Plan:
 
     ``serial`` and ``lineage`` name the state it was made from; ``destroys`` marks the plan of
     delete-and-destroy; ``resumes`` is the number of the task that this plan continues, 0 for none. ``parameters`` are
-    those its workflow was given. ``drift`` and ``not_judged`` are what a refresh found on the nodes.
+    those its workflow was given. ``drift`` and ``not_judged`` are what a refresh found on the nodes. ``firewall`` has
+    every declared port that the target opens or no longer opens.
     ``only`` and ``exclude`` are the terms of the selection it was limited to, ``left_out`` the steps which that cost.
     """
 
@@ -194,6 +205,7 @@ class Plan:
     modules: tuple[ModuleUse, ...] = ()
     nodes: tuple[NodeChange, ...] = ()
     components: tuple[ComponentChange, ...] = ()
+    firewall: tuple[FirewallRule, ...] = ()
     stages: tuple[Stage, ...] = ()
     left_out: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
@@ -208,7 +220,7 @@ class Plan:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
-        return not self.stages
+        return not self.stages and all(rule.change == "keep" for rule in self.firewall)
 
     def leaves(self) -> Iterator[Step]:
         """Yield every leaf of every stage in order."""

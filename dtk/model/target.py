@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from dtk.errors import InvalidError
 
 TargetType = Literal["local", "hosts", "ec2"]
 
@@ -20,3 +23,17 @@ class Target:
 
 EMBEDDED = Target("local", "local")
 """The target that every workspace has without being told."""
+
+
+def networks(target: Target, name: str) -> tuple[str, ...]:
+    """Return the ranges of addresses under a target's key, without the bits of a host: so they can be compared.
+
+    Raises:
+        InvalidError: one of them is none.
+    """
+    given = target.settings.get(name) or ()
+    texts = (given,) if isinstance(given, str) else given
+    try:
+        return tuple(str(ipaddress.ip_network(text, strict=False)) for text in texts)
+    except ValueError as error:
+        raise InvalidError(f"{name} of target '{target.name}': {error}") from None

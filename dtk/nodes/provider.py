@@ -72,6 +72,22 @@ class ServiceIdentity:
     """The number of the task that acts; 0 outside of tasks."""
 
 
+@dataclass(frozen=True, order=True)
+class OpenPort:
+    """A TCP port let in from a range of addresses, ``192.0.2.0/24``."""
+
+    port: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What was changed in a firewall."""
+
+    opened: tuple[OpenPort, ...] = ()
+    closed: tuple[OpenPort, ...] = ()
+
+
 Report = Callable[[str, NodeRecord | DtkError], None]
 """Called once per node, as soon as it is done: with its record, or with what went wrong for it alone."""
 
@@ -92,6 +108,20 @@ class Provider(Protocol):
 
     def check(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> None:
         """Raise ``DtkError`` when a service's nodes are out of this target's sight: they would count as gone."""
+
+    def let_in(
+        self, identity: ServiceIdentity, records: Sequence[NodeRecord], ports: Sequence[OpenPort] | None
+    ) -> Opened:
+        """Let this machine reach a service's nodes, and others these ports and no others.
+
+        Args:
+            identity: whose nodes they are.
+            records: all that exist.
+            ports: those that are wanted; None leaves all as they are.
+
+        Returns:
+            What had to be changed; nothing, for a target that keeps no firewall.
+        """
 
     def create(
         self,

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from dtk import __version__
 from dtk.errors import InvalidError, Problem, UsageError
 from dtk.model.module import Assembly, Module, Workflow
-from dtk.model.plan import ComponentChange, Finding, ModuleUse, NodeChange, Plan, Stage
+from dtk.model.plan import ComponentChange, Finding, FirewallRule, ModuleUse, NodeChange, Plan, Stage
 from dtk.model.selection import EVERYTHING, Selection, names_of_component
 from dtk.model.service import Service
 from dtk.model.target import Target
@@ -25,9 +25,10 @@ from dtk.plan.changes import Changes, component_changes, dynamic_paths, node_cha
 from dtk.plan.deletions import deletion_stages, dropped_components
 from dtk.plan.document import to_document
 from dtk.plan.execution import action_stage, check_parameters
+from dtk.plan.firewall import firewall_rules
 from dtk.plan.generate import generate_workflow
 from dtk.plan.links import Link, build_bindings, build_links
-from dtk.plan.machines import machine_attributes
+from dtk.plan.machines import declared_ports, machine_attributes
 from dtk.plan.place import check_place
 from dtk.plan.producers import guards, order_problems
 from dtk.plan.selection import Chosen, check_terms, choose, left_out, unmade_problems
@@ -124,9 +125,18 @@ def _compiled(request: PlanRequest) -> Plan:
         request,
         nodes=changes.nodes,
         components=changes.components,
+        firewall=_firewall(request, changes.values),
         stages=stages,
         task_type="assembly_converge" if request.workflow == CREATE else request.workflow,
     )
+
+
+def _firewall(request: PlanRequest, values: Values) -> tuple[FirewallRule, ...]:
+    """The service's firewall, where all of the service is converged."""
+    if request.workflow != CREATE or request.selection:
+        return ()
+    ports = {port for node in values.topology.nodes for port in declared_ports(values, node)}
+    return firewall_rules(request.target, ports, request.state)
 
 
 def _digested(plan: Plan) -> Plan:
@@ -140,6 +150,7 @@ def finished_plan(
     components: Iterable[ComponentChange],
     stages: Iterable[Stage],
     task_type: str,
+    firewall: Iterable[FirewallRule] = (),
     destroys: bool = False,
 ) -> Plan:
     """Number the stages, put the plan's head on them and its digest under it.
@@ -161,6 +172,7 @@ def finished_plan(
         modules=_module_uses(request),
         nodes=tuple(nodes),
         components=tuple(components),
+        firewall=tuple(firewall),
         stages=number_stages(stages),
         destroys=destroys,
         resumes=unfinished.task if unfinished and request.scope == "resume" else 0,

@@ -12,6 +12,7 @@ from dtk.model.plan import (
     FORMAT_VERSION,
     ComponentChange,
     Finding,
+    FirewallRule,
     ModuleUse,
     NodeChange,
     Plan,
@@ -83,6 +84,7 @@ def from_document(document: Mapping[str, Any]) -> Plan:
     parts["nodes"] = tuple(NodeChange(**change) for change in parts["nodes"])
     parts["components"] = tuple(ComponentChange(**_tuples(change)) for change in parts["components"])
     parts["stages"] = tuple(_stage(stage) for stage in parts["stages"])
+    parts["firewall"] = tuple(FirewallRule(**rule) for rule in parts.get("firewall", ()))
     for name in ("drift", "not_judged"):
         parts[name] = tuple(Finding(**finding) for finding in parts.get(name, ()))
     for name in ("left_out", "only", "exclude"):

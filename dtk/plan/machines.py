@@ -20,16 +20,20 @@ def machine_attributes(target: Target, values: Values, node: str) -> dict[str, A
         node: its name.
     """
     attributes = dict(values.topology.nodes[node].attributes)
-    ports = _ports(values, node) if target.type == "ec2" else []
+    ports = [port for port in declared_ports(values, node) if port is not None] if target.type == "ec2" else []
     return {**attributes, PORTS: ports} if ports else attributes
 
 
-def _ports(values: Values, node: str) -> list[int]:
-    found = set()
+def declared_ports(values: Values, node: str) -> list[int | None]:
+    """Return the ports that a node's components declare; None for each that is known only after apply."""
+    found: set[int] = set()
+    unknown: list[int | None] = []
     for instance in values.topology.on_node(node):
         for attribute in instance.component.attributes.values():
             if attribute.type == "port":
                 value = values.of(instance, attribute.name)
                 if value is not None and is_known(value):
                     found.add(int(plain(value)))
-    return sorted(found)
+                elif value is not None:
+                    unknown.append(None)
+    return [*sorted(found), *unknown]

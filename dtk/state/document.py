@@ -18,7 +18,7 @@ def to_document(state: State) -> dict[str, Any]:
     else:
         selection = {"only": list(state.unfinished.only), "exclude": list(state.unfinished.exclude)}
         document["unfinished"] |= selection
-    for key in ("created_at", "in_doubt"):
+    for key in ("created_at", "in_doubt", "open_ports"):
         if not document[key]:
             del document[key]
     return document
@@ -59,6 +59,7 @@ def _state(document: Mapping[str, Any]) -> State:
         last_task=int(document.get("last_task", 0)),
         created_at=str(document.get("created_at", "")),
         in_doubt={node: tuple(steps) for node, steps in document.get("in_doubt", {}).items()},
+        open_ports={source: tuple(ports) for source, ports in document.get("open_ports", {}).items()},
     )
 
 

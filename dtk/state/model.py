@@ -55,6 +55,7 @@ class State:
     ``serial`` grows with every write; ``lineage`` is made once, with the first state of a service. ``created_at`` is
     when the service was staged (UTC, RFC 3339), "" where that is not known. ``in_doubt`` has the steps, by node, that
     may still run there because their worker died: ``{"slaves:2": ["3-3.1.2"]}`` is step 3.1.2 of task 3.
+    ``open_ports`` has the ports opened for components, by whom they are open to: ``{"192.0.2.0/24": [8080]}``.
     """
 
     service: str
@@ -67,3 +68,4 @@ class State:
     last_task: int = 0
     created_at: str = ""
     in_doubt: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    open_ports: Mapping[str, Sequence[int]] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from dtk.model.plan import Plan
 from dtk.views.plan_entries import component_entries, node_entries
-from dtk.views.plan_text import drift_lines, left_out_lines, nothing_line, stage_lines, summary_line
+from dtk.views.plan_text import drift_lines, firewall_lines, left_out_lines, nothing_line, stage_lines, summary_line
 
 _SPECIAL = str.maketrans({character: f"\\{character}" for character in r"\`*_[]|~#"})
 
@@ -19,6 +19,7 @@ def plan_markdown(plan: Plan) -> str:
         lines += [f"**{_text(nothing_line(plan))}**", ""]
     else:
         lines += [f"**{_text(summary_line(plan))}**", "", *_changes(plan)]
+        lines += _folded("Firewall", firewall_lines(plan))
         lines += _folded(f"{len(plan.stages)} stages", stage_lines(plan))
     lines += _folded("Drift", drift_lines(plan))
     lines += _folded("Left out", left_out_lines(plan))

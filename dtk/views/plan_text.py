@@ -22,9 +22,18 @@ def plan_text(plan: Plan) -> str:
     lines += drift_lines(plan)
     lines += _node_lines(plan)
     lines += _component_lines(plan)
+    lines += firewall_lines(plan)
     lines += stage_lines(plan)
     lines += left_out_lines(plan)
     return "\n".join([*lines, summary_line(plan)]) + "\n"
+
+
+def firewall_lines(plan: Plan) -> list[str]:
+    """Return which ports are closed and opened, and to whom."""
+    signs = {"close": "-", "open": "+"}
+    changes = [rule for rule in plan.firewall if rule.change in signs]
+    lines = [f"  {signs[rule.change]} {rule.change} {rule.port} to {rule.source}" for rule in changes]
+    return ["Firewall:", *lines, ""] if lines else []
 
 
 def nothing_line(plan: Plan) -> str:
@@ -113,6 +122,8 @@ def _component_entry(entry: Entry) -> Iterator[str]:
 
 def stage_lines(plan: Plan) -> list[str]:
     """Return the stages with what each does where, a line for the members of a group together."""
+    if not plan.stages:
+        return []
     width = max(len(stage.number) for stage in plan.stages)
     lines = ["Stages:"]
     for stage in plan.stages:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dtk.nodes.ec2.aws import Aws
-from dtk.nodes.ec2.network import service_group_name
 from dtk.nodes.ec2.problems import AwsError
 from dtk.nodes.ec2.settings import Ec2Settings
-from dtk.nodes.ec2.tags import as_list
+from dtk.nodes.ec2.tags import as_list, service_name
 from dtk.nodes.local.keys import ensure_key
 from dtk.nodes.provider import ServiceIdentity
 
@@ -28,7 +27,7 @@ def ensure_access(aws: Aws, settings: Ec2Settings, identity: ServiceIdentity, ta
     """Return the key pair that the target names, else the service's own, made when it is missing."""
     if settings.key_pair:
         return Access(settings.key_pair, settings.key)
-    name, file = service_group_name(identity), key_file(identity)
+    name, file = service_name(identity), key_file(identity)
     public = ensure_key(file)
     found = _own_pairs(aws, name)
     if found and found[0].get("PublicKey", "").split()[:2] != public.split()[:2]:
@@ -66,7 +65,7 @@ def key_file(identity: ServiceIdentity) -> Path:
 
 def remove_access(aws: Aws, identity: ServiceIdentity) -> None:
     """Remove a service's own key pair and key, after its last instance."""
-    name = service_group_name(identity)
+    name = service_name(identity)
     if _own_pairs(aws, name):
         aws.call("delete_key_pair", KeyName=name)
     key_file(identity).unlink(missing_ok=True)

@@ -16,12 +16,12 @@ _LONGEST_ANSWER = 64
 _SSH = 22
 
 
-def own_network(settings: Ec2Settings, subnet: str) -> str:
+def own_network(settings: Ec2Settings, towards: str) -> str:
     """Return this machine's address as the instances see it, as a range of one: ``192.0.2.1/32``.
 
     Args:
         settings: reached by public addresses, AWS says what it sees; by private ones, this machine's routes do.
-        subnet: the range that the instances' private addresses are of.
+        towards: a private address of where the instances are.
 
     Raises:
         DtkError: it can't be told; the target has to name it.
@@ -30,7 +30,7 @@ def own_network(settings: Ec2Settings, subnet: str) -> str:
     if settings.jump:
         raise DtkError(f"which address the jump host {settings.jump} has for the instances is not known", hint=hint)
     try:
-        found = _seen_by_aws() if settings.public else _address_towards(subnet.partition("/")[0])
+        found = _seen_by_aws() if settings.public else _address_towards(towards)
         return str(ipaddress.ip_network(found))
     except (OSError, ValueError) as error:
         raise DtkError(f"this machine's own address can't be found out: {error}", hint=hint) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from dtk.errors import DtkError
@@ -26,6 +26,8 @@ _FEWER = {"sts": 2}
 LONGEST_PAUSE_SECONDS = 20.0
 THROTTLED_SECONDS = 1800.0
 """How long a call that is throttled is repeated: an account's busiest half hour must not fail a task."""
+SETTLING_SECONDS = 60.0
+"""How long EC2 may not know everywhere what it has just made."""
 
 
 class Aws:
@@ -61,8 +63,16 @@ class Aws:
                 self._account = ""
         return self._account
 
-    def call(self, method: str, *, service: str = "ec2", **arguments: Any) -> dict[str, Any]:
+    def call(
+        self, method: str, *, service: str = "ec2", settling: Collection[str] = (), **arguments: Any
+    ) -> dict[str, Any]:
         """Call an operation (``run_instances``) and return its answer.
+
+        Args:
+            method: the operation as boto3 names it.
+            service: the AWS service as boto3 names it.
+            settling: error codes that only say that what was made just now is not known everywhere yet.
+            arguments: the operation's own.
 
         Raises:
             AwsError: AWS refused.
@@ -70,7 +80,7 @@ class Aws:
         """
         operation = _operation(method)
         function = getattr(self._client(service), method)
-        return dict(self._patient(lambda: function(**arguments), service, operation))
+        return dict(self._patient(lambda: function(**arguments), service, operation, settling))
 
     def pages(self, method: str, key: str, **arguments: Any) -> list[dict[str, Any]]:
         """Return what an EC2 operation lists under ``key``, of all its pages; raises as ``call``."""
@@ -84,16 +94,18 @@ class Aws:
             if not token:
                 return found
 
-    def _patient(self, do: Callable[[], Any], service: str, operation: str) -> Any:
+    def _patient(self, do: Callable[[], Any], service: str, operation: str, settling: Collection[str]) -> Any:
+        """Call; throttling is waited out, and so is what has to settle."""
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow to import
 
-        deadline, pause = time.monotonic() + THROTTLED_SECONDS, 1.0
+        waits = {**dict.fromkeys(THROTTLED, THROTTLED_SECONDS), **dict.fromkeys(settling, SETTLING_SECONDS)}
+        began, pause = time.monotonic(), 1.0
         while True:
             try:
                 return do()
             except ClientError as error:
                 code = error.response.get("Error", {}).get("Code", "")
-                if code not in THROTTLED or time.monotonic() > deadline:
+                if time.monotonic() - began >= waits.get(code, 0.0):
                     raise refusal(error, service, operation) from None
             except BotoCoreError as error:
                 raise unreachable(error, service, operation) from None

@@ -11,10 +11,11 @@ from dtk.errors import DtkError
 from dtk.model.target import Target
 from dtk.nodes.ec2.access import Access, ensure_access, remove_access
 from dtk.nodes.ec2.aws import Aws
+from dtk.nodes.ec2.firewall import PORT_RULE, ensure_group, find_groups, let_in_ssh, open_ports, reconcile
 from dtk.nodes.ec2.images import Image, resolve_image
 from dtk.nodes.ec2.instances import Instance, find_by_ids, find_of_service, on_existing, wait_for
 from dtk.nodes.ec2.launch import Site, Wish, launch
-from dtk.nodes.ec2.network import Subnet, ensure_group, find_groups, find_subnets, open_ports
+from dtk.nodes.ec2.network import Subnet, find_subnets
 from dtk.nodes.ec2.place import ACCOUNT, REGION, check_missing, check_place
 from dtk.nodes.ec2.problems import AwsError
 from dtk.nodes.ec2.records import described, node_record
@@ -23,6 +24,8 @@ from dtk.nodes.ec2.tags import service_tags
 from dtk.nodes.provider import (
     NodeRecord,
     NodeRequest,
+    Opened,
+    OpenPort,
     Record,
     Report,
     ServiceIdentity,
@@ -51,6 +54,23 @@ class Ec2Provider:
     def check(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> None:
         """Refuse nodes of another region or account than those of the target now."""
         check_place(self.aws, self.settings.name, identity, records)
+
+    def let_in(
+        self, identity: ServiceIdentity, records: Sequence[NodeRecord], ports: Sequence[OpenPort] | None
+    ) -> Opened:
+        """Bring the rules of the service's own security group up to date; groups that the target names are let be."""
+        towards = next((str(r.attributes["host_address"]) for r in records if r.attributes.get("host_address")), "")
+        if self.settings.security_groups or not towards:
+            return Opened()
+        self.check(identity, records)
+        changed = []
+        for group in find_groups(self.aws, identity):
+            changed.append(let_in_ssh(self.aws, self.settings, group, towards))
+            if ports is not None:
+                changed.append(reconcile(self.aws, group, ports, PORT_RULE))
+        return Opened(
+            tuple(port for one in changed for port in one.opened), tuple(port for one in changed for port in one.closed)
+        )
 
     def create(
         self,
@@ -170,8 +190,9 @@ class Ec2Provider:
 
     def _own_group(self, identity: ServiceIdentity, tags: Mapping[str, str], wishes: Sequence[Wish]) -> str:
         group = ensure_group(self.aws, self.settings, identity, wishes[0].subnets[0], tags)
-        open_ports(self.aws, self.settings, group, (port for wish in wishes for port in wish.spec.ports))
-        return group
+        ports = {port for wish in wishes for port in wish.spec.ports}
+        open_ports(self.aws, group, (OpenPort(port, source) for port in ports for source in self.settings.open_to))
+        return str(group["GroupId"])
 
     def _power_on(self, nodes: Sequence[str], instances: Mapping[str, Instance]) -> None:
         """Start those that are off; one that is just stopping can be started only when it has stopped."""

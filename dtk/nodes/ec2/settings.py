@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dtk.errors import InvalidError
-from dtk.model.target import Target
+from dtk.model.target import Target, networks
 from dtk.nodes.ec2.dictionaries import DEFAULT_IMAGE, DEFAULT_SIZE, IMAGES, SIZES
 
 BOOT_TIMEOUT_SECONDS = 600.0
@@ -89,8 +88,8 @@ def read_settings(target: Target, folder: Path) -> Ec2Settings:
         key_pair=text("key_pair"),
         key=str(folder / Path(text("key")).expanduser()) if text("key") else "",
         security_groups=_list(given.get("security_groups")),
-        ssh_from=_networks(target, "ssh_from"),
-        open_to=_networks(target, "open_to"),
+        ssh_from=networks(target, "ssh_from"),
+        open_to=networks(target, "open_to"),
         tags=_texts(given.get("tags", {})),
         instance_profile=text("instance_profile"),
         images={**IMAGES, **given.get("images", {})},
@@ -138,14 +137,6 @@ def _types_of(settings: Ec2Settings, node: str, size: str) -> tuple[str, ...]:
         f"node '{node}' wants size '{size}', which target '{settings.name}' does not know",
         hint=f"use one of {', '.join(settings.sizes)} or an instance type, or add it under sizes: in dtk.yaml",
     )
-
-
-def _networks(target: Target, name: str) -> tuple[str, ...]:
-    """Ranges of addresses as EC2 keeps them: without the bits of a host, so that they can be compared."""
-    try:
-        return tuple(str(ipaddress.ip_network(text, strict=False)) for text in _list(target.settings.get(name)))
-    except ValueError as error:
-        raise InvalidError(f"{name} of target '{target.name}': {error}") from None
 
 
 def _volumes(given: Any) -> tuple[Mapping[str, Any], ...]:

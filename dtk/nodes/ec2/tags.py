@@ -17,8 +17,14 @@ from dtk.nodes.provider import ServiceIdentity
 SERVICE, NODES, LINEAGE = "dtk:service", "dtk:nodes", "dtk:lineage"
 WORKSPACE, VERSION, TOKEN = "dtk:workspace", "dtk:version", "dtk:token"
 OWN = (SERVICE, NODES, LINEAGE, WORKSPACE, VERSION, TOKEN)
+_SHOWN_LINEAGE = 8
 LONGEST_VALUE = 256
 """Characters that AWS allows in a tag's value."""
+
+
+def service_name(identity: ServiceIdentity) -> str:
+    """Return the name of what is made for a service alone: its security group and its key pair."""
+    return f"dtk-{identity.service}-{identity.lineage[:_SHOWN_LINEAGE]}"
 
 
 def service_tags(identity: ServiceIdentity, workspace: str) -> dict[str, str]:

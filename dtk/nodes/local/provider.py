@@ -22,6 +22,8 @@ from dtk.nodes.provider import (
     NodeRecord,
     NodeRequest,
     NodeStatus,
+    Opened,
+    OpenPort,
     Record,
     Report,
     ServiceIdentity,
@@ -58,6 +60,12 @@ class LocalProvider:
 
     def check(self, _identity: ServiceIdentity, _records: Sequence[NodeRecord]) -> None:
         """Accept all: the registry says whose machines are whose."""
+
+    def let_in(
+        self, _identity: ServiceIdentity, _records: Sequence[NodeRecord], _ports: Sequence[OpenPort] | None
+    ) -> Opened:
+        """Change nothing: there is no firewall that is dtk's."""
+        return Opened()
 
     def create(
         self,

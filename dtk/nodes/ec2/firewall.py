@@ -1,0 +1,160 @@
+"""The security group of a service: SSH from here, all among its own nodes, declared ports to whom the target names.
+
+dtk knows the rules it made by their description, and takes back only these: what people add to the group stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from dtk.errors import DtkError
+from dtk.nodes.ec2.address import own_network
+from dtk.nodes.ec2.aws import Aws
+from dtk.nodes.ec2.network import Subnet
+from dtk.nodes.ec2.problems import AwsError
+from dtk.nodes.ec2.settings import Ec2Settings
+from dtk.nodes.ec2.tags import LINEAGE, as_list, service_name
+from dtk.nodes.provider import Opened, OpenPort, ServiceIdentity
+
+SSH_RULE = "SSH from where dtk runs"
+PORT_RULE = "declared by a component"
+SSH = 22
+JUST_MADE = ("InvalidGroup.NotFound",)
+"""What EC2 may answer for some seconds about a group that it has just made."""
+
+
+def ensure_group(
+    aws: Aws, settings: Ec2Settings, identity: ServiceIdentity, subnet: Subnet, tags: Mapping[str, str]
+) -> Mapping[str, Any]:
+    """Return a service's own security group, made when it is missing; its nodes may reach each other."""
+    there = find_groups(aws, identity, subnet.vpc)
+    group = there[0] if there else _make_group(aws, identity, subnet, tags)
+    _allow_among(aws, group)
+    let_in_ssh(aws, settings, group, subnet.cidr.partition("/")[0])
+    return group
+
+
+def let_in_ssh(aws: Aws, settings: Ec2Settings, group: Mapping[str, Any], towards: str) -> Opened:
+    """Let SSH in from where the target says, else from this machine, and no longer from where it was before.
+
+    Args:
+        aws: where the group is.
+        settings: the target's.
+        group: the group as EC2 describes it.
+        towards: a private address there, for targets whose nodes are reached by theirs.
+
+    Raises:
+        DtkError: this machine's address can't be found out, and nobody is let in yet.
+    """
+    try:
+        sources = settings.ssh_from or (own_network(settings, towards),)
+    except DtkError:
+        if rules_of(group, SSH_RULE):
+            return Opened()
+        raise
+    return reconcile(aws, group, [OpenPort(SSH, source) for source in sources], SSH_RULE)
+
+
+def open_ports(aws: Aws, group: Mapping[str, Any], ports: Iterable[OpenPort]) -> None:
+    """Open ports besides those that are open."""
+    missing = set(ports) - rules_of(group)
+    if missing:
+        _authorize(aws, group["GroupId"], _permissions(missing, PORT_RULE))
+
+
+def reconcile(aws: Aws, group: Mapping[str, Any], wanted: Iterable[OpenPort], description: str) -> Opened:
+    """Make a group's rules of one description be those wanted; a rule that people made serves as well, and stays."""
+    stale = rules_of(group, description) - set(wanted)
+    missing = set(wanted) - rules_of(group)
+    # Stale ones first: a group holds 60 rules.
+    if stale:
+        _revoke(aws, group["GroupId"], _permissions(stale, description))
+    if missing:
+        _authorize(aws, group["GroupId"], _permissions(missing, description))
+    return Opened(tuple(sorted(missing)), tuple(sorted(stale)))
+
+
+def find_groups(aws: Aws, identity: ServiceIdentity, vpc: str = "") -> list[dict[str, Any]]:
+    """Return the security groups that were made for a service."""
+    filters = [{"Name": "group-name", "Values": [service_name(identity)]}]
+    filters += [{"Name": f"tag:{LINEAGE}", "Values": [identity.lineage]}]
+    filters += [{"Name": "vpc-id", "Values": [vpc]}] if vpc else []
+    return aws.pages("describe_security_groups", "SecurityGroups", Filters=filters)
+
+
+def rules_of(group: Mapping[str, Any], description: str = "") -> set[OpenPort]:
+    """Return a group's rules for single TCP ports; those with this description alone, where one is given."""
+    found = set()
+    for permission in group.get("IpPermissions", []):
+        port = permission.get("FromPort")
+        if permission.get("IpProtocol") != "tcp" or port is None or port != permission.get("ToPort"):
+            continue
+        ranges = [(r["CidrIp"], r) for r in permission.get("IpRanges", [])]
+        ranges += [(r["CidrIpv6"], r) for r in permission.get("Ipv6Ranges", [])]
+        found |= {OpenPort(port, source) for source, r in ranges if description in ("", r.get("Description", ""))}
+    return found
+
+
+def _make_group(aws: Aws, identity: ServiceIdentity, subnet: Subnet, tags: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        return aws.call(
+            "create_security_group",
+            GroupName=service_name(identity),
+            Description=f"dtk service {identity.service}",
+            VpcId=subnet.vpc,
+            TagSpecifications=[{"ResourceType": "security-group", "Tags": as_list(tags)}],
+        )
+    except AwsError as error:
+        # An earlier call whose answer was lost: botocore tried again and met its own work.
+        there = find_groups(aws, identity, subnet.vpc) if error.code == "InvalidGroup.Duplicate" else []
+        if not there:
+            raise
+        return there[0]
+
+
+def _allow_among(aws: Aws, group: Mapping[str, Any]) -> None:
+    id_ = group["GroupId"]
+    pairs = [pair for rule in group.get("IpPermissions", []) for pair in rule.get("UserIdGroupPairs", [])]
+    if id_ not in [pair.get("GroupId") for pair in pairs]:
+        _authorize(aws, id_, [{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": id_}]}])
+
+
+def _permissions(rules: Iterable[OpenPort], description: str) -> list[dict[str, Any]]:
+    return [_permission(rule, description) for rule in sorted(rules)]
+
+
+def _permission(rule: OpenPort, description: str) -> dict[str, Any]:
+    ranges = (
+        {"Ipv6Ranges": [{"CidrIpv6": rule.source, "Description": description}]}
+        if ":" in rule.source
+        else {"IpRanges": [{"CidrIp": rule.source, "Description": description}]}
+    )
+    return {"IpProtocol": "tcp", "FromPort": rule.port, "ToPort": rule.port, **ranges}
+
+
+def _authorize(aws: Aws, group: str, permissions: list[dict[str, Any]]) -> None:
+    def call(some: list[dict[str, Any]]) -> None:
+        aws.call("authorize_security_group_ingress", settling=JUST_MADE, GroupId=group, IpPermissions=some)
+
+    _all_or_each(call, permissions, "InvalidPermission.Duplicate")
+
+
+def _revoke(aws: Aws, group: str, permissions: list[dict[str, Any]]) -> None:
+    def call(some: list[dict[str, Any]]) -> None:
+        aws.call("revoke_security_group_ingress", GroupId=group, IpPermissions=some)
+
+    _all_or_each(call, permissions, "InvalidPermission.NotFound")
+
+
+def _all_or_each(
+    call: Callable[[list[dict[str, Any]]], None], permissions: list[dict[str, Any]], done_already: str
+) -> None:
+    """EC2 refuses a whole call for one rule that is as wanted, from a call whose answer was lost."""
+    try:
+        call(permissions)
+    except AwsError as error:
+        if error.code != done_already:
+            raise
+        for permission in permissions if len(permissions) > 1 else ():
+            _all_or_each(call, [permission], done_already)

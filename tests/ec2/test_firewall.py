@@ -1,0 +1,143 @@
+"""The rules of a service's security group: up to date at every apply, planned, and only dtk's own taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from testbed.ec2 import Fault
+
+from dtk.__main__ import run
+from dtk.nodes.ec2 import aws
+from dtk.nodes.provider import OpenPort
+from dtk.state.store import load_state
+from ec2.conftest import Cloud, Reports, write_target
+
+HERE = "10.80.0.1/32"
+FIRST, SECOND = "192.0.2.0/24", "198.51.100.0/24"
+SERVING = """
+dsl_version: 1.0.0
+module: acme/bare
+components:
+  web:
+    attributes:
+      port: {type: port, default: 8080}
+      other: {type: port, default: 9090}
+assemblies:
+  cluster:
+    nodes:
+      master: {components: [bare::web]}
+      slaves: {attributes: {type: group, cardinality: 2}}
+"""
+
+
+def groups(cloud: Cloud) -> list[Any]:
+    filters = [{"Name": "tag:dtk:service", "Values": ["spark1"]}]
+    return list(cloud.client().describe_security_groups(Filters=filters)["SecurityGroups"])
+
+
+def rules(cloud: Cloud) -> set[tuple[int, str]]:
+    (group,) = groups(cloud)
+    return {
+        (rule["FromPort"], source["CidrIp"])
+        for rule in group["IpPermissions"]
+        if "FromPort" in rule
+        for source in rule["IpRanges"]
+    }
+
+
+@pytest.fixture
+def dtk(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    def ran(*words: str, code: int = 0) -> str:
+        capsys.readouterr()
+        ended = run([*words])
+        told = capsys.readouterr()
+        assert ended == code, told.out + told.err
+        return told.out + told.err
+
+    return ran
+
+
+@pytest.fixture
+def serving(cloud: Cloud, service: Reports) -> Reports:
+    """The service with two declared ports, which the target opens to one range."""
+    (cloud.workspace.modules / "acme" / "bare" / "dtk.module.yaml").write_text(SERVING)
+    write_target(cloud, open_to=[FIRST])
+    return service
+
+
+def test_what_is_declared_and_to_whom_is_planned_and_applied_without_making_a_node(
+    cloud: Cloud, serving: Reports, dtk: Callable[..., str]
+) -> None:
+    assert rules(cloud) == {(22, HERE)}
+    planned = dtk("plan", "spark1")
+    assert f"Firewall:\n  + open 8080 to {FIRST}\n  + open 9090 to {FIRST}\n" in planned
+    assert dtk("plan", "spark1", "--detailed-exitcode", code=2)
+    dtk("apply", "spark1", "--yes")
+    assert rules(cloud) == {(22, HERE), (8080, FIRST), (9090, FIRST)}
+    assert "Nothing to do" in dtk("plan", "spark1", "--detailed-exitcode")
+
+
+def test_a_changed_port_and_a_changed_range_take_back_what_was_open(
+    cloud: Cloud, serving: Reports, dtk: Callable[..., str]
+) -> None:
+    dtk("apply", "spark1", "--yes")
+    dtk("set-attribute", "spark1", "master/bare::web/port", "8081")
+    write_target(cloud, open_to=[SECOND])
+    planned = dtk("plan", "spark1")
+    assert f"  - close 8080 to {FIRST}\n  - close 9090 to {FIRST}\n  + open 8081 to {SECOND}\n" in planned
+    dtk("apply", "spark1", "--yes", "--lock-wait", "60s")
+    assert rules(cloud) == {(22, HERE), (8081, SECOND), (9090, SECOND)}
+    state = load_state(cloud.workspace.state_file("spark1"))
+    assert state is not None
+    assert state.open_ports == {SECOND: (8081, 9090)}
+
+
+def test_what_people_added_to_the_group_stays(cloud: Cloud, serving: Reports, dtk: Callable[..., str]) -> None:
+    group = groups(cloud)[0]["GroupId"]
+    own = {"IpProtocol": "tcp", "FromPort": 8080, "ToPort": 8080, "IpRanges": [{"CidrIp": "203.0.113.0/24"}]}
+    cloud.client().authorize_security_group_ingress(GroupId=group, IpPermissions=[own])
+    dtk("apply", "spark1", "--yes")
+    write_target(cloud)
+    dtk("apply", "spark1", "--yes", "--lock-wait", "60s")
+    assert rules(cloud) == {(22, HERE), (8080, "203.0.113.0/24")}
+
+
+def test_a_changed_address_of_this_machine_replaces_the_old_one(cloud: Cloud, service: Reports) -> None:
+    records = list(service.records.values())
+    moved = cloud.provider(ssh_from=["10.80.0.2/32"])
+    changed = moved.let_in(cloud.identity(), records, None)
+    assert changed.opened == (OpenPort(22, "10.80.0.2/32"),)
+    assert changed.closed == (OpenPort(22, HERE),)
+    assert rules(cloud) == {(22, "10.80.0.2/32")}
+    assert moved.let_in(cloud.identity(), records, None).opened == ()
+
+
+def test_an_address_that_can_not_be_found_out_keeps_the_one_that_is_let_in(cloud: Cloud, service: Reports) -> None:
+    unknown = cloud.provider(ssh_from=[], jump="someone@192.0.2.1")
+    assert unknown.let_in(cloud.identity(), list(service.records.values()), None).closed == ()
+    assert rules(cloud) == {(22, HERE)}
+
+
+def test_groups_that_the_target_names_are_let_be(cloud: Cloud, service: Reports) -> None:
+    named = cloud.provider(security_groups=[groups(cloud)[0]["GroupId"]], ssh_from=["10.80.0.2/32"])
+    named.let_in(cloud.identity(), list(service.records.values()), [OpenPort(8080, FIRST)])
+    assert rules(cloud) == {(22, HERE)}
+
+
+def test_rules_that_a_lost_answer_left_are_no_mistake(cloud: Cloud, service: Reports) -> None:
+    cloud.api.faults += [
+        Fault("AuthorizeSecurityGroupIngress", lost=True),
+        Fault("RevokeSecurityGroupIngress", lost=True),
+    ]
+    records = list(service.records.values())
+    cloud.provider(ssh_from=["10.80.0.2/32"]).let_in(cloud.identity(), records, [OpenPort(8080, FIRST)])
+    assert rules(cloud) == {(22, "10.80.0.2/32"), (8080, FIRST)}
+
+
+def test_a_group_that_is_not_known_everywhere_yet_is_waited_for(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aws, "LONGEST_PAUSE_SECONDS", 0.2)
+    cloud.api.faults.append(Fault("AuthorizeSecurityGroupIngress", "InvalidGroup.NotFound", times=2))
+    assert cloud.create("master").errors == {}
+    assert rules(cloud) == {(22, HERE)}
