@@ -77,7 +77,7 @@ def _note_success(
     def achieved(state: State) -> State:
         state = changes.with_attributes(state, outputs)
         if action.action == CREATE:
-            applied = Applied(action.module, action.action_digest, values.applied, context.number)
+            applied = Applied(action.module, action.action_digest, values.applied, context.number, action.hidden)
             state = changes.with_applied(state, action.node, action.component, applied)
         elif action.action == DELETE:
             state = changes.without_applied(state, action.node, action.component)

@@ -134,15 +134,16 @@ def _differences(instance: Instance, applied: Applied, values: Values) -> list[s
     for name in sorted(wanted.keys() | applied.attributes.keys()):
         before, after = applied.attributes.get(name), wanted.get(name)
         if before != after:
-            reasons.append(_difference(instance, name, before, after))
+            was_hidden = name in applied.hidden
+            reasons.append(_difference(instance, name, before, after, was_hidden=was_hidden))
     return reasons
 
 
-def _difference(instance: Instance, name: str, before: Any, after: Any) -> str:
+def _difference(instance: Instance, name: str, before: Any, after: Any, *, was_hidden: bool) -> str:
     path = instance.declared_path(name)
     declared = instance.component.attributes.get(name)
     origin = _from(instance.settings.get(name))
-    is_hidden = declared is not None and (declared.hidden or declared.secret)
+    is_hidden = was_hidden or (declared is not None and (declared.hidden or declared.secret))
     if is_hidden or holds_secret(before) or holds_secret(after):
         return f"{path} (hidden) has changed{origin}"
     if not is_known(after):

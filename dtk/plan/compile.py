@@ -27,6 +27,7 @@ from dtk.plan.document import to_document
 from dtk.plan.execution import action_stage, check_parameters
 from dtk.plan.firewall import firewall_rules
 from dtk.plan.generate import generate_workflow
+from dtk.plan.hidden import hide_what_flows
 from dtk.plan.links import Link, build_bindings, build_links
 from dtk.plan.machines import declared_ports, machine_attributes
 from dtk.plan.place import check_place
@@ -87,7 +88,8 @@ class Resolved:
 def resolve(request: PlanRequest) -> Resolved:
     """Look up everything a service says, and collect what is wrong with it; nothing is compared with state."""
     topology = build_topology(request.service, _assembly(request), request.modules)
-    links, unmet = build_links(topology)
+    found, unmet = build_links(topology)
+    topology, links = hide_what_flows(topology, found)
     pending = pending_nodes(node_changes(topology, request.state))
     # Whether a dynamic attribute has a value already or gets one on the way: here it counts as given.
     given = frozenset(path for instance in topology.instances.values() for path in dynamic_paths(instance))

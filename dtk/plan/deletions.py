@@ -16,7 +16,7 @@ from dtk.model.plan import NodeChange, PlannedAction, Stage
 from dtk.plan.actions import build_action
 from dtk.plan.layers import layers_of
 from dtk.plan.steps import component_stage, node_stage
-from dtk.plan.topology import Instance, Topology, components_by_type
+from dtk.plan.topology import Instance, Topology, components_by_type, with_hidden
 from dtk.plan.workflow import CREATE, DELETE, StagedAction, StageOutline, is_meant
 from dtk.state.model import NodeState, State
 
@@ -109,6 +109,7 @@ def _applied_instances(node: str, state: State, modules: Mapping[str, Module]) -
         component = components.get(name.type) if name else None
         if name is not None and component is not None:
             use = ComponentUse(name, Location("state.json", 1, 1))
+            component = with_hidden(component, state.applied[node][text].hidden)
             found.append(Instance(node, name, component, use, modules[component.module].folder))
     return found
 

@@ -15,9 +15,10 @@ from dtk.model.names import ASSEMBLY_WIDE, component_path, group_of
 from dtk.model.service import Service
 from dtk.plan.assembly_values import CARDINALITY, FromAssembly, assembly_values
 from dtk.plan.compile import PlanRequest
+from dtk.plan.hidden import hide_what_flows
 from dtk.plan.links import Binding, Link, build_bindings, build_links
-from dtk.plan.topology import Instance, Topology, build_topology
-from dtk.plan.values import Values, gives_value
+from dtk.plan.topology import Instance, Topology, build_topology, gives_value
+from dtk.plan.values import Values
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def present(request: PlanRequest) -> Present:
     """Return a service as far as it can be known without running anything."""
     module = request.modules[request.service.module]
     topology = build_topology(request.service, module.assemblies[request.service.assembly], request.modules)
-    links, _ = build_links(topology)
+    topology, links = hide_what_flows(topology, build_links(topology)[0])
     bindings = build_bindings(links)
     return Present(
         request.service,

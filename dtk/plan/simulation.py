@@ -48,7 +48,7 @@ def _converged(action: PlannedAction, state: State) -> State:
         return state
     attributes = {name: as_applied(value, lookup) for name, value in action.attributes.items()}
     return with_applied(
-        state, action.node, action.component, Applied(action.module, action.action_digest, attributes, 1)
+        state, action.node, action.component, Applied(action.module, action.action_digest, attributes, 1, action.hidden)
     )
 
 

@@ -255,13 +255,19 @@ def _with_settings(instance: Instance, service: Service) -> Instance:
             if path in service.attributes and not is_title(instance.component, attribute):
                 settings[attribute] = service.attributes[path].value
     hidden = {name for name, value in settings.items() if isinstance(value, FromAssembly) and value.hidden}
-    return replace(instance, settings=settings, component=_with_hidden(instance.component, hidden))
+    return replace(instance, settings=settings, component=with_hidden(instance.component, hidden))
 
 
-def _with_hidden(component: Component, names: Iterable[str]) -> Component:
+def with_hidden(component: Component, names: Iterable[str]) -> Component:
     """Return a component whose attributes of these names are hidden: what is made from a hidden value is hidden."""
     hidden = {name: replace(component.attributes[name], hidden=True) for name in names if name in component.attributes}
     return replace(component, attributes={**component.attributes, **hidden}) if hidden else component
+
+
+def gives_value(instance: Instance, name: str) -> bool:
+    """Say whether the service or the assembly sets an attribute; a template that comes to nothing sets none."""
+    setting = instance.settings.get(name)
+    return name in instance.settings and not (isinstance(setting, FromAssembly) and setting.value is None)
 
 
 def settable_paths(topology: Topology) -> dict[str, str]:

@@ -17,7 +17,7 @@ from dtk.model.module import Attribute, AttributeTerm, ConstantTerm, TextTerm
 from dtk.model.names import ASSEMBLY_WIDE
 from dtk.plan.assembly_values import FromAssembly, unfit
 from dtk.plan.links import Binding
-from dtk.plan.topology import Instance, Topology, location_of
+from dtk.plan.topology import Instance, Topology, gives_value, location_of
 from dtk.state.model import State
 
 _ONE_VALUE = "an attribute of type array, or groups of the same cardinality"
@@ -218,12 +218,6 @@ class Values:
 
     def _problem(self, path: str, problem: Problem) -> None:
         self.problems.setdefault(path, problem)
-
-
-def gives_value(instance: Instance, name: str) -> bool:
-    """Say whether the service or the assembly sets an attribute; a template that comes to nothing sets none."""
-    setting = instance.settings.get(name)
-    return name in instance.settings and not (isinstance(setting, FromAssembly) and setting.value is None)
 
 
 def static_node_variables(topology: Topology, node: str) -> dict[str, Any]:

@@ -18,6 +18,9 @@ def to_document(state: State) -> dict[str, Any]:
     else:
         selection = {"only": list(state.unfinished.only), "exclude": list(state.unfinished.exclude)}
         document["unfinished"] |= selection
+    for applied in (found for components in document["applied"].values() for found in components.values()):
+        if not applied["hidden"]:
+            del applied["hidden"]
     for key in ("created_at", "in_doubt", "open_ports"):
         if not document[key]:
             del document[key]
@@ -52,7 +55,7 @@ def _state(document: Mapping[str, Any]) -> State:
         nodes={name: NodeState(**node) for name, node in document.get("nodes", {}).items()},
         attributes=dict(document.get("attributes", {})),
         applied={
-            node: {component: Applied(**applied) for component, applied in components.items()}
+            node: {component: _applied(applied) for component, applied in components.items()}
             for node, components in document.get("applied", {}).items()
         },
         unfinished=_unfinished(unfinished) if unfinished else None,
@@ -66,3 +69,7 @@ def _state(document: Mapping[str, Any]) -> State:
 def _unfinished(document: Mapping[str, Any]) -> Unfinished:
     only, exclude = (tuple(document.get(name, ())) for name in ("only", "exclude"))
     return Unfinished(**{**document, "only": only, "exclude": exclude})
+
+
+def _applied(document: Mapping[str, Any]) -> Applied:
+    return Applied(**{**document, "hidden": tuple(document.get("hidden", ()))})

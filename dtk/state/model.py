@@ -23,13 +23,14 @@ class NodeState:
 class Applied:
     """A component as it was last converged on a node: what from, with which attribute values, by which task.
 
-    Hidden values are kept (the file is 0600); secrets are kept as references only.
+    Hidden values are kept (the file is 0600), and ``hidden`` names them; secrets are kept as references only.
     """
 
     module: str
     action_digest: str
     attributes: Mapping[str, Any] = field(default_factory=dict)
     task: int = 0
+    hidden: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

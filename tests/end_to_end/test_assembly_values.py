@@ -24,8 +24,11 @@ components:
   leaf:
     attributes:
       cores: {type: integer, default: 1}
+      token: {type: string, default: none}
+    link_defs:
+      farm::hub: {attribute_mappings: [$token -> token]}
     actions:
-      create: {commands: ['RUN echo {{ cores }} > leaf']}
+      create: {commands: ['RUN echo {{ cores }} {{ token }} > leaf; echo linked {{ token }}']}
 assemblies:
   farm:
     attributes:
@@ -99,7 +102,7 @@ def test_values_reach_the_nodes_and_what_is_private_in_them_stands_nowhere(farm:
     said = farm.run("converge", "f", "--yes", FARM_PASSWORD=PASSWORD).stdout
     hub, leaf = home(farm, "hub"), home(farm, "leaves:1")
     assert (hub / "hub").read_text() == f"hub://ada:{PASSWORD}@here 7078 7079 token-{TOKEN}\n"
-    assert (leaf / "leaf").read_text() == "2\n"
+    assert (leaf / "leaf").read_text() == f"2 token-{TOKEN}\n"
 
     kept = farm.root / ".dtk" / "services" / "f"
     files = [path for path in kept.rglob("*") if path.is_file() and not path.is_relative_to(kept / "nodes")]

@@ -1,0 +1,59 @@
+"""What gets its value from a hidden attribute is hidden as well, however many links lie between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from dtk.model.module import AttributeTerm, TextTerm
+from dtk.plan.links import Binding, Link, build_bindings, build_links
+from dtk.plan.topology import Topology, gives_value, with_hidden
+
+_Place = tuple[str, str, str]
+"""Node, component, attribute."""
+
+
+def hide_what_flows(topology: Topology, links: Sequence[Link]) -> tuple[Topology, Sequence[Link]]:
+    """Return a topology, with its links, in which hidden attributes hide those that take their values."""
+    declared = {
+        (*key, name)
+        for key, instance in topology.instances.items()
+        for name, attribute in instance.component.attributes.items()
+        if attribute.hidden
+    }
+    found = _reached(declared, build_bindings(links)) if declared else declared
+    if found == declared:
+        return topology, links
+    instances = {
+        key: replace(instance, component=with_hidden(instance.component, _names(found, key)))
+        for key, instance in topology.instances.items()
+    }
+    topology = replace(topology, instances=instances)
+    return topology, build_links(topology)[0]
+
+
+def _names(places: Iterable[_Place], key: tuple[str, str]) -> list[str]:
+    return [name for *owner, name in places if tuple(owner) == key]
+
+
+def _reached(hidden: set[_Place], bindings: Iterable[Binding]) -> set[_Place]:
+    """Return the places that values from hidden ones come to, these included."""
+    flows = [
+        (source, (*binding.destination.key, binding.attribute))
+        for binding in bindings
+        if not gives_value(binding.destination, binding.attribute)
+        for source in _sources(binding)
+    ]
+    reached = set(hidden)
+    while new := {destination for source, destination in flows if source in reached} - reached:
+        reached |= new
+    return reached
+
+
+def _sources(binding: Binding) -> Iterator[_Place]:
+    source = binding.source
+    terms = source.parts if isinstance(source, TextTerm) else (source,)
+    for term in terms:
+        if isinstance(term, AttributeTerm) and not term.of_node:
+            instance = binding.base if term.side == "base" else binding.dependency
+            yield (*instance.key, term.attribute)
