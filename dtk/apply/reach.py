@@ -170,7 +170,6 @@ def _arguments(connection: Connection, seconds: float) -> dict[str, Any]:
         "timeout": seconds,
         "banner_timeout": seconds,
         "auth_timeout": seconds,
-        "channel_timeout": seconds,
     }
     if connection.user:
         arguments["username"] = connection.user

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import asyncssh
@@ -165,6 +166,40 @@ def test_a_node_that_falls_silent_is_noticed(lab: Lab, tmp_path: Path) -> None:
         with server.frozen():
             assert "the connection to master is lost" in client.stdout.readline()
     server.kill(pid)
+
+
+SILENT = """
+from gevent import monkey
+monkey.patch_all()
+import sys
+from pathlib import Path
+from dtk.apply.hostkeys import KnownHosts
+from dtk.apply.reach import Patience, reach
+from dtk.apply.ssh import SshConnection
+from dtk.nodes.provider import Connection
+port, key, known = int(sys.argv[1]), sys.argv[2], KnownHosts(Path(sys.argv[3]))
+node, patience = Connection("127.0.0.1", port, "tester", key), Patience(attempt=2.0)
+connection = SshConnection("master", reach(node, known, patience, print, fresh=False))
+for command in "true", "false":
+    print(connection.run(command, print), flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_node_that_is_silent_for_a_while_loses_no_command(lab: Lab, tmp_path: Path) -> None:
+    server = lab.add_node("master")
+    arguments = [sys.executable, "-c", SILENT, str(server.port), str(lab.key_file), str(tmp_path / "known_hosts")]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+        assert client.stdin
+        assert client.stdout
+        assert client.stdout.readline() == "0\n"
+        with server.frozen():
+            client.stdin.write("\n")
+            client.stdin.flush()
+            # Longer than a connection's first answer may take.
+            time.sleep(3)
+        assert client.stdout.readline() == "1\n"
+        client.stdin.close()
 
 
 def test_known_hosts_keeps_one_key_a_machine_and_others_untouched(tmp_path: Path) -> None:

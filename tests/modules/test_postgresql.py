@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from testbed.bed import Bed, missing
+from testbed.bed import Bed, skip_where_missing
 
 from tests.end_to_end.conftest import Dtk
 
@@ -18,14 +18,12 @@ ENVIRONMENT = {
     "REPLICATION_PASSWORD": "it's a \\secret: 'quoted'",
 }
 
-pytestmark = [
-    pytest.mark.xdist_group("testbed"),
-    pytest.mark.skipif(bool(missing()), reason=f"no test bed here: {missing()}"),
-]
+pytestmark = pytest.mark.xdist_group("testbed")
 
 
 @pytest.fixture(scope="module")
 def dtk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dtk]:
+    skip_where_missing()
     bed = Bed()
     bed.start()
     try:

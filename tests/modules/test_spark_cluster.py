@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,11 +17,11 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.conftest import Dtk, node_processes
+from tests.software import installed_software, software_without_java
 
 pytestmark = pytest.mark.xdist_group("spark")
 
 SERVICE = "spark-cluster1"
-INSTALLER = Path(__file__).resolve().parents[2] / "modules" / "bigtop" / "bigtop_base" / "files" / "install.py"
 FIRST_DEPLOYMENT = """
 assembly_converge
   1 create_nodes_stage
@@ -66,13 +63,6 @@ WITH_DATASET = f"""{FIRST_DEPLOYMENT.rstrip()}
   12 component gitarchive[mar01]
     12.1 configure_node master
 """
-
-
-def software_folder() -> Path:
-    """Where the examples keep it as well; root's local nodes run as nobody, who can't look into root's home."""
-    if os.geteuid() == 0:
-        return Path("/var/cache/dtk/bigtop")
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dtk" / "bigtop"
 
 
 class Cluster:
@@ -121,12 +111,6 @@ class Cluster:
         return {address for node, address in self.dtk.addresses(SERVICE).items() if node != "master"}
 
 
-def installed(software: Path, **environment: str) -> Path:
-    software.mkdir(parents=True, exist_ok=True)
-    subprocess.run([sys.executable, INSTALLER, software], check=True, env={**os.environ, **environment})
-    return software
-
-
 @contextmanager
 def staged(software: Path) -> Iterator[Cluster]:
     """Yield a service that is staged only; it is destroyed in the end."""
@@ -152,20 +136,14 @@ def staged(software: Path) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    with staged(installed(software_folder())) as made:
+    with staged(installed_software()) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def cluster_without_java() -> Iterator[Cluster]:
     """One on a machine that seems to have no Java; Spark and HDFS are the other's, a download less."""
-    shared = installed(software_folder())
-    software = shared.with_name(f"{shared.name}-without-java")
-    software.mkdir(exist_ok=True)
-    for part in (*shared.glob("spark-*"), *shared.glob("hdfs-*")):
-        if not (software / part.name).exists():
-            (software / part.name).symlink_to(part)
-    with staged(installed(software, PATH="/nonexistent")) as made:
+    with staged(software_without_java()) as made:
         yield made
 
 
@@ -272,7 +250,7 @@ def test_a_first_deployment_with_the_data_set_has_the_originals_twelve_stages_an
 
 def test_without_a_java_of_the_machine_all_daemons_run_on_pypis(cluster_without_java: Cluster) -> None:
     home = cluster_without_java.on_master("readlink -f bigtop/java").strip()
-    assert home.startswith(f"{software_folder()}-without-java/")
+    assert home.startswith(f"{software_without_java()}/")
     lineage = json.loads((cluster_without_java.dtk.root / ".dtk/services" / SERVICE / "state.json").read_text())[
         "lineage"
     ]

@@ -7,11 +7,13 @@ import resource
 import shutil
 import tempfile
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
 
@@ -39,6 +41,15 @@ def missing() -> str:
     return ""
 
 
+def skip_where_missing() -> None:
+    """Skip the test that asks where there can't be a test bed, with the reason; fail it where one is required."""
+    reason = missing()
+    if reason and os.environ.get("DTK_TESTBED") == "required":
+        pytest.fail(f"the test bed can't be made here: {reason}")
+    if reason:
+        pytest.skip(f"the test bed can't be made here: {reason}")
+
+
 class Bed:
     """An EC2 with a VPC, an image, and a reconciler that boots what runs."""
 
@@ -48,6 +59,7 @@ class Bed:
         self.network = make_network()
         self.api = Ec2(seconds=1.0)
         self.hosts: dict[str, Host] = {}
+        self._software: dict[str, Mapping[str, Path]] = {}
         self._ended = threading.Event()
         self._addresses = public_addresses(self.network.public)
         self._numbers = iter(range(1, 10**6))
@@ -75,19 +87,26 @@ class Bed:
         vpc = client.create_vpc(CidrBlock=f"{self.network.private}.0/24")["Vpc"]["VpcId"]
         made = client.create_subnet(VpcId=vpc, CidrBlock=f"{self.network.private}.0/24", AvailabilityZone=f"{REGION}a")
         self.subnet = made["Subnet"]["SubnetId"]
-        self.image = client.register_image(Name="debian-12", RootDeviceName="/dev/xvda", Architecture="x86_64")[
-            "ImageId"
-        ]
+        self.image = self.add_image("debian-12", {})
 
-    def target(self, **more: Any) -> dict[str, Any]:
-        """The target's keys in dtk.yaml."""
+    def add_image(self, name: str, software: Mapping[str, Path]) -> str:
+        """Register an image that also has these folders of this machine, by where they are on its hosts.
+
+        They are mounted there, read-only, not copied: a host has them at once, as if they were built into its image.
+        """
+        made = self.client().register_image(Name=name, RootDeviceName="/dev/xvda", Architecture="x86_64")
+        self._software[made["ImageId"]] = software
+        return str(made["ImageId"])
+
+    def target(self, image: str = "", **more: Any) -> dict[str, Any]:
+        """The target's keys in dtk.yaml; ``image``: of its hosts, plain Debian where it is left out."""
         return {
             "type": "ec2",
             "region": REGION,
             "endpoint_url": self.url,
             "subnet": self.subnet,
             "ssh_from": [f"{self.network.private}.1/32"],
-            "images": {"debian": {"image": self.image, "user": "admin"}},
+            "images": {"debian": {"image": image or self.image, "user": "admin"}},
             "defaults": {"image": "debian"},
             "boot_timeout": 120,
             "connect_timeout": 60,
@@ -104,20 +123,21 @@ class Bed:
             with self.api._lock:
                 wanted = {id_: (one.state, self._addresses_of(one)) for id_, one in self.instances().items()}
                 keys = {id_: self._public_key(one) for id_, one in self.instances().items()}
+                images = {id_: one.image_id for id_, one in self.instances().items()}
             for id_ in self.hosts.keys() - wanted.keys():
                 self.hosts.pop(id_).remove()
             for id_, (state, addresses) in wanted.items():
                 with suppress(RuntimeError, OSError):
                     # Tried again; a host that never comes up fails the test that waits for it.
-                    self._bring(id_, state, addresses, keys[id_])
+                    self._bring(id_, state, addresses, keys[id_], self._software[images[id_]])
 
-    def _bring(self, id_: str, state: str, addresses: list[str], public_key: str) -> None:
+    def _bring(self, id_: str, state: str, addresses: list[str], public_key: str, software: Mapping[str, Path]) -> None:
         host = self.hosts.get(id_)
         if host is None and state == "running":
             number = next(self._numbers)
             name = f"bed{self.network.number}x{number}"
             gateway = f"{self.network.private}.1"
-            host = Host(name, self.folder / name, self.image_root, self.network.bridge, gateway)
+            host = Host(name, self.folder / name, self.image_root, self.network.bridge, gateway, software)
             host.make_disk(public_key, resolver())
             host.power_on(addresses)
             self.hosts[id_] = host

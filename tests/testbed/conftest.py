@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 from ruamel.yaml import YAML
 
 from dtk.state.store import load_state
 from dtk.state.workspace import Workspace
-from testbed.bed import Bed, missing
+from testbed.bed import Bed, skip_where_missing
+from testbed.host import Host
 from tests.end_to_end.conftest import Dtk, eventually
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
@@ -24,11 +26,7 @@ SERVICE = "site1"
 @pytest.fixture(scope="session")
 def bed() -> Iterator[Bed]:
     """An EC2 whose instances boot; where it cannot be, its tests are skipped with the reason, or fail if required."""
-    reason = missing()
-    if reason and os.environ.get("DTK_TESTBED") == "required":
-        pytest.fail(f"the test bed can't be made here: {reason}")
-    if reason:
-        pytest.skip(f"the test bed can't be made here: {reason}")
+    skip_where_missing()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
         for name, value in CREDENTIALS.items():
@@ -43,6 +41,8 @@ def bed() -> Iterator[Bed]:
     left = [name for name in subprocess.check_output(["ip", "netns"], text=True).split() if name.startswith(prefix)]
     assert not left, f"network namespaces are left: {left}"
     assert str(made.folder) not in Path("/proc/mounts").read_text()
+    assert not made.folder.exists()
+    assert not [one for one in psutil.process_iter(["cmdline"]) if str(made.folder) in str(one.info["cmdline"])]
 
 
 class Site:
@@ -65,21 +65,38 @@ class Site:
         """What a command prints on a node."""
         return self.dtk.run("ssh", SERVICE, node, "--", command).stdout.strip()
 
-    def host(self, node: str) -> object:
+    def host(self, node: str) -> Host:
         """The host that a node is."""
         return self.bed.hosts[next(n["id"] for n in self.dtk.json("list-nodes", SERVICE) if n["node"] == node)]
+
+    def check_nothing_left(self) -> None:
+        """Neither EC2 nor the workspace has anything of the service."""
+        client = self.bed.client()
+        assert self.bed.instances() == {}
+        assert client.describe_volumes()["Volumes"] == []
+        assert client.describe_key_pairs()["KeyPairs"] == []
+        groups = client.describe_security_groups()["SecurityGroups"]
+        assert {group["GroupName"] for group in groups} == {"default"}
+        assert self.dtk.run("ls").stdout == "Message: List is empty.\n"
+        assert not [*Path(self.dtk.root).glob(".dtk/services/*"), *Path(self.dtk.root).glob("services/*")]
 
 
 @pytest.fixture
 def site(bed: Bed, tmp_path: Path) -> Iterator[Site]:
     """A workspace whose nodes are instances of the test bed."""
-    root = tmp_path / "workspace"
+    with site_in(tmp_path / "workspace", bed) as made:
+        shutil.copytree(MODULE, made.dtk.root / "modules" / "acme" / "site")
+        yield made
+
+
+@contextmanager
+def site_in(root: Path, bed: Bed, image: str = "") -> Iterator[Site]:
+    """Make a workspace whose nodes boot an image of the test bed; take away all that they were in the end."""
     root.mkdir()
     dtk = Dtk(root)
     dtk.run("init")
-    shutil.copytree(MODULE, root / "modules" / "acme" / "site")
     with (root / "dtk.yaml").open("w") as file:
-        document = {"format_version": 1, "default_target": "vpc", "targets": {"vpc": bed.target()}}
+        document = {"format_version": 1, "default_target": "vpc", "targets": {"vpc": bed.target(image)}}
         YAML().dump(document, file)
     bed.api.faults.clear()
     bed.api.calls.clear()

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,13 +31,17 @@ def run(*words: str, check: bool = True, stdin: str = "") -> str:
 
 @dataclass
 class Host:
-    """One host. ``folder`` holds its disk; ``name`` is that of its network namespace and its machine."""
+    """One host. ``folder`` holds its disk; ``name`` is that of its network namespace and its machine.
+
+    ``software``: folders of this machine that are in its image, read-only, by where they are on the host.
+    """
 
     name: str
     folder: Path
     image: Path
     bridge: str
     gateway: str
+    software: Mapping[str, Path] = field(default_factory=dict)
     addresses: list[str] = field(default_factory=list)
     _process: subprocess.Popen[bytes] | None = None
     _on: bool = False
@@ -110,6 +115,7 @@ class Host:
             *("systemd-nspawn", "-q", "-D", str(self.root), "-M", self.name, "--boot"),
             *(f"--network-namespace-path=/run/netns/{self.name}", "--register=no", "--keep-unit", "--console=pipe"),
             *("--resolv-conf=off", "--timezone=off", "--link-journal=no"),
+            *(f"--bind-ro={source}:{place}" for place, source in self.software.items()),
         )
         # Each in a control group of its own: PID 1 of a host takes the one it finds itself in.
         enter = 'for g in %s; do mkdir -p $g && echo $$ > $g/cgroup.procs || true; done; exec "$@"'

@@ -35,7 +35,9 @@ class Network:
 
     def make(self) -> None:
         """Make bridge and address translation."""
-        run("ip", "link", "add", self.bridge, "type", "bridge")
+        # One of its own: else it is the lowest of its ports', and changes when that host goes. The others would then
+        # send to one that nobody has until they ask again.
+        run("ip", "link", "add", self.bridge, "address", f"02:00:0a:4d:{self.number:02x}:01", "type", "bridge")
         run("ip", "addr", "add", f"{self.private}.1/24", "dev", self.bridge)
         run("ip", "addr", "add", f"{self.public}.1/24", "dev", self.bridge)
         run("ip", "link", "set", self.bridge, "up")

@@ -11,6 +11,8 @@ import pytest
 from testbed.conftest import SERVICE, Site
 from tests.end_to_end.conftest import eventually
 
+pytestmark = pytest.mark.xdist_group("testbed")
+
 
 @pytest.fixture
 def small(site: Site) -> Site:
@@ -39,7 +41,7 @@ def begun(site: Site, seconds: int = 60) -> int:
 def test_a_node_that_reboots_and_one_that_vanishes_fail_the_step_and_are_repaired(small: Site) -> None:
     dtk = small.dtk
     number = begun(small)
-    small.host("master").reboot()  # type: ignore[attr-defined]
+    small.host("master").reboot()
     failed = dtk.run("task-status", SERVICE, "--wait", code=1).stdout
     assert "master" in failed
     steps = [e for e in dtk.events(SERVICE, number) if e["type"] == "step.finished" and e["status"] == "failed"]
@@ -94,7 +96,7 @@ def test_a_wrong_key_a_changed_host_key_a_closed_port_and_silence_are_told_in_ti
 
     small.on("slaves:1", "sudo systemctl stop ssh.socket ssh")
     assert "no SSH connection" in told(150)
-    small_host.unplug()  # type: ignore[attr-defined]
+    small_host.unplug()
     assert "no SSH connection" in told(150)
 
 

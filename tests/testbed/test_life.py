@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import pytest
 
 from testbed.conftest import SERVICE, Site
+
+pytestmark = pytest.mark.xdist_group("testbed")
 
 
 def addresses(site: Site, kind: str) -> dict[str, str]:
@@ -73,9 +75,4 @@ def test_a_cluster_of_instances_lives_from_deploy_to_destroy(site: Site) -> None
     )
 
     dtk.run("delete-and-destroy", SERVICE, "--yes")
-    assert site.bed.instances() == {}
-    assert site.bed.client().describe_key_pairs()["KeyPairs"] == []
-    groups = site.bed.client().describe_security_groups()["SecurityGroups"]
-    assert {group["GroupName"] for group in groups} == {"default"}
-    assert dtk.run("ls").stdout == "Message: List is empty.\n"
-    assert not [*Path(dtk.root).glob(".dtk/services/*"), *Path(dtk.root).glob("services/*")]
+    site.check_nothing_left()

@@ -1,0 +1,143 @@
+"""bigtop:spark on instances that boot, each daemon a systemd unit: one cluster, which each test takes on from the last.
+
+After each step EC2 has the instances that the state knows, and as many as it should.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Iterator
+
+import pytest
+
+from testbed.bed import Bed
+from testbed.conftest import SERVICE, Site, site_in
+from tests.end_to_end.conftest import eventually
+from tests.software import software_without_java
+
+pytestmark = pytest.mark.xdist_group("testbed")
+
+DATA = "/srv/gitarchive"
+HOURS = {f"2015-03-01-{hour}.json.gz": gzip.compress(b'{"type": "PushEvent"}\n' * 1000 * hour) for hour in (1, 2, 3)}
+LOADED = "/user/local/spark/data/gitarchive/mar01"
+DAEMONS = {"master": ["namenode", "spark-master"], "slaves": ["datanode", "spark-worker"]}
+
+
+@pytest.fixture(scope="module")
+def cluster(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A workspace whose instances boot an image that has Spark, HDFS and Java, and files to load."""
+    folder = tmp_path_factory.mktemp("flagship")
+    (folder / "data").mkdir()
+    for name, content in HOURS.items():
+        (folder / "data" / name).write_bytes(content)
+    software = software_without_java()
+    # With what it links to, which is beside it.
+    image = bed.add_image("spark", {str(software.parent): software.parent, DATA: folder / "data"})
+    with site_in(folder / "workspace", bed, image) as made:
+        directory = f"bigtop_multiservice/software_directory={software}"
+        made.dtk.run("stage", "bigtop:spark/cluster", SERVICE, "--set", directory)
+        yield made
+
+
+def nodes(site: Site) -> dict[str, dict[str, str]]:
+    """Each node's addresses."""
+    return {node["node"]: node["attributes"] for node in site.dtk.json("list-nodes", SERVICE)}
+
+
+def units(site: Site, node: str) -> list[str]:
+    """The units of daemons that start at a node's next boot, with what they do now; nothing while it can't be asked."""
+    wanted = "ls /etc/systemd/system/multi-user.target.wants | grep ^dtk-"
+    told = "systemctl is-active --quiet $unit && echo $unit of $(systemctl show -p User --value $unit) runs"
+    command = f"for unit in $({wanted}); do {told}; done"
+    return site.dtk.run("ssh", SERVICE, node, "--", command, code=None).stdout.splitlines()
+
+
+def check_units(site: Site) -> None:
+    """On each node its daemons, and no others, are enabled units that run, soon if it has just booted."""
+    for node in nodes(site):
+        expected = [f"dtk-{name}.service of admin runs" for name in DAEMONS[node.partition(":")[0]]]
+        eventually(lambda node=node, expected=expected: units(site, node) == expected, f"{node} has {expected}")
+
+
+def is_healthy(site: Site) -> bool:
+    """Whether the datanodes of all slaves are there, and HDFS has each block twice."""
+    report = site.on("master", "bigtop/bin/hdfs dfsadmin -report -live").splitlines()
+    live = {line.split()[1] for line in report if line.startswith("Hostname:")}
+    slaves = {attributes["host_address"] for node, attributes in nodes(site).items() if node != "master"}
+    checked = site.on("master", "bigtop/bin/hdfs fsck / 2>/dev/null || true")
+    whole = "The filesystem under path '/' is HEALTHY" in checked and "Under-replicated blocks:\t0 " in checked
+    return whole and slaves <= live
+
+
+def check_data(site: Site) -> None:
+    """HDFS is healthy, soon if a datanode has just come back, and what was loaded is whole."""
+    eventually(lambda: is_healthy(site), "HDFS is healthy")
+    whole = hashlib.md5(b"".join(HOURS.values())).hexdigest()
+    assert site.on("master", f"bigtop/bin/hdfs dfs -cat '{LOADED}/*' | md5sum").split()[0] == whole
+
+
+def joined(site: Site, node: str) -> list[int]:
+    """How often a slave's datanode and worker were let in, by their logs; nothing while it can't be asked."""
+    command = "cd daemon/run && grep -h -c -i 'successfully registered with' datanode.log spark-worker.log"
+    return [int(word) for word in site.dtk.run("ssh", SERVICE, node, "--", command, code=None).stdout.split()]
+
+
+def test_the_cluster_comes_up_on_three_instances_as_systemd_units(cluster: Site) -> None:
+    shown = cluster.dtk.run("apply", SERVICE, "--yes").stdout
+    assert "STAGE 1: create_nodes_stage" in shown
+    cluster.check_count(3)
+    check_units(cluster)
+    assert "Nothing to do" in cluster.dtk.run("plan", SERVICE).stdout
+
+
+def test_a_data_set_is_loaded_by_its_workflow_and_a_job_counts_on_both_workers(cluster: Site) -> None:
+    cluster.dtk.run("add-component", SERVICE, "master/datasets:gitarchive[mar01]")
+    for name, value in {"month": "03", "day": "01", "hours": "1-3", "source": f"file://{DATA}"}.items():
+        cluster.dtk.run("set-attribute", SERVICE, f"master/gitarchive[mar01]/{name}", value)
+    assert "Loaded 3 files" in cluster.dtk.run("exec", SERVICE, "load_gitarchive_dataset", "name=mar01").stdout
+    assert "with 2 workers" in cluster.dtk.run("exec", SERVICE, "smoke_test").stdout
+    cluster.check_count(3)
+    check_data(cluster)
+
+
+def test_four_slaves_and_two_again_keep_hdfs_healthy_and_the_data_whole(cluster: Site) -> None:
+    for slaves in (4, 2):
+        cluster.dtk.run("set-attribute", SERVICE, "slaves/cardinality", str(slaves))
+        cluster.dtk.run("apply", SERVICE, "--yes")
+        cluster.check_count(slaves + 1)
+        check_data(cluster)
+    check_units(cluster)
+
+
+def test_a_slave_that_reboots_has_its_daemons_back_by_itself(cluster: Site) -> None:
+    before = joined(cluster, "slaves:1")
+    cluster.host("slaves:1").reboot()
+    eventually(
+        lambda: [now > then for now, then in zip(joined(cluster, "slaves:1"), before, strict=False)] == [True, True],
+        "its datanode and its worker are let in again",
+    )
+    check_units(cluster)
+    cluster.check_count(3)
+    check_data(cluster)
+
+
+def test_stopped_and_started_its_daemons_are_back_by_themselves_at_new_addresses(cluster: Site) -> None:
+    before = nodes(cluster)
+    cluster.dtk.run("stop", SERVICE)
+    cluster.check_count(3)
+    assert {one.state for one in cluster.bed.instances().values()} == {"stopped"}
+    cluster.dtk.run("start", SERVICE)
+    cluster.check_count(3)
+    after = nodes(cluster)
+    assert not {a["public_address"] for a in before.values()} & {a["public_address"] for a in after.values()}
+    check_units(cluster)
+    # Spark and HDFS know each other by private addresses, which instances keep; in test_life public ones are linked.
+    assert "Nothing had to be changed." in cluster.dtk.run("converge", SERVICE, "--yes").stdout
+    assert "with 2 workers" in cluster.dtk.run("exec", SERVICE, "smoke_test").stdout
+    check_data(cluster)
+
+
+def test_destroyed_it_leaves_nothing(cluster: Site) -> None:
+    cluster.dtk.run("delete-and-destroy", SERVICE, "--yes")
+    cluster.check_nothing_left()
