@@ -1,4 +1,7 @@
-"""dtk:postgresql on machines with root and systemd that boot here: replication, a rolling restart, promotion."""
+"""dtk:postgresql on machines with root and systemd that boot here: replication, a rolling restart, a lost primary.
+
+One deployment, which each test takes on from the last.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ from pathlib import Path
 
 import pytest
 from testbed.bed import Bed, skip_where_missing
+from testbed.host import Host
 
-from tests.end_to_end.conftest import Dtk
+from tests.end_to_end.conftest import Dtk, eventually
 
 SERVICE = "db1"
 ENVIRONMENT = {
@@ -22,19 +26,22 @@ pytestmark = pytest.mark.xdist_group("testbed")
 
 
 @pytest.fixture(scope="module")
-def dtk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dtk]:
+def bed() -> Iterator[Bed]:
     skip_where_missing()
-    bed = Bed()
-    bed.start()
+    made = Bed()
     try:
-        made = Dtk(tmp_path_factory.mktemp("postgresql"))
-        made.run("init")
-        (made.root / "dtk.yaml").write_text(json.dumps({"format_version": 1, "targets": {"bed": bed.target()}}))
+        made.start()
         yield made
-        if (made.root / "services" / SERVICE).exists():
-            made.run("delete-and-destroy", SERVICE, "--yes", "--force", "--lock-wait", "60s", **ENVIRONMENT)
     finally:
-        bed.close()
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def dtk(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Dtk:
+    made = Dtk(tmp_path_factory.mktemp("postgresql"))
+    made.run("init")
+    (made.root / "dtk.yaml").write_text(json.dumps({"format_version": 1, "targets": {"bed": bed.target()}}))
+    return made
 
 
 def answers(dtk: Dtk, node: str, query: str) -> str:
@@ -45,6 +52,29 @@ def answers(dtk: Dtk, node: str, query: str) -> str:
 def changed_by_create(dtk: Dtk, task: int) -> list[str]:
     done = [event for event in dtk.events(SERVICE, task) if event["type"] == "operation.finished"]
     return [event["message"] for event in done if event["action"] == "create" and event["changed"]]
+
+
+def host(bed: Bed, dtk: Dtk, node: str) -> Host:
+    return bed.hosts[next(row["id"] for row in dtk.json("list-nodes", SERVICE) if row["node"] == node)]
+
+
+def written(dtk: Dtk, node: str, word: str) -> None:
+    made = "CREATE TABLE IF NOT EXISTS words (word text)"
+    assert answers(dtk, node, f"{made}; INSERT INTO words VALUES ('{word}')").endswith("INSERT 0 1")
+
+
+def arrives(dtk: Dtk, node: str, *words: str) -> None:
+    """The words, and no others, are read on a node at last."""
+    query = "SELECT string_agg(word, ' ' ORDER BY word) FROM words"
+    eventually(lambda: answers(dtk, node, query) == " ".join(sorted(words)), f"{words} are on {node}")
+
+
+def restarted(dtk: Dtk, node: str) -> tuple[str, str]:
+    """When a server went down the last time, and when it could be read again: its log's times, of one clock."""
+    log = dtk.run("ssh", SERVICE, node, "--", "sudo cat /var/log/postgresql/*.log", **ENVIRONMENT).stdout.splitlines()
+    down = [line[:23] for line in log if "received fast shutdown request" in line]
+    up = [line[:23] for line in log if "ready to accept read-only connections" in line]
+    return down[-1], up[-1]
 
 
 def everything_written(root: Path) -> str:
@@ -66,16 +96,55 @@ def test_a_second_converge_of_servers_changes_nothing(dtk: Dtk) -> None:
     assert changed_by_create(dtk, 2) == []
 
 
-def test_a_rolling_restart_takes_one_replica_at_a_time(dtk: Dtk) -> None:
+def test_a_rolling_restart_takes_one_replica_at_a_time_and_all_follow_the_primary_after_it(dtk: Dtk) -> None:
     dtk.run("exec", SERVICE, "rolling_restart", **ENVIRONMENT)
     steps = [event for event in dtk.events(SERVICE, 3) if event["type"] in ("step.started", "step.finished")]
     replicas = [(event["type"], event["node"]) for event in steps if str(event["node"]).startswith("replicas:")]
     assert [kind for kind, _ in replicas] == ["step.started", "step.finished"] * 2
     assert {node for _, node in replicas} == {"replicas:1", "replicas:2"}
+    (down, up), (later_down, later_up) = sorted(restarted(dtk, node) for node in ("replicas:1", "replicas:2"))
+    assert down < up < later_down < later_up
+
+    written(dtk, "master", "restarted")
+    for node in ("replicas:1", "replicas:2"):
+        arrives(dtk, node, "restarted")
 
 
-def test_a_promoted_replica_takes_what_is_written(dtk: Dtk) -> None:
-    dtk.run("exec", SERVICE, "promote", "member=replicas:2", **ENVIRONMENT)
-    assert answers(dtk, "replicas:2", "SELECT pg_is_in_recovery()") == "f"
-    assert answers(dtk, "replicas:1", "SELECT pg_is_in_recovery()") == "t"
-    assert answers(dtk, "replicas:2", "CREATE TABLE promoted ()") == "CREATE TABLE"
+def test_no_replica_is_promoted_while_the_primary_answers(dtk: Dtk) -> None:
+    refused = dtk.run("exec", SERVICE, "promote", "member=replicas:2", code=1, **ENVIRONMENT).stdout
+    assert f"{dtk.addresses(SERVICE)['master']} is a primary still, and answers: stop it first" in refused
+    assert answers(dtk, "replicas:2", "SELECT pg_is_in_recovery()") == "t"
+
+
+def test_when_the_primary_is_lost_a_replica_takes_over_and_the_other_follows_it(bed: Bed, dtk: Dtk) -> None:
+    host(bed, dtk, "master").cut_power()
+    shown = dtk.run("exec", SERVICE, "promote", "member=replicas:2", **ENVIRONMENT).stdout
+    assert f"follows {dtk.addresses(SERVICE)['replicas:2']}" in shown
+    written(dtk, "replicas:2", "promoted")
+    arrives(dtk, "replicas:1", "restarted", "promoted")
+
+
+def test_a_lost_primary_that_is_back_says_what_to_do_and_nothing_is_written_over(bed: Bed, dtk: Dtk) -> None:
+    lost = host(bed, dtk, "master")
+    lost.power_on(lost.addresses)
+    said = dtk.run("converge", SERVICE, "--yes", code=1, **ENVIRONMENT).stdout
+    assert f"{dtk.addresses(SERVICE)['replicas:2']} is the primary: it was promoted while this server was lost" in said
+    assert "dtk exec SERVICE take_back" in said
+    again = dtk.run("exec", SERVICE, "replicas:2/postgresql::replica.create", code=1, **ENVIRONMENT).stdout
+    assert "this server has data of its own" in again
+    arrives(dtk, "replicas:2", "restarted", "promoted")
+
+
+def test_taken_back_the_primary_has_everything_and_a_converge_changes_nothing(dtk: Dtk) -> None:
+    written(dtk, "master", "lost")  # what the old primary took alone is not in the new one's history
+    shown = dtk.run("exec", SERVICE, "take_back", **ENVIRONMENT).stdout
+    assert shown.count("read it on") == 2
+    written(dtk, "master", "back")
+    for node in ("master", "replicas:1", "replicas:2"):
+        arrives(dtk, node, "restarted", "promoted", "back")
+    assert "Nothing had to be changed." in dtk.run("converge", SERVICE, "--yes", **ENVIRONMENT).stdout
+
+
+def test_destroyed_it_leaves_no_instance(bed: Bed, dtk: Dtk) -> None:
+    dtk.run("delete-and-destroy", SERVICE, "--yes", **ENVIRONMENT)
+    assert bed.instances() == {}
