@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from testbed import ec2 as test_ec2
 from testbed.ec2 import Fault
 
 from dtk.errors import DtkError
 from dtk.nodes.ec2 import aws
-from dtk.nodes.provider import NodeRecord, NodeRequest
+from dtk.nodes.ec2 import lost as lost_calls
+from dtk.nodes.provider import Connection, NodeRecord, NodeRequest
 from ec2.conftest import Cloud, Reports
 
 
@@ -54,18 +58,114 @@ def test_answers_that_are_all_lost_leave_instances_that_the_next_task_finds(clou
     counted(cloud, made)
 
 
-def test_an_instance_that_can_not_be_seen_yet_is_waited_for_when_its_call_is_known(cloud: Cloud) -> None:
+def again(cloud: Cloud, lost: Reports, *nodes: str, task: int = 2, **attributes: Any) -> Reports:
+    """Create nodes in another task, which knows what the first one recorded."""
+    known = {node: known for nodes, known in lost.recorded for node in nodes}
+    cloud.task, made = task, Reports()
+    requests = [NodeRequest(node, attributes, known.get(node, {})) for node in nodes]
+    cloud.provider().create(cloud.identity(), requests, made, made.record)
+    return made
+
+
+def lose(cloud: Cloud, *nodes: str) -> Reports:
+    """Create nodes without ever getting an answer, and without seeing them for as long as a task looks."""
     cloud.api.faults.append(Fault("RunInstances", lost=True, times=99))
-    lost = cloud.create("master")
-    cloud.api.faults[:] = [Fault("DescribeInstances", "hidden", times=0)]
-    hidden = iter([True, True])
-    real = cloud.api._with_states
-    cloud.api._with_states = lambda text: b"<r/>" if next(hidden, False) else real(text)  # type: ignore[method-assign]
-    cloud.task, made = 2, Reports()
-    known = dict(lost.recorded[0][1])
-    cloud.provider().create(cloud.identity(), [NodeRequest("master", known=known)], made, made.record)
+    lost = cloud.create(*nodes)
+    assert lost.errors.keys() == set(nodes)
+    cloud.api.faults.clear()
+    cloud.api.calls.clear()
+    return lost
+
+
+def test_instances_that_can_not_be_seen_yet_are_asked_for_with_the_token_of_their_call(cloud: Cloud) -> None:
+    lost = lose(cloud, "slaves:1", "slaves:2")
+    cloud.api.blind = 1
+    made = again(cloud, lost, "slaves:1", "slaves:2")
     assert made.errors == {}
     counted(cloud, made)
+    assert {call["ClientToken"] for call in cloud.api.called("RunInstances")} == {lost.recorded[0][1]["client_token"]}
+
+
+def test_a_call_that_did_not_take_effect_does_so_with_its_own_token(cloud: Cloud) -> None:
+    cloud.api.faults.append(Fault("RunInstances", "InternalError", status=500, times=99))
+    lost = cloud.create("master")
+    assert "InternalError" in lost.errors["master"].message
+    assert lost.recorded[-1][1]["client_token"]
+    cloud.api.faults.clear()
+    made = again(cloud, lost, "master")
+    assert {call["ClientToken"] for call in cloud.api.called("RunInstances")} == {lost.recorded[0][1]["client_token"]}
+    counted(cloud, made)
+
+
+def test_no_other_token_is_used_while_it_is_not_known_what_became_of_the_first(cloud: Cloud) -> None:
+    lost = lose(cloud, "master")
+    cloud.api.blind = 1
+    cloud.api.faults.append(Fault("RunInstances", "RequestLimitExceeded", status=503, times=2))
+    cloud.api.faults.append(Fault("RunInstances", "UnauthorizedOperation", status=403))
+    refused = again(cloud, lost, "master")
+    assert "the permission ec2:RunInstances is missing" in refused.errors["master"].message
+    assert refused.recorded == []
+    counted(cloud, again(cloud, lost, "master", task=3))
+
+
+def test_a_lost_call_whose_nodes_ask_for_something_else_now_is_waited_for(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lost_calls, "_PAUSE_SECONDS", 0.05)
+    lost = lose(cloud, "master")
+    cloud.api.blind = 4
+    made = again(cloud, lost, "master", root_device_size=40)
+    assert made.errors == {}
+    counted(cloud, made)
+
+
+def test_a_lost_call_for_more_nodes_than_are_wanted_now_is_not_repeated(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lost_calls, "_PAUSE_SECONDS", 0.05)
+    lost = lose(cloud, "slaves:1", "slaves:2")
+    cloud.api.blind = 3
+    made = again(cloud, lost, "slaves:1")
+    assert cloud.api.called("RunInstances") == []
+    assert {record.id for record in made.records.values()} < {instance.id for instance in cloud.instances()}
+
+
+def test_a_lost_call_whose_instances_have_ended_gives_way_to_another(cloud: Cloud) -> None:
+    lost = lose(cloud, "master")
+    cloud.client().terminate_instances(InstanceIds=[instance.id for instance in cloud.instances()])
+    made = again(cloud, lost, "master")
+    assert made.errors == {}
+    assert len({call["ClientToken"] for call in cloud.api.called("RunInstances")}) == 2
+    counted(cloud, made)
+
+
+def test_a_token_that_was_used_up_gives_way_to_the_next(cloud: Cloud) -> None:
+    first = cloud.create("master")
+    cloud.client().terminate_instances(InstanceIds=[first.records["master"].id])
+    # The state was put back to before that task.
+    made = cloud.create("master")
+    assert made.errors == {}
+    counted(cloud, made)
+
+
+def test_a_node_that_is_ended_before_its_instance_could_be_seen_is_waited_for(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lost_calls, "_PAUSE_SECONDS", 0.05)
+    lost = lose(cloud, "master")
+    cloud.api.blind = 3
+    ended = Reports()
+    pending = NodeRecord("master", "", "pending", Connection(""), lost.recorded[-1][1])
+    cloud.provider().terminate(cloud.identity(), [pending], ended)
+    assert ended.records["master"].status == "terminated"
+    assert cloud.instances() == []
+
+
+def test_a_call_that_is_long_settled_is_not_waited_for(cloud: Cloud) -> None:
+    known = {"client_token": "dtk-never-taken", "requested": "master", "requested_at": "1000"}
+    ended = Reports()
+    cloud.provider().terminate(cloud.identity(), [NodeRecord("master", "", "pending", Connection(""), known)], ended)
+    assert ended.records["master"].status == "terminated"
 
 
 def test_a_process_that_dies_after_the_call_leaves_an_instance_that_the_next_one_finds(cloud: Cloud) -> None:
@@ -170,3 +270,11 @@ def test_missing_credentials_are_told_plainly(cloud: Cloud, monkeypatch: pytest.
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with pytest.raises(DtkError, match="no AWS credentials"):
         cloud.create("master")
+
+
+def test_an_answer_that_is_not_of_aws_is_no_answer(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(test_ec2, "ERROR", "<!doctype html><title>{code} {message}</title>")
+    cloud.api.faults.append(Fault("RunInstances", "Bad Gateway", status=502, times=99))
+    lost = cloud.create("master")
+    assert "no answer to ec2:RunInstances" in lost.errors["master"].message
+    assert lost.recorded[-1][1]["client_token"]

@@ -18,15 +18,19 @@ from urllib.parse import parse_qs, urlencode
 from xml.etree import ElementTree
 
 import moto.ec2.models.elastic_network_interfaces as moto_interfaces
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.ec2.models import ec2_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.test import run_wsgi_app
 
 NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/"
+NOTHING_SEEN = f'<DescribeInstancesResponse xmlns="{NAMESPACE}"><reservationSet/></DescribeInstancesResponse>'
 ERROR = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message>'
     "</Error></Errors><RequestID>00000000-0000-0000-0000-000000000000</RequestID></Response>"
 )
+_INSTANCE = re.compile(rb"<instanceId>(i-[0-9a-f]+)</instanceId>")
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 TRANSITIONS = {
     "RunInstances": "pending",
@@ -58,6 +62,8 @@ class Ec2:
     calls: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     capacity: dict[str, int] = field(default_factory=dict)
     """Instances that there is room for, by instance type or by subnet; what is not named has room for all."""
+    blind: int = 0
+    """Calls of DescribeInstances that do not see what was made yet."""
     _tokens: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     _moving: dict[str, tuple[str, float]] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -115,8 +121,16 @@ class Ec2:
             return ""
         token = parameters.get("ClientToken", "")
         if token in self._tokens:
-            return "" if self._tokens[token][0] == _digest(parameters) else "IdempotentParameterMismatch"
+            if self._tokens[token][0] != _digest(parameters):
+                return "IdempotentParameterMismatch"
+            return "IdempotentInstanceTerminated" if self._has_ended(self._tokens[token][1]) else ""
         return "InsufficientInstanceCapacity" if self._room(parameters) < int(parameters["MinCount"]) else ""
+
+    def _has_ended(self, answer: bytes) -> bool:
+        """Whether all instances of an answer are terminated."""
+        ids = set(_INSTANCE.findall(answer))
+        found = ec2_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].all_instances()
+        return all(instance.state == "terminated" for instance in found if instance.id.encode() in ids)
 
     def _room(self, parameters: dict[str, str]) -> int:
         places = (parameters["InstanceType"], parameters.get("NetworkInterface.1.SubnetId", ""))
@@ -130,9 +144,12 @@ class Ec2:
             return 200, self._tokens[token][1]
         if action == "RunInstances":
             body = self._counted(parameters)
+        if action == "DescribeInstances" and self.blind > 0:
+            self.blind -= 1
+            return 200, NOTHING_SEEN.encode()
         status, text = self._ask_moto(environ, body)
         if status == 200 and action in TRANSITIONS:
-            for id_ in set(re.findall(rb"<instanceId>(i-[0-9a-f]+)</instanceId>", text)):
+            for id_ in set(_INSTANCE.findall(text)):
                 self._moving[id_.decode()] = (TRANSITIONS[action], time.monotonic() + self.seconds)
         if status == 200 and action in {*TRANSITIONS, "DescribeInstances"}:
             text = self._with_states(text)

@@ -97,6 +97,7 @@ class Aws:
     def _patient(self, do: Callable[[], Any], service: str, operation: str, settling: Collection[str]) -> Any:
         """Call; throttling is waited out, and so is what has to settle."""
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow to import
+        from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
         waits = {**dict.fromkeys(THROTTLED, THROTTLED_SECONDS), **dict.fromkeys(settling, SETTLING_SECONDS)}
         began, pause = time.monotonic(), 1.0
@@ -107,7 +108,8 @@ class Aws:
                 code = error.response.get("Error", {}).get("Code", "")
                 if time.monotonic() - began >= waits.get(code, 0.0):
                     raise refusal(error, service, operation) from None
-            except BotoCoreError as error:
+            # Something in between that answers for AWS, in HTML, is no answer either.
+            except (BotoCoreError, ResponseParserError) as error:
                 raise unreachable(error, service, operation) from None
             time.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)

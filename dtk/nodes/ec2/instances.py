@@ -11,7 +11,7 @@ from typing import Any
 from dtk.errors import DtkError
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.problems import AwsError
-from dtk.nodes.ec2.tags import LINEAGE, node_of
+from dtk.nodes.ec2.tags import LINEAGE, TOKEN, node_of
 from dtk.nodes.provider import NodeStatus
 
 STATUS: Mapping[str, NodeStatus] = {
@@ -79,6 +79,12 @@ def find_by_ids(aws: Aws, ids: Iterable[str]) -> dict[str, Instance]:
         reservations = aws.pages("describe_instances", "Reservations", Filters=filters)
         found |= {instance.id: instance for instance in _instances(reservations)}
     return found
+
+
+def find_by_token(aws: Aws, token: str) -> list[Instance]:
+    """Return the instances that a call with this client token made, of all states."""
+    filters = [{"Name": f"tag:{TOKEN}", "Values": [token]}]
+    return _instances(aws.pages("describe_instances", "Reservations", Filters=filters))
 
 
 def _instances(reservations: Iterable[Mapping[str, Any]]) -> list[Instance]:

@@ -2,12 +2,13 @@
 
 Every call has a client token derived from the task, the nodes and the place it asks for. Token and nodes are on disk
 before the call is made; the tags that the call gives tie each instance to its node. So whatever is lost, the answer
-or this process, the instance is found again.
+or this process, the instance is found again (dtk.nodes.ec2.lost).
 """
 
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,11 +21,14 @@ from dtk.nodes.ec2.instances import Instance, to_instance
 from dtk.nodes.ec2.network import Subnet
 from dtk.nodes.ec2.problems import NO_CAPACITY, AwsError
 from dtk.nodes.ec2.settings import VOLUME_LETTERS, Ec2Settings, MachineSpec
-from dtk.nodes.ec2.tags import LONGEST_VALUE, NODES, TOKEN, as_list, nodes_text
+from dtk.nodes.ec2.tags import LONGEST_VALUE, NODES, TOKEN, as_list, nodes_of, nodes_text
 from dtk.nodes.provider import Record, ServiceIdentity
 
 MOST_AT_ONCE = 100
 """Nodes of one call."""
+MOST_TOKENS = 5
+ENDED, MISMATCH = "IdempotentInstanceTerminated", "IdempotentParameterMismatch"
+"""An earlier call had this token: its instances have ended, or it asked for something else."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,39 @@ class Place:
     spot: bool
 
 
+@dataclass(frozen=True)
+class Call:
+    """One RunInstances call, as it is recorded before it is made; ``at`` is when, seconds since 1970."""
+
+    token: str
+    nodes: Sequence[str]
+    place: Place
+    image: str
+    at: float
+
+    def recorded(self) -> dict[str, str]:
+        """Return it as the attributes of its nodes."""
+        return {
+            "client_token": self.token,
+            "requested": nodes_text(self.nodes),
+            "requested_at": f"{self.at:.0f}",
+            "instance_type": self.place.instance_type,
+            "subnet": self.place.subnet,
+            "market": "spot" if self.place.spot else "on-demand",
+            "image_id": self.image,
+        }
+
+    @staticmethod
+    def of(attributes: Mapping[str, Any]) -> Call | None:
+        """Return the call that a node's attributes record; None when there is none."""
+        if not attributes.get("client_token"):
+            return None
+        given = {name: str(attributes.get(name, "")) for name in ("requested", "instance_type", "subnet", "image_id")}
+        place = Place(given["instance_type"], given["subnet"], attributes.get("market") == "spot")
+        at = float(attributes.get("requested_at", 0))
+        return Call(str(attributes["client_token"]), nodes_of(given["requested"]), place, given["image_id"], at)
+
+
 @dataclass
 class Outcome:
     """What became of a batch: the instance of each node that has one, why the others have none."""
@@ -74,10 +111,10 @@ def launch(aws: Aws, site: Site, wish: Wish, nodes: Sequence[str], record: Recor
         site: what they share with the service's others.
         wish: what each of them asks for.
         nodes: whom they are for.
-        record: told the nodes and the token before each call.
+        record: told the nodes and the call before each call.
 
     Returns:
-        What became of each node. An answer that was lost counts as failed here; the tags bring it back.
+        What became of each node. An answer that was lost counts as failed here; what was recorded brings it back.
     """
     outcome = Outcome({}, {})
     for batch in batches(nodes):
@@ -101,12 +138,11 @@ def _launch_batch(aws: Aws, site: Site, wish: Wish, nodes: list[str], record: Re
     waiting = nodes
     full = DtkError(f"no subnet of target '{site.settings.name}' suits what {nodes_text(nodes)} asks for")
     for place in places(wish):
-        token = client_token(site.identity, waiting, place)
-        record(waiting, {"client_token": token, **site.place})
         try:
-            answer = aws.call("run_instances", **request(site, wish, place, waiting, token))
+            made = _launch_at(aws, site, wish, place, waiting, record)
         except AwsError as error:
-            record(waiting, {})
+            if not error.in_doubt:
+                record(waiting, {})
             full = error
             if error.code in NO_CAPACITY:
                 continue
@@ -114,14 +150,39 @@ def _launch_batch(aws: Aws, site: Site, wish: Wish, nodes: list[str], record: Re
         except DtkError as error:
             full = error
             break
-        instances = [to_instance(data, answer) for data in answer["Instances"]]
-        made = {instance.node: instance for instance in instances}
         outcome.made |= made
         waiting = [node for node in waiting if node not in made]
         if not waiting:
             return
         full = DtkError(f"there was room for {len(made)} of {len(nodes)} instances only, in {place.subnet}")
     outcome.failed |= dict.fromkeys(waiting, full)
+
+
+def _launch_at(
+    aws: Aws, site: Site, wish: Wish, place: Place, nodes: Sequence[str], record: Record
+) -> dict[str, Instance]:
+    """Ask for instances in one place; a token that an earlier call has used up is left for the next one."""
+    for attempt in range(MOST_TOKENS):
+        call = Call(client_token(site.identity, nodes, place, attempt), nodes, place, wish.image.id, time.time())
+        record(nodes, {**call.recorded(), **site.place})
+        try:
+            made = run_call(aws, site, wish, call)
+        except AwsError as error:
+            if error.code not in (ENDED, MISMATCH):
+                raise
+            made = {}
+        if made:
+            return made
+    raise DtkError(f"EC2 answers for {nodes_text(nodes)} with instances that have ended", hint="run it again")
+
+
+def run_call(aws: Aws, site: Site, wish: Wish, call: Call) -> dict[str, Instance]:
+    """Make a call; return the instances of its answer that exist, by node."""
+    settling = [] if site.settings.security_groups else ["InvalidGroup.NotFound"]
+    settling += [] if site.settings.key_pair else ["InvalidKeyPair.NotFound"]
+    answer = aws.call("run_instances", settling=settling, **request(site, wish, call))
+    instances = [to_instance(data, answer) for data in answer["Instances"]]
+    return {instance.node: instance for instance in instances if instance.exists}
 
 
 def places(wish: Wish) -> list[Place]:
@@ -132,16 +193,17 @@ def places(wish: Wish) -> list[Place]:
     return [Place(type_, subnet, spot) for spot in markets for type_ in spec.instance_types for subnet in allowed]
 
 
-def client_token(identity: ServiceIdentity, nodes: Sequence[str], place: Place) -> str:
-    """Return the token of one call: the same for the same task, nodes and place; at most 64 characters."""
-    text = "\n".join([identity.lineage, str(identity.task), nodes_text(nodes), repr(place)])
+def client_token(identity: ServiceIdentity, nodes: Sequence[str], place: Place, attempt: int = 0) -> str:
+    """Return the token of one call: the same for the same task, nodes, place and attempt; at most 64 characters."""
+    again = [str(attempt)] if attempt else []
+    text = "\n".join([identity.lineage, str(identity.task), nodes_text(nodes), repr(place), *again])
     return f"dtk-{hashlib.sha256(text.encode()).hexdigest()[:48]}"
 
 
-def request(site: Site, wish: Wish, place: Place, nodes: Sequence[str], token: str) -> dict[str, Any]:
+def request(site: Site, wish: Wish, call: Call) -> dict[str, Any]:
     """Return the arguments of RunInstances."""
-    spec, image = wish.spec, wish.image
-    tags = {**spec.tags, **site.tags, NODES: nodes_text(nodes), TOKEN: token}
+    spec, image, place = wish.spec, wish.image, call.place
+    tags = {**spec.tags, **site.tags, NODES: nodes_text(call.nodes), TOKEN: call.token}
     optional: dict[str, Any] = {}
     if site.settings.instance_profile:
         profile = site.settings.instance_profile
@@ -151,10 +213,10 @@ def request(site: Site, wish: Wish, place: Place, nodes: Sequence[str], token: s
     if place.spot:
         optional["InstanceMarketOptions"] = {"MarketType": "spot", "SpotOptions": _spot_options(spec)}
     return {
-        "ClientToken": token,
+        "ClientToken": call.token,
         # As many as there is room for: the others are asked for elsewhere.
         "MinCount": 1,
-        "MaxCount": len(nodes),
+        "MaxCount": len(call.nodes),
         "ImageId": image.id,
         "InstanceType": place.instance_type,
         "KeyName": site.access.key_pair,

@@ -37,15 +37,20 @@ BAD_CREDENTIALS = {
     "OptInRequired",
 }
 _LIMITS = {"InstanceLimitExceeded", "VcpuLimitExceeded", "VolumeLimitExceeded", "AddressLimitExceeded"}
+_SERVER_ERROR = 500
 _NAMED_PERMISSION = re.compile(r"perform: (\S+)")
 
 
 class AwsError(DtkError):
-    """AWS refused a call; ``code`` is its error code, e.g. ``InsufficientInstanceCapacity``."""
+    """AWS refused a call; ``code`` is its error code, e.g. ``InsufficientInstanceCapacity``.
 
-    def __init__(self, message: str, *, code: str, hint: str = "") -> None:
+    ``in_doubt`` says that it failed on AWS's side, and may have taken effect.
+    """
+
+    def __init__(self, message: str, *, code: str, hint: str = "", in_doubt: bool = False) -> None:
         super().__init__(message, hint=hint)
         self.code = code
+        self.in_doubt = in_doubt
 
 
 class AwsUnreachableError(DtkError):
@@ -77,7 +82,9 @@ def refusal(error: Any, service: str, operation: str) -> AwsError:
     if code in _LIMITS:
         hint = "end instances that are not needed, or ask AWS for a higher quota (Service Quotas, EC2)"
         return AwsError(f"the account's limit is reached: {said} ({code})", code=code, hint=hint)
-    return AwsError(f"{action} failed: {said} ({code})", code=code)
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    in_doubt = status >= _SERVER_ERROR and code not in NO_CAPACITY | THROTTLED
+    return AwsError(f"{action} failed: {said} ({code})", code=code, in_doubt=in_doubt)
 
 
 def unreachable(error: Exception, service: str, operation: str) -> DtkError:

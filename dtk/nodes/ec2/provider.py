@@ -15,6 +15,7 @@ from dtk.nodes.ec2.firewall import PORT_RULE, ensure_group, find_groups, let_in_
 from dtk.nodes.ec2.images import Image, resolve_image
 from dtk.nodes.ec2.instances import Instance, find_by_ids, find_of_service, on_existing, wait_for
 from dtk.nodes.ec2.launch import Site, Wish, launch
+from dtk.nodes.ec2.lost import ask_again, calls_of, find_made
 from dtk.nodes.ec2.network import Subnet, find_subnets
 from dtk.nodes.ec2.place import ACCOUNT, REGION, check_missing, check_place
 from dtk.nodes.ec2.problems import AwsError
@@ -34,9 +35,6 @@ from dtk.nodes.provider import (
 from dtk.state.identity import workspace_id
 from dtk.state.workspace import Workspace
 
-_SETTLE_TRIES = 5
-_SETTLE_PAUSE_SECONDS = 2.0
-"""An instance made by a call whose answer was lost may take some seconds to be seen."""
 _GROUP_TRIES = 10
 _GROUP_PAUSE_SECONDS = 3.0
 
@@ -85,11 +83,16 @@ class Ec2Provider:
             DtkError: nothing could be made at all: no credentials, no subnet, a permission missing.
         """
         specs = {request.node: read_spec(self.settings, request.node, request.attributes) for request in requests}
-        found = self._find(identity, requests)
+        found = find_of_service(self.aws, identity.lineage)
         wishes = {node: self._wish(spec) for node, spec in specs.items()}
         site = self._site(identity, wishes.values())
+        settled, unknown = self._settle(site, wishes, [one for one in requests if one.node not in found])
+        found |= settled
+        for node, error in unknown.items():
+            report(node, error)
         instances = {node: found[node] for node in specs if node in found}
-        for nodes in _alike({node: spec for node, spec in specs.items() if node not in found}):
+        missing = {node: spec for node, spec in specs.items() if node not in found.keys() | unknown.keys()}
+        for nodes in _alike(missing):
             outcome = launch(self.aws, site, wishes[nodes[0]], nodes, record)
             instances |= outcome.made
             for node, error in outcome.failed.items():
@@ -162,15 +165,19 @@ class Ec2Provider:
             )
         return now
 
-    def _find(self, identity: ServiceIdentity, requests: Sequence[NodeRequest]) -> dict[str, Instance]:
-        """Find what earlier calls made for these nodes; wait a little for those that may still come into sight."""
-        doubtful = {request.node for request in requests if request.known.get("client_token")}
-        for _ in range(_SETTLE_TRIES):
-            found = find_of_service(self.aws, identity.lineage)
-            if doubtful <= found.keys():
-                break
-            time.sleep(_SETTLE_PAUSE_SECONDS)
-        return found
+    def _settle(
+        self, site: Site, wishes: Mapping[str, Wish], requests: Sequence[NodeRequest]
+    ) -> tuple[dict[str, Instance], dict[str, DtkError]]:
+        """Find what calls made whose answer was lost; return that, and why of some nodes it can't be told yet."""
+        made: dict[str, Instance] = {}
+        unknown: dict[str, DtkError] = {}
+        for call in calls_of({request.node: request.known for request in requests}):
+            nodes = [request.node for request in requests if request.known.get("client_token") == call.token]
+            try:
+                made |= ask_again(self.aws, site, wishes[nodes[0]], call, wishes.keys())
+            except DtkError as error:
+                unknown |= dict.fromkeys(nodes, error)
+        return made, unknown
 
     def _wish(self, spec: MachineSpec) -> Wish:
         if spec.image not in self._images:
@@ -228,10 +235,16 @@ class Ec2Provider:
         check_missing(self.aws, (record for record in records if record.id and record.id not in by_id))
         found = {record.node: by_id[record.id] for record in records if record.id in by_id}
         found = {node: instance for node, instance in found.items() if instance.exists}
-        if any(not record.id for record in records):
-            tagged = find_of_service(self.aws, identity.lineage)
-            found |= {r.node: tagged[r.node] for r in records if not r.id and r.node in tagged}
-        return found
+        return found | self._unnamed(identity, [record for record in records if not record.id])
+
+    def _unnamed(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> dict[str, Instance]:
+        """Return the instances of nodes whose task did not live to note them."""
+        if not records:
+            return {}
+        found = find_of_service(self.aws, identity.lineage)
+        for call in calls_of({record.node: record.attributes for record in records if record.node not in found}):
+            found |= find_made(self.aws, call)
+        return {record.node: found[record.node] for record in records if record.node in found}
 
     def _report_missing(
         self, known: Mapping[str, NodeRecord], found: Mapping[str, Instance], report: Report
