@@ -6,18 +6,19 @@ A value is plain JSON, in which these one-key maps stand for what is not known y
     {"$text": ["tcp://", {"$reference": …}, ":8786"]}         pieces joined to one text
     {"$key": {"of": {"$reference": …}, "key": "spark_version"}}
     {"$typed": {"type": "port", "of": {"$reference": …}}}      taken as the type of what it flows to
+    {"$joined": [[1, 2], {"$reference": …}]}                   lists joined to one
     {"$secret": "env:NAME"}                                    resolved on the way to the node, never written
     {"$literal": {"$text": "really this map"}}                 a map that would look like one of these
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from dtk.model import types
 
-MARKS = ("$reference", "$text", "$key", "$typed", "$secret", "$literal")
+MARKS = ("$reference", "$text", "$key", "$typed", "$joined", "$secret", "$literal")
 KNOWN_AFTER_APPLY = "(known after apply)"
 SECRET_SHOWN = "(secret)"  # noqa: S105 - what is shown instead of one
 
@@ -85,6 +86,17 @@ def plain(value: Any) -> Any:
     return [plain(item) for item in value] if isinstance(value, list) else value
 
 
+def joined(lists: Iterable[Any]) -> Any:
+    """Return lists, some of which an earlier step may give, as one."""
+    pieces: list[Any] = []
+    for item in lists:
+        if isinstance(item, list) and pieces and isinstance(pieces[-1], list):
+            pieces[-1] = [*pieces[-1], *item]
+        else:
+            pieces.append(item)
+    return pieces[0] if len(pieces) == 1 else {"$joined": pieces}
+
+
 def evaluate(value: Any, lookup: Callable[[str], Any], secret: Callable[[str], str]) -> Any:
     """Return the plain JSON that a value stands for.
 
@@ -124,11 +136,20 @@ def _evaluate_mark(
     if mark == "$typed":
         value = inner(body["of"])
         return None if value is None else types.coerce(body["type"], value)
-    if mark == "$text":
+    if mark in ("$text", "$joined"):
         pieces = [inner(piece) for piece in body]
-        # An embedded variable without a value yields no value at all (original-dtk.md 2.1.3).
-        return None if None in pieces else "".join(str(piece) for piece in pieces)
+        return _text_of(pieces) if mark == "$text" else _list_of(pieces)
     return body
+
+
+def _text_of(pieces: list[Any]) -> str | None:
+    # An embedded variable without a value yields no value at all (original-dtk.md 2.1.3).
+    return None if None in pieces else "".join(str(piece) for piece in pieces)
+
+
+def _list_of(pieces: list[Any]) -> list[Any]:
+    # A list that its step did not give has nothing to add.
+    return [item for piece in pieces for item in piece or ()]
 
 
 def as_applied(value: Any, lookup: Callable[[str], Any]) -> Any:
@@ -140,8 +161,10 @@ def as_applied(value: Any, lookup: Callable[[str], Any]) -> Any:
         return value
     if not holds_secret(value):
         return literal(evaluate(value, lookup, _no_secret))
-    if isinstance(value, dict) and "$text" in value and len(value) == 1:
+    if _mark(value) == "$text":
         return {"$text": [as_applied(piece, lookup) for piece in value["$text"]]}
+    if _mark(value) == "$joined":
+        return joined(as_applied(piece, lookup) or [] for piece in value["$joined"])
     if isinstance(value, dict):
         return {key: as_applied(item, lookup) for key, item in value.items()}
     return [as_applied(item, lookup) for item in value]

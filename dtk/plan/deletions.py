@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from dtk.errors import InvalidError, Location
-from dtk.model.expression import literal
 from dtk.model.module import ComponentUse, Module, Workflow
 from dtk.model.names import ComponentName, group_of, node_order
 from dtk.model.plan import NodeChange, PlannedAction, Stage
@@ -17,6 +16,7 @@ from dtk.plan.actions import build_action
 from dtk.plan.layers import layers_of
 from dtk.plan.steps import component_stage, node_stage
 from dtk.plan.topology import Instance, Topology, components_by_type, with_hidden
+from dtk.plan.values import default_of
 from dtk.plan.workflow import CREATE, DELETE, StagedAction, StageOutline, is_meant
 from dtk.state.model import NodeState, State
 
@@ -138,7 +138,7 @@ def _applied_values(instance: Instance, state: State) -> dict[str, Any]:
     attributes = instance.component.attributes.values()
     applied = state.applied[instance.node][str(instance.name)].attributes
     since = [a for a in attributes if a.has_default and not a.dynamic and a.name not in applied]
-    defaults = {a.name: literal(a.default) for a in since}
+    defaults = {a.name: default_of(a) for a in since}
     dynamic = {
         a.name: state.attributes[instance.path(a.name)]
         for a in attributes

@@ -12,9 +12,9 @@ from typing import Any
 from dtk.dsl.check_values import check_typed
 from dtk.errors import Problem
 from dtk.model import types
-from dtk.model.expression import element, holds_secret, is_known, literal, plain, reference
+from dtk.model.expression import element, holds_secret, is_known, joined, literal, plain, reference
 from dtk.model.module import Attribute, AttributeTerm, ConstantTerm, TextTerm
-from dtk.model.names import ASSEMBLY_WIDE
+from dtk.model.names import ASSEMBLY_WIDE, node_order
 from dtk.plan.assembly_values import FromAssembly, unfit
 from dtk.plan.links import Binding
 from dtk.plan.topology import Instance, Topology, gives_value, location_of
@@ -82,7 +82,7 @@ class Values:
         derived = self._derived(instance, attribute)
         if derived is not None:
             return derived
-        return literal(attribute.default) if attribute.has_default else None
+        return default_of(attribute)
 
     def _dynamic(self, instance: Instance, attribute: Attribute) -> Any:
         path = instance.path(attribute.name)
@@ -143,7 +143,7 @@ class Values:
         if any(binding.key for binding, _ in given):
             return self._as_hash(instance, attribute, given)
         if types.is_list_type(attribute.type):
-            return self._as_list(instance, attribute, given)
+            return self._as_list(given)
         binding, value = given[0]
         if binding.fan_in or len({str(other) for _, other in given}) > 1:
             self._several(instance, attribute, binding, "")
@@ -163,31 +163,29 @@ class Values:
                 keys[binding.key] = value
         return {**literal(base), **keys}
 
-    def _as_list(self, instance: Instance, attribute: Attribute, given: list[tuple[Binding, Any]]) -> Any:
-        """A list takes over another list, and gets single values appended (original-dtk.md 2.1.3, type table)."""
-        lists = [binding for binding, _ in given if self._source_type(binding) == "array"]
-        if len(given) == 1 and lists:
-            return given[0][1]
-        if lists:
-            self._several(instance, attribute, lists[0], "")
-        return [value for _, value in given]
+    def _as_list(self, given: list[tuple[Binding, Any]]) -> Any:
+        """Append single values and join lists, in the order of the nodes, members and components that give them.
+
+        Source: original-dtk.md 2.1.3, type table; the original took one list only, and none from a group (3.8).
+        """
+        ordered = sorted(given, key=lambda entry: _giver(entry[0]))
+        return joined(value if self._gives_list(binding) else [value] for binding, value in ordered)
 
     def _several(self, instance: Instance, attribute: Attribute, binding: Binding, what: str) -> None:
         path = instance.path(attribute.name)
         said = f"brings several values to {what}'{instance.declared_path(attribute.name)}', which is {attribute.type}"
-        expected = "single values only, or one list" if types.is_list_type(attribute.type) else _ONE_VALUE
         message = f"attribute mapping ({binding.mapping.text}) {said}"
-        self._problem(path, Problem(message, binding.mapping.location, expected=expected))
+        self._problem(path, Problem(message, binding.mapping.location, expected=_ONE_VALUE))
 
-    def _source_type(self, binding: Binding) -> str:
+    def _gives_list(self, binding: Binding) -> bool:
         source = binding.source
         if isinstance(source, ConstantTerm):
-            return "array" if isinstance(source.value, list) else "scalar"
+            return isinstance(source.value, list)
         if isinstance(source, TextTerm) or source.of_node or source.key:
-            return "scalar"
+            return False
         side = binding.base if source.side == "base" else binding.dependency
         attribute = side.component.attributes.get(source.attribute)
-        return "array" if attribute and types.is_list_type(attribute.type) else "scalar"
+        return attribute is not None and types.is_list_type(attribute.type) and not attribute.secret
 
     def _source(self, binding: Binding) -> Any:
         source = binding.source
@@ -218,6 +216,17 @@ class Values:
 
     def _problem(self, path: str, problem: Problem) -> None:
         self.problems.setdefault(path, problem)
+
+
+def default_of(attribute: Attribute) -> Any:
+    """Return what an attribute is where nobody says otherwise: a secret's default is a reference."""
+    is_secret = attribute.secret and attribute.default is not None
+    return {"$secret": str(attribute.default)} if is_secret else literal(attribute.default)
+
+
+def _giver(binding: Binding) -> tuple[tuple[str, int], str]:
+    instance = binding.dependency if binding.destination is binding.base else binding.base
+    return node_order(instance.node), str(instance.name)
 
 
 def static_node_variables(topology: Topology, node: str) -> dict[str, Any]:

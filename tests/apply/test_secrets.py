@@ -78,6 +78,25 @@ def test_a_secret_inside_a_text_stays_a_reference_in_the_state(lab: Lab, monkeyp
     }
 
 
+def test_lists_that_are_joined_reach_the_node_as_one_and_their_secrets_stay_references(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = lab.add_node("master")
+    monkeypatch.setenv("DTK_TEST_PASSWORD", "topsecretvalue")
+    made, nothing = (
+        action("master", f"m::{name}", run("true"), outputs=(output(f"master/m::{name}/list", text, type_="array"),))
+        for name, text in (("made", """echo '["x", "y"]'"""), ("nothing", "echo '[]'"))
+    )
+    references = [{"$reference": {"path": f"master/m::{name}/list", "type": "array"}} for name in ("made", "nothing")]
+    secret = {"$secret": "env:DTK_TEST_PASSWORD"}
+    attributes = {"open": {"$joined": [["a"], *references]}, "private": {"$joined": [*references, [secret]]}}
+    template = {"$template": "echo {{ open }} / {{ private }} > got", "shell": True}
+    lab.apply(stage(1, made, nothing), stage(2, action("master", "m::taker", run(template), attributes=attributes)))
+    assert (server.home / "got").read_text() == "a x y / x y topsecretvalue\n"
+    applied = {"open": ["a", "x", "y"], "private": ["x", "y", secret]}
+    assert lab.state.applied["master"]["m::taker"].attributes == applied
+
+
 def test_an_output_may_not_hold_a_secret(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     lab.add_node("master")
     monkeypatch.setenv("DTK_TEST_PASSWORD", "topsecretvalue")

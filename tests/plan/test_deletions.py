@@ -32,6 +32,16 @@ def test_an_attribute_that_a_module_has_got_since_has_its_default_when_its_compo
     assert "drain 3" in commands
 
 
+def test_a_secret_that_a_module_has_got_since_is_a_reference_when_its_component_goes(tmp_path: Path) -> None:
+    attribute = "{type: string, secret: true, default: 'env:PACE'}"
+    plan = destroy_plan(changed_since(tmp_path, attribute=attribute), force=False)
+    given = [
+        action.attributes["pace"] for leaf in plan.leaves() for action in leaf.actions if "pace" in action.attributes
+    ]
+    assert given
+    assert {str(value) for value in given} == {"{'$secret': 'env:PACE'}"}
+
+
 def test_a_delete_action_that_needs_what_was_never_applied_says_what_to_do(tmp_path: Path) -> None:
     wanted = changed_since(tmp_path, attribute="{type: integer}")
     with pytest.raises(InvalidError, match="'pace'") as caught:
