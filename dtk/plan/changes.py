@@ -7,8 +7,9 @@ worked out to its fixed point.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from dtk.model.expression import holds_secret, is_known, shown
@@ -16,24 +17,27 @@ from dtk.model.names import ASSEMBLY_WIDE, group_of, node_order
 from dtk.model.plan import ComponentChange, NodeChange
 from dtk.plan.actions import action_digest, planned_attributes
 from dtk.plan.assembly_values import FromAssembly
+from dtk.plan.fresh import Fresh, ValuesFor, dynamic_paths
 from dtk.plan.links import Binding
 from dtk.plan.topology import Instance, Topology
 from dtk.plan.values import Values
 from dtk.plan.workflow import CREATE, StagedAction
 from dtk.state.model import Applied, State
 
-ValuesFor = Callable[[frozenset[str]], Values]
+ActingFor = Callable[[bool, Fresh], Iterable[str]]
+"""Tells which actions other than create run, by their keys, given whether something changed and what is made anew."""
 
 _LONGEST_VALUE = 60
 
 
 @dataclass(frozen=True)
 class Changes:
-    """The differences, and the values as they will be."""
+    """The differences, and the values as they will be; ``busy`` says that there is anything to do."""
 
     nodes: tuple[NodeChange, ...]
     components: tuple[ComponentChange, ...]
-    values: Values
+    fresh: Fresh
+    busy: bool
 
     def of(self, action: StagedAction) -> ComponentChange | None:
         """Return what changes about the instance of an action, None when it is never converged."""
@@ -69,17 +73,19 @@ def _removal_reason(node: str, topology: Topology, state: State) -> str:
 def component_changes(
     created: Sequence[StagedAction],
     state: State,
-    values_for: ValuesFor,
+    fresh: Fresh,
+    acting: ActingFor,
     *,
     everything: bool,
     drifted: Mapping[tuple[str, str], Sequence[str]],
-) -> tuple[tuple[ComponentChange, ...], Values]:
+) -> tuple[tuple[ComponentChange, ...], Fresh]:
     """Find which instances of the create workflow are new, changed or unchanged.
 
     Args:
         created: the create actions of the workflow, in order.
         state: what was applied.
-        values_for: gives attribute values when these dynamic paths are made anew.
+        fresh: gives attribute values; nothing is made anew in it yet.
+        acting: tells which of the other actions run.
         everything: the plan runs every step, so every dynamic value is made anew.
         drifted: why instances, by node and component, are no longer on their nodes as they were applied.
 
@@ -88,12 +94,13 @@ def component_changes(
     """
     running = {action.instance.key for action in created} if everything else set()
     while True:
-        values = values_for(_produced(created, running))
-        found = [_compare(action.instance, state, values, drifted) for action in created]
-        now = running | {(change.node, change.component) for change in found if change.change != "unchanged"}
-        if now == running:
-            return tuple(found), values
-        running = now
+        fresh = replace(fresh, created=_produced(created, running))
+        found = [_compare(action.instance, state, fresh.of(action), drifted) for action in created]
+        changed = {(change.node, change.component) for change in found if change.change != "unchanged"}
+        acts = fresh.acting.union(acting(bool(changed), fresh))
+        if changed <= running and acts == fresh.acting:
+            return tuple(found), fresh
+        running, fresh = running | changed, replace(fresh, acting=acts)
 
 
 def _produced(created: Sequence[StagedAction], running: set[tuple[str, str]]) -> frozenset[str]:
@@ -101,12 +108,6 @@ def _produced(created: Sequence[StagedAction], running: set[tuple[str, str]]) ->
     return frozenset(
         path for action in created if action.instance.key in running for path in dynamic_paths(action.instance)
     )
-
-
-def dynamic_paths(instance: Instance) -> list[str]:
-    """Return the attribute paths that an instance's create action sets."""
-    create = instance.component.actions.get(CREATE)
-    return [instance.path(output.attribute) for output in create.outputs] if create else []
 
 
 def _compare(
@@ -174,6 +175,7 @@ def values_maker(
     ``missing`` are paths that have no value and get none in it: they are told from attributes that are just unset.
     """
 
+    @cache
     def values_for(paths: frozenset[str]) -> Values:
         return Values(topology, bindings, state, pending, paths | missing)
 

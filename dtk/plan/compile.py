@@ -9,7 +9,7 @@ No network, no clock, no writes: the same input gives the same plan, to the byte
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -21,20 +21,22 @@ from dtk.model.selection import EVERYTHING, Selection, names_of_component
 from dtk.model.service import Service
 from dtk.model.target import Target
 from dtk.plan.actions import digest_of, plan_action
-from dtk.plan.changes import Changes, component_changes, dynamic_paths, node_changes, pending_nodes, values_maker
+from dtk.plan.changes import Changes, component_changes, node_changes, pending_nodes, values_maker
 from dtk.plan.deletions import deletion_stages, dropped_components
 from dtk.plan.document import to_document
 from dtk.plan.execution import action_stage, check_parameters
 from dtk.plan.firewall import firewall_rules
+from dtk.plan.fresh import Fresh, dynamic_paths, made_earlier, makers_in
 from dtk.plan.generate import generate_workflow
 from dtk.plan.hidden import hide_what_flows
+from dtk.plan.layers import layers_of
 from dtk.plan.links import Link, build_bindings, build_links
 from dtk.plan.machines import declared_ports, machine_attributes
 from dtk.plan.place import check_place
 from dtk.plan.producers import guards, order_problems
 from dtk.plan.selection import Chosen, check_terms, choose, left_out, unmade_problems
 from dtk.plan.steps import component_stage, node_stage, number_stages, within_windows
-from dtk.plan.topology import Topology, build_topology, nearest
+from dtk.plan.topology import Instance, Topology, build_topology, nearest
 from dtk.plan.values import Values
 from dtk.plan.violations import find_violations
 from dtk.plan.workflow import CREATE, DELETE, SCALE_DOWN, StagedAction, StageOutline, expand_workflow
@@ -92,10 +94,23 @@ def resolve(request: PlanRequest) -> Resolved:
     topology, links = hide_what_flows(topology, found)
     pending = pending_nodes(node_changes(topology, request.state))
     # Whether a dynamic attribute has a value already or gets one on the way: here it counts as given.
-    given = frozenset(path for instance in topology.instances.values() for path in dynamic_paths(instance))
+    workflow = topology.assembly.workflows.get(request.workflow)
+    given = frozenset(
+        path
+        for instance in topology.instances.values()
+        for action in {CREATE, *(_actions_of(workflow, instance) if workflow else ())}
+        for path in dynamic_paths(instance, action)
+    )
     values = values_maker(topology, build_bindings(links), request.state, pending)(given)
     problems = [*topology.problems, *unmet, *find_violations(topology, values, request.service.name)]
     return Resolved(topology, links, values, tuple(dict.fromkeys(problems)))
+
+
+def _actions_of(workflow: Workflow, instance: Instance) -> Iterator[str]:
+    """Yield the actions of an instance that a workflow runs; of a titled one, those of any title."""
+    for layer in layers_of(workflow):
+        for branch in layer.branches:
+            yield from (item.action for item in branch.items if item.component.type == instance.name.type)
 
 
 def compile_plan(request: PlanRequest) -> Plan:
@@ -121,13 +136,15 @@ def _compiled(request: PlanRequest) -> Plan:
     check_parameters(request.parameters, workflow_of(request, resolved), outlines)
     check_terms(request.selection, resolved.topology, outlines, request.state)
     chosen = choose(request.selection, _node_changes(request, resolved), outlines, request.state)
-    changes = _changes(request, resolved, chosen)
-    stages = _stages(request, resolved, chosen, changes)
+    deletions = _deletions(request, resolved, chosen)
+    works = bool(deletions or pending_nodes(chosen.nodes)) or request.state.unfinished is not None
+    changes = _changes(request, resolved, chosen, works=works)
+    stages = _stages(request, resolved, chosen, changes, deletions)
     return finished_plan(
         request,
         nodes=changes.nodes,
         components=changes.components,
-        firewall=_firewall(request, changes.values),
+        firewall=_firewall(request, changes.fresh.general()),
         stages=stages,
         task_type="assembly_converge" if request.workflow == CREATE else request.workflow,
     )
@@ -246,18 +263,30 @@ def _node_changes(request: PlanRequest, resolved: Resolved) -> tuple[NodeChange,
     return tuple(NodeChange(c.node, "keep") if c.change in keeps else c for c in present)
 
 
-def _changes(request: PlanRequest, resolved: Resolved, chosen: Chosen) -> Changes:
-    nodes = chosen.nodes
+def _changes(request: PlanRequest, resolved: Resolved, chosen: Chosen, *, works: bool) -> Changes:
+    """Return what changes; ``works`` says that the plan is not empty whatever becomes of the components."""
     created = [action for outline in chosen.outlines for action in outline.actions() if action.action == CREATE]
-    bindings, pending = build_bindings(resolved.links), pending_nodes(nodes)
+    makers = [action for _, action in makers_in(chosen.outlines)]
+    bindings, pending = build_bindings(resolved.links), pending_nodes(chosen.nodes)
     maker = values_maker(resolved.topology, bindings, request.state, pending, chosen.missing)
     everything = request.scope == "all" or request.workflow != CREATE
-    components, values = component_changes(
-        created, request.state, maker, everything=everything, drifted=request.drifted
+
+    def acting(changed: bool, fresh: Fresh) -> Iterator[str]:
+        busy = works or changed
+        return (action.key for action in makers if everything or _acts(request, action, fresh, busy=busy))
+
+    components, fresh = component_changes(
+        created,
+        request.state,
+        Fresh(maker, made_earlier(chosen.outlines)),
+        acting,
+        everything=everything,
+        drifted=request.drifted,
     )
-    if values.problems:
-        raise InvalidError(f"service '{request.service.name}' can't be planned", [*values.problems.values()])
-    return Changes(nodes, (*_dropped(request, resolved), *components), values)
+    if problems := fresh.general().problems:
+        raise InvalidError(f"service '{request.service.name}' can't be planned", [*problems.values()])
+    busy = works or any(change.change != "unchanged" for change in components)
+    return Changes(chosen.nodes, (*_dropped(request, resolved), *components), fresh, busy)
 
 
 def _dropped(request: PlanRequest, resolved: Resolved) -> tuple[ComponentChange, ...]:
@@ -276,26 +305,32 @@ def _leaving(request: PlanRequest, resolved: Resolved) -> list[tuple[str, str]]:
     return [key for key in dropped if request.selection.takes(names_of_component(*key))]
 
 
-def _stages(request: PlanRequest, resolved: Resolved, chosen: Chosen, changes: Changes) -> list[Stage]:
-    attributes = {node: machine_attributes(request.target, changes.values, node) for node in resolved.topology.nodes}
-    outlines, dropped = chosen.outlines, _leaving(request, resolved)
-    delete = resolved.topology.assembly.workflows.get(DELETE)
-    stages = deletion_stages(request.state, changes.nodes, request.modules, outlines, dropped=dropped, workflow=delete)
-    stages += node_stage(changes.nodes, "create", attributes)
-    stages += node_stage(changes.nodes, "start", attributes)
-    kept = _kept_outlines(request, outlines, changes, has_node_work=bool(stages))
-    late = [*order_problems(kept, changes.values), *unmade_problems(chosen, kept, changes.values)]
+def _deletions(request: PlanRequest, resolved: Resolved, chosen: Chosen) -> list[Stage]:
+    dropped, delete = _leaving(request, resolved), resolved.topology.assembly.workflows.get(DELETE)
+    return deletion_stages(
+        request.state, chosen.nodes, request.modules, chosen.outlines, dropped=dropped, workflow=delete
+    )
+
+
+def _stages(
+    request: PlanRequest, resolved: Resolved, chosen: Chosen, changes: Changes, deletions: list[Stage]
+) -> list[Stage]:
+    fresh, general = changes.fresh, changes.fresh.general()
+    attributes = {node: machine_attributes(request.target, general, node) for node in resolved.topology.nodes}
+    machines = [*node_stage(changes.nodes, "create", attributes), *node_stage(changes.nodes, "start", attributes)]
+    kept = _kept_outlines(request, chosen.outlines, changes)
+    late = [*order_problems(kept, chosen.whole, fresh), *unmade_problems(chosen, kept, fresh)]
     if late:
         raise InvalidError(f"service '{request.service.name}' can't be planned", list(dict.fromkeys(late)))
 
     def plan_one(action: StagedAction) -> Any:
-        return plan_action(action, changes.values, _reasons(request, action, changes))
+        return plan_action(action, fresh.of(action), _reasons(request, action, changes))
 
     farewells = [
-        component_stage(outline, lambda action: plan_action(action, changes.values, ("members of a group go",)))
+        component_stage(outline, lambda action: plan_action(action, general, ("members of a group go",)))
         for outline in _farewell_outlines(resolved, changes)
     ]
-    stages = farewells + stages + [component_stage(outline, plan_one) for outline in kept]
+    stages = [*farewells, *deletions, *machines, *(component_stage(outline, plan_one) for outline in kept)]
     return within_windows(stages, resolved.topology.windows)
 
 
@@ -306,39 +341,47 @@ def _farewell_outlines(resolved: Resolved, changes: Changes) -> list[StageOutlin
     return expand_workflow(resolved.topology, workflow, resolved.links) if workflow and going else []
 
 
-def _kept_outlines(
-    request: PlanRequest, outlines: Sequence[StageOutline], changes: Changes, *, has_node_work: bool
-) -> list[StageOutline]:
-    if request.scope == "all" or (request.workflow != CREATE and request.scope != "resume"):
+def _kept_outlines(request: PlanRequest, outlines: Sequence[StageOutline], changes: Changes) -> list[StageOutline]:
+    if _is_whole(request):
         return list(outlines)
-    changed = any(change.change != "unchanged" for change in changes.components)
-    busy = has_node_work or changed or request.state.unfinished is not None
-    kept = [_kept(request, outline, changes, busy=busy) for outline in outlines]
+    kept = [_kept(request, outline, changes) for outline in outlines]
     return [outline for outline in kept if outline.per_node]
 
 
-def _kept(request: PlanRequest, outline: StageOutline, changes: Changes, *, busy: bool) -> StageOutline:
+def _is_whole(request: PlanRequest) -> bool:
+    """Say whether a plan holds every step, whatever has changed."""
+    return request.scope == "all" or (request.workflow != CREATE and request.scope != "resume")
+
+
+def _kept(request: PlanRequest, outline: StageOutline, changes: Changes) -> StageOutline:
     per_node = [
-        (node, tuple(action for action in actions if _is_due(request, action, changes, busy=busy)))
+        (node, tuple(action for action in actions if _is_due(request, action, changes)))
         for node, actions in outline.per_node
     ]
     return replace(outline, per_node=tuple(entry for entry in per_node if entry[1]))
 
 
-def _is_due(request: PlanRequest, action: StagedAction, changes: Changes, *, busy: bool) -> bool:
-    if request.scope == "resume" and _succeeded_before(request, action, changes):
+def _is_due(request: PlanRequest, action: StagedAction, changes: Changes) -> bool:
+    if action.action != CREATE:
+        return _acts(request, action, changes.fresh, busy=changes.busy)
+    if request.scope == "resume" and _succeeded_before(request, action, changes.fresh):
         return False
     change = changes.of(action)
-    if action.action != CREATE:
-        return busy
     return request.workflow != CREATE or (change is not None and change.change != "unchanged")
 
 
-def _succeeded_before(request: PlanRequest, action: StagedAction, changes: Changes) -> bool:
+def _acts(request: PlanRequest, action: StagedAction, fresh: Fresh, *, busy: bool) -> bool:
+    """Say whether an action other than create runs: with whatever else there is to do, if not done already."""
+    if _is_whole(request):
+        return True
+    return busy and not (request.scope == "resume" and _succeeded_before(request, action, fresh))
+
+
+def _succeeded_before(request: PlanRequest, action: StagedAction, fresh: Fresh) -> bool:
     unfinished = request.state.unfinished
     if unfinished is None or action.key not in unfinished.succeeded:
         return False
-    return unfinished.succeeded[action.key] == plan_action(action, changes.values, ()).input_digest
+    return unfinished.succeeded[action.key] == plan_action(action, fresh.of(action), ()).input_digest
 
 
 def _reasons(request: PlanRequest, action: StagedAction, changes: Changes) -> tuple[str, ...]:

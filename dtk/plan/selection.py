@@ -14,10 +14,10 @@ from dtk.model.names import ASSEMBLY_WIDE, component_path, group_of
 from dtk.model.plan import NodeChange, Plan, Step
 from dtk.model.selection import Selection, names_of_component, names_of_node
 from dtk.plan.actions import planned_attributes
-from dtk.plan.changes import dynamic_paths, pending_nodes
+from dtk.plan.changes import pending_nodes
+from dtk.plan.fresh import Fresh, dynamic_paths
 from dtk.plan.steps import NODE_STAGES
 from dtk.plan.topology import Topology, nearest
-from dtk.plan.values import Values
 from dtk.plan.workflow import CREATE, StagedAction, StageOutline
 from dtk.state.model import State
 
@@ -28,18 +28,20 @@ _BRINGS = ("create", "start")
 class Chosen:
     """What a selection takes of the node changes (the others are kept as they are) and of the stages.
 
+    ``whole`` are the stages with nothing left out.
     ``missing`` are the dynamic attributes without a value that only create actions which are not chosen would set.
     """
 
     nodes: tuple[NodeChange, ...]
     outlines: list[StageOutline]
+    whole: list[StageOutline]
     missing: frozenset[str] = frozenset()
 
 
 def choose(selection: Selection, nodes: Sequence[NodeChange], outlines: Sequence[StageOutline], state: State) -> Chosen:
     """Return the chosen part of a service's node changes and stages."""
     if not selection:
-        return Chosen(tuple(nodes), list(outlines))
+        return Chosen(tuple(nodes), list(outlines), list(outlines))
     wanted = {
         action.key for outline in outlines for action in outline.actions() if _takes_action(selection, outline, action)
     }
@@ -52,7 +54,8 @@ def choose(selection: Selection, nodes: Sequence[NodeChange], outlines: Sequence
     taken = {action.key for outline in chosen for action in outline.actions()}
     left = [action for outline in outlines for action in outline.actions() if action.key not in taken]
     unmade = {path for action in left if action.action == CREATE for path in dynamic_paths(action.instance)}
-    return Chosen(tuple(kept), [o for o in chosen if o.per_node], frozenset(unmade - state.attributes.keys()))
+    parts = [outline for outline in chosen if outline.per_node]
+    return Chosen(tuple(kept), parts, list(outlines), frozenset(unmade - state.attributes.keys()))
 
 
 def _kept(change: NodeChange) -> NodeChange:
@@ -106,11 +109,12 @@ def check_terms(selection: Selection, topology: Topology, outlines: Iterable[Sta
             raise UsageError(f"'{term}' names nothing in this service", hint=hint)
 
 
-def unmade_problems(chosen: Chosen, kept: Iterable[StageOutline], values: Values) -> Iterator[Problem]:
+def unmade_problems(chosen: Chosen, kept: Iterable[StageOutline], fresh: Fresh) -> Iterator[Problem]:
     """Yield the chosen actions that take a value which only what is left out would make."""
     coming = pending_nodes(chosen.nodes)
     for outline in kept:
         for action in outline.actions():
+            values = fresh.of(action)
             taken = planned_attributes(action.instance, action.action, values)
             for path in dict.fromkeys(path for value in taken.values() for path in references(value)):
                 node = path.partition("/")[0]

@@ -1,0 +1,72 @@
+"""What workflows hand on, on real nodes: outputs of actions to what comes after them in the same task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.end_to_end.conftest import Dtk
+
+MODULE = """
+dsl_version: 1.0.0
+module: acme/flow
+version: 0.1.0
+components:
+  hub:
+    attributes: {port: {type: port, default: 7000}, token: {dynamic: true}}
+    actions:
+      create: {commands: ['RUN echo {{ port }} > port']}
+      token: {commands: [RUN echo . >> tokens], outputs: {token: {command: wc -l < tokens}}}
+  agent:
+    attributes: {url: {required: true}}
+    dependencies: [flow::hub]
+    link_defs: {flow::hub: {attribute_mappings: ['t${token} -> url']}}
+    actions:
+      create: {commands: ['RUN echo made with {{ url }}']}
+      tell: {commands: ['RUN echo told {{ url }}']}
+assemblies:
+  pair:
+    nodes:
+      center: {components: [flow::hub]}
+      other: {components: [flow::agent]}
+    workflows:
+      create:
+        subtasks:
+          - {name: hub, components: [flow::hub]}
+          - {name: token, actions: [flow::hub.token]}
+          - {name: agents, components: [flow::agent]}
+      renew:
+        subtasks:
+          - {name: before, actions: [flow::agent.tell]}
+          - {name: token, actions: [flow::hub.token]}
+          - {name: after, actions: [flow::agent.tell]}
+"""
+
+
+def staged(dtk: Dtk) -> None:
+    """Stage the assembly as flow1."""
+    folder = dtk.root / "modules/acme/flow"
+    folder.mkdir(parents=True)
+    (folder / "dtk.module.yaml").write_text(MODULE.lstrip())
+    dtk.run("stage", "acme:flow/pair", "flow1")
+
+
+def said(dtk: Dtk, task: int) -> list[str]:
+    """Return what the commands of a task printed, in order."""
+    events: list[dict[str, Any]] = dtk.events("flow1", task)
+    return [
+        text for event in events if event["type"] == "operation.finished" and (text := event.get("stdout", "").strip())
+    ]
+
+
+def test_what_an_action_puts_out_reaches_what_comes_after_it_in_the_same_task(dtk: Dtk) -> None:
+    staged(dtk)
+    dtk.run("converge", "flow1")
+    assert "made with t1" in said(dtk, 1)
+    dtk.run("set-attribute", "flow1", "center/flow::hub/port", "7001")
+    dtk.run("apply", "flow1", "--yes")
+    assert "made with t2" in said(dtk, 2)
+    dtk.run("exec", "flow1", "renew")
+    assert [text for text in said(dtk, 3) if text.startswith("told")] == ["told t2", "told t3"]
+    dtk.run("apply", "flow1", "--yes")
+    assert "made with t4" in said(dtk, 4)
+    dtk.run("plan", "flow1", "--detailed-exitcode", code=0)
