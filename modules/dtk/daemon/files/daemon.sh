@@ -136,6 +136,7 @@ start_unit() {
     as_root tee "/etc/systemd/system/dtk-$name.service" >/dev/null <<UNIT
 [Unit]
 Description=$name (kept running by dtk)
+Wants=network-online.target
 After=network-online.target
 [Service]
 User=$(id -un)
@@ -143,8 +144,10 @@ Environment="HOME=$HOME"
 ExecStart=/bin/sh "$run/$name.start"
 StandardOutput=append:$run/$name.log
 StandardError=append:$run/$name.log
-Restart=on-failure
+Restart=always
 RestartSec=$again_after
+# How Java's programs end when they are told to.
+SuccessExitStatus=143
 [Install]
 WantedBy=multi-user.target
 UNIT
