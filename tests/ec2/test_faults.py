@@ -221,6 +221,14 @@ def test_no_capacity_of_one_type_is_looked_for_in_the_next_and_then_fails_that_n
     counted(cloud, made)
 
 
+def test_too_little_room_in_the_last_place_is_told_as_ec2_tells_it(cloud: Cloud) -> None:
+    cloud.api.capacity["t3.small"] = 1
+    made = cloud.create("slaves:1", "slaves:2", availability_zone="us-east-1b")
+    assert list(made.records) == ["slaves:1"]
+    assert "InsufficientInstanceCapacity" in made.errors["slaves:2"].message
+    counted(cloud, made)
+
+
 def test_spot_falls_back_to_on_demand(cloud: Cloud) -> None:
     def is_spot(call: dict[str, str]) -> bool:
         return "InstanceMarketOptions.MarketType" in call

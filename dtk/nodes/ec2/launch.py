@@ -136,26 +136,25 @@ def batches(nodes: Sequence[str]) -> Iterator[list[str]]:
 
 def _launch_batch(aws: Aws, site: Site, wish: Wish, nodes: list[str], record: Record, outcome: Outcome) -> None:
     waiting = nodes
-    full = DtkError(f"no subnet of target '{site.settings.name}' suits what {nodes_text(nodes)} asks for")
+    reason = DtkError(f"no subnet of target '{site.settings.name}' suits what {nodes_text(nodes)} asks for")
     for place in places(wish):
         try:
-            made = _launch_at(aws, site, wish, place, waiting, record)
+            # Until the place says why it has no more: a call makes as many as there is room for.
+            while waiting:
+                made = _launch_at(aws, site, wish, place, waiting, record)
+                outcome.made |= made
+                waiting = [node for node in waiting if node not in made]
+            return
         except AwsError as error:
             if not error.in_doubt:
                 record(waiting, {})
-            full = error
-            if error.code in NO_CAPACITY:
-                continue
-            break
+            reason = error
+            if error.code not in NO_CAPACITY:
+                break
         except DtkError as error:
-            full = error
+            reason = error
             break
-        outcome.made |= made
-        waiting = [node for node in waiting if node not in made]
-        if not waiting:
-            return
-        full = DtkError(f"there was room for {len(made)} of {len(nodes)} instances only, in {place.subnet}")
-    outcome.failed |= dict.fromkeys(waiting, full)
+    outcome.failed |= dict.fromkeys(waiting, reason)
 
 
 def _launch_at(
