@@ -8,9 +8,10 @@ from pathlib import Path
 import boto3
 import pytest
 
+from dtk.__main__ import run
 from dtk.errors import DtkError, InvalidError
 from dtk.nodes.ec2.tags import nodes_of, nodes_text
-from ec2.conftest import REGION, Cloud, Reports
+from ec2.conftest import REGION, Cloud, Reports, save
 
 
 def test_a_group_of_a_hundred_nodes_is_a_handful_of_calls_and_each_instance_is_tied_to_its_node(cloud: Cloud) -> None:
@@ -62,6 +63,33 @@ def test_an_instance_is_made_as_the_node_asks(cloud: Cloud) -> None:
     assert tags["dtk:token"] == instance["ClientToken"] == made.recorded[0][1]["client_token"]
     assert record.connection.user == "admin"
     assert record.connection.hostname == instance["PrivateIpAddress"] == record.attributes["host_address"]
+
+
+def test_a_node_with_several_types_to_choose_from_is_listed_with_the_one_it_has(
+    cloud: Cloud, service: Reports, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud.api.capacity["m5.large"] = 0
+    made = cloud.create("edge", instance_type=["m5.large", "m5a.large"])
+    assert made.records["edge"].attributes["size"] == "m5a.large"
+    made.records |= cloud.create("worker", size="large").records
+    save(cloud, made)
+    capsys.readouterr()
+    assert run(["list-nodes", "spark1"]) == 0
+    sizes = {row.split("|")[2].strip(): row.split("|")[4].strip() for row in listed(capsys)}
+    assert sizes == {"edge": "m5a.large", "worker": "large"}
+
+
+def listed(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return [line for line in capsys.readouterr().out.splitlines() if line.startswith("|") and "INSTANCE" not in line]
+
+
+def test_a_retyped_instance_is_listed_with_its_type_when_it_has_started(cloud: Cloud) -> None:
+    made = cloud.create("edge", instance_type=["m5.large", "m5a.large"])
+    stopped, started = Reports(), Reports()
+    cloud.provider().stop(cloud.identity(), list(made.records.values()), stopped)
+    cloud.client().modify_instance_attribute(InstanceId=made.records["edge"].id, InstanceType={"Value": "m5.xlarge"})
+    cloud.provider().start(cloud.identity(), list(stopped.records.values()), started)
+    assert started.records["edge"].attributes["size"] == "m5.xlarge"
 
 
 def test_the_key_of_a_service_is_made_here_and_private(cloud: Cloud) -> None:

@@ -224,7 +224,8 @@ class Ec2Provider:
         wait_for(self.aws, ids, ready, self.settings.boot_timeout, settled)
 
     def _new_record(self, node: str, instance: Instance, wish: Wish, access: Access) -> NodeRecord:
-        attributes = {"size": wish.spec.size, "image": wish.spec.image, "keypair": access.key_pair}
+        size = wish.spec.size or str(instance.data.get("InstanceType", ""))
+        attributes = {"size": size, "image": wish.spec.image, "keypair": access.key_pair}
         user = self.settings.user or wish.image.user
         blank = node_record(node, instance.id, user, access.key_file, self.settings.jump, attributes)
         return described(blank, instance, region=self.aws.region, public=self.settings.public)

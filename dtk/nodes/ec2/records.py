@@ -31,15 +31,19 @@ def described(record: NodeRecord, instance: Instance, *, region: str, public: bo
     data = instance.data
     private = str(data.get("PrivateIpAddress") or "")
     outside = str(data.get("PublicIpAddress") or "")
+    type_ = str(data.get("InstanceType", ""))
+    # A node that names its type, not a size, has that of the instance.
+    named = record.attributes.get("size") == record.attributes.get("instance_type")
     attributes = {
         **record.attributes,
+        **({"size": type_} if named else {}),
         "host_address": private,
         "port_offset": 0,
         "shared_address": False,
         "private_address": private,
         "public_address": outside,
         "dns_name": str(data.get("PublicDnsName") or data.get("PrivateDnsName") or private) if public else private,
-        "instance_type": str(data.get("InstanceType", "")),
+        "instance_type": type_,
         "image_id": str(data.get("ImageId", "")),
         REGION: region,
         ACCOUNT: str(data.get("OwnerId", "")),

@@ -46,7 +46,10 @@ class Ec2Settings:
 
 @dataclass(frozen=True)
 class MachineSpec:
-    """What one node asks for. ``instance_types`` and ``subnets`` are tried in order when there is no capacity."""
+    """What one node asks for. ``instance_types`` and ``subnets`` are tried in order when there is no capacity.
+
+    ``size`` is the word that the node has for its types, "" where it names types.
+    """
 
     image: str
     size: str
@@ -106,12 +109,13 @@ def read_spec(settings: Ec2Settings, node: str, attributes: Mapping[str, Any]) -
         InvalidError: an attribute's value can't be understood, or names an unknown size.
     """
     wanted = {**settings.defaults, **attributes}
-    size = str(wanted.get("instance_type") or wanted.get("size") or DEFAULT_SIZE)
+    types = _list(wanted.get("instance_type"))
+    size = "" if types else str(wanted.get("size") or DEFAULT_SIZE)
     try:
         return MachineSpec(
             image=str(wanted.get("image", DEFAULT_IMAGE)),
             size=size,
-            instance_types=_list(wanted.get("instance_type")) or _types_of(settings, node, size),
+            instance_types=types or _types_of(settings, node, size),
             subnets=_list(wanted.get("subnet")) or settings.subnets,
             availability_zone=str(wanted.get("availability_zone", "")),
             root_device_size=int(wanted.get("root_device_size", ROOT_DEVICE_GIGABYTES)),
