@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from dtk.errors import DtkError
@@ -64,7 +64,13 @@ class Aws:
         return self._account
 
     def call(
-        self, method: str, *, service: str = "ec2", settling: Collection[str] = (), **arguments: Any
+        self,
+        method: str,
+        *,
+        service: str = "ec2",
+        settling: Collection[str] = (),
+        patience: float = THROTTLED_SECONDS,
+        **arguments: Any,
     ) -> dict[str, Any]:
         """Call an operation (``run_instances``) and return its answer.
 
@@ -72,6 +78,7 @@ class Aws:
             method: the operation as boto3 names it.
             service: the AWS service as boto3 names it.
             settling: error codes that only say that what was made just now is not known everywhere yet.
+            patience: for how many seconds throttling is waited out, and what has to settle.
             arguments: the operation's own.
 
         Raises:
@@ -80,7 +87,8 @@ class Aws:
         """
         operation = _operation(method)
         function = getattr(self._client(service), method)
-        return dict(self._patient(lambda: function(**arguments), service, operation, settling))
+        waits = {code: min(patience, SETTLING_SECONDS) for code in settling} | dict.fromkeys(THROTTLED, patience)
+        return dict(self._patient(lambda: function(**arguments), service, operation, waits))
 
     def pages(self, method: str, key: str, **arguments: Any) -> list[dict[str, Any]]:
         """Return what an EC2 operation lists under ``key``, of all its pages; raises as ``call``."""
@@ -88,18 +96,18 @@ class Aws:
         token = ""
         while True:
             # Not botocore's paginator: a throttled page would end it, and what came before would pass for all.
-            answer = self.call(method, **arguments, **({"NextToken": token} if token else {}))
+            page: dict[str, Any] = {"NextToken": token} if token else {}
+            answer = self.call(method, **arguments, **page)
             found += answer.get(key, [])
             token = answer.get("NextToken") or ""
             if not token:
                 return found
 
-    def _patient(self, do: Callable[[], Any], service: str, operation: str, settling: Collection[str]) -> Any:
-        """Call; throttling is waited out, and so is what has to settle."""
+    def _patient(self, do: Callable[[], Any], service: str, operation: str, waits: Mapping[str, float]) -> Any:
+        """Call; an error among ``waits`` is waited out for its seconds."""
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow to import
         from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
-        waits = {**dict.fromkeys(THROTTLED, THROTTLED_SECONDS), **dict.fromkeys(settling, SETTLING_SECONDS)}
         began, pause = time.monotonic(), 1.0
         while True:
             try:

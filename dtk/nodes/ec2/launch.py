@@ -21,7 +21,7 @@ from dtk.nodes.ec2.instances import Instance, to_instance
 from dtk.nodes.ec2.network import Subnet
 from dtk.nodes.ec2.problems import NO_CAPACITY, AwsError
 from dtk.nodes.ec2.settings import VOLUME_LETTERS, Ec2Settings, MachineSpec
-from dtk.nodes.ec2.tags import LONGEST_VALUE, NODES, TOKEN, as_list, nodes_of, nodes_text
+from dtk.nodes.ec2.tags import LONGEST_VALUE, NODES, OWN_PREFIX, TOKEN, as_list, node_tags, nodes_of, nodes_text
 from dtk.nodes.provider import Record, ServiceIdentity
 
 MOST_AT_ONCE = 100
@@ -42,6 +42,11 @@ class Site:
     tags: Mapping[str, str]
     place: Mapping[str, str]
     """Region and account, by their names in node attributes."""
+
+    @property
+    def own_tags(self) -> dict[str, str]:
+        """Those that nobody else may set."""
+        return {name: value for name, value in self.tags.items() if name.startswith(OWN_PREFIX)}
 
 
 @dataclass(frozen=True)
@@ -202,7 +207,8 @@ def client_token(identity: ServiceIdentity, nodes: Sequence[str], place: Place, 
 def request(site: Site, wish: Wish, call: Call) -> dict[str, Any]:
     """Return the arguments of RunInstances."""
     spec, image, place = wish.spec, wish.image, call.place
-    tags = {**spec.tags, **site.tags, NODES: nodes_text(call.nodes), TOKEN: call.token}
+    names = node_tags(site.identity, call.nodes[0]) if len(call.nodes) == 1 else {}
+    tags = {**site.tags, **names, **spec.tags, **site.own_tags, NODES: nodes_text(call.nodes), TOKEN: call.token}
     optional: dict[str, Any] = {}
     if site.settings.instance_profile:
         profile = site.settings.instance_profile

@@ -16,6 +16,7 @@ from dtk.nodes.ec2.images import Image, resolve_image
 from dtk.nodes.ec2.instances import Instance, find_by_ids, find_of_service, on_existing, wait_for
 from dtk.nodes.ec2.launch import Site, Wish, launch
 from dtk.nodes.ec2.lost import ask_again, calls_of, find_made
+from dtk.nodes.ec2.naming import name_instances
 from dtk.nodes.ec2.network import Subnet, find_subnets
 from dtk.nodes.ec2.place import ACCOUNT, REGION, check_missing, check_place
 from dtk.nodes.ec2.problems import AwsError
@@ -97,6 +98,7 @@ class Ec2Provider:
             instances |= outcome.made
             for node, error in outcome.failed.items():
                 report(node, error)
+        name_instances(self.aws, identity, instances)
         self._power_on([node for node in found if node in specs], instances)
 
         def finished(node: str, instance: Instance) -> NodeRecord:

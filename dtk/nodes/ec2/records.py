@@ -8,8 +8,11 @@ from typing import Any
 
 from dtk.nodes.ec2.instances import STATUS, Instance
 from dtk.nodes.ec2.place import ACCOUNT, REGION
-from dtk.nodes.ec2.tags import VERSION
+from dtk.nodes.ec2.tags import NAME, NODE, VERSION
 from dtk.nodes.provider import Connection, NodeRecord
+
+NOT_COMPARED = (VERSION, NAME, NODE)
+"""Tags that another dtk, or AWS's delay in showing them, may have changed."""
 
 
 def node_record(node: str, id_: str, user: str, key: str, jump: str, attributes: Mapping[str, Any]) -> NodeRecord:
@@ -52,7 +55,7 @@ def described(record: NodeRecord, instance: Instance, *, region: str, public: bo
         "vpc": str(data.get("VpcId", "")),
         "market": "spot" if data.get("InstanceLifecycle") == "spot" else "on-demand",
         "security_groups": security_groups(data),
-        "tags": {name: value for name, value in sorted(instance.tags.items()) if name != VERSION},
+        "tags": {name: value for name, value in sorted(instance.tags.items()) if name not in NOT_COMPARED},
     }
     hostname = outside if public else private
     connection = replace(record.connection, hostname=hostname or record.connection.hostname)

@@ -16,7 +16,9 @@ from dtk.nodes.provider import ServiceIdentity
 
 SERVICE, NODES, LINEAGE = "dtk:service", "dtk:nodes", "dtk:lineage"
 WORKSPACE, VERSION, TOKEN = "dtk:workspace", "dtk:version", "dtk:token"
-OWN = (SERVICE, NODES, LINEAGE, WORKSPACE, VERSION, TOKEN)
+NODE, NAME = "dtk:node", "Name"
+"""For people who look for an instance by its tags; what dtk goes by are the ones above."""
+OWN_PREFIX = "dtk:"
 _SHOWN_LINEAGE = 8
 LONGEST_VALUE = 256
 """Characters that AWS allows in a tag's value."""
@@ -34,8 +36,18 @@ def service_tags(identity: ServiceIdentity, workspace: str) -> dict[str, str]:
         LINEAGE: identity.lineage,
         WORKSPACE: workspace,
         VERSION: __version__,
-        "Name": f"dtk-{identity.service}",
+        NAME: service_label(identity),
     }
+
+
+def service_label(identity: ServiceIdentity) -> str:
+    """Return what AWS's console shows for the things of a service."""
+    return f"dtk-{identity.service}"
+
+
+def node_tags(identity: ServiceIdentity, node: str) -> dict[str, str]:
+    """Return the tags that say to people which node an instance is."""
+    return {NODE: node, NAME: f"{service_label(identity)}/{node}"}
 
 
 def nodes_text(nodes: Sequence[str]) -> str:

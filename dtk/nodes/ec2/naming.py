@@ -1,0 +1,40 @@
+"""Tags for people who look at instances in AWS's console: which node each is. dtk goes by those of the launch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from dtk.errors import DtkError
+from dtk.nodes.ec2.aws import Aws
+from dtk.nodes.ec2.instances import Instance
+from dtk.nodes.ec2.tags import NAME, NODE, as_list, node_tags, service_label
+from dtk.nodes.provider import ServiceIdentity
+
+NAMING_SECONDS = 60.0
+"""How long a service's nodes may wait for their names: what is not named then stays so."""
+_JUST_MADE = ("InvalidInstanceID.NotFound",)
+
+
+def name_instances(aws: Aws, identity: ServiceIdentity, instances: Mapping[str, Instance]) -> None:
+    """Give each instance the tags of its node that it has not got; a name that people chose stays.
+
+    One call made several of them, and could not give each its own. Whatever goes wrong here fails no node.
+    """
+    until = time.monotonic() + NAMING_SECONDS
+    for node, instance in instances.items():
+        missing = _missing(identity, node, instance)
+        left = until - time.monotonic()
+        if not missing or left <= 0:
+            continue
+        try:
+            aws.call("create_tags", settling=_JUST_MADE, patience=left, Resources=[instance.id], Tags=as_list(missing))
+        except DtkError:
+            return
+
+
+def _missing(identity: ServiceIdentity, node: str, instance: Instance) -> dict[str, str]:
+    wanted = node_tags(identity, node)
+    if instance.tags.get(NAME, "") not in ("", service_label(identity)):
+        del wanted[NAME]
+    return {} if instance.tags.get(NODE) == node and NAME not in wanted else wanted
