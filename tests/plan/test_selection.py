@@ -1,0 +1,74 @@
+"""What holds for any part of any valid service: it and what it leaves out are the whole, and the rest can follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from dtk.errors import InvalidError
+from dtk.model.names import group_of
+from dtk.model.plan import Plan
+from dtk.model.selection import Selection
+from dtk.plan.compile import PlanRequest, compile_plan
+from dtk.plan.simulation import applied
+from tests.plan.test_properties import (
+    GROUP,
+    NODES,
+    Sketch,
+    assert_every_value_is_made_before_it_is_taken,
+    request_for,
+    sketches,
+)
+
+TERMS = (*NODES, f"{GROUP}:1", *(f"made::c{index}" for index in range(3)), f"{GROUP}/made::c0", "create_nodes_stage")
+
+
+def steps_of(plan: Plan) -> Iterator[str]:
+    for leaf in plan.leaves():
+        yield from [f"{leaf.type} {leaf.node}/{action.component}" for action in leaf.actions] or [
+            f"{leaf.type} {leaf.node}"
+        ]
+
+
+def part_or_refusal(request: PlanRequest) -> Plan | InvalidError:
+    try:
+        return compile_plan(request)
+    except InvalidError as error:
+        return error
+
+
+def named_by(step: str) -> set[str]:
+    """The terms that name what a step does: its node, its group, its component there and anywhere."""
+    node, _, component = step.partition(" ")[2].partition("/")
+    places = {node, group_of(node)}
+    return places | {component} | {f"{place}/{component}" for place in places}
+
+
+@given(sketches(), st.frozensets(st.sampled_from(TERMS), max_size=2), st.frozensets(st.sampled_from(TERMS), max_size=2))
+def test_a_part_and_what_it_leaves_out_are_the_whole(
+    sketch: Sketch, only: frozenset[str], exclude: frozenset[str]
+) -> None:
+    request = request_for(sketch)
+    whole = compile_plan(request)
+    known = {term for step in steps_of(whole) for term in named_by(step)} | {"create_nodes_stage"}
+    selection = Selection(tuple(sorted(only & known)), tuple(sorted(exclude & known)))
+    part = part_or_refusal(replace(request, selection=selection))
+    if isinstance(part, InvalidError):
+        assert {problem.message.partition(", ")[2] for problem in part.problems} == {"which is not there yet"}
+        event("refused")
+        return
+    event("some of it" if part.stages and part.left_out else "all or nothing of it")
+    assert_every_value_is_made_before_it_is_taken(part)
+    done = list(steps_of(part))
+    assert len(set(done)) == len(done)
+    assert set(done).isdisjoint(part.left_out)
+    assert sorted([*done, *part.left_out]) == sorted(steps_of(whole))
+    excluded = [step for step in done if named_by(step) & set(selection.exclude)]
+    assert not excluded
+    after = applied(part, request.state)
+    rest = compile_plan(replace(request, state=after))
+    assert_every_value_is_made_before_it_is_taken(rest)
+    assert compile_plan(replace(request, state=applied(rest, after))).is_empty
