@@ -27,17 +27,18 @@ class HostKeyError(DtkError):
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to try, in seconds.
+    """How long to try, in seconds: all in all, and once, from the first packet to the login, jump host included.
 
     A machine that boots refuses connections, then may refuse the user until cloud-init has put the key there: at
     first contact ``authentication`` is how long that may last after it first answers.
     """
 
     overall: float = 120.0
-    attempt: float = 10.0
+    attempt: float = 20.0
     authentication: float = 30.0
 
 
+_LEAST_SECONDS = 0.1
 Waiting = Callable[[str], None]
 """Called with the reason, in words, each time an attempt failed and another follows."""
 
@@ -67,26 +68,37 @@ def reach(
     """
     if connection.host_key:
         known.pin_line(host_entry(connection.hostname, connection.port), connection.host_key)
-    began = time.monotonic()
+    deadline = time.monotonic() + patience.overall
     refused_since: float | None = None
+    failure: Exception | None = None
     for pause in _pauses():
+        seconds = min(patience.attempt, max(deadline - time.monotonic(), _LEAST_SECONDS))
         try:
-            return _attempt(connection, known, patience.attempt)
+            return _attempt(connection, known, seconds)
         except paramiko.AuthenticationException as error:
+            failure = error
             refused_since = refused_since or time.monotonic()
             if not fresh or time.monotonic() - refused_since > patience.authentication:
-                raise _refused(connection, error) from None
-            reason = "the login is refused"
+                break
         except (OSError, EOFError, paramiko.SSHException) as error:
-            reason = str(error) or type(error).__name__
-        if time.monotonic() - began + pause > patience.overall:
-            raise UnreachableError(
-                f"no SSH connection to {_place(connection)} within {patience.overall:.0f} s: {reason}",
-                hint="see whether the machine runs, and whether this address and port can be reached from here",
-            )
-        waiting(f"waiting for SSH on {_place(connection)}: {reason}")
+            # A last try that is cut short tells less than the one before.
+            failure = failure if failure and seconds < patience.attempt else error
+        if time.monotonic() + pause >= deadline:
+            break
+        waiting(f"waiting for SSH on {_place(connection)}: {_reason(failure)}")
         gevent.sleep(pause)
-    raise AssertionError("the pauses never end")
+    if isinstance(failure, paramiko.AuthenticationException):
+        raise _refused(connection, failure)
+    raise UnreachableError(
+        f"no SSH connection to {_place(connection)} within {patience.overall:.0f} s: {_reason(failure)}",
+        hint="see whether the machine runs, and whether this address and port can be reached from here",
+    )
+
+
+def _reason(failure: Exception | None) -> str:
+    if isinstance(failure, paramiko.AuthenticationException):
+        return "the login is refused"
+    return str(failure) or type(failure).__name__
 
 
 def _place(connection: Connection) -> str:
@@ -106,15 +118,27 @@ def _refused(connection: Connection, error: Exception) -> UnreachableError:
 def _attempt(connection: Connection, known: KnownHosts, seconds: float) -> list[paramiko.SSHClient]:
     clients: list[paramiko.SSHClient] = []
     try:
-        channel = None
-        if connection.jump:
-            clients.append(_client(jump_connection(connection), known, seconds, None))
-            channel = _forwarded(clients[0], connection, seconds)
-        clients.append(_client(connection, known, seconds, channel))
+        # Paramiko bounds each part of a connection's start by itself, beginning anew with each; a server that sends
+        # a byte now and then would hold it up for ever.
+        with gevent.Timeout(seconds, TimeoutError(f"no answer within {seconds:.0f} s")):
+            channel = None
+            if connection.jump:
+                clients.append(_jump_client(connection, known, seconds))
+                channel = _forwarded(clients[0], connection, seconds)
+            clients.append(_client(connection, known, seconds, channel))
     except BaseException:
         close_all(clients)
         raise
     return clients
+
+
+def _jump_client(connection: Connection, known: KnownHosts, seconds: float) -> paramiko.SSHClient:
+    jump = jump_connection(connection)
+    try:
+        return _client(jump, known, seconds, None)
+    except paramiko.AuthenticationException as error:
+        # It was there before the node: waiting does not help.
+        raise _refused(jump, error) from None
 
 
 def close_all(clients: list[paramiko.SSHClient]) -> None:
@@ -151,10 +175,7 @@ def _client(
         client.get_host_keys().add(entry, pinned.get_name(), pinned)
     client.set_missing_host_key_policy(PinPolicy(known))
     try:
-        # Paramiko bounds each part of a connection's start by itself; a server that sends a byte now and then
-        # would still hold it up for ever.
-        with gevent.Timeout(2 * seconds, TimeoutError(f"no answer within {2 * seconds:.0f} s")):
-            client.connect(connection.hostname, sock=channel, **_arguments(connection, seconds))
+        client.connect(connection.hostname, sock=channel, **_arguments(connection, seconds))
     except paramiko.BadHostKeyException as error:
         client.close()
         raise _changed_key(entry, known, error) from None

@@ -13,6 +13,7 @@ from dtk.errors import DtkError
 _TRY_SECONDS = 10.0
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
+_LEAST_SECONDS = 0.1
 _BANNER_START = b"SSH-"
 # A server that is still starting is no news; without this paramiko prints a traceback for each try.
 _LOG = "dtk.nodes.reach"
@@ -44,7 +45,9 @@ def check_banner(hostname: str, port: int, timeout: float = _TRY_SECONDS) -> Non
     Raises:
         OSError: nothing listens there, it does not answer in time, or it is not an SSH server.
     """
+    deadline = time.monotonic() + timeout
     with socket.create_connection((hostname, port), timeout=timeout) as connection:
+        connection.settimeout(max(deadline - time.monotonic(), _LEAST_SECONDS))
         if not connection.recv(255).startswith(_BANNER_START):
             raise OSError("what listens there does not answer as an SSH server")
 
@@ -64,7 +67,7 @@ def wait_for_banner(hostname: str, port: int, timeout: float) -> None:
     pause = _FIRST_PAUSE_SECONDS
     while True:
         try:
-            return check_banner(hostname, port, max(1.0, min(_TRY_SECONDS, deadline - time.monotonic())))
+            return check_banner(hostname, port, max(_LEAST_SECONDS, min(_TRY_SECONDS, deadline - time.monotonic())))
         except OSError as error:
             if time.monotonic() + pause > deadline:
                 raise DtkError(

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import asyncssh
+import pytest
 
 from apply.lab import SERVICE, Lab, action, run, stage, wait_until
+from apply.server import SshServer
 from dtk.apply.hostkeys import KnownHosts, host_entry
 from dtk.nodes.provider import Connection
 
@@ -200,6 +206,113 @@ def test_a_node_that_is_silent_for_a_while_loses_no_command(lab: Lab, tmp_path: 
             time.sleep(3)
         assert client.stdout.readline() == "1\n"
         client.stdin.close()
+
+
+BOUNDED = """
+from gevent import monkey
+monkey.patch_all()
+import sys
+from pathlib import Path
+from dtk.apply.hostkeys import KnownHosts
+from dtk.apply.reach import Patience, reach
+from dtk.errors import DtkError
+from dtk.nodes.provider import Connection
+port, key, known, jump = int(sys.argv[1]), sys.argv[2], KnownHosts(Path(sys.argv[3])), sys.argv[4]
+node = Connection("127.0.0.1", port, "tester", key, jump)
+try:
+    # An attempt that may take as long as it wants must not take longer than all of them may.
+    reach(node, known, Patience(overall=2.0, attempt=3600.0, authentication=3600.0), print, fresh="fresh" in sys.argv)
+except DtkError as error:
+    print(error.message)
+"""
+
+
+def told(lab: Lab, tmp_path: Path, port: int, *words: str, jump: str = "") -> str:
+    """What is said of a machine that can't be reached; a try that never ends fails the test."""
+    arguments = [str(port), str(lab.key_file), str(tmp_path / "known_hosts"), jump, *words]
+    ended = subprocess.run(
+        [sys.executable, "-c", BOUNDED, *arguments], stdout=subprocess.PIPE, text=True, check=True, timeout=120
+    )
+    return ended.stdout.splitlines()[-1]
+
+
+@contextmanager
+def talking(first: bytes, then: bytes = b"") -> Iterator[int]:
+    """A port of this machine where something accepts, sends this, and then a little now and then."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        ended = threading.Event()
+        connections: list[socket.socket] = []
+
+        def talk() -> None:
+            with suppress(OSError):
+                while True:
+                    connections.append(listening.accept()[0])
+                    connections[-1].sendall(first)
+                    while then and not ended.wait(0.2):
+                        connections[-1].sendall(then)
+
+        thread = threading.Thread(target=talk, daemon=True)
+        thread.start()
+        yield listening.getsockname()[1]
+        ended.set()
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for connection in connections:
+            connection.close()
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [(b"", b""), (b"SSH-2.0-OpenSSH_9.6\r\n", b""), (b"", b"please wait\r\n"), (b"SSH-2.0-x\r\n", b"\0")],
+)
+def test_who_accepts_and_says_nothing_of_use_is_given_up_in_the_stated_time(
+    lab: Lab, tmp_path: Path, first: bytes, then: bytes
+) -> None:
+    with talking(first, then) as port:
+        assert f"no SSH connection to 127.0.0.1:{port} within 2 s: " in told(lab, tmp_path, port)
+
+
+def test_a_silent_jump_host_is_given_up_in_the_stated_time(lab: Lab, tmp_path: Path) -> None:
+    with talking(b"") as port:
+        jump = f"someone@127.0.0.1:{port}"
+        assert f"through {jump} within 2 s: " in told(lab, tmp_path, 22, jump=jump)
+
+
+def test_a_jump_host_in_front_of_silence_is_given_up_in_the_stated_time(lab: Lab, tmp_path: Path) -> None:
+    jump = f"someone@127.0.0.1:{lab.add_node('jump').port}"
+    with talking(b"") as port:
+        assert f"no SSH connection to 127.0.0.1:{port} through {jump} within 2 s: " in told(
+            lab, tmp_path, port, jump=jump
+        )
+
+
+def test_a_closed_port_is_told_in_the_stated_time(lab: Lab, tmp_path: Path) -> None:
+    server = lab.add_node("master")
+    server.stop()
+    message = told(lab, tmp_path, server.port)
+    assert f"no SSH connection to 127.0.0.1:{server.port} within 2 s: " in message
+    assert "refused" in message or "connect" in message.lower()
+
+
+def test_a_fresh_machine_that_goes_on_refusing_is_given_up_in_the_stated_time(lab: Lab, tmp_path: Path) -> None:
+    server = SshServer(tmp_path / "machine", asyncssh.generate_private_key("ssh-ed25519")).start()
+    assert "refuses tester" in told(lab, tmp_path, server.port, "fresh")
+    assert "refuses tester" in told(lab, tmp_path, server.port)
+    server.stop()
+
+
+def test_a_fresh_machine_with_another_host_key_is_refused_at_once(lab: Lab, tmp_path: Path) -> None:
+    server = lab.add_node("master")
+    other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
+    KnownHosts(tmp_path / "known_hosts").pin_line(host_entry("127.0.0.1", server.port), other)
+    assert "has changed" in told(lab, tmp_path, server.port, "fresh")
+
+
+def test_a_jump_host_that_refuses_the_login_is_named(lab: Lab, tmp_path: Path) -> None:
+    jump = SshServer(tmp_path / "jump", asyncssh.generate_private_key("ssh-ed25519")).start()
+    message = told(lab, tmp_path, 22, "fresh", jump=f"someone@127.0.0.1:{jump.port}")
+    assert f"127.0.0.1:{jump.port} refuses someone" in message
+    jump.stop()
 
 
 def test_known_hosts_keeps_one_key_a_machine_and_others_untouched(tmp_path: Path) -> None:

@@ -129,6 +129,16 @@ def test_what_is_no_ssh_server_is_refused(workspace: Workspace) -> None:
     assert "does not answer as an SSH server" in str(reported["master"])
 
 
+def test_a_host_that_accepts_and_says_nothing_fails_its_node_in_the_stated_time(workspace: Workspace) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        reported = create(
+            workspace, rack({"mute": {"address": "127.0.0.1", "port": silent.getsockname()[1]}}), "master"
+        )
+    failed = reported["master"]
+    assert isinstance(failed, DtkError)
+    assert "after 1 s: timed out" in failed.message
+
+
 def test_dtk_does_not_power_hosts(workspace: Workspace, port: int) -> None:
     target = rack({"alpha": {"address": "127.0.0.1", "port": port}})
     record = create(workspace, target, "master")["master"]
