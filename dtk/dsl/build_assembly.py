@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from dtk.dsl.build_attribute import build_attribute
+from dtk.dsl.build_calls import with_calls
 from dtk.dsl.build_workflow import build_workflow, unknown_node
 from dtk.dsl.cursor import Cursor
 from dtk.dsl.span import DocumentPath
@@ -34,6 +35,7 @@ def build_assembly(cursor: Cursor, name: str, module: str, problems: list[Proble
     nodes = {entry.name: build_node(entry, problems, bindings.get(entry.name)) for entry in cursor.entries("nodes")}
     names = _node_names(cursor)
     problems += [p for binding in bindings.values() if (p := unknown_node(binding, binding.name, names, at_key=True))]
+    workflows = {entry.name: build_workflow(entry, names, problems) for entry in cursor.entries("workflows")}
     return Assembly(
         name=name,
         module=module,
@@ -42,8 +44,14 @@ def build_assembly(cursor: Cursor, name: str, module: str, problems: list[Proble
         attributes={entry.name: build_attribute(entry, problems) for entry in cursor.entries("attributes")},
         components=build_uses(cursor.get("components"), problems),
         nodes=nodes,
-        workflows={entry.name: build_workflow(entry, names, problems) for entry in cursor.entries("workflows")},
+        workflows=with_calls(workflows, problems, complete=_is_whole(cursor, "workflows")),
     )
+
+
+def _is_whole(cursor: Cursor, key: str) -> bool:
+    """Say whether the schema refused nothing of what stands right below a key."""
+    below = cursor.get(key)
+    return not cursor.is_partial and not (below and below.is_partial)
 
 
 def places_are_complete(cursor: Cursor) -> bool:

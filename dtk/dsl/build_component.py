@@ -31,6 +31,7 @@ def build_component(cursor: Cursor, module: str, problems: list[Problem]) -> Com
         attributes={entry.name: build_attribute(entry, problems) for entry in cursor.entries("attributes")},
         dependencies=tuple(_same_node_dependencies(cursor)),
         links=tuple(_links(cursor, problems)),
+        after=tuple(Dependency(str(entry.value), entry.place) for entry in cursor.entries("after")),
         actions=build_actions(cursor, problems),
         singleton=cursor.flag("singleton", default=True),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from dtk.dsl.build_attribute import build_parameters
 from dtk.dsl.cursor import Cursor
@@ -19,7 +20,12 @@ ITEM_KEYS = ("components", "component", "ordered_components", "ordered_component
 OPTION_KEYS = ("max_in_flight", "canary", "retries", "retry_delay", "timeout", "on_failure")
 """What a stage says about how it goes about its nodes and actions."""
 
+STAGE_KEYS = ("name", *ITEM_KEYS, "exec_blocks", "node", "node_group", "nodes", *OPTION_KEYS)
+"""What a workflow of one stage says itself."""
+
 _SORTED = ("components", "component")
+_PLACES = ("node", "node_group", "nodes")
+_CONTENTS = (*ITEM_KEYS, "exec_blocks", "workflow", "subtasks")
 _CREATE, _DELETE = "create", "delete"
 _ITEM = re.compile(
     r"^(?P<component>[^\s.\[\]]+(?:\[[^\[\]/]+\])?)(?:\.(?P<action>[a-zA-Z0-9_-]+))?(?:\s+(?P<parameters>\S.*))?$"
@@ -37,11 +43,24 @@ def build_workflow(cursor: Cursor, nodes: tuple[str, ...] | None, problems: list
     """
     # A term without an action means what the workflow is for.
     default = _DELETE if cursor.name == _DELETE else _CREATE
-    subtasks = tuple(_subtask(entry, nodes, default, problems) for entry in cursor.entries("subtasks"))
+    if "subtasks" in cursor.value:
+        problems += _misplaced_keys(cursor)
+        subtasks = tuple(_subtask(entry, nodes, default, problems) for entry in cursor.entries("subtasks"))
+    else:
+        stage = _stage(cursor, nodes, default, problems)
+        subtasks = (replace(stage, name=stage.name or cursor.name, location=cursor.key_place),)
     parameters = build_parameters(cursor, problems)
-    if _order(cursor) == "concurrent":
-        problems += _misplaced_windows(cursor)
     return Workflow(cursor.name, subtasks, cursor.key_place, _order(cursor), parameters)
+
+
+def _misplaced_keys(cursor: Cursor) -> Iterator[Problem]:
+    """Yield what a workflow of several stages says as if it were one."""
+    for key in STAGE_KEYS:
+        said = cursor.get(key)
+        if said:
+            yield said.key_problem(f"'{key}' stands with a stage: the workflow has subtasks")
+    if _order(cursor) == "concurrent":
+        yield from _misplaced_windows(cursor)
 
 
 def unknown_node(cursor: Cursor, name: str, nodes: tuple[str, ...] | None, *, at_key: bool = False) -> Problem | None:
@@ -69,17 +88,42 @@ def _order(cursor: Cursor) -> Order:
 
 
 def _subtask(cursor: Cursor, nodes: tuple[str, ...] | None, default: str, problems: list[Problem]) -> Subtask:
+    stage = _stage(cursor, nodes, default, problems)
+    problems += _call_problems(cursor)
+    if called := cursor.text("workflow"):
+        given = {value.name: as_text(value.value) for value in cursor.entries("parameters")}
+        return replace(stage, calls=called, given=given)
+    inner = tuple(_subtask(entry, nodes, default, problems) for entry in cursor.entries("subtasks"))
+    return replace(stage, subtasks=inner, order=_order(cursor)) if inner else stage
+
+
+def _stage(cursor: Cursor, nodes: tuple[str, ...] | None, default: str, problems: list[Problem]) -> Subtask:
     problems += _subtask_problems(cursor, nodes)
+    stage = replace(_list(cursor, default, problems), options=_options(cursor))
+    blocks = tuple(
+        replace(_list(entry, default, problems), name=stage.name, location=stage.location, node=stage.node)
+        for entry in cursor.entries("exec_blocks")
+    )
+    # Side by side on one node means one after the other, in one step.
+    return replace(stage, subtasks=blocks, order="concurrent") if blocks else stage
+
+
+def _list(cursor: Cursor, default: str, problems: list[Problem]) -> Subtask:
+    """Return the stage, or the block of one, that a list of what runs makes."""
     return Subtask(
         name=cursor.text("name"),
         items=tuple(item for key in ITEM_KEYS for item in _items(cursor, key, default, problems)),
         location=cursor.place,
         node=cursor.text("node") or cursor.text("node_group"),
         ordered=not any(cursor.get(key) for key in _SORTED),
-        options=_options(cursor),
-        subtasks=tuple(_subtask(entry, nodes, default, problems) for entry in cursor.entries("subtasks")),
-        order=_order(cursor),
     )
+
+
+def _call_problems(cursor: Cursor) -> Iterator[Problem]:
+    given = cursor.get("parameters")
+    if given and "workflow" not in cursor.value and not cursor.is_partial:
+        message = "parameters stand with a call of a workflow, or with an item of a stage"
+        yield given.key_problem(message, expected="- module::component.action: {parameters: {name: value}}")
 
 
 def _options(cursor: Cursor) -> StageOptions:
@@ -88,15 +132,13 @@ def _options(cursor: Cursor) -> StageOptions:
 
 
 def _subtask_problems(cursor: Cursor, nodes: tuple[str, ...] | None) -> Iterator[Problem]:
-    lists = [key for key in ITEM_KEYS if key in cursor.value]
-    inner = "subtasks" in cursor.value
-    if not lists and not inner and not cursor.is_partial:
-        name = cursor.text("name")
+    contents = [key for key in _CONTENTS if key in cursor.value]
+    if not contents and not cursor.is_partial:
+        name = cursor.text("name") or cursor.name
         one_of = ", ".join(ITEM_KEYS)
         yield cursor.problem(f"In stage '{name}', missing a component or action field (one of: {one_of})")
-    if len(lists) + inner > 1:
-        together = " and ".join([*lists, *(["subtasks"] if inner else [])])
-        yield cursor.problem(f"{together} can't stand together", expected="one list of what runs")
+    if len(contents) > 1:
+        yield cursor.problem(f"{' and '.join(contents)} can't stand together", expected="one list of what runs")
     if "node" in cursor.value and "node_group" in cursor.value:
         yield cursor.problem("node and node_group can't stand together", expected="one of them")
     if "nodes" in cursor.value and ("node" in cursor.value or "node_group" in cursor.value):
@@ -108,22 +150,25 @@ def _subtask_problems(cursor: Cursor, nodes: tuple[str, ...] | None) -> Iterator
 
 
 def _block_problems(cursor: Cursor) -> Iterator[Problem]:
-    """Check that what a block says is said where it means something."""
-    if "subtasks" not in cursor.value:
-        order = cursor.get("subtask_order")
-        if order:
-            yield order.key_problem("subtask_order is for blocks, which have subtasks")
-        return
-    restriction = cursor.get("node", "node_group", "nodes")
-    if restriction:
-        yield restriction.key_problem(f"'{restriction.name}' stands with a stage, not with a block of them")
-    if _order(cursor) == "sequential":
-        for key in OPTION_KEYS:
-            option = cursor.get(key)
-            if option:
-                yield option.key_problem(f"'{key}' stands with a stage or a concurrent block, which are carried out")
-    else:
-        yield from _misplaced_windows(cursor)
+    """Check that what a block or a call says is said where it means something."""
+    order = cursor.get("subtask_order")
+    if order and "subtasks" not in cursor.value and not cursor.is_partial:
+        yield order.key_problem("subtask_order is for blocks, which have subtasks")
+    if "workflow" in cursor.value:
+        yield from _misplaced(cursor, (*_PLACES, *OPTION_KEYS), ", not with a call of a workflow")
+    elif "subtasks" in cursor.value:
+        yield from _misplaced(cursor, _PLACES, ", not with a block of them")
+        if _order(cursor) == "sequential":
+            yield from _misplaced(cursor, OPTION_KEYS, " or a concurrent block, which are carried out")
+        else:
+            yield from _misplaced_windows(cursor)
+
+
+def _misplaced(cursor: Cursor, keys: tuple[str, ...], said: str) -> Iterator[Problem]:
+    for key in keys:
+        found = cursor.get(key)
+        if found:
+            yield found.key_problem(f"'{key}' stands with a stage{said}")
 
 
 def _misplaced_windows(cursor: Cursor) -> Iterator[Problem]:

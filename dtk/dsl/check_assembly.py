@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from dtk.dsl.assembly_template import templates_in
 from dtk.dsl.check_template import Names
 from dtk.dsl.check_values import fit_problem, node_problems, secret_use_problems, value_problems
-from dtk.dsl.check_workflow import workflow_problems
+from dtk.dsl.check_workflow import call_problems, workflow_problems
 from dtk.dsl.names import nearest
 from dtk.dsl.scope import Scope
 from dtk.errors import Location, Problem
@@ -45,8 +45,11 @@ def assembly_problems(
             message = f"node '{use.name}' is named like an assembly-wide component: attribute paths could mean either"
             yield Problem(message, assembly.nodes[str(use.name)].location)
     standing = {node: tuple(uses) for node, uses in places.items()} if complete else None
+    found: list[Problem] = []
     for workflow in assembly.workflows.values():
-        yield from workflow_problems(workflow, standing, scope)
+        found += call_problems(workflow, assembly.workflows, scope)
+        found += workflow_problems(workflow, standing, scope)
+    yield from dict.fromkeys(found)  # what workflows share, because one calls the other, is told once
 
 
 _Places = dict[str, dict[ComponentName, ComponentUse]]

@@ -27,7 +27,7 @@ _WITH_KEYS = ("hash", "object", "json")
 
 def component_problems(component: Component, scope: Scope) -> Iterator[Problem]:
     """Yield what is wrong with what a component says about others and about its own attributes."""
-    for dependency in component.dependencies:
+    for dependency in (*component.dependencies, *component.after):
         yield from _named(component, dependency.component, dependency.location, scope)
     for link in component.links:
         yield from _named(component, link.component, link.location, scope)
@@ -140,8 +140,11 @@ def _output_problems(component: Component) -> Iterator[Problem]:
 
 
 def cycle_problems(components: Mapping[str, Component]) -> Iterator[Problem]:
-    """Yield the circles among components that need each other on the same node."""
-    needs = {type_: {d.component: d.location for d in found.dependencies} for type_, found in components.items()}
+    """Yield the circles among components that need each other, or go after each other, on the same node."""
+    needs = {
+        type_: {other.component: other.location for other in (*found.dependencies, *found.after)}
+        for type_, found in components.items()
+    }
     for type_, needed in needs.items():
         needed.pop(type_, None)  # one that needs itself is told where it is named
     while circle := _circle(needs):

@@ -32,12 +32,40 @@ def workflow_problems(workflow: Workflow, standing: Standing | None, scope: Scop
             if unknown:
                 yield unknown
                 continue
-            yield from _action_problems(item, scope, workflow)
+            yield from _action_problems(item, scope, subtask, workflow)
             if standing is not None:
                 yield from _presence_problems(item, subtask, standing, workflow, scope)
         yield from _variable_problems(subtask, workflow)
     if standing is not None and workflow.name == CREATE:
         yield from _twice(workflow, standing)
+
+
+def call_problems(workflow: Workflow, workflows: Mapping[str, Workflow], scope: Scope) -> Iterator[Problem]:
+    """Yield the parameters in a workflow's calls of others that nothing in these takes."""
+    for subtask in stages_of(workflow.subtasks):
+        known = _taken(workflows[subtask.calls], scope) if subtask.calls else None
+        if known is None:
+            continue
+        for name in subtask.given:
+            if name not in known:
+                message = f"workflow '{subtask.calls}' has no parameter '{name}'"
+                yield Problem(message, subtask.location, nearest=nearest(name, known))
+
+
+def _taken(workflow: Workflow, scope: Scope) -> list[str] | None:
+    """Return the parameters of a workflow, of its terms and of its actions; None where not all are known."""
+    found = dict.fromkeys(workflow.parameters)
+    for subtask in stages_of(workflow.subtasks):
+        texts = [subtask.name, *subtask.given.values()]
+        for item in subtask.items:
+            component = scope.component(item.component.type)
+            if component is None:
+                return None
+            texts += [item.component.title, *item.parameters.values()]
+            action = component.actions.get(item.action)
+            found |= dict.fromkeys(action.parameters if action else ())
+        found |= dict.fromkeys(name for text in texts for name in variables_in(text))
+    return list(found)
 
 
 def _twice(workflow: Workflow, standing: Standing) -> Iterator[Problem]:
@@ -69,7 +97,8 @@ def _variable_problems(subtask: Subtask, workflow: Workflow) -> Iterator[Problem
     """The create and the delete workflow are run by converging, which gives no parameters."""
     if workflow.name not in (CREATE, DELETE):
         return
-    texts = [(subtask.name, subtask.location), *((str(item.component), item.location) for item in subtask.items)]
+    texts = [(text, subtask.location) for text in (subtask.name, *subtask.given.values())]
+    texts += [(str(item.component), item.location) for item in subtask.items]
     for text, location in texts:
         for name in variables_in(text):
             parameter = workflow.parameters.get(name)
@@ -77,7 +106,7 @@ def _variable_problems(subtask: Subtask, workflow: Workflow) -> Iterator[Problem
                 yield Problem(f"workflow '{workflow.name}' is given no parameters: nothing sets '{name}'", location)
 
 
-def _action_problems(item: WorkflowItem, scope: Scope, workflow: Workflow) -> Iterator[Problem]:
+def _action_problems(item: WorkflowItem, scope: Scope, subtask: Subtask, workflow: Workflow) -> Iterator[Problem]:
     component = scope.component(item.component.type)
     if component is None or not scope.attributes_known(component.type):
         return
@@ -90,10 +119,12 @@ def _action_problems(item: WorkflowItem, scope: Scope, workflow: Workflow) -> It
         elif item.parameters:
             yield Problem(f"action '{item.action}' takes no parameters", item.location)
         return
-    yield from _parameter_problems(item, component, workflow)
+    yield from _parameter_problems(item, component, subtask, workflow)
 
 
-def _parameter_problems(item: WorkflowItem, component: Component, workflow: Workflow) -> Iterator[Problem]:
+def _parameter_problems(
+    item: WorkflowItem, component: Component, subtask: Subtask, workflow: Workflow
+) -> Iterator[Problem]:
     declared = component.actions[item.action].parameters
     called = f"{item.component}.{item.action}"
     for name, value in item.parameters.items():
@@ -105,7 +136,7 @@ def _parameter_problems(item: WorkflowItem, component: Component, workflow: Work
             except ValueError as error:
                 message = f"parameter '{name}' of '{called}' is not of type {declared[name].type}: {error}"
                 yield Problem(message, item.location)
-    given = {*item.parameters, *workflow.parameters}
+    given = {*item.parameters, *subtask.given, *workflow.parameters}
     for name, parameter in declared.items():
         if parameter.required and name not in given and workflow.name in (CREATE, DELETE):
             yield Problem(f"Parameter '{name}' is not set", item.location, expected=f"{called} {name}=VALUE")

@@ -201,7 +201,10 @@ class Action:
 
 @dataclass(frozen=True)
 class Component:
-    """A component definition; ``type`` is its full name, e.g. ``dask::worker``."""
+    """A component definition; ``type`` is its full name, e.g. ``dask::worker``.
+
+    ``after`` are components that go before it where they are on the same node; they need not be there.
+    """
 
     name: str
     type: str
@@ -211,6 +214,7 @@ class Component:
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     dependencies: tuple[Dependency, ...] = ()
     links: tuple[LinkDef, ...] = ()
+    after: tuple[Dependency, ...] = ()
     actions: Mapping[str, Action] = field(default_factory=dict)
     singleton: bool = True
 
@@ -285,6 +289,9 @@ class Subtask:
 
     ``node`` restricts it to a node or a group. ``ordered`` says that its items run in the order listed even where
     one of them depends on another on the same node; ``order`` is that of ``subtasks``.
+    ``calls`` names a workflow whose stages run in its place; in an assembly that is built they are in ``subtasks``.
+    ``given`` are the parameters of such a call, and those that a stage's actions get from the calls around it: texts,
+    in which ``{{name}}`` is the caller's.
     """
 
     name: str
@@ -295,6 +302,8 @@ class Subtask:
     options: StageOptions = field(default_factory=StageOptions)
     subtasks: tuple[Subtask, ...] = ()
     order: Order = "sequential"
+    calls: str = ""
+    given: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

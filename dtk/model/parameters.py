@@ -32,6 +32,11 @@ def filled_in(text: str, values: Mapping[str, Any]) -> str:
     return _VARIABLE.sub(lambda match: _text(values[match[1]]), text)
 
 
+def replaced(text: str, values: Mapping[str, str]) -> str:
+    """Return a workflow's term with the parameters that have a text among the values replaced by it."""
+    return _VARIABLE.sub(lambda match: values.get(match[1], match[0]), text)
+
+
 def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 

@@ -12,8 +12,8 @@ original's table shows: stages at level 1, one step for each node in them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from itertools import zip_longest
 
 from dtk.errors import Location
@@ -22,12 +22,16 @@ from dtk.model.module import StageOptions, Subtask, Workflow, WorkflowItem
 
 @dataclass(frozen=True)
 class Branch:
-    """What one written stage puts into a layer; ``options`` are its own over those of the blocks around it."""
+    """What one written stage puts into a layer; ``options`` are its own over those of the blocks around it.
+
+    ``given`` are parameters that calls of workflows give to its actions, before those of the workflow that runs.
+    """
 
     items: tuple[WorkflowItem, ...]
     node: str
     ordered: bool
     options: StageOptions
+    given: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ def terms_of(workflow: Workflow) -> Iterator[str]:
     for layer in layers_of(workflow):
         yield layer.name
         for branch in layer.branches:
+            yield from branch.given.values()
             for item in branch.items:
                 yield from (item.component.title, *item.parameters.values())
 
@@ -58,7 +63,7 @@ def terms_of(workflow: Workflow) -> Iterator[str]:
 def _layers(subtask: Subtask, outer: StageOptions) -> list[Layer]:
     options = _over(subtask.options, outer)
     if not subtask.subtasks:
-        branch = Branch(subtask.items, subtask.node, subtask.ordered, options)
+        branch = Branch(subtask.items, subtask.node, subtask.ordered, options, subtask.given)
         return [Layer(subtask.name, (branch,), options, subtask.location)]
     inner = [_layers(one, options) for one in subtask.subtasks]
     if subtask.order == "sequential":

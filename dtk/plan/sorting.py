@@ -33,7 +33,8 @@ def link_orders(links: Sequence[Link], instance: Instance) -> tuple[set[Key], se
 
 def needed_on_node(instance: Instance, topology: Topology, links: Sequence[Link]) -> set[Key]:
     """Return the instances on the same node that must be converged before an instance."""
-    types = {dependency.component for dependency in instance.component.dependencies}
+    component = instance.component
+    types = {dependency.component for dependency in (*component.dependencies, *component.after)}
     present = [other for other in topology.on_node(instance.node) if other.key != instance.key]
     before = {other.key for other in present if other.name.type in types}
     before |= {key for key in link_orders(links, instance)[0] if key[0] == instance.node}

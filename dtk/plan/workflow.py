@@ -164,7 +164,7 @@ def _staged(
 ) -> StagedAction | None:
     action = instance.component.actions.get(item.action)
     try:
-        inline = {name: filled_in(text, values) for name, text in item.parameters.items()}
+        inline = {name: filled_in(text, values) for name, text in {**branch.given, **item.parameters}.items()}
         parameters = typed_parameters(action.parameters, {**values, **inline}) if action else {}
     except ValueError as error:
         called = f"{instance.name}.{item.action}"

@@ -1,4 +1,4 @@
-"""What workflows hand on, on real nodes: outputs of actions to what comes after them in the same task."""
+"""What workflows hand on, on real nodes: outputs to what comes later in the same task, parameters to those they call."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ components:
     link_defs: {flow::hub: {attribute_mappings: ['t${token} -> url']}}
     actions:
       create: {commands: ['RUN echo made with {{ url }}']}
+      greet: {parameters: {who: {}}, commands: ['RUN echo hello {{ who }}']}
       tell: {commands: ['RUN echo told {{ url }}']}
 assemblies:
   pair:
@@ -39,6 +40,15 @@ assemblies:
           - {name: before, actions: [flow::agent.tell]}
           - {name: token, actions: [flow::hub.token]}
           - {name: after, actions: [flow::agent.tell]}
+      greet:
+        name: greet {{who}}
+        parameters: {who: {default: nobody}}
+        action: flow::agent.greet
+      visit:
+        subtasks:
+          - {workflow: greet, parameters: {who: '{{guest}}'}}
+          - {workflow: renew}
+          - {workflow: greet}
 """
 
 
@@ -58,8 +68,21 @@ def said(dtk: Dtk, task: int) -> list[str]:
     ]
 
 
-def test_what_an_action_puts_out_reaches_what_comes_after_it_in_the_same_task(dtk: Dtk) -> None:
+def test_workflows_hand_on_outputs_and_parameters(dtk: Dtk) -> None:
     staged(dtk)
+    _what_an_action_puts_out_reaches_what_comes_after_it_in_the_same_task(dtk)
+    _a_workflow_that_is_called_gets_its_parameters(dtk)
+
+
+def _a_workflow_that_is_called_gets_its_parameters(dtk: Dtk) -> None:
+    assert "The variable 'guest'" in dtk.run("exec", "flow1", "visit", code=2).stderr
+    dtk.run("exec", "flow1", "visit", "guest=eve")
+    assert [text for text in said(dtk, 5) if text] == ["hello eve", "told t4", "told t5", "hello nobody"]
+    names = [stage["name"] for stage in dtk.events("flow1", 5)[0]["stages"]]
+    assert names == ["greet eve", "before", "token", "after", "greet nobody"]
+
+
+def _what_an_action_puts_out_reaches_what_comes_after_it_in_the_same_task(dtk: Dtk) -> None:
     dtk.run("converge", "flow1")
     assert "made with t1" in said(dtk, 1)
     dtk.run("set-attribute", "flow1", "center/flow::hub/port", "7001")
