@@ -1,32 +1,84 @@
 #!/bin/sh
-# A service of Bigtop's packages, which are scripts of init.d: restarts it when a file that it reads has changed, or when
-# it does not run.
+# Bigtop's packages and their services, which are scripts of init.d.
 #
-#   service.sh start NAME FILE…      do it
-#   service.sh current NAME FILE…    whether nothing is to be done: exit code 1 otherwise
+#   service.sh update                      read what the repository has; updated: exit code 1 where that was not done yet
+#   service.sh install PACKAGE…            install them, and start none of their services: those are to be configured first
+#   service.sh installed PACKAGE…          whether all are: exit code 1 otherwise
+#   service.sh start NAME PORT FILE…       restart it, wait until it listens, and keep in mind what it has read
+#   service.sh current NAME PORT FILE…     whether it runs and has read its files as they are: exit code 1 otherwise
+#   service.sh restart NAME PORT           restart it, and wait until it listens
 set -eu
 
-verb=$1
-name=$2
-shift 2
-stamp=$(dirname -- "$0")/$name.read
+here=$(cd "$(dirname -- "$0")" && pwd)
+listens_within=60 # seconds
+source=/etc/apt/sources.list.d/bigtop.list
+policy=/usr/sbin/policy-rc.d
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
 }
 
-is_current() {
-    as_root service "$name" status >/dev/null 2>&1 && [ "$(as_root cksum "$@")" = "$(cat "$stamp" 2>/dev/null)" ]
+install_packages() {
+    # What packages' scripts ask before they start a service; a machine that has an answer of its own keeps it.
+    if [ ! -e "$policy" ]; then
+        trap 'as_root rm -f "$policy"' EXIT
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod 755 "$policy"
+    fi
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Options::=--force-confold install "$@"
 }
 
+are_installed() {
+    for package; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || return 1
+    done
+}
+
+listens() {
+    [ -n "$(ss -H -l -t -n "sport = :$1")" ]
+}
+
+restart() {
+    name=$1
+    port=$2
+    as_root service "$name" restart || fail "$name"
+    waited=0
+    until listens "$port"; do
+        [ "$waited" -lt "$listens_within" ] || fail "$name"
+        sleep 1
+        waited=$((waited + 1))
+    done
+}
+
+fail() {
+    echo "$1 does not listen on port $port; the end of its log:" >&2
+    as_root sh -c 'tail -q -n 15 /var/log/hadoop-hdfs/*"${1#hadoop-hdfs-}"*.log /var/log/spark/"$1".out' sh "$1" >&2 2>/dev/null || true
+    exit 1
+}
+
+is_current() {
+    as_root service "$name" status >/dev/null 2>&1 && listens "$port" &&
+        [ "$(as_root cksum "$@")" = "$(cat "$here/$name.read" 2>/dev/null)" ]
+}
+
+verb=${1-}
+[ $# = 0 ] || shift
 case $verb in
-    current) is_current "$@" ;;
-    start)
-        as_root service "$name" restart
-        as_root cksum "$@" >"$stamp"
+    update) as_root apt-get -q update -o APT::Update::Error-Mode=any && cp "$source" "$here/packages.read" ;;
+    updated) cmp -s "$source" "$here/packages.read" ;;
+    install) install_packages "$@" ;;
+    installed) are_installed "$@" ;;
+    restart) restart "$1" "$2" ;;
+    start | current)
+        name=$1
+        port=$2
+        shift 2
+        [ "$verb" = start ] || { is_current "$@" && exit || exit 1; }
+        restart "$name" "$port"
+        as_root cksum "$@" >"$here/$name.read"
         ;;
     *)
-        echo "usage: service.sh start|current NAME FILE..." >&2
+        sed -n 's/^#   service.sh/usage: service.sh/p' "$0" >&2
         exit 2
         ;;
 esac
