@@ -1,4 +1,4 @@
-"""What workflows hand on, on real nodes: outputs to what comes later in the same task, parameters to those they call."""
+"""What workflows hand on, on real nodes: outputs to what comes later in a task, parameters to those they call."""
 
 from __future__ import annotations
 
