@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,22 @@ def test_a_file_imports_only_from_the_layers_below_its_own() -> None:
         if name.startswith("dtk.") and name.split(".")[1] not in ALLOWED[part_of(path)] | {"errors", part_of(path)}
     ]
     assert wrong == []
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def test_no_file_imports_itself_round_a_corner() -> None:
+    """Not even for its types, nor where a function runs: two files that need each other are one idea, or three."""
+    names = {module_name(path): tree for path, tree in FILES.items()}
+    needs: dict[str, set[str]] = {name: set() for name in names}
+    for name, tree in names.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                found = {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+                needs[name] |= found & names.keys() - {name, "dtk"}
+    assert list(TopologicalSorter(needs).static_order())
 
 
 def test_the_light_parts_import_heavy_libraries_only_where_they_are_used() -> None:

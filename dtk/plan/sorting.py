@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol, TypeVar
 
 from dtk.plan.links import Link
 from dtk.plan.topology import Instance, Topology
 
-if TYPE_CHECKING:
-    from dtk.plan.workflow import StagedAction
-
 Key = tuple[str, str]
+
+
+class OfInstance(Protocol):
+    """Whatever is done to an instance of a component."""
+
+    @property
+    def instance(self) -> Instance:
+        """The instance."""
+
+
+Action = TypeVar("Action", bound=OfInstance)
 
 
 def link_orders(links: Sequence[Link], instance: Instance) -> tuple[set[Key], set[Key]]:
@@ -41,11 +49,11 @@ def needed_on_node(instance: Instance, topology: Topology, links: Sequence[Link]
     return before | {other.key for other in present if instance.key in link_orders(links, other)[1]}
 
 
-def sorted_actions(actions: Sequence[StagedAction], topology: Topology, links: Sequence[Link]) -> list[StagedAction]:
+def sorted_actions(actions: Sequence[Action], topology: Topology, links: Sequence[Link]) -> list[Action]:
     """Return one node's actions so that what is needed comes first; otherwise as listed."""
     waiting = list(actions)
     needs = {action.instance.key: needed_on_node(action.instance, topology, links) for action in waiting}
-    done: list[StagedAction] = []
+    done: list[Action] = []
     while waiting:
         left = {action.instance.key for action in waiting}
         ready = next((a for a in waiting if not needs[a.instance.key] & (left - {a.instance.key})), waiting[0])
