@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from dtk.convert.attributes import attributes
 from dtk.convert.section import Notes, Section, names, type_name
-from dtk.convert.workflow import workflows
+from dtk.convert.workflow import shared_workflows, workflows
 from dtk.dsl.cursor import Cursor
 from dtk.model.names import is_node_name
 from dtk.model.written import as_written
@@ -18,8 +19,11 @@ _KNOWN = ("type", "cardinality", "size", "image", "root_device_size")
 _TARGET = re.compile(r"^(?:[A-Za-z][A-Za-z0-9_-]*/)?[A-Za-z][A-Za-z0-9_:-]*(?:\[[^\[\]/]+\])?$")
 
 
-def assembly(cursor: Cursor, notes: Notes) -> dict[str, Any]:
-    """Return an assembly: a file of the original's 2015 service modules, or an entry of its unified module."""
+def assembly(cursor: Cursor, notes: Notes, shared: Sequence[Cursor] = ()) -> dict[str, Any]:
+    """Return an assembly: a file of the original's 2015 service modules, or an entry of its unified module.
+
+    ``shared`` are the files of workflows that its module has for all its assemblies.
+    """
     outer = Section(cursor, notes)
     for key in ("name", "dsl_version"):
         outer.take(key)
@@ -41,7 +45,7 @@ def assembly(cursor: Cursor, notes: Notes) -> dict[str, Any]:
     _bindings(outer, nodes)
     if nodes:
         made["nodes"] = nodes
-    made |= _workflows(outer, body, made)
+    made |= _workflows(outer, body, made, shared_workflows(shared, _everything(made), notes))
     outer.leave("target", "the target is said when the assembly is staged: --target")
     body.close()
     if body is not outer:
@@ -49,9 +53,9 @@ def assembly(cursor: Cursor, notes: Notes) -> dict[str, Any]:
     return made
 
 
-def _workflows(outer: Section, body: Section, made: dict[str, Any]) -> dict[str, Any]:
+def _workflows(outer: Section, body: Section, made: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
     there = _everything(made)
-    found = workflows(outer, there) | (workflows(body, there) if body is not outer else {})
+    found = shared | workflows(outer, there) | (workflows(body, there) if body is not outer else {})
     return {"workflows": found} if found else {}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from dtk.convert.actions import ComponentPlace, actions
 from dtk.convert.attributes import attributes
 from dtk.convert.links import dependencies_and_links
-from dtk.convert.section import Notes, Section
+from dtk.convert.section import Notes, Section, names, type_name
 from dtk.dsl.cursor import Cursor
 
 _DEFINITION = "puppet_definition"
@@ -33,14 +33,15 @@ def component(cursor: Cursor, notes: Notes, *, on_node: bool) -> dict[str, Any]:
     if declared:
         made["attributes"] = declared
     made |= dependencies_and_links(section)
+    before = [type_name(name) for key in ("after", "component_order") for name, _, _ in names(section.take(key))]
+    if before:
+        made["after"] = list(dict.fromkeys(before))
     dynamic = tuple(name for name, attribute in declared.items() if attribute.get("dynamic"))
     done = actions(section, ComponentPlace(dynamic, on_node))
     if done:
         made["actions"] = done
     _singleton(section, made, done)
     section.take("includes")  # their Puppet code is looked for by the module
-    section.leave("after", "'after' has no counterpart: a stage runs its components in the order it lists them")
-    section.leave("component_order", "'component_order' has no counterpart: a stage's list is the order")
     section.leave("providers", "'providers' has no counterpart: each action says how it is done")
     section.take("name") if section.text("name") == cursor.name else None
     section.close()

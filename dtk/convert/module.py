@@ -50,6 +50,7 @@ class _Source:
     unified: Cursor | None = None
     assemblies: dict[str, Cursor] = field(default_factory=dict)
     references: Cursor | None = None
+    workflows: list[Cursor] = field(default_factory=list)
     left: list[Path] = field(default_factory=list)
 
 
@@ -111,8 +112,8 @@ def _read(folder: Path, root: Path, namespace: str, notes: Notes) -> _Source:
     assemblies |= {file.parent.name: Cursor(read_document(file, root)) for file in legacy}
     source = _Source(folder, "", components, unified, assemblies, cursor(REFERENCES_FILE))
     source.name = _name(source, namespace)
-    others = [*folder.glob("workflows/*.dtk.workflow.yaml"), *folder.glob("assemblies/*/*.dtk.settings.yaml")]
-    for file in sorted(others):
+    source.workflows = [Cursor(read_document(f, root)) for f in sorted(folder.glob("workflows/*.dtk.workflow.yaml"))]
+    for file in sorted(folder.glob("assemblies/*/*.dtk.settings.yaml")):
         notes.add(Cursor(read_document(file, root)), f"{file.name} has no counterpart: move it into the assembly")
     return source
 
@@ -150,7 +151,7 @@ def _fill(module: Converted, source: _Source, sources: list[_Source], on_nodes: 
         _document(module, source, cursor, on_nodes, notes)
     needed = _references(source.references, notes)
     for name, cursor in source.assemblies.items():
-        document.setdefault("assemblies", {})[cursor.text("name") or name] = assembly(cursor, notes)
+        document.setdefault("assemblies", {})[cursor.text("name") or name] = assembly(cursor, notes, source.workflows)
     _add_dependencies(document, needed, module.name)
     _puppet(module, source, sources, notes)
 
@@ -169,7 +170,7 @@ def _document(module: Converted, source: _Source, cursor: Cursor, on_nodes: set[
         document.setdefault("components", {})[entry.name] = made
         _command_files(module, source.folder, made, entry, notes)
     for entry in section.entries("assemblies"):
-        document.setdefault("assemblies", {})[entry.name] = assembly(entry, notes)
+        document.setdefault("assemblies", {})[entry.name] = assembly(entry, notes, source.workflows)
     section.take("includes")
     section.leave("module_type", "the module's type has no counterpart: each action says how it is done")
     section.leave("keywords", "keywords have no counterpart")

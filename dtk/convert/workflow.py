@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,21 @@ class Reading:
 
     notes: Notes
     there: set[str]
+
+
+def shared_workflows(files: Iterable[Cursor], there: set[str], notes: Notes) -> dict[str, Any]:
+    """Return what a module's workflow files give one of its assemblies; ``there`` are the components in that.
+
+    Source: original-dtk.md 2.3, end: a file names its workflow itself, and create is none of them.
+    """
+    made: dict[str, Any] = {}
+    for cursor in files:
+        name, body = cursor.text("name"), cursor.get("workflow")
+        if not name or name == _CREATE:
+            notes.add(cursor, "the workflow has no name of its own and is left out")
+            continue
+        _add(made, name, body if body is not None else cursor, Reading(notes, there))
+    return made
 
 
 def workflows(section: Section, there: set[str]) -> dict[str, Any]:
@@ -48,7 +64,7 @@ def _add(made: dict[str, Any], name: str, cursor: Cursor, reading: Reading) -> N
         notes.add(cursor, f"workflow '{name}' is empty and is left out")
         return
     section = Section(cursor, notes)
-    for key in ("workflow_action", "assembly_action", "name"):
+    for key in ("workflow_action", "assembly_action", "name", "dsl_version"):
         section.take(key)
     order = section.text("subtask_order")
     listed = section.take("subtasks")
@@ -80,21 +96,52 @@ def _subtask(section: Section, number: int, reading: Reading) -> dict[str, Any]:
     made: dict[str, Any] = {"name": section.text("name") or f"stage {number}"}
     if section.cursor.get("subtasks"):
         return _nested(section, made, reading)
-    for key in ITEM_KEYS:
-        found = section.take(key)
-        if found is not None:
-            made[key] = _items(found, reading)
+    made |= _lists(section, reading)
+    blocks = [lists for entry in section.entries("exec_blocks") if (lists := _block(entry, reading))]
+    if blocks:
+        made["exec_blocks"] = blocks
     for key in ("node", "node_group"):
         restriction = section.text(key)
         made |= {key: restriction} if restriction else {}
     everywhere = section.take("nodes")
     if everywhere is not None and everywhere.value not in _ALL:
         section.notes.add(everywhere, f"'nodes: {everywhere.value}' is not known; the stage runs wherever it can")
+    made |= _attempts(section)
     _leave(section)
     section.close()
-    if not any(made.get(key) for key in ITEM_KEYS):
+    if not any(made.get(key) for key in (*ITEM_KEYS, "exec_blocks")):
         section.notes.add(section.cursor, f"stage '{made['name']}' runs nothing and is left out")
         return {}
+    return made
+
+
+def _lists(section: Section, reading: Reading) -> dict[str, Any]:
+    return {key: _items(found, reading) for key in ITEM_KEYS if (found := section.take(key)) is not None}
+
+
+def _block(cursor: Cursor, reading: Reading) -> dict[str, Any]:
+    """Return a block of a stage, without the lists of which nothing is left."""
+    if not isinstance(cursor.value, dict):
+        reading.notes.add(cursor, "this is no block of a stage and is left out")
+        return {}
+    section = Section(cursor, reading.notes)
+    lists = {key: items for key, items in _lists(section, reading).items() if items}
+    section.close()
+    return lists
+
+
+def _attempts(section: Section) -> dict[str, Any]:
+    """Return how often a stage is tried again, and after how many seconds; the original counted the first try too."""
+    made: dict[str, Any] = {}
+    attempts, pause = section.take("attempts"), section.take("retry")
+    if attempts is not None and str(attempts.value).isdigit() and int(str(attempts.value)) > 0:
+        made["retries"] = int(str(attempts.value)) - 1
+    elif attempts is not None:
+        section.notes.add(attempts, f"attempts: '{attempts.value}' is no number above 0 and is left out")
+    if pause is not None and str(pause.value).isdigit():
+        made["retry_delay"] = int(str(pause.value))
+    elif pause is not None:
+        section.notes.add(pause, f"retry: '{pause.value}' is no number of seconds and is left out")
     return made
 
 
@@ -108,12 +155,9 @@ def _nested(section: Section, made: dict[str, Any], reading: Reading) -> dict[st
 
 
 def _leave(section: Section) -> None:
-    section.leave("exec_blocks", "exec_blocks have no counterpart: write stages with node: instead")
     section.leave("breakpoint", "breakpoints have no counterpart")
-    section.leave("retry", "retry is left out: write retries and retry_delay in the stage")
-    section.leave("attempts", "attempts are left out: write retries in the stage")
-    section.leave("flatten", "flatten has no counterpart: the stages are numbered as they are nested")
-    section.leave("import", "importing a workflow has no counterpart: write its stages here")
+    section.take("flatten")  # here the stages of every block are laid flat
+    section.leave("import", "importing is left out: where it names a workflow, write workflow: with its name")
 
 
 def _items(cursor: Cursor, reading: Reading) -> list[Any]:

@@ -168,6 +168,22 @@ def test_parameters_of_actions_come_along() -> None:
     assert stage["actions"] == [{"hadoop::datanode.restart": {"parameters": {"how": "restart"}}}]
 
 
+def test_blocks_of_a_stage_attempts_order_and_workflow_files_come_along() -> None:
+    modules = {module.word: module.document for module in convert(ORIGINAL, "")[0]}
+    assert modules["hadoop"]["components"]["datanode"]["after"] == ["hadoop::common_hdfs"]
+    check = modules["hdfs"]["assemblies"]["cluster"]["workflows"]["check"]
+    assert check["subtasks"][0] == {
+        "name": "check {{when}}",
+        "exec_blocks": [
+            {"actions": ["hadoop::namenode.smoke_test"]},
+            {"ordered_components": ["hadoop::namenode.leave_safemode", "hadoop::namenode.smoke_test"]},
+        ],
+        "node": "master",
+        "retries": 2,
+        "retry_delay": 5,
+    }
+
+
 def test_nothing_is_overwritten_and_a_folder_without_modules_is_refused(workspace: Path, tmp_path: Path) -> None:
     dtk(workspace, "convert", str(ORIGINAL))
     assert "is there already" in dtk(workspace, "convert", str(ORIGINAL), code=2)
