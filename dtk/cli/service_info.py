@@ -12,7 +12,7 @@ from dtk.cli.planning import Inputs
 from dtk.cli.services import service_status
 from dtk.cli.task_log import last_task
 from dtk.errors import UsageError
-from dtk.model.names import group_of, split_member
+from dtk.model.names import split_member
 from dtk.plan.present import Present, attribute_rows
 from dtk.views.yaml_text import yaml_text
 
@@ -71,8 +71,6 @@ def node_info(service: str | None, node: str, *, as_json: bool) -> None:
 def _node_document(node: str, inputs: Inputs, found: Present) -> dict[str, Any]:
     state = inputs.state.nodes.get(node)
     attributes = {**found.topology.nodes[node].attributes, **(state.attributes if state else {})}
-    hidden = {path for path, value in found.topology.given.items() if value.hidden}
-    attributes = {name: value for name, value in attributes.items() if f"{group_of(node)}/{name}" not in hidden}
     rest = {key: value for key, value in sorted(attributes.items()) if key not in ("os", "size", "image")}
     return {
         "node_id": node,

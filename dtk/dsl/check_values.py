@@ -127,11 +127,11 @@ def node_problems(node: Node, attributes: Mapping[str, Attribute], names: Names)
         yield from found
         if found or not names.complete:
             continue
-        secret = next((used for used in names_in(value) if used in attributes and attributes[used].secret), "")
-        if secret:
-            yield Problem(
-                f"secret '{secret}' can't go to '{node.name}/{name}': it would stand in plans and state", place
-            )
+        private = next((attributes[used] for used in names_in(value) if _is_private(attributes.get(used))), None)
+        if private:
+            kind = "secret" if private.secret else "hidden"
+            message = f"{kind} attribute '{private.name}' can't go to '{node.name}/{name}': what machines are is shown"
+            yield Problem(message, place)
         elif name in NODE_TYPES:
             wanted = Attribute(name, place, NODE_TYPES[name])
             problem = fit_problem(value, wanted, attributes, f"{node.name}/{name}", place)
@@ -141,6 +141,10 @@ def node_problems(node: Node, attributes: Mapping[str, Attribute], names: Names)
                 yield Problem(
                     f"The value of '{node.name}/{name}' with the assembly's defaults must be 1 or more", place
                 )
+
+
+def _is_private(attribute: Attribute | None) -> bool:
+    return attribute is not None and (attribute.secret or attribute.hidden)
 
 
 def _is_positive(number: Any) -> bool:

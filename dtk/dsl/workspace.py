@@ -11,6 +11,7 @@ from dtk.dsl.checked import open_document, report
 from dtk.dsl.cursor import Cursor
 from dtk.dsl.names import nearest
 from dtk.errors import Problem, UsageError
+from dtk.model.machine_words import wrong_words
 from dtk.model.names import module_name
 from dtk.model.target import EMBEDDED, Target, TargetType
 from dtk.model.written import as_written
@@ -64,7 +65,7 @@ def load_workspace(file: Path, display_root: Path | None = None) -> WorkspaceCon
     problems: list[Problem] = []
     checked = open_document(file, "workspace", display_root, problems)
     if checked and () not in checked.cursor.broken:
-        problems += _default_problems(checked.cursor)
+        problems += [*_default_problems(checked.cursor), *_word_problems(checked.cursor)]
     if problems or checked is None:
         raise report("the workspace is invalid", problems, [checked] if checked else [])
     cursor = checked.cursor
@@ -84,6 +85,18 @@ def _module(cursor: Cursor) -> ModuleSource:
 def _target(cursor: Cursor) -> Target:
     settings = {entry.name: as_written(entry.value) for entry in cursor.entries() if entry.name != "type"}
     return Target(cursor.name, cast(TargetType, cursor.text("type")), settings)
+
+
+def _word_problems(cursor: Cursor) -> Iterator[Problem]:
+    """Yield the images and sizes among the defaults of ec2 targets that the target itself does not know."""
+    for target in cursor.entries("targets"):
+        defaults = target.get("defaults")
+        if target.is_partial or defaults is None or target.text("type") != "ec2":
+            continue
+        for wrong in wrong_words(as_written(defaults.value), _target(target).settings):
+            place = defaults.get(wrong.attribute) or defaults
+            message = f"{wrong.attribute} '{wrong.word}' is not one that target '{target.name}' knows"
+            yield place.problem(message, expected=wrong.expected, near=nearest(wrong.word, wrong.known))
 
 
 def _default_problems(cursor: Cursor) -> Iterator[Problem]:

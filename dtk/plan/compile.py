@@ -31,7 +31,7 @@ from dtk.plan.generate import generate_workflow
 from dtk.plan.hidden import hide_what_flows
 from dtk.plan.layers import layers_of
 from dtk.plan.links import Link, build_bindings, build_links
-from dtk.plan.machines import declared_ports, machine_attributes
+from dtk.plan.machines import declared_ports, machine_attributes, word_problems
 from dtk.plan.place import check_place
 from dtk.plan.producers import guards, order_problems
 from dtk.plan.selection import Chosen, check_terms, choose, left_out, unmade_problems
@@ -102,7 +102,8 @@ def resolve(request: PlanRequest) -> Resolved:
         for path in dynamic_paths(instance, action)
     )
     values = values_maker(topology, build_bindings(links), request.state, pending)(given)
-    problems = [*topology.problems, *unmet, *find_violations(topology, values, request.service.name)]
+    words = word_problems(request.target, topology, request.service)
+    problems = [*topology.problems, *words, *unmet, *find_violations(topology, values, request.service.name)]
     return Resolved(topology, links, values, tuple(dict.fromkeys(problems)))
 
 

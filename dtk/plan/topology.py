@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from dtk.dsl.check_assembly import AssemblyScope, use_problems
-from dtk.dsl.check_values import node_problems
+from dtk.dsl.check_values import NODE_TYPES, node_problems
 from dtk.dsl.scope import Scope
 from dtk.errors import Location, Problem
 from dtk.model.module import Assembly, Component, ComponentUse, Module, Node
 from dtk.model.names import ASSEMBLY_WIDE, ComponentName, attribute_path, component_path, group_of, member_name
 from dtk.model.service import AttributeSetting, Service
+from dtk.model.types import coerce
 from dtk.plan.assembly_values import (
     CARDINALITY,
     AssemblyValues,
@@ -179,7 +180,7 @@ def _used_in(assembly: Assembly) -> frozenset[str]:
 
 
 def _unfold(declared: Node, service: Service, problems: list[Problem]) -> Iterator[WantedNode]:
-    attributes = {**declared.attributes, **_node_settings(declared.name, service)}
+    attributes = {**declared.attributes, **_node_settings(declared.name, service, problems)}
     if not declared.is_group:
         yield WantedNode(declared.name, declared, 0, 1, attributes)
         return
@@ -189,13 +190,21 @@ def _unfold(declared: Node, service: Service, problems: list[Problem]) -> Iterat
         yield WantedNode(member_name(declared.name, index), declared, index, cardinality, attributes)
 
 
-def _node_settings(node: str, service: Service) -> dict[str, Any]:
-    parts = {path: path.split("/") for path in service.attributes}
-    return {
-        names[1]: service.attributes[path].value
-        for path, names in parts.items()
-        if len(names) == 2 and names[0] == node
-    }
+def _node_settings(node: str, service: Service, problems: list[Problem]) -> dict[str, Any]:
+    """Return what a service sets of a node itself, of the types that nodes' attributes have."""
+    found = {}
+    for path, setting in service.attributes.items():
+        owner, _, name = path.partition("/")
+        if owner != node or not name or "/" in name:
+            continue
+        type_ = NODE_TYPES.get(name) if name != CARDINALITY else None
+        try:
+            found[name] = coerce(type_, setting.value) if type_ else setting.value
+        except ValueError as error:
+            message = f"The provided value for '{path}' is not of type {type_}: {error}"
+            mend = f"dtk set-attribute {service.name} {path} VALUE"
+            problems.append(Problem(message, setting.location, path, kind=ILLEGAL, mend=mend))
+    return found
 
 
 def _cardinality(declared: Node, service: Service, problems: list[Problem]) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 from dtk.model.names import group_of, node_order, split_member
 from dtk.model.plan import ComponentChange, NodeChange, Plan
@@ -15,29 +16,46 @@ _COMPONENT_ORDER = {"delete": 0, "new": 1, "changed": 2}
 
 @dataclass(frozen=True)
 class Entry:
-    """A change of one or several nodes (``slaves:[1-3]``), or of a component on them."""
+    """A change of one or several nodes (``slaves:[1-3]``), or of a component on them.
+
+    ``machine`` says what the machines will be, where their target makes them: ``small, ubuntu_24_04``.
+    """
 
     sign: str
     change: str
     nodes: str
     component: str = ""
     reasons: tuple[str, ...] = ()
+    machine: str = ""
 
 
 def node_entries(plan: Plan) -> list[Entry]:
     """Return what happens to machines, in the plan's order: deletions first."""
     changes = [change for change in plan.nodes if change.change != "keep"]
-    return [_node_entry(list(group)) for _, group in groupby(changes, key=_node_group)]
+    made = [leaf for leaf in plan.leaves() if leaf.type == "create_node"] if plan.target["type"] == "ec2" else []
+    machines = {leaf.node: machine_text(leaf.node_attributes) for leaf in made}
+
+    def alike(change: NodeChange) -> tuple[str, str, str, str]:
+        return change.change, group_of(change.node), change.reason, machines.get(change.node, "")
+
+    return [_node_entry(list(group), machine) for (*_, machine), group in groupby(changes, key=alike)]
 
 
-def _node_group(change: NodeChange) -> tuple[str, str, str]:
-    return change.change, group_of(change.node), change.reason
+def machine_text(attributes: Mapping[str, Any]) -> str:
+    """Name what a machine is made with: its instance types or size, its image, its disks where they are said."""
+    types = attributes.get("instance_type") or attributes.get("size") or ""
+    volumes = [volume.get("size") for volume in attributes.get("volumes") or ()]
+    disks = [attributes.get("root_device_size"), *volumes]
+    parts = [" or ".join(map(str, types)) if isinstance(types, (list, tuple)) else str(types)]
+    parts += [str(attributes.get("image", "")), *(f"{size} GB" for size in disks if size)]
+    return ", ".join(part for part in [*parts, "spot" if attributes.get("spot") is True else ""] if part)
 
 
-def _node_entry(changes: Sequence[NodeChange]) -> Entry:
+def _node_entry(changes: Sequence[NodeChange], machine: str) -> Entry:
     first = changes[0]
     nodes = members_text([change.node for change in changes])
-    return Entry(_SIGNS[first.change], first.change, nodes, reasons=(first.reason,) if first.reason else ())
+    reasons = (first.reason,) if first.reason else ()
+    return Entry(_SIGNS[first.change], first.change, nodes, reasons=reasons, machine=machine)
 
 
 def component_entries(plan: Plan) -> list[Entry]:

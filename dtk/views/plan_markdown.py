@@ -33,7 +33,7 @@ def _changes(plan: Plan) -> Iterator[str]:
     yield "| | change | node | component | why |"
     yield "|---|---|---|---|---|"
     for entry in entries:
-        why = "<br>".join(map(_text, entry.reasons))
+        why = "<br>".join(map(_text, filter(None, (entry.machine, *entry.reasons))))
         yield f"| `{entry.sign}` | {entry.change} | {_text(entry.nodes)} | {_text(entry.component)} | {why} |"
     yield ""
 

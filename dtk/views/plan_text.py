@@ -101,8 +101,12 @@ def _counted(found: Iterable[str], words: Mapping[str, str]) -> str:
 
 def _node_lines(plan: Plan) -> list[str]:
     entries = node_entries(plan)
-    lines = [f"  {e.sign} {e.change} {e.nodes}" + "".join(f"  ({reason})" for reason in e.reasons) for e in entries]
+    lines = [f"  {e.sign} {e.change} {e.nodes}" + "".join(f"  {said}" for said in _said_of(e)) for e in entries]
     return ["Nodes:", *lines, ""] if lines else []
+
+
+def _said_of(entry: Entry) -> list[str]:
+    return [*([entry.machine] if entry.machine else []), *(f"({reason})" for reason in entry.reasons)]
 
 
 def _component_lines(plan: Plan) -> list[str]:

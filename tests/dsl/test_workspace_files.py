@@ -108,6 +108,19 @@ def test_a_workspace_has_its_targets_and_the_embedded_one(tmp_path: Path) -> Non
     assert caught.value.hint == "did you mean 'rack'?"
 
 
+def test_images_and_sizes_that_a_target_has_for_defaults_are_ones_that_it_knows(tmp_path: Path) -> None:
+    text = (
+        "format_version: 1\ntargets:\n"
+        "  cloud: {type: ec2, sizes: {giant: m7i.48xlarge}, defaults: {size: giant, image: ami-1}}\n"
+        "  other: {type: ec2, defaults: {size: gaint, image: ubunto_24_04}}\n"
+    )
+    size, image = workspace_problems(tmp_path, text)
+    assert size.startswith("dtk.yaml:4:39: size 'gaint' is not one that target 'other' knows; expected micro, ")
+    assert "giant" not in size
+    assert image.startswith("dtk.yaml:4:53: image 'ubunto_24_04' is not one that target 'other' knows; expected ")
+    assert "did you mean 'ubuntu_24_04'?" in image
+
+
 def test_mistakes_in_a_workspace_are_told_all_at_once(tmp_path: Path) -> None:
     text = (
         "format_version: 1\ndefault_target: rak\ntargets:\n  rack: {type: hosts, hosts: {alpha: {adress: 10.0.0.5}}}\n"

@@ -70,3 +70,10 @@ def test_a_range_that_is_none_and_a_volume_without_a_size_are_told(cloud: Cloud)
 def test_a_parameter_that_is_not_there_is_named(cloud: Cloud) -> None:
     with pytest.raises(InvalidError, match="no SSM parameter /nowhere"):
         cloud.create("master", image="ssm:/nowhere")
+
+
+def test_a_nodes_own_size_wins_over_the_targets_instance_type_and_both_over_its_size(cloud: Cloud) -> None:
+    provider = cloud.provider(defaults={"image": "plain", "instance_type": "c5.large", "size": "micro"})
+    cloud.create("master", size="xlarge", provider=provider)
+    cloud.create("slaves", provider=provider)
+    assert sorted(instance.instance_type for instance in cloud.instances()) == ["c5.large", "t3.xlarge"]

@@ -2,6 +2,7 @@
 
     tests/plans/NAME/dtk.module.yaml   the module, acme/NAME
                      service.yaml      desired state
+                     dtk.yaml          its targets (optional)
                      before.yaml       desired state as it was applied before (optional): gives state.json
                      state.json        what was applied (optional)
                      scope             all, resume, destroy or "exec ACTION k=v …" instead of changes (optional)
@@ -22,6 +23,7 @@ from pathlib import Path
 
 from dtk.dsl.module import load_module
 from dtk.dsl.service import load_service
+from dtk.dsl.workspace import load_workspace
 from dtk.errors import DtkError
 from dtk.model.plan import Plan
 from dtk.model.target import EMBEDDED
@@ -49,7 +51,9 @@ def request(case: Path, service: str = "service.yaml") -> PlanRequest:
     if word(case) in ("all", "resume"):
         scope = word(case)  # type: ignore[assignment]
     wanted = load_service(case / service, case)
-    request = PlanRequest(wanted, {module.name: module}, {}, state, EMBEDDED, scope=scope)
+    targets = load_workspace(case / "dtk.yaml", case) if (case / "dtk.yaml").exists() else None
+    target = targets.target(wanted.target) if targets else EMBEDDED
+    request = PlanRequest(wanted, {module.name: module}, {}, state, target, scope=scope)
     verb, *words = word(case).split()
     if verb != "exec" or service != "service.yaml":
         return request

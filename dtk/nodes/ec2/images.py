@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from dtk.errors import InvalidError
+from dtk.model.machine_words import IMAGE_ID, IMAGE_PARAMETER
 from dtk.nodes.ec2.aws import Aws
-from dtk.nodes.ec2.dictionaries import LOGIN_USERS, USUAL_USER
 from dtk.nodes.ec2.problems import AwsError
 
-_PARAMETER = "ssm:"
+_LOGIN_USERS = (("ubuntu", "ubuntu"), ("debian", "admin"), ("al2023", "ec2-user"), ("amzn", "ec2-user"))
+"""Part of an image's name → who may log in, for images that nobody named a user for (original-dtk.md 1.2, ssh)."""
+_USUAL_USER = "ec2-user"
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,13 @@ def resolve_image(aws: Aws, images: Mapping[str, Any], word: str) -> Image:
 
 def user_of(name: str) -> str:
     """Return who may log in to machines made from an image of this name."""
-    return next((user for part, user in LOGIN_USERS if part in name.lower()), USUAL_USER)
+    return next((user for part, user in _LOGIN_USERS if part in name.lower()), _USUAL_USER)
 
 
 def _image_id(aws: Aws, text: str, images: Mapping[str, Any]) -> str:
-    if text.startswith(_PARAMETER):
-        return _parameter(aws, text.removeprefix(_PARAMETER))
-    if text.startswith("ami-"):
+    if text.startswith(IMAGE_PARAMETER):
+        return _parameter(aws, text.removeprefix(IMAGE_PARAMETER))
+    if text.startswith(IMAGE_ID):
         return text
     hint = f"use one of {', '.join(images)}, or an AMI's id; the target's images: in dtk.yaml adds words"
     raise InvalidError(f"'{text}' is no image that this target knows", hint=hint)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dtk.errors import InvalidError
+from dtk.model.machine_words import images_of, is_instance_type, sizes_of, words_for
 from dtk.model.target import Target, networks
-from dtk.nodes.ec2.dictionaries import DEFAULT_IMAGE, DEFAULT_SIZE, IMAGES, SIZES
 
 BOOT_TIMEOUT_SECONDS = 600.0
 """How long an instance may be pending; a stop with hibernating disks takes minutes as well."""
@@ -95,8 +95,8 @@ def read_settings(target: Target, folder: Path) -> Ec2Settings:
         open_to=networks(target, "open_to"),
         tags=_texts(given.get("tags", {})),
         instance_profile=text("instance_profile"),
-        images={**IMAGES, **given.get("images", {})},
-        sizes={**SIZES, **given.get("sizes", {})},
+        images=images_of(given),
+        sizes=sizes_of(given),
         defaults=given.get("defaults", {}),
         boot_timeout=float(given.get("boot_timeout", BOOT_TIMEOUT_SECONDS)),
     )
@@ -109,11 +109,11 @@ def read_spec(settings: Ec2Settings, node: str, attributes: Mapping[str, Any]) -
         InvalidError: an attribute's value can't be understood, or names an unknown size.
     """
     wanted = {**settings.defaults, **attributes}
-    types = _list(wanted.get("instance_type"))
-    size = "" if types else str(wanted.get("size") or DEFAULT_SIZE)
+    words = words_for(attributes, settings.defaults)
+    types, size = _list(words.get("instance_type")), str(words.get("size", ""))
     try:
         return MachineSpec(
-            image=str(wanted.get("image", DEFAULT_IMAGE)),
+            image=str(words["image"]),
             size=size,
             instance_types=types or _types_of(settings, node, size),
             subnets=_list(wanted.get("subnet")) or settings.subnets,
@@ -135,7 +135,7 @@ def _types_of(settings: Ec2Settings, node: str, size: str) -> tuple[str, ...]:
     """A size that is no word of the dictionary but looks like an instance type is one."""
     if size in settings.sizes:
         return _list(settings.sizes[size])
-    if "." in size:
+    if is_instance_type(size):
         return (size,)
     raise InvalidError(
         f"node '{node}' wants size '{size}', which target '{settings.name}' does not know",
