@@ -22,8 +22,6 @@ ENVIRONMENT = {
     "REPLICATION_PASSWORD": "it's a \\secret: 'quoted'",
 }
 
-pytestmark = pytest.mark.xdist_group("testbed")
-
 
 @pytest.fixture(scope="module")
 def bed() -> Iterator[Bed]:

@@ -19,8 +19,6 @@ import pytest
 from tests.end_to_end.conftest import Dtk, node_processes
 from tests.software import installed_software, software_without_java
 
-pytestmark = pytest.mark.xdist_group("spark")
-
 SERVICE = "spark-cluster1"
 FIRST_DEPLOYMENT = """
 assembly_converge

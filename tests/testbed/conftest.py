@@ -65,9 +65,13 @@ class Site:
         """What a command prints on a node."""
         return self.dtk.run("ssh", SERVICE, node, "--", command).stdout.strip()
 
+    def ids(self) -> dict[str, str]:
+        """The instance that each node is."""
+        return {node["node"]: node["id"] for node in self.dtk.json("list-nodes", SERVICE)}
+
     def host(self, node: str) -> Host:
         """The host that a node is."""
-        return self.bed.hosts[next(n["id"] for n in self.dtk.json("list-nodes", SERVICE) if n["node"] == node)]
+        return self.bed.hosts[self.ids()[node]]
 
     def check_nothing_left(self) -> None:
         """Neither EC2 nor the workspace has anything of the service."""

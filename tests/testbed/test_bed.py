@@ -7,8 +7,6 @@ import pytest
 from testbed.bed import Bed, skip_where_missing
 from testbed.host import run
 
-pytestmark = pytest.mark.xdist_group("testbed")
-
 
 def test_a_host_that_comes_or_goes_does_not_change_where_the_others_send_to(bed: Bed) -> None:
     bridge = f"/sys/class/net/{bed.network.bridge}/address"

@@ -15,8 +15,6 @@ from testbed.conftest import SERVICE, Site, site_in
 from testbed.stand_ins import STARTS, make_repository, served
 from tests.software import software_without_java
 
-pytestmark = pytest.mark.xdist_group("testbed")
-
 DAEMONS = {
     "master": ["hadoop-hdfs-namenode", "spark-master"],
     "slaves:1": ["hadoop-hdfs-datanode", "spark-worker"],

@@ -12,8 +12,6 @@ from testbed.bed import Bed
 from testbed.conftest import SERVICE, Site, site_in
 from tests.end_to_end.conftest import eventually
 
-pytestmark = pytest.mark.xdist_group("testbed")
-
 UNIT = "dtk-sleeper.service"
 
 

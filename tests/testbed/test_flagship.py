@@ -16,8 +16,6 @@ from testbed.conftest import SERVICE, Site, site_in
 from tests.end_to_end.conftest import eventually
 from tests.software import software_without_java
 
-pytestmark = pytest.mark.xdist_group("testbed")
-
 DATA = "/srv/gitarchive"
 HOURS = {f"2015-03-01-{hour}.json.gz": gzip.compress(b'{"type": "PushEvent"}\n' * 1000 * hour) for hour in (1, 2, 3)}
 LOADED = "/user/local/spark/data/gitarchive/mar01"

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
 from testbed.conftest import SERVICE, Site
-
-pytestmark = pytest.mark.xdist_group("testbed")
 
 
 def addresses(site: Site, kind: str) -> dict[str, str]:
