@@ -151,6 +151,9 @@ def build_action(
     hidden = tuple(sorted(a.name for a in declared if a.hidden or a.secret))
     renderer = _Renderer(instance, attributes, node_variables, hidden)
     digest = action_digest(instance, name)
+    # What an action sets itself is no other work when it is set: a resume would repeat it.
+    own = {output.attribute for output in action.outputs}
+    inputs = {attribute: value for attribute, value in attributes.items() if attribute not in own}
     return PlannedAction(
         node=instance.node,
         component=str(instance.name),
@@ -165,7 +168,7 @@ def build_action(
         defaults=renderer.value(dict(action.defaults), action.location, shell=False),
         files=action_files(instance, name),
         action_digest=digest,
-        input_digest=digest_of({"action": digest, "attributes": attributes}),
+        input_digest=digest_of({"action": digest, "attributes": inputs}),
         retries=action.retries,
         retry_delay=action.retry_delay,
         timeout=action.timeout,

@@ -19,6 +19,7 @@ from dtk.plan.hidden import hide_what_flows
 from dtk.plan.links import Binding, Link, build_bindings, build_links
 from dtk.plan.topology import Instance, Topology, build_topology, gives_value
 from dtk.plan.values import Values
+from dtk.plan.windows import MAX_IN_FLIGHT
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def present(request: PlanRequest) -> Present:
 
 
 def attribute_rows(service: Present) -> list[AttributeRow]:
-    """Return every attribute that is not hidden, sorted by path; of node attributes only ``cardinality``.
+    """Return every attribute that is not hidden, sorted by path; of node attributes only those of groups.
 
     Source: original-dtk.md 1.8.
     """
@@ -119,7 +120,7 @@ def all_attribute_rows(service: Present) -> list[AttributeRow]:
     groups: dict[tuple[str, str], list[Instance]] = {}
     for instance in service.topology.instances.values():
         groups.setdefault((group_of(instance.node), str(instance.name)), []).append(instance)
-    rows = [*_cardinality_rows(service.topology), *_assembly_rows(service)]
+    rows = [*_group_rows(service.topology), *_assembly_rows(service)]
     for members in groups.values():
         for attribute in members[0].component.attributes.values():
             rows += _component_rows(service, members, attribute, sources)
@@ -146,7 +147,7 @@ def _source_paths(binding: Binding) -> Iterator[str]:
             yield f"{node}/{term.attribute}" if term.of_node else instance.declared_path(term.attribute)
 
 
-def _cardinality_rows(topology: Topology) -> Iterator[AttributeRow]:
+def _group_rows(topology: Topology) -> Iterator[AttributeRow]:
     for node in topology.assembly.nodes.values():
         if node.is_group:
             members = [wanted for wanted in topology.nodes.values() if wanted.group == node.name]
@@ -154,6 +155,9 @@ def _cardinality_rows(topology: Topology) -> Iterator[AttributeRow]:
             given = topology.given.get(path)
             made_from = given.names if given else ()
             yield AttributeRow(path, node.name, "", CARDINALITY, "integer", len(members), made_from=made_from)
+        if node.name in topology.windows:
+            window = topology.windows[node.name]
+            yield AttributeRow(f"{node.name}/{MAX_IN_FLIGHT}", node.name, "", MAX_IN_FLIGHT, "string", window)
 
 
 def _assembly_rows(service: Present) -> Iterator[AttributeRow]:

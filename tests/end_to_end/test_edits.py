@@ -66,6 +66,7 @@ def diff(dtk: Dtk) -> list[str]:
             "set-attribute master/spark::master/eventlog_dir /tmp",
             ["-  master/spark::master/eventlog_dir: '/var/log'", "+  master/spark::master/eventlog_dir: '/tmp'"],
         ),
+        ("set-attribute slaves/max_in_flight 25%", ["+  slaves/max_in_flight: '25%'"]),
         ("set-attribute web spark::cluster/version 1.6", ["+  spark::cluster/version: '1.6'"]),
         (
             "set-attribute --unset master/spark::master/eventlog_dir",
@@ -174,6 +175,8 @@ BAD_INPUT = [
     ("set-attribute slaves/spark::common/worker_port 1", 2, "a constant of its module"),
     ("set-attribute slaves/cardinality 0", 2, "Value must be a positive integer"),
     ("set-attribute slaves/cardinality many", 2, "not of type integer"),
+    ("set-attribute slaves/max_in_flight 0", 2, "a number above 0, or a share such as 25%"),
+    ("set-attribute master/max_in_flight 2", 2, "no attribute 'master/max_in_flight'"),
     ("set-attribute --unset slaves/cardinalty", 2, "did you mean 'slaves/cardinality'?"),
     ("edit-attributes --file nowhere", 2, "can't be read"),
     ("edit-attributes --node mastr", 2, "did you mean 'master'?"),

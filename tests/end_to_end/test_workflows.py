@@ -17,11 +17,11 @@ components:
       create: {commands: ['RUN echo {{ port }} > port']}
       token: {commands: [RUN echo . >> tokens], outputs: {token: {command: wc -l < tokens}}}
   agent:
-    attributes: {url: {required: true}}
+    attributes: {url: {required: true}, broken: {type: boolean, default: false}}
     dependencies: [flow::hub]
     link_defs: {flow::hub: {attribute_mappings: ['t${token} -> url']}}
     actions:
-      create: {commands: ['RUN echo made with {{ url }}']}
+      create: {commands: [{RUN: 'false', when: '{{ broken }}'}, 'RUN echo made with {{ url }}']}
       greet: {parameters: {who: {}}, commands: ['RUN echo hello {{ who }}']}
       tell: {commands: ['RUN echo told {{ url }}']}
 assemblies:
@@ -72,6 +72,7 @@ def test_workflows_hand_on_outputs_and_parameters(dtk: Dtk) -> None:
     staged(dtk)
     _what_an_action_puts_out_reaches_what_comes_after_it_in_the_same_task(dtk)
     _a_workflow_that_is_called_gets_its_parameters(dtk)
+    _a_resume_repeats_no_action_for_its_own_outputs(dtk)
 
 
 def _a_workflow_that_is_called_gets_its_parameters(dtk: Dtk) -> None:
@@ -93,3 +94,13 @@ def _what_an_action_puts_out_reaches_what_comes_after_it_in_the_same_task(dtk: D
     dtk.run("apply", "flow1", "--yes")
     assert "made with t4" in said(dtk, 4)
     dtk.run("plan", "flow1", "--detailed-exitcode", code=0)
+
+
+def _a_resume_repeats_no_action_for_its_own_outputs(dtk: Dtk) -> None:
+    dtk.run("set-attribute", "flow1", "center/flow::hub/port", "7002")
+    dtk.run("set-attribute", "flow1", "other/flow::agent/broken", "true")
+    dtk.run("apply", "flow1", "--yes", code=1)
+    dtk.run("set-attribute", "flow1", "other/flow::agent/broken", "false")
+    dtk.run("apply", "flow1", "--resume", "--yes")
+    assert [stage["name"] for stage in dtk.events("flow1", 7)[0]["stages"]] == ["agents"]
+    assert "made with t6" in said(dtk, 7)

@@ -14,6 +14,7 @@ from dtk.model.plan import Plan
 from dtk.model.selection import Selection
 from dtk.plan.compile import PlanRequest, compile_plan
 from dtk.plan.simulation import applied
+from tests.plan.cases import FOLDER, request
 from tests.plan.test_properties import (
     GROUP,
     NODES,
@@ -45,6 +46,21 @@ def named_by(step: str) -> set[str]:
     node, _, component = step.partition(" ")[2].partition("/")
     places = {node, group_of(node)}
     return places | {component} | {f"{place}/{component}" for place in places}
+
+
+def test_a_part_without_the_action_that_makes_a_value_first_is_refused() -> None:
+    wanted = request(FOLDER / "output-of-an-action")
+    refused = part_or_refusal(replace(wanted, selection=Selection(only=("others", "hub"))))
+    assert isinstance(refused, InvalidError)
+    told = dict.fromkeys((p.message.partition("takes ")[2], p.expected) for p in refused.problems)
+    assert list(told) == [
+        (
+            "center/app::hub/token, which 'app::hub.token' makes in stage 'token'",
+            "what makes it chosen too, or applied before",
+        )
+    ]
+    again = request(FOLDER / "output-of-an-action-again")
+    assert isinstance(part_or_refusal(replace(again, selection=Selection(only=("others", "hub")))), Plan)
 
 
 @given(sketches(), st.frozensets(st.sampled_from(TERMS), max_size=2), st.frozensets(st.sampled_from(TERMS), max_size=2))
