@@ -25,12 +25,17 @@ from dtk.state.model import State
 
 GROUP = "workers"
 NODES = ("alpha", GROUP, "zeta")
+TITLES = ("one", "two")
 EXAMPLES = 40
 
 
 @dataclass(frozen=True)
 class Sketch:
-    """A module before it is written down: component ``c2`` links to or needs components with lower numbers."""
+    """A module before it is written down: component ``c2`` links to or needs components with lower numbers.
+
+    Those that are ``titled`` stand twice on each of their nodes; those that are ``templated`` take a value that is a
+    template over the assembly's attributes, as then the number of members is.
+    """
 
     places: tuple[frozenset[str], ...]
     links: tuple[frozenset[int], ...]
@@ -40,6 +45,8 @@ class Sketch:
     written: bool
     blocks: tuple[int, ...] = ()
     orders: tuple[bool, ...] = field(default=())
+    titled: frozenset[int] = frozenset()
+    templated: frozenset[int] = frozenset()
 
 
 @st.composite
@@ -57,6 +64,8 @@ def sketches(draw: st.DrawFn) -> Sketch:
         links=tuple(links),
         same_node=tuple(same_node),
         holders=draw(st.frozensets(st.sampled_from(range(count)), max_size=2)),
+        titled=draw(st.frozensets(st.sampled_from(range(count)), max_size=3)),
+        templated=draw(st.frozensets(st.sampled_from(range(count)), max_size=3)),
         cardinality=draw(st.integers(1, 3)),
         written=draw(st.booleans()),
         blocks=tuple(draw(st.lists(st.integers(1, 3), max_size=4))),
@@ -67,6 +76,9 @@ def sketches(draw: st.DrawFn) -> Sketch:
 def written_module(sketch: Sketch) -> dict[str, Any]:
     count = len(sketch.places)
     assembly: dict[str, Any] = {"nodes": {node: _node(sketch, node) for node in NODES}}
+    if sketch.templated:
+        members = {"type": "integer", "default": sketch.cardinality}
+        assembly["attributes"] = {"word": {"default": "said"}, "members": members}
     if sketch.written:
         assembly["workflows"] = {"create": {"subtasks": _subtasks(sketch, range(count))}}
     components = {f"c{index}": _component(sketch, index) for index in range(count)}
@@ -74,39 +86,71 @@ def written_module(sketch: Sketch) -> dict[str, Any]:
 
 
 def _component(sketch: Sketch, index: int) -> dict[str, Any]:
-    attributes: dict[str, Any] = {"setting": {"default": f"s{index}"}, "made": {"dynamic": True}}
+    attributes: dict[str, Any] = {
+        "setting": {"default": f"s{index}"},
+        "options": {"type": "hash", "default": {"key": f"k{index}"}},
+        "names": {"type": "array(string)", "default": [f"n{index}", "n"]},
+        "clients": {"type": "hash", "default": {}},
+        "made": {"dynamic": True},
+        "all_made": {"type": "array(string)", "dynamic": True},
+    }
     link_defs = {}
     for other in sorted(sketch.links[index]):
-        sources = {"setting": "$setting", "host": "$node.host_address", "made": "$made"}
-        if other in sketch.holders:
-            del sources["made"]
+        sources = _sources(other in sketch.holders)
         attributes |= {f"{name}_{other}": {"type": "array"} for name in sources}
         mappings = [f"{source} -> {name}_{other}" for name, source in sources.items()]
+        mappings += [f"clients[c{index}] <- $setting", f"clients[text{index}] <- of-${{setting}}"]
         link_defs[f"made::c{other}"] = {"attribute_mappings": mappings}
     needed = sorted(sketch.links[index] | sketch.same_node[index])
     component: dict[str, Any] = {"attributes": attributes, "link_defs": link_defs}
+    if index in sketch.titled:
+        attributes["name"] = {}
+        component["singleton"] = False
     component["dependencies"] = [f"made::c{other}" for other in needed]
     if index in sketch.holders:
-        del attributes["made"]
+        del attributes["made"], attributes["all_made"]
         return component
-    words = " ".join(f"{{{{ {name} }}}}" for name in attributes if name != "made")
+    words = " ".join(f"{{{{ {name} }}}}" for name in attributes if name not in ("made", "all_made"))
     run = f"RUN echo {words} > c{index}"
-    component["actions"] = {"create": {"commands": [run], "outputs": {"made": {"command": f"cat c{index}"}}}}
+    outputs = {name: {"command": f"cat c{index}"} for name in ("made", "all_made")}
+    component["actions"] = {"create": {"commands": [run], "outputs": outputs}}
     return component
+
+
+def _sources(of_a_holder: bool) -> dict[str, str]:
+    """What a link brings, all of it to arrays: single values, elements, texts, lists, values that are made."""
+    known = {
+        "setting": "$setting",
+        "host": "$node.host_address",
+        "key": "$options[key]",
+        "text": "${setting}@${node.host_address}",
+        "names": "$names",
+    }
+    made = {"made": "$made", "made_text": "made-${made}-by-${setting}", "all": "$all_made"}
+    return known if of_a_holder else known | made
 
 
 def _node(sketch: Sketch, node: str) -> dict[str, Any]:
     uses = [index for index, places in enumerate(sketch.places) if node in places]
-    attributes = {"type": "group", "cardinality": sketch.cardinality} if node == GROUP else {}
-    return {"attributes": attributes, "components": [_use(sketch, index) for index in reversed(uses)]}
+    cardinality = "{{ members }}" if sketch.templated else sketch.cardinality
+    attributes = {"type": "group", "cardinality": cardinality} if node == GROUP else {}
+    components = [_use(sketch, index, name) for index in reversed(uses) for name in instances(sketch, index)]
+    return {"attributes": attributes, "components": components}
 
 
-def _use(sketch: Sketch, index: int) -> Any:
+def instances(sketch: Sketch, index: int) -> list[str]:
+    """The instances of a component on each of its nodes."""
+    return [f"made::c{index}[{title}]" for title in TITLES] if index in sketch.titled else [f"made::c{index}"]
+
+
+def _use(sketch: Sketch, index: int, name: str) -> Any:
     links = {
-        f"made::c{other}": [f"{node}/made::c{other}" for node in sorted(sketch.places[other])]
+        f"made::c{other}": [f"{node}/{o}" for node in sorted(sketch.places[other]) for o in instances(sketch, other)]
         for other in sorted(sketch.links[index])
     }
-    return {f"made::c{index}": {"component_links": links}} if links else f"made::c{index}"
+    values = {"setting": "{{ word }}-" + str(index), "names": ["{{ word }}"]} if index in sketch.templated else {}
+    body = {key: value for key, value in (("component_links", links), ("attributes", values)) if value}
+    return {name: body} if body else name
 
 
 def _subtasks(sketch: Sketch, indices: range) -> list[dict[str, Any]]:
@@ -116,7 +160,7 @@ def _subtasks(sketch: Sketch, indices: range) -> list[dict[str, Any]]:
     for size, concurrent in zip((*sketch.blocks, *[1] * len(indices)), (*sketch.orders, *[False] * 20), strict=False):
         block = list(indices[position : position + size])
         position += size
-        inner = [{"name": f"stage {index}", "components": [f"made::c{index}"]} for index in block]
+        inner = [{"name": f"stage {index}", "components": instances(sketch, index)} for index in block]
         free = not any((sketch.links[index] | sketch.same_node[index]) & set(block) for index in block)
         if len(block) > 1:
             order = "concurrent" if concurrent and free else "sequential"
@@ -151,19 +195,40 @@ def promises(sketch: Sketch) -> None:
     plan = compile_plan(request)
     assert_every_value_is_made_before_it_is_taken(plan)
     expected = Counter(
-        (member, f"made::c{index}")
+        (member, name)
         for index, places in enumerate(sketch.places)
         for node in places
         for member in members(sketch, node)
+        for name in instances(sketch, index)
         if sketch.written or index not in sketch.holders
     )
     assert Counter(converged(plan)) == expected
+    assert_links_bring_all_values(sketch, plan)
     assert to_text(compile_plan(request_for(sketch))) == to_text(plan)
     after = applied(plan, request.state)
     assert compile_plan(replace(request, state=after)).is_empty
     again = compile_plan(replace(request, state=after, scope="all"))
     assert converged(again) == converged(plan)
     assert_every_value_is_made_before_it_is_taken(again)
+
+
+def assert_links_bring_all_values(sketch: Sketch, plan: Plan) -> None:
+    """Every instance and member adds to lists and hashes, what templates of the assembly make as well."""
+
+    def setting(index: int) -> str:
+        return f"said-{index}" if index in sketch.templated else f"s{index}"
+
+    for action in (action for leaf in plan.leaves() for action in leaf.actions):
+        index = int(action.component.removeprefix("made::c").partition("[")[0])
+        assert action.attributes["setting"] == setting(index)
+        users = [user for user, links in enumerate(sketch.links) if index in links]
+        clients = {f"c{user}": setting(user) for user in users} | {f"text{u}": f"of-{setting(u)}" for u in users}
+        assert action.attributes["clients"] == clients
+        for other in sketch.links[index]:
+            names = ["said"] if other in sketch.templated else [f"n{other}", "n"]
+            count = len(instances(sketch, other)) * sum(len(members(sketch, node)) for node in sketch.places[other])
+            assert action.attributes[f"names_{other}"] == names * count
+            assert action.attributes[f"key_{other}"] == [f"k{other}"] * count
 
 
 def assert_every_value_is_made_before_it_is_taken(plan: Plan) -> None:
