@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import secrets
 import shutil
 import tempfile
 import threading
@@ -33,9 +34,10 @@ def missing() -> str:
     programs = [name for name in PROGRAMS if shutil.which(name) is None]
     if programs:
         return f"{', '.join(programs)} not installed (Debian: mmdebstrap systemd-container nftables iproute2)"
+    trial = f"dtk-trial-{secrets.token_hex(4)}"  # another run may look at the same time
     try:
-        run("ip", "netns", "add", "dtk-trial")
-        run("ip", "netns", "del", "dtk-trial")
+        run("ip", "netns", "add", trial)
+        run("ip", "netns", "del", trial)
     except RuntimeError as error:
         return f"this machine allows no network namespaces: {error}"
     return ""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
-from testbed.bed import Bed, skip_where_missing
+from testbed.bed import Bed, missing, skip_where_missing
 from testbed.host import run
 
 
@@ -17,6 +19,11 @@ def test_a_host_that_comes_or_goes_does_not_change_where_the_others_send_to(bed:
         assert run("cat", bridge) == before
     finally:
         run("ip", "link", "del", "bedtrial")
+
+
+def test_several_runs_may_look_at_once_whether_there_can_be_one(bed: Bed) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda _: missing(), range(20))) == {""}
 
 
 def test_without_its_programs_tests_are_skipped_with_the_reason_or_fail_where_it_is_required(
