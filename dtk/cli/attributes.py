@@ -106,7 +106,7 @@ def _unknown(path: str, paths: dict[str, str], topology: Topology) -> str:
     for instance in topology.instances.values():
         for name, attribute in instance.component.attributes.items():
             if path in (instance.path(name), instance.declared_path(name)):
-                what = "computed by its component" if attribute.dynamic else "a constant of its module"
+                what = "computed by its component" if attribute.is_computed else "a constant of its module"
                 return f"'{path}' is {what} and can't be set"
     similar = nearest(path, paths)
     return f"no attribute '{path}'" + (f"; did you mean '{similar}'?" if similar else "")

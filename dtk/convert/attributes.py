@@ -12,7 +12,7 @@ from dtk.model.written import as_written
 
 _NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _PUPPET_DEFAULT = re.compile(r"^external_ref\(.*\)$")
-_FLAGS = ("required", "dynamic", "hidden", "constant")
+_FLAGS = ("required", "dynamic", "input", "hidden", "constant")
 
 
 def attributes(cursor: Cursor | None, notes: Notes) -> dict[str, Any]:
@@ -43,7 +43,6 @@ def _attribute(cursor: Cursor, notes: Notes) -> dict[str, Any]:
     if section.text("description"):
         made["description"] = section.text("description")
     _external(section, cursor)
-    section.leave("input", "'input' has no counterpart: an attribute is made by an action, or given")
     section.close()
     _mend(made, cursor, notes)
     return made
@@ -78,6 +77,8 @@ def _mend(made: dict[str, Any], cursor: Cursor, notes: Notes) -> None:
     if made.get("constant") and "default" not in made:
         del made["constant"]
         notes.add(cursor, "a constant without a default can have no value; it is an ordinary attribute")
+    if not made.get("dynamic"):
+        made.pop("input", None)  # every attribute that is not dynamic is one
     if made.get("constant") and made.get("dynamic"):
         del made["constant"]
         notes.add(cursor, "it can't be both constant and dynamic; it is dynamic")

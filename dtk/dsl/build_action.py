@@ -30,8 +30,12 @@ def _puppet_parameters(component: Cursor) -> Iterator[str]:
     """Yield the attributes that Puppet is given (original-dtk.md 2.1.2: constants are not sent)."""
     is_titled = not component.flag("singleton", default=True)
     for entry in component.entries("attributes"):
-        if not (entry.flag("constant") or entry.flag("dynamic") or (is_titled and entry.name == "name")):
+        if not (entry.flag("constant") or _is_computed(entry) or (is_titled and entry.name == "name")):
             yield entry.name
+
+
+def _is_computed(attribute: Cursor) -> bool:
+    return attribute.flag("dynamic") and not attribute.flag("input")
 
 
 def provider_of(cursor: Cursor) -> Provider:

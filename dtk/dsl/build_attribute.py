@@ -47,6 +47,7 @@ def build_attribute(cursor: Cursor, problems: list[Problem]) -> Attribute:
         constant=cursor.flag("constant"),
         secret=cursor.flag("secret"),
         description=cursor.text("description"),
+        input=cursor.flag("input"),
     )
     problems += _attribute_problems(cursor, attribute)
     return attribute if default is None else _with_default(cursor, default, attribute, problems)
@@ -59,6 +60,8 @@ def _attribute_problems(cursor: Cursor, attribute: Attribute) -> Iterator[Proble
         yield cursor.key_problem(f"constant '{attribute.name}' has no default: nothing else gives it a value")
     if attribute.constant and attribute.dynamic:
         yield cursor.key_problem(f"'{attribute.name}' can't be both constant and dynamic")
+    if attribute.input and not attribute.dynamic:
+        yield cursor.key_problem(f"'{attribute.name}' can be given anyway: input is for dynamic attributes")
     if attribute.secret and attribute.dynamic:
         yield cursor.key_problem(f"'{attribute.name}' can't be both secret and dynamic: dynamic values stand in state")
 

@@ -129,7 +129,7 @@ def _setting_problems(use: ComponentUse, component: Component, values: AssemblyS
             yield Problem(f"attribute 'name' of '{component.type}' is its title and can't be set", place)
         elif attribute.constant:
             yield Problem(f"attribute '{name}' of '{component.type}' is constant and can't be set", place)
-        elif attribute.dynamic:
+        elif attribute.is_computed:
             message = f"attribute '{name}' of '{component.type}' is dynamic, its value comes from an action"
             yield Problem(message, place)
         elif value is not None:

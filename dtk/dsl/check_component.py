@@ -112,7 +112,7 @@ def _destination_problems(mapping: AttributeMapping, type_: str, scope: Scope) -
     found = _attribute(term.attribute, type_, scope)
     if found and found.constant:
         yield Problem(f"attribute mapping ({mapping.text}): '{term.attribute}' is constant", mapping.location)
-    if found and found.dynamic:
+    if found and found.is_computed:
         message = f"attribute mapping ({mapping.text}): '{term.attribute}' is dynamic, its value comes from an action"
         yield Problem(message, mapping.location)
 

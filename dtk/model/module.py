@@ -26,7 +26,8 @@ class Attribute:
     """One declared attribute of a component or of an assembly.
 
     ``default`` is of the declared type already; ``has_default`` tells a default of null from none.
-    ``secret`` attributes hold references (``env:NAME`` …), never values.
+    ``secret`` attributes hold references (``env:NAME`` …), never values. A ``dynamic`` one that is an ``input`` as well
+    may be given; what is set wins over what an action puts out, and that over links and the default.
     """
 
     name: str
@@ -40,6 +41,12 @@ class Attribute:
     constant: bool = False
     secret: bool = False
     description: str = ""
+    input: bool = False
+
+    @property
+    def is_computed(self) -> bool:
+        """Whether only an action gives it its value."""
+        return self.dynamic and not self.input
 
 
 @dataclass(frozen=True)

@@ -95,13 +95,14 @@ def _sources(item: Item, folder: Path) -> Iterator[str]:
 def planned_attributes(instance: Instance, action: str, values: Values) -> dict[str, Any]:
     """Return the attributes an action takes, by name, as planned.
 
-    ``create`` does not take its own component's dynamic attributes: it makes them. An action whose text uses the
+    ``create`` does not take its own component's dynamic attributes: it makes them; what is an input as well it takes as
+    it is given. An action whose text uses the
     address of its node takes that too, so that a new address counts as a change.
     """
     takes = {
-        name: values.of(instance, name)
+        name: values.given(instance, name) if action == CREATE else values.of(instance, name)
         for name, attribute in instance.component.attributes.items()
-        if not (attribute.dynamic and action == CREATE)
+        if not (attribute.is_computed and action == CREATE)
     }
     if instance.node != ASSEMBLY_WIDE and _NODE_ADDRESS.search(canonical(_definition(instance, action))):
         takes["node.host_address"] = values.node_attribute(instance.node, "host_address")
@@ -152,7 +153,7 @@ def build_action(
     renderer = _Renderer(instance, attributes, node_variables, hidden)
     digest = action_digest(instance, name)
     # What an action sets itself is no other work when it is set: a resume would repeat it.
-    own = {output.attribute for output in action.outputs}
+    own = {output.attribute for output in action.outputs if name != CREATE}
     inputs = {attribute: value for attribute, value in attributes.items() if attribute not in own}
     return PlannedAction(
         node=instance.node,

@@ -54,11 +54,12 @@ class AttributeRow:
     hidden: bool = False
     linked_to: tuple[str, ...] = ()
     made_from: tuple[str, ...] = ()
+    is_computed: bool = False
 
     @property
     def is_editable(self) -> bool:
         """Whether people may set it: not computed, not fixed, not brought by a link (original-dtk.md 1.8)."""
-        return not (self.dynamic or self.constant or self.linked_to)
+        return not (self.is_computed or self.constant or self.linked_to)
 
     @property
     def is_missing(self) -> bool:
@@ -205,6 +206,7 @@ def _component_rows(
             hidden=attribute.hidden,
             linked_to=() if made_from and gives_value(first, attribute.name) else linked_to,
             made_from=made_from,
+            is_computed=attribute.is_computed,
         )
 
 

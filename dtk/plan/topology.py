@@ -292,7 +292,7 @@ def settable_paths(topology: Topology) -> dict[str, str]:
             paths |= {f"{declared.name}/{CARDINALITY}": "integer", f"{declared.name}/{MAX_IN_FLIGHT}": "string"}
     for instance in topology.instances.values():
         for name, attribute in instance.component.attributes.items():
-            if not (attribute.constant or attribute.dynamic or is_title(instance.component, name)):
+            if not (attribute.constant or attribute.is_computed or is_title(instance.component, name)):
                 paths[instance.declared_path(name)] = attribute.type
                 paths[instance.path(name)] = attribute.type
     return paths
@@ -327,7 +327,7 @@ def _unmatched(path: str, setting: AttributeSetting, topology: Topology, known: 
         for name, attribute in instance.component.attributes.items():
             if path in (instance.path(name), instance.declared_path(name)):
                 fixed = "its component's title" if is_title(instance.component, name) else "a constant of its module"
-                what = "computed by its component" if attribute.dynamic else fixed
+                what = "computed by its component" if attribute.is_computed else fixed
                 message = f"attribute '{path}' is {what} and can't be set"
                 return Problem(message, setting.location, path, kind=ILLEGAL, mend=mend)
     message = f"attribute path '{path}' names nothing in this service"

@@ -65,6 +65,11 @@ class Values:
             self._open.pop()
         return self._known[path]
 
+    def given(self, instance: Instance, name: str) -> Any:
+        """Return an attribute's value as it is set, linked or by default, whatever actions put out."""
+        attribute = instance.component.attributes[name]
+        return self._given(instance, attribute) if attribute.input else self.of(instance, name)
+
     def node_attribute(self, node: str, name: str) -> Any:
         """Return a node's own attribute: static ones from the topology, the others as state or a step gives them."""
         static = static_node_variables(self.topology, node)
@@ -75,8 +80,12 @@ class Values:
         return literal(self.state.nodes[node].attributes.get(name))
 
     def _worked_out(self, instance: Instance, attribute: Attribute) -> Any:
-        if attribute.dynamic:
+        is_set = attribute.input and gives_value(instance, attribute.name)
+        if attribute.dynamic and not is_set:
             return self._dynamic(instance, attribute)
+        return self._given(instance, attribute)
+
+    def _given(self, instance: Instance, attribute: Attribute) -> Any:
         if gives_value(instance, attribute.name):
             return self._asserted(instance, attribute, instance.settings[attribute.name])
         derived = self._derived(instance, attribute)
@@ -88,6 +97,8 @@ class Values:
         path = instance.path(attribute.name)
         if path in self.pending_paths:
             return reference(path, attribute.type)
+        if attribute.input and path not in self.state.attributes:
+            return self._given(instance, attribute)
         value = self.state.attributes.get(path, attribute.default if attribute.has_default else None)
         return literal(value)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from dtk.model.module import Action, Assembly, Attribute, Component, ComponentUse, LinkDef, Module, Node, Workflow
 
-_FLAGS = ("required", "dynamic", "constant", "hidden", "secret")
+_FLAGS = ("required", "dynamic", "input", "constant", "hidden", "secret")
 
 
 def module_document(module: Module) -> dict[str, Any]:

@@ -12,16 +12,17 @@ module: acme/flow
 version: 0.1.0
 components:
   hub:
-    attributes: {port: {type: port, default: 7000}, token: {dynamic: true}}
+    attributes: {port: {type: port, default: 7000}, token: {dynamic: true}, where: {dynamic: true, input: true}}
     actions:
-      create: {commands: ['RUN echo {{ port }} > port']}
+      create: {commands: ['RUN echo {{ port }} > port'], outputs: {where: {command: echo found}}}
       token: {commands: [RUN echo . >> tokens], outputs: {token: {command: wc -l < tokens}}}
   agent:
-    attributes: {url: {required: true}, broken: {type: boolean, default: false}}
+    attributes: {url: {required: true}, broken: {type: boolean, default: false}, where: {}}
     dependencies: [flow::hub]
-    link_defs: {flow::hub: {attribute_mappings: ['t${token} -> url']}}
+    link_defs: {flow::hub: {attribute_mappings: ['t${token} -> url', $where -> where]}}
     actions:
-      create: {commands: [{RUN: 'false', when: '{{ broken }}'}, 'RUN echo made with {{ url }}']}
+      create:
+        commands: [{RUN: 'false', when: '{{ broken }}'}, 'RUN echo made with {{ url }}', 'RUN echo at {{ where }}']
       greet: {parameters: {who: {}}, commands: ['RUN echo hello {{ who }}']}
       tell: {commands: ['RUN echo told {{ url }}']}
 assemblies:
@@ -85,7 +86,7 @@ def _a_workflow_that_is_called_gets_its_parameters(dtk: Dtk) -> None:
 
 def _what_an_action_puts_out_reaches_what_comes_after_it_in_the_same_task(dtk: Dtk) -> None:
     dtk.run("converge", "flow1")
-    assert "made with t1" in said(dtk, 1)
+    assert said(dtk, 1)[-2:] == ["made with t1", "at found"]
     dtk.run("set-attribute", "flow1", "center/flow::hub/port", "7001")
     dtk.run("apply", "flow1", "--yes")
     assert "made with t2" in said(dtk, 2)
@@ -98,9 +99,10 @@ def _what_an_action_puts_out_reaches_what_comes_after_it_in_the_same_task(dtk: D
 
 def _a_resume_repeats_no_action_for_its_own_outputs(dtk: Dtk) -> None:
     dtk.run("set-attribute", "flow1", "center/flow::hub/port", "7002")
+    dtk.run("set-attribute", "flow1", "center/flow::hub/where", "given")
     dtk.run("set-attribute", "flow1", "other/flow::agent/broken", "true")
     dtk.run("apply", "flow1", "--yes", code=1)
     dtk.run("set-attribute", "flow1", "other/flow::agent/broken", "false")
     dtk.run("apply", "flow1", "--resume", "--yes")
     assert [stage["name"] for stage in dtk.events("flow1", 7)[0]["stages"]] == ["agents"]
-    assert "made with t6" in said(dtk, 7)
+    assert said(dtk, 7) == ["made with t6", "at given"]
