@@ -18,6 +18,7 @@ ESCAPE = "{% raw %}…{% endraw %} around a text that is to stay as it is"
 
 NODE_TYPES = {
     "cardinality": "integer",
+    "max_in_flight": "string",
     "root_device_size": "integer",
     "volumes": "array",
     "tags": "hash",
@@ -119,7 +120,8 @@ def check_typed(attribute: Attribute, value: Any) -> Any:
 
 def node_problems(node: Node, attributes: Mapping[str, Attribute], names: Names) -> Iterator[Problem]:
     """Yield what is wrong with the templates in a node's own attributes."""
-    for name, value in {**node.attributes, "cardinality": node.cardinality}.items():
+    of_groups = {"cardinality": node.cardinality, "max_in_flight": node.max_in_flight}
+    for name, value in {**node.attributes, **of_groups}.items():
         if not any(True for _ in templates_in(value)):
             continue
         place = node.places.get(name, node.location)

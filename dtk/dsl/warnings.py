@@ -61,7 +61,9 @@ def _unused_attributes(module: Module) -> Iterator[Problem]:
 def _unused_by_values(assembly: Assembly) -> Iterator[Problem]:
     """Yield the attributes of an assembly that no template in its values names."""
     values: list[object] = [use.attributes for _, use in _uses(assembly)]
-    values += [value for node in assembly.nodes.values() for value in (node.attributes, node.cardinality)]
+    values += [
+        value for node in assembly.nodes.values() for value in (node.attributes, node.cardinality, node.max_in_flight)
+    ]
     used = {name for value in values for name in names_in(value)}
     for name, attribute in assembly.attributes.items():
         if name not in used:

@@ -246,7 +246,7 @@ class ComponentUse:
 class Node:
     """A node, or a node group when ``is_group``; ``attributes`` are the node's own (size, image …).
 
-    Texts in them may be templates over the assembly's attributes; so may the ``cardinality`` be, which then is a text.
+    Texts in them may be templates over the assembly's attributes; so may ``cardinality`` and ``max_in_flight`` be.
     ``places`` says where each of them is written, by its name.
     ``max_in_flight``, 3 or "25%", says how many of a group's members work at once in any stage; None for all.
     """

@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import TemplateSyntaxError
 
-from dtk.dsl.assembly_template import names_in, rendered, templates_in
+from dtk.dsl.assembly_template import is_value_template, names_in, rendered, templates_in
 from dtk.dsl.check_values import NODE_TYPES, check_typed, kind_of
 from dtk.dsl.template import TemplateProblem
 from dtk.errors import Location, Problem
@@ -16,6 +16,7 @@ from dtk.model.expression import literal, plain
 from dtk.model.module import Assembly, Attribute, ComponentUse, Node
 from dtk.model.service import AttributeSetting, Service
 from dtk.plan.wanted import ILLEGAL, REQUIRED
+from dtk.plan.windows import MAX_IN_FLIGHT, window_of
 
 CARDINALITY = "cardinality"
 
@@ -142,7 +143,8 @@ def _node_with_values(
     node: Node, values: AssemblyValues, given: dict[str, FromAssembly], problems: list[Problem]
 ) -> Node:
     attributes = dict(node.attributes)
-    for name, value in [*node.attributes.items(), (CARDINALITY, node.cardinality)]:
+    of_group = {CARDINALITY: node.cardinality, MAX_IN_FLIGHT: node.max_in_flight}
+    for name, value in {**node.attributes, **of_group}.items():
         found = _rendered(value, node.places.get(name, node.location), values, problems)
         if not isinstance(found, FromAssembly):
             continue
@@ -154,17 +156,21 @@ def _node_with_values(
             given[f"{node.name}/{name}"] = found
     number = attributes.pop(CARDINALITY, node.cardinality)
     cardinality = number if isinstance(number, int) else 1
+    given_window = attributes.pop(MAX_IN_FLIGHT, None)
+    window = given_window if is_value_template(node.max_in_flight) else node.max_in_flight
     components = _uses(node.components, values, problems)
-    return replace(node, attributes=attributes, cardinality=cardinality, components=components)
+    return replace(node, attributes=attributes, cardinality=cardinality, max_in_flight=window, components=components)
 
 
 def _typed(path: str, name: str, found: FromAssembly, problems: list[Problem]) -> Any:
     """Return a node attribute's value as plain data; None where it has none, or a wrong one."""
-    if found.value is None or name not in NODE_TYPES:
-        return None if found.value is None else plain(found.value)
-    wanted = Attribute(name, found.location, NODE_TYPES[name])
+    if found.value is None:
+        return None
+    wanted = Attribute(name, found.location, NODE_TYPES.get(name, "json"))
     try:
-        typed = check_typed(wanted, found.value)
+        typed = check_typed(wanted, found.value) if name in NODE_TYPES else plain(found.value)
+        if name == MAX_IN_FLIGHT:
+            return window_of(typed)
         if name == CARDINALITY and typed < 1:
             raise ValueError("Value must be a positive integer")
     except ValueError as error:

@@ -1,10 +1,11 @@
-"""What gets its value from a hidden attribute is hidden as well, however many links lie between."""
+"""What gets its value from a hidden attribute is hidden as well, however many links and expressions lie between."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from dtk.dsl.assembly_template import names_in
 from dtk.model.module import AttributeTerm, TextTerm
 from dtk.plan.links import Binding, Link, build_bindings, build_links
 from dtk.plan.topology import Topology, gives_value, with_hidden
@@ -21,7 +22,7 @@ def hide_what_flows(topology: Topology, links: Sequence[Link]) -> tuple[Topology
         for name, attribute in instance.component.attributes.items()
         if attribute.hidden
     }
-    found = _reached(declared, build_bindings(links)) if declared else declared
+    found = _reached(declared, [*_linked(build_bindings(links)), *_computed(topology)]) if declared else declared
     if found == declared:
         return topology, links
     instances = {
@@ -36,18 +37,28 @@ def _names(places: Iterable[_Place], key: tuple[str, str]) -> list[str]:
     return [name for *owner, name in places if tuple(owner) == key]
 
 
-def _reached(hidden: set[_Place], bindings: Iterable[Binding]) -> set[_Place]:
+def _reached(hidden: set[_Place], flows: Sequence[tuple[_Place, _Place]]) -> set[_Place]:
     """Return the places that values from hidden ones come to, these included."""
-    flows = [
-        (source, (*binding.destination.key, binding.attribute))
-        for binding in bindings
-        if not gives_value(binding.destination, binding.attribute)
-        for source in _sources(binding)
-    ]
     reached = set(hidden)
     while new := {destination for source, destination in flows if source in reached} - reached:
         reached |= new
     return reached
+
+
+def _linked(bindings: Iterable[Binding]) -> Iterator[tuple[_Place, _Place]]:
+    for binding in bindings:
+        if not gives_value(binding.destination, binding.attribute):
+            for source in _sources(binding):
+                yield source, (*binding.destination.key, binding.attribute)
+
+
+def _computed(topology: Topology) -> Iterator[tuple[_Place, _Place]]:
+    """Yield from where to where values flow in expressions, which dtk itself works out."""
+    for key, instance in topology.instances.items():
+        outputs = (output for action in instance.component.actions.values() for output in action.outputs)
+        for output in outputs:
+            for name in names_in(output.text) if output.source == "expression" else ():
+                yield (*key, name), (*key, output.attribute)
 
 
 def _sources(binding: Binding) -> Iterator[_Place]:

@@ -197,7 +197,7 @@ def _node_settings(node: str, service: Service, problems: list[Problem]) -> dict
         owner, _, name = path.partition("/")
         if owner != node or not name or "/" in name:
             continue
-        type_ = NODE_TYPES.get(name) if name != CARDINALITY else None
+        type_ = NODE_TYPES.get(name) if name not in (CARDINALITY, MAX_IN_FLIGHT) else None
         try:
             found[name] = coerce(type_, setting.value) if type_ else setting.value
         except ValueError as error:

@@ -96,6 +96,26 @@ def test_the_users_own_setting_of_a_component_wins_over_the_assemblys_template(f
     assert "leaves:2" not in farm.run("plan", "f").stdout
 
 
+def test_a_size_that_the_target_does_not_know_is_told_by_the_plan_with_the_nearest_word(farm: Dtk) -> None:
+    targets = "targets:\n  cloud: {type: ec2, region: eu-central-1}\n"
+    (farm.root / "dtk.yaml").write_text(f"format_version: 1\n{targets}")
+    farm.run("stage", "acme:farm/farm", "c", "--target", "cloud", "--set", "owner=ada")
+    farm.run("set-attribute", "c", "leaves/size", "smal")
+    (violation,) = farm.json("list-violations", "c")
+    assert (violation["type"], violation["mend"]) == (
+        "illegal_attribute_value",
+        "dtk set-attribute c leaves/size VALUE",
+    )
+    said = farm.run("plan", "c", code=3).stderr
+    assert "services/c/service.yaml:" in said
+    assert "size 'smal' is not one that target 'cloud' knows; expected micro, small, " in said
+    assert "did you mean 'small'?" in said
+    farm.run("set-attribute", "c", "leaves/size", "t3.large")
+    plan = farm.run("plan", "c").stdout
+    assert "+ create leaves:1  t3.large, ubuntu_24_04  (new node)" in plan
+    assert "+ create hub  small, ubuntu_24_04  (new node)" in plan
+
+
 def test_values_reach_the_nodes_and_what_is_private_in_them_stands_nowhere(farm: Dtk) -> None:
     farm.run("set-attribute", "f", "owner", "ada")
     farm.run("set-attribute", "f", "token", TOKEN)
