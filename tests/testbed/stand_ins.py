@@ -35,7 +35,7 @@ DAEMON = """#!/bin/bash
 ### END INIT INFO
 export JAVA_HOME={software}/java-17
 pidfile=/var/run/{folder}/{name}.pid
-[ ! -f /etc/spark/conf/spark-env.sh ] || . /etc/spark/conf/spark-env.sh
+for settings in /etc/default/{name} /etc/spark/conf/spark-env.sh; do [ ! -f $settings ] || . $settings; done
 runs() {{ kill -0 "$(cat "$pidfile" 2>/dev/null)" 2>/dev/null; }}
 start() {{
     ! runs || return 0

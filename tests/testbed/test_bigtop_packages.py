@@ -77,6 +77,13 @@ def test_changed_settings_restart_the_daemons_that_read_them_and_no_others(clust
     assert "with 1 workers" in cluster.dtk.run("exec", SERVICE, "smoke_test").stdout
 
 
+def test_the_history_server_is_added_from_its_package_and_knows_the_job(cluster: Site) -> None:
+    cluster.dtk.run("add-component", SERVICE, "master/spark::history_server")
+    cluster.dtk.run("apply", SERVICE, "--yes")
+    shown = cluster.dtk.run("exec", SERVICE, "master/spark::history_server.smoke_test").stdout
+    assert "jobs have ended, the last one: smoke test" in shown, shown
+
+
 def test_a_data_set_is_loaded_by_hdfs_own_user(cluster: Site) -> None:
     cluster.on("master", "mkdir -m 755 /tmp/data; echo '{}' | gzip > /tmp/data/2015-03-01-1.json.gz")
     cluster.dtk.run("add-component", SERVICE, "master/datasets:gitarchive[mar01]")
