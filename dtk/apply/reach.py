@@ -106,12 +106,13 @@ def _place(connection: Connection) -> str:
     return f"{connection.hostname}:{connection.port}{through}"
 
 
-def _refused(connection: Connection, error: Exception) -> UnreachableError:
+def _refused(connection: Connection, error: Exception, *, own_keys: bool = False) -> UnreachableError:
     user = connection.user or "this user"
-    key = f"the key {connection.key}" if connection.key else "the keys of the SSH agent and of ~/.ssh"
+    keys = [f"the key {connection.key}"] if connection.key else []
+    keys += ["the keys of the SSH agent and of ~/.ssh"] if own_keys or not keys else []
     return UnreachableError(
-        f"{_place(connection)} refuses {user} with {key}: {error}",
-        hint="set the target's user and key in dtk.yaml",
+        f"{_place(connection)} refuses {user} with {' and '.join(keys)}: {error}",
+        hint=f"set the target's {'jump and jump_key' if own_keys else 'user and key'} in dtk.yaml",
     )
 
 
@@ -135,10 +136,10 @@ def _attempt(connection: Connection, known: KnownHosts, seconds: float) -> list[
 def _jump_client(connection: Connection, known: KnownHosts, seconds: float) -> paramiko.SSHClient:
     jump = jump_connection(connection)
     try:
-        return _client(jump, known, seconds, None)
+        return _client(jump, known, seconds, None, own_keys=True)
     except paramiko.AuthenticationException as error:
         # It was there before the node: waiting does not help.
-        raise _refused(jump, error) from None
+        raise _refused(jump, error, own_keys=True) from None
 
 
 def close_all(clients: list[paramiko.SSHClient]) -> None:
@@ -148,12 +149,13 @@ def close_all(clients: list[paramiko.SSHClient]) -> None:
 
 
 def jump_connection(connection: Connection) -> Connection:
-    """Return how a connection's jump host (``user@host:port``) is reached: with the same key."""
+    """Return how a connection's jump host (``user@host:port``) is reached: with its key, else the machine's."""
     user, _, place = connection.jump.rpartition("@")
     host, separator, port = place.rpartition(":")
     if not separator or not port.isdigit():
         host, port = place, str(paramiko.config.SSH_PORT)
-    return replace(connection, hostname=host.strip("[]"), port=int(port), user=user, jump="", host_key="")
+    key = connection.jump_key or connection.key
+    return replace(connection, hostname=host.strip("[]"), port=int(port), user=user, jump="", host_key="", key=key)
 
 
 def _forwarded(jump: paramiko.SSHClient, connection: Connection, seconds: float) -> paramiko.Channel:
@@ -166,7 +168,12 @@ def _forwarded(jump: paramiko.SSHClient, connection: Connection, seconds: float)
 
 
 def _client(
-    connection: Connection, known: KnownHosts, seconds: float, channel: paramiko.Channel | None
+    connection: Connection,
+    known: KnownHosts,
+    seconds: float,
+    channel: paramiko.Channel | None,
+    *,
+    own_keys: bool = False,
 ) -> paramiko.SSHClient:
     entry = host_entry(connection.hostname, connection.port)
     client = paramiko.SSHClient()
@@ -175,7 +182,7 @@ def _client(
         client.get_host_keys().add(entry, pinned.get_name(), pinned)
     client.set_missing_host_key_policy(PinPolicy(known))
     try:
-        client.connect(connection.hostname, sock=channel, **_arguments(connection, seconds))
+        client.connect(connection.hostname, sock=channel, **_arguments(connection, seconds, own_keys=own_keys))
     except paramiko.BadHostKeyException as error:
         client.close()
         raise _changed_key(entry, known, error) from None
@@ -185,17 +192,21 @@ def _client(
     return client
 
 
-def _arguments(connection: Connection, seconds: float) -> dict[str, Any]:
+def _arguments(connection: Connection, seconds: float, *, own_keys: bool) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "port": connection.port,
         "timeout": seconds,
         "banner_timeout": seconds,
         "auth_timeout": seconds,
+        # The usual one begins anew for each key, which strict servers end the connection for.
+        "transport_factory": paramiko.ServiceRequestingTransport,  # type: ignore[attr-defined] # not in its stubs
     }
     if connection.user:
         arguments["username"] = connection.user
     if connection.key:
-        return {**arguments, "pkey": private_key(connection.key), "allow_agent": False, "look_for_keys": False}
+        # A jump host is people's own: after the key that is named, theirs are offered.
+        own = {"allow_agent": own_keys, "look_for_keys": own_keys}
+        return {**arguments, "pkey": private_key(connection.key), **own}
     return arguments
 
 

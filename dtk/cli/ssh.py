@@ -19,6 +19,7 @@ from dtk.state.model import NodeState
 from dtk.state.store import load_state
 
 CONNECT_SECONDS = 20
+_USUAL_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 
 
 def ssh(
@@ -52,9 +53,18 @@ def ssh_arguments(node: NodeState, known_hosts: Path, user: str = "") -> list[st
     connection = node.connection
     options = _options(str(connection.get("key") or ""), known_hosts)
     if jump := str(connection.get("jump") or ""):
-        # Not -J: the jump host is reached with the same key and the same pinned keys.
+        # Not -J: the jump host is reached with keys of its own, and the same pinned host keys.
         place, _, port = jump.partition(":")
-        through = ["ssh", *options, *(["-p", port] if port else []), "-W", "[%h]:%p", place]
+        key = str(connection.get("jump_key") or connection.get("key") or "")
+        through = [
+            "ssh",
+            *_options("", known_hosts),
+            *_offered(key),
+            *(["-p", port] if port else []),
+            "-W",
+            "[%h]:%p",
+            place,
+        ]
         options = [*options, "-o", f"ProxyCommand={shlex.join(through)}"]
     login = user or str(connection.get("user") or "")
     where = f"{login}@{connection['hostname']}" if login else str(connection["hostname"])
@@ -71,6 +81,14 @@ def _options(key: str, known_hosts: Path) -> list[str]:
     settings += ["IdentitiesOnly=yes"] if key else []
     options = [word for setting in settings for word in ("-o", setting)]
     return [*options, "-i", str(Path(key).expanduser())] if key else options
+
+
+def _offered(key: str) -> list[str]:
+    """Offer a key and then the user's own: those of the agent, and the usual ones, which one that is named replaces."""
+    if not key:
+        return []
+    usual = (Path("~/.ssh").expanduser() / name for name in _USUAL_KEYS)
+    return [word for file in (Path(key).expanduser(), *usual) if file.exists() for word in ("-i", str(file))]
 
 
 def _run(arguments: list[str], command: list[str]) -> int:

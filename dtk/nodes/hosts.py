@@ -176,6 +176,7 @@ def read_hosts(target: Target, workspace: Workspace) -> Mapping[str, Host]:
             user=settings.get("user", ""),
             key=_path(settings.get("key", ""), workspace.root),
             jump=settings.get("jump", ""),
+            jump_key=_path(settings.get("jump_key", ""), workspace.root),
         )
         hosts[name] = Host(name, connection, tuple(own.get("nodes", ())))
     return hosts

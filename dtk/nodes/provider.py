@@ -20,8 +20,9 @@ NodeStatus = Literal["pending", "running", "stopped", "terminated"]
 class Connection:
     """How a node is reached by SSH. ``key`` is a private key's path, "" to use the agent and the usual keys.
 
-    ``jump`` is ``user@host:port``. ``host_key`` is the public host key line (``ssh-ed25519 AAAA…``) where the target
-    knows it; otherwise the key is pinned at first contact.
+    ``jump`` is ``user@host:port``; there the user's own keys are offered as well as ``jump_key``, or ``key`` where that
+    is "". ``host_key`` is the public host key line (``ssh-ed25519 AAAA…``) where the target knows it; otherwise the key
+    is pinned at first contact.
     """
 
     hostname: str
@@ -30,6 +31,7 @@ class Connection:
     key: str = ""
     jump: str = ""
     host_key: str = ""
+    jump_key: str = ""
 
 
 @dataclass(frozen=True)

@@ -308,6 +308,67 @@ def test_a_fresh_machine_with_another_host_key_is_refused_at_once(lab: Lab, tmp_
     assert "has changed" in told(lab, tmp_path, server.port, "fresh")
 
 
+@pytest.fixture
+def guarded(lab: Lab, tmp_path: Path) -> Iterator[tuple[SshServer, Path]]:
+    """A jump host that lets in who has another key than the nodes', and that key."""
+    own = asyncssh.generate_private_key("ssh-ed25519")
+    file = tmp_path / "own" / ".ssh" / "id_ed25519"
+    file.parent.mkdir(parents=True)
+    own.write_private_key(file)
+    file.chmod(0o600)
+    jump = SshServer(tmp_path / "jump", own).start()
+    yield jump, file
+    jump.stop()
+
+
+def through(lab: Lab, jump: SshServer, **more: str) -> int:
+    lab.add_node("master", jump=f"someone@127.0.0.1:{jump.port}", **more)
+    return lab.apply(stage(1, action("master", "m::c", run("true")))).exit_code
+
+
+def test_a_jump_host_is_offered_the_key_that_is_named_for_it(lab: Lab, guarded: tuple[SshServer, Path]) -> None:
+    jump, key = guarded
+    assert through(lab, jump, jump_key=str(key)) == 0
+    assert jump.logins == 1
+
+
+def test_a_jump_host_is_offered_the_users_own_keys(
+    lab: Lab, guarded: tuple[SshServer, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jump, key = guarded
+    monkeypatch.setenv("HOME", str(key.parents[1]))
+    assert through(lab, jump) == 0
+    assert jump.logins == 1
+
+
+def test_a_jump_host_is_offered_the_keys_of_the_users_agent(
+    lab: Lab, guarded: tuple[SshServer, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    jump, key = guarded
+    monkeypatch.setenv("HOME", str(tmp_path / "empty"))
+    socket_file = tmp_path / "agent"
+    with subprocess.Popen(["ssh-agent", "-D", "-a", str(socket_file)], stdout=subprocess.DEVNULL) as agent:
+        try:
+            wait_until(socket_file.exists)
+            monkeypatch.setenv("SSH_AUTH_SOCK", str(socket_file))
+            subprocess.run(["ssh-add", "-q", str(key)], check=True)
+            assert through(lab, jump) == 0
+        finally:
+            agent.terminate()
+    assert jump.logins == 1
+
+
+def test_a_jump_host_that_refuses_all_keys_is_told_which(
+    lab: Lab, guarded: tuple[SshServer, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "empty"))
+    lab.add_node("master", jump=f"someone@127.0.0.1:{guarded[0].port}")
+    result = lab.apply(stage(1, action("master", "m::c", run("true"))))
+    error = result.step("1.1")["error"]["message"]
+    assert f"refuses someone with the key {lab.key_file} and the keys of the SSH agent and of ~/.ssh" in error
+    assert "jump_key" in error
+
+
 def test_a_jump_host_that_refuses_the_login_is_named(lab: Lab, tmp_path: Path) -> None:
     jump = SshServer(tmp_path / "jump", asyncssh.generate_private_key("ssh-ed25519")).start()
     message = told(lab, tmp_path, 22, "fresh", jump=f"someone@127.0.0.1:{jump.port}")

@@ -129,8 +129,8 @@ def test_mistakes_in_a_workspace_are_told_all_at_once(tmp_path: Path) -> None:
     assert workspace_problems(tmp_path, text) == [
         "dtk.yaml:2:17: no target 'rak'; expected local or rack or here or there or empty; did you mean 'rack'?"
         " (at default_target)",
-        "dtk.yaml:4:39: unknown key 'adress'; expected address, user, key, jump, port or nodes; did you mean 'address'?"
-        " (at targets/rack/hosts/alpha/adress)",
+        "dtk.yaml:4:39: unknown key 'adress'; expected address, user, key, jump, jump_key, port or nodes;"
+        " did you mean 'address'? (at targets/rack/hosts/alpha/adress)",
         "dtk.yaml:5:23: unknown key 'hosts'; expected type or shared_address (at targets/here/hosts)",
         "dtk.yaml:6:17: 'docker' can't stand here; expected local, hosts or ec2 (at targets/there/type)",
         "dtk.yaml:7:3: 'hosts' is missing (at targets/empty)",

@@ -32,7 +32,7 @@ def adopt(provider: Ec2Provider, identity: ServiceIdentity, instance: Instance) 
     user = user or resolve_image(aws, {}, image).user
     key = settings.key if settings.key_pair else str(key_file(identity))
     attributes = {"size": instance.data.get("InstanceType", ""), "keypair": instance.data.get("KeyName", "")}
-    blank = node_record(instance.node, instance.id, user, key, settings.jump, attributes)
+    blank = node_record(instance.node, instance.id, settings, user, key, attributes)
     record = described(blank, instance, region=aws.region, public=settings.public)
     return replace(record, status="running") if record.status == "pending" else record
 

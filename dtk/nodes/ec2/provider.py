@@ -228,8 +228,7 @@ class Ec2Provider:
     def _new_record(self, node: str, instance: Instance, wish: Wish, access: Access) -> NodeRecord:
         size = wish.spec.size or str(instance.data.get("InstanceType", ""))
         attributes = {"size": size, "image": wish.spec.image, "keypair": access.key_pair}
-        user = self.settings.user or wish.image.user
-        blank = node_record(node, instance.id, user, access.key_file, self.settings.jump, attributes)
+        blank = node_record(node, instance.id, self.settings, wish.image.user, access.key_file, attributes)
         return described(blank, instance, region=self.aws.region, public=self.settings.public)
 
     def _instances(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> dict[str, Instance]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from dtk.nodes.ec2.instances import STATUS, Instance
 from dtk.nodes.ec2.place import ACCOUNT, REGION
+from dtk.nodes.ec2.settings import Ec2Settings
 from dtk.nodes.ec2.tags import NAME, NODE, VERSION
 from dtk.nodes.provider import Connection, NodeRecord
 
@@ -15,9 +16,12 @@ NOT_COMPARED = (VERSION, NAME, NODE)
 """Tags that another dtk, or AWS's delay in showing them, may have changed."""
 
 
-def node_record(node: str, id_: str, user: str, key: str, jump: str, attributes: Mapping[str, Any]) -> NodeRecord:
+def node_record(
+    node: str, id_: str, settings: Ec2Settings, user: str, key: str, attributes: Mapping[str, Any]
+) -> NodeRecord:
     """Return the record of a node whose instance has no address yet."""
-    return NodeRecord(node, id_, "pending", Connection("", user=user, key=key, jump=jump), attributes)
+    connection = Connection("", user=settings.user or user, key=key, jump=settings.jump, jump_key=settings.jump_key)
+    return NodeRecord(node, id_, "pending", connection, attributes)
 
 
 def described(record: NodeRecord, instance: Instance, *, region: str, public: bool) -> NodeRecord:

@@ -30,6 +30,7 @@ class Ec2Settings:
     subnets: tuple[str, ...] = ()
     public: bool = True
     jump: str = ""
+    jump_key: str = ""
     user: str = ""
     key_pair: str = ""
     key: str = ""
@@ -78,6 +79,9 @@ def read_settings(target: Target, folder: Path) -> Ec2Settings:
     def text(name: str) -> str:
         return str(given.get(name, ""))
 
+    def path(name: str) -> str:
+        return str(folder / Path(text(name)).expanduser()) if text(name) else ""
+
     return Ec2Settings(
         name=target.name,
         region=text("region"),
@@ -87,9 +91,10 @@ def read_settings(target: Target, folder: Path) -> Ec2Settings:
         subnets=_list(given.get("subnet")),
         public=given.get("addresses", "public") == "public",
         jump=text("jump"),
+        jump_key=path("jump_key"),
         user=text("user"),
         key_pair=text("key_pair"),
-        key=str(folder / Path(text("key")).expanduser()) if text("key") else "",
+        key=path("key"),
         security_groups=_list(given.get("security_groups")),
         ssh_from=networks(target, "ssh_from"),
         open_to=networks(target, "open_to"),

@@ -1,0 +1,57 @@
+"""Instances behind a jump host that is a real machine with OpenSSH, which knows its user's own key and no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import paramiko
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from ruamel.yaml import YAML
+
+from dtk.nodes.reach import wait_for_banner
+from testbed.conftest import SERVICE, Site
+from tests.end_to_end.conftest import eventually
+
+pytestmark = pytest.mark.xdist_group("testbed")
+
+
+@pytest.fixture
+def bastion(site: Site, tmp_path: Path) -> tuple[str, str, Path]:
+    """A host of the user's own: its public and its private address, and the key that it lets in."""
+    key = Ed25519PrivateKey.generate()
+    file = tmp_path / ".ssh" / "id_ed25519"
+    file.parent.mkdir()
+    file.touch(mode=0o600)
+    file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    client = site.bed.client()
+    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    client.import_key_pair(KeyName="bastion", PublicKeyMaterial=public)
+    made = client.run_instances(
+        ImageId=site.bed.image,
+        InstanceType="t3.micro",
+        KeyName="bastion",
+        MinCount=1,
+        MaxCount=1,
+        NetworkInterfaces=[{"DeviceIndex": 0, "SubnetId": site.bed.subnet, "AssociatePublicIpAddress": True}],
+    )
+    id_ = made["Instances"][0]["InstanceId"]
+    eventually(lambda: site.bed.hosts.get(id_), "the jump host boots")
+    described = client.describe_instances(InstanceIds=[id_])["Reservations"][0]["Instances"][0]
+    wait_for_banner(described["PublicIpAddress"], paramiko.config.SSH_PORT, 120)
+    return described["PublicIpAddress"], described["PrivateIpAddress"], file
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_nodes_are_configured_and_logged_in_to_through_a_jump_host(
+    site: Site, bastion: tuple[str, str, Path], named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    public, private, key = bastion
+    target = site.bed.target(addresses="private", jump=f"admin@{public}", **({"jump_key": str(key)} if named else {}))
+    with (site.dtk.root / "dtk.yaml").open("w") as file:
+        YAML().dump({"format_version": 1, "default_target": "vpc", "targets": {"vpc": target}}, file)
+    monkeypatch.setenv("HOME", str(key.parents[1]) if not named else str(site.dtk.root))
+    site.dtk.run("deploy", "acme:site/cluster", SERVICE, "--set", "slaves/cardinality=1")
+    assert "hello from slaves:1" in site.on("slaves:1", "cat /srv/web/index.html")
+    assert site.on("slaves:1", "echo $SSH_CONNECTION").startswith(f"{private} ")
