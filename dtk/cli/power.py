@@ -51,5 +51,8 @@ def _power(power: Power, service: str | None, node: str | None, *, detach: bool,
         state = "running" if power == "start" else "stopped"
         typer.echo(f"Nothing to do: no node of service '{name}' that is not {state} already.")
         return
+    for change in plan.nodes:
+        if change.reason:
+            typer.echo(f"warning: {change.node}: {change.reason}; it will fail", err=True)
     words = " ".join(["dtk", power, name, *([node] if node else [])])
     run_plan(inputs, plan, detach=detach, lock_wait=seconds(lock_wait), command=words)

@@ -15,9 +15,11 @@ from dtk.model.plan import NodeChange, Plan
 from dtk.plan.compile import PlanRequest, finished_plan
 from dtk.plan.steps import node_stage
 from dtk.plan.topology import nearest
+from dtk.state.model import NodeState
 
 Power = Literal["start", "stop"]
 TASK_TYPES = {"start": "power_on_nodes", "stop": "power_off_nodes"}
+SPOT = "a one-time spot instance can't be stopped"
 _STATUS_BEFORE = {"start": "stopped", "stop": "running"}
 
 
@@ -35,11 +37,18 @@ def power_plan(request: PlanRequest, power: Power, only: str = "") -> Plan:
     state = request.state
     chosen = _chosen(sorted(state.nodes, key=node_order), only)
     changes = [
-        NodeChange(node, power if node in chosen and existing.status == _STATUS_BEFORE[power] else "keep")
+        NodeChange(node, power, _doubt(existing, power))
+        if node in chosen and existing.status == _STATUS_BEFORE[power]
+        else NodeChange(node, "keep")
         for node, existing in state.nodes.items()
     ]
     stages = node_stage(changes, power, {})
     return finished_plan(request, nodes=changes, components=(), stages=stages, task_type=TASK_TYPES[power])
+
+
+def _doubt(node: NodeState, power: Power) -> str:
+    """What is known beforehand to be refused."""
+    return SPOT if power == "stop" and node.attributes.get("market") == "spot" else ""
 
 
 def _chosen(nodes: Sequence[str], only: str) -> list[str]:

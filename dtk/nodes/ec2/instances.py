@@ -10,7 +10,7 @@ from typing import Any
 
 from dtk.errors import DtkError
 from dtk.nodes.ec2.aws import Aws
-from dtk.nodes.ec2.problems import AwsError
+from dtk.nodes.ec2.problems import BAD_CREDENTIALS, NOT_ALLOWED, AwsError
 from dtk.nodes.ec2.tags import LINEAGE, TOKEN, node_of
 from dtk.nodes.provider import NodeStatus
 
@@ -145,19 +145,35 @@ def _outcome(instance: Instance | None, ready: Callable[[Instance], bool]) -> In
         return error
 
 
-def on_existing(ids: Sequence[str], call: Callable[[list[str]], Any]) -> None:
-    """Call an operation on instances, leaving out those that AWS no longer knows.
+def on_each(ids: Sequence[str], call: Callable[[list[str]], Any]) -> dict[str, AwsError]:
+    """Call an operation on instances at once; one that it is refused for keeps none of the others from it.
+
+    EC2 refuses the whole call and names the instance, or does not say which it is: then the call is cut in two.
+
+    Args:
+        ids: the instances.
+        call: makes the call for some of them.
+
+    Returns:
+        Why it was refused, by instance; those that AWS no longer knows are left out.
 
     Raises:
-        AwsError: it was refused for another reason.
+        AwsError: it was refused for a reason that is none of the instances'.
     """
+    failed: dict[str, AwsError] = {}
     left = list(ids)
     while left:
         try:
             call(left)
-            return
+            break
         except AwsError as error:
-            unknown = set(_ID.findall(error.message)) & set(left)
-            if error.code != "InvalidInstanceID.NotFound" or not unknown:
+            if error.in_doubt or error.code in BAD_CREDENTIALS | NOT_ALLOWED:
                 raise
-            left = [id_ for id_ in left if id_ not in unknown]
+            named = set(_ID.findall(error.message)) & set(left)
+            named = named or (set(left) if len(left) == 1 else set())
+            if not named:
+                half = len(left) // 2
+                return failed | on_each(left[:half], call) | on_each(left[half:], call)
+            failed |= {} if error.code == "InvalidInstanceID.NotFound" else dict.fromkeys(named, error)
+            left = [id_ for id_ in left if id_ not in named]
+    return failed

@@ -8,7 +8,7 @@ from dataclasses import replace
 from dtk.errors import DtkError
 from dtk.nodes.ec2.access import key_file
 from dtk.nodes.ec2.images import resolve_image
-from dtk.nodes.ec2.instances import Instance, find_by_tags, on_existing, wait_for
+from dtk.nodes.ec2.instances import Instance, find_by_tags, on_each, wait_for
 from dtk.nodes.ec2.provider import Ec2Provider
 from dtk.nodes.ec2.records import described, node_record
 from dtk.nodes.ec2.tags import LINEAGE, WORKSPACE, as_list
@@ -40,13 +40,19 @@ def adopt(provider: Ec2Provider, identity: ServiceIdentity, instance: Instance) 
 def end(provider: Ec2Provider, orphans: Sequence[Instance]) -> dict[str, DtkError]:
     """Terminate orphans; return why some could not be."""
     ids = [instance.id for instance in orphans]
-    on_existing(ids, lambda some: provider.aws.call("terminate_instances", InstanceIds=some))
-    failed: dict[str, DtkError] = {}
+    refused = on_each(ids, lambda some: provider.aws.call("terminate_instances", InstanceIds=some))
+    failed: dict[str, DtkError] = dict(refused)
 
     def settled(id_: str, outcome: Instance | DtkError) -> None:
         if isinstance(outcome, DtkError):
             failed[id_] = outcome
 
     timeout = provider.settings.boot_timeout
-    wait_for(provider.aws, {id_: id_ for id_ in ids}, lambda one: one.state == "terminated", timeout, settled)
+    wait_for(
+        provider.aws,
+        {id_: id_ for id_ in ids if id_ not in refused},
+        lambda one: one.state == "terminated",
+        timeout,
+        settled,
+    )
     return failed

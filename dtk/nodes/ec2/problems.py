@@ -24,7 +24,7 @@ NO_CAPACITY = {
     "MaxSpotInstanceCountExceeded",
 }
 """What another subnet, type or market may not have; limits of the account are not among them."""
-_NOT_ALLOWED = {"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"}
+NOT_ALLOWED = {"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"}
 BAD_CREDENTIALS = {
     "AuthFailure",
     "ExpiredToken",
@@ -68,7 +68,7 @@ def refusal(error: Any, service: str, operation: str) -> AwsError:
     code = str(error.response.get("Error", {}).get("Code", ""))
     said = str(error.response.get("Error", {}).get("Message", "")).partition(" Encoded authorization")[0].strip()
     action = f"{service}:{operation}"
-    if code in _NOT_ALLOWED:
+    if code in NOT_ALLOWED:
         found = _NAMED_PERMISSION.search(said)
         missing = found[1].rstrip(".,") if found else action
         return AwsError(
@@ -82,6 +82,9 @@ def refusal(error: Any, service: str, operation: str) -> AwsError:
     if code in _LIMITS:
         hint = "end instances that are not needed, or ask AWS for a higher quota (Service Quotas, EC2)"
         return AwsError(f"the account's limit is reached: {said} ({code})", code=code, hint=hint)
+    if code == "OperationNotPermitted":
+        hint = "somebody protected it: take its stop or termination protection away in EC2, then run it again"
+        return AwsError(f"{action} failed: {said} ({code})", code=code, hint=hint)
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     in_doubt = status >= _SERVER_ERROR and code not in NO_CAPACITY | THROTTLED
     return AwsError(f"{action} failed: {said} ({code})", code=code, in_doubt=in_doubt)

@@ -13,7 +13,7 @@ from dtk.nodes.ec2.access import Access, ensure_access, remove_access
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.firewall import PORT_RULE, ensure_group, find_groups, let_in_ssh, open_ports, reconcile
 from dtk.nodes.ec2.images import Image, resolve_image
-from dtk.nodes.ec2.instances import Instance, find_by_ids, find_of_service, on_existing, wait_for
+from dtk.nodes.ec2.instances import Instance, find_by_ids, find_of_service, on_each, wait_for
 from dtk.nodes.ec2.launch import Site, Wish, launch
 from dtk.nodes.ec2.lost import ask_again, calls_of, find_made
 from dtk.nodes.ec2.naming import name_instances
@@ -99,45 +99,47 @@ class Ec2Provider:
             for node, error in outcome.failed.items():
                 report(node, error)
         name_instances(self.aws, identity, instances)
-        self._power_on([node for node in found if node in specs], instances)
+        refused = self._power_on({node: found[node] for node in found if node in specs}, report)
 
         def finished(node: str, instance: Instance) -> NodeRecord:
             return self._new_record(node, instance, wishes[node], site.access)
 
-        self._await_running({node: instance.id for node, instance in instances.items()}, finished, report)
+        ids = {node: instance.id for node, instance in instances.items() if node not in refused}
+        self._await_running(ids, finished, report)
 
     def start(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
         """Power the instances on; report each with its new addresses."""
         known = {record.node: record for record in records}
         found = self._instances(identity, records)
         there = self._report_missing(known, found, report)
-        self._power_on(there, found)
+        refused = self._power_on({node: found[node] for node in there}, report)
 
         def finished(node: str, instance: Instance) -> NodeRecord:
             return described(known[node], instance, region=self.aws.region, public=self.settings.public)
 
-        self._await_running({node: found[node].id for node in there}, finished, report)
+        ids = {node: found[node].id for node in there if node not in refused}
+        self._await_running(ids, finished, report)
 
     def stop(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
         """Power the instances off; their disks stay, and are paid for."""
         known = {record.node: record for record in records}
         found = self._instances(identity, records)
         there = self._report_missing(known, found, report)
-        running = [found[node].id for node in there if found[node].state in ("pending", "running")]
-        on_existing(running, lambda ids: self.aws.call("stop_instances", InstanceIds=ids))
+        there = self._report_spot(there, found, report)
+        running = {node: found[node] for node in there if found[node].state in ("pending", "running")}
+        refused = self._on_each(running, report, lambda ids: self.aws.call("stop_instances", InstanceIds=ids))
 
         def settled(node: str, outcome: Instance | DtkError) -> None:
             stopped = replace(known[node], id=found[node].id, status="stopped")
             report(node, outcome if isinstance(outcome, DtkError) else stopped)
 
-        ids = {node: found[node].id for node in there}
+        ids = {node: found[node].id for node in there if node not in refused}
         wait_for(self.aws, ids, lambda instance: instance.state == "stopped", self.settings.boot_timeout, settled)
 
     def terminate(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
         """End the instances for good; with the last one the service's own key pair and security group go as well."""
         found = self._instances(identity, records)
-        ids = [instance.id for instance in found.values()]
-        on_existing(ids, lambda some: self.aws.call("terminate_instances", InstanceIds=some))
+        refused = self._on_each(found, report, lambda ids: self.aws.call("terminate_instances", InstanceIds=ids))
         known = {record.node: record for record in records}
         gone = [node for node in known if node not in found]
         done: list[str] = []
@@ -148,7 +150,7 @@ class Ec2Provider:
             else:
                 done.append(node)
 
-        ended = {node: instance.id for node, instance in found.items()}
+        ended = {node: instance.id for node, instance in found.items() if node not in refused}
         wait_for(self.aws, ended, lambda one: one.state == "terminated", self.settings.boot_timeout, settled)
         self._clean_up(identity)
         # Reported last: what fails while the service's own things are removed must not be forgotten.
@@ -203,13 +205,30 @@ class Ec2Provider:
         open_ports(self.aws, group, (OpenPort(port, source) for port in ports for source in self.settings.open_to))
         return str(group["GroupId"])
 
-    def _power_on(self, nodes: Sequence[str], instances: Mapping[str, Instance]) -> None:
-        """Start those that are off; one that is just stopping can be started only when it has stopped."""
-        off = {node: instances[node].id for node in nodes if instances[node].state in ("stopping", "stopped")}
-        stopping = {node: id_ for node, id_ in off.items() if instances[node].state == "stopping"}
+    def _power_on(self, instances: Mapping[str, Instance], report: Report) -> set[str]:
+        """Start those that are off, or stopping, when they are; return the nodes that it is refused for."""
+        off = {node: one for node, one in instances.items() if one.state in ("stopping", "stopped")}
+        stopping = {node: one.id for node, one in off.items() if one.state == "stopping"}
         wait_for(self.aws, stopping, lambda one: one.state != "stopping", self.settings.boot_timeout, lambda *_: None)
-        if off:
-            on_existing(list(off.values()), lambda ids: self.aws.call("start_instances", InstanceIds=ids))
+        return self._on_each(off, report, lambda ids: self.aws.call("start_instances", InstanceIds=ids))
+
+    @staticmethod
+    def _on_each(instances: Mapping[str, Instance], report: Report, call: Callable[[list[str]], object]) -> set[str]:
+        """Call an operation on instances; report and return the nodes whose instance it is refused for."""
+        nodes = {instance.id: node for node, instance in instances.items()}
+        refused = on_each(list(nodes), call)
+        for id_, error in refused.items():
+            report(nodes[id_], error)
+        return {nodes[id_] for id_ in refused}
+
+    @staticmethod
+    def _report_spot(nodes: Sequence[str], found: Mapping[str, Instance], report: Report) -> list[str]:
+        """Report the nodes whose instances can't be stopped; return the others."""
+        spot = [node for node in nodes if found[node].data.get("InstanceLifecycle") == "spot"]
+        for node in spot:
+            message = f"instance {found[node].id} is a one-time spot instance, which EC2 can end but not stop"
+            report(node, DtkError(message, hint="leave it running, or take the node out of the service"))
+        return [node for node in nodes if node not in spot]
 
     def _await_running(
         self, ids: Mapping[str, str], finished: Callable[[str, Instance], NodeRecord], report: Report
