@@ -31,6 +31,9 @@ ERROR = (
     "</Error></Errors><RequestID>00000000-0000-0000-0000-000000000000</RequestID></Response>"
 )
 _INSTANCE = re.compile(rb"<instanceId>(i-[0-9a-f]+)</instanceId>")
+OF_STS = (
+    "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
+)
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 TRANSITIONS = {
     "RunInstances": "pending",
@@ -52,6 +55,11 @@ class Fault:
     lost: bool = False
     suits: Callable[[dict[str, str]], bool] = lambda _: True
 
+    def text(self, action: str) -> str:
+        """The answer, in the form of the action's service."""
+        form = OF_STS if action == "GetCallerIdentity" else ERROR
+        return form.format(code=self.code, message=self.message)
+
 
 @dataclass
 class Ec2:
@@ -62,6 +70,8 @@ class Ec2:
     calls: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     capacity: dict[str, int] = field(default_factory=dict)
     """Instances that there is room for, by instance type or by subnet; what is not named has room for all."""
+    parameters: dict[str, str] = field(default_factory=dict)
+    """Public parameters of SSM, which moto lets nobody put there."""
     blind: int = 0
     """Calls of DescribeInstances that do not see what was made yet."""
     _tokens: dict[str, tuple[str, bytes]] = field(default_factory=dict)
@@ -95,7 +105,7 @@ class Ec2:
                 self.calls.append((action, parameters))
             fault = self._fault(action, parameters)
             if fault is not None and not fault.lost:
-                return _send(start_response, fault.status, ERROR.format(code=fault.code, message=fault.message))
+                return _send(start_response, fault.status, fault.text(action))
             refused = self._refusal(action, parameters)
             if refused:
                 return _send(start_response, 400, ERROR.format(code=refused, message="as EC2 would"))
@@ -140,6 +150,8 @@ class Ec2:
         self, environ: dict[str, Any], action: str, parameters: dict[str, str], body: bytes
     ) -> tuple[int, bytes]:
         token = parameters.get("ClientToken", "")
+        if action == "GetParameter" and (name := json.loads(body)["Name"]) in self.parameters:
+            return 200, json.dumps({"Parameter": {"Name": name, "Value": self.parameters[name]}}).encode()
         if action == "RunInstances" and token in self._tokens:
             return 200, self._tokens[token][1]
         if action == "RunInstances":

@@ -1,0 +1,86 @@
+"""What AWS refuses, as people meet it on the command line: the reason, what to do, and no traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from testbed.ec2 import Fault
+
+from dtk.__main__ import run
+from ec2.conftest import Cloud, Reports, nodes_in_state, write_target
+
+Told = Callable[..., str]
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Told:
+    """Run a command that fails; return what it says."""
+
+    def say(*words: str) -> str:
+        capsys.readouterr()
+        assert run([*words]) == 1
+        captured = capsys.readouterr()
+        text = " ".join((captured.out + captured.err).split())
+        assert "Traceback" not in text
+        return text
+
+    return say
+
+
+@pytest.fixture
+def new(cloud: Cloud, service: Reports) -> Cloud:
+    """A service whose next apply makes a node."""
+    assert run(["set-attribute", "spark1", "slaves/cardinality", "3"]) == 0
+    return cloud
+
+
+@pytest.mark.usefixtures("new")
+@pytest.mark.parametrize("words", [("apply", "spark1", "--yes"), ("plan", "spark1", "--refresh")])
+def test_no_credentials(monkeypatch: pytest.MonkeyPatch, told: Told, words: tuple[str, ...]) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    text = told(*words)
+    assert "there are no AWS credentials" in text
+    assert "AWS_PROFILE" in text
+
+
+def test_a_profile_that_does_not_exist(new: Cloud, told: Told) -> None:
+    write_target(new, profile="nobody")
+    text = told("apply", "spark1", "--yes")
+    assert "there are no AWS credentials" in text
+    assert "nobody" in text
+
+
+@pytest.mark.parametrize("code", ["ExpiredToken", "RequestExpired", "AuthFailure"])
+def test_an_expired_token(new: Cloud, told: Told, code: str) -> None:
+    new.api.faults.append(Fault("*", code, "The security token included in the request is expired", times=99))
+    for words in (("plan", "spark1", "--refresh"), ("apply", "spark1", "--yes")):
+        text = told(*words)
+        assert "AWS does not accept the credentials: The security token included in the request is expired" in text
+        assert "aws sso login" in text
+    assert list(nodes_in_state(new).values()).count("running") == 3
+    assert len(new.instances()) == 3
+
+
+@pytest.mark.parametrize(
+    ("action", "words"),
+    [
+        ("RunInstances", ("apply", "spark1", "--yes")),
+        ("DescribeImages", ("apply", "spark1", "--yes")),
+        ("DescribeInstances", ("plan", "spark1", "--refresh")),
+        ("StopInstances", ("stop", "spark1")),
+        ("TerminateInstances", ("delete-and-destroy", "spark1", "--yes")),
+    ],
+)
+def test_a_permission_that_is_missing_is_named(new: Cloud, told: Told, action: str, words: tuple[str, ...]) -> None:
+    said = "You are not authorized to perform this operation. Encoded authorization failure message: 4Gt"
+    new.api.faults.append(Fault(action, "UnauthorizedOperation", said, status=403, times=99))
+    text = told(*words)
+    assert f"the permission ec2:{action} is missing" in text
+    assert "docs/ec2.md" in text
+    assert "4Gt" not in text
+    assert len(new.instances()) == 3
