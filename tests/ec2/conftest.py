@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.server
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +21,7 @@ from dtk.__main__ import run
 from dtk.apply.machines import state_of
 from dtk.errors import DtkError
 from dtk.model.target import Target
+from dtk.nodes.ec2 import address
 from dtk.nodes.ec2.provider import Ec2Provider
 from dtk.nodes.provider import NodeRecord, NodeRequest, ServiceIdentity
 from dtk.state.model import State
@@ -168,3 +171,25 @@ def service(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Reports:
     made = cloud.create("master", "slaves:1", "slaves:2")
     save(cloud, made)
     return made
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
+    """A server that answers as the one of AWS does, with what the test puts here."""
+    answer = [b"198.51.100.7\n"]
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(answer[0])
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(address, "OWN_ADDRESS", f"http://127.0.0.1:{server.server_port}")
+    yield answer
+    server.shutdown()
+    server.server_close()

@@ -84,11 +84,11 @@ def test_a_changed_port_and_a_changed_range_take_back_what_was_open(
 ) -> None:
     dtk("apply", "spark1", "--yes")
     dtk("set-attribute", "spark1", "master/bare::web/port", "8081")
-    write_target(cloud, open_to=[SECOND])
+    write_target(cloud, open_to=[SECOND], ssh_from=["10.80.0.2/32"])
     planned = dtk("plan", "spark1")
     assert f"  - close 8080 to {FIRST}\n  - close 9090 to {FIRST}\n  + open 8081 to {SECOND}\n" in planned
     dtk("apply", "spark1", "--yes", "--lock-wait", "60s")
-    assert rules(cloud) == {(22, HERE), (8081, SECOND), (9090, SECOND)}
+    assert rules(cloud) == {(22, "10.80.0.2/32"), (8081, SECOND), (9090, SECOND)}
     state = load_state(cloud.workspace.state_file("spark1"))
     assert state is not None
     assert state.open_ports == {SECOND: (8081, 9090)}
@@ -112,6 +112,15 @@ def test_a_changed_address_of_this_machine_replaces_the_old_one(cloud: Cloud, se
     assert changed.closed == (OpenPort(22, HERE),)
     assert rules(cloud) == {(22, "10.80.0.2/32")}
     assert moved.let_in(cloud.identity(), records, None).opened == ()
+
+
+def test_another_address_of_this_machine_as_aws_sees_it_replaces_the_old_one(cloud: Cloud, asked: list[bytes]) -> None:
+    provider = cloud.provider(addresses="public", ssh_from=[])
+    made = cloud.create("master", provider=provider)
+    assert rules(cloud) == {(22, "198.51.100.7/32")}
+    asked[0] = b"198.51.100.8"
+    provider.let_in(cloud.identity(), list(made.records.values()), None)
+    assert rules(cloud) == {(22, "198.51.100.8/32")}
 
 
 def test_an_address_that_can_not_be_found_out_keeps_the_one_that_is_let_in(cloud: Cloud, service: Reports) -> None:

@@ -2,38 +2,11 @@
 
 from __future__ import annotations
 
-import http.server
-import threading
-from collections.abc import Iterator
-
 import pytest
 
 from dtk.errors import DtkError, InvalidError
-from dtk.nodes.ec2 import address
 from dtk.nodes.ec2.address import own_network
 from ec2.conftest import Cloud
-
-
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
-    """A server that answers as the one of AWS does, with what the test puts here."""
-    answer = [b"198.51.100.7\n"]
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(answer[0])
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(address, "OWN_ADDRESS", f"http://127.0.0.1:{server.server_port}")
-    yield answer
-    server.shutdown()
-    server.server_close()
 
 
 def test_a_nodes_own_tag_wins_over_the_targets(cloud: Cloud) -> None:

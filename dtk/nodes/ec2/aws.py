@@ -8,7 +8,6 @@ from typing import Any
 
 from dtk.errors import DtkError
 from dtk.nodes.ec2.problems import (
-    BAD_CREDENTIALS,
     THROTTLED,
     AwsError,
     AwsUnreachableError,
@@ -48,18 +47,13 @@ class Aws:
         """The id of the account that the credentials are of, "" where no way leads to the service that tells it.
 
         Raises:
-            AwsError: the credentials are not accepted.
-            DtkError: there are none.
+            DtkError: there are no credentials.
         """
         if self._account is None:
             try:
                 self._account = str(self.call("get_caller_identity", service="sts")["Account"])
-            except AwsUnreachableError:
-                self._account = ""
-            except AwsError as error:
-                # An endpoint_url that is EC2's alone does not know the call.
-                if error.code in BAD_CREDENTIALS:
-                    raise
+            except (AwsError, AwsUnreachableError):
+                # An endpoint_url that is EC2's alone may not know the call; bad credentials EC2 will tell as well.
                 self._account = ""
         return self._account
 
