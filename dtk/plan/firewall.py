@@ -23,6 +23,9 @@ def firewall_rules(target: Target, ports: Collection[int | None], state: State) 
     opened = {(port, source) for source, known in state.open_ports.items() for port in known}
     # What is not known yet may be what is open now.
     gone = opened - wanted if None not in ports else set()
-    kept = (opened | wanted) - gone - (wanted - opened)
-    found: dict[FirewallChange, set[tuple[int, str]]] = {"close": gone, "open": wanted - opened, "keep": kept}
+    found: dict[FirewallChange, set[tuple[int, str]]] = {
+        "close": gone,
+        "open": wanted - opened,
+        "keep": opened - gone,
+    }
     return tuple(FirewallRule(change, *rule) for change, rules in found.items() for rule in sorted(rules))
