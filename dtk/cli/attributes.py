@@ -11,6 +11,7 @@ from dtk.cli.edited import say_changed
 from dtk.cli.inspected import service_and_words
 from dtk.cli.options import JsonOption
 from dtk.cli.planning import Inputs, read_inputs
+from dtk.dsl.check_values import TEXT_OR_LIST
 from dtk.dsl.edit import set_attribute as write_attribute
 from dtk.dsl.edit import unset_attribute
 from dtk.dsl.names import nearest
@@ -66,16 +67,15 @@ def checked_value(inputs: Inputs, path: str, value: str) -> object:
     topology = build_topology(inputs.service, assembly, inputs.modules)
     paths = settable_paths(topology)
     if path not in paths:
-        node, separator, attribute = path.partition("/")
-        of_group = attribute in (CARDINALITY, MAX_IN_FLIGHT)
-        if separator and "/" not in attribute and node in topology.assembly.nodes and not of_group:
-            return value
         raise UsageError(_unknown(path, paths, topology), hint=f"dtk list-attributes {inputs.service.name}")
+    type_ = paths[path]
+    if type_ == TEXT_OR_LIST:
+        type_ = "array(string)" if value.startswith("[") else "string"
     try:
-        typed = types.coerce(paths[path], value)
+        typed = types.coerce(type_, value)
     except ValueError as error:
         said = "(hidden)" if _is_hidden(topology, path) else str(error)
-        raise UsageError(f"The provided value for '{path}' is not of type {paths[path]}: {said}") from None
+        raise UsageError(f"The provided value for '{path}' is not of type {type_}: {said}") from None
     node, _, attribute = path.partition("/")
     if attribute == CARDINALITY and group_of(node) in topology.assembly.nodes and typed < 1:
         raise UsageError("Value must be a positive integer")

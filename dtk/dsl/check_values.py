@@ -30,7 +30,18 @@ NODE_TYPES = {
     "spot_max_price": "string",
     "user_data": "string",
 }
-"""What the values of a node's attributes are, as the schema says it of written ones; others may be a text or a list."""
+"""What the values of a node's attributes are, as the schema says it of written ones."""
+
+TEXT_OR_LIST = "text or list"
+_TEXTS_OR_LISTS = ("instance_type", "subnet")
+_OF_GROUPS = ("cardinality", "max_in_flight")
+
+
+def node_attributes(*, is_group: bool) -> dict[str, str]:
+    """Return every attribute that a node, or a group, has, with its type, or ``TEXT_OR_LIST``."""
+    types = NODE_TYPES | dict.fromkeys(_TEXTS_OR_LISTS, TEXT_OR_LIST)
+    return {name: type_ for name, type_ in types.items() if is_group or name not in _OF_GROUPS}
+
 
 _HASHES = ("hash", "object")
 

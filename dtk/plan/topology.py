@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dtk.dsl.check_assembly import AssemblyScope, use_problems
-from dtk.dsl.check_values import NODE_TYPES, node_problems
+from dtk.dsl.check_values import NODE_TYPES, node_attributes, node_problems
 from dtk.dsl.scope import Scope
 from dtk.errors import Location, Problem
 from dtk.model.module import Assembly, Component, ComponentUse, Module, Node
@@ -287,9 +287,8 @@ def settable_paths(topology: Topology) -> dict[str, str]:
     declared_here = topology.assembly.attributes.items()
     paths = {name: attribute.type for name, attribute in declared_here if not attribute.constant}
     for declared in topology.assembly.nodes.values():
-        paths |= {f"{declared.name}/{name}": "json" for name in declared.attributes}
-        if declared.is_group:
-            paths |= {f"{declared.name}/{CARDINALITY}": "integer", f"{declared.name}/{MAX_IN_FLIGHT}": "string"}
+        own = node_attributes(is_group=declared.is_group)
+        paths |= {f"{declared.name}/{name}": type_ for name, type_ in own.items()}
     for instance in topology.instances.values():
         for name, attribute in instance.component.attributes.items():
             if not (attribute.constant or attribute.is_computed or is_title(instance.component, name)):
@@ -308,14 +307,8 @@ def _unmatched_settings(service: Service, topology: Topology) -> Iterator[Proble
             message = f"no node '{node}' in the assembly"
             yield Problem(message, location, nearest=near, kind=CONSTRAINT, mend=mend)
     for path, setting in service.attributes.items():
-        if path not in known and not _is_free_node_attribute(path, topology):
+        if path not in known:
             yield _unmatched(path, setting, topology, known)
-
-
-def _is_free_node_attribute(path: str, topology: Topology) -> bool:
-    """Node attributes belong to the target (size, image …): any name below a node is passed on to it."""
-    node, separator, attribute = path.partition("/")
-    return bool(separator) and "/" not in attribute and node in topology.assembly.nodes
 
 
 def _unmatched(path: str, setting: AttributeSetting, topology: Topology, known: Mapping[str, str]) -> Problem:
@@ -323,6 +316,11 @@ def _unmatched(path: str, setting: AttributeSetting, topology: Topology, known: 
     if path in topology.assembly.attributes:
         message = f"attribute '{path}' is a constant of its module and can't be set"
         return Problem(message, setting.location, path, kind=ILLEGAL, mend=mend)
+    node, _, name = path.partition("/")
+    if name in (CARDINALITY, MAX_IN_FLIGHT) and node in topology.assembly.nodes:
+        return Problem(
+            f"'{node}' is one node, and {name} is for groups", setting.location, path, kind=ILLEGAL, mend=mend
+        )
     for instance in topology.instances.values():
         for name, attribute in instance.component.attributes.items():
             if path in (instance.path(name), instance.declared_path(name)):

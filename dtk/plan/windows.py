@@ -28,10 +28,7 @@ def group_windows(service: Service, assembly: Assembly, problems: list[Problem])
         mend = f"dtk set-attribute {service.name} {path} --unset"
         if setting is None:
             found |= {} if node.max_in_flight is None else {node.name: window_of(node.max_in_flight)}
-        elif not node.is_group:
-            message = f"'{node.name}' is one node, and {MAX_IN_FLIGHT} is for groups"
-            problems.append(Problem(message, setting.location, path, kind=ILLEGAL, mend=mend))
-        else:
+        elif node.is_group:
             try:
                 found[node.name] = window_of(setting.value)
             except ValueError as error:

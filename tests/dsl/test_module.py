@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dtk.dsl.check_component import unproduced_attributes
+from dtk.dsl.check_values import node_attributes
 from dtk.dsl.data import data_folder
 from dtk.dsl.module import load_module
 from dtk.errors import InvalidError
@@ -311,3 +313,10 @@ def test_checking_a_module_never_imports_pyinfra(folder: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_what_people_set_of_a_node_is_what_a_module_may_say_of_it() -> None:
+    schema = json.loads((data_folder("schemas") / "module.schema.json").read_text())
+    written = schema["$defs"]["node"]["properties"]["attributes"]["properties"]
+    assert node_attributes(is_group=True).keys() == written.keys() - {"type"}
+    assert node_attributes(is_group=False).keys() == written.keys() - {"type", "cardinality", "max_in_flight"}

@@ -46,7 +46,7 @@ assemblies:
                 ports: ['{{ port }}', '{{ port + 1 }}']
                 token: 'token-{{ token }}'
       leaves:
-        attributes: {type: group, cardinality: '{{ leaves }}'}
+        attributes: {type: group, cardinality: '{{ leaves }}', size: medium}
         components:
           - farm::leaf: {attributes: {cores: '{{ leaves * 2 }}'}}
 """
@@ -83,6 +83,8 @@ def test_a_required_attribute_of_the_assembly_is_a_violation_with_the_command_th
 def test_a_value_of_another_type_is_refused_where_it_is_set(farm: Dtk) -> None:
     assert "not of type port" in farm.run("set-attribute", "f", "port", "high", code=2).stderr
     assert TOKEN not in farm.run("set-attribute", "f", "tokem", TOKEN, code=2).stderr
+    assert "not of type integer" in farm.run("set-attribute", "f", "hub/root_device_size", "big", code=2).stderr
+    assert "did you mean 'leaves/size'?" in farm.run("set-attribute", "f", "leaves/sise", "big", code=2).stderr
 
 
 def test_the_users_own_setting_of_a_component_wins_over_the_assemblys_template(farm: Dtk) -> None:
@@ -111,9 +113,10 @@ def test_a_size_that_the_target_does_not_know_is_told_by_the_plan_with_the_neare
     assert "size 'smal' is not one that target 'cloud' knows; expected micro, small, " in said
     assert "did you mean 'small'?" in said
     farm.run("set-attribute", "c", "leaves/size", "t3.large")
+    farm.run("set-attribute", "c", "hub/instance_type", '["c5.large", "c6i.large"]')
     plan = farm.run("plan", "c").stdout
     assert "+ create leaves:1  t3.large, ubuntu_24_04  (new node)" in plan
-    assert "+ create hub  small, ubuntu_24_04  (new node)" in plan
+    assert "+ create hub  c5.large or c6i.large, ubuntu_24_04  (new node)" in plan
 
 
 def test_values_reach_the_nodes_and_what_is_private_in_them_stands_nowhere(farm: Dtk) -> None:
