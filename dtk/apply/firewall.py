@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from dtk.apply.context import TaskContext
 from dtk.apply.machines import record_of
+from dtk.errors import DtkError
 from dtk.model.names import ASSEMBLY_WIDE
 from dtk.model.plan import Plan
 from dtk.nodes.provider import OpenPort
@@ -19,14 +20,21 @@ def update_firewall(context: TaskContext) -> None:
     """Let this machine reach the service's nodes, and others the planned ports; a new node's group is made with it.
 
     Raises:
-        DtkError: the target refuses.
+        DtkError: the target refuses what is planned. Where nothing is, the nodes tell whether they let this one in.
     """
     plan, state = context.plan, context.store.state
     if not plan.firewall and not _connects(plan):
         return
     ports = [OpenPort(rule.port, rule.source) for rule in plan.firewall if rule.change != "close"]
     records = [record_of(node, known) for node, known in state.nodes.items()]
-    changed = context.provider.let_in(context.identity, records, ports if plan.firewall else None)
+    try:
+        changed = context.provider.let_in(context.identity, records, ports if plan.firewall else None)
+    except DtkError as error:
+        if any(rule.change != "keep" for rule in plan.firewall):
+            raise
+        message = f"the firewall is left as it is: {error.message}"
+        context.journal.append("firewall.changed", message, opened=[], closed=[], error={"message": error.message})
+        return
     if plan.firewall:
         context.change_state(lambda state: _with_open_ports(state, ports))
     if changed.opened or changed.closed:

@@ -150,3 +150,23 @@ def test_a_group_that_is_not_known_everywhere_yet_is_waited_for(cloud: Cloud, mo
     cloud.api.faults.append(Fault("AuthorizeSecurityGroupIngress", "InvalidGroup.NotFound", times=2))
     assert cloud.create("master").errors == {}
     assert rules(cloud) == {(22, HERE)}
+
+
+def test_work_on_nodes_goes_on_without_aws_as_long_as_no_port_is_planned(
+    cloud: Cloud, service: Reports, dtk: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    action = "    actions: {create: {commands: [RUN touch made]}}\n"
+    module = SERVING.replace("    attributes:\n      port", f"{action}    attributes:\n      port", 1)
+    (cloud.workspace.modules / "acme" / "bare" / "dtk.module.yaml").write_text(module)
+    write_target(cloud, connect_timeout=1)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    # Nothing listens at that address: what the node says is told, not what AWS does.
+    assert "no SSH connection" in dtk("apply", "spark1", "--yes", code=1)
+    (log,) = cloud.workspace.root.glob(".dtk/services/spark1/tasks/*/events.jsonl")
+    assert "the firewall is left as it is: there are no AWS credentials" in log.read_text()
+    write_target(cloud, open_to=[FIRST])
+    assert "there are no AWS credentials" in dtk("apply", "spark1", "--yes", "--lock-wait", "60s", code=1)
