@@ -21,7 +21,7 @@ from dtk.__main__ import run
 from dtk.apply.machines import state_of
 from dtk.errors import DtkError
 from dtk.model.target import Target
-from dtk.nodes.ec2 import address
+from dtk.nodes.ec2 import address, instances
 from dtk.nodes.ec2.provider import Ec2Provider
 from dtk.nodes.provider import NodeRecord, NodeRequest, ServiceIdentity
 from dtk.state.model import State
@@ -108,6 +108,8 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         monkeypatch.setenv(name, value)
     # Moto would load 1300 images for every test.
     monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+    # An EC2 that needs tenths of a second is looked at as often.
+    monkeypatch.setattr(instances, "_FIRST_PAUSE_SECONDS", 0.1)
     (tmp_path / "dtk.yaml").write_text("format_version: 1\n")
     for backends in ec2_backends.values():
         for backend in backends.values():

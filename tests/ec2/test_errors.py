@@ -55,7 +55,7 @@ def test_a_profile_that_does_not_exist(new: Cloud, told: Told) -> None:
     assert "nobody" in text
 
 
-@pytest.mark.parametrize("code", ["ExpiredToken", "RequestExpired", "AuthFailure"])
+@pytest.mark.parametrize("code", ["ExpiredToken", "RequestExpired"])
 def test_an_expired_token(new: Cloud, told: Told, code: str) -> None:
     new.api.faults.append(Fault("*", code, "The security token included in the request is expired", times=99))
     for words in (("plan", "spark1", "--refresh"), ("apply", "spark1", "--yes")):
