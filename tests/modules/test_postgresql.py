@@ -143,6 +143,22 @@ def test_taken_back_the_primary_has_everything_and_a_converge_changes_nothing(dt
     assert "Nothing had to be changed." in dtk.run("converge", SERVICE, "--yes", **ENVIRONMENT).stdout
 
 
+def test_a_primary_whose_machine_is_gone_is_made_anew_from_the_promoted_replica(bed: Bed, dtk: Dtk) -> None:
+    gone = next(row["id"] for row in dtk.json("list-nodes", SERVICE) if row["node"] == "master")
+    bed.client().terminate_instances(InstanceIds=[gone])
+    assert f"{gone} is gone" in dtk.run("plan", SERVICE, "--refresh", **ENVIRONMENT).stdout
+    said = dtk.run("apply", SERVICE, "--yes", code=1, **ENVIRONMENT).stdout
+    assert "has the data of a primary that was lost, and this server has none" in said
+
+    dtk.run("exec", SERVICE, "promote", "member=replicas:1", **ENVIRONMENT)
+    assert dtk.run("exec", SERVICE, "take_back", **ENVIRONMENT).stdout.count("read it on") == 2
+    written(dtk, "master", "anew")
+    for node in ("master", "replicas:1", "replicas:2"):
+        arrives(dtk, node, "restarted", "promoted", "back", "anew")
+    dtk.run("converge", SERVICE, "--yes", **ENVIRONMENT)
+    assert "Nothing had to be changed." in dtk.run("converge", SERVICE, "--yes", **ENVIRONMENT).stdout
+
+
 def test_destroyed_it_leaves_no_instance(bed: Bed, dtk: Dtk) -> None:
     dtk.run("delete-and-destroy", SERVICE, "--yes", **ENVIRONMENT)
     assert bed.instances() == {}

@@ -24,7 +24,7 @@ from testbed.image import image_root
 from testbed.network import make_network, resolver
 
 REGION = "us-east-1"
-PROGRAMS = ("mmdebstrap", "systemd-nspawn", "nft", "ip", "mount", "chroot")
+PROGRAMS = ("mmdebstrap", "systemd-nspawn", "nft", "ip", "mount", "chroot", "gpg")
 
 
 def missing() -> str:
@@ -33,7 +33,7 @@ def missing() -> str:
         return "it needs root"
     programs = [name for name in PROGRAMS if shutil.which(name) is None]
     if programs:
-        return f"{', '.join(programs)} not installed (Debian: mmdebstrap systemd-container nftables iproute2)"
+        return f"{', '.join(programs)} not installed (Debian: mmdebstrap systemd-container nftables iproute2 gpg)"
     trial = f"dtk-trial-{secrets.token_hex(4)}"  # another run may look at the same time
     try:
         run("ip", "netns", "add", trial)

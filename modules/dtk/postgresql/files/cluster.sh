@@ -5,7 +5,7 @@
 #   cluster.sh copy PORT HOST…       make it a copy of the primary among the hosts where it is none; never over other data
 #   cluster.sh start                 start it; restart it when its settings have changed since; read who may come in
 #   cluster.sh current               whether nothing of that is to be done: exit code 1 otherwise
-#   cluster.sh alone PORT HOST…      whether none of the hosts is a primary: exit code 1, and what to do, otherwise
+#   cluster.sh alone PORT HOST…      whether this may be the primary beside them: exit code 1, and what to do, otherwise
 #   cluster.sh promote PORT HOST…    make it a primary, unless one of the hosts is further
 #   cluster.sh follow PORT HOST…     follow whichever of the hosts is the primary, and wait until it does
 #   cluster.sh rejoin PORT HOST…     copy that one anew, and follow it; what was here is kept aside
@@ -140,7 +140,15 @@ copy() {
     make_settings
 }
 
+# A server that has never run must not become an empty primary beside others that have the data.
 alone() {
+    if [ ! -e "$data/postmaster.opts" ]; then
+        for host; do
+            ! is_this_machine "$host" && pg_isready -q -h "$host" -p "$port" -t "$answers_within" || continue
+            fail "$host has the data of a primary that was lost, and this server has none. Unless one was promoted already:" \
+                "dtk exec SERVICE promote member=REPLICA. Then: dtk exec SERVICE take_back, and converge again."
+        done
+    fi
     other=$(primary_of "$@")
     [ -z "$other" ] || fail "$other is the primary: it was promoted while this server was lost, and what was written" \
         "since is only there. To bring it back to this server: dtk exec SERVICE take_back. Then converge again."
