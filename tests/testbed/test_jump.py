@@ -14,8 +14,6 @@ from dtk.nodes.reach import wait_for_banner
 from testbed.conftest import SERVICE, Site
 from tests.end_to_end.conftest import eventually
 
-pytestmark = pytest.mark.xdist_group("testbed")
-
 
 @pytest.fixture
 def bastion(site: Site, tmp_path: Path) -> tuple[str, str, Path]:
