@@ -81,7 +81,7 @@ def test_the_history_server_is_added_from_its_package_and_knows_the_job(cluster:
     cluster.dtk.run("add-component", SERVICE, "master/spark::history_server")
     cluster.dtk.run("apply", SERVICE, "--yes")
     shown = cluster.dtk.run("exec", SERVICE, "master/spark::history_server.smoke_test").stdout
-    assert "jobs have ended, the last one: smoke test" in shown, shown
+    assert "2 jobs have ended, the last one: smoke test" in shown
 
 
 def test_a_data_set_is_loaded_by_hdfs_own_user(cluster: Site) -> None:
