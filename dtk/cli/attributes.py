@@ -11,12 +11,14 @@ from dtk.cli.edited import say_changed
 from dtk.cli.inspected import service_and_words
 from dtk.cli.options import JsonOption
 from dtk.cli.planning import Inputs, read_inputs
+from dtk.dsl.build_attribute import SECRET_REFERENCE
 from dtk.dsl.check_values import TEXT_OR_LIST
 from dtk.dsl.edit import set_attribute as write_attribute
 from dtk.dsl.edit import unset_attribute
 from dtk.dsl.names import nearest
 from dtk.errors import UsageError
 from dtk.model import types
+from dtk.model.module import Attribute
 from dtk.model.names import group_of
 from dtk.plan.assembly_values import CARDINALITY
 from dtk.plan.topology import Topology, build_topology, settable_paths
@@ -24,6 +26,7 @@ from dtk.plan.windows import MAX_IN_FLIGHT, window_of
 
 USAGE = "dtk set-attribute [SERVICE] PATH VALUE"
 UNSET_USAGE = "dtk set-attribute [SERVICE] PATH --unset"
+_REFERENCE = "give where it is: env:NAME, file:PATH, ssm:NAME or secretsmanager:NAME"
 
 
 def set_attribute(
@@ -68,6 +71,8 @@ def checked_value(inputs: Inputs, path: str, value: str) -> object:
     paths = settable_paths(topology)
     if path not in paths:
         raise UsageError(_unknown(path, paths, topology), hint=f"dtk list-attributes {inputs.service.name}")
+    if any(attribute.secret and not SECRET_REFERENCE.match(value) for attribute in _attributes_at(topology, path)):
+        raise UsageError(f"'{path}' holds a secret, and is set to a reference to it", hint=_REFERENCE)
     type_ = paths[path]
     if type_ == TEXT_OR_LIST:
         type_ = "array(string)" if value.startswith("[") else "string"
@@ -90,14 +95,19 @@ def _window(value: str) -> int | str:
 
 
 def _is_hidden(topology: Topology, path: str) -> bool:
+    return any(attribute.hidden or attribute.secret for attribute in _attributes_at(topology, path))
+
+
+def _attributes_at(topology: Topology, path: str) -> list[Attribute]:
+    """Return the attribute of the assembly, or those of components, that a path sets."""
     if path in topology.assembly.attributes:
-        return topology.assembly.attributes[path].hidden or topology.assembly.attributes[path].secret
-    return any(
-        path in (instance.path(name), instance.declared_path(name))
+        return [topology.assembly.attributes[path]]
+    return [
+        attribute
         for instance in topology.instances.values()
         for name, attribute in instance.component.attributes.items()
-        if attribute.hidden or attribute.secret
-    )
+        if path in (instance.path(name), instance.declared_path(name))
+    ]
 
 
 def _unknown(path: str, paths: dict[str, str], topology: Topology) -> str:

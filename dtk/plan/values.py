@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from dtk.dsl.check_values import check_typed
+from dtk.dsl.check_values import check_typed, kind_of
 from dtk.errors import Problem
 from dtk.model import types
 from dtk.model.expression import element, holds_secret, is_known, joined, literal, plain, reference
@@ -18,6 +18,7 @@ from dtk.model.names import ASSEMBLY_WIDE, node_order
 from dtk.plan.assembly_values import FromAssembly, unfit
 from dtk.plan.links import Binding
 from dtk.plan.topology import Instance, Topology, gives_value, location_of
+from dtk.plan.wanted import ILLEGAL
 from dtk.state.model import State
 
 _ONE_VALUE = "an attribute of type array, or groups of the same cardinality"
@@ -106,8 +107,19 @@ class Values:
         if isinstance(value, FromAssembly):
             return self._from_assembly(instance, attribute, value)
         if attribute.secret:
-            return {"$secret": str(value)}
+            return self._secret(instance, attribute, value)
         return self._typed(instance, attribute, value)
+
+    def _secret(self, instance: Instance, attribute: Attribute, value: Any) -> Any:
+        try:
+            typed = check_typed(attribute, value)
+        except ValueError:
+            path = instance.declared_path(attribute.name)
+            message = f"The provided value for '{path}' is not {kind_of(attribute)}: its value"
+            problem = Problem(message, location_of(instance), path, kind=ILLEGAL, private=True)
+            self._problem(instance.path(attribute.name), problem)
+            return None
+        return typed if typed is None or holds_secret(typed) else {"$secret": typed}
 
     def _from_assembly(self, instance: Instance, attribute: Attribute, found: FromAssembly) -> Any:
         try:

@@ -75,6 +75,14 @@ def test_warnings_name_what_nothing_uses_and_what_no_stage_has(folder: Path) -> 
     ]
 
 
+def test_a_stage_without_a_title_has_every_title(folder: Path) -> None:
+    shelf = "  shelf:\n    {singleton: false, attributes: {name: {}}, actions: {create: {commands: ['RUN true']}}}\n"
+    module = MODULE.replace("components:\n", f"components:\n{shelf}", 1)
+    module = module.replace("web::other]}", "'web::shelf[books]']}").replace("[web]}", "[web, web::shelf]}")
+    (folder / "dtk.module.yaml").write_text(module)
+    assert "in no stage" not in validate(str(folder))
+
+
 def test_strict_makes_warnings_mistakes(folder: Path) -> None:
     assert "4 mistakes" in validate(str(folder), "--strict", code=3)
     document = json.loads(validate(str(folder), "--json"))

@@ -25,6 +25,7 @@ components:
     attributes:
       cores: {type: integer, default: 1}
       token: {type: string, default: none}
+      key: {type: string, secret: true}
     link_defs:
       farm::hub: {attribute_mappings: [$token -> token]}
     actions:
@@ -85,6 +86,21 @@ def test_a_value_of_another_type_is_refused_where_it_is_set(farm: Dtk) -> None:
     assert TOKEN not in farm.run("set-attribute", "f", "tokem", TOKEN, code=2).stderr
     assert "not of type integer" in farm.run("set-attribute", "f", "hub/root_device_size", "big", code=2).stderr
     assert "did you mean 'leaves/size'?" in farm.run("set-attribute", "f", "leaves/sise", "big", code=2).stderr
+
+
+@pytest.mark.parametrize("path", ["password", "leaves/farm::leaf/key"])
+def test_a_secret_itself_is_refused_in_place_of_a_reference_and_stands_nowhere(farm: Dtk, path: str) -> None:
+    farm.run("set-attribute", "f", "owner", "ada")
+    farm.run("set-attribute", "f", path, "env:OTHER")
+    refused = farm.run("set-attribute", "f", path, PASSWORD, code=2)
+    assert "env:NAME" in refused.stderr
+    file = farm.root / "services" / "f" / "service.yaml"
+    assert PASSWORD not in refused.stdout + refused.stderr + file.read_text()
+    file.write_text(file.read_text().replace("env:OTHER", PASSWORD))
+    planned = farm.run("plan", "f", "--out", "plan.json", code=3)
+    assert f"'{path}' is not a secret's reference" in planned.stderr
+    assert PASSWORD not in planned.stdout + planned.stderr
+    assert not (farm.root / "plan.json").exists()
 
 
 def test_the_users_own_setting_of_a_component_wins_over_the_assemblys_template(farm: Dtk) -> None:
