@@ -11,18 +11,15 @@ from dtk.cli.edited import say_changed
 from dtk.cli.inspected import service_and_words
 from dtk.cli.options import JsonOption
 from dtk.cli.planning import Inputs, read_inputs
+from dtk.cli.typed_value import typed_node_value, typed_value
 from dtk.dsl.build_attribute import SECRET_REFERENCE
-from dtk.dsl.check_values import TEXT_OR_LIST
 from dtk.dsl.edit import set_attribute as write_attribute
 from dtk.dsl.edit import unset_attribute
 from dtk.dsl.names import nearest
 from dtk.errors import UsageError
-from dtk.model import types
 from dtk.model.module import Attribute
 from dtk.model.names import group_of
-from dtk.plan.assembly_values import CARDINALITY
 from dtk.plan.topology import Topology, build_topology, settable_paths
-from dtk.plan.windows import MAX_IN_FLIGHT, window_of
 
 USAGE = "dtk set-attribute [SERVICE] PATH VALUE"
 UNSET_USAGE = "dtk set-attribute [SERVICE] PATH --unset"
@@ -73,25 +70,9 @@ def checked_value(inputs: Inputs, path: str, value: str) -> object:
         raise UsageError(_unknown(path, paths, topology), hint=f"dtk list-attributes {inputs.service.name}")
     if any(attribute.secret and not SECRET_REFERENCE.match(value) for attribute in _attributes_at(topology, path)):
         raise UsageError(f"'{path}' holds a secret, and is set to a reference to it", hint=_REFERENCE)
-    type_ = paths[path]
-    if type_ == TEXT_OR_LIST:
-        type_ = "array(string)" if value.startswith("[") else "string"
-    try:
-        typed = types.coerce(type_, value)
-    except ValueError as error:
-        said = "(hidden)" if _is_hidden(topology, path) else str(error)
-        raise UsageError(f"The provided value for '{path}' is not of type {type_}: {said}") from None
-    node, _, attribute = path.partition("/")
-    if attribute == CARDINALITY and group_of(node) in topology.assembly.nodes and typed < 1:
-        raise UsageError("Value must be a positive integer")
-    return _window(value) if attribute == MAX_IN_FLIGHT and node in topology.assembly.nodes else typed
-
-
-def _window(value: str) -> int | str:
-    try:
-        return window_of(value)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
+    if path.count("/") == 1 and group_of(path.partition("/")[0]) in topology.assembly.nodes:
+        return typed_node_value(paths[path], path, value)
+    return typed_value(paths[path], path, value, private=_is_hidden(topology, path))
 
 
 def _is_hidden(topology: Topology, path: str) -> bool:

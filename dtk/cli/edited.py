@@ -1,8 +1,11 @@
-"""What every edit of a service says when it is done: which file, and what to do next."""
+"""What edits of a service have in common: tried before they are made, and what they say when they are done."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
 
 import typer
 
@@ -10,6 +13,7 @@ from dtk.cli.context import print_json, shown_path
 from dtk.cli.planning import Inputs, read_inputs
 from dtk.dsl.edit import unset_entry
 from dtk.dsl.edit_list import remove_item
+from dtk.dsl.service import load_service
 from dtk.plan.compile import resolve
 from dtk.state.workspace import Workspace
 
@@ -28,6 +32,21 @@ def say_changed(workspace: Workspace, service: str, *, as_json: bool = False) ->
         typer.echo(f"{changed}; {many} to mend before it can be planned: dtk list-violations {service}")
     else:
         typer.echo(f"{changed}; next: dtk plan {service}")
+
+
+def try_edit(inputs: Inputs, edit: Callable[[Path], object]) -> None:
+    """Make an edit on a copy of a service's file, so that one which would make it invalid changes nothing.
+
+    Raises:
+        InvalidError: what would be wrong, at its place in the file as it would be.
+    """
+    file = inputs.workspace.service_file(inputs.service.name)
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / file.relative_to(inputs.workspace.root)
+        copy.parent.mkdir(parents=True)
+        copyfile(file, copy)
+        edit(copy)
+        load_service(copy, Path(folder))
 
 
 def forget(inputs: Inputs, belongs: Callable[[str], bool]) -> None:

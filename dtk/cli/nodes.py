@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
-from dtk.cli.edited import forget, say_changed
+from dtk.cli.edited import forget, say_changed, try_edit
 from dtk.cli.inspected import declared_node, read_service, service_and_words
 from dtk.cli.options import JsonOption
 from dtk.cli.planning import Inputs
+from dtk.cli.typed_value import typed_node_value
+from dtk.dsl.assembly_template import is_value_template
+from dtk.dsl.check_values import node_attributes
 from dtk.dsl.edit import set_attribute, set_entry, unset_entry
 from dtk.dsl.edit_list import add_item, remove_item
+from dtk.dsl.names import nearest
 from dtk.errors import UsageError
 from dtk.model.names import ASSEMBLY_WIDE, group_of, is_node_name, split_member
 from dtk.plan.assembly_values import CARDINALITY
@@ -39,14 +44,16 @@ def add_node(
         raise UsageError(f"'{name}' can't name a node: letters, digits, _ and -, a letter first")
     if name in found.topology.assembly.nodes:
         raise UsageError(f"node '{name}' is there already", hint=f"dtk list-nodes {inputs.service.name}")
-    attributes = {**_group(cardinality), **_settings(settings or [])}
+    attributes = {**_group(cardinality), **_settings(name, settings or [], is_group=cardinality is not None)}
     file = inputs.workspace.service_file(inputs.service.name)
     if name in inputs.service.removed:
         if attributes:
             raise UsageError(f"'{name}' comes back as the assembly has it", hint="then: dtk set-attribute NODE/NAME")
         remove_item(file, ("removed",), name)
     else:
-        set_entry(file, "nodes", name, {"attributes": attributes} if attributes else {})
+        entry = {"attributes": attributes} if attributes else {}
+        try_edit(inputs, lambda copy: set_entry(copy, "nodes", name, entry))
+        set_entry(file, "nodes", name, entry)
     say_changed(inputs.workspace, inputs.service.name, as_json=as_json)
 
 
@@ -58,11 +65,20 @@ def _group(cardinality: str | None) -> dict[str, Any]:
     return {"type": "group", "cardinality": int(cardinality)}
 
 
-def _settings(pairs: list[str]) -> dict[str, str]:
+def _settings(node: str, pairs: Sequence[str], *, is_group: bool) -> dict[str, object]:
+    known = node_attributes(is_group=is_group)
+    found: dict[str, object] = {}
     for pair in pairs:
-        if not pair.partition("=")[1]:
+        name, separator, value = pair.partition("=")
+        if not separator:
             raise UsageError(f"--set {pair}: write NAME=VALUE")
-    return dict(pair.split("=", 1) for pair in pairs)
+        if name not in known:
+            message = f"'{name}' is for groups" if name in node_attributes(is_group=True) else f"no attribute '{name}'"
+            near = nearest(name, known)
+            raise UsageError(message, hint=f"did you mean '{near}'?" if near else f"nodes have {', '.join(known)}")
+        # A template is checked with the service, which knows what it gives.
+        found[name] = value if is_value_template(value) else typed_node_value(known[name], f"{node}/{name}", value)
+    return found
 
 
 def delete_node(

@@ -80,6 +80,14 @@ def diff(dtk: Dtk) -> list[str]:
             ["+nodes:", '+  pool: {attributes: {type: "group", cardinality: 2, size: "big"}}'],
         ),
         (
+            """add-node pool -n 2 --set max_in_flight=1 --set root_device_size=9 --set 'tags={"a":"b"}' """,
+            [
+                "+nodes:",
+                '+  pool: {attributes: {type: "group", cardinality: 2, max_in_flight: 1, root_device_size: 9,'
+                ' tags: {a: "b"}}}',
+            ],
+        ),
+        (
             "delete-node slaves:3",
             ["-  slaves/cardinality: 3   # three is enough", "+  slaves/cardinality: 2   # three is enough"],
         ),
@@ -194,6 +202,11 @@ BAD_INPUT = [
     ("add-node pool -n 0", 2, "Invalid cardinality value"),
     ("add-node pool -n two", 2, "Invalid cardinality value"),
     ("add-node pool --set size", 2, "write NAME=VALUE"),
+    ("add-node pool --set sise=big", 2, "did you mean 'size'?"),
+    ("add-node pool --set max_in_flight=2", 2, "'max_in_flight' is for groups"),
+    ("add-node pool -n 2 --set max_in_flight=0", 2, "Value must be a number above 0"),
+    ("add-node pool --set tags={a:b}", 3, "nothing is given"),
+    ("add-node pool --set root_device_size=large", 2, "'pool/root_device_size' is not of type integer"),
     ("delete-node mastr", 2, "did you mean 'master'?"),
     ("delete-node slaves:7", 2, "no node 'slaves:7'"),
     ("link slaves/spark::common", 2, "dtk link [SERVICE] COMPONENT TARGET [LINK]"),
