@@ -19,7 +19,7 @@ from dtk.dsl.edit_list import add_item, remove_item
 from dtk.dsl.names import nearest
 from dtk.errors import UsageError
 from dtk.model.names import ASSEMBLY_WIDE, group_of, is_node_name, split_member
-from dtk.plan.assembly_values import CARDINALITY
+from dtk.plan.assembly_values import CARDINALITY, MOST_MEMBERS, checked_cardinality
 from dtk.plan.present import Present
 
 
@@ -60,9 +60,11 @@ def add_node(
 def _group(cardinality: str | None) -> dict[str, Any]:
     if cardinality is None:
         return {}
-    if not (cardinality.isascii() and cardinality.isdigit() and int(cardinality) > 0):
-        raise UsageError("Invalid cardinality value", hint="a group has 1 member or more")
-    return {"type": "group", "cardinality": int(cardinality)}
+    try:
+        return {"type": "group", "cardinality": checked_cardinality(int(cardinality))}
+    except ValueError:
+        hint = f"a group has 1 to {MOST_MEMBERS} members"
+        raise UsageError("Invalid cardinality value", hint=hint) from None
 
 
 def _settings(node: str, pairs: Sequence[str], *, is_group: bool) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dtk.dsl.check_values import TEXT_OR_LIST
 from dtk.errors import UsageError
 from dtk.model import types
-from dtk.plan.assembly_values import CARDINALITY
+from dtk.plan.assembly_values import CARDINALITY, checked_cardinality
 from dtk.plan.windows import MAX_IN_FLIGHT, window_of
 
 
@@ -43,6 +43,11 @@ def typed_node_value(type_: str, path: str, value: str) -> object:
         except ValueError as error:
             raise UsageError(str(error)) from None
     typed = typed_value(type_, path, value)
-    if attribute == CARDINALITY and isinstance(typed, int) and typed < 1:
-        raise UsageError("Value must be a positive integer")
-    return typed
+    return _number(typed) if attribute == CARDINALITY and isinstance(typed, int) else typed
+
+
+def _number(members: int) -> int:
+    try:
+        return checked_cardinality(members)
+    except ValueError as error:
+        raise UsageError(str(error)) from None

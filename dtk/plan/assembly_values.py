@@ -19,6 +19,8 @@ from dtk.plan.wanted import ILLEGAL, REQUIRED
 from dtk.plan.windows import MAX_IN_FLIGHT, window_of
 
 CARDINALITY = "cardinality"
+MOST_MEMBERS = 10_000
+"""Of one group. A slip of the finger must not plan for a hundred million machines."""
 
 
 @dataclass(frozen=True)
@@ -171,13 +173,26 @@ def _typed(path: str, name: str, found: FromAssembly, problems: list[Problem]) -
         typed = check_typed(wanted, found.value) if name in NODE_TYPES else plain(found.value)
         if name == MAX_IN_FLIGHT:
             return window_of(typed)
-        if name == CARDINALITY and typed < 1:
-            raise ValueError("Value must be a positive integer")
+        if name == CARDINALITY:
+            return checked_cardinality(typed)
     except ValueError as error:
         said = "its value" if found.hidden else str(error)
         problems.append(unfit(path, wanted, found, said))
         return None
     return typed
+
+
+def checked_cardinality(number: int) -> int:
+    """Return how many members a group has, if it can have so many.
+
+    Raises:
+        ValueError: it can't.
+    """
+    if number < 1:
+        raise ValueError("Value must be a positive integer")
+    if number > MOST_MEMBERS:
+        raise ValueError(f"Value must be at most {MOST_MEMBERS}")
+    return number
 
 
 def unfit(path: str, wanted: Attribute, found: FromAssembly, said: str) -> Problem:

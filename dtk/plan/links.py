@@ -6,7 +6,7 @@ component; several candidates are reported, never guessed. A node group counts a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dtk.errors import Problem
@@ -51,6 +51,7 @@ def build_links(topology: Topology) -> tuple[list[Link], list[Problem]]:
     a problem; an optional link without a candidate is no link.
     """
     links: list[Link] = []
+    members = _members(topology)
     problems: list[Problem] = [p for instance in topology.instances.values() for p in _same_node(instance, topology)]
     for instance in topology.instances.values():
         for definition in instance.component.links:
@@ -63,20 +64,30 @@ def build_links(topology: Topology) -> tuple[list[Link], list[Problem]]:
             if isinstance(found, Problem):
                 problems.append(found)
             elif found:
-                links.append(Link(instance, definition, tuple(found), _counterpart(instance, found, topology)))
+                links.append(Link(instance, definition, tuple(found), _counterpart(instance, found, members)))
     return links, problems
 
 
-def _counterpart(instance: Instance, targets: list[Instance], topology: Topology) -> Instance | None:
+def _counterpart(
+    instance: Instance, targets: Sequence[Instance], members: Mapping[str, Sequence[str]]
+) -> Instance | None:
     """Return the target whose place among its group's members is the instance's among its own."""
-    own = [node for node in sorted(topology.nodes, key=node_order) if group_of(node) == group_of(instance.node)]
-    others = sorted(targets, key=lambda target: node_order(target.node))
-    groups = {(group_of(target.node), target.name) for target in others}
-    both_groups = own != [instance.node] or group_of(instance.node) != instance.node
-    if not both_groups or len(groups) != 1 or len(others) != len(own) or instance.node not in own:
+    group = group_of(instance.node)
+    own = members.get(group, ())
+    if group == instance.node or len(targets) != len(own):
         return None
-    first = others[0].node
-    return others[own.index(instance.node)] if group_of(first) != first else None
+    groups = {(group_of(target.node), target.name) for target in targets}
+    if len(groups) != 1 or group_of(targets[0].node) == group:
+        return None
+    return sorted(targets, key=lambda target: node_order(target.node))[own.index(instance.node)]
+
+
+def _members(topology: Topology) -> dict[str, list[str]]:
+    """Return the nodes of each group, and each plain node by itself, in their order."""
+    found: dict[str, list[str]] = {}
+    for node in sorted(topology.nodes, key=node_order):
+        found.setdefault(group_of(node), []).append(node)
+    return found
 
 
 def _same_node(instance: Instance, topology: Topology) -> Iterator[Problem]:

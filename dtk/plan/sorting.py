@@ -31,7 +31,8 @@ def link_orders(links: Sequence[Link], instance: Instance) -> tuple[set[Key], se
     before: set[Key] = set()
     after: set[Key] = set()
     for link in links:
-        if link.base.key != instance.key:
+        # Not by their keys, which are made anew for each of the many that are looked at.
+        if link.base.node != instance.node or link.base.name != instance.name:
             continue
         sides = {mapping.destination.side for mapping in link.definition.mappings}
         is_before = link.definition.order == "before" or (not link.definition.order and sides == {"dependency"})

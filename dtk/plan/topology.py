@@ -8,8 +8,10 @@ is a problem with its place.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +25,19 @@ from dtk.model.service import AttributeSetting, Service
 from dtk.model.types import coerce
 from dtk.plan.assembly_values import (
     CARDINALITY,
+    MOST_MEMBERS,
     AssemblyValues,
     FromAssembly,
     assembly_values,
     assembly_with_values,
+    checked_cardinality,
     service_with_values,
 )
 from dtk.plan.wanted import CONSTRAINT, ILLEGAL, member_numbers, wanted_assembly, with_chosen_links
 from dtk.plan.windows import MAX_IN_FLIGHT, Windows, group_windows
 
+_WHOLE_NUMBER = re.compile(r"^[0-9]{1,20}$")
+_LONGEST_SHOWN = 20
 TITLE = "name"
 """The attribute that holds the title of components that take one."""
 
@@ -100,11 +106,26 @@ class Topology:
 
     def on_node(self, node: str) -> list[Instance]:
         """Return the instances on one node, in the order written."""
-        return [instance for instance in self.instances.values() if instance.node == node]
+        return list(self._by_node.get(node, ()))
 
     def of_type(self, type_: str) -> list[Instance]:
         """Return the instances of a component type on all nodes."""
-        return [instance for instance in self.instances.values() if instance.name.type == type_]
+        return list(self._by_type.get(type_, ()))
+
+    @cached_property
+    def _by_node(self) -> Mapping[str, Sequence[Instance]]:
+        return _grouped(self.instances.values(), lambda instance: instance.node)
+
+    @cached_property
+    def _by_type(self) -> Mapping[str, Sequence[Instance]]:
+        return _grouped(self.instances.values(), lambda instance: instance.name.type)
+
+
+def _grouped(instances: Iterable[Instance], key: Callable[[Instance], str]) -> Mapping[str, Sequence[Instance]]:
+    found: dict[str, list[Instance]] = {}
+    for instance in instances:
+        found.setdefault(key(instance), []).append(instance)
+    return found
 
 
 def components_by_type(modules: Iterable[Module]) -> dict[str, Component]:
@@ -214,12 +235,15 @@ def _cardinality(declared: Node, service: Service, problems: list[Problem]) -> i
     if setting is None:
         return number
     text = str(setting.value)
-    if text.isascii() and text.isdigit() and int(text) > 0:
-        return int(text)
-    mend = f"dtk set-attribute {service.name} {path} N"
-    message, expected = "Value must be a positive integer", f"1 or more, not {text}"
-    problems.append(Problem(message, setting.location, path, expected, kind=ILLEGAL, mend=mend))
-    return number
+    try:
+        return checked_cardinality(int(text) if _WHOLE_NUMBER.match(text) else 0)
+    except ValueError as error:
+        mend, expected = (
+            f"dtk set-attribute {service.name} {path} N",
+            f"1 to {MOST_MEMBERS}, not {text[:_LONGEST_SHOWN]}",
+        )
+        problems.append(Problem(str(error), setting.location, path, expected, kind=ILLEGAL, mend=mend))
+        return number
 
 
 def _uses(

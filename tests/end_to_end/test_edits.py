@@ -200,6 +200,8 @@ BAD_INPUT = [
     ("add-node master", 2, "is there already"),
     ("add-node a/b", 2, "can't name a node"),
     ("add-node pool -n 0", 2, "Invalid cardinality value"),
+    ("add-node pool -n 10001", 2, "a group has 1 to 10000 members"),
+    ("set-attribute slaves/cardinality 99999999", 2, "Value must be at most 10000"),
     ("add-node pool -n two", 2, "Invalid cardinality value"),
     ("add-node pool --set size", 2, "write NAME=VALUE"),
     ("add-node pool --set sise=big", 2, "did you mean 'size'?"),
