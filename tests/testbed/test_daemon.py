@@ -13,6 +13,8 @@ from testbed.conftest import SERVICE, Site, site_in
 from tests.end_to_end.conftest import eventually
 
 UNIT = "dtk-sleeper.service"
+# One whose answers are a second old.
+SLOW_SYSTEMCTL = r"#!/bin/sh\n/usr/bin/systemctl \"$@\"\nsleep 1\n"
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +84,14 @@ def test_a_program_that_can_not_start_says_why_and_leaves_no_unit_until_it_can(s
     assert shown(site, "LoadState") == ["not-found"]
     set_and_apply(site, "word", "word")
     assert shown(site, "ActiveState", "UnitFileState") == ["active", "enabled"]
+
+
+def test_a_program_that_ends_while_it_is_looked_at_is_said_to_have_ended_with_its_own_code(site: Site) -> None:
+    site.on("node", f"mkdir slow && printf '{SLOW_SYSTEMCTL}' >slow/systemctl && chmod +x slow/systemctl")
+    start = "daemon/daemon.sh start short never -- sh -c 'sleep 0.5; exit 3'"
+    failed = site.dtk.run("ssh", SERVICE, "node", "--", f"PATH=$PWD/slow:$PATH; {start}", code=1)
+    assert "short ended with exit code 3 before it was up" in failed.stdout + failed.stderr
+    site.on("node", "rm -r slow")
 
 
 def test_a_deleted_component_takes_its_unit_along_and_nothing_counts_as_failed(site: Site) -> None:

@@ -195,8 +195,10 @@ supervise() {
 
 has_ended() {
     if [ -e "$run/$name.unit" ]; then
-        code=$(systemctl show --property ExecMainStatus --value "dtk-$name.service")
-        ! is_running
+        # Asked for in one: between two questions it could end, and would have ended with 0.
+        shown=$(systemctl show --property MainPID --property ExecMainStatus "dtk-$name.service")
+        code=$(printf '%s\n' "$shown" | sed -n -e 's/^ExecMainStatus=//p')
+        printf '%s\n' "$shown" | grep -q -x MainPID=0
     else
         [ -z "$(birth "$supervisor")" ] && { wait "$supervisor"; code=$?; }
     fi
