@@ -44,6 +44,11 @@ class RecordingConnector(SSHConnector):
         """Name a host by its node: ``@dtk/slaves:1`` is the host ``slaves:1``."""
         yield name, {}, []
 
+    def __init__(self, *arguments: Any) -> None:
+        """Begin without a connection; the session opens it."""
+        super().__init__(*arguments)
+        self._temporaries: list[tuple[str, dict[str, Any]]] = []
+
     @property
     def session(self) -> NodeSession:
         """The node's session."""
@@ -124,6 +129,11 @@ class RecordingConnector(SSHConnector):
         shown = f"upload {remote_filename}"
         record = self.session.record
         record.begin(shown)
+        if _is_temporary(remote_filename):
+            self._temporaries.append((remote_filename, arguments))
+        if any(arguments.get(key) for key in _OTHER_USER):
+            # pyinfra's own name for it can be guessed by others on the node, who could be there first.
+            remote_temp_filename = remote_temp_filename or self.host.get_temp_filename()
         try:
             done = super().put_file(filename_or_io, remote_filename, remote_temp_filename, **arguments)
         except OSError as error:
@@ -134,6 +144,20 @@ class RecordingConnector(SSHConnector):
             record.end(shown, 0, failed=False)
         return bool(done)
 
+    def _put_file(self, filename_or_io: Any, remote_location: str) -> None:
+        """Upload as the login's user; what is only on its way, perhaps with a secret in it, is for that user alone."""
+        if _is_temporary(remote_location):
+            sftp = self.get_file_transfer_connection()
+            sftp.open(remote_location, "wx").close()
+            sftp.chmod(remote_location, 0o600)
+        super()._put_file(filename_or_io, remote_location)  # type: ignore[no-untyped-call]
+
+    def remove_temporaries(self) -> None:
+        """Remove what operations have put on the node only to run it: pyinfra would leave it there."""
+        while self._temporaries:
+            path, arguments = self._temporaries.pop()
+            self.run_shell_command(StringCommand("rm", "-f", path), print_output=True, **arguments)
+
     def get_file(self, *_: Any, **__: Any) -> bool:
         """Refuse: what a module says is done on nodes, and writes no file here."""
         raise NotImplementedError("files.get is not supported, take what is needed as an output")
@@ -141,6 +165,11 @@ class RecordingConnector(SSHConnector):
     def check_can_rsync(self) -> None:
         """Refuse: rsync would open a connection of its own, past the pinned host keys."""
         raise NotImplementedError("files.rsync is not supported, use files.sync")
+
+
+def _is_temporary(path: str) -> bool:
+    """Say whether a path is one of pyinfra's ``host.get_temp_filename``."""
+    return path.rpartition("/")[2].startswith("pyinfra-")
 
 
 def _unix_command(connector: RecordingConnector, command: StringCommand, arguments: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from pyinfra.api.config import Config
 from pyinfra.api.exceptions import PyinfraError
@@ -15,7 +15,7 @@ from pyinfra.api.inventory import Inventory
 from pyinfra.api.state import State, StateStage
 from pyinfra.context import ctx_host, ctx_state
 
-from dtk.apply.connector import SESSION, silence_pyinfra
+from dtk.apply.connector import SESSION, RecordingConnector, silence_pyinfra
 from dtk.apply.failure import ActionError
 from dtk.apply.session import NodeSession
 
@@ -82,9 +82,18 @@ def run_operation(host: Host, name: str, arguments: Mapping[str, Any]) -> bool:
         meta = operation(**arguments)
     except (TypeError, ValueError, AssertionError, OSError, NotImplementedError) as error:
         raise ActionError(f"{name}: {error}") from error
+    except PyinfraError:
+        _remove_temporaries(host)
+        raise
     finally:
         ctx_host.reset()
+    _remove_temporaries(host)
     return bool(meta.did_change())
+
+
+def _remove_temporaries(host: Host) -> None:
+    """Leave nothing behind; but not after a timeout or a cancel: the command that was running is ended first."""
+    cast(RecordingConnector, host.connector).remove_temporaries()
 
 
 def runs_each_time(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 from collections.abc import Iterator
@@ -60,6 +61,29 @@ def test_a_secret_in_a_command_is_in_no_process_list(lab: Lab, monkeypatch: pyte
     result = lab.apply(stage(1, action("master", "m::c", run(template), attributes=secret)))
     (done,) = result.of("operation.finished")
     assert (done["exit_code"], done["stdout"]) == (0, "")
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_script_with_a_secret_does_not_stay_on_the_node(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int
+) -> None:
+    server = lab.add_node("master")
+    monkeypatch.setenv("DTK_TEST_PASSWORD", "topsecretvalue")
+    content = f"#!/bin/sh\necho $0 > where; stat -c %a $0 > mode; echo {{{{ password }}}} > got; exit {code}\n".encode()
+    module = tmp_path / "module"
+    (module / "files").mkdir(parents=True)
+    (module / "files/script.sh").write_bytes(content)
+    doing = action(
+        "master",
+        "m::c",
+        operation("server.script_template", {"src": "files/script.sh"}),
+        attributes={"password": {"$secret": "env:DTK_TEST_PASSWORD"}},
+        files={"files/script.sh": hashlib.sha256(content).hexdigest()},
+    )
+    assert lab.apply(stage(1, doing), modules={"test/mod": module}).exit_code == min(code, 1)
+    assert (server.home / "got").read_text() == "topsecretvalue\n"
+    assert int((server.home / "mode").read_text(), 8) & 0o66 == 0, "others can read or write it"
+    assert not Path((server.home / "where").read_text().strip()).exists()
 
 
 def test_a_secret_inside_a_text_stays_a_reference_in_the_state(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
