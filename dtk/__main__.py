@@ -59,7 +59,10 @@ def _run(arguments: list[str]) -> int:
 
 def _help_for(error: typer.TyperException) -> str:
     context = getattr(error, "ctx", None)
-    return f"{context.command_path if context else 'dtk'} --help"
+    help_command = f"{context.command_path if context else 'dtk'} --help"
+    # An option that nothing is like may have been meant as a value: a negative number, a flag of Java's.
+    is_unlike = hasattr(error, "option_name") and not getattr(error, "possibilities", None)
+    return f"{help_command}; a value that begins with '-' goes behind '--'" if is_unlike else help_command
 
 
 def error_text(error: DtkError) -> str:

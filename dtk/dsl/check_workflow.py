@@ -76,7 +76,7 @@ def _twice(workflow: Workflow, standing: Standing) -> Iterator[Problem]:
             if item.action != CREATE:
                 continue
             present = [(n, name) for n, names in standing.items() if subtask.node in ("", n) for name in names]
-            meant = [place for place in present if is_meant(item.component, place[1])]
+            meant = [place for place in present if item.component.means(place[1])]
             again = [place for place in meant if place in first]
             if again:
                 node, name = again[0]
@@ -147,7 +147,7 @@ def _presence_problems(
 ) -> Iterator[Problem]:
     component = scope.component(item.component.type)
     titled = component is not None and not component.singleton
-    holders = [node for node, names in standing.items() if any(is_meant(item.component, name) for name in names)]
+    holders = [node for node, names in standing.items() if any(item.component.means(name) for name in names)]
     if variables_in(item.component.title) or (titled and not holders and workflow.name != CREATE):
         return  # it may be a component that people add to their service: whether it is there is found when it is run
     if not holders:
@@ -158,8 +158,3 @@ def _presence_problems(
         message = f"In stage '{subtask.name}', component '{item.component}' is not on node '{subtask.node}'"
         expected = f"a component of '{subtask.node}', or node {' or '.join(holders)}"
         yield Problem(message, item.location, expected=expected)
-
-
-def is_meant(wanted: ComponentName, present: ComponentName) -> bool:
-    """Say whether a term means an instance; one without a title means all instances of its component."""
-    return wanted.type == present.type and wanted.title in ("", present.title)

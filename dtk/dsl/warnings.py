@@ -9,7 +9,6 @@ from dataclasses import asdict
 
 from dtk.dsl.assembly_template import names_in
 from dtk.dsl.check_component import unproduced_attributes
-from dtk.dsl.check_workflow import is_meant
 from dtk.errors import Problem
 from dtk.model.module import (
     Assembly,
@@ -109,7 +108,7 @@ def _in_no_stage(assembly: Assembly, components: Mapping[str, Component]) -> Ite
     staged = {name for subtask in workflow.subtasks for name in _components_of(subtask)}
     for node, use in _uses(assembly):
         component = components.get(use.name.type)
-        if component and _CREATE in component.actions and not any(is_meant(name, use.name) for name in staged):
+        if component and _CREATE in component.actions and not any(name.means(use.name) for name in staged):
             where = "" if node == ASSEMBLY_WIDE else f" on '{node}'"
             message = f"component '{use.name}'{where} is in no stage of workflow '{_CREATE}': nothing converges it"
             yield Problem(message, use.location)

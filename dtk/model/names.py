@@ -63,6 +63,10 @@ class ComponentName:
         match = _COMPONENT.match(text)
         return cls(match["type"], match["title"] or "") if match else None
 
+    def means(self, present: ComponentName) -> bool:
+        """Say whether a term of this name means an instance; without a title it means all of its component."""
+        return self.type == present.type and self.title in ("", present.title)
+
 
 def member_name(group: str, index: int) -> str:
     """Return the name of a group's member; indices count from 1."""

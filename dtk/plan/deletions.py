@@ -17,7 +17,7 @@ from dtk.plan.layers import layers_of
 from dtk.plan.steps import component_stage, node_stage
 from dtk.plan.topology import Instance, Topology, components_by_type, with_hidden
 from dtk.plan.values import default_of
-from dtk.plan.workflow import CREATE, DELETE, StagedAction, StageOutline, is_meant
+from dtk.plan.workflow import CREATE, DELETE, StagedAction, StageOutline
 from dtk.state.model import NodeState, State
 
 
@@ -77,7 +77,7 @@ def _written_outlines(leaving: Sequence[Instance], workflow: Workflow) -> list[S
                 for instance in leaving:
                     there = branch.node in ("", instance.node, group_of(instance.node))
                     known = item.action in instance.component.actions
-                    if there and known and is_meant(item.component, instance.name):
+                    if there and known and item.component.means(instance.name):
                         staged = StagedAction(instance, item.action, options=branch.options, location=item.location)
                         per_node.setdefault(instance.node, []).append(staged)
         entries = tuple((node, tuple(per_node[node])) for node in sorted(per_node, key=_group_first))

@@ -14,7 +14,7 @@ from dtk.model.names import ASSEMBLY_WIDE, ComponentName, group_of
 from dtk.model.parameters import typed_parameters, variables_in
 from dtk.plan.layers import terms_of
 from dtk.plan.topology import Instance, Topology, nearest
-from dtk.plan.workflow import CREATE, StagedAction, StageOutline, is_meant, stage_order
+from dtk.plan.workflow import CREATE, StagedAction, StageOutline, stage_order
 from dtk.state.model import State
 
 _TERM = re.compile(
@@ -55,7 +55,7 @@ def action_stage(topology: Topology, state: State, term: str, parameters: Mappin
 
 def _instances(topology: Topology, node: str, wanted: ComponentName) -> Iterator[Instance]:
     for instance in topology.instances.values():
-        if is_meant(wanted, instance.name) and node in ("", instance.node, group_of(instance.node)):
+        if wanted.means(instance.name) and node in ("", instance.node, group_of(instance.node)):
             yield instance
 
 

@@ -133,7 +133,7 @@ def _matching(
     title = filled_in(item.component.title, values)
     wanted = ComponentName(item.component.type, title)
     present = [i for i in topology.instances.values() if branch.node in ("", i.node, group_of(i.node))]
-    found = [instance for instance in present if is_meant(wanted, instance.name)]
+    found = [instance for instance in present if wanted.means(instance.name)]
     if not found and not _was_removed(topology, wanted):
         known = sorted({str(instance.name) for instance in present})
         where = f" of node '{branch.node}'" if branch.node else ""
@@ -148,15 +148,10 @@ def _matching(
     yield from found
 
 
-def is_meant(wanted: ComponentName, present: ComponentName) -> bool:
-    """Say whether a term means an instance; one without a title means all instances of its component."""
-    return wanted.type == present.type and wanted.title in ("", present.title)
-
-
 def _was_removed(topology: Topology, wanted: ComponentName) -> bool:
     """Whether the assembly had it, and the service took it away: that is no mistake."""
     names = (ComponentName.parse(use.partition("/")[2]) for use in topology.removed)
-    return any(name is not None and is_meant(wanted, name) for name in names)
+    return any(name is not None and wanted.means(name) for name in names)
 
 
 def _staged(

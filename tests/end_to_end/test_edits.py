@@ -183,6 +183,8 @@ BAD_INPUT = [
     ("set-attribute slaves/spark::common/worker_port 1", 2, "a constant of its module"),
     ("set-attribute slaves/cardinality 0", 2, "Value must be a positive integer"),
     ("set-attribute slaves/cardinality many", 2, "not of type integer"),
+    ("set-attribute slaves/cardinality -1", 2, "a value that begins with '-' goes behind '--'"),
+    ("set-attribute slaves/cardinality -- -1", 2, "Value must be a positive integer"),
     ("set-attribute slaves/max_in_flight 0", 2, "a number above 0, or a share such as 25%"),
     ("set-attribute master/max_in_flight 2", 2, "no attribute 'master/max_in_flight'"),
     ("set-attribute --unset slaves/cardinalty", 2, "did you mean 'slaves/cardinality'?"),
