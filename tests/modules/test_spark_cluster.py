@@ -212,6 +212,13 @@ def stage_names(table: str) -> list[str]:
     return [line.partition(" ")[2] for line in lines]
 
 
+def test_what_a_datanode_unpacks_is_its_nodes_and_not_in_the_machines_common_folder(cluster: Cluster) -> None:
+    home = next(
+        node["attributes"]["home"] for node in cluster.dtk.json("list-nodes", SERVICE) if node["node"] == "slaves:1"
+    )
+    assert list(Path(home, "tmp").glob("Jetty_*"))
+
+
 def test_a_cleared_data_set_is_gone(cluster: Cluster) -> None:
     cluster.dtk.run("exec", SERVICE, "clear_gitarchive_dataset", "name=mar01")
     cluster.dtk.run("exec", SERVICE, "list_gitarchive_hdfs_files", "name=mar01", code=1)
