@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +11,7 @@ import pytest
 from dtk.cli.registry import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
+REFERENCE = ROOT / "docs" / "commands.md"
 
 
 def generator() -> ModuleType:
@@ -26,13 +25,12 @@ def generator() -> ModuleType:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_says_what_it_does_and_shows_an_example(name: str) -> None:
-    command = [sys.executable, "-m", "dtk", name, "--help"]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    # What they say today, by the test below.
+    shown = REFERENCE.read_text().partition(f"### dtk {name}\n")[2].partition("\n### ")[0]
     text = " ".join(shown.split())
     assert COMMANDS[name].help in text
     assert f"Example: dtk {name}" in text
 
 
 def test_the_reference_in_docs_is_what_the_commands_say_today() -> None:
-    written = (ROOT / "docs" / "commands.md").read_text()
-    assert written == generator().reference(), "run: python docs/make_commands.py"
+    assert REFERENCE.read_text() == generator().reference(), "run: python docs/make_commands.py"
