@@ -31,7 +31,7 @@ def update_firewall(context: TaskContext) -> None:
         changed = context.provider.let_in(context.identity, records, ports if plan.firewall else None)
     except DtkError as error:
         if any(rule.change != "keep" for rule in plan.firewall):
-            raise
+            raise DtkError(f"the firewall is not as planned: {error.message}", hint=error.hint) from error
         message = f"the firewall is left as it is: {error.message}"
         context.journal.append("firewall.changed", message, opened=[], closed=[], error={"message": error.message})
         return

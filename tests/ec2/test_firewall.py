@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -170,3 +171,32 @@ def test_work_on_nodes_goes_on_without_aws_as_long_as_no_port_is_planned(
     assert "the firewall is left as it is: there are no AWS credentials" in log.read_text()
     write_target(cloud, open_to=[FIRST])
     assert "there are no AWS credentials" in dtk("apply", "spark1", "--yes", "--lock-wait", "60s", code=1)
+
+
+@pytest.mark.parametrize(
+    ("refused", "reason"),
+    [
+        (
+            Fault("AuthorizeSecurityGroupIngress", "UnauthorizedOperation", "You are not authorized", status=403),
+            "the permission ec2:AuthorizeSecurityGroupIngress is missing",
+        ),
+        (
+            Fault("AuthorizeSecurityGroupIngress", "RulesPerSecurityGroupLimitExceeded", "The maximum is reached"),
+            "(name fewer ranges in the target's open_to",
+        ),
+    ],
+)
+def test_a_planned_port_that_is_refused_ends_the_task_with_the_reason_and_resume_opens_it(
+    cloud: Cloud, serving: Reports, dtk: Callable[..., str], refused: Fault, reason: str
+) -> None:
+    cloud.api.faults.append(refused)
+    told = dtk("apply", "spark1", "--yes", code=1)
+    assert "ERROR: the firewall is not as planned: " in told
+    assert reason in told
+    assert "To resume: dtk apply spark1 --resume" in told
+    (log,) = cloud.workspace.root.glob(".dtk/services/spark1/tasks/1/events.jsonl")
+    ended = json.loads(log.read_text().splitlines()[-1])
+    assert (ended["type"], ended["status"]) == ("task.finished", "failed")
+    dtk("apply", "spark1", "--resume", "--yes", "--lock-wait", "60s")
+    assert rules(cloud) == {(22, HERE), (8080, FIRST), (9090, FIRST)}
+    assert "Nothing to do" in dtk("plan", "spark1")

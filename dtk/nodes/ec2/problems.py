@@ -82,6 +82,9 @@ def refusal(error: Any, service: str, operation: str) -> AwsError:
     if code in _LIMITS:
         hint = "end instances that are not needed, or ask AWS for a higher quota (Service Quotas, EC2)"
         return AwsError(f"the account's limit is reached: {said} ({code})", code=code, hint=hint)
+    if code == "RulesPerSecurityGroupLimitExceeded":
+        hint = "name fewer ranges in the target's open_to, or ask AWS for a higher quota (Service Quotas, VPC)"
+        return AwsError(f"a security group's limit is reached: {said} ({code})", code=code, hint=hint)
     if code == "OperationNotPermitted":
         hint = "somebody protected it: take its stop or termination protection away in EC2, then run it again"
         return AwsError(f"{action} failed: {said} ({code})", code=code, hint=hint)
