@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import boto3
 import pytest
+from moto.core.models import DEFAULT_ACCOUNT_ID
 
+from dtk.__main__ import run
 from dtk.model.machine_words import IMAGES
-from ec2.conftest import REGION, Cloud
+from ec2.conftest import REGION, Cloud, Reports, write_target
 
 
 @pytest.fixture
@@ -84,3 +87,58 @@ def test_a_network_that_is_named_is_taken_with_all_its_subnets(cloud: Cloud) -> 
     cloud.api.capacity[cloud.subnets[0]] = 0
     made = cloud.create("master", provider=cloud.provider(subnet=[], vpc=vpc))
     assert made.records["master"].attributes["subnet"] == cloud.subnets[1]
+
+
+NOWHERE = "http://127.0.0.1:9"
+
+
+def point(monkeypatch: pytest.MonkeyPatch, url: str, *services: str) -> None:
+    """Set the endpoints of services as the AWS tools have them."""
+    for service in services:
+        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", url)
+
+
+def made_from_a_parameter(cloud: Cloud, endpoint_url: Any) -> str:
+    """Make a node, which takes all three services; return the account that it says."""
+    cloud.api.parameters["/plain"] = cloud.image
+    made = cloud.create("master", image="ssm:/plain", provider=cloud.provider(endpoint_url=endpoint_url))
+    assert made.errors == {}
+    return str(made.recorded[0][1]["account"])
+
+
+def test_one_endpoint_is_that_of_all_services_whatever_the_aws_tools_say(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point(monkeypatch, NOWHERE, "EC2", "SSM", "STS")
+    assert made_from_a_parameter(cloud, cloud.url) == DEFAULT_ACCOUNT_ID
+
+
+@pytest.mark.parametrize("named", [("ec2",), ("ssm", "sts"), ()])
+def test_a_service_without_an_endpoint_has_that_of_the_aws_tools(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, named: tuple[str, ...]
+) -> None:
+    for service in ("ec2", "ssm", "sts"):
+        point(monkeypatch, NOWHERE if service in named else cloud.url, service.upper())
+    assert made_from_a_parameter(cloud, dict.fromkeys(named, cloud.url)) == DEFAULT_ACCOUNT_ID
+
+
+@pytest.mark.parametrize(
+    ("url", "services"),
+    [
+        ("https://vpce-0a1b-xyz.ec2.us-east-1.vpce.amazonaws.com", {"ec2"}),
+        ("https://ec2.cn-north-1.amazonaws.com.cn", {"ec2"}),
+        ("https://ec2.us-east-1.api.aws", {"ec2"}),
+        ("https://ec2.example.org", {"ec2", "ssm", "sts"}),
+        ("http://localhost:4566", {"ec2", "ssm", "sts"}),
+    ],
+)
+def test_an_endpoint_that_is_ec2s_own_is_asked_for_nothing_else(cloud: Cloud, url: str, services: set[str]) -> None:
+    assert cloud.provider(endpoint_url=url).settings.endpoint_urls == dict.fromkeys(services, url)
+
+
+def test_an_endpoint_of_a_service_that_no_target_asks_is_told(
+    cloud: Cloud, service: Reports, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_target(cloud, endpoint_url={"ec": cloud.url})
+    assert run(["plan", "spark1"]) == 3
+    assert "ec2" in capsys.readouterr().err

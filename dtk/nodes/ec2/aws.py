@@ -53,7 +53,7 @@ class Aws:
             try:
                 self._account = str(self.call("get_caller_identity", service="sts")["Account"])
             except (AwsError, AwsUnreachableError):
-                # An endpoint_url that is EC2's alone may not know the call; bad credentials EC2 will tell as well.
+                # A private network may have no way to it; bad credentials EC2 will tell as well.
                 self._account = ""
         return self._account
 
@@ -136,7 +136,7 @@ class Aws:
         settings = self._settings
         try:
             session = boto3.Session(profile_name=settings.profile or None, region_name=settings.region or None)
-            return session.client(service, endpoint_url=settings.endpoint_url or None, config=config)
+            return session.client(service, endpoint_url=settings.endpoint_urls.get(service), config=config)
         except BotoCoreError as error:
             raise unreachable(error, service, "") from None
 

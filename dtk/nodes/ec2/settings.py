@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from dtk.errors import InvalidError
 from dtk.model.machine_words import images_of, is_instance_type, sizes_of, words_for
 from dtk.model.target import Target, networks
 
+SERVICES = ("ec2", "ssm", "sts")
+"""The services of AWS that a target asks, as boto3 names them."""
+_OF_AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 BOOT_TIMEOUT_SECONDS = 600.0
 """How long an instance may be pending; a stop with hibernating disks takes minutes as well."""
 ROOT_DEVICE_GIGABYTES = 20
@@ -25,7 +29,8 @@ class Ec2Settings:
     name: str
     region: str = ""
     profile: str = ""
-    endpoint_url: str = ""
+    endpoint_urls: Mapping[str, str] = field(default_factory=dict)
+    """By service (``ec2``, ``ssm``, ``sts``); the AWS tools' own settings say those that are not here."""
     vpc: str = ""
     subnets: tuple[str, ...] = ()
     public: bool = True
@@ -86,7 +91,7 @@ def read_settings(target: Target, folder: Path) -> Ec2Settings:
         name=target.name,
         region=text("region"),
         profile=text("profile"),
-        endpoint_url=text("endpoint_url"),
+        endpoint_urls=_endpoints(given.get("endpoint_url", {})),
         vpc=text("vpc"),
         subnets=_list(given.get("subnet")),
         public=given.get("addresses", "public") == "public",
@@ -105,6 +110,15 @@ def read_settings(target: Target, folder: Path) -> Ec2Settings:
         defaults=given.get("defaults", {}),
         boot_timeout=float(given.get("boot_timeout", BOOT_TIMEOUT_SECONDS)),
     )
+
+
+def _endpoints(given: str | Mapping[str, str]) -> Mapping[str, str]:
+    """One endpoint is that of all services, unless it is AWS's own: those answer for one service, which they name."""
+    if not isinstance(given, str):
+        return dict(given)
+    host = urlsplit(given).hostname or ""
+    of_ec2_alone = host.endswith(_OF_AWS) and "ec2" in host.split(".")
+    return dict.fromkeys(("ec2",) if of_ec2_alone else SERVICES, given)
 
 
 def read_spec(settings: Ec2Settings, node: str, attributes: Mapping[str, Any]) -> MachineSpec:
