@@ -11,7 +11,7 @@ from pathlib import Path
 
 SUITE = "bookworm"
 PACKAGES = (
-    *("systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "python3", "python3-venv", "iproute2"),
+    *("systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "python3", "iproute2"),
     *("ca-certificates", "procps", "curl"),
 )
 MASKED = (

@@ -27,6 +27,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
 HADOOP = "2.7.4"
@@ -54,10 +55,31 @@ class Part:
 
 def pip(*arguments: str) -> None:
     """Run pip in an environment of its own: a system's Python has none, or must not be touched."""
+    install_venv()
     with tempfile.TemporaryDirectory() as scratch:
         subprocess.run([sys.executable, "-m", "venv", scratch], check=True)
         command = [f"{scratch}/bin/python", "-m", "pip", arguments[0], "--quiet", "--disable-pip-version-check"]
         subprocess.run([*command, *arguments[1:]], check=True)
+
+
+def install_venv() -> None:
+    """Install Debian's package that makes environments: images of clouds have a Python without it.
+
+    Raises:
+        SystemExit: there is no root's right to do so; the message says what is to be done.
+    """
+    if find_spec("ensurepip"):
+        return
+    package = f"python3.{sys.version_info.minor}-venv"
+    as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    apt = [*as_root, "apt-get", "-q", "-q", "-o", "DPkg::Lock::Timeout=300"]
+    try:
+        subprocess.run([*apt, "update"], check=True)
+        subprocess.run([*apt, "install", "-y", "--no-install-recommends", package], check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise SystemExit(
+            f"{sys.executable} can't make virtual environments; with root: apt install {package}"
+        ) from error
 
 
 def make_spark(version: str) -> Callable[[Path], None]:
