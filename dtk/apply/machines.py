@@ -12,8 +12,9 @@ from gevent.event import AsyncResult
 
 from dtk.apply.context import TaskContext
 from dtk.apply.failure import StepStopped
+from dtk.apply.first_boot import await_first_boot
 from dtk.apply.hostkeys import host_entry
-from dtk.apply.node_facts import node_facts
+from dtk.apply.node_facts import are_known, node_facts
 from dtk.apply.reporter import StepReporter
 from dtk.errors import DtkError
 from dtk.model.plan import Step, StepType
@@ -56,6 +57,8 @@ class MachineBatch:
             session.begin_step(reporter, self._context.step_mark(step.number))
             session.connect(fresh=True)
             attributes = node_facts(session, dict(record.attributes))
+            if step.type == "create_node" and not are_known(record.attributes):
+                await_first_boot(session, reporter, has_user_data=bool(step.node_attributes.get("user_data")))
             known = state_of(replace(record, attributes=attributes))
             self._context.change_state(lambda state: changes.with_node(state, step.node, known))
         return True

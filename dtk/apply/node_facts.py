@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from dtk.apply.session import NodeSession, Prepared
@@ -18,6 +19,11 @@ echo "python=$(command -v python3)"
 FACTS = ("home", "user", "os", "python", "has_systemd")
 
 
+def are_known(attributes: Mapping[str, Any]) -> bool:
+    """Say whether a target knows all of it by itself, as it does of its own processes on this machine."""
+    return all(name in attributes for name in FACTS)
+
+
 def node_facts(session: NodeSession, known: dict[str, Any]) -> dict[str, Any]:
     """Return a node's attributes, with those that its target does not know asked of the machine itself.
 
@@ -28,7 +34,7 @@ def node_facts(session: NodeSession, known: dict[str, Any]) -> dict[str, Any]:
     Raises:
         DtkError: the node has no working shell.
     """
-    if all(name in known for name in FACTS):
+    if are_known(known):
         return known
     command = Prepared("what the machine says of itself", "sh -s", SCRIPT)
     code, lines = session.ask(command, session.next_mark(as_root=False))
