@@ -10,6 +10,7 @@ from pathlib import Path
 from dtk.apply.engine import Engine
 from dtk.apply.hostkeys import KnownHosts
 from dtk.apply.journal import Journal
+from dtk.apply.node_records import record_of
 from dtk.apply.reach import Patience
 from dtk.apply.redact import Redactor
 from dtk.apply.secrets import resolve_secret
@@ -71,7 +72,7 @@ class TaskContext:
         state = self.store.state.nodes.get(node)
         if state is None or state.status != "running":
             raise DtkError(f"{node} does not run", hint=f"see: dtk list-nodes {self.plan.service}")
-        return Connection(**state.connection)
+        return self.provider.way_in(record_of(node, state))
 
     def drop_session(self, node: str) -> None:
         """Close a node's connection because the node goes."""

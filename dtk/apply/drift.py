@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dtk.apply.machines import record_of, state_of
+from dtk.apply.node_records import record_of, state_of
 from dtk.nodes.provider import NodeRecord, Provider, ServiceIdentity
 from dtk.state import changes
 from dtk.state.model import NodeState, State

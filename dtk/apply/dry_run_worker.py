@@ -28,6 +28,7 @@ from dtk.apply.context import LINEAGE_SHOWN  # noqa: E402
 from dtk.apply.engine import Engine  # noqa: E402
 from dtk.apply.judge import judge  # noqa: E402
 from dtk.apply.looking import LookingConnector, UnchangedKnownHosts  # noqa: E402
+from dtk.apply.node_records import record_of  # noqa: E402
 from dtk.apply.reach import Patience  # noqa: E402
 from dtk.apply.redact import Redactor  # noqa: E402
 from dtk.apply.secrets import resolve_secret  # noqa: E402
@@ -37,7 +38,9 @@ from dtk.apply.work import Work  # noqa: E402
 from dtk.apply.worker import raise_file_limit  # noqa: E402
 from dtk.errors import DtkError  # noqa: E402
 from dtk.model.plan import Finding, PlannedAction  # noqa: E402
-from dtk.nodes.provider import Connection  # noqa: E402
+from dtk.model.target import planned_target  # noqa: E402
+from dtk.nodes.provider import Provider  # noqa: E402
+from dtk.nodes.targets import provider_for  # noqa: E402
 from dtk.plan.document import from_document  # noqa: E402
 from dtk.state.model import State  # noqa: E402
 from dtk.state.store import load_state, new_state  # noqa: E402
@@ -69,10 +72,12 @@ class Asking:
     redactor: Redactor
     modules: Mapping[str, Path]
     known_hosts: UnchangedKnownHosts
+    provider: Provider
 
     def node(self, node: str, actions: list[PlannedAction]) -> None:
         """Tell what is found on one node about the components there."""
-        session = NodeSession(node, lambda: Connection(**self.state.nodes[node].connection), self.known_hosts, PATIENCE)
+        record = record_of(node, self.state.nodes[node])
+        session = NodeSession(node, lambda: self.provider.way_in(record), self.known_hosts, PATIENCE)
         session.begin_step(None, f"{self.state.lineage[:LINEAGE_SHOWN]}-refresh-{uuid.uuid4().hex[:8]}-")
         try:
             session.connect()
@@ -156,6 +161,7 @@ def _asking(request: Mapping[str, Any], nodes: list[str]) -> Asking:
         redactor,
         {name: Path(folder) for name, folder in request["modules"].items()},
         UnchangedKnownHosts(workspace.service_folder(service) / "known_hosts"),
+        provider_for(planned_target(request["plan"]["target"]), workspace),
     )
 
 

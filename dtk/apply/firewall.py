@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from dtk.apply.context import TaskContext
-from dtk.apply.machines import record_of
+from dtk.apply.node_records import record_of
 from dtk.errors import DtkError
 from dtk.model.names import ASSEMBLY_WIDE
 from dtk.model.plan import Plan

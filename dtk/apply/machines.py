@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import reduce
-from typing import cast
 
 import gevent
 from gevent.event import AsyncResult
@@ -15,10 +14,11 @@ from dtk.apply.failure import StepStopped
 from dtk.apply.first_boot import await_first_boot
 from dtk.apply.hostkeys import host_entry
 from dtk.apply.node_facts import are_known, node_facts
+from dtk.apply.node_records import record_of, state_of
 from dtk.apply.reporter import StepReporter
 from dtk.errors import DtkError
 from dtk.model.plan import Step, StepType
-from dtk.nodes.provider import Connection, NodeRecord, NodeRequest, NodeStatus
+from dtk.nodes.provider import Connection, NodeRecord, NodeRequest
 from dtk.state import changes
 from dtk.state.model import NodeState
 
@@ -137,10 +137,9 @@ class MachineBatch:
         context, node = self._context, record.node
         known = context.store.state.nodes.get(node)
         record = self._with_host_key(record) if kind == "power_off_node" else record
-        entry = host_entry(record.connection.hostname, record.connection.port)
         if kind == "terminate_node" or known is None or known.id != record.id:
             # Another machine than the one whose key may be pinned for this address.
-            context.known_hosts.forget(entry)
+            context.known_hosts.forget(self._entry(record))
         if kind == "terminate_node":
             context.change_state(lambda state: changes.without_node(state, node))
         else:
@@ -158,8 +157,7 @@ class MachineBatch:
 
     def _with_host_key(self, record: NodeRecord) -> NodeRecord:
         """Keep the key pinned for a machine that stops with the machine: its address may change, and be another's."""
-        known_hosts = self._context.known_hosts
-        entry = host_entry(record.connection.hostname, record.connection.port)
+        known_hosts, entry = self._context.known_hosts, self._entry(record)
         pinned = known_hosts.pinned(entry)
         if pinned is None:
             return record
@@ -167,15 +165,6 @@ class MachineBatch:
         key = f"{pinned.get_name()} {pinned.get_base64()}"
         return replace(record, connection=replace(record.connection, host_key=key))
 
-
-def record_of(node: str, state: NodeState) -> NodeRecord:
-    """Return a node of the state as the provider knows it."""
-    status = cast(NodeStatus, state.status)
-    return NodeRecord(node, state.id, status, Connection(**state.connection), dict(state.attributes))
-
-
-def state_of(record: NodeRecord) -> NodeState:
-    """Return a provider's node as the state keeps it; where it has one address, that is its public one as well."""
-    address = record.attributes.get("host_address", "")
-    attributes = {"public_address": address, "dns_name": address, **record.attributes}
-    return NodeState(record.id, record.status, asdict(record.connection), attributes)
+    def _entry(self, record: NodeRecord) -> str:
+        connection = self._context.provider.way_in(record)
+        return host_entry(connection.hostname, connection.port)

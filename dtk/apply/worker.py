@@ -31,7 +31,7 @@ from dtk.errors import DtkError  # noqa: E402
 from dtk.events.log import EventLog  # noqa: E402
 from dtk.model.names import ASSEMBLY_WIDE  # noqa: E402
 from dtk.model.plan import Plan  # noqa: E402
-from dtk.model.target import Target  # noqa: E402
+from dtk.model.target import planned_target  # noqa: E402
 from dtk.nodes import targets  # noqa: E402
 from dtk.nodes.provider import ServiceIdentity  # noqa: E402
 from dtk.plan.document import from_text  # noqa: E402
@@ -93,8 +93,7 @@ def make_context(
     state_file = workspace.state_file(plan.service)
     # A plan made before there was any state has no lineage yet; the first task of a service gives it one.
     state = load_state(state_file) or new_state(plan.service)
-    settings = {key: value for key, value in plan.target.items() if key not in ("name", "type")}
-    target = Target(plan.target["name"], plan.target["type"], settings)
+    target = planned_target(plan.target)
     nodes = {leaf.node for leaf in plan.leaves()} - {ASSEMBLY_WIDE}
     return TaskContext(
         plan=plan,
@@ -108,7 +107,7 @@ def make_context(
         provider=targets.provider_for(target, workspace),
         identity=ServiceIdentity(plan.service, state.lineage, folder, number),
         known_hosts=KnownHosts(folder / "known_hosts"),
-        patience=Patience(overall=float(settings.get("connect_timeout", Patience.overall))),
+        patience=Patience(overall=float(target.settings.get("connect_timeout", Patience.overall))),
     )
 
 

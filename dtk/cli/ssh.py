@@ -15,8 +15,10 @@ import typer
 from dtk.cli.context import chosen_service, current_workspace
 from dtk.errors import DtkError, UsageError
 from dtk.model.names import node_order
+from dtk.nodes.provider import Connection
 from dtk.state.model import NodeState
 from dtk.state.store import load_state
+from dtk.state.workspace import Workspace
 
 CONNECT_SECONDS = 20
 _USUAL_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
@@ -44,18 +46,32 @@ def ssh(
         raise UsageError(f"service '{name}' has no node '{node}' that exists: it has {known}", hint="dtk list-nodes")
     if nodes[node].status != "running":
         raise DtkError(f"{node} is {nodes[node].status}", hint=f"dtk start {name} {node}")
-    arguments = ssh_arguments(nodes[node], workspace.service_folder(name) / "known_hosts", user)
+    arguments = ssh_arguments(_way_in(workspace, name, node, nodes[node]), _known_hosts(workspace, name), user)
     raise typer.Exit(_run(arguments, command or []))
 
 
-def ssh_arguments(node: NodeState, known_hosts: Path, user: str = "") -> list[str]:
+def _way_in(workspace: Workspace, service: str, node: str, known: NodeState) -> Connection:
+    # What reads dtk.yaml, and knows every kind of target.
+    from dtk.apply.node_records import record_of  # noqa: PLC0415
+    from dtk.cli.planning import find_target  # noqa: PLC0415
+    from dtk.dsl.service import load_service  # noqa: PLC0415
+    from dtk.nodes.targets import provider_for  # noqa: PLC0415
+
+    target = find_target(workspace, load_service(workspace.service_file(service), workspace.root))
+    return provider_for(target, workspace).way_in(record_of(node, known))
+
+
+def _known_hosts(workspace: Workspace, service: str) -> Path:
+    return workspace.service_folder(service) / "known_hosts"
+
+
+def ssh_arguments(connection: Connection, known_hosts: Path, user: str = "") -> list[str]:
     """Return OpenSSH's command line for a node: its key, its pinned host key, its jump host."""
-    connection = node.connection
-    options = _options(str(connection.get("key") or ""), known_hosts)
-    if jump := str(connection.get("jump") or ""):
+    options = _options(connection.key, known_hosts)
+    if connection.jump:
         # Not -J: the jump host is reached with keys of its own, and the same pinned host keys.
-        place, _, port = jump.partition(":")
-        key = str(connection.get("jump_key") or connection.get("key") or "")
+        place, _, port = connection.jump.partition(":")
+        key = connection.jump_key or connection.key
         through = [
             "ssh",
             *_options("", known_hosts),
@@ -66,16 +82,18 @@ def ssh_arguments(node: NodeState, known_hosts: Path, user: str = "") -> list[st
             place,
         ]
         options = [*options, "-o", f"ProxyCommand={shlex.join(through)}"]
-    login = user or str(connection.get("user") or "")
-    where = f"{login}@{connection['hostname']}" if login else str(connection["hostname"])
-    return ["ssh", *options, "-p", str(connection.get("port") or 22), where]
+    login = user or connection.user
+    where = f"{login}@{connection.hostname}" if login else connection.hostname
+    return ["ssh", *options, "-p", str(connection.port), where]
 
 
 def _options(key: str, known_hosts: Path) -> list[str]:
     settings = [
         f"UserKnownHostsFile={known_hosts}",
         "GlobalKnownHostsFile=/dev/null",
-        "StrictHostKeyChecking=yes",
+        # Pinned at first contact and checked from then on, as tasks do; readable, as they expect it.
+        "StrictHostKeyChecking=accept-new",
+        "HashKnownHosts=no",
         f"ConnectTimeout={CONNECT_SECONDS}",
     ]
     settings += ["IdentitiesOnly=yes"] if key else []

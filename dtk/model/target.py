@@ -21,6 +21,12 @@ class Target:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
+def planned_target(document: Mapping[str, Any]) -> Target:
+    """Return the target as a plan holds it: its name and type among its settings."""
+    settings = {key: value for key, value in document.items() if key not in ("name", "type")}
+    return Target(document["name"], document["type"], settings)
+
+
 EMBEDDED = Target("local", "local")
 """The target that every workspace has without being told."""
 

@@ -112,6 +112,11 @@ class HostsProvider:
             self._release(Claim(identity.service, identity.lineage, record.node))
             report(record.node, replace(record, status="terminated"))
 
+    def way_in(self, record: NodeRecord) -> Connection:
+        """Return how dtk.yaml says now that the node's host is reached; as ever for one that is no longer there."""
+        host = self._hosts.get(record.id)
+        return replace(host.connection, host_key=record.connection.host_key) if host else record.connection
+
     def describe(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> Sequence[NodeRecord]:
         """Return the records as dtk.yaml and the machines are now: ``stopped`` is one that cannot be reached."""
         registry = read_registry(self._workspace)

@@ -143,5 +143,11 @@ class Provider(Protocol):
     def terminate(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
         """End the nodes for good; report each with status ``terminated``. One that is gone already is fine."""
 
+    def way_in(self, record: NodeRecord) -> Connection:
+        """Return how a node is reached as the target's settings say now, whatever they said when it was made.
+
+        Nobody is asked; what the settings do not say is as the record has it.
+        """
+
     def describe(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> Sequence[NodeRecord]:
         """Return the records as the machines are now, without changing anything."""

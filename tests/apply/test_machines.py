@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from apply.lab import SERVICE, Lab, action, run, stage
-from dtk.apply.machines import record_of
+from dtk.apply.node_records import record_of
 from dtk.model.plan import Stage, Step, StepType
 from dtk.model.target import EMBEDDED
 from dtk.nodes.provider import ServiceIdentity

@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from testbed.ec2 import Ec2
 
 from dtk.__main__ import run
-from dtk.apply.machines import state_of
+from dtk.apply.node_records import state_of
 from dtk.errors import DtkError
 from dtk.model.target import Target
 from dtk.nodes.ec2 import address, instances

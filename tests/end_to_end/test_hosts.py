@@ -74,6 +74,7 @@ def test_a_cluster_on_hosts_lives_from_deploy_to_destroy(dtk: Dtk, machines: lis
     pinned = (dtk.root / ".dtk/services/ring1/known_hosts").read_text()
     assert all(machine["hostname"] in pinned for machine in machines[:3])
     assert "Nothing to do" in dtk.run("plan", "ring1").stdout
+    check_edited_way_in(dtk, machines)
     dtk.run("set-attribute", "ring1", "slaves/cardinality", "4")
     too_few = dtk.run("apply", "ring1", "--yes", code=1).stdout
     assert "no host of target 'rack' is free" in too_few.lower() or "free" in too_few
@@ -82,6 +83,27 @@ def test_a_cluster_on_hosts_lives_from_deploy_to_destroy(dtk: Dtk, machines: lis
     dtk.run("apply", "ring1", "--yes")
     dtk.run("delete-and-destroy", "ring1", "--yes")
     assert (home / "hub").exists(), "the machines are not ours to clean"
+
+
+def check_edited_way_in(dtk: Dtk, machines: list[dict[str, Any]]) -> None:
+    """What dtk.yaml says of a host holds for the node that is there, at the next command of each kind."""
+    file = dtk.root / "dtk.yaml"
+    before = file.read_text()
+    document = json.loads(before)
+    document["targets"]["rack"]["hosts"]["alpha"]["user"] = "stranger"
+    file.write_text(json.dumps(document))
+    assert "refuses stranger" in dtk.run("converge", "ring1", "--yes", code=1).stdout
+    assert "stranger" in dtk.run("ssh", "ring1", "slaves:1", "--", "true", code=255).stderr
+    assert "refuses stranger" in dtk.run("plan", "ring1", "--refresh").stdout
+    document = json.loads(before)
+    # Another machine, and through one that was never a jump host: its key is not pinned yet.
+    last = machines[3]
+    document["targets"]["rack"]["hosts"]["alpha"] |= {"port": last["port"], "address": last["hostname"]}
+    document["targets"]["rack"]["hosts"]["alpha"]["jump"] = f"{last['user']}@{last['hostname']}:{last['port']}"
+    file.write_text(json.dumps(document))
+    assert dtk.run("ssh", "ring1", "slaves:1", "--", "basename $HOME").stdout == "slaves.3\n"
+    file.write_text(before)
+    dtk.run("converge", "ring1", "--yes")
 
 
 def test_a_host_with_another_key_than_the_pinned_one_is_refused_by_name(dtk: Dtk) -> None:

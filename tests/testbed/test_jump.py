@@ -41,15 +41,23 @@ def bastion(site: Site, tmp_path: Path) -> tuple[str, str, Path]:
     return described["PublicIpAddress"], described["PrivateIpAddress"], file
 
 
+def write_target(site: Site, **settings: str) -> None:
+    """Write dtk.yaml with the test bed as its target."""
+    target = site.bed.target(**settings)
+    with (site.dtk.root / "dtk.yaml").open("w") as file:
+        YAML().dump({"format_version": 1, "default_target": "vpc", "targets": {"vpc": target}}, file)
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_nodes_are_configured_and_logged_in_to_through_a_jump_host(
     site: Site, bastion: tuple[str, str, Path], named: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     public, private, key = bastion
-    target = site.bed.target(addresses="private", jump=f"admin@{public}", **({"jump_key": str(key)} if named else {}))
-    with (site.dtk.root / "dtk.yaml").open("w") as file:
-        YAML().dump({"format_version": 1, "default_target": "vpc", "targets": {"vpc": target}}, file)
+    jump_key = {"jump_key": str(key)} if named else {}
+    write_target(site, addresses="private", jump=f"admin@{public}", **jump_key)
     monkeypatch.setenv("HOME", str(key.parents[1]) if not named else str(site.dtk.root))
     site.dtk.run("deploy", "acme:site/cluster", SERVICE, "--set", "slaves/cardinality=1")
     assert "hello from slaves:1" in site.on("slaves:1", "cat /srv/web/index.html")
     assert site.on("slaves:1", "echo $SSH_CONNECTION").startswith(f"{private} ")
+    write_target(site, addresses="private")
+    assert site.on("slaves:1", "echo $SSH_CONNECTION").startswith(f"{site.bed.network.private}.1 ")

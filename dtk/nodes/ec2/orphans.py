@@ -28,12 +28,12 @@ def adopt(provider: Ec2Provider, identity: ServiceIdentity, instance: Instance) 
         aws.call("create_tags", Resources=[instance.id], Tags=as_list({LINEAGE: identity.lineage}))
     image = str(instance.data.get("ImageId", ""))
     named = [entry for entry in settings.images.values() if isinstance(entry, Mapping) and entry.get("image") == image]
-    user = settings.user or next((str(entry["user"]) for entry in named if entry.get("user")), "")
+    user = next((str(entry["user"]) for entry in named if entry.get("user")), "")
     user = user or resolve_image(aws, {}, image).user
     key = settings.key if settings.key_pair else str(key_file(identity))
     attributes = {"size": instance.data.get("InstanceType", ""), "keypair": instance.data.get("KeyName", "")}
-    blank = node_record(instance.node, instance.id, settings, user, key, attributes)
-    record = described(blank, instance, region=aws.region, public=settings.public)
+    blank = node_record(instance.node, instance.id, user, key, attributes)
+    record = described(blank, instance, settings, aws.region)
     return replace(record, status="running") if record.status == "pending" else record
 
 

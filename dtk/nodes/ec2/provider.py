@@ -20,10 +20,11 @@ from dtk.nodes.ec2.naming import name_instances
 from dtk.nodes.ec2.network import Subnet, find_subnets
 from dtk.nodes.ec2.place import ACCOUNT, REGION, check_missing, check_place
 from dtk.nodes.ec2.problems import AwsError
-from dtk.nodes.ec2.records import described, node_record
+from dtk.nodes.ec2.records import described, node_record, way_in
 from dtk.nodes.ec2.settings import Ec2Settings, MachineSpec, read_settings, read_spec
 from dtk.nodes.ec2.tags import service_tags
 from dtk.nodes.provider import (
+    Connection,
     NodeRecord,
     NodeRequest,
     Opened,
@@ -115,7 +116,7 @@ class Ec2Provider:
         refused = self._power_on({node: found[node] for node in there}, report)
 
         def finished(node: str, instance: Instance) -> NodeRecord:
-            return described(known[node], instance, region=self.aws.region, public=self.settings.public)
+            return described(known[node], instance, self.settings, self.aws.region)
 
         ids = {node: found[node].id for node in there if node not in refused}
         self._await_running(ids, finished, report)
@@ -157,6 +158,10 @@ class Ec2Provider:
         for node in [*gone, *done]:
             report(node, replace(known[node], status="terminated"))
 
+    def way_in(self, record: NodeRecord) -> Connection:
+        """Return how the node is reached with the target's addresses, user, key and jump host."""
+        return way_in(record, self.settings)
+
     def describe(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> Sequence[NodeRecord]:
         """Return the records as the instances are now: status, addresses, type and tags."""
         found = self._instances(identity, records)
@@ -164,9 +169,7 @@ class Ec2Provider:
         for record in records:
             instance = found.get(record.node)
             gone = replace(record, status="terminated")
-            now.append(
-                described(record, instance, region=self.aws.region, public=self.settings.public) if instance else gone
-            )
+            now.append(described(record, instance, self.settings, self.aws.region) if instance else gone)
         return now
 
     def _settle(
@@ -247,8 +250,8 @@ class Ec2Provider:
     def _new_record(self, node: str, instance: Instance, wish: Wish, access: Access) -> NodeRecord:
         size = wish.spec.size or str(instance.data.get("InstanceType", ""))
         attributes = {"size": size, "image": wish.spec.image, "keypair": access.key_pair}
-        blank = node_record(node, instance.id, self.settings, wish.image.user, access.key_file, attributes)
-        return described(blank, instance, region=self.aws.region, public=self.settings.public)
+        blank = node_record(node, instance.id, wish.image.user, access.key_file, attributes)
+        return described(blank, instance, self.settings, self.aws.region)
 
     def _instances(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> dict[str, Instance]:
         """Return the instances of nodes: by the id in state, else by the tags of one that never got into it."""

@@ -12,26 +12,43 @@ from dtk.nodes.ec2.settings import Ec2Settings
 from dtk.nodes.ec2.tags import NAME, NODE, VERSION
 from dtk.nodes.provider import Connection, NodeRecord
 
+USER = "image_user"
+"""The node attribute that says whom the image lets in; ``user`` is who has logged in."""
 NOT_COMPARED = (VERSION, NAME, NODE)
 """Tags that another dtk, or AWS's delay in showing them, may have changed."""
 
 
-def node_record(
-    node: str, id_: str, settings: Ec2Settings, user: str, key: str, attributes: Mapping[str, Any]
-) -> NodeRecord:
-    """Return the record of a node whose instance has no address yet."""
-    connection = Connection("", user=settings.user or user, key=key, jump=settings.jump, jump_key=settings.jump_key)
-    return NodeRecord(node, id_, "pending", connection, attributes)
+def node_record(node: str, id_: str, user: str, key: str, attributes: Mapping[str, Any]) -> NodeRecord:
+    """Return the record of a node whose instance has no address yet; ``user`` is who its image lets in."""
+    return NodeRecord(node, id_, "pending", Connection("", key=key), {**attributes, USER: user})
 
 
-def described(record: NodeRecord, instance: Instance, *, region: str, public: bool) -> NodeRecord:
+def way_in(record: NodeRecord, settings: Ec2Settings) -> Connection:
+    """Return how a node is reached as its target's settings say now.
+
+    A key is the instance's for life: the target's counts where its key pair is the one that the instance was made with.
+    """
+    known = record.attributes
+    address = known.get("public_address") if settings.public else known.get("private_address")
+    has_targets_key = settings.key_pair and settings.key_pair == known.get("keypair")
+    return replace(
+        record.connection,
+        hostname=str(address or record.connection.hostname),
+        user=str(settings.user or known.get(USER) or record.connection.user),
+        key=settings.key if has_targets_key else record.connection.key,
+        jump=settings.jump,
+        jump_key=settings.jump_key,
+    )
+
+
+def described(record: NodeRecord, instance: Instance, settings: Ec2Settings, region: str) -> NodeRecord:
     """Return a node's record as its instance is now.
 
     Args:
         record: what was known of it; what EC2 does not tell stays.
         instance: its instance.
+        settings: its target's.
         region: where it is.
-        public: whether dtk reaches it by its public address.
 
     Its ``host_address`` is the private one: by it the service's nodes reach each other inside their security group.
     """
@@ -49,7 +66,9 @@ def described(record: NodeRecord, instance: Instance, *, region: str, public: bo
         "shared_address": False,
         "private_address": private,
         "public_address": outside,
-        "dns_name": str(data.get("PublicDnsName") or data.get("PrivateDnsName") or private) if public else private,
+        "dns_name": str(data.get("PublicDnsName") or data.get("PrivateDnsName") or private)
+        if settings.public
+        else private,
         "instance_type": type_,
         "image_id": str(data.get("ImageId", "")),
         REGION: region,
@@ -61,9 +80,8 @@ def described(record: NodeRecord, instance: Instance, *, region: str, public: bo
         "security_groups": security_groups(data),
         "tags": {name: value for name, value in sorted(instance.tags.items()) if name not in NOT_COMPARED},
     }
-    hostname = outside if public else private
-    connection = replace(record.connection, hostname=hostname or record.connection.hostname)
-    return replace(record, id=instance.id, status=STATUS[instance.state], connection=connection, attributes=attributes)
+    now = replace(record, id=instance.id, status=STATUS[instance.state], attributes=attributes)
+    return replace(now, connection=way_in(now, settings))
 
 
 def security_groups(data: Mapping[str, Any]) -> list[str]:

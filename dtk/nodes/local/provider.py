@@ -107,6 +107,11 @@ class LocalProvider:
 
         report_each({record.node: record for record in records}, erase_one, report)
 
+    @staticmethod
+    def way_in(record: NodeRecord) -> Connection:
+        """Return what the record has: a local target has no settings for it."""
+        return record.connection
+
     def describe(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> Sequence[NodeRecord]:
         """Return the records with the status that the process table tells."""
         known = read_registry(self._workspace).local

@@ -1,0 +1,22 @@
+"""A node as its provider knows it and as the state keeps it: the one from the other."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import cast
+
+from dtk.nodes.provider import Connection, NodeRecord, NodeStatus
+from dtk.state.model import NodeState
+
+
+def record_of(node: str, state: NodeState) -> NodeRecord:
+    """Return a node of the state as the provider knows it."""
+    status = cast(NodeStatus, state.status)
+    return NodeRecord(node, state.id, status, Connection(**state.connection), dict(state.attributes))
+
+
+def state_of(record: NodeRecord) -> NodeState:
+    """Return a provider's node as the state keeps it; where it has one address, that is its public one as well."""
+    address = record.attributes.get("host_address", "")
+    attributes = {"public_address": address, "dns_name": address, **record.attributes}
+    return NodeState(record.id, record.status, asdict(record.connection), attributes)
