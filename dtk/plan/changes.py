@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from dtk.model.expression import holds_secret, is_known, shown
@@ -41,8 +41,11 @@ class Changes:
 
     def of(self, action: StagedAction) -> ComponentChange | None:
         """Return what changes about the instance of an action, None when it is never converged."""
-        key = action.instance.key
-        return next((change for change in self.components if (change.node, change.component) == key), None)
+        return self._by_instance.get(action.instance.key)
+
+    @cached_property
+    def _by_instance(self) -> Mapping[tuple[str, str], ComponentChange]:
+        return {(change.node, change.component): change for change in reversed(self.components)}
 
 
 def node_changes(topology: Topology, state: State) -> tuple[NodeChange, ...]:

@@ -42,6 +42,7 @@ def deletion_stages(
         workflow: the assembly's delete workflow; it says the order of what leaves and is in it.
         dropped: node and component of what leaves nodes that stay, as ``dropped_components`` gives them.
     """
+    dropped = frozenset(dropped)
     going = [change for change in changes if change.change == "terminate"]
     nodes = {change.node for change in going if state.nodes[change.node].status == "running"}
     applied = [i for node in state.applied for i in _applied_instances(node, state, modules)]
@@ -92,7 +93,8 @@ def _group_first(node: str) -> tuple[bool, str, int]:
 
 def _delete_outlines(applied: Iterable[Instance], outlines: Sequence[StageOutline]) -> list[StageOutline]:
     instances = [instance for instance in applied if DELETE in instance.component.actions]
-    ordered = sorted(instances, key=lambda instance: -_position(instance, outlines))
+    positions = _positions(outlines)
+    ordered = sorted(instances, key=lambda instance: -positions.get(instance.name, len(outlines)))
     names = dict.fromkeys(str(instance.name) for instance in ordered)
     return [_outline(name, [i for i in ordered if str(i.name) == name]) for name in names]
 
@@ -114,12 +116,14 @@ def _applied_instances(node: str, state: State, modules: Mapping[str, Module]) -
     return found
 
 
-def _position(instance: Instance, outlines: Sequence[StageOutline]) -> int:
-    """Where the create workflow has a component; on a node that is no longer wanted, by type in any group."""
+def _positions(outlines: Sequence[StageOutline]) -> dict[ComponentName, int]:
+    """Where the create workflow has a component first; of a node that is no longer wanted, in any group."""
+    found: dict[ComponentName, int] = {}
     for position, outline in enumerate(outlines):
-        if any(a.instance.name == instance.name and a.action == CREATE for a in outline.actions()):
-            return position
-    return len(outlines)
+        for action in outline.actions():
+            if action.action == CREATE:
+                found.setdefault(action.instance.name, position)
+    return found
 
 
 def _planned(staged: StagedAction, state: State, dropped: Collection[tuple[str, str]]) -> PlannedAction:

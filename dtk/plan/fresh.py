@@ -31,7 +31,8 @@ class Fresh:
 
     def of(self, action: StagedAction) -> Values:
         """Return the values that one of the plan's actions finds."""
-        return self.values_for(self.created | self.made_before(action))
+        made = self.made_before(action)
+        return self.values_for(self.created | made) if made else self.general()
 
     def made_before(self, action: StagedAction) -> frozenset[str]:
         """Return the attribute paths that actions other than create set before one."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from dtk.errors import InvalidError, Problem
 from dtk.plan.links import Link
-from dtk.plan.sorting import Key, link_orders, needed_on_node, sorted_actions
+from dtk.plan.sorting import Key, LinkOrder, link_order, needed_on_node, sorted_actions
 from dtk.plan.topology import Instance, Topology
 from dtk.plan.workflow import CREATE, StagedAction, StageOutline, stage_order
 
@@ -26,21 +26,16 @@ def generate_workflow(topology: Topology, links: Sequence[Link], guards: Mapping
         InvalidError: components wait for one another in a circle.
     """
     waiting = {i.key: i for i in topology.instances.values() if CREATE in i.component.actions}
-    on_node = {key: needed_on_node(instance, topology, links) for key, instance in waiting.items()}
-    between = {key: _before(instance, topology, links) | guards.get(key, set()) for key, instance in waiting.items()}
+    order = link_order(links)
+    on_node = {key: needed_on_node(instance, topology, order) for key, instance in waiting.items()}
+    between = {key: order.get(key, set()) | guards.get(key, set()) for key in waiting}
     stages: list[list[Instance]] = []
     while waiting:
         ready = _ready(waiting, between, on_node)
         if not ready:
             raise _loop(waiting, between, on_node)
         stages.append([waiting.pop(key) for key in ready])
-    return [_stage(topology, links, stages, index) for index in range(len(stages))]
-
-
-def _before(instance: Instance, topology: Topology, links: Sequence[Link]) -> set[Key]:
-    before = link_orders(links, instance)[0]
-    before |= {other.key for other in topology.instances.values() if instance.key in link_orders(links, other)[1]}
-    return before - {instance.key}
+    return [_stage(topology, order, stages, index) for index in range(len(stages))]
 
 
 def _ready(
@@ -49,7 +44,8 @@ def _ready(
     """Return what can be in the next stage: nothing it needs of other nodes, or has on its own, comes later."""
     ready = [key for key in waiting if not {other for other in between[key] if other[0] != key[0]} & waiting.keys()]
     while True:
-        kept = [key for key in ready if not ((on_node[key] | between[key]) & waiting.keys()) - set(ready)]
+        later = waiting.keys() - set(ready)
+        kept = [key for key in ready if (on_node[key] | between[key]).isdisjoint(later)]
         if kept == ready:
             return [] if _is_circle(ready, on_node, between) else ready
         ready = kept
@@ -58,7 +54,7 @@ def _ready(
 def _is_circle(ready: Sequence[Key], on_node: Mapping[Key, set[Key]], between: Mapping[Key, set[Key]]) -> bool:
     left = set(ready)
     while left:
-        free = {key for key in left if not (on_node[key] | between[key]) & (left - {key})}
+        free = {key for key in left if not ((on_node[key] | between[key]) & left) - {key}}
         if not free:
             return True
         left -= free
@@ -92,14 +88,13 @@ def _circle(
         path.append(following)
 
 
-def _stage(topology: Topology, links: Sequence[Link], stages: list[list[Instance]], index: int) -> StageOutline:
+def _stage(topology: Topology, order: LinkOrder, stages: list[list[Instance]], index: int) -> StageOutline:
     instances = stages[index]
     types = {str(instance.name) for instance in instances}
     several = f"stage_{index + 1}" if len(stages) > 1 else "stage"
     name = f"Component {types.pop()}" if len(types) == 1 else several
-    per_node = []
-    for node in stage_order(topology):
-        actions = [StagedAction(instance, CREATE) for instance in instances if instance.node == node]
-        if actions:
-            per_node.append((node, tuple(sorted_actions(actions, topology, links))))
-    return StageOutline(name, tuple(per_node))
+    found: dict[str, list[StagedAction]] = {}
+    for instance in instances:
+        found.setdefault(instance.node, []).append(StagedAction(instance, CREATE))
+    nodes = [node for node in stage_order(topology) if node in found]
+    return StageOutline(name, tuple((node, tuple(sorted_actions(found[node], topology, order))) for node in nodes))

@@ -25,16 +25,15 @@ def hide_what_flows(topology: Topology, links: Sequence[Link]) -> tuple[Topology
     found = _reached(declared, [*_linked(build_bindings(links)), *_computed(topology)]) if declared else declared
     if found == declared:
         return topology, links
+    names: dict[tuple[str, str], list[str]] = {}
+    for node, component, name in found:
+        names.setdefault((node, component), []).append(name)
     instances = {
-        key: replace(instance, component=with_hidden(instance.component, _names(found, key)))
+        key: replace(instance, component=with_hidden(instance.component, names.get(key, ())))
         for key, instance in topology.instances.items()
     }
     topology = replace(topology, instances=instances)
     return topology, build_links(topology)[0]
-
-
-def _names(places: Iterable[_Place], key: tuple[str, str]) -> list[str]:
-    return [name for *owner, name in places if tuple(owner) == key]
 
 
 def _reached(hidden: set[_Place], flows: Sequence[tuple[_Place, _Place]]) -> set[_Place]:

@@ -117,11 +117,11 @@ def _written_targets(
         declared = node if separator else ASSEMBLY_WIDE
         found = [
             other
-            for other in topology.instances.values()
+            for other in topology.of_type(definition.component)
             if str(other.name) == component and declared in (other.node, group_of(other.node))
         ]
         found = [other for other in found if _is_allowed(instance, definition, other)]
-        if not found or found[0].name.type != definition.component:
+        if not found:
             found = topology.of_type(definition.component)
             names = sorted({component_path(group_of(other.node), str(other.name)) for other in found})
             where = component_path(group_of(instance.node), str(instance.name))

@@ -49,11 +49,12 @@ def order_problems(stages: Sequence[StageOutline], whole: Sequence[StageOutline]
             if action.action == CREATE:
                 makers |= dict.fromkeys(dynamic_paths(action.instance), (number, stage, action))
     others = _other_makers(stages, whole)
+    full = fresh.values_for(fresh.created.union(others))
     for number, stage in enumerate(stages):
         for _, actions in stage.per_node:
             for position, action in enumerate(actions):
                 yield from _late(action, number, {a.key for a in actions[:position]}, makers, fresh)
-                yield from _without_old(action, number, others, fresh)
+                yield from _without_old(action, number, others, (fresh.of(action), full))
 
 
 def _late(action: StagedAction, number: int, done: set[str], makers: Makers, fresh: Fresh) -> Iterator[Problem]:
@@ -78,12 +79,18 @@ def _other_makers(stages: Sequence[StageOutline], whole: Sequence[StageOutline])
     }
 
 
-def _without_old(action: StagedAction, number: int, makers: Makers, fresh: Fresh) -> Iterator[Problem]:
-    """Yield what an action takes that another one gives its first value, but not before it."""
+def _without_old(action: StagedAction, number: int, makers: Makers, values: tuple[Values, Values]) -> Iterator[Problem]:
+    """Yield what an action takes that another one gives its first value, but not before it.
+
+    Args:
+        action: one of the plan's.
+        number: its stage's.
+        makers: who makes values by another action than create.
+        values: what the action finds, and what it would find with all of these made.
+    """
     if not makers:
         return
-    taken = planned_attributes(action.instance, action.action, fresh.of(action))
-    in_full = planned_attributes(action.instance, action.action, fresh.values_for(fresh.created.union(makers)))
+    taken, in_full = (planned_attributes(action.instance, action.action, found) for found in values)
     for name, value in in_full.items():
         for path in references(value):
             if taken[name] is None and path in makers and makers[path][2].instance.key != action.instance.key:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from dtk.plan.links import Link
 from dtk.plan.topology import Instance, Topology
 
 Key = tuple[str, str]
+
+LinkOrder = Mapping[Key, set[Key]]
+"""For each instance that links put behind others: these."""
 
 
 class OfInstance(Protocol):
@@ -22,38 +26,37 @@ class OfInstance(Protocol):
 Action = TypeVar("Action", bound=OfInstance)
 
 
-def link_orders(links: Sequence[Link], instance: Instance) -> tuple[set[Key], set[Key]]:
-    """Return the instances that an instance's own links put before it, and those they put after it.
+def link_order(links: Iterable[Link]) -> LinkOrder:
+    """Return, for each instance, those that links put before it: its own links, and others' that lead to it.
 
     Source: original-dtk.md 3.2. ``order`` says it; else values do, which come from somewhere before they are used;
     else what a component links to comes first.
     """
-    before: set[Key] = set()
-    after: set[Key] = set()
+    before: defaultdict[Key, set[Key]] = defaultdict(set)
     for link in links:
-        # Not by their keys, which are made anew for each of the many that are looked at.
-        if link.base.node != instance.node or link.base.name != instance.name:
-            continue
         sides = {mapping.destination.side for mapping in link.definition.mappings}
-        is_before = link.definition.order == "before" or (not link.definition.order and sides == {"dependency"})
-        (after if is_before else before).update(target.key for target in link.targets)
-    return before, after
+        base, targets = link.base.key, [target.key for target in link.targets]
+        if link.definition.order == "before" or (not link.definition.order and sides == {"dependency"}):
+            for target in targets:
+                before[target].add(base)
+        else:
+            before[base].update(targets)
+    return {key: others - {key} for key, others in before.items()}
 
 
-def needed_on_node(instance: Instance, topology: Topology, links: Sequence[Link]) -> set[Key]:
+def needed_on_node(instance: Instance, topology: Topology, order: LinkOrder) -> set[Key]:
     """Return the instances on the same node that must be converged before an instance."""
     component = instance.component
     types = {dependency.component for dependency in (*component.dependencies, *component.after)}
-    present = [other for other in topology.on_node(instance.node) if other.key != instance.key]
-    before = {other.key for other in present if other.name.type in types}
-    before |= {key for key in link_orders(links, instance)[0] if key[0] == instance.node}
-    return before | {other.key for other in present if instance.key in link_orders(links, other)[1]}
+    present = [other.key for other in topology.on_node(instance.node) if other.name.type in types]
+    linked = [key for key in order.get(instance.key, ()) if key[0] == instance.node]
+    return {*present, *linked} - {instance.key}
 
 
-def sorted_actions(actions: Sequence[Action], topology: Topology, links: Sequence[Link]) -> list[Action]:
+def sorted_actions(actions: Sequence[Action], topology: Topology, order: LinkOrder) -> list[Action]:
     """Return one node's actions so that what is needed comes first; otherwise as listed."""
     waiting = list(actions)
-    needs = {action.instance.key: needed_on_node(action.instance, topology, links) for action in waiting}
+    needs = {action.instance.key: needed_on_node(action.instance, topology, order) for action in waiting}
     done: list[Action] = []
     while waiting:
         left = {action.instance.key for action in waiting}

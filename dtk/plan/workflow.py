@@ -20,7 +20,7 @@ from dtk.model.parameters import filled_in, typed_parameters
 from dtk.model.plan import action_key
 from dtk.plan.layers import Branch, Layer, layers_of, terms_of
 from dtk.plan.links import Link
-from dtk.plan.sorting import sorted_actions
+from dtk.plan.sorting import LinkOrder, link_order, sorted_actions
 from dtk.plan.topology import Instance, Topology, nearest
 
 CREATE = "create"
@@ -77,7 +77,8 @@ def expand_workflow(
     """
     problems: list[Problem] = []
     values = _values(workflow, parameters or {})
-    stages = [_expand(topology, layer, links, values, problems) for layer in layers_of(workflow)]
+    order = link_order(links)
+    stages = [_expand(topology, layer, order, values, problems) for layer in layers_of(workflow)]
     stages = [stage for stage in stages if stage.per_node]
     if workflow.name == CREATE:
         stages = _with_added(topology, stages, links)
@@ -99,25 +100,27 @@ def _values(workflow: Workflow, given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _expand(
-    topology: Topology, layer: Layer, links: Sequence[Link], values: Mapping[str, Any], problems: list[Problem]
+    topology: Topology, layer: Layer, order: LinkOrder, values: Mapping[str, Any], problems: list[Problem]
 ) -> StageOutline:
-    found: dict[str, list[StagedAction]] = {}
+    found: dict[str, list[StagedAction]] = {node: [] for node in stage_order(topology)}
     for branch in layer.branches:
-        items = [
-            (item, instance)
-            for item in branch.items
-            for instance in _matching(topology, branch, item, values, problems)
-        ]
-        for node in stage_order(topology):
-            actions = [
-                action
-                for item, instance in items
-                if instance.node == node and (action := _staged(instance, item, branch, values, problems))
-            ]
-            found.setdefault(node, []).extend(actions if branch.ordered else sorted_actions(actions, topology, links))
+        for node, actions in _of_branch(topology, branch, values, problems).items():
+            found[node] += actions if branch.ordered else sorted_actions(actions, topology, order)
     name = filled_in(layer.name, values)
     per_node = tuple((node, tuple(actions)) for node, actions in found.items() if actions)
     return StageOutline(name, per_node, layer.options.max_in_flight, layer.options.canary or None)
+
+
+def _of_branch(
+    topology: Topology, branch: Branch, values: Mapping[str, Any], problems: list[Problem]
+) -> dict[str, list[StagedAction]]:
+    """Return what a branch runs, by node, in the order its items are listed."""
+    found: dict[str, list[StagedAction]] = {}
+    for item in branch.items:
+        for instance in _matching(topology, branch, item, values, problems):
+            if action := _staged(instance, item, branch, values, problems):
+                found.setdefault(instance.node, []).append(action)
+    return found
 
 
 def stage_order(topology: Topology) -> list[str]:
@@ -212,12 +215,13 @@ def _with_added(topology: Topology, stages: list[StageOutline], links: Sequence[
 
 def _first_dependent(stages: list[StageOutline], added: list[Instance], links: Sequence[Link]) -> int:
     keys = {instance.key for instance in added}
-    dependents = {link.base.key for link in links if keys & {target.key for target in link.targets}}
+    types = {(instance.node, instance.name.type) for instance in added}
+    dependents = {link.base.key for link in links if not keys.isdisjoint(target.key for target in link.targets)}
     for position, stage in enumerate(stages):
         for action in stage.actions():
-            needed = {dependency.component for dependency in action.instance.component.dependencies}
-            same_node = any(a.node == action.instance.node and a.name.type in needed for a in added)
-            if action.instance.key in dependents or same_node:
+            instance = action.instance
+            same_node = any((instance.node, needed.component) in types for needed in instance.component.dependencies)
+            if instance.key in dependents or same_node:
                 return position
     return len(stages)
 
