@@ -16,7 +16,7 @@ COMPARED = ("host_address", "public_address", "instance_type", "security_groups"
 
 @dataclass(frozen=True)
 class Drift:
-    """One difference of a node: ``what`` in words."""
+    """One difference of a node, or of the way to all of them: ``what`` in words."""
 
     node: str
     what: str

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from dtk.apply.drift import Drift, look
 from dtk.apply.dry_run import dry_run
+from dtk.apply.node_records import record_of
 from dtk.cli.planning import Inputs, read_inputs
 from dtk.model.names import ASSEMBLY_WIDE
 from dtk.model.plan import Finding, Plan
@@ -51,10 +52,13 @@ def _look(workspace: Workspace, service: str) -> list[Drift]:
         return []
     folder = workspace.service_folder(service)
     provider = provider_for(inputs.target, workspace)
-    found, drift = look(provider, ServiceIdentity(service, inputs.state.lineage, folder), inputs.state)
+    identity = ServiceIdentity(service, inputs.state.lineage, folder)
+    found, drift = look(provider, identity, inputs.state)
     if drift:
         StateStore(workspace.state_file(service), inputs.state).change(lambda _: found)
-    return drift
+    shut_out = provider.shut_out(identity, [record_of(name, node) for name, node in found.nodes.items()])
+    mended = "the next task that works on the nodes, and dtk ssh, let it in"
+    return [*drift, Drift("SSH", f"{shut_out}; {mended}")] if shut_out else drift
 
 
 def _findings(inputs: Inputs) -> list[Finding]:

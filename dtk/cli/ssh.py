@@ -16,11 +16,10 @@ from dtk.cli.context import chosen_service, current_workspace
 from dtk.errors import DtkError, UsageError
 from dtk.model.names import node_order
 from dtk.nodes.provider import Connection
-from dtk.state.model import NodeState
 from dtk.state.store import load_state
-from dtk.state.workspace import Workspace
 
 CONNECT_SECONDS = 20
+_SIGNALLED = 128
 _USUAL_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 
 
@@ -41,28 +40,16 @@ def ssh(
     name = chosen_service(workspace, service)
     state = load_state(workspace.state_file(name))
     nodes = state.nodes if state else {}
-    if node not in nodes:
+    if state is None or node not in nodes:
         known = ", ".join(sorted(nodes, key=node_order)) or "none"
         raise UsageError(f"service '{name}' has no node '{node}' that exists: it has {known}", hint="dtk list-nodes")
     if nodes[node].status != "running":
         raise DtkError(f"{node} is {nodes[node].status}", hint=f"dtk start {name} {node}")
-    arguments = ssh_arguments(_way_in(workspace, name, node, nodes[node]), _known_hosts(workspace, name), user)
+    from dtk.cli.ssh_way import way_to  # noqa: PLC0415 - reads dtk.yaml, and knows every kind of target
+
+    known_hosts = workspace.service_folder(name) / "known_hosts"
+    arguments = ssh_arguments(way_to(workspace, state, node), known_hosts, user)
     raise typer.Exit(_run(arguments, command or []))
-
-
-def _way_in(workspace: Workspace, service: str, node: str, known: NodeState) -> Connection:
-    # What reads dtk.yaml, and knows every kind of target.
-    from dtk.apply.node_records import record_of  # noqa: PLC0415
-    from dtk.cli.planning import find_target  # noqa: PLC0415
-    from dtk.dsl.service import load_service  # noqa: PLC0415
-    from dtk.nodes.targets import provider_for  # noqa: PLC0415
-
-    target = find_target(workspace, load_service(workspace.service_file(service), workspace.root))
-    return provider_for(target, workspace).way_in(record_of(node, known))
-
-
-def _known_hosts(workspace: Workspace, service: str) -> Path:
-    return workspace.service_folder(service) / "known_hosts"
 
 
 def ssh_arguments(connection: Connection, known_hosts: Path, user: str = "") -> list[str]:
@@ -124,7 +111,8 @@ def _run(arguments: list[str], command: list[str]) -> int:
         signal.signal(signal.SIGINT, before)
     if is_terminal:
         typer.echo("You are leaving SSH terminal ...")
-    return done.returncode
+    # Ended by a signal, it counts as in a shell.
+    return done.returncode if done.returncode >= 0 else _SIGNALLED - done.returncode
 
 
 def _default_interrupt() -> None:

@@ -61,6 +61,10 @@ class HostsProvider:
         """Change nothing: there is no firewall that is dtk's."""
         return Opened()
 
+    def shut_out(self, _identity: ServiceIdentity, _records: Sequence[NodeRecord]) -> str:
+        """Say nothing: there is no firewall that is dtk's."""
+        return ""
+
     def create(
         self,
         identity: ServiceIdentity,

@@ -125,6 +125,12 @@ class Provider(Protocol):
             What had to be changed; nothing, for a target that keeps no firewall.
         """
 
+    def shut_out(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> str:
+        """Say that the firewall does not let this machine reach the nodes by SSH; "" where it does, or can't be told.
+
+        This changes nothing; ``let_in`` does.
+        """
+
     def create(
         self,
         identity: ServiceIdentity,

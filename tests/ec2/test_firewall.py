@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from testbed.ec2 import Fault
 
 from dtk.__main__ import run
+from dtk.cli import ssh_way
 from dtk.nodes.ec2 import aws
 from dtk.nodes.provider import OpenPort
 from dtk.state.store import load_state
@@ -25,6 +28,18 @@ components:
     attributes:
       port: {type: port, default: 8080}
       other: {type: port, default: 9090}
+assemblies:
+  cluster:
+    nodes:
+      master: {components: [bare::web]}
+      slaves: {attributes: {type: group, cardinality: 2}}
+"""
+
+WORKING = """
+dsl_version: 1.0.0
+module: acme/bare
+components:
+  web: {actions: {create: {commands: [RUN true]}}}
 assemblies:
   cluster:
     nodes:
@@ -200,3 +215,49 @@ def test_a_planned_port_that_is_refused_ends_the_task_with_the_reason_and_resume
     dtk("apply", "spark1", "--resume", "--yes", "--lock-wait", "60s")
     assert rules(cloud) == {(22, HERE), (8080, FIRST), (9090, FIRST)}
     assert "Nothing to do" in dtk("plan", "spark1")
+
+
+@pytest.fixture
+def moved(cloud: Cloud, service: Reports, asked: list[bytes]) -> None:
+    """A service whose target lets in this machine alone, which is at another address than when its nodes were made."""
+    asked[0] = b"198.51.100.8"
+    write_target(cloud, ssh_from=None, addresses="public")
+
+
+@pytest.mark.usefixtures("moved")
+def test_a_refresh_tells_that_this_machine_is_not_let_in_any_more(cloud: Cloud, dtk: Callable[..., str]) -> None:
+    told = dtk("plan", "spark1", "--refresh")
+    assert "Found: SSH: the security group does not let 198.51.100.8/32 in by SSH" in told
+    assert rules(cloud) == {(22, HERE)}
+    group = groups(cloud)[0]["GroupId"]
+    wider = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "198.51.0.0/16"}]}
+    cloud.client().authorize_security_group_ingress(GroupId=group, IpPermissions=[wider])
+    assert "Found: SSH" not in dtk("plan", "spark1", "--refresh")
+
+
+@pytest.mark.usefixtures("moved")
+def test_ssh_from_another_address_lets_it_in_and_logs_in(
+    cloud: Cloud, dtk: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(ssh_way, "ANSWER_SECONDS", 0.1)
+    program = tmp_path / "programs" / "ssh"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nexit 7\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    told = dtk("ssh", "spark1", "master", "--", "true", code=7)
+    assert "The firewall lets SSH in from 198.51.100.8/32 now." in told
+    assert rules(cloud) == {(22, "198.51.100.8/32")}
+    program.write_text("#!/bin/sh\nkill -TERM $$\n")
+    cloud.api.faults.append(Fault("*", "ExpiredToken", "The token is expired", times=99))
+    assert "left as it is: AWS does not accept" in dtk("ssh", "spark1", "master", "--", "true", code=128 + 15)
+
+
+@pytest.mark.usefixtures("moved")
+def test_a_task_that_works_on_nodes_lets_in_this_machine_before_it_connects(
+    cloud: Cloud, dtk: Callable[..., str]
+) -> None:
+    (cloud.workspace.modules / "acme" / "bare" / "dtk.module.yaml").write_text(WORKING)
+    write_target(cloud, ssh_from=["198.51.100.8/32"], connect_timeout=1)
+    assert "no SSH connection" in dtk("apply", "spark1", "--yes", code=1)
+    assert rules(cloud) == {(22, "198.51.100.8/32")}

@@ -5,6 +5,7 @@ dtk knows the rules it made by their description, and takes back only these: wha
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from dtk.nodes.ec2.settings import Ec2Settings
 from dtk.nodes.ec2.tags import LINEAGE, as_list, service_name
 from dtk.nodes.provider import Opened, OpenPort, ServiceIdentity
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 SSH_RULE = "SSH from where dtk runs"
 PORT_RULE = "declared by a component"
 SSH = 22
@@ -54,6 +56,18 @@ def let_in_ssh(aws: Aws, settings: Ec2Settings, group: Mapping[str, Any], toward
             return Opened()
         raise
     return reconcile(aws, group, [OpenPort(SSH, source) for source in sources], SSH_RULE)
+
+
+def unknown_to(settings: Ec2Settings, group: Mapping[str, Any], towards: str) -> tuple[str, ...]:
+    """Return who is to be let in by SSH and is not; arguments and errors are those of ``let_in_ssh``."""
+    sources = settings.ssh_from or (own_network(settings, towards),)
+    let_in = [ipaddress.ip_network(rule.source) for rule in rules_of(group) if rule.port == SSH]
+    return tuple(source for source in sources if not any(_holds(one, source) for one in let_in))
+
+
+def _holds(network: Network, source: str) -> bool:
+    found = ipaddress.ip_network(source)
+    return network.version == found.version and network.supernet_of(found)  # type: ignore[arg-type] # of one version
 
 
 def open_ports(aws: Aws, group: Mapping[str, Any], ports: Iterable[OpenPort]) -> None:

@@ -11,7 +11,7 @@ from dtk.errors import DtkError
 from dtk.model.target import Target
 from dtk.nodes.ec2.access import Access, ensure_access, remove_access
 from dtk.nodes.ec2.aws import Aws
-from dtk.nodes.ec2.firewall import PORT_RULE, ensure_group, find_groups, let_in_ssh, open_ports, reconcile
+from dtk.nodes.ec2.firewall import PORT_RULE, ensure_group, find_groups, let_in_ssh, open_ports, reconcile, unknown_to
 from dtk.nodes.ec2.images import Image, resolve_image
 from dtk.nodes.ec2.instances import Instance, find_by_ids, find_of_service, on_each, wait_for
 from dtk.nodes.ec2.launch import Site, Wish, launch
@@ -59,7 +59,7 @@ class Ec2Provider:
         self, identity: ServiceIdentity, records: Sequence[NodeRecord], ports: Sequence[OpenPort] | None
     ) -> Opened:
         """Bring the rules of the service's own security group up to date; groups that the target names are let be."""
-        towards = next((str(r.attributes["host_address"]) for r in records if r.attributes.get("host_address")), "")
+        towards = _an_address(records)
         if self.settings.security_groups or not towards:
             return Opened()
         self.check(identity, records)
@@ -71,6 +71,19 @@ class Ec2Provider:
         return Opened(
             tuple(port for one in changed for port in one.opened), tuple(port for one in changed for port in one.closed)
         )
+
+    def shut_out(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> str:
+        """Say whom the service's own security group is to let in by SSH and does not."""
+        towards = _an_address(records)
+        if self.settings.security_groups or not towards:
+            return ""
+        try:
+            groups = find_groups(self.aws, identity)
+            unknown = {source for group in groups for source in unknown_to(self.settings, group, towards)}
+        except DtkError:
+            return ""
+        listed = ", ".join(sorted(unknown))
+        return f"the security group does not let {listed} in by SSH, where dtk runs now" if unknown else ""
 
     def create(
         self,
@@ -305,6 +318,11 @@ class Ec2Provider:
                 if error.code != "DependencyViolation" or not tries_left:
                     raise
             time.sleep(_GROUP_PAUSE_SECONDS)
+
+
+def _an_address(records: Iterable[NodeRecord]) -> str:
+    """Return a private address of the nodes, "" where none is known."""
+    return next((str(r.attributes["host_address"]) for r in records if r.attributes.get("host_address")), "")
 
 
 def _alike(specs: Mapping[str, MachineSpec]) -> list[list[str]]:

@@ -67,6 +67,10 @@ class LocalProvider:
         """Change nothing: there is no firewall that is dtk's."""
         return Opened()
 
+    def shut_out(self, _identity: ServiceIdentity, _records: Sequence[NodeRecord]) -> str:
+        """Say nothing: there is no firewall."""
+        return ""
+
     def create(
         self,
         identity: ServiceIdentity,
