@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import sys
 import tempfile
 import traceback
@@ -17,6 +19,16 @@ from dtk.errors import DtkError, InvalidError
 INTERRUPTED = 130
 _MOST_PROBLEMS = 50
 """Mistakes told at once: nobody mends more before looking again."""
+_OF_THE_MACHINE = {
+    errno.EACCES: "run dtk as the user whose files these are, or give that user's rights to yourself (see ls -l)",
+    errno.EPERM: "run dtk as the user whose files these are (see ls -l)",
+    errno.EROFS: "use a workspace on a disk that can be written",
+    errno.ENOSPC: "free some space on its disk",
+    errno.EDQUOT: "free some space: your share of its disk is used up",
+    errno.EISDIR: "a file is meant to be there: move the folder away",
+    errno.ENOTDIR: "a folder is meant to be there: move the file away",
+}
+"""What a system call can't do for a reason that people can mend, and what to do; anything else is a bug."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -44,7 +56,7 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         return _closed_output()
     except Exception as error:
-        return _bug(error)
+        return _refused(error) if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE else _bug(error)
 
 
 def _run(arguments: list[str]) -> int:
@@ -93,6 +105,12 @@ def _closed_output() -> int:
     """Whoever read our output has gone (``dtk ls | head``): that is no mistake; keep Python from saying so at exit."""
     sys.stdout = sys.stderr = open("/dev/null", "w")  # noqa: SIM115, PTH123 - open until the process ends
     return 0
+
+
+def _refused(error: OSError) -> int:
+    place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes | os.PathLike) else ""
+    _say(f"error: {place}{error.strerror}\nnext: {_OF_THE_MACHINE[error.errno or 0]}")
+    return 1
 
 
 def _bug(error: Exception) -> int:

@@ -10,9 +10,9 @@ import typer
 
 from dtk.cli.context import chosen_service, current_workspace
 from dtk.cli.options import DetachOption, ExcludeOption, LockWaitOption, OnlyOption, ServiceArgument, YesOption, seconds
-from dtk.cli.planning import Inputs, make_plan, read_inputs
+from dtk.cli.planning import Inputs, check_digest, make_plan, read_inputs
 from dtk.cli.running import confirm, run_plan
-from dtk.errors import UsageError
+from dtk.errors import InvalidError, UsageError
 from dtk.model.plan import Plan
 from dtk.model.selection import Selection
 from dtk.plan.compile import Scope
@@ -36,8 +36,9 @@ def apply(
 ) -> None:
     """Do what a plan says, and follow it.
 
-    A PLANFILE is applied as it is, or refused when the state or the modules have moved on (exit code 5). For a
-    SERVICE the plan is made, shown and asked about. ^C cancels the task, a second ^C stops it at once.
+    A PLANFILE is applied as it is, or refused when the state or the modules have moved on (exit code 5) or somebody
+    edited it (3). For a SERVICE the plan is made, shown and asked about. ^C cancels the task, a second ^C stops it at
+    once.
     Example: dtk apply plan.json
     """
     workspace = current_workspace()
@@ -91,7 +92,13 @@ def _check_known(workspace: Workspace, what: str | None) -> None:
 
 
 def _read_plan(workspace: Workspace, file: str) -> tuple[Plan, Inputs]:
-    plan = from_text(Path(file).read_text(), file)
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        hint = "make one: dtk plan SERVICE --out FILE"
+        raise InvalidError(f"{file} is not a plan: it is no text", hint=hint) from None
+    plan = from_text(text, file)
+    check_digest(plan, file)
     service = chosen_service(workspace, plan.service)
     return plan, read_inputs(workspace, service)
 

@@ -103,6 +103,8 @@ def shown_path(path: Path) -> str:
 def write_file(path: Path, text: str) -> None:
     """Write a file that a command was asked for, in one step; ``-`` is standard output.
 
+    A device or a pipe (``/dev/stdout``) is written to: it must not be replaced by a file.
+
     Raises:
         DtkError: it can't be written.
     """
@@ -110,6 +112,9 @@ def write_file(path: Path, text: str) -> None:
         typer.echo(text, nl=False)
         return
     try:
-        replace_file(path, text)
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            path.write_text(text, encoding="utf-8")
+        else:
+            replace_file(path, text)
     except OSError as error:
         raise DtkError(f"{path} can't be written: {error.strerror}") from error

@@ -86,7 +86,7 @@ def _take_in(workspace: Workspace, orphan: Orphan) -> None:
     if name not in workspace.service_names():
         raise DtkError(f"{orphan.instance.id} is of service '{name}', which is not in this workspace")
     folder = workspace.service_folder(name)
-    with acquire(folder, "dtk list-nodes --orphans --adopt", 0):
+    with acquire(folder, "dtk list-nodes --orphans --adopt", None):
         # A service whose state was lost gets the one back that its instances remember.
         state = load_state(workspace.state_file(name)) or State(name, orphan.instance.tags.get(LINEAGE, ""))
         if node in state.nodes and state.nodes[node].id:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dtk.cli.context import chosen_service, current_workspace
+from dtk.cli.context import chosen_service, current_workspace, write_file
 from dtk.cli.options import ExcludeOption, JsonOption, OnlyOption, ServiceArgument
 from dtk.cli.planning import make_plan
 from dtk.errors import UsageError
@@ -16,7 +16,6 @@ from dtk.model.plan import Plan
 from dtk.model.selection import Selection
 from dtk.plan.compile import Scope
 from dtk.plan.document import to_document, to_text
-from dtk.state.files import replace_file
 from dtk.state.workspace import Workspace
 from dtk.views.plan_markdown import plan_markdown
 from dtk.views.plan_text import plan_json, plan_text
@@ -65,7 +64,7 @@ def plan(  # noqa: PLR0913, PLR0917 - a command has the options it has
     shown = plan_json(made, to_document(made)) if as_json else plan_markdown(made) if markdown else plan_text(made)
     typer.echo(shown, nl=False)
     if out:
-        replace_file(out, to_text(made))
+        write_file(out, to_text(made))
         if not is_document:
             typer.echo(f"Written to {out}; next: dtk apply {os.fspath(out)}")
     if detailed_exitcode and (made.drift or not made.is_empty):

@@ -16,7 +16,9 @@ from dtk.model.plan import Plan
 from dtk.model.selection import EVERYTHING, Selection
 from dtk.model.service import Service
 from dtk.model.target import Target
+from dtk.plan.actions import digest_of
 from dtk.plan.compile import PlanRequest, Scope, compile_plan
+from dtk.plan.document import to_document
 from dtk.plan.workflow import CREATE
 from dtk.state.model import State
 from dtk.state.pinned import Pin, load_pins
@@ -100,6 +102,19 @@ def make_plan(
     """Return the plan of a service's create workflow, or of what its last task left undone."""
     inputs = read_inputs(workspace, name)
     return compile_plan(replace(inputs.request(scope=scope), selection=selection)), inputs
+
+
+def check_digest(plan: Plan, file: str) -> None:
+    """Refuse a plan that is no longer what ``dtk plan`` wrote: what was reviewed is what is applied.
+
+    Raises:
+        InvalidError: its content is not what its digest says.
+    """
+    if plan.digest != digest_of(to_document(replace(plan, digest=""))):
+        raise InvalidError(
+            f"{file} was changed after dtk plan wrote it: its digest is another",
+            hint=f"plan what is wanted (--only, --exclude): dtk plan {plan.service} --out FILE",
+        )
 
 
 def check_modules(plan: Plan, modules: Mapping[str, Module]) -> None:

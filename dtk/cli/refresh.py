@@ -38,7 +38,7 @@ def refreshed_plan(
         LockedError: a task of the service runs.
     """
     # Held to the end: a task in between would change what is being looked at.
-    with acquire(workspace.service_folder(service), f"dtk plan {service} --refresh", 0):
+    with acquire(workspace.service_folder(service), f"dtk plan {service} --refresh", None):
         for drift in _look(workspace, service):
             tell(drift)
         inputs = read_inputs(workspace, service)

@@ -55,8 +55,9 @@ def run_plan(
         typer.echo(plan_text(plan), nl=False)
         return
     check_modules(plan, inputs.modules)
-    lock = acquire(inputs.workspace.service_folder(plan.service), command, lock_wait)
-    started = start_task(inputs.workspace, plan, lock=lock, modules=inputs.folders())
+    # What refuses the plan gives the lock back: in the shell this process goes on.
+    with acquire(inputs.workspace.service_folder(plan.service), command, lock_wait) as lock:
+        started = start_task(inputs.workspace, plan, lock=lock, modules=inputs.folders())
     if detach and as_json:
         print_json({"service": plan.service, "task": started.number})
         return

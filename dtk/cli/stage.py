@@ -74,11 +74,11 @@ def stage_service(workspace: Workspace, assembly: str, name: str, target: str | 
     try:
         for path, value in settings.items():
             write_attribute(file, path, checked_value(read_inputs(workspace, name), path, value))
-    except DtkError:
+        _note_creation(workspace, name)
+    except (DtkError, OSError):
         file.unlink()
         file.parent.rmdir()
         raise
-    _note_creation(workspace, name)
 
 
 def _note_creation(workspace: Workspace, name: str) -> None:

@@ -35,15 +35,18 @@ def from_document(document: Any, source: str) -> State:
         source: the file's name, for messages.
 
     Raises:
-        DtkError: a newer dtk wrote it, or it is not a state.
+        DtkError: a newer dtk wrote it.
+        ValueError: it is not a state.
     """
     version = document.get("format_version") if isinstance(document, dict) else None
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise DtkError(f"{source} was written by a newer dtk (state format {version})", hint="update dtk")
     try:
         return _state(document)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DtkError(f"{source} is not a state: {type(error).__name__}: {error}") from None
+    except KeyError as error:
+        raise ValueError(f"it is not a state: {error} is missing") from None
+    except (TypeError, AttributeError, ValueError):
+        raise ValueError("it is not a state: something in it is of the wrong kind") from None
 
 
 def _state(document: Mapping[str, Any]) -> State:

@@ -39,9 +39,10 @@ def write_new(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-    except OSError:
+    except OSError as error:
         path.unlink(missing_ok=True)
-        raise
+        # What a full disk refuses is told of a descriptor, which names no file.
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def replace_file(path: Path, text: str, *, keep_versions: int = 0) -> None:
@@ -55,12 +56,24 @@ def replace_file(path: Path, text: str, *, keep_versions: int = 0) -> None:
     Raises:
         OSError: it can't be written; the old content stands.
     """
+    try:
+        _replace(path, text, keep_versions)
+    except OSError as error:
+        # Whoever reads the message knows the file, not the temporary one beside it.
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _replace(path: Path, text: str, keep_versions: int) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     temporary.unlink(missing_ok=True)
     write_new(temporary, text)
-    if keep_versions and path.exists():
-        _rotate(path, keep_versions)
-    temporary.replace(path)
+    try:
+        if keep_versions and path.exists():
+            _rotate(path, keep_versions)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
 
 

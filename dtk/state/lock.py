@@ -81,18 +81,18 @@ class ServiceLock:
         self.release()
 
 
-def acquire(folder: Path, command: str, wait: float = 0.0) -> ServiceLock:
+def acquire(folder: Path, command: str, wait: float | None = 0.0) -> ServiceLock:
     """Take a service's lock.
 
     Args:
         folder: the service's local state, ``.dtk/services/NAME``; made when it is missing.
         command: what it is taken for, as people type it.
-        wait: how long to wait for another holder, seconds.
+        wait: how long to wait for another holder, seconds; None for a command that can't be told to wait.
 
     Raises:
         LockedError: another process holds it for longer than that.
     """
-    deadline = time.monotonic() + max(wait, _SHORTEST_WAIT)
+    deadline = time.monotonic() + max(wait or 0.0, _SHORTEST_WAIT)
     while True:
         lock = _try(folder)
         if lock is not None:
@@ -100,7 +100,7 @@ def acquire(folder: Path, command: str, wait: float = 0.0) -> ServiceLock:
             lock.name_holder(this_process(command))
             return lock
         if time.monotonic() >= deadline:
-            raise _locked(folder)
+            raise _locked(folder, can_wait=wait is not None)
         time.sleep(_POLL_SECONDS)
 
 
@@ -130,13 +130,13 @@ def _is_same_file(descriptor: int, path: Path) -> bool:
     return (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
 
 
-def _locked(folder: Path) -> LockedError:
+def _locked(folder: Path, *, can_wait: bool) -> LockedError:
     found = holder(folder)
     by = f"'{found.command}' (process {found.pid} on {found.host}, for {found.age()})" if found else "another process"
-    return LockedError(
-        f"service '{folder.name}' is locked by {by}",
-        hint=f"wait for it with --lock-wait 5m, or end it: dtk cancel-task {folder.name}",
-    )
+    wait = "wait for it with --lock-wait 5m" if can_wait else "try again when it has ended"
+    # What holds it without a task, a refresh for example, can't be cancelled from here.
+    end = f", or end it: dtk cancel-task {folder.name}" if found and found.task else ""
+    return LockedError(f"service '{folder.name}' is locked by {by}", hint=wait + end)
 
 
 def adopt(folder: Path, descriptor: int) -> ServiceLock:

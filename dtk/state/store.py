@@ -34,10 +34,9 @@ def load_state(path: Path) -> State | None:
     except UnicodeDecodeError as error:
         raise _broken(path, error) from None
     try:
-        document = json.loads(text)
+        return from_document(json.loads(text), str(path))
     except ValueError as error:
         raise _broken(path, error) from None
-    return from_document(document, str(path))
 
 
 def _broken(path: Path, error: ValueError) -> DtkError:

@@ -51,7 +51,10 @@ def test_a_second_writer_is_told_who_holds_the_lock(folder: Path) -> None:
             acquire(folder, "dtk apply dask1")
         assert "'dtk apply dask1'" in raised.value.message
         assert f"process {process.pid}" in raised.value.message
-        assert "--lock-wait" in raised.value.hint
+        assert raised.value.hint == "wait for it with --lock-wait 5m"
+        with pytest.raises(LockedError) as raised:
+            acquire(folder, "dtk plan dask1 --refresh", None)
+        assert raised.value.hint == "try again when it has ended"
         let_go(process)
 
 

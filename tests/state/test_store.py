@@ -89,10 +89,13 @@ def test_a_state_of_a_newer_dtk_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_state_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "state.json"
-    for text in ("[]", "{}", '{"format_version": 1, "service": "x"}'):
+    (tmp_path / "state.json.1").touch()
+    no_number = '{"format_version": 1, "service": "x", "lineage": "y", "serial": "z"}'
+    for text in ("[]", "{}", '{"format_version": 1, "service": "x"}', no_number):
         file.write_text(text)
-        with pytest.raises(DtkError, match="is not a state"):
+        with pytest.raises(DtkError, match="is broken: it is not a state: ") as told:
             load_state(file)
+        assert told.value.hint.endswith(f"copy the newest good one back from {file}.1")
 
 
 def test_a_write_that_does_not_fit_leaves_the_old_content_and_nothing_else(tmp_path: Path) -> None:
