@@ -13,6 +13,7 @@ from dtk.cli.options import JsonOption
 from dtk.cli.planning import Inputs, read_inputs
 from dtk.cli.typed_value import typed_node_value, typed_value
 from dtk.dsl.build_attribute import SECRET_REFERENCE
+from dtk.dsl.check_values import node_attributes
 from dtk.dsl.edit import set_attribute as write_attribute
 from dtk.dsl.edit import unset_attribute
 from dtk.dsl.names import nearest
@@ -99,5 +100,8 @@ def _unknown(path: str, paths: dict[str, str], topology: Topology) -> str:
             if path in (instance.path(name), instance.declared_path(name)):
                 what = "computed by its component" if attribute.is_computed else "a constant of its module"
                 return f"'{path}' is {what} and can't be set"
+    node, _, name = path.partition("/")
+    if node in topology.assembly.nodes and name in node_attributes(is_group=True):
+        return f"'{node}' is one node, and {name} is for groups"
     similar = nearest(path, paths)
     return f"no attribute '{path}'" + (f"; did you mean '{similar}'?" if similar else "")

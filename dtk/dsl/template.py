@@ -33,13 +33,17 @@ class NeedsUnknown(Exception):  # noqa: N818 - no error: the template has to wai
 
 
 class TemplateProblem(Exception):  # noqa: N818 - becomes a Problem once its place is known
-    """A template can't be rendered. ``line`` counts from 1 inside the template; 0 when it is not known."""
+    """A template can't be rendered.
 
-    def __init__(self, message: str, *, near: str = "", line: int = 0) -> None:
+    ``line`` counts from 1 inside the template, 0 when it is not known; ``unset`` names what has no value.
+    """
+
+    def __init__(self, message: str, *, near: str = "", line: int = 0, unset: str = "") -> None:
         super().__init__(f"{message}; did you mean '{near}'?" if near else message)
         self.message = message
         self.nearest = near
         self.line = line
+        self.unset = unset
 
     def at(self, location: Location, path: str = "") -> Problem:
         """Return the problem, at the place where the template is written."""
@@ -288,7 +292,9 @@ def _told(text: str, variables: Mapping[str, Any]) -> Iterator[None]:
         known = variables if error.known is None else error.known
         raise TemplateProblem(f"'{error.name}' is not defined", near=nearest(error.name, known)) from None
     except _NotSetError:
-        raise TemplateProblem(f"{_unset_name(text, variables)} is not set") from None
+        unset = _unset_name(text, variables)
+        told = f"'{unset}'" if unset else "a value in the text"
+        raise TemplateProblem(f"{told} is not set", unset=unset) from None
     except TemplateSyntaxError as error:
         raise TemplateProblem(f"template can't be read: {error.message}", line=error.lineno) from None
     except Exception as error:  # expressions are the author's code: any of their errors is a mistake
@@ -298,4 +304,4 @@ def _told(text: str, variables: Mapping[str, Any]) -> Iterator[None]:
 def _unset_name(text: str, variables: Mapping[str, Any]) -> str:
     used = meta.find_undeclared_variables(environment(shell=False).parse(text))
     unset = sorted(name for name in used if name in variables and variables[name] is None)
-    return f"'{unset[0]}'" if unset else "a value in the text"
+    return next(iter(unset), "")

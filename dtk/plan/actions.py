@@ -121,7 +121,8 @@ def plan_action(staged: StagedAction, values: Values, reasons: tuple[str, ...]) 
     """
     instance = staged.instance
     attributes = {**planned_attributes(instance, staged.action, values), **_parameters(staged)}
-    planned = build_action(instance, staged.action, attributes, _node_variables(instance, values), reasons)
+    variables, service = _node_variables(instance, values), values.topology.service
+    planned = build_action(instance, staged.action, attributes, variables, reasons, service=service)
     options = {name: value for name in _STAGE_OPTIONS if (value := getattr(staged.options, name)) is not None}
     return replace(planned, repeat=staged.repeat, **options)
 
@@ -145,12 +146,14 @@ def build_action(
     attributes: Mapping[str, Any],
     node_variables: Mapping[str, Any],
     reasons: tuple[str, ...],
+    *,
+    service: str = "",
 ) -> PlannedAction:
-    """Put an action together from attributes that are worked out already."""
+    """Put an action together from attributes that are worked out already; ``service`` is where they can be set."""
     action = defined_action(instance, name)
     declared = [*instance.component.attributes.values(), *action.parameters.values()]
     hidden = tuple(sorted(a.name for a in declared if a.hidden or a.secret))
-    renderer = _Renderer(instance, attributes, node_variables, hidden)
+    renderer = _Renderer(instance, attributes, node_variables, hidden, service)
     digest = action_digest(instance, name)
     # What an action sets itself is no other work when it is set: a resume would repeat it.
     own = {output.attribute for output in action.outputs if name != CREATE}
@@ -186,10 +189,12 @@ class _Renderer:
         attributes: Mapping[str, Any],
         node_variables: Mapping[str, Any],
         hidden: tuple[str, ...],
+        service: str,
     ) -> None:
         from dtk.dsl.template import Unknown  # noqa: PLC0415 - Jinja2 is loaded by plans, not by listings
 
         self.instance = instance
+        self.service = service
         self.attributes = [name for name in attributes if "." not in name]
         pending = "host_address" not in node_variables and instance.node != ASSEMBLY_WIDE
         node = _PendingNode(node_variables) if pending else dict(node_variables)
@@ -276,8 +281,16 @@ class _Renderer:
         except NeedsUnknown:
             return {"$template": text, "shell": True} if shell else {"$template": text}
         except TemplateProblem as problem:
-            where = f"{self.instance.path('')}".rstrip("/")
-            raise InvalidError("the plan can't be made", [Problem(f"{problem} (in {where})", location)]) from None
+            where = self.instance.declared_path("").rstrip("/")
+            told = Problem(f"{problem} (in {where})", location, mend=self._setting(problem.unset))
+            raise InvalidError("the plan can't be made", [told]) from None
+
+    def _setting(self, name: str) -> str:
+        """Return the command that sets an attribute, "" for what nobody can set."""
+        attribute = self.instance.component.attributes.get(name)
+        if attribute is None or attribute.constant or attribute.is_computed or not self.service:
+            return ""
+        return f"dtk set-attribute {self.service} {self.instance.declared_path(name)} VALUE"
 
 
 class _PendingNode(dict[str, Any]):

@@ -35,7 +35,7 @@ from dtk.plan.machines import declared_ports, machine_attributes, word_problems
 from dtk.plan.place import check_place
 from dtk.plan.producers import guards, order_problems
 from dtk.plan.selection import Chosen, check_terms, choose, left_out, unmade_problems
-from dtk.plan.steps import component_stage, node_stage, number_stages, within_windows
+from dtk.plan.steps import component_stage, component_stages, node_stage, number_stages, within_windows
 from dtk.plan.topology import Instance, Topology, build_topology, nearest
 from dtk.plan.values import Values
 from dtk.plan.violations import find_violations
@@ -331,7 +331,7 @@ def _stages(
         component_stage(outline, lambda action: plan_action(action, general, ("members of a group go",)))
         for outline in _farewell_outlines(resolved, changes)
     ]
-    stages = [*farewells, *deletions, *machines, *(component_stage(outline, plan_one) for outline in kept)]
+    stages = [*farewells, *deletions, *machines, *component_stages(kept, plan_one)]
     return within_windows(stages, resolved.topology.windows)
 
 

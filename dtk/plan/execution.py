@@ -43,7 +43,8 @@ def action_stage(topology: Topology, state: State, term: str, parameters: Mappin
     action = match["action"] or CREATE
     if action != CREATE and action not in found[0].component.actions:
         known = list(found[0].component.actions)
-        raise UsageError(f"component '{wanted.type}' has no action '{action}'", hint=_similar(action, known))
+        hint = _similar(action, known) or f"it has {', '.join(known)}"
+        raise UsageError(f"component '{wanted.type}' has no action '{action}'", hint=hint)
     _check_running(found, state)
     staged = {instance.key: _staged(instance, action, parameters) for instance in found}
     per_node = [

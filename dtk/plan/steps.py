@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
+from dtk.errors import InvalidError, Problem
 from dtk.model.names import group_of, node_order
 from dtk.model.plan import NodeChange, PlannedAction, Stage, Step, StepType
 from dtk.plan.windows import Windows
@@ -56,6 +57,32 @@ def component_stage(outline: StageOutline, plan_one: Callable[[StagedAction], Pl
     """Turn an outline into a stage: members below their group, each node's actions in one step."""
     leaves = [_leaf(node, tuple(plan_one(action) for action in actions)) for node, actions in outline.per_node]
     return Stage("", outline.name, tuple(_grouped(leaves)), outline.max_in_flight, outline.canary)
+
+
+def component_stages(
+    outlines: Sequence[StageOutline], plan_one: Callable[[StagedAction], PlannedAction]
+) -> list[Stage]:
+    """Turn outlines into stages.
+
+    Raises:
+        InvalidError: actions can't be planned; what is wrong with each is in it.
+    """
+    try:
+        return [component_stage(outline, plan_one) for outline in outlines]
+    except InvalidError as first:
+        raise InvalidError(first.message, list(_problems(outlines, plan_one)), hint=first.hint) from None
+
+
+def _problems(
+    outlines: Iterable[StageOutline], plan_one: Callable[[StagedAction], PlannedAction]
+) -> dict[Problem, None]:
+    found: dict[Problem, None] = {}
+    for action in (action for outline in outlines for action in outline.actions()):
+        try:
+            plan_one(action)
+        except InvalidError as error:
+            found |= dict.fromkeys(error.problems)
+    return found
 
 
 def _leaf(node: str, actions: tuple[PlannedAction, ...]) -> Step:
