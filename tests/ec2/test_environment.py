@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -142,3 +144,18 @@ def test_an_endpoint_of_a_service_that_no_target_asks_is_told(
     write_target(cloud, endpoint_url={"ec": cloud.url})
     assert run(["plan", "spark1"]) == 3
     assert "ec2" in capsys.readouterr().err
+
+
+def test_credentials_are_looked_for_once_for_all_services(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked, program, config = tmp_path / "asked", tmp_path / "login", tmp_path / "config"
+    answer = {"Version": 1, "AccessKeyId": "test", "SecretAccessKey": "test"}
+    program.write_text(f"#!/bin/sh\necho once >> {asked}\necho '{json.dumps(answer)}'\n")
+    program.chmod(0o755)
+    config.write_text(f"[profile company]\ncredential_process = {program}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    cloud.api.parameters["/plain"] = cloud.image
+    made = cloud.create("master", image="ssm:/plain", provider=cloud.provider(profile="company"))
+    assert made.errors == {}
+    assert asked.read_text() == "once\n"

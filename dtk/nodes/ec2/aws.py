@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
 from typing import Any
 
 from dtk.errors import DtkError
@@ -122,23 +123,34 @@ class Aws:
         return self._clients[service]
 
     def _new_client(self, service: str) -> Any:
-        try:
-            import boto3  # noqa: PLC0415 - slow to import, and only this target needs it
-            from botocore.config import Config  # noqa: PLC0415
-            from botocore.exceptions import BotoCoreError  # noqa: PLC0415
-        except ImportError:
-            raise DtkError("the library boto3 is missing", hint="install dtk anew: pip install dtk") from None
+        session = self._session
+        from botocore.config import Config  # noqa: PLC0415
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+
         config = Config(
             retries={"mode": "adaptive", "total_max_attempts": min(TRIES, _FEWER.get(service, TRIES))},
             connect_timeout=CONNECT_SECONDS,
             read_timeout=ANSWER_SECONDS,
         )
-        settings = self._settings
+        endpoint = self._settings.endpoint_urls.get(service)
         try:
-            session = boto3.Session(profile_name=settings.profile or None, region_name=settings.region or None)
-            return session.client(service, endpoint_url=settings.endpoint_urls.get(service), config=config)
+            return session.client(service, endpoint_url=endpoint, config=config)
         except BotoCoreError as error:
             raise unreachable(error, service, "") from None
+
+    @cached_property
+    def _session(self) -> Any:
+        """One for all services: credentials are looked for once, and who logs in by MFA is asked once."""
+        try:
+            import boto3  # noqa: PLC0415 - slow to import, and only this target needs it
+            from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+        except ImportError:
+            raise DtkError("the library boto3 is missing", hint="install dtk anew: pip install dtk") from None
+        settings = self._settings
+        try:
+            return boto3.Session(profile_name=settings.profile or None, region_name=settings.region or None)
+        except BotoCoreError as error:
+            raise unreachable(error, "ec2", "") from None
 
 
 def _operation(method: str) -> str:
