@@ -23,9 +23,10 @@ from dtk.model.module import Module
 from dtk.model.plan import Plan
 from dtk.model.service import Service
 from dtk.model.target import EMBEDDED
-from dtk.plan.compile import PlanRequest, Scope, compile_plan
+from dtk.plan.compile import compile_plan
 from dtk.plan.destroy import destroy_plan
 from dtk.plan.document import to_document
+from dtk.plan.request import PlanRequest, Scope
 from dtk.plan.simulation import applied
 from dtk.state.model import State
 from dtk.views.plan_text import plan_text

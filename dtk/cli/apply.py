@@ -15,8 +15,8 @@ from dtk.cli.running import confirm, run_plan
 from dtk.errors import InvalidError, UsageError
 from dtk.model.plan import Plan
 from dtk.model.selection import Selection
-from dtk.plan.compile import Scope
 from dtk.plan.document import from_text
+from dtk.plan.request import Scope
 from dtk.state.workspace import Workspace
 from dtk.views.plan_text import plan_text
 

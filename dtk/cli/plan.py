@@ -14,8 +14,8 @@ from dtk.cli.planning import make_plan
 from dtk.errors import UsageError
 from dtk.model.plan import Plan
 from dtk.model.selection import Selection
-from dtk.plan.compile import Scope
 from dtk.plan.document import to_document, to_text
+from dtk.plan.request import Scope
 from dtk.state.workspace import Workspace
 from dtk.views.plan_markdown import plan_markdown
 from dtk.views.plan_text import plan_json, plan_text

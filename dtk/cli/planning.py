@@ -17,8 +17,9 @@ from dtk.model.selection import EVERYTHING, Selection
 from dtk.model.service import Service
 from dtk.model.target import Target
 from dtk.plan.actions import digest_of
-from dtk.plan.compile import PlanRequest, Scope, compile_plan
+from dtk.plan.compile import compile_plan
 from dtk.plan.document import to_document
+from dtk.plan.request import PlanRequest, Scope
 from dtk.plan.workflow import CREATE
 from dtk.state.model import State
 from dtk.state.pinned import Pin, load_pins

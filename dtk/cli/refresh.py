@@ -14,7 +14,8 @@ from dtk.model.plan import Finding, Plan
 from dtk.model.selection import Selection
 from dtk.nodes.provider import ServiceIdentity
 from dtk.nodes.targets import provider_for
-from dtk.plan.compile import Scope, compile_plan
+from dtk.plan.compile import compile_plan
+from dtk.plan.request import Scope
 from dtk.state.lock import acquire
 from dtk.state.store import StateStore
 from dtk.state.workspace import Workspace

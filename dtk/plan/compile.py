@@ -9,21 +9,20 @@ No network, no clock, no writes: the same input gives the same plan, to the byte
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from dtk import __version__
 from dtk.errors import InvalidError, Problem, UsageError
-from dtk.model.module import Assembly, Module, Workflow
-from dtk.model.plan import ComponentChange, Finding, FirewallRule, ModuleUse, NodeChange, Plan, Stage
+from dtk.model.module import Assembly, Workflow
+from dtk.model.plan import ComponentChange, FirewallRule, ModuleUse, NodeChange, Plan, Stage
 from dtk.model.selection import EVERYTHING, Selection, names_of_component
-from dtk.model.service import Service
-from dtk.model.target import Target
 from dtk.plan.actions import digest_of, plan_action
 from dtk.plan.changes import Changes, component_changes, node_changes, pending_nodes, values_maker
 from dtk.plan.deletions import deletion_stages, dropped_components
 from dtk.plan.document import to_document
+from dtk.plan.due import acts, due_outlines, reasons_of
 from dtk.plan.execution import action_stage, check_parameters
 from dtk.plan.firewall import firewall_rules
 from dtk.plan.fresh import Fresh, dynamic_paths, made_earlier, makers_in
@@ -34,47 +33,13 @@ from dtk.plan.links import Link, build_bindings, build_links
 from dtk.plan.machines import declared_ports, machine_attributes, word_problems
 from dtk.plan.place import check_place
 from dtk.plan.producers import guards, order_problems
+from dtk.plan.request import PlanRequest
 from dtk.plan.selection import Chosen, check_terms, choose, left_out, unmade_problems
 from dtk.plan.steps import component_stage, component_stages, node_stage, number_stages, within_windows
 from dtk.plan.topology import Instance, Topology, build_topology, nearest
 from dtk.plan.values import Values
 from dtk.plan.violations import find_violations
 from dtk.plan.workflow import CREATE, DELETE, SCALE_DOWN, StagedAction, StageOutline, expand_workflow
-from dtk.state.model import State
-
-Scope = Literal["changes", "all", "resume"]
-
-
-@dataclass(frozen=True)
-class PlanRequest:
-    """What a plan is made from.
-
-    ``scope`` says which steps it holds: those whose inputs changed (``changes``), every one (``all``), or what the
-    last task left undone (``resume``). ``workflow`` names one of the assembly's, or an action of a component:
-    ``[NODE/]COMPONENT[.ACTION]``; ``parameters`` are what it is given, as texts.
-    ``findings`` are what a refresh found on the nodes; ``selection`` is the part of the service that is meant.
-    """
-
-    service: Service
-    modules: Mapping[str, Module]
-    sources: Mapping[str, str]
-    state: State
-    target: Target
-    workflow: str = CREATE
-    scope: Scope = "changes"
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    findings: tuple[Finding, ...] = ()
-    selection: Selection = EVERYTHING
-
-    @property
-    def drifted(self) -> Mapping[tuple[str, str], Sequence[str]]:
-        """Why components, by node and name, are to be converged again although nothing about them was changed."""
-        reasons: dict[tuple[str, str], list[str]] = {}
-        for found in self.findings:
-            if found.kind == "differs":
-                reason = f"drifted: {found.operation} {found.what}"
-                reasons.setdefault((found.node, found.component), []).append(reason)
-        return reasons
 
 
 @dataclass(frozen=True)
@@ -274,7 +239,7 @@ def _changes(request: PlanRequest, resolved: Resolved, chosen: Chosen, *, works:
 
     def acting(changed: bool, fresh: Fresh) -> Iterator[str]:
         busy = works or changed
-        return (action.key for action in makers if everything or _acts(request, action, fresh, busy=busy))
+        return (action.key for action in makers if everything or acts(request, action, fresh, busy=busy))
 
     components, fresh = component_changes(
         created,
@@ -319,13 +284,13 @@ def _stages(
     fresh, general = changes.fresh, changes.fresh.general()
     attributes = {node: machine_attributes(request.target, general, node) for node in resolved.topology.nodes}
     machines = [*node_stage(changes.nodes, "create", attributes), *node_stage(changes.nodes, "start", attributes)]
-    kept = _kept_outlines(request, chosen.outlines, changes)
+    kept = due_outlines(request, chosen.outlines, changes)
     late = [*order_problems(kept, chosen.whole, fresh), *unmade_problems(chosen, kept, fresh)]
     if late:
         raise InvalidError(f"service '{request.service.name}' can't be planned", list(dict.fromkeys(late)))
 
     def plan_one(action: StagedAction) -> Any:
-        return plan_action(action, fresh.of(action), _reasons(request, action, changes))
+        return plan_action(action, fresh.of(action), reasons_of(request, action, changes))
 
     farewells = [
         component_stage(outline, lambda action: plan_action(action, general, ("members of a group go",)))
@@ -340,58 +305,3 @@ def _farewell_outlines(resolved: Resolved, changes: Changes) -> list[StageOutlin
     workflow = resolved.topology.assembly.workflows.get(SCALE_DOWN)
     going = any(change.change == "terminate" for change in changes.nodes)
     return expand_workflow(resolved.topology, workflow, resolved.links) if workflow and going else []
-
-
-def _kept_outlines(request: PlanRequest, outlines: Sequence[StageOutline], changes: Changes) -> list[StageOutline]:
-    if _is_whole(request):
-        return list(outlines)
-    kept = [_kept(request, outline, changes) for outline in outlines]
-    return [outline for outline in kept if outline.per_node]
-
-
-def _is_whole(request: PlanRequest) -> bool:
-    """Say whether a plan holds every step, whatever has changed."""
-    return request.scope == "all" or (request.workflow != CREATE and request.scope != "resume")
-
-
-def _kept(request: PlanRequest, outline: StageOutline, changes: Changes) -> StageOutline:
-    per_node = [
-        (node, tuple(action for action in actions if _is_due(request, action, changes)))
-        for node, actions in outline.per_node
-    ]
-    return replace(outline, per_node=tuple(entry for entry in per_node if entry[1]))
-
-
-def _is_due(request: PlanRequest, action: StagedAction, changes: Changes) -> bool:
-    if action.action != CREATE:
-        return _acts(request, action, changes.fresh, busy=changes.busy)
-    if request.scope == "resume" and _succeeded_before(request, action, changes.fresh):
-        return False
-    change = changes.of(action)
-    return request.workflow != CREATE or (change is not None and change.change != "unchanged")
-
-
-def _acts(request: PlanRequest, action: StagedAction, fresh: Fresh, *, busy: bool) -> bool:
-    """Say whether an action other than create runs: with whatever else there is to do, if not done already."""
-    if _is_whole(request):
-        return True
-    return busy and not (request.scope == "resume" and _succeeded_before(request, action, fresh))
-
-
-def _succeeded_before(request: PlanRequest, action: StagedAction, fresh: Fresh) -> bool:
-    unfinished = request.state.unfinished
-    if unfinished is None or action.key not in unfinished.succeeded:
-        return False
-    return unfinished.succeeded[action.key] == plan_action(action, fresh.of(action), ()).input_digest
-
-
-def _reasons(request: PlanRequest, action: StagedAction, changes: Changes) -> tuple[str, ...]:
-    change = changes.of(action)
-    if action.action == CREATE and change is not None and change.reasons:
-        return change.reasons
-    unfinished = request.state.unfinished
-    if unfinished is not None and action.key not in unfinished.succeeded:
-        return (f"not done in task {unfinished.task}",)
-    if request.workflow != CREATE:
-        return (f"run by {request.workflow}",)
-    return ("every step was asked for",) if request.scope == "all" else ("runs whenever something changes",)

@@ -6,8 +6,9 @@ from dtk.errors import DtkError
 from dtk.model.module import Workflow
 from dtk.model.names import node_order
 from dtk.model.plan import ComponentChange, NodeChange, Plan
-from dtk.plan.compile import PlanRequest, finished_plan, outlines_of, resolve
+from dtk.plan.compile import finished_plan, outlines_of, resolve
 from dtk.plan.deletions import deletion_stages
+from dtk.plan.request import PlanRequest
 from dtk.plan.steps import within_windows
 from dtk.plan.windows import Windows
 from dtk.plan.workflow import DELETE, StageOutline

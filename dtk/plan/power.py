@@ -12,7 +12,8 @@ from typing import Literal
 from dtk.errors import UsageError
 from dtk.model.names import group_of, node_order
 from dtk.model.plan import NodeChange, Plan
-from dtk.plan.compile import PlanRequest, finished_plan
+from dtk.plan.compile import finished_plan
+from dtk.plan.request import PlanRequest
 from dtk.plan.steps import node_stage
 from dtk.plan.topology import nearest
 from dtk.state.model import NodeState

@@ -14,9 +14,9 @@ from dtk.model.module import Attribute, AttributeTerm, ConstantTerm, LinkDef, Te
 from dtk.model.names import ASSEMBLY_WIDE, component_path, group_of
 from dtk.model.service import Service
 from dtk.plan.assembly_values import CARDINALITY, FromAssembly, assembly_values
-from dtk.plan.compile import PlanRequest
 from dtk.plan.hidden import hide_what_flows
 from dtk.plan.links import Binding, Link, build_bindings, build_links
+from dtk.plan.request import PlanRequest
 from dtk.plan.topology import Instance, Topology, build_topology, gives_value
 from dtk.plan.values import Values
 from dtk.plan.windows import MAX_IN_FLIGHT

@@ -27,9 +27,10 @@ from dtk.dsl.workspace import load_workspace
 from dtk.errors import DtkError
 from dtk.model.plan import Plan
 from dtk.model.target import EMBEDDED
-from dtk.plan.compile import PlanRequest, Scope, compile_plan
+from dtk.plan.compile import compile_plan
 from dtk.plan.destroy import destroy_plan
 from dtk.plan.document import to_text
+from dtk.plan.request import PlanRequest, Scope
 from dtk.plan.simulation import applied
 from dtk.state.model import State
 from dtk.state.store import load_state, save_state

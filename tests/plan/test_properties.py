@@ -18,8 +18,9 @@ from dtk.model.expression import references
 from dtk.model.plan import Plan
 from dtk.model.service import Service
 from dtk.model.target import EMBEDDED
-from dtk.plan.compile import PlanRequest, compile_plan
+from dtk.plan.compile import compile_plan
 from dtk.plan.document import to_text
+from dtk.plan.request import PlanRequest
 from dtk.plan.simulation import applied
 from dtk.state.model import State
 
