@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import stat
 from pathlib import Path
 
 import boto3
 import pytest
+from testbed.ec2 import Fault
 
 from dtk.__main__ import run
 from dtk.errors import DtkError, InvalidError
@@ -55,6 +57,7 @@ def test_an_instance_is_made_as_the_node_asks(cloud: Cloud) -> None:
         for number in (1, 2)
     }
     assert list(disks.values()) == [["40", "gp3", "true"], ["100", "st1", "true"]]
+    assert base64.b64decode(call["UserData"]).decode() == "#!/bin/sh\ntouch /made\n"
     instance = cloud.client().describe_instances(InstanceIds=[record.id])["Reservations"][0]["Instances"][0]
     tags = {tag["Key"]: tag["Value"] for tag in instance["Tags"]}
     assert tags["team"] == "data"
@@ -63,6 +66,8 @@ def test_an_instance_is_made_as_the_node_asks(cloud: Cloud) -> None:
     assert tags["dtk:version"]
     assert tags["dtk:workspace"] == (cloud.workspace.local / "workspace-id").read_text().strip()
     assert tags["dtk:token"] == instance["ClientToken"] == made.recorded[0][1]["client_token"]
+    assert len(instance["BlockDeviceMappings"]) == len(disks)
+    assert all(disk["Ebs"]["DeleteOnTermination"] for disk in instance["BlockDeviceMappings"])
     assert record.connection.user == "admin"
     assert record.connection.hostname == instance["PrivateIpAddress"] == record.attributes["host_address"]
 
@@ -92,6 +97,25 @@ def test_a_retyped_instance_is_listed_with_its_type_when_it_has_started(cloud: C
     cloud.client().modify_instance_attribute(InstanceId=made.records["edge"].id, InstanceType={"Value": "m5.xlarge"})
     cloud.provider().start(cloud.identity(), list(stopped.records.values()), started)
     assert started.records["edge"].attributes["size"] == "m5.xlarge"
+
+
+def test_instances_that_do_not_fit_into_one_answer_are_all_found(cloud: Cloud) -> None:
+    made = Reports()
+    for node in ("master", "slaves:1", "slaves:2"):
+        made.records |= cloud.create(node).records
+    cloud.api.page = 1
+    cloud.api.calls.clear()
+    cloud.api.faults.append(Fault("DescribeInstances", "RequestLimitExceeded", status=503, suits=is_a_later_page))
+    now = cloud.provider().describe(cloud.identity(), list(made.records.values()))
+    assert [record.status for record in now] == ["running"] * 3
+    assert [call for call in cloud.api.called("DescribeInstances") if is_a_later_page(call)]
+    again = cloud.create("master", "slaves:1", "slaves:2")
+    assert {record.id for record in again.records.values()} == {record.id for record in made.records.values()}
+    assert cloud.api.called("RunInstances") == []
+
+
+def is_a_later_page(call: dict[str, str]) -> bool:
+    return "NextToken" in call
 
 
 def test_the_key_of_a_service_is_made_here_and_private(cloud: Cloud) -> None:

@@ -72,6 +72,8 @@ class Ec2:
     """Instances that there is room for, by instance type or by subnet; what is not named has room for all."""
     parameters: dict[str, str] = field(default_factory=dict)
     """Public parameters of SSM, which moto lets nobody put there."""
+    page: int = 0
+    """Calls' instances in one answer of DescribeInstances, where it is not 0; the next ones are in the next answer."""
     blind: int = 0
     """Calls of DescribeInstances that do not see what was made yet."""
     _tokens: dict[str, tuple[str, bytes]] = field(default_factory=dict)
@@ -159,6 +161,8 @@ class Ec2:
         if action == "DescribeInstances" and self.blind > 0:
             self.blind -= 1
             return 200, NOTHING_SEEN.encode()
+        if action == "DescribeInstances" and self.page:
+            body = urlencode({**parameters, "MaxResults": str(self.page)}).encode()
         status, text = self._ask_moto(environ, body)
         if status == 200 and action in TRANSITIONS:
             for id_ in set(_INSTANCE.findall(text)):
