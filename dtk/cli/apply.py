@@ -28,7 +28,8 @@ def apply(
     yes: YesOption = False,
     detach: DetachOption = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the last task: do what has not succeeded with the same input.")
+        bool,
+        typer.Option("--resume", help="Go on with what failed last: do what has not succeeded with the same input."),
     ] = False,
     only: OnlyOption = None,
     exclude: ExcludeOption = None,

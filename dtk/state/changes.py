@@ -8,6 +8,9 @@ from typing import Any
 
 from dtk.state.model import Applied, NodeState, State, Unfinished
 
+_CREATE = "create"
+"""The workflow that converges a service."""
+
 
 def with_node(state: State, name: str, node: NodeState) -> State:
     """Return the state with a node added or replaced."""
@@ -53,8 +56,13 @@ def with_task_begun(state: State, task: Unfinished, *, resumes: bool) -> State:
         task: the task, of which nothing has succeeded yet.
         resumes: whether it continues the last one, so that what had succeeded there stays noted.
     """
-    succeeded = state.unfinished.succeeded if resumes and state.unfinished else {}
-    return replace(state, last_task=task.task, unfinished=replace(task, succeeded=dict(succeeded)))
+    last = state.unfinished
+    succeeded = last.succeeded if resumes and last else {}
+    # What is run in between, to find or mend what failed, does not make a converge done.
+    before = None
+    if last is not None and task.workflow != _CREATE:
+        before = last if last.workflow == _CREATE else last.before
+    return replace(state, last_task=task.task, unfinished=replace(task, succeeded=dict(succeeded), before=before))
 
 
 def with_success(state: State, key: str, input_digest: str) -> State:
@@ -73,8 +81,8 @@ def without_success(state: State, key: str) -> State:
 
 
 def with_task_succeeded(state: State) -> State:
-    """Return the state in which nothing is left to resume."""
-    return replace(state, unfinished=None)
+    """Return the state in which nothing of the task is left to resume."""
+    return replace(state, unfinished=state.unfinished.before if state.unfinished else None)
 
 
 def with_in_doubt(state: State, steps: Mapping[str, Sequence[str]]) -> State:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from dtk.errors import DtkError
@@ -16,8 +16,7 @@ def to_document(state: State) -> dict[str, Any]:
     if state.unfinished is None:
         del document["unfinished"]
     else:
-        selection = {"only": list(state.unfinished.only), "exclude": list(state.unfinished.exclude)}
-        document["unfinished"] |= selection
+        document["unfinished"] = _unfinished_document(state.unfinished)
     for applied in (found for components in document["applied"].values() for found in components.values()):
         if not applied["hidden"]:
             del applied["hidden"]
@@ -25,6 +24,13 @@ def to_document(state: State) -> dict[str, Any]:
         if not document[key]:
             del document[key]
     return document
+
+
+def _unfinished_document(unfinished: Unfinished) -> dict[str, Any]:
+    document = asdict(replace(unfinished, before=None))
+    before = {"before": _unfinished_document(unfinished.before)} if unfinished.before else {}
+    del document["before"]
+    return {**document, "only": list(unfinished.only), "exclude": list(unfinished.exclude), **before}
 
 
 def from_document(document: Any, source: str) -> State:
@@ -71,7 +77,8 @@ def _state(document: Mapping[str, Any]) -> State:
 
 def _unfinished(document: Mapping[str, Any]) -> Unfinished:
     only, exclude = (tuple(document.get(name, ())) for name in ("only", "exclude"))
-    return Unfinished(**{**document, "only": only, "exclude": exclude})
+    before = _unfinished(document["before"]) if "before" in document else None
+    return Unfinished(**{**document, "only": only, "exclude": exclude, "before": before})
 
 
 def _applied(document: Mapping[str, Any]) -> Applied:

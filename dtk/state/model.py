@@ -38,6 +38,7 @@ class Unfinished:
     """The workflow whose last task did not succeed, and what of it did: ``{"node component.action": input digest}``.
 
     ``parameters`` are those the workflow was given, ``only`` and ``exclude`` the terms of the part that was meant.
+    ``before`` is the converge that was unfinished when another workflow or an action was run: it is resumed after that.
     """
 
     task: int
@@ -46,6 +47,7 @@ class Unfinished:
     parameters: Mapping[str, str] = field(default_factory=dict)
     only: Sequence[str] = ()
     exclude: Sequence[str] = ()
+    before: Unfinished | None = None
 
 
 @dataclass(frozen=True)

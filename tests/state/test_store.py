@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -140,6 +141,19 @@ def test_a_component_that_goes_takes_its_values_along() -> None:
     gone = changes.without_applied(state, "master", "m::c")
     assert list(gone.applied["master"]) == ["m::c[x]"]
     assert gone.attributes == {"multi/joined": ["a"]}
+
+
+def test_a_converge_stays_to_be_resumed_after_what_is_run_in_between(tmp_path: Path) -> None:
+    failed = full_state()
+    between = Unfinished(2, "m::c.mend", parameters={"k": "v"}, only=("master",))
+    running = changes.with_task_begun(failed, between, resumes=False)
+    again = changes.with_task_begun(running, replace(between, task=3), resumes=True)
+    save_state(tmp_path / "state.json", again)
+    assert load_state(tmp_path / "state.json") == again
+    jsonschema.validate(to_document(again), json.loads(SCHEMA.read_text()))
+    assert changes.with_task_succeeded(again).unfinished == failed.unfinished
+    anew = changes.with_task_begun(again, Unfinished(4, "create"), resumes=False)
+    assert changes.with_task_succeeded(anew).unfinished is None
 
 
 def test_only_a_task_that_resumes_keeps_what_had_succeeded() -> None:
