@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from dtk.dsl.check_template import NODE_VARIABLES
 from dtk.dsl.document import parse_document
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -100,6 +101,11 @@ def test_every_key_of_the_language_stands_in_an_example() -> None:
     schema = json.loads((ROOT / "schemas" / "module.schema.json").read_text())
     used = set().union(*map(written_keys, examples))
     assert properties(schema) - used == set()
+
+
+def test_every_attribute_of_nodes_that_templates_and_links_may_take_is_described() -> None:
+    page = (ROOT / "docs/module-language.md").read_text()
+    assert [name for name in NODE_VARIABLES if f"| `{name}` |" not in page] == []
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "schemas").glob("*.schema.json")), ids=lambda file: file.name)
