@@ -55,6 +55,8 @@ def plan(  # noqa: PLR0913, PLR0917 - a command has the options it has
     selection = Selection(tuple(only or ()), tuple(exclude or ()))
     if as_json and markdown:
         raise UsageError("--json and --markdown are two forms of the same", hint="choose one")
+    if out and str(out) == "-":
+        raise UsageError("--out takes a file: standard output has the plan already", hint="dtk plan --json")
     is_document = as_json or markdown
     made = (
         _refreshed(workspace, name, scope, selection, to_stderr=is_document)

@@ -75,6 +75,7 @@ def test_a_plan_is_written_to_a_device_as_to_a_file_and_one_that_can_not_be_is_t
     staged.run("plan", "ring1", "--out", "made")
     assert json.loads(reader.communicate(timeout=60)[0])["service"] == "ring1"
     assert made.is_fifo()
+    assert "next: dtk plan --json" in staged.run("plan", "ring1", "--out", "-", code=2).stderr
     answer = staged.run("plan", "ring1", "--out", "no/plan.json", code=1).stderr
     assert answer == "error: no/plan.json can't be written: No such file or directory\n"
 
