@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from paramiko import SFTPClient
-from pyinfra.api.command import StringCommand
+from pyinfra.api.command import QuoteString, StringCommand
 from pyinfra.api.exceptions import ConnectError
+from pyinfra.api.util import get_file_io
 from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine, make_unix_command_for_host
 
@@ -21,6 +22,7 @@ SESSION = "dtk_session"
 _CONTROL = ("_get_pty", "_timeout", "_stdin", "_success_exit_codes")
 _OTHER_USER = ("_sudo", "_su_user", "_doas", "_dzdo")
 _INSIDE = ("_env", "_chdir")
+_PIECE = 1024 * 1024
 _FROM_STDIN = StringCommand('eval "$(cat)"')
 
 
@@ -120,37 +122,51 @@ class RecordingConnector(SSHConnector):
         self,
         filename_or_io: Any,
         remote_filename: str,
-        remote_temp_filename: str | None = None,
-        print_output: bool = False,  # noqa: ARG002 - pyinfra's signature
+        remote_temp_filename: str | None = None,  # noqa: ARG002 - pyinfra's signature
+        print_output: bool = False,  # noqa: ARG002
         print_input: bool = False,  # noqa: ARG002
         **arguments: Any,
     ) -> bool:
         """Upload a file, recorded as what it is, with the reason when it can't be put there."""
-        shown = f"upload {remote_filename}"
-        record = self.session.record
-        record.begin(shown)
         if _is_temporary(remote_filename):
             self._temporaries.append((remote_filename, arguments))
-        if any(arguments.get(key) for key in _OTHER_USER):
-            # pyinfra's own name for it can be guessed by others on the node, who could be there first.
-            remote_temp_filename = remote_temp_filename or self.host.get_temp_filename()
         try:
-            done = super().put_file(filename_or_io, remote_filename, remote_temp_filename, **arguments)
+            if any(arguments.get(key) for key in _OTHER_USER):
+                return self._hand_over(filename_or_io, remote_filename, arguments)
+            return self._upload(filename_or_io, remote_filename, arguments)
         except OSError as error:
+            shown, record = f"upload {remote_filename}", self.session.record
             record.line("stderr", f"{remote_filename}: {error.strerror or error}")
             record.end(shown, None, failed=True)
             return False
+
+    def _upload(self, filename_or_io: Any, path: str, arguments: dict[str, Any]) -> bool:
+        shown, record = f"upload {path}", self.session.record
+        record.begin(shown)
+        if _is_temporary(path):
+            # Perhaps with a secret in it: from its first byte on for the login's user alone.
+            sftp = self.get_file_transfer_connection()
+            sftp.open(path, "wx").close()
+            sftp.chmod(path, 0o600)
+        done = bool(super().put_file(filename_or_io, path, **arguments))
         if done:
             record.end(shown, 0, failed=False)
-        return bool(done)
+        return done
 
-    def _put_file(self, filename_or_io: Any, remote_location: str) -> None:
-        """Upload as the login's user; what is only on its way, perhaps with a secret in it, is for that user alone."""
-        if _is_temporary(remote_location):
-            sftp = self.get_file_transfer_connection()
-            sftp.open(remote_location, "wx").close()
-            sftp.chmod(remote_location, 0o600)
-        super()._put_file(filename_or_io, remote_location)  # type: ignore[no-untyped-call]
+    def _hand_over(self, filename_or_io: Any, path: str, arguments: dict[str, Any]) -> bool:
+        """Upload as another user than the login's, who reads it from the connection.
+
+        pyinfra would put it into /tmp on its way, for all to read, under a name that can be guessed.
+        """
+        umask = "umask 077; " if _is_temporary(path) else ""
+        mark = self.session.next_mark(as_root=True)
+        prepared = self._prepared(StringCommand(f"{umask}cat >", QuoteString(path)), mark, arguments)
+        if prepared.stdin:
+            raise NotImplementedError("the path of a file has a secret in it")
+        with get_file_io(filename_or_io) as file:
+            pieces = iter(lambda: file.read(_PIECE), b"")
+            sent = Prepared(f"upload {path}", prepared.sent, pieces)
+            return self.session.perform(sent, mark, lambda code: code == 0) == 0
 
     def remove_temporaries(self) -> None:
         """Remove what operations have put on the node only to run it: pyinfra would leave it there."""

@@ -13,7 +13,7 @@ from dtk.apply.reach import Patience, reach
 from dtk.apply.record import OperationRecord
 from dtk.apply.remote_kill import kill_script
 from dtk.apply.reporter import StepReporter
-from dtk.apply.ssh import GiveLine, SshConnection
+from dtk.apply.ssh import GiveLine, Input, SshConnection
 from dtk.errors import DtkError
 from dtk.nodes.provider import Connection
 
@@ -29,7 +29,7 @@ class Prepared:
 
     shown: str
     sent: str
-    stdin: bytes = b""
+    stdin: Input = b""
 
 
 class NodeSession:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import gevent
 import paramiko
@@ -18,6 +18,7 @@ _QUIET_SECONDS = 1.0
 _CHUNK = 64 * 1024
 
 GiveLine = Callable[[Stream, str], None]
+Input = bytes | Iterable[bytes]
 
 
 class NodeLostError(DtkError):
@@ -75,13 +76,13 @@ class SshConnection:
             raise self.lost()
         return self._sftp
 
-    def run(self, command: str, give: GiveLine, stdin: bytes = b"") -> int:
+    def run(self, command: str, give: GiveLine, stdin: Input = b"") -> int:
         """Run a command and give its output line by line as it comes.
 
         Args:
             command: for the login shell of the node.
             give: takes each line with its stream.
-            stdin: what the command reads; then its standard input ends.
+            stdin: what the command reads, at once or piece by piece; then its standard input ends.
 
         Returns:
             The exit code; -1 when the command was ended by a signal.
@@ -103,12 +104,12 @@ class SshConnection:
     def _failed(self, error: Exception) -> DtkError:
         return DtkError(f"{self._node} can't run a command: {error}") if self.is_alive else self.lost()
 
-    def _run(self, channel: paramiko.Channel, command: str, give: GiveLine, stdin: bytes) -> int:
+    def _run(self, channel: paramiko.Channel, command: str, give: GiveLine, stdin: Input) -> int:
         channel.exec_command(command)
         pumps = [_Pump(channel.recv, "stdout", give), _Pump(channel.recv_stderr, "stderr", give)]
         try:
-            if stdin:
-                channel.sendall(stdin)
+            for piece in (stdin,) if isinstance(stdin, bytes) else stdin:
+                channel.sendall(piece)
             channel.shutdown_write()
             code = channel.recv_exit_status()
             _drain(pumps)

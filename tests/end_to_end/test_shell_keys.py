@@ -92,6 +92,8 @@ def test_keys_drive_the_shell(dtk: Dtk, terminal: Terminal) -> None:
     # The notice comes with the first prompt after the worker has let go of the service.
     eventually(lambda: noticed(terminal), "a notice tells that the task has ended")
     terminal.keys("service/ring1 set-attribute password secret123", "Enter")
+    # A key that comes while the command runs is the terminal's, not the shell's.
+    eventually(lambda: terminal.screen().rstrip().partition("secret123\n")[2].endswith("dtk:/>"), "it is done")
     terminal.keys("C-d")
     eventually(lambda: terminal.tmux("list-sessions") == "", "the shell ends")
     history = (dtk.root / ".dtk" / "shell_history").read_text()
