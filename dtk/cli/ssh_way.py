@@ -7,7 +7,7 @@ import typer
 from dtk.apply.node_records import record_of
 from dtk.cli.planning import find_target
 from dtk.dsl.service import load_service
-from dtk.errors import DtkError
+from dtk.errors import DtkError, InvalidError
 from dtk.nodes.provider import Connection, NodeRecord, Provider, ServiceIdentity
 from dtk.nodes.reach import check_banner
 from dtk.nodes.targets import provider_for
@@ -21,10 +21,13 @@ ANSWER_SECONDS = 5.0
 def way_to(workspace: Workspace, state: State, node: str) -> Connection:
     """Return how a node is reached; let this machine in where it is at an address that the firewall does not know.
 
-    Raises:
-        InvalidError: service.yaml or dtk.yaml is invalid.
+    While the service's files are invalid, it is as they were when the node was reached last: one logs in to mend.
     """
-    target = find_target(workspace, load_service(workspace.service_file(state.service), workspace.root))
+    try:
+        target = find_target(workspace, load_service(workspace.service_file(state.service), workspace.root))
+    except InvalidError as error:
+        typer.echo(f"Logging in as before: {error.message} (dtk validate)", err=True)
+        return record_of(node, state.nodes[node]).connection
     provider = provider_for(target, workspace)
     records = {name: record_of(name, known) for name, known in state.nodes.items()}
     connection = provider.way_in(records[node])

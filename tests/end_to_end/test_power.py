@@ -81,5 +81,13 @@ def test_a_command_is_run_on_a_node_with_its_exit_code(dtk: Dtk) -> None:
     done = dtk.run("ssh", "ring1", "slaves:1", "--", "basename $HOME; exit 3", code=3)
     assert done.stdout == "slaves.1\n"
     assert "has no node 'slaves:9'" in dtk.run("ssh", "ring1", "slaves:9", code=2).stderr
+    # One logs in to mend things, and has half edited a file meanwhile.
+    file = dtk.root / "services" / "ring1" / "service.yaml"
+    before = file.read_text()
+    file.write_text(f"{before}nonsense: [\n")
+    done = dtk.run("ssh", "ring1", "slaves:1", "--", "basename $HOME")
+    assert done.stdout == "slaves.1\n"
+    assert "Logging in as before: " in done.stderr
+    file.write_text(before)
     dtk.run("stop", "ring1", "slaves:1")
     assert "dtk start ring1 slaves:1" in dtk.run("ssh", "ring1", "slaves:1", "--", "true", code=1).stderr
