@@ -15,11 +15,10 @@ from dtk.nodes.provider import (
     NodeRecord,
     NodeRequest,
     NodeStatus,
-    Opened,
-    OpenPort,
     Record,
     Report,
     ServiceIdentity,
+    WithoutFirewall,
     no_record,
 )
 from dtk.nodes.reach import check_banner, wait_for_banner
@@ -43,7 +42,7 @@ class Host:
         return not self.nodes or node in self.nodes or group_of(node) in self.nodes
 
 
-class HostsProvider:
+class HostsProvider(WithoutFirewall):
     """The hosts of one target."""
 
     def __init__(self, workspace: Workspace, target: Target) -> None:
@@ -51,19 +50,6 @@ class HostsProvider:
         self._target = target
         self._hosts = read_hosts(target, workspace)
         self._timeout = float(target.settings.get("connect_timeout", _CONNECT_TIMEOUT_SECONDS))
-
-    def check(self, _identity: ServiceIdentity, _records: Sequence[NodeRecord]) -> None:
-        """Accept all: the registry says whose machines are whose."""
-
-    def let_in(
-        self, _identity: ServiceIdentity, _records: Sequence[NodeRecord], _ports: Sequence[OpenPort] | None
-    ) -> Opened:
-        """Change nothing: there is no firewall that is dtk's."""
-        return Opened()
-
-    def shut_out(self, _identity: ServiceIdentity, _records: Sequence[NodeRecord]) -> str:
-        """Say nothing: there is no firewall that is dtk's."""
-        return ""
 
     def create(
         self,

@@ -157,3 +157,20 @@ class Provider(Protocol):
 
     def describe(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> Sequence[NodeRecord]:
         """Return the records as the machines are now, without changing anything."""
+
+
+class WithoutFirewall:
+    """Providers of machines without a firewall that is dtk's, whose registry says whose they are."""
+
+    def check(self, _identity: ServiceIdentity, _records: Sequence[NodeRecord]) -> None:
+        """Accept all."""
+
+    def let_in(
+        self, _identity: ServiceIdentity, _records: Sequence[NodeRecord], _ports: Sequence[OpenPort] | None
+    ) -> Opened:
+        """Change nothing."""
+        return Opened()
+
+    def shut_out(self, _identity: ServiceIdentity, _records: Sequence[NodeRecord]) -> str:
+        """Say nothing."""
+        return ""

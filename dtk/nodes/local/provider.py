@@ -22,11 +22,10 @@ from dtk.nodes.provider import (
     NodeRecord,
     NodeRequest,
     NodeStatus,
-    Opened,
-    OpenPort,
     Record,
     Report,
     ServiceIdentity,
+    WithoutFirewall,
     no_record,
 )
 from dtk.nodes.registry import changing_registry, node_key, read_registry
@@ -51,25 +50,12 @@ class _Access:
     python: str
 
 
-class LocalProvider:
+class LocalProvider(WithoutFirewall):
     """The local nodes of one workspace. ``shared_address``: give them ports of 127.0.0.1, as macOS has to."""
 
     def __init__(self, workspace: Workspace, *, shared_address: bool = False) -> None:
         self._workspace = workspace
         self._shared_address = shared_address
-
-    def check(self, _identity: ServiceIdentity, _records: Sequence[NodeRecord]) -> None:
-        """Accept all: the registry says whose machines are whose."""
-
-    def let_in(
-        self, _identity: ServiceIdentity, _records: Sequence[NodeRecord], _ports: Sequence[OpenPort] | None
-    ) -> Opened:
-        """Change nothing: there is no firewall that is dtk's."""
-        return Opened()
-
-    def shut_out(self, _identity: ServiceIdentity, _records: Sequence[NodeRecord]) -> str:
-        """Say nothing: there is no firewall."""
-        return ""
 
     def create(
         self,
