@@ -13,7 +13,7 @@ from dtk.cli.context import chosen_service, current_workspace, print_json
 from dtk.cli.options import JsonOption, ServiceArgument, YesOption
 from dtk.cli.task_log import last_task
 from dtk.dsl.service import load_service
-from dtk.errors import InvalidError, UsageError
+from dtk.errors import DtkError, InvalidError, UsageError
 from dtk.model.names import node_order
 from dtk.state.model import NodeState, State
 from dtk.state.store import load_state
@@ -47,19 +47,24 @@ def _created(text: str) -> str:
 
 
 def _service_row(workspace: Workspace, name: str) -> dict[str, Any]:
-    state = load_state(workspace.state_file(name)) or State(name, "")
+    try:
+        state = load_state(workspace.state_file(name)) or State(name, "")
+    except DtkError as error:
+        # The others are there all the same.
+        typer.echo(f"{name}: {error.message}", err=True)
+        state = None
     task = last_task(workspace, name)
     row = {
         "service_instance": name,
-        "status": service_status(state),
+        "status": service_status(state) if state else "unreadable",
         "last_run": task.status if task else "",
-        "nodes": len(state.nodes),
-        "created_at": state.created_at,
+        "nodes": len(state.nodes) if state else "",
+        "created_at": state.created_at if state else "",
     }
     try:
         service = load_service(workspace.service_file(name), workspace.root)
     except InvalidError:
-        return {**row, "status": "invalid", "assembly_template": "", "target": ""}
+        return {**row, "status": "invalid" if state else row["status"], "assembly_template": "", "target": ""}
     assembly = f"{service.module.replace('/', ':')}/{service.assembly}"
     return {**row, "assembly_template": assembly, "target": service.target}
 

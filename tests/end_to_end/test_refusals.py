@@ -92,3 +92,12 @@ def test_a_plan_that_is_refused_leaves_the_service_free_for_the_next_line_of_the
     # As the shell runs a line: in its own process, which goes on.
     assert run(["apply", "plan.json", "--yes"]) == 5
     assert holder(folder) is None
+
+
+def test_a_service_whose_state_is_broken_is_listed_as_such_beside_the_others(staged: Dtk) -> None:
+    staged.run("stage", "acme:ring/cluster", "ring2")
+    (staged.root / ".dtk/services/ring1/state.json").write_text("{")
+    listed = staged.run("ls", "--json")
+    assert [row["status"] for row in json.loads(listed.stdout)] == ["unreadable", "pending"]
+    assert listed.stderr.startswith("ring1: ")
+    assert "unreadable" in staged.run("ls").stdout
