@@ -12,10 +12,6 @@ LONGEST = 1800
 """Seconds that a first boot may take from the first login on: user data may install a lot."""
 _FAILED = 1
 """What cloud-init ends with when it failed; 2 says that it went on after a mistake it could live with."""
-_IS_BUSY = rb"""
-command -v cloud-init >/dev/null 2>&1 || exit 1
-cloud-init status 2>/dev/null | grep -E -q '^status: (running|not started|not run)'
-"""
 _WAIT = rb"""
 command -v cloud-init >/dev/null 2>&1 || exit 0
 cloud-init status --wait >/dev/null 2>&1 || code=$?
@@ -36,23 +32,18 @@ def await_first_boot(session: NodeSession, reporter: StepReporter, *, has_user_d
         DtkError: it failed on a node with user data, or took too long.
     """
     node = session.node
-    if _asked(session, _IS_BUSY)[0] == 0:
-        reporter.waiting(f"waiting for cloud-init on {node}")
+    reporter.waiting(f"waiting for cloud-init on {node}")
+    command = Prepared("cloud-init status", "sh -s", _WAIT)
     late = DtkError(f"cloud-init on {node} was not done within {LONGEST} s", hint=_hint(node))
     with gevent.Timeout(LONGEST, late):
-        code, said = _asked(session, _WAIT)
+        code, lines = session.ask(command, session.next_mark(as_root=False))
+    said = "; ".join(line.strip() for _, line in lines if line.strip())
     if code != _FAILED:
         return
     if has_user_data:
-        raise DtkError(f"cloud-init failed on {node}: {'; '.join(said)}", hint=_hint(node))
-    reporter.output("stderr", f"cloud-init failed: {'; '.join(said)}")
+        raise DtkError(f"cloud-init failed on {node}: {said}", hint=_hint(node))
+    reporter.output("stderr", f"cloud-init failed: {said}")
 
 
 def _hint(node: str) -> str:
     return f"see /var/log/cloud-init-output.log on {node}; once a boot there ends well, go on with --resume"
-
-
-def _asked(session: NodeSession, script: bytes) -> tuple[int, list[str]]:
-    command = Prepared("cloud-init status", "sh -s", script)
-    code, lines = session.ask(command, session.next_mark(as_root=False))
-    return code, [line.strip() for _, line in lines if line.strip()]

@@ -56,9 +56,9 @@ class MachineBatch:
             session = self._context.session(step.node)
             session.begin_step(reporter, self._context.step_mark(step.number))
             session.connect(fresh=True)
-            attributes = node_facts(session, dict(record.attributes))
             if step.type == "create_node" and not are_known(record.attributes):
                 await_first_boot(session, reporter, has_user_data=bool(step.node_attributes.get("user_data")))
+            attributes = node_facts(session, dict(record.attributes))
             known = state_of(replace(record, attributes=attributes))
             self._context.change_state(lambda state: changes.with_node(state, step.node, known))
         return True

@@ -11,9 +11,8 @@ from testbed.conftest import SERVICE, Site
 
 CLOUD_INIT = """#!/bin/sh
 case $* in
-    "status --wait") sleep 3; echo %(status)s >/tmp/done; exit %(code)s ;;
+    "status --wait") sleep 3; sudo ln -s /usr/bin/python3 /usr/local/bin/python3; echo done >/tmp/done; exit %(code)s ;;
     "status --long") printf 'status: error\\ndetail: scripts-user failed\\n' ;;
-    status) echo "status: $(cat /tmp/done 2>/dev/null || echo running)" ;;
 esac
 """
 MODULE = """
@@ -21,7 +20,7 @@ dsl_version: 1.0.0
 module: acme/boot
 version: 0.1.0
 components:
-  look: {actions: {create: {commands: [RUN grep -x done /tmp/done]}}}
+  look: {actions: {create: {commands: ["RUN grep done /tmp/done && test {{ node.python }} = /usr/local/bin/python3"]}}}
   any: {actions: {create: {commands: ["RUN 'true'"]}}}
 assemblies:
   two:
@@ -31,9 +30,9 @@ assemblies:
 """
 
 
-def image(site: Site, bed: Bed, name: str, status: str, code: int) -> dict[str, str]:
+def image(site: Site, bed: Bed, name: str, code: int) -> dict[str, str]:
     program = site.dtk.root / name
-    program.write_text(CLOUD_INIT % {"status": status, "code": code})
+    program.write_text(CLOUD_INIT % {"code": code})
     program.chmod(0o755)
     return {"image": bed.add_image(name, {"/usr/local/bin/cloud-init": program}), "user": "admin"}
 
@@ -42,8 +41,8 @@ def add_images(site: Site, bed: Bed) -> None:
     settings = site.dtk.root / "dtk.yaml"
     document = YAML().load(settings)
     document["targets"]["vpc"]["images"] |= {
-        "debian": image(site, bed, "debian", "done", 0),
-        "poor": image(site, bed, "poor", "error", 1),
+        "debian": image(site, bed, "debian", 0),
+        "poor": image(site, bed, "poor", 1),
     }
     YAML().dump(document, settings)
 
