@@ -135,14 +135,14 @@ class RecordingConnector(SSHConnector):
                 return self._hand_over(filename_or_io, remote_filename, arguments)
             return self._upload(filename_or_io, remote_filename, arguments)
         except OSError as error:
-            shown, record = f"upload {remote_filename}", self.session.record
+            record = self.session.record
             record.line("stderr", f"{remote_filename}: {error.strerror or error}")
-            record.end(shown, None, failed=True)
+            record.end(_upload_of(remote_filename), None, failed=True)
             return False
 
     def _upload(self, filename_or_io: Any, path: str, arguments: dict[str, Any]) -> bool:
-        shown, record = f"upload {path}", self.session.record
-        record.begin(shown)
+        record = self.session.record
+        record.begin(_upload_of(path))
         if _is_temporary(path):
             # Perhaps with a secret in it: from its first byte on for the login's user alone.
             sftp = self.get_file_transfer_connection()
@@ -150,7 +150,7 @@ class RecordingConnector(SSHConnector):
             sftp.chmod(path, 0o600)
         done = bool(super().put_file(filename_or_io, path, **arguments))
         if done:
-            record.end(shown, 0, failed=False)
+            record.end(_upload_of(path), 0, failed=False)
         return done
 
     def _hand_over(self, filename_or_io: Any, path: str, arguments: dict[str, Any]) -> bool:
@@ -165,7 +165,7 @@ class RecordingConnector(SSHConnector):
             raise NotImplementedError("the path of a file has a secret in it")
         with get_file_io(filename_or_io) as file:
             pieces = iter(lambda: file.read(_PIECE), b"")
-            sent = Prepared(f"upload {path}", prepared.sent, pieces)
+            sent = Prepared(_upload_of(path), prepared.sent, pieces)
             return self.session.perform(sent, mark, lambda code: code == 0) == 0
 
     def remove_temporaries(self) -> None:
@@ -186,6 +186,10 @@ class RecordingConnector(SSHConnector):
 def _is_temporary(path: str) -> bool:
     """Say whether a path is one of pyinfra's ``host.get_temp_filename``."""
     return path.rpartition("/")[2].startswith("pyinfra-")
+
+
+def _upload_of(path: str) -> str:
+    return f"upload {path}"
 
 
 def _unix_command(connector: RecordingConnector, command: StringCommand, arguments: dict[str, Any]) -> str:

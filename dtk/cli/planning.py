@@ -16,9 +16,7 @@ from dtk.model.plan import Plan
 from dtk.model.selection import EVERYTHING, Selection
 from dtk.model.service import Service
 from dtk.model.target import Target
-from dtk.plan.actions import digest_of
-from dtk.plan.compile import compile_plan
-from dtk.plan.document import to_document
+from dtk.plan.compile import compile_plan, plan_digest
 from dtk.plan.request import PlanRequest, Scope
 from dtk.plan.workflow import CREATE
 from dtk.state.model import State
@@ -111,7 +109,7 @@ def check_digest(plan: Plan, file: str) -> None:
     Raises:
         InvalidError: its content is not what its digest says.
     """
-    if plan.digest != digest_of(to_document(replace(plan, digest=""))):
+    if plan.digest != plan_digest(plan):
         raise InvalidError(
             f"{file} was changed after dtk plan wrote it: its digest is another",
             hint=f"plan what is wanted (--only, --exclude): dtk plan {plan.service} --out FILE",

@@ -124,8 +124,13 @@ def _firewall(request: PlanRequest, values: Values) -> tuple[FirewallRule, ...]:
     return firewall_rules(request.target, ports, request.state)
 
 
+def plan_digest(plan: Plan) -> str:
+    """Return the digest of all that a plan says but its digest."""
+    return digest_of(to_document(replace(plan, digest="")))
+
+
 def _digested(plan: Plan) -> Plan:
-    return replace(plan, digest=digest_of(to_document(replace(plan, digest=""))))
+    return replace(plan, digest=plan_digest(plan))
 
 
 def finished_plan(

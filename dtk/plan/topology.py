@@ -238,10 +238,8 @@ def _cardinality(declared: Node, service: Service, problems: list[Problem]) -> i
     try:
         return checked_cardinality(int(text) if _WHOLE_NUMBER.match(text) else 0)
     except ValueError as error:
-        mend, expected = (
-            f"dtk set-attribute {service.name} {path} N",
-            f"1 to {MOST_MEMBERS}, not {text[:_LONGEST_SHOWN]}",
-        )
+        mend = f"dtk set-attribute {service.name} {path} N"
+        expected = f"1 to {MOST_MEMBERS}, not {text[:_LONGEST_SHOWN]}"
         problems.append(Problem(str(error), setting.location, path, expected, kind=ILLEGAL, mend=mend))
         return number
 
