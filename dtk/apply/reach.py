@@ -98,7 +98,9 @@ def reach(
 def _reason(failure: Exception | None) -> str:
     if isinstance(failure, paramiko.AuthenticationException):
         return "the login is refused"
-    return str(failure) or type(failure).__name__
+    # Paramiko's error of all addresses together has words, and a number that is None.
+    words = failure.strerror if isinstance(failure, OSError) else ""
+    return words or str(failure) or type(failure).__name__
 
 
 def _place(connection: Connection) -> str:
