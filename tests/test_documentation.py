@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from dtk.dsl.check_template import NODE_VARIABLES
-from dtk.dsl.document import parse_document
+from dtk.dsl.check.template import NODE_VARIABLES
+from dtk.dsl.yaml.document import parse_document
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "modules").rglob("*.md"))]

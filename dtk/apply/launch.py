@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dtk.apply.planned import write_planned
+from dtk.apply.reporting.planned_event import write_planned
 from dtk.apply.task_folder import WORKER_LOG, make_task_folder
 from dtk.errors import StalePlanError
 from dtk.events.log import EventLog

@@ -9,10 +9,10 @@ from functools import partial
 from gevent.event import Event
 from gevent.pool import Group
 
-from dtk.apply.context import TaskContext
-from dtk.apply.machines import CHANGES, MachineBatch
+from dtk.apply.concurrency import Window
+from dtk.apply.nodes.machines import CHANGES, MachineBatch
+from dtk.apply.session.task_context import TaskContext
 from dtk.apply.steps import run_actions, run_step
-from dtk.apply.window import Window
 from dtk.model.plan import Stage, Step
 
 

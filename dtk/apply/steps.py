@@ -7,14 +7,14 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from dtk.apply.actions import CREATE, run_action
-from dtk.apply.context import TaskContext
-from dtk.apply.failure import ErrorType, StepStopped, error_fields
-from dtk.apply.journal import RecordError
-from dtk.apply.leftovers import end_leftovers
-from dtk.apply.reporter import StepReporter
+from dtk.apply.items.action import run_action
+from dtk.apply.nodes.orphan_processes import end_leftovers
+from dtk.apply.reporting.failure import ErrorType, StepStopped, error_fields
+from dtk.apply.reporting.redacted_log import RecordError
+from dtk.apply.reporting.reporter import StepReporter
+from dtk.apply.session.task_context import TaskContext
 from dtk.errors import DtkError
-from dtk.model.names import ASSEMBLY_WIDE
+from dtk.model.names import ASSEMBLY_WIDE, CREATE
 from dtk.model.plan import PlannedAction, Step
 
 StepWork = Callable[[Step, StepReporter], bool]

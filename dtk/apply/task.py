@@ -7,12 +7,12 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from dtk.apply.context import TaskContext
-from dtk.apply.failure import error_fields
-from dtk.apply.firewall import update_firewall
-from dtk.apply.journal import RecordError
-from dtk.apply.leftovers import steps_in_doubt
-from dtk.apply.planned import next_command
+from dtk.apply.nodes.firewall import update_firewall
+from dtk.apply.nodes.orphan_processes import steps_in_doubt
+from dtk.apply.reporting.failure import error_fields
+from dtk.apply.reporting.planned_event import next_command
+from dtk.apply.reporting.redacted_log import RecordError
+from dtk.apply.session.task_context import TaskContext
 from dtk.apply.stages import run_stage
 from dtk.errors import DtkError
 from dtk.state import changes

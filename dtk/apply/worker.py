@@ -16,15 +16,13 @@ from pathlib import Path  # noqa: E402
 
 import gevent  # noqa: E402
 
-from dtk.apply.context import TaskContext  # noqa: E402
-from dtk.apply.destroy import remove_service  # noqa: E402
-from dtk.apply.engine import Engine  # noqa: E402
-from dtk.apply.hostkeys import KnownHosts  # noqa: E402
-from dtk.apply.journal import Journal  # noqa: E402
 from dtk.apply.launch import CANCEL_SIGNALS  # noqa: E402
-from dtk.apply.reach import Patience  # noqa: E402
-from dtk.apply.redact import Redactor  # noqa: E402
-from dtk.apply.stopping import Stopping  # noqa: E402
+from dtk.apply.removal import remove_service  # noqa: E402
+from dtk.apply.reporting.redacted_log import Journal  # noqa: E402
+from dtk.apply.reporting.redaction import Redactor  # noqa: E402
+from dtk.apply.session.cancellation import Stopping  # noqa: E402
+from dtk.apply.session.engine import Engine  # noqa: E402
+from dtk.apply.session.task_context import TaskContext  # noqa: E402
 from dtk.apply.task import EXIT_CODES, abandon, run_task  # noqa: E402
 from dtk.apply.task_folder import PLAN_FILE, WORKER_LOG  # noqa: E402
 from dtk.errors import DtkError  # noqa: E402
@@ -35,6 +33,8 @@ from dtk.model.target import planned_target  # noqa: E402
 from dtk.nodes import targets  # noqa: E402
 from dtk.nodes.provider import ServiceIdentity  # noqa: E402
 from dtk.plan.document import from_text  # noqa: E402
+from dtk.ssh.connect import Patience  # noqa: E402
+from dtk.ssh.host_keys import KnownHosts  # noqa: E402
 from dtk.state.lock import adopt, this_process  # noqa: E402
 from dtk.state.store import StateStore, load_state, new_state  # noqa: E402
 from dtk.state.workspace import Workspace  # noqa: E402

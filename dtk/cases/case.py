@@ -26,7 +26,7 @@ from dtk.model.target import EMBEDDED
 from dtk.plan.compile import compile_plan
 from dtk.plan.destroy import destroy_plan
 from dtk.plan.document import to_document
-from dtk.plan.request import PlanRequest, Scope
+from dtk.plan.resolve.request import PlanRequest, Scope
 from dtk.plan.simulation import applied
 from dtk.state.model import State
 from dtk.views.plan_text import plan_text

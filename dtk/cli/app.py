@@ -10,8 +10,8 @@ from typing import Annotated, Any, cast
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from dtk.cli.context import Settings, remember
 from dtk.cli.registry import COMMANDS, CommandEntry
+from dtk.service.context import Settings, remember
 
 GLOBAL_OPTIONS = {"--workspace": True, "--no-color": False}
 """Options that may stand anywhere on the line, and whether they take a value."""

@@ -9,12 +9,12 @@ from tempfile import TemporaryDirectory
 
 import typer
 
-from dtk.cli.context import print_json, shown_path
-from dtk.cli.planning import Inputs, read_inputs
-from dtk.dsl.edit import unset_entry
-from dtk.dsl.edit_list import remove_item
+from dtk.cli.output import print_json, shown_path
 from dtk.dsl.service import load_service
+from dtk.dsl.yaml.edit import unset_entry
+from dtk.dsl.yaml.edit_list import remove_item
 from dtk.plan.compile import resolve
+from dtk.service.planning import Inputs, read_inputs
 from dtk.state.workspace import Workspace
 
 

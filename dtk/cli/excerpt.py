@@ -6,8 +6,8 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-from dtk.cli.context import settings
 from dtk.errors import DtkError, Location, Problem
+from dtk.service.context import settings
 from dtk.state.workspace import find_workspace
 
 _WIDEST = 100

@@ -12,14 +12,14 @@ import typer
 
 from dtk.apply.cancel import cancel_task
 from dtk.apply.launch import start_task
-from dtk.cli.context import print_json
-from dtk.cli.planning import Inputs, check_modules
-from dtk.cli.task_log import is_running
+from dtk.cli.output import print_json
 from dtk.errors import UsageError
 from dtk.events.fold import Fold
 from dtk.events.reading import follow
 from dtk.events.tree import Task, exit_code_of
 from dtk.model.plan import Plan
+from dtk.service.planning import Inputs, check_modules
+from dtk.service.task_log import is_running
 from dtk.state.lock import acquire
 from dtk.state.workspace import Workspace
 from dtk.views.plan_text import plan_text

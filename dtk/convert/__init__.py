@@ -1,1 +1,4 @@
-"""Reads the original's modules and writes ours; what can't be carried over is listed with its place."""
+"""Converts the original DTK's modules to this one's, and lists what cannot be carried over, with its place.
+
+In: folders of the original. Out: module folders and remarks. Must not know: workspaces and services.
+"""

@@ -9,10 +9,10 @@ from typing import Any
 
 from dtk.convert.mustache import to_jinja
 from dtk.convert.section import Notes, Section, as_entries
-from dtk.dsl.cursor import Cursor
+from dtk.dsl.yaml.cursor import Cursor
+from dtk.model.names import CREATE
 from dtk.model.types import is_type
 
-_CREATE = "create"
 _NAME = re.compile(r"^[a-zA-Z0-9_-]+$")
 _PUPPET = ("puppet_class", "puppet_definition")
 _RUN, _ADD = "RUN", "ADD"
@@ -44,7 +44,7 @@ def actions(section: Section, place: ComponentPlace) -> dict[str, Any]:
     made: dict[str, Any] = {}
     external = section.take("external_ref")
     if external is not None:
-        made[_CREATE] = _external(external, section.notes)
+        made[CREATE] = _external(external, section.notes)
     for entry in _bodies(section):
         if not _NAME.match(entry.name):
             section.notes.add(entry, f"'{entry.name}' can't name an action and is left out")

@@ -9,7 +9,7 @@ from typing import Any
 from dtk.convert.attributes import attributes
 from dtk.convert.section import Notes, Section, names, type_name
 from dtk.convert.workflow import shared_workflows, workflows
-from dtk.dsl.cursor import Cursor
+from dtk.dsl.yaml.cursor import Cursor
 from dtk.model.names import is_node_name
 from dtk.model.written import as_written
 

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from dtk.convert.section import Notes, Section
-from dtk.dsl.cursor import Cursor
+from dtk.dsl.yaml.cursor import Cursor
 from dtk.model.types import coerce, is_type
 from dtk.model.written import as_written
 

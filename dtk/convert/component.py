@@ -8,7 +8,7 @@ from dtk.convert.actions import ComponentPlace, actions
 from dtk.convert.attributes import attributes
 from dtk.convert.links import dependencies_and_links
 from dtk.convert.section import Notes, Section, names, type_name
-from dtk.dsl.cursor import Cursor
+from dtk.dsl.yaml.cursor import Cursor
 
 _DEFINITION = "puppet_definition"
 

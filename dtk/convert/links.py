@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from dtk.convert.section import Notes, Section, names, type_name
-from dtk.dsl.cursor import Cursor
-from dtk.dsl.mapping import parse_mapping
+from dtk.dsl.build.mapping import parse_mapping
+from dtk.dsl.yaml.cursor import Cursor
 
 _LOCATIONS = ("local", "remote")
 _ORDERS = ("after", "before")

@@ -12,8 +12,8 @@ from dtk.convert.assembly import assembly
 from dtk.convert.component import component
 from dtk.convert.leftovers import leftovers
 from dtk.convert.section import Note, Notes, Section, names
-from dtk.dsl.cursor import Cursor
-from dtk.dsl.document import read_document
+from dtk.dsl.yaml.cursor import Cursor
+from dtk.dsl.yaml.document import read_document
 from dtk.errors import UsageError
 from dtk.model.module import PUPPET_FOLDER
 from dtk.model.names import component_type, module_name

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from dtk.dsl.cursor import Cursor
-from dtk.dsl.document import shown_path
+from dtk.dsl.yaml.cursor import Cursor
+from dtk.dsl.yaml.document import shown_path
 from dtk.errors import Location
 from dtk.model.written import as_written
 

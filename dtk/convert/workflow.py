@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from dtk.convert.section import Notes, Section, as_entries, names, type_name
-from dtk.dsl.build_workflow import ITEM_KEYS
-from dtk.dsl.cursor import Cursor
+from dtk.dsl.build.workflow import ITEM_KEYS
+from dtk.dsl.yaml.cursor import Cursor
+from dtk.model.names import CREATE
 
 _ALL = ("All", "All_applicable", "All_Applicable", "AllApplicable")
-_CREATE = "create"
 _COMPONENT = re.compile(r"^[^.\s\[]+(\[[^\]]*\])?")
 
 
@@ -32,7 +32,7 @@ def shared_workflows(files: Iterable[Cursor], there: set[str], notes: Notes) -> 
     made: dict[str, Any] = {}
     for cursor in files:
         name, body = cursor.text("name"), cursor.get("workflow")
-        if not name or name == _CREATE:
+        if not name or name == CREATE:
             notes.add(cursor, "the workflow has no name of its own and is left out")
             continue
         _add(made, name, body if body is not None else cursor, Reading(notes, there))
@@ -44,7 +44,7 @@ def workflows(section: Section, there: set[str]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     single = section.take("workflow")
     if single is not None:
-        _add(made, _action_of(single) or _CREATE, single, Reading(section.notes, there))
+        _add(made, _action_of(single) or CREATE, single, Reading(section.notes, there))
     for entry in _bodies(section.take("workflows", "actions")):
         _add(made, _action_of(entry) or entry.name, entry, Reading(section.notes, there))
     return made

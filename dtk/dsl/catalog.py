@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dtk.dsl.data import data_folder
-from dtk.dsl.document import shown_file
 from dtk.dsl.module import MODULE_FILE, load_module
-from dtk.dsl.names import nearest
+from dtk.dsl.yaml.document import shown_file
+from dtk.dsl.yaml.shipped import data_folder
 from dtk.errors import InvalidError, Location, Problem
 from dtk.model.module import Module
 from dtk.model.names import module_name
+from dtk.model.suggestion import nearest
 from dtk.state.pinned import Pin, load_pins
 from dtk.state.workspace import Workspace
 

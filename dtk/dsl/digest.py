@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from dtk.dsl.document import shown_file
+from dtk.dsl.yaml.document import shown_file
 from dtk.errors import InvalidError, Location, Problem
 
 _IGNORED_FOLDERS = {".git", "__pycache__"}

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dtk.dsl.build_assembly import build_assembly, places_are_complete
-from dtk.dsl.build_component import build_component
-from dtk.dsl.checked import Checked, open_document, report
-from dtk.dsl.cursor import Cursor
+from dtk.dsl.build.assembly import build_assembly, places_are_complete
+from dtk.dsl.build.component import build_component
+from dtk.dsl.check.scope import Scope
 from dtk.dsl.digest import tree_digest
-from dtk.dsl.document import shown_file
-from dtk.dsl.scope import Scope
-from dtk.dsl.versions import satisfies
+from dtk.dsl.yaml.checked import Checked, open_document, report
+from dtk.dsl.yaml.cursor import Cursor
+from dtk.dsl.yaml.document import shown_file
+from dtk.dsl.yaml.versions import satisfies
 from dtk.errors import InvalidError, Location, Problem
 from dtk.model.module import Assembly, Component, Module
 from dtk.model.names import component_type, module_name
@@ -197,10 +197,10 @@ def _is_doubtful(component: Cursor) -> bool:
 
 def _meaning(reading: _Reading) -> Iterator[Problem]:
     # Jinja2 and pyinfra's signatures come with these, and a file that can't be parsed needs neither.
-    from dtk.dsl.check_action import check_actions  # noqa: PLC0415
-    from dtk.dsl.check_assembly import assembly_problems  # noqa: PLC0415
-    from dtk.dsl.check_component import component_problems, cycle_problems  # noqa: PLC0415
-    from dtk.dsl.check_template import Names  # noqa: PLC0415
+    from dtk.dsl.check.action import check_actions  # noqa: PLC0415
+    from dtk.dsl.check.assembly import assembly_problems  # noqa: PLC0415
+    from dtk.dsl.check.component import component_problems, cycle_problems  # noqa: PLC0415
+    from dtk.dsl.check.template import Names  # noqa: PLC0415
 
     sources, scope = reading.sources, _scope(reading)
     for entry in sources.main.entries("components"):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from dtk.dsl.build_assembly import build_node, build_uses
-from dtk.dsl.checked import open_document, report
-from dtk.dsl.cursor import Cursor
+from dtk.dsl.build.assembly import build_node, build_uses
+from dtk.dsl.yaml.checked import open_document, report
+from dtk.dsl.yaml.cursor import Cursor
 from dtk.errors import Problem
 from dtk.model.names import assembly_name
 from dtk.model.service import AttributeSetting, LinkChoice, Service

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from dtk.dsl.checked import open_document, report
-from dtk.dsl.cursor import Cursor
-from dtk.dsl.names import nearest
+from dtk.dsl.yaml.checked import open_document, report
+from dtk.dsl.yaml.cursor import Cursor
 from dtk.errors import Problem, UsageError
 from dtk.model.machine_words import wrong_words
 from dtk.model.names import module_name
+from dtk.model.suggestion import nearest
 from dtk.model.target import EMBEDDED, Target, TargetType
 from dtk.model.written import as_written
 

@@ -10,6 +10,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+CREATE, DELETE = "create", "delete"
+"""The actions and workflows that dtk itself knows: what converges a component, and what removes it."""
+
 ASSEMBLY_WIDE = "assembly_wide"
 """The node name that assembly-wide components run on: the control process."""
 

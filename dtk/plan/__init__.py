@@ -1,1 +1,5 @@
-"""The compiler: modules, service and state to an explicit plan, as a pure function."""
+"""The compiler: modules, service and state to an explicit plan, as a pure function.
+
+In: a `PlanRequest`. Out: a `Plan` and its document; the same input gives the same bytes. Must not know: the network,
+nodes, clocks.
+"""

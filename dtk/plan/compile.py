@@ -16,30 +16,31 @@ from typing import Any
 from dtk import __version__
 from dtk.errors import InvalidError, Problem, UsageError
 from dtk.model.module import Assembly, Workflow
+from dtk.model.names import CREATE, DELETE
 from dtk.model.plan import ComponentChange, FirewallRule, ModuleUse, NodeChange, Plan, Stage
 from dtk.model.selection import EVERYTHING, Selection, names_of_component
-from dtk.plan.actions import digest_of, plan_action
-from dtk.plan.changes import Changes, component_changes, node_changes, pending_nodes, values_maker
-from dtk.plan.deletions import deletion_stages, dropped_components
+from dtk.plan.diff.changes import Changes, component_changes, node_changes, pending_nodes, values_maker
+from dtk.plan.diff.deletions import deletion_stages, dropped_components
+from dtk.plan.diff.firewall import firewall_rules
+from dtk.plan.diff.producers import guards, order_problems
+from dtk.plan.diff.recomputed import Fresh, dynamic_paths, made_earlier, makers_in
+from dtk.plan.diff.scheduling import acts, due_outlines, reasons_of
+from dtk.plan.diff.selection import Chosen, check_terms, choose, left_out, unmade_problems
+from dtk.plan.diff.steps import component_stage, component_stages, node_stage, number_stages, within_windows
 from dtk.plan.document import to_document
-from dtk.plan.due import acts, due_outlines, reasons_of
-from dtk.plan.execution import action_stage, check_parameters
-from dtk.plan.firewall import firewall_rules
-from dtk.plan.fresh import Fresh, dynamic_paths, made_earlier, makers_in
-from dtk.plan.generate import generate_workflow
-from dtk.plan.hidden import hide_what_flows
-from dtk.plan.layers import layers_of
-from dtk.plan.links import Link, build_bindings, build_links
-from dtk.plan.machines import declared_ports, machine_attributes, word_problems
-from dtk.plan.place import check_place
-from dtk.plan.producers import guards, order_problems
-from dtk.plan.request import PlanRequest
-from dtk.plan.selection import Chosen, check_terms, choose, left_out, unmade_problems
-from dtk.plan.steps import component_stage, component_stages, node_stage, number_stages, within_windows
-from dtk.plan.topology import Instance, Topology, build_topology, nearest
-from dtk.plan.values import Values
-from dtk.plan.violations import find_violations
-from dtk.plan.workflow import CREATE, DELETE, SCALE_DOWN, StagedAction, StageOutline, expand_workflow
+from dtk.plan.location import check_place
+from dtk.plan.resolve.links import Link, build_bindings, build_links
+from dtk.plan.resolve.node_attributes import declared_ports, machine_attributes, word_problems
+from dtk.plan.resolve.request import PlanRequest
+from dtk.plan.resolve.sensitivity import hide_what_flows
+from dtk.plan.resolve.topology import Instance, Topology, build_topology, nearest
+from dtk.plan.resolve.values import Values
+from dtk.plan.resolve.violations import find_violations
+from dtk.plan.workflow.actions import digest_of, plan_action
+from dtk.plan.workflow.ad_hoc import action_stage, check_parameters
+from dtk.plan.workflow.flattening import layers_of
+from dtk.plan.workflow.generation import generate_workflow
+from dtk.plan.workflow.stages import SCALE_DOWN, StagedAction, StageOutline, expand_workflow
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dtk.errors import DtkError
 from dtk.model.module import Workflow
-from dtk.model.names import node_order
+from dtk.model.names import DELETE, node_order
 from dtk.model.plan import ComponentChange, NodeChange, Plan
 from dtk.plan.compile import finished_plan, outlines_of, resolve
-from dtk.plan.deletions import deletion_stages
-from dtk.plan.request import PlanRequest
-from dtk.plan.steps import within_windows
-from dtk.plan.windows import Windows
-from dtk.plan.workflow import DELETE, StageOutline
+from dtk.plan.diff.deletions import deletion_stages
+from dtk.plan.diff.steps import within_windows
+from dtk.plan.resolve.concurrency import Windows
+from dtk.plan.resolve.request import PlanRequest
+from dtk.plan.workflow.stages import StageOutline
 
 
 def destroy_plan(request: PlanRequest, *, force: bool) -> Plan:

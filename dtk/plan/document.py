@@ -70,7 +70,7 @@ def from_text(text: str, source: str) -> Plan:
 
 
 def _check(document: Any, source: str) -> None:
-    from dtk.dsl.schema import schema_problems  # noqa: PLC0415 - jsonschema is loaded only where a plan is read
+    from dtk.dsl.yaml.schema import schema_problems  # noqa: PLC0415 - jsonschema is loaded only where a plan is read
 
     problems = schema_problems(document, "plan", source)
     if problems:

@@ -13,9 +13,9 @@ from dtk.errors import UsageError
 from dtk.model.names import group_of, node_order
 from dtk.model.plan import NodeChange, Plan
 from dtk.plan.compile import finished_plan
-from dtk.plan.request import PlanRequest
-from dtk.plan.steps import node_stage
-from dtk.plan.topology import nearest
+from dtk.plan.diff.steps import node_stage
+from dtk.plan.resolve.request import PlanRequest
+from dtk.plan.resolve.topology import nearest
 from dtk.state.model import NodeState
 
 Power = Literal["start", "stop"]

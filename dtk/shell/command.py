@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dtk.__main__ import run
-from dtk.cli.context import current_workspace
+from dtk.service.context import current_workspace
 from dtk.shell.history import HistoryFile
 from dtk.shell.session import Session
 from dtk.shell.world import WorkspaceWorld

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 
-from dtk.cli.task_log import read_task
 from dtk.errors import DtkError
+from dtk.service.task_log import read_task
 from dtk.state.lock import holder
 from dtk.state.workspace import Workspace
 

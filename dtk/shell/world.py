@@ -12,7 +12,7 @@ from dtk.state.workspace import Workspace
 
 if TYPE_CHECKING:
     from dtk.dsl.catalog import Catalog
-    from dtk.plan.present import Present
+    from dtk.plan.resolve.service import Present
 
 
 class WorkspaceWorld:
@@ -53,21 +53,21 @@ class WorkspaceWorld:
 
     def attributes(self, service: str) -> list[str]:
         """Return the paths that can be set."""
-        from dtk.plan.present import attribute_rows  # noqa: PLC0415 - as above
+        from dtk.plan.resolve.service import attribute_rows  # noqa: PLC0415 - as above
 
         found = self.present(service)
         return [row.path for row in attribute_rows(found) if row.is_editable] if found else []
 
     def hidden_attributes(self, service: str) -> list[str]:
         """Return the last words of the paths whose values nobody may see."""
-        from dtk.plan.present import all_attribute_rows  # noqa: PLC0415 - as above
+        from dtk.plan.resolve.service import all_attribute_rows  # noqa: PLC0415 - as above
 
         found = self.present(service)
         return [r.attribute for r in all_attribute_rows(found) if r.hidden or r.secret] if found else []
 
     def components(self, service: str) -> list[str]:
         """Return the components as ``node/component``."""
-        from dtk.plan.present import component_rows  # noqa: PLC0415 - as above
+        from dtk.plan.resolve.service import component_rows  # noqa: PLC0415 - as above
 
         found = self.present(service)
         return [row.path for row in component_rows(found)] if found else []
@@ -79,7 +79,7 @@ class WorkspaceWorld:
 
     def actions(self, service: str) -> list[str]:
         """Return what ``exec`` can run."""
-        from dtk.cli.list_actions import action_rows  # noqa: PLC0415 - as above
+        from dtk.cli.commands.list_actions import action_rows  # noqa: PLC0415 - as above
 
         found = self.present(service)
         return [name for name, _ in action_rows(found)] if found else []
@@ -97,8 +97,8 @@ class WorkspaceWorld:
         return self._services[service][1]
 
     def _read(self, service: str) -> Present:
-        from dtk.cli.planning import read_inputs  # noqa: PLC0415 - as above
-        from dtk.plan.present import present  # noqa: PLC0415
+        from dtk.plan.resolve.service import present  # noqa: PLC0415
+        from dtk.service.planning import read_inputs  # noqa: PLC0415 - as above
 
         return present(read_inputs(self.workspace, service).request())
 

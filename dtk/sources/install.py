@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from dtk.dsl.catalog import Catalog, catalog_with
-from dtk.dsl.edit import set_entry, unset_entry
 from dtk.dsl.module import MODULE_FILE
 from dtk.dsl.workspace import load_workspace
+from dtk.dsl.yaml.edit import set_entry, unset_entry
 from dtk.errors import InvalidError, Problem, UsageError
 from dtk.sources.address import DEFAULT_BRANCH, Address, parse_address
 from dtk.sources.resolve import Request, Wanted, resolve

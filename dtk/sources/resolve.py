@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dtk.dsl.data import data_folder
 from dtk.dsl.module import MODULE_FILE
-from dtk.dsl.versions import satisfies, version_key
+from dtk.dsl.yaml.shipped import data_folder
+from dtk.dsl.yaml.versions import satisfies, version_key
 from dtk.errors import DtkError, InvalidError, Problem
 from dtk.sources.address import Address, check_address, parse_address
 from dtk.sources.snapshot import Sources

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dtk.dsl.digest import tree_digest
-from dtk.dsl.document import read_document
 from dtk.dsl.module import MODULE_FILE
+from dtk.dsl.yaml.document import read_document
 from dtk.errors import InvalidError, Location, Problem
 from dtk.model.names import module_name
 from dtk.sources.address import Address

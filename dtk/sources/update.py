@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from dtk.dsl.catalog import Catalog, catalog_with
-from dtk.dsl.edit import set_entry
+from dtk.dsl.yaml.edit import set_entry
 from dtk.errors import InvalidError, UsageError
 from dtk.model.module import Module
 from dtk.sources.address import check_ref

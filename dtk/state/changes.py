@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from dtk.model.names import CREATE
 from dtk.state.model import Applied, NodeState, State, Unfinished
-
-_CREATE = "create"
-"""The workflow that converges a service."""
 
 
 def with_node(state: State, name: str, node: NodeState) -> State:
@@ -60,8 +58,8 @@ def with_task_begun(state: State, task: Unfinished, *, resumes: bool) -> State:
     succeeded = last.succeeded if resumes and last else {}
     # What is run in between, to find or mend what failed, does not make a converge done.
     before = None
-    if last is not None and task.workflow != _CREATE:
-        before = last if last.workflow == _CREATE else last.before
+    if last is not None and task.workflow != CREATE:
+        before = last if last.workflow == CREATE else last.before
     return replace(state, last_task=task.task, unfinished=replace(task, succeeded=dict(succeeded), before=before))
 
 

@@ -1,1 +1,4 @@
-"""Screens: folds of the event log and listings, as text."""
+"""Views: plans, task trees and listings as text, pages and pictures.
+
+In: plans and folded event logs. Out: text. Must not know: where the data came from.
+"""

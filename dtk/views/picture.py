@@ -9,8 +9,8 @@ from itertools import groupby
 from dtk.events.tree import Status, Step, Task
 from dtk.model.names import ASSEMBLY_WIDE, group_of, node_order
 from dtk.model.plan import Stage
-from dtk.plan.links import Link
-from dtk.plan.topology import Topology
+from dtk.plan.resolve.links import Link
+from dtk.plan.resolve.topology import Topology
 from dtk.views.plan_entries import members_text
 
 GRAVITY: Sequence[Status] = ("failed", "cancelled", "executing", "created", "succeeded")

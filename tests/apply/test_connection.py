@@ -16,8 +16,8 @@ import pytest
 
 from apply.lab import SERVICE, Lab, action, run, stage, wait_until
 from apply.server import SshServer
-from dtk.apply.hostkeys import KnownHosts, host_entry
 from dtk.nodes.provider import Connection
+from dtk.ssh.host_keys import KnownHosts, host_entry
 
 
 def known_hosts(lab: Lab) -> Path:
@@ -148,9 +148,9 @@ from gevent import monkey
 monkey.patch_all()
 import sys
 from pathlib import Path
-from dtk.apply import ssh
-from dtk.apply.hostkeys import KnownHosts
-from dtk.apply.reach import Patience, reach
+from dtk.ssh import channels as ssh
+from dtk.ssh.host_keys import KnownHosts
+from dtk.ssh.connect import Patience, reach
 from dtk.nodes.provider import Connection
 port, key, known = int(sys.argv[1]), sys.argv[2], KnownHosts(Path(sys.argv[3]))
 ssh.KEEPALIVE_SECONDS, ssh.ANSWER_SECONDS = 0.3, 1.0
@@ -179,9 +179,9 @@ from gevent import monkey
 monkey.patch_all()
 import sys
 from pathlib import Path
-from dtk.apply.hostkeys import KnownHosts
-from dtk.apply.reach import Patience, reach
-from dtk.apply.ssh import SshConnection
+from dtk.ssh.host_keys import KnownHosts
+from dtk.ssh.connect import Patience, reach
+from dtk.ssh.channels import SshConnection
 from dtk.nodes.provider import Connection
 port, key, known = int(sys.argv[1]), sys.argv[2], KnownHosts(Path(sys.argv[3]))
 node, patience = Connection("127.0.0.1", port, "tester", key), Patience(attempt=2.0)
@@ -213,8 +213,8 @@ from gevent import monkey
 monkey.patch_all()
 import sys
 from pathlib import Path
-from dtk.apply.hostkeys import KnownHosts
-from dtk.apply.reach import Patience, reach
+from dtk.ssh.host_keys import KnownHosts
+from dtk.ssh.connect import Patience, reach
 from dtk.errors import DtkError
 from dtk.nodes.provider import Connection
 port, key, known, jump = int(sys.argv[1]), sys.argv[2], KnownHosts(Path(sys.argv[3])), sys.argv[4]

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from apply.lab import SERVICE, Lab, action, run, stage
-from dtk.apply.node_records import record_of
 from dtk.model.plan import Stage, Step, StepType
 from dtk.model.target import EMBEDDED
 from dtk.nodes.provider import ServiceIdentity
+from dtk.nodes.records import record_of
 from dtk.nodes.targets import provider_for
 from dtk.state.lock import holder
 from dtk.state.store import load_state

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from apply.lab import Lab, action, run, stage
-from dtk.apply.output import KEPT_OUTPUT, LONGEST_LINE, LineSplitter, OutputGate, Stream, Tail
-from dtk.apply.reporter import HEARTBEAT_SECONDS
+from dtk.apply.reporting.reporter import HEARTBEAT_SECONDS
+from dtk.ssh.output import KEPT_OUTPUT, LONGEST_LINE, LineSplitter, OutputGate, Stream, Tail
 
 
 def test_two_hundred_thousand_lines_stay_a_small_log(lab: Lab) -> None:

@@ -14,8 +14,8 @@ import pytest
 from moto import mock_aws
 
 from apply.lab import Lab, action, operation, output, run, stage
-from dtk.apply.redact import Redactor
-from dtk.apply.secrets import resolve_secret
+from dtk.apply.reporting.redaction import Redactor
+from dtk.apply.session.secrets import resolve_secret
 from dtk.errors import DtkError
 
 SECRET = "s3cret'with\"quotes and $dollar"

@@ -12,8 +12,8 @@ from jsonschema import Draft202012Validator
 
 from dtk.__main__ import run
 from dtk.cases.applied import read_script
-from dtk.dsl.data import data_folder
-from dtk.dsl.formatting import formatted
+from dtk.dsl.yaml.formatting import formatted
+from dtk.dsl.yaml.shipped import data_folder
 from dtk.errors import DtkError, InvalidError
 from dtk.nodes.local.answers import load_answers
 

@@ -14,8 +14,8 @@ from dtk.__main__ import run
 from dtk.convert.module import convert
 from dtk.convert.mustache import to_jinja
 from dtk.convert.write import yaml_text
-from dtk.dsl.edit import new_workspace
 from dtk.dsl.module import load_module
+from dtk.dsl.yaml.edit import new_workspace
 
 ORIGINAL = Path(__file__).parent / "original"
 

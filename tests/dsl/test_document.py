@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dtk.dsl.document import parse_document
-from dtk.dsl.span import Span
+from dtk.dsl.yaml.document import parse_document
+from dtk.dsl.yaml.span import Span
 from dtk.errors import InvalidError, Problem
 from dtk.model.types import coerce
 from dtk.model.written import as_written, unwritten

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dtk.dsl.document import read_document
-from dtk.dsl.edit import new_service, new_workspace, set_attribute, unset_attribute
 from dtk.dsl.service import load_service
 from dtk.dsl.workspace import load_workspace
+from dtk.dsl.yaml.document import read_document
+from dtk.dsl.yaml.edit import new_service, new_workspace, set_attribute, unset_attribute
 from dtk.errors import DtkError, UsageError
 
 SERVICE = """\

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dtk.dsl.edit_list import add_item, remove_item
+from dtk.dsl.yaml.edit_list import add_item, remove_item
 from dtk.errors import DtkError
 
 HEAD = "format_version: 1   # keep\nservice: s\n"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from dtk.dsl.check_component import unproduced_attributes
-from dtk.dsl.check_values import node_attributes
-from dtk.dsl.data import data_folder
+from dtk.dsl.check.assembly_values import node_attributes
+from dtk.dsl.check.component import unproduced_attributes
 from dtk.dsl.module import load_module
+from dtk.dsl.yaml.shipped import data_folder
 from dtk.errors import InvalidError
 from dtk.model.module import AttributeTerm, Command, ConstantTerm, Module, Operation, TextTerm
 from dtk.model.names import ComponentName
@@ -299,7 +299,7 @@ def test_every_module_that_comes_with_dtk_is_valid(folder: Path) -> None:
 
 def test_reading_documents_loads_neither_templates_nor_pyinfra() -> None:
     code = (
-        "import sys, dtk.dsl.catalog, dtk.dsl.service, dtk.dsl.workspace, dtk.dsl.edit, dtk.dsl.schema\n"
+        "import sys, dtk.dsl.catalog, dtk.dsl.service, dtk.dsl.workspace, dtk.dsl.yaml.edit, dtk.dsl.yaml.schema\n"
         "print([name for name in ('jinja2', 'jsonschema', 'ruamel.yaml', 'pyinfra') if name in sys.modules])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dtk.dsl.check_template import Names, template_problems
-from dtk.dsl.template import NeedsUnknown, TemplateProblem, Unknown, render, render_text
+from dtk.dsl.check.template import Names, template_problems
+from dtk.dsl.template.rendering import NeedsUnknown, TemplateProblem, Unknown, render, render_text
 from dtk.errors import Location
 
 HOSTILE = [

@@ -20,12 +20,12 @@ from ruamel.yaml import YAML
 from testbed.ec2 import Ec2
 
 from dtk.__main__ import run
-from dtk.apply.node_records import state_of
 from dtk.errors import DtkError
 from dtk.model.target import Target
 from dtk.nodes.ec2 import address, instances
 from dtk.nodes.ec2.provider import Ec2Provider
 from dtk.nodes.provider import NodeRecord, NodeRequest, ServiceIdentity
+from dtk.nodes.records import state_of
 from dtk.state.model import State
 from dtk.state.store import load_state, save_state
 from dtk.state.workspace import Workspace

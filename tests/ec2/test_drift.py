@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dtk.__main__ import run
-from dtk.apply.drift import look
+from dtk.refresh.node_drift import look
 from dtk.state.store import load_state
 from ec2.conftest import Cloud, Reports, nodes_in_state
 

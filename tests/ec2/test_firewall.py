@@ -12,9 +12,9 @@ import pytest
 from testbed.ec2 import Fault
 
 from dtk.__main__ import run
-from dtk.cli import ssh_way
 from dtk.nodes.ec2 import aws
 from dtk.nodes.provider import OpenPort
+from dtk.service import ssh_way
 from dtk.state.store import load_state
 from ec2.conftest import Cloud, Reports, write_target
 

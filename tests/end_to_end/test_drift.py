@@ -165,7 +165,7 @@ def asking(dtk: Dtk) -> list[psutil.Process]:
     return [
         p
         for p in processes
-        if "dtk.apply.dry_run_worker" in (p.info["cmdline"] or []) and p.info["cwd"] == str(dtk.root)
+        if "dtk.refresh.dry_run_worker" in (p.info["cmdline"] or []) and p.info["cwd"] == str(dtk.root)
     ]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dtk.apply.puppet import literal_of, manifest_of
+from dtk.apply.items.puppet import literal_of, manifest_of
 from tests.end_to_end.conftest import Dtk
 
 MODULE = """dsl_version: 1.0.0

@@ -7,7 +7,7 @@ import json
 import pytest
 from jsonschema import Draft202012Validator
 
-from dtk.dsl.data import data_folder
+from dtk.dsl.yaml.shipped import data_folder
 from dtk.plan.document import from_text, to_text
 from tests.plan.cases import FOLDER, names, produced
 

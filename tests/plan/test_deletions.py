@@ -11,7 +11,7 @@ from dtk.dsl.module import load_module
 from dtk.errors import InvalidError
 from dtk.plan.compile import compile_plan
 from dtk.plan.destroy import destroy_plan
-from dtk.plan.request import PlanRequest
+from dtk.plan.resolve.request import PlanRequest
 from dtk.plan.simulation import applied
 from tests.plan.cases import FOLDER, request
 

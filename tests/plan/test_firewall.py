@@ -9,7 +9,7 @@ import pytest
 from dtk.errors import InvalidError
 from dtk.model.plan import FirewallRule
 from dtk.model.target import Target
-from dtk.plan.firewall import firewall_rules
+from dtk.plan.diff.firewall import firewall_rules
 from dtk.state.model import State
 
 SOURCE = "192.0.2.0/24"

@@ -18,7 +18,7 @@ from dtk.model.plan import Plan
 from dtk.model.service import Service
 from dtk.model.target import EMBEDDED
 from dtk.plan.compile import compile_plan
-from dtk.plan.request import PlanRequest
+from dtk.plan.resolve.request import PlanRequest
 from dtk.plan.simulation import applied
 from dtk.state.model import State
 

@@ -20,7 +20,7 @@ from dtk.model.service import Service
 from dtk.model.target import EMBEDDED
 from dtk.plan.compile import compile_plan
 from dtk.plan.document import to_text
-from dtk.plan.request import PlanRequest
+from dtk.plan.resolve.request import PlanRequest
 from dtk.plan.simulation import applied
 from dtk.state.model import State
 

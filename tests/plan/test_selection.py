@@ -13,7 +13,7 @@ from dtk.model.names import group_of
 from dtk.model.plan import Plan
 from dtk.model.selection import Selection
 from dtk.plan.compile import compile_plan
-from dtk.plan.request import PlanRequest
+from dtk.plan.resolve.request import PlanRequest
 from dtk.plan.simulation import applied
 from tests.plan.cases import FOLDER, request
 from tests.plan.test_properties import (

@@ -14,7 +14,7 @@ from unittest import mock
 import pytest
 
 from dtk.__main__ import run
-from dtk.dsl.edit import new_workspace
+from dtk.dsl.yaml.edit import new_workspace
 from dtk.state.pinned import Pin, load_pins
 from dtk.state.workspace import Workspace
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from dtk.dsl.data import data_folder
+from dtk.dsl.yaml.shipped import data_folder
 from tests.sources.conftest import Place, Repo
 
 MakeRepo = Callable[[str], Repo]

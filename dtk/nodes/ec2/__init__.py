@@ -1,1 +1,4 @@
-"""The target ec2: nodes that are instances of Amazon EC2."""
+"""The target ec2: EC2 instances managed by dtk.
+
+In: requests for machines. Out: calls of the EC2 API, and what the instances are. Must not know: what runs on them.
+"""

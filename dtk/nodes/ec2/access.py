@@ -11,7 +11,7 @@ from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.problems import AwsError
 from dtk.nodes.ec2.settings import Ec2Settings
 from dtk.nodes.ec2.tags import as_list, service_name
-from dtk.nodes.local.keys import ensure_key
+from dtk.nodes.keys import ensure_key
 from dtk.nodes.provider import ServiceIdentity
 
 

@@ -18,8 +18,8 @@ import paramiko
 
 import dtk
 from dtk.errors import DtkError
+from dtk.nodes.keys import ensure_key
 from dtk.nodes.local.environment import server_environment
-from dtk.nodes.local.keys import ensure_key
 from dtk.nodes.local.processes import SERVER_MODULE
 from dtk.nodes.local.settings import ServerSettings
 from dtk.nodes.provider import ServiceIdentity

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from dtk.errors import DtkError
 from dtk.nodes.concurrent import report_each
+from dtk.nodes.keys import ensure_key
 from dtk.nodes.local.account import find_python, node_user
 from dtk.nodes.local.allocation import NewNode, has_own_addresses, reserve
-from dtk.nodes.local.keys import ensure_key
 from dtk.nodes.local.machine import Machine, erase, machine_of, make_disk, new_home, switch_on, wait_until_up
 from dtk.nodes.local.processes import end, find
 from dtk.nodes.provider import (

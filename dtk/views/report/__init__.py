@@ -1,1 +1,4 @@
-"""``task-report``: a task as one page for a browser, without a network and without JavaScript."""
+"""The report of a task: one self-contained page for a browser.
+
+In: a folded event log. Out: HTML. Must not know: workspaces.
+"""

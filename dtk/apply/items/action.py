@@ -1,0 +1,98 @@
+"""Runs one action on one node: its items, then its outputs, then what it achieved goes into the state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gevent
+
+from dtk.apply.items.action_run import Work, time_limit
+from dtk.apply.items.action_values import ActionValues
+from dtk.apply.items.item import run_item
+from dtk.apply.items.outputs import take_outputs
+from dtk.apply.reporting.failure import ActionError
+from dtk.apply.reporting.operation_record import OperationRecord
+from dtk.apply.reporting.reporter import StepReporter
+from dtk.apply.session.task_context import TaskContext
+from dtk.model.names import ASSEMBLY_WIDE, CREATE, DELETE
+from dtk.model.plan import PlannedAction
+from dtk.ssh.channels import NodeLostError
+from dtk.ssh.connect import UnreachableError
+from dtk.state import changes
+from dtk.state.model import Applied, State
+
+LONGEST_SAID = 200
+"""Characters of a value in an event's message; the event's own field has all of it."""
+
+
+def run_action(context: TaskContext, action: PlannedAction, reporter: StepReporter) -> bool:
+    """Run an action, again as often as it says, and note its success.
+
+    Returns:
+        Whether it changed anything.
+
+    Raises:
+        DtkError: its last attempt failed.
+    """
+    context.change_state(lambda state: changes.without_success(state, action.key))
+    attempts = action.retries + 1
+    for attempt in range(1, attempts + 1):
+        try:
+            return _attempt(context, action, reporter)
+        except (ActionError, NodeLostError, UnreachableError) as error:
+            if attempt == attempts:
+                raise
+            reporter.retrying(attempt + 1, attempts, action.retry_delay, error.message)
+            gevent.sleep(action.retry_delay)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _attempt(context: TaskContext, action: PlannedAction, reporter: StepReporter) -> bool:
+    files = context.module_files(action.module)
+    values = ActionValues(action, context.store.state, context.secret, context.redactor, files)
+    changed = False
+    work = None
+    if action.node == ASSEMBLY_WIDE:
+        outputs = take_outputs(action, values, None, context.redactor)
+    else:
+        session = context.session(action.node)
+        session.connect()
+        work = Work(action, session, context.engine.host(session), reporter, values, files)
+        with time_limit(work, action.timeout):
+            for item in action.items:
+                changed |= run_item(work, item)
+            session.record = OperationRecord()
+            outputs = take_outputs(action, values, work, context.redactor)
+    _note_success(context, action, values, outputs)
+    return changed
+
+
+def _note_success(
+    context: TaskContext, action: PlannedAction, values: ActionValues, outputs: Mapping[str, Any]
+) -> None:
+    before = context.store.state.attributes
+
+    def achieved(state: State) -> State:
+        state = changes.with_attributes(state, outputs)
+        if action.action == CREATE:
+            applied = Applied(action.module, action.action_digest, values.applied, context.number, action.hidden)
+            state = changes.with_applied(state, action.node, action.component, applied)
+        elif action.action == DELETE:
+            state = changes.without_applied(state, action.node, action.component)
+        return changes.with_success(state, action.key, action.input_digest)
+
+    context.change_state(achieved)
+    hidden = {output["attribute"] for output in action.outputs if output.get("hidden")}
+    for path, value in outputs.items():
+        if path not in before or before[path] != value:
+            _tell(context, path, value, hidden=path in hidden)
+
+
+def _tell(context: TaskContext, path: str, value: Any, *, hidden: bool) -> None:
+    if hidden:
+        context.journal.append("attribute.set", f"{path} is set (hidden)", path=path, hidden=True)
+    else:
+        shown = str(value)
+        said = shown if len(shown) <= LONGEST_SAID else f"{shown[:LONGEST_SAID]}..."
+        context.journal.append("attribute.set", f"{path} is {said}", path=path, value=value)

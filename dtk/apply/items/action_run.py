@@ -1,0 +1,103 @@
+"""One action at work on one node: what its items, guards and outputs need, and how they run commands there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import gevent
+from pyinfra.api.command import StringCommand
+from pyinfra.api.host import Host
+
+from dtk.apply.items.action_values import ActionValues
+from dtk.apply.reporting.failure import ActionError, FailedCommand, TimeLimit
+from dtk.apply.session.node_session import NodeSession
+from dtk.model.plan import PlannedAction
+
+
+class ItemReporter(Protocol):
+    """What an item tells while it is done: a ``StepReporter``, for a task."""
+
+    def retrying(self, attempt: int, attempts: int, delay: float, reason: str) -> None:
+        """A failed item is tried again."""
+
+    def operation(self, message: str, **fields: Any) -> None:
+        """An item is done."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """An action, its node and its values. ``files`` is the folder of the module's copied files."""
+
+    action: PlannedAction
+    session: NodeSession
+    host: Host
+    reporter: ItemReporter
+    values: ActionValues
+    files: Path
+
+    @property
+    def name(self) -> str:
+        """The action as errors name it, ``dask::scheduler.create``."""
+        return f"{self.action.component}.{self.action.action}"
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """pyinfra's global arguments for all that the action runs."""
+        return dict(self.values.rendered(dict(self.action.defaults)))
+
+    def look(self, command: str) -> tuple[bool, list[str], list[str]]:
+        """Run a command that only looks; return whether it succeeded, its standard output and its errors."""
+        ok, output = self.host.run_shell_command(StringCommand(command), print_output=True, **self.defaults)
+        return ok, output.stdout_lines, output.stderr_lines
+
+    def do(self, command: str) -> bool:
+        """Run a command that does something; return whether it succeeded."""
+        ok, _ = self.host.run_shell_command(StringCommand(command), **self.defaults)
+        return bool(ok)
+
+
+@contextmanager
+def time_limit(work: Work, seconds: float | None) -> Iterator[None]:
+    """Bound what is done inside; when the time is over, the command that runs is ended on the node too.
+
+    Raises:
+        ActionError: it took too long.
+    """
+    if seconds is None:
+        yield
+        return
+    limit = TimeLimit(seconds)
+    timer = gevent.Timeout(seconds, limit)
+    timer.start()
+    try:
+        yield
+    except TimeLimit as reached:
+        if reached is not limit:
+            raise
+        raise _timed_out(work, limit) from None
+    finally:
+        timer.close()
+
+
+def _timed_out(work: Work, limit: TimeLimit) -> ActionError:
+    timed_out = work.session.record.running
+    left = work.session.end_running_command()
+    message = f"{work.name}: {f'{timed_out!r} ' if timed_out else ''}{limit}"
+    failed = FailedCommand(timed_out, None, work.session.record.last_output()) if timed_out else None
+    return ActionError(f"{message}; {left}" if left else message, failed=failed)
+
+
+def failed_command(work: Work, failed: FailedCommand) -> ActionError:
+    """Return the error for a command that failed: what ran, how it ended, the last thing it printed."""
+    last = next((line for line in reversed(failed.output.splitlines()) if line.strip()), "")
+    how = "was ended by a signal" if failed.exit_code == -1 else f"exited with code {failed.exit_code}"
+    if failed.exit_code is None:
+        how = "failed"
+    first_line, _, more = failed.command.partition("\n")
+    command = f"{first_line} …" if more else first_line
+    said = f": {last.strip()}" if last else ", without any output"
+    return ActionError(f"{work.name}: '{command}' {how}{said}", failed=failed)

@@ -1,0 +1,76 @@
+"""Runs a pyinfra deploy that comes with a module: a function in one of its files, called with attributes."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.context import ctx_host
+
+from dtk.apply.items.action_run import Work
+from dtk.apply.reporting.failure import ActionError
+from dtk.model.code import NODE_ARGUMENT
+
+
+def run_deploy(work: Work, item: Mapping[str, Any], file: Path) -> bool:
+    """Run a deploy: its operations are done one after the other, where the function calls them.
+
+    Args:
+        work: the action and its node.
+        item: the plan's ``deploy`` item: ``name`` is ``path/to/file.py:function``.
+        file: this machine's copy of the file.
+
+    Returns:
+        Whether any of its operations did anything.
+
+    Raises:
+        ActionError: the file or the function can't be used, or the function raised an exception.
+        PyinfraError: one of its operations failed; the session's record says which.
+    """
+    function = _function(file, item["name"].rpartition(":")[2], work.name)
+    values = work.values.variables
+    given = {name: values[name] for name in (*item["parameters"], NODE_ARGUMENT) if name in values}
+    ctx_host.set(work.host)
+    try:
+        function(**_taken(function, given), **work.defaults)
+    except (PyinfraError, ActionError):
+        raise
+    except Exception as error:  # the function is the author's: whatever it raises is told as the action's failure
+        raise ActionError(f"{work.name}: {item['name']}: {type(error).__name__}: {error}") from error
+    finally:
+        ctx_host.reset()
+    return bool(work.session.record.command)
+
+
+def _function(file: Path, name: str, action: str) -> Callable[..., Any]:
+    module = f"dtk_deploy_{hashlib.sha256(str(file).encode()).hexdigest()[:16]}"
+    try:
+        if module not in sys.modules:
+            _load(module, file)
+        return getattr(sys.modules[module], name)  # type: ignore[no-any-return]
+    except Exception as error:  # it is the author's code that is loaded
+        sys.modules.pop(module, None)
+        raise ActionError(f"{action}: {file.name}:{name} can't be loaded: {type(error).__name__}: {error}") from error
+
+
+def _load(name: str, file: Path) -> None:
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file.name} is no Python file")
+    sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[name])
+
+
+def _taken(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the function names of what there is; all of it when it takes any."""
+    parameters = inspect.signature(function).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return dict(given)
+    names = {parameter.name for parameter in parameters}
+    return {name: value for name, value in given.items() if name in names}

@@ -1,0 +1,69 @@
+"""Takes an action's outputs: dynamic attributes from commands, facts and expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dtk.apply.items.action_run import Work, failed_command
+from dtk.apply.items.action_values import ActionValues
+from dtk.apply.reporting.failure import ActionError, FailedCommand
+from dtk.apply.reporting.redaction import Redactor
+from dtk.apply.session.engine import get_fact
+from dtk.model.plan import PlannedAction
+from dtk.model.types import coerce
+from dtk.ssh.output import KEPT_FOR_ERROR
+
+Output = Mapping[str, Any]
+
+
+def take_outputs(action: PlannedAction, values: ActionValues, work: Work | None, redactor: Redactor) -> dict[str, Any]:
+    """Return an action's outputs by attribute path, each of its declared type.
+
+    Args:
+        action: the action that just ran.
+        values: its values; each output can be used by those that follow it.
+        work: the action on its node; None for an assembly-wide one, which has expressions only.
+        redactor: knows the secrets, and learns hidden outputs.
+
+    Raises:
+        ActionError: a value can't be taken, is of another type, or holds a secret, which may not be written down.
+    """
+    taken: dict[str, Any] = {}
+    for output in action.outputs:
+        value = _typed(output, _raw(output, values, work))
+        if redactor.holds_secret(value):
+            raise ActionError(f"the output {output['attribute']} holds a secret, and outputs are written to the state")
+        if output.get("hidden"):
+            redactor.add_hidden(value)
+        values.variables[output["name"]] = taken[output["attribute"]] = value
+    return taken
+
+
+def _raw(output: Output, values: ActionValues, work: Work | None) -> Any:
+    text = output["text"]["$template"] if isinstance(output["text"], Mapping) else output["text"]
+    if output["source"] == "expression":
+        return values.template(text, shell=False)
+    if work is None:
+        raise ActionError(f"the output {output['attribute']} takes a node, and this component has none")
+    if output["source"] == "fact":
+        return get_fact(work.host, text, {**work.defaults, **values.rendered(dict(output.get("arguments", {})))})
+    return _of_command(work, values.template(text, shell=True))
+
+
+def _of_command(work: Work, command: str) -> str:
+    ok, stdout, stderr = work.look(command)
+    if not ok:
+        last = "\n".join([*stdout, *stderr][-KEPT_FOR_ERROR:])
+        found = work.session.record.failed
+        raise failed_command(work, FailedCommand(command, found.exit_code if found else None, last))
+    return "\n".join(stdout).strip()
+
+
+def _typed(output: Output, value: Any) -> Any:
+    if value is None:
+        raise ActionError(f"the output {output['attribute']} has no value")
+    try:
+        return coerce(output["type"], value)
+    except ValueError as error:
+        raise ActionError(f"the output {output['attribute']} is not of type {output['type']}: {error}") from None

@@ -1,0 +1,44 @@
+"""What a machine says of itself at first contact: what links and templates may know of a node beside its address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dtk.apply.session.node_session import NodeSession, Prepared
+from dtk.errors import DtkError
+
+SCRIPT = rb"""
+echo "home=$HOME"
+echo "user=$(id -un)"
+if [ -r /etc/os-release ]; then . /etc/os-release && echo "os=$ID${VERSION_ID:+-$VERSION_ID}"
+else echo "os=$(uname -s | tr A-Z a-z)"; fi
+echo "python=$(command -v python3)"
+[ ! -d /run/systemd/system ] || echo has_systemd=true
+"""
+FACTS = ("home", "user", "os", "python", "has_systemd")
+
+
+def are_known(attributes: Mapping[str, Any]) -> bool:
+    """Say whether a target knows all of it by itself, as it does of its own processes on this machine."""
+    return all(name in attributes for name in FACTS)
+
+
+def node_facts(session: NodeSession, known: dict[str, Any]) -> dict[str, Any]:
+    """Return a node's attributes, with those that its target does not know asked of the machine itself.
+
+    Args:
+        session: the node's session, connected.
+        known: the attributes that its target gave.
+
+    Raises:
+        DtkError: the node has no working shell.
+    """
+    if are_known(known):
+        return known
+    command = Prepared("what the machine says of itself", "sh -s", SCRIPT)
+    code, lines = session.ask(command, session.next_mark(as_root=False))
+    if code != 0:
+        raise DtkError(f"{session.node} has no working shell: " + " ".join(line for _, line in lines[-3:]))
+    told = dict(line.split("=", 1) for stream, line in lines if stream == "stdout" and "=" in line)
+    return {**told, "has_systemd": "has_systemd" in told, **known}

@@ -1,0 +1,170 @@
+"""Makes, starts, stops and ends nodes: those of a stage in one call to the provider, each told as it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import reduce
+
+import gevent
+from gevent.event import AsyncResult
+
+from dtk.apply.nodes.cloud_init import await_first_boot
+from dtk.apply.nodes.facts import are_known, node_facts
+from dtk.apply.reporting.failure import StepStopped
+from dtk.apply.reporting.reporter import StepReporter
+from dtk.apply.session.task_context import TaskContext
+from dtk.errors import DtkError
+from dtk.model.plan import Step, StepType
+from dtk.nodes.provider import Connection, NodeRecord, NodeRequest
+from dtk.nodes.records import record_of, state_of
+from dtk.ssh.host_keys import host_entry
+from dtk.state import changes
+from dtk.state.model import NodeState
+
+CHANGES: dict[StepType, str] = {
+    "create_node": "created",
+    "power_on_node": "started",
+    "power_off_node": "stopped",
+    "terminate_node": "terminated",
+}
+
+
+class MachineBatch:
+    """The steps of one kind in one stage. The provider is called once all of them are on record as started."""
+
+    def __init__(self, context: TaskContext, steps: Sequence[Step]) -> None:
+        self._context = context
+        self._steps: list[Step] = []
+        self._awaited = {step.node for step in steps}
+        self._results: dict[str, AsyncResult] = {step.node: AsyncResult() for step in steps}
+
+    def run(self, step: Step, reporter: StepReporter) -> bool:
+        """Do one step's part; returns that it changed something.
+
+        Raises:
+            DtkError: it could not be done for this node.
+        """
+        self._steps.append(step)
+        self.leave(step)
+        reporter.waiting(f"waiting for the target to have {step.node} {CHANGES[step.type]}")
+        # A machine half made is found again by the provider; one that nobody wrote down is paid for and forgotten.
+        with self._context.stopping.shielded():
+            record = self._results[step.node].get()
+            self._note(step.type, record)
+        if step.type in ("create_node", "power_on_node"):
+            session = self._context.session(step.node)
+            session.begin_step(reporter, self._context.step_mark(step.number))
+            session.connect(fresh=True)
+            if step.type == "create_node" and not are_known(record.attributes):
+                await_first_boot(session, reporter, has_user_data=bool(step.node_attributes.get("user_data")))
+            attributes = node_facts(session, dict(record.attributes))
+            known = state_of(replace(record, attributes=attributes))
+            self._context.change_state(lambda state: changes.with_node(state, step.node, known))
+        return True
+
+    def leave(self, step: Step) -> None:
+        """Wait no longer for a step: it has started, or it was stopped before it could."""
+        if step.node in self._awaited:
+            self._awaited.remove(step.node)
+            if not self._awaited and self._steps:
+                gevent.spawn(self._call)
+
+    def _call(self) -> None:
+        missing: BaseException = StepStopped()
+        try:
+            if not self._context.stopping.reason:
+                self._call_provider(self._steps[0].type)
+                missing = DtkError("the target did not say what became of the node")
+        except Exception as error:
+            missing = error
+        for result in self._results.values():
+            if not result.ready():
+                result.set_exception(missing)
+
+    def _call_provider(self, kind: StepType) -> None:
+        provider, identity = self._context.provider, self._context.identity
+        provider.check(identity, [record_of(node, known) for node, known in self._context.store.state.nodes.items()])
+        if kind == "create_node":
+            self._note_intent()
+            known = self._context.store.state.nodes
+            requests = [
+                NodeRequest(step.node, dict(step.node_attributes), dict(known[step.node].attributes))
+                for step in self._steps
+            ]
+            provider.create(identity, requests, self._report, self._record)
+            return
+        state = self._context.store.state
+        for step in self._steps:
+            if kind in ("power_off_node", "terminate_node"):
+                self._context.drop_session(step.node)
+            if step.node not in state.nodes:
+                self._results[step.node].set_exception(DtkError(f"there is no node {step.node} in the state"))
+        records = [record_of(step.node, state.nodes[step.node]) for step in self._steps if step.node in state.nodes]
+        call = {
+            "power_on_node": provider.start,
+            "power_off_node": provider.stop,
+            "terminate_node": provider.terminate,
+        }[kind]
+        call(identity, records, self._report)
+
+    def _note_intent(self) -> None:
+        """Put the nodes into the state before they are made: after a crash they are found again, or ended."""
+        new = [step.node for step in self._steps if step.node not in self._context.store.state.nodes]
+        begun = NodeState("", "pending", asdict(Connection("")))
+        self._context.change_state(
+            lambda state: reduce(lambda told, node: changes.with_node(told, node, begun), new, state)
+        )
+
+    def _record(self, nodes: Sequence[str], known: Mapping[str, str]) -> None:
+        """Put on disk what the next call of the target can be known by, before it is made."""
+        begun = NodeState("", "pending", asdict(Connection("")), dict(known))
+        self._context.change_state(
+            lambda state: reduce(lambda told, node: changes.with_node(told, node, begun), nodes, state)
+        )
+        for node in nodes if known else ():
+            self._context.journal.append(
+                "node.changed", f"{node} requested", node=node, change="requested", status="pending", **known
+            )
+
+    def _report(self, node: str, outcome: NodeRecord | DtkError) -> None:
+        if isinstance(outcome, DtkError):
+            self._results[node].set_exception(outcome)
+        else:
+            self._results[node].set(outcome)
+
+    def _note(self, kind: StepType, record: NodeRecord) -> None:
+        context, node = self._context, record.node
+        known = context.store.state.nodes.get(node)
+        record = self._with_host_key(record) if kind == "power_off_node" else record
+        if kind == "terminate_node" or known is None or known.id != record.id:
+            # Another machine than the one whose key may be pinned for this address.
+            context.known_hosts.forget(self._entry(record))
+        if kind == "terminate_node":
+            context.change_state(lambda state: changes.without_node(state, node))
+        else:
+            context.change_state(lambda state: changes.with_node(state, node, state_of(record)))
+        change, address = CHANGES[kind], str(record.attributes.get("host_address", ""))
+        context.journal.append(
+            "node.changed",
+            f"{node} {change}" + (f" at {address}" if address and record.status == "running" else ""),
+            node=node,
+            change=change,
+            id=record.id,
+            status=record.status,
+            host_address=address,
+        )
+
+    def _with_host_key(self, record: NodeRecord) -> NodeRecord:
+        """Keep the key pinned for a machine that stops with the machine: its address may change, and be another's."""
+        known_hosts, entry = self._context.known_hosts, self._entry(record)
+        pinned = known_hosts.pinned(entry)
+        if pinned is None:
+            return record
+        known_hosts.forget(entry)
+        key = f"{pinned.get_name()} {pinned.get_base64()}"
+        return replace(record, connection=replace(record.connection, host_key=key))
+
+    def _entry(self, record: NodeRecord) -> str:
+        connection = self._context.provider.way_in(record)
+        return host_entry(connection.hostname, connection.port)

@@ -1,0 +1,64 @@
+"""The task's event log as the executor writes it: redacted, and with a full disk noticed once for the whole task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from dtk.apply.reporting.redaction import Redactor
+from dtk.errors import DtkError
+from dtk.events.log import EventLog, LogWriteError
+
+CLOSING_TYPES = ("step.finished", "stage.finished", "task.finished")
+
+
+class RecordError(DtkError):
+    """What happens can't be put on record any more, in the log or in the state; the task has to end."""
+
+
+class Journal:
+    """Writes events. From the first failure on, only those that close what is open are written, as far as they fit."""
+
+    def __init__(self, log: EventLog, redactor: Redactor, on_broken: Callable[[], None]) -> None:
+        self._log = log
+        self._redactor = redactor
+        self._on_broken = on_broken
+        self.broken = ""
+
+    def append(self, event_type: str, message: str, **fields: Any) -> None:
+        """Write one event.
+
+        Raises:
+            RecordError: it can't be written; never for an event that closes a step, a stage or the task.
+        """
+        if event_type in CLOSING_TYPES:
+            self._close(event_type, message, fields)
+        elif self.broken:
+            raise RecordError(self.broken)
+        else:
+            self._write(event_type, message, fields)
+
+    def _write(self, event_type: str, message: str, fields: dict[str, Any]) -> None:
+        try:
+            self._log.append(event_type, self._redactor.text(message), **self._redactor.data(fields))
+        except LogWriteError as error:
+            raise self.break_off(error.message) from error
+
+    def _close(self, event_type: str, message: str, fields: dict[str, Any]) -> None:
+        if not self.broken:
+            with suppress(RecordError):
+                return self._write(event_type, message, fields)
+        # The first failure frees what the log held back on disk: this line fits in there, its output may not.
+        if "error" in fields:
+            fields = {**fields, "error": {**fields["error"], "output": ""}}
+        with suppress(RecordError):
+            self._write(event_type, message, fields)
+        return None
+
+    def break_off(self, reason: str) -> RecordError:
+        """Note that nothing more can be recorded, tell the task, and return the error to raise."""
+        if not self.broken:
+            self.broken = reason
+            self._on_broken()
+        return RecordError(reason)

@@ -1,0 +1,166 @@
+"""A node as the executor works on it: its one connection, the step that has it now, the marks of its commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import gevent
+
+from dtk.apply.reporting.operation_record import OperationRecord
+from dtk.apply.reporting.reporter import StepReporter
+from dtk.errors import DtkError
+from dtk.nodes.provider import Connection
+from dtk.ssh.channels import GiveLine, Input, SshConnection
+from dtk.ssh.connect import Patience, reach
+from dtk.ssh.host_keys import KnownHosts
+from dtk.ssh.output import Stream
+from dtk.ssh.remote_kill import kill_script
+
+KILL_SECONDS = 20.0
+"""How long ending a step's remote processes may take before the node is left alone."""
+LARGEST_ANSWER = 64 * 1024 * 1024
+"""Bytes of a fact's or an output's command that are taken; more is a mistake that would fill this machine's memory."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A command ready for a node: as its log shows it, as it is sent, with the bytes it reads."""
+
+    shown: str
+    sent: str
+    stdin: Input = b""
+
+
+class NodeSession:
+    """One node's session for the whole task. One step at a time uses it."""
+
+    def __init__(self, node: str, connection: Callable[[], Connection], known: KnownHosts, patience: Patience) -> None:
+        self.node = node
+        self._connection_of_node = connection
+        self._known = known
+        self._patience = patience
+        self._open: SshConnection | None = None
+        self._reporter: StepReporter | None = None
+        self._step_mark = ""
+        self._commands = 0
+        self._uses_root = False
+        self._running = ""
+        self.record = OperationRecord()
+
+    def begin_step(self, reporter: StepReporter | None, mark: str) -> None:
+        """Give the session to a step; ``mark`` is what its commands' processes carry, ``LINEAGE-TASK-STEP-``."""
+        self._reporter, self._step_mark = reporter, mark
+        self._commands, self._uses_root, self._running = 0, False, ""
+
+    def connect(self, *, fresh: bool = False) -> None:
+        """Open the node's connection unless it is open.
+
+        Raises:
+            UnreachableError, HostKeyError: as ``dtk.ssh.connect.reach``.
+        """
+        if self._open is None or not self._open.is_alive:
+            self.close()
+            clients = reach(self._connection_of_node(), self._known, self._patience, self._waiting, fresh=fresh)
+            self._open = SshConnection(self.node, clients)
+
+    def _waiting(self, reason: str) -> None:
+        if self._reporter is not None:
+            self._reporter.waiting(reason)
+
+    def close(self) -> None:
+        """Close the connection; the next use opens another."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    @property
+    def ssh(self) -> SshConnection:
+        """The open connection.
+
+        Raises:
+            DtkError: there is none, because the node went away while a step was running.
+        """
+        if self._open is None:
+            raise DtkError(f"there is no connection to {self.node}")
+        return self._open
+
+    def next_mark(self, *, as_root: bool) -> str:
+        """Return the mark of the next command, which its processes carry in their environment."""
+        self._commands += 1
+        self._uses_root |= as_root
+        return f"{self._step_mark}{self._commands}-"
+
+    def perform(self, command: Prepared, mark: str, is_success: Callable[[int], bool]) -> int:
+        """Run a command that does something: recorded, its output shown as it comes.
+
+        Returns:
+            Its exit code.
+        """
+        self.record.begin(command.shown)
+        code = self._run(command, mark, self._give)
+        self.record.end(command.shown, code, failed=not is_success(code))
+        return code
+
+    def _give(self, stream: Stream, line: str) -> None:
+        self.record.line(stream, line)
+        if self._reporter is not None:
+            self._reporter.output(stream, line)
+
+    def ask(self, command: Prepared, mark: str) -> tuple[int, list[tuple[Stream, str]]]:
+        """Run a command that only looks: its whole output is returned, and shown nowhere unless it fails.
+
+        Raises:
+            DtkError: it prints more than ``LARGEST_ANSWER``.
+        """
+        lines: list[tuple[Stream, str]] = []
+        size = 0
+
+        def give(stream: Stream, line: str) -> None:
+            nonlocal size
+            size += len(line)
+            if size <= LARGEST_ANSWER:
+                lines.append((stream, line))
+
+        code = self._run(command, mark, give)
+        if size > LARGEST_ANSWER:
+            raise DtkError(f"'{command.shown}' printed more than {LARGEST_ANSWER // 1024**2} MiB on {self.node}")
+        return code, lines
+
+    def _run(self, command: Prepared, mark: str, give: GiveLine) -> int:
+        self._running = mark
+        code = self.ssh.run(command.sent, give, command.stdin)
+        self._running = ""
+        return code
+
+    def end_step_processes(self) -> str:
+        """End all that the step's commands still run on the node; return what went wrong, "" when all is well."""
+        return self._end_processes(self._step_mark)
+
+    def end_running_command(self) -> str:
+        """End the processes of the command that was running last; return as ``end_step_processes``."""
+        return self._end_processes(self._running) if self._running else ""
+
+    def end_earlier_step(self, mark: str) -> str:
+        """End what the step of an earlier task still runs; return as ``end_step_processes``."""
+        self._uses_root = True  # it may have
+        return self._end(mark)
+
+    def _end_processes(self, mark: str) -> str:
+        return self._end(mark) if self._commands else ""
+
+    def _end(self, mark: str) -> str:
+        problem = "they did not end in time"
+        with gevent.Timeout(KILL_SECONDS, False):
+            problem = self._try_to_end(mark)
+        return f"processes may still run on {self.node}: {problem}" if problem else ""
+
+    def _try_to_end(self, mark: str) -> str:
+        lines: list[str] = []
+        try:
+            self.connect()
+            script = kill_script(mark, as_root=self._uses_root).encode()
+            code = self.ssh.run("sh -s", lambda _, line: lines.append(line), script)
+        except DtkError as error:
+            return error.message
+        return "" if code == 0 else " ".join(lines[-1:]) or "some could not be ended"

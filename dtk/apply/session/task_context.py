@@ -1,0 +1,97 @@
+"""What every part of a running task shares."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dtk.apply.reporting.redacted_log import Journal
+from dtk.apply.reporting.redaction import Redactor
+from dtk.apply.session.cancellation import Stopping
+from dtk.apply.session.engine import Engine
+from dtk.apply.session.node_session import NodeSession
+from dtk.apply.session.secrets import resolve_secret
+from dtk.errors import DtkError
+from dtk.model.plan import Plan
+from dtk.nodes.provider import Connection, Provider, ServiceIdentity
+from dtk.nodes.records import record_of
+from dtk.ssh.connect import Patience
+from dtk.ssh.host_keys import KnownHosts
+from dtk.state.model import State
+from dtk.state.store import StateStore
+from dtk.state.workspace import Workspace
+
+LINEAGE_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class TaskContext:
+    """One task's plan, records and tools. ``sessions`` holds one session per node, made at its first use."""
+
+    plan: Plan
+    number: int
+    workspace: Workspace
+    store: StateStore
+    journal: Journal
+    redactor: Redactor
+    stopping: Stopping
+    engine: Engine
+    provider: Provider
+    identity: ServiceIdentity
+    known_hosts: KnownHosts
+    patience: Patience
+    sessions: dict[str, NodeSession] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """How long the task has been running."""
+        return round(time.monotonic() - self.began, 3)
+
+    def change_state(self, *changes: Callable[[State], State]) -> None:
+        """Change the state as one new version on disk.
+
+        Raises:
+            RecordError: it can't be written, and so the task has to end.
+        """
+        try:
+            self.store.change(*changes)
+        except OSError as error:
+            reason = f"the state of '{self.plan.service}' can't be written: {error.strerror or error}"
+            raise self.journal.break_off(reason) from error
+
+    def session(self, node: str) -> NodeSession:
+        """Return a node's session."""
+        if node not in self.sessions:
+            self.sessions[node] = NodeSession(node, lambda: self._connection(node), self.known_hosts, self.patience)
+        return self.sessions[node]
+
+    def _connection(self, node: str) -> Connection:
+        state = self.store.state.nodes.get(node)
+        if state is None or state.status != "running":
+            raise DtkError(f"{node} does not run", hint=f"see: dtk list-nodes {self.plan.service}")
+        return self.provider.way_in(record_of(node, state))
+
+    def drop_session(self, node: str) -> None:
+        """Close a node's connection because the node goes."""
+        session = self.sessions.pop(node, None)
+        if session is not None:
+            session.close()
+
+    def step_mark(self, step: str) -> str:
+        """Return how the marks of a step's commands begin."""
+        return self.mark(f"{self.number}-{step}")
+
+    def mark(self, task_and_step: str) -> str:
+        """Return how the marks of any task's step begin; ``3-5.1`` is step 5.1 of task 3."""
+        return f"{self.identity.lineage[:LINEAGE_SHOWN]}-{task_and_step}-"
+
+    def secret(self, reference: str) -> str:
+        """Return a secret's value."""
+        return resolve_secret(reference, self.workspace.root)
+
+    def module_files(self, module: str) -> Path:
+        """Return the folder of a module's files as they were copied with the plan."""
+        return self.workspace.task_folder(self.plan.service, self.number) / "files" / module

@@ -1,0 +1,112 @@
+"""``dtk apply`` and ``dtk converge``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dtk.cli.options import DetachOption, ExcludeOption, LockWaitOption, OnlyOption, ServiceArgument, YesOption, seconds
+from dtk.cli.running import confirm, run_plan
+from dtk.errors import InvalidError, UsageError
+from dtk.model.plan import Plan
+from dtk.model.selection import Selection
+from dtk.plan.document import from_text
+from dtk.plan.resolve.request import Scope
+from dtk.service.context import chosen_service, current_workspace
+from dtk.service.planning import Inputs, check_digest, make_plan, read_inputs
+from dtk.state.workspace import Workspace
+from dtk.views.plan_text import plan_text
+
+
+def apply(
+    what: Annotated[
+        str | None, typer.Argument(metavar="[PLANFILE|SERVICE]", help="A plan made with dtk plan --out, or a service.")
+    ] = None,
+    yes: YesOption = False,
+    detach: DetachOption = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with what failed last: do what has not succeeded with the same input."),
+    ] = False,
+    only: OnlyOption = None,
+    exclude: ExcludeOption = None,
+    lock_wait: LockWaitOption = "0s",
+) -> None:
+    """Do what a plan says, and follow it.
+
+    A PLANFILE is applied as it is, or refused when the state or the modules have moved on (exit code 5) or somebody
+    edited it (3). For a SERVICE the plan is made, shown and asked about. ^C cancels the task, a second ^C stops it at
+    once.
+    Example: dtk apply plan.json
+    """
+    workspace = current_workspace()
+    planned = _read_plan(workspace, what) if what and _is_file(workspace, what) else None
+    selection = Selection(tuple(only or ()), tuple(exclude or ()))
+    if planned and (resume or selection):
+        said = "--resume makes its own plan" if resume else "what to do is said in the plan's file"
+        raise UsageError(said, hint="name the service instead of the plan's file")
+    if resume and selection:
+        raise UsageError("--resume goes on with what the last task was for", hint="leave --only and --exclude out")
+    if planned:
+        plan, inputs = planned
+    else:
+        _check_known(workspace, what)
+        service = chosen_service(workspace, what)
+        plan, inputs = make_plan(workspace, service, scope="resume" if resume else "changes", selection=selection)
+        _show_and_ask(plan, ask=not yes)
+    run_plan(inputs, plan, detach=detach, lock_wait=seconds(lock_wait), command=f"dtk apply {plan.service}")
+
+
+def converge(
+    service: ServiceArgument = None,
+    yes: YesOption = False,
+    detach: DetachOption = False,
+    lock_wait: LockWaitOption = "0s",
+) -> None:
+    """Plan and apply every stage, changed or not.
+
+    Asks only when nodes would be terminated, and, at a terminal, before stopped ones are started.
+    Example: dtk converge dask1
+    """
+    workspace = current_workspace()
+    scope: Scope = "all"
+    plan, inputs = make_plan(workspace, chosen_service(workspace, service), scope=scope)
+    if any(change.change == "terminate" for change in plan.nodes):
+        _show_and_ask(plan, ask=not yes)
+    # As the original asked (assembly_workspace.rb:305-311); a script that converges wants its nodes up.
+    elif not yes and sys.stdin.isatty() and any(change.change == "start" for change in plan.nodes):
+        confirm("Workspace service is stopped, do you want to start it?")
+    run_plan(inputs, plan, detach=detach, lock_wait=seconds(lock_wait), command=f"dtk converge {plan.service}")
+
+
+def _is_file(workspace: Workspace, what: str) -> bool:
+    """A service's name wins over a file of the same name: plan files have endings or paths."""
+    return what not in workspace.service_names() and Path(what).is_file()
+
+
+def _check_known(workspace: Workspace, what: str | None) -> None:
+    if what and what not in workspace.service_names() and ("." in what or "/" in what):
+        raise UsageError(f"no plan file '{what}'", hint="make one: dtk plan SERVICE --out FILE")
+
+
+def _read_plan(workspace: Workspace, file: str) -> tuple[Plan, Inputs]:
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        hint = "make one: dtk plan SERVICE --out FILE"
+        raise InvalidError(f"{file} is not a plan: it is no text", hint=hint) from None
+    plan = from_text(text, file)
+    check_digest(plan, file)
+    service = chosen_service(workspace, plan.service)
+    return plan, read_inputs(workspace, service)
+
+
+def _show_and_ask(plan: Plan, *, ask: bool) -> None:
+    if plan.is_empty:
+        return
+    typer.echo(plan_text(plan))
+    if ask:
+        confirm("Apply this plan?")

@@ -1,0 +1,68 @@
+"""``dtk convert``: modules of the original, as ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dtk.cli.options import JsonOption
+from dtk.cli.output import print_json, shown_path
+from dtk.dsl.catalog import load_catalog
+from dtk.errors import InvalidError, Problem
+from dtk.service.context import current_workspace
+
+
+def convert(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR", help="A module of the original, or a folder with several.", exists=True, file_okay=False
+        ),
+    ],
+    namespace: Annotated[
+        str, typer.Option("--namespace", metavar="NS", help="The modules' namespace; else the folder above them.")
+    ] = "",
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Write NS/NAME here; else to modules/.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Convert modules of the original DTK (2015 and unified ones); list what can't be carried over.
+
+    Exit code 3 when what comes out is not valid yet. Example: dtk convert ~/dtk/component_modules/bigtop
+    """
+    from dtk.convert.module import convert as read  # noqa: PLC0415 - the YAML parser, only when used
+    from dtk.convert.write import write_module  # noqa: PLC0415 - as above
+
+    modules, notes = read(folder, namespace)
+    root = out or current_workspace().modules
+    written = [write_module(module, root) for module in modules]
+    problems = [] if out else _problems([module.name for module in modules])
+    if as_json:
+        entries = [{"place": str(n.location), "path": n.path, "message": n.message} for n in notes]
+        print_json({"modules": [m.name for m in modules], "notes": entries, "problems": [str(p) for p in problems]})
+    else:
+        _tell([shown_path(path) for path in written], [str(note) for note in notes])
+    if problems:
+        raise InvalidError("what came out is not valid yet", problems, hint="mend these places, then: dtk validate")
+
+
+def _problems(names: list[str]) -> list[Problem]:
+    catalog = load_catalog(current_workspace())
+    found: dict[Problem, None] = {}
+    for name in names:
+        try:
+            catalog.find(name)
+        except InvalidError as error:
+            found |= dict.fromkeys(error.problems)
+    return list(found)
+
+
+def _tell(written: list[str], notes: list[str]) -> None:
+    for path in written:
+        typer.echo(f"Converted to {path}")
+    if notes:
+        typer.echo(f"\nNot carried over as it was, {len(notes)} in all:")
+        typer.echo("\n".join(f"  {note}" for note in notes))

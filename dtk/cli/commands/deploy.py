@@ -1,0 +1,40 @@
+"""``dtk deploy``: stage, plan and apply in one go."""
+
+from __future__ import annotations
+
+import typer
+
+from dtk.cli.commands.stage import (
+    AssemblyArgument,
+    NameArgument,
+    SetOption,
+    TargetOption,
+    ValuesOption,
+    read_settings,
+    stage_service,
+)
+from dtk.cli.options import DetachOption
+from dtk.cli.running import run_plan
+from dtk.service.context import current_workspace
+from dtk.service.planning import make_plan
+from dtk.views.plan_text import summary_line
+
+
+def deploy(
+    assembly: AssemblyArgument,
+    name: NameArgument,
+    target: TargetOption = None,
+    settings: SetOption = None,
+    values: ValuesOption = None,
+    detach: DetachOption = False,
+) -> None:
+    """Stage, plan and apply an assembly in one go.
+
+    Example: dtk deploy dtk:dask/cluster dask1 --detach
+    """
+    workspace = current_workspace()
+    stage_service(workspace, assembly, name, target, read_settings(settings or [], values))
+    typer.echo(f"Service instance '/service/{name}' has been created!")
+    plan, inputs = make_plan(workspace, name)
+    typer.echo(summary_line(plan))
+    run_plan(inputs, plan, detach=detach, lock_wait=0, command=f"dtk deploy {assembly} {name}")

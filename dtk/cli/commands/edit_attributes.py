@@ -1,0 +1,166 @@
+"""``dtk edit-attributes``: the editable attributes in an editor, checked before anything is taken."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dtk.cli.commands.attributes import checked_value
+from dtk.cli.commands.list_attributes import AttributeOption, ComponentOption, NodeOption, filtered, rows_yaml
+from dtk.cli.edited import say_changed
+from dtk.cli.options import JsonOption, ServiceArgument
+from dtk.cli.output import print_json, shown_path
+from dtk.dsl.yaml.document import Document, parse_document
+from dtk.dsl.yaml.edit import set_attribute as write_attribute
+from dtk.dsl.yaml.edit import unset_attribute
+from dtk.errors import DtkError, InvalidError, Problem, UsageError
+from dtk.plan.resolve.service import AttributeRow, attribute_rows
+from dtk.plan.resolve.topology import nearest
+from dtk.service.inspected import read_service
+from dtk.service.planning import Inputs
+from dtk.state.files import make_private_folder, replace_file
+
+KEPT = "edit-attributes.yaml"
+_HELP = (
+    "# Attributes of service {service}: change values, save and leave. An empty value is taken away.\n"
+    "# Lines that begin with # are ignored; nothing is taken before everything is right.\n"
+)
+
+
+def edit_attributes(
+    service: ServiceArgument = None,
+    node: NodeOption = None,
+    component: ComponentOption = None,
+    attribute: AttributeOption = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", metavar="FILE", help="Take this edited text, open no editor.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Edit a service's attributes in $EDITOR.
+
+    Computed, constant and linked ones are not among them. With a mistake nothing is taken, and what you wrote is kept.
+    Example: dtk edit-attributes dask1 --node slaves
+    """
+    inputs, found = read_service(service)
+    rows = [row for row in attribute_rows(found) if row.is_editable and not row.secret]
+    rows = filtered(found, rows, node, component, attribute)
+    before = _HELP.format(service=inputs.service.name) + rows_yaml(rows)
+    kept = inputs.workspace.service_folder(inputs.service.name) / KEPT
+    text = _read(file) if file else _edited(kept, before)
+    changes = _changes_until_right(inputs, rows, kept, text, ask=file is None)
+    kept.unlink(missing_ok=True)
+    if not changes:
+        print_json({"status": "OK", "changed": False}) if as_json else typer.echo("Nothing was changed.")
+        return
+    for path, value in changes.items():
+        _write(inputs, path, value)
+    say_changed(inputs.workspace, inputs.service.name, as_json=as_json)
+
+
+def _write(inputs: Inputs, path: str, value: object) -> None:
+    file = inputs.workspace.service_file(inputs.service.name)
+    if value is None:
+        unset_attribute(file, path)
+    else:
+        write_attribute(file, path, value)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} can't be read: {error}") from None
+
+
+def _edited(file: Path, text: str) -> str:
+    """Open a text in the editor and return what was saved."""
+    words = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
+    make_private_folder(file.parent)
+    replace_file(file, text)
+    try:
+        done = subprocess.run([*words, str(file)], check=False)
+    except OSError as error:
+        raise DtkError(f"the editor '{words[0]}' can't be started: {error.strerror}", hint="set EDITOR") from None
+    if done.returncode:
+        raise DtkError(f"the editor ended with code {done.returncode}; nothing was taken", hint=_kept_hint(file))
+    return _read(file)
+
+
+def _kept_hint(file: Path) -> str:
+    return f"what you wrote is in {shown_path(file)}: mend it, then dtk edit-attributes --file {shown_path(file)}"
+
+
+def _changes_until_right(
+    inputs: Inputs, rows: list[AttributeRow], kept: Path, text: str, *, ask: bool
+) -> dict[str, object]:
+    """Return what was changed; with mistakes in it, offer the editor again where somebody is there."""
+    while True:
+        try:
+            return _changes(inputs, rows, text)
+        except InvalidError as error:
+            if not (ask and sys.stdin.isatty()):
+                hint = _kept_hint(kept) if ask else "nothing was taken"
+                raise InvalidError(error.message, error.problems, hint=hint) from None
+            typer.echo("\n".join([error.message, *map(str, error.problems)]), err=True)
+            if not typer.confirm("Edit again?", default=True):
+                raise InvalidError(error.message, error.problems, hint=_kept_hint(kept)) from None
+            text = _edited(kept, text)
+
+
+def _changes(inputs: Inputs, rows: list[AttributeRow], text: str) -> dict[str, object]:
+    """Return the typed values that differ from those shown, by path; None for those taken away.
+
+    Raises:
+        InvalidError: it is not YAML, names what was not shown, or a value is not of its type; all mistakes are listed.
+    """
+    document = parse_document(text, "edited attributes")
+    shown = {row.path: row for row in rows}
+    before = dict(_leaves(parse_document(rows_yaml(rows), "shown")))
+    problems: list[Problem] = []
+    changes: dict[str, object] = {}
+    for path, (place, value) in _leaves(document):
+        if path not in shown:
+            where, near = document.locate_key(place), nearest(path, shown)
+            problems.append(Problem(f"'{path}' is no attribute that can be edited here", where, nearest=near))
+        elif value != before[path][1]:
+            _take(inputs, document, place, path, value, changes, problems)
+    if problems:
+        raise InvalidError("the edited attributes are not right", problems)
+    return changes
+
+
+def _take(
+    inputs: Inputs,
+    document: Document,
+    place: tuple[str | int, ...],
+    path: str,
+    value: Any,
+    changes: dict[str, object],
+    problems: list[Problem],
+) -> None:
+    try:
+        changes[path] = None if value is None else checked_value(inputs, path, value)
+    except UsageError as error:
+        problems.append(Problem(error.message, document.locate(place)))
+
+
+def _leaves(document: Document) -> Iterator[tuple[str, tuple[tuple[str | int, ...], Any]]]:
+    """Yield attribute paths with their places and values: what stands below an ``attributes:``."""
+
+    def walk(value: Any, place: tuple[str | int, ...]) -> Iterator[tuple[str, tuple[tuple[str | int, ...], Any]]]:
+        for key, item in value.items() if isinstance(value, dict) else ():
+            if place and place[-1] == "attributes":
+                names = [str(part).rstrip("/") for part in place if part not in ("attributes", "components", "nodes")]
+                yield "/".join([*names, str(key)]), ((*place, key), item)
+            else:
+                yield from walk(item, (*place, key))
+
+    yield from walk(document.data, ())

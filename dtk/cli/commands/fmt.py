@@ -1,0 +1,55 @@
+"""``dtk fmt``: YAML documents in one form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dtk.cli.output import shown_path
+from dtk.errors import DtkError
+from dtk.service.context import current_workspace
+from dtk.state.files import replace_file
+from dtk.state.workspace import Workspace
+
+_PATTERNS = (
+    "dtk.yaml",
+    "modules/*/*/dtk.module.yaml",
+    "modules/*/*/assemblies/*.dtk.assembly.yaml",
+    "modules/*/*/tests/*/*.yaml",
+    "services/*/service.yaml",
+)
+
+
+def fmt(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE]...", help="Only these; else every document of the workspace.", exists=True),
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 when one would change.")] = False,
+) -> None:
+    """Write YAML documents in one form; comments, order and quotes stay.
+
+    Example: dtk fmt --check
+    """
+    from dtk.dsl.yaml.formatting import formatted  # noqa: PLC0415 - the YAML parser
+
+    changed = []
+    for file in files or _documents(current_workspace()):
+        text = file.read_text(encoding="utf-8")
+        made = formatted(text, shown_path(file))
+        if made != text:
+            changed.append(file)
+            if not check:
+                mode = file.stat().st_mode & 0o777
+                replace_file(file.resolve(), made)
+                file.chmod(mode)
+    for file in changed:
+        typer.echo(f"{'Would format' if check else 'Formatted'} {shown_path(file)}")
+    if check and changed:
+        raise typer.Exit(DtkError.exit_code)
+
+
+def _documents(workspace: Workspace) -> list[Path]:
+    return [file for pattern in _PATTERNS for file in sorted(workspace.root.glob(pattern))]

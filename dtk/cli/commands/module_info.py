@@ -1,0 +1,60 @@
+"""What ``dtk info`` says about a module or an assembly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from dtk.cli.output import print_json
+from dtk.dsl.catalog import Catalog, load_catalog
+from dtk.errors import UsageError
+from dtk.model.module import Assembly, Module
+from dtk.model.names import assembly_name, module_name
+from dtk.model.suggestion import nearest
+from dtk.service.context import current_workspace
+from dtk.state.pinned import load_pins
+from dtk.views.module_info import (
+    as_text,
+    assembly_document,
+    assembly_page,
+    module_document,
+    module_markdown,
+)
+
+
+def names_a_module(text: str) -> bool:
+    """Say whether a word names a module or an assembly, and no service."""
+    return module_name(text) is not None or assembly_name(text) is not None
+
+
+def module_info(name: str, *, markdown: bool, as_json: bool) -> None:
+    """Print what a module (``ns:name``) or an assembly (``ns:name/assembly``) holds."""
+    module, assembly = _found(load_catalog(current_workspace()), name)
+    if markdown:
+        typer.echo(assembly_page(assembly) if assembly else module_markdown(module), nl=False)
+        return
+    document = assembly_document(assembly) if assembly else _with_source(module)
+    if as_json:
+        print_json(document)
+    else:
+        typer.echo("\n".join(as_text(document)))
+
+
+def _found(catalog: Catalog, name: str) -> tuple[Module, Assembly | None]:
+    named = assembly_name(name)
+    if named is None or module_name(name) in catalog.names():
+        return catalog.find(name), None
+    module = catalog.find(named[0])
+    if named[1] not in module.assemblies:
+        near = nearest(named[1], module.assemblies)
+        hint = f"did you mean '{near}'?" if near else "dtk list-assemblies"
+        raise UsageError(f"module '{named[0]}' has no assembly '{named[1]}'", hint=hint)
+    return module, module.assemblies[named[1]]
+
+
+def _with_source(module: Module) -> dict[str, Any]:
+    document = module_document(module)
+    pin = load_pins(current_workspace().lock_file).get(module.name)
+    source = {"source": pin.shown, "commit": pin.commit} if pin and pin.tree == module.digest else {}
+    return {**document, **source}

@@ -1,0 +1,67 @@
+"""``dtk list-modules``, and the components that a module defines."""
+
+from __future__ import annotations
+
+import typer
+
+from dtk.cli.options import JsonOption
+from dtk.cli.output import print_json
+from dtk.dsl.catalog import Catalog, load_catalog
+from dtk.errors import InvalidError
+from dtk.service.context import current_workspace
+from dtk.state.pinned import Pin, load_pins
+from dtk.state.workspace import Workspace
+from dtk.views.listing import format_table
+
+_BUILT_IN = "built-in"
+
+
+def list_modules(as_json: JsonOption = False) -> None:
+    """List modules: this workspace's own, installed ones, those of dtk; whether each can be parsed.
+
+    Example: dtk list-modules
+    """
+    workspace = current_workspace()
+    catalog, pins = load_catalog(workspace), load_pins(workspace.lock_file)
+    modules = [(name, _remote(workspace, name, pins), _parsed(catalog, name)) for name in catalog.names()]
+    if as_json:
+        print_json([_document(name, remote, parsed, pins.get(name)) for name, remote, parsed in modules])
+        return
+    rows = [
+        [str(index), name.replace("/", ":"), remote, parsed]
+        for index, (name, remote, parsed) in enumerate(modules, start=1)
+    ]
+    typer.echo(format_table(["id", "name", "remote(s)", "dsl_parsed"], rows), nl=False)
+
+
+def _remote(workspace: Workspace, name: str, pins: dict[str, Pin]) -> str:
+    """Say where a module comes from; "" for the workspace's own, which come first in the catalog too."""
+    if (workspace.modules / name).is_dir():
+        return ""
+    return pins[name].shown if name in pins else _BUILT_IN
+
+
+def _parsed(catalog: Catalog, name: str) -> bool:
+    try:
+        catalog.find(name)
+    except InvalidError:
+        return False
+    return True
+
+
+def _document(name: str, remote: str, parsed: bool, pin: Pin | None) -> dict[str, object]:
+    pinned = {"commit": pin.commit, "tree": pin.tree, "version": pin.version} if pin else {}
+    return {"module": name, "remote": remote, "dsl_parsed": parsed, **pinned}
+
+
+def list_module_components(module: str, *, as_json: bool) -> None:
+    """Print the components that a module defines."""
+    found = load_catalog(current_workspace()).find(module)
+    components = list(found.components.values())
+    if as_json:
+        print_json(
+            [{"component": c.type, "description": c.description, "actions": list(c.actions)} for c in components]
+        )
+        return
+    rows = [[str(index), component.type] for index, component in enumerate(components, start=1)]
+    typer.echo(format_table(["id", "name"], rows), nl=False)

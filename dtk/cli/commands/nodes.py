@@ -1,0 +1,123 @@
+"""``dtk add-node`` and ``dtk delete-node``: which nodes a service has besides its assembly's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from dtk.cli.edited import forget, say_changed, try_edit
+from dtk.cli.options import JsonOption
+from dtk.dsl.check.assembly_values import node_attributes
+from dtk.dsl.template.assembly import is_value_template
+from dtk.dsl.yaml.edit import set_attribute, set_entry, unset_entry
+from dtk.dsl.yaml.edit_list import add_item, remove_item
+from dtk.errors import UsageError
+from dtk.model.names import ASSEMBLY_WIDE, group_of, is_node_name, split_member
+from dtk.model.suggestion import nearest
+from dtk.plan.resolve.assembly_values import CARDINALITY, MOST_MEMBERS, checked_cardinality
+from dtk.plan.resolve.service import Present
+from dtk.service.inspected import declared_node, read_service, service_and_words
+from dtk.service.planning import Inputs
+from dtk.service.typed_value import typed_node_value
+
+
+def add_node(
+    words: Annotated[list[str], typer.Argument(metavar="[SERVICE] NAME", help="The new node's name.")],
+    cardinality: Annotated[
+        str | None, typer.Option("--cardinality", "-n", metavar="N", help="Make it a group of so many members.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A node attribute: size, image …")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add a node, or a group of nodes, to a service.
+
+    Put components on it with dtk add-component; the next apply makes it. A node that was deleted from the assembly
+    comes back. Example: dtk add-node dask1 workers --cardinality 2 --set size=large
+    """
+    service, (name,) = service_and_words(words, 1, 1, "dtk add-node [SERVICE] NAME")
+    inputs, found = read_service(service)
+    if not is_node_name(name) or name == ASSEMBLY_WIDE:
+        raise UsageError(f"'{name}' can't name a node: letters, digits, _ and -, a letter first")
+    if name in found.topology.assembly.nodes:
+        raise UsageError(f"node '{name}' is there already", hint=f"dtk list-nodes {inputs.service.name}")
+    attributes = {**_group(cardinality), **_settings(name, settings or [], is_group=cardinality is not None)}
+    file = inputs.workspace.service_file(inputs.service.name)
+    if name in inputs.service.removed:
+        if attributes:
+            raise UsageError(f"'{name}' comes back as the assembly has it", hint="then: dtk set-attribute NODE/NAME")
+        remove_item(file, ("removed",), name)
+    else:
+        entry = {"attributes": attributes} if attributes else {}
+        try_edit(inputs, lambda copy: set_entry(copy, "nodes", name, entry))
+        set_entry(file, "nodes", name, entry)
+    say_changed(inputs.workspace, inputs.service.name, as_json=as_json)
+
+
+def _group(cardinality: str | None) -> dict[str, Any]:
+    if cardinality is None:
+        return {}
+    try:
+        return {"type": "group", "cardinality": checked_cardinality(int(cardinality))}
+    except ValueError:
+        hint = f"a group has 1 to {MOST_MEMBERS} members"
+        raise UsageError("Invalid cardinality value", hint=hint) from None
+
+
+def _settings(node: str, pairs: Sequence[str], *, is_group: bool) -> dict[str, object]:
+    known = node_attributes(is_group=is_group)
+    found: dict[str, object] = {}
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if not separator:
+            raise UsageError(f"--set {pair}: write NAME=VALUE")
+        if name not in known:
+            message = f"'{name}' is for groups" if name in node_attributes(is_group=True) else f"no attribute '{name}'"
+            near = nearest(name, known)
+            raise UsageError(message, hint=f"did you mean '{near}'?" if near else f"nodes have {', '.join(known)}")
+        # A template is checked with the service, which knows what it gives.
+        found[name] = value if is_value_template(value) else typed_node_value(known[name], f"{node}/{name}", value)
+    return found
+
+
+def delete_node(
+    words: Annotated[list[str], typer.Argument(metavar="[SERVICE] NODE", help="A node, a group, or a member.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Take a node, a group or one member out of a service.
+
+    The next apply runs the components' delete actions and ends it. A member's number is not given again: without
+    slaves:2, three members are slaves:1, slaves:3 and slaves:4. Example: dtk delete-node dask1 slaves:2
+    """
+    service, (node,) = service_and_words(words, 1, 1, "dtk delete-node [SERVICE] NODE")
+    inputs, found = read_service(service)
+    group = declared_node(found, node)
+    if split_member(node):
+        _delete_member(inputs, found, group, node)
+    else:
+        _delete_declared(inputs, node)
+    say_changed(inputs.workspace, inputs.service.name, as_json=as_json)
+
+
+def _delete_member(inputs: Inputs, found: Present, group: str, member: str) -> None:
+    """A member with the highest number goes by the cardinality alone; of another one the number is noted."""
+    numbers = [wanted.index for wanted in found.topology.nodes.values() if wanted.group == group]
+    if len(numbers) == 1:
+        hint = f"delete the whole group: dtk delete-node {inputs.service.name} {group}"
+        raise UsageError(f"'{member}' is the only member of '{group}'", hint=hint)
+    file = inputs.workspace.service_file(inputs.service.name)
+    if found.topology.nodes[member].index != max(numbers):
+        add_item(file, ("removed",), member)
+    set_attribute(file, f"{group}/{CARDINALITY}", len(numbers) - 1)
+    forget(inputs, lambda path: path.startswith(f"{member}/"))
+
+
+def _delete_declared(inputs: Inputs, node: str) -> None:
+    file = inputs.workspace.service_file(inputs.service.name)
+    if not unset_entry(file, "nodes", node):
+        add_item(file, ("removed",), node)
+    unset_entry(file, "components", node)
+    forget(inputs, lambda path: group_of(path.partition("/")[0]) == node and path != node)

@@ -1,0 +1,83 @@
+"""``dtk plan``: computes and shows; touches nothing but the file it is asked to write."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dtk.cli.options import ExcludeOption, JsonOption, OnlyOption, ServiceArgument
+from dtk.cli.output import write_file
+from dtk.errors import UsageError
+from dtk.model.plan import Plan
+from dtk.model.selection import Selection
+from dtk.plan.document import to_document, to_text
+from dtk.plan.resolve.request import Scope
+from dtk.service.context import chosen_service, current_workspace
+from dtk.service.planning import make_plan
+from dtk.state.workspace import Workspace
+from dtk.views.plan_markdown import plan_markdown
+from dtk.views.plan_text import plan_json, plan_text
+
+if TYPE_CHECKING:
+    from dtk.refresh.node_drift import Drift
+
+CHANGES = 2
+
+OutOption = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write plan.json, for dtk apply FILE.")]
+AllOption = Annotated[bool, typer.Option("--all", help="Hold every stage, not only what changed.")]
+
+
+def plan(  # noqa: PLR0913, PLR0917 - a command has the options it has
+    service: ServiceArgument = None,
+    out: OutOption = None,
+    every_step: AllOption = False,
+    only: OnlyOption = None,
+    exclude: ExcludeOption = None,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="First ask the target how the nodes are, and the nodes what would change.")
+    ] = False,
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit with 2 when there are changes, 0 when there are none.")
+    ] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what apply would do, and why.
+
+    --only and --exclude take slaves, slaves:1, spark::worker, slaves/spark::worker or a stage's name.
+    The same modules, service and state give the same plan, to the byte. Example: dtk plan dask1 --out plan.json
+    """
+    workspace = current_workspace()
+    name = chosen_service(workspace, service)
+    scope: Scope = "all" if every_step else "changes"
+    selection = Selection(tuple(only or ()), tuple(exclude or ()))
+    if as_json and markdown:
+        raise UsageError("--json and --markdown are two forms of the same", hint="choose one")
+    if out and str(out) == "-":
+        raise UsageError("--out takes a file: standard output has the plan already", hint="dtk plan --json")
+    is_document = as_json or markdown
+    made = (
+        _refreshed(workspace, name, scope, selection, to_stderr=is_document)
+        if refresh
+        else make_plan(workspace, name, scope=scope, selection=selection)[0]
+    )
+    shown = plan_json(made, to_document(made)) if as_json else plan_markdown(made) if markdown else plan_text(made)
+    typer.echo(shown, nl=False)
+    if out:
+        write_file(out, to_text(made))
+        if not is_document:
+            typer.echo(f"Written to {out}; next: dtk apply {os.fspath(out)}")
+    if detailed_exitcode and (made.drift or not made.is_empty):
+        raise typer.Exit(CHANGES)
+
+
+def _refreshed(workspace: Workspace, service: str, scope: Scope, selection: Selection, *, to_stderr: bool) -> Plan:
+    from dtk.service.refresh import refreshed_plan  # noqa: PLC0415 - asks a target, which plan alone never does
+
+    def tell(drift: Drift) -> None:
+        typer.echo(f"Found: {drift.node}: {drift.what}", err=to_stderr)
+
+    return refreshed_plan(workspace, service, scope, selection, tell)

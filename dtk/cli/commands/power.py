@@ -1,0 +1,58 @@
+"""``dtk start`` and ``dtk stop``: the nodes' power, as tasks."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dtk.cli.options import DetachOption, LockWaitOption, ServiceArgument, seconds
+from dtk.cli.running import run_plan
+from dtk.plan.power import Power, power_plan
+from dtk.service.context import chosen_service, current_workspace
+from dtk.service.planning import read_inputs
+
+NodeArgument = Annotated[str | None, typer.Argument(metavar="[NODE]", help="A node or a group; else all of them.")]
+
+
+def start(
+    service: ServiceArgument = None,
+    node: NodeArgument = None,
+    detach: DetachOption = False,
+    lock_wait: LockWaitOption = "0s",
+) -> None:
+    """Power a service's nodes on.
+
+    Takes their new addresses and configures nothing: dtk apply does, where addresses have changed.
+    Example: dtk start dask1
+    """
+    _power("start", service, node, detach=detach, lock_wait=lock_wait)
+
+
+def stop(
+    service: ServiceArgument = None,
+    node: NodeArgument = None,
+    detach: DetachOption = False,
+    lock_wait: LockWaitOption = "0s",
+) -> None:
+    """Power a service's nodes off; their disks stay.
+
+    Example: dtk stop dask1 slaves:2
+    """
+    _power("stop", service, node, detach=detach, lock_wait=lock_wait)
+
+
+def _power(power: Power, service: str | None, node: str | None, *, detach: bool, lock_wait: str) -> None:
+    workspace = current_workspace()
+    inputs = read_inputs(workspace, chosen_service(workspace, service))
+    plan = power_plan(inputs.request(workflow=""), power, node or "")
+    name = plan.service
+    if plan.is_empty:
+        state = "running" if power == "start" else "stopped"
+        typer.echo(f"Nothing to do: no node of service '{name}' that is not {state} already.")
+        return
+    for change in plan.nodes:
+        if change.reason:
+            typer.echo(f"warning: {change.node}: {change.reason}; it will fail", err=True)
+    words = " ".join(["dtk", power, name, *([node] if node else [])])
+    run_plan(inputs, plan, detach=detach, lock_wait=seconds(lock_wait), command=words)

@@ -1,0 +1,116 @@
+"""``dtk task-status`` and ``dtk cancel-task``."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dtk.apply.cancel import cancel_task as request_cancel
+from dtk.cli.options import EtaOption, JsonOption, LogOption, OutputOption, ServiceArgument, TaskArgument
+from dtk.cli.output import print_json, use_color, write_file
+from dtk.errors import DtkError, UsageError
+from dtk.events.fold import Fold
+from dtk.events.reading import follow
+from dtk.events.tree import exit_code_of
+from dtk.service.context import chosen_service, current_workspace
+from dtk.service.task_log import TaskLog, named_log
+from dtk.state.lock import holder
+from dtk.views.live import Look, watch
+from dtk.views.stream import stream
+from dtk.views.task_json import task_document
+
+
+class Mode(StrEnum):
+    """How a task is shown."""
+
+    SNAPSHOT = "snapshot"
+    REFRESH = "refresh"
+    STREAM = "stream"
+
+
+def task_status(  # noqa: PLR0913, PLR0917 - a command has the options it has
+    service: ServiceArgument = None,
+    task: TaskArgument = None,
+    wait: Annotated[bool, typer.Option("--wait", help="A live screen to the task's end; q leaves it.")] = False,
+    mode: Annotated[Mode, typer.Option("--mode", "-m", help="Table, live screen, or stage by stage.")] = Mode.SNAPSHOT,
+    summarize: Annotated[bool, typer.Option("--summarize", "-s", help="Count a group's members in one row.")] = False,
+    eta: EtaOption = False,
+    output: OutputOption = False,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="Write the steps as JUnit XML too, for CI.")
+    ] = None,
+    log: LogOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a task: table, live screen or stream.
+
+    A snapshot is a table of all steps. --wait (-m refresh) ends with the task, with its exit code; so does -m stream,
+    which tells the finished stages first. Leaving a screen (q, ^C, ^D) leaves the task running; c cancels it, if you
+    say yes. Example: dtk task-status dask1 -m stream
+    """
+    chosen = named_log(service, task, log)
+    refresh = wait or mode is Mode.REFRESH
+    if output and mode is not Mode.STREAM:
+        raise UsageError("--output belongs to the stream", hint="dtk task-status -m stream --output")
+    code = 0
+    if as_json:
+        print_json(task_document(chosen.task(), chosen.expectation() if eta else None))
+    elif refresh:
+        code = watch_task(chosen, summarize=summarize, eta=eta)
+    elif mode is Mode.STREAM:
+        code = _stream(chosen, output=output)
+    else:
+        look = Look(summarize, use_color(), chosen.expectation() if eta else None, eta)
+        typer.echo(look.snapshot(chosen.task(), sys.stdout), nl=False)
+    if junit:
+        from dtk.views.junit import junit_text  # noqa: PLC0415 - an XML library only where XML is asked for
+
+        write_file(junit, junit_text(chosen.task()))
+    raise typer.Exit(code)
+
+
+def watch_task(chosen: TaskLog, *, summarize: bool = False, eta: bool = False) -> int:
+    """Show a task on the live screen until it ends or the watcher leaves; return the exit code."""
+    workspace = chosen.workspace
+
+    def cancel() -> None:
+        if workspace is not None:
+            request_cancel(workspace, chosen.service, chosen.number)
+
+    look = Look(summarize=summarize, color=use_color(), expectation=chosen.expectation(), eta=eta)
+    return watch(chosen.path, chosen.is_alive, look, cancel=cancel if workspace is not None else None)
+
+
+def _stream(chosen: TaskLog, *, output: bool) -> int:
+    folding = Fold()
+    events = follow(chosen.path, is_alive=chosen.is_alive, note=folding.note)
+    for text in stream(events, fold=folding, output=output):
+        typer.echo(text, nl=False)
+    return exit_code_of(folding.task(writer_alive=False))
+
+
+def cancel_task(
+    service: ServiceArgument = None,
+    task: Annotated[int | None, typer.Argument(metavar="[TASK]", help="Its number; else the running one.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Cancel the running task of a service.
+
+    Nothing new starts, remote processes are ended, the log is closed as cancelled. Example: dtk cancel-task dask1
+    """
+    workspace = current_workspace()
+    name = chosen_service(workspace, service)
+    found = holder(workspace.service_folder(name))
+    if found is None or not found.task:
+        raise DtkError("No running tasks found", hint=f"dtk task-status {name}")
+    if task is not None and found.task != task:
+        raise UsageError(f"task {task} of '{name}' is not running; task {found.task} is")
+    request_cancel(workspace, name, found.task)
+    if as_json:
+        print_json({"status": "OK", "service": name, "task": found.task})
+        return
+    typer.echo(f"Task {found.task} of '{name}' is being cancelled; next: dtk task-status {name} --wait")

@@ -1,0 +1,101 @@
+"""``dtk validate``: everything that is wrong with a workspace, told at once; only editors' schemas are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dtk.cli.options import JsonOption
+from dtk.cli.output import print_json
+from dtk.dsl.catalog import Catalog, load_catalog
+from dtk.dsl.check.warnings import module_warnings
+from dtk.dsl.module import load_module
+from dtk.dsl.workspace import load_workspace
+from dtk.dsl.yaml.modeline import provide_schemas
+from dtk.errors import InvalidError, Problem, UsageError
+from dtk.plan.compile import resolve
+from dtk.service.context import current_workspace
+from dtk.service.planning import read_inputs
+from dtk.state.workspace import Workspace
+
+
+def validate(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[MODULE_FOLDER]", help="Only the module in this folder.", file_okay=False)
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings are mistakes too.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check modules, services and dtk.yaml; list every mistake.
+
+    Warns of attributes that nothing uses, of dynamic ones that no action gives, of components in no stage. Exit code
+    3 when there is a mistake. Example: dtk validate modules/acme/web --strict
+    """
+    warnings: list[Problem] = []
+    if folder is None:
+        with suppress(OSError):  # a workspace that can't be written can be checked all the same
+            provide_schemas(current_workspace())
+    checked = [*_module_checks(folder, warnings)] if folder else [*_workspace_checks(current_workspace(), warnings)]
+    problems = list(dict.fromkeys(problem for _, check in checked for problem in _problems(check)))
+    problems += warnings if strict else []
+    if as_json:
+        found = {"problems": [_document(p) for p in problems], "warnings": [_document(w) for w in warnings]}
+        print_json({"checked": [name for name, _ in checked], **found})
+        raise typer.Exit(InvalidError.exit_code if problems else 0)
+    for warning in [] if strict else warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    if problems:
+        raise InvalidError(f"{len(problems)} mistake{'s' if len(problems) > 1 else ''}", problems)
+    typer.echo(f"Valid: {', '.join(name for name, _ in checked)}")
+
+
+def _module_checks(folder: Path, warnings: list[Problem]) -> Iterator[tuple[str, Callable[[], object]]]:
+    if not (folder / "dtk.module.yaml").is_file():
+        raise UsageError(f"no dtk.module.yaml in {folder}")
+    yield str(folder), lambda: warnings.extend(module_warnings(load_module(folder, Path.cwd())))
+
+
+def _workspace_checks(workspace: Workspace, warnings: list[Problem]) -> Iterator[tuple[str, Callable[[], object]]]:
+    yield "dtk.yaml", lambda: load_workspace(workspace.file, workspace.root)
+    catalog = load_catalog(workspace)
+    for file in sorted(workspace.modules.glob("*/*/dtk.module.yaml")):
+        name = "/".join(file.parts[-3:-1])
+        yield f"module {name}", lambda name=name: warnings.extend(_warnings(catalog, name))  # type: ignore[misc]
+    for name in workspace.service_names():
+        yield f"service {name}", lambda name=name: _resolved(workspace, name)  # type: ignore[misc]
+
+
+def _warnings(catalog: Catalog, name: str) -> list[Problem]:
+    modules = catalog.with_dependencies(name)
+    return module_warnings(modules[name], modules.values())
+
+
+def _resolved(workspace: Workspace, name: str) -> None:
+    problems = resolve(read_inputs(workspace, name).request()).problems
+    if problems:
+        raise InvalidError(f"service '{name}' has violations", problems)
+
+
+def _problems(check: Callable[[], object]) -> tuple[Problem, ...]:
+    try:
+        check()
+    except InvalidError as error:
+        return error.problems or (Problem(error.message),)
+    return ()
+
+
+def _document(problem: Problem) -> dict[str, object]:
+    place = problem.location
+    return {
+        "message": problem.message,
+        "file": place.file if place else None,
+        "line": place.line if place else None,
+        "column": place.column if place else None,
+        "path": problem.path,
+        "expected": problem.expected,
+        "nearest": problem.nearest,
+    }

@@ -1,0 +1,85 @@
+"""``dtk list-violations`` and ``dtk set-required-attributes``: what keeps a service from being planned."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from dtk.cli.commands.wizard import fill_in
+from dtk.cli.edited import say_changed
+from dtk.cli.options import JsonOption, ServiceArgument
+from dtk.cli.output import print_json
+from dtk.dsl.yaml.edit import set_attribute as write_attribute
+from dtk.errors import Problem
+from dtk.plan.compile import resolve
+from dtk.plan.resolve.overrides import CONSTRAINT, ILLEGAL, REQUIRED
+from dtk.plan.resolve.service import AttributeRow, Present, all_attribute_rows
+from dtk.service.inspected import read_service
+from dtk.service.planning import Inputs
+from dtk.views.listing import format_table
+
+ASKED_FOR = (REQUIRED, ILLEGAL)
+"""The violations that a value mends; the others are only listed (original-dtk.md 1.2, ``--fix``)."""
+
+
+def list_violations(
+    service: ServiceArgument = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Ask for what is missing or wrong, and set it.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List what must be corrected before a service can run.
+
+    Each with the command that mends it. That there are some is no failure of this command: exit code 0.
+    Example: dtk list-violations dask1 --fix
+    """
+    inputs, found = read_service(service)
+    problems = resolve(inputs.request()).problems
+    if as_json:
+        print_json([_document(problem) for problem in problems])
+        return
+    rows = [[problem.kind or CONSTRAINT, _description(problem)] for problem in problems]
+    typer.echo(format_table(["type", "description"], rows), nl=False)
+    if fix and problems:
+        _fix(inputs, found, [problem for problem in problems if problem.kind in ASKED_FOR])
+        return
+    for command in dict.fromkeys(problem.mend for problem in problems if problem.mend):
+        typer.echo(f"next: {command}")
+
+
+def _description(problem: Problem) -> str:
+    """A violation in one line; where it stands and what mends it are told elsewhere."""
+    expected = f"; expected {problem.expected}" if problem.expected else ""
+    near = f"; did you mean '{problem.nearest}'?" if problem.nearest else ""
+    return f"{problem.message}{expected}{near}"
+
+
+def _document(problem: Problem) -> dict[str, Any]:
+    place = str(problem.location) if problem.location else None
+    kind = problem.kind or CONSTRAINT
+    return {"type": kind, "description": _description(problem), "place": place, "mend": problem.mend}
+
+
+def _fix(inputs: Inputs, found: Present, problems: list[Problem]) -> None:
+    rows = all_attribute_rows(found)
+    paths = {problem.mend.split()[3] for problem in problems if problem.mend and "--unset" not in problem.mend}
+    _ask_and_set(inputs, [row for row in rows if row.path in paths])
+
+
+def set_required_attributes(service: ServiceArgument = None, as_json: JsonOption = False) -> None:
+    """Ask for every required attribute that has no value.
+
+    Answers may come from standard input, one a line, and yes at the end. Example: dtk set-required-attributes dask1
+    """
+    inputs, found = read_service(service)
+    _ask_and_set(inputs, [row for row in all_attribute_rows(found) if row.is_missing], as_json=as_json)
+
+
+def _ask_and_set(inputs: Inputs, rows: list[AttributeRow], *, as_json: bool = False) -> None:
+    if not rows:
+        print_json({"status": "OK", "changed": False}) if as_json else typer.echo("There is nothing to fill in.")
+        return
+    name = inputs.service.name
+    for path, value in fill_in(inputs, rows).items():
+        write_attribute(inputs.workspace.service_file(name), path, value)
+    say_changed(inputs.workspace, name, as_json=as_json)

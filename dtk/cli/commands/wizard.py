@@ -1,0 +1,66 @@
+"""The dialog that asks for missing attributes, as the original's did (original-dtk.md 1.2, Wizards)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from dtk.cli.commands.attributes import checked_value
+from dtk.errors import UsageError
+from dtk.plan.resolve.service import AttributeRow
+from dtk.service.planning import Inputs
+
+BOX_WIDTH = 72
+_HIDDEN = "(hidden)"
+
+
+def fill_in(inputs: Inputs, rows: Sequence[AttributeRow]) -> dict[str, object]:
+    """Ask for a value of each attribute until all are of their types and confirmed.
+
+    Returns:
+        The typed values by path; nothing is written.
+
+    Raises:
+        typer.Exit: whoever was asked pressed ^C or ended the input.
+    """
+    try:
+        typer.echo("Please fill in missing data.")
+        while True:
+            values = {row.path: _asked(inputs, row) for row in rows}
+            typer.echo(_box(rows, values))
+            if _line("Is provided information ok? (yes|no) ").strip().lower() in ("yes", "y"):
+                return values
+    except (EOFError, KeyboardInterrupt, typer.Abort):
+        typer.echo("\nYou have decided to skip correction wizard.")
+        raise typer.Exit(130) from None
+
+
+def _asked(inputs: Inputs, row: AttributeRow) -> object:
+    while True:
+        typer.echo(f"Please enter {row.path} [{row.type.upper()}]:")
+        text = _line(": ", hidden=row.hidden or row.secret)
+        if not text:
+            continue
+        try:
+            return checked_value(inputs, row.path, text)
+        except UsageError as error:
+            typer.echo(error.message)
+
+
+def _line(prompt: str, *, hidden: bool = False) -> str:
+    if hidden and sys.stdin.isatty():
+        import getpass  # noqa: PLC0415 - only where something hidden is asked for
+
+        return getpass.getpass(prompt)
+    typer.echo(prompt, nl=False)
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line.rstrip("\n")
+
+
+def _box(rows: Sequence[AttributeRow], values: dict[str, object]) -> str:
+    lines = [f"{r.path} : {_HIDDEN if r.hidden or r.secret else values[r.path]}" for r in rows]
+    return "\n".join([" DATA ".center(BOX_WIDTH, "-"), *lines, "-" * BOX_WIDTH])

@@ -1,0 +1,56 @@
+"""``dtk init`` and ``dtk version``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dtk import __version__
+from dtk.cli.output import print_json, shown_path
+from dtk.errors import UsageError
+from dtk.state.workspace import Workspace
+
+GITIGNORE = ".dtk/\n"
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="The folder to make a workspace of.")] = Path(),
+) -> None:
+    """Make a workspace in a folder.
+
+    Writes dtk.yaml, modules/, services/ and a .gitignore for .dtk/. Example: dtk init my-services
+    """
+    from dtk.dsl.yaml.edit import new_workspace  # noqa: PLC0415 - ruamel.yaml is not needed by dtk version
+    from dtk.dsl.yaml.modeline import modeline, provide_schemas  # noqa: PLC0415 - as below
+
+    workspace = Workspace(folder.resolve())
+    if workspace.file.exists():
+        raise UsageError(f"{shown_path(workspace.file)} exists already: this is a workspace", hint="dtk ls")
+    for path in (workspace.modules, workspace.services):
+        path.mkdir(parents=True, exist_ok=True)
+    new_workspace(workspace.file, modeline("workspace", workspace.file, workspace))
+    provide_schemas(workspace)
+    _ignore_local_state(workspace.root / ".gitignore")
+    typer.echo(f"Workspace made in {workspace.root}")
+    typer.echo("next: dtk list-assemblies, then dtk stage ASSEMBLY NAME")
+
+
+def _ignore_local_state(file: Path) -> None:
+    present = file.read_text() if file.exists() else ""
+    if GITIGNORE.strip() not in present.split():
+        file.write_text(present + GITIGNORE)
+
+
+def version(
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
+) -> None:
+    """Print the version of dtk.
+
+    Example: dtk version
+    """
+    if as_json:
+        print_json({"version": __version__})
+    else:
+        typer.echo(f"dtk {__version__}")

@@ -1,0 +1,54 @@
+"""How commands print: colour, JSON, paths, files that were asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from dtk.errors import DtkError
+from dtk.service.context import settings
+from dtk.state.files import replace_file
+
+
+def use_color() -> bool:
+    """Say whether output may be coloured: a terminal that can, and nobody who said no."""
+    plain = settings().no_color or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not plain
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def shown_path(path: Path) -> str:
+    """Return a path as people would type it from here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file that a command was asked for, in one step; ``-`` is standard output.
+
+    A device or a pipe (``/dev/stdout``) is written to: it must not be replaced by a file.
+
+    Raises:
+        DtkError: it can't be written.
+    """
+    if str(path) == "-":
+        typer.echo(text, nl=False)
+        return
+    try:
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            path.write_text(text, encoding="utf-8")
+        else:
+            replace_file(path, text)
+    except OSError as error:
+        raise DtkError(f"{path} can't be written: {error.strerror}") from error

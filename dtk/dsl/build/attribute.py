@@ -1,0 +1,91 @@
+"""Attributes and parameters, built from their declarations: flags, and a default of the declared type."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from dtk.dsl.yaml.cursor import Cursor
+from dtk.errors import Problem
+from dtk.model.module import Attribute
+from dtk.model.types import coerce
+
+SECRET_REFERENCE = re.compile(r"^(env|file|ssm|secretsmanager):\S+$")
+"""Where a secret is to be found (design.md, The module language)."""
+
+# Words that mean something else in templates.
+_RESERVED_ATTRIBUTES = frozenset(
+    ["node", "dtk", "true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is", "if", "else"]
+)
+
+
+def build_parameters(cursor: Cursor, problems: list[Problem]) -> dict[str, Attribute]:
+    """Return what is declared under ``parameters``; one without a default must be given, unless it says otherwise."""
+    return {entry.name: _parameter(entry, problems) for entry in cursor.entries("parameters")}
+
+
+def _parameter(cursor: Cursor, problems: list[Problem]) -> Attribute:
+    if cursor.value is None:
+        return Attribute(cursor.name, cursor.key_place, required=True)
+    built = build_attribute(cursor, problems)
+    return built if cursor.get("required") else replace(built, required=not built.has_default)
+
+
+def build_attribute(cursor: Cursor, problems: list[Problem]) -> Attribute:
+    """Return the attribute that is declared at a place; its default takes the declared type."""
+    default = cursor.get("default")
+    attribute = Attribute(
+        name=cursor.name,
+        location=cursor.key_place,
+        type=cursor.text("type", "string"),
+        default=None if default is None else default.value,
+        has_default=default is not None,
+        required=cursor.flag("required"),
+        dynamic=cursor.flag("dynamic"),
+        hidden=cursor.flag("hidden"),
+        constant=cursor.flag("constant"),
+        secret=cursor.flag("secret"),
+        description=cursor.text("description"),
+        input=cursor.flag("input"),
+    )
+    problems += _attribute_problems(cursor, attribute)
+    return attribute if default is None else _with_default(cursor, default, attribute, problems)
+
+
+def _attribute_problems(cursor: Cursor, attribute: Attribute) -> Iterator[Problem]:
+    if attribute.name in _RESERVED_ATTRIBUTES:
+        yield cursor.key_problem(f"an attribute can't be named '{attribute.name}': templates use the word")
+    if attribute.constant and not attribute.has_default and cursor.get("default") is None and not cursor.is_partial:
+        yield cursor.key_problem(f"constant '{attribute.name}' has no default: nothing else gives it a value")
+    if attribute.constant and attribute.dynamic:
+        yield cursor.key_problem(f"'{attribute.name}' can't be both constant and dynamic")
+    if attribute.input and not attribute.dynamic:
+        yield cursor.key_problem(f"'{attribute.name}' can be given anyway: input is for dynamic attributes")
+    if attribute.secret and attribute.dynamic:
+        yield cursor.key_problem(f"'{attribute.name}' can't be both secret and dynamic: dynamic values stand in state")
+
+
+def _with_default(cursor: Cursor, default: Cursor, attribute: Attribute, problems: list[Problem]) -> Attribute:
+    if attribute.default is None:
+        return attribute
+    if attribute.secret and not SECRET_REFERENCE.match(str(attribute.default)):
+        # What is written there may be the secret itself, so it is not shown.
+        message = f"the default of secret '{attribute.name}' is not a reference"
+        references = "env:NAME, file:PATH, ssm:NAME or secretsmanager:NAME"
+        problems.append(default.problem(message, expected=references, private=True))
+        return attribute
+    if attribute.secret:
+        return replace(attribute, default=str(attribute.default))
+    try:
+        return replace(attribute, default=coerce(attribute.type, attribute.default))
+    except (KeyError, ValueError) as error:
+        said = "" if attribute.hidden else f": {error}"
+        if cursor.get("type") is not None or "type" not in cursor.value:
+            problems.append(
+                default.problem(
+                    f"Attribute ({attribute.name}) has a default that is not of its type ({attribute.type}){said}",
+                    private=attribute.hidden,
+                )
+            )
+        return attribute

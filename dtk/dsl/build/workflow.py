@@ -1,0 +1,212 @@
+"""Workflows of an assembly, built from their document: blocks, stages, what they run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from dtk.dsl.build.attribute import build_parameters
+from dtk.dsl.yaml.cursor import Cursor
+from dtk.errors import Problem
+from dtk.model.module import Order, StageOptions, Subtask, Workflow, WorkflowItem
+from dtk.model.names import CREATE, DELETE, ComponentName
+from dtk.model.suggestion import nearest
+from dtk.model.written import as_written
+
+ITEM_KEYS = ("components", "component", "ordered_components", "ordered_component", "actions", "action")
+"""The ways a stage lists what it runs (original-dtk.md 2.3)."""
+
+OPTION_KEYS = ("max_in_flight", "canary", "retries", "retry_delay", "timeout", "on_failure")
+"""What a stage says about how it goes about its nodes and actions."""
+
+STAGE_KEYS = ("name", *ITEM_KEYS, "exec_blocks", "node", "node_group", "nodes", *OPTION_KEYS)
+"""What a workflow of one stage says itself."""
+
+_SORTED = ("components", "component")
+_PLACES = ("node", "node_group", "nodes")
+_CONTENTS = (*ITEM_KEYS, "exec_blocks", "workflow", "subtasks")
+_ITEM = re.compile(
+    r"^(?P<component>[^\s.\[\]]+(?:\[[^\[\]/]+\])?)(?:\.(?P<action>[a-zA-Z0-9_-]+))?(?:\s+(?P<parameters>\S.*))?$"
+)
+_PARAMETER = re.compile(r"^\s*(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>[^=]*?)\s*$")
+
+
+def build_workflow(cursor: Cursor, nodes: tuple[str, ...] | None, problems: list[Problem]) -> Workflow:
+    """Return the workflow at a place of a document.
+
+    Args:
+        cursor: its definition; its key is its name.
+        nodes: the names of the assembly's nodes; None when they are not known.
+        problems: takes what is wrong with it.
+    """
+    # A term without an action means what the workflow is for.
+    default = DELETE if cursor.name == DELETE else CREATE
+    if "subtasks" in cursor.value:
+        problems += _misplaced_keys(cursor)
+        subtasks = tuple(_subtask(entry, nodes, default, problems) for entry in cursor.entries("subtasks"))
+    else:
+        stage = _stage(cursor, nodes, default, problems)
+        subtasks = (replace(stage, name=stage.name or cursor.name, location=cursor.key_place),)
+    parameters = build_parameters(cursor, problems)
+    return Workflow(cursor.name, subtasks, cursor.key_place, _order(cursor), parameters)
+
+
+def _misplaced_keys(cursor: Cursor) -> Iterator[Problem]:
+    """Yield what a workflow of several stages says as if it were one."""
+    for key in STAGE_KEYS:
+        said = cursor.get(key)
+        if said:
+            yield said.key_problem(f"'{key}' stands with a stage: the workflow has subtasks")
+    if _order(cursor) == "concurrent":
+        yield from _misplaced_windows(cursor)
+
+
+def unknown_node(cursor: Cursor, name: str, nodes: tuple[str, ...] | None, *, at_key: bool = False) -> Problem | None:
+    """Return the problem with a name that is no node's, None when it is one's or that can't be told."""
+    if nodes is None or name in nodes:
+        return None
+    told = cursor.key_problem if at_key else cursor.problem
+    return told(f"no node '{name}' in the assembly", near=nearest(name, nodes))
+
+
+def parse_parameters(text: str) -> dict[str, str]:
+    """Return parameters written as ``a=b,c=d``, the original's form.
+
+    Raises:
+        ValueError: it is written otherwise.
+    """
+    found = [_PARAMETER.match(piece) for piece in text.split(",")]
+    if not all(found):
+        raise ValueError(f"The parameter string ({text}) is ill-formed")
+    return {match["name"]: match["value"] for match in found if match}
+
+
+def _order(cursor: Cursor) -> Order:
+    return "concurrent" if cursor.text("subtask_order") == "concurrent" else "sequential"
+
+
+def _subtask(cursor: Cursor, nodes: tuple[str, ...] | None, default: str, problems: list[Problem]) -> Subtask:
+    stage = _stage(cursor, nodes, default, problems)
+    problems += _call_problems(cursor)
+    if called := cursor.text("workflow"):
+        given = {value.name: as_text(value.value) for value in cursor.entries("parameters")}
+        return replace(stage, calls=called, given=given)
+    inner = tuple(_subtask(entry, nodes, default, problems) for entry in cursor.entries("subtasks"))
+    return replace(stage, subtasks=inner, order=_order(cursor)) if inner else stage
+
+
+def _stage(cursor: Cursor, nodes: tuple[str, ...] | None, default: str, problems: list[Problem]) -> Subtask:
+    problems += _subtask_problems(cursor, nodes)
+    stage = replace(_list(cursor, default, problems), options=_options(cursor))
+    blocks = tuple(
+        replace(_list(entry, default, problems), name=stage.name, location=stage.location, node=stage.node)
+        for entry in cursor.entries("exec_blocks")
+    )
+    # Side by side on one node means one after the other, in one step.
+    return replace(stage, subtasks=blocks, order="concurrent") if blocks else stage
+
+
+def _list(cursor: Cursor, default: str, problems: list[Problem]) -> Subtask:
+    """Return the stage, or the block of one, that a list of what runs makes."""
+    return Subtask(
+        name=cursor.text("name"),
+        items=tuple(item for key in ITEM_KEYS for item in _items(cursor, key, default, problems)),
+        location=cursor.place,
+        node=cursor.text("node") or cursor.text("node_group"),
+        ordered=not any(cursor.get(key) for key in _SORTED),
+    )
+
+
+def _call_problems(cursor: Cursor) -> Iterator[Problem]:
+    given = cursor.get("parameters")
+    if given and "workflow" not in cursor.value and not cursor.is_partial:
+        message = "parameters stand with a call of a workflow, or with an item of a stage"
+        yield given.key_problem(message, expected="- module::component.action: {parameters: {name: value}}")
+
+
+def _options(cursor: Cursor) -> StageOptions:
+    given = {key: as_written(found.value) for key in OPTION_KEYS if (found := cursor.get(key))}
+    return StageOptions(**given)
+
+
+def _subtask_problems(cursor: Cursor, nodes: tuple[str, ...] | None) -> Iterator[Problem]:
+    contents = [key for key in _CONTENTS if key in cursor.value]
+    if not contents and not cursor.is_partial:
+        name = cursor.text("name") or cursor.name
+        one_of = ", ".join(ITEM_KEYS)
+        yield cursor.problem(f"In stage '{name}', missing a component or action field (one of: {one_of})")
+    if len(contents) > 1:
+        yield cursor.problem(f"{' and '.join(contents)} can't stand together", expected="one list of what runs")
+    if "node" in cursor.value and "node_group" in cursor.value:
+        yield cursor.problem("node and node_group can't stand together", expected="one of them")
+    if "nodes" in cursor.value and ("node" in cursor.value or "node_group" in cursor.value):
+        yield cursor.problem("nodes and a single node can't stand together", expected="one of them")
+    yield from _block_problems(cursor)
+    restriction = cursor.get("node", "node_group")
+    if restriction and (unknown := unknown_node(restriction, str(restriction.value), nodes)):
+        yield unknown
+
+
+def _block_problems(cursor: Cursor) -> Iterator[Problem]:
+    """Check that what a block or a call says is said where it means something."""
+    order = cursor.get("subtask_order")
+    if order and "subtasks" not in cursor.value and not cursor.is_partial:
+        yield order.key_problem("subtask_order is for blocks, which have subtasks")
+    if "workflow" in cursor.value:
+        yield from _misplaced(cursor, (*_PLACES, *OPTION_KEYS), ", not with a call of a workflow")
+    elif "subtasks" in cursor.value:
+        yield from _misplaced(cursor, _PLACES, ", not with a block of them")
+        if _order(cursor) == "sequential":
+            yield from _misplaced(cursor, OPTION_KEYS, " or a concurrent block, which are carried out")
+        else:
+            yield from _misplaced_windows(cursor)
+
+
+def _misplaced(cursor: Cursor, keys: tuple[str, ...], said: str) -> Iterator[Problem]:
+    for key in keys:
+        found = cursor.get(key)
+        if found:
+            yield found.key_problem(f"'{key}' stands with a stage{said}")
+
+
+def _misplaced_windows(cursor: Cursor) -> Iterator[Problem]:
+    """The branches of a concurrent block share its nodes, so how many of them work at once is the block's to say."""
+    for inner in cursor.entries("subtasks"):
+        for key in ("max_in_flight", "canary"):
+            option = inner.get(key)
+            if option:
+                yield option.key_problem(f"'{key}' stands with the concurrent block, not in it")
+        yield from _misplaced_windows(inner)
+
+
+def _items(cursor: Cursor, key: str, default: str, problems: list[Problem]) -> Iterator[WorkflowItem]:
+    listed = cursor.get(key)
+    if listed is None:
+        return
+    for entry in listed.entries() if isinstance(listed.value, list) else (listed,):
+        yield from _item(entry, default, problems)
+
+
+def _item(entry: Cursor, default: str, problems: list[Problem]) -> Iterator[WorkflowItem]:
+    given = next(entry.entries(), None) if isinstance(entry.value, dict) else None
+    text = given.name if given else str(entry.value)
+    match = _ITEM.match(text)
+    component = ComponentName.parse(match["component"]) if match else None
+    if match is None or component is None:
+        expected = "module::component, module::component[title] or module::component.action"
+        problems.append(entry.problem(f"'{text}' is not something a stage can run", expected=expected))
+        return
+    try:
+        inline = parse_parameters(match["parameters"]) if match["parameters"] else {}
+    except ValueError as error:
+        problems.append(entry.problem(str(error), expected="name=value,name=value"))
+        return
+    values = next(given.entries(), None) if given else None
+    mapped = {value.name: as_text(value.value) for value in values.entries()} if values else {}
+    yield WorkflowItem(component, match["action"] or default, entry.place, {**inline, **mapped})
+
+
+def as_text(value: object) -> str:
+    """Return a parameter's value as a command line would give it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

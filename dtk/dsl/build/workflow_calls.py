@@ -1,0 +1,127 @@
+"""Workflows that call others: the stages of the one that is called stand in the place of the call.
+
+What the call gives is put into the called stages' names, titles and parameters; of the rest, what the caller has
+itself comes through, then the called workflow's defaults count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from dtk.dsl.build.workflow import as_text
+from dtk.errors import Problem
+from dtk.model.module import Subtask, Workflow, WorkflowItem
+from dtk.model.parameters import replaced, typed_parameters, variables_in
+from dtk.model.suggestion import nearest
+
+_Texts = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a call stands: in which workflow, called from which, beside other stages or not."""
+
+    workflows: Mapping[str, Workflow]
+    complete: bool
+    caller: Workflow
+    path: tuple[str, ...]
+    beside: bool
+
+
+def with_calls(workflows: Mapping[str, Workflow], problems: list[Problem], *, complete: bool) -> dict[str, Workflow]:
+    """Return an assembly's workflows with their calls resolved; a call that is wrong is left out.
+
+    Args:
+        workflows: by name, as written.
+        problems: takes calls of what is not there, of themselves, and with wrong parameters.
+        complete: whether these are all of them; if not, what is missing is not told.
+    """
+    found: list[Problem] = []
+    made = {}
+    for name, workflow in workflows.items():
+        place = _Place(workflows, complete, workflow, (name,), workflow.order == "concurrent")
+        made[name] = replace(workflow, subtasks=tuple(_resolved(workflow.subtasks, place, found)))
+    problems += dict.fromkeys(found)
+    return made
+
+
+def _resolved(subtasks: tuple[Subtask, ...], place: _Place, problems: list[Problem]) -> Iterator[Subtask]:
+    for subtask in subtasks:
+        if not subtask.calls:
+            within = replace(place, beside=place.beside or subtask.order == "concurrent")
+            yield replace(subtask, subtasks=tuple(_resolved(subtask.subtasks, within, problems)))
+            continue
+        wrong = [*_call_problems(subtask, place)]
+        problems += wrong
+        if not wrong and subtask.calls in place.workflows:
+            yield _called(subtask, place, problems)
+
+
+def _called(call: Subtask, place: _Place, problems: list[Problem]) -> Subtask:
+    """Return the block of the called workflow's stages."""
+    called = place.workflows[call.calls]
+    beside = place.beside or called.order == "concurrent"
+    within = replace(place, caller=called, path=(*place.path, called.name), beside=beside)
+    inner = tuple(_resolved(called.subtasks, within, problems))
+    block = replace(call, subtasks=inner, order=called.order)
+    return _filled(block, _values(call, called, place.caller))
+
+
+def _call_problems(call: Subtask, place: _Place) -> Iterator[Problem]:
+    called = place.workflows.get(call.calls)
+    if called is None:
+        if place.complete:
+            near = nearest(call.calls, place.workflows)
+            yield Problem(f"no workflow '{call.calls}' in the assembly", call.location, nearest=near)
+    elif call.calls in place.path:
+        circle = " -> ".join([*place.path[place.path.index(call.calls) :], call.calls])
+        yield Problem(f"workflows call one another in a circle: {circle}", call.location)
+    else:
+        yield from _type_problems(call, called)
+        for key in sorted(_windows(called.subtasks)) if place.beside else ():
+            message = f"workflow '{called.name}' says {key} in a stage, which a concurrent block leaves no room for"
+            yield Problem(message, call.location, expected=f"{key} with the concurrent block")
+
+
+def _windows(subtasks: tuple[Subtask, ...]) -> set[str]:
+    """Return what stages say of how many nodes work at once."""
+    found: set[str] = set()
+    for subtask in subtasks:
+        said = {"max_in_flight": subtask.options.max_in_flight, "canary": subtask.options.canary}
+        found |= {key for key, value in said.items() if value} | _windows(subtask.subtasks)
+    return found
+
+
+def _type_problems(call: Subtask, called: Workflow) -> Iterator[Problem]:
+    literal = {name: text for name, text in call.given.items() if not variables_in(text)}
+    declared = {name: parameter for name, parameter in called.parameters.items() if name in literal}
+    try:
+        typed_parameters(declared, literal)
+    except ValueError as error:
+        yield Problem(f"{error} (workflow '{called.name}')", call.location)
+
+
+def _values(call: Subtask, called: Workflow, caller: Workflow) -> _Texts:
+    """Return what the call gives, and the defaults of what neither it nor the caller gives."""
+    missing = {name: p for name, p in called.parameters.items() if name not in (*call.given, *caller.parameters)}
+    defaults = {name: as_text(p.default) for name, p in missing.items() if p.has_default and p.default is not None}
+    return {**defaults, **call.given}
+
+
+def _filled(subtask: Subtask, values: _Texts) -> Subtask:
+    """Return a stage or a block with a call's parameters put into its texts."""
+    given = {name: replaced(text, values) for name, text in subtask.given.items()}
+    return replace(
+        subtask,
+        name=replaced(subtask.name, values),
+        items=tuple(_filled_item(item, values) for item in subtask.items),
+        subtasks=tuple(_filled(inner, values) for inner in subtask.subtasks),
+        given=given if subtask.subtasks else {**values, **given},
+    )
+
+
+def _filled_item(item: WorkflowItem, values: _Texts) -> WorkflowItem:
+    parameters = {name: replaced(text, values) for name, text in item.parameters.items()}
+    title = replaced(item.component.title, values)
+    return replace(item, component=replace(item.component, title=title), parameters=parameters)

@@ -1,0 +1,284 @@
+"""Meaning of actions: operations that pyinfra has, arguments that they take, templates, files of the module."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dtk.dsl.build.action import condition_text, is_block, operation_cursor, provider_of
+from dtk.dsl.check import pyinfra_signatures as pyinfra
+from dtk.dsl.check.python_code import deploy_problems
+from dtk.dsl.check.template import Names, template_problems
+from dtk.dsl.template.rendering import is_template
+from dtk.dsl.yaml.cursor import Cursor
+from dtk.dsl.yaml.document import shown_file
+from dtk.errors import Location, Problem
+from dtk.model.arguments import FILE_ARGUMENTS, SHELL_ARGUMENTS
+from dtk.model.module import PUPPET_FOLDER
+from dtk.model.suggestion import nearest
+
+GLOBAL_ARGUMENTS = (
+    "_sudo",
+    "_sudo_user",
+    "_use_sudo_login",
+    "_preserve_sudo_env",
+    "_su_user",
+    "_env",
+    "_shell_executable",
+    "_chdir",
+)
+"""pyinfra's global arguments that a module may use; ``name`` is one too, but shows nothing and so is always fine."""
+"""Arguments that are files of the module."""
+
+_TEMPLATE_FILES = ("files.template", "server.script_template")
+_ORDER = "each node is worked on by itself; order and parallelism come from the workflow's stages"
+_REFUSED = {
+    "_serial": _ORDER,
+    "_run_once": _ORDER,
+    "_parallel": _ORDER,
+    "_if": "write if or unless beside the operation",
+    "_timeout": "write timeout in the action",
+    "_retries": "write retries in the action",
+    "_retry_delay": "write retry_delay in the action",
+    "_retry_until": "write retries in the action",
+    "_ignore_errors": "write on_failure: continue in the action",
+    "_continue_on_error": "write on_failure: continue in the action",
+    "_sudo_password": "passwords do not stand in modules; the user on the node needs sudo without one",
+    "_su_password": "passwords do not stand in modules",
+}
+
+
+class ActionChecker:
+    """Checks the actions of one component; collects what is wrong in ``problems``."""
+
+    def __init__(self, folder: Path, names: Names, problems: list[Problem], display_root: Path | None) -> None:
+        self.folder = folder
+        self.attributes = names.attributes
+        self.names = names
+        self.problems = problems
+        self.display_root = display_root
+
+    def check(self, action: Cursor) -> None:
+        """Check one action."""
+        self._parameters(action)
+        if provider_of(action) == "compute":
+            self.names = Names(self.names.attributes, on_node=False, complete=self.names.complete)
+            for entry in action.entries("compute"):
+                self._template(entry)
+            return
+        for entry in action.entries("defaults"):
+            self._templates(entry)
+        for item in action.entries("operations"):
+            self._operation(item)
+        for item in action.entries("commands"):
+            self._command(item)
+        deploy = action.get("deploy")
+        if deploy:
+            self.problems += deploy_problems(deploy, self.folder, self.names)
+        resource = action.get("puppet_class", "puppet_definition")
+        if resource:
+            self._puppet(resource)
+        for entry in action.entries("outputs"):
+            self._output(entry)
+
+    def _parameters(self, action: Cursor) -> None:
+        """Check the action's parameters, and let its templates name them."""
+        parameters = list(action.entries("parameters"))
+        for entry in parameters:
+            if entry.name in self.attributes:
+                message = f"parameter '{entry.name}' is named like an attribute: templates could mean either"
+                self._report(entry.key_problem(message))
+        self.names = self.names.with_names(entry.name for entry in parameters)
+
+    def _condition(self, item: Cursor) -> None:
+        when = item.get("when")
+        if when is None:
+            return
+        text = condition_text(when.value)
+        if text not in ("true", "false") and not is_template(text):
+            expected = f'a template that gives true or false, e.g. "{{{{ {text} }}}}"'
+            self._report(when.problem(f"'{text}' is no condition", expected=expected))
+        self._template(when)
+
+    def _puppet(self, resource: Cursor) -> None:
+        """Check that the module has the manifest, where it has the Puppet module at all; the node may have others."""
+        first, _, rest = str(resource.value).partition("::")
+        if not (self.folder / PUPPET_FOLDER / first).is_dir():
+            return
+        path = f"{PUPPET_FOLDER}/{first}/manifests/{rest.replace('::', '/') or 'init'}.pp"
+        if not (self.folder / path).is_file():
+            message = f"file '{path}', which defines '{resource.value}', does not exist in the module"
+            self._report(resource.problem(message, near=self._near_file(path)))
+
+    def _operation(self, item: Cursor) -> None:
+        self._condition(item)
+        if is_block(item, "operations"):
+            self._block(item, "operations")
+            for inner in item.entries("operations"):
+                self._operation(inner)
+            return
+        self._guards(item)
+        operation = operation_cursor(item)
+        if operation is None:
+            return
+        signature = pyinfra.operation(operation.name)
+        if operation.name.startswith("python."):
+            self._report(operation.key_problem(f"'{operation.name}' takes Python objects, which data can't say"))
+        elif signature is None:
+            near = nearest(operation.name, pyinfra.operations_near(operation.name))
+            self._report(operation.key_problem(f"pyinfra has no operation '{operation.name}'", near=near))
+        elif signature.instead:
+            message = f"pyinfra has given up operation '{operation.name}'"
+            self._report(operation.key_problem(message, expected=signature.instead))
+        else:
+            self._arguments(operation, signature)
+        for argument in operation.entries():
+            self._templates(argument, shell=SHELL_ARGUMENTS.get(operation.name) == argument.name)
+
+    def _arguments(self, operation: Cursor, signature: pyinfra.Signature) -> None:
+        given = operation.value or {}
+        missing = [name for name in signature.required if name not in given]
+        for argument in operation.entries():
+            if argument.name.startswith("_"):
+                self._global_argument(argument)
+            elif argument.name not in (*signature.names, "name") and not signature.takes_any:
+                message = f"operation '{operation.name}' takes no argument '{argument.name}'"
+                near = nearest(argument.name, [name for name in signature.names if name not in given])
+                self._report(argument.key_problem(message, expected=", ".join(signature.names), near=near))
+                missing = [name for name in missing if name != near]
+        for name in missing:
+            self._report(operation.key_problem(f"operation '{operation.name}' needs the argument '{name}'"))
+        source = operation.get(FILE_ARGUMENTS.get(operation.name, ""))
+        if source is not None:
+            further = [name for name in given if name not in signature.names]
+            self._file(source, is_template_file=operation.name in _TEMPLATE_FILES, further=further)
+
+    def _global_argument(self, argument: Cursor) -> None:
+        if argument.name in GLOBAL_ARGUMENTS:
+            return
+        message = f"global argument '{argument.name}' can't be used in a module"
+        if argument.name in _REFUSED:
+            self._report(argument.key_problem(f"{message}: {_REFUSED[argument.name]}"))
+        else:
+            near, expected = nearest(argument.name, GLOBAL_ARGUMENTS), ", ".join(GLOBAL_ARGUMENTS)
+            self._report(argument.key_problem(message, expected=expected, near=near))
+
+    def _command(self, item: Cursor) -> None:
+        if isinstance(item.value, str):
+            self._template(item, shell=True)
+            return
+        self._condition(item)
+        if is_block(item, "commands"):
+            for inner in item.entries("commands"):
+                self._command(inner)
+            return
+        self._guards(item)
+        run = item.get("RUN")
+        if run:
+            self._template(run, shell=True)
+        for key in ("target", "owner", "mode"):
+            entry = item.get(key)
+            if entry:
+                self._templates(entry)
+        source = item.get("source")
+        if source:
+            self._file(source, is_template_file=item.flag("template"))
+
+    def _output(self, entry: Cursor) -> None:
+        if isinstance(entry.value, str):
+            self._template(entry)
+        command, fact, arguments = entry.get("command"), entry.get("fact"), entry.get("arguments")
+        if command:
+            self._template(command, shell=True)
+        if fact:
+            self._fact(fact, arguments)
+        if arguments:
+            self._templates(arguments)
+
+    def _fact(self, fact: Cursor, arguments: Cursor | None) -> None:
+        signature = pyinfra.fact(str(fact.value))
+        if signature is None:
+            near = nearest(str(fact.value), pyinfra.facts_near(str(fact.value)))
+            self._report(fact.problem(f"pyinfra has no fact '{fact.value}'", near=near))
+            return
+        given = list(arguments.entries()) if arguments else []
+        for argument in given:
+            if argument.name not in signature.names and not signature.takes_any:
+                message = f"fact '{fact.value}' takes no argument '{argument.name}'"
+                self._report(argument.key_problem(message, near=nearest(argument.name, signature.names)))
+        for name in signature.required:
+            if name not in [argument.name for argument in given]:
+                self._report(fact.problem(f"fact '{fact.value}' needs the argument '{name}'"))
+
+    def _block(self, item: Cursor, key: str) -> None:
+        """A block holds nothing but its condition and its items."""
+        for entry in item.entries():
+            if entry.name not in ("when", key):
+                self._report(entry.key_problem(f"'{entry.name}' can't stand in a block", expected=f"when and {key}"))
+        if item.get("when") is None:
+            self._report(item.problem("the block has no condition", expected=f"when and {key}"))
+
+    def _guards(self, item: Cursor) -> None:
+        for key in ("if", "unless"):
+            guard = item.get(key)
+            if guard:
+                self._template(guard, shell=True)
+
+    def _templates(self, cursor: Cursor, *, shell: bool = False) -> None:
+        """Check every text in a value."""
+        if isinstance(cursor.value, str):
+            self._template(cursor, shell=shell)
+        for entry in cursor.entries():
+            self._templates(entry, shell=shell)
+
+    def _template(self, cursor: Cursor, *, shell: bool = False) -> None:
+        for found in template_problems(str(cursor.value), self.names, shell=shell):
+            self._report(cursor.problem(found.message, near=found.nearest))
+
+    def _file(self, source: Cursor, *, is_template_file: bool, further: list[str] | None = None) -> None:
+        text: Any = source.value
+        if not isinstance(text, str) or is_template(text):
+            # What a plan holds of a file is its digest, so which file it is must be known.
+            self._report(source.problem("a file of the module is named as it is", expected="a path in the module"))
+            return
+        if Path(text).is_absolute() or ".." in Path(text).parts:
+            self._report(source.problem(f"file '{text}' is outside the module", expected="a path in the module"))
+            return
+        file = self.folder / text
+        if not file.exists():
+            self._report(source.problem(f"file '{text}' does not exist in the module", near=self._near_file(text)))
+        elif is_template_file and file.is_file():
+            self._template_file(file, self.names.with_names(further or []))
+
+    def _near_file(self, text: str) -> str:
+        files = (path.relative_to(self.folder) for path in self.folder.rglob("*") if path.is_file())
+        return nearest(text, [path.as_posix() for path in files if ".git" not in path.parts])
+
+    def _template_file(self, file: Path, names: Names) -> None:
+        name = shown_file(file, self.display_root)
+        try:
+            text = file.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            self._report(Problem("a template has to be UTF-8 text", Location(name, 1, 1)))
+            return
+        for found in template_problems(text, names, shell=False):
+            self._report(Problem(found.message, Location(name, max(found.line, 1), 1), nearest=found.nearest))
+
+    def _report(self, problem: Problem) -> None:
+        self.problems.append(problem)
+
+
+def check_actions(
+    component: Cursor, folder: Path, names: Names, problems: list[Problem], display_root: Path | None
+) -> None:
+    """Check all actions of a component.
+
+    Args:
+        component: its definition.
+        folder: the module's.
+        names: what its templates may name.
+        problems: takes what is wrong.
+        display_root: messages name files relative to this folder.
+    """
+    for action in component.entries("actions"):
+        ActionChecker(folder, names, problems, display_root).check(action)

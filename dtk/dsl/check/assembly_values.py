@@ -1,0 +1,164 @@
+"""Meaning of templates in an assembly's values: the names they use, and whether what they give can fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dtk.dsl.build.attribute import SECRET_REFERENCE
+from dtk.dsl.check.template import Names, template_problems
+from dtk.dsl.template.assembly import names_in, rendered, secret_problems, sole_name, templates_in, with_defaults
+from dtk.dsl.template.rendering import TemplateProblem
+from dtk.errors import Location, Problem
+from dtk.model.expression import holds_secret, plain
+from dtk.model.module import Attribute, Node
+from dtk.model.types import coerce, is_list_type
+
+ESCAPE = "{% raw %}…{% endraw %} around a text that is to stay as it is"
+
+NODE_TYPES = {
+    "cardinality": "integer",
+    "max_in_flight": "string",
+    "root_device_size": "integer",
+    "volumes": "array",
+    "tags": "hash",
+    "size": "string",
+    "image": "string",
+    "root_device_type": "string",
+    "availability_zone": "string",
+    "spot": "boolean",
+    "spot_max_price": "string",
+    "user_data": "string",
+}
+"""What the values of a node's attributes are, as the schema says it of written ones."""
+
+TEXT_OR_LIST = "text or list"
+_TEXTS_OR_LISTS = ("instance_type", "subnet")
+_OF_GROUPS = ("cardinality", "max_in_flight")
+
+
+def node_attributes(*, is_group: bool) -> dict[str, str]:
+    """Return every attribute that a node, or a group, has, with its type, or ``TEXT_OR_LIST``."""
+    types = NODE_TYPES | dict.fromkeys(_TEXTS_OR_LISTS, TEXT_OR_LIST)
+    return {name: type_ for name, type_ in types.items() if is_group or name not in _OF_GROUPS}
+
+
+_HASHES = ("hash", "object")
+
+
+def value_problems(value: Any, names: Names, place: Location) -> list[Problem]:
+    """Return what is wrong with the templates in a value: they can't be read, or name what is not there."""
+    found = (problem for text in templates_in(value) for problem in template_problems(text, names, shell=False))
+    return [
+        Problem(problem.message, place, nearest=problem.nearest, expected="" if problem.nearest else ESCAPE)
+        for problem in found
+    ]
+
+
+def secret_use_problems(value: Any, attributes: Mapping[str, Attribute], place: Location) -> Iterator[Problem]:
+    """Yield what a value tries to work out from a secret."""
+    secrets = frozenset(name for name, attribute in attributes.items() if attribute.secret)
+    for text in templates_in(value):
+        for problem in secret_problems(text, secrets):
+            yield problem.at(place)
+
+
+def fit_problem(
+    value: Any, attribute: Attribute, attributes: Mapping[str, Attribute], where: str, place: Location
+) -> Problem | None:
+    """Return the problem with a value that can't be of an attribute's type, whatever a service says.
+
+    Args:
+        value: with templates in it that are known to be right.
+        attribute: what it goes to.
+        attributes: the assembly's; where those that are used have defaults, these are tried.
+        where: the attribute's path, for people.
+        place: where the value is written.
+    """
+    given = attributes.get(sole_name(value))
+    if given and not attribute.secret and not can_become("string" if given.secret else given.type, attribute.type):
+        said = f"attribute '{given.name}' of the assembly is {given.type}"
+        return Problem(f"The value of '{where}' can't be of type {attribute.type}: {said}", place)
+    return _with_defaults(value, attribute, attributes, where, place)
+
+
+def can_become(given: str, wanted: str) -> bool:
+    """Say whether a value of one type can be of another one; a text may say anything."""
+    if "json" in (given, wanted) or given == wanted or given in ("string", "log_file", "node_template_type"):
+        return True
+    if is_list_type(given) or given in _HASHES:
+        return is_list_type(wanted) if is_list_type(given) else wanted in _HASHES
+    if wanted in ("integer", "port"):
+        return given in ("integer", "port")
+    return wanted in ("string", "log_file", "node_template_type")
+
+
+def _with_defaults(
+    value: Any, attribute: Attribute, attributes: Mapping[str, Attribute], where: str, place: Location
+) -> Problem | None:
+    used = [attributes[name] for name in names_in(value) if name in attributes]
+    if any(one.secret or not one.has_default for one in used):
+        return None
+    private = attribute.hidden or attribute.secret or any(one.hidden for one in used)
+    try:
+        found = rendered(value, {one.name: one.default for one in used})
+        check_typed(attribute, found)
+    except (ValueError, TemplateProblem) as error:
+        said = "" if private else f": {error}"
+        defaults = " with the assembly's defaults" if used else ""
+        message = f"The value of '{where}'{defaults} is not {kind_of(attribute)}{said}"
+        return Problem(message, place, private=private)
+    return None
+
+
+def kind_of(attribute: Attribute) -> str:
+    """Return what a value must be, for people: of a type, or a reference where it is a secret's."""
+    return "a secret's reference (env:NAME …)" if attribute.secret else f"of type {attribute.type}"
+
+
+def check_typed(attribute: Attribute, value: Any) -> Any:
+    """Return a value in the language of expressions as plain data of an attribute's type; None stays None.
+
+    Raises:
+        ValueError: it is not of that type, or no reference where that is a secret's.
+    """
+    if value is None or holds_secret(value):
+        return value
+    if attribute.secret and not SECRET_REFERENCE.match(str(plain(value))):
+        raise ValueError("it is no reference such as env:NAME")
+    return coerce("string" if attribute.secret else attribute.type, plain(value))
+
+
+def node_problems(node: Node, attributes: Mapping[str, Attribute], names: Names) -> Iterator[Problem]:
+    """Yield what is wrong with the templates in a node's own attributes."""
+    of_groups = {"cardinality": node.cardinality, "max_in_flight": node.max_in_flight}
+    for name, value in {**node.attributes, **of_groups}.items():
+        if not any(True for _ in templates_in(value)):
+            continue
+        place = node.places.get(name, node.location)
+        found = value_problems(value, names, place)
+        yield from found
+        if found or not names.complete:
+            continue
+        private = next((attributes[used] for used in names_in(value) if _is_private(attributes.get(used))), None)
+        if private:
+            kind = "secret" if private.secret else "hidden"
+            message = f"{kind} attribute '{private.name}' can't go to '{node.name}/{name}': what machines are is shown"
+            yield Problem(message, place)
+        elif name in NODE_TYPES:
+            wanted = Attribute(name, place, NODE_TYPES[name])
+            problem = fit_problem(value, wanted, attributes, f"{node.name}/{name}", place)
+            if problem:
+                yield problem
+            elif name == "cardinality" and not _is_positive(with_defaults(value, attributes)):
+                yield Problem(
+                    f"The value of '{node.name}/{name}' with the assembly's defaults must be 1 or more", place
+                )
+
+
+def _is_private(attribute: Attribute | None) -> bool:
+    return attribute is not None and (attribute.secret or attribute.hidden)
+
+
+def _is_positive(number: Any) -> bool:
+    return number is None or (str(number).isdigit() and int(number) > 0)

@@ -1,0 +1,157 @@
+"""Templates in an assembly's values: what they name of its attributes, and what they give.
+
+A text with ``{{`` or ``{%`` in it is a template over the assembly's attributes; any other one stands for itself
+(``${#list}`` of a shell script in ``user_data``, say). A secret flows as its reference: it can stand alone or in a
+text, and nothing can be worked out from it, because nobody knows it before it reaches the node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jinja2 import meta, nodes
+
+from dtk.dsl.template.rendering import TemplateProblem, environment, render, render_text
+from dtk.model.expression import holds_secret, literal, plain
+from dtk.model.module import Attribute
+
+
+def is_value_template(value: Any) -> bool:
+    """Say whether a value of an assembly is a text that is a template."""
+    return isinstance(value, str) and ("{{" in value or "{%" in value)
+
+
+def templates_in(value: Any) -> Iterator[str]:
+    """Yield every template in nested plain data."""
+    if isinstance(value, Mapping):
+        for item in value.values():
+            yield from templates_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from templates_in(item)
+    elif is_value_template(value):
+        yield value
+
+
+def names_in(value: Any) -> tuple[str, ...]:
+    """Return the names that the templates in a value use, sorted.
+
+    Raises:
+        jinja2.TemplateSyntaxError: one of them is no template.
+    """
+    found = (meta.find_undeclared_variables(environment(shell=False).parse(text)) for text in templates_in(value))
+    return tuple(sorted({name for names in found for name in names} - environment(shell=False).globals.keys()))
+
+
+def sole_name(value: Any) -> str:
+    """Return the name that a value is nothing but: ``owner`` for ``{{ owner }}``; "" for any other value."""
+    if not is_value_template(value) or not value.startswith("{{") or not value.endswith("}}"):
+        return ""
+    return _name(environment(shell=False).parse(value))
+
+
+def rendered(value: Any, given: Mapping[str, Any]) -> Any:
+    """Return what a value is, in the language of ``dtk.model.expression``.
+
+    Args:
+        value: nested plain data, the texts in it may be templates.
+        given: the assembly attributes' values in that language, None for those that have none.
+
+    Returns:
+        The value. A text that uses an attribute without a value and can't do without it is None; in a map or a list
+        it is left out.
+
+    Raises:
+        TemplateProblem: a template can't be rendered.
+    """
+    if isinstance(value, Mapping):
+        entries = ((key, rendered(item, given), item) for key, item in value.items())
+        found: Any = {str(key): got for key, got, item in entries if got is not None or item is None}
+        return found if holds_secret(found) else literal(plain(found))
+    if isinstance(value, list):
+        return [got for item in value if (got := rendered(item, given)) is not None or item is None]
+    return _rendered_text(value, given) if is_value_template(value) else value
+
+
+def with_defaults(value: Any, attributes: Mapping[str, Attribute]) -> Any:
+    """Return what a value is while a service says nothing else, plain; None when that can't be told."""
+    given = {name: None if one.secret else literal(one.default) for name, one in attributes.items()}
+    try:
+        return plain(rendered(value, given))
+    except TemplateProblem:
+        return None
+
+
+def _rendered_text(text: str, given: Mapping[str, Any]) -> Any:
+    used = {name: given.get(name) for name in names_in(text)}
+    try:
+        if any(holds_secret(value) for value in used.values()):
+            return _joined(text, given)
+        return literal(render(text, _plain(given)))
+    except TemplateProblem:
+        if None in used.values():
+            return None
+        raise
+
+
+def _joined(text: str, given: Mapping[str, Any]) -> Any:
+    """Return a text with secrets in it: their references alone, or as pieces of a text."""
+    pieces = [piece if is_text else _piece(piece, given) for is_text, piece in pieces_of(text)]
+    if None in pieces:
+        return None
+    return pieces[0] if len(pieces) == 1 else {"$text": pieces}
+
+
+def _piece(expression: str, given: Mapping[str, Any]) -> Any:
+    name = _name(environment(shell=False).parse(f"{{{{ {expression} }}}}"))
+    if holds_secret(given.get(name)):
+        return given[name]
+    return render_text(f"{{{{ {expression} }}}}", _plain(given))
+
+
+def _plain(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: plain(value) for name, value in given.items() if not holds_secret(value)}
+
+
+def pieces_of(text: str) -> Iterator[tuple[bool, str]]:
+    """Yield a template's texts (True) and the expressions between them (False).
+
+    Raises:
+        TemplateProblem: it has statements; what is between them can't be told from what they make of it.
+    """
+    expression: list[str] | None = None
+    for line, kind, value in environment(shell=False).lex(text):
+        if kind == "block_begin":
+            raise TemplateProblem("a text with a secret in it can't have statements", line=line)
+        if kind == "variable_begin":
+            expression = []
+        elif kind == "variable_end":
+            yield False, "".join(expression or ()).strip()
+            expression = None
+        elif expression is not None:
+            expression.append(value)
+        elif kind == "data":
+            yield True, value
+
+
+def secret_problems(text: str, secrets: frozenset[str]) -> Iterator[TemplateProblem]:
+    """Yield what a template tries to make of a secret; it can only stand as it is."""
+    if not secrets & set(names_in(text)):
+        return
+    try:
+        pieces = list(pieces_of(text))
+    except TemplateProblem as problem:
+        yield problem
+        return
+    for is_text, piece in pieces:
+        tree = None if is_text else environment(shell=False).parse(f"{{{{ {piece} }}}}")
+        if tree and secrets & meta.find_undeclared_variables(tree) and not _name(tree):
+            yield TemplateProblem(f"{{{{ {piece} }}}}: a secret is known on the node only, and stands as it is or not")
+
+
+def _name(tree: nodes.Template) -> str:
+    """Return the name that a template's one expression is, "" where it is more."""
+    output = tree.body[0] if len(tree.body) == 1 else None
+    inner = output.nodes[0] if isinstance(output, nodes.Output) and len(output.nodes) == 1 else None
+    return inner.name if isinstance(inner, nodes.Name) else ""

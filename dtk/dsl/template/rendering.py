@@ -1,0 +1,307 @@
+"""Templates: Jinja2, sandboxed and strict, with values quoted where they go into a shell command.
+
+``{{ name }}`` is the original's form (original-dtk.md 2.1.4). A text that is exactly one ``{{ expression }}`` gives
+the expression's own value, so that lists and numbers stay what they are. In a shell command every value is one word,
+whatever it holds, unless the module says ``| raw``.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache, lru_cache, partial
+from typing import Any
+
+from jinja2 import Environment, Template, TemplateSyntaxError, Undefined, UndefinedError, meta, nodes
+from jinja2.environment import TemplateExpression
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import missing
+
+from dtk.errors import Location, Problem
+from dtk.model.suggestion import nearest
+
+
+class NeedsUnknown(Exception):  # noqa: N818 - no error: the template has to wait
+    """A template uses a value that only a later step gives; ``name`` says which."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"'{name}' is known after apply")
+        self.name = name
+
+
+class TemplateProblem(Exception):  # noqa: N818 - becomes a Problem once its place is known
+    """A template can't be rendered.
+
+    ``line`` counts from 1 inside the template, 0 when it is not known; ``unset`` names what has no value.
+    """
+
+    def __init__(self, message: str, *, near: str = "", line: int = 0, unset: str = "") -> None:
+        super().__init__(f"{message}; did you mean '{near}'?" if near else message)
+        self.message = message
+        self.nearest = near
+        self.line = line
+        self.unset = unset
+
+    def at(self, location: Location, path: str = "") -> Problem:
+        """Return the problem, at the place where the template is written."""
+        return Problem(self.message, location, path, nearest=self.nearest)
+
+
+class Unknown:
+    """A value that is known after apply: a template may name it, and must wait if it uses it."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def _wait(self, *_: Any, **__: Any) -> Any:
+        raise NeedsUnknown(self._name)
+
+    def __getattr__(self, name: str) -> Any:
+        # Dunder look-ups are Jinja2 and the copy module asking what kind of thing this is, not templates using it.
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise NeedsUnknown(self._name)
+
+    def __repr__(self) -> str:
+        return f"Unknown({self._name!r})"
+
+    __str__ = __bool__ = __iter__ = __len__ = __getitem__ = __call__ = __contains__ = _wait
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __hash__ = _wait
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __mod__ = __rmod__ = _wait
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __pow__ = __rpow__ = _wait
+    __neg__ = __pos__ = __abs__ = __int__ = __float__ = __index__ = __format__ = __round__ = _wait
+
+
+class _Raw(str):
+    """A text that goes into a shell command as it is."""
+
+    __slots__ = ()
+
+
+class _UnknownNameError(UndefinedError):
+    """An undefined name, with the names that would have been right."""
+
+    def __init__(self, message: str, *, name: str, known: Iterable[str] | None) -> None:
+        super().__init__(message)
+        self.name = name
+        self.known = known
+
+
+class _NotSetError(Exception):
+    """A text uses a value that is not set (null)."""
+
+
+class _Strict(Undefined):
+    """Undefined that fails at any use, and knows what it was looked up in (Jinja2's own does not say)."""
+
+    def __init__(
+        self, hint: str | None = None, obj: Any = missing, name: str | None = None, exc: Any = UndefinedError
+    ) -> None:
+        if hint is None and name is not None:
+            known = list(obj) if isinstance(obj, Mapping) else None if obj is missing else ()
+            exc = partial(_UnknownNameError, name=str(name), known=known)
+        super().__init__(hint, obj, name, exc)
+
+    # Any use at all is refused (jinja2.StrictUndefined does the same).
+    __iter__ = __str__ = __len__ = __eq__ = __ne__ = __bool__ = __hash__ = Undefined._fail_with_undefined_error
+    __contains__ = Undefined._fail_with_undefined_error
+
+
+def text_of(value: Any) -> str:
+    """Return a value as it stands in a text: true and false as YAML writes them, lists and maps as JSON."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+def shell_text_of(value: Any) -> str:
+    """Return a value as one word of a shell command; a list as one word for each item."""
+    if isinstance(value, _Raw):
+        return str(value)
+    if isinstance(value, list):
+        return " ".join(shlex.quote(text_of(item)) for item in value)
+    return shlex.quote(text_of(value))
+
+
+def _usable(value: Any) -> Any:
+    """Return a value as it may stand in a text; one that is not set may not."""
+    if value is None:
+        raise _NotSetError
+    return plain_of(value)
+
+
+def plain_of(value: Any) -> Any:
+    """Return what an expression gave as plain data.
+
+    Raises:
+        NeedsUnknown: the value is, or holds, one that is known after apply.
+        UndefinedError: it is, or holds, one that is not there.
+        TypeError: it is no data (a function, say).
+    """
+    if isinstance(value, Unknown):
+        raise NeedsUnknown(value._name)
+    if isinstance(value, Undefined):
+        value._fail_with_undefined_error()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain_of(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, Iterator, range)):
+        return [plain_of(item) for item in value]
+    raise TypeError(f"{type(value).__name__} is no value")
+
+
+def _raw(value: Any) -> str:
+    return _Raw(text_of(_usable(value)))
+
+
+def _to_json(value: Any, indent: int | None = None) -> str:
+    return json.dumps(plain_of(value), indent=indent, ensure_ascii=False)
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    """Jinja2's sandbox, without the operators by which a short template becomes an endless computation."""
+
+    intercepted_binops = frozenset(["*", "**", "%"])
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Work out one of these operators, with numbers only; nothing is raised to a power."""
+        operands = (plain_of(left), plain_of(right))
+        if operator == "**" or not all(isinstance(operand, (int, float)) for operand in operands):
+            raise TypeError(f"{operator} can't be used here: it is for numbers, and ** for none")
+        return super().call_binop(context, operator, left, right)
+
+
+@cache
+def environment(*, shell: bool) -> Environment:
+    """Return the environment that templates are parsed and rendered in: nothing random, nothing from files."""
+    shown = shell_text_of if shell else text_of
+    made = _Environment(
+        undefined=_Strict,
+        keep_trailing_newline=True,
+        finalize=lambda value: shown(_usable(value)),
+        loader=None,
+    )
+    made.filters["raw"] = _raw
+    made.filters["quote"] = lambda value: shell_text_of(_usable(value))
+    made.filters["tojson"] = _to_json  # Jinja2's own escapes for HTML
+    del made.filters["random"]
+    del made.globals["lipsum"]
+    return made
+
+
+def is_template(text: str) -> bool:
+    """Say whether a text has anything for a template to do."""
+    return "{{" in text or "{%" in text or "{#" in text
+
+
+def truth(value: Any, text: str) -> bool:
+    """Return whether a condition holds, from what its template gave.
+
+    Raises:
+        TemplateProblem: it is neither true nor false.
+    """
+    if isinstance(value, bool):
+        return value
+    if value in ("true", "false"):
+        return bool(value == "true")
+    raise TemplateProblem(f"the condition '{text}' is neither true nor false, it gives {value!r}")
+
+
+def sole_expression(text: str) -> str | None:
+    """Return the expression of a text that is exactly one ``{{ expression }}``, else None."""
+    if not (text.startswith("{{") and text.endswith("}}")):
+        return None
+    body = environment(shell=False).parse(text).body
+    if len(body) != 1 or not isinstance(body[0], nodes.Output):
+        return None
+    pieces = body[0].nodes
+    if len(pieces) != 1 or isinstance(pieces[0], nodes.TemplateData):
+        return None
+    return text[2:-2].strip("-+")
+
+
+def render(value: Any, variables: Mapping[str, Any], *, shell: bool = False) -> Any:
+    """Render every text in nested plain data.
+
+    Args:
+        value: plain data; texts in it are templates.
+        variables: what templates may name; any of them, or anything in them, may be an ``Unknown``.
+        shell: the texts are shell commands: values in them are quoted, and the result is always text.
+
+    Returns:
+        The data with its texts rendered; a text that is exactly one expression gives the expression's own value.
+
+    Raises:
+        TemplateProblem: a template names what is not there, or is no template at all.
+        NeedsUnknown: a template uses an ``Unknown``.
+    """
+    if isinstance(value, Mapping):
+        return {key: render(item, variables, shell=shell) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [render(item, variables, shell=shell) for item in value]
+    if not isinstance(value, str) or not is_template(value):
+        return value
+    with _told(value, variables):
+        return _rendered(value, variables, shell=shell)
+
+
+def render_text(text: str, variables: Mapping[str, Any]) -> str:
+    """Render a file's content; the result is always text, and nothing in it is quoted.
+
+    Raises:
+        TemplateProblem, NeedsUnknown: as ``render``.
+    """
+    with _told(text, variables):
+        return _compiled(text, shell=False).render(variables)
+
+
+def _rendered(text: str, variables: Mapping[str, Any], *, shell: bool) -> Any:
+    expression = None if shell else sole_expression(text)
+    if expression is None:
+        return _compiled(text, shell=shell).render(variables)
+    return plain_of(_compiled_expression(expression)(variables))
+
+
+# The same text is rendered for every node of a group; compiling it takes most of the time.
+@lru_cache(maxsize=4096)
+def _compiled(text: str, *, shell: bool) -> Template:
+    return environment(shell=shell).from_string(text)
+
+
+@lru_cache(maxsize=4096)
+def _compiled_expression(expression: str) -> TemplateExpression:
+    return environment(shell=False).compile_expression(expression, undefined_to_none=False)
+
+
+@contextmanager
+def _told(text: str, variables: Mapping[str, Any]) -> Iterator[None]:
+    """Turn whatever a template runs into to a ``TemplateProblem``."""
+    try:
+        yield
+    except (TemplateProblem, NeedsUnknown):
+        raise
+    except _UnknownNameError as error:
+        known = variables if error.known is None else error.known
+        raise TemplateProblem(f"'{error.name}' is not defined", near=nearest(error.name, known)) from None
+    except _NotSetError:
+        unset = _unset_name(text, variables)
+        told = f"'{unset}'" if unset else "a value in the text"
+        raise TemplateProblem(f"{told} is not set", unset=unset) from None
+    except TemplateSyntaxError as error:
+        raise TemplateProblem(f"template can't be read: {error.message}", line=error.lineno) from None
+    except Exception as error:  # expressions are the author's code: any of their errors is a mistake
+        raise TemplateProblem(f"template can't be rendered: {error}") from None
+
+
+def _unset_name(text: str, variables: Mapping[str, Any]) -> str:
+    used = meta.find_undeclared_variables(environment(shell=False).parse(text))
+    unset = sorted(name for name in used if name in variables and variables[name] is None)
+    return next(iter(unset), "")

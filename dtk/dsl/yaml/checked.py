@@ -1,0 +1,94 @@
+"""A document opened for building: parsed, of a version that is known, checked by its schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dtk.dsl.yaml.cursor import Cursor
+from dtk.dsl.yaml.document import Document, read_document, shown_path
+from dtk.dsl.yaml.schema import violations
+from dtk.dsl.yaml.span import DocumentPath
+from dtk.dsl.yaml.versions import is_newer
+from dtk.errors import InvalidError, Location, Problem
+
+DSL_VERSION = "1.0.0"
+"""The version of the module language that this dtk reads."""
+
+FORMAT_VERSION = "1"
+"""The version of service.yaml and dtk.yaml that this dtk reads."""
+
+_VERSION_KEYS = {"module": "dsl_version", "assembly": "dsl_version"}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A document with a cursor at its root, for which what the schema refused is not there."""
+
+    document: Document
+    cursor: Cursor
+
+
+def open_document(file: Path, schema: str, display_root: Path | None, problems: list[Problem]) -> Checked | None:
+    """Read a document and check its structure.
+
+    Args:
+        file: the YAML file.
+        schema: the schema's name: ``module``, ``assembly``, ``service``, ``workspace``.
+        display_root: messages name the file relative to this folder.
+        problems: takes what is wrong.
+
+    Returns:
+        The document, None when it can't be understood at all.
+    """
+    try:
+        document = read_document(file, display_root)
+    except InvalidError as error:
+        problems += error.problems
+        return None
+    newer = _newer_version(document, schema)
+    if newer:
+        problems.append(newer)
+        return None
+    found = violations(document.data, schema)
+    problems += [violation.problem(document) for violation in found]
+    # A map that lacks a key can't be understood; the document as a whole can.
+    broken = frozenset(violation.path for violation in found if violation.path or not violation.missing)
+    return Checked(document, Cursor(document, broken))
+
+
+def _newer_version(document: Document, schema: str) -> Problem | None:
+    key = _VERSION_KEYS.get(schema, "format_version")
+    known = DSL_VERSION if schema in _VERSION_KEYS else FORMAT_VERSION
+    version = str(document.data.get(key, "")) if isinstance(document.data, dict) else ""
+    if not is_newer(version, known):
+        return None
+    message = f"{key} {version} is newer than this dtk, which reads {known}"
+    return Problem(message, document.locate((key,)), key, expected=f"{known}, or a newer dtk")
+
+
+def report(message: str, problems: Iterable[Problem], checked: Iterable[Checked]) -> InvalidError:
+    """Return all problems as one error: each once, in file order, with its path in the document."""
+    documents = {document.document.file: document.document for document in checked}
+    order = {file: number for number, file in enumerate(documents)}
+    places = {file: _paths_by_place(document) for file, document in documents.items()}
+
+    def key(problem: Problem) -> tuple[int, Location]:
+        location = problem.location or Location("", 0, 0)
+        return order.get(location.file, len(order)), location
+
+    told = [_with_path(problem, places) for problem in dict.fromkeys(problems)]
+    return InvalidError(message, sorted(told, key=key))
+
+
+def _paths_by_place(document: Document) -> dict[Location, DocumentPath]:
+    values = {span.location: path for path, span in document.values.items()}
+    return values | {span.location: path for path, span in document.keys.items()}
+
+
+def _with_path(problem: Problem, places: dict[str, dict[Location, DocumentPath]]) -> Problem:
+    if problem.path or problem.location is None:
+        return problem
+    path = places.get(problem.location.file, {}).get(problem.location, ())
+    return replace(problem, path=shown_path(path))

@@ -1,0 +1,102 @@
+"""A YAML document as plain data in which every key and every value knows its place.
+
+YAML 1.2 as ruamel.yaml parses it, in the part that people write by hand: maps with text keys, lists, scalars.
+Aliases, tags and merge keys are refused, so a small file is never a large document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dtk.dsl.yaml.span import DocumentPath, Span
+from dtk.errors import InvalidError, Location, Problem
+
+LARGEST_FILE = 1_000_000
+"""Bytes. Nobody writes more by hand, and the parser takes a second or two for each 100 kB."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """Plain data with places; paths are keys and list indices from the document's root.
+
+    Numbers are ``dtk.model.written`` ones, which remember their text. ``values`` and ``keys`` hold the spans of every
+    value and of every map's keys by path; ``text`` is the whole file.
+    """
+
+    file: str
+    text: str
+    data: Any
+    values: Mapping[DocumentPath, Span]
+    keys: Mapping[DocumentPath, Span]
+
+    def locate(self, path: DocumentPath) -> Location:
+        """Return the place of a value, or of the nearest value around it."""
+        while path not in self.values:
+            path = path[:-1]
+        return self.values[path].location
+
+    def locate_key(self, path: DocumentPath) -> Location:
+        """Return the place of a key; for an item of a list, or the root, that of the value."""
+        span = self.keys.get(path)
+        return span.location if span else self.locate(path)
+
+
+def shown_path(path: DocumentPath) -> str:
+    """Return a path as messages name it: ``components/worker/attributes/port``."""
+    return "/".join(str(part) for part in path)
+
+
+def shown_file(file: Path, root: Path | None) -> str:
+    """Return a file's name as messages show it: relative to ``root`` where it lies below it."""
+    if root is not None and file.is_relative_to(root):
+        return file.relative_to(root).as_posix()
+    return str(file)
+
+
+def read_document(file: Path, display_root: Path | None = None) -> Document:
+    """Read a YAML file.
+
+    Args:
+        file: the file.
+        display_root: messages name the file relative to this folder.
+
+    Raises:
+        InvalidError: it can't be read, or is not YAML of the kind above; with the place.
+    """
+    name = shown_file(file, display_root)
+    try:
+        if file.stat().st_size > LARGEST_FILE:
+            raise _refused(name, f"the file is larger than {LARGEST_FILE // 1_000_000} MB")
+        content = file.read_bytes()
+    except OSError as error:
+        raise _refused(name, f"the file can't be read: {error.strerror}") from None
+    return parse_document(_decoded(content, name), name)
+
+
+def parse_document(text: str, name: str) -> Document:
+    """Return the document that a text is; ``name`` is the file's name for messages.
+
+    Raises:
+        InvalidError: as ``read_document``.
+    """
+    from dtk.dsl.yaml.parser import build  # noqa: PLC0415 - the YAML parser, 31 ms that listings need not spend
+
+    data, values, keys = build(text, name)
+    return Document(name, text, data, values, keys)
+
+
+def _decoded(content: bytes, name: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode("utf-8", errors="replace")
+        line = before.count("\n") + 1
+        column = len(before) - (before.rfind("\n") + 1) + 1
+        raise _refused(name, "the file is not UTF-8 text", line, column) from None
+
+
+def _refused(name: str, message: str, line: int = 1, column: int = 1) -> InvalidError:
+    return InvalidError(f"{name} can't be read", [Problem(message, Location(name, line, column))])

@@ -1,0 +1,284 @@
+"""Edits of service.yaml and dtk.yaml that leave everything else as it was written.
+
+The text is spliced where the parser says a value stands, and is never written anew: a change of one attribute is a
+change of one line. What comes out is parsed again and compared before it replaces the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dtk.dsl.yaml.document import Document, parse_document, read_document
+from dtk.dsl.yaml.span import DocumentPath
+from dtk.errors import DtkError, UsageError
+from dtk.state.files import sync_folder, write_new
+
+_ATTRIBUTES = "attributes"
+_READABLE = 0o644
+_INDENT = "  "
+
+
+def set_attribute(file: Path, path: str, value: Any) -> None:
+    """Set one line under ``attributes:`` of a service.yaml; comments, order and quotes stay.
+
+    Args:
+        file: the service.yaml.
+        path: the attribute's path (``slaves/cardinality``).
+        value: plain data.
+
+    Raises:
+        InvalidError: the file is not YAML.
+        DtkError: its attributes are written in a way that can't be edited.
+    """
+    set_entry(file, _ATTRIBUTES, path, value)
+
+
+def set_entry(file: Path, section: str, key: str, value: Any) -> None:
+    """Set one entry of a map at the top of a document; everything else stays as it is written.
+
+    Args:
+        file: the document.
+        section: the map's key; it is added where it is missing.
+        key: the entry's key.
+        value: plain data.
+
+    Raises:
+        InvalidError, DtkError: as ``set_attribute``.
+    """
+    document = _opened(file, section)
+    place: DocumentPath = (section, key)
+    if place in document.values:
+        text = _with_value(document, place, value)
+    elif document.data.get(section):
+        text = _with_entry(document, (section,), _entry(key, value))
+    else:
+        text = _with_section(document, section, _entry(key, value))
+    entries = {**(document.data.get(section) or {}), key: value}
+    replace_text(file, document, text, {**document.data, section: entries})
+
+
+def unset_attribute(file: Path, path: str) -> bool:
+    """Remove one line under ``attributes:`` of a service.yaml.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        InvalidError, DtkError: as ``set_attribute``.
+    """
+    return unset_entry(file, _ATTRIBUTES, path)
+
+
+def unset_entry(file: Path, section: str, key: str) -> bool:
+    """Remove one entry of a map at the top of a document, and the map with its last one.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        InvalidError, DtkError: as ``set_attribute``.
+    """
+    document = _opened(file, section)
+    place: DocumentPath = (section, key)
+    if place not in document.keys:
+        return False
+    entries = {name: value for name, value in document.data[section].items() if name != key}
+    data = {**document.data, section: entries}
+    if entries:
+        text = _without_entry(document, place)
+    else:
+        data.pop(section)
+        text = _without_entry(document, (section,))
+    replace_text(file, document, text, data)
+    return True
+
+
+def new_service(file: Path, *, assembly: str, target: str = "", attributes: Mapping[str, Any] | None = None) -> None:
+    """Write a new service.yaml; the service is named as its folder, which is made.
+
+    Args:
+        file: ``services/NAME/service.yaml``.
+        assembly: ``namespace:module/assembly``.
+        target: a target of dtk.yaml; "" for its default.
+        attributes: values by path.
+
+    Raises:
+        UsageError: there is one already.
+    """
+    lines = ["format_version: 1", _entry("service", file.parent.name), _entry("assembly", assembly)]
+    lines += [_entry("target", target)] if target else []
+    lines += [f"{_ATTRIBUTES}:"] if attributes else []
+    lines += [f"{_INDENT}{_entry(path, value)}" for path, value in (attributes or {}).items()]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    _write_first(file, "\n".join(lines) + "\n")
+
+
+def new_workspace(file: Path, modeline: str = "") -> None:
+    """Write a new dtk.yaml: the embedded target only; ``modeline`` tells editors its schema.
+
+    Raises:
+        UsageError: there is one already.
+    """
+    head = f"{modeline}\n" if modeline else ""
+    _write_first(
+        file,
+        f"{head}# Targets are where nodes come from; local, on this machine, needs no word here.\nformat_version: 1\n",
+    )
+
+
+def _opened(file: Path, section: str) -> Document:
+    document = read_document(file)
+    if not isinstance(document.data, dict) or not isinstance(document.data.get(section) or {}, dict):
+        raise cannot_edit(file)
+    return document
+
+
+def cannot_edit(file: Path) -> DtkError:
+    """Return the error for a document whose way of writing an edit can't keep."""
+    return DtkError(f"{file} is written in a way that can't be edited", hint="edit it by hand: one line an attribute")
+
+
+def _with_value(document: Document, path: DocumentPath, value: Any) -> str:
+    text, span = document.text, document.values[path]
+    if span.start == span.end:  # `key:` with nothing behind it
+        colon = text.index(":", document.keys[path].end)
+        return f"{text[: colon + 1]} {scalar(value)}{text[colon + 1 :]}"
+    quote = text[span.start] if text[span.start] in "'\"" and isinstance(value, str) else ""
+    return text[: span.start] + scalar(value, quote) + text[span.end :]
+
+
+def _with_entry(document: Document, path: DocumentPath, entry: str) -> str:
+    """Add an entry behind the last one of a map."""
+    text, span = document.text, document.values[path]
+    if text[span.start] == "{":
+        return f"{text[: span.end - 1].rstrip()}, {entry}{text[span.end - 1 :]}"
+    line_start = text.rfind("\n", 0, span.start) + 1
+    end = line_end(text, span.end)
+    indent = text[line_start : span.start]
+    return f"{ended(text[:end])}{indent}{entry}\n{text[end:]}"
+
+
+def _with_section(document: Document, key: str, entry: str) -> str:
+    """Add an entry to a section that is empty or not there."""
+    text = document.text
+    if (key,) not in document.keys:
+        return f"{ended(text)}{key}:\n{_INDENT}{entry}\n"
+    end = document.keys[(key,)].end
+    colon = text.index(":", end) + 1
+    span = document.values[(key,)]
+    rest = text[max(colon, span.end) :]
+    return f"{text[:colon]}{rest.partition(chr(10))[0].rstrip()}\n{_INDENT}{entry}\n{rest.partition(chr(10))[2]}"
+
+
+def _without_entry(document: Document, path: DocumentPath) -> str:
+    text, key, value = document.text, document.keys[path], document.values[path]
+    if text[document.values[path[:-1]].start] == "{":
+        return _without_flow_entry(document, path)
+    start = text.rfind("\n", 0, key.start) + 1
+    end = line_end(text, max(key.end, value.end))
+    return text[:start] + text[end:]
+
+
+def _without_flow_entry(document: Document, path: DocumentPath) -> str:
+    text, start, end = document.text, document.keys[path].start, document.values[path].end
+    behind = text[end:].lstrip()
+    if behind.startswith(","):
+        return text[:start] + behind[1:].lstrip()
+    return text[:start].rstrip().removesuffix(",") + text[end:]
+
+
+def line_end(text: str, at: int) -> int:
+    """Return the offset behind the line that holds an offset; comments behind a value belong to it."""
+    found = text.find("\n", at)
+    return len(text) if found < 0 else found + 1
+
+
+def ended(text: str) -> str:
+    """Return text with a line break at its end."""
+    return text if not text or text.endswith("\n") else f"{text}\n"
+
+
+def _entry(key: str, value: Any) -> str:
+    return f"{scalar(key)}: {scalar(value)}"
+
+
+def scalar(value: Any, quote: str = "") -> str:
+    """Return plain data as one line of YAML; a text gets quotes only where it looks like more, or had them."""
+    if not isinstance(value, str):
+        return _flow(value)
+    if quote != "'" and (quote or not value.isprintable()):
+        return _quoted(value)
+    if not quote and _is_plain(value):
+        return value
+    return "'" + value.replace("'", "''") + "'" if value.isprintable() else _quoted(value)
+
+
+def _flow(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(_flow(item) for item in value)}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_flow_key(key)}: {_flow(item)}' for key, item in value.items())}}}"
+    return _quoted(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _flow_key(key: str) -> str:
+    return key if _is_plain(key) else _quoted(key)
+
+
+def _quoted(text: str) -> str:
+    """Return a text in double quotes; what can't be printed is escaped as YAML does it, which is not as JSON does."""
+    return f'"{"".join(_escaped(character) for character in text)}"'
+
+
+def _escaped(character: str) -> str:
+    if character in '\\"':
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _is_plain(text: str) -> bool:
+    """Say whether a text needs no quotes: alone, as a key and in a flow map it is read as itself."""
+    if (
+        not text.isprintable()
+        or text != text.strip()
+        or text.startswith(":")
+        or any(mark in text for mark in "{}[],&*#?|<>=!%@`\\\"'")
+    ):
+        return False
+    try:
+        return bool(parse_document(f"{text}: {text}\n", "").data == {text: text})
+    except DtkError:
+        return False
+
+
+def replace_text(file: Path, before: Document, text: str, data: Any) -> None:
+    """Write an edited file, once it is sure that the edit did what it should and nothing else."""
+    try:
+        done = parse_document(text, before.file).data == data
+    except DtkError:
+        done = False
+    if not done:
+        raise cannot_edit(file)
+    target = file.resolve()  # where the file is a symlink, what it points to is edited
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
+    temporary.unlink(missing_ok=True)
+    write_new(temporary, text)
+    temporary.chmod(target.stat().st_mode & 0o777)
+    temporary.replace(target)
+    sync_folder(target.parent)
+
+
+def _write_first(file: Path, text: str) -> None:
+    try:
+        write_new(file, text)
+    except FileExistsError:
+        raise UsageError(f"{file} is there already") from None
+    file.chmod(_READABLE)
+    sync_folder(file.parent)

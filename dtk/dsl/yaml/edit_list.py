@@ -1,0 +1,125 @@
+"""Edits of the lists in service.yaml (added components, what is removed): one item is one line."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from dtk.dsl.yaml.document import Document, parse_document, read_document
+from dtk.dsl.yaml.edit import cannot_edit, ended, line_end, replace_text, scalar
+from dtk.errors import DtkError
+
+_INDENT = "  "
+
+
+def add_item(file: Path, place: tuple[str, ...], item: str) -> None:
+    """Add a text to the end of a list; the list, and the map it stands in, are added where they are missing.
+
+    Args:
+        file: the document.
+        place: the keys that lead to the list: ``("removed",)``, ``("components", "master")``.
+        item: the text.
+
+    Raises:
+        InvalidError: the file is not YAML.
+        DtkError: it is written in a way that can't be edited.
+    """
+    document = read_document(file)
+    data = copy.deepcopy(document.data)
+    found = _list_at(file, data, place, make=True)
+    found.append(item)
+    replace_text(file, document, _with_item(document, place, _block_text(item)), data)
+
+
+def remove_item(file: Path, place: tuple[str, ...], name: str) -> bool:
+    """Remove the item that is a text, or a map of that one key; emptied lists and maps go with it.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        InvalidError, DtkError: as ``add_item``.
+    """
+    document = read_document(file)
+    data = copy.deepcopy(document.data)
+    found = _list_at(file, data, place, make=False)
+    index = next((i for i, item in enumerate(found) if item == name or (isinstance(item, dict) and name in item)), None)
+    if index is None:
+        return False
+    del found[index]
+    gone: tuple[str | int, ...] = (*place, index)
+    while len(gone) > 1 and not _at(data, gone[:-1]):
+        gone = gone[:-1]
+        del _at(data, gone[:-1])[gone[-1]]
+    replace_text(file, document, _without(document, gone), data)
+    return True
+
+
+def _at(data: Any, place: tuple[str | int, ...]) -> Any:
+    for key in place:
+        data = data[key]
+    return data
+
+
+def _list_at(file: Path, data: Any, place: tuple[str, ...], *, make: bool) -> list[Any]:
+    """Return the list at a place; with ``make`` it is put there, and the maps around it."""
+    inner = data
+    for key in place:
+        if not isinstance(inner, dict):
+            raise cannot_edit(file)
+        empty: Any = [] if key == place[-1] else {}
+        if inner.get(key) is None:
+            if not make:
+                return []
+            inner[key] = empty
+        inner = inner[key]
+    if not isinstance(inner, list):
+        raise cannot_edit(file)
+    return inner
+
+
+def _with_item(document: Document, place: tuple[str, ...], text: str) -> str:
+    items = _at(document.data, place) if place in document.values else None
+    if not items:
+        return _with_list(document, place, text)
+    span, whole = document.values[place], document.text
+    if whole[span.start] == "[":
+        return f"{whole[: span.end - 1].rstrip()}, {scalar(text)}{whole[span.end - 1 :]}"
+    last = document.values[(*place, len(items) - 1)]
+    start = whole.rfind("\n", 0, last.start) + 1
+    dash = whole.index("-", start)
+    end = line_end(whole, max(last.end - 1, last.start))
+    return f"{ended(whole[:end])}{whole[start:dash]}- {text}\n{whole[end:]}"
+
+
+def _with_list(document: Document, place: tuple[str, ...], text: str) -> str:
+    """Write a list of one item where there is none: below its map, else with its map at the end of the document."""
+    whole = document.text
+    outer = place[:-1]
+    if outer and outer in document.values and _at(document.data, outer):
+        span = document.values[outer]
+        indent = whole[whole.rfind("\n", 0, span.start) + 1 : span.start]
+        end = line_end(whole, max(span.end - 1, span.start))
+        return f"{ended(whole[:end])}{indent}{place[-1]}:\n{indent}{_INDENT}- {text}\n{whole[end:]}"
+    depth = [f"{_INDENT * level}{key}:\n" for level, key in enumerate(place)]
+    return f"{ended(whole)}{''.join(depth)}{_INDENT * len(place)}- {text}\n"
+
+
+def _without(document: Document, place: tuple[str | int, ...]) -> str:
+    whole = document.text
+    key, value = document.keys.get(place), document.values[place]
+    start = whole.rfind("\n", 0, (key or value).start) + 1
+    end = max(value.end, (key or value).end)
+    behind = whole[whole.rfind("\n", 0, end) + 1 : end]
+    # A block's span may end at the beginning of the line behind it.
+    return whole[:start] + whole[end if not behind.strip() else line_end(whole, end) :]
+
+
+def _block_text(text: str) -> str:
+    """Return a text as an item of a block list: without quotes where it is read as itself."""
+    try:
+        plain = parse_document(f"- {text}\n", "").data == [text]
+    except DtkError:
+        plain = False
+    return text if plain and text.isprintable() and " #" not in text else scalar(text)

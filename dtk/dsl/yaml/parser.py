@@ -1,0 +1,233 @@
+"""The YAML parser's events, built into plain data with spans.
+
+Built from events and not from ruamel.yaml's own loader: events are a flat list, so depth is bounded here and no
+nesting can exhaust the stack, and each scalar still has its text.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    NodeEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+from ruamel.yaml.reader import ReaderError
+
+from dtk.dsl.yaml.span import DocumentPath, Span
+from dtk.errors import InvalidError, Location, Problem
+from dtk.model.written import WrittenFloat, WrittenInteger
+
+_DEEPEST = 60
+"""Levels of nesting. The deepest place of the language is at 14."""
+
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_LONGEST_NUMBER = 300
+_WORDS = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+
+
+def scalar_value(text: str) -> Any:
+    """Return what a plain scalar means in YAML 1.2's core schema, as far as JSON can say it.
+
+    ``2015-11-26`` and ``yes`` are texts there. Octal, hexadecimal, infinite and endless numbers stay texts too.
+    """
+    if text in _WORDS:
+        return _WORDS[text]
+    if len(text) <= _LONGEST_NUMBER:
+        if _INTEGER.fullmatch(text):
+            return WrittenInteger(int(text), text)
+        if _FLOAT.fullmatch(text) and math.isfinite(float(text)):
+            return WrittenFloat(float(text), text)
+    return text
+
+
+@dataclass
+class _Level:
+    """A map or a list whose end has not come yet; ``key`` waits for its value."""
+
+    path: DocumentPath
+    container: dict[str, Any] | list[Any]
+    start: Span
+    key: str | None = None
+
+
+@dataclass
+class _Builder:
+    name: str
+    text: str
+    values: dict[DocumentPath, Span] = field(default_factory=dict)
+    keys: dict[DocumentPath, Span] = field(default_factory=dict)
+    levels: list[_Level] = field(default_factory=list)
+    data: Any = None
+    problems: list[Problem] = field(default_factory=list)
+    last_end: int = 0
+
+    def take(self, event: Any) -> None:
+        """Take the event of one value, key, or end of a container."""
+        if isinstance(event, (MappingEndEvent, SequenceEndEvent)):
+            self._close(event)
+            return
+        span = self._span(event)
+        self._refuse_extras(event, span)
+        level = self.levels[-1] if self.levels else None
+        if level and isinstance(level.container, dict) and level.key is None:
+            self._take_key(event, level, span)
+        elif isinstance(event, ScalarEvent):
+            self._place(_scalar(event), self._at_key(span, level))
+        elif isinstance(event, AliasEvent):
+            self._place(None, span)
+        else:
+            self._open({} if isinstance(event, MappingStartEvent) else [], span)
+
+    def _take_key(self, event: Any, level: _Level, span: Span) -> None:
+        if not isinstance(event, ScalarEvent):
+            hint = 'a text; a template needs quotes around it: "{{ name }}"'
+            self._stop("this can't be a key", span.location, hint)
+        key = str(event.value)
+        path = (*level.path, key)
+        if key == "<<" and event.style is None:
+            self._problem("merge keys (<<) are not supported: write the entries out", span.location)
+        elif path in self.keys:
+            first = self.keys[path].location.line
+            self._problem(f"'{key}' is already given in line {first}", span.location, path)
+        self.keys[path] = span
+        level.key = key
+
+    def _place(self, value: Any, span: Span) -> DocumentPath:
+        """Put a value where it belongs, and return its path."""
+        path: DocumentPath = ()
+        if not self.levels:
+            self.data = value
+        else:
+            level = self.levels[-1]
+            if isinstance(level.container, dict):
+                assert level.key is not None  # noqa: S101 - a map's value comes after its key
+                path = (*level.path, level.key)
+                level.container[level.key] = value
+                level.key = None
+            else:
+                path = (*level.path, len(level.container))
+                level.container.append(value)
+        self.values[path] = span
+        self.last_end = max(self.last_end, span.end)
+        return path
+
+    def _open(self, container: dict[str, Any] | list[Any], span: Span) -> None:
+        if len(self.levels) >= _DEEPEST:
+            self._stop(f"nested deeper than {_DEEPEST} levels", span.location)
+        path = self._place(container, span)
+        self.levels.append(_Level(path, container, span))
+
+    def _close(self, event: Any) -> None:
+        level = self.levels.pop()
+        # A block's end event comes after the blank lines and comments behind it; its own end is its last value's.
+        is_flow = event.end_mark.index > event.start_mark.index
+        self.last_end = event.end_mark.index if is_flow else self.last_end
+        self.values[level.path] = Span(level.start.location, level.start.start, self.last_end)
+
+    def _refuse_extras(self, event: NodeEvent, span: Span) -> None:
+        if isinstance(event, AliasEvent):
+            self._problem(f"aliases (*{event.anchor}) are not supported: write the value out", span.location)
+        elif getattr(event, "anchor", None):
+            self._problem(f"anchors (&{event.anchor}) are not supported", span.location)
+        tag = getattr(event, "tag", None)
+        if tag and tag not in ("!", "tag:yaml.org,2002:str"):
+            self._problem(f"tags ({tag}) are not supported", span.location)
+
+    def _span(self, event: NodeEvent) -> Span:
+        """Return where an event's value stands; containers get their end when it comes."""
+        mark, end = event.start_mark, event.end_mark.index
+        if isinstance(event, (MappingStartEvent, SequenceStartEvent)):
+            end = mark.index
+        elif isinstance(event, ScalarEvent) and event.style in ("|", ">"):
+            end = mark.index + len(self.text[mark.index : end].rstrip())
+        return Span(Location(self.name, mark.line + 1, mark.column + 1), mark.index, end)
+
+    def _at_key(self, span: Span, level: _Level | None) -> Span:
+        """Return the span of a value; one that is left out stands where its key does, not where the next one does."""
+        if span.start < span.end or level is None or level.key is None:
+            return span
+        key = self.keys[(*level.path, level.key)]
+        return Span(key.location, key.end, key.end)
+
+    def _problem(self, message: str, location: Location, path: DocumentPath = ()) -> None:
+        self.problems.append(Problem(message, location, "/".join(str(part) for part in path)))
+
+    def _stop(self, message: str, location: Location, expected: str = "") -> None:
+        self.problems.append(Problem(message, location, expected=expected))
+        raise _failed(self.name, self.problems)
+
+
+def build(text: str, name: str) -> tuple[Any, dict[DocumentPath, Span], dict[DocumentPath, Span]]:
+    """Return a YAML text's data, and the spans of its values and keys by path.
+
+    Raises:
+        InvalidError: it is not YAML, or not the part of it that dtk reads.
+    """
+    builder = _Builder(name, text)
+    documents = 0
+    try:
+        for event in YAML(typ="safe", pure=True).parse(text):
+            if isinstance(event, DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    line = event.start_mark.line + 1
+                    builder._problem("a second document starts here; a file holds one", Location(name, line, 1))
+                    break
+            elif isinstance(event, (NodeEvent, MappingEndEvent, SequenceEndEvent)):
+                builder.take(event)
+    except MarkedYAMLError as error:
+        builder.problems.append(_syntax_problem(error, name))
+    except ReaderError as error:
+        builder.problems.append(_character_problem(error, text, name))
+    except (YAMLError, ValueError) as error:
+        builder.problems.append(Problem(f"not YAML: {error}", Location(name, 1, 1)))
+    if builder.problems:
+        raise _failed(name, builder.problems)
+    if () not in builder.values:
+        raise _failed(name, [Problem("the file is empty", Location(name, 1, 1))])
+    return builder.data, builder.values, builder.keys
+
+
+def _scalar(event: ScalarEvent) -> Any:
+    return scalar_value(event.value) if event.implicit[0] else event.value
+
+
+def _failed(name: str, problems: list[Problem]) -> InvalidError:
+    return InvalidError(f"{name} can't be read", problems)
+
+
+def _syntax_problem(error: MarkedYAMLError, name: str) -> Problem:
+    mark = error.problem_mark or error.context_mark
+    location = Location(name, mark.line + 1, mark.column + 1) if mark else Location(name, 1, 1)
+    said = str(error.problem or error.context or "not YAML")
+    if "'\\t'" in said:
+        return Problem("a tab stands where YAML wants blanks", location, expected="blanks for indentation")
+    if "mapping values are not allowed" in said:
+        return Problem("a text with ': ' in it can't stand here", location, expected="quotes around it")
+    reason = f"{error.context}: {said}" if error.context and error.problem else said
+    return Problem(f"not YAML: {reason}", location)
+
+
+def _character_problem(error: ReaderError, text: str, name: str) -> Problem:
+    before = text[: error.position]
+    line = before.count("\n") + 1
+    column = len(before) - (before.rfind("\n") + 1) + 1
+    code = error.character if isinstance(error.character, int) else ord(str(error.character)[0])
+    return Problem(f"the character U+{code:04X} can't stand in a YAML file", Location(name, line, column))

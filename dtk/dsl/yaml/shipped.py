@@ -1,0 +1,16 @@
+"""Where the files that come with dtk are: schemas and built-in modules, in a checkout and in a wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parents[2]
+
+
+def data_folder(name: str) -> Path:
+    """Return the folder ``schemas`` or ``modules`` that belongs to this dtk.
+
+    A wheel carries it as ``dtk/data/NAME``; in a checkout it stands beside the package.
+    """
+    packaged = _PACKAGE / "data" / name
+    return packaged if packaged.is_dir() else _PACKAGE.parent / name

@@ -1,0 +1,190 @@
+"""What differs from what was last applied: nodes to make or end, components new or changed, and why.
+
+A component is changed when its action's definition or one of its attributes is no longer what state says was
+applied. A change upstream makes the values it produces unknown, and so what they flow to changed as well: the set is
+worked out to its fixed point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from typing import Any
+
+from dtk.model.expression import holds_secret, is_known, shown
+from dtk.model.names import ASSEMBLY_WIDE, CREATE, group_of, node_order
+from dtk.model.plan import ComponentChange, NodeChange
+from dtk.plan.diff.recomputed import Fresh, ValuesFor, dynamic_paths
+from dtk.plan.resolve.assembly_values import FromAssembly
+from dtk.plan.resolve.links import Binding
+from dtk.plan.resolve.topology import Instance, Topology
+from dtk.plan.resolve.values import Values
+from dtk.plan.workflow.actions import action_digest, planned_attributes
+from dtk.plan.workflow.stages import StagedAction
+from dtk.state.model import Applied, State
+
+ActingFor = Callable[[bool, Fresh], Iterable[str]]
+"""Tells which actions other than create run, by their keys, given whether something changed and what is made anew."""
+
+_LONGEST_VALUE = 60
+
+
+@dataclass(frozen=True)
+class Changes:
+    """The differences, and the values as they will be; ``busy`` says that there is anything to do."""
+
+    nodes: tuple[NodeChange, ...]
+    components: tuple[ComponentChange, ...]
+    fresh: Fresh
+    busy: bool
+
+    def of(self, action: StagedAction) -> ComponentChange | None:
+        """Return what changes about the instance of an action, None when it is never converged."""
+        return self._by_instance.get(action.instance.key)
+
+    @cached_property
+    def _by_instance(self) -> Mapping[tuple[str, str], ComponentChange]:
+        return {(change.node, change.component): change for change in reversed(self.components)}
+
+
+def node_changes(topology: Topology, state: State) -> tuple[NodeChange, ...]:
+    """Compare the nodes that should exist with those that do; terminations first."""
+    gone = [node for node in state.nodes if node not in topology.nodes]
+    changes = [NodeChange(node, "terminate", _removal_reason(node, topology, state)) for node in gone]
+    for node in topology.nodes:
+        existing = state.nodes.get(node)
+        if existing is None or existing.status == "pending":
+            changes.append(NodeChange(node, "create", "new node" if existing is None else "not finished being created"))
+        elif existing.status == "stopped":
+            changes.append(NodeChange(node, "start", "stopped"))
+        else:
+            changes.append(NodeChange(node, "keep"))
+    order = {"terminate": 0, "create": 1, "start": 2, "stop": 3, "keep": 4}
+    return tuple(sorted(changes, key=lambda change: (order[change.change], *node_order(change.node))))
+
+
+def _removal_reason(node: str, topology: Topology, state: State) -> str:
+    group = group_of(node)
+    if group == node or group not in topology.assembly.nodes:
+        return "no longer in the service"
+    present = sum(1 for other in state.nodes if group_of(other) == group)
+    wanted = sum(1 for other in topology.nodes if group_of(other) == group)
+    return f"{group}/cardinality {present} → {wanted}{_from(topology.given.get(f'{group}/cardinality'))}"
+
+
+def component_changes(
+    created: Sequence[StagedAction],
+    state: State,
+    fresh: Fresh,
+    acting: ActingFor,
+    *,
+    everything: bool,
+    drifted: Mapping[tuple[str, str], Sequence[str]],
+) -> tuple[tuple[ComponentChange, ...], Fresh]:
+    """Find which instances of the create workflow are new, changed or unchanged.
+
+    Args:
+        created: the create actions of the workflow, in order.
+        state: what was applied.
+        fresh: gives attribute values; nothing is made anew in it yet.
+        acting: tells which of the other actions run.
+        everything: the plan runs every step, so every dynamic value is made anew.
+        drifted: why instances, by node and component, are no longer on their nodes as they were applied.
+
+    Returns:
+        One change per instance, in workflow order, and the values they were compared with.
+    """
+    running = {action.instance.key for action in created} if everything else set()
+    while True:
+        fresh = replace(fresh, created=_produced(created, running))
+        found = [_compare(action.instance, state, fresh.of(action), drifted) for action in created]
+        changed = {(change.node, change.component) for change in found if change.change != "unchanged"}
+        acts = fresh.acting.union(acting(bool(changed), fresh))
+        if changed <= running and acts == fresh.acting:
+            return tuple(found), fresh
+        running, fresh = running | changed, replace(fresh, acting=acts)
+
+
+def _produced(created: Sequence[StagedAction], running: set[tuple[str, str]]) -> frozenset[str]:
+    """The dynamic attribute paths that the running instances will set."""
+    return frozenset(
+        path for action in created if action.instance.key in running for path in dynamic_paths(action.instance)
+    )
+
+
+def _compare(
+    instance: Instance, state: State, values: Values, drifted: Mapping[tuple[str, str], Sequence[str]]
+) -> ComponentChange:
+    node, component = instance.key
+    applied = state.applied.get(node, {}).get(component)
+    if applied is None:
+        return ComponentChange(node, component, "new", (_new_reason(instance, state),))
+    reasons = [*_differences(instance, applied, values), *drifted.get(instance.key, ())]
+    return ComponentChange(node, component, "changed" if reasons else "unchanged", tuple(reasons))
+
+
+def _new_reason(instance: Instance, state: State) -> str:
+    if instance.node != ASSEMBLY_WIDE and instance.node not in state.nodes:
+        return "new node"
+    return "new component"
+
+
+def _differences(instance: Instance, applied: Applied, values: Values) -> list[str]:
+    reasons = []
+    if applied.action_digest != action_digest(instance, CREATE):
+        reasons.append(f"{instance.name}: its create action is no longer the one applied")
+    wanted = planned_attributes(instance, CREATE, values)
+    for name in sorted(wanted.keys() | applied.attributes.keys()):
+        before, after = applied.attributes.get(name), wanted.get(name)
+        if before != after:
+            was_hidden = name in applied.hidden
+            reasons.append(_difference(instance, name, before, after, was_hidden=was_hidden))
+    return reasons
+
+
+def _difference(instance: Instance, name: str, before: Any, after: Any, *, was_hidden: bool) -> str:
+    path = instance.declared_path(name)
+    declared = instance.component.attributes.get(name)
+    origin = _from(instance.settings.get(name))
+    is_hidden = was_hidden or (declared is not None and (declared.hidden or declared.secret))
+    if is_hidden or holds_secret(before) or holds_secret(after):
+        return f"{path} (hidden) has changed{origin}"
+    if not is_known(after):
+        return f"{path} {_text(before)} → (known after apply)"
+    return f"{path} {_text(before)} → {_text(after)}{origin}"
+
+
+def _from(setting: Any) -> str:
+    """Name the assembly's attributes that a value is made from."""
+    made = isinstance(setting, FromAssembly) and setting.value is not None and setting.names
+    return f" (from {', '.join(setting.names)})" if made else ""
+
+
+def _text(value: Any) -> str:
+    text = "(unset)" if value is None else str(shown(value))
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."
+
+
+def values_maker(
+    topology: Topology,
+    bindings: Sequence[Binding],
+    state: State,
+    pending: frozenset[str],
+    missing: frozenset[str] = frozenset(),
+) -> ValuesFor:
+    """Return a function that works out all values for a set of dynamic paths made anew in the plan.
+
+    ``missing`` are paths that have no value and get none in it: they are told from attributes that are just unset.
+    """
+
+    @cache
+    def values_for(paths: frozenset[str]) -> Values:
+        return Values(topology, bindings, state, pending, paths | missing)
+
+    return values_for
+
+
+def pending_nodes(changes: Sequence[NodeChange]) -> frozenset[str]:
+    """Return the nodes that get their addresses in this plan."""
+    return frozenset(change.node for change in changes if change.change in ("create", "start"))

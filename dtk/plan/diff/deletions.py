@@ -1,0 +1,156 @@
+"""What is taken away: the delete actions of components that go, alone or with their nodes; then the nodes.
+
+The values a delete action works with are those that were applied: what has to be undone is what was done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from dtk.errors import InvalidError, Location
+from dtk.model.module import ComponentUse, Module, Workflow
+from dtk.model.names import CREATE, DELETE, ComponentName, group_of, node_order
+from dtk.model.plan import NodeChange, PlannedAction, Stage
+from dtk.plan.diff.steps import component_stage, node_stage
+from dtk.plan.resolve.topology import Instance, Topology, components_by_type, with_hidden
+from dtk.plan.resolve.values import default_of
+from dtk.plan.workflow.actions import build_action
+from dtk.plan.workflow.flattening import layers_of
+from dtk.plan.workflow.stages import StagedAction, StageOutline
+from dtk.state.model import NodeState, State
+
+
+def deletion_stages(
+    state: State,
+    changes: Sequence[NodeChange],
+    modules: Mapping[str, Module],
+    outlines: Sequence[StageOutline],
+    *,
+    run_actions: bool = True,
+    dropped: Collection[tuple[str, str]] = (),
+    workflow: Workflow | None = None,
+) -> list[Stage]:
+    """Return the stages that take away the nodes marked ``terminate``, and dropped components of others.
+
+    Args:
+        state: what exists, and with which values it was applied.
+        changes: the node changes; others than terminations are passed over.
+        modules: the modules by name.
+        outlines: the create workflow's stages; delete actions run in their reverse order.
+        run_actions: False leaves the delete actions out (``--force``).
+        workflow: the assembly's delete workflow; it says the order of what leaves and is in it.
+        dropped: node and component of what leaves nodes that stay, as ``dropped_components`` gives them.
+    """
+    dropped = frozenset(dropped)
+    going = [change for change in changes if change.change == "terminate"]
+    nodes = {change.node for change in going if state.nodes[change.node].status == "running"}
+    applied = [i for node in state.applied for i in _applied_instances(node, state, modules)]
+    leaving = [i for i in applied if i.node in nodes or i.key in dropped] if run_actions else []
+    written = _written_outlines(leaving, workflow) if workflow else []
+    told = {action.instance.key for outline in written for action in outline.actions() if action.action == DELETE}
+    # What people added came last, and the workflow that does not know it can't say when it goes: first.
+    outlined = _delete_outlines([i for i in leaving if i.key not in told], outlines) + written
+    stages = [component_stage(outline, lambda action: _planned(action, state, dropped)) for outline in outlined]
+    return stages + (node_stage(going, "terminate", {}) if going else [])
+
+
+def dropped_components(state: State, topology: Topology) -> list[tuple[str, str]]:
+    """Return node and component of what was applied and is no longer wanted, on running nodes that stay.
+
+    A component on a stopped node is taken away by the first plan after the node's start.
+    """
+    return [
+        (node, component)
+        for node in sorted(topology.nodes, key=node_order)
+        if node in state.nodes and state.nodes[node].status == "running"
+        for component in state.applied.get(node, {})
+        if (node, component) not in topology.instances
+    ]
+
+
+def _written_outlines(leaving: Sequence[Instance], workflow: Workflow) -> list[StageOutline]:
+    stages = []
+    for layer in layers_of(workflow):
+        per_node: dict[str, list[StagedAction]] = {}
+        for branch in layer.branches:
+            for item in branch.items:
+                for instance in leaving:
+                    there = branch.node in ("", instance.node, group_of(instance.node))
+                    known = item.action in instance.component.actions
+                    if there and known and item.component.means(instance.name):
+                        staged = StagedAction(instance, item.action, options=branch.options, location=item.location)
+                        per_node.setdefault(instance.node, []).append(staged)
+        entries = tuple((node, tuple(per_node[node])) for node in sorted(per_node, key=_group_first))
+        if entries:
+            stages.append(StageOutline(layer.name, entries, layer.options.max_in_flight, layer.options.canary or None))
+    return stages
+
+
+def _group_first(node: str) -> tuple[bool, str, int]:
+    return (group_of(node) == node, *node_order(node))
+
+
+def _delete_outlines(applied: Iterable[Instance], outlines: Sequence[StageOutline]) -> list[StageOutline]:
+    instances = [instance for instance in applied if DELETE in instance.component.actions]
+    positions = _positions(outlines)
+    ordered = sorted(instances, key=lambda instance: -positions.get(instance.name, len(outlines)))
+    names = dict.fromkeys(str(instance.name) for instance in ordered)
+    return [_outline(name, [i for i in ordered if str(i.name) == name]) for name in names]
+
+
+def _outline(name: str, instances: Iterable[Instance]) -> StageOutline:
+    return StageOutline(f"delete {name}", tuple((i.node, (StagedAction(i, DELETE),)) for i in instances))
+
+
+def _applied_instances(node: str, state: State, modules: Mapping[str, Module]) -> list[Instance]:
+    components = components_by_type(modules.values())
+    found = []
+    for text in state.applied.get(node, {}):
+        name = ComponentName.parse(text)
+        component = components.get(name.type) if name else None
+        if name is not None and component is not None:
+            use = ComponentUse(name, Location("state.json", 1, 1))
+            component = with_hidden(component, state.applied[node][text].hidden)
+            found.append(Instance(node, name, component, use, modules[component.module].folder))
+    return found
+
+
+def _positions(outlines: Sequence[StageOutline]) -> dict[ComponentName, int]:
+    """Where the create workflow has a component first; of a node that is no longer wanted, in any group."""
+    found: dict[ComponentName, int] = {}
+    for position, outline in enumerate(outlines):
+        for action in outline.actions():
+            if action.action == CREATE:
+                found.setdefault(action.instance.name, position)
+    return found
+
+
+def _planned(staged: StagedAction, state: State, dropped: Collection[tuple[str, str]]) -> PlannedAction:
+    instance = staged.instance
+    node = _node_variables(instance.node, state.nodes[instance.node])
+    reason = "no longer in the service" if instance.key in dropped else "its node goes"
+    try:
+        return build_action(instance, staged.action, _applied_values(instance, state), node, (reason,))
+    except InvalidError as error:
+        hint = "the module has changed since it was applied: apply it first, or leave delete actions out with --force"
+        raise InvalidError(error.message, error.problems, hint=hint) from None
+
+
+def _applied_values(instance: Instance, state: State) -> dict[str, Any]:
+    """What was applied; an attribute that the module has got since has its default."""
+    attributes = instance.component.attributes.values()
+    applied = state.applied[instance.node][str(instance.name)].attributes
+    since = [a for a in attributes if a.has_default and not a.dynamic and a.name not in applied]
+    defaults = {a.name: default_of(a) for a in since}
+    dynamic = {
+        a.name: state.attributes[instance.path(a.name)]
+        for a in attributes
+        if a.dynamic and instance.path(a.name) in state.attributes
+    }
+    return {**applied, **defaults, **dynamic}
+
+
+def _node_variables(node: str, existing: NodeState) -> dict[str, Any]:
+    group = group_of(node)
+    return {**existing.attributes, "name": node, "group": group if group != node else ""}

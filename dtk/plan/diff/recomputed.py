@@ -1,0 +1,79 @@
+"""The values that each action of a plan finds: what creates make anew in it, and what other actions made before it.
+
+A create that a plan runs makes its values anew for the whole plan: what takes them must come after it. Any other
+action's outputs are anew only for what comes after it; before it, and where it does not run, the last ones count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from dtk.model.names import CREATE
+from dtk.plan.resolve.topology import Instance
+from dtk.plan.resolve.values import Values
+from dtk.plan.workflow.stages import StagedAction, StageOutline
+
+ValuesFor = Callable[[frozenset[str]], Values]
+"""Works out all values, with these dynamic attributes made anew."""
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """What is made anew: ``created`` are attribute paths that creates set, ``acting`` the other actions that run.
+
+    ``earlier`` says for each action, by its key, which others are done before it, and which paths they set.
+    """
+
+    values_for: ValuesFor
+    earlier: Mapping[str, Mapping[str, frozenset[str]]]
+    created: frozenset[str] = frozenset()
+    acting: frozenset[str] = frozenset()
+
+    def of(self, action: StagedAction) -> Values:
+        """Return the values that one of the plan's actions finds."""
+        made = self.made_before(action)
+        return self.values_for(self.created | made) if made else self.general()
+
+    def made_before(self, action: StagedAction) -> frozenset[str]:
+        """Return the attribute paths that actions other than create set before one."""
+        earlier = self.earlier[action.key].items()
+        return frozenset[str]().union(*(paths for key, paths in earlier if key in self.acting))
+
+    def general(self) -> Values:
+        """Return the values apart from what actions other than create make."""
+        return self.values_for(self.created)
+
+
+def dynamic_paths(instance: Instance, action: str = CREATE) -> list[str]:
+    """Return the attribute paths that one of an instance's actions sets."""
+    found = instance.component.actions.get(action)
+    return [instance.path(output.attribute) for output in found.outputs] if found else []
+
+
+def makers_in(stages: Sequence[StageOutline]) -> Iterator[tuple[StageOutline, StagedAction]]:
+    """Yield the actions other than create that set attributes, with their stages."""
+    for stage in stages:
+        for action in stage.actions():
+            if action.action != CREATE and dynamic_paths(action.instance, action.action):
+                yield stage, action
+
+
+def made_earlier(stages: Sequence[StageOutline]) -> dict[str, dict[str, frozenset[str]]]:
+    """Return for each action, by its key, the makers in earlier stages and those before it on its node in its own."""
+    found: dict[str, dict[str, frozenset[str]]] = {}
+    done: dict[str, frozenset[str]] = {}
+    for stage in stages:
+        for _, actions in stage.per_node:
+            before = dict(done)
+            for action in actions:
+                found[action.key] = dict(before)
+                before |= _sets(action)
+        for action in stage.actions():
+            done |= _sets(action)
+    return found
+
+
+def _sets(action: StagedAction) -> dict[str, frozenset[str]]:
+    paths = [] if action.action == CREATE else dynamic_paths(action.instance, action.action)
+    return {action.key: frozenset(paths)} if paths else {}

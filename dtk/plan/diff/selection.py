@@ -1,0 +1,147 @@
+"""The chosen part of what a plan would hold, what that leaves out, and why a part can't be done alone.
+
+A machine that a chosen action needs is made with it; what else is not chosen stays as it is, and the plan says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from dtk.errors import Problem, UsageError
+from dtk.model.expression import references
+from dtk.model.names import ASSEMBLY_WIDE, CREATE, component_path, group_of
+from dtk.model.plan import NodeChange, Plan, Step
+from dtk.model.selection import Selection, names_of_component, names_of_node
+from dtk.plan.diff.changes import pending_nodes
+from dtk.plan.diff.recomputed import Fresh, dynamic_paths
+from dtk.plan.diff.steps import NODE_STAGES
+from dtk.plan.resolve.topology import Topology, nearest
+from dtk.plan.workflow.actions import planned_attributes
+from dtk.plan.workflow.stages import StagedAction, StageOutline
+from dtk.state.model import State
+
+_BRINGS = ("create", "start")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a selection takes of the node changes (the others are kept as they are) and of the stages.
+
+    ``whole`` are the stages with nothing left out.
+    ``missing`` are the dynamic attributes without a value that only create actions which are not chosen would set.
+    """
+
+    nodes: tuple[NodeChange, ...]
+    outlines: list[StageOutline]
+    whole: list[StageOutline]
+    missing: frozenset[str] = frozenset()
+
+
+def choose(selection: Selection, nodes: Sequence[NodeChange], outlines: Sequence[StageOutline], state: State) -> Chosen:
+    """Return the chosen part of a service's node changes and stages."""
+    if not selection:
+        return Chosen(tuple(nodes), list(outlines), list(outlines))
+    wanted = {
+        action.key for outline in outlines for action in outline.actions() if _takes_action(selection, outline, action)
+    }
+    busy = {action.instance.node for outline in outlines for action in outline.actions() if action.key in wanted}
+    kept = [change if _takes_node(selection, change, busy) else _kept(change) for change in nodes]
+    absent = {
+        change.node for change, now in zip(nodes, kept, strict=True) if change != now and change.change in _BRINGS
+    }
+    chosen = [_part(outline, wanted, absent) for outline in outlines]
+    taken = {action.key for outline in chosen for action in outline.actions()}
+    left = [action for outline in outlines for action in outline.actions() if action.key not in taken]
+    unmade = {path for action in left if action.action == CREATE for path in dynamic_paths(action.instance)}
+    parts = [outline for outline in chosen if outline.per_node]
+    return Chosen(tuple(kept), parts, list(outlines), frozenset(unmade - state.attributes.keys()))
+
+
+def _kept(change: NodeChange) -> NodeChange:
+    return NodeChange(change.node, "keep")
+
+
+def _takes_action(selection: Selection, outline: StageOutline, action: StagedAction) -> bool:
+    instance = action.instance
+    return selection.takes(names_of_component(instance.node, str(instance.name)) | {outline.name})
+
+
+def _takes_node(selection: Selection, change: NodeChange, busy: Collection[str]) -> bool:
+    if change.change == "keep":
+        return True
+    outline = NODE_STAGES[change.change]
+    names = names_of_node(change.node) | {outline.name, outline.step}
+    is_needed = change.change in _BRINGS and change.node in busy and names.isdisjoint(selection.exclude)
+    return is_needed or selection.takes(names)
+
+
+def _part(outline: StageOutline, wanted: Collection[str], absent: Collection[str]) -> StageOutline:
+    per_node = (
+        (node, tuple(action for action in actions if action.key in wanted))
+        for node, actions in outline.per_node
+        if node not in absent
+    )
+    return replace(outline, per_node=tuple(entry for entry in per_node if entry[1]))
+
+
+def check_terms(selection: Selection, topology: Topology, outlines: Iterable[StageOutline], state: State) -> None:
+    """Refuse terms that name nothing.
+
+    Args:
+        selection: what people wrote.
+        topology: the service's nodes and components.
+        outlines: its stages.
+        state: what exists, and may be no longer in the service.
+
+    Raises:
+        UsageError: names the first of them and what is like it.
+    """
+    known = {ASSEMBLY_WIDE} | {name for node in (*topology.nodes, *state.nodes) for name in names_of_node(node)}
+    applied = ((node, component) for node, components in state.applied.items() for component in components)
+    known |= {name for key in (*topology.instances, *applied) for name in names_of_component(*key)}
+    known |= {outline.name for outline in outlines}
+    known |= {name for stage in NODE_STAGES.values() for name in (stage.name, stage.step)}
+    for term in (*selection.only, *selection.exclude):
+        if term not in known:
+            similar = nearest(term, sorted(known))
+            hint = f"did you mean '{similar}'?" if similar else "name a node, a group, a component or a stage"
+            raise UsageError(f"'{term}' names nothing in this service", hint=hint)
+
+
+def unmade_problems(chosen: Chosen, kept: Iterable[StageOutline], fresh: Fresh) -> Iterator[Problem]:
+    """Yield the chosen actions that take a value which only what is left out would make."""
+    coming = pending_nodes(chosen.nodes)
+    for outline in kept:
+        for action in outline.actions():
+            values = fresh.of(action)
+            taken = planned_attributes(action.instance, action.action, values)
+            for path in dict.fromkeys(path for value in taken.values() for path in references(value)):
+                node = path.partition("/")[0]
+                from_node = path.count("/") == 1 and node in values.topology.nodes and node not in coming
+                if from_node or path in chosen.missing:
+                    where = component_path(group_of(action.instance.node), str(action.instance.name))
+                    location = action.location or action.instance.use.location
+                    yield Problem(f"'{where}' takes {path}, which is not there yet", location, expected=_NEEDED)
+
+
+_NEEDED = "what makes it chosen too, or applied before"
+
+
+def left_out(whole: Plan, part: Plan) -> tuple[str, ...]:
+    """Return the steps of the whole plan that its part lacks: ``terminate_node slaves:3``, ``action hub/c.check``."""
+    present = set(_lines(part))
+    return tuple(line for line in dict.fromkeys(_lines(whole)) if line not in present)
+
+
+def _lines(plan: Plan) -> Iterator[str]:
+    for leaf in plan.leaves():
+        yield from _step_lines(leaf)
+
+
+def _step_lines(leaf: Step) -> Iterator[str]:
+    if not leaf.actions:
+        yield f"{leaf.type} {leaf.node}"
+    for action in leaf.actions:
+        suffix = "" if action.action == CREATE else f".{action.action}"
+        yield f"{leaf.type} {leaf.node}/{action.component}{suffix}"

@@ -1,0 +1,201 @@
+"""What an assembly's attributes are in a service, and what its values become that are templates over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from jinja2 import TemplateSyntaxError
+
+from dtk.dsl.check.assembly_values import NODE_TYPES, check_typed, kind_of
+from dtk.dsl.template.assembly import is_value_template, names_in, rendered, templates_in
+from dtk.dsl.template.rendering import TemplateProblem
+from dtk.errors import Location, Problem
+from dtk.model.expression import literal, plain
+from dtk.model.module import Assembly, Attribute, ComponentUse, Node
+from dtk.model.service import AttributeSetting, Service
+from dtk.plan.resolve.concurrency import MAX_IN_FLIGHT, window_of
+from dtk.plan.resolve.overrides import ILLEGAL, REQUIRED
+
+CARDINALITY = "cardinality"
+MOST_MEMBERS = 10_000
+"""Of one group. A slip of the finger must not plan for a hundred million machines."""
+
+
+@dataclass(frozen=True)
+class FromAssembly:
+    """What a template of the assembly gives: ``value`` in the language of expressions, None for nothing.
+
+    ``names`` are the assembly's attributes it is made from; ``hidden`` says that one of them is. ``location`` and
+    ``mend`` are where it can be corrected, and how, when it is not what it should be.
+    """
+
+    value: Any
+    names: tuple[str, ...]
+    location: Location
+    hidden: bool = False
+    mend: str = ""
+
+
+@dataclass(frozen=True)
+class AssemblyValues:
+    """The attributes of a service's assembly: what they are, None for those without a value, and where that is said."""
+
+    service: str
+    attributes: Mapping[str, Attribute]
+    values: Mapping[str, Any]
+    settings: Mapping[str, AttributeSetting]
+    problems: tuple[Problem, ...] = ()
+
+    def from_assembly(self, value: Any, place: Location) -> FromAssembly:
+        """Return what a value with templates in it gives.
+
+        Raises:
+            TemplateProblem: one of them can't be rendered.
+        """
+        names = tuple(name for name in names_in(value) if name in self.attributes)
+        said = next((name for name in names if name in self.settings), "")
+        return FromAssembly(
+            rendered(value, self.values),
+            names,
+            self.settings[said].location if said else place,
+            hidden=any(self.attributes[name].hidden for name in names),
+            mend=f"dtk set-attribute {self.service} {said or names[0]} VALUE" if names else "",
+        )
+
+
+def assembly_values(service: Service, assembly: Assembly) -> AssemblyValues:
+    """Return an assembly's attributes as a service has them, with a problem for each that is not right."""
+    problems: list[Problem] = []
+    settable = {name for name, attribute in assembly.attributes.items() if not attribute.constant}
+    settings = {name: setting for name, setting in service.attributes.items() if name in settable}
+    values = {}
+    for name, attribute in assembly.attributes.items():
+        values[name] = _value(service, attribute, settings.get(name), problems)
+        if attribute.required and values[name] is None and not any(problem.path == name for problem in problems):
+            mend = f"dtk set-attribute {service.name} {name} VALUE"
+            message = f"Attribute ({name}) is required, but unset"
+            problems.append(Problem(message, service.location, kind=REQUIRED, mend=mend))
+    return AssemblyValues(service.name, assembly.attributes, values, settings, tuple(problems))
+
+
+def _value(service: Service, attribute: Attribute, setting: AttributeSetting | None, problems: list[Problem]) -> Any:
+    given = setting.value if setting else attribute.default
+    if given is None:
+        return None
+    try:
+        typed = check_typed(attribute, literal(given))
+    except ValueError as error:
+        private = attribute.hidden or attribute.secret
+        said = "its value" if private else str(error)
+        message = f"The provided value for '{attribute.name}' is not {kind_of(attribute)}: {said}"
+        location = setting.location if setting else attribute.location
+        mend = f"dtk set-attribute {service.name} {attribute.name} VALUE"
+        problems.append(Problem(message, location, attribute.name, kind=ILLEGAL, mend=mend, private=private))
+        return None
+    return {"$secret": typed} if attribute.secret else literal(typed)
+
+
+def assembly_with_values(
+    assembly: Assembly, values: AssemblyValues, problems: list[Problem]
+) -> tuple[Assembly, dict[str, FromAssembly]]:
+    """Return an assembly with the templates in its values rendered.
+
+    Returns:
+        The assembly; and what of its nodes' own attributes came from its attributes, by path (``slaves/cardinality``).
+    """
+    given: dict[str, FromAssembly] = {}
+    nodes = {name: _node_with_values(node, values, given, problems) for name, node in assembly.nodes.items()}
+    return replace(assembly, nodes=nodes, components=_uses(assembly.components, values, problems)), given
+
+
+def service_with_values(service: Service, values: AssemblyValues, problems: list[Problem]) -> Service:
+    """Return a service with the templates in the components it adds rendered."""
+    components = {node: _uses(uses, values, problems) for node, uses in service.components.items()}
+    return replace(service, components=components)
+
+
+def _uses(uses: Iterable[ComponentUse], values: AssemblyValues, problems: list[Problem]) -> tuple[ComponentUse, ...]:
+    return tuple(_with_values(use, values, problems) for use in uses)
+
+
+def _with_values(use: ComponentUse, values: AssemblyValues, problems: list[Problem]) -> ComponentUse:
+    """Return a component use with its templates rendered: each value that has any is a ``FromAssembly``."""
+    attributes = {
+        name: _rendered(value, use.places.get(name, use.location), values, problems)
+        for name, value in use.attributes.items()
+    }
+    return replace(use, attributes=attributes) if attributes else use
+
+
+def _rendered(value: Any, place: Location, values: AssemblyValues, problems: list[Problem]) -> Any:
+    if next(templates_in(value), None) is None:
+        return value
+    try:
+        return values.from_assembly(value, place)
+    except TemplateProblem as problem:
+        problems.append(replace(problem.at(place), kind=ILLEGAL))
+    except TemplateSyntaxError:
+        pass  # told where the value was checked
+    return FromAssembly(None, (), place)
+
+
+def _node_with_values(
+    node: Node, values: AssemblyValues, given: dict[str, FromAssembly], problems: list[Problem]
+) -> Node:
+    attributes = dict(node.attributes)
+    of_group = {CARDINALITY: node.cardinality, MAX_IN_FLIGHT: node.max_in_flight}
+    for name, value in {**node.attributes, **of_group}.items():
+        found = _rendered(value, node.places.get(name, node.location), values, problems)
+        if not isinstance(found, FromAssembly):
+            continue
+        typed = _typed(f"{node.name}/{name}", name, found, problems)
+        if typed is None:
+            attributes.pop(name, None)
+        else:
+            attributes[name] = typed
+            given[f"{node.name}/{name}"] = found
+    number = attributes.pop(CARDINALITY, node.cardinality)
+    cardinality = number if isinstance(number, int) else 1
+    given_window = attributes.pop(MAX_IN_FLIGHT, None)
+    window = given_window if is_value_template(node.max_in_flight) else node.max_in_flight
+    components = _uses(node.components, values, problems)
+    return replace(node, attributes=attributes, cardinality=cardinality, max_in_flight=window, components=components)
+
+
+def _typed(path: str, name: str, found: FromAssembly, problems: list[Problem]) -> Any:
+    """Return a node attribute's value as plain data; None where it has none, or a wrong one."""
+    if found.value is None:
+        return None
+    wanted = Attribute(name, found.location, NODE_TYPES.get(name, "json"))
+    try:
+        typed = check_typed(wanted, found.value) if name in NODE_TYPES else plain(found.value)
+        if name == MAX_IN_FLIGHT:
+            return window_of(typed)
+        if name == CARDINALITY:
+            return checked_cardinality(typed)
+    except ValueError as error:
+        said = "its value" if found.hidden else str(error)
+        problems.append(unfit(path, wanted, found, said))
+        return None
+    return typed
+
+
+def checked_cardinality(number: int) -> int:
+    """Return how many members a group has, if it can have so many.
+
+    Raises:
+        ValueError: it can't.
+    """
+    if number < 1:
+        raise ValueError("Value must be a positive integer")
+    if number > MOST_MEMBERS:
+        raise ValueError(f"Value must be at most {MOST_MEMBERS}")
+    return number
+
+
+def unfit(path: str, wanted: Attribute, found: FromAssembly, said: str) -> Problem:
+    """Return the problem with what the assembly's attributes give to an attribute, which takes another type."""
+    message = f"The value of '{path}', made from {', '.join(found.names)}, is not {kind_of(wanted)}: {said}"
+    return Problem(message, found.location, path, kind=ILLEGAL, mend=found.mend, private=found.hidden)

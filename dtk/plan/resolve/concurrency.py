@@ -1,0 +1,48 @@
+"""How many members of each group work at once: what the assembly says, or the service in its place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from dtk.errors import Problem
+from dtk.model.module import Assembly
+from dtk.model.service import Service
+from dtk.plan.resolve.overrides import ILLEGAL
+
+MAX_IN_FLIGHT = "max_in_flight"
+
+Windows = Mapping[str, int | str]
+"""``max_in_flight`` by the group's name, of groups that have one: 3, or "25%"."""
+
+_WINDOW = re.compile(r"^(?:[1-9][0-9]*|(?:[1-9][0-9]?|100)%)$", re.ASCII)
+
+
+def group_windows(service: Service, assembly: Assembly, problems: list[Problem]) -> Windows:
+    """Return each group's ``max_in_flight``, the service's before the assembly's; ``problems`` takes what is wrong."""
+    found: dict[str, int | str] = {}
+    for node in assembly.nodes.values():
+        path = f"{node.name}/{MAX_IN_FLIGHT}"
+        setting = service.attributes.get(path)
+        mend = f"dtk set-attribute {service.name} {path} --unset"
+        if setting is None:
+            found |= {} if node.max_in_flight is None else {node.name: window_of(node.max_in_flight)}
+        elif node.is_group:
+            try:
+                found[node.name] = window_of(setting.value)
+            except ValueError as error:
+                problems.append(Problem(str(error), setting.location, path, kind=ILLEGAL, mend=mend))
+    return found
+
+
+def window_of(value: Any) -> int | str:
+    """Return how many work at once, as a person writes it: 3, or "25%".
+
+    Raises:
+        ValueError: it is neither.
+    """
+    text = str(value)
+    if not _WINDOW.match(text):
+        raise ValueError(f"Value must be a number above 0, or a share such as 25%, not {text}")
+    return text if text.endswith("%") else int(text)

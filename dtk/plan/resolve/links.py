@@ -1,0 +1,211 @@
+"""Which instance is linked to which, and which attribute so gets its value from where.
+
+Source: original-dtk.md 2.1.3 and 2.2.2: an own-node candidate is taken first, then the one declared node that has the
+component; several candidates are reported, never guessed. A node group counts as one candidate with many members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from dtk.errors import Problem
+from dtk.model.module import AttributeMapping, AttributeTerm, ConstantTerm, LinkDef, TextTerm
+from dtk.model.names import ASSEMBLY_WIDE, component_path, group_of, node_order
+from dtk.model.types import is_list_type
+from dtk.plan.resolve.overrides import CONSTRAINT, UNMET
+from dtk.plan.resolve.topology import Instance, Topology, location_of, nearest
+
+
+@dataclass(frozen=True)
+class Link:
+    """One link of an instance, with every instance it leads to (several when those are a group's members).
+
+    ``counterpart`` is the one of them that has the base's place in its own group, where both groups are of one size.
+    """
+
+    base: Instance
+    definition: LinkDef
+    targets: tuple[Instance, ...]
+    counterpart: Instance | None = None
+
+
+@dataclass(frozen=True)
+class Binding:
+    """One value on its way: into ``destination``'s attribute (or one key of it), from ``source`` of one instance."""
+
+    destination: Instance
+    attribute: str
+    key: str
+    source: AttributeTerm | TextTerm | ConstantTerm
+    base: Instance
+    dependency: Instance
+    mapping: AttributeMapping
+    fan_in: bool
+
+
+def build_links(topology: Topology) -> tuple[list[Link], list[Problem]]:
+    """Return every link of a topology, and a problem for each that can't be made.
+
+    A required link without a target, several candidates for one link, a written target that does not exist: each is
+    a problem; an optional link without a candidate is no link.
+    """
+    links: list[Link] = []
+    members = _members(topology)
+    problems: list[Problem] = [p for instance in topology.instances.values() for p in _same_node(instance, topology)]
+    for instance in topology.instances.values():
+        for definition in instance.component.links:
+            written = instance.use.links.get(definition.name)
+            found = (
+                _automatic_targets(instance, definition, topology)
+                if written is None
+                else _written_targets(instance, definition, written, topology)
+            )
+            if isinstance(found, Problem):
+                problems.append(found)
+            elif found:
+                links.append(Link(instance, definition, tuple(found), _counterpart(instance, found, members)))
+    return links, problems
+
+
+def _counterpart(
+    instance: Instance, targets: Sequence[Instance], members: Mapping[str, Sequence[str]]
+) -> Instance | None:
+    """Return the target whose place among its group's members is the instance's among its own."""
+    group = group_of(instance.node)
+    own = members.get(group, ())
+    if group == instance.node or len(targets) != len(own):
+        return None
+    groups = {(group_of(target.node), target.name) for target in targets}
+    if len(groups) != 1 or group_of(targets[0].node) == group:
+        return None
+    return sorted(targets, key=lambda target: node_order(target.node))[own.index(instance.node)]
+
+
+def _members(topology: Topology) -> dict[str, list[str]]:
+    """Return the nodes of each group, and each plain node by itself, in their order."""
+    found: dict[str, list[str]] = {}
+    for node in sorted(topology.nodes, key=node_order):
+        found.setdefault(group_of(node), []).append(node)
+    return found
+
+
+def _same_node(instance: Instance, topology: Topology) -> Iterator[Problem]:
+    present = {other.name.type for other in topology.on_node(instance.node)}
+    for dependency in instance.component.dependencies:
+        if dependency.component not in present:
+            node = group_of(instance.node)
+            yield Problem(
+                f"On node '{node}': component '{instance.name}' needs '{dependency.component}' on the same node",
+                location_of(instance),
+                kind=CONSTRAINT,
+                mend=f"dtk add-component {topology.service} {component_path(node, dependency.component)}",
+            )
+
+
+def _written_targets(
+    instance: Instance, definition: LinkDef, written: Iterable[str], topology: Topology
+) -> list[Instance] | Problem:
+    targets: list[Instance] = []
+    if not written and definition.required:
+        where = component_path(group_of(instance.node), str(instance.name))
+        message = f"'{where}' must be linked to a '{definition.component}', and the service unlinks it"
+        mend = f"dtk link {topology.service} {where} NODE/{definition.component}"
+        return Problem(message, instance.use.places.get(definition.name), kind=UNMET, mend=mend)
+    for text in written:
+        node, separator, component = text.rpartition("/")
+        declared = node if separator else ASSEMBLY_WIDE
+        found = [
+            other
+            for other in topology.of_type(definition.component)
+            if str(other.name) == component and declared in (other.node, group_of(other.node))
+        ]
+        found = [other for other in found if _is_allowed(instance, definition, other)]
+        if not found:
+            found = topology.of_type(definition.component)
+            names = sorted({component_path(group_of(other.node), str(other.name)) for other in found})
+            where = component_path(group_of(instance.node), str(instance.name))
+            return Problem(
+                f"link '{definition.name}' of '{instance.name}' leads to '{text}', which is not there",
+                location_of(instance),
+                expected=f"a {definition.component}: {', '.join(names) or 'the service has none'}",
+                nearest=nearest(text, names),
+                kind=UNMET,
+                mend=f"dtk link {topology.service} {where} {names[0]}" if names else "",
+            )
+        targets += found
+    return targets
+
+
+def _is_allowed(instance: Instance, definition: LinkDef, other: Instance) -> bool:
+    """Whether a link may lead there: on the same node, on another one, or anywhere."""
+    if definition.same_node:
+        return other.node == instance.node
+    return not (definition.other_node and other.node == instance.node)
+
+
+def _automatic_targets(instance: Instance, definition: LinkDef, topology: Topology) -> list[Instance] | Problem:
+    candidates = [other for other in topology.of_type(definition.component) if other.key != instance.key]
+    candidates = [other for other in candidates if _is_allowed(instance, definition, other)]
+    own = [other for other in candidates if other.node == instance.node]
+    if own or definition.same_node:
+        candidates = own
+    declared = sorted({(group_of(other.node), str(other.name)) for other in candidates})
+    if len(declared) == 1:
+        return sorted(candidates, key=lambda other: node_order(other.node))
+    if not definition.required and not declared:
+        return []
+    return _unmet(instance, definition, [component_path(node, name) for node, name in declared], topology.service)
+
+
+def _unmet(instance: Instance, definition: LinkDef, candidates: list[str], service: str) -> Problem:
+    node = group_of(instance.node)
+    where = component_path(node, str(instance.name))
+    if candidates:
+        return Problem(
+            f"link '{definition.name}' of '{where}' has several candidates",
+            location_of(instance),
+            expected=f"one of {', '.join(candidates)}",
+            kind=UNMET,
+            mend=f"dtk link {service} {where} {candidates[0]}",
+        )
+    return Problem(
+        f"'{where}' must be linked to a '{definition.component}', and the service has none"
+        + (" on this node" if definition.same_node else " on another node" if definition.other_node else ""),
+        location_of(instance),
+        kind=UNMET,
+        mend=f"dtk add-component {service} {component_path(node, definition.component)}",
+    )
+
+
+def build_bindings(links: Iterable[Link]) -> list[Binding]:
+    """Return the values that flow along links, one binding for each target of each mapping, in a stable order."""
+    return [
+        _binding(link, mapping, target)
+        for link in links
+        for mapping in link.definition.mappings
+        for target in _flows_with(link, mapping)
+    ]
+
+
+def _flows_with(link: Link, mapping: AttributeMapping) -> tuple[Instance, ...]:
+    """Return the targets a mapping's value flows to or from: single values go by member, lists and keys take all."""
+    destination = link.base if mapping.destination.side == "base" else link.targets[0]
+    attribute = destination.component.attributes.get(mapping.destination.attribute)
+    takes_all = mapping.destination.key or (attribute is not None and is_list_type(attribute.type))
+    return link.targets if takes_all or link.counterpart is None else (link.counterpart,)
+
+
+def _binding(link: Link, mapping: AttributeMapping, target: Instance) -> Binding:
+    destination = link.base if mapping.destination.side == "base" else target
+    source_is_group = group_of(target.node) != target.node if destination is link.base else False
+    return Binding(
+        destination=destination,
+        attribute=mapping.destination.attribute,
+        key=mapping.destination.key,
+        source=mapping.source,
+        base=link.base,
+        dependency=target,
+        mapping=mapping,
+        fan_in=source_is_group and target.node != link.base.node and target is not link.counterpart,
+    )

@@ -1,0 +1,80 @@
+"""What a machine is made with: its node's attributes, in words that its target knows, and its components' ports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from dtk.errors import Location, Problem
+from dtk.model.expression import is_known, plain
+from dtk.model.machine_words import WrongWord, words_for, wrong_words
+from dtk.model.module import Node
+from dtk.model.service import Service
+from dtk.model.suggestion import nearest
+from dtk.model.target import Target
+from dtk.plan.resolve.overrides import ILLEGAL
+from dtk.plan.resolve.topology import Topology
+from dtk.plan.resolve.values import Values
+
+PORTS = "ports"
+
+
+def machine_attributes(target: Target, values: Values, node: str) -> dict[str, Any]:
+    """Return a node's attributes as its target takes them.
+
+    Args:
+        target: an ec2 target is told the image and the size, also where they are its defaults, and, as it keeps a
+            firewall, the ports.
+        values: the components' attributes as planned; a port that is not known yet is left out.
+        node: its name.
+    """
+    attributes = dict(values.topology.nodes[node].attributes)
+    if target.type != "ec2":
+        return attributes
+    attributes |= words_for(attributes, target.settings.get("defaults", {}))
+    ports = [port for port in declared_ports(values, node) if port is not None]
+    return {**attributes, PORTS: ports} if ports else attributes
+
+
+def word_problems(target: Target, topology: Topology, service: Service) -> Iterator[Problem]:
+    """Yield the images and sizes of nodes that the target does not know, each where it is written.
+
+    Machines of local and hosts targets are what they are: there these words mean nothing, and any will do.
+    """
+    if target.type != "ec2":
+        return
+    declared = {wanted.declared.name: wanted for wanted in topology.nodes.values()}
+    for wanted in declared.values():
+        for wrong in wrong_words(wanted.attributes, target.settings):
+            yield _problem(wrong, wanted.declared, target, topology, service)
+
+
+def _problem(wrong: WrongWord, node: Node, target: Target, topology: Topology, service: Service) -> Problem:
+    path = f"{node.name}/{wrong.attribute}"
+    location, mend = _where(path, wrong.attribute, node, topology, service)
+    message = f"{wrong.attribute} '{wrong.word}' is not one that target '{target.name}' knows"
+    near = nearest(wrong.word, wrong.known)
+    return Problem(message, location, path, wrong.expected, nearest=near, kind=ILLEGAL, mend=mend)
+
+
+def _where(path: str, name: str, node: Node, topology: Topology, service: Service) -> tuple[Location, str]:
+    """Return where a node's attribute gets its value, and the command that gives it another one."""
+    if path not in service.attributes and path in topology.given:
+        return topology.given[path].location, topology.given[path].mend
+    written = service.attributes[path].location if path in service.attributes else node.places.get(name, node.location)
+    return written, f"dtk set-attribute {service.name} {path} VALUE"
+
+
+def declared_ports(values: Values, node: str) -> list[int | None]:
+    """Return the ports that a node's components declare; None for each that is known only after apply."""
+    found: set[int] = set()
+    unknown: list[int | None] = []
+    for instance in values.topology.on_node(node):
+        for attribute in instance.component.attributes.values():
+            if attribute.type == "port":
+                value = values.of(instance, attribute.name)
+                if value is not None and is_known(value):
+                    found.add(int(plain(value)))
+                elif value is not None:
+                    unknown.append(None)
+    return [*sorted(found), *unknown]

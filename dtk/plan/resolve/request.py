@@ -1,0 +1,49 @@
+"""What a plan is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from dtk.model.module import Module
+from dtk.model.names import CREATE
+from dtk.model.plan import Finding
+from dtk.model.selection import EVERYTHING, Selection
+from dtk.model.service import Service
+from dtk.model.target import Target
+from dtk.state.model import State
+
+Scope = Literal["changes", "all", "resume"]
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """What a plan is made from.
+
+    ``scope`` says which steps it holds: those whose inputs changed (``changes``), every one (``all``), or what the
+    last task left undone (``resume``). ``workflow`` names one of the assembly's, or an action of a component:
+    ``[NODE/]COMPONENT[.ACTION]``; ``parameters`` are what it is given, as texts.
+    ``findings`` are what a refresh found on the nodes; ``selection`` is the part of the service that is meant.
+    """
+
+    service: Service
+    modules: Mapping[str, Module]
+    sources: Mapping[str, str]
+    state: State
+    target: Target
+    workflow: str = CREATE
+    scope: Scope = "changes"
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    selection: Selection = EVERYTHING
+
+    @property
+    def drifted(self) -> Mapping[tuple[str, str], Sequence[str]]:
+        """Why components, by node and name, are to be converged again although nothing about them was changed."""
+        reasons: dict[tuple[str, str], list[str]] = {}
+        for found in self.findings:
+            if found.kind == "differs":
+                reason = f"drifted: {found.operation} {found.what}"
+                reasons.setdefault((found.node, found.component), []).append(reason)
+        return reasons

@@ -1,0 +1,371 @@
+"""Which component instances stand on which nodes: an assembly as a service instance wants it.
+
+Input is frozen data (modules, service); output is frozen data. Groups are unfolded to members here, so that the
+rest of the compiler knows only nodes. Values people set are matched to what they name; a path that names nothing
+is a problem with its place.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from dtk.dsl.check.assembly import AssemblyScope, use_problems
+from dtk.dsl.check.assembly_values import NODE_TYPES, node_attributes, node_problems
+from dtk.dsl.check.scope import Scope
+from dtk.errors import Location, Problem
+from dtk.model.module import Assembly, Component, ComponentUse, Module, Node
+from dtk.model.names import ASSEMBLY_WIDE, ComponentName, attribute_path, component_path, group_of, member_name
+from dtk.model.service import AttributeSetting, Service
+from dtk.model.types import coerce
+from dtk.plan.resolve.assembly_values import (
+    CARDINALITY,
+    MOST_MEMBERS,
+    AssemblyValues,
+    FromAssembly,
+    assembly_values,
+    assembly_with_values,
+    checked_cardinality,
+    service_with_values,
+)
+from dtk.plan.resolve.concurrency import MAX_IN_FLIGHT, Windows, group_windows
+from dtk.plan.resolve.overrides import CONSTRAINT, ILLEGAL, member_numbers, wanted_assembly, with_chosen_links
+
+_WHOLE_NUMBER = re.compile(r"^[0-9]{1,20}$")
+_LONGEST_SHOWN = 20
+TITLE = "name"
+"""The attribute that holds the title of components that take one."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A component on one node. ``settings`` are asserted values: the assembly's, overridden by the service's.
+
+    ``folder`` is the module's that defines the component; ``added`` says that people added it to the service.
+    """
+
+    node: str
+    name: ComponentName
+    component: Component
+    use: ComponentUse
+    folder: Path
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    added: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Node and instance name: what identifies an instance in a service."""
+        return self.node, str(self.name)
+
+    def path(self, attribute: str) -> str:
+        """Return an attribute's path on this very node."""
+        return attribute_path(self.node, str(self.name), attribute)
+
+    def declared_path(self, attribute: str) -> str:
+        """Return an attribute's path as people set it: a group's members share one."""
+        return attribute_path(group_of(self.node), str(self.name), attribute)
+
+
+@dataclass(frozen=True)
+class WantedNode:
+    """A node that should exist, with its own attributes (size, image …) as the service wants them."""
+
+    name: str
+    declared: Node
+    index: int
+    cardinality: int
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def group(self) -> str:
+        """The group's name, "" for a plain node."""
+        return self.declared.name if self.declared.is_group else ""
+
+
+@dataclass(frozen=True)
+class Topology:
+    """The unfolded assembly: nodes in the assembly's order, members by number, instances in the order written."""
+
+    assembly: Assembly
+    nodes: Mapping[str, WantedNode]
+    instances: Mapping[tuple[str, str], Instance]
+    components: Mapping[str, Component]
+    problems: tuple[Problem, ...] = ()
+    service: str = ""
+    removed: frozenset[str] = frozenset()
+    """The uses of components, ``node/component``, that the service took away from its assembly."""
+    given: Mapping[str, FromAssembly] = field(default_factory=dict)
+    """The nodes' own attributes that come from the assembly's, by path (``slaves/cardinality``)."""
+    windows: Windows = field(default_factory=dict)
+    """How many members of a group work at once in any stage, by the group's name, where that is limited."""
+
+    def on_node(self, node: str) -> list[Instance]:
+        """Return the instances on one node, in the order written."""
+        return list(self._by_node.get(node, ()))
+
+    def of_type(self, type_: str) -> list[Instance]:
+        """Return the instances of a component type on all nodes."""
+        return list(self._by_type.get(type_, ()))
+
+    @cached_property
+    def _by_node(self) -> Mapping[str, Sequence[Instance]]:
+        return _grouped(self.instances.values(), lambda instance: instance.node)
+
+    @cached_property
+    def _by_type(self) -> Mapping[str, Sequence[Instance]]:
+        return _grouped(self.instances.values(), lambda instance: instance.name.type)
+
+
+def _grouped(instances: Iterable[Instance], key: Callable[[Instance], str]) -> Mapping[str, Sequence[Instance]]:
+    found: dict[str, list[Instance]] = {}
+    for instance in instances:
+        found.setdefault(key(instance), []).append(instance)
+    return found
+
+
+def components_by_type(modules: Iterable[Module]) -> dict[str, Component]:
+    """Return every component of the modules by its full type."""
+    return {component.type: component for module in modules for component in module.components.values()}
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return the name closest to what was written, "" when none is close."""
+    return next(iter(difflib.get_close_matches(name, list(names), n=1)), "")
+
+
+def build_topology(service: Service, assembly: Assembly, modules: Mapping[str, Module]) -> Topology:
+    """Unfold an assembly as a service instance wants it.
+
+    Args:
+        service: desired state.
+        assembly: the assembly it names.
+        modules: every module the service uses, by name.
+
+    Returns:
+        The topology; its ``problems`` list settings and added components that name nothing.
+    """
+    template = assembly
+    assembly, problems = wanted_assembly(service, assembly)
+    removed = _used_in(template) - _used_in(assembly)
+    components = components_by_type(modules.values())
+    values = assembly_values(service, assembly)
+    problems += [*values.problems, *_added_problems(service, values, components)]
+    assembly, given = assembly_with_values(assembly, values, problems)
+    service = service_with_values(service, values, problems)
+    nodes = {node.name: node for declared in assembly.nodes.values() for node in _unfold(declared, service, problems)}
+    instances: dict[tuple[str, str], Instance] = {}
+    for node, use, added in _uses(service, assembly, nodes):
+        component = components.get(use.name.type)
+        if component is None:
+            problems.append(_unknown_component(service, node, use, components))
+            continue
+        if (node, str(use.name)) in instances:
+            problems.append(
+                Problem(f"On node '{group_of(node)}': component '{use.name}' is there already", use.location)
+            )
+            continue
+        linked = with_chosen_links(service, node, use)
+        instance = Instance(
+            node, use.name, component, linked, modules[component.module].folder, _own_settings(use, component), added
+        )
+        instances[instance.key] = instance
+    instances = {key: _with_settings(instance, service) for key, instance in instances.items()}
+    given = {path: found for path, found in given.items() if path not in service.attributes}
+    topology = Topology(assembly, nodes, instances, components, service=service.name, removed=removed, given=given)
+    problems += [*_unmatched_settings(service, topology), *_unmatched_links(service, topology)]
+    windows = group_windows(service, assembly, problems)
+    return replace(topology, problems=tuple(problems), windows=windows)
+
+
+def _added_problems(service: Service, values: AssemblyValues, components: Mapping[str, Component]) -> Iterator[Problem]:
+    """Yield what is wrong with what a service adds; what the assembly says was checked with its module."""
+    attributes, scope = AssemblyScope(values.attributes), Scope("", components)
+    for node in service.nodes.values():
+        yield from node_problems(node, values.attributes, attributes.names)
+    of_nodes = {name: node.components for name, node in service.nodes.items()}
+    for name, uses in [*service.components.items(), *of_nodes.items()]:
+        for use in uses:
+            if use.name.type in components:
+                yield from use_problems(use, name, scope, attributes)
+
+
+def _used_in(assembly: Assembly) -> frozenset[str]:
+    """Return every use of a component in an assembly: ``node/component``, with the node's own name."""
+    nodes = {ASSEMBLY_WIDE: assembly.components, **{node.name: node.components for node in assembly.nodes.values()}}
+    return frozenset(f"{node}/{use.name}" for node, uses in nodes.items() for use in uses)
+
+
+def _unfold(declared: Node, service: Service, problems: list[Problem]) -> Iterator[WantedNode]:
+    attributes = {**declared.attributes, **_node_settings(declared.name, service, problems)}
+    if not declared.is_group:
+        yield WantedNode(declared.name, declared, 0, 1, attributes)
+        return
+    cardinality = _cardinality(declared, service, problems)
+    attributes = {name: value for name, value in attributes.items() if name not in (CARDINALITY, MAX_IN_FLIGHT)}
+    for index in member_numbers(service, declared.name, cardinality):
+        yield WantedNode(member_name(declared.name, index), declared, index, cardinality, attributes)
+
+
+def _node_settings(node: str, service: Service, problems: list[Problem]) -> dict[str, Any]:
+    """Return what a service sets of a node itself, of the types that nodes' attributes have."""
+    found = {}
+    for path, setting in service.attributes.items():
+        owner, _, name = path.partition("/")
+        if owner != node or not name or "/" in name:
+            continue
+        type_ = NODE_TYPES.get(name) if name not in (CARDINALITY, MAX_IN_FLIGHT) else None
+        try:
+            found[name] = coerce(type_, setting.value) if type_ else setting.value
+        except ValueError as error:
+            message = f"The provided value for '{path}' is not of type {type_}: {error}"
+            mend = f"dtk set-attribute {service.name} {path} VALUE"
+            problems.append(Problem(message, setting.location, path, kind=ILLEGAL, mend=mend))
+    return found
+
+
+def _cardinality(declared: Node, service: Service, problems: list[Problem]) -> int:
+    path = f"{declared.name}/{CARDINALITY}"
+    setting = service.attributes.get(path)
+    number = declared.cardinality if isinstance(declared.cardinality, int) else 1
+    if setting is None:
+        return number
+    text = str(setting.value)
+    try:
+        return checked_cardinality(int(text) if _WHOLE_NUMBER.match(text) else 0)
+    except ValueError as error:
+        mend = f"dtk set-attribute {service.name} {path} N"
+        expected = f"1 to {MOST_MEMBERS}, not {text[:_LONGEST_SHOWN]}"
+        problems.append(Problem(str(error), setting.location, path, expected, kind=ILLEGAL, mend=mend))
+        return number
+
+
+def _uses(
+    service: Service, assembly: Assembly, nodes: Mapping[str, WantedNode]
+) -> Iterator[tuple[str, ComponentUse, bool]]:
+    for use in assembly.components:
+        yield ASSEMBLY_WIDE, use, False
+    for use in service.components.get(ASSEMBLY_WIDE, ()):
+        yield ASSEMBLY_WIDE, use, True
+    for node in nodes.values():
+        for use in node.declared.components:
+            yield node.name, use, False
+        for use in service.components.get(node.declared.name, ()):
+            yield node.name, use, True
+
+
+def _own_settings(use: ComponentUse, component: Component) -> dict[str, Any]:
+    """Return what a use sets; the title of one that takes titles is its attribute ``name`` (original-dtk.md 2.1.1)."""
+    return dict(use.attributes) if component.singleton else {**use.attributes, TITLE: use.name.title}
+
+
+def is_title(component: Component, attribute: str) -> bool:
+    """Say whether an attribute holds the title of its component's instances, which nobody else sets."""
+    return attribute == TITLE and not component.singleton
+
+
+def _unknown_component(service: Service, node: str, use: ComponentUse, components: Mapping[str, Component]) -> Problem:
+    return Problem(
+        f"component '{use.name}' is not in any module this service uses",
+        use.location,
+        nearest=nearest(use.name.type, components),
+        kind=CONSTRAINT,
+        mend=f"dtk delete-component {service.name} {component_path(group_of(node), str(use.name))}",
+    )
+
+
+def _with_settings(instance: Instance, service: Service) -> Instance:
+    """Lay the service's values over the assembly's: first those of the group, then those of the member."""
+    settings = dict(instance.settings)
+    for attribute in instance.component.attributes:
+        for path in (instance.declared_path(attribute), instance.path(attribute)):
+            if path in service.attributes and not is_title(instance.component, attribute):
+                settings[attribute] = service.attributes[path].value
+    hidden = {name for name, value in settings.items() if isinstance(value, FromAssembly) and value.hidden}
+    return replace(instance, settings=settings, component=with_hidden(instance.component, hidden))
+
+
+def with_hidden(component: Component, names: Iterable[str]) -> Component:
+    """Return a component whose attributes of these names are hidden: what is made from a hidden value is hidden."""
+    hidden = {name: replace(component.attributes[name], hidden=True) for name in names if name in component.attributes}
+    return replace(component, attributes={**component.attributes, **hidden}) if hidden else component
+
+
+def gives_value(instance: Instance, name: str) -> bool:
+    """Say whether the service or the assembly sets an attribute; a template that comes to nothing sets none."""
+    setting = instance.settings.get(name)
+    return name in instance.settings and not (isinstance(setting, FromAssembly) and setting.value is None)
+
+
+def settable_paths(topology: Topology) -> dict[str, str]:
+    """Return every attribute path that people may set, with the type of its value.
+
+    Constants and dynamic attributes are not among them.
+    """
+    declared_here = topology.assembly.attributes.items()
+    paths = {name: attribute.type for name, attribute in declared_here if not attribute.constant}
+    for declared in topology.assembly.nodes.values():
+        own = node_attributes(is_group=declared.is_group)
+        paths |= {f"{declared.name}/{name}": type_ for name, type_ in own.items()}
+    for instance in topology.instances.values():
+        for name, attribute in instance.component.attributes.items():
+            if not (attribute.constant or attribute.is_computed or is_title(instance.component, name)):
+                paths[instance.declared_path(name)] = attribute.type
+                paths[instance.path(name)] = attribute.type
+    return paths
+
+
+def _unmatched_settings(service: Service, topology: Topology) -> Iterator[Problem]:
+    known = settable_paths(topology)
+    for node in service.components:
+        if node != ASSEMBLY_WIDE and node not in topology.assembly.nodes:
+            location = service.components[node][0].location if service.components[node] else service.location
+            near = nearest(node, topology.assembly.nodes)
+            mend = f"dtk add-node {service.name} {node}"
+            message = f"no node '{node}' in the assembly"
+            yield Problem(message, location, nearest=near, kind=CONSTRAINT, mend=mend)
+    for path, setting in service.attributes.items():
+        if path not in known:
+            yield _unmatched(path, setting, topology, known)
+
+
+def _unmatched(path: str, setting: AttributeSetting, topology: Topology, known: Mapping[str, str]) -> Problem:
+    mend = f"dtk set-attribute {topology.service} {path} --unset"
+    if path in topology.assembly.attributes:
+        message = f"attribute '{path}' is a constant of its module and can't be set"
+        return Problem(message, setting.location, path, kind=ILLEGAL, mend=mend)
+    node, _, name = path.partition("/")
+    if name in (CARDINALITY, MAX_IN_FLIGHT) and node in topology.assembly.nodes:
+        return Problem(
+            f"'{node}' is one node, and {name} is for groups", setting.location, path, kind=ILLEGAL, mend=mend
+        )
+    for instance in topology.instances.values():
+        for name, attribute in instance.component.attributes.items():
+            if path in (instance.path(name), instance.declared_path(name)):
+                fixed = "its component's title" if is_title(instance.component, name) else "a constant of its module"
+                what = "computed by its component" if attribute.is_computed else fixed
+                message = f"attribute '{path}' is {what} and can't be set"
+                return Problem(message, setting.location, path, kind=ILLEGAL, mend=mend)
+    message = f"attribute path '{path}' names nothing in this service"
+    return Problem(message, setting.location, path, nearest=nearest(path, known), kind=ILLEGAL, mend=mend)
+
+
+def _unmatched_links(service: Service, topology: Topology) -> Iterator[Problem]:
+    known = {
+        instance.declared_path(definition.name)
+        for instance in topology.instances.values()
+        for definition in instance.component.links
+    }
+    for path, choice in service.links.items():
+        if path not in known:
+            message = f"'{path}' names no link of this service"
+            yield Problem(message, choice.location, path, nearest=nearest(path, known), kind=CONSTRAINT)
+
+
+def location_of(instance: Instance) -> Location:
+    """Return where an instance was written, for problems about it."""
+    return instance.use.location

@@ -1,0 +1,277 @@
+"""The value of every attribute: set, linked or default; known, or a typed reference to the step that makes it.
+
+Precedence: what the service or the assembly sets, then what links bring, then the default (original-dtk.md 2.1.2,
+but a default does not hide a link: a default on a linked attribute is what it is without the link).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from dtk.dsl.check.assembly_values import check_typed, kind_of
+from dtk.errors import Problem
+from dtk.model import types
+from dtk.model.expression import element, holds_secret, is_known, joined, literal, plain, reference
+from dtk.model.module import Attribute, AttributeTerm, ConstantTerm, TextTerm
+from dtk.model.names import ASSEMBLY_WIDE, node_order
+from dtk.plan.resolve.assembly_values import FromAssembly, unfit
+from dtk.plan.resolve.links import Binding
+from dtk.plan.resolve.overrides import ILLEGAL
+from dtk.plan.resolve.topology import Instance, Topology, gives_value, location_of
+from dtk.state.model import State
+
+_ONE_VALUE = "an attribute of type array, or groups of the same cardinality"
+
+
+class Values:
+    """Works out attribute values on demand and remembers them, for one topology, state and set of changes.
+
+    ``pending_nodes`` will get their addresses in this plan; ``pending_paths`` are dynamic attributes that this plan
+    makes anew: both are references. Mistakes found on the way are collected in ``problems``.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        bindings: Iterable[Binding],
+        state: State,
+        pending_nodes: frozenset[str],
+        pending_paths: frozenset[str],
+    ) -> None:
+        self.topology = topology
+        self.state = state
+        self.pending_nodes = pending_nodes
+        self.pending_paths = pending_paths
+        self.problems: dict[str, Problem] = {}
+        self._bindings: dict[tuple[str, str, str], list[Binding]] = {}
+        for binding in bindings:
+            self._bindings.setdefault((*binding.destination.key, binding.attribute), []).append(binding)
+        self._known: dict[str, Any] = {}
+        self._open: list[str] = []
+
+    def of(self, instance: Instance, name: str) -> Any:
+        """Return an attribute's value in the language of ``dtk.model.expression``, None when it has none."""
+        path = instance.path(name)
+        if path in self._known:
+            return self._known[path]
+        if path in self._open:
+            chain = " -> ".join([*self._open[self._open.index(path) :], path])
+            self._problem(path, Problem(f"attributes are linked in a circle: {chain}", location_of(instance)))
+            return None
+        self._open.append(path)
+        try:
+            self._known[path] = self._worked_out(instance, instance.component.attributes[name])
+        finally:
+            self._open.pop()
+        return self._known[path]
+
+    def given(self, instance: Instance, name: str) -> Any:
+        """Return an attribute's value as it is set, linked or by default, whatever actions put out."""
+        attribute = instance.component.attributes[name]
+        return self._given(instance, attribute) if attribute.input else self.of(instance, name)
+
+    def node_attribute(self, node: str, name: str) -> Any:
+        """Return a node's own attribute: static ones from the topology, the others as state or a step gives them."""
+        static = static_node_variables(self.topology, node)
+        if name in static:
+            return static[name]
+        if node in self.pending_nodes or node not in self.state.nodes:
+            return reference(f"{node}/{name}", "json")
+        return literal(self.state.nodes[node].attributes.get(name))
+
+    def _worked_out(self, instance: Instance, attribute: Attribute) -> Any:
+        is_set = attribute.input and gives_value(instance, attribute.name)
+        if attribute.dynamic and not is_set:
+            return self._dynamic(instance, attribute)
+        return self._given(instance, attribute)
+
+    def _given(self, instance: Instance, attribute: Attribute) -> Any:
+        if gives_value(instance, attribute.name):
+            return self._asserted(instance, attribute, instance.settings[attribute.name])
+        derived = self._derived(instance, attribute)
+        if derived is not None:
+            return derived
+        return default_of(attribute)
+
+    def _dynamic(self, instance: Instance, attribute: Attribute) -> Any:
+        path = instance.path(attribute.name)
+        if path in self.pending_paths:
+            return reference(path, attribute.type)
+        if attribute.input and path not in self.state.attributes:
+            return self._given(instance, attribute)
+        value = self.state.attributes.get(path, attribute.default if attribute.has_default else None)
+        return literal(value)
+
+    def _asserted(self, instance: Instance, attribute: Attribute, value: Any) -> Any:
+        if isinstance(value, FromAssembly):
+            return self._from_assembly(instance, attribute, value)
+        if attribute.secret:
+            return self._secret(instance, attribute, value)
+        return self._typed(instance, attribute, value)
+
+    def _secret(self, instance: Instance, attribute: Attribute, value: Any) -> Any:
+        try:
+            typed = check_typed(attribute, value)
+        except ValueError:
+            path = instance.declared_path(attribute.name)
+            message = f"The provided value for '{path}' is not {kind_of(attribute)}: its value"
+            problem = Problem(message, location_of(instance), path, kind=ILLEGAL, private=True)
+            self._problem(instance.path(attribute.name), problem)
+            return None
+        return typed if typed is None or holds_secret(typed) else {"$secret": typed}
+
+    def _from_assembly(self, instance: Instance, attribute: Attribute, found: FromAssembly) -> Any:
+        try:
+            typed = check_typed(attribute, found.value)
+        except ValueError as error:
+            said = "its value" if attribute.hidden or attribute.secret else str(error)
+            path = instance.declared_path(attribute.name)
+            self._problem(instance.path(attribute.name), unfit(path, attribute, found, said))
+            return None
+        if holds_secret(typed):
+            return typed
+        return {"$secret": typed} if attribute.secret else literal(typed)
+
+    def _typed(self, instance: Instance, attribute: Attribute, value: Any) -> Any:
+        path = instance.path(attribute.name)
+        try:
+            return literal(types.coerce(attribute.type, value)) if value is not None else None
+        except ValueError as error:
+            said = "its value" if attribute.hidden else str(error)
+            self._problem(
+                path,
+                Problem(
+                    f"The provided value for '{instance.declared_path(attribute.name)}' is not of type"
+                    f" {attribute.type}: {said}",
+                    location_of(instance),
+                    private=attribute.hidden,
+                ),
+            )
+            return None
+
+    def _derived(self, instance: Instance, attribute: Attribute) -> Any:
+        bindings = self._bindings.get((*instance.key, attribute.name), [])
+        sources = [(binding, self._source(binding)) for binding in bindings]
+        given = [(binding, value) for binding, value in sources if value is not None]
+        if not given:
+            return None
+        value = self._combined(instance, attribute, given)
+        if is_known(value) and not holds_secret(value):
+            return self._typed(instance, attribute, plain(value))
+        return value if holds_secret(value) or _is_of(attribute.type, value) else _typed_later(attribute.type, value)
+
+    def _combined(self, instance: Instance, attribute: Attribute, given: list[tuple[Binding, Any]]) -> Any:
+        """Bring several sources together: keys to a hash, all to a list, else there must be one."""
+        if any(binding.key for binding, _ in given):
+            return self._as_hash(instance, attribute, given)
+        if types.is_list_type(attribute.type):
+            return self._as_list(given)
+        binding, value = given[0]
+        if binding.fan_in or len({str(other) for _, other in given}) > 1:
+            self._several(instance, attribute, binding, "")
+        return value
+
+    def _as_hash(self, instance: Instance, attribute: Attribute, given: list[tuple[Binding, Any]]) -> Any:
+        """Bring the keys that several components give together, over the default or a whole hash that is linked."""
+        base: dict[str, Any] = dict(attribute.default) if isinstance(attribute.default, dict) else {}
+        keys: dict[str, Any] = {}
+        for binding, value in given:
+            if not binding.key and is_known(value) and isinstance(plain(value), dict):
+                base |= plain(value)
+            elif not binding.key or keys.get(binding.key, value) != value:
+                what = f"key '{binding.key}' of " if binding.key else ""
+                self._several(instance, attribute, binding, what)
+            else:
+                keys[binding.key] = value
+        return {**literal(base), **keys}
+
+    def _as_list(self, given: list[tuple[Binding, Any]]) -> Any:
+        """Append single values and join lists, in the order of the nodes, members and components that give them.
+
+        Source: original-dtk.md 2.1.3, type table; the original took one list only, and none from a group (3.8).
+        """
+        ordered = sorted(given, key=lambda entry: _giver(entry[0]))
+        return joined(value if self._gives_list(binding) else [value] for binding, value in ordered)
+
+    def _several(self, instance: Instance, attribute: Attribute, binding: Binding, what: str) -> None:
+        path = instance.path(attribute.name)
+        said = f"brings several values to {what}'{instance.declared_path(attribute.name)}', which is {attribute.type}"
+        message = f"attribute mapping ({binding.mapping.text}) {said}"
+        self._problem(path, Problem(message, binding.mapping.location, expected=_ONE_VALUE))
+
+    def _gives_list(self, binding: Binding) -> bool:
+        source = binding.source
+        if isinstance(source, ConstantTerm):
+            return isinstance(source.value, list)
+        if isinstance(source, TextTerm) or source.of_node or source.key:
+            return False
+        side = binding.base if source.side == "base" else binding.dependency
+        attribute = side.component.attributes.get(source.attribute)
+        return attribute is not None and types.is_list_type(attribute.type) and not attribute.secret
+
+    def _source(self, binding: Binding) -> Any:
+        source = binding.source
+        if isinstance(source, ConstantTerm):
+            return literal(source.value)
+        if isinstance(source, TextTerm):
+            return self._text(binding, source)
+        return self._term(binding, source)
+
+    def _text(self, binding: Binding, source: TextTerm) -> Any:
+        pieces = [part if isinstance(part, str) else self._term(binding, part) for part in source.parts]
+        if None in pieces:
+            return None
+        if all(is_known(piece) and not holds_secret(piece) for piece in pieces):
+            return "".join(str(plain(piece)) for piece in pieces)
+        return {"$text": pieces}
+
+    def _term(self, binding: Binding, term: AttributeTerm) -> Any:
+        instance = binding.base if term.side == "base" else binding.dependency
+        if term.of_node:
+            return None if instance.node == ASSEMBLY_WIDE else self.node_attribute(instance.node, term.attribute)
+        if term.attribute not in instance.component.attributes:
+            return None
+        value = self.of(instance, term.attribute)
+        if not term.key or value is None:
+            return value
+        return element(plain(value), term.key) if is_known(value) else {"$key": {"of": value, "key": term.key}}
+
+    def _problem(self, path: str, problem: Problem) -> None:
+        self.problems.setdefault(path, problem)
+
+
+def default_of(attribute: Attribute) -> Any:
+    """Return what an attribute is where nobody says otherwise: a secret's default is a reference."""
+    is_secret = attribute.secret and attribute.default is not None
+    return {"$secret": str(attribute.default)} if is_secret else literal(attribute.default)
+
+
+def _giver(binding: Binding) -> tuple[tuple[str, int], str]:
+    instance = binding.dependency if binding.destination is binding.base else binding.base
+    return node_order(instance.node), str(instance.name)
+
+
+def static_node_variables(topology: Topology, node: str) -> dict[str, Any]:
+    """Return what is known of a node before it exists: name, group, index, cardinality."""
+    if node == ASSEMBLY_WIDE:
+        return {"name": ASSEMBLY_WIDE}
+    wanted = topology.nodes.get(node)
+    if wanted is None:
+        return {"name": node}
+    return {"name": node, "group": wanted.group, "index": wanted.index, "cardinality": wanted.cardinality}
+
+
+def _is_of(type_: str, value: Any) -> bool:
+    """Say whether a value that is known later will be of a type by itself."""
+    if not isinstance(value, dict):
+        return False
+    return "$text" in value if type_ == "string" and "$reference" not in value else _referred_type(value) == type_
+
+
+def _referred_type(value: dict[str, Any]) -> Any:
+    return value.get("$reference", {}).get("type")
+
+
+def _typed_later(type_: str, value: Any) -> dict[str, Any]:
+    return {"$typed": {"type": type_, "of": value}}

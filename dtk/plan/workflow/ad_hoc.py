@@ -1,0 +1,118 @@
+"""What ``exec`` runs: an action of a component, without a workflow; and the parameters that anything is given.
+
+Source: original-dtk.md 1.2 (exec) and 3.1 (ad-hoc actions do not create nodes, they need them running).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from dtk.errors import DtkError, UsageError
+from dtk.model.module import Workflow
+from dtk.model.names import ASSEMBLY_WIDE, CREATE, ComponentName, group_of
+from dtk.model.parameters import typed_parameters, variables_in
+from dtk.plan.resolve.topology import Instance, Topology, nearest
+from dtk.plan.workflow.flattening import terms_of
+from dtk.plan.workflow.stages import StagedAction, StageOutline, stage_order
+from dtk.state.model import State
+
+_TERM = re.compile(
+    r"^(?:(?P<node>[^/\[\]]+)/)?(?P<component>[^\s./\[\]]+(?:\[[^\[\]/]+\])?)(?:\.(?P<action>[a-zA-Z0-9_-]+))?$"
+)
+
+
+def action_stage(topology: Topology, state: State, term: str, parameters: Mapping[str, str]) -> list[StageOutline]:
+    """Return the one stage that runs a component's action wherever it is, or on one node or group.
+
+    Args:
+        topology: the service's nodes and what stands on them.
+        state: which nodes run.
+        term: ``[NODE/]COMPONENT[.ACTION]``; without an action the component is converged.
+        parameters: what the action is given, as texts.
+
+    Raises:
+        UsageError: it names nothing, or a parameter is missing or of another type.
+        DtkError: a node does not run.
+    """
+    match = _TERM.match(term)
+    wanted = ComponentName.parse(match["component"]) if match else None
+    found = list(_instances(topology, match["node"] or "", wanted)) if match and wanted else []
+    if match is None or wanted is None or not found:
+        raise _unknown(topology, term)
+    action = match["action"] or CREATE
+    if action != CREATE and action not in found[0].component.actions:
+        known = list(found[0].component.actions)
+        hint = _similar(action, known) or f"it has {', '.join(known)}"
+        raise UsageError(f"component '{wanted.type}' has no action '{action}'", hint=hint)
+    _check_running(found, state)
+    staged = {instance.key: _staged(instance, action, parameters) for instance in found}
+    per_node = [
+        (node, tuple(staged[instance.key] for instance in found if instance.node == node))
+        for node in stage_order(topology)
+    ]
+    return [StageOutline(term, tuple(entry for entry in per_node if entry[1]))]
+
+
+def _instances(topology: Topology, node: str, wanted: ComponentName) -> Iterator[Instance]:
+    for instance in topology.instances.values():
+        if wanted.means(instance.name) and node in ("", instance.node, group_of(instance.node)):
+            yield instance
+
+
+def _staged(instance: Instance, action: str, given: Mapping[str, str]) -> StagedAction:
+    definition = instance.component.actions.get(action)
+    try:
+        return StagedAction(instance, action, typed_parameters(definition.parameters, given) if definition else {})
+    except ValueError as error:
+        declared = " ".join(f"{name}={name.upper()}" for name in definition.parameters) if definition else ""
+        raise UsageError(f"{error} (action '{instance.name}.{action}')", hint=f"give {declared}") from None
+
+
+def _check_running(instances: Iterable[Instance], state: State) -> None:
+    nodes = dict.fromkeys(instance.node for instance in instances if instance.node != ASSEMBLY_WIDE)
+    resting = [node for node in nodes if node not in state.nodes or state.nodes[node].status != "running"]
+    if resting:
+        raise DtkError(
+            f"Cannot execute the action because the following node(s) is not running: {', '.join(resting)}",
+            hint=f"dtk converge {state.service}",
+        )
+
+
+def _unknown(topology: Topology, term: str) -> UsageError:
+    workflows = list(topology.assembly.workflows)
+    message = f"no workflow and no action '{term}' in {topology.assembly.name}"
+    return UsageError(message, hint=_similar(term, [*workflows, *_terms(topology)]) or f"it has {', '.join(workflows)}")
+
+
+def _terms(topology: Topology) -> list[str]:
+    """Return every action that can be named, with its node and without it."""
+    terms: dict[str, None] = {}
+    for instance in topology.instances.values():
+        for action in instance.component.actions:
+            term = f"{instance.name}.{action}"
+            terms |= {term: None, f"{group_of(instance.node)}/{term}": None}
+    return list(terms)
+
+
+def _similar(name: str, names: Sequence[str]) -> str:
+    similar = nearest(name, names)
+    return f"did you mean '{similar}'?" if similar else ""
+
+
+def check_parameters(given: Mapping[str, str], workflow: Workflow | None, outlines: Sequence[StageOutline]) -> None:
+    """Refuse parameters that nothing takes: neither the workflow's terms nor one of the actions it runs.
+
+    Raises:
+        UsageError: names the first of them.
+    """
+    known = dict.fromkeys(name for outline in outlines for action in outline.actions() for name in action.parameters)
+    if workflow is not None:
+        named = (name for term in terms_of(workflow) for name in variables_in(term))
+        known |= dict.fromkeys([*workflow.parameters, *named])
+    unknown = next((name for name in given if name not in known), "")
+    if unknown:
+        takes = ", ".join(known) or "none"
+        raise UsageError(
+            f"there is no parameter '{unknown}'", hint=_similar(unknown, list(known)) or f"it takes {takes}"
+        )

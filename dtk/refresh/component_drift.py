@@ -1,0 +1,152 @@
+"""What converging a component again would change on its node, found by asking only.
+
+An operation of pyinfra is a generator of commands worked out from facts. Here it runs as in a task, with a connector
+that asks for the facts and does none of the commands: those that it was given are what would be done. Guards
+are run: they are questions (docs/services.md). Outputs are not taken: a value may be that of its moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.facts.files import Directory, File
+
+from dtk.apply.items.action_run import Work, time_limit
+from dtk.apply.items.item import Item, do_item, is_wanted, label_of, rendered_item
+from dtk.apply.reporting.failure import ActionError
+from dtk.apply.reporting.operation_record import OperationRecord
+from dtk.apply.reporting.redaction import Redactor
+from dtk.apply.session.engine import runs_each_time
+from dtk.errors import DtkError
+from dtk.model.plan import Finding, FindingKind
+from dtk.refresh.read_only_session import LookingConnector
+
+SECONDS = 60.0
+"""How long judging one item may take where it has no time limit of its own."""
+LONGEST = 100
+"""Characters of a command that are shown."""
+_HOUSEKEEPING = ("update", "upgrade", "restarted", "reloaded", "daemon_reload")
+"""Arguments that make an operation run a command each time: what is left of it is judged without them."""
+_FILES = {"files.put": "dest", "files.template": "dest", "files.line": "path", "files.replace": "path"}
+_FILES |= {"files.block": "path", "files.file": "path", "files.directory": "path"}
+_CONTENT = ("files.line", "files.replace", "files.block")
+_NOT_JUDGED = {
+    "deploy": "a function of the module decides what it does",
+    "puppet": "Puppet would write to the node to find out",
+}
+
+
+def judge(work: Work, redactor: Redactor) -> Iterator[Finding]:
+    """Yield what is found about one action on its node.
+
+    Args:
+        work: the action; its host has a ``LookingConnector``.
+        redactor: knows the secrets of the action.
+
+    Raises:
+        NodeLostError: the node went away.
+    """
+    for item in work.action.items:
+        for kind, what in _item(work, item):
+            yield _finding(work, redactor, kind, what, _label(item))
+
+
+def _finding(work: Work, redactor: Redactor, kind: FindingKind, what: str, operation: str) -> Finding:
+    shown = _shortened(redactor.text(operation)), _shortened(redactor.text(what), 3 * LONGEST)
+    return Finding(work.action.node, kind, shown[1], work.action.component, shown[0])
+
+
+def _label(item: Item) -> str:
+    """Name an item by what the plan says: a text that waits for its values by its template."""
+    command = item.get("command")
+    if isinstance(command, Mapping):
+        return label_of({**item, "command": command["$template"]})
+    if item["kind"] == "add" and isinstance(item["target"], Mapping):
+        return label_of({**item, "target": item["target"]["$template"]})
+    return label_of(item)
+
+
+def _item(work: Work, item: Item) -> Iterator[tuple[FindingKind, str]]:
+    work.session.record = OperationRecord()
+    connector = _connector(work)
+    connector.would.clear()
+    try:
+        with time_limit(work, item.get("timeout") or SECONDS):
+            yield from _judged(work, item)
+    except (ActionError, PyinfraError, NotImplementedError) as error:
+        yield "not_judged", error.message if isinstance(error, DtkError) else str(error)
+
+
+def _judged(work: Work, item: Item) -> Iterator[tuple[FindingKind, str]]:
+    if not all(work.values.condition(condition) for condition in item.get("when", ())):
+        return
+    item = rendered_item(work, {key: value for key, value in item.items() if key != "when"})
+    if item["kind"] in _NOT_JUDGED:
+        yield "not_judged", _NOT_JUDGED[item["kind"]]
+        return
+    each_time = item["kind"] == "run" or (item["kind"] == "operation" and runs_each_time(item["name"]))
+    is_guarded = bool(item.get("if") or item.get("unless"))
+    if each_time and not is_guarded:
+        yield "runs_each_time", "runs each time"
+    elif is_wanted(work, item):
+        if each_time:
+            yield "differs", "would run: its guard says so"
+        else:
+            yield from _operation(work, item)
+
+
+def _operation(work: Work, item: Item) -> Iterator[tuple[FindingKind, str]]:
+    arguments = dict(item.get("arguments", {}))
+    arguments.update({name: False for name in _HOUSEKEEPING if name in arguments})
+    connector = _connector(work)
+    work.session.record = OperationRecord()
+    do_item(work, {**item, "arguments": arguments} if item["kind"] == "operation" else item)
+    failed = work.session.record.failed
+    if failed is not None:
+        last = failed.output.strip().rpartition("\n")[2]
+        yield "not_judged", f"the node gave no answer to '{_shortened(failed.command)}': {last}"
+    elif connector.would:
+        yield "differs", "; ".join(_words(work, item, arguments, tuple(connector.would)))
+
+
+def _words(work: Work, item: Item, arguments: Mapping[str, Any], would: tuple[str, ...]) -> list[str]:
+    """Say what differs; nothing of a file's content is said, which may be secret."""
+    wanted = {**work.defaults, **arguments}
+    name = "files.put" if item["kind"] == "add" else str(item["name"])
+    if item["kind"] == "add":
+        wanted |= {"dest": item["target"], "user": item.get("owner"), "mode": item.get("mode")}
+    if name in _FILES and wanted.get("present", True):
+        return _file_words(work, name, wanted, would)
+    more = f" and {len(would) - 1} more" if len(would) > 1 else ""
+    return [f"would run: {_shortened(would[0])}{more}"]
+
+
+def _file_words(work: Work, name: str, wanted: Mapping[str, Any], would: tuple[str, ...]) -> list[str]:
+    path = str(wanted[_FILES[name]])
+    uploads = [command.removeprefix("upload ") for command in would if command.startswith("upload ")]
+    path = uploads[0] if uploads else path
+    options = {key: value for key, value in wanted.items() if key.startswith("_")}
+    found: Any = work.host.get_fact(Directory if name == "files.directory" else File, path=path, **options)
+    if found is None:
+        return [f"{path} is missing"]
+    if not found:
+        return [f"{path} is no {'directory' if name == 'files.directory' else 'file'}"]
+    words = ["content differs"] if uploads or name in _CONTENT else []
+    for key, word in (("mode", "mode"), ("user", "owner"), ("group", "group")):
+        if wanted.get(key) is not None and str(found[key]) != str(wanted[key]).lstrip("0"):
+            words.append(f"{word} {found[key]} → {wanted[key]}")
+    return [f"{path} {', '.join(words) or f'would be changed: {_shortened(would[0])}'}"]
+
+
+def _connector(work: Work) -> LookingConnector:
+    connector = work.host.connector
+    if not isinstance(connector, LookingConnector):
+        raise TypeError(f"{work.action.node} is not only looked at")
+    return connector
+
+
+def _shortened(text: str, longest: int = LONGEST) -> str:
+    first, _, more = text.strip().partition("\n")
+    return f"{first[: longest - 1]}…" if more or len(first) > longest else first

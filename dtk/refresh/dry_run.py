@@ -1,0 +1,92 @@
+"""Asks a service's nodes, from a process of its own, which operations would change something there."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from dtk.errors import DtkError
+from dtk.model.plan import Finding, Plan
+from dtk.plan.document import to_document
+from dtk.state.workspace import Workspace
+
+WORKER = "dtk.refresh.dry_run_worker"
+_PATIENCE = 30.0
+"""Seconds that the process has to end what it runs on nodes."""
+
+
+def dry_run(
+    workspace: Workspace, plan: Plan, components: Iterable[tuple[str, str]], modules: Mapping[str, Path]
+) -> list[Finding]:
+    """Evaluate the create actions of components on their nodes; nothing is changed there, nothing is written here.
+
+    Args:
+        workspace: the workspace; the service's lock is held.
+        plan: one with every step, for the arguments of the actions.
+        components: those asked about: node, component.
+        modules: the modules' folders by name.
+
+    Returns:
+        What was found, in the plan's order.
+
+    Raises:
+        DtkError: the process failed.
+    """
+    folders = {name: str(folder) for name, folder in modules.items()}
+    request = {"workspace": str(workspace.root), "components": list(components), "modules": folders}
+    text = json.dumps({**request, "plan": to_document(plan)})
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", WORKER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            cwd=workspace.root,
+            text=True,
+            # ^C is for this process, which then ends that one in its own time.
+            start_new_session=True,
+        )
+        try:
+            found = _answers(process, text)
+        finally:
+            _end(process)
+        if process.returncode:
+            errors.seek(0)
+            last = errors.read().strip().rpartition("\n")[2]
+            raise DtkError(f"the nodes can't be asked: {last or f'exit code {process.returncode}'}")
+    return _in_order(found, plan)
+
+
+def _answers(process: subprocess.Popen[str], request: str) -> list[Finding]:
+    if process.stdin is None or process.stdout is None:
+        raise AssertionError("both are pipes")
+    try:
+        process.stdin.write(f"{request}\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        return []
+    return [Finding(**json.loads(line)) for line in process.stdout]
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End the process: the end of its standard input tells it, also when this one is killed."""
+    try:
+        if process.stdin is not None:
+            process.stdin.close()
+        process.wait(_PATIENCE)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt, BrokenPipeError):
+        process.kill()
+        process.wait()
+    finally:
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _in_order(found: list[Finding], plan: Plan) -> list[Finding]:
+    """Nodes answer as they can; what is shown does not depend on that. A node's own answers stay as they came."""
+    nodes = list(dict.fromkeys(leaf.node for leaf in plan.leaves()))
+    return sorted(found, key=lambda finding: nodes.index(finding.node))

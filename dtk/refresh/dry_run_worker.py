@@ -1,0 +1,169 @@
+"""The process that asks nodes: ``python -m dtk.refresh.dry_run_worker``; request on stdin, a finding a line on stdout.
+
+The end of its standard input ends it, and what it runs on nodes: whoever started it has gone.
+"""
+
+from __future__ import annotations
+
+from gevent import monkey
+
+# As the worker does, and why: see dtk/apply/worker.py.
+monkey.patch_all()
+
+import json  # noqa: E402
+import os  # noqa: E402
+import signal  # noqa: E402
+import sys  # noqa: E402
+import uuid  # noqa: E402
+from collections.abc import Iterator, Mapping  # noqa: E402
+from dataclasses import asdict, dataclass  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+
+import gevent  # noqa: E402
+from gevent.fileobject import FileObject  # noqa: E402
+from gevent.pool import Pool  # noqa: E402
+
+from dtk.apply.items.action_run import Work  # noqa: E402
+from dtk.apply.items.action_values import ActionValues  # noqa: E402
+from dtk.apply.reporting.redaction import Redactor  # noqa: E402
+from dtk.apply.session.engine import Engine  # noqa: E402
+from dtk.apply.session.node_session import NodeSession  # noqa: E402
+from dtk.apply.session.secrets import resolve_secret  # noqa: E402
+from dtk.apply.session.task_context import LINEAGE_SHOWN  # noqa: E402
+from dtk.apply.worker import raise_file_limit  # noqa: E402
+from dtk.errors import DtkError  # noqa: E402
+from dtk.model.plan import Finding, PlannedAction  # noqa: E402
+from dtk.model.target import planned_target  # noqa: E402
+from dtk.nodes.provider import Provider  # noqa: E402
+from dtk.nodes.records import record_of  # noqa: E402
+from dtk.nodes.targets import provider_for  # noqa: E402
+from dtk.plan.document import from_document  # noqa: E402
+from dtk.refresh.component_drift import judge  # noqa: E402
+from dtk.refresh.read_only_session import LookingConnector, UnchangedKnownHosts  # noqa: E402
+from dtk.ssh.connect import Patience  # noqa: E402
+from dtk.state.model import State  # noqa: E402
+from dtk.state.store import load_state, new_state  # noqa: E402
+from dtk.state.workspace import Workspace  # noqa: E402
+
+PATIENCE = Patience(overall=10.0, attempt=10.0)
+"""A node that runs answers at once; one that does not is reported, and nobody wants to wait for it."""
+AT_ONCE = 100
+ENDED = 1
+
+
+class Silent:
+    """Takes what an item tells, and tells nobody."""
+
+    def retrying(self, attempt: int, attempts: int, delay: float, reason: str) -> None:
+        """Nothing is tried again."""
+
+    def operation(self, message: str, **fields: Any) -> None:
+        """Nothing is done."""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What all nodes share."""
+
+    workspace: Workspace
+    state: State
+    engine: Engine
+    redactor: Redactor
+    modules: Mapping[str, Path]
+    known_hosts: UnchangedKnownHosts
+    provider: Provider
+
+    def node(self, node: str, actions: list[PlannedAction]) -> None:
+        """Tell what is found on one node about the components there."""
+        record = record_of(node, self.state.nodes[node])
+        session = NodeSession(node, lambda: self.provider.way_in(record), self.known_hosts, PATIENCE)
+        session.begin_step(None, f"{self.state.lineage[:LINEAGE_SHOWN]}-refresh-{uuid.uuid4().hex[:8]}-")
+        try:
+            session.connect()
+            for action in actions:
+                self._tell(self._judged(session, action))
+        except gevent.GreenletExit:
+            session.end_step_processes()
+            raise
+        except DtkError as error:
+            self._tell([Finding(node, "unreachable", self.redactor.text(error.message))])
+        finally:
+            session.close()
+
+    def _judged(self, session: NodeSession, action: PlannedAction) -> Iterator[Finding]:
+        files = self.modules[action.module]
+        try:
+            values = ActionValues(action, self.state, self._secret, self.redactor, files)
+        except DtkError as error:
+            yield Finding(action.node, "not_judged", self.redactor.text(error.message), action.component, "values")
+            return
+        host = self.engine.host(session)
+        host.connector = LookingConnector(host)
+        yield from judge(Work(action, session, host, Silent(), values, files), self.redactor)
+
+    def _secret(self, reference: str) -> str:
+        return resolve_secret(reference, self.workspace.root)
+
+    def _tell(self, findings: Any) -> None:
+        for finding in findings:
+            sys.stdout.write(json.dumps(asdict(finding)) + "\n")
+            sys.stdout.flush()
+
+
+def main() -> int:
+    """Ask all nodes of the request at once; return 0 when each has been asked."""
+    os.umask(0o077)
+    raise_file_limit()
+    source = FileObject(sys.stdin.fileno(), "rb", closefd=False)
+    request = json.loads(source.readline())
+    actions = _actions(request)
+    pool = Pool(AT_ONCE)
+    watching = gevent.spawn(_end_with, source, pool)
+    gevent.signal_handler(signal.SIGTERM, pool.kill, block=False)
+    asking = _asking(request, list(actions))
+    with asking.engine.running():
+        asked = [pool.spawn(asking.node, node, one) for node, one in actions.items()]
+        pool.join()
+    watching.kill()
+    failed = next((one.exception for one in asked if one.exception is not None), None)
+    if failed is not None:
+        raise DtkError(asking.redactor.text(f"{type(failed).__name__}: {failed}"))
+    return 0 if all(one.successful() and one.value is None for one in asked) else ENDED
+
+
+def _end_with(source: Any, pool: Pool) -> None:
+    while source.read(1024):
+        pass
+    pool.kill()
+
+
+def _actions(request: Mapping[str, Any]) -> dict[str, list[PlannedAction]]:
+    """Return the create actions that are asked about, by node, in the plan's order; one that is there twice once."""
+    wanted = {(node, component) for node, component in request["components"]}
+    found: dict[str, list[PlannedAction]] = {}
+    for leaf in from_document(request["plan"]).leaves():
+        for action in leaf.actions:
+            key = (action.node, action.component)
+            if action.action == "create" and key in wanted:
+                wanted.discard(key)
+                found.setdefault(action.node, []).append(action)
+    return found
+
+
+def _asking(request: Mapping[str, Any], nodes: list[str]) -> Asking:
+    workspace, service = Workspace(Path(request["workspace"])), request["plan"]["service"]
+    redactor = Redactor()
+    return Asking(
+        workspace,
+        load_state(workspace.state_file(service)) or new_state(service),
+        Engine(nodes, redactor.holds_secret),
+        redactor,
+        {name: Path(folder) for name, folder in request["modules"].items()},
+        UnchangedKnownHosts(workspace.service_folder(service) / "known_hosts"),
+        provider_for(planned_target(request["plan"]["target"]), workspace),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""What happened to nodes behind dtk's back: the state compared with what their target says now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dtk.nodes.provider import NodeRecord, Provider, ServiceIdentity
+from dtk.nodes.records import record_of, state_of
+from dtk.state import changes
+from dtk.state.model import NodeState, State
+
+COMPARED = ("host_address", "public_address", "instance_type", "security_groups", "tags")
+
+
+@dataclass(frozen=True)
+class Drift:
+    """One difference of a node, or of the way to all of them: ``what`` in words."""
+
+    node: str
+    what: str
+
+
+def look(provider: Provider, identity: ServiceIdentity, state: State) -> tuple[State, list[Drift]]:
+    """Ask a target how a service's nodes are.
+
+    Returns:
+        The state as it really is, and how that differs from what was known. A node that is gone is not in it.
+
+    Raises:
+        DtkError: the target can't say it.
+    """
+    provider.check(identity, [record_of(name, node) for name, node in state.nodes.items()])
+    records = [record_of(name, node) for name, node in state.nodes.items() if node.id]
+    now = [_merged(record, state.nodes[record.node]) for record in provider.describe(identity, records)]
+    found = [Drift(record.node, what) for record in now for what in _differences(record, state.nodes[record.node])]
+    return _refreshed(state, now), found
+
+
+def _merged(record: NodeRecord, known: NodeState) -> NodeRecord:
+    """What the machine said of itself at first contact its target does not know."""
+    return replace(record, attributes={**known.attributes, **record.attributes})
+
+
+def _differences(record: NodeRecord, known: NodeState) -> Iterator[str]:
+    if record.status == "terminated":
+        yield f"{record.id} is gone"
+        return
+    if record.status != known.status:
+        yield f"{record.id} is {record.status}, and was {known.status}"
+    if record.status != "running":
+        return
+    for name in COMPARED:
+        before, after = known.attributes.get(name), record.attributes.get(name)
+        if before != after:
+            yield f"{name} {_text(before)} → {_text(after)}"
+
+
+def _text(value: Any) -> str:
+    return "(none)" if value in (None, "") else str(value)
+
+
+def _refreshed(state: State, records: Sequence[NodeRecord]) -> State:
+    for record in records:
+        if record.status == "terminated":
+            state = changes.without_node(state, record.node)
+        else:
+            state = changes.with_node(state, record.node, state_of(record))
+    return state

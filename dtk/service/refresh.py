@@ -1,0 +1,76 @@
+"""``dtk plan --refresh``: asks the target how the nodes are and the nodes what would change; a plan that mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from dtk.model.names import ASSEMBLY_WIDE
+from dtk.model.plan import Finding, Plan
+from dtk.model.selection import Selection
+from dtk.nodes.provider import ServiceIdentity
+from dtk.nodes.records import record_of
+from dtk.nodes.targets import provider_for
+from dtk.plan.compile import compile_plan
+from dtk.plan.resolve.request import Scope
+from dtk.refresh.dry_run import dry_run
+from dtk.refresh.node_drift import Drift, look
+from dtk.service.planning import Inputs, read_inputs
+from dtk.state.lock import acquire
+from dtk.state.store import StateStore
+from dtk.state.workspace import Workspace
+
+
+def refreshed_plan(
+    workspace: Workspace, service: str, scope: Scope, selection: Selection, tell: Callable[[Drift], None]
+) -> Plan:
+    """Return a service's plan with what its target and its nodes say now.
+
+    What became of machines is noted in the state; the nodes are only asked, and nothing of that is kept.
+
+    Args:
+        workspace: the workspace.
+        service: the service.
+        scope: which steps the plan holds.
+        selection: the part of the service that the plan is for.
+        tell: told each difference of a machine.
+
+    Raises:
+        LockedError: a task of the service runs.
+    """
+    # Held to the end: a task in between would change what is being looked at.
+    with acquire(workspace.service_folder(service), f"dtk plan {service} --refresh", None):
+        for drift in _look(workspace, service):
+            tell(drift)
+        inputs = read_inputs(workspace, service)
+        findings = tuple(_findings(inputs))
+        return compile_plan(replace(inputs.request(scope=scope), findings=findings, selection=selection))
+
+
+def _look(workspace: Workspace, service: str) -> list[Drift]:
+    inputs = read_inputs(workspace, service)
+    if not inputs.state.nodes:
+        return []
+    folder = workspace.service_folder(service)
+    provider = provider_for(inputs.target, workspace)
+    identity = ServiceIdentity(service, inputs.state.lineage, folder)
+    found, drift = look(provider, identity, inputs.state)
+    if drift:
+        StateStore(workspace.state_file(service), inputs.state).change(lambda _: found)
+    shut_out = provider.shut_out(identity, [record_of(name, node) for name, node in found.nodes.items()])
+    mended = "the next task that works on the nodes, and dtk ssh, let it in"
+    return [*drift, Drift("SSH", f"{shut_out}; {mended}")] if shut_out else drift
+
+
+def _findings(inputs: Inputs) -> list[Finding]:
+    """Ask the nodes about what is applied there and unchanged: what has changed is in the plan anyway."""
+    plan = compile_plan(inputs.request())
+    running = {change.node for change in plan.nodes if change.change == "keep"} - {ASSEMBLY_WIDE}
+    unchanged = [
+        (change.node, change.component)
+        for change in plan.components
+        if change.change == "unchanged" and change.node in running
+    ]
+    if not unchanged:
+        return []
+    return dry_run(inputs.workspace, compile_plan(inputs.request(scope="all")), unchanged, inputs.folders())

@@ -1,0 +1,56 @@
+"""The way that ``dtk ssh`` takes to a node: as its target says now, through a firewall that knows this machine."""
+
+from __future__ import annotations
+
+import typer
+
+from dtk.dsl.service import load_service
+from dtk.errors import DtkError, InvalidError
+from dtk.nodes.provider import Connection, NodeRecord, Provider, ServiceIdentity
+from dtk.nodes.reach import check_banner
+from dtk.nodes.records import record_of
+from dtk.nodes.targets import provider_for
+from dtk.service.planning import find_target
+from dtk.state.model import State
+from dtk.state.workspace import Workspace
+
+ANSWER_SECONDS = 5.0
+"""How long a node may say nothing before its firewall is looked at: a closed one drops what it does not let in."""
+
+
+def way_to(workspace: Workspace, state: State, node: str) -> Connection:
+    """Return how a node is reached; let this machine in where it is at an address that the firewall does not know.
+
+    While the service's files are invalid, it is as they were when the node was reached last: one logs in to mend.
+    """
+    try:
+        target = find_target(workspace, load_service(workspace.service_file(state.service), workspace.root))
+    except InvalidError as error:
+        typer.echo(f"Logging in as before: {error.message} (dtk validate)", err=True)
+        return record_of(node, state.nodes[node]).connection
+    provider = provider_for(target, workspace)
+    records = {name: record_of(name, known) for name, known in state.nodes.items()}
+    connection = provider.way_in(records[node])
+    # Only there is a firewall that is dtk's; a jump host's address in it is not this machine's.
+    if target.type == "ec2" and not connection.jump and not _answers(connection):
+        identity = ServiceIdentity(state.service, state.lineage, workspace.service_folder(state.service))
+        _let_in(provider, identity, list(records.values()))
+    return connection
+
+
+def _answers(connection: Connection) -> bool:
+    try:
+        check_banner(connection.hostname, connection.port, ANSWER_SECONDS)
+    except OSError:
+        return False
+    return True
+
+
+def _let_in(provider: Provider, identity: ServiceIdentity, records: list[NodeRecord]) -> None:
+    try:
+        changed = provider.let_in(identity, records, None)
+    except DtkError as error:
+        typer.echo(f"The firewall is left as it is: {error.message}", err=True)
+        return
+    for rule in changed.opened:
+        typer.echo(f"The firewall lets SSH in from {rule.source} now.", err=True)

@@ -1,0 +1,112 @@
+"""A service's tasks as their logs tell: which is the latest, and what came of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from dtk.errors import UsageError
+from dtk.events.earlier import earlier_tasks
+from dtk.events.expected import Expectation, learn
+from dtk.events.fold import fold
+from dtk.events.reading import read_log
+from dtk.events.tree import Task
+from dtk.service.context import chosen_service, current_workspace
+from dtk.state.lock import holder
+from dtk.state.workspace import Workspace
+
+SILENCE_OF_THE_DEAD = 60.0
+"""Seconds without a line after which a lone log's writer counts as gone: it writes one at least every 10 s."""
+
+
+@dataclass(frozen=True)
+class TaskLog:
+    """The log that a command line names. ``workspace``, ``service`` and ``number`` are None, "" and 0 for a file."""
+
+    path: Path
+    is_alive: Callable[[], bool]
+    workspace: Workspace | None = None
+    service: str = ""
+    number: int = 0
+
+    def task(self) -> Task:
+        """Return the task as its log tells it now."""
+        alive = self.is_alive()
+        reading = read_log(self.path)
+        return fold(reading.events, writer_alive=alive, notes=reading.notes)
+
+    def expectation(self) -> Expectation:
+        """Return what the service's earlier tasks tell about how long this one takes."""
+        return learn(earlier_tasks(self.path))
+
+
+def named_log(service: str | None, number: int | None, file: Path | None) -> TaskLog:
+    """Return the log that is meant: a file, else that of a service's task, else that of its newest.
+
+    Raises:
+        UsageError: there is no such service or task.
+    """
+    if file is not None:
+        return TaskLog(file, _recently_written(file))
+    workspace = current_workspace()
+    name = chosen_service(workspace, service)
+    task = chosen_task(workspace, name, number)
+    return TaskLog(workspace.event_log(name, task), is_running(workspace, name, task), workspace, name, task)
+
+
+def _recently_written(log: Path) -> Callable[[], bool]:
+    """Of a lone log nobody knows the writer: it lives as long as it writes, and not without its file."""
+
+    def alive() -> bool:
+        with suppress(OSError):
+            return time.time() - log.stat().st_mtime < SILENCE_OF_THE_DEAD
+        return False
+
+    return alive
+
+
+def read_task(workspace: Workspace, service: str, number: int) -> Task:
+    """Return one task as its log tells it; a log whose worker is gone tells that, too."""
+    reading = read_log(workspace.event_log(service, number))
+    return fold(reading.events, writer_alive=is_running(workspace, service, number)(), notes=reading.notes)
+
+
+def last_task(workspace: Workspace, service: str) -> Task | None:
+    """Return a service's newest task, None when it never had one."""
+    numbers = logged_tasks(workspace, service)
+    return read_task(workspace, service, numbers[-1]) if numbers else None
+
+
+def logged_tasks(workspace: Workspace, service: str) -> list[int]:
+    """Return the numbers of a service's tasks that have a log, oldest first."""
+    return [n for n in workspace.task_numbers(service) if workspace.event_log(service, n).exists()]
+
+
+def chosen_task(workspace: Workspace, service: str, number: int | None) -> int:
+    """Return the task meant: the one given, else the newest.
+
+    Raises:
+        UsageError: there is no such task.
+    """
+    numbers = logged_tasks(workspace, service)
+    if not numbers:
+        raise UsageError(f"No tasks found for assembly ({service})", hint=f"dtk plan {service}")
+    if number is None:
+        return numbers[-1]
+    if number in numbers:
+        return number
+    raise UsageError(f"no task {number} of '{service}': it has {', '.join(map(str, numbers))}")
+
+
+def is_running(workspace: Workspace, service: str, number: int) -> Callable[[], bool]:
+    """Return a function that says whether a task's worker still lives: it holds the service's lock."""
+    folder = workspace.service_folder(service)
+
+    def alive() -> bool:
+        found = holder(folder)
+        return found is not None and found.task in (0, number)
+
+    return alive

@@ -1,0 +1,240 @@
+"""Gets an SSH client to a node: waits while it boots, goes through its jump host, trusts only pinned keys."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain, repeat
+from pathlib import Path
+from typing import Any
+
+import gevent
+import paramiko
+
+from dtk.errors import DtkError
+from dtk.nodes.provider import Connection
+from dtk.ssh.host_keys import KnownHosts, PinPolicy, fingerprint, host_entry
+
+
+class UnreachableError(DtkError):
+    """A node can't be reached by SSH, or does not let this user in."""
+
+
+class HostKeyError(DtkError):
+    """A machine shows another host key than the one pinned for it."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to try, in seconds: all in all, and once, from the first packet to the login, jump host included.
+
+    A machine that boots refuses connections, then may refuse the user until cloud-init has put the key there: at
+    first contact ``authentication`` is how long that may last after it first answers.
+    """
+
+    overall: float = 120.0
+    attempt: float = 20.0
+    authentication: float = 30.0
+
+
+_LEAST_SECONDS = 0.1
+Waiting = Callable[[str], None]
+"""Called with the reason, in words, each time an attempt failed and another follows."""
+
+
+def _pauses() -> Iterator[float]:
+    return chain((0.2, 0.5, 1.0, 2.0), repeat(4.0))
+
+
+def reach(
+    connection: Connection, known: KnownHosts, patience: Patience, waiting: Waiting, *, fresh: bool
+) -> list[paramiko.SSHClient]:
+    """Connect to a machine, trying again while it does not answer.
+
+    Args:
+        connection: where it is and who logs in; a host key in it is pinned first.
+        known: the service's known hosts.
+        patience: how long to try.
+        waiting: told why an attempt failed.
+        fresh: the machine was made just now, so a refused login may only mean that it is not ready.
+
+    Returns:
+        The clients, the machine's own last; a jump host's stands before it.
+
+    Raises:
+        UnreachableError: it did not answer in time, or refused the login.
+        HostKeyError: its host key is not the pinned one.
+    """
+    if connection.host_key:
+        known.pin_line(host_entry(connection.hostname, connection.port), connection.host_key)
+    deadline = time.monotonic() + patience.overall
+    refused_since: float | None = None
+    failure: Exception | None = None
+    for pause in _pauses():
+        seconds = min(patience.attempt, max(deadline - time.monotonic(), _LEAST_SECONDS))
+        try:
+            return _attempt(connection, known, seconds)
+        except paramiko.AuthenticationException as error:
+            failure = error
+            refused_since = refused_since or time.monotonic()
+            if not fresh or time.monotonic() - refused_since > patience.authentication:
+                break
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            # A last try that is cut short tells less than the one before.
+            failure = failure if failure and seconds < patience.attempt else error
+        if time.monotonic() + pause >= deadline:
+            break
+        waiting(f"waiting for SSH on {_place(connection)}: {_reason(failure)}")
+        gevent.sleep(pause)
+    if isinstance(failure, paramiko.AuthenticationException):
+        raise _refused(connection, failure)
+    raise UnreachableError(
+        f"no SSH connection to {_place(connection)} within {patience.overall:.0f} s: {_reason(failure)}",
+        hint="see whether the machine runs, and whether this address and port can be reached from here",
+    )
+
+
+def _reason(failure: Exception | None) -> str:
+    if isinstance(failure, paramiko.AuthenticationException):
+        return "the login is refused"
+    # Paramiko's error of all addresses together has words, and a number that is None.
+    words = failure.strerror if isinstance(failure, OSError) else ""
+    return words or str(failure) or type(failure).__name__
+
+
+def _place(connection: Connection) -> str:
+    through = f" through {connection.jump}" if connection.jump else ""
+    return f"{connection.hostname}:{connection.port}{through}"
+
+
+def _refused(connection: Connection, error: Exception, *, own_keys: bool = False) -> UnreachableError:
+    user = connection.user or "this user"
+    keys = [f"the key {connection.key}"] if connection.key else []
+    keys += ["the keys of the SSH agent and of ~/.ssh"] if own_keys or not keys else []
+    return UnreachableError(
+        f"{_place(connection)} refuses {user} with {' and '.join(keys)}: {error}",
+        hint=f"set the target's {'jump and jump_key' if own_keys else 'user and key'} in dtk.yaml",
+    )
+
+
+def _attempt(connection: Connection, known: KnownHosts, seconds: float) -> list[paramiko.SSHClient]:
+    clients: list[paramiko.SSHClient] = []
+    try:
+        # Paramiko bounds each part of a connection's start by itself, beginning anew with each; a server that sends
+        # a byte now and then would hold it up for ever.
+        with gevent.Timeout(seconds, TimeoutError(f"no answer within {seconds:.0f} s")):
+            channel = None
+            if connection.jump:
+                clients.append(_jump_client(connection, known, seconds))
+                channel = _forwarded(clients[0], connection, seconds)
+            clients.append(_client(connection, known, seconds, channel))
+    except BaseException:
+        close_all(clients)
+        raise
+    return clients
+
+
+def _jump_client(connection: Connection, known: KnownHosts, seconds: float) -> paramiko.SSHClient:
+    jump = jump_connection(connection)
+    try:
+        return _client(jump, known, seconds, None, own_keys=True)
+    except paramiko.AuthenticationException as error:
+        # It was there before the node: waiting does not help.
+        raise _refused(jump, error, own_keys=True) from None
+
+
+def close_all(clients: list[paramiko.SSHClient]) -> None:
+    """Close a machine's client and then its jump host's."""
+    for client in reversed(clients):
+        client.close()
+
+
+def jump_connection(connection: Connection) -> Connection:
+    """Return how a connection's jump host (``user@host:port``) is reached: with its key, else the machine's."""
+    user, _, place = connection.jump.rpartition("@")
+    host, separator, port = place.rpartition(":")
+    if not separator or not port.isdigit():
+        host, port = place, str(paramiko.config.SSH_PORT)
+    key = connection.jump_key or connection.key
+    return replace(connection, hostname=host.strip("[]"), port=int(port), user=user, jump="", host_key="", key=key)
+
+
+def _forwarded(jump: paramiko.SSHClient, connection: Connection, seconds: float) -> paramiko.Channel:
+    transport = jump.get_transport()
+    if transport is None:
+        raise EOFError("the jump host closed the connection")
+    return transport.open_channel(
+        "direct-tcpip", (connection.hostname, connection.port), ("127.0.0.1", 0), timeout=seconds
+    )
+
+
+def _client(
+    connection: Connection,
+    known: KnownHosts,
+    seconds: float,
+    channel: paramiko.Channel | None,
+    *,
+    own_keys: bool = False,
+) -> paramiko.SSHClient:
+    entry = host_entry(connection.hostname, connection.port)
+    client = paramiko.SSHClient()
+    pinned = known.pinned(entry)
+    if pinned is not None:
+        client.get_host_keys().add(entry, pinned.get_name(), pinned)
+    client.set_missing_host_key_policy(PinPolicy(known))
+    try:
+        client.connect(connection.hostname, sock=channel, **_arguments(connection, seconds, own_keys=own_keys))
+    except paramiko.BadHostKeyException as error:
+        client.close()
+        raise _changed_key(entry, known, error) from None
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+def _arguments(connection: Connection, seconds: float, *, own_keys: bool) -> dict[str, Any]:
+    arguments: dict[str, Any] = {
+        "port": connection.port,
+        "timeout": seconds,
+        "banner_timeout": seconds,
+        "auth_timeout": seconds,
+        # The usual one begins anew for each key, which strict servers end the connection for.
+        "transport_factory": paramiko.ServiceRequestingTransport,  # type: ignore[attr-defined] # not in its stubs
+    }
+    if connection.user:
+        arguments["username"] = connection.user
+    if connection.key:
+        # A jump host is people's own: after the key that is named, theirs are offered.
+        own = {"allow_agent": own_keys, "look_for_keys": own_keys}
+        return {**arguments, "pkey": private_key(connection.key), **own}
+    return arguments
+
+
+def private_key(path: str) -> paramiko.PKey:
+    """Return the private key in a file; nobody is asked for a passphrase.
+
+    Raises:
+        UnreachableError: it is not there, no private key, or protected by a passphrase.
+    """
+    try:
+        return paramiko.PKey.from_path(Path(path).expanduser())
+    except FileNotFoundError:
+        raise UnreachableError(f"the private key {path} does not exist") from None
+    except TypeError:
+        # What the cryptography library raises when a passphrase is needed and none given.
+        raise UnreachableError(
+            f"the private key {path} is protected by a passphrase",
+            hint="load it into your SSH agent (ssh-add) and leave 'key' out of dtk.yaml",
+        ) from None
+    except (OSError, ValueError, paramiko.SSHException, paramiko.pkey.UnknownKeyType) as error:
+        raise UnreachableError(f"the private key {path} can't be used: {error}") from None
+
+
+def _changed_key(entry: str, known: KnownHosts, error: paramiko.BadHostKeyException) -> HostKeyError:
+    return HostKeyError(
+        f"the host key of {entry} has changed: pinned is {fingerprint(error.expected_key)},"
+        f" the machine shows {fingerprint(error.key)}; somebody may be in between",
+        hint=f"if the machine was made anew, forget its old key: ssh-keygen -R '{entry}' -f {known.path}",
+    )
