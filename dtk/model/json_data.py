@@ -1,0 +1,15 @@
+"""JSON's own types: what a document, a message or a known value is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias, Union
+
+# Lists and dicts, not sequences and mappings: these are what json.loads makes, and what isinstance narrows to.
+# A Union, not "|": the alias names itself, and Python 3.11 evaluates it.
+Json: TypeAlias = Union[bool, int, float, str, "list[Json]", "dict[str, Json]", None]
+
+JsonObject: TypeAlias = dict[str, Json]
+
+ReadOnlyObject: TypeAlias = Mapping[str, Json]
+"""An object that is only read; unlike ``JsonObject``, it can be a ``dict[str, str]`` as well."""
