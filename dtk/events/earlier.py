@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from dtk.events.fold import fold
-from dtk.events.reading import read_log
+from dtk.events.fold import fold_log
 from dtk.events.tree import Task
 
 REMEMBERED = 5
@@ -31,5 +30,4 @@ def earlier_logs(log: Path) -> list[Path]:
 def earlier_tasks(log: Path, most: int = REMEMBERED) -> Iterator[Task]:
     """Yield the tasks before a task, newest first, at most so many; their writers are gone."""
     for path in earlier_logs(log)[:most]:
-        reading = read_log(path)
-        yield fold(reading.events, writer_alive=False, notes=reading.notes)
+        yield fold_log(path, writer_alive=False)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 from dtk.events.event import Event, moment_of
 from dtk.events.planned import event_errors, operation_result, planned_stages, text, texts, whole
+from dtk.events.reading import read_events
 from dtk.events.rows import Branch, Leaf
 from dtk.events.settle import settle_finished, settle_orphan
 from dtk.events.tree import Stage, Status, Step, StepError, Task
@@ -28,6 +30,22 @@ def fold(events: Iterable[Event | None], *, writer_alive: bool = True, notes: It
             folding.feed(event)
     for note in notes:
         folding.note(note)
+    return folding.task(writer_alive=writer_alive)
+
+
+def fold_log(path: Path, *, writer_alive: bool = True) -> Task:
+    """Return the task that a log tells, folded as the log is read: memory holds the tree, not the events.
+
+    Args:
+        path: the log.
+        writer_alive: as for ``fold``.
+
+    Raises:
+        OSError: the file can't be read.
+    """
+    folding = Fold()
+    for event in read_events(path, folding.note):
+        folding.feed(event)
     return folding.task(writer_alive=writer_alive)
 
 
@@ -153,10 +171,11 @@ class Fold:
 
     def _step_output(self, event: Event) -> None:
         if leaf := self._leaf(event):
-            lines = (*texts(event, "lines"), text(event, "last_line"))
-            last = next((line for line in reversed(lines) if line.strip()), "")
+            last = text(event, "last_line")
+            if not last.strip():
+                last = next((line for line in reversed(texts(event, "lines")) if line.strip()), "")
             if last:
-                leaf.become(replace(leaf.step, last_output=last))
+                leaf.say(last)
 
     def _step_retrying(self, event: Event) -> None:
         if leaf := self._leaf(event):

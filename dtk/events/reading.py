@@ -10,7 +10,10 @@ from pathlib import Path
 
 from dtk.events.event import TYPES, VERSION, Event, decode
 
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.02
+"""Between two looks at a log that has nothing new: what is written is shown before a person notices the delay."""
+LIVENESS_SECONDS = 0.2
+"""How long a log is silent before its writer is looked up: that takes the service's lock for an instant."""
 _CHUNK_BYTES = 1 << 20
 _MAX_NOTES = 50
 """A file of nothing but broken lines must not become as many notes."""
@@ -33,13 +36,28 @@ def read_log(path: Path) -> Reading:
         OSError: the file can't be read.
     """
     notes: list[str] = []
-    scanner = _Scanner(notes.append)
-    content = path.read_bytes()
-    lines = content.split(b"\n")
-    torn = lines.pop()
-    events = tuple(event for line in lines if (event := scanner.event(line)) is not None)
+    return Reading(tuple(read_events(path, notes.append)), tuple(notes))
+
+
+def read_events(path: Path, note: Callable[[str], object]) -> Iterator[Event]:
+    """Yield the events of a log that can be read, one at a time: a log of a million is not held in memory.
+
+    Args:
+        path: the log, finished or not.
+        note: called with each thing that is wrong with it, as in ``Reading.notes``.
+
+    Raises:
+        OSError: the file can't be read.
+    """
+    scanner = _Scanner(note)
+    torn = b""
+    with path.open("rb", buffering=_CHUNK_BYTES) as file:
+        for line in file:
+            if not line.endswith(b"\n"):
+                torn = line
+            elif (event := scanner.event(line)) is not None:
+                yield event
     scanner.end(torn)
-    return Reading(events, tuple(notes))
 
 
 def follow(
@@ -63,10 +81,11 @@ def follow(
         note: told what is wrong with the log, as in ``Reading.notes``.
     """
     scanner = _Scanner(note or (lambda _: None))
+    silence = LIVENESS_SECONDS
     with _Tail(path) as tail:
         while True:
             # Asked before reading: lines written between a last read and the writer's death would be lost.
-            alive = is_alive()
+            is_gone = silence >= LIVENESS_SECONDS and not is_alive()
             found = False
             for line in tail.lines():
                 found = True
@@ -75,9 +94,10 @@ def follow(
                     yield event
                     if event["type"] == "task.finished":
                         return
-            if not found and not alive:
+            if not found and is_gone:
                 scanner.end(tail.torn())
                 return
+            silence = 0.0 if found or silence >= LIVENESS_SECONDS else silence + poll
             if not found:
                 yield None
                 wait(poll)

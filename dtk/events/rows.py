@@ -9,17 +9,27 @@ from dtk.events.tree import OperationResult, Stage, Step
 
 
 class Leaf:
-    """A leaf; ``step`` is its state but for the results, gathered apart so that adding one copies no others."""
+    """A leaf; ``step`` is its state but for what comes often.
+
+    Results and the last line of output are gathered apart: nearly all events of a log are these, and a frozen copy
+    for each of them would take longer than reading it.
+    """
 
     def __init__(self, step: Step, parent: Branch) -> None:
         self.step = step
         self._parent = parent
+        self._last_output = ""
         self._results: list[OperationResult] = []
         self._frozen: Step | None = None
 
     def become(self, step: Step) -> None:
         """Take a new state."""
         self.step = step
+        self._outdate()
+
+    def say(self, line: str) -> None:
+        """Take the newest line of output."""
+        self._last_output = line
         self._outdate()
 
     def add(self, result: OperationResult) -> None:
@@ -30,12 +40,13 @@ class Leaf:
     def frozen(self) -> Step:
         """Return the step as it is now."""
         if self._frozen is None:
-            self._frozen = replace(self.step, results=tuple(self._results))
+            self._frozen = replace(self.step, last_output=self._last_output, results=tuple(self._results))
         return self._frozen
 
     def _outdate(self) -> None:
-        self._frozen = None
-        self._parent.outdate()
+        if self._frozen is not None:
+            self._frozen = None
+            self._parent.outdate()
 
 
 class Branch:

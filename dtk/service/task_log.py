@@ -11,8 +11,7 @@ from pathlib import Path
 from dtk.errors import UsageError
 from dtk.events.earlier import earlier_tasks
 from dtk.events.expected import Expectation, learn
-from dtk.events.fold import fold
-from dtk.events.reading import read_log
+from dtk.events.fold import fold_log
 from dtk.events.tree import Task
 from dtk.service.context import chosen_service, current_workspace
 from dtk.state.lock import holder
@@ -34,9 +33,9 @@ class TaskLog:
 
     def task(self) -> Task:
         """Return the task as its log tells it now."""
+        # Asked before reading: what a writer wrote between our last read and its death would be missing.
         alive = self.is_alive()
-        reading = read_log(self.path)
-        return fold(reading.events, writer_alive=alive, notes=reading.notes)
+        return fold_log(self.path, writer_alive=alive)
 
     def expectation(self) -> Expectation:
         """Return what the service's earlier tasks tell about how long this one takes."""
@@ -70,8 +69,8 @@ def _recently_written(log: Path) -> Callable[[], bool]:
 
 def read_task(workspace: Workspace, service: str, number: int) -> Task:
     """Return one task as its log tells it; a log whose worker is gone tells that, too."""
-    reading = read_log(workspace.event_log(service, number))
-    return fold(reading.events, writer_alive=is_running(workspace, service, number)(), notes=reading.notes)
+    alive = is_running(workspace, service, number)()
+    return fold_log(workspace.event_log(service, number), writer_alive=alive)
 
 
 def last_task(workspace: Workspace, service: str) -> Task | None:

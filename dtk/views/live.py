@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 FRAME_SECONDS = 0.25
-"""At most four frames a second (design.md, Views)."""
+"""Between two frames that show something new: the first event after a pause is drawn at once, then four a second."""
+
+TICK_SECONDS = 0.5
+"""Between two frames when nothing is new: running durations go on counting."""
 
 BEHIND_SECONDS = 1.0
 """The longest time without a frame or a look at the keys while a long log is read."""
@@ -135,15 +138,21 @@ def _follow(
     events: Iterable[Event | None], fold: Fold, keys: Keys, control: Control, follower: _LiveScreen | _Prints
 ) -> Task:
     """Show the task again and again until its end; return it."""
-    shown = time.monotonic() - FRAME_SECONDS
+    drawn, changed = time.monotonic(), float("-inf")
+    is_new = True
     for event in events:
         if event is not None:
             fold.feed(event)
-        # A log that is behind is shown once it is read, not event by event; a very long one now and then.
-        if time.monotonic() - shown >= (FRAME_SECONDS if event is None else BEHIND_SECONDS):
+            is_new = True
+        now = time.monotonic()
+        # A log that is behind is drawn once it is read, not event by event; a very long one now and then.
+        is_due = (is_new and now - changed >= FRAME_SECONDS) or now - drawn >= TICK_SECONDS
+        if is_due and (event is None or now - drawn >= BEHIND_SECONDS):
             control.press(keys.pressed())
             follower.show(fold.task())
-            shown = time.monotonic()
+            drawn = time.monotonic()
+            changed = drawn if is_new else changed
+            is_new = False
     return fold.task(writer_alive=False)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as some
 from recorded import Recorder, record_spark
 
 from dtk.events.event import Event
-from dtk.events.fold import fold
+from dtk.events.fold import fold, fold_log
 from dtk.events.reading import follow, read_log
 from dtk.views.table import render_snapshot
 
@@ -148,3 +149,32 @@ def test_lines_larger_than_any_buffer_are_followed(tmp_path: Path) -> None:
 
 def test_nothing_to_follow_and_nobody_to_write_is_an_end(tmp_path: Path) -> None:
     assert list(follow(tmp_path / "events.jsonl", is_alive=lambda: False)) == []
+
+
+def test_folding_a_log_keeps_its_tree_and_not_its_events(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    stages = [{"number": "1", "name": "s", "steps": [{"number": "1.1", "type": "configure_node", "node": "n"}]}]
+    outputs = (line(seq, step="1.1", lines=[f"{seq:0200d}"]) for seq in range(2, 40_000))
+    path.write_bytes(line(1, "task.planned", stages=stages) + b"".join(outputs))
+    tracemalloc.start()
+    task = fold_log(path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert next(task.leaves()).last_output == f"{39_999:0200d}"
+    assert most < 4_000_000 < path.stat().st_size // 3
+
+
+def test_a_silent_log_is_looked_at_often_and_its_writer_seldom(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(line(1))
+    waited: list[float] = []
+    asked: list[float] = []
+
+    def is_alive() -> bool:
+        asked.append(sum(waited))
+        return len(asked) < 4
+
+    assert [event for event in follow(path, is_alive=is_alive, wait=waited.append) if event] != []
+    assert max(waited) <= 0.02
+    assert len(asked) == 4
+    assert len(waited) > 20
