@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from recorded_tasks import failed
 
 from dtk.events.event import HEADER, TYPES
+from tests.support.recorded_tasks import failed
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "events.md").read_text()

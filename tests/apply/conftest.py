@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from apply.lab import Lab
+from tests.apply.lab import Lab
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from typing import Any
 
 import asyncssh
 
-from apply.server import SshServer
 from dtk.apply.launch import StartedTask, start_task
 from dtk.model.plan import Plan, PlannedAction, Stage, Step
 from dtk.nodes.provider import Connection
@@ -21,6 +20,7 @@ from dtk.state.lock import acquire
 from dtk.state.model import NodeState, State
 from dtk.state.store import load_state, new_state, save_state
 from dtk.state.workspace import Workspace
+from tests.apply.server import SshServer
 
 SERVICE = "dask1"
 DIGEST = "0" * 64

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from apply.lab import SERVICE, Lab, action, is_running, run, stage, wait_until
 from dtk.apply.cancel import cancel_task
 from dtk.errors import UsageError
 from dtk.events.recovery import close_orphaned_log
 from dtk.state.lock import acquire, holder
+from tests.apply.lab import SERVICE, Lab, action, is_running, run, stage, wait_until
 
 LONG = "echo $$ > pid; sleep 300 & echo $! > child; wait"
 STUBBORN = "trap '' TERM; echo $$ > pid; while :; do sleep 0.2; done"

@@ -14,10 +14,10 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from apply.lab import SERVICE, Lab, action, run, stage, wait_until
-from apply.server import SshServer
 from dtk.nodes.provider import Connection
 from dtk.ssh.host_keys import KnownHosts, host_entry
+from tests.apply.lab import SERVICE, Lab, action, run, stage, wait_until
+from tests.apply.server import SshServer
 
 
 def known_hosts(lab: Lab) -> Path:

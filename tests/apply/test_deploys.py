@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from apply.lab import Lab, Result, action, run, stage
+from tests.apply.lab import Lab, Result, action, run, stage
 
 DEPLOY = """
 from pathlib import Path

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from apply.lab import Lab, action, is_running, run, stage, wait_until
+from tests.apply.lab import Lab, action, is_running, run, stage, wait_until
 
 MEGABYTES = 2
 

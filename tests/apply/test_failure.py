@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from apply.lab import Lab, action, is_running, operation, output, run, stage, wait_until
 from dtk.model.expression import reference
+from tests.apply.lab import Lab, action, is_running, operation, output, run, stage, wait_until
 
 
 def test_a_failure_lets_siblings_finish_and_later_stages_not_start(lab: Lab) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from apply.lab import Lab, Result, action, operation, stage
 from dtk.errors import StalePlanError
+from tests.apply.lab import Lab, Result, action, operation, stage
 
 FILES = {
     "files/plain.bin": b"\x00\xff binary",

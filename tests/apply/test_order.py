@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from apply.lab import Lab, action, operation, output, run, stage
 from dtk.model.expression import reference
+from tests.apply.lab import Lab, action, operation, output, run, stage
 
 
 def meeting(folder: Path, node: str, others: int) -> str:

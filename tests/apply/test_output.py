@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from apply.lab import Lab, action, run, stage
 from dtk.apply.reporting.reporter import HEARTBEAT_SECONDS
 from dtk.ssh.output import KEPT_OUTPUT, LONGEST_LINE, LineSplitter, OutputGate, Stream, Tail
+from tests.apply.lab import Lab, action, run, stage
 
 
 def test_two_hundred_thousand_lines_stay_a_small_log(lab: Lab) -> None:

@@ -13,10 +13,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from apply.lab import Lab, action, operation, output, run, stage
 from dtk.apply.reporting.redaction import Redactor
 from dtk.apply.session.secrets import resolve_secret
 from dtk.errors import DtkError
+from tests.apply.lab import Lab, action, operation, output, run, stage
 
 SECRET = "s3cret'with\"quotes and $dollar"
 

@@ -1,0 +1,1 @@
+"""Tests of modules' own test cases (dtk test)."""

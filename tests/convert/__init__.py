@@ -1,0 +1,1 @@
+"""Tests of converting modules of the original."""

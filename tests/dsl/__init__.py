@@ -1,0 +1,1 @@
+"""Tests of what modules, assemblies and services may say."""

@@ -1,0 +1,1 @@
+"""Tests of the ec2 target against an EC2 in this process."""

@@ -11,7 +11,7 @@ import pytest
 from dtk.__main__ import run
 from dtk.refresh.node_drift import look
 from dtk.state.store import load_state
-from ec2.conftest import Cloud, Reports, nodes_in_state
+from tests.ec2.cloud import Cloud, Reports, nodes_in_state
 
 
 def test_what_changed_behind_dtks_back_is_told_noted_and_planned(

@@ -13,7 +13,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from dtk.__main__ import run
 from dtk.model.machine_words import IMAGES
-from ec2.conftest import REGION, Cloud, Reports, write_target
+from tests.ec2.cloud import REGION, Cloud, Reports, write_target
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from testbed.ec2 import Fault
 
 from dtk.__main__ import run
-from ec2.conftest import Cloud, Reports, nodes_in_state, write_target
+from tests.ec2.cloud import Cloud, Reports, nodes_in_state, write_target
+from tests.support.ec2 import Fault
 
 Told = Callable[..., str]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from testbed import ec2 as test_ec2
-from testbed.ec2 import Fault
 
 from dtk.errors import DtkError
 from dtk.nodes.ec2 import aws
 from dtk.nodes.ec2 import lost as lost_calls
 from dtk.nodes.provider import Connection, NodeRecord, NodeRequest
-from ec2.conftest import Cloud, Reports
+from tests.ec2.cloud import Cloud, Reports
+from tests.support import ec2 as test_ec2
+from tests.support.ec2 import Fault
 
 
 @pytest.fixture(autouse=True)

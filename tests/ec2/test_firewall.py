@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from testbed.ec2 import Fault
 
 from dtk.__main__ import run
 from dtk.nodes.ec2 import aws
 from dtk.nodes.provider import OpenPort
 from dtk.service import ssh_way
 from dtk.state.store import load_state
-from ec2.conftest import Cloud, Reports, write_target
+from tests.ec2.cloud import Cloud, Reports, write_target
+from tests.support.ec2 import Fault
 
 HERE = "10.80.0.1/32"
 FIRST, SECOND = "192.0.2.0/24", "198.51.100.0/24"

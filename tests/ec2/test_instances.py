@@ -8,12 +8,12 @@ from pathlib import Path
 
 import boto3
 import pytest
-from testbed.ec2 import Fault
 
 from dtk.__main__ import run
 from dtk.errors import DtkError, InvalidError
 from dtk.nodes.ec2.tags import nodes_of, nodes_text
-from ec2.conftest import REGION, Cloud, Reports, save
+from tests.ec2.cloud import REGION, Cloud, Reports, save
+from tests.support.ec2 import Fault
 
 
 def test_a_group_of_a_hundred_nodes_is_a_handful_of_calls_and_each_instance_is_tied_to_its_node(cloud: Cloud) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from testbed.ec2 import Fault
 
 from dtk.nodes.ec2 import aws, naming
 from dtk.nodes.provider import NodeRequest
-from ec2.conftest import Cloud, Reports
+from tests.ec2.cloud import Cloud, Reports
+from tests.support.ec2 import Fault
 
 
 def tags(cloud: Cloud, made: Reports, *names: str) -> dict[str, Any]:

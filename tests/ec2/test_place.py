@@ -8,13 +8,13 @@ from pathlib import Path
 import boto3
 import pytest
 from moto.ec2.models import ec2_backends
-from testbed.ec2 import Fault
 
 from dtk.__main__ import run
 from dtk.errors import InvalidError
 from dtk.nodes.provider import NodeRequest
 from dtk.state.store import load_state
-from ec2.conftest import REGION, Cloud, Reports, nodes_in_state, write_target
+from tests.ec2.cloud import REGION, Cloud, Reports, nodes_in_state, write_target
+from tests.support.ec2 import Fault
 
 ELSEWHERE = "eu-west-1"
 OWN_ACCOUNT, OTHER_ACCOUNT = "123456789012", "222222222222"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from testbed.ec2 import Fault
 
 from dtk.__main__ import run
 from dtk.errors import DtkError
 from dtk.nodes.ec2.instances import on_each
 from dtk.nodes.ec2.problems import AwsError
-from ec2.conftest import Cloud, Reports, nodes_in_state, save
+from tests.ec2.cloud import Cloud, Reports, nodes_in_state, save
+from tests.support.ec2 import Fault
 
 PROTECTED = "The instance '{}' may not be stopped. Modify its 'disableApiStop' instance attribute and try again."
 

@@ -6,7 +6,7 @@ import pytest
 
 from dtk.errors import DtkError, InvalidError
 from dtk.nodes.ec2.address import own_network
-from ec2.conftest import Cloud
+from tests.ec2.cloud import Cloud
 
 
 def test_a_nodes_own_tag_wins_over_the_targets(cloud: Cloud) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dtk.nodes.provider import Connection
-from ec2.conftest import Cloud
+from tests.ec2.cloud import Cloud
 
 
 def test_addresses_user_and_jump_host_of_the_target_hold_for_instances_that_exist(cloud: Cloud) -> None:

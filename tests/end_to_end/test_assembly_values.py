@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import Dtk
+from tests.support.command_line import Dtk
 
 MODULE = """
 dsl_version: 1.0.0

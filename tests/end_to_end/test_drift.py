@@ -11,7 +11,9 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.end_to_end.conftest import Dtk, eventually, runs
+from tests.support.command_line import Dtk
+from tests.support.processes import runs
+from tests.support.waiting import eventually
 
 HERE = Path(__file__).parent
 PASSWORD = "correct-horse-battery"

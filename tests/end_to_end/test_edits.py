@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dtk.__main__ import run as run_dtk
-from tests.end_to_end.conftest import Dtk
+from tests.support.command_line import Dtk
 
 MODULES = Path(__file__).parent / "spark"
 SERVICE = """\

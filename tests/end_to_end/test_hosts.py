@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.conftest import Dtk
+from tests.support.command_line import Dtk
 
 MODULE = (Path(__file__).parent / "ring.module.yaml").read_text()
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import Dtk, eventually, node_processes, runs
+from tests.support.command_line import Dtk
+from tests.support.processes import node_processes, runs
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("module")
 

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tests.end_to_end.conftest import Dtk
+from tests.support.command_line import Dtk
 
 pytestmark = pytest.mark.usefixtures("module")
 

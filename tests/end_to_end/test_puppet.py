@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dtk.apply.items.puppet import literal_of, manifest_of
-from tests.end_to_end.conftest import Dtk
+from tests.support.command_line import Dtk
 
 MODULE = """dsl_version: 1.0.0
 module: acme/note

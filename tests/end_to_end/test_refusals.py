@@ -15,7 +15,7 @@ import pytest
 from dtk.__main__ import run
 from dtk.state.lock import holder
 from dtk.state.store import StateStore, load_state
-from tests.end_to_end.conftest import Dtk
+from tests.support.command_line import Dtk
 
 
 @pytest.fixture

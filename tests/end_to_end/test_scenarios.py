@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import Dtk, eventually
 from tests.end_to_end.screens import same_screen
+from tests.support.command_line import Dtk
+from tests.support.waiting import eventually
 
 MODULES = Path(__file__).parent / "spark"
 SERVICE = "spark-cluster1"

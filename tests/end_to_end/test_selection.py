@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import Dtk
+from tests.support.command_line import Dtk
 
 pytestmark = pytest.mark.usefixtures("module")
 

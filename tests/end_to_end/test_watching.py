@@ -11,7 +11,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.end_to_end.conftest import Dtk, eventually
+from tests.support.command_line import Dtk
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("module")
 

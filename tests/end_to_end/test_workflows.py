@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.end_to_end.conftest import Dtk
+from tests.support.command_line import Dtk
 
 MODULE = """
 dsl_version: 1.0.0

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
-from recorded import Recorder, group, record_spark, stage, step
 
 from dtk.events.derive import derived_status
 from dtk.events.event import TYPES
@@ -18,6 +17,7 @@ from dtk.views.screen import frame
 from dtk.views.stream import stream
 from dtk.views.table import render_snapshot
 from dtk.views.task_json import task_document
+from tests.support.recorder import Recorder, group, record_spark, stage, step
 
 
 @pytest.fixture

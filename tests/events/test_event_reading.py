@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
-from recorded import Recorder, record_spark
 
 from dtk.events.event import Event
 from dtk.events.fold import fold, fold_log
 from dtk.events.reading import follow, read_log
 from dtk.views.table import render_snapshot
+from tests.support.recorder import Recorder, record_spark
 
 
 def line(seq: int, kind: str = "step.output", **fields: object) -> bytes:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from recorded import record_spark
 
 from dtk.events.event import TYPES, Event
 from dtk.events.reading import read_log
 from dtk.events.recovery import close_orphaned_log
+from tests.support.recorder import record_spark
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "event.schema.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA)

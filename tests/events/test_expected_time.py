@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from recorded import Plan, Recorder, group, stage, step
 
 from dtk.events.critical import critical_path
 from dtk.events.earlier import earlier_logs, earlier_tasks
 from dtk.events.expected import learn
 from dtk.events.fold import fold
 from dtk.events.tree import Task
+from tests.support.recorder import Plan, Recorder, group, stage, step
 
 
 def plan(members: int = 2) -> Plan:

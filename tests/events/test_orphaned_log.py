@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from recorded import record_spark
-
 from dtk.events.fold import fold
 from dtk.events.reading import read_log
 from dtk.events.recovery import close_orphaned_log
 from dtk.events.tree import Task
+from tests.support.recorder import record_spark
 
 
 def told(task: Task) -> Task:

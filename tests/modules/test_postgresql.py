@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from testbed.bed import Bed, skip_where_missing
-from testbed.host import Host
 
-from tests.end_to_end.conftest import Dtk, eventually
+from tests.support.command_line import Dtk
+from tests.support.waiting import eventually
+from tests.testbed.bed import Bed, skip_where_missing
+from tests.testbed.host import Host
 
 SERVICE = "db1"
 ENVIRONMENT = {

@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.conftest import Dtk, node_processes
-from tests.software import software_folder, software_without_java
+from tests.support.command_line import Dtk
+from tests.support.processes import node_processes
+from tests.support.software import software_folder, software_without_java
 
 SERVICE = "spark1"
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "spark"

@@ -10,7 +10,7 @@ import pytest
 
 from dtk.nodes.provider import NodeRecord
 from dtk.state.workspace import Workspace
-from nodes.service import Service
+from tests.nodes.service import Service
 
 
 @pytest.fixture

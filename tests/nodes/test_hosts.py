@@ -16,8 +16,8 @@ from dtk.nodes.hosts import HostsProvider
 from dtk.nodes.provider import NodeRecord, NodeRequest, ServiceIdentity
 from dtk.nodes.targets import provider_for
 from dtk.state.workspace import Workspace
-from nodes.clients import output
-from nodes.service import Service
+from tests.nodes.clients import output
+from tests.nodes.service import Service
 
 Reported = dict[str, NodeRecord | DtkError]
 

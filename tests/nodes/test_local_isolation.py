@@ -13,7 +13,7 @@ import asyncssh
 import pytest
 
 from dtk.nodes.provider import NodeRecord
-from nodes.clients import connect, output, run
+from tests.nodes.clients import connect, output, run
 
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
 

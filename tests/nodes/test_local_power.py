@@ -19,8 +19,8 @@ from dtk.nodes.local.environment import MARKER
 from dtk.nodes.local.processes import find
 from dtk.nodes.provider import Connection, NodeRecord, NodeRequest
 from dtk.nodes.registry import read_registry
-from nodes.clients import output
-from nodes.service import Service
+from tests.nodes.clients import output
+from tests.nodes.service import Service
 
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a server adopt its node's orphans")
 DAEMON = "setsid sh -c 'sleep 601 & echo $! > daemon.pid; exec sleep 602' >/dev/null 2>&1 </dev/null & sleep 0.3"

@@ -14,7 +14,7 @@ import paramiko
 import pytest
 
 from dtk.nodes.provider import NodeRecord
-from nodes.clients import connect, on_node, output, run
+from tests.nodes.clients import connect, on_node, output, run
 
 
 def test_a_command_runs_in_the_nodes_home_with_its_exit_code_and_both_streams(master: NodeRecord) -> None:

@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from dtk.dsl.yaml.shipped import data_folder
-from tests.sources.conftest import Place, Repo
+from tests.sources.repositories import Place, Repo
 
 MakeRepo = Callable[[str], Repo]
 LEVEL = "  base:\n    attributes: {level: {type: integer, default: 1}}\n"

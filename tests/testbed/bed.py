@@ -18,10 +18,10 @@ import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
 
-from testbed.ec2 import Ec2, public_addresses
-from testbed.host import Host, run
-from testbed.image import image_root
-from testbed.network import make_network, resolver
+from tests.support.ec2 import Ec2, public_addresses
+from tests.testbed.host import Host, run
+from tests.testbed.image import image_root
+from tests.testbed.network import make_network, resolver
 
 REGION = "us-east-1"
 PROGRAMS = ("mmdebstrap", "systemd-nspawn", "nft", "ip", "mount", "chroot", "gpg")

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from testbed.image import MACHINE_FILES, apt_settings
+from tests.testbed.image import MACHINE_FILES, apt_settings
 
 REBOOTED = 133
 STOP_SECONDS = 30

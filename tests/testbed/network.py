@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.host import run
+from tests.testbed.host import run
 
 SETTINGS = {Path("/proc/sys/net/ipv4/ip_forward"): 1, Path("/proc/sys/fs/inotify/max_user_instances"): 8192}
 """What the machine's kernel is told while there are hosts: to pass on their packets, and that each watches files."""

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from testbed.bed import Bed, missing, skip_where_missing
-from testbed.host import run
+from tests.testbed.bed import Bed, missing, skip_where_missing
+from tests.testbed.host import run
 
 
 def test_a_host_that_comes_or_goes_does_not_change_where_the_others_send_to(bed: Bed) -> None:

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from testbed.bed import Bed
-from testbed.conftest import SERVICE, Site, site_in
-from testbed.stand_ins import STARTS, make_repository, served
-from tests.software import software_without_java
+from tests.support.software import software_without_java
+from tests.testbed.bed import Bed
+from tests.testbed.site import SERVICE, Site, site_in
+from tests.testbed.stand_ins import STARTS, make_repository, served
 
 DAEMONS = {
     "master": ["hadoop-hdfs-namenode", "spark-master"],

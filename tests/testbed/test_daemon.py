@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from testbed.bed import Bed
-from testbed.conftest import SERVICE, Site, site_in
-from tests.end_to_end.conftest import eventually
+from tests.support.waiting import eventually
+from tests.testbed.bed import Bed
+from tests.testbed.site import SERVICE, Site, site_in
 
 UNIT = "dtk-sleeper.service"
 # One whose answers are a second old.

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from testbed.bed import Bed
-from testbed.conftest import SERVICE, Site
+from tests.testbed.bed import Bed
+from tests.testbed.site import SERVICE, Site
 
 CLOUD_INIT = """#!/bin/sh
 case $* in

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from testbed.bed import Bed
-from testbed.conftest import SERVICE, Site, site_in
-from tests.end_to_end.conftest import eventually
-from tests.software import software_without_java
+from tests.support.software import software_without_java
+from tests.support.waiting import eventually
+from tests.testbed.bed import Bed
+from tests.testbed.site import SERVICE, Site, site_in
 
 DATA = "/srv/gitarchive"
 HOURS = {f"2015-03-01-{hour}.json.gz": gzip.compress(b'{"type": "PushEvent"}\n' * 1000 * hour) for hour in (1, 2, 3)}

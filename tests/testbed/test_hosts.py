@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from testbed.conftest import SERVICE, Site
-from tests.end_to_end.conftest import eventually
+from tests.support.waiting import eventually
+from tests.testbed.site import SERVICE, Site
 
 
 @pytest.fixture

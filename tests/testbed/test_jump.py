@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from ruamel.yaml import YAML
 
 from dtk.nodes.reach import wait_for_banner
-from testbed.conftest import SERVICE, Site
-from tests.end_to_end.conftest import eventually
+from tests.support.waiting import eventually
+from tests.testbed.site import SERVICE, Site
 
 
 @pytest.fixture

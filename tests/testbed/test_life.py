@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from testbed.conftest import SERVICE, Site
+from tests.testbed.site import SERVICE, Site
 
 
 def addresses(site: Site, kind: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ import hashlib
 import shutil
 from pathlib import Path
 
-from testbed.conftest import SERVICE, Site
+from tests.testbed.site import SERVICE, Site
 
 SCRIPT = """#!/bin/sh
 stat -c '%U %a' "$0" >/var/tmp/script

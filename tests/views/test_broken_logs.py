@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from recorded_tasks import failed
+
+from tests.support.recorded_tasks import failed
 
 
 def torn(content: bytes) -> bytes:

@@ -6,11 +6,11 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from recorded import Recorder
-from recorded_tasks import RECORDINGS, begin, failed, resumed, ring_plan
 
 from dtk.events.fold import fold
 from dtk.views.junit import junit_text
+from tests.support.recorded_tasks import RECORDINGS, begin, failed, resumed, ring_plan
+from tests.support.recorder import Recorder
 
 
 def junit(recorder: Recorder, *, alive: bool = True) -> ET.Element:

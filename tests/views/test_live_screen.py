@@ -17,14 +17,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from recorded import Recorder, group, record_spark, stage, step
-from recorded_tasks import resumed
 
 from dtk.events.fold import fold
 from dtk.views.live import watch
 from dtk.views.screen import frame
 from dtk.views.table import render_snapshot
 from dtk.views.text import width
+from tests.support.recorded_tasks import resumed
+from tests.support.recorder import Recorder, group, record_spark, stage, step
 
 WATCHER = (
     "import sys; from pathlib import Path; from dtk.views.live import watch; path = Path(sys.argv[1]); "

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recorded_tasks import NOW, RECORDINGS
 
 from dtk.events.fold import fold
 from dtk.views.picture import Arrow
 from dtk.views.report.page import report_page
+from tests.support.recorded_tasks import NOW, RECORDINGS
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
 OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",

@@ -7,14 +7,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from recorded import Recorder, stage, step
-from recorded_tasks import NOW, RECORDINGS, begin, failed, large, ring_plan, scaled
 
 from dtk.events.fold import fold
 from dtk.events.tree import Task
 from dtk.views.picture import Arrow
 from dtk.views.report.page import report_page
 from dtk.views.report.steps import LONGEST_OUTPUT
+from tests.support.recorded_tasks import NOW, RECORDINGS, begin, failed, large, ring_plan, scaled
+from tests.support.recorder import Recorder, stage, step
 
 VOID = {"meta", "link", "br", "hr", "img"}
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from recorded_tasks import NOW, RECORDINGS
-from screens import FOLDER, screens
 
 from dtk.events.fold import fold
 from dtk.views.screen import frame
 from dtk.views.stream import stream
 from dtk.views.table import render_snapshot
 from dtk.views.text import width
+from tests.support.recorded_tasks import NOW, RECORDINGS
+from tests.views.screens import FOLDER, screens
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_the_screens_of_a_recorded_task_are_as_agreed(name: str) -> None:
-    assert screens(name) == (FOLDER / f"{name}.txt").read_text(), "when this is meant: python tests/screens.py"
+    assert screens(name) == (FOLDER / f"{name}.txt").read_text(), "when this is meant: python -m tests.views.screens"
 
 
 @pytest.mark.parametrize("name", RECORDINGS)

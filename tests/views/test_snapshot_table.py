@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from recorded import Recorder, group, record_spark, stage, step
 
 from dtk.events.fold import fold
 from dtk.events.tree import Task
 from dtk.views.table import no_tasks, render_snapshot
+from tests.support.recorder import Recorder, group, record_spark, stage, step
 
 DATA = Path(__file__).parent / "data"
 

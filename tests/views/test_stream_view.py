@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from recorded import Recorder, group, record_spark, stage, step
 
 from dtk.events.event import Event
 from dtk.events.fold import Fold
 from dtk.views.stream import stream
+from tests.support.recorder import Recorder, group, record_spark, stage, step
 
 DATA = Path(__file__).parent / "data"
 DATASET = "gitarchive[mar01]"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recorded_tasks import NOW, failed, resumed, running, scaled
-
 from dtk.events.fold import fold
 from dtk.views.detail import find_row, numbers, render_detail
+from tests.support.recorded_tasks import NOW, failed, resumed, running, scaled
 
 
 def detail(recording: object, number: str, folder: Path) -> str:

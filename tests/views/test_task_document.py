@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
-from recorded import Recorder, record_spark
 
 from dtk.events.expected import learn
 from dtk.events.fold import fold
 from dtk.views.task_json import task_document
+from tests.support.recorder import Recorder, record_spark
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "task-status.schema.json").read_text())
 

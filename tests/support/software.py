@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-INSTALLER = Path(__file__).resolve().parents[1] / "modules" / "bigtop" / "bigtop_base" / "files" / "install.py"
+INSTALLER = Path(__file__).resolve().parents[2] / "modules" / "bigtop" / "bigtop_base" / "files" / "install.py"
 
 
 def software_folder() -> Path:

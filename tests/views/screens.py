@@ -1,4 +1,4 @@
-"""The screens of recorded tasks as they must look, kept in views/data/screens; run this file to draw them anew."""
+"""The screens of recorded tasks, kept in data/screens; `python -m tests.views.screens` draws them anew."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from recorded_tasks import NOW, RECORDINGS, failed
-
 from dtk.events.expected import learn
 from dtk.events.fold import fold
 from dtk.views.screen import frame
 from dtk.views.stream import stream
 from dtk.views.table import render_snapshot
+from tests.support.recorded_tasks import NOW, RECORDINGS, failed
 
-FOLDER = Path(__file__).parent / "views" / "data" / "screens"
+FOLDER = Path(__file__).parent / "data" / "screens"
 MANY_ROWS = 50
 """Of a task with more rows only the screens are kept that fold them."""
 

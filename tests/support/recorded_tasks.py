@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from recorded import Plan, Recorder, group, stage, step
+from tests.support.recorder import Plan, Recorder, group, stage, step
 
 NOW = datetime(2015, 11, 26, 10, 1, 0, tzinfo=UTC)
 """The moment at which the screens of running tasks are drawn, a minute after they began."""

@@ -1,0 +1,1 @@
+"""Tests of the event log: writing, reading, folding."""

@@ -1,0 +1,87 @@
+"""A workspace whose nodes are instances of the test bed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from dtk.state.store import load_state
+from dtk.state.workspace import Workspace
+from tests.support.command_line import Dtk
+from tests.support.waiting import eventually
+from tests.testbed.bed import Bed
+from tests.testbed.host import Host
+
+SERVICE = "site1"
+
+
+class Site:
+    """A workspace on the test bed with one service."""
+
+    def __init__(self, dtk: Dtk, bed: Bed) -> None:
+        self.dtk, self.bed = dtk, bed
+
+    def in_state(self) -> set[str]:
+        """The instances that the service's state knows."""
+        state = load_state(Workspace(self.dtk.root).state_file(SERVICE))
+        return {node.id for node in state.nodes.values()} if state else set()
+
+    def check_count(self, nodes: int) -> None:
+        """The instances that EC2 has are those in the state, and as many."""
+        assert set(self.bed.instances()) == self.in_state()
+        assert len(self.bed.instances()) == nodes
+
+    def on(self, node: str, command: str) -> str:
+        """What a command prints on a node."""
+        return self.dtk.run("ssh", SERVICE, node, "--", command).stdout.strip()
+
+    def ids(self) -> dict[str, str]:
+        """The instance that each node is."""
+        return {node["node"]: node["id"] for node in self.dtk.json("list-nodes", SERVICE)}
+
+    def host(self, node: str) -> Host:
+        """The host that a node is."""
+        return self.bed.hosts[self.ids()[node]]
+
+    def check_nothing_left(self) -> None:
+        """Neither EC2 nor the workspace has anything of the service."""
+        client = self.bed.client()
+        assert self.bed.instances() == {}
+        assert client.describe_volumes()["Volumes"] == []
+        assert client.describe_key_pairs()["KeyPairs"] == []
+        groups = client.describe_security_groups()["SecurityGroups"]
+        assert {group["GroupName"] for group in groups} == {"default"}
+        assert self.dtk.run("ls").stdout == "Message: List is empty.\n"
+        assert not [*Path(self.dtk.root).glob(".dtk/services/*"), *Path(self.dtk.root).glob("services/*")]
+
+
+@contextmanager
+def site_in(root: Path, bed: Bed, image: str = "") -> Iterator[Site]:
+    """Make a workspace whose nodes boot an image of the test bed; take away all that they were in the end."""
+    root.mkdir()
+    dtk = Dtk(root)
+    dtk.run("init")
+    with (root / "dtk.yaml").open("w") as file:
+        document = {"format_version": 1, "default_target": "vpc", "targets": {"vpc": bed.target(image)}}
+        YAML().dump(document, file)
+    bed.api.faults.clear()
+    bed.api.calls.clear()
+    yield Site(dtk, bed)
+    bed.api.faults.clear()
+    _empty(bed)
+
+
+def _empty(bed: Bed) -> None:
+    """Take away what a test left, so that the next one finds an account without anything."""
+    client = bed.client()
+    for id_ in list(bed.instances()):
+        client.terminate_instances(InstanceIds=[id_])
+    eventually(lambda: not bed.instances(), "the instances are terminated")
+    for pair in client.describe_key_pairs()["KeyPairs"]:
+        client.delete_key_pair(KeyName=pair["KeyName"])
+    for group in client.describe_security_groups()["SecurityGroups"]:
+        if group["GroupName"] != "default":
+            client.delete_security_group(GroupId=group["GroupId"])

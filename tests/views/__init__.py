@@ -1,0 +1,1 @@
+"""Tests of screens, reports and documents made of a task's events."""
