@@ -12,7 +12,7 @@ from dtk.dsl.yaml.cursor import Cursor
 from dtk.errors import Problem, UsageError
 from dtk.model.machine_words import wrong_words
 from dtk.model.names import module_name
-from dtk.model.suggestion import nearest
+from dtk.model.suggestion import did_you_mean, nearest
 from dtk.model.target import EMBEDDED, Target, TargetType
 from dtk.model.written import as_written
 
@@ -47,8 +47,7 @@ class WorkspaceConfiguration:
         wanted = name or self.default_target
         if wanted in self.targets:
             return self.targets[wanted]
-        near = nearest(wanted, self.targets)
-        hint = f"did you mean '{near}'?" if near else f"dtk.yaml has {', '.join(self.targets)}"
+        hint = did_you_mean(wanted, self.targets, f"dtk.yaml has {', '.join(self.targets)}")
         raise UsageError(f"no target '{wanted}' in dtk.yaml", hint=hint)
 
 

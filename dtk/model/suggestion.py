@@ -1,9 +1,8 @@
-"""The valid name closest to what somebody wrote."""
+"""Did you mean …? The valid name closest to what somebody wrote, and the sentence that proposes it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -12,6 +11,8 @@ def nearest(name: str, names: Iterable[str]) -> str:
     A component is often written without its module: ``worker`` is close to ``dask::worker``. Of the same module's
     components only their own words are compared, or ``dask::a`` and ``dask::b`` would look alike.
     """
+    from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
+
     module, _, word = name.rpartition("::")
     words: dict[str, str] = {}
     others: list[str] = []
@@ -23,3 +24,9 @@ def nearest(name: str, names: Iterable[str]) -> str:
             others.append(known)
     close = get_close_matches(word, words, n=1)
     return words[close[0]] if close else next(iter(get_close_matches(name, others, n=1)), "")
+
+
+def did_you_mean(name: str, names: Iterable[str], otherwise: str = "") -> str:
+    """Return the hint for a name that does not exist: the nearest one, else another hint."""
+    near = nearest(name, names)
+    return f"did you mean '{near}'?" if near else otherwise

@@ -19,6 +19,7 @@ from dtk.model.module import Assembly, Workflow
 from dtk.model.names import CREATE, DELETE
 from dtk.model.plan import ComponentChange, FirewallRule, ModuleUse, NodeChange, Plan, Stage
 from dtk.model.selection import EVERYTHING, Selection, names_of_component
+from dtk.model.suggestion import nearest
 from dtk.plan.diff.changes import Changes, component_changes, node_changes, pending_nodes, values_maker
 from dtk.plan.diff.deletions import deletion_stages, dropped_components
 from dtk.plan.diff.firewall import firewall_rules
@@ -33,7 +34,7 @@ from dtk.plan.resolve.links import Link, build_bindings, build_links
 from dtk.plan.resolve.node_attributes import declared_ports, machine_attributes, word_problems
 from dtk.plan.resolve.request import PlanRequest
 from dtk.plan.resolve.sensitivity import hide_what_flows
-from dtk.plan.resolve.topology import Instance, Topology, build_topology, nearest
+from dtk.plan.resolve.topology import Instance, Topology, build_topology
 from dtk.plan.resolve.values import Values
 from dtk.plan.resolve.violations import find_violations
 from dtk.plan.workflow.actions import digest_of, plan_action

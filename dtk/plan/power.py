@@ -12,10 +12,10 @@ from typing import Literal
 from dtk.errors import UsageError
 from dtk.model.names import group_of, node_order
 from dtk.model.plan import NodeChange, Plan
+from dtk.model.suggestion import did_you_mean
 from dtk.plan.compile import finished_plan
 from dtk.plan.diff.steps import node_stage
 from dtk.plan.resolve.request import PlanRequest
-from dtk.plan.resolve.topology import nearest
 from dtk.state.model import NodeState
 
 Power = Literal["start", "stop"]
@@ -56,7 +56,6 @@ def _chosen(nodes: Sequence[str], only: str) -> list[str]:
     chosen = [node for node in nodes if only in ("", node, group_of(node))]
     if only and not chosen:
         known = [*nodes, *dict.fromkeys(map(group_of, nodes))]
-        near = nearest(only, known)
-        hint = f"did you mean '{near}'?" if near else "dtk list-nodes"
+        hint = did_you_mean(only, known, "dtk list-nodes")
         raise UsageError(f"there is no node '{only}' in the state", hint=hint)
     return chosen

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dtk.errors import UsageError
+from dtk.model.suggestion import nearest
 from dtk.state.workspace import WORKSPACE_FILE, Workspace, find_workspace
 
 
@@ -68,8 +69,6 @@ def chosen_service(workspace: Workspace, given: str | None) -> str:
 
 
 def _unknown(name: str, names: list[str]) -> str:
-    import difflib  # noqa: PLC0415 - only for the mistake
-
-    near = difflib.get_close_matches(name, names, n=1)
-    similar = f"; did you mean '{near[0]}'?" if near else ""
+    near = nearest(name, names)
+    similar = f"; did you mean '{near}'?" if near else ""
     return f"no service '{name}' in this workspace{similar}"

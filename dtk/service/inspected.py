@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dtk.errors import UsageError
 from dtk.model.names import split_member
+from dtk.model.suggestion import did_you_mean
 from dtk.plan.resolve.service import ComponentRow, Present, component_rows, present
-from dtk.plan.resolve.topology import nearest
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.planning import Inputs, read_inputs
 
@@ -33,8 +33,7 @@ def declared_node(found: Present, node: str) -> str:
     if name in found.topology.assembly.nodes and (not member or node in found.topology.nodes):
         return name
     names = [*found.topology.assembly.nodes, *found.topology.nodes]
-    near = nearest(node, names)
-    hint = f"did you mean '{near}'?" if near else f"there are {', '.join(found.topology.assembly.nodes) or 'none'}"
+    hint = did_you_mean(node, names, f"there are {', '.join(found.topology.assembly.nodes) or 'none'}")
     raise UsageError(f"no node '{node}' in service '{found.service.name}'", hint=hint)
 
 
@@ -67,6 +66,5 @@ def component_row(found: Present, path: str, service: str) -> ComponentRow:
     rows = {row.path: row for row in component_rows(found)}
     if path in rows:
         return rows[path]
-    near = nearest(path, rows)
-    hint = f"did you mean '{near}'?" if near else f"dtk list-components {service}"
+    hint = did_you_mean(path, rows, f"dtk list-components {service}")
     raise UsageError(f"no component '{path}' in service '{service}'", hint=hint)

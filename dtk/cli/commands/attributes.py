@@ -9,14 +9,13 @@ import typer
 from dtk.cli.edited import say_changed
 from dtk.cli.options import JsonOption
 from dtk.dsl.build.attribute import SECRET_REFERENCE
-from dtk.dsl.check.assembly_values import node_attributes
 from dtk.dsl.yaml.edit import set_attribute as write_attribute
 from dtk.dsl.yaml.edit import unset_attribute
 from dtk.errors import UsageError
 from dtk.model.module import Attribute
 from dtk.model.names import group_of
-from dtk.model.suggestion import nearest
-from dtk.plan.resolve.topology import Topology, build_topology, settable_paths
+from dtk.model.suggestion import did_you_mean
+from dtk.plan.resolve.topology import Topology, build_topology, settable_paths, why_not_settable
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.inspected import service_and_words
 from dtk.service.planning import Inputs, read_inputs
@@ -53,8 +52,7 @@ def set_attribute(
 
 def _unset(inputs: Inputs, path: str) -> None:
     if not unset_attribute(inputs.workspace.service_file(inputs.service.name), path):
-        near = nearest(path, inputs.service.attributes)
-        hint = f"did you mean '{near}'?" if near else f"dtk list-attributes {inputs.service.name}"
+        hint = did_you_mean(path, inputs.service.attributes, f"dtk list-attributes {inputs.service.name}")
         raise UsageError(f"'{path}' is not set in service '{inputs.service.name}'", hint=hint)
 
 
@@ -68,7 +66,9 @@ def checked_value(inputs: Inputs, path: str, value: str) -> object:
     topology = build_topology(inputs.service, assembly, inputs.modules)
     paths = settable_paths(topology)
     if path not in paths:
-        raise UsageError(_unknown(path, paths, topology), hint=f"dtk list-attributes {inputs.service.name}")
+        reason, near = why_not_settable(path, topology, paths)
+        similar = f"; did you mean '{near}'?" if near else ""
+        raise UsageError(f"{reason}{similar}", hint=f"dtk list-attributes {inputs.service.name}")
     if any(attribute.secret and not SECRET_REFERENCE.match(value) for attribute in _attributes_at(topology, path)):
         raise UsageError(f"'{path}' holds a secret, and is set to a reference to it", hint=_REFERENCE)
     if path.count("/") == 1 and group_of(path.partition("/")[0]) in topology.assembly.nodes:
@@ -90,18 +90,3 @@ def _attributes_at(topology: Topology, path: str) -> list[Attribute]:
         for name, attribute in instance.component.attributes.items()
         if path in (instance.path(name), instance.declared_path(name))
     ]
-
-
-def _unknown(path: str, paths: dict[str, str], topology: Topology) -> str:
-    if path in topology.assembly.attributes:
-        return f"'{path}' is a constant of its module and can't be set"
-    for instance in topology.instances.values():
-        for name, attribute in instance.component.attributes.items():
-            if path in (instance.path(name), instance.declared_path(name)):
-                what = "computed by its component" if attribute.is_computed else "a constant of its module"
-                return f"'{path}' is {what} and can't be set"
-    node, _, name = path.partition("/")
-    if node in topology.assembly.nodes and name in node_attributes(is_group=True):
-        return f"'{node}' is one node, and {name} is for groups"
-    similar = nearest(path, paths)
-    return f"no attribute '{path}'" + (f"; did you mean '{similar}'?" if similar else "")

@@ -13,8 +13,8 @@ from dtk.dsl.yaml.edit_list import add_item, remove_item
 from dtk.errors import UsageError
 from dtk.model.module import Component
 from dtk.model.names import ASSEMBLY_WIDE, ComponentName, component_path
+from dtk.model.suggestion import did_you_mean
 from dtk.plan.resolve.service import Present, component_rows
-from dtk.plan.resolve.topology import nearest
 from dtk.service.inspected import component_row, declared_node, read_service, service_and_words
 from dtk.service.planning import Inputs
 
@@ -100,8 +100,7 @@ def _component(inputs: Inputs, name: ComponentName, text: str) -> Component:
         names = ", ".join(module.name.replace("/", ":") for module in modules)
         raise UsageError(f"'{name.type}' is in several modules: {names}", hint="a service can use only one of them")
     known = [c.type for module in inputs.modules.values() for c in module.components.values()]
-    near = nearest(name.type, known)
-    hint = f"did you mean '{near}'?" if near else "dtk list-components MODULE"
+    hint = did_you_mean(name.type, known, "dtk list-components MODULE")
     raise UsageError(f"no module{f' of {namespace}' if namespace else ''} has a component '{name.type}'", hint=hint)
 
 

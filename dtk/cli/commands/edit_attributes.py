@@ -21,8 +21,8 @@ from dtk.dsl.yaml.document import Document, parse_document
 from dtk.dsl.yaml.edit import set_attribute as write_attribute
 from dtk.dsl.yaml.edit import unset_attribute
 from dtk.errors import DtkError, InvalidError, Problem, UsageError
+from dtk.model.suggestion import nearest
 from dtk.plan.resolve.service import AttributeRow, attribute_rows
-from dtk.plan.resolve.topology import nearest
 from dtk.service.inspected import read_service
 from dtk.service.planning import Inputs
 from dtk.state.files import make_private_folder, replace_file

@@ -14,8 +14,9 @@ from dtk.dsl.yaml.document import read_document
 from dtk.errors import UsageError
 from dtk.model.module import Workflow
 from dtk.model.names import CREATE, DELETE, component_path, group_of
+from dtk.model.suggestion import did_you_mean
 from dtk.plan.resolve.service import Present
-from dtk.plan.resolve.topology import Instance, nearest
+from dtk.plan.resolve.topology import Instance
 from dtk.service.inspected import read_service, service_and_words
 from dtk.service.planning import Inputs
 from dtk.views.listing import format_table
@@ -117,8 +118,7 @@ def _workflow_document(inputs: Inputs, found: Present, name: str) -> dict[str, A
         return {name: _written(inputs, workflows[name])}
     if name == CREATE:
         raise UsageError("the assembly writes no create workflow: its stages follow from links", hint="dtk plan --all")
-    near = nearest(name, workflows)
-    hint = f"did you mean '{near}'?" if near else "dtk list-workflows"
+    hint = did_you_mean(name, workflows, "dtk list-workflows")
     raise UsageError(f"no workflow '{name}' in service '{inputs.service.name}'", hint=hint)
 
 

@@ -10,8 +10,8 @@ import typer
 from dtk.cli.options import JsonOption, ServiceArgument
 from dtk.cli.output import print_json
 from dtk.errors import UsageError
+from dtk.model.suggestion import did_you_mean
 from dtk.plan.resolve.service import AttributeRow, Present, attribute_rows
-from dtk.plan.resolve.topology import nearest
 from dtk.service.inspected import declared_node, read_service
 from dtk.views.attribute_text import REQUIRED, attributes_yaml, value_cell
 from dtk.views.listing import format_table
@@ -79,8 +79,7 @@ def filtered(
 def _having(what: str, name: str, rows: list[AttributeRow]) -> list[AttributeRow]:
     names = {getattr(row, what) for row in rows}
     if name not in names and what != "node":
-        near = nearest(name, names)
-        raise UsageError(f"no {what} '{name}' here", hint=f"did you mean '{near}'?" if near else "dtk list-attributes")
+        raise UsageError(f"no {what} '{name}' here", hint=did_you_mean(name, names, "dtk list-attributes"))
     return [row for row in rows if getattr(row, what) == name]
 
 

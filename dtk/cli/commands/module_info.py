@@ -11,7 +11,7 @@ from dtk.dsl.catalog import Catalog, load_catalog
 from dtk.errors import UsageError
 from dtk.model.module import Assembly, Module
 from dtk.model.names import assembly_name, module_name
-from dtk.model.suggestion import nearest
+from dtk.model.suggestion import did_you_mean
 from dtk.service.context import current_workspace
 from dtk.state.pinned import load_pins
 from dtk.views.module_info import (
@@ -47,8 +47,7 @@ def _found(catalog: Catalog, name: str) -> tuple[Module, Assembly | None]:
         return catalog.find(name), None
     module = catalog.find(named[0])
     if named[1] not in module.assemblies:
-        near = nearest(named[1], module.assemblies)
-        hint = f"did you mean '{near}'?" if near else "dtk list-assemblies"
+        hint = did_you_mean(named[1], module.assemblies, "dtk list-assemblies")
         raise UsageError(f"module '{named[0]}' has no assembly '{named[1]}'", hint=hint)
     return module, module.assemblies[named[1]]
 

@@ -15,7 +15,7 @@ from dtk.dsl.yaml.edit import set_attribute, set_entry, unset_entry
 from dtk.dsl.yaml.edit_list import add_item, remove_item
 from dtk.errors import UsageError
 from dtk.model.names import ASSEMBLY_WIDE, group_of, is_node_name, split_member
-from dtk.model.suggestion import nearest
+from dtk.model.suggestion import did_you_mean
 from dtk.plan.resolve.assembly_values import CARDINALITY, MOST_MEMBERS, checked_cardinality
 from dtk.plan.resolve.service import Present
 from dtk.service.inspected import declared_node, read_service, service_and_words
@@ -76,8 +76,7 @@ def _settings(node: str, pairs: Sequence[str], *, is_group: bool) -> dict[str, o
             raise UsageError(f"--set {pair}: write NAME=VALUE")
         if name not in known:
             message = f"'{name}' is for groups" if name in node_attributes(is_group=True) else f"no attribute '{name}'"
-            near = nearest(name, known)
-            raise UsageError(message, hint=f"did you mean '{near}'?" if near else f"nodes have {', '.join(known)}")
+            raise UsageError(message, hint=did_you_mean(name, known, f"nodes have {', '.join(known)}"))
         # A template is checked with the service, which knows what it gives.
         found[name] = value if is_value_template(value) else typed_node_value(known[name], f"{node}/{name}", value)
     return found

@@ -13,10 +13,11 @@ from dtk.model.expression import references
 from dtk.model.names import ASSEMBLY_WIDE, CREATE, component_path, group_of
 from dtk.model.plan import NodeChange, Plan, Step
 from dtk.model.selection import Selection, names_of_component, names_of_node
+from dtk.model.suggestion import did_you_mean
 from dtk.plan.diff.changes import pending_nodes
 from dtk.plan.diff.recomputed import Fresh, dynamic_paths
 from dtk.plan.diff.steps import NODE_STAGES
-from dtk.plan.resolve.topology import Topology, nearest
+from dtk.plan.resolve.topology import Topology
 from dtk.plan.workflow.actions import planned_attributes
 from dtk.plan.workflow.stages import StagedAction, StageOutline
 from dtk.state.model import State
@@ -104,8 +105,7 @@ def check_terms(selection: Selection, topology: Topology, outlines: Iterable[Sta
     known |= {name for stage in NODE_STAGES.values() for name in (stage.name, stage.step)}
     for term in (*selection.only, *selection.exclude):
         if term not in known:
-            similar = nearest(term, sorted(known))
-            hint = f"did you mean '{similar}'?" if similar else "name a node, a group, a component or a stage"
+            hint = did_you_mean(term, sorted(known), "name a node, a group, a component or a stage")
             raise UsageError(f"'{term}' names nothing in this service", hint=hint)
 
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from dtk.errors import Problem
 from dtk.model.module import AttributeMapping, AttributeTerm, ConstantTerm, LinkDef, TextTerm
 from dtk.model.names import ASSEMBLY_WIDE, component_path, group_of, node_order
+from dtk.model.suggestion import nearest
 from dtk.model.types import is_list_type
 from dtk.plan.resolve.overrides import CONSTRAINT, UNMET
-from dtk.plan.resolve.topology import Instance, Topology, location_of, nearest
+from dtk.plan.resolve.topology import Instance, Topology, location_of
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ numbers that nobody removed. Three members without ``slaves:2`` are two: ``slave
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count, islice
@@ -15,6 +14,7 @@ from dtk.errors import Problem
 from dtk.model.module import Assembly, ComponentUse, Node
 from dtk.model.names import ASSEMBLY_WIDE, attribute_path, group_of, member_name, split_member
 from dtk.model.service import Service
+from dtk.model.suggestion import nearest
 
 REQUIRED, ILLEGAL, CONSTRAINT, UNMET = (
     "required_unset_attribute",
@@ -55,7 +55,7 @@ def _unmatched(service: Service, assembly: Assembly) -> Iterator[Problem]:
     for text, location in service.removed.items():
         is_member = split_member(text) is not None and group_of(text) in {*assembly.nodes, *service.nodes}
         if text not in known and not is_member:
-            near = next(iter(difflib.get_close_matches(text, known, n=1)), "")
+            near = nearest(text, known)
             yield Problem(f"'{text}' is removed, and nothing of the assembly", location, nearest=near, kind=CONSTRAINT)
 
 

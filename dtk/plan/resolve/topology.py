@@ -7,7 +7,6 @@ is a problem with its place.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +21,7 @@ from dtk.errors import Location, Problem
 from dtk.model.module import Assembly, Component, ComponentUse, Module, Node
 from dtk.model.names import ASSEMBLY_WIDE, ComponentName, attribute_path, component_path, group_of, member_name
 from dtk.model.service import AttributeSetting, Service
+from dtk.model.suggestion import nearest
 from dtk.model.types import coerce
 from dtk.plan.resolve.assembly_values import (
     CARDINALITY,
@@ -131,11 +131,6 @@ def _grouped(instances: Iterable[Instance], key: Callable[[Instance], str]) -> M
 def components_by_type(modules: Iterable[Module]) -> dict[str, Component]:
     """Return every component of the modules by its full type."""
     return {component.type: component for module in modules for component in module.components.values()}
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """Return the name closest to what was written, "" when none is close."""
-    return next(iter(difflib.get_close_matches(name, list(names), n=1)), "")
 
 
 def build_topology(service: Service, assembly: Assembly, modules: Mapping[str, Module]) -> Topology:
@@ -335,23 +330,30 @@ def _unmatched_settings(service: Service, topology: Topology) -> Iterator[Proble
 
 def _unmatched(path: str, setting: AttributeSetting, topology: Topology, known: Mapping[str, str]) -> Problem:
     mend = f"dtk set-attribute {topology.service} {path} --unset"
+    message, near = why_not_settable(path, topology, known)
+    return Problem(message, setting.location, path, nearest=near, kind=ILLEGAL, mend=mend)
+
+
+def why_not_settable(path: str, topology: Topology, known: Mapping[str, str]) -> tuple[str, str]:
+    """Return why a path that is not among the settable ones can't be set, and the nearest one that can.
+
+    Args:
+        path: as written.
+        topology: what there is.
+        known: the paths that can be set (``settable_paths``).
+    """
     if path in topology.assembly.attributes:
-        message = f"attribute '{path}' is a constant of its module and can't be set"
-        return Problem(message, setting.location, path, kind=ILLEGAL, mend=mend)
+        return f"attribute '{path}' is a constant of its module and can't be set", ""
     node, _, name = path.partition("/")
-    if name in (CARDINALITY, MAX_IN_FLIGHT) and node in topology.assembly.nodes:
-        return Problem(
-            f"'{node}' is one node, and {name} is for groups", setting.location, path, kind=ILLEGAL, mend=mend
-        )
+    if name in node_attributes(is_group=True) and node in topology.assembly.nodes:
+        return f"'{node}' is one node, and {name} is for groups", ""
     for instance in topology.instances.values():
         for name, attribute in instance.component.attributes.items():
             if path in (instance.path(name), instance.declared_path(name)):
                 fixed = "its component's title" if is_title(instance.component, name) else "a constant of its module"
                 what = "computed by its component" if attribute.is_computed else fixed
-                message = f"attribute '{path}' is {what} and can't be set"
-                return Problem(message, setting.location, path, kind=ILLEGAL, mend=mend)
-    message = f"attribute path '{path}' names nothing in this service"
-    return Problem(message, setting.location, path, nearest=nearest(path, known), kind=ILLEGAL, mend=mend)
+                return f"attribute '{path}' is {what} and can't be set", ""
+    return f"attribute path '{path}' names nothing in this service", nearest(path, known)
 
 
 def _unmatched_links(service: Service, topology: Topology) -> Iterator[Problem]:

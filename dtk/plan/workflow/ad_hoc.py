@@ -12,7 +12,8 @@ from dtk.errors import DtkError, UsageError
 from dtk.model.module import Workflow
 from dtk.model.names import ASSEMBLY_WIDE, CREATE, ComponentName, group_of
 from dtk.model.parameters import typed_parameters, variables_in
-from dtk.plan.resolve.topology import Instance, Topology, nearest
+from dtk.model.suggestion import did_you_mean
+from dtk.plan.resolve.topology import Instance, Topology
 from dtk.plan.workflow.flattening import terms_of
 from dtk.plan.workflow.stages import StagedAction, StageOutline, stage_order
 from dtk.state.model import State
@@ -96,8 +97,7 @@ def _terms(topology: Topology) -> list[str]:
 
 
 def _similar(name: str, names: Sequence[str]) -> str:
-    similar = nearest(name, names)
-    return f"did you mean '{similar}'?" if similar else ""
+    return did_you_mean(name, names)
 
 
 def check_parameters(given: Mapping[str, str], workflow: Workflow | None, outlines: Sequence[StageOutline]) -> None:

@@ -18,8 +18,9 @@ from dtk.model.module import StageOptions, Workflow, WorkflowItem
 from dtk.model.names import ASSEMBLY_WIDE, CREATE, ComponentName, group_of, node_order
 from dtk.model.parameters import filled_in, typed_parameters
 from dtk.model.plan import action_key
+from dtk.model.suggestion import nearest
 from dtk.plan.resolve.links import Link
-from dtk.plan.resolve.topology import Instance, Topology, nearest
+from dtk.plan.resolve.topology import Instance, Topology
 from dtk.plan.workflow.flattening import Branch, Layer, layers_of, terms_of
 from dtk.plan.workflow.ordering import LinkOrder, link_order, sorted_actions
 
