@@ -34,9 +34,10 @@ def cancel_task(workspace: Workspace, service: str, number: int | None = None) -
         DtkError: it runs on another machine.
     """
     found = running_task(workspace, service)
-    if found is None or number not in (None, found.task):
-        what = "" if number is None else f" with number {number}"
-        raise UsageError(f"No running tasks found{what}", hint=f"see: dtk task-status {service}")
+    if found is None:
+        raise UsageError("No running tasks found", hint=f"dtk task-status {service}")
+    if number not in (None, found.task):
+        raise UsageError(f"task {number} of '{service}' is not running; task {found.task} is")
     if found.host != socket.gethostname():
         raise DtkError(f"task {found.task} runs on {found.host}, as process {found.pid}", hint="cancel it there")
     # It may have ended since: then there is nothing to cancel any more.

@@ -106,7 +106,7 @@ def make_context(
         engine=Engine(sorted(nodes), redactor.holds_secret),
         provider=targets.provider_for(target, workspace),
         identity=ServiceIdentity(plan.service, state.lineage, folder, number),
-        known_hosts=KnownHosts(folder / "known_hosts"),
+        known_hosts=KnownHosts(workspace.known_hosts(plan.service)),
         patience=Patience(overall=float(target.settings.get("connect_timeout", Patience.overall))),
     )
 

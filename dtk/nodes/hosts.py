@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dtk.errors import DtkError
 from dtk.model.names import group_of
+from dtk.model.ssh_address import SSH_PORT, parse_ssh_address
 from dtk.model.target import Target
 from dtk.nodes.concurrent import report_each
 from dtk.nodes.provider import (
@@ -26,7 +27,6 @@ from dtk.nodes.registry import Claim, Registry, changing_registry, read_registry
 from dtk.state.workspace import Workspace
 
 _CONNECT_TIMEOUT_SECONDS = 60.0
-_SSH_PORT = 22
 
 
 @dataclass(frozen=True)
@@ -165,10 +165,11 @@ def read_hosts(target: Target, workspace: Workspace) -> Mapping[str, Host]:
     hosts = {}
     for name, own in target.settings.get("hosts", {}).items():
         settings = {**target.settings, **own}
+        address = parse_ssh_address(str(settings["address"]), int(settings.get("port", SSH_PORT)))
         connection = Connection(
-            hostname=str(settings["address"]),
-            port=int(settings.get("port", _SSH_PORT)),
-            user=settings.get("user", ""),
+            hostname=address.host,
+            port=address.port,
+            user=address.user or settings.get("user", ""),
             key=_path(settings.get("key", ""), workspace.root),
             jump=settings.get("jump", ""),
             jump_key=_path(settings.get("jump_key", ""), workspace.root),
@@ -199,9 +200,8 @@ def _first_hop(connection: Connection) -> tuple[str, int]:
     """Return where a connection to the host begins: what lies behind a jump host is not seen from here."""
     if not connection.jump:
         return connection.hostname, connection.port
-    address = connection.jump.rpartition("@")[2]
-    hostname, separator, port = address.rpartition(":")
-    return (hostname, int(port)) if separator and port.isdigit() else (address, _SSH_PORT)
+    jump = parse_ssh_address(connection.jump)
+    return jump.host, jump.port
 
 
 def _claimant(claim: Claim) -> str:

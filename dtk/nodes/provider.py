@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from dtk.errors import DtkError
+from dtk.model.ssh_address import SSH_PORT
 
 NodeStatus = Literal["pending", "running", "stopped", "terminated"]
 
@@ -26,7 +27,7 @@ class Connection:
     """
 
     hostname: str
-    port: int = 22
+    port: int = SSH_PORT
     user: str = ""
     key: str = ""
     jump: str = ""

@@ -9,6 +9,7 @@ import time
 import paramiko
 
 from dtk.errors import DtkError
+from dtk.model.ssh_address import SshAddress
 
 _TRY_SECONDS = 10.0
 _FIRST_PAUSE_SECONDS = 0.2
@@ -71,7 +72,7 @@ def wait_for_banner(hostname: str, port: int, timeout: float) -> None:
         except OSError as error:
             if time.monotonic() + pause > deadline:
                 raise DtkError(
-                    f"no SSH server at {hostname}:{port} after {timeout:g} s: {error}",
+                    f"no SSH server at {SshAddress(hostname, port)} after {timeout:g} s: {error}",
                     hint="check its address and port in dtk.yaml, and that it is switched on",
                 ) from error
         time.sleep(pause)

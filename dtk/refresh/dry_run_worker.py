@@ -30,7 +30,6 @@ from dtk.apply.reporting.redaction import Redactor  # noqa: E402
 from dtk.apply.session.engine import Engine  # noqa: E402
 from dtk.apply.session.node_session import NodeSession  # noqa: E402
 from dtk.apply.session.secrets import resolve_secret  # noqa: E402
-from dtk.apply.session.task_context import LINEAGE_SHOWN  # noqa: E402
 from dtk.apply.worker import raise_file_limit  # noqa: E402
 from dtk.errors import DtkError  # noqa: E402
 from dtk.model.plan import Finding, PlannedAction  # noqa: E402
@@ -42,6 +41,7 @@ from dtk.plan.document import from_document  # noqa: E402
 from dtk.refresh.component_drift import judge  # noqa: E402
 from dtk.refresh.read_only_session import LookingConnector, UnchangedKnownHosts  # noqa: E402
 from dtk.ssh.connect import Patience  # noqa: E402
+from dtk.state.identity import short_lineage  # noqa: E402
 from dtk.state.model import State  # noqa: E402
 from dtk.state.store import load_state, new_state  # noqa: E402
 from dtk.state.workspace import Workspace  # noqa: E402
@@ -78,7 +78,7 @@ class Asking:
         """Tell what is found on one node about the components there."""
         record = record_of(node, self.state.nodes[node])
         session = NodeSession(node, lambda: self.provider.way_in(record), self.known_hosts, PATIENCE)
-        session.begin_step(None, f"{self.state.lineage[:LINEAGE_SHOWN]}-refresh-{uuid.uuid4().hex[:8]}-")
+        session.begin_step(None, f"{short_lineage(self.state.lineage)}-refresh-{uuid.uuid4().hex[:8]}-")
         try:
             session.connect()
             for action in actions:
@@ -160,7 +160,7 @@ def _asking(request: Mapping[str, Any], nodes: list[str]) -> Asking:
         Engine(nodes, redactor.holds_secret),
         redactor,
         {name: Path(folder) for name, folder in request["modules"].items()},
-        UnchangedKnownHosts(workspace.service_folder(service) / "known_hosts"),
+        UnchangedKnownHosts(workspace.known_hosts(service)),
         provider_for(planned_target(request["plan"]["target"]), workspace),
     )
 

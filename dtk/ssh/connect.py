@@ -13,6 +13,7 @@ import gevent
 import paramiko
 
 from dtk.errors import DtkError
+from dtk.model.ssh_address import SshAddress, parse_ssh_address
 from dtk.nodes.provider import Connection
 from dtk.ssh.host_keys import KnownHosts, PinPolicy, fingerprint, host_entry
 
@@ -105,7 +106,7 @@ def _reason(failure: Exception | None) -> str:
 
 def _place(connection: Connection) -> str:
     through = f" through {connection.jump}" if connection.jump else ""
-    return f"{connection.hostname}:{connection.port}{through}"
+    return f"{SshAddress(connection.hostname, connection.port)}{through}"
 
 
 def _refused(connection: Connection, error: Exception, *, own_keys: bool = False) -> UnreachableError:
@@ -152,12 +153,9 @@ def close_all(clients: list[paramiko.SSHClient]) -> None:
 
 def jump_connection(connection: Connection) -> Connection:
     """Return how a connection's jump host (``user@host:port``) is reached: with its key, else the machine's."""
-    user, _, place = connection.jump.rpartition("@")
-    host, separator, port = place.rpartition(":")
-    if not separator or not port.isdigit():
-        host, port = place, str(paramiko.config.SSH_PORT)
+    jump = parse_ssh_address(connection.jump)
     key = connection.jump_key or connection.key
-    return replace(connection, hostname=host.strip("[]"), port=int(port), user=user, jump="", host_key="", key=key)
+    return replace(connection, hostname=jump.host, port=jump.port, user=jump.user, jump="", host_key="", key=key)
 
 
 def _forwarded(jump: paramiko.SSHClient, connection: Connection, seconds: float) -> paramiko.Channel:

@@ -9,6 +9,7 @@ from pathlib import Path
 import paramiko
 from paramiko.hostkeys import HostKeyEntry
 
+from dtk.model.ssh_address import SSH_PORT
 from dtk.state.files import make_private_folder, replace_file
 
 
@@ -20,7 +21,7 @@ def fingerprint(key: paramiko.PKey) -> str:
 
 def host_entry(hostname: str, port: int) -> str:
     """Return a machine's name in known_hosts."""
-    return hostname if port == paramiko.config.SSH_PORT else f"[{hostname}]:{port}"
+    return hostname if port == SSH_PORT else f"[{hostname}]:{port}"
 
 
 class KnownHosts:

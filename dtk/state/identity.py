@@ -1,4 +1,4 @@
-"""Which workspace this is, for what is tagged as its own somewhere else."""
+"""Identities that leave this machine: a workspace's id, and the short form of a service's lineage."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dtk.state.files import make_private_folder, write_new
 from dtk.state.workspace import Workspace
 
 _LENGTH = 16
+_SHORT_LINEAGE = 8
 
 
 def workspace_id(workspace: Workspace) -> str:
@@ -29,3 +30,8 @@ def workspace_id(workspace: Workspace) -> str:
     except FileExistsError:
         return file.read_text(encoding="utf-8").strip()
     return made
+
+
+def short_lineage(lineage: str) -> str:
+    """Return as much of a service's lineage as tells services of one name apart: in names at AWS and of processes."""
+    return lineage[:_SHORT_LINEAGE]

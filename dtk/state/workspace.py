@@ -58,6 +58,10 @@ class Workspace:
         """Return the path of a service's state.json."""
         return self.service_folder(service) / "state.json"
 
+    def known_hosts(self, service: str) -> Path:
+        """Return the path of the host keys that are pinned for a service's nodes."""
+        return self.service_folder(service) / "known_hosts"
+
     def tasks(self, service: str) -> Path:
         """Return the folder that holds a service's tasks by number."""
         return self.service_folder(service) / "tasks"

@@ -121,6 +121,24 @@ def test_images_and_sizes_that_a_target_has_for_defaults_are_ones_that_it_knows(
     assert "did you mean 'ubuntu_24_04'?" in image
 
 
+@pytest.mark.parametrize("jump", ["bastion", "ops@bastion:65535", "ops@[2001:db8::1]:22", "[fe80::1%eth0]"])
+def test_a_jump_host_is_an_ssh_address(tmp_path: Path, jump: str) -> None:
+    text = f"format_version: 1\ntargets:\n  rack: {{type: hosts, jump: '{jump}', hosts: {{a: {{address: '::1'}}}}}}\n"
+    (tmp_path / "dtk.yaml").write_text(text)
+    assert load_workspace(tmp_path / "dtk.yaml").targets["rack"].settings["jump"] == jump
+
+
+@pytest.mark.parametrize("jump", ["bastion:65536", "bastion:0", "-oProxyCommand=x", "ops@-x", "2001:db8::1:22", "a b"])
+def test_what_is_not_an_ssh_address_is_refused_in_its_place(tmp_path: Path, jump: str) -> None:
+    text = (
+        f"format_version: 1\ntargets:\n  rack: {{type: hosts, jump: '{jump}', hosts: {{a: {{address: '{jump}'}}}}}}\n"
+    )
+    problems = workspace_problems(tmp_path, text)
+    assert problems[0].startswith(f"dtk.yaml:3:29: '{jump}' can't stand here; expected user@host:port")
+    ipv6_without_port = "2001:db8::1:22"
+    assert len(problems) == (1 if jump == ipv6_without_port else 2)
+
+
 def test_mistakes_in_a_workspace_are_told_all_at_once(tmp_path: Path) -> None:
     text = (
         "format_version: 1\ndefault_target: rak\ntargets:\n  rack: {type: hosts, hosts: {alpha: {adress: 10.0.0.5}}}\n"

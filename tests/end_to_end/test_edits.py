@@ -223,7 +223,7 @@ BAD_INPUT = [
     ("list-tasks wbe", 2, "did you mean 'web'?"),
     ("task-status", 2, "No tasks found for assembly (web)"),
     ("task-action-detail 3.1", 2, "No tasks found for assembly (web)"),
-    ("cancel-task", 1, "No running tasks found"),
+    ("cancel-task", 2, "No running tasks found"),
     ("shell -c nope", 2, "Method 'nope' is not valid in current context."),
     ("shell -c 'cd /service/wbe'", 2, "Identifier 'wbe' is not valid."),
     ("shell -c 'cd /servce'", 2, "'servce' context is not valid."),
@@ -245,6 +245,12 @@ def test_bad_input_is_told_in_a_clear_line_and_changes_nothing(web: Dtk, capfd: 
             wrong.append(f"dtk {command}: {ended} (not {code})\n{shown.out}{shown.err}")
     assert not wrong, "\n".join(wrong)
     assert {path: path.read_bytes() for path in sorted(web.root.rglob("*")) if path.is_file()} == before
+
+
+def test_a_title_can_not_be_set_and_is_called_a_title(web: Dtk, capfd: pytest.CaptureFixture[str]) -> None:
+    run(web, "add-component master/gitarchive[mar01]")
+    run(web, "set-attribute master/gitarchive[mar01]/name other", 2)
+    assert "/name' is its component's title and can't be set" in capfd.readouterr().err
 
 
 def answered(dtk: Dtk, command: str, answers: str) -> subprocess.CompletedProcess[str]:

@@ -94,7 +94,7 @@ def test_5_3_a_running_task_is_cancelled(way: Way) -> None:
     assert "is being cancelled" in way.service("cancel-task")
     eventually(lambda: way.dtk.json("task-status", SERVICE)["status"] == "cancelled", "the task ends")
     same_screen("5.3-task-status", way.service("task-status"))
-    assert "No running tasks found" in way.service("cancel-task", code=1)
+    assert "No running tasks found" in way.service("cancel-task", code=2)
 
 
 def test_5_4_and_5_5_nodes_and_components_are_examined(way: Way) -> None:

@@ -19,11 +19,10 @@ from dtk.nodes.provider import Connection, Provider, ServiceIdentity
 from dtk.nodes.records import record_of
 from dtk.ssh.connect import Patience
 from dtk.ssh.host_keys import KnownHosts
+from dtk.state.identity import short_lineage
 from dtk.state.model import State
 from dtk.state.store import StateStore
 from dtk.state.workspace import Workspace
-
-LINEAGE_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ class TaskContext:
 
     def mark(self, task_and_step: str) -> str:
         """Return how the marks of any task's step begin; ``3-5.1`` is step 5.1 of task 3."""
-        return f"{self.identity.lineage[:LINEAGE_SHOWN]}-{task_and_step}-"
+        return f"{short_lineage(self.identity.lineage)}-{task_and_step}-"
 
     def secret(self, reference: str) -> str:
         """Return a secret's value."""

@@ -14,6 +14,7 @@ import typer
 
 from dtk.errors import DtkError, UsageError
 from dtk.model.names import node_order
+from dtk.model.ssh_address import parse_ssh_address
 from dtk.nodes.provider import Connection
 from dtk.service.context import chosen_service, current_workspace
 from dtk.state.store import load_state
@@ -47,8 +48,7 @@ def ssh(
         raise DtkError(f"{node} is {nodes[node].status}", hint=f"dtk start {name} {node}")
     from dtk.service.ssh_way import way_to  # noqa: PLC0415 - reads dtk.yaml, and knows every kind of target
 
-    known_hosts = workspace.service_folder(name) / "known_hosts"
-    arguments = ssh_arguments(way_to(workspace, state, node), known_hosts, user)
+    arguments = ssh_arguments(way_to(workspace, state, node), workspace.known_hosts(name), user)
     raise typer.Exit(_run(arguments, command or []))
 
 
@@ -57,16 +57,18 @@ def ssh_arguments(connection: Connection, known_hosts: Path, user: str = "") -> 
     options = _options(connection.key, known_hosts)
     if connection.jump:
         # Not -J: the jump host is reached with keys of its own, and the same pinned host keys.
-        place, _, port = connection.jump.partition(":")
+        jump = parse_ssh_address(connection.jump)
         key = connection.jump_key or connection.key
         through = [
             "ssh",
             *_options("", known_hosts),
             *_offered(key),
-            *(["-p", port] if port else []),
+            *(["-l", jump.user] if jump.user else []),
+            "-p",
+            str(jump.port),
             "-W",
             "[%h]:%p",
-            place,
+            jump.host,
         ]
         options = [*options, "-o", f"ProxyCommand={shlex.join(through)}"]
     login = user or connection.user

@@ -12,13 +12,12 @@ import typer
 from dtk.apply.cancel import cancel_task as request_cancel
 from dtk.cli.options import EtaOption, JsonOption, LogOption, OutputOption, ServiceArgument, TaskArgument
 from dtk.cli.output import print_json, use_color, write_file
-from dtk.errors import DtkError, UsageError
+from dtk.errors import UsageError
 from dtk.events.fold import Fold
 from dtk.events.reading import follow
 from dtk.events.tree import exit_code_of
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.task_log import TaskLog, named_log
-from dtk.state.lock import holder
 from dtk.views.live import Look, watch
 from dtk.views.stream import stream
 from dtk.views.task_json import task_document
@@ -104,13 +103,8 @@ def cancel_task(
     """
     workspace = current_workspace()
     name = chosen_service(workspace, service)
-    found = holder(workspace.service_folder(name))
-    if found is None or not found.task:
-        raise DtkError("No running tasks found", hint=f"dtk task-status {name}")
-    if task is not None and found.task != task:
-        raise UsageError(f"task {task} of '{name}' is not running; task {found.task} is")
-    request_cancel(workspace, name, found.task)
+    number = request_cancel(workspace, name, task)
     if as_json:
-        print_json({"status": "OK", "service": name, "task": found.task})
+        print_json({"status": "OK", "service": name, "task": number})
         return
-    typer.echo(f"Task {found.task} of '{name}' is being cancelled; next: dtk task-status {name} --wait")
+    typer.echo(f"Task {number} of '{name}' is being cancelled; next: dtk task-status {name} --wait")

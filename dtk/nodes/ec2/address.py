@@ -7,13 +7,13 @@ import socket
 import urllib.request
 
 from dtk.errors import DtkError
+from dtk.model.ssh_address import SSH_PORT
 from dtk.nodes.ec2.settings import Ec2Settings
 
 OWN_ADDRESS = "https://checkip.amazonaws.com"
 """AWS's own service that answers with the address it was asked from; its certificate is checked."""
 _OWN_ADDRESS_SECONDS = 10
 _LONGEST_ANSWER = 64
-_SSH = 22
 
 
 def own_network(settings: Ec2Settings, towards: str) -> str:
@@ -46,5 +46,5 @@ def _seen_by_aws() -> str:
 def _address_towards(address: str) -> str:
     """Connecting a datagram socket sends nothing; it only chooses the route."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
-        trial.connect((address, _SSH))
+        trial.connect((address, SSH_PORT))
         return str(trial.getsockname()[0])

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from dtk.errors import DtkError
+from dtk.model.ssh_address import SSH_PORT
 from dtk.nodes.ec2.address import own_network
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.network import Subnet
@@ -21,7 +22,6 @@ from dtk.nodes.provider import Opened, OpenPort, ServiceIdentity
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 SSH_RULE = "SSH from where dtk runs"
 PORT_RULE = "declared by a component"
-SSH = 22
 JUST_MADE = ("InvalidGroup.NotFound",)
 """What EC2 may answer for some seconds about a group that it has just made."""
 
@@ -55,13 +55,13 @@ def let_in_ssh(aws: Aws, settings: Ec2Settings, group: Mapping[str, Any], toward
         if rules_of(group, SSH_RULE):
             return Opened()
         raise
-    return reconcile(aws, group, [OpenPort(SSH, source) for source in sources], SSH_RULE)
+    return reconcile(aws, group, [OpenPort(SSH_PORT, source) for source in sources], SSH_RULE)
 
 
 def unknown_to(settings: Ec2Settings, group: Mapping[str, Any], towards: str) -> tuple[str, ...]:
     """Return who is to be let in by SSH and is not; arguments and errors are those of ``let_in_ssh``."""
     sources = settings.ssh_from or (own_network(settings, towards),)
-    let_in = [ipaddress.ip_network(rule.source) for rule in rules_of(group) if rule.port == SSH]
+    let_in = [ipaddress.ip_network(rule.source) for rule in rules_of(group) if rule.port == SSH_PORT]
     return tuple(source for source in sources if not any(_holds(one, source) for one in let_in))
 
 

@@ -13,20 +13,20 @@ from itertools import groupby
 from dtk import __version__
 from dtk.model.names import group_of, member_name, split_member
 from dtk.nodes.provider import ServiceIdentity
+from dtk.state.identity import short_lineage
 
 SERVICE, NODES, LINEAGE = "dtk:service", "dtk:nodes", "dtk:lineage"
 WORKSPACE, VERSION, TOKEN = "dtk:workspace", "dtk:version", "dtk:token"
 NODE, NAME = "dtk:node", "Name"
 """For people who look for an instance by its tags; what dtk goes by are the ones above."""
 OWN_PREFIX = "dtk:"
-_SHOWN_LINEAGE = 8
 LONGEST_VALUE = 256
 """Characters that AWS allows in a tag's value."""
 
 
 def service_name(identity: ServiceIdentity) -> str:
     """Return the name of what is made for a service alone: its security group and its key pair."""
-    return f"dtk-{identity.service}-{identity.lineage[:_SHOWN_LINEAGE]}"
+    return f"dtk-{identity.service}-{short_lineage(identity.lineage)}"
 
 
 def service_tags(identity: ServiceIdentity, workspace: str) -> dict[str, str]:

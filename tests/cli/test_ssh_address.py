@@ -1,0 +1,53 @@
+"""``user@host:port``: read in one way wherever an SSH server is named, IPv6 included."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dtk.cli.commands.ssh import ssh_arguments
+from dtk.errors import UsageError
+from dtk.model.ssh_address import SshAddress, parse_ssh_address
+from dtk.model.target import Target
+from dtk.nodes.hosts import read_hosts
+from dtk.nodes.provider import Connection
+from dtk.state.workspace import Workspace
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "written"),
+    [
+        ("web1", SshAddress("web1"), "web1:22"),
+        ("ops@web1:2222", SshAddress("web1", 2222, "ops"), "ops@web1:2222"),
+        ("10.0.0.5:22", SshAddress("10.0.0.5"), "10.0.0.5:22"),
+        ("ops@[2001:db8::1]:2222", SshAddress("2001:db8::1", 2222, "ops"), "ops@[2001:db8::1]:2222"),
+        ("[::1]", SshAddress("::1"), "[::1]:22"),
+        ("2001:db8::1", SshAddress("2001:db8::1"), "[2001:db8::1]:22"),
+        ("[fe80::1%eth0]:22", SshAddress("fe80::1%eth0"), "[fe80::1%eth0]:22"),
+    ],
+)
+def test_an_address_is_read_and_written(text: str, address: SshAddress, written: str) -> None:
+    assert parse_ssh_address(text) == address
+    assert str(address) == written
+    assert parse_ssh_address(written) == address
+
+
+@pytest.mark.parametrize("text", ["", "a:b", "a:0", "a:65536", "[::1", "-oProxyCommand=x", "-l@web1", "a b", "a@"])
+def test_anything_else_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is not an SSH server's address"):
+        parse_ssh_address(text)
+
+
+def test_dtk_ssh_goes_through_a_jump_host_with_an_ipv6_address() -> None:
+    connection = Connection("node", jump="ops@[2001:db8::1]:2222")
+    proxy = next(word for word in ssh_arguments(connection, Path("known")) if word.startswith("ProxyCommand="))
+    assert proxy.endswith(" -l ops -p 2222 -W '[%h]:%p' 2001:db8::1")
+
+
+def test_a_hosts_address_may_name_user_and_port_and_wins_over_the_target(tmp_path: Path) -> None:
+    hosts = {"alpha": {"address": "root@[::1]:2200"}, "beta": {"address": "::1"}}
+    target = Target("rack", "hosts", {"user": "admin", "port": 2222, "hosts": hosts})
+    found = {name: host.connection for name, host in read_hosts(target, Workspace(tmp_path)).items()}
+    assert (found["alpha"].hostname, found["alpha"].port, found["alpha"].user) == ("::1", 2200, "root")
+    assert (found["beta"].hostname, found["beta"].port, found["beta"].user) == ("::1", 2222, "admin")
