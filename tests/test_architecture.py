@@ -62,7 +62,7 @@ ALLOWED: dict[str, set[str]] = {
     "shell": {"model", "state", "events", "dsl", "plan", "views", "service", "cli", "__main__"},
 }
 LIGHT_PARTS = ("cli", "service", "shell", "views", "events", "state", "model")
-BALLAST = ("boto3", "pyinfra", "jsonschema", "gevent")
+BALLAST = ("boto3", "pyinfra", "jsonschema", "gevent", "pydantic")
 HEAVY = (*BALLAST, "jinja2", "asyncssh")
 LONGEST_FILE = 499
 LONGEST_FUNCTION = 60

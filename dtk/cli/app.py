@@ -5,13 +5,17 @@ from __future__ import annotations
 import importlib
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from dtk.cli.coercion import QuickCommand, convert_quickly
 from dtk.cli.registry import COMMANDS, CommandEntry
 from dtk.service.context import Settings, remember
+
+if TYPE_CHECKING:
+    from typer._click.core import Context, Parameter
 
 GLOBAL_OPTIONS = {"--workspace": True, "--no-color": False}
 """Options that may stand anywhere on the line, and whether they take a value."""
@@ -28,7 +32,7 @@ class LazyCommand(TyperCommand):
         """Return the command that this one stands for."""
         module, _, function = self.entry.function.partition(":")
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
-        app.command(self.entry.name)(getattr(importlib.import_module(module), function))
+        app.command(self.entry.name, cls=QuickCommand)(getattr(importlib.import_module(module), function))
         return cast(TyperCommand, typer.main.get_command(app))
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
@@ -38,6 +42,10 @@ class LazyCommand(TyperCommand):
 
 class LazyGroup(TyperGroup):
     """All commands of the registry, in its order."""
+
+    def get_params(self, ctx: Context) -> list[Parameter]:
+        """Return the global options."""
+        return convert_quickly(super().get_params(ctx))
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names in the order of the registry."""
