@@ -26,32 +26,34 @@ ALLOWED: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
     "model": set(),
+    "targets": {"model", "nodes.ec2", "nodes.hosts", "nodes.local"},
     "events": {"model"},
     "state": {"model"},
-    "dsl.yaml": {"model", "state"},
+    "dsl.yaml": {"model", "targets", "state"},
     "dsl.template": {"model", "dsl.yaml"},
     "dsl.build": {"model", "dsl.yaml", "dsl.template"},
     "dsl.check": {"model", "dsl.yaml", "dsl.template", "dsl.build"},
-    "dsl": {"model", "state", "dsl"},
+    "dsl": {"model", "targets", "state", "dsl"},
     "sources": {"model", "state", "dsl"},
     "convert": {"model", "dsl"},
-    "cases": {"model", "state", "dsl", "plan", "views"},
+    "cases": {"model", "targets", "state", "dsl", "plan", "views"},
     "nodes": {"model", "state", "nodes"},
     "nodes.ec2": {"model", "state", "nodes."},
+    "nodes.hosts": {"model", "state", "nodes."},
     "nodes.local": {"model", "state", "nodes."},
     "plan.resolve": {"model", "state", "dsl"},
     "plan.workflow": {"model", "state", "dsl", "plan.resolve"},
     "plan.diff": {"model", "state", "dsl", "plan.resolve", "plan.workflow"},
     "plan": {"model", "state", "dsl", "plan"},
-    "views": {"model", "events", "plan", "views"},
+    "views": {"model", "targets", "events", "plan", "views"},
     "views.report": {"model", "events", "plan", "views."},
     "ssh": {"model", "state", "nodes."},
     "apply.reporting": {"model", "events", "state", "ssh"},
     "apply.session": {"model", "events", "state", "nodes.", "ssh", "apply.reporting"},
     "apply.items": {"model", "events", "state", "dsl", "plan", "ssh", "apply.reporting", "apply.session"},
     "apply.nodes": {"model", "events", "state", "nodes.", "dsl", "plan", "ssh", "apply.reporting", "apply.session"},
-    "apply": {"model", "events", "state", "nodes", "dsl", "plan", "ssh", "apply"},
-    "refresh": {"model", "events", "state", "nodes", "dsl", "plan", "ssh", "apply"},
+    "apply": {"model", "targets", "events", "state", "nodes", "dsl", "plan", "ssh", "apply"},
+    "refresh": {"model", "targets", "events", "state", "nodes", "dsl", "plan", "ssh", "apply"},
     "service": {"model", "events", "state", "nodes", "dsl", "plan", "apply", "refresh"},
     "cli": {"model", "events", "state", "nodes", "dsl", "plan", "views", "apply", "service"},
     "cli.commands": {
@@ -61,7 +63,15 @@ ALLOWED: dict[str, set[str]] = {
     "__main__": {"cli", "apply"},
     "shell": {"model", "state", "events", "dsl", "plan", "views", "service", "cli", "__main__"},
 }
-LIGHT_PARTS = ("cli", "service", "shell", "views", "events", "state", "model")
+TARGETS = {path.parent.name for path in FILES if path.name == "description.py" and path.parts[-3] == "nodes"}
+# Words that are also the type of a target, and mean something else where they stand.
+OTHER_MEANINGS = {
+    ("dtk/apply/session/engine.py", "local"),  # pyinfra's operations on the machine that dtk runs on
+    ("dtk/convert/links.py", "local"),  # a dependency on the same node, in the original's language
+    ("dtk/convert/module.py", "local"),  # the namespace of a module that names none
+    ("dtk/dsl/build/component.py", "local"),  # as in convert/links.py
+}
+LIGHT_PARTS = ("targets", "cli", "service", "shell", "views", "events", "state", "model")
 BALLAST = ("boto3", "pyinfra", "jsonschema", "gevent", "pydantic")
 HEAVY = (*BALLAST, "jinja2", "asyncssh")
 LONGEST_FILE = 499
@@ -152,6 +162,44 @@ def test_a_file_imports_only_from_the_rooms_below_its_own() -> None:
 
 def module_name(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def target_of(path: Path) -> str:
+    """Return the target whose folder a file is in, "" for all other files."""
+    words = path.relative_to(PACKAGE).parts
+    return words[1] if words[0] == "nodes" and words[1] in TARGETS else ""
+
+
+def test_a_target_is_known_by_its_description_alone() -> None:
+    """A fourth target is another folder: what others ask is in its description, and nobody imports more of it."""
+    wrong = [
+        f"{named(path)} imports {name}"
+        for path, tree in FILES.items()
+        for name in imports_of(tree, in_functions=True)
+        for target in TARGETS - {target_of(path)}
+        if f"{name}.".startswith(f"dtk.nodes.{target}.")
+        and not (named(path) == "dtk/targets.py" and name == f"dtk.nodes.{target}.description")
+    ]
+    assert wrong == []
+
+
+def test_no_type_of_a_target_is_named_outside_of_its_folder() -> None:
+    found = {
+        (named(path), node.value)
+        for path, tree in FILES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and node.value in TARGETS - {target_of(path)}
+    }
+    assert found == OTHER_MEANINGS
+
+
+def test_a_plan_is_made_without_the_libraries_of_any_target() -> None:
+    program = "import sys, dtk.targets; print(*sorted(name for name in sys.modules if name.startswith('dtk.nodes.')))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    descriptions = {f"dtk.nodes.{target}.description" for target in TARGETS}
+    assert set(done.stdout.split()) == descriptions | {f"dtk.nodes.{target}" for target in TARGETS} | {
+        "dtk.nodes.ec2.words"
+    }
 
 
 def test_no_file_imports_itself_round_a_corner() -> None:

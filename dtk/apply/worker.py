@@ -27,9 +27,9 @@ from dtk.apply.task import EXIT_CODES, abandon, run_task  # noqa: E402
 from dtk.apply.task_folder import PLAN_FILE, WORKER_LOG  # noqa: E402
 from dtk.errors import DtkError  # noqa: E402
 from dtk.events.log import EventLog  # noqa: E402
+from dtk.model import settings  # noqa: E402
 from dtk.model.names import ASSEMBLY_WIDE  # noqa: E402
 from dtk.model.plan import Plan  # noqa: E402
-from dtk.model.target import planned_target  # noqa: E402
 from dtk.nodes import targets  # noqa: E402
 from dtk.nodes.provider import ServiceIdentity  # noqa: E402
 from dtk.plan.document import from_text  # noqa: E402
@@ -38,6 +38,7 @@ from dtk.ssh.host_keys import KnownHosts  # noqa: E402
 from dtk.state.lock import adopt, this_process  # noqa: E402
 from dtk.state.store import StateStore, load_state, new_state  # noqa: E402
 from dtk.state.workspace import Workspace  # noqa: E402
+from dtk.targets import planned_target  # noqa: E402
 
 MOST_FILES = 65536
 """Open files asked for: a node takes about four. macOS answers an unlimited wish with an error."""
@@ -107,7 +108,7 @@ def make_context(
         provider=targets.provider_for(target, workspace),
         identity=ServiceIdentity(plan.service, state.lineage, folder, number),
         known_hosts=KnownHosts(workspace.known_hosts(plan.service)),
-        patience=Patience(overall=float(target.settings.get("connect_timeout", Patience.overall))),
+        patience=Patience(overall=settings.number(target.settings, "connect_timeout", Patience.overall)),
     )
 
 

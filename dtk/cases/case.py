@@ -22,13 +22,13 @@ from dtk.errors import DtkError, InvalidError, Problem
 from dtk.model.module import Module
 from dtk.model.plan import Plan
 from dtk.model.service import Service
-from dtk.model.target import EMBEDDED
 from dtk.plan.compile import compile_plan
 from dtk.plan.destroy import destroy_plan
 from dtk.plan.document import to_document
 from dtk.plan.resolve.request import PlanRequest, Scope
 from dtk.plan.simulation import applied
 from dtk.state.model import State
+from dtk.targets import EMBEDDED
 from dtk.views.plan_text import plan_text
 
 SERVICE_FILE, BEFORE_FILE, SCOPE_FILE = "service.yaml", "before.yaml", "scope"

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
 
 from dtk.dsl.yaml.checked import open_document, report
 from dtk.dsl.yaml.cursor import Cursor
-from dtk.errors import Problem, UsageError
-from dtk.model.machine_words import wrong_words
+from dtk.dsl.yaml.schema import listed, shown
+from dtk.dsl.yaml.target_schema import setting_violations
+from dtk.errors import InvalidError, Problem, UsageError
 from dtk.model.names import module_name
+from dtk.model.settings import mapping
 from dtk.model.suggestion import did_you_mean, nearest
-from dtk.model.target import EMBEDDED, Target, TargetType
+from dtk.model.target import Target
 from dtk.model.written import as_written
+from dtk.targets import EMBEDDED, UnknownTypeError, describe
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ def load_workspace(file: Path, display_root: Path | None = None) -> WorkspaceCon
     problems: list[Problem] = []
     checked = open_document(file, "workspace", display_root, problems)
     if checked and () not in checked.cursor.broken:
-        problems += [*_default_problems(checked.cursor), *_word_problems(checked.cursor)]
+        problems += _default_problems(checked.cursor)
+        problems += (problem for target in checked.cursor.entries("targets") for problem in _target_problems(target))
     if problems or checked is None:
         raise report("the workspace is invalid", problems, [checked] if checked else [])
     cursor = checked.cursor
@@ -83,19 +86,38 @@ def _module(cursor: Cursor) -> ModuleSource:
 
 def _target(cursor: Cursor) -> Target:
     settings = {entry.name: as_written(entry.value) for entry in cursor.entries() if entry.name != "type"}
-    return Target(cursor.name, cast(TargetType, cursor.text("type")), settings)
+    return Target(cursor.name, describe(cursor.text("type")), settings)
+
+
+def _target_problems(cursor: Cursor) -> Iterator[Problem]:
+    """Yield what is wrong with one target, as its type says it; without a type nothing can be said."""
+    type_ = cursor.get("type")
+    if type_ is None:
+        return
+    try:
+        found = setting_violations(cursor.value, describe(str(type_.value)))
+    except UnknownTypeError as error:
+        expected, near = listed(error.known), nearest(str(type_.value), error.known)
+        yield type_.problem(f"{shown(type_.value)} can't stand here", expected=expected, near=near)
+        return
+    except InvalidError as error:
+        yield type_.problem(error.message)
+        return
+    for violation in found:
+        yield replace(violation, path=(*cursor.path, *violation.path)).problem(cursor.document)
+    if not found:
+        yield from _word_problems(cursor)
 
 
 def _word_problems(cursor: Cursor) -> Iterator[Problem]:
-    """Yield the images and sizes among the defaults of ec2 targets that the target itself does not know."""
-    for target in cursor.entries("targets"):
-        defaults = target.get("defaults")
-        if target.is_partial or defaults is None or target.text("type") != "ec2":
-            continue
-        for wrong in wrong_words(as_written(defaults.value), _target(target).settings):
-            place = defaults.get(wrong.attribute) or defaults
-            message = f"{wrong.attribute} '{wrong.word}' is not one that target '{target.name}' knows"
-            yield place.problem(message, expected=wrong.expected, near=nearest(wrong.word, wrong.known))
+    """Yield the words among a target's defaults for its nodes that the target itself does not know."""
+    target, defaults = _target(cursor), cursor.get("defaults")
+    if defaults is None:
+        return
+    for wrong in target.description.unknown_words(target, mapping(target.settings, defaults.name)):
+        place = defaults.get(wrong.attribute) or defaults
+        message = f"{wrong.attribute} '{wrong.word}' is not one that target '{target.name}' knows"
+        yield place.problem(message, expected=wrong.expected, near=nearest(wrong.word, wrong.known))
 
 
 def _default_problems(cursor: Cursor) -> Iterator[Problem]:

@@ -1,45 +1,111 @@
-"""Where nodes come from, as dtk.yaml says it."""
+"""A target of dtk.yaml, and what its type says of all targets of that type: pure data and functions, light to load."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Literal
 
 from dtk.errors import InvalidError
+from dtk.model.settings import texts
 
-TargetType = Literal["local", "hosts", "ec2"]
+Attributes = Mapping[str, object]
+"""Node attributes by name, as a module, a service or a provider gives them."""
+
+Power = Literal["start", "stop"]
+
+
+@dataclass(frozen=True)
+class UnknownWord:
+    """A value of a node's attribute that a target does not know; ``known`` are the words that it does."""
+
+    attribute: str
+    word: str
+    known: tuple[str, ...]
+    expected: str
+
+
+def _as_they_are(_target: Target, attributes: Attributes) -> Attributes:
+    return attributes
+
+
+def _any_word(_target: Target, _attributes: Attributes) -> Iterable[UnknownWord]:
+    return ()
+
+
+def _no_firewall(_target: Target) -> tuple[str, ...] | None:
+    return None
+
+
+def _no_region(_target: Target) -> str | None:
+    return None
+
+
+def _nothing_to_show(_attributes: Attributes) -> str:
+    return ""
+
+
+def _never_refused(_power: Power, _attributes: Attributes) -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class TargetDescription:
+    """What dtk asks of a type of target without loading its provider: to check, plan and show a service.
+
+    The defaults are those of machines that are what they are: they take any attributes, and dtk keeps no firewall.
+
+    Args:
+        type: the word under ``type:`` in dtk.yaml.
+        summary: one line for people and editors.
+        provider: ``MODULE:NAME`` of what is called with the workspace and the target, and returns the provider;
+            imported only when machines are worked on.
+        settings_schema: a JSON file, the schema of the target's settings; what is not in it is refused.
+        machine_attributes: a node's own attributes → those that its machine is asked for with, defaults included.
+        unknown_words: what in a node's attributes the target does not know.
+        firewall_sources: to which address ranges dtk opens the ports that components declare; None where the target
+            keeps no firewall.
+        region: where the target's machines are, "" where its settings do not say it; None for a target without regions.
+            Its nodes have the attribute ``region``.
+        machine_text: names what a machine will be, for the plan.
+        power_refusal: why a node with these attributes can't be powered on or off, "" where it can.
+    """
+
+    type: str
+    summary: str
+    provider: str
+    settings_schema: Path
+    machine_attributes: Callable[[Target, Attributes], Attributes] = _as_they_are
+    unknown_words: Callable[[Target, Attributes], Iterable[UnknownWord]] = _any_word
+    firewall_sources: Callable[[Target], tuple[str, ...] | None] = _no_firewall
+    region: Callable[[Target], str | None] = _no_region
+    machine_text: Callable[[Attributes], str] = _nothing_to_show
+    power_refusal: Callable[[Power, Attributes], str] = _never_refused
 
 
 @dataclass(frozen=True)
 class Target:
-    """A named target; ``settings`` are the keys of its type, checked by the workspace schema."""
+    """A named target; ``settings`` are the keys of its type, checked by the schema in its description."""
 
     name: str
-    type: TargetType
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    description: TargetDescription
+    settings: Mapping[str, object] = field(default_factory=dict)
 
-
-def planned_target(document: Mapping[str, Any]) -> Target:
-    """Return the target as a plan holds it: its name and type among its settings."""
-    settings = {key: value for key, value in document.items() if key not in ("name", "type")}
-    return Target(document["name"], document["type"], settings)
-
-
-EMBEDDED = Target("local", "local")
-"""The target that every workspace has without being told."""
+    @property
+    def type(self) -> str:
+        """The word under ``type:`` in dtk.yaml."""
+        return self.description.type
 
 
 def networks(target: Target, name: str) -> tuple[str, ...]:
     """Return the ranges of addresses under a target's key, without the bits of a host: so they can be compared.
 
     Raises:
-        InvalidError: one of them is none.
+        InvalidError: one of them is not a range of addresses.
     """
-    given = target.settings.get(name) or ()
-    texts = (given,) if isinstance(given, str) else given
     try:
-        return tuple(str(ipaddress.ip_network(text, strict=False)) for text in texts)
+        return tuple(str(ipaddress.ip_network(text, strict=False)) for text in texts(target.settings, name))
     except ValueError as error:
         raise InvalidError(f"{name} of target '{target.name}': {error}") from None

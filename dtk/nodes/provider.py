@@ -6,7 +6,7 @@ node may have left, so that no machine is made twice or lost (design.md, Apply).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -73,6 +73,21 @@ class ServiceIdentity:
     """.dtk/services/NAME: keys, known_hosts and local nodes live below it."""
     task: int = 0
     """The number of the task that acts; 0 outside of tasks."""
+
+
+@dataclass(frozen=True)
+class MarkedMachine:
+    """A machine that carries dtk's own mark.
+
+    ``service``, ``lineage`` and ``node`` are what the mark says, "" for what it does not; ``state`` is the target's own
+    word for its state.
+    """
+
+    id: str
+    state: str
+    service: str
+    lineage: str
+    node: str
 
 
 @dataclass(frozen=True, order=True)
@@ -159,9 +174,18 @@ class Provider(Protocol):
     def describe(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> Sequence[NodeRecord]:
         """Return the records as the machines are now, without changing anything."""
 
+    def find_orphans(self, workspace: str, known: Collection[str]) -> Sequence[MarkedMachine]:
+        """Return the machines that carry a workspace's mark and whose ids are not among those known."""
 
-class WithoutFirewall:
-    """Providers of machines without a firewall that is dtk's, whose registry says whose they are."""
+    def adopt(self, identity: ServiceIdentity, orphan: MarkedMachine) -> NodeRecord:
+        """Return an orphan as the record of its node, and mark it as the service's."""
+
+    def end_orphans(self, orphans: Sequence[MarkedMachine]) -> Mapping[str, DtkError]:
+        """End machines for good; return, by id, why some could not be."""
+
+
+class BasicProvider:
+    """What a provider answers whose machines carry no mark, and that keeps no firewall: a base for others."""
 
     def check(self, _identity: ServiceIdentity, _records: Sequence[NodeRecord]) -> None:
         """Accept all."""
@@ -175,3 +199,15 @@ class WithoutFirewall:
     def shut_out(self, _identity: ServiceIdentity, _records: Sequence[NodeRecord]) -> str:
         """Say nothing."""
         return ""
+
+    def find_orphans(self, _workspace: str, _known: Collection[str]) -> Sequence[MarkedMachine]:
+        """Find none."""
+        return ()
+
+    def adopt(self, _identity: ServiceIdentity, orphan: MarkedMachine) -> NodeRecord:
+        """Refuse."""
+        raise DtkError(f"the target of '{orphan.id}' can't take machines in")
+
+    def end_orphans(self, _orphans: Sequence[MarkedMachine]) -> Mapping[str, DtkError]:
+        """End none: there are none."""
+        return {}

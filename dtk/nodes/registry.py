@@ -1,7 +1,7 @@
 """Which machine of a workspace belongs to which node: written down before anything is done with it.
 
-``.dtk/nodes.json`` holds the local nodes' addresses and the claims on hosts, keyed so that a create that runs again
-after a crash finds what the interrupted one began. Changes are made under a flock on ``.dtk/nodes.lock``.
+``.dtk/nodes.json`` has a section for each type of target that needs one, keyed so that a create that runs again after a
+crash finds what the interrupted one began. Changes are made under a flock on ``.dtk/nodes.lock``.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from dtk.errors import DtkError
+from dtk.model.settings import as_mapping, text
 from dtk.nodes.provider import ServiceIdentity
 from dtk.state.files import PRIVATE_FILE, make_private_folder, replace_file
 from dtk.state.workspace import Workspace
@@ -25,65 +25,25 @@ _LOCK_WAIT_SECONDS = 60
 _LOCK_POLL_SECONDS = 0.02
 
 
-@dataclass(frozen=True)
-class Allocation:
-    """What a local node was given: an address with the port of its SSH server, its disk, the user it runs as."""
-
-    service: str
-    address: str
-    port: int
-    port_offset: int
-    shared_address: bool
-    home: str
-    user: str
-
-
-@dataclass(frozen=True)
-class Claim:
-    """Which node a host serves."""
-
-    service: str
-    lineage: str
-    node: str
-
-
-@dataclass
-class Registry:
-    """The registry's content. ``local`` is keyed by ``LINEAGE/NODE``, ``hosts`` by target, then host."""
-
-    local: dict[str, Allocation] = field(default_factory=dict)
-    hosts: dict[str, dict[str, Claim]] = field(default_factory=dict)
-
-
 def node_key(identity: ServiceIdentity, node: str) -> str:
     """Return the name that tells a node from all others of all workspaces: ``LINEAGE/NODE``."""
     return f"{identity.lineage}/{node}"
 
 
-def read_registry(workspace: Workspace) -> Registry:
-    """Return the registry as it is on disk; an empty one where there is none.
+def read_section(workspace: Workspace, section: str) -> Mapping[str, object]:
+    """Return what the registry holds of one type of target, as it is on disk; nothing where there is no file.
 
     Raises:
         DtkError: a newer dtk wrote it.
     """
-    try:
-        document = json.loads(_file(workspace).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return Registry()
-    if document["format_version"] > FORMAT_VERSION:
-        raise DtkError(f"{_file(workspace)} was written by a newer dtk", hint="use that version of dtk")
-    return Registry(
-        local={key: Allocation(**value) for key, value in document["local"].items()},
-        hosts={
-            target: {host: Claim(**claim) for host, claim in claims.items()}
-            for target, claims in document["hosts"].items()
-        },
-    )
+    return as_mapping(_read(workspace).get(section))
 
 
 @contextmanager
-def changing_registry(workspace: Workspace) -> Iterator[Registry]:
-    """Give the registry to change, under its lock; what it holds at the end is on disk before this returns.
+def changing_section(workspace: Workspace, section: str) -> Iterator[dict[str, object]]:
+    """Give what the registry holds of one type of target to change, under the registry's lock.
+
+    What it holds at the end is on disk before this returns.
 
     Raises:
         DtkError: another process holds the lock for too long, or a newer dtk wrote the registry.
@@ -92,12 +52,23 @@ def changing_registry(workspace: Workspace) -> Iterator[Registry]:
     descriptor = os.open(workspace.local / "nodes.lock", os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
     try:
         _lock(descriptor)
-        registry = read_registry(workspace)
-        yield registry
-        document = {"format_version": FORMAT_VERSION, **asdict(registry)}
-        replace_file(_file(workspace), json.dumps(document, indent=2, sort_keys=True) + "\n")
+        document = _read(workspace)
+        content = dict(as_mapping(document.get(section)))
+        yield content
+        changed = {**document, "format_version": FORMAT_VERSION, section: content}
+        replace_file(_file(workspace), json.dumps(changed, indent=2, sort_keys=True) + "\n")
     finally:
         os.close(descriptor)
+
+
+def _read(workspace: Workspace) -> dict[str, object]:
+    try:
+        document: dict[str, object] = json.loads(_file(workspace).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    if int(text(document, "format_version", "1")) > FORMAT_VERSION:
+        raise DtkError(f"{_file(workspace)} was written by a newer dtk", hint="use that version of dtk")
+    return document
 
 
 def _file(workspace: Workspace) -> Path:

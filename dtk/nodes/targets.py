@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pkgutil import resolve_name
+from typing import cast
+
 from dtk.model.target import Target
-from dtk.nodes.ec2.provider import Ec2Provider
-from dtk.nodes.hosts import HostsProvider
-from dtk.nodes.local.provider import LocalProvider
 from dtk.nodes.provider import Provider
 from dtk.state.workspace import Workspace
 
 
 def provider_for(target: Target, workspace: Workspace) -> Provider:
-    """Return the provider of a target's machines."""
-    if target.type == "local":
-        return LocalProvider(workspace, shared_address=bool(target.settings.get("shared_address", False)))
-    if target.type == "hosts":
-        return HostsProvider(workspace, target)
-    return Ec2Provider(workspace, target)
+    """Return the provider of a target's machines; only here its libraries are loaded."""
+    make = cast(Callable[[Workspace, Target], Provider], resolve_name(target.description.provider))
+    return make(workspace, target)

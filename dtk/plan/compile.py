@@ -29,7 +29,7 @@ from dtk.plan.diff.scheduling import acts, due_outlines, reasons_of
 from dtk.plan.diff.selection import Chosen, check_terms, choose, left_out, unmade_problems
 from dtk.plan.diff.steps import component_stage, component_stages, node_stage, number_stages, within_windows
 from dtk.plan.document import to_document
-from dtk.plan.location import check_place
+from dtk.plan.location import check_location
 from dtk.plan.resolve.links import Link, build_bindings, build_links
 from dtk.plan.resolve.node_attributes import declared_ports, machine_attributes, word_problems
 from dtk.plan.resolve.request import PlanRequest
@@ -150,7 +150,7 @@ def finished_plan(
     Raises:
         InvalidError: the nodes are not where the target is.
     """
-    check_place(request.state, request.target)
+    check_location(request.state, request.target)
     service, state, unfinished = request.service, request.state, request.state.unfinished
     plan = Plan(
         dtk_version=__version__,

@@ -7,20 +7,17 @@ where addresses have changed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from dtk.errors import UsageError
 from dtk.model.names import group_of, node_order
 from dtk.model.plan import NodeChange, Plan
 from dtk.model.suggestion import did_you_mean
+from dtk.model.target import Power
 from dtk.plan.compile import finished_plan
 from dtk.plan.diff.steps import node_stage
 from dtk.plan.resolve.request import PlanRequest
-from dtk.state.model import NodeState
 
-Power = Literal["start", "stop"]
 TASK_TYPES = {"start": "power_on_nodes", "stop": "power_off_nodes"}
-SPOT = "a one-time spot instance can't be stopped"
 _STATUS_BEFORE = {"start": "stopped", "stop": "running"}
 
 
@@ -38,18 +35,13 @@ def power_plan(request: PlanRequest, power: Power, only: str = "") -> Plan:
     state = request.state
     chosen = _chosen(sorted(state.nodes, key=node_order), only)
     changes = [
-        NodeChange(node, power, _doubt(existing, power))
+        NodeChange(node, power, request.target.description.power_refusal(power, existing.attributes))
         if node in chosen and existing.status == _STATUS_BEFORE[power]
         else NodeChange(node, "keep")
         for node, existing in state.nodes.items()
     ]
     stages = node_stage(changes, power, {})
     return finished_plan(request, nodes=changes, components=(), stages=stages, task_type=TASK_TYPES[power])
-
-
-def _doubt(node: NodeState, power: Power) -> str:
-    """What is known beforehand to be refused."""
-    return SPOT if power == "stop" and node.attributes.get("market") == "spot" else ""
 
 
 def _chosen(nodes: Sequence[str], only: str) -> list[str]:

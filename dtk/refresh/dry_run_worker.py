@@ -33,7 +33,6 @@ from dtk.apply.session.secrets import resolve_secret  # noqa: E402
 from dtk.apply.worker import raise_file_limit  # noqa: E402
 from dtk.errors import DtkError  # noqa: E402
 from dtk.model.plan import Finding, PlannedAction  # noqa: E402
-from dtk.model.target import planned_target  # noqa: E402
 from dtk.nodes.provider import Provider  # noqa: E402
 from dtk.nodes.records import record_of  # noqa: E402
 from dtk.nodes.targets import provider_for  # noqa: E402
@@ -45,6 +44,7 @@ from dtk.state.identity import short_lineage  # noqa: E402
 from dtk.state.model import State  # noqa: E402
 from dtk.state.store import load_state, new_state  # noqa: E402
 from dtk.state.workspace import Workspace  # noqa: E402
+from dtk.targets import planned_target  # noqa: E402
 
 PATIENCE = Patience(overall=10.0, attempt=10.0)
 """A node that runs answers at once; one that does not is reported, and nobody wants to wait for it."""

@@ -31,8 +31,9 @@ def way_to(workspace: Workspace, state: State, node: str) -> Connection:
     provider = provider_for(target, workspace)
     records = {name: record_of(name, known) for name, known in state.nodes.items()}
     connection = provider.way_in(records[node])
-    # Only there is a firewall that is dtk's; a jump host's address in it is not this machine's.
-    if target.type == "ec2" and not connection.jump and not _answers(connection):
+    keeps_firewall = target.description.firewall_sources(target) is not None
+    # A jump host's address in the firewall is not this machine's.
+    if keeps_firewall and not connection.jump and not _answers(connection):
         identity = ServiceIdentity(state.service, state.lineage, workspace.service_folder(state.service))
         _let_in(provider, identity, list(records.values()))
     return connection

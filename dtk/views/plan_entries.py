@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
+from dtk.errors import InvalidError
 from dtk.model.names import group_of, node_order, split_member
 from dtk.model.plan import ComponentChange, NodeChange, Plan
+from dtk.model.target import Attributes
+from dtk.targets import describe
 
 _SIGNS = {"terminate": "-", "delete": "-", "create": "+", "new": "+", "start": ">", "stop": "<", "changed": "~"}
 _COMPONENT_ORDER = {"delete": 0, "new": 1, "changed": 2}
@@ -32,8 +34,8 @@ class Entry:
 def node_entries(plan: Plan) -> list[Entry]:
     """Return what happens to machines, in the plan's order: deletions first."""
     changes = [change for change in plan.nodes if change.change != "keep"]
-    made = [leaf for leaf in plan.leaves() if leaf.type == "create_node"] if plan.target["type"] == "ec2" else []
-    machines = {leaf.node: machine_text(leaf.node_attributes) for leaf in made}
+    text = _machine_text(plan)
+    machines = {leaf.node: text(leaf.node_attributes) for leaf in plan.leaves() if leaf.type == "create_node"}
 
     def alike(change: NodeChange) -> tuple[str, str, str, str]:
         return change.change, group_of(change.node), change.reason, machines.get(change.node, "")
@@ -41,14 +43,12 @@ def node_entries(plan: Plan) -> list[Entry]:
     return [_node_entry(list(group), machine) for (*_, machine), group in groupby(changes, key=alike)]
 
 
-def machine_text(attributes: Mapping[str, Any]) -> str:
-    """Name what a machine is made with: its instance types or size, its image, its disks where they are said."""
-    types = attributes.get("instance_type") or attributes.get("size") or ""
-    volumes = [volume.get("size") for volume in attributes.get("volumes") or ()]
-    disks = [attributes.get("root_device_size"), *volumes]
-    parts = [" or ".join(map(str, types)) if isinstance(types, (list, tuple)) else str(types)]
-    parts += [str(attributes.get("image", "")), *(f"{size} GB" for size in disks if size)]
-    return ", ".join(part for part in [*parts, "spot" if attributes.get("spot") is True else ""] if part)
+def _machine_text(plan: Plan) -> Callable[[Attributes], str]:
+    """Return what names a machine of the plan's target; a plan can be read where the target's package is missing."""
+    try:
+        return describe(str(plan.target["type"])).machine_text
+    except InvalidError:
+        return lambda _attributes: ""
 
 
 def _node_entry(changes: Sequence[NodeChange], machine: str) -> Entry:

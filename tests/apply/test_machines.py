@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from dtk.model.plan import Stage, Step, StepType
-from dtk.model.target import EMBEDDED
 from dtk.nodes.provider import ServiceIdentity
 from dtk.nodes.records import record_of
 from dtk.nodes.targets import provider_for
 from dtk.state.lock import holder
 from dtk.state.store import load_state
+from dtk.targets import EMBEDDED
 from tests.apply.lab import SERVICE, Lab, action, run, stage
 
 NODES = ("master", "slaves:1", "slaves:2")

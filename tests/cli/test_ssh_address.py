@@ -10,7 +10,7 @@ from dtk.cli.commands.ssh import ssh_arguments
 from dtk.errors import UsageError
 from dtk.model.ssh_address import SshAddress, parse_ssh_address
 from dtk.model.target import Target
-from dtk.nodes.hosts import read_hosts
+from dtk.nodes.hosts.provider import read_hosts
 from dtk.nodes.provider import Connection
 from dtk.state.workspace import Workspace
 
@@ -47,7 +47,7 @@ def test_dtk_ssh_goes_through_a_jump_host_with_an_ipv6_address() -> None:
 
 def test_a_hosts_address_may_name_user_and_port_and_wins_over_the_target(tmp_path: Path) -> None:
     hosts = {"alpha": {"address": "root@[::1]:2200"}, "beta": {"address": "::1"}}
-    target = Target("rack", "hosts", {"user": "admin", "port": 2222, "hosts": hosts})
+    target = Target("rack", HOSTS, {"user": "admin", "port": 2222, "hosts": hosts})
     found = {name: host.connection for name, host in read_hosts(target, Workspace(tmp_path)).items()}
     assert (found["alpha"].hostname, found["alpha"].port, found["alpha"].user) == ("::1", 2200, "root")
     assert (found["beta"].hostname, found["beta"].port, found["beta"].user) == ("::1", 2222, "admin")

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from dtk.errors import DtkError
 from dtk.model.target import Target
+from dtk.nodes.ec2.description import EC2
 from dtk.nodes.ec2.provider import Ec2Provider
 from dtk.nodes.provider import NodeRecord, NodeRequest, ServiceIdentity
 from dtk.nodes.records import state_of
@@ -52,7 +53,7 @@ class Cloud:
             "defaults": {"image": "plain"},
             "boot_timeout": 30,
         }
-        return Target("cloud", "ec2", {**given, **settings})
+        return Target("cloud", EC2, {**given, **settings})
 
     def provider(self, **settings: Any) -> Ec2Provider:
         """A provider; as new as in another process."""

@@ -12,7 +12,7 @@ import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from dtk.__main__ import run
-from dtk.model.machine_words import IMAGES
+from dtk.nodes.ec2.words import IMAGES
 from tests.ec2.cloud import REGION, Cloud, Reports, write_target
 
 

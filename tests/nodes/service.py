@@ -8,8 +8,9 @@ from dtk.errors import DtkError
 from dtk.nodes.local.machine import erase, machine_of
 from dtk.nodes.local.processes import end
 from dtk.nodes.local.provider import LocalProvider
+from dtk.nodes.local.registry import read_allocations
 from dtk.nodes.provider import NodeRecord, NodeRequest, ServiceIdentity
-from dtk.nodes.registry import node_key, read_registry
+from dtk.nodes.registry import node_key
 from dtk.state.workspace import Workspace
 
 
@@ -51,7 +52,7 @@ class Service:
         self.provider.terminate(self.identity, records, self.report)
 
     def clean_up(self) -> None:
-        for key, allocation in read_registry(self.workspace).local.items():
+        for key, allocation in read_allocations(self.workspace).items():
             lineage, _, node = key.partition("/")
             if lineage == self.identity.lineage:
                 end({key})

@@ -12,7 +12,8 @@ import pytest
 
 from dtk.errors import DtkError
 from dtk.model.target import Target
-from dtk.nodes.hosts import HostsProvider
+from dtk.nodes.hosts.description import HOSTS
+from dtk.nodes.hosts.provider import HostsProvider
 from dtk.nodes.provider import NodeRecord, NodeRequest, ServiceIdentity
 from dtk.nodes.targets import provider_for
 from dtk.state.workspace import Workspace
@@ -49,7 +50,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def rack(hosts: Mapping[str, Any], **settings: Any) -> Target:
-    return Target("rack", "hosts", {"type": "hosts", "connect_timeout": 1, "hosts": hosts, **settings})
+    return Target("rack", HOSTS, {"type": "hosts", "connect_timeout": 1, "hosts": hosts, **settings})
 
 
 def identity(workspace: Workspace, service: str = "dask1") -> ServiceIdentity:

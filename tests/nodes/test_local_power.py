@@ -17,8 +17,8 @@ import pytest
 from dtk.errors import DtkError
 from dtk.nodes.local.environment import MARKER
 from dtk.nodes.local.processes import find
+from dtk.nodes.local.registry import read_allocations
 from dtk.nodes.provider import Connection, NodeRecord, NodeRequest
-from dtk.nodes.registry import read_registry
 from tests.nodes.clients import output
 from tests.nodes.service import Service
 
@@ -114,7 +114,7 @@ def test_a_creation_cut_short_is_found_by_the_next_and_ended_without_a_record(
         patch.setattr("dtk.nodes.local.provider.switch_on", cut)
         with pytest.raises(SystemExit):
             service.create("master")
-    begun = read_registry(service.workspace).local[service.marker("master")]
+    begun = read_allocations(service.workspace)[service.marker("master")]
     (record,) = service.create("master")
     assert (record.connection.hostname, record.attributes["home"]) == (begun.address, begun.home)
     service.terminate(NodeRecord("master", "", "pending", Connection("")))
@@ -190,7 +190,7 @@ def test_a_terminated_node_leaves_no_process_and_no_file(service: Service) -> No
     assert not any(Path(record.attributes["home"]).exists() for record in records)
     assert not Path("/var/lib/dtk/nodes", service.identity.lineage).exists()
     assert list(service.identity.folder.iterdir()) == []
-    assert read_registry(service.workspace).local == {}
+    assert read_allocations(service.workspace) == {}
 
 
 def test_terminating_again_and_what_never_was_is_fine(service: Service) -> None:
@@ -233,7 +233,7 @@ def test_a_node_that_cannot_start_fails_with_its_log_and_leaves_nothing(
     service.provider.create(service.identity, [NodeRequest("master")], service.report)
     assert isinstance(service.reported["master"], DtkError)
     assert "no such luck" in str(service.reported["master"])
-    assert read_registry(service.workspace).local == {}
+    assert read_allocations(service.workspace) == {}
 
 
 def test_processes_and_workspaces_that_create_at_the_same_time_never_share_an_address(

@@ -26,7 +26,6 @@ from dtk.dsl.service import load_service
 from dtk.dsl.workspace import load_workspace
 from dtk.errors import DtkError
 from dtk.model.plan import Plan
-from dtk.model.target import EMBEDDED
 from dtk.plan.compile import compile_plan
 from dtk.plan.destroy import destroy_plan
 from dtk.plan.document import to_text
@@ -34,6 +33,7 @@ from dtk.plan.resolve.request import PlanRequest, Scope
 from dtk.plan.simulation import applied
 from dtk.state.model import State
 from dtk.state.store import load_state, save_state
+from dtk.targets import EMBEDDED
 from dtk.views.plan_text import plan_text
 
 _COPIES = tempfile.TemporaryDirectory(prefix="dtk-plan-cases-")

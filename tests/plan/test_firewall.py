@@ -9,15 +9,17 @@ import pytest
 from dtk.errors import InvalidError
 from dtk.model.plan import FirewallRule
 from dtk.model.target import Target
+from dtk.nodes.ec2.description import EC2
 from dtk.plan.diff.firewall import firewall_rules
 from dtk.state.model import State
+from dtk.targets import EMBEDDED
 
 SOURCE = "192.0.2.0/24"
 OPENED = State("s", "l", open_ports={SOURCE: (8080, 9090)})
 
 
 def target(**settings: Any) -> Target:
-    return Target("cloud", "ec2", {"open_to": ["192.0.2.7/24"], **settings})
+    return Target("cloud", EC2, {"open_to": ["192.0.2.7/24"], **settings})
 
 
 def test_what_is_no_longer_declared_is_closed_and_what_is_new_opened() -> None:
@@ -35,7 +37,7 @@ def test_while_a_port_is_not_known_nothing_is_closed() -> None:
 
 def test_groups_that_people_named_and_other_targets_are_let_be() -> None:
     assert firewall_rules(target(security_groups=["sg-1"]), [7070], OPENED) == ()
-    assert firewall_rules(Target("local", "local"), [7070], OPENED) == ()
+    assert firewall_rules(EMBEDDED, [7070], OPENED) == ()
 
 
 def test_a_range_that_is_none_is_told_by_the_plan() -> None:

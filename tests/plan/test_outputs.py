@@ -16,11 +16,11 @@ from dtk.errors import InvalidError, Location
 from dtk.model.expression import references
 from dtk.model.plan import Plan
 from dtk.model.service import Service
-from dtk.model.target import EMBEDDED
 from dtk.plan.compile import compile_plan
 from dtk.plan.resolve.request import PlanRequest
 from dtk.plan.simulation import applied
 from dtk.state.model import State
+from dtk.targets import EMBEDDED
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ from dtk.errors import Location
 from dtk.model.expression import references
 from dtk.model.plan import Plan
 from dtk.model.service import Service
-from dtk.model.target import EMBEDDED
 from dtk.plan.compile import compile_plan
 from dtk.plan.document import to_text
 from dtk.plan.resolve.request import PlanRequest
 from dtk.plan.simulation import applied
 from dtk.state.model import State
+from dtk.targets import EMBEDDED
 
 GROUP = "workers"
 NODES = ("alpha", GROUP, "zeta")

@@ -1,4 +1,4 @@
-"""``dtk list-nodes --orphans``: instances that are tagged as ours and that no state knows."""
+"""``dtk list-nodes --orphans``: machines that carry this workspace's mark and that no state knows."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ from dtk.cli.output import print_json
 from dtk.cli.running import confirm
 from dtk.dsl.workspace import load_workspace
 from dtk.errors import DtkError
-from dtk.nodes.ec2.instances import Instance
-from dtk.nodes.ec2.orphans import adopt, end, find_orphans
-from dtk.nodes.ec2.provider import Ec2Provider
-from dtk.nodes.ec2.tags import LINEAGE, SERVICE
-from dtk.nodes.provider import ServiceIdentity
+from dtk.nodes.provider import MarkedMachine, Provider, ServiceIdentity
+from dtk.nodes.targets import provider_for
 from dtk.service.context import current_workspace
 from dtk.state import changes
 from dtk.state.identity import workspace_id
@@ -27,16 +24,11 @@ from dtk.views.listing import format_table
 
 @dataclass(frozen=True)
 class Orphan:
-    """An instance that no state knows, and the target it was found in."""
+    """A machine that no state knows, and the target it was found in."""
 
     target: str
-    provider: Ec2Provider
-    instance: Instance
-
-    @property
-    def service(self) -> str:
-        """The service that its tags name."""
-        return self.instance.tags.get(SERVICE, "")
+    provider: Provider
+    machine: MarkedMachine
 
 
 def orphans(*, take_in: bool, terminate: bool, yes: bool, as_json: bool) -> None:
@@ -64,47 +56,47 @@ def _find(workspace: Workspace) -> list[Orphan]:
     known = {node.id for state in states if state for node in state.nodes.values()}
     found: dict[str, Orphan] = {}
     for target in targets:
-        if target.type == "ec2":
-            provider = Ec2Provider(workspace, target)
-            for instance in find_orphans(provider, workspace_id(workspace), known):
-                found.setdefault(instance.id, Orphan(target.name, provider, instance))
+        provider = provider_for(target, workspace)
+        for machine in provider.find_orphans(workspace_id(workspace), known):
+            found.setdefault(machine.id, Orphan(target.name, provider, machine))
     return list(found.values())
 
 
 def _row(orphan: Orphan) -> dict[str, str]:
-    instance = orphan.instance
+    machine = orphan.machine
     return {
         "target": orphan.target,
-        "service": orphan.service,
-        "node": instance.node,
-        "instance_id": instance.id,
-        "op_status": instance.state,
+        "service": machine.service,
+        "node": machine.node,
+        "instance_id": machine.id,
+        "op_status": machine.state,
     }
 
 
 def _take_in(workspace: Workspace, orphan: Orphan) -> None:
-    name, node = orphan.service, orphan.instance.node
+    machine = orphan.machine
+    name, node = machine.service, machine.node
     if name not in workspace.service_names():
-        raise DtkError(f"{orphan.instance.id} is of service '{name}', which is not in this workspace")
+        raise DtkError(f"{machine.id} is of service '{name}', which is not in this workspace")
     folder = workspace.service_folder(name)
     with acquire(folder, "dtk list-nodes --orphans --adopt", None):
-        # A service whose state was lost gets the one back that its instances remember.
-        state = load_state(workspace.state_file(name)) or State(name, orphan.instance.tags.get(LINEAGE, ""))
+        # A service whose state was lost gets the one back that its machines remember.
+        state = load_state(workspace.state_file(name)) or State(name, machine.lineage)
         if node in state.nodes and state.nodes[node].id:
             raise DtkError(
-                f"{node} of '{name}' is instance {state.nodes[node].id} already; {orphan.instance.id} is one too many",
+                f"{node} of '{name}' is machine {state.nodes[node].id} already; {machine.id} is one too many",
                 hint="dtk list-nodes --orphans --terminate",
             )
-        record = adopt(orphan.provider, ServiceIdentity(name, state.lineage, folder), orphan.instance)
+        record = orphan.provider.adopt(ServiceIdentity(name, state.lineage, folder), machine)
         known = NodeState(record.id, record.status, vars(record.connection), dict(record.attributes))
         StateStore(workspace.state_file(name), state).change(lambda state: changes.with_node(state, node, known))
-    typer.echo(f"{orphan.instance.id} is {node} of '{name}' now; next: dtk plan {name}")
+    typer.echo(f"{machine.id} is {node} of '{name}' now; next: dtk plan {name}")
 
 
 def _end(found: list[Orphan]) -> None:
     for target in dict.fromkeys(orphan.target for orphan in found):
         there = [orphan for orphan in found if orphan.target == target]
-        failed = end(there[0].provider, [orphan.instance for orphan in there])
+        failed = there[0].provider.end_orphans([orphan.machine for orphan in there])
         for error in failed.values():
             raise error
     typer.echo(f"{len(found)} terminated.")

@@ -8,7 +8,8 @@ import typer
 
 from dtk.cli.options import DetachOption, LockWaitOption, ServiceArgument, seconds
 from dtk.cli.running import run_plan
-from dtk.plan.power import Power, power_plan
+from dtk.model.target import Power
+from dtk.plan.power import power_plan
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.planning import read_inputs
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 from dtk.dsl.yaml.shipped import data_folder
+from dtk.dsl.yaml.target_schema import editor_schemas
 from dtk.state.files import make_private_folder
 from dtk.state.workspace import Workspace
+from dtk.targets import descriptions
 
 
 def modeline(schema: str, file: Path, workspace: Workspace) -> str:
@@ -25,13 +28,15 @@ def modeline(schema: str, file: Path, workspace: Workspace) -> str:
 
 
 def provide_schemas(workspace: Workspace) -> None:
-    """Write this dtk's schemas into the workspace, where those there are others or none."""
+    """Write the schemas of this dtk and of all target types here into the workspace, where others or none are."""
     make_private_folder(_folder(workspace))
-    for source in data_folder("schemas").glob("*.schema.json"):
-        target = _folder(workspace) / source.name
-        content = source.read_bytes()
-        if not target.is_file() or target.read_bytes() != content:
-            target.write_bytes(content)
+    schemas = {source.name: source.read_bytes() for source in data_folder("schemas").glob("*.schema.json")}
+    for name, schema in editor_schemas(descriptions()).items():
+        schemas[name] = (json.dumps(schema, indent=2, ensure_ascii=False) + "\n").encode()
+    for name, content in schemas.items():
+        file = _folder(workspace) / name
+        if not file.is_file() or file.read_bytes() != content:
+            file.write_bytes(content)
 
 
 def _folder(workspace: Workspace) -> Path:

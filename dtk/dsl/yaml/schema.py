@@ -66,7 +66,12 @@ def violations(data: Any, name: str) -> list[Violation]:
         data: the document.
         name: the schema, as ``schema`` takes it.
     """
-    found = [violation for error in _validator(name).iter_errors(data) for violation in _told(error)]
+    return violations_by(_validator(name), data)
+
+
+def violations_by(validator: Draft202012Validator, data: object) -> list[Violation]:
+    """Return every break of a validator's schema in plain data, in no special order."""
+    found = [violation for error in validator.iter_errors(data) for violation in _told(error)]
     misspelt = {(violation.path[:-1], violation.nearest) for violation in found if violation.nearest}
     return [one for one in dict.fromkeys(found) if (one.path, one.missing) not in misspelt]
 
@@ -87,13 +92,18 @@ def schema_problems(data: Any, name: str, source: str) -> list[Problem]:
 
 @cache
 def _validator(name: str) -> Draft202012Validator:
+    return validator_of(schema(name))
+
+
+def validator_of(found: Mapping[str, Any]) -> Draft202012Validator:
+    """Return the validator of a schema, which may refer to dtk's own: ``module.schema.json#/$defs/word``."""
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - 126 ms that listings need not spend
     from referencing import Registry, Resource  # noqa: PLC0415 - comes with jsonschema
 
     def retrieve(uri: str) -> Any:
         return Resource.from_contents(schema(uri.removesuffix(".schema.json")))
 
-    return Draft202012Validator(schema(name), registry=Registry(retrieve=retrieve))  # type: ignore[call-arg]
+    return Draft202012Validator(found, registry=Registry(retrieve=retrieve))  # type: ignore[call-arg]
 
 
 @dataclass(frozen=True)
@@ -129,7 +139,7 @@ def _type(error: _Break, path: DocumentPath) -> Iterator[Violation]:
 def _enum(error: _Break, path: DocumentPath) -> Iterator[Violation]:
     choices = [str(choice) for choice in error.schema["enum"]]
     near = nearest(str(error.instance), choices)
-    yield Violation(path, f"{shown(error.instance)} can't stand here", _either(choices), near)
+    yield Violation(path, f"{shown(error.instance)} can't stand here", listed(choices), near)
 
 
 def _unknown_keys(error: _Break, path: DocumentPath) -> Iterator[Violation]:
@@ -138,7 +148,7 @@ def _unknown_keys(error: _Break, path: DocumentPath) -> Iterator[Violation]:
     for key in error.instance:
         if key not in known and not any(re.search(pattern, key) for pattern in patterns):
             near = nearest(key, [name for name in known if name not in error.instance])
-            yield Violation((*path, key), f"unknown key '{key}'", _either(list(known)), near, at_key=True)
+            yield Violation((*path, key), f"unknown key '{key}'", listed(list(known)), near, at_key=True)
 
 
 def _missing(error: _Break, path: DocumentPath) -> Iterator[Violation]:
@@ -159,7 +169,7 @@ def _one_of(error: _Break, path: DocumentPath) -> Iterator[Violation]:
     if given:
         yield Violation(path, f"{' and '.join(given)} can't stand together", "one of them", at_key=True)
     else:
-        yield Violation(path, f"{_either(keys)} is missing", at_key=True)
+        yield Violation(path, f"{listed(keys)} is missing", at_key=True)
 
 
 def _few(error: _Break, path: DocumentPath) -> Iterator[Violation]:
@@ -201,10 +211,11 @@ def expected_by(definition: Mapping[str, Any]) -> str:
         return str(definition["errorMessage"]).removeprefix("expected ")
     types = definition.get("type", ())
     names = [types] if isinstance(types, str) else types
-    return _either([_TYPE_WORDS[name] for name in names])
+    return listed([_TYPE_WORDS[name] for name in names])
 
 
-def _either(words: Iterable[str]) -> str:
+def listed(words: Iterable[str]) -> str:
+    """Return words as alternatives: ``a, b or c``."""
     *first, last = list(words) or [""]
     return f"{', '.join(first)} or {last}" if first else last
 

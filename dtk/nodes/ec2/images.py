@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dtk.errors import InvalidError
-from dtk.model.machine_words import IMAGE_ID, IMAGE_PARAMETER
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.problems import AwsError
+from dtk.nodes.ec2.words import IMAGE_ID, IMAGE_PARAMETER
 
 _LOGIN_USERS = (("ubuntu", "ubuntu"), ("debian", "admin"), ("al2023", "ec2-user"), ("amzn", "ec2-user"))
 """Part of an image's name → who may log in, for images that nobody named a user for (original-dtk.md 1.2, ssh)."""

@@ -20,13 +20,16 @@ from dtk.nodes.ec2.images import Image
 from dtk.nodes.ec2.instances import Instance, to_instance
 from dtk.nodes.ec2.network import Subnet
 from dtk.nodes.ec2.problems import NO_CAPACITY, AwsError
-from dtk.nodes.ec2.settings import VOLUME_LETTERS, Ec2Settings, MachineSpec
+from dtk.nodes.ec2.settings import VOLUME_LETTERS, Ec2Settings, MachineSpec, Volume
 from dtk.nodes.ec2.tags import LONGEST_VALUE, NODES, OWN_PREFIX, TOKEN, as_list, node_tags, nodes_of, nodes_text
 from dtk.nodes.provider import Record, ServiceIdentity
 
 MOST_AT_ONCE = 100
 """Nodes of one call."""
 MOST_TOKENS = 5
+BlockDevice = dict[str, object]
+"""An item of the API's BlockDeviceMappings."""
+_LIMIT_KEYS = {"iops": "Iops", "throughput": "Throughput"}
 ENDED, MISMATCH = "IdempotentInstanceTerminated", "IdempotentParameterMismatch"
 """An earlier call had this token: its instances have ended, or it asked for something else."""
 
@@ -245,13 +248,13 @@ def _spot_options(spec: MachineSpec) -> dict[str, str]:
     return {"SpotInstanceType": "one-time", **price}
 
 
-def _disks(spec: MachineSpec, image: Image) -> Iterator[dict[str, Any]]:
-    yield _disk(image.root_device, spec.root_device_size, {"type": spec.root_device_type})
+def _disks(spec: MachineSpec, image: Image) -> Iterator[BlockDevice]:
+    yield _disk(image.root_device, Volume(spec.root_device_size, spec.root_device_type))
     for letter, volume in zip(VOLUME_LETTERS, spec.volumes, strict=False):
-        yield _disk(str(volume.get("device", f"/dev/sd{letter}")), int(volume["size"]), volume)
+        yield _disk(volume.device or f"/dev/sd{letter}", volume)
 
 
-def _disk(device: str, size: int, volume: Mapping[str, Any]) -> dict[str, Any]:
-    settings = {"VolumeSize": size, "VolumeType": str(volume.get("type", "gp3")), "Encrypted": True}
-    extra = {key: int(volume[name]) for name, key in (("iops", "Iops"), ("throughput", "Throughput")) if name in volume}
-    return {"DeviceName": device, "Ebs": {**settings, **extra, "DeleteOnTermination": True}}
+def _disk(device: str, volume: Volume) -> BlockDevice:
+    limits = {_LIMIT_KEYS[name]: value for name, value in volume.limits.items()}
+    disk = {"VolumeSize": volume.size, "VolumeType": volume.type, "Encrypted": True, "DeleteOnTermination": True}
+    return {"DeviceName": device, "Ebs": {**disk, **limits}}

@@ -7,23 +7,35 @@ from dataclasses import replace
 
 from dtk.errors import DtkError
 from dtk.nodes.ec2.access import key_file
+from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.images import resolve_image
-from dtk.nodes.ec2.instances import Instance, find_by_tags, on_each, wait_for
-from dtk.nodes.ec2.provider import Ec2Provider
+from dtk.nodes.ec2.instances import Instance, find_by_ids, find_by_tags, on_each, wait_for
 from dtk.nodes.ec2.records import described, node_record
-from dtk.nodes.ec2.tags import LINEAGE, WORKSPACE, as_list
-from dtk.nodes.provider import NodeRecord, ServiceIdentity
+from dtk.nodes.ec2.settings import Ec2Settings
+from dtk.nodes.ec2.tags import LINEAGE, SERVICE, WORKSPACE, as_list
+from dtk.nodes.provider import MarkedMachine, NodeRecord, ServiceIdentity
 
 
-def find_orphans(provider: Ec2Provider, workspace: str, known: Collection[str]) -> list[Instance]:
+def find_orphans(aws: Aws, workspace: str, known: Collection[str]) -> list[MarkedMachine]:
     """Return the instances of a workspace whose ids are not among those known."""
-    found = find_by_tags(provider.aws, **{WORKSPACE: workspace})
-    return [instance for instance in found if instance.id not in known]
+    found = find_by_tags(aws, **{WORKSPACE: workspace})
+    return [_marked(instance) for instance in found if instance.id not in known]
 
 
-def adopt(provider: Ec2Provider, identity: ServiceIdentity, instance: Instance) -> NodeRecord:
-    """Return an orphan as the record of its node, tagged with the service's lineage if it had another."""
-    settings, aws = provider.settings, provider.aws
+def _marked(instance: Instance) -> MarkedMachine:
+    service, lineage = instance.tags.get(SERVICE, ""), instance.tags.get(LINEAGE, "")
+    return MarkedMachine(instance.id, instance.state, service, lineage, instance.node)
+
+
+def adopt(aws: Aws, settings: Ec2Settings, identity: ServiceIdentity, orphan: MarkedMachine) -> NodeRecord:
+    """Return an orphan as the record of its node, tagged with the service's lineage if it had another.
+
+    Raises:
+        DtkError: it has ended in the meantime.
+    """
+    instance = find_by_ids(aws, [orphan.id]).get(orphan.id)
+    if instance is None or not instance.exists:
+        raise DtkError(f"instance {orphan.id} does not exist any more", hint="dtk list-nodes --orphans")
     if instance.tags.get(LINEAGE) != identity.lineage:
         aws.call("create_tags", Resources=[instance.id], Tags=as_list({LINEAGE: identity.lineage}))
     image = str(instance.data.get("ImageId", ""))
@@ -37,22 +49,16 @@ def adopt(provider: Ec2Provider, identity: ServiceIdentity, instance: Instance) 
     return replace(record, status="running") if record.status == "pending" else record
 
 
-def end(provider: Ec2Provider, orphans: Sequence[Instance]) -> dict[str, DtkError]:
+def end(aws: Aws, settings: Ec2Settings, orphans: Sequence[MarkedMachine]) -> dict[str, DtkError]:
     """Terminate orphans; return why some could not be."""
-    ids = [instance.id for instance in orphans]
-    refused = on_each(ids, lambda some: provider.aws.call("terminate_instances", InstanceIds=some))
+    ids = [orphan.id for orphan in orphans]
+    refused = on_each(ids, lambda some: aws.call("terminate_instances", InstanceIds=some))
     failed: dict[str, DtkError] = dict(refused)
 
     def settled(id_: str, outcome: Instance | DtkError) -> None:
         if isinstance(outcome, DtkError):
             failed[id_] = outcome
 
-    timeout = provider.settings.boot_timeout
-    wait_for(
-        provider.aws,
-        {id_: id_ for id_ in ids if id_ not in refused},
-        lambda one: one.state == "terminated",
-        timeout,
-        settled,
-    )
+    waiting = {id_: id_ for id_ in ids if id_ not in refused}
+    wait_for(aws, waiting, lambda one: one.state == "terminated", settings.boot_timeout, settled)
     return failed

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 
 from dtk.errors import DtkError
 from dtk.model.target import Target
+from dtk.nodes.ec2 import orphans
 from dtk.nodes.ec2.access import Access, ensure_access, remove_access
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.firewall import PORT_RULE, ensure_group, find_groups, let_in_ssh, open_ports, reconcile, unknown_to
@@ -25,6 +26,7 @@ from dtk.nodes.ec2.settings import Ec2Settings, MachineSpec, read_settings, read
 from dtk.nodes.ec2.tags import service_tags
 from dtk.nodes.provider import (
     Connection,
+    MarkedMachine,
     NodeRecord,
     NodeRequest,
     Opened,
@@ -184,6 +186,18 @@ class Ec2Provider:
             gone = replace(record, status="terminated")
             now.append(described(record, instance, self.settings, self.aws.region) if instance else gone)
         return now
+
+    def find_orphans(self, workspace: str, known: Collection[str]) -> Sequence[MarkedMachine]:
+        """Return the instances that are tagged as a workspace's and whose ids are not among those known."""
+        return orphans.find_orphans(self.aws, workspace, known)
+
+    def adopt(self, identity: ServiceIdentity, orphan: MarkedMachine) -> NodeRecord:
+        """Return an orphan as the record of its node, tagged as the service's."""
+        return orphans.adopt(self.aws, self.settings, identity, orphan)
+
+    def end_orphans(self, found: Sequence[MarkedMachine]) -> Mapping[str, DtkError]:
+        """Terminate instances; return, by id, why some could not be."""
+        return orphans.end(self.aws, self.settings, found)
 
     def _settle(
         self, site: Site, wishes: Mapping[str, Wish], requests: Sequence[NodeRequest]

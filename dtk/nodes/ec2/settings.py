@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from dtk.errors import InvalidError
-from dtk.model.machine_words import images_of, is_instance_type, sizes_of, words_for
+from dtk.model.settings import as_mapping, as_texts, mapping, number, text, texts
 from dtk.model.target import Target, networks
+from dtk.nodes.ec2.words import images_of, is_instance_type, sizes_of, words_for
 
 SERVICES = ("ec2", "ssm", "sts")
 """The services of AWS that a target asks, as boto3 names them."""
@@ -44,10 +44,23 @@ class Ec2Settings:
     open_to: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     instance_profile: str = ""
-    images: Mapping[str, Any] = field(default_factory=dict)
-    sizes: Mapping[str, Any] = field(default_factory=dict)
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    images: Mapping[str, object] = field(default_factory=dict)
+    sizes: Mapping[str, object] = field(default_factory=dict)
+    defaults: Mapping[str, object] = field(default_factory=dict)
     boot_timeout: float = BOOT_TIMEOUT_SECONDS
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A disk besides the root device: its size in GB; ``device`` "" for the next free letter.
+
+    ``limits`` holds ``iops`` and ``throughput`` (MiB/s) where they are set.
+    """
+
+    size: int
+    type: str = "gp3"
+    device: str = ""
+    limits: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,7 +77,7 @@ class MachineSpec:
     availability_zone: str = ""
     root_device_size: int = ROOT_DEVICE_GIGABYTES
     root_device_type: str = "gp3"
-    volumes: tuple[Mapping[str, Any], ...] = ()
+    volumes: tuple[Volume, ...] = ()
     spot: bool = False
     spot_max_price: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -81,79 +94,76 @@ def read_settings(target: Target, folder: Path) -> Ec2Settings:
     """
     given = target.settings
 
-    def text(name: str) -> str:
-        return str(given.get(name, ""))
-
     def path(name: str) -> str:
-        return str(folder / Path(text(name)).expanduser()) if text(name) else ""
+        return str(folder / Path(text(given, name)).expanduser()) if text(given, name) else ""
 
     return Ec2Settings(
         name=target.name,
-        region=text("region"),
-        profile=text("profile"),
-        endpoint_urls=_endpoints(given.get("endpoint_url", {})),
-        vpc=text("vpc"),
-        subnets=_list(given.get("subnet")),
+        region=text(given, "region"),
+        profile=text(given, "profile"),
+        endpoint_urls=_endpoints(given.get("endpoint_url")),
+        vpc=text(given, "vpc"),
+        subnets=texts(given, "subnet"),
         public=given.get("addresses", "public") == "public",
-        jump=text("jump"),
+        jump=text(given, "jump"),
         jump_key=path("jump_key"),
-        user=text("user"),
-        key_pair=text("key_pair"),
+        user=text(given, "user"),
+        key_pair=text(given, "key_pair"),
         key=path("key"),
-        security_groups=_list(given.get("security_groups")),
+        security_groups=texts(given, "security_groups"),
         ssh_from=networks(target, "ssh_from"),
         open_to=networks(target, "open_to"),
-        tags=_texts(given.get("tags", {})),
-        instance_profile=text("instance_profile"),
+        tags=_tags(given.get("tags")),
+        instance_profile=text(given, "instance_profile"),
         images=images_of(given),
         sizes=sizes_of(given),
-        defaults=given.get("defaults", {}),
-        boot_timeout=float(given.get("boot_timeout", BOOT_TIMEOUT_SECONDS)),
+        defaults=mapping(given, "defaults"),
+        boot_timeout=number(given, "boot_timeout", BOOT_TIMEOUT_SECONDS),
     )
 
 
-def _endpoints(given: str | Mapping[str, str]) -> Mapping[str, str]:
+def _endpoints(given: object) -> Mapping[str, str]:
     """One endpoint is that of all services, unless it is AWS's own: those answer for one service, which they name."""
     if not isinstance(given, str):
-        return dict(given)
+        return _tags(given)
     host = urlsplit(given).hostname or ""
     of_ec2_alone = host.endswith(_OF_AWS) and "ec2" in host.split(".")
     return dict.fromkeys(("ec2",) if of_ec2_alone else SERVICES, given)
 
 
-def read_spec(settings: Ec2Settings, node: str, attributes: Mapping[str, Any]) -> MachineSpec:
+def read_spec(settings: Ec2Settings, node: str, attributes: Mapping[str, object]) -> MachineSpec:
     """Return what a node asks for: its own attributes over the target's defaults.
 
     Raises:
         InvalidError: an attribute's value can't be understood, or names an unknown size.
     """
-    wanted = {**settings.defaults, **attributes}
+    asked = {**settings.defaults, **attributes}
     words = words_for(attributes, settings.defaults)
-    types, size = _list(words.get("instance_type")), str(words.get("size", ""))
+    types, size = texts(words, "instance_type"), text(words, "size")
     try:
         return MachineSpec(
-            image=str(words["image"]),
+            image=text(words, "image"),
             size=size,
             instance_types=types or _types_of(settings, node, size),
-            subnets=_list(wanted.get("subnet")) or settings.subnets,
-            availability_zone=str(wanted.get("availability_zone", "")),
-            root_device_size=int(wanted.get("root_device_size", ROOT_DEVICE_GIGABYTES)),
-            root_device_type=str(wanted.get("root_device_type", "gp3")),
-            volumes=_volumes(wanted.get("volumes", ())),
-            spot=str(wanted.get("spot", False)).lower() == "true",
-            spot_max_price=str(wanted.get("spot_max_price", "")),
-            tags={**settings.tags, **_texts(wanted.get("tags", {}))},
-            user_data=str(wanted.get("user_data", "")),
-            ports=tuple(int(port) for port in wanted.get("ports", ())),
+            subnets=texts(asked, "subnet") or settings.subnets,
+            availability_zone=text(asked, "availability_zone"),
+            root_device_size=int(text(asked, "root_device_size", str(ROOT_DEVICE_GIGABYTES))),
+            root_device_type=text(asked, "root_device_type", "gp3"),
+            volumes=_volumes(asked.get("volumes", ())),
+            spot=text(asked, "spot").lower() == "true",
+            spot_max_price=text(asked, "spot_max_price"),
+            tags={**settings.tags, **_tags(asked.get("tags"))},
+            user_data=text(asked, "user_data"),
+            ports=tuple(map(int, texts(asked, "ports"))),
         )
-    except (TypeError, ValueError, AttributeError) as error:
-        raise InvalidError(f"the attributes of node '{node}' are no good for an ec2 target: {error}") from None
+    except (TypeError, ValueError) as error:
+        raise InvalidError(f"the attributes of node '{node}' can't be used for an ec2 target: {error}") from None
 
 
 def _types_of(settings: Ec2Settings, node: str, size: str) -> tuple[str, ...]:
     """A size that is no word of the dictionary but looks like an instance type is one."""
     if size in settings.sizes:
-        return _list(settings.sizes[size])
+        return as_texts(settings.sizes[size])
     if is_instance_type(size):
         return (size,)
     raise InvalidError(
@@ -162,24 +172,20 @@ def _types_of(settings: Ec2Settings, node: str, size: str) -> tuple[str, ...]:
     )
 
 
-def _volumes(given: Any) -> tuple[Mapping[str, Any], ...]:
-    volumes = tuple({**volume, "size": int(volume["size"])} for volume in given if _is_volume(volume))
+def _volumes(given: object) -> tuple[Volume, ...]:
+    volumes = tuple(_volume(volume) for volume in (given if isinstance(given, (list, tuple)) else ()))
     if len(volumes) > len(VOLUME_LETTERS):
         raise ValueError(f"{len(volumes)} volumes, and at most {len(VOLUME_LETTERS)} can be had")
     return volumes
 
 
-def _is_volume(volume: Any) -> bool:
-    if not isinstance(volume, Mapping) or "size" not in volume:
+def _volume(given: object) -> Volume:
+    volume = as_mapping(given)
+    if "size" not in volume:
         raise ValueError("each of volumes needs a size: [{size: 100, type: gp3}]")
-    return True
+    limits = {name: int(text(volume, name)) for name in ("iops", "throughput") if name in volume}
+    return Volume(int(text(volume, "size")), text(volume, "type", "gp3"), text(volume, "device"), limits)
 
 
-def _list(value: Any) -> tuple[str, ...]:
-    if value is None or value == "":
-        return ()
-    return tuple(map(str, value)) if isinstance(value, (list, tuple)) else (str(value),)
-
-
-def _texts(values: Mapping[str, Any]) -> dict[str, str]:
-    return {str(name): str(value) for name, value in values.items()}
+def _tags(given: object) -> dict[str, str]:
+    return {name: str(value) for name, value in as_mapping(given).items()}

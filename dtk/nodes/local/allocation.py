@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from dtk.errors import DtkError
+from dtk.nodes.local.registry import Allocation, Allocations
 from dtk.nodes.provider import ServiceIdentity
-from dtk.nodes.registry import Allocation, Registry, node_key
+from dtk.nodes.registry import node_key
 
 _NETWORK = "127.77"
 _SHARED_ADDRESS = "127.0.0.1"
@@ -26,7 +27,7 @@ _BACKLOG = 100
 
 
 @dataclass(frozen=True)
-class Place:
+class Endpoint:
     """Where a node's SSH server listens; ``port_offset`` is 0 where the node has its address for itself."""
 
     address: str
@@ -36,7 +37,7 @@ class Place:
 
 @dataclass(frozen=True)
 class NewNode:
-    """What a node that is made now gets besides its place."""
+    """What a node that is made now gets besides its endpoint."""
 
     home: str
     user: str
@@ -54,12 +55,12 @@ def has_own_addresses() -> bool:
 
 
 def reserve(
-    registry: Registry, identity: ServiceIdentity, node: str, new: NewNode, *, listens: bool
+    allocations: Allocations, identity: ServiceIdentity, node: str, new: NewNode, *, listens: bool
 ) -> tuple[Allocation, socket.socket | None]:
     """Find what a node was allotted, or allot it, in the registry, whose lock is held.
 
     Args:
-        registry: changed; the caller puts it on disk before anything else is done.
+        allocations: those of the workspace; changed, and the caller puts it on disk before anything else is done.
         identity: the node's service.
         node: its name.
         new: what it gets if it is not there yet.
@@ -70,26 +71,26 @@ def reserve(
         DtkError: there is no free address.
     """
     key = node_key(identity, node)
-    allocation = registry.local.get(key)
+    allocation = allocations.get(key)
     if allocation is not None and not listens:
         return allocation, None
     if allocation is not None:
-        listening = _listen(Place(allocation.address, allocation.port, allocation.port_offset))
+        listening = _listen(Endpoint(allocation.address, allocation.port, allocation.port_offset))
         if listening is not None:
             return allocation, listening
         new = NewNode(allocation.home, allocation.user, allocation.shared_address)
-    place, listening = _find_place(registry, identity.lineage, shared=new.shared_address)
-    registry.local[key] = Allocation(service=identity.service, **asdict(place), **asdict(new))
-    return registry.local[key], listening
+    endpoint, listening = _find_endpoint(allocations, identity.lineage, shared=new.shared_address)
+    allocations[key] = Allocation(service=identity.service, **asdict(endpoint), **asdict(new))
+    return allocations[key], listening
 
 
-def _listen(place: Place) -> socket.socket | None:
+def _listen(endpoint: Endpoint) -> socket.socket | None:
     """Return a socket that listens there, None when something else does."""
     listening = socket.socket()
     # What a stopped node's last connections leave behind for a minute must not keep it from its address.
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((place.address, place.port))
+        listening.bind((endpoint.address, endpoint.port))
         # Two sockets can be bound to one address, but only one can listen: this decides.
         listening.listen(_BACKLOG)
     except OSError:
@@ -98,46 +99,46 @@ def _listen(place: Place) -> socket.socket | None:
     return listening
 
 
-def _find_place(registry: Registry, lineage: str, *, shared: bool) -> tuple[Place, socket.socket]:
+def _find_endpoint(allocations: Allocations, lineage: str, *, shared: bool) -> tuple[Endpoint, socket.socket]:
     """Find a free place for one more node of a service, and listen there.
 
     Args:
-        registry: all nodes of the workspace; its lock is held.
+        allocations: all nodes of the workspace; its lock is held.
         lineage: the service's.
         shared: whether nodes share 127.0.0.1.
 
     Raises:
         DtkError: there is no free one.
     """
-    taken = {(allocation.address, allocation.port) for allocation in registry.local.values()}
-    for place in _shared_places() if shared else _own_places(registry, lineage):
-        if (place.address, place.port) in taken:
+    taken = {(allocation.address, allocation.port) for allocation in allocations.values()}
+    for endpoint in _shared_endpoints() if shared else _own_endpoints(allocations, lineage):
+        if (endpoint.address, endpoint.port) in taken:
             continue
-        listening = _listen(place)
+        listening = _listen(endpoint)
         if listening is not None:
-            return place, listening
+            return endpoint, listening
     raise DtkError("no free address for a local node", hint="destroy services that are not needed any more")
 
 
-def _shared_places() -> Iterator[Place]:
+def _shared_endpoints() -> Iterator[Endpoint]:
     for index in range(_SHARED_NODES):
         offset = index * _SHARED_PORT_STEP
-        yield Place(_SHARED_ADDRESS, _SSH_PORTS[0] + offset, offset)
+        yield Endpoint(_SHARED_ADDRESS, _SSH_PORTS[0] + offset, offset)
 
 
-def _own_places(registry: Registry, lineage: str) -> Iterator[Place]:
-    numbers = list(_service_numbers(registry, lineage))
+def _own_endpoints(allocations: Allocations, lineage: str) -> Iterator[Endpoint]:
+    numbers = list(_service_numbers(allocations, lineage))
     for port in _SSH_PORTS:
         for service in numbers:
             for node in range(1, _LAST_NUMBER + 1):
-                yield Place(f"{_NETWORK}.{service}.{node}", port, 0)
+                yield Endpoint(f"{_NETWORK}.{service}.{node}", port, 0)
 
 
-def _service_numbers(registry: Registry, lineage: str) -> Iterator[int]:
+def _service_numbers(allocations: Allocations, lineage: str) -> Iterator[int]:
     """Yield the service's own number, then those that no other service of the workspace has."""
     own: set[int] = set()
     others: set[int] = set()
-    for key, allocation in registry.local.items():
+    for key, allocation in allocations.items():
         if not allocation.shared_address:
             number = int(allocation.address.split(".")[2])
             (own if key.startswith(f"{lineage}/") else others).add(number)

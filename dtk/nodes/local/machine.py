@@ -21,10 +21,11 @@ from dtk.errors import DtkError
 from dtk.nodes.keys import ensure_key
 from dtk.nodes.local.environment import server_environment
 from dtk.nodes.local.processes import SERVER_MODULE
+from dtk.nodes.local.registry import Allocation
 from dtk.nodes.local.settings import ServerSettings
 from dtk.nodes.provider import ServiceIdentity
 from dtk.nodes.reach import host_key
-from dtk.nodes.registry import Allocation, node_key
+from dtk.nodes.registry import node_key
 from dtk.state.files import make_private_folder, replace_file
 
 ROOTS_NODES = Path("/var/lib/dtk/nodes")

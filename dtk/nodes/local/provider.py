@@ -11,13 +11,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dtk.errors import DtkError
+from dtk.model.target import Target
 from dtk.nodes.concurrent import report_each
 from dtk.nodes.keys import ensure_key
 from dtk.nodes.local.account import find_python, node_user
 from dtk.nodes.local.allocation import NewNode, has_own_addresses, reserve
 from dtk.nodes.local.machine import Machine, erase, machine_of, make_disk, new_home, switch_on, wait_until_up
 from dtk.nodes.local.processes import end, find
+from dtk.nodes.local.registry import changing_allocations, read_allocations
 from dtk.nodes.provider import (
+    BasicProvider,
     Connection,
     NodeRecord,
     NodeRequest,
@@ -25,10 +28,9 @@ from dtk.nodes.provider import (
     Record,
     Report,
     ServiceIdentity,
-    WithoutFirewall,
     no_record,
 )
-from dtk.nodes.registry import changing_registry, node_key, read_registry
+from dtk.nodes.registry import node_key
 from dtk.state.workspace import Workspace
 
 
@@ -50,7 +52,7 @@ class _Access:
     python: str
 
 
-class LocalProvider(WithoutFirewall):
+class LocalProvider(BasicProvider):
     """The local nodes of one workspace. ``shared_address``: give them ports of 127.0.0.1, as macOS has to."""
 
     def __init__(self, workspace: Workspace, *, shared_address: bool = False) -> None:
@@ -69,7 +71,7 @@ class LocalProvider(WithoutFirewall):
 
     def start(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
         """Switch the nodes on: same disk, same host key, and the same address unless another process took it."""
-        known = read_registry(self._workspace).local
+        known = read_allocations(self._workspace)
         for record in records:
             if node_key(identity, record.node) not in known:
                 report(
@@ -104,7 +106,7 @@ class LocalProvider(WithoutFirewall):
 
     def describe(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> Sequence[NodeRecord]:
         """Return the records with the status that the process table tells."""
-        known = read_registry(self._workspace).local
+        known = read_allocations(self._workspace)
         running = _running(identity, [record.node for record in records])
 
         def status(node: str) -> NodeStatus:
@@ -144,26 +146,31 @@ class LocalProvider(WithoutFirewall):
         # A node whose server was killed may have processes left: a machine that starts has none.
         end({node_key(identity, node) for node in nodes if node not in running})
         boots = {}
-        with changing_registry(self._workspace) as registry:
+        with changing_allocations(self._workspace) as allocations:
             for node in nodes:
-                is_new = node_key(identity, node) not in registry.local
+                is_new = node_key(identity, node) not in allocations
                 new = NewNode(str(new_home(identity, node)), user.pw_name, shared)
-                allocation, listening = reserve(registry, identity, node, new, listens=node not in running)
+                allocation, listening = reserve(allocations, identity, node, new, listens=node not in running)
                 boots[node] = _Boot(machine_of(identity, node, allocation), listening, is_new)
         return boots
 
     def _erase(self, identity: ServiceIdentity, node: str) -> None:
         key = node_key(identity, node)
-        allocation = read_registry(self._workspace).local.get(key)
+        allocation = read_allocations(self._workspace).get(key)
         if allocation is not None:
             erase(machine_of(identity, node, allocation))
-        with changing_registry(self._workspace) as registry:
-            registry.local.pop(key, None)
-            has_others = any(other.startswith(f"{identity.lineage}/") for other in registry.local)
+        with changing_allocations(self._workspace) as allocations:
+            allocations.pop(key, None)
+            has_others = any(other.startswith(f"{identity.lineage}/") for other in allocations)
         if not has_others:
             _key_file(identity).unlink(missing_ok=True)
             with suppress(OSError):
                 _key_file(identity).parent.rmdir()
+
+
+def from_target(workspace: Workspace, target: Target) -> LocalProvider:
+    """Return the provider of a local target of dtk.yaml."""
+    return LocalProvider(workspace, shared_address=bool(target.settings.get("shared_address", False)))
 
 
 def _running(identity: ServiceIdentity, nodes: Sequence[str]) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from dtk.model.plan import FirewallChange, FirewallRule
-from dtk.model.target import Target, networks
+from dtk.model.target import Target
 from dtk.state.model import State
 
 
@@ -13,13 +13,14 @@ def firewall_rules(target: Target, ports: Collection[int | None], state: State) 
     """Return the rules of a service's firewall: what is closed first, then what is opened, then the others.
 
     Args:
-        target: only one that keeps a firewall itself (ec2, without security groups of its own) has rules.
+        target: only one that keeps a firewall itself has rules.
         ports: those that components declare; None stands for one that is known only after apply.
         state: what was opened.
     """
-    if target.type != "ec2" or target.settings.get("security_groups"):
+    sources = target.description.firewall_sources(target)
+    if sources is None:
         return ()
-    wanted = {(port, source) for source in networks(target, "open_to") for port in ports if port is not None}
+    wanted = {(port, source) for source in sources for port in ports if port is not None}
     opened = {(port, source) for source, known in state.open_ports.items() for port in known}
     # What is not known yet may be what is open now.
     gone = opened - wanted if None not in ports else set()

@@ -7,11 +7,10 @@ from typing import Any
 
 from dtk.errors import Location, Problem
 from dtk.model.expression import is_known, plain
-from dtk.model.machine_words import WrongWord, words_for, wrong_words
 from dtk.model.module import Node
 from dtk.model.service import Service
 from dtk.model.suggestion import nearest
-from dtk.model.target import Target
+from dtk.model.target import Target, UnknownWord
 from dtk.plan.resolve.overrides import ILLEGAL
 from dtk.plan.resolve.topology import Topology
 from dtk.plan.resolve.values import Values
@@ -23,33 +22,26 @@ def machine_attributes(target: Target, values: Values, node: str) -> dict[str, A
     """Return a node's attributes as its target takes them.
 
     Args:
-        target: an ec2 target is told the image and the size, also where they are its defaults, and, as it keeps a
-            firewall, the ports.
+        target: its defaults count where the node says nothing; one that keeps a firewall gets the ports as well.
         values: the components' attributes as planned; a port that is not known yet is left out.
         node: its name.
     """
-    attributes = dict(values.topology.nodes[node].attributes)
-    if target.type != "ec2":
+    attributes = dict(target.description.machine_attributes(target, values.topology.nodes[node].attributes))
+    if target.description.firewall_sources(target) is None:
         return attributes
-    attributes |= words_for(attributes, target.settings.get("defaults", {}))
     ports = [port for port in declared_ports(values, node) if port is not None]
     return {**attributes, PORTS: ports} if ports else attributes
 
 
 def word_problems(target: Target, topology: Topology, service: Service) -> Iterator[Problem]:
-    """Yield the images and sizes of nodes that the target does not know, each where it is written.
-
-    Machines of local and hosts targets are what they are: there these words mean nothing, and any will do.
-    """
-    if target.type != "ec2":
-        return
+    """Yield the images and sizes of nodes that the target does not know, each where it is written."""
     declared = {wanted.declared.name: wanted for wanted in topology.nodes.values()}
     for wanted in declared.values():
-        for wrong in wrong_words(wanted.attributes, target.settings):
+        for wrong in target.description.unknown_words(target, wanted.attributes):
             yield _problem(wrong, wanted.declared, target, topology, service)
 
 
-def _problem(wrong: WrongWord, node: Node, target: Target, topology: Topology, service: Service) -> Problem:
+def _problem(wrong: UnknownWord, node: Node, target: Target, topology: Topology, service: Service) -> Problem:
     path = f"{node.name}/{wrong.attribute}"
     location, mend = _where(path, wrong.attribute, node, topology, service)
     message = f"{wrong.attribute} '{wrong.word}' is not one that target '{target.name}' knows"

@@ -6,9 +6,10 @@ Images are SSM public parameters, which their makers keep at the newest image of
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping
+
+from dtk.model.settings import mapping, text, texts
+from dtk.model.target import UnknownWord
 
 DEFAULT_IMAGE = "ubuntu_24_04"
 DEFAULT_SIZE = "small"
@@ -19,7 +20,7 @@ _UBUNTU = "ssm:/aws/service/canonical/ubuntu/server/24.04/stable/current/{}/hvm/
 _DEBIAN = "ssm:/aws/service/debian/release/12/latest/{}"
 _AMAZON = "ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{}"
 
-IMAGES: Mapping[str, Any] = {
+IMAGES: Mapping[str, object] = {
     "ubuntu_24_04": {"image": _UBUNTU.format("amd64"), "user": "ubuntu"},
     "ubuntu_24_04_arm64": {"image": _UBUNTU.format("arm64"), "user": "ubuntu"},
     "debian_12": {"image": _DEBIAN.format("amd64"), "user": "admin"},
@@ -28,7 +29,7 @@ IMAGES: Mapping[str, Any] = {
     "amazon_linux_2023_arm64": {"image": _AMAZON.format("arm64"), "user": "ec2-user"},
 }
 
-SIZES: Mapping[str, Any] = {
+SIZES: Mapping[str, object] = {
     "micro": "t3.micro",
     "small": "t3.small",
     "medium": "t3.medium",
@@ -40,27 +41,17 @@ SIZES: Mapping[str, Any] = {
 _INSTANCE_TYPE = re.compile(r"^[a-z0-9-]+\.[a-z0-9-]+$")
 
 
-@dataclass(frozen=True)
-class WrongWord:
-    """A word of a node's attribute that a target does not know; ``known`` are the words that it does."""
-
-    attribute: str
-    word: str
-    known: tuple[str, ...]
-    expected: str
-
-
-def images_of(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+def images_of(settings: Mapping[str, object]) -> Mapping[str, object]:
     """Return the words for images of a target with these settings, and what each stands for."""
-    return {**IMAGES, **settings.get("images", {})}
+    return {**IMAGES, **mapping(settings, "images")}
 
 
-def sizes_of(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+def sizes_of(settings: Mapping[str, object]) -> Mapping[str, object]:
     """Return the words for sizes of a target with these settings, and what each stands for."""
-    return {**SIZES, **settings.get("sizes", {})}
+    return {**SIZES, **mapping(settings, "sizes")}
 
 
-def words_for(attributes: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+def words_for(attributes: Mapping[str, object], defaults: Mapping[str, object]) -> dict[str, object]:
     """Return the image and the size, or instance type, that a machine is asked for with.
 
     Args:
@@ -75,25 +66,24 @@ def words_for(attributes: Mapping[str, Any], defaults: Mapping[str, Any]) -> dic
     return {"image": image, "size": DEFAULT_SIZE}
 
 
-def is_image(text: str) -> bool:
-    """Say whether a text names an image by itself: an AMI's id, or an SSM parameter that holds one."""
-    return text.startswith((IMAGE_ID, IMAGE_PARAMETER))
+def is_image(word: str) -> bool:
+    """Say whether a word names an image by itself: an AMI's id, or an SSM parameter that holds one."""
+    return word.startswith((IMAGE_ID, IMAGE_PARAMETER))
 
 
-def is_instance_type(text: str) -> bool:
-    """Say whether a text can be EC2's name of an instance type: ``t3.large``, ``u-6tb1.metal``."""
-    return bool(_INSTANCE_TYPE.match(text))
+def is_instance_type(word: str) -> bool:
+    """Say whether a word can be EC2's name of an instance type: ``t3.large``, ``u-6tb1.metal``."""
+    return bool(_INSTANCE_TYPE.match(word))
 
 
-def wrong_words(attributes: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[WrongWord]:
+def unknown_words(attributes: Mapping[str, object], settings: Mapping[str, object]) -> Iterator[UnknownWord]:
     """Yield the words for image, size and instance type in a node's attributes that an ec2 target does not know."""
     images, sizes = tuple(images_of(settings)), tuple(sizes_of(settings))
-    image, size = str(attributes.get("image") or ""), str(attributes.get("size") or "")
+    image, size = text(attributes, "image"), text(attributes, "size")
     if image and image not in images and not is_image(image):
-        yield WrongWord("image", image, images, f"{', '.join(images)}, ami-… or ssm:PARAMETER")
+        yield UnknownWord("image", image, images, f"{', '.join(images)}, ami-… or ssm:PARAMETER")
     if size and size not in sizes and not is_instance_type(size):
-        yield WrongWord("size", size, sizes, f"{', '.join(sizes)} or an instance type such as t3.large")
-    types = attributes.get("instance_type") or ()
-    for type_ in map(str, types if isinstance(types, Sequence) and not isinstance(types, str) else (types,)):
+        yield UnknownWord("size", size, sizes, f"{', '.join(sizes)} or an instance type such as t3.large")
+    for type_ in texts(attributes, "instance_type"):
         if not is_instance_type(type_):
-            yield WrongWord("instance_type", type_, (), "an instance type such as t3.large")
+            yield UnknownWord("instance_type", type_, (), "an instance type such as t3.large")

@@ -8,10 +8,13 @@ from pathlib import Path
 
 from dtk.errors import DtkError
 from dtk.model.names import group_of
+from dtk.model.settings import as_mapping, mapping, number, text, texts
 from dtk.model.ssh_address import SSH_PORT, parse_ssh_address
 from dtk.model.target import Target
 from dtk.nodes.concurrent import report_each
+from dtk.nodes.hosts.claims import Claim, Claims, changing_claims, read_claims
 from dtk.nodes.provider import (
+    BasicProvider,
     Connection,
     NodeRecord,
     NodeRequest,
@@ -19,11 +22,9 @@ from dtk.nodes.provider import (
     Record,
     Report,
     ServiceIdentity,
-    WithoutFirewall,
     no_record,
 )
 from dtk.nodes.reach import check_banner, wait_for_banner
-from dtk.nodes.registry import Claim, Registry, changing_registry, read_registry
 from dtk.state.workspace import Workspace
 
 _CONNECT_TIMEOUT_SECONDS = 60.0
@@ -42,14 +43,14 @@ class Host:
         return not self.nodes or node in self.nodes or group_of(node) in self.nodes
 
 
-class HostsProvider(WithoutFirewall):
+class HostsProvider(BasicProvider):
     """The hosts of one target."""
 
     def __init__(self, workspace: Workspace, target: Target) -> None:
         self._workspace = workspace
         self._target = target
         self._hosts = read_hosts(target, workspace)
-        self._timeout = float(target.settings.get("connect_timeout", _CONNECT_TIMEOUT_SECONDS))
+        self._timeout = number(target.settings, "connect_timeout", _CONNECT_TIMEOUT_SECONDS)
 
     def create(
         self,
@@ -62,15 +63,15 @@ class HostsProvider(WithoutFirewall):
         claimed: dict[str, NodeRecord] = {}
         new: set[str] = set()
         refused: dict[str, DtkError] = {}
-        with changing_registry(self._workspace) as registry:
+        with changing_claims(self._workspace, self._target.name) as claims:
             for request in requests:
                 claim = Claim(identity.service, identity.lineage, request.node)
-                host = self._claimed(registry, claim)
+                host = self._claimed(claims, claim)
                 if host is None:
-                    host = self._claim(registry, claim)
+                    host = self._claim(claims, claim)
                     new.add(request.node)
                 if host is None:
-                    refused[request.node] = self._none_free(registry, request.node)
+                    refused[request.node] = self._none_free(claims, request.node)
                 else:
                     claimed[request.node] = _record(request.node, host)
         for node, error in refused.items():
@@ -109,11 +110,11 @@ class HostsProvider(WithoutFirewall):
 
     def describe(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> Sequence[NodeRecord]:
         """Return the records as dtk.yaml and the machines are now: ``stopped`` is one that cannot be reached."""
-        registry = read_registry(self._workspace)
+        claims = read_claims(self._workspace, self._target.name)
         now: dict[str, NodeRecord] = {}
         present: dict[str, NodeRecord] = {}
         for record in records:
-            host = self._claimed(registry, Claim(identity.service, identity.lineage, record.node))
+            host = self._claimed(claims, Claim(identity.service, identity.lineage, record.node))
             if host is None:
                 now[record.node] = replace(record, status="terminated")
             else:
@@ -125,12 +126,10 @@ class HostsProvider(WithoutFirewall):
         report_each(present, _with_status, keep)
         return [now[record.node] for record in records]
 
-    def _claimed(self, registry: Registry, claim: Claim) -> Host | None:
-        claims = registry.hosts.get(self._target.name, {})
+    def _claimed(self, claims: Claims, claim: Claim) -> Host | None:
         return next((self._hosts[name] for name in claims if claims[name] == claim and name in self._hosts), None)
 
-    def _claim(self, registry: Registry, claim: Claim) -> Host | None:
-        claims = registry.hosts.setdefault(self._target.name, {})
+    def _claim(self, claims: Claims, claim: Claim) -> Host | None:
         free = [host for host in self._hosts.values() if host.name not in claims and host.serves(claim.node)]
         # Those kept for this node first, so that it does not take one that others could have had.
         for host in sorted(free, key=lambda host: not host.nodes):
@@ -139,13 +138,11 @@ class HostsProvider(WithoutFirewall):
         return None
 
     def _release(self, claim: Claim) -> None:
-        with changing_registry(self._workspace) as registry:
-            claims = registry.hosts.get(self._target.name, {})
+        with changing_claims(self._workspace, self._target.name) as claims:
             for name in [name for name in claims if claims[name] == claim]:
                 del claims[name]
 
-    def _none_free(self, registry: Registry, node: str) -> DtkError:
-        claims = registry.hosts.get(self._target.name, {})
+    def _none_free(self, claims: Claims, node: str) -> DtkError:
         fitting = [host for host in self._hosts.values() if host.serves(node)]
         taken = [f"'{host.name}' by {_claimant(claims[host.name])}" for host in fitting if host.name in claims]
         shown = f": {', '.join(taken)}" if taken else ""
@@ -163,23 +160,24 @@ class HostsProvider(WithoutFirewall):
 def read_hosts(target: Target, workspace: Workspace) -> Mapping[str, Host]:
     """Return a target's hosts by name, in dtk.yaml's order; a host's own settings win over the target's."""
     hosts = {}
-    for name, own in target.settings.get("hosts", {}).items():
+    for name, given in mapping(target.settings, "hosts").items():
+        own = as_mapping(given)
         settings = {**target.settings, **own}
-        address = parse_ssh_address(str(settings["address"]), int(settings.get("port", SSH_PORT)))
+        address = parse_ssh_address(text(settings, "address"), int(number(settings, "port", SSH_PORT)))
         connection = Connection(
             hostname=address.host,
             port=address.port,
-            user=address.user or settings.get("user", ""),
-            key=_path(settings.get("key", ""), workspace.root),
-            jump=settings.get("jump", ""),
-            jump_key=_path(settings.get("jump_key", ""), workspace.root),
+            user=address.user or text(settings, "user"),
+            key=_path(text(settings, "key"), workspace.root),
+            jump=text(settings, "jump"),
+            jump_key=_path(text(settings, "jump_key"), workspace.root),
         )
-        hosts[name] = Host(name, connection, tuple(own.get("nodes", ())))
+        hosts[name] = Host(name, connection, texts(own, "nodes"))
     return hosts
 
 
-def _path(text: str, folder: Path) -> str:
-    return str(folder / Path(text).expanduser()) if text else ""
+def _path(written: str, folder: Path) -> str:
+    return str(folder / Path(written).expanduser()) if written else ""
 
 
 def _record(node: str, host: Host) -> NodeRecord:

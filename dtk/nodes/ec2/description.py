@@ -1,0 +1,56 @@
+"""What dtk has to know of ec2 targets before AWS is asked: the words they know, their firewall, what a plan shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from dtk.model.settings import as_mapping, mapping, text, texts
+from dtk.model.target import Attributes, Power, Target, TargetDescription, UnknownWord, networks
+from dtk.nodes.ec2.words import unknown_words, words_for
+
+
+def _machine_attributes(target: Target, attributes: Attributes) -> Attributes:
+    return {**attributes, **words_for(attributes, mapping(target.settings, "defaults"))}
+
+
+def _unknown_words(target: Target, attributes: Attributes) -> Iterable[UnknownWord]:
+    return unknown_words(attributes, target.settings)
+
+
+def _firewall_sources(target: Target) -> tuple[str, ...] | None:
+    """Groups that the target names belong to whoever named them: dtk leaves them as they are."""
+    return None if texts(target.settings, "security_groups") else networks(target, "open_to")
+
+
+def _region(target: Target) -> str:
+    return text(target.settings, "region")
+
+
+def _machine_text(attributes: Attributes) -> str:
+    """Name instance types or size, the image, and the disks and the market where they are said."""
+    types = texts(attributes, "instance_type") or texts(attributes, "size")
+    volumes = attributes.get("volumes")
+    sizes = [as_mapping(volume).get("size") for volume in volumes] if isinstance(volumes, (list, tuple)) else []
+    disks = [f"{size} GB" for size in [attributes.get("root_device_size"), *sizes] if size]
+    market = "spot" if attributes.get("spot") is True else ""
+    return ", ".join(part for part in [" or ".join(types), text(attributes, "image"), *disks, market] if part)
+
+
+def _power_refusal(power: Power, attributes: Attributes) -> str:
+    is_spot = attributes.get("market") == "spot"
+    return "a one-time spot instance can't be stopped" if power == "stop" and is_spot else ""
+
+
+EC2 = TargetDescription(
+    type="ec2",
+    summary="instances of Amazon EC2",
+    provider="dtk.nodes.ec2.provider:Ec2Provider",
+    settings_schema=Path(__file__).with_name("settings.schema.json"),
+    machine_attributes=_machine_attributes,
+    unknown_words=_unknown_words,
+    firewall_sources=_firewall_sources,
+    region=_region,
+    machine_text=_machine_text,
+    power_refusal=_power_refusal,
+)

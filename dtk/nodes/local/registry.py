@@ -1,0 +1,66 @@
+"""What each local node of a workspace was given: on disk before anything is done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+from dtk.model.settings import as_mapping, text
+from dtk.nodes.registry import changing_section, read_section
+from dtk.state.workspace import Workspace
+
+_SECTION = "local"
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """What a local node was given: an address with the port of its SSH server, its disk, the user it runs as."""
+
+    service: str
+    address: str
+    port: int
+    port_offset: int
+    shared_address: bool
+    home: str
+    user: str
+
+
+Allocations = dict[str, Allocation]
+"""By ``LINEAGE/NODE``."""
+
+
+def read_allocations(workspace: Workspace) -> Allocations:
+    """Return the workspace's local nodes.
+
+    Raises:
+        DtkError: a newer dtk wrote the registry.
+    """
+    return {key: _allocation(value) for key, value in read_section(workspace, _SECTION).items()}
+
+
+@contextmanager
+def changing_allocations(workspace: Workspace) -> Iterator[Allocations]:
+    """Give the workspace's local nodes to change; what it holds at the end is on disk before this returns.
+
+    Raises:
+        DtkError: another process holds the registry's lock for too long, or a newer dtk wrote it.
+    """
+    with changing_section(workspace, _SECTION) as section:
+        allocations = {key: _allocation(value) for key, value in section.items()}
+        yield allocations
+        section.clear()
+        section.update({key: asdict(allocation) for key, allocation in allocations.items()})
+
+
+def _allocation(value: object) -> Allocation:
+    given = as_mapping(value)
+    return Allocation(
+        service=text(given, "service"),
+        address=text(given, "address"),
+        port=int(text(given, "port")),
+        port_offset=int(text(given, "port_offset")),
+        shared_address=given.get("shared_address") is True,
+        home=text(given, "home"),
+        user=text(given, "user"),
+    )
