@@ -10,6 +10,7 @@ from dtk.cli.commands.ssh import ssh_arguments
 from dtk.errors import UsageError
 from dtk.model.ssh_address import SshAddress, parse_ssh_address
 from dtk.model.target import Target
+from dtk.nodes.hosts.description import HOSTS
 from dtk.nodes.hosts.provider import read_hosts
 from dtk.nodes.provider import Connection
 from dtk.state.workspace import Workspace

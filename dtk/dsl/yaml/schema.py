@@ -95,7 +95,7 @@ def _validator(name: str) -> Draft202012Validator:
     return validator_of(schema(name))
 
 
-def validator_of(found: Mapping[str, Any]) -> Draft202012Validator:
+def validator_of(found: Mapping[str, object]) -> Draft202012Validator:
     """Return the validator of a schema, which may refer to dtk's own: ``module.schema.json#/$defs/word``."""
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - 126 ms that listings need not spend
     from referencing import Registry, Resource  # noqa: PLC0415 - comes with jsonschema
