@@ -32,7 +32,7 @@ _OF_THE_MACHINE = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its code (design.md, exit codes)."""
+    """Run the command line and exit with its code (docs/architecture.md, Exit codes)."""
     for stream in (sys.stdout, sys.stderr):
         # A terminal without Unicode shows a ? in its place; a node's output must not end the command.
         if isinstance(stream, io.TextIOWrapper):

@@ -1,7 +1,7 @@
 """Every mistake dtk reports to a person: one class per exit code, problems with their place.
 
 The edge (``dtk.__main__``) turns a ``DtkError`` into a message and its exit code; anything else that
-escapes is a bug in dtk. Exit codes are those of design.md: 0 done, 1 failed, 2 usage, 3 invalid,
+escapes is a bug in dtk. Exit codes are those of docs/architecture.md: 0 done, 1 failed, 2 usage, 3 invalid,
 4 locked, 5 stale plan, 6 cancelled, 130 interrupted.
 """
 

@@ -88,7 +88,7 @@ def _machine_work(context: TaskContext, machines: list[Step]) -> Iterator[tuple[
 
 
 def _combined(context: TaskContext, stage: Stage, statuses: list[str]) -> str:
-    """A stage is cancelled when any of its steps is, then failed (original-dtk.md 3.4)."""
+    """A stage is cancelled when any of its steps is, then failed (docs/original.md 5.4)."""
     if "cancelled" in statuses or context.stopping.reason == "cancelled":
         return "succeeded" if statuses == ["succeeded"] * len(list(stage.leaves())) else "cancelled"
     return "failed" if "failed" in statuses or context.stopping.reason else "succeeded"

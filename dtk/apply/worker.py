@@ -45,7 +45,7 @@ MOST_FILES = 65536
 
 
 def main(arguments: list[str]) -> int:
-    """Run the task of a folder; return its exit code (design.md: 0 done, 1 failed, 6 cancelled)."""
+    """Run the task of a folder; return its exit code (docs/architecture.md: 0 done, 1 failed, 6 cancelled)."""
     folder, descriptor, command = Path(arguments[0]), int(arguments[1]), arguments[2]
     workspace = Workspace(folder.parents[4])
     number, service = int(folder.name), folder.parents[1].name

@@ -40,7 +40,7 @@ class ComponentPlace:
 
 
 def actions(section: Section, place: ComponentPlace) -> dict[str, Any]:
-    """Return a component's actions; Source: original-dtk.md 2.1.1 and 2.1.4."""
+    """Return a component's actions; Source: docs/original.md 4.1 and 4.4."""
     made: dict[str, Any] = {}
     external = section.take("external_ref")
     if external is not None:

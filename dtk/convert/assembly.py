@@ -1,4 +1,4 @@
-"""The original's assemblies as ours; Source: original-dtk.md 2.2 and 2.4."""
+"""The original's assemblies as ours; Source: docs/original.md 4.5 and 4.7."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ _FLAGS = ("required", "dynamic", "input", "hidden", "constant")
 
 
 def attributes(cursor: Cursor | None, notes: Notes) -> dict[str, Any]:
-    """Return a component's attributes; Source: original-dtk.md 2.1.2."""
+    """Return a component's attributes; Source: docs/original.md 4.2."""
     found: dict[str, Any] = {}
     for entry in cursor.entries() if cursor else ():
         if not _NAME.match(entry.name):

@@ -14,7 +14,7 @@ _DEFINITION = "puppet_definition"
 
 
 def component(cursor: Cursor, notes: Notes, *, on_node: bool) -> dict[str, Any]:
-    """Return a component; Source: original-dtk.md 2.1.1.
+    """Return a component; Source: docs/original.md 4.1.
 
     Args:
         cursor: the original's definition.

@@ -13,7 +13,7 @@ _ORDERS = ("after", "before")
 
 
 def dependencies_and_links(section: Section) -> dict[str, Any]:
-    """Return the keys ``dependencies`` and ``link_defs`` of a component; Source: original-dtk.md 2.1.3."""
+    """Return the keys ``dependencies`` and ``link_defs`` of a component; Source: docs/original.md 4.3."""
     needed, links = _dependencies(section.take("dependencies", "dependency"), section.notes)
     for name, _, body in names(section.take("link_defs", "link_def")):
         link = _link(name, body, section.notes)

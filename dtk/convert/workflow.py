@@ -1,4 +1,4 @@
-"""The original's workflows as ours; Source: original-dtk.md 2.3."""
+"""The original's workflows as ours; Source: docs/original.md 4.6."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Reading:
 def shared_workflows(files: Iterable[Cursor], there: set[str], notes: Notes) -> dict[str, Any]:
     """Return what a module's workflow files give one of its assemblies; ``there`` are the components in that.
 
-    Source: original-dtk.md 2.3, end: a file names its workflow itself, and create is none of them.
+    Source: docs/original.md 4.6, end: a file names its workflow itself, and create is none of them.
     """
     made: dict[str, Any] = {}
     for cursor in files:

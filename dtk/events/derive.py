@@ -11,7 +11,7 @@ from dtk.events.tree import Progress, Stage, Status, Step
 def derived_status(leaves: Sequence[Progress], *, over: bool) -> Status:
     """Return a parent's status: any cancelled, any failed, all succeeded, none started, else executing.
 
-    Source: the original's ``task/hierarchical/update.rb:119-139``. Where the task is over, a parent that was cut
+    Source: docs/original.md 5.4. Where the task is over, a parent that was cut
     short between two of its leaves counts as cancelled: nothing stays ``executing``.
     """
     statuses = {leaf.status for leaf in leaves}

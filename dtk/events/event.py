@@ -43,7 +43,7 @@ BOUNDARY_TYPES = frozenset(
         "node.changed",
     }
 )
-"""Events that are on disk before the writer goes on (design.md, Events)."""
+"""Events that are on disk before the writer goes on (docs/events.md)."""
 
 Event: TypeAlias = Mapping[str, Any]
 _DECODER = json.JSONDecoder()

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 
 Status = Literal["created", "executing", "succeeded", "failed", "cancelled"]
-"""Source: the original's ``task/status/type.rb``; ``created`` is shown as a blank."""
+"""Source: docs/original.md 5.4; ``created`` is shown as a blank."""
 
 ErrorType = Literal["USER", "TEST", "SERVER"]
 FINAL_STATUSES: tuple[Status, ...] = ("succeeded", "failed", "cancelled")

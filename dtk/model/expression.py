@@ -143,7 +143,7 @@ def _evaluate_mark(
 
 
 def _text_of(pieces: list[Any]) -> str | None:
-    # An embedded variable without a value yields no value at all (original-dtk.md 2.1.3).
+    # An embedded variable without a value yields no value at all (docs/original.md 4.3).
     return None if None in pieces else "".join(str(piece) for piece in pieces)
 
 

@@ -77,7 +77,7 @@ class ConstantTerm:
 class AttributeMapping:
     """One attribute mapping of a link, already read in the direction of its arrow.
 
-    Source: original-dtk.md 2.1.3; left of the arrow stands the dependency, right of it the base component.
+    Source: docs/original.md 4.3; left of the arrow stands the dependency, right of it the base component.
     """
 
     source: AttributeTerm | TextTerm | ConstantTerm
@@ -158,7 +158,7 @@ class DeployCall:
 class PuppetResource:
     """A Puppet class, or a resource of a defined type, applied on the node with the component's attributes.
 
-    Source: the original's provider puppet (original-dtk.md 2.1.4). ``parameters`` are the attributes handed over:
+    Source: the original's provider puppet (docs/original.md 4.4). ``parameters`` are the attributes handed over:
     all but constants, dynamic ones and the title's ``name``.
     """
 

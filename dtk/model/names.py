@@ -44,7 +44,7 @@ def is_node_name(text: str) -> bool:
 def component_type(module: str, component: str) -> str:
     """Return a component's full type: ``mod::cmp``, or ``mod`` when the component is named as its module.
 
-    Source: the original's naming rule, ``v2/object_model_form.rb:114-120``.
+    Source: the original's naming rule, docs/original.md 4.1.
     """
     short = module.rpartition("/")[2]
     return short if component == short else f"{short}::{component}"

@@ -1,6 +1,6 @@
 """Parameters of workflows and actions: ``{{name}}`` in a workflow's terms, values of the declared type.
 
-Source: original-dtk.md 2.1.4 and 2.3.
+Source: docs/original.md 4.4 and 4.6.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Attribute types: a written value takes the type its attribute declares, or is refused.
 
-Source: the original's asserted data types (``semantic_datatype/asserted_datatypes.rb``), with design.md's
-decision that the declaration, not YAML, says what ``'03'``, ``2.7`` and ``1.5.1`` mean.
+Source: the original's data types (docs/original.md 4.2), with dtk's decision (7) that the
+declaration, not YAML, says what ``'03'``, ``2.7`` and ``1.5.1`` mean.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Numbers that remember how a person wrote them.
 
 YAML reads ``2.70`` as 2.7 before anybody knows that its attribute is a string. These are numbers in every way, but
-their ``str`` is the text as written, so that the declared type decides (design.md, The module language).
+their ``str`` is the text as written, so that the declared type decides (docs/module-language.md).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a target must do for the executor: make machines, start, stop, end them, say how to reach them.
 
 Every call is idempotent: it first looks for what an earlier, interrupted call with the same service lineage and
-node may have left, so that no machine is made twice or lost (design.md, Apply).
+node may have left, so that no machine is made twice or lost (docs/architecture.md, Targets).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The plans of start and stop: machines powered on or off, nothing else.
 
-Source: original-dtk.md 3.8: ``start`` makes the task ``power_on_nodes`` and does not reconfigure; the next plan does,
+Source: docs/original.md 5.7: ``start`` makes the task ``power_on_nodes`` and does not reconfigure; the next plan does,
 where addresses have changed.
 """
 

@@ -15,7 +15,7 @@ from dtk.errors import UsageError
 from dtk.shell.contexts import Context, Kind
 
 STREAM_WORDS = ("-s", "--stream", "--stream-results")
-"""Asks for following a task in the shell, where tasks are left to themselves by default (original-dtk.md 1.2)."""
+"""Asks for following a task in the shell, where tasks are left to themselves by default (docs/original.md 2.2)."""
 
 DETACH = "--detach"
 _OF_SERVICE = (SERVICE, LIFECYCLE, TASKS)

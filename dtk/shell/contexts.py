@@ -1,6 +1,6 @@
 """Where one stands in the shell: paths such as ``/service/spark-cluster1/master``, and how ``cd`` moves between them.
 
-Source: original-dtk.md 1.1. A path's words alternate between kinds and names; ``node`` is a level nobody has to type.
+Source: docs/original.md 2.1. A path's words alternate between kinds and names; ``node`` is a level nobody has to type.
 """
 
 from __future__ import annotations

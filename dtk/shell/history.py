@@ -9,7 +9,7 @@ from pathlib import Path
 from dtk.state.files import make_private_folder, replace_file
 
 MOST_LINES = 200
-"""As many as the original kept (original-dtk.md 1.1)."""
+"""As many as the original kept (docs/original.md 2.1)."""
 
 _TELLING = re.compile(r"pass|secret|token|credential|private|api.?key", re.IGNORECASE)
 """Words that stand before secrets. A line too many left out can be typed again; a secret written can't be unwritten."""

@@ -1,6 +1,6 @@
 """The tasks that run while the shell waits: a line for the toolbar, a notice when one has ended.
 
-Source: the original's status monitor (original-dtk.md 1.1), whose notice came at the next prompt.
+Source: the original's status monitor (docs/original.md 2.1), whose notice came at the next prompt.
 """
 
 from __future__ import annotations

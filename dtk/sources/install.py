@@ -129,7 +129,7 @@ def uninstall(workspace: Workspace, name: str, tell: Tell) -> None:
 
 
 def tell_resolution(before: Installation, found: Mapping[str, Found], asked: list[str], tell: Tell) -> None:
-    """Check what was resolved, write dtk.lock, and tell it line by line as the original did (original-dtk.md 1.3)."""
+    """Check what was resolved, write dtk.lock, and tell it line by line as the original did (docs/original.md 2.5)."""
     pins = {name: module.pin for name, module in found.items()}
     check_modules(before.workspace, pins)
     needed = [name for name in found if name not in asked]

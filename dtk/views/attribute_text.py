@@ -15,7 +15,7 @@ _CUT = " ..."
 def value_cell(value: Any) -> str:
     """Return a value as a cell: texts cut, hashes ``{k=>v}``, arrays ``[a, b]``.
 
-    Source: original-dtk.md 1.8 (``print_form.rb:40-60,120-170``).
+    Source: docs/original.md 3.3.
     """
     if value is None:
         return ""

@@ -1,7 +1,6 @@
 """A stage's block in the stream: its heading with the steps, its ending with results and errors.
 
-Source of the layout: the original's ``task_status/stream_mode/element`` (``format.rb``, ``stage/render.rb``,
-``hierarchical_task/steps``, ``hierarchical_task/result``).
+Source of the layout: docs/original.md 6.4.
 """
 
 from __future__ import annotations

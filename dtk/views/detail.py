@@ -11,7 +11,7 @@ from dtk.views.errors import errors_text
 from dtk.views.text import duration_text, one_line, status_word, stream_time
 
 BORDER = "=" * 62
-"""Source: the original's ``task/action_results.rb:43-80``, which draws as many."""
+"""Source: docs/original.md 6.5."""
 
 
 def find_row(task: Task, number: str) -> Row | None:

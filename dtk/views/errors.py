@@ -12,7 +12,7 @@ from dtk.views.text import harmless
 def error_text(error: StepError) -> str:
     """Return an error as text: its message, then the command, its exit code and last output where there was one.
 
-    ``Component X: `` stands before the message of a component's error (the original's ``table_form.rb:90-110``);
+    ``Component X: `` stands before the message of a component's error (docs/original.md 6.1);
     the indented lines are ours: the original did not say which command failed.
     """
     component = f"Component {error.component}: " if error.component else ""

@@ -12,7 +12,7 @@ EMPTY_LIST = "Message: List is empty.\n"
 def format_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return rows as the original's table, ending with a newline; an empty list says so.
 
-    Source: the original's ``view_processor/table_print.rb:204-208`` (hirb, neither resized nor turned).
+    Source: docs/original.md 3.1 (neither resized nor turned).
 
     Args:
         headers: column names; printed in upper case with ``_`` as a space.

@@ -24,7 +24,7 @@ class Summary:
 def summarized(task: Task) -> list[tuple[int, Row, Summary]]:
     """Return the rows that a summary shows, with their levels: all but the members of groups.
 
-    Source: the original's ``table_form/node_group_summary.rb``.
+    Source: docs/original.md 6.2.
     """
     rows: list[tuple[int, Row, Summary]] = []
     for stage in task.stages:

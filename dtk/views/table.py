@@ -29,7 +29,7 @@ def render_snapshot(
 ) -> str:
     """Return a task's snapshot, ending with a newline.
 
-    Source: the original's ``task/status/table_form.rb:22-88`` and ``view_processor/table_print.rb:97-217``.
+    Source: docs/original.md 6.1.
 
     Args:
         task: the task.

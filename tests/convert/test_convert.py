@@ -42,7 +42,7 @@ def test_the_converted_modules_plan_with_the_stages_the_original_would_have_had(
     dtk(workspace, "validate")
     dtk(workspace, "stage", "bigtop:hdfs/cluster", "hdfs1")
     plan = json.loads(dtk(workspace, "plan", "hdfs1", "--json"))
-    # original-dtk.md 3.1 and 3.3: missing nodes first, then the workflow's stages; groups before single nodes.
+    # docs/original.md 5.1 and 5.3: missing nodes first, then the workflow's stages; groups before single nodes.
     assert [(s["number"], s["name"], [(t["type"], t["node"]) for t in s["steps"]]) for s in plan["stages"]] == [
         (
             "1",

@@ -13,7 +13,7 @@ from dtk.model.plan import Step
 from dtk.ssh.output import LONGEST_SHOWN_LINE, OutputGate, Stream
 
 HEARTBEAT_SECONDS = 8.0
-"""Readers are promised a sign of life at least every ten seconds (design.md, Apply)."""
+"""Readers are promised a sign of life at least every ten seconds (docs/events.md)."""
 _FLUSH_SECONDS = 0.5
 
 

@@ -76,7 +76,7 @@ def converge(
     plan, inputs = make_plan(workspace, chosen_service(workspace, service), scope=scope)
     if any(change.change == "terminate" for change in plan.nodes):
         _show_and_ask(plan, ask=not yes)
-    # As the original asked (assembly_workspace.rb:305-311); a script that converges wants its nodes up.
+    # As the original asked (docs/original.md 2.2); a script that converges wants its nodes up.
     elif not yes and sys.stdin.isatty() and any(change.change == "start" for change in plan.nodes):
         confirm("Workspace service is stopped, do you want to start it?")
     run_plan(inputs, plan, detach=detach, lock_wait=seconds(lock_wait), command=f"dtk converge {plan.service}")

@@ -24,7 +24,7 @@ from dtk.views.plan_entries import members_text
 from dtk.views.yaml_text import yaml_text
 
 FEW_MEMBERS = 2
-"""Up to so many members of a group are listed one by one (original-dtk.md 1.8, ``list/actions.rb:107-128``)."""
+"""Up to so many members of a group are listed one by one (docs/original.md 3.2)."""
 
 
 class ActionType(StrEnum):

@@ -41,7 +41,7 @@ def full_name(module: Module, assembly: Assembly) -> str:
 
 
 def node_count(assembly: Assembly) -> int:
-    """Return how many machines an assembly has, members of groups counted (original-dtk.md 1.8)."""
+    """Return how many machines an assembly has, members of groups counted (docs/original.md 3.2)."""
     return sum(_members(node, assembly) if node.is_group else 1 for node in assembly.nodes.values())
 
 

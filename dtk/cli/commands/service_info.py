@@ -54,7 +54,7 @@ def _node_line(name: str, inputs: Inputs) -> str | None:
 def node_info(service: str | None, node: str, *, as_json: bool) -> None:
     """Print what is known of a node.
 
-    Source: the original's fields, original-dtk.md 5.5.
+    Source: the original's fields, docs/original.md 3.2.
     """
     inputs, found = read_service(service)
     group = declared_node(found, node)

@@ -73,7 +73,7 @@ def _service_row(workspace: Workspace, name: str) -> dict[str, Any]:
 def service_status(state: State) -> str:
     """Return a service's status in one word, and how many of its nodes run where they do not all.
 
-    Source: original-dtk.md 1.8, with its pain point 23 mended: a half-running service says so.
+    Source: docs/original.md 3.2; that a half-running service says so is dtk's own (7).
     """
     counts = Counter(node.status for node in state.nodes.values())
     if not counts or set(counts) == {"pending"}:

@@ -20,7 +20,7 @@ from dtk.service.planning import Inputs
 from dtk.views.listing import format_table
 
 ASKED_FOR = (REQUIRED, ILLEGAL)
-"""The violations that a value mends; the others are only listed (original-dtk.md 1.2, ``--fix``)."""
+"""The violations that a value mends; the others are only listed (docs/original.md 2.3)."""
 
 
 def list_violations(

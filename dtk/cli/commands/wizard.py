@@ -1,4 +1,4 @@
-"""The dialog that asks for missing attributes, as the original's did (original-dtk.md 1.2, Wizards)."""
+"""The dialog that asks for missing attributes, as the original's did (docs/original.md 2.3)."""
 
 from __future__ import annotations
 

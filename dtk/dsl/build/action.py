@@ -27,7 +27,7 @@ def build_actions(component: Cursor, problems: list[Problem]) -> dict[str, Actio
 
 
 def _puppet_parameters(component: Cursor) -> Iterator[str]:
-    """Yield the attributes that Puppet is given (original-dtk.md 2.1.2: constants are not sent)."""
+    """Yield the attributes that Puppet is given (docs/original.md 4.2: constants are not sent)."""
     is_titled = not component.flag("singleton", default=True)
     for entry in component.entries("attributes"):
         if not (entry.flag("constant") or _is_computed(entry) or (is_titled and entry.name == "name")):

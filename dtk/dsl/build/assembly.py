@@ -78,7 +78,7 @@ def _node_names(cursor: Cursor) -> tuple[str, ...] | None:
 
 
 def _bound(cursor: Cursor | None) -> dict[str, Any]:
-    """Return what a node's binding says about its machine (original-dtk.md 2.2: ``amazon_hvm-medium``)."""
+    """Return what a node's binding says about its machine (docs/original.md 4.5: ``amazon_hvm-medium``)."""
     if cursor is None:
         return {}
     if isinstance(cursor.value, dict):

@@ -12,7 +12,7 @@ from dtk.model.module import Attribute
 from dtk.model.types import coerce
 
 SECRET_REFERENCE = re.compile(r"^(env|file|ssm|secretsmanager):\S+$")
-"""Where a secret is to be found (design.md, The module language)."""
+"""Where a secret is to be found (docs/module-language.md)."""
 
 # Words that mean something else in templates.
 _RESERVED_ATTRIBUTES = frozenset(

@@ -47,7 +47,7 @@ def _dependencies(cursor: Cursor) -> Iterator[tuple[Cursor, str]]:
 
 
 def _same_node_dependencies(cursor: Cursor) -> Iterator[Dependency]:
-    """Yield the dependencies that no link definition answers (original-dtk.md 2.1.3)."""
+    """Yield the dependencies that no link definition answers (docs/original.md 4.3)."""
     linked = {entry.text("component", entry.name) for entry in cursor.entries("link_defs")}
     for entry, type_ in _dependencies(cursor):
         if type_ not in linked:

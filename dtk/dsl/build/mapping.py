@@ -1,4 +1,4 @@
-"""Attribute mappings: ``$port -> scheduler_port`` and all other forms of original-dtk.md 2.1.3.
+"""Attribute mappings: ``$port -> scheduler_port`` and all other forms of docs/original.md 4.3.
 
 Left of the arrow always stands the dependency, right of it the base component; the arrow gives the direction, ``$``
 marks the source.

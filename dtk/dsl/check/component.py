@@ -70,7 +70,7 @@ def _mapping_problems(
 def _type_problems(
     source: AttributeTerm, mapping: AttributeMapping, sides: Mapping[Side, str], scope: Scope
 ) -> Iterator[Problem]:
-    """Yield a collection that would have to become a single value (original-dtk.md 2.1.3, type table)."""
+    """Yield a collection that would have to become a single value (docs/original.md 4.3, type table)."""
     taken = _attribute(source.attribute, sides[source.side], scope)
     given = _attribute(mapping.destination.attribute, sides[mapping.destination.side], scope)
     if taken is None or given is None or given.type == "json" or is_list_type(given.type):

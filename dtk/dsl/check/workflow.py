@@ -110,7 +110,7 @@ def _action_problems(item: WorkflowItem, scope: Scope, subtask: Subtask, workflo
         return
     action = component.actions.get(item.action)
     if action is None:
-        # A component without create is an attribute holder, and converges at once (original-dtk.md 2.1.1).
+        # A component without create is an attribute holder, and converges at once (docs/original.md 4.1).
         if item.action not in (CREATE, DELETE):
             message = f"component '{component.type}' has no action '{item.action}'"
             yield Problem(message, item.location, nearest=nearest(item.action, component.actions))

@@ -1,6 +1,6 @@
 """Templates: Jinja2, sandboxed and strict, with values quoted where they go into a shell command.
 
-``{{ name }}`` is the original's form (original-dtk.md 2.1.4). A text that is exactly one ``{{ expression }}`` gives
+``{{ name }}`` is the original's form (docs/original.md 4.4). A text that is exactly one ``{{ expression }}`` gives
 the expression's own value, so that lists and numbers stay what they are. In a shell command every value is one word,
 whatever it holds, unless the module says ``| raw``.
 """

@@ -12,7 +12,7 @@ from dtk.nodes.ec2.problems import AwsError
 from dtk.nodes.ec2.words import IMAGE_ID, IMAGE_PARAMETER
 
 _LOGIN_USERS = (("ubuntu", "ubuntu"), ("debian", "admin"), ("al2023", "ec2-user"), ("amzn", "ec2-user"))
-"""Part of an image's name → who may log in, for images that nobody named a user for (original-dtk.md 1.2, ssh)."""
+"""Part of an image's name → who may log in, for images that nobody named a user for (docs/original.md 2.4)."""
 _USUAL_USER = "ec2-user"
 
 

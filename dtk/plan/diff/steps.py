@@ -1,6 +1,6 @@
 """The numbered tree of steps: stages with groups, members and nodes, typed and named as in the original's table.
 
-Source: original-dtk.md 3.1, 3.3 and reference table: node stages come first, a group's members stand below a row of
+Source: docs/original.md 5.1 and 5.3: node stages come first, a group's members stand below a row of
 their group, two components on one node in one stage are one step.
 """
 

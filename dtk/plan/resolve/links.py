@@ -1,6 +1,6 @@
 """Which instance is linked to which, and which attribute so gets its value from where.
 
-Source: original-dtk.md 2.1.3 and 2.2.2: an own-node candidate is taken first, then the one declared node that has the
+Source: docs/original.md 4.3 and 4.5: an own-node candidate is taken first, then the one declared node that has the
 component; several candidates are reported, never guessed. A node group counts as one candidate with many members.
 """
 

@@ -22,7 +22,7 @@ REQUIRED, ILLEGAL, CONSTRAINT, UNMET = (
     "component_constraint",
     "unmet_dependency",
 )
-"""The types of violations (original-dtk.md 3.9)."""
+"""The types of violations (docs/original.md 5.8)."""
 
 
 def wanted_assembly(service: Service, assembly: Assembly) -> tuple[Assembly, list[Problem]]:

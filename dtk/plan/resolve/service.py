@@ -58,7 +58,7 @@ class AttributeRow:
 
     @property
     def is_editable(self) -> bool:
-        """Whether people may set it: not computed, not fixed, not brought by a link (original-dtk.md 1.8)."""
+        """Whether people may set it: not computed, not fixed, not brought by a link (docs/original.md 3.3)."""
         return not (self.is_computed or self.constant or self.linked_to)
 
     @property
@@ -110,7 +110,7 @@ def present(request: PlanRequest) -> Present:
 def attribute_rows(service: Present) -> list[AttributeRow]:
     """Return every attribute that is not hidden, sorted by path; of node attributes only those of groups.
 
-    Source: original-dtk.md 1.8.
+    Source: docs/original.md 3.3.
     """
     return [row for row in all_attribute_rows(service) if not row.hidden]
 

@@ -254,7 +254,7 @@ def _uses(
 
 
 def _own_settings(use: ComponentUse, component: Component) -> dict[str, Any]:
-    """Return what a use sets; the title of one that takes titles is its attribute ``name`` (original-dtk.md 2.1.1)."""
+    """Return what a use sets; the title of one that takes titles is its attribute ``name`` (docs/original.md 4.1)."""
     return dict(use.attributes) if component.singleton else {**use.attributes, TITLE: use.name.title}
 
 

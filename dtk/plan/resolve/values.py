@@ -1,6 +1,6 @@
 """The value of every attribute: set, linked or default; known, or a typed reference to the step that makes it.
 
-Precedence: what the service or the assembly sets, then what links bring, then the default (original-dtk.md 2.1.2,
+Precedence: what the service or the assembly sets, then what links bring, then the default (docs/original.md 4.2,
 but a default does not hide a link: a default on a linked attribute is what it is without the link).
 """
 
@@ -189,7 +189,7 @@ class Values:
     def _as_list(self, given: list[tuple[Binding, Any]]) -> Any:
         """Append single values and join lists, in the order of the nodes, members and components that give them.
 
-        Source: original-dtk.md 2.1.3, type table; the original took one list only, and none from a group (3.8).
+        Source: docs/original.md 4.3, type table; the original took one list only, and none from a group (5.7).
         """
         ordered = sorted(given, key=lambda entry: _giver(entry[0]))
         return joined(value if self._gives_list(binding) else [value] for binding, value in ordered)

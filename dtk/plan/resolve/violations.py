@@ -1,6 +1,6 @@
 """What must be corrected before a service can be converged, each with the command that mends it.
 
-Source: original-dtk.md 3.9; the texts are the original's where it has one.
+Source: docs/original.md 5.8; the texts are the original's where it has one.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What ``exec`` runs: an action of a component, without a workflow; and the parameters that anything is given.
 
-Source: original-dtk.md 1.2 (exec) and 3.1 (ad-hoc actions do not create nodes, they need them running).
+Source: docs/original.md 2.2 (exec) and 5.1 (ad-hoc actions do not create nodes, they need them running).
 """
 
 from __future__ import annotations

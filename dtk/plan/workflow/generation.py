@@ -1,6 +1,6 @@
 """Stages for an assembly that writes no create workflow, derived from what its components need of each other.
 
-Source: original-dtk.md 3.2. Constraints between nodes make the stages; those on one node order its part of a stage.
+Source: docs/original.md 5.2. Constraints between nodes make the stages; those on one node order its part of a stage.
 """
 
 from __future__ import annotations

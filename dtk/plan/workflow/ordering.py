@@ -29,7 +29,7 @@ Action = TypeVar("Action", bound=OfInstance)
 def link_order(links: Iterable[Link]) -> LinkOrder:
     """Return, for each instance, those that links put before it: its own links, and others' that lead to it.
 
-    Source: original-dtk.md 3.2. ``order`` says it; else values do, which come from somewhere before they are used;
+    Source: docs/original.md 5.2. ``order`` says it; else values do, which come from somewhere before they are used;
     else what a component links to comes first.
     """
     before: defaultdict[Key, set[Key]] = defaultdict(set)

@@ -1,6 +1,6 @@
 """A workflow's stages over a topology: which component actions run where, in which order.
 
-Source: original-dtk.md 2.3, 3.2 and 3.3. A stage without a node runs wherever its components are; groups come before
+Source: docs/original.md 4.6, 5.2 and 5.3. A stage without a node runs wherever its components are; groups come before
 single nodes inside a stage; components added to the service get a stage of their own. Blocks become level-1 stages:
 those of a sequential block one after the other, those of a concurrent one side by side in the same stages (see
 ``layers_of``), so that in every stage each node has one step.

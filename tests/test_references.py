@@ -1,0 +1,69 @@
+"""Comments and docstrings refer to documents and sections of documents that are in this repository."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = {"broken", "plans", "__pycache__"}
+FOLDERS = ("bench", "docs", "dtk", "examples", "modules", "schemas", "tests", "tools")
+DOCUMENT = re.compile(r"(?<![\w/.*-])([\w./-]+\.(?:md|rst))\b")
+SECTION = re.compile(r"docs/original\.md,? (\d(?:\.\d)?)(?:(?:, | and )(\d\.\d))*")
+
+
+def files(*endings: str) -> Iterator[Path]:
+    """Yield the repository's own files with one of these endings."""
+    for folder in FOLDERS:
+        found = sorted((ROOT / folder).rglob("*"))
+        yield from (path for path in found if path.suffix in endings and not DATA & set(path.parts))
+
+
+def remarks(path: Path) -> str:
+    """Return what a file says to its readers: a program's comments and docstrings, or all of any other file."""
+    text = path.read_text()
+    if path.suffix != ".py":
+        return text
+    lines = [
+        token.string for token in tokenize.generate_tokens(io.StringIO(text).readline) if token.type == tokenize.COMMENT
+    ]
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.Expr(value=ast.Constant(value=str(said))):
+                lines.append(said)
+    return "\n".join(lines)
+
+
+@pytest.fixture(scope="module")
+def said() -> dict[Path, str]:
+    return {path: remarks(path) for path in files(".py", ".md", ".json", ".sh", ".yaml")}
+
+
+def test_a_document_that_is_referred_to_is_in_this_repository(said: dict[Path, str]) -> None:
+    names = {path.name for path in (*files(".md"), *ROOT.glob("*.md"))}
+    missing = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path, text in said.items()
+        for name in DOCUMENT.findall(text)
+        if not ((ROOT / name).exists() or (path.parent / name).exists() or ("/" not in name and name in names))
+    }
+    assert missing == set()
+
+
+def test_a_section_of_the_original_that_is_referred_to_is_there(said: dict[Path, str]) -> None:
+    page = (ROOT / "docs" / "original.md").read_text()
+    sections = set(re.findall(r"^#+ (\d(?:\.\d)?)\.? ", page, re.MULTILINE))
+    named = {
+        (path, number)
+        for path, text in said.items()
+        for reference in SECTION.finditer(text)
+        for number in re.findall(r"\d(?:\.\d)?", reference[0])
+    }
+    assert named
+    assert {f"{path.relative_to(ROOT)}: {number}" for path, number in named if number not in sections} == set()
