@@ -108,7 +108,10 @@ def test_every_attribute_of_nodes_that_templates_and_links_may_take_is_described
     assert [name for name in NODE_VARIABLES if f"| `{name}` |" not in page] == []
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "schemas").glob("*.schema.json")), ids=lambda file: file.name)
+SCHEMAS = sorted([*(ROOT / "schemas").glob("*.schema.json"), *(ROOT / "dtk/nodes").rglob("settings.schema.json")])
+
+
+@pytest.mark.parametrize("file", SCHEMAS, ids=lambda file: f"{file.parent.name}-{file.name}")
 def test_every_key_that_editors_complete_is_described(file: Path) -> None:
     if file.name in ("plan.schema.json", "event.schema.json", "state.schema.json", "task-status.schema.json"):
         return  # people write none of these

@@ -99,7 +99,7 @@ class OpenPort:
 
 
 @dataclass(frozen=True)
-class Opened:
+class FirewallUpdate:
     """What was changed in a firewall."""
 
     opened: tuple[OpenPort, ...] = ()
@@ -127,9 +127,9 @@ class Provider(Protocol):
     def check(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> None:
         """Raise ``DtkError`` when a service's nodes are out of this target's sight: they would count as gone."""
 
-    def let_in(
+    def update_firewall(
         self, identity: ServiceIdentity, records: Sequence[NodeRecord], ports: Sequence[OpenPort] | None
-    ) -> Opened:
+    ) -> FirewallUpdate:
         """Let this machine reach a service's nodes, and others these ports and no others.
 
         Args:
@@ -141,10 +141,10 @@ class Provider(Protocol):
             What had to be changed; nothing, for a target that keeps no firewall.
         """
 
-    def shut_out(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> str:
+    def ssh_refusal(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> str:
         """Say that the firewall does not let this machine reach the nodes by SSH; "" where it does, or can't be told.
 
-        This changes nothing; ``let_in`` does.
+        This changes nothing; ``update_firewall`` does.
         """
 
     def create(
@@ -165,7 +165,7 @@ class Provider(Protocol):
     def terminate(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
         """End the nodes for good; report each with status ``terminated``. One that is gone already is fine."""
 
-    def way_in(self, record: NodeRecord) -> Connection:
+    def connection_to(self, record: NodeRecord) -> Connection:
         """Return how a node is reached as the target's settings say now, whatever they said when it was made.
 
         Nobody is asked; what the settings do not say is as the record has it.
@@ -190,13 +190,13 @@ class BasicProvider:
     def check(self, _identity: ServiceIdentity, _records: Sequence[NodeRecord]) -> None:
         """Accept all."""
 
-    def let_in(
+    def update_firewall(
         self, _identity: ServiceIdentity, _records: Sequence[NodeRecord], _ports: Sequence[OpenPort] | None
-    ) -> Opened:
+    ) -> FirewallUpdate:
         """Change nothing."""
-        return Opened()
+        return FirewallUpdate()
 
-    def shut_out(self, _identity: ServiceIdentity, _records: Sequence[NodeRecord]) -> str:
+    def ssh_refusal(self, _identity: ServiceIdentity, _records: Sequence[NodeRecord]) -> str:
         """Say nothing."""
         return ""
 

@@ -57,9 +57,9 @@ def _look(workspace: Workspace, service: str) -> list[Drift]:
     found, drift = look(provider, identity, inputs.state)
     if drift:
         StateStore(workspace.state_file(service), inputs.state).change(lambda _: found)
-    shut_out = provider.shut_out(identity, [record_of(name, node) for name, node in found.nodes.items()])
+    blocked = provider.ssh_refusal(identity, [record_of(name, node) for name, node in found.nodes.items()])
     mended = "the next task that works on the nodes, and dtk ssh, let it in"
-    return [*drift, Drift("SSH", f"{shut_out}; {mended}")] if shut_out else drift
+    return [*drift, Drift("SSH", f"{blocked}; {mended}")] if blocked else drift
 
 
 def _findings(inputs: Inputs) -> list[Finding]:

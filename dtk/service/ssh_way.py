@@ -30,7 +30,7 @@ def way_to(workspace: Workspace, state: State, node: str) -> Connection:
         return record_of(node, state.nodes[node]).connection
     provider = provider_for(target, workspace)
     records = {name: record_of(name, known) for name, known in state.nodes.items()}
-    connection = provider.way_in(records[node])
+    connection = provider.connection_to(records[node])
     keeps_firewall = target.description.firewall_sources(target) is not None
     # A jump host's address in the firewall is not this machine's.
     if keeps_firewall and not connection.jump and not _answers(connection):
@@ -49,7 +49,7 @@ def _answers(connection: Connection) -> bool:
 
 def _let_in(provider: Provider, identity: ServiceIdentity, records: list[NodeRecord]) -> None:
     try:
-        changed = provider.let_in(identity, records, None)
+        changed = provider.update_firewall(identity, records, None)
     except DtkError as error:
         typer.echo(f"The firewall is left as it is: {error.message}", err=True)
         return

@@ -8,7 +8,7 @@ import pytest
 
 from dtk.errors import DtkError
 from dtk.nodes.ec2 import aws
-from dtk.nodes.ec2 import lost as lost_calls
+from dtk.nodes.ec2 import unanswered as lost_calls
 from dtk.nodes.provider import Connection, NodeRecord, NodeRequest
 from tests.ec2.cloud import Cloud, Reports
 from tests.support import ec2 as test_ec2

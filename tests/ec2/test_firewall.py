@@ -123,11 +123,11 @@ def test_what_people_added_to_the_group_stays(cloud: Cloud, serving: Reports, dt
 def test_a_changed_address_of_this_machine_replaces_the_old_one(cloud: Cloud, service: Reports) -> None:
     records = list(service.records.values())
     moved = cloud.provider(ssh_from=["10.80.0.2/32"])
-    changed = moved.let_in(cloud.identity(), records, None)
+    changed = moved.update_firewall(cloud.identity(), records, None)
     assert changed.opened == (OpenPort(22, "10.80.0.2/32"),)
     assert changed.closed == (OpenPort(22, HERE),)
     assert rules(cloud) == {(22, "10.80.0.2/32")}
-    assert moved.let_in(cloud.identity(), records, None).opened == ()
+    assert moved.update_firewall(cloud.identity(), records, None).opened == ()
 
 
 def test_another_address_of_this_machine_as_aws_sees_it_replaces_the_old_one(cloud: Cloud, asked: list[bytes]) -> None:
@@ -135,19 +135,19 @@ def test_another_address_of_this_machine_as_aws_sees_it_replaces_the_old_one(clo
     made = cloud.create("master", provider=provider)
     assert rules(cloud) == {(22, "198.51.100.7/32")}
     asked[0] = b"198.51.100.8"
-    provider.let_in(cloud.identity(), list(made.records.values()), None)
+    provider.update_firewall(cloud.identity(), list(made.records.values()), None)
     assert rules(cloud) == {(22, "198.51.100.8/32")}
 
 
 def test_an_address_that_can_not_be_found_out_keeps_the_one_that_is_let_in(cloud: Cloud, service: Reports) -> None:
     unknown = cloud.provider(ssh_from=[], jump="someone@192.0.2.1")
-    assert unknown.let_in(cloud.identity(), list(service.records.values()), None).closed == ()
+    assert unknown.update_firewall(cloud.identity(), list(service.records.values()), None).closed == ()
     assert rules(cloud) == {(22, HERE)}
 
 
 def test_groups_that_the_target_names_are_let_be(cloud: Cloud, service: Reports) -> None:
     named = cloud.provider(security_groups=[groups(cloud)[0]["GroupId"]], ssh_from=["10.80.0.2/32"])
-    named.let_in(cloud.identity(), list(service.records.values()), [OpenPort(8080, FIRST)])
+    named.update_firewall(cloud.identity(), list(service.records.values()), [OpenPort(8080, FIRST)])
     assert rules(cloud) == {(22, HERE)}
 
 
@@ -157,7 +157,7 @@ def test_rules_that_a_lost_answer_left_are_no_mistake(cloud: Cloud, service: Rep
         Fault("RevokeSecurityGroupIngress", lost=True),
     ]
     records = list(service.records.values())
-    cloud.provider(ssh_from=["10.80.0.2/32"]).let_in(cloud.identity(), records, [OpenPort(8080, FIRST)])
+    cloud.provider(ssh_from=["10.80.0.2/32"]).update_firewall(cloud.identity(), records, [OpenPort(8080, FIRST)])
     assert rules(cloud) == {(22, "10.80.0.2/32"), (8080, FIRST)}
 
 

@@ -13,14 +13,14 @@ def test_addresses_user_and_jump_host_of_the_target_hold_for_instances_that_exis
     own_key = record.connection.key
     assert record.connection == Connection(known["public_address"], user="ops", key=own_key)
     jump = cloud.provider(jump="me@192.0.2.1", jump_key="bastion.pem")
-    assert jump.way_in(record) == Connection(
+    assert jump.connection_to(record) == Connection(
         hostname=known["private_address"],
         user="admin",
         key=own_key,
         jump="me@192.0.2.1",
         jump_key=str(cloud.workspace.root / "bastion.pem"),
     )
-    assert cloud.provider(addresses="public", user="ops").way_in(record) == record.connection
+    assert cloud.provider(addresses="public", user="ops").connection_to(record) == record.connection
 
 
 def test_the_key_of_a_key_pair_is_that_of_the_instances_made_with_it(cloud: Cloud) -> None:
@@ -28,9 +28,9 @@ def test_the_key_of_a_key_pair_is_that_of_the_instances_made_with_it(cloud: Clou
     named = cloud.create("master", provider=cloud.provider(key_pair="ours", key="old.pem")).records["master"]
     own = cloud.create("edge").records["edge"]
     moved = cloud.provider(key_pair="ours", key="new.pem")
-    assert moved.way_in(named).key == str(cloud.workspace.root / "new.pem")
-    assert moved.way_in(own).key == own.connection.key
-    assert cloud.provider().way_in(named).key == str(cloud.workspace.root / "old.pem")
+    assert moved.connection_to(named).key == str(cloud.workspace.root / "new.pem")
+    assert moved.connection_to(own).key == own.connection.key
+    assert cloud.provider().connection_to(named).key == str(cloud.workspace.root / "old.pem")
 
 
 def test_what_is_seen_of_an_instance_is_kept_with_the_way_in_of_now(cloud: Cloud) -> None:

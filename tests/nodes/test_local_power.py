@@ -21,6 +21,7 @@ from dtk.nodes.local.registry import read_allocations
 from dtk.nodes.provider import Connection, NodeRecord, NodeRequest
 from tests.nodes.clients import output
 from tests.nodes.service import Service
+from tests.support.waiting import eventually
 
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a server adopt its node's orphans")
 DAEMON = "setsid sh -c 'sleep 601 & echo $! > daemon.pid; exec sleep 602' >/dev/null 2>&1 </dev/null & sleep 0.3"
@@ -156,7 +157,7 @@ def test_a_killed_server_shows_as_stopped_and_leaves_nothing_when_it_is_stopped(
     (record,) = service.create("master")
     output(record, DAEMON)
     server_of(service, "master").kill()
-    assert service.status(record) == ["stopped"]
+    eventually(lambda: service.status(record) == ["stopped"], "the killed server is gone")
     assert processes_of(service) != []
     service.stop(record)
     assert processes_of(service) == []

@@ -28,7 +28,7 @@ def update_firewall(context: TaskContext) -> None:
     ports = [OpenPort(rule.port, rule.source) for rule in plan.firewall if rule.change != "close"]
     records = [record_of(node, known) for node, known in state.nodes.items()]
     try:
-        changed = context.provider.let_in(context.identity, records, ports if plan.firewall else None)
+        changed = context.provider.update_firewall(context.identity, records, ports if plan.firewall else None)
     except DtkError as error:
         if any(rule.change != "keep" for rule in plan.firewall):
             raise DtkError(f"the firewall is not as planned: {error.message}", hint=error.hint) from error

@@ -166,5 +166,5 @@ class MachineBatch:
         return replace(record, connection=replace(record.connection, host_key=key))
 
     def _entry(self, record: NodeRecord) -> str:
-        connection = self._context.provider.way_in(record)
+        connection = self._context.provider.connection_to(record)
         return host_entry(connection.hostname, connection.port)

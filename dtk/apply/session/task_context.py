@@ -71,7 +71,7 @@ class TaskContext:
         state = self.store.state.nodes.get(node)
         if state is None or state.status != "running":
             raise DtkError(f"{node} does not run", hint=f"see: dtk list-nodes {self.plan.service}")
-        return self.provider.way_in(record_of(node, state))
+        return self.provider.connection_to(record_of(node, state))
 
     def drop_session(self, node: str) -> None:
         """Close a node's connection because the node goes."""

@@ -17,7 +17,7 @@ from dtk.nodes.ec2.network import Subnet
 from dtk.nodes.ec2.problems import AwsError
 from dtk.nodes.ec2.settings import Ec2Settings
 from dtk.nodes.ec2.tags import LINEAGE, as_list, service_name
-from dtk.nodes.provider import Opened, OpenPort, ServiceIdentity
+from dtk.nodes.provider import FirewallUpdate, OpenPort, ServiceIdentity
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 SSH_RULE = "SSH from where dtk runs"
@@ -33,11 +33,11 @@ def ensure_group(
     there = find_groups(aws, identity, subnet.vpc)
     group = there[0] if there else _make_group(aws, identity, subnet, tags)
     _allow_among(aws, group)
-    let_in_ssh(aws, settings, group, subnet.cidr.partition("/")[0])
+    allow_ssh(aws, settings, group, subnet.cidr.partition("/")[0])
     return group
 
 
-def let_in_ssh(aws: Aws, settings: Ec2Settings, group: Mapping[str, Any], towards: str) -> Opened:
+def allow_ssh(aws: Aws, settings: Ec2Settings, group: Mapping[str, Any], towards: str) -> FirewallUpdate:
     """Let SSH in from where the target says, else from this machine, and no longer from where it was before.
 
     Args:
@@ -53,16 +53,16 @@ def let_in_ssh(aws: Aws, settings: Ec2Settings, group: Mapping[str, Any], toward
         sources = settings.ssh_from or (own_network(settings, towards),)
     except DtkError:
         if rules_of(group, SSH_RULE):
-            return Opened()
+            return FirewallUpdate()
         raise
     return reconcile(aws, group, [OpenPort(SSH_PORT, source) for source in sources], SSH_RULE)
 
 
-def unknown_to(settings: Ec2Settings, group: Mapping[str, Any], towards: str) -> tuple[str, ...]:
-    """Return who is to be let in by SSH and is not; arguments and errors are those of ``let_in_ssh``."""
+def sources_without_ssh(settings: Ec2Settings, group: Mapping[str, Any], towards: str) -> tuple[str, ...]:
+    """Return who is to be let in by SSH and is not; arguments and errors are those of ``allow_ssh``."""
     sources = settings.ssh_from or (own_network(settings, towards),)
-    let_in = [ipaddress.ip_network(rule.source) for rule in rules_of(group) if rule.port == SSH_PORT]
-    return tuple(source for source in sources if not any(_holds(one, source) for one in let_in))
+    allowed = [ipaddress.ip_network(rule.source) for rule in rules_of(group) if rule.port == SSH_PORT]
+    return tuple(source for source in sources if not any(_holds(one, source) for one in allowed))
 
 
 def _holds(network: Network, source: str) -> bool:
@@ -77,7 +77,7 @@ def open_ports(aws: Aws, group: Mapping[str, Any], ports: Iterable[OpenPort]) ->
         _authorize(aws, group["GroupId"], _permissions(missing, PORT_RULE))
 
 
-def reconcile(aws: Aws, group: Mapping[str, Any], wanted: Iterable[OpenPort], description: str) -> Opened:
+def reconcile(aws: Aws, group: Mapping[str, Any], wanted: Iterable[OpenPort], description: str) -> FirewallUpdate:
     """Make a group's rules of one description be those wanted; a rule that people made serves as well, and stays."""
     stale = rules_of(group, description) - set(wanted)
     missing = set(wanted) - rules_of(group)
@@ -86,7 +86,7 @@ def reconcile(aws: Aws, group: Mapping[str, Any], wanted: Iterable[OpenPort], de
         _revoke(aws, group["GroupId"], _permissions(stale, description))
     if missing:
         _authorize(aws, group["GroupId"], _permissions(missing, description))
-    return Opened(tuple(sorted(missing)), tuple(sorted(stale)))
+    return FirewallUpdate(tuple(sorted(missing)), tuple(sorted(stale)))
 
 
 def find_groups(aws: Aws, identity: ServiceIdentity, vpc: str = "") -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ _ID = re.compile(r"i-[0-9a-f]+")
 
 
 @dataclass(frozen=True)
-class Instance:
+class Ec2Instance:
     """An instance as it is now; ``node`` is what its tags say, "" for one that is not tagged so."""
 
     id: str
@@ -52,7 +52,7 @@ class Instance:
         return str(reason.get("Message") or self.data.get("StateTransitionReason") or "AWS gives no reason")
 
 
-def find_by_tags(aws: Aws, **tags: str) -> list[Instance]:
+def find_by_tags(aws: Aws, **tags: str) -> list[Ec2Instance]:
     """Return the instances with these tags (``dtk:lineage`` and so on), those that are gone left out, oldest first."""
     filters = [{"Name": f"tag:{name}", "Values": [value]} for name, value in tags.items()]
     states = {"Name": "instance-state-name", "Values": [state for state in STATUS if state not in GONE]}
@@ -61,18 +61,18 @@ def find_by_tags(aws: Aws, **tags: str) -> list[Instance]:
     return sorted(found, key=lambda instance: str(instance.data.get("LaunchTime", "")))
 
 
-def find_of_service(aws: Aws, lineage: str) -> dict[str, Instance]:
+def find_of_service(aws: Aws, lineage: str) -> dict[str, Ec2Instance]:
     """Return a service's instances by node, as their tags say."""
-    found: dict[str, Instance] = {}
+    found: dict[str, Ec2Instance] = {}
     for instance in find_by_tags(aws, **{LINEAGE: lineage}):
         found.setdefault(instance.node, instance)
     return found
 
 
-def find_by_ids(aws: Aws, ids: Iterable[str]) -> dict[str, Instance]:
+def find_by_ids(aws: Aws, ids: Iterable[str]) -> dict[str, Ec2Instance]:
     """Return instances by id, of all states; one that AWS does not know, or no longer, is missing."""
     wanted = [id_ for id_ in dict.fromkeys(ids) if id_]
-    found: dict[str, Instance] = {}
+    found: dict[str, Ec2Instance] = {}
     for start in range(0, len(wanted), MOST_IDS):
         filters = [{"Name": "instance-id", "Values": wanted[start : start + MOST_IDS]}]
         # By filter, not by argument: one unknown id would hide all the others.
@@ -81,30 +81,30 @@ def find_by_ids(aws: Aws, ids: Iterable[str]) -> dict[str, Instance]:
     return found
 
 
-def find_by_token(aws: Aws, token: str) -> list[Instance]:
+def find_by_token(aws: Aws, token: str) -> list[Ec2Instance]:
     """Return the instances that a call with this client token made, of all states."""
     filters = [{"Name": f"tag:{TOKEN}", "Values": [token]}]
     return _instances(aws.pages("describe_instances", "Reservations", Filters=filters))
 
 
-def _instances(reservations: Iterable[Mapping[str, Any]]) -> list[Instance]:
+def _instances(reservations: Iterable[Mapping[str, Any]]) -> list[Ec2Instance]:
     return [to_instance(data, reservation) for reservation in reservations for data in reservation.get("Instances", [])]
 
 
-def to_instance(data: Mapping[str, Any], reservation: Mapping[str, Any]) -> Instance:
+def to_instance(data: Mapping[str, Any], reservation: Mapping[str, Any]) -> Ec2Instance:
     """Return an instance from its description and that of the call it was made by."""
     tags = {tag["Key"]: tag["Value"] for tag in data.get("Tags", [])}
     node = node_of(tags, int(data.get("AmiLaunchIndex", 0)))
     owned = {**data, "OwnerId": reservation.get("OwnerId", "")}
-    return Instance(data["InstanceId"], data["State"]["Name"], node, tags, owned)
+    return Ec2Instance(data["InstanceId"], data["State"]["Name"], node, tags, owned)
 
 
-Settled = Callable[[str, Instance | DtkError], None]
+Settled = Callable[[str, Ec2Instance | DtkError], None]
 """Told once per node: the instance in the state that was waited for, or why it will not get there."""
 
 
 def wait_for(
-    aws: Aws, ids: Mapping[str, str], ready: Callable[[Instance], bool], timeout: float, settled: Settled
+    aws: Aws, ids: Mapping[str, str], ready: Callable[[Ec2Instance], bool], timeout: float, settled: Settled
 ) -> None:
     """Wait until instances are as wanted, asking for all of them at once with growing pauses.
 
@@ -117,7 +117,7 @@ def wait_for(
     """
     waiting = dict(ids)
     deadline, pause = time.monotonic() + timeout, _FIRST_PAUSE_SECONDS
-    seen: dict[str, Instance] = {}
+    seen: dict[str, Ec2Instance] = {}
     while waiting:
         # One that was made just now may be unknown for some seconds: it is asked for again.
         seen |= find_by_ids(aws, waiting.values())
@@ -136,7 +136,7 @@ def wait_for(
         settled(node, DtkError(f"instance {id_} is still {state} after {timeout:g} s"))
 
 
-def _outcome(instance: Instance | None, ready: Callable[[Instance], bool]) -> Instance | DtkError | None:
+def _outcome(instance: Ec2Instance | None, ready: Callable[[Ec2Instance], bool]) -> Ec2Instance | DtkError | None:
     if instance is None:
         return None
     try:

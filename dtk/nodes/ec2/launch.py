@@ -2,7 +2,7 @@
 
 Every call has a client token derived from the task, the nodes and the place it asks for. Token and nodes are on disk
 before the call is made; the tags that the call gives tie each instance to its node. So whatever is lost, the answer
-or this process, the instance is found again (dtk.nodes.ec2.lost).
+or this process, the instance is found again (dtk.nodes.ec2.unanswered).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dtk.errors import DtkError
 from dtk.nodes.ec2.access import Access
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.images import Image
-from dtk.nodes.ec2.instances import Instance, to_instance
+from dtk.nodes.ec2.instances import Ec2Instance, to_instance
 from dtk.nodes.ec2.network import Subnet
 from dtk.nodes.ec2.problems import NO_CAPACITY, AwsError
 from dtk.nodes.ec2.settings import VOLUME_LETTERS, Ec2Settings, MachineSpec, Volume
@@ -35,7 +35,7 @@ ENDED, MISMATCH = "IdempotentInstanceTerminated", "IdempotentParameterMismatch"
 
 
 @dataclass(frozen=True)
-class Site:
+class LaunchContext:
     """What all instances of a service share."""
 
     settings: Ec2Settings
@@ -43,7 +43,7 @@ class Site:
     groups: tuple[str, ...]
     access: Access
     tags: Mapping[str, str]
-    place: Mapping[str, str]
+    location: Mapping[str, str]
     """Region and account, by their names in node attributes."""
 
     @property
@@ -53,7 +53,7 @@ class Site:
 
 
 @dataclass(frozen=True)
-class Wish:
+class MachineRequest:
     """What like nodes ask for, looked up: the image, the subnets that may be tried, in order."""
 
     spec: MachineSpec
@@ -62,7 +62,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Place:
+class Placement:
     """Where a call asks for instances, of which type, in which market."""
 
     instance_type: str
@@ -76,7 +76,7 @@ class Call:
 
     token: str
     nodes: Sequence[str]
-    place: Place
+    placement: Placement
     image: str
     at: float
 
@@ -86,9 +86,9 @@ class Call:
             "client_token": self.token,
             "requested": nodes_text(self.nodes),
             "requested_at": f"{self.at:.0f}",
-            "instance_type": self.place.instance_type,
-            "subnet": self.place.subnet,
-            "market": "spot" if self.place.spot else "on-demand",
+            "instance_type": self.placement.instance_type,
+            "subnet": self.placement.subnet,
+            "market": "spot" if self.placement.spot else "on-demand",
             "image_id": self.image,
         }
 
@@ -98,26 +98,26 @@ class Call:
         if not attributes.get("client_token"):
             return None
         given = {name: str(attributes.get(name, "")) for name in ("requested", "instance_type", "subnet", "image_id")}
-        place = Place(given["instance_type"], given["subnet"], attributes.get("market") == "spot")
+        placement = Placement(given["instance_type"], given["subnet"], attributes.get("market") == "spot")
         at = float(attributes.get("requested_at", 0))
-        return Call(str(attributes["client_token"]), nodes_of(given["requested"]), place, given["image_id"], at)
+        return Call(str(attributes["client_token"]), nodes_of(given["requested"]), placement, given["image_id"], at)
 
 
 @dataclass
 class Outcome:
     """What became of a batch: the instance of each node that has one, why the others have none."""
 
-    made: dict[str, Instance]
+    made: dict[str, Ec2Instance]
     failed: dict[str, DtkError]
 
 
-def launch(aws: Aws, site: Site, wish: Wish, nodes: Sequence[str], record: Record) -> Outcome:
+def launch(aws: Aws, context: LaunchContext, machine: MachineRequest, nodes: Sequence[str], record: Record) -> Outcome:
     """Make the instances of like nodes.
 
     Args:
         aws: where.
-        site: what they share with the service's others.
-        wish: what each of them asks for.
+        context: what they share with the service's others.
+        machine: what each of them asks for.
         nodes: whom they are for.
         record: told the nodes and the call before each call.
 
@@ -126,7 +126,7 @@ def launch(aws: Aws, site: Site, wish: Wish, nodes: Sequence[str], record: Recor
     """
     outcome = Outcome({}, {})
     for batch in batches(nodes):
-        _launch_batch(aws, site, wish, batch, record, outcome)
+        _launch_batch(aws, context, machine, batch, record, outcome)
     return outcome
 
 
@@ -142,14 +142,16 @@ def batches(nodes: Sequence[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def _launch_batch(aws: Aws, site: Site, wish: Wish, nodes: list[str], record: Record, outcome: Outcome) -> None:
+def _launch_batch(
+    aws: Aws, context: LaunchContext, machine: MachineRequest, nodes: list[str], record: Record, outcome: Outcome
+) -> None:
     waiting = nodes
-    reason = DtkError(f"no subnet of target '{site.settings.name}' suits what {nodes_text(nodes)} asks for")
-    for place in places(wish):
+    reason = DtkError(f"no subnet of target '{context.settings.name}' suits what {nodes_text(nodes)} asks for")
+    for placement in placements(machine):
         try:
             # Until the place says why it has no more: a call makes as many as there is room for.
             while waiting:
-                made = _launch_at(aws, site, wish, place, waiting, record)
+                made = _launch_at(aws, context, machine, placement, waiting, record)
                 outcome.made |= made
                 waiting = [node for node in waiting if node not in made]
             return
@@ -166,14 +168,21 @@ def _launch_batch(aws: Aws, site: Site, wish: Wish, nodes: list[str], record: Re
 
 
 def _launch_at(
-    aws: Aws, site: Site, wish: Wish, place: Place, nodes: Sequence[str], record: Record
-) -> dict[str, Instance]:
+    aws: Aws,
+    context: LaunchContext,
+    machine: MachineRequest,
+    placement: Placement,
+    nodes: Sequence[str],
+    record: Record,
+) -> dict[str, Ec2Instance]:
     """Ask for instances in one place; a token that an earlier call has used up is left for the next one."""
     for attempt in range(MOST_TOKENS):
-        call = Call(client_token(site.identity, nodes, place, attempt), nodes, place, wish.image.id, time.time())
-        record(nodes, {**call.recorded(), **site.place})
+        call = Call(
+            client_token(context.identity, nodes, placement, attempt), nodes, placement, machine.image.id, time.time()
+        )
+        record(nodes, {**call.recorded(), **context.location})
         try:
-            made = run_call(aws, site, wish, call)
+            made = run_call(aws, context, machine, call)
         except AwsError as error:
             if error.code not in (ENDED, MISMATCH):
                 raise
@@ -183,42 +192,43 @@ def _launch_at(
     raise DtkError(f"EC2 answers for {nodes_text(nodes)} with instances that have ended", hint="run it again")
 
 
-def run_call(aws: Aws, site: Site, wish: Wish, call: Call) -> dict[str, Instance]:
+def run_call(aws: Aws, context: LaunchContext, machine: MachineRequest, call: Call) -> dict[str, Ec2Instance]:
     """Make a call; return the instances of its answer that exist, by node."""
-    settling = [] if site.settings.security_groups else ["InvalidGroup.NotFound"]
-    settling += [] if site.settings.key_pair else ["InvalidKeyPair.NotFound"]
-    answer = aws.call("run_instances", settling=settling, **request(site, wish, call))
+    settling = [] if context.settings.security_groups else ["InvalidGroup.NotFound"]
+    settling += [] if context.settings.key_pair else ["InvalidKeyPair.NotFound"]
+    answer = aws.call("run_instances", settling=settling, **run_arguments(context, machine, call))
     instances = [to_instance(data, answer) for data in answer["Instances"]]
     return {instance.node: instance for instance in instances if instance.exists}
 
 
-def places(wish: Wish) -> list[Place]:
+def placements(machine: MachineRequest) -> list[Placement]:
     """Return where to ask, in order: spot first when it is wanted, each type in every subnet, then on demand."""
-    zone, spec = wish.spec.availability_zone, wish.spec
-    allowed = [subnet.id for subnet in wish.subnets if zone in ("", subnet.availability_zone)]
+    zone, spec = machine.spec.availability_zone, machine.spec
+    allowed = [subnet.id for subnet in machine.subnets if zone in ("", subnet.availability_zone)]
     markets = (True, False) if spec.spot else (False,)
-    return [Place(type_, subnet, spot) for spot in markets for type_ in spec.instance_types for subnet in allowed]
+    return [Placement(type_, subnet, spot) for spot in markets for type_ in spec.instance_types for subnet in allowed]
 
 
-def client_token(identity: ServiceIdentity, nodes: Sequence[str], place: Place, attempt: int = 0) -> str:
+def client_token(identity: ServiceIdentity, nodes: Sequence[str], placement: Placement, attempt: int = 0) -> str:
     """Return the token of one call: the same for the same task, nodes, place and attempt; at most 64 characters."""
     again = [str(attempt)] if attempt else []
-    text = "\n".join([identity.lineage, str(identity.task), nodes_text(nodes), repr(place), *again])
+    where = [placement.instance_type, placement.subnet, "spot" if placement.spot else "on-demand"]
+    text = "\n".join([identity.lineage, str(identity.task), nodes_text(nodes), *where, *again])
     return f"dtk-{hashlib.sha256(text.encode()).hexdigest()[:48]}"
 
 
-def request(site: Site, wish: Wish, call: Call) -> dict[str, Any]:
+def run_arguments(context: LaunchContext, machine: MachineRequest, call: Call) -> dict[str, Any]:
     """Return the arguments of RunInstances."""
-    spec, image, place = wish.spec, wish.image, call.place
-    names = node_tags(site.identity, call.nodes[0]) if len(call.nodes) == 1 else {}
-    tags = {**site.tags, **names, **spec.tags, **site.own_tags, NODES: nodes_text(call.nodes), TOKEN: call.token}
+    spec, image, placement = machine.spec, machine.image, call.placement
+    names = node_tags(context.identity, call.nodes[0]) if len(call.nodes) == 1 else {}
+    tags = {**context.tags, **names, **spec.tags, **context.own_tags, NODES: nodes_text(call.nodes), TOKEN: call.token}
     optional: dict[str, Any] = {}
-    if site.settings.instance_profile:
-        profile = site.settings.instance_profile
+    if context.settings.instance_profile:
+        profile = context.settings.instance_profile
         optional["IamInstanceProfile"] = {"Arn" if profile.startswith("arn:") else "Name": profile}
     if spec.user_data:
         optional["UserData"] = spec.user_data
-    if place.spot:
+    if placement.spot:
         optional["InstanceMarketOptions"] = {"MarketType": "spot", "SpotOptions": _spot_options(spec)}
     return {
         "ClientToken": call.token,
@@ -226,14 +236,14 @@ def request(site: Site, wish: Wish, call: Call) -> dict[str, Any]:
         "MinCount": 1,
         "MaxCount": len(call.nodes),
         "ImageId": image.id,
-        "InstanceType": place.instance_type,
-        "KeyName": site.access.key_pair,
+        "InstanceType": placement.instance_type,
+        "KeyName": context.access.key_pair,
         "NetworkInterfaces": [
             {
                 "DeviceIndex": 0,
-                "SubnetId": place.subnet,
-                "Groups": list(site.groups),
-                "AssociatePublicIpAddress": site.settings.public,
+                "SubnetId": placement.subnet,
+                "Groups": list(context.groups),
+                "AssociatePublicIpAddress": context.settings.public,
             }
         ],
         "BlockDeviceMappings": list(_disks(spec, image)),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from dtk.errors import DtkError
 from dtk.nodes.ec2.aws import Aws
-from dtk.nodes.ec2.instances import Instance
+from dtk.nodes.ec2.instances import Ec2Instance
 from dtk.nodes.ec2.tags import NAME, NODE, as_list, node_tags, service_label
 from dtk.nodes.provider import ServiceIdentity
 
@@ -16,7 +16,7 @@ NAMING_SECONDS = 60.0
 _JUST_MADE = ("InvalidInstanceID.NotFound",)
 
 
-def name_instances(aws: Aws, identity: ServiceIdentity, instances: Mapping[str, Instance]) -> None:
+def name_instances(aws: Aws, identity: ServiceIdentity, instances: Mapping[str, Ec2Instance]) -> None:
     """Give each instance the tags of its node that it has not got; a name that people chose stays.
 
     One call made several of them, and could not give each its own. Whatever goes wrong here fails no node.
@@ -33,7 +33,7 @@ def name_instances(aws: Aws, identity: ServiceIdentity, instances: Mapping[str, 
             return
 
 
-def _missing(identity: ServiceIdentity, node: str, instance: Instance) -> dict[str, str]:
+def _missing(identity: ServiceIdentity, node: str, instance: Ec2Instance) -> dict[str, str]:
     wanted = node_tags(identity, node)
     if instance.tags.get(NAME, "") not in ("", service_label(identity)):
         del wanted[NAME]

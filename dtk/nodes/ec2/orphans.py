@@ -9,7 +9,7 @@ from dtk.errors import DtkError
 from dtk.nodes.ec2.access import key_file
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.images import resolve_image
-from dtk.nodes.ec2.instances import Instance, find_by_ids, find_by_tags, on_each, wait_for
+from dtk.nodes.ec2.instances import Ec2Instance, find_by_ids, find_by_tags, on_each, wait_for
 from dtk.nodes.ec2.records import described, node_record
 from dtk.nodes.ec2.settings import Ec2Settings
 from dtk.nodes.ec2.tags import LINEAGE, SERVICE, WORKSPACE, as_list
@@ -22,7 +22,7 @@ def find_orphans(aws: Aws, workspace: str, known: Collection[str]) -> list[Marke
     return [_marked(instance) for instance in found if instance.id not in known]
 
 
-def _marked(instance: Instance) -> MarkedMachine:
+def _marked(instance: Ec2Instance) -> MarkedMachine:
     service, lineage = instance.tags.get(SERVICE, ""), instance.tags.get(LINEAGE, "")
     return MarkedMachine(instance.id, instance.state, service, lineage, instance.node)
 
@@ -55,7 +55,7 @@ def end(aws: Aws, settings: Ec2Settings, orphans: Sequence[MarkedMachine]) -> di
     refused = on_each(ids, lambda some: aws.call("terminate_instances", InstanceIds=some))
     failed: dict[str, DtkError] = dict(refused)
 
-    def settled(id_: str, outcome: Instance | DtkError) -> None:
+    def settled(id_: str, outcome: Ec2Instance | DtkError) -> None:
         if isinstance(outcome, DtkError):
             failed[id_] = outcome
 

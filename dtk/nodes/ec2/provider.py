@@ -12,24 +12,32 @@ from dtk.model.target import Target
 from dtk.nodes.ec2 import orphans
 from dtk.nodes.ec2.access import Access, ensure_access, remove_access
 from dtk.nodes.ec2.aws import Aws
-from dtk.nodes.ec2.firewall import PORT_RULE, ensure_group, find_groups, let_in_ssh, open_ports, reconcile, unknown_to
+from dtk.nodes.ec2.firewall import (
+    PORT_RULE,
+    allow_ssh,
+    ensure_group,
+    find_groups,
+    open_ports,
+    reconcile,
+    sources_without_ssh,
+)
 from dtk.nodes.ec2.images import Image, resolve_image
-from dtk.nodes.ec2.instances import Instance, find_by_ids, find_of_service, on_each, wait_for
-from dtk.nodes.ec2.launch import Site, Wish, launch
-from dtk.nodes.ec2.lost import ask_again, calls_of, find_made
+from dtk.nodes.ec2.instances import Ec2Instance, find_by_ids, find_of_service, on_each, wait_for
+from dtk.nodes.ec2.launch import LaunchContext, MachineRequest, launch
+from dtk.nodes.ec2.location import ACCOUNT, REGION, check_location, check_missing
 from dtk.nodes.ec2.naming import name_instances
 from dtk.nodes.ec2.network import Subnet, find_subnets
-from dtk.nodes.ec2.place import ACCOUNT, REGION, check_missing, check_place
 from dtk.nodes.ec2.problems import AwsError
-from dtk.nodes.ec2.records import described, node_record, way_in
+from dtk.nodes.ec2.records import connection_to, described, node_record
 from dtk.nodes.ec2.settings import Ec2Settings, MachineSpec, read_settings, read_spec
 from dtk.nodes.ec2.tags import service_tags
+from dtk.nodes.ec2.unanswered import calls_of, find_made, repeat_call
 from dtk.nodes.provider import (
     Connection,
+    FirewallUpdate,
     MarkedMachine,
     NodeRecord,
     NodeRequest,
-    Opened,
     OpenPort,
     Record,
     Report,
@@ -55,33 +63,33 @@ class Ec2Provider:
 
     def check(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> None:
         """Refuse nodes of another region or account than those of the target now."""
-        check_place(self.aws, self.settings.name, identity, records)
+        check_location(self.aws, self.settings.name, identity, records)
 
-    def let_in(
+    def update_firewall(
         self, identity: ServiceIdentity, records: Sequence[NodeRecord], ports: Sequence[OpenPort] | None
-    ) -> Opened:
+    ) -> FirewallUpdate:
         """Bring the rules of the service's own security group up to date; groups that the target names are let be."""
         towards = _an_address(records)
         if self.settings.security_groups or not towards:
-            return Opened()
+            return FirewallUpdate()
         self.check(identity, records)
         changed = []
         for group in find_groups(self.aws, identity):
-            changed.append(let_in_ssh(self.aws, self.settings, group, towards))
+            changed.append(allow_ssh(self.aws, self.settings, group, towards))
             if ports is not None:
                 changed.append(reconcile(self.aws, group, ports, PORT_RULE))
-        return Opened(
+        return FirewallUpdate(
             tuple(port for one in changed for port in one.opened), tuple(port for one in changed for port in one.closed)
         )
 
-    def shut_out(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> str:
+    def ssh_refusal(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> str:
         """Say whom the service's own security group is to let in by SSH and does not."""
         towards = _an_address(records)
         if self.settings.security_groups or not towards:
             return ""
         try:
             groups = find_groups(self.aws, identity)
-            unknown = {source for group in groups for source in unknown_to(self.settings, group, towards)}
+            unknown = {source for group in groups for source in sources_without_ssh(self.settings, group, towards)}
         except DtkError:
             return ""
         listed = ", ".join(sorted(unknown))
@@ -101,24 +109,24 @@ class Ec2Provider:
         """
         specs = {request.node: read_spec(self.settings, request.node, request.attributes) for request in requests}
         found = find_of_service(self.aws, identity.lineage)
-        wishes = {node: self._wish(spec) for node, spec in specs.items()}
-        site = self._site(identity, wishes.values())
-        settled, unknown = self._settle(site, wishes, [one for one in requests if one.node not in found])
+        machines = {node: self._machine_request(spec) for node, spec in specs.items()}
+        context = self._launch_context(identity, machines.values())
+        settled, unknown = self._answered_later(context, machines, [one for one in requests if one.node not in found])
         found |= settled
         for node, error in unknown.items():
             report(node, error)
         instances = {node: found[node] for node in specs if node in found}
         missing = {node: spec for node, spec in specs.items() if node not in found.keys() | unknown.keys()}
         for nodes in _alike(missing):
-            outcome = launch(self.aws, site, wishes[nodes[0]], nodes, record)
+            outcome = launch(self.aws, context, machines[nodes[0]], nodes, record)
             instances |= outcome.made
             for node, error in outcome.failed.items():
                 report(node, error)
         name_instances(self.aws, identity, instances)
         refused = self._power_on({node: found[node] for node in found if node in specs}, report)
 
-        def finished(node: str, instance: Instance) -> NodeRecord:
-            return self._new_record(node, instance, wishes[node], site.access)
+        def finished(node: str, instance: Ec2Instance) -> NodeRecord:
+            return self._new_record(node, instance, machines[node], context.access)
 
         ids = {node: instance.id for node, instance in instances.items() if node not in refused}
         self._await_running(ids, finished, report)
@@ -130,7 +138,7 @@ class Ec2Provider:
         there = self._report_missing(known, found, report)
         refused = self._power_on({node: found[node] for node in there}, report)
 
-        def finished(node: str, instance: Instance) -> NodeRecord:
+        def finished(node: str, instance: Ec2Instance) -> NodeRecord:
             return described(known[node], instance, self.settings, self.aws.region)
 
         ids = {node: found[node].id for node in there if node not in refused}
@@ -145,7 +153,7 @@ class Ec2Provider:
         running = {node: found[node] for node in there if found[node].state in ("pending", "running")}
         refused = self._on_each(running, report, lambda ids: self.aws.call("stop_instances", InstanceIds=ids))
 
-        def settled(node: str, outcome: Instance | DtkError) -> None:
+        def settled(node: str, outcome: Ec2Instance | DtkError) -> None:
             stopped = replace(known[node], id=found[node].id, status="stopped")
             report(node, outcome if isinstance(outcome, DtkError) else stopped)
 
@@ -160,7 +168,7 @@ class Ec2Provider:
         gone = [node for node in known if node not in found]
         done: list[str] = []
 
-        def settled(node: str, outcome: Instance | DtkError) -> None:
+        def settled(node: str, outcome: Ec2Instance | DtkError) -> None:
             if isinstance(outcome, DtkError):
                 report(node, outcome)
             else:
@@ -173,9 +181,9 @@ class Ec2Provider:
         for node in [*gone, *done]:
             report(node, replace(known[node], status="terminated"))
 
-    def way_in(self, record: NodeRecord) -> Connection:
+    def connection_to(self, record: NodeRecord) -> Connection:
         """Return how the node is reached with the target's addresses, user, key and jump host."""
-        return way_in(record, self.settings)
+        return connection_to(record, self.settings)
 
     def describe(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> Sequence[NodeRecord]:
         """Return the records as the instances are now: status, addresses, type and tags."""
@@ -199,43 +207,43 @@ class Ec2Provider:
         """Terminate instances; return, by id, why some could not be."""
         return orphans.end(self.aws, self.settings, found)
 
-    def _settle(
-        self, site: Site, wishes: Mapping[str, Wish], requests: Sequence[NodeRequest]
-    ) -> tuple[dict[str, Instance], dict[str, DtkError]]:
+    def _answered_later(
+        self, context: LaunchContext, machines: Mapping[str, MachineRequest], requests: Sequence[NodeRequest]
+    ) -> tuple[dict[str, Ec2Instance], dict[str, DtkError]]:
         """Find what calls made whose answer was lost; return that, and why of some nodes it can't be told yet."""
-        made: dict[str, Instance] = {}
+        made: dict[str, Ec2Instance] = {}
         unknown: dict[str, DtkError] = {}
         for call in calls_of({request.node: request.known for request in requests}):
             nodes = [request.node for request in requests if request.known.get("client_token") == call.token]
             try:
-                made |= ask_again(self.aws, site, wishes[nodes[0]], call, wishes.keys())
+                made |= repeat_call(self.aws, context, machines[nodes[0]], call, machines.keys())
             except DtkError as error:
                 unknown |= dict.fromkeys(nodes, error)
         return made, unknown
 
-    def _wish(self, spec: MachineSpec) -> Wish:
+    def _machine_request(self, spec: MachineSpec) -> MachineRequest:
         if spec.image not in self._images:
             self._images[spec.image] = resolve_image(self.aws, self.settings.images, spec.image)
         if spec.subnets not in self._subnets:
             self._subnets[spec.subnets] = find_subnets(self.aws, self.settings, spec.subnets)
-        return Wish(spec, self._images[spec.image], self._subnets[spec.subnets])
+        return MachineRequest(spec, self._images[spec.image], self._subnets[spec.subnets])
 
-    def _site(self, identity: ServiceIdentity, wishes: Iterable[Wish]) -> Site:
-        wanted = list(wishes)
+    def _launch_context(self, identity: ServiceIdentity, machines: Iterable[MachineRequest]) -> LaunchContext:
+        wanted = list(machines)
         tags = service_tags(identity, workspace_id(self._workspace))
         shared = {**self.settings.tags, **tags}
         access = ensure_access(self.aws, self.settings, identity, shared)
         groups = self.settings.security_groups or (self._own_group(identity, shared, wanted),)
-        place = {REGION: self.aws.region, ACCOUNT: self.aws.account}
-        return Site(self.settings, identity, groups, access, tags, place)
+        location = {REGION: self.aws.region, ACCOUNT: self.aws.account}
+        return LaunchContext(self.settings, identity, groups, access, tags, location)
 
-    def _own_group(self, identity: ServiceIdentity, tags: Mapping[str, str], wishes: Sequence[Wish]) -> str:
-        group = ensure_group(self.aws, self.settings, identity, wishes[0].subnets[0], tags)
-        ports = {port for wish in wishes for port in wish.spec.ports}
+    def _own_group(self, identity: ServiceIdentity, tags: Mapping[str, str], machines: Sequence[MachineRequest]) -> str:
+        group = ensure_group(self.aws, self.settings, identity, machines[0].subnets[0], tags)
+        ports = {port for machine in machines for port in machine.spec.ports}
         open_ports(self.aws, group, (OpenPort(port, source) for port in ports for source in self.settings.open_to))
         return str(group["GroupId"])
 
-    def _power_on(self, instances: Mapping[str, Instance], report: Report) -> set[str]:
+    def _power_on(self, instances: Mapping[str, Ec2Instance], report: Report) -> set[str]:
         """Start those that are off, or stopping, when they are; return the nodes that it is refused for."""
         off = {node: one for node, one in instances.items() if one.state in ("stopping", "stopped")}
         stopping = {node: one.id for node, one in off.items() if one.state == "stopping"}
@@ -243,7 +251,7 @@ class Ec2Provider:
         return self._on_each(off, report, lambda ids: self.aws.call("start_instances", InstanceIds=ids))
 
     @staticmethod
-    def _on_each(instances: Mapping[str, Instance], report: Report, call: Callable[[list[str]], object]) -> set[str]:
+    def _on_each(instances: Mapping[str, Ec2Instance], report: Report, call: Callable[[list[str]], object]) -> set[str]:
         """Call an operation on instances; report and return the nodes whose instance it is refused for."""
         nodes = {instance.id: node for node, instance in instances.items()}
         refused = on_each(list(nodes), call)
@@ -252,7 +260,7 @@ class Ec2Provider:
         return {nodes[id_] for id_ in refused}
 
     @staticmethod
-    def _report_spot(nodes: Sequence[str], found: Mapping[str, Instance], report: Report) -> list[str]:
+    def _report_spot(nodes: Sequence[str], found: Mapping[str, Ec2Instance], report: Report) -> list[str]:
         """Report the nodes whose instances can't be stopped; return the others."""
         spot = [node for node in nodes if found[node].data.get("InstanceLifecycle") == "spot"]
         for node in spot:
@@ -261,26 +269,26 @@ class Ec2Provider:
         return [node for node in nodes if node not in spot]
 
     def _await_running(
-        self, ids: Mapping[str, str], finished: Callable[[str, Instance], NodeRecord], report: Report
+        self, ids: Mapping[str, str], finished: Callable[[str, Ec2Instance], NodeRecord], report: Report
     ) -> None:
-        def ready(instance: Instance) -> bool:
+        def ready(instance: Ec2Instance) -> bool:
             if not instance.exists:
                 raise DtkError(f"instance {instance.id} ended while it started: {instance.reason}")
             address = "PublicIpAddress" if self.settings.public else "PrivateIpAddress"
             return instance.state == "running" and bool(instance.data.get(address))
 
-        def settled(node: str, outcome: Instance | DtkError) -> None:
+        def settled(node: str, outcome: Ec2Instance | DtkError) -> None:
             report(node, outcome if isinstance(outcome, DtkError) else finished(node, outcome))
 
         wait_for(self.aws, ids, ready, self.settings.boot_timeout, settled)
 
-    def _new_record(self, node: str, instance: Instance, wish: Wish, access: Access) -> NodeRecord:
-        size = wish.spec.size or str(instance.data.get("InstanceType", ""))
-        attributes = {"size": size, "image": wish.spec.image, "keypair": access.key_pair}
-        blank = node_record(node, instance.id, wish.image.user, access.key_file, attributes)
+    def _new_record(self, node: str, instance: Ec2Instance, machine: MachineRequest, access: Access) -> NodeRecord:
+        size = machine.spec.size or str(instance.data.get("InstanceType", ""))
+        attributes = {"size": size, "image": machine.spec.image, "keypair": access.key_pair}
+        blank = node_record(node, instance.id, machine.image.user, access.key_file, attributes)
         return described(blank, instance, self.settings, self.aws.region)
 
-    def _instances(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> dict[str, Instance]:
+    def _instances(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> dict[str, Ec2Instance]:
         """Return the instances of nodes: by the id in state, else by the tags of one that never got into it."""
         by_id = find_by_ids(self.aws, (record.id for record in records))
         check_missing(self.aws, (record for record in records if record.id and record.id not in by_id))
@@ -288,7 +296,7 @@ class Ec2Provider:
         found = {node: instance for node, instance in found.items() if instance.exists}
         return found | self._unnamed(identity, [record for record in records if not record.id])
 
-    def _unnamed(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> dict[str, Instance]:
+    def _unnamed(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> dict[str, Ec2Instance]:
         """Return the instances of nodes whose task did not live to note them."""
         if not records:
             return {}
@@ -298,7 +306,7 @@ class Ec2Provider:
         return {record.node: found[record.node] for record in records if record.node in found}
 
     def _report_missing(
-        self, known: Mapping[str, NodeRecord], found: Mapping[str, Instance], report: Report
+        self, known: Mapping[str, NodeRecord], found: Mapping[str, Ec2Instance], report: Report
     ) -> list[str]:
         """Report the nodes whose instances are gone; return the others."""
         for node in known.keys() - found.keys():
@@ -340,7 +348,7 @@ def _an_address(records: Iterable[NodeRecord]) -> str:
 
 
 def _alike(specs: Mapping[str, MachineSpec]) -> list[list[str]]:
-    """Return the nodes in groups of the same wishes: each group is one call, or a few."""
+    """Return the nodes in groups of the same requests: each group is one call, or a few."""
     groups: dict[str, list[str]] = {}
     for node, spec in specs.items():
         groups.setdefault(json.dumps(asdict(spec), sort_keys=True, default=str), []).append(node)

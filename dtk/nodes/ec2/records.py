@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from dtk.nodes.ec2.instances import STATUS, Instance
-from dtk.nodes.ec2.place import ACCOUNT, REGION
+from dtk.nodes.ec2.instances import STATUS, Ec2Instance
+from dtk.nodes.ec2.location import ACCOUNT, REGION
 from dtk.nodes.ec2.settings import Ec2Settings
 from dtk.nodes.ec2.tags import NAME, NODE, VERSION
 from dtk.nodes.provider import Connection, NodeRecord
@@ -23,7 +23,7 @@ def node_record(node: str, id_: str, user: str, key: str, attributes: Mapping[st
     return NodeRecord(node, id_, "pending", Connection("", key=key), {**attributes, USER: user})
 
 
-def way_in(record: NodeRecord, settings: Ec2Settings) -> Connection:
+def connection_to(record: NodeRecord, settings: Ec2Settings) -> Connection:
     """Return how a node is reached as its target's settings say now.
 
     A key is the instance's for life: the target's counts where its key pair is the one that the instance was made with.
@@ -41,7 +41,7 @@ def way_in(record: NodeRecord, settings: Ec2Settings) -> Connection:
     )
 
 
-def described(record: NodeRecord, instance: Instance, settings: Ec2Settings, region: str) -> NodeRecord:
+def described(record: NodeRecord, instance: Ec2Instance, settings: Ec2Settings, region: str) -> NodeRecord:
     """Return a node's record as its instance is now.
 
     Args:
@@ -81,7 +81,7 @@ def described(record: NodeRecord, instance: Instance, settings: Ec2Settings, reg
         "tags": {name: value for name, value in sorted(instance.tags.items()) if name not in NOT_COMPARED},
     }
     now = replace(record, id=instance.id, status=STATUS[instance.state], attributes=attributes)
-    return replace(now, connection=way_in(now, settings))
+    return replace(now, connection=connection_to(now, settings))
 
 
 def security_groups(data: Mapping[str, Any]) -> list[str]:

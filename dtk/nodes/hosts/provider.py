@@ -103,7 +103,7 @@ class HostsProvider(BasicProvider):
             self._release(Claim(identity.service, identity.lineage, record.node))
             report(record.node, replace(record, status="terminated"))
 
-    def way_in(self, record: NodeRecord) -> Connection:
+    def connection_to(self, record: NodeRecord) -> Connection:
         """Return how dtk.yaml says now that the node's host is reached; as ever for one that is no longer there."""
         host = self._hosts.get(record.id)
         return replace(host.connection, host_key=record.connection.host_key) if host else record.connection

@@ -100,7 +100,7 @@ class LocalProvider(BasicProvider):
         report_each({record.node: record for record in records}, erase_one, report)
 
     @staticmethod
-    def way_in(record: NodeRecord) -> Connection:
+    def connection_to(record: NodeRecord) -> Connection:
         """Return what the record has: a local target has no settings for it."""
         return record.connection
 

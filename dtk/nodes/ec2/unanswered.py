@@ -13,8 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from dtk.nodes.ec2.aws import Aws
-from dtk.nodes.ec2.instances import Instance, find_by_ids, find_by_token
-from dtk.nodes.ec2.launch import ENDED, MISMATCH, Call, Site, Wish, run_call
+from dtk.nodes.ec2.instances import Ec2Instance, find_by_ids, find_by_token
+from dtk.nodes.ec2.launch import ENDED, MISMATCH, Call, LaunchContext, MachineRequest, run_call
 from dtk.nodes.ec2.problems import NO_CAPACITY, AwsError
 
 SETTLED_SECONDS = 300.0
@@ -22,13 +22,15 @@ SETTLED_SECONDS = 300.0
 _PAUSE_SECONDS = 2.0
 
 
-def ask_again(aws: Aws, site: Site, wish: Wish, call: Call, wanted: Collection[str]) -> dict[str, Instance]:
+def repeat_call(
+    aws: Aws, context: LaunchContext, machine: MachineRequest, call: Call, wanted: Collection[str]
+) -> dict[str, Ec2Instance]:
     """Settle a call.
 
     Args:
         aws: where.
-        site: what the service's instances share.
-        wish: what the call's nodes ask for now.
+        context: what the service's instances share.
+        machine: what the call's nodes ask for now.
         call: what was recorded before it.
         wanted: the nodes that are to be made; with others the call is not repeated.
 
@@ -41,7 +43,7 @@ def ask_again(aws: Aws, site: Site, wish: Wish, call: Call, wanted: Collection[s
     if not set(call.nodes) <= set(wanted):
         return find_made(aws, call)
     try:
-        made = run_call(aws, site, replace(wish, image=replace(wish.image, id=call.image)), call)
+        made = run_call(aws, context, replace(machine, image=replace(machine.image, id=call.image)), call)
     except AwsError as error:
         if error.code == ENDED or error.code in NO_CAPACITY:
             return {}
@@ -53,7 +55,7 @@ def ask_again(aws: Aws, site: Site, wish: Wish, call: Call, wanted: Collection[s
     return {node: one for node, one in made.items() if now.get(one.id, one).exists}
 
 
-def find_made(aws: Aws, call: Call) -> dict[str, Instance]:
+def find_made(aws: Aws, call: Call) -> dict[str, Ec2Instance]:
     """Return the instances that a call made and that exist, by node; wait for them while they may not be seen yet."""
     until = min(call.at, time.time()) + SETTLED_SECONDS
     while True:

@@ -12,7 +12,7 @@ REGION, ACCOUNT = "region", "account"
 """The node attributes that say where an instance is."""
 
 
-def check_place(aws: Aws, target: str, identity: ServiceIdentity, records: Iterable[NodeRecord]) -> None:
+def check_location(aws: Aws, target: str, identity: ServiceIdentity, records: Iterable[NodeRecord]) -> None:
     """Refuse nodes of another region or account than the one that is asked.
 
     Args:
@@ -22,7 +22,7 @@ def check_place(aws: Aws, target: str, identity: ServiceIdentity, records: Itera
         records: the nodes; of those that say nothing nothing is known.
 
     Raises:
-        InvalidError: names both places and what to do.
+        InvalidError: names both locations and what to do.
     """
     known = list(records)
     regions = {str(record.attributes[REGION]) for record in known if record.attributes.get(REGION)}
