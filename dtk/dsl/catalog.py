@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dtk.dsl.cache import keep, key_of, recall
+from dtk.dsl.digest import tree_digest
 from dtk.dsl.module import MODULE_FILE, load_module
 from dtk.dsl.yaml.document import shown_file
 from dtk.dsl.yaml.shipped import data_folder
@@ -104,7 +106,7 @@ class Catalog:
             raise InvalidError(f"modules depend on each other in a circle: {circle}")
         self._open.append(name)
         try:
-            module = load_module(folder, self.display_root, self.find)
+            module = self._checked(folder)
         finally:
             self._open.pop()
         if module.name != name:
@@ -115,6 +117,40 @@ class Catalog:
         if pinned and folder == pinned.folder and module.digest != pinned.tree:
             raise InvalidError(f"the installed module '{name}' is not what dtk.lock says", hint="dtk install")
         return module
+
+    def _checked(self, folder: Path) -> Module:
+        """Return the module in a folder: as it was checked before, where neither it nor what it depends on changed."""
+        key = _cache_key(folder, self.display_root)
+        kept = recall(key, _Kept) if key else None
+        if kept is not None and self._has_all(kept.dependencies):
+            return kept.module
+        module = load_module(folder, self.display_root, self.find)
+        if key == _cache_key(folder, self.display_root) and key:  # not changed while it was read
+            keep(key, _Kept(module, {name: self.find(name).digest for name in module.dependencies}))
+        return module
+
+    def _has_all(self, dependencies: Mapping[str, str]) -> bool:
+        """Say whether modules are there with these digests."""
+        try:
+            return all(self.find(name).digest == digest for name, digest in dependencies.items())
+        except InvalidError:
+            return False  # reading the module that needs it says where
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A module as the cache keeps it: checked against modules of these digests."""
+
+    module: Module
+    dependencies: Mapping[str, str]
+
+
+def _cache_key(folder: Path, display_root: Path | None) -> str:
+    """Return the key of a module's tree, "" for one that can't be read or is refused."""
+    try:
+        return key_of("module", str(folder), str(display_root), tree_digest(folder, display_root))
+    except (InvalidError, OSError):
+        return ""
 
 
 def load_catalog(workspace: Workspace) -> Catalog:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-from dtk.dsl.build.assembly import build_node, build_uses
-from dtk.dsl.yaml.checked import open_document, report
-from dtk.dsl.yaml.cursor import Cursor
-from dtk.errors import Problem
-from dtk.model.names import assembly_name
-from dtk.model.service import AttributeSetting, LinkChoice, Service
+from dtk.dsl.cache import keep, key_of, recall
+from dtk.model.service import Service
 
 
 def load_service(file: Path, display_root: Path | None = None) -> Service:
@@ -25,42 +21,15 @@ def load_service(file: Path, display_root: Path | None = None) -> Service:
     Raises:
         InvalidError: with all mistakes, in file order.
     """
-    problems: list[Problem] = []
-    checked = open_document(file, "service", display_root, problems)
-    cursor = checked.cursor if checked else None
-    built = _build(cursor, problems) if cursor and () not in cursor.broken else None
-    if cursor:
-        problems += _name_problems(cursor, file)
-    if problems or built is None:
-        message = f"service '{file.parent.name}' is invalid"
-        raise report(message, problems, [checked] if checked else [])
-    return built
+    key = ""
+    with suppress(OSError, ValueError):  # what can't be read, or is not text, is for the parser to say
+        key = key_of("service", str(file), str(display_root), file.read_text(encoding="utf-8"))
+        if (kept := recall(key, Service)) is not None:
+            return kept
+    # A listing of services that have been read before needs neither a YAML parser nor jsonschema.
+    from dtk.dsl.build.service import build_service  # noqa: PLC0415
 
-
-def _name_problems(cursor: Cursor, file: Path) -> Iterator[Problem]:
-    said = cursor.get("service") if isinstance(cursor.value, dict) else None
-    if said and said.value != file.parent.name:
-        message = f"the service is named '{said.value}', and its folder '{file.parent.name}'"
-        yield said.problem(message, expected=f"'{file.parent.name}'")
-
-
-def _build(cursor: Cursor, problems: list[Problem]) -> Service:
-    module, assembly = assembly_name(cursor.text("assembly")) or ("", "")
-    return Service(
-        name=cursor.text("service"),
-        module=module,
-        assembly=assembly,
-        target=cursor.text("target"),
-        location=cursor.place,
-        attributes={e.name: AttributeSetting(e.value, e.key_place) for e in cursor.entries("attributes")},
-        components={entry.name: build_uses(entry, problems) for entry in cursor.entries("components")},
-        nodes={entry.name: build_node(entry, problems) for entry in cursor.entries("nodes")},
-        removed={str(entry.value): entry.place for entry in cursor.entries("removed")},
-        links={entry.name: _choice(entry) for entry in cursor.entries("links")},
-    )
-
-
-def _choice(cursor: Cursor) -> LinkChoice:
-    value = cursor.value
-    targets = value if isinstance(value, list) else () if value is None else (str(value),)
-    return LinkChoice(tuple(targets), cursor.key_place)
+    service = build_service(file, display_root)
+    if key:
+        keep(key, service)
+    return service

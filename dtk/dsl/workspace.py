@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from dtk.dsl.cache import keep, key_of, recall
 from dtk.dsl.yaml.checked import open_document, report
 from dtk.dsl.yaml.cursor import Cursor
 from dtk.dsl.yaml.schema import listed, shown
@@ -16,7 +18,7 @@ from dtk.model.settings import mapping
 from dtk.model.suggestion import did_you_mean, nearest
 from dtk.model.target import Target
 from dtk.model.written import as_written
-from dtk.targets import EMBEDDED, UnknownTypeError, describe
+from dtk.targets import BUILT_IN, EMBEDDED, UnknownTypeError, describe
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,19 @@ def load_workspace(file: Path, display_root: Path | None = None) -> WorkspaceCon
     Raises:
         InvalidError: with all mistakes, in file order.
     """
+    key = ""
+    with suppress(OSError, ValueError):  # what can't be read, or is not text, is for the parser to say
+        key = key_of("workspace", str(file), str(display_root), file.read_text(encoding="utf-8"))
+        if (kept := recall(key, WorkspaceConfiguration)) is not None:
+            return kept
+    configuration = _build(file, display_root)
+    # What another distribution's target accepts can change without any of our code.
+    if key and all(target.type in BUILT_IN for target in configuration.targets.values()):
+        keep(key, configuration)
+    return configuration
+
+
+def _build(file: Path, display_root: Path | None) -> WorkspaceConfiguration:
     problems: list[Problem] = []
     checked = open_document(file, "workspace", display_root, problems)
     if checked and () not in checked.cursor.broken:

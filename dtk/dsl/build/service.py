@@ -1,0 +1,66 @@
+"""A service.yaml built into the model: parsed, checked by its schema, turned into a `Service`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from dtk.dsl.build.assembly import build_node, build_uses
+from dtk.dsl.yaml.checked import open_document, report
+from dtk.dsl.yaml.cursor import Cursor
+from dtk.errors import Problem
+from dtk.model.names import assembly_name
+from dtk.model.service import AttributeSetting, LinkChoice, Service
+
+
+def build_service(file: Path, display_root: Path | None = None) -> Service:
+    """Return the desired state that a service.yaml says.
+
+    Whether its attributes and components exist is for the compiler to say, which knows the assembly.
+
+    Args:
+        file: the service.yaml.
+        display_root: messages name the file relative to this folder.
+
+    Raises:
+        InvalidError: with all mistakes, in file order.
+    """
+    problems: list[Problem] = []
+    checked = open_document(file, "service", display_root, problems)
+    cursor = checked.cursor if checked else None
+    built = _build(cursor, problems) if cursor and () not in cursor.broken else None
+    if cursor:
+        problems += _name_problems(cursor, file)
+    if problems or built is None:
+        message = f"service '{file.parent.name}' is invalid"
+        raise report(message, problems, [checked] if checked else [])
+    return built
+
+
+def _name_problems(cursor: Cursor, file: Path) -> Iterator[Problem]:
+    said = cursor.get("service") if isinstance(cursor.value, dict) else None
+    if said and said.value != file.parent.name:
+        message = f"the service is named '{said.value}', and its folder '{file.parent.name}'"
+        yield said.problem(message, expected=f"'{file.parent.name}'")
+
+
+def _build(cursor: Cursor, problems: list[Problem]) -> Service:
+    module, assembly = assembly_name(cursor.text("assembly")) or ("", "")
+    return Service(
+        name=cursor.text("service"),
+        module=module,
+        assembly=assembly,
+        target=cursor.text("target"),
+        location=cursor.place,
+        attributes={e.name: AttributeSetting(e.value, e.key_place) for e in cursor.entries("attributes")},
+        components={entry.name: build_uses(entry, problems) for entry in cursor.entries("components")},
+        nodes={entry.name: build_node(entry, problems) for entry in cursor.entries("nodes")},
+        removed={str(entry.value): entry.place for entry in cursor.entries("removed")},
+        links={entry.name: _choice(entry) for entry in cursor.entries("links")},
+    )
+
+
+def _choice(cursor: Cursor) -> LinkChoice:
+    value = cursor.value
+    targets = value if isinstance(value, list) else () if value is None else (str(value),)
+    return LinkChoice(tuple(targets), cursor.key_place)

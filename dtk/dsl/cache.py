@@ -1,0 +1,111 @@
+"""Documents that were read and found valid, kept between commands: most of a plan's time is reading the same YAML.
+
+They lie in the user's own cache folder and never in a workspace: a cloned repository could bring files that are loaded
+as Python objects. What is kept is found by the content it was made from and by the code that made it, so that nothing
+in it can be out of date. Losing it costs time only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TypeVar
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_MAKERS = (
+    *("", "model", "nodes/ec2", "nodes/hosts", "nodes/local"),
+    *("dsl", "dsl/yaml", "dsl/build", "dsl/check", "dsl/template", "data/schemas", "../schemas"),
+)
+"""The folders whose code and schemas decide what a document becomes."""
+_LIBRARIES = ("pyinfra", "jinja2", "ruamel.yaml", "jsonschema")
+_MOST_ENTRIES = 400
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
+T = TypeVar("T")
+
+
+def key_of(*parts: str) -> str:
+    """Return the key of what is made from these texts by this code."""
+    text = "\0".join((_code(), *parts))
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def recall(key: str, kind: type[T]) -> T | None:
+    """Return what is kept under a key, None when there is nothing that can be used."""
+    try:
+        content = (_folder() / key).read_bytes()
+    except OSError:
+        return None
+    digest, kept = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+    if hashlib.sha256(kept).digest() != digest:
+        return None
+    with suppress(Exception):  # unpickling what an older class left may fail in any way
+        found = pickle.loads(kept)  # noqa: S301 - ours alone: see the head of this file, and _folder
+        return found if isinstance(found, kind) else None
+    return None
+
+
+def keep(key: str, value: object) -> None:
+    """Keep a value under a key. A cache that can't be written is none: nothing is said."""
+    kept = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+    with suppress(OSError):
+        folder = _folder()
+        descriptor, name = tempfile.mkstemp(dir=folder)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(hashlib.sha256(kept).digest() + kept)
+        Path(name).replace(folder / key)
+        _forget_oldest(folder)
+
+
+def _folder() -> Path:
+    """Return the user's cache folder of dtk, private to this user.
+
+    Raises:
+        OSError: it can't be made, or others may write to it.
+    """
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    folder = Path(base) / "dtk" / "documents"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.stat()
+    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise PermissionError(f"{folder} is not this user's alone")
+    return folder
+
+
+def _forget_oldest(folder: Path) -> None:
+    entries = sorted(folder.iterdir(), key=lambda entry: entry.stat().st_mtime)
+    for entry in entries[:-_MOST_ENTRIES]:
+        entry.unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=1)
+def _code() -> str:
+    """Return what tells this code from any other: Python, and size and time of each file that takes part."""
+    return repr((sys.version_info[:3], list(_stamps(_files()))))
+
+
+def _files() -> Iterator[Path]:
+    for name in _MAKERS:
+        folder = _PACKAGE / name
+        yield from sorted(folder.glob("*.py")) + sorted(folder.glob("*.json"))
+    for name in _LIBRARIES:
+        with suppress(ImportError):
+            found = find_spec(name.partition(".")[0])
+            for place in found.submodule_search_locations or () if found else ():
+                yield Path(place) / "__init__.py"
+                yield Path(place)
+
+
+def _stamps(files: Iterable[Path]) -> Iterator[tuple[str, int, int]]:
+    for file in files:
+        with suppress(OSError):
+            found = file.stat()
+            yield str(file), found.st_size, found.st_mtime_ns
