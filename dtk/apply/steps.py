@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from dtk.apply.items.action import run_action
@@ -19,6 +21,15 @@ from dtk.model.plan import PlannedAction, Step
 
 StepWork = Callable[[Step, StepReporter], bool]
 """Does what a step is for; returns whether it changed anything, raises when it failed."""
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """How a step ended: its status, whether it changed anything, the ``error`` of its last event."""
+
+    status: str
+    changed: bool = False
+    error: dict[str, Any] | None = None
 
 
 class _ActionFailedError(Exception):
@@ -44,40 +55,57 @@ def run_step(context: TaskContext, step: Step, work: StepWork) -> str:
         return context.stopping.reason
     with context.stopping.step(step.number):
         reporter = StepReporter(context.journal, step)
-        status, changed, error = _observed(context, step, work, reporter)
-        reporter.finished(status, changed=changed, error=error)
-    return status
+        ending = _observed(context, step, work, reporter)
+        in_doubt = ending.status != "succeeded" and _is_in_doubt(context, step)
+        if in_doubt:
+            context.in_doubt.append(step.number)
+        reporter.finished(ending.status, changed=ending.changed, error=ending.error, in_doubt=in_doubt)
+    return ending.status
 
 
-def _observed(
-    context: TaskContext, step: Step, work: StepWork, reporter: StepReporter
-) -> tuple[str, bool, dict[str, Any] | None]:
-    """Do a step's work; return its status, whether it changed anything, and the error of its last event."""
+def _is_in_doubt(context: TaskContext, step: Step) -> bool:
+    session = context.sessions.get(step.node)
+    return session is not None and session.is_in_doubt
+
+
+def _observed(context: TaskContext, step: Step, work: StepWork, reporter: StepReporter) -> _Ending:
+    """Do a step's work; return how it ended."""
+    try:
+        return _worked(context, step, work, reporter)
+    except StepStopped:
+        return _stopped(context, step)
+
+
+def _worked(context: TaskContext, step: Step, work: StepWork, reporter: StepReporter) -> _Ending:
     try:
         reporter.started()
-        return "succeeded", work(step, reporter), None
-    except StepStopped:
-        status, error = _stopped(context, step)
-        return status, False, error
+        return _Ending("succeeded", changed=work(step, reporter))
     except _ActionFailedError as failed:
-        return "failed", False, failed.fields
+        fields, problem = failed.fields, _end_lost_command(context, step)
     except RecordError as record_error:
-        return "failed", False, _with_problem(error_fields(record_error), _end_processes(context, step))
+        fields, problem = error_fields(record_error), _end_processes(context, step)
     except Exception as failure:
-        return "failed", False, _told(context, failure)
+        fields, problem = _told(context, failure), _end_lost_command(context, step)
+    return _Ending("failed", error=_with_problem(fields, problem))
 
 
-def _stopped(context: TaskContext, step: Step) -> tuple[str, dict[str, Any] | None]:
+def _stopped(context: TaskContext, step: Step) -> _Ending:
     problem = _end_processes(context, step)
     if context.stopping.reason == "cancelled":
-        return "cancelled", error_fields(DtkError(problem)) if problem else None
-    return "failed", _with_problem(error_fields(RecordError(context.journal.broken)), problem)
+        return _Ending("cancelled", error=error_fields(DtkError(problem)) if problem else None)
+    return _Ending("failed", error=_with_problem(error_fields(RecordError(context.journal.broken)), problem))
 
 
 def _end_processes(context: TaskContext, step: Step) -> str:
     """End what the step still runs on its node; return why that can't be said to be done, "" when it is."""
     session = context.sessions.get(step.node)
     return session.end_step_processes() if session else ""
+
+
+def _end_lost_command(context: TaskContext, step: Step) -> str:
+    """End the command that was running when the step failed: its connection was lost; return as ``_end_processes``."""
+    session = context.sessions.get(step.node)
+    return session.end_running_command() if session else ""
 
 
 def _with_problem(fields: dict[str, Any], problem: str) -> dict[str, Any]:
@@ -97,8 +125,8 @@ def run_actions(context: TaskContext, step: Step, reporter: StepReporter) -> boo
         Whether any of them changed anything.
     """
     if step.node != ASSEMBLY_WIDE:
-        context.session(step.node).begin_step(reporter, context.step_mark(step.number))
-        end_leftovers(context, step.node, reporter)
+        first_contact = partial(end_leftovers, context, step.node, reporter)
+        context.session(step.node).begin_step(reporter, context.step_mark(step.number), first_contact)
     changed = False
     for action in step.actions:
         try:

@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+import gevent
+
 from dtk.apply.nodes.firewall import update_firewall
 from dtk.apply.nodes.orphan_processes import steps_in_doubt
 from dtk.apply.reporting.failure import error_fields
@@ -16,7 +18,7 @@ from dtk.apply.session.task_context import TaskContext
 from dtk.apply.stages import run_stage
 from dtk.errors import DtkError
 from dtk.state import changes
-from dtk.state.model import Unfinished
+from dtk.state.model import State, Unfinished
 
 EXIT_CODES = {"succeeded": 0, "failed": 1, "cancelled": 6}
 
@@ -40,17 +42,19 @@ def run_task(context: TaskContext) -> str:
 
 
 def _begin(context: TaskContext) -> None:
-    plan = context.plan
-    context.journal.append("task.started", f"task {context.number} started", pid=os.getpid())
+    """Put the task's beginning, and what earlier ones left in doubt, into the state in one change, then on record."""
     in_doubt = steps_in_doubt(context)
-    if in_doubt:
-        context.change_state(lambda state: changes.with_in_doubt(state, in_doubt))
+    context.change_state(lambda state: changes.with_in_doubt(state, in_doubt), lambda state: _begun(context, state))
+    context.journal.append("task.started", f"task {context.number} started", pid=os.getpid())
+
+
+def _begun(context: TaskContext, state: State) -> State:
+    plan = context.plan
     if not plan.workflow:
         # Powering nodes on or off leaves what an earlier task has not finished to be finished.
-        context.change_state(lambda state: replace(state, last_task=context.number))
-        return
+        return replace(state, last_task=context.number)
     begun = Unfinished(context.number, plan.workflow, {}, plan.parameters, plan.only, plan.exclude)
-    context.change_state(lambda state: changes.with_task_begun(state, begun, resumes=bool(plan.resumes)))
+    return changes.with_task_begun(state, begun, resumes=bool(plan.resumes))
 
 
 def _run_stages(context: TaskContext) -> str:
@@ -68,6 +72,7 @@ def _run_stages(context: TaskContext) -> str:
 
 def finish(context: TaskContext, status: str, failure: DtkError | None = None) -> None:
     """Put the task's end on record; nothing is done after it."""
+    left = _end_lost_commands(context) if status == "cancelled" else []
     for node in list(context.sessions):
         with suppress(Exception):
             context.drop_session(node)
@@ -76,8 +81,18 @@ def finish(context: TaskContext, status: str, failure: DtkError | None = None) -
     fields: dict[str, Any] = {"error": error_fields(broken)} if broken and status == "failed" else {}
     if status != "succeeded":
         fields["next_command"] = next_command(context.plan)
+        fields |= {"in_doubt": context.in_doubt} if context.in_doubt else {}
     message = fields["error"]["message"] if "error" in fields else f"task {context.number} of '{service}' {status}"
+    message = "; ".join([message, *left])
     context.journal.append("task.finished", message, status=status, seconds=context.seconds, **fields)
+
+
+def _end_lost_commands(context: TaskContext) -> list[str]:
+    """End what steps left running whose connections were lost; return why that can't be said to be done."""
+    left = [session for session in context.sessions.values() if session.is_unsettled]
+    endings = [gevent.spawn(session.end_running_command) for session in left]
+    gevent.joinall(endings)
+    return [ending.value for ending in endings if ending.value]
 
 
 def abandon(context: TaskContext) -> None:
@@ -89,5 +104,5 @@ def abandon(context: TaskContext) -> None:
         status="cancelled",
         seconds=context.seconds,
         next_command=next_command(context.plan),
-        in_doubt=context.stopping.running_steps,
+        in_doubt=[*context.in_doubt, *context.stopping.running_steps],
     )

@@ -1,11 +1,14 @@
-"""Ends processes on a node by the mark that their environment carries: a step's, or one command's."""
+"""Ends processes on a node by the mark that their environment carries: a step's, one command's, or an older task's."""
 
 from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 MARK = "DTK_STEP"
 
 _SCRIPT = r"""
-mark={mark}
 as_root={as_root}
 root=
 if [ -n "$as_root" ] && sudo -n true 2>/dev/null; then root='sudo -n'; fi
@@ -17,35 +20,91 @@ found() {{
       OF="$mark" awk 'index($0, "DTK_" "STEP=" ENVIRON["OF"]) {{ print $1 }}'
   fi
 }}
-pids=$(found)
-[ -z "$pids" ] && exit 0
-$root kill -TERM $pids 2>/dev/null
-tries=0
-while [ $tries -lt {tries} ]; do
+# The marks of the processes found, one a line with the process in front: 123 1a2b3c4d-7-3.1.1-2-123
+marked() {{
+  for pid in $(found); do
+    if [ -d /proc/self ]; then
+      $root cat "/proc/$pid/environ" 2>/dev/null | tr '\0' '\n'
+    else
+      $root ps -E -ww -p "$pid" -o command= 2>/dev/null | tr ' ' '\n'
+    fi | sed -n "s/^DTK_STEP=/$pid /p" | head -n 1
+  done
+}}
+end() {{
+  pids=$(found)
+  [ -z "$pids" ] && return 0
+  $root kill -TERM $pids 2>/dev/null
+  tries=0
+  while [ $tries -lt {tries} ]; do
+    sleep 0.2 2>/dev/null || sleep 1
+    pids=$(found)
+    [ -z "$pids" ] && return 0
+    tries=$((tries + 1))
+  done
+  # A process that makes others while it is being ended is caught by the second round.
+  $root kill -KILL $pids 2>/dev/null
   sleep 0.2 2>/dev/null || sleep 1
   pids=$(found)
-  [ -z "$pids" ] && exit 0
-  tries=$((tries + 1))
+  [ -z "$pids" ] && return 0
+  $root kill -KILL $pids 2>/dev/null
+  return 1
+}}
+marks={marks}
+lineage={lineage}
+if [ -n "$lineage" ]; then
+  mark=$lineage-
+  marks="$marks $(marked | while read -r pid mark; do
+    rest=${{mark#"$lineage-"}}
+    # The first process of a command carries its own number: while it lives, the command has not ended.
+    if [ "${{rest%%-*}}" -lt {task} ] 2>/dev/null && [ "${{mark##*-}}" = "$pid" ]; then echo "${{mark%-*}}-"; fi
+  done)"
+fi
+code=0
+for mark in $marks; do
+  end || {{ code=1; echo "$mark"; }}
 done
-# A process that makes others while it is being ended is caught by the second round.
-$root kill -KILL $pids 2>/dev/null
-sleep 0.2 2>/dev/null || sleep 1
-pids=$(found)
-[ -z "$pids" ] && exit 0
-$root kill -KILL $pids 2>/dev/null
-exit 1
+exit $code
 """
 _GRACE_TRIES = 20
 
 
-def kill_script(mark: str, *, as_root: bool) -> str:
-    """Return a POSIX shell script for the standard input of ``sh -s`` that ends all processes with a mark.
+@dataclass(frozen=True)
+class Older:
+    """The commands of a service's earlier tasks: those whose marks begin with ``lineage``, of tasks before ``task``."""
 
-    They get TERM, and about four seconds later KILL. Given on the standard input, the mark is in no command line,
-    which ``ps -E`` would show beside environments.
+    lineage: str
+    task: int
+
+
+def marking_shell(mark: str, shell: str) -> str:
+    """Return the words that start a shell whose processes carry a mark, for in front of ``-c COMMAND``.
+
+    The mark ends with the number of the command's first process. What a command leaves running on purpose, a daemon,
+    inherits the mark; by the number it is told from a command that has not ended.
 
     Args:
-        mark: the beginning of the mark's value, e.g. ``1a2b3c4d-7-3.1.1-`` for all commands of a step.
-        as_root: also look, with ``sudo -n`` where it is allowed, at processes of other users.
+        mark: ``LINEAGE-TASK-STEP-COMMAND-``.
+        shell: the shell.
     """
-    return _SCRIPT.format(mark=mark, as_root="yes" if as_root else "", tries=_GRACE_TRIES)
+    return f"sh -c 'export {MARK}={mark}$$; exec \"$@\"' - {shell}"
+
+
+def kill_script(marks: Sequence[str], *, as_root: bool, older: Older | None = None) -> str:
+    """Return a POSIX shell script for the standard input of ``sh -s`` that ends all processes with one of some marks.
+
+    They get TERM, and about four seconds later KILL. Given on the standard input, the marks are in no command line,
+    which ``ps -E`` would show beside environments. The script prints the marks whose processes it could not end, and
+    ends with 1 when there are any.
+
+    Args:
+        marks: the beginnings of the marks' values, e.g. ``1a2b3c4d-7-3.1.1-`` for all commands of a step.
+        as_root: also look, with ``sudo -n`` where it is allowed, at processes of other users.
+        older: also end every command of these tasks that has not ended.
+    """
+    return _SCRIPT.format(
+        marks=shlex.quote(" ".join(marks)),
+        as_root="yes" if as_root else "",
+        tries=_GRACE_TRIES,
+        lineage=shlex.quote(older.lineage if older else ""),
+        task=older.task if older else 0,
+    )

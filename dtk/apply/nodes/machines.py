@@ -142,6 +142,11 @@ class MachineBatch:
             context.known_hosts.forget(self._entry(record))
         if kind == "terminate_node":
             context.change_state(lambda state: changes.without_node(state, node))
+        elif kind == "power_off_node":
+            # On a machine that is off nothing of an earlier step runs.
+            context.change_state(
+                lambda state: changes.without_in_doubt(changes.with_node(state, node, state_of(record)), node)
+            )
         else:
             context.change_state(lambda state: changes.with_node(state, node, state_of(record)))
         change, address = CHANGES[kind], str(record.attributes.get("host_address", ""))

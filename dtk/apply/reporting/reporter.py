@@ -84,14 +84,17 @@ class StepReporter:
             reason=reason,
         )
 
-    def finished(self, status: str, *, changed: bool, error: dict[str, Any] | None = None) -> None:
-        """Put the step's end on disk."""
+    def finished(
+        self, status: str, *, changed: bool, error: dict[str, Any] | None = None, in_doubt: bool = False
+    ) -> None:
+        """Put the step's end on disk; ``in_doubt`` says that nobody knows what it did."""
         for greenlet in (self._heart, self._flusher):
             if greenlet is not None:
                 greenlet.kill(block=False)
         self._flush()
         message = error["message"] if error else f"{self.step.type} on {self.step.node} {status}"
         fields: dict[str, Any] = {"error": error} if error else {}
+        fields |= {"in_doubt": True} if in_doubt else {}
         self._event("step.finished", message, status=status, changed=changed, seconds=self.seconds, **fields)
 
     def _event(self, event_type: str, message: str, **fields: Any) -> None:

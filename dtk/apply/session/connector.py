@@ -15,7 +15,7 @@ from pyinfra.connectors.util import CommandOutput, OutputLine, make_unix_command
 
 from dtk.apply.session.node_session import NodeSession, Prepared
 from dtk.errors import DtkError
-from dtk.ssh.remote_kill import MARK
+from dtk.ssh.remote_kill import MARK, marking_shell
 
 SESSION = "dtk_session"
 """Where a pyinfra host keeps its ``NodeSession`` (in ``connector_data``)."""
@@ -100,7 +100,7 @@ class RecordingConnector(SSHConnector):
         shell = given.get("_shell_executable", "sh")
         if isinstance(shell, str):
             # An unquoted piece of pyinfra's command line, inside of sudo and su, which drop the environment.
-            given["_shell_executable"] = f"env {MARK}={mark} {shell}"
+            given["_shell_executable"] = marking_shell(mark, shell)
         shown = str(command)
         whole = _unix_command(self, command, given)
         if not self._is_secret(whole):

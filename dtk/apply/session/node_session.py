@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import gevent
@@ -11,11 +11,11 @@ from dtk.apply.reporting.operation_record import OperationRecord
 from dtk.apply.reporting.reporter import StepReporter
 from dtk.errors import DtkError
 from dtk.nodes.provider import Connection
-from dtk.ssh.channels import GiveLine, Input, SshConnection
+from dtk.ssh.channels import GiveLine, Input, NodeLostError, SshConnection
 from dtk.ssh.connect import Patience, reach
 from dtk.ssh.host_keys import KnownHosts
 from dtk.ssh.output import Stream
-from dtk.ssh.remote_kill import kill_script
+from dtk.ssh.remote_kill import Older, kill_script
 
 KILL_SECONDS = 20.0
 """How long ending a step's remote processes may take before the node is left alone."""
@@ -46,19 +46,54 @@ class NodeSession:
         self._commands = 0
         self._uses_root = False
         self._running = ""
+        self._is_lost = False
+        self._first_contact: Callable[[], None] | None = None
+        self._is_met = False
         self.record = OperationRecord()
 
-    def begin_step(self, reporter: StepReporter | None, mark: str) -> None:
-        """Give the session to a step; ``mark`` is what its commands' processes carry, ``LINEAGE-TASK-STEP-``."""
-        self._reporter, self._step_mark = reporter, mark
-        self._commands, self._uses_root, self._running = 0, False, ""
+    def begin_step(
+        self, reporter: StepReporter | None, mark: str, first_contact: Callable[[], None] | None = None
+    ) -> None:
+        """Give the session to a step.
+
+        Args:
+            reporter: told what is waited for, and the output.
+            mark: what the step's commands' processes carry, ``LINEAGE-TASK-STEP-``.
+            first_contact: what is done on the node, once, before anything else; it raises when it can't be done.
+        """
+        self._reporter, self._step_mark, self._first_contact = reporter, mark, first_contact
+        self._commands, self._uses_root, self._is_lost = 0, False, False
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether nobody knows what the step's last command did: its connection was lost, or it may still run."""
+        return self._is_lost or (bool(self._step_mark) and self._running.startswith(self._step_mark))
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether a command may still run that nobody waits for."""
+        return bool(self._running)
 
     def connect(self, *, fresh: bool = False) -> None:
-        """Open the node's connection unless it is open.
+        """Open the node's connection unless it is open; what was begun before does not go on beside what follows.
 
         Raises:
             UnreachableError, HostKeyError: as ``dtk.ssh.connect.reach``.
+            DtkError: a command that was begun before may still run.
         """
+        self._connect(fresh=fresh)
+        self._settle()
+        if self._first_contact is not None and not self._is_met:
+            self._first_contact()
+            self._is_met = True
+
+    def _settle(self) -> None:
+        """End the command that was running when a connection was lost."""
+        problem = self._end([self._running], as_root=True) if self._running else ""
+        if problem:
+            raise DtkError(problem, hint="see what runs there: dtk ssh")
+
+    def _connect(self, *, fresh: bool = False) -> None:
         if self._open is None or not self._open.is_alive:
             self.close()
             clients = reach(self._connection_of_node(), self._known, self._patience, self._waiting, fresh=fresh)
@@ -128,39 +163,50 @@ class NodeSession:
         return code, lines
 
     def _run(self, command: Prepared, mark: str, give: GiveLine) -> int:
+        connection = self.ssh
+        if not connection.is_alive:
+            raise connection.lost()
+        self._settle()
         self._running = mark
-        code = self.ssh.run(command.sent, give, command.stdin)
-        self._running = ""
+        try:
+            code = connection.run(command.sent, give, command.stdin)
+        except NodeLostError:
+            self._is_lost = True
+            raise
+        self._running, self._is_lost = "", False
         return code
 
     def end_step_processes(self) -> str:
         """End all that the step's commands still run on the node; return what went wrong, "" when all is well."""
-        return self._end_processes(self._step_mark)
+        return self._end([self._step_mark], as_root=self._uses_root) if self._commands else ""
 
     def end_running_command(self) -> str:
         """End the processes of the command that was running last; return as ``end_step_processes``."""
-        return self._end_processes(self._running) if self._running else ""
+        return self._end([self._running], as_root=self._uses_root) if self._running else ""
 
-    def end_earlier_step(self, mark: str) -> str:
-        """End what the step of an earlier task still runs; return as ``end_step_processes``."""
-        self._uses_root = True  # it may have
-        return self._end(mark)
+    def end_earlier(self, marks: Sequence[str], older: Older) -> str:
+        """End what earlier tasks still run: all with one of these marks, and each command that has not ended.
 
-    def _end_processes(self, mark: str) -> str:
-        return self._end(mark) if self._commands else ""
+        Returns:
+            As ``end_step_processes``.
+        """
+        return self._end(marks, as_root=True, older=older)
 
-    def _end(self, mark: str) -> str:
-        problem = "they did not end in time"
+    def _end(self, marks: Sequence[str], *, as_root: bool, older: Older | None = None) -> str:
+        problem = f"it did not answer within {KILL_SECONDS:.0f} s"
         with gevent.Timeout(KILL_SECONDS, False):
-            problem = self._try_to_end(mark)
-        return f"processes may still run on {self.node}: {problem}" if problem else ""
+            problem = self._try_to_end(kill_script(marks, as_root=as_root, older=older))
+        if problem:
+            return f"processes may still run on {self.node}: {problem}"
+        if any(self._running.startswith(mark) for mark in marks):
+            self._running = ""
+        return ""
 
-    def _try_to_end(self, mark: str) -> str:
+    def _try_to_end(self, script: str) -> str:
         lines: list[str] = []
         try:
-            self.connect()
-            script = kill_script(mark, as_root=self._uses_root).encode()
-            code = self.ssh.run("sh -s", lambda _, line: lines.append(line), script)
+            self._connect()
+            code = self.ssh.run("sh -s", lambda _, line: lines.append(line), script.encode())
         except DtkError as error:
             return error.message
         return "" if code == 0 else " ".join(lines[-1:]) or "some could not be ended"

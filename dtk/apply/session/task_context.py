@@ -27,7 +27,10 @@ from dtk.state.workspace import Workspace
 
 @dataclass(frozen=True)
 class TaskContext:
-    """One task's plan, records and tools. ``sessions`` holds one session per node, made at its first use."""
+    """One task's plan, records and tools. ``sessions`` holds one session per node, made at its first use.
+
+    ``in_doubt`` has the numbers of the steps that ended without anybody knowing what they did.
+    """
 
     plan: Plan
     number: int
@@ -42,6 +45,7 @@ class TaskContext:
     known_hosts: KnownHosts
     patience: Patience
     sessions: dict[str, NodeSession] = field(default_factory=dict)
+    in_doubt: list[str] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -85,7 +89,12 @@ class TaskContext:
 
     def mark(self, task_and_step: str) -> str:
         """Return how the marks of any task's step begin; ``3-5.1`` is step 5.1 of task 3."""
-        return f"{short_lineage(self.identity.lineage)}-{task_and_step}-"
+        return f"{self.lineage_shown}-{task_and_step}-"
+
+    @property
+    def lineage_shown(self) -> str:
+        """What the marks of all tasks of this service begin with."""
+        return short_lineage(self.identity.lineage)
 
     def secret(self, reference: str) -> str:
         """Return a secret's value."""
