@@ -86,7 +86,6 @@ MOST_ANY = {
     "dsl": 83,
     "events": 9,
     "model": 70,
-    "nodes": 52,
     "plan": 89,
     "refresh": 12,
     "shell": 3,

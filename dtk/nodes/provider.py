@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from dtk.errors import DtkError
 from dtk.model.ssh_address import SSH_PORT
+from dtk.model.target import Attributes
 
 NodeStatus = Literal["pending", "running", "stopped", "terminated"]
 
@@ -48,7 +49,7 @@ class NodeRecord:
     id: str
     status: NodeStatus
     connection: Connection
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Attributes = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ class NodeRequest:
     """
 
     node: str
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    known: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Attributes = field(default_factory=dict)
+    known: Attributes = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -206,7 +206,7 @@ def test_an_image_is_found_by_name_and_by_public_parameter(cloud: Cloud) -> None
 
 
 def test_a_word_that_is_no_image_and_no_size_says_which_there_are(cloud: Cloud) -> None:
-    with pytest.raises(InvalidError, match="'windows' is no image") as wrong:
+    with pytest.raises(InvalidError, match="no image 'windows'") as wrong:
         cloud.create("master", image="windows")
     assert "amazon_linux_2023" in wrong.value.hint
     with pytest.raises(InvalidError, match="size 'hugest'"):

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-METHODS = {"call": "ec2", "pages": "ec2"}
+METHODS = dict.fromkeys(("call", "ask", "request", "pages"), "ec2")
 BESIDE_CALLS = {"ec2:CreateTags", "iam:PassRole"}
 """Needed by RunInstances, CreateSecurityGroup and ImportKeyPair: to tag what they make, to give it a profile."""
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from dtk.nodes.ec2.answers import KeyPairAnswer, KeyPairs
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.problems import AwsError
 from dtk.nodes.ec2.settings import Ec2Settings
@@ -53,9 +54,9 @@ def _import(aws: Aws, name: str, public: str, tags: Mapping[str, str]) -> None:
             raise
 
 
-def _own_pairs(aws: Aws, name: str) -> list[dict[str, str]]:
+def _own_pairs(aws: Aws, name: str) -> list[KeyPairAnswer]:
     filters = [{"Name": "key-name", "Values": [name]}]
-    return list(aws.call("describe_key_pairs", Filters=filters, IncludePublicKey=True).get("KeyPairs", []))
+    return aws.ask("describe_key_pairs", KeyPairs, Filters=filters, IncludePublicKey=True).get("KeyPairs", [])
 
 
 def key_file(identity: ServiceIdentity) -> Path:

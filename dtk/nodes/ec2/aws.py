@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Protocol, TypeVar, cast
 
 from dtk.errors import DtkError
+from dtk.nodes.ec2.answers import CallerIdentity, Nothing
 from dtk.nodes.ec2.problems import (
     THROTTLED,
     AwsError,
@@ -30,12 +31,30 @@ SETTLING_SECONDS = 60.0
 """How long EC2 may not know everywhere what it has just made."""
 
 
+_Answer = TypeVar("_Answer")
+
+
+class _ClientMeta(Protocol):
+    region_name: str
+
+
+class _Client(Protocol):
+    """A boto3 client: a method for each operation of its service."""
+
+    @property
+    def meta(self) -> _ClientMeta: ...
+
+
+class _Session(Protocol):
+    def client(self, service: str, *, endpoint_url: str | None, config: object) -> _Client: ...
+
+
 class Aws:
     """The AWS services of one target."""
 
     def __init__(self, settings: Ec2Settings) -> None:
         self._settings = settings
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[str, _Client] = {}
         self._account: str | None = None
 
     @property
@@ -52,7 +71,7 @@ class Aws:
         """
         if self._account is None:
             try:
-                self._account = str(self.call("get_caller_identity", service="sts")["Account"])
+                self._account = self.ask("get_caller_identity", CallerIdentity, service="sts")["Account"]
             except (AwsError, AwsUnreachableError):
                 # A private network may have no way to it; bad credentials EC2 will tell as well.
                 self._account = ""
@@ -62,19 +81,36 @@ class Aws:
         self,
         method: str,
         *,
+        settling: Collection[str] = (),
+        patience: float = THROTTLED_SECONDS,
+        **arguments: object,
+    ) -> None:
+        """Call an EC2 operation of whose answer nothing is needed; arguments and errors are those of ``request``."""
+        self.request(method, Nothing, arguments, settling=settling, patience=patience)
+
+    def ask(self, method: str, answer: type[_Answer], *, service: str = "ec2", **arguments: object) -> _Answer:
+        """Call an operation and return its answer; arguments and errors are those of ``request``."""
+        return self.request(method, answer, arguments, service=service)
+
+    def request(
+        self,
+        method: str,
+        answer: type[_Answer],  # noqa: ARG002 - for the type checker
+        arguments: Mapping[str, object],
+        *,
         service: str = "ec2",
         settling: Collection[str] = (),
         patience: float = THROTTLED_SECONDS,
-        **arguments: Any,
-    ) -> dict[str, Any]:
+    ) -> _Answer:
         """Call an operation (``run_instances``) and return its answer.
 
         Args:
             method: the operation as boto3 names it.
+            answer: what of its answer is read; AWS is taken at its word.
+            arguments: the operation's own.
             service: the AWS service as boto3 names it.
             settling: error codes that only say that what was made just now is not known everywhere yet.
             patience: for how many seconds throttling is waited out, and what has to settle.
-            arguments: the operation's own.
 
         Raises:
             AwsError: AWS refused.
@@ -83,22 +119,22 @@ class Aws:
         operation = _operation(method)
         function = getattr(self._client(service), method)
         waits = {code: min(patience, SETTLING_SECONDS) for code in settling} | dict.fromkeys(THROTTLED, patience)
-        return dict(self._patient(lambda: function(**arguments), service, operation, waits))
+        return cast(_Answer, self._patient(lambda: function(**arguments), service, operation, waits))
 
-    def pages(self, method: str, key: str, **arguments: Any) -> list[dict[str, Any]]:
-        """Return what an EC2 operation lists under ``key``, of all its pages; raises as ``call``."""
-        found: list[dict[str, Any]] = []
+    def pages(self, method: str, key: str, item: type[_Answer], **arguments: object) -> list[_Answer]:  # noqa: ARG002
+        """Return what an EC2 operation lists under ``key``, of all its pages; raises as ``request``."""
+        found: list[_Answer] = []
         token = ""
         while True:
             # Not botocore's paginator: a throttled page would end it, and what came before would pass for all.
-            page: dict[str, Any] = {"NextToken": token} if token else {}
-            answer = self.call(method, **arguments, **page)
-            found += answer.get(key, [])
-            token = answer.get("NextToken") or ""
+            page = {"NextToken": token} if token else {}
+            answer = self.request(method, dict[str, object], {**arguments, **page})
+            found += cast(list[_Answer], answer.get(key, []))
+            token = str(answer.get("NextToken") or "")
             if not token:
                 return found
 
-    def _patient(self, do: Callable[[], Any], service: str, operation: str, waits: Mapping[str, float]) -> Any:
+    def _patient(self, do: Callable[[], object], service: str, operation: str, waits: Mapping[str, float]) -> object:
         """Call; an error among ``waits`` is waited out for its seconds."""
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow to import
         from botocore.parsers import ResponseParserError  # noqa: PLC0415
@@ -110,19 +146,19 @@ class Aws:
             except ClientError as error:
                 code = error.response.get("Error", {}).get("Code", "")
                 if time.monotonic() - began >= waits.get(code, 0.0):
-                    raise refusal(error, service, operation) from None
+                    raise refusal(error.response, service, operation) from None
             # Something in between that answers for AWS, in HTML, is no answer either.
             except (BotoCoreError, ResponseParserError) as error:
                 raise unreachable(error, service, operation) from None
             time.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
-    def _client(self, service: str) -> Any:
+    def _client(self, service: str) -> _Client:
         if service not in self._clients:
             self._clients[service] = self._new_client(service)
         return self._clients[service]
 
-    def _new_client(self, service: str) -> Any:
+    def _new_client(self, service: str) -> _Client:
         session = self._session
         from botocore.config import Config  # noqa: PLC0415
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415
@@ -139,7 +175,7 @@ class Aws:
             raise unreachable(error, service, "") from None
 
     @cached_property
-    def _session(self) -> Any:
+    def _session(self) -> _Session:
         """One for all services: credentials are looked for once, and who logs in by MFA is asked once."""
         try:
             import boto3  # noqa: PLC0415 - slow to import, and only this target needs it
@@ -148,7 +184,8 @@ class Aws:
             raise DtkError("the library boto3 is missing", hint="install dtk anew: pip install dtk") from None
         settings = self._settings
         try:
-            return boto3.Session(profile_name=settings.profile or None, region_name=settings.region or None)
+            session = boto3.Session(profile_name=settings.profile or None, region_name=settings.region or None)
+            return cast(_Session, session)
         except BotoCoreError as error:
             raise unreachable(error, "ec2", "") from None
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 from dtk.errors import DtkError
 from dtk.model.ssh_address import SSH_PORT
 from dtk.nodes.ec2.address import own_network
+from dtk.nodes.ec2.answers import Permission, SecurityGroup
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.network import Subnet
 from dtk.nodes.ec2.problems import AwsError
@@ -28,7 +28,7 @@ JUST_MADE = ("InvalidGroup.NotFound",)
 
 def ensure_group(
     aws: Aws, settings: Ec2Settings, identity: ServiceIdentity, subnet: Subnet, tags: Mapping[str, str]
-) -> Mapping[str, Any]:
+) -> SecurityGroup:
     """Return a service's own security group, made when it is missing; its nodes may reach each other."""
     there = find_groups(aws, identity, subnet.vpc)
     group = there[0] if there else _make_group(aws, identity, subnet, tags)
@@ -37,7 +37,7 @@ def ensure_group(
     return group
 
 
-def allow_ssh(aws: Aws, settings: Ec2Settings, group: Mapping[str, Any], towards: str) -> FirewallUpdate:
+def allow_ssh(aws: Aws, settings: Ec2Settings, group: SecurityGroup, towards: str) -> FirewallUpdate:
     """Let SSH in from where the target says, else from this machine, and no longer from where it was before.
 
     Args:
@@ -58,7 +58,7 @@ def allow_ssh(aws: Aws, settings: Ec2Settings, group: Mapping[str, Any], towards
     return reconcile(aws, group, [OpenPort(SSH_PORT, source) for source in sources], SSH_RULE)
 
 
-def sources_without_ssh(settings: Ec2Settings, group: Mapping[str, Any], towards: str) -> tuple[str, ...]:
+def sources_without_ssh(settings: Ec2Settings, group: SecurityGroup, towards: str) -> tuple[str, ...]:
     """Return who is to be let in by SSH and is not; arguments and errors are those of ``allow_ssh``."""
     sources = settings.ssh_from or (own_network(settings, towards),)
     allowed = [ipaddress.ip_network(rule.source) for rule in rules_of(group) if rule.port == SSH_PORT]
@@ -67,17 +67,19 @@ def sources_without_ssh(settings: Ec2Settings, group: Mapping[str, Any], towards
 
 def _holds(network: Network, source: str) -> bool:
     found = ipaddress.ip_network(source)
-    return network.version == found.version and network.supernet_of(found)  # type: ignore[arg-type] # of one version
+    if isinstance(network, ipaddress.IPv4Network):
+        return isinstance(found, ipaddress.IPv4Network) and network.supernet_of(found)
+    return isinstance(found, ipaddress.IPv6Network) and network.supernet_of(found)
 
 
-def open_ports(aws: Aws, group: Mapping[str, Any], ports: Iterable[OpenPort]) -> None:
+def open_ports(aws: Aws, group: SecurityGroup, ports: Iterable[OpenPort]) -> None:
     """Open ports besides those that are open."""
     missing = set(ports) - rules_of(group)
     if missing:
         _authorize(aws, group["GroupId"], _permissions(missing, PORT_RULE))
 
 
-def reconcile(aws: Aws, group: Mapping[str, Any], wanted: Iterable[OpenPort], description: str) -> FirewallUpdate:
+def reconcile(aws: Aws, group: SecurityGroup, wanted: Iterable[OpenPort], description: str) -> FirewallUpdate:
     """Make a group's rules of one description be those wanted; a rule that people made serves as well, and stays."""
     stale = rules_of(group, description) - set(wanted)
     missing = set(wanted) - rules_of(group)
@@ -89,31 +91,32 @@ def reconcile(aws: Aws, group: Mapping[str, Any], wanted: Iterable[OpenPort], de
     return FirewallUpdate(tuple(sorted(missing)), tuple(sorted(stale)))
 
 
-def find_groups(aws: Aws, identity: ServiceIdentity, vpc: str = "") -> list[dict[str, Any]]:
+def find_groups(aws: Aws, identity: ServiceIdentity, vpc: str = "") -> list[SecurityGroup]:
     """Return the security groups that were made for a service."""
     filters = [{"Name": "group-name", "Values": [service_name(identity)]}]
     filters += [{"Name": f"tag:{LINEAGE}", "Values": [identity.lineage]}]
     filters += [{"Name": "vpc-id", "Values": [vpc]}] if vpc else []
-    return aws.pages("describe_security_groups", "SecurityGroups", Filters=filters)
+    return aws.pages("describe_security_groups", "SecurityGroups", SecurityGroup, Filters=filters)
 
 
-def rules_of(group: Mapping[str, Any], description: str = "") -> set[OpenPort]:
+def rules_of(group: SecurityGroup, description: str = "") -> set[OpenPort]:
     """Return a group's rules for single TCP ports; those with this description alone, where one is given."""
     found = set()
     for permission in group.get("IpPermissions", []):
         port = permission.get("FromPort")
         if permission.get("IpProtocol") != "tcp" or port is None or port != permission.get("ToPort"):
             continue
-        ranges = [(r["CidrIp"], r) for r in permission.get("IpRanges", [])]
-        ranges += [(r["CidrIpv6"], r) for r in permission.get("Ipv6Ranges", [])]
-        found |= {OpenPort(port, source) for source, r in ranges if description in ("", r.get("Description", ""))}
+        ranges = [(r["CidrIp"], r.get("Description", "")) for r in permission.get("IpRanges", [])]
+        ranges += [(r["CidrIpv6"], r.get("Description", "")) for r in permission.get("Ipv6Ranges", [])]
+        found |= {OpenPort(port, source) for source, its_own in ranges if description in ("", its_own)}
     return found
 
 
-def _make_group(aws: Aws, identity: ServiceIdentity, subnet: Subnet, tags: Mapping[str, str]) -> dict[str, Any]:
+def _make_group(aws: Aws, identity: ServiceIdentity, subnet: Subnet, tags: Mapping[str, str]) -> SecurityGroup:
     try:
-        return aws.call(
+        return aws.ask(
             "create_security_group",
+            SecurityGroup,
             GroupName=service_name(identity),
             Description=f"dtk service {identity.service}",
             VpcId=subnet.vpc,
@@ -127,43 +130,41 @@ def _make_group(aws: Aws, identity: ServiceIdentity, subnet: Subnet, tags: Mappi
         return there[0]
 
 
-def _allow_among(aws: Aws, group: Mapping[str, Any]) -> None:
+def _allow_among(aws: Aws, group: SecurityGroup) -> None:
     id_ = group["GroupId"]
     pairs = [pair for rule in group.get("IpPermissions", []) for pair in rule.get("UserIdGroupPairs", [])]
     if id_ not in [pair.get("GroupId") for pair in pairs]:
         _authorize(aws, id_, [{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": id_}]}])
 
 
-def _permissions(rules: Iterable[OpenPort], description: str) -> list[dict[str, Any]]:
+def _permissions(rules: Iterable[OpenPort], description: str) -> list[Permission]:
     return [_permission(rule, description) for rule in sorted(rules)]
 
 
-def _permission(rule: OpenPort, description: str) -> dict[str, Any]:
-    ranges = (
-        {"Ipv6Ranges": [{"CidrIpv6": rule.source, "Description": description}]}
-        if ":" in rule.source
-        else {"IpRanges": [{"CidrIp": rule.source, "Description": description}]}
-    )
-    return {"IpProtocol": "tcp", "FromPort": rule.port, "ToPort": rule.port, **ranges}
+def _permission(rule: OpenPort, description: str) -> Permission:
+    permission: Permission = {"IpProtocol": "tcp", "FromPort": rule.port, "ToPort": rule.port}
+    if ":" in rule.source:
+        permission["Ipv6Ranges"] = [{"CidrIpv6": rule.source, "Description": description}]
+    else:
+        permission["IpRanges"] = [{"CidrIp": rule.source, "Description": description}]
+    return permission
 
 
-def _authorize(aws: Aws, group: str, permissions: list[dict[str, Any]]) -> None:
-    def call(some: list[dict[str, Any]]) -> None:
+def _authorize(aws: Aws, group: str, permissions: list[Permission]) -> None:
+    def call(some: list[Permission]) -> None:
         aws.call("authorize_security_group_ingress", settling=JUST_MADE, GroupId=group, IpPermissions=some)
 
     _all_or_each(call, permissions, "InvalidPermission.Duplicate")
 
 
-def _revoke(aws: Aws, group: str, permissions: list[dict[str, Any]]) -> None:
-    def call(some: list[dict[str, Any]]) -> None:
+def _revoke(aws: Aws, group: str, permissions: list[Permission]) -> None:
+    def call(some: list[Permission]) -> None:
         aws.call("revoke_security_group_ingress", GroupId=group, IpPermissions=some)
 
     _all_or_each(call, permissions, "InvalidPermission.NotFound")
 
 
-def _all_or_each(
-    call: Callable[[list[dict[str, Any]]], None], permissions: list[dict[str, Any]], done_already: str
-) -> None:
+def _all_or_each(call: Callable[[list[Permission]], None], permissions: list[Permission], done_already: str) -> None:
     """EC2 refuses a whole call for one rule that is as wanted, from a call whose answer was lost."""
     try:
         call(permissions)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from dtk.errors import InvalidError
+from dtk.model.settings import as_mapping, text
+from dtk.nodes.ec2.answers import ImageAnswer, ParameterAnswer
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.problems import AwsError
 from dtk.nodes.ec2.words import IMAGE_ID, IMAGE_PARAMETER
@@ -25,7 +26,7 @@ class Image:
     user: str
 
 
-def resolve_image(aws: Aws, images: Mapping[str, Any], word: str) -> Image:
+def resolve_image(aws: Aws, images: Mapping[str, object], word: str) -> Image:
     """Return the image behind a word.
 
     Args:
@@ -36,12 +37,12 @@ def resolve_image(aws: Aws, images: Mapping[str, Any], word: str) -> Image:
     Raises:
         InvalidError: there is no such word or no such image.
     """
-    entry = images.get(word, word)
-    entry = entry if isinstance(entry, Mapping) else {"image": str(entry)}
-    found = _newest(aws, entry) if "name" in entry else _by_id(aws, _image_id(aws, str(entry["image"]), images), word)
+    given = images.get(word, word)
+    entry = as_mapping(given) if isinstance(given, Mapping) else {"image": given}
+    found = _newest(aws, entry) if "name" in entry else _by_id(aws, _image_id(aws, text(entry, "image"), images), word)
     if found is None:
         raise InvalidError(f"no image '{entry['name']}' of owner {entry.get('owner', 'self')} for '{word}'")
-    user = str(entry.get("user") or user_of(str(found.get("Name", ""))))
+    user = text(entry, "user") or user_of(found.get("Name", ""))
     return Image(found["ImageId"], found.get("RootDeviceName", "/dev/xvda"), user)
 
 
@@ -50,18 +51,18 @@ def user_of(name: str) -> str:
     return next((user for part, user in _LOGIN_USERS if part in name.lower()), _USUAL_USER)
 
 
-def _image_id(aws: Aws, text: str, images: Mapping[str, Any]) -> str:
-    if text.startswith(IMAGE_PARAMETER):
-        return _parameter(aws, text.removeprefix(IMAGE_PARAMETER))
-    if text.startswith(IMAGE_ID):
-        return text
+def _image_id(aws: Aws, image: str, images: Mapping[str, object]) -> str:
+    if image.startswith(IMAGE_PARAMETER):
+        return _parameter(aws, image.removeprefix(IMAGE_PARAMETER))
+    if image.startswith(IMAGE_ID):
+        return image
     hint = f"use one of {', '.join(images)}, or an AMI's id; the target's images: in dtk.yaml adds words"
-    raise InvalidError(f"'{text}' is no image that this target knows", hint=hint)
+    raise InvalidError(f"this target has no image '{image}'", hint=hint)
 
 
 def _parameter(aws: Aws, name: str) -> str:
     try:
-        return str(aws.call("get_parameter", service="ssm", Name=name)["Parameter"]["Value"])
+        return aws.ask("get_parameter", ParameterAnswer, service="ssm", Name=name)["Parameter"]["Value"]
     except AwsError as error:
         if error.code != "ParameterNotFound":
             raise
@@ -70,18 +71,20 @@ def _parameter(aws: Aws, name: str) -> str:
         raise InvalidError(f"this region has no SSM parameter {name}", hint=hint) from None
 
 
-def _by_id(aws: Aws, image: str, word: str) -> Mapping[str, Any]:
+def _by_id(aws: Aws, image: str, word: str) -> ImageAnswer:
     # By filter: an id that is not there is an empty list, not an error without the word it stands for.
-    found = aws.pages("describe_images", "Images", Filters=[{"Name": "image-id", "Values": [image]}])
+    found = aws.pages("describe_images", "Images", ImageAnswer, Filters=[{"Name": "image-id", "Values": [image]}])
     if not found:
         raise InvalidError(f"there is no image {image} (for '{word}') in this region")
     return found[0]
 
 
-def _newest(aws: Aws, entry: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _newest(aws: Aws, entry: Mapping[str, object]) -> ImageAnswer | None:
     filters = [
         {"Name": "name", "Values": [str(entry["name"])]},
         {"Name": "state", "Values": ["available"]},
     ]
-    found = aws.pages("describe_images", "Images", Owners=[str(entry.get("owner", "self"))], Filters=filters)
+    found = aws.pages(
+        "describe_images", "Images", ImageAnswer, Owners=[str(entry.get("owner", "self"))], Filters=filters
+    )
     return max(found, key=lambda image: str(image.get("CreationDate", "")), default=None)

@@ -6,9 +6,9 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from dtk.errors import DtkError
+from dtk.nodes.ec2.answers import InstanceAnswer, Reservation
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.problems import BAD_CREDENTIALS, NOT_ALLOWED, AwsError
 from dtk.nodes.ec2.tags import LINEAGE, TOKEN, node_of
@@ -38,7 +38,8 @@ class Ec2Instance:
     state: str
     node: str
     tags: Mapping[str, str]
-    data: Mapping[str, Any]
+    data: InstanceAnswer
+    account: str = ""
 
     @property
     def exists(self) -> bool:
@@ -48,15 +49,15 @@ class Ec2Instance:
     @property
     def reason(self) -> str:
         """Why it is in its state, in AWS's words."""
-        reason = self.data.get("StateReason") or {}
-        return str(reason.get("Message") or self.data.get("StateTransitionReason") or "AWS gives no reason")
+        message = self.data.get("StateReason", {}).get("Message")
+        return message or self.data.get("StateTransitionReason") or "AWS gives no reason"
 
 
 def find_by_tags(aws: Aws, **tags: str) -> list[Ec2Instance]:
     """Return the instances with these tags (``dtk:lineage`` and so on), those that are gone left out, oldest first."""
     filters = [{"Name": f"tag:{name}", "Values": [value]} for name, value in tags.items()]
     states = {"Name": "instance-state-name", "Values": [state for state in STATUS if state not in GONE]}
-    reservations = aws.pages("describe_instances", "Reservations", Filters=[*filters, states])
+    reservations = aws.pages("describe_instances", "Reservations", Reservation, Filters=[*filters, states])
     found = [instance for instance in _instances(reservations) if instance.exists]
     return sorted(found, key=lambda instance: str(instance.data.get("LaunchTime", "")))
 
@@ -76,7 +77,7 @@ def find_by_ids(aws: Aws, ids: Iterable[str]) -> dict[str, Ec2Instance]:
     for start in range(0, len(wanted), MOST_IDS):
         filters = [{"Name": "instance-id", "Values": wanted[start : start + MOST_IDS]}]
         # By filter, not by argument: one unknown id would hide all the others.
-        reservations = aws.pages("describe_instances", "Reservations", Filters=filters)
+        reservations = aws.pages("describe_instances", "Reservations", Reservation, Filters=filters)
         found |= {instance.id: instance for instance in _instances(reservations)}
     return found
 
@@ -84,19 +85,22 @@ def find_by_ids(aws: Aws, ids: Iterable[str]) -> dict[str, Ec2Instance]:
 def find_by_token(aws: Aws, token: str) -> list[Ec2Instance]:
     """Return the instances that a call with this client token made, of all states."""
     filters = [{"Name": f"tag:{TOKEN}", "Values": [token]}]
-    return _instances(aws.pages("describe_instances", "Reservations", Filters=filters))
+    return _instances(aws.pages("describe_instances", "Reservations", Reservation, Filters=filters))
 
 
-def _instances(reservations: Iterable[Mapping[str, Any]]) -> list[Ec2Instance]:
-    return [to_instance(data, reservation) for reservation in reservations for data in reservation.get("Instances", [])]
+def _instances(reservations: Iterable[Reservation]) -> list[Ec2Instance]:
+    return [
+        to_instance(data, reservation.get("OwnerId", ""))
+        for reservation in reservations
+        for data in reservation.get("Instances", [])
+    ]
 
 
-def to_instance(data: Mapping[str, Any], reservation: Mapping[str, Any]) -> Ec2Instance:
-    """Return an instance from its description and that of the call it was made by."""
+def to_instance(data: InstanceAnswer, account: str) -> Ec2Instance:
+    """Return an instance from its description and the account that it belongs to."""
     tags = {tag["Key"]: tag["Value"] for tag in data.get("Tags", [])}
-    node = node_of(tags, int(data.get("AmiLaunchIndex", 0)))
-    owned = {**data, "OwnerId": reservation.get("OwnerId", "")}
-    return Ec2Instance(data["InstanceId"], data["State"]["Name"], node, tags, owned)
+    node = node_of(tags, data.get("AmiLaunchIndex", 0))
+    return Ec2Instance(data["InstanceId"], data["State"]["Name"], node, tags, data, account)
 
 
 Settled = Callable[[str, Ec2Instance | DtkError], None]
@@ -145,7 +149,7 @@ def _outcome(instance: Ec2Instance | None, ready: Callable[[Ec2Instance], bool])
         return error
 
 
-def on_each(ids: Sequence[str], call: Callable[[list[str]], Any]) -> dict[str, AwsError]:
+def on_each(ids: Sequence[str], call: Callable[[list[str]], object]) -> dict[str, AwsError]:
     """Call an operation on instances at once; one that it is refused for keeps none of the others from it.
 
     EC2 refuses the whole call and names the instance, or does not say which it is: then the call is cut in two.

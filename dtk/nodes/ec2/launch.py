@@ -11,10 +11,12 @@ import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from dtk.errors import DtkError
+from dtk.model.settings import number
+from dtk.model.target import Attributes
 from dtk.nodes.ec2.access import Access
+from dtk.nodes.ec2.answers import Reservation
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.images import Image
 from dtk.nodes.ec2.instances import Ec2Instance, to_instance
@@ -93,13 +95,13 @@ class Call:
         }
 
     @staticmethod
-    def of(attributes: Mapping[str, Any]) -> Call | None:
+    def of(attributes: Attributes) -> Call | None:
         """Return the call that a node's attributes record; None when there is none."""
         if not attributes.get("client_token"):
             return None
         given = {name: str(attributes.get(name, "")) for name in ("requested", "instance_type", "subnet", "image_id")}
         placement = Placement(given["instance_type"], given["subnet"], attributes.get("market") == "spot")
-        at = float(attributes.get("requested_at", 0))
+        at = number(attributes, "requested_at", 0.0)
         return Call(str(attributes["client_token"]), nodes_of(given["requested"]), placement, given["image_id"], at)
 
 
@@ -196,8 +198,8 @@ def run_call(aws: Aws, context: LaunchContext, machine: MachineRequest, call: Ca
     """Make a call; return the instances of its answer that exist, by node."""
     settling = [] if context.settings.security_groups else ["InvalidGroup.NotFound"]
     settling += [] if context.settings.key_pair else ["InvalidKeyPair.NotFound"]
-    answer = aws.call("run_instances", settling=settling, **run_arguments(context, machine, call))
-    instances = [to_instance(data, answer) for data in answer["Instances"]]
+    answer = aws.request("run_instances", Reservation, run_arguments(context, machine, call), settling=settling)
+    instances = [to_instance(data, answer.get("OwnerId", "")) for data in answer["Instances"]]
     return {instance.node: instance for instance in instances if instance.exists}
 
 
@@ -217,12 +219,12 @@ def client_token(identity: ServiceIdentity, nodes: Sequence[str], placement: Pla
     return f"dtk-{hashlib.sha256(text.encode()).hexdigest()[:48]}"
 
 
-def run_arguments(context: LaunchContext, machine: MachineRequest, call: Call) -> dict[str, Any]:
+def run_arguments(context: LaunchContext, machine: MachineRequest, call: Call) -> dict[str, object]:
     """Return the arguments of RunInstances."""
     spec, image, placement = machine.spec, machine.image, call.placement
     names = node_tags(context.identity, call.nodes[0]) if len(call.nodes) == 1 else {}
     tags = {**context.tags, **names, **spec.tags, **context.own_tags, NODES: nodes_text(call.nodes), TOKEN: call.token}
-    optional: dict[str, Any] = {}
+    optional: dict[str, object] = {}
     if context.settings.instance_profile:
         profile = context.settings.instance_profile
         optional["IamInstanceProfile"] = {"Arn" if profile.startswith("arn:") else "Name": profile}

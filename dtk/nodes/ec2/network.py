@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from dtk.errors import InvalidError
+from dtk.nodes.ec2.answers import SubnetAnswer, VpcAnswer
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.settings import Ec2Settings
 
@@ -42,13 +42,15 @@ def find_subnets(aws: Aws, settings: Ec2Settings, named: tuple[str, ...]) -> lis
     return sorted(found, key=lambda subnet: (subnet.availability_zone, subnet.id))
 
 
-def _describe(aws: Aws, name: str, values: Sequence[str], *more: Mapping[str, Any]) -> list[Subnet]:
-    found = aws.pages("describe_subnets", "Subnets", Filters=[{"Name": name, "Values": list(values)}, *more])
+def _describe(aws: Aws, name: str, values: Sequence[str], *more: Mapping[str, object]) -> list[Subnet]:
+    found = aws.pages(
+        "describe_subnets", "Subnets", SubnetAnswer, Filters=[{"Name": name, "Values": list(values)}, *more]
+    )
     return [Subnet(s["SubnetId"], s["VpcId"], s["AvailabilityZone"], s["CidrBlock"]) for s in found]
 
 
 def _default_vpc(aws: Aws, settings: Ec2Settings) -> str:
-    found = aws.pages("describe_vpcs", "Vpcs", Filters=[{"Name": "is-default", "Values": ["true"]}])
+    found = aws.pages("describe_vpcs", "Vpcs", VpcAnswer, Filters=[{"Name": "is-default", "Values": ["true"]}])
     if not found:
         hint = "name the target's vpc or subnet in dtk.yaml"
         raise InvalidError(f"the region of target '{settings.name}' has no default VPC", hint=hint)

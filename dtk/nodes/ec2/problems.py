@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Mapping
 
 from dtk.errors import DtkError
+from dtk.model.settings import mapping, text
 
 THROTTLED = {
     "RequestLimitExceeded",
@@ -57,40 +58,41 @@ class AwsUnreachableError(DtkError):
     """No answer from AWS: whether a call took effect is not known."""
 
 
-def refusal(error: Any, service: str, operation: str) -> AwsError:
-    """Return a botocore ``ClientError`` as an error for people.
+def refusal(response: Mapping[str, object], service: str, operation: str) -> AwsError:
+    """Return the response of a botocore ``ClientError`` as an error for people.
 
     Args:
-        error: its ``response`` holds the code and AWS's own message.
+        response: holds the code and AWS's own message.
         service: the AWS service as IAM names it: ``ec2``, ``ssm``.
         operation: the API operation: ``RunInstances``.
     """
-    code = str(error.response.get("Error", {}).get("Code", ""))
-    said = str(error.response.get("Error", {}).get("Message", "")).partition(" Encoded authorization")[0].strip()
+    error = mapping(response, "Error")
+    code = text(error, "Code")
+    reason = text(error, "Message").partition(" Encoded authorization")[0].strip()
     action = f"{service}:{operation}"
     if code in NOT_ALLOWED:
-        found = _NAMED_PERMISSION.search(said)
+        found = _NAMED_PERMISSION.search(reason)
         missing = found[1].rstrip(".,") if found else action
         return AwsError(
-            f"AWS does not allow {action}: the permission {missing} is missing ({said})",
+            f"AWS does not allow {action}: the permission {missing} is missing ({reason})",
             code=code,
             hint="add it to the policy of these credentials; docs/ec2.md has the whole list",
         )
     if code in BAD_CREDENTIALS:
         hint = "check the target's profile, or log in again (aws sso login)"
-        return AwsError(f"AWS does not accept the credentials: {said} ({code})", code=code, hint=hint)
+        return AwsError(f"AWS does not accept the credentials: {reason} ({code})", code=code, hint=hint)
     if code in _LIMITS:
         hint = "end instances that are not needed, or ask AWS for a higher quota (Service Quotas, EC2)"
-        return AwsError(f"the account's limit is reached: {said} ({code})", code=code, hint=hint)
+        return AwsError(f"the account's limit is reached: {reason} ({code})", code=code, hint=hint)
     if code == "RulesPerSecurityGroupLimitExceeded":
         hint = "name fewer ranges in the target's open_to, or ask AWS for a higher quota (Service Quotas, VPC)"
-        return AwsError(f"a security group's limit is reached: {said} ({code})", code=code, hint=hint)
+        return AwsError(f"a security group's limit is reached: {reason} ({code})", code=code, hint=hint)
     if code == "OperationNotPermitted":
         hint = "somebody protected it: take its stop or termination protection away in EC2, then run it again"
-        return AwsError(f"{action} failed: {said} ({code})", code=code, hint=hint)
-    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        return AwsError(f"{action} failed: {reason} ({code})", code=code, hint=hint)
+    status = int(text(mapping(response, "ResponseMetadata"), "HTTPStatusCode", "0"))
     in_doubt = status >= _SERVER_ERROR and code not in NO_CAPACITY | THROTTLED
-    return AwsError(f"{action} failed: {said} ({code})", code=code, in_doubt=in_doubt)
+    return AwsError(f"{action} failed: {reason} ({code})", code=code, in_doubt=in_doubt)
 
 
 def unreachable(error: Exception, service: str, operation: str) -> DtkError:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
+from dtk.model.target import Attributes
+from dtk.nodes.ec2.answers import InstanceAnswer
 from dtk.nodes.ec2.instances import STATUS, Ec2Instance
 from dtk.nodes.ec2.location import ACCOUNT, REGION
 from dtk.nodes.ec2.settings import Ec2Settings
@@ -18,7 +18,7 @@ NOT_COMPARED = (VERSION, NAME, NODE)
 """Tags that another dtk, or AWS's delay in showing them, may have changed."""
 
 
-def node_record(node: str, id_: str, user: str, key: str, attributes: Mapping[str, Any]) -> NodeRecord:
+def node_record(node: str, id_: str, user: str, key: str, attributes: Attributes) -> NodeRecord:
     """Return the record of a node whose instance has no address yet; ``user`` is who its image lets in."""
     return NodeRecord(node, id_, "pending", Connection("", key=key), {**attributes, USER: user})
 
@@ -72,7 +72,7 @@ def described(record: NodeRecord, instance: Ec2Instance, settings: Ec2Settings, 
         "instance_type": type_,
         "image_id": str(data.get("ImageId", "")),
         REGION: region,
-        ACCOUNT: str(data.get("OwnerId", "")),
+        ACCOUNT: instance.account,
         "availability_zone": str(data.get("Placement", {}).get("AvailabilityZone", "")),
         "subnet": str(data.get("SubnetId", "")),
         "vpc": str(data.get("VpcId", "")),
@@ -84,7 +84,7 @@ def described(record: NodeRecord, instance: Ec2Instance, settings: Ec2Settings, 
     return replace(now, connection=connection_to(now, settings))
 
 
-def security_groups(data: Mapping[str, Any]) -> list[str]:
+def security_groups(data: InstanceAnswer) -> list[str]:
     """Return the names of an instance's security groups."""
     groups = list(data.get("SecurityGroups", []))
     for interface in data.get("NetworkInterfaces", []):

@@ -10,8 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import Any
 
+from dtk.model.target import Attributes
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.instances import Ec2Instance, find_by_ids, find_by_token
 from dtk.nodes.ec2.launch import ENDED, MISMATCH, Call, LaunchContext, MachineRequest, run_call
@@ -65,7 +65,7 @@ def find_made(aws: Aws, call: Call) -> dict[str, Ec2Instance]:
         time.sleep(_PAUSE_SECONDS)
 
 
-def calls_of(known: Mapping[str, Mapping[str, Any]]) -> list[Call]:
+def calls_of(known: Mapping[str, Attributes]) -> list[Call]:
     """Return the calls that were recorded for nodes and not answered, each once."""
     calls = (Call.of(attributes) for attributes in known.values())
     return list({call.token: call for call in calls if call}.values())

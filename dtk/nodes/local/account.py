@@ -7,7 +7,6 @@ import pwd
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from dtk.errors import DtkError
 from dtk.nodes.local.environment import PATH
@@ -58,9 +57,7 @@ def _system_pythons() -> list[str]:
 
 
 def _is_usable(python: str, user: pwd.struct_passwd) -> bool:
-    switch: dict[str, Any] = {}
-    if os.geteuid() == 0:
-        switch = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    is_root = os.geteuid() == 0
     try:
         answer = subprocess.run(
             [python, "-I", "-c", _CHECK],
@@ -70,7 +67,9 @@ def _is_usable(python: str, user: pwd.struct_passwd) -> bool:
             capture_output=True,
             timeout=_CHECK_SECONDS,
             check=False,
-            **switch,
+            user=user.pw_uid if is_root else None,
+            group=user.pw_gid if is_root else None,
+            extra_groups=[] if is_root else None,
         )
     except (OSError, subprocess.SubprocessError):
         return False

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from dtk.model.settings import as_mapping, text
 
 ANSWERS = "DTK_LOCAL_ANSWERS"
 """Names a JSON file with a list of answers; ``dtk test --apply`` sets it."""
@@ -47,5 +49,16 @@ def load_answers(node: str) -> Answers:
     file = os.environ.get(ANSWERS)
     if not file:
         return Answers()
-    entries: list[dict[str, Any]] = json.loads(Path(file).read_text(encoding="utf-8"))
-    return Answers(node, [Answer(**{**entry, "command": re.compile(entry["command"])}) for entry in entries])
+    entries: list[object] = json.loads(Path(file).read_text(encoding="utf-8"))
+    return Answers(node, [_answer(as_mapping(entry)) for entry in entries])
+
+
+def _answer(entry: Mapping[str, object]) -> Answer:
+    return Answer(
+        command=re.compile(text(entry, "command")),
+        node=text(entry, "node"),
+        exit_code=int(text(entry, "exit_code", "1")),
+        stdout=text(entry, "stdout"),
+        stderr=text(entry, "stderr"),
+        times=int(text(entry, "times")) if entry.get("times") is not None else None,
+    )

@@ -6,9 +6,8 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -17,6 +16,15 @@ class Child:
 
     process: subprocess.Popen[bytes]
     exit: asyncio.Future[int]
+
+
+@dataclass(frozen=True)
+class StandardStreams:
+    """A command's stdin, stdout and stderr: descriptors, or ``subprocess.PIPE``."""
+
+    stdin: int
+    stdout: int
+    stderr: int
 
 
 class Children:
@@ -29,8 +37,14 @@ class Children:
         self._loop = asyncio.get_running_loop()
         self._loop.add_signal_handler(signal.SIGCHLD, self._reap)
 
-    def start(self, arguments: Sequence[str], environment: Mapping[str, str], **how: Any) -> Child:
-        """Start a program in the node's home; ``how`` is passed to ``subprocess.Popen``.
+    def start(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        streams: StandardStreams,
+        first: Callable[[], None] | None = None,
+    ) -> Child:
+        """Start a program in the node's home; ``first`` runs in the child before the program does.
 
         Raises:
             OSError: it could not be started.
@@ -41,7 +55,10 @@ class Children:
             env={**self._environment, **environment},
             start_new_session=True,
             bufsize=0,
-            **how,
+            stdin=streams.stdin,
+            stdout=streams.stdout,
+            stderr=streams.stderr,
+            preexec_fn=first,  # noqa: PLW1509 - the server has one thread
         )
         child = Child(process, self._loop.create_future())
         # The loop runs _reap between callbacks only: an end before this line is seen after it.

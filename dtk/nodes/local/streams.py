@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from dtk.nodes.local.children import Child, Children
+from dtk.nodes.local.children import Child, Children, StandardStreams
 
 TerminalSize = tuple[int, int, int, int]
 """Width and height in characters, then in pixels."""
@@ -43,7 +43,7 @@ async def start_with_pipes(children: Children, arguments: Sequence[str]) -> tupl
         OSError: it could not be started.
     """
     pipe = subprocess.PIPE
-    child = children.start(arguments, {}, stdin=pipe, stdout=pipe, stderr=pipe)
+    child = children.start(arguments, {}, StandardStreams(pipe, pipe, pipe))
     process = child.process
     assert process.stdin and process.stdout and process.stderr  # noqa: S101, PT018 - for the type checker
     stdin = await _writer(process.stdin)
@@ -63,9 +63,7 @@ async def start_in_terminal(
     ours, theirs = pty.openpty()
     try:
         _set_size(ours, size)
-        child = children.start(
-            arguments, {"TERM": kind}, stdin=theirs, stdout=theirs, stderr=theirs, preexec_fn=_take_terminal
-        )
+        child = children.start(arguments, {"TERM": kind}, StandardStreams(theirs, theirs, theirs), _take_terminal)
     except OSError:
         os.close(ours)
         raise

@@ -1,0 +1,171 @@
+"""What EC2, SSM and STS answer, as far as dtk reads it; names are the API's, and any of them may be missing."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+
+class Nothing(TypedDict):
+    """An answer of which nothing is read."""
+
+
+class TagAnswer(TypedDict):
+    """A tag."""
+
+    Key: str
+    Value: str
+
+
+class NamedState(TypedDict):
+    """An instance's state."""
+
+    Name: str
+
+
+class Reason(TypedDict, total=False):
+    """Why an instance is in its state."""
+
+    Message: str
+
+
+class Zone(TypedDict, total=False):
+    """Where an instance runs."""
+
+    AvailabilityZone: str
+
+
+class GroupName(TypedDict, total=False):
+    """A security group as an instance names it."""
+
+    GroupId: str
+    GroupName: str
+
+
+class NetworkInterface(TypedDict, total=False):
+    """A network interface of an instance."""
+
+    Groups: list[GroupName]
+
+
+class InstanceAnswer(TypedDict, total=False):
+    """An instance."""
+
+    InstanceId: str
+    State: NamedState
+    Tags: list[TagAnswer]
+    AmiLaunchIndex: int
+    LaunchTime: object
+    StateReason: Reason
+    StateTransitionReason: str
+    PrivateIpAddress: str
+    PublicIpAddress: str
+    PrivateDnsName: str
+    PublicDnsName: str
+    InstanceType: str
+    InstanceLifecycle: str
+    ImageId: str
+    KeyName: str
+    Placement: Zone
+    SubnetId: str
+    VpcId: str
+    SecurityGroups: list[GroupName]
+    NetworkInterfaces: list[NetworkInterface]
+
+
+class Reservation(TypedDict, total=False):
+    """The instances of one RunInstances call, and the account that they belong to."""
+
+    OwnerId: str
+    Instances: list[InstanceAnswer]
+
+
+class ImageAnswer(TypedDict, total=False):
+    """An AMI."""
+
+    ImageId: str
+    Name: str
+    RootDeviceName: str
+    CreationDate: str
+
+
+class SubnetAnswer(TypedDict):
+    """A subnet."""
+
+    SubnetId: str
+    VpcId: str
+    AvailabilityZone: str
+    CidrBlock: str
+
+
+class VpcAnswer(TypedDict):
+    """A VPC."""
+
+    VpcId: str
+
+
+class KeyPairAnswer(TypedDict, total=False):
+    """A key pair."""
+
+    PublicKey: str
+
+
+class KeyPairs(TypedDict, total=False):
+    """The answer of DescribeKeyPairs."""
+
+    KeyPairs: list[KeyPairAnswer]
+
+
+class IpRange(TypedDict, total=False):
+    """A range of IPv4 addresses that a rule lets in."""
+
+    CidrIp: str
+    Description: str
+
+
+class Ipv6Range(TypedDict, total=False):
+    """A range of IPv6 addresses that a rule lets in."""
+
+    CidrIpv6: str
+    Description: str
+
+
+class GroupPair(TypedDict, total=False):
+    """A security group that a rule lets in."""
+
+    GroupId: str
+
+
+class Permission(TypedDict, total=False):
+    """A rule of a security group; the API takes it as it gives it."""
+
+    IpProtocol: str
+    FromPort: int
+    ToPort: int
+    IpRanges: list[IpRange]
+    Ipv6Ranges: list[Ipv6Range]
+    UserIdGroupPairs: list[GroupPair]
+
+
+class SecurityGroup(TypedDict, total=False):
+    """A security group."""
+
+    GroupId: str
+    IpPermissions: list[Permission]
+
+
+class ParameterValue(TypedDict):
+    """A parameter of SSM."""
+
+    Value: str
+
+
+class ParameterAnswer(TypedDict):
+    """The answer of SSM's GetParameter."""
+
+    Parameter: ParameterValue
+
+
+class CallerIdentity(TypedDict):
+    """The answer of STS's GetCallerIdentity."""
+
+    Account: str
