@@ -20,7 +20,7 @@ def test_it(number):
 def test_the_tests_of_a_file_run_in_one_process_in_their_order(tmp_path: Path) -> None:
     for name in ("test_one.py", "test_two.py"):
         (tmp_path / name).write_text(FILE)
-    command = [sys.executable, "-m", "pytest", "-c", SETTINGS, "-p", "no:cacheprovider", "-n", "2", tmp_path]
+    command = [sys.executable, "-m", "pytest", "-c", str(SETTINGS), "-p", "no:cacheprovider", "-n", "2", str(tmp_path)]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     for ran in (tmp_path / "test_one.ran", tmp_path / "test_two.ran"):
         processes, numbers = zip(*map(str.split, ran.read_text().splitlines()), strict=True)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncssh
 
@@ -21,6 +21,8 @@ from dtk.state.model import NodeState, State
 from dtk.state.store import load_state, new_state, save_state
 from dtk.state.workspace import Workspace
 from tests.apply.server import SshServer
+
+_Found = TypeVar("_Found")
 
 SERVICE = "dask1"
 DIGEST = "0" * 64
@@ -183,7 +185,7 @@ class Lab:
             server.stop()
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
+def wait_until(condition: Callable[[], _Found | None], seconds: float = 120.0) -> _Found:
     """Wait until something is true and return it."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,9 @@ def pids(home: Path) -> list[int]:
 
 
 def begun(home: Path) -> Path:
-    return wait_until(lambda: (home / "pid").exists() and (home / "pid").read_text().strip() and home / "pid")
+    file = home / "pid"
+    wait_until(lambda: file.exists() and file.read_text().strip())
+    return file
 
 
 def test_cancel_ends_remote_processes_and_starts_nothing_new(lab: Lab) -> None:
@@ -33,7 +36,7 @@ def test_cancel_ends_remote_processes_and_starts_nothing_new(lab: Lab) -> None:
         stage(1, action("master", "m::c", run(LONG), run("touch next")), action("slaves:1", "m::c", run(STUBBORN))),
         stage(2, action("master", "m::d", run("true"))),
     )
-    running = [pid for home in homes if begun(home) for pid in wait_until(lambda home=home: pids(home))]
+    running = [pid for home in homes if begun(home) for pid in wait_until(partial(pids, home))]
     assert cancel_task(lab.workspace, SERVICE) == 1
     result = lab.result(started)
     assert result.exit_code == 6

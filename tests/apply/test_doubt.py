@@ -29,7 +29,7 @@ def master(lab: Lab) -> Iterator[SshServer]:
 def pid_of(server: SshServer) -> int:
     """The number of the process that LONG runs in, once it does."""
     file: Path = server.home / "pid"
-    return int(wait_until(lambda: file.exists() and file.read_text().strip()))
+    return int(wait_until(lambda: file.read_text().strip() if file.exists() else ""))
 
 
 def kill(started: StartedTask) -> None:

@@ -101,7 +101,9 @@ def test_a_workspace_has_its_targets_and_the_embedded_one(tmp_path: Path) -> Non
     configuration = load_workspace(tmp_path / "dtk.yaml", tmp_path)
     rack = configuration.target("")
     assert (rack.name, rack.type, rack.settings["jump"]) == ("rack", "hosts", "ops@bastion:22")
-    assert rack.settings["hosts"]["alpha"] == {"address": "10.0.0.5", "port": 2222, "nodes": ["master"]}
+    hosts = rack.settings["hosts"]
+    assert isinstance(hosts, dict)
+    assert hosts["alpha"] == {"address": "10.0.0.5", "port": 2222, "nodes": ["master"]}
     assert configuration.target("local").type == "local"
     with pytest.raises(UsageError) as caught:
         configuration.target("rak")

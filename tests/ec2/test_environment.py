@@ -66,7 +66,9 @@ def test_the_images_that_every_target_knows_are_public_parameters_with_their_use
 def test_a_public_parameter_that_moto_has_from_aws_is_one_of_them(cloud: Cloud) -> None:
     ssm = boto3.client("ssm", region_name=REGION, endpoint_url=cloud.url)
     for word in ("amazon_linux_2023", "amazon_linux_2023_arm64"):
-        found = ssm.get_parameter(Name=IMAGES[word]["image"].removeprefix("ssm:"))
+        entry = IMAGES[word]
+        assert isinstance(entry, dict)
+        found = ssm.get_parameter(Name=entry["image"].removeprefix("ssm:"))
         assert found["Parameter"]["Value"].startswith("ami-")
 
 

@@ -22,7 +22,7 @@ def calls_of(file: Path) -> set[str]:
             if isinstance(first, ast.Constant):
                 keywords = {word.arg: word.value for word in node.keywords}
                 service = keywords.get("service")
-                prefix = service.value if isinstance(service, ast.Constant) else METHODS[node.func.attr]
+                prefix = str(service.value) if isinstance(service, ast.Constant) else METHODS[node.func.attr]
                 found.add(f"{prefix}:{''.join(word.capitalize() for word in str(first.value).split('_'))}")
     return found
 

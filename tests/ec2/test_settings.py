@@ -12,6 +12,7 @@ from tests.ec2.cloud import Cloud
 def test_a_nodes_own_tag_wins_over_the_targets(cloud: Cloud) -> None:
     made = cloud.create("master", tags={"team": "mine"}, provider=cloud.provider(tags={"team": "all", "cost": "7"}))
     tags = made.records["master"].attributes["tags"]
+    assert isinstance(tags, dict)
     assert (tags["team"], tags["cost"], tags["dtk:service"]) == ("mine", "7", "spark1")
 
 

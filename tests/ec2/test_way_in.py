@@ -11,10 +11,10 @@ def test_addresses_user_and_jump_host_of_the_target_hold_for_instances_that_exis
     record = made.records["master"]
     known = record.attributes
     own_key = record.connection.key
-    assert record.connection == Connection(known["public_address"], user="ops", key=own_key)
+    assert record.connection == Connection(str(known["public_address"]), user="ops", key=own_key)
     jump = cloud.provider(jump="me@192.0.2.1", jump_key="bastion.pem")
     assert jump.connection_to(record) == Connection(
-        hostname=known["private_address"],
+        hostname=str(known["private_address"]),
         user="admin",
         key=own_key,
         jump="me@192.0.2.1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,10 @@ def test_an_added_group_joins_the_service_and_a_link_says_where_it_belongs(dtk: 
     assert [*dtk.addresses("ring1")] == ["master", "slaves:1", "slaves:2"]
 
 
+def is_deployed(dtk: Dtk, service: str) -> bool:
+    return bool(dtk.json("task-status", service)["status"] == "succeeded")
+
+
 def test_several_services_deploy_at_once_without_touching_one_another(dtk: Dtk) -> None:
     names = ["one", "two", "three"]
     for name in names:
@@ -68,7 +73,7 @@ def test_several_services_deploy_at_once_without_touching_one_another(dtk: Dtk) 
     executing = {row["service_instance"]: row["last_run"] for row in dtk.json("ls")}
     assert set(executing) == set(names)
     for name in names:
-        eventually(lambda name=name: dtk.json("task-status", name)["status"] == "succeeded", f"{name} is deployed")
+        eventually(partial(is_deployed, dtk, name), f"{name} is deployed")
     addresses = [address for name in names for address in dtk.addresses(name).values()]
     assert len(set(addresses)) == len(addresses) == 9
     for name in names:

@@ -52,7 +52,7 @@ def dtk(tmp_path: Path, machines: list[dict[str, Any]]) -> Iterator[Dtk]:
         "user": machines[0]["user"],
         "key": machines[0]["key"],
         "hosts": hosts,
-        "connect_timeout": 5,
+        "connect_timeout": 60,  # not a wait: a busy machine needs seconds for a connection through another
     }
     document = {"format_version": 1, "default_target": "rack", "targets": {"rack": rack}}
     (dtk.root / "dtk.yaml").write_text(json.dumps(document))

@@ -147,7 +147,7 @@ def test_a_killed_worker_frees_the_lock_and_the_next_apply_goes_on(dtk: Dtk) -> 
 
 def test_what_a_killed_worker_left_running_is_ended_before_anything_else_is_done_there(dtk: Dtk) -> None:
     dtk.run("deploy", "acme:ring/cluster", "ring1", "--detach", "--set", "slaves/ring::member/work=sleep 983")
-    left = eventually(lambda: len(found := runs("sleep", "983")) >= 2 and found, "the members sleep")
+    left = eventually(lambda: found if len(found := runs("sleep", "983")) >= 2 else None, "the members sleep")
     os.kill(next(e["pid"] for e in dtk.events("ring1", 1) if e["type"] == "task.started"), signal.SIGKILL)
     eventually(lambda: statuses(dtk)[""] == "failed", "the task counts as failed")
     assert all(process.is_running() for process in left)

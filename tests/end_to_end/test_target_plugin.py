@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -69,7 +70,8 @@ def test_editors_get_the_schemas_of_all_installed_targets(classroom: Dtk, module
         return Resource.from_contents(json.loads((folder / name).read_text()))
 
     schema = json.loads((folder / "workspace.schema.json").read_text())
-    validator = Draft202012Validator(schema, registry=Registry(retrieve=read))
+    registry: Registry[Any] = Registry(retrieve=read)  # type: ignore[call-arg]
+    validator = Draft202012Validator(schema, registry=registry)
 
     def mistakes(**target: object) -> list[str]:
         return [error.message for error in validator.iter_errors({"format_version": 1, "targets": {"room": target}})]

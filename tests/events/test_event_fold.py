@@ -130,7 +130,7 @@ def test_a_clock_set_back_makes_no_negative_duration(recorder: Recorder) -> None
 
 
 def test_exit_codes_tell_how_a_task_ended() -> None:
-    codes = [exit_code_of(Task(status=status)) for status in ("executing", "succeeded", "failed", "cancelled")]  # type: ignore[arg-type]
+    codes = [exit_code_of(Task(status=status)) for status in ("executing", "succeeded", "failed", "cancelled")]
     assert codes == [0, 0, 1, 6]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.testbed.bed import Bed, skip_where_missing
 from tests.testbed.host import Host
 
 SERVICE = "db1"
-ENVIRONMENT = {
+ENVIRONMENT: dict[str, Any] = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
     "REPLICATION_PASSWORD": "it's a \\secret: 'quoted'",

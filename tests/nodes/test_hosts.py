@@ -72,14 +72,16 @@ def test_nodes_claim_hosts_in_order_and_find_their_claims_again(workspace: Works
     target = rack({name: {"address": "127.0.0.1", "port": port} for name in ("zeta", "alpha", "beta")})
     first = create(workspace, target, "master", "slaves:1")
     assert hosts_of(first) == {"master": "zeta", "slaves:1": "alpha"}
+    master = first["master"]
+    assert isinstance(master, NodeRecord)
     assert create(workspace, target, "slaves:1", "slaves:2", "master") == {
         **first,
         "slaves:2": NodeRecord(
             "slaves:2",
             "beta",
             "running",
-            first["master"].connection,
-            first["master"].attributes,  # type: ignore[union-attr]
+            master.connection,
+            master.attributes,
         ),
     }
 

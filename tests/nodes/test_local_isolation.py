@@ -14,6 +14,7 @@ import pytest
 
 from dtk.nodes.provider import NodeRecord
 from tests.nodes.clients import connect, output, run
+from tests.nodes.service import Service
 
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
 
@@ -39,7 +40,7 @@ def test_sudo_is_shut(master: NodeRecord) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a setuid program")
 def test_a_setuid_program_of_roots_does_not_give_its_rights(master: NodeRecord, tmp_path: Path) -> None:
-    program = Path(master.attributes["home"]).parent / "id"
+    program = Path(str(master.attributes["home"])).parent / "id"
     shutil.copy("/usr/bin/id", program)
     program.chmod(0o4755)
     try:
@@ -71,7 +72,7 @@ def test_private_keys_are_private(master: NodeRecord) -> None:
 
 
 def test_the_environment_holds_the_network_settings_and_no_credentials(
-    new_service: Callable, monkeypatch: pytest.MonkeyPatch
+    new_service: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
     monkeypatch.setenv("GITHUB_TOKEN", "hush")
@@ -102,4 +103,4 @@ def test_modules_learn_what_kind_of_machine_it_is(master: NodeRecord) -> None:
     attributes = master.attributes
     assert (attributes["port_offset"], attributes["shared_address"], attributes["has_systemd"]) == (0, False, False)
     assert attributes["host_address"] == master.connection.hostname
-    assert attributes["os"].startswith(("macos-", "debian-", "ubuntu-", "fedora-")) or attributes["os"]
+    assert str(attributes["os"]).startswith(("macos-", "debian-", "ubuntu-", "fedora-")) or attributes["os"]

@@ -188,7 +188,7 @@ def test_a_terminated_node_leaves_no_process_and_no_file(service: Service) -> No
     service.terminate(*records)
     assert service.status(*records) == ["terminated"] * 2
     assert processes_of(service) == []
-    assert not any(Path(record.attributes["home"]).exists() for record in records)
+    assert not any(Path(str(record.attributes["home"])).exists() for record in records)
     assert not Path("/var/lib/dtk/nodes", service.identity.lineage).exists()
     assert list(service.identity.folder.iterdir()) == []
     assert read_allocations(service.workspace) == {}
@@ -278,10 +278,10 @@ def test_where_addresses_are_shared_nodes_differ_by_port_and_modules_can_tell(
     one, two = (new_service(name=name, shared_address=True) for name in ("one", "two"))
     records = [*one.create("master", "slaves:1"), *two.create("master")]
     assert {record.connection.hostname for record in records} == {"127.0.0.1"}
-    offsets = [record.attributes["port_offset"] for record in records]
+    offsets = [int(str(record.attributes["port_offset"])) for record in records]
     assert len(set(offsets)) == 3
     assert all(offset % 100 == 0 for offset in offsets)
-    assert [record.connection.port - record.attributes["port_offset"] for record in records] == [2222] * 3
+    assert [record.connection.port - offset for record, offset in zip(records, offsets, strict=True)] == [2222] * 3
     assert all(record.attributes["shared_address"] for record in records)
     one.stop(records[0])
     assert one.start(records[0]) == [records[0]]

@@ -23,12 +23,14 @@ def test_a_command_runs_in_the_nodes_home_with_its_exit_code_and_both_streams(ma
 
 
 def test_a_command_ended_by_a_signal_says_so(master: NodeRecord) -> None:
-    assert run(master, "kill -TERM $$").exit_signal[0] == "TERM"
+    signal = run(master, "kill -TERM $$").exit_signal
+    assert signal is not None
+    assert signal[0] == "TERM"
 
 
 def test_stdin_reaches_the_command_and_its_end_too(master: NodeRecord) -> None:
     text = "line\n" * 200_000
-    assert run(master, "wc -l", input=text).stdout.strip() == "200000"
+    assert str(run(master, "wc -l", input=text).stdout).strip() == "200000"
 
 
 def test_a_command_that_does_not_read_its_stdin_ends_all_the_same(master: NodeRecord) -> None:

@@ -81,7 +81,7 @@ def test_readers_see_the_holder_and_take_nothing(folder: Path) -> None:
         found = holder(folder)
         assert found is not None
         assert (found.command, found.pid) == ("dtk apply dask1", os.getpid())
-    assert found.age().endswith("s")
+        assert found.age().endswith("s")
     lock.release()
     assert holder(folder) is None
 
@@ -110,7 +110,8 @@ def test_an_adopted_lock_is_not_inherited_further(folder: Path) -> None:
 
 def test_a_lock_of_a_removed_service_is_worth_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lock = acquire(folder, "dtk delete-and-destroy dask1")
-    real, moved = fcntl.flock, []
+    real = fcntl.flock
+    moved: list[Path] = []
 
     def removed_meanwhile(descriptor: int, operation: int) -> None:
         """The folder goes between opening the file and locking it."""

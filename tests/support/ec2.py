@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from unittest import mock
 from urllib.parse import parse_qs, urlencode
 from xml.etree import ElementTree
 
@@ -205,7 +206,7 @@ class Ec2:
                 if state and shown is not None:
                     shown.find(f"{{{space}}}name").text = state  # type: ignore[union-attr]
                     shown.find(f"{{{space}}}code").text = str(CODES[state])  # type: ignore[union-attr]
-        return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+        return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
 
 
 def _ids(parameters: dict[str, str]) -> list[str]:
@@ -225,10 +226,6 @@ def _send(start_response: Callable[..., Any], status: int, text: str | bytes) ->
 
 def public_addresses(network: str) -> Iterator[None]:
     """While this lives, moto gives instances public addresses of a network of the test's own: ``198.18.7``."""
-    before = moto_interfaces.random_public_ip
-    numbers = itertools.count(2)
-    moto_interfaces.random_public_ip = lambda: f"{network}.{next(numbers)}"
-    try:
+    addresses = (f"{network}.{number}" for number in itertools.count(2))
+    with mock.patch.object(moto_interfaces, "random_public_ip", side_effect=addresses):
         yield
-    finally:
-        moto_interfaces.random_public_ip = before

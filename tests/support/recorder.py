@@ -47,9 +47,9 @@ class Recorder:
         moments += [(step[2], "step.finished", step[0], status) for step in steps if len(step) > 2]
         moments += [(end, "stage.finished", number, status)] if end else []
         for time, kind, name, ending in sorted(moments, key=lambda moment: moment[0]):
-            fields = {"status": ending, "seconds": 0.0, "changed": True} if ending else {}
-            part = {"stage": name} if kind.startswith("stage") else {"step": name, "node": "n"}
-            self.at(time).log.append(kind, f"{kind} {name}", **part, **fields)
+            fields: dict[str, Any] = {"status": ending, "seconds": 0.0, "changed": True} if ending else {}
+            fields |= {"stage": name} if kind.startswith("stage") else {"step": name, "node": "n"}
+            self.at(time).log.append(kind, f"{kind} {name}", **fields)
 
     def event(self, event_type: str, /, **fields: Any) -> Recorder:
         self.log.append(event_type, event_type, **fields)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
-PATIENCE = 60.0
+PATIENCE = 180.0
+
+_Found = TypeVar("_Found")
 
 
-def eventually(what: Callable[[], Any], why: str) -> Any:
+def eventually(what: Callable[[], _Found | None], why: str) -> _Found:
     """Wait until something is so; fail with the reason when it never is."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:

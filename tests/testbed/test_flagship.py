@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -51,11 +52,15 @@ def units(site: Site, node: str) -> list[str]:
     return site.dtk.run("ssh", SERVICE, node, "--", command, code=None).stdout.splitlines()
 
 
+def has_units(site: Site, node: str, expected: list[str]) -> bool:
+    return units(site, node) == expected
+
+
 def check_units(site: Site) -> None:
     """On each node its daemons, and no others, are enabled units that run, soon if it has just booted."""
     for node in nodes(site):
         expected = [f"dtk-{name}.service of admin runs" for name in DAEMONS[node.partition(":")[0]]]
-        eventually(lambda node=node, expected=expected: units(site, node) == expected, f"{node} has {expected}")
+        eventually(partial(has_units, site, node, expected), f"{node} has {expected}")
 
 
 def is_healthy(site: Site) -> bool:

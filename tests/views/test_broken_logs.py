@@ -42,7 +42,7 @@ def headless(content: bytes) -> bytes:
     return b"".join(content.splitlines(keepends=True)[1:])
 
 
-NOTES = {
+NOTES: dict[Callable[[bytes], bytes], str] = {
     torn: "torn: the writer stopped in the middle of it",
     truncated: "the worker is gone",
     gapped: "a gap: event 6 expected, event 10 found",

@@ -36,7 +36,8 @@ def test_a_running_step_tells_its_last_output_and_how_long_it_has_run(tmp_path: 
 
 def test_a_group_and_a_stage_tell_each_of_their_steps(tmp_path: Path) -> None:
     for number in ("3", "3.1"):
-        text = detail(failed, number, tmp_path / number if (tmp_path / number).mkdir() is None else tmp_path)
+        (tmp_path / number).mkdir()
+        text = detail(failed, number, tmp_path / number)
         assert [line for line in text.splitlines() if line.startswith("3.1.")] == [
             f"3.1.{index} configure_node slaves:{index}" for index in (1, 2, 3)
         ]
