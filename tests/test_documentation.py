@@ -8,12 +8,15 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from dtk.dsl.check.template import NODE_VARIABLES
 from dtk.dsl.yaml.document import parse_document
+from dtk.model.target import TargetDescription
+from dtk.nodes.provider import Provider
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "modules").rglob("*.md"))]
@@ -106,6 +109,13 @@ def test_every_key_of_the_language_stands_in_an_example() -> None:
 def test_every_attribute_of_nodes_that_templates_and_links_may_take_is_described() -> None:
     page = (ROOT / "docs/module-language.md").read_text()
     assert [name for name in NODE_VARIABLES if f"| `{name}` |" not in page] == []
+
+
+def test_every_part_of_a_target_is_described() -> None:
+    page = (ROOT / "docs/targets.md").read_text()
+    methods = [name for name in vars(Provider) if not name.startswith("_")]
+    parts = [*methods, *(field.name for field in fields(TargetDescription))]
+    assert [name for name in parts if not re.search(rf"`{name}[`(]", page)] == []
 
 
 SCHEMAS = sorted([*(ROOT / "schemas").glob("*.schema.json"), *(ROOT / "dtk/nodes").rglob("settings.schema.json")])

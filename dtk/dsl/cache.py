@@ -19,12 +19,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
+from dtk.targets import BUILT_IN
+
 _PACKAGE = Path(__file__).resolve().parents[1]
-_MAKERS = (
-    *("", "model", "nodes/ec2", "nodes/hosts", "nodes/local"),
-    *("dsl", "dsl/yaml", "dsl/build", "dsl/check", "dsl/template", "data/schemas", "../schemas"),
-)
-"""The folders whose code and schemas decide what a document becomes."""
+_MAKERS = (*("", "model", "dsl", "dsl/yaml", "dsl/build", "dsl/check", "dsl/template", "data/schemas", "../schemas"),)
+"""The folders whose code and schemas decide what a document becomes, besides those of the targets' descriptions."""
 _LIBRARIES = ("pyinfra", "jinja2", "ruamel.yaml", "jsonschema")
 _MOST_ENTRIES = 400
 _DIGEST_BYTES = hashlib.sha256().digest_size
@@ -93,8 +92,8 @@ def _code() -> str:
 
 
 def _files() -> Iterator[Path]:
-    for name in _MAKERS:
-        folder = _PACKAGE / name
+    descriptions = (one.settings_schema.parent for one in BUILT_IN.values())
+    for folder in (*(_PACKAGE / name for name in _MAKERS), *descriptions):
         yield from sorted(folder.glob("*.py")) + sorted(folder.glob("*.json"))
     for name in _LIBRARIES:
         with suppress(ImportError):

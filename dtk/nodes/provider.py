@@ -56,7 +56,7 @@ class NodeRecord:
 class NodeRequest:
     """A node that should exist; ``attributes`` are those of the node in the plan (size, image …).
 
-    ``known`` is what ``Record`` was told about it before, by a task that did not come to an end.
+    ``known`` is what ``Record`` was given for it before, by a task that did not come to its end.
     """
 
     node: str
@@ -114,7 +114,7 @@ Report = Callable[[str, NodeRecord | DtkError], None]
 Record = Callable[[Sequence[str], Mapping[str, str]], None]
 """Called before a call that makes machines, with the nodes it is for and what it can be known by (``client_token``).
 
-What it is told is on disk when it returns. Told nothing but the nodes, it forgets: the call made no machine.
+What it is given is on disk when it returns. Called with the nodes alone, it forgets them: the call made no machine.
 """
 
 

@@ -30,8 +30,8 @@ def ensure_group(
     aws: Aws, settings: Ec2Settings, identity: ServiceIdentity, subnet: Subnet, tags: Mapping[str, str]
 ) -> SecurityGroup:
     """Return a service's own security group, made when it is missing; its nodes may reach each other."""
-    there = find_groups(aws, identity, subnet.vpc)
-    group = there[0] if there else _make_group(aws, identity, subnet, tags)
+    found = find_groups(aws, identity, subnet.vpc)
+    group = found[0] if found else _make_group(aws, identity, subnet, tags)
     _allow_among(aws, group)
     allow_ssh(aws, settings, group, subnet.cidr.partition("/")[0])
     return group
@@ -124,10 +124,10 @@ def _make_group(aws: Aws, identity: ServiceIdentity, subnet: Subnet, tags: Mappi
         )
     except AwsError as error:
         # An earlier call whose answer was lost: botocore tried again and met its own work.
-        there = find_groups(aws, identity, subnet.vpc) if error.code == "InvalidGroup.Duplicate" else []
-        if not there:
+        found = find_groups(aws, identity, subnet.vpc) if error.code == "InvalidGroup.Duplicate" else []
+        if not found:
             raise
-        return there[0]
+        return found[0]
 
 
 def _allow_among(aws: Aws, group: SecurityGroup) -> None:

@@ -103,12 +103,12 @@ def to_instance(data: InstanceAnswer, account: str) -> Ec2Instance:
     return Ec2Instance(data["InstanceId"], data["State"]["Name"], node, tags, data, account)
 
 
-Settled = Callable[[str, Ec2Instance | DtkError], None]
-"""Told once per node: the instance in the state that was waited for, or why it will not get there."""
+OnOutcome = Callable[[str, Ec2Instance | DtkError], None]
+"""Called once per node: the instance in the state that was waited for, or why it will not get there."""
 
 
 def wait_for(
-    aws: Aws, ids: Mapping[str, str], ready: Callable[[Ec2Instance], bool], timeout: float, settled: Settled
+    aws: Aws, ids: Mapping[str, str], ready: Callable[[Ec2Instance], bool], timeout: float, on_outcome: OnOutcome
 ) -> None:
     """Wait until instances are as wanted, asking for all of them at once with growing pauses.
 
@@ -117,7 +117,7 @@ def wait_for(
         ids: node → instance id.
         ready: says whether an instance is as wanted; raises ``DtkError`` when it never will be.
         timeout: seconds for all of them.
-        settled: told each, as soon as it is known.
+        on_outcome: called for each, as soon as it is known.
     """
     waiting = dict(ids)
     deadline, pause = time.monotonic() + timeout, _FIRST_PAUSE_SECONDS
@@ -129,7 +129,7 @@ def wait_for(
             outcome = _outcome(seen.get(id_), ready)
             if outcome is not None:
                 del waiting[node]
-                settled(node, outcome)
+                on_outcome(node, outcome)
         if waiting and time.monotonic() > deadline:
             break
         if waiting:
@@ -137,7 +137,7 @@ def wait_for(
             pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
     for node, id_ in waiting.items():
         state = seen[id_].state if id_ in seen else "not to be seen"
-        settled(node, DtkError(f"instance {id_} is still {state} after {timeout:g} s"))
+        on_outcome(node, DtkError(f"instance {id_} is still {state} after {timeout:g} s"))
 
 
 def _outcome(instance: Ec2Instance | None, ready: Callable[[Ec2Instance], bool]) -> Ec2Instance | DtkError | None:

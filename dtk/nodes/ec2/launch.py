@@ -121,7 +121,7 @@ def launch(aws: Aws, context: LaunchContext, machine: MachineRequest, nodes: Seq
         context: what they share with the service's others.
         machine: what each of them asks for.
         nodes: whom they are for.
-        record: told the nodes and the call before each call.
+        record: called with the nodes and the call before each call.
 
     Returns:
         What became of each node. An answer that was lost counts as failed here; what was recorded brings it back.

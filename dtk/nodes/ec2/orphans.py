@@ -55,10 +55,10 @@ def end(aws: Aws, settings: Ec2Settings, orphans: Sequence[MarkedMachine]) -> di
     refused = on_each(ids, lambda some: aws.call("terminate_instances", InstanceIds=some))
     failed: dict[str, DtkError] = dict(refused)
 
-    def settled(id_: str, outcome: Ec2Instance | DtkError) -> None:
+    def on_outcome(id_: str, outcome: Ec2Instance | DtkError) -> None:
         if isinstance(outcome, DtkError):
             failed[id_] = outcome
 
     waiting = {id_: id_ for id_ in ids if id_ not in refused}
-    wait_for(aws, waiting, lambda one: one.state == "terminated", settings.boot_timeout, settled)
+    wait_for(aws, waiting, lambda one: one.state == "terminated", settings.boot_timeout, on_outcome)
     return failed

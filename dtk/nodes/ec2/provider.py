@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from dtk.errors import DtkError
 from dtk.model.target import Target
 from dtk.nodes.ec2 import orphans
-from dtk.nodes.ec2.access import Access, ensure_access, remove_access
+from dtk.nodes.ec2.access import Access
 from dtk.nodes.ec2.aws import Aws
-from dtk.nodes.ec2.firewall import (
-    PORT_RULE,
-    allow_ssh,
-    ensure_group,
-    find_groups,
-    open_ports,
-    reconcile,
-    sources_without_ssh,
-)
-from dtk.nodes.ec2.images import Image, resolve_image
-from dtk.nodes.ec2.instances import Ec2Instance, find_by_ids, find_of_service, on_each, wait_for
-from dtk.nodes.ec2.launch import LaunchContext, MachineRequest, launch
-from dtk.nodes.ec2.location import ACCOUNT, REGION, check_location, check_missing
+from dtk.nodes.ec2.firewall import PORT_RULE, allow_ssh, find_groups, reconcile, sources_without_ssh
+from dtk.nodes.ec2.instances import Ec2Instance, find_of_service, on_each, wait_for
+from dtk.nodes.ec2.launch import MachineRequest, launch
+from dtk.nodes.ec2.location import check_location
+from dtk.nodes.ec2.lookup import instances_of, made_by_unanswered_calls
 from dtk.nodes.ec2.naming import name_instances
-from dtk.nodes.ec2.network import Subnet, find_subnets
-from dtk.nodes.ec2.problems import AwsError
+from dtk.nodes.ec2.preparation import Preparation, alike
 from dtk.nodes.ec2.records import connection_to, described, node_record
-from dtk.nodes.ec2.settings import Ec2Settings, MachineSpec, read_settings, read_spec
-from dtk.nodes.ec2.tags import service_tags
-from dtk.nodes.ec2.unanswered import calls_of, find_made, repeat_call
+from dtk.nodes.ec2.removal import remove_own_resources
+from dtk.nodes.ec2.settings import Ec2Settings, read_settings, read_spec
 from dtk.nodes.provider import (
     Connection,
     FirewallUpdate,
@@ -47,9 +35,6 @@ from dtk.nodes.provider import (
 from dtk.state.identity import workspace_id
 from dtk.state.workspace import Workspace
 
-_GROUP_TRIES = 10
-_GROUP_PAUSE_SECONDS = 3.0
-
 
 class Ec2Provider:
     """The instances of one target."""
@@ -58,8 +43,7 @@ class Ec2Provider:
         self._workspace = workspace
         self.settings: Ec2Settings = read_settings(target, workspace.root)
         self.aws = Aws(self.settings)
-        self._images: dict[str, Image] = {}
-        self._subnets: dict[tuple[str, ...], list[Subnet]] = {}
+        self._preparation = Preparation(self.aws, self.settings)
 
     def check(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> None:
         """Refuse nodes of another region or account than those of the target now."""
@@ -109,15 +93,16 @@ class Ec2Provider:
         """
         specs = {request.node: read_spec(self.settings, request.node, request.attributes) for request in requests}
         found = find_of_service(self.aws, identity.lineage)
-        machines = {node: self._machine_request(spec) for node, spec in specs.items()}
-        context = self._launch_context(identity, machines.values())
-        settled, unknown = self._answered_later(context, machines, [one for one in requests if one.node not in found])
-        found |= settled
+        machines = {node: self._preparation.machine_request(spec) for node, spec in specs.items()}
+        context = self._preparation.launch_context(identity, workspace_id(self._workspace), machines.values())
+        absent = [request for request in requests if request.node not in found]
+        made, unknown = made_by_unanswered_calls(self.aws, context, machines, absent)
+        found |= made
         for node, error in unknown.items():
             report(node, error)
         instances = {node: found[node] for node in specs if node in found}
         missing = {node: spec for node, spec in specs.items() if node not in found.keys() | unknown.keys()}
-        for nodes in _alike(missing):
+        for nodes in alike(missing):
             outcome = launch(self.aws, context, machines[nodes[0]], nodes, record)
             instances |= outcome.made
             for node, error in outcome.failed.items():
@@ -134,49 +119,49 @@ class Ec2Provider:
     def start(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
         """Power the instances on; report each with its new addresses."""
         known = {record.node: record for record in records}
-        found = self._instances(identity, records)
-        there = self._report_missing(known, found, report)
-        refused = self._power_on({node: found[node] for node in there}, report)
+        found = instances_of(self.aws, identity, records)
+        present = self._report_missing(known, found, report)
+        refused = self._power_on({node: found[node] for node in present}, report)
 
         def finished(node: str, instance: Ec2Instance) -> NodeRecord:
             return described(known[node], instance, self.settings, self.aws.region)
 
-        ids = {node: found[node].id for node in there if node not in refused}
+        ids = {node: found[node].id for node in present if node not in refused}
         self._await_running(ids, finished, report)
 
     def stop(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
         """Power the instances off; their disks stay, and are paid for."""
         known = {record.node: record for record in records}
-        found = self._instances(identity, records)
-        there = self._report_missing(known, found, report)
-        there = self._report_spot(there, found, report)
-        running = {node: found[node] for node in there if found[node].state in ("pending", "running")}
+        found = instances_of(self.aws, identity, records)
+        present = self._report_missing(known, found, report)
+        stoppable = self._report_spot(present, found, report)
+        running = {node: found[node] for node in stoppable if found[node].state in ("pending", "running")}
         refused = self._on_each(running, report, lambda ids: self.aws.call("stop_instances", InstanceIds=ids))
 
-        def settled(node: str, outcome: Ec2Instance | DtkError) -> None:
+        def on_outcome(node: str, outcome: Ec2Instance | DtkError) -> None:
             stopped = replace(known[node], id=found[node].id, status="stopped")
             report(node, outcome if isinstance(outcome, DtkError) else stopped)
 
-        ids = {node: found[node].id for node in there if node not in refused}
-        wait_for(self.aws, ids, lambda instance: instance.state == "stopped", self.settings.boot_timeout, settled)
+        ids = {node: found[node].id for node in stoppable if node not in refused}
+        wait_for(self.aws, ids, lambda instance: instance.state == "stopped", self.settings.boot_timeout, on_outcome)
 
     def terminate(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
         """End the instances for good; with the last one the service's own key pair and security group go as well."""
-        found = self._instances(identity, records)
+        found = instances_of(self.aws, identity, records)
         refused = self._on_each(found, report, lambda ids: self.aws.call("terminate_instances", InstanceIds=ids))
         known = {record.node: record for record in records}
         gone = [node for node in known if node not in found]
         done: list[str] = []
 
-        def settled(node: str, outcome: Ec2Instance | DtkError) -> None:
+        def on_outcome(node: str, outcome: Ec2Instance | DtkError) -> None:
             if isinstance(outcome, DtkError):
                 report(node, outcome)
             else:
                 done.append(node)
 
         ended = {node: instance.id for node, instance in found.items() if node not in refused}
-        wait_for(self.aws, ended, lambda one: one.state == "terminated", self.settings.boot_timeout, settled)
-        self._clean_up(identity)
+        wait_for(self.aws, ended, lambda one: one.state == "terminated", self.settings.boot_timeout, on_outcome)
+        remove_own_resources(self.aws, self.settings, identity)
         # Reported last: what fails while the service's own things are removed must not be forgotten.
         for node in [*gone, *done]:
             report(node, replace(known[node], status="terminated"))
@@ -187,7 +172,7 @@ class Ec2Provider:
 
     def describe(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> Sequence[NodeRecord]:
         """Return the records as the instances are now: status, addresses, type and tags."""
-        found = self._instances(identity, records)
+        found = instances_of(self.aws, identity, records)
         now = []
         for record in records:
             instance = found.get(record.node)
@@ -206,42 +191,6 @@ class Ec2Provider:
     def end_orphans(self, found: Sequence[MarkedMachine]) -> Mapping[str, DtkError]:
         """Terminate instances; return, by id, why some could not be."""
         return orphans.end(self.aws, self.settings, found)
-
-    def _answered_later(
-        self, context: LaunchContext, machines: Mapping[str, MachineRequest], requests: Sequence[NodeRequest]
-    ) -> tuple[dict[str, Ec2Instance], dict[str, DtkError]]:
-        """Find what calls made whose answer was lost; return that, and why of some nodes it can't be told yet."""
-        made: dict[str, Ec2Instance] = {}
-        unknown: dict[str, DtkError] = {}
-        for call in calls_of({request.node: request.known for request in requests}):
-            nodes = [request.node for request in requests if request.known.get("client_token") == call.token]
-            try:
-                made |= repeat_call(self.aws, context, machines[nodes[0]], call, machines.keys())
-            except DtkError as error:
-                unknown |= dict.fromkeys(nodes, error)
-        return made, unknown
-
-    def _machine_request(self, spec: MachineSpec) -> MachineRequest:
-        if spec.image not in self._images:
-            self._images[spec.image] = resolve_image(self.aws, self.settings.images, spec.image)
-        if spec.subnets not in self._subnets:
-            self._subnets[spec.subnets] = find_subnets(self.aws, self.settings, spec.subnets)
-        return MachineRequest(spec, self._images[spec.image], self._subnets[spec.subnets])
-
-    def _launch_context(self, identity: ServiceIdentity, machines: Iterable[MachineRequest]) -> LaunchContext:
-        wanted = list(machines)
-        tags = service_tags(identity, workspace_id(self._workspace))
-        shared = {**self.settings.tags, **tags}
-        access = ensure_access(self.aws, self.settings, identity, shared)
-        groups = self.settings.security_groups or (self._own_group(identity, shared, wanted),)
-        location = {REGION: self.aws.region, ACCOUNT: self.aws.account}
-        return LaunchContext(self.settings, identity, groups, access, tags, location)
-
-    def _own_group(self, identity: ServiceIdentity, tags: Mapping[str, str], machines: Sequence[MachineRequest]) -> str:
-        group = ensure_group(self.aws, self.settings, identity, machines[0].subnets[0], tags)
-        ports = {port for machine in machines for port in machine.spec.ports}
-        open_ports(self.aws, group, (OpenPort(port, source) for port in ports for source in self.settings.open_to))
-        return str(group["GroupId"])
 
     def _power_on(self, instances: Mapping[str, Ec2Instance], report: Report) -> set[str]:
         """Start those that are off, or stopping, when they are; return the nodes that it is refused for."""
@@ -277,33 +226,16 @@ class Ec2Provider:
             address = "PublicIpAddress" if self.settings.public else "PrivateIpAddress"
             return instance.state == "running" and bool(instance.data.get(address))
 
-        def settled(node: str, outcome: Ec2Instance | DtkError) -> None:
+        def on_outcome(node: str, outcome: Ec2Instance | DtkError) -> None:
             report(node, outcome if isinstance(outcome, DtkError) else finished(node, outcome))
 
-        wait_for(self.aws, ids, ready, self.settings.boot_timeout, settled)
+        wait_for(self.aws, ids, ready, self.settings.boot_timeout, on_outcome)
 
     def _new_record(self, node: str, instance: Ec2Instance, machine: MachineRequest, access: Access) -> NodeRecord:
         size = machine.spec.size or str(instance.data.get("InstanceType", ""))
         attributes = {"size": size, "image": machine.spec.image, "keypair": access.key_pair}
         blank = node_record(node, instance.id, machine.image.user, access.key_file, attributes)
         return described(blank, instance, self.settings, self.aws.region)
-
-    def _instances(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> dict[str, Ec2Instance]:
-        """Return the instances of nodes: by the id in state, else by the tags of one that never got into it."""
-        by_id = find_by_ids(self.aws, (record.id for record in records))
-        check_missing(self.aws, (record for record in records if record.id and record.id not in by_id))
-        found = {record.node: by_id[record.id] for record in records if record.id in by_id}
-        found = {node: instance for node, instance in found.items() if instance.exists}
-        return found | self._unnamed(identity, [record for record in records if not record.id])
-
-    def _unnamed(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> dict[str, Ec2Instance]:
-        """Return the instances of nodes whose task did not live to note them."""
-        if not records:
-            return {}
-        found = find_of_service(self.aws, identity.lineage)
-        for call in calls_of({record.node: record.attributes for record in records if record.node not in found}):
-            found |= find_made(self.aws, call)
-        return {record.node: found[record.node] for record in records if record.node in found}
 
     def _report_missing(
         self, known: Mapping[str, NodeRecord], found: Mapping[str, Ec2Instance], report: Report
@@ -319,37 +251,7 @@ class Ec2Provider:
             )
         return [node for node in known if node in found]
 
-    def _clean_up(self, identity: ServiceIdentity) -> None:
-        """Remove what was made for the service alone, once it has no instance left."""
-        if find_of_service(self.aws, identity.lineage):
-            return
-        for group in find_groups(self.aws, identity):
-            self._delete_group(group["GroupId"])
-        if not self.settings.key_pair:
-            remove_access(self.aws, identity)
-
-    def _delete_group(self, group: str) -> None:
-        for tries_left in reversed(range(_GROUP_TRIES)):
-            try:
-                self.aws.call("delete_security_group", GroupId=group)
-                return
-            except AwsError as error:
-                if error.code == "InvalidGroup.NotFound":
-                    return
-                # The network interface of an instance outlives it for some seconds.
-                if error.code != "DependencyViolation" or not tries_left:
-                    raise
-            time.sleep(_GROUP_PAUSE_SECONDS)
-
 
 def _an_address(records: Iterable[NodeRecord]) -> str:
     """Return a private address of the nodes, "" where none is known."""
     return next((str(r.attributes["host_address"]) for r in records if r.attributes.get("host_address")), "")
-
-
-def _alike(specs: Mapping[str, MachineSpec]) -> list[list[str]]:
-    """Return the nodes in groups of the same requests: each group is one call, or a few."""
-    groups: dict[str, list[str]] = {}
-    for node, spec in specs.items():
-        groups.setdefault(json.dumps(asdict(spec), sort_keys=True, default=str), []).append(node)
-    return list(groups.values())

@@ -62,7 +62,7 @@ def end(markers: Collection[str]) -> set[str]:
         The markers of nodes that still have processes: the system could not end them in a minute.
     """
     started = time.monotonic()
-    told: set[psutil.Process] = set()
+    signalled: set[psutil.Process] = set()
     empty_looks = 0
     while empty_looks < _EMPTY_LOOKS:
         found = find(markers)
@@ -71,20 +71,20 @@ def end(markers: Collection[str]) -> set[str]:
         if found and age > _LONGEST_SECONDS:
             return set(found)
         for processes in found.values():
-            _end_some(processes, told, kill=age > _GRACE_SECONDS)
+            _end_some(processes, signalled, kill=age > _GRACE_SECONDS)
         time.sleep(_PAUSE_SECONDS if found else 0)
     return set()
 
 
-def _end_some(found: Found, told: set[psutil.Process], *, kill: bool) -> None:
+def _end_some(found: Found, signalled: set[psutil.Process], *, kill: bool) -> None:
     for server in found.servers:
         # Frozen, it starts nothing new and still adopts orphans; it goes last.
         _signal(server, "suspend" if found.others else "kill")
     for process in found.others:
         if kill:
             _signal(process, "kill")
-        elif process not in told:
-            told.add(process)
+        elif process not in signalled:
+            signalled.add(process)
             _signal(process, "terminate")
 
 

@@ -75,10 +75,10 @@ class LocalProvider(BasicProvider):
         for record in records:
             if node_key(identity, record.node) not in known:
                 report(
-                    record.node, DtkError(f"node '{record.node}' is not there any more", hint="plan and apply again")
+                    record.node, DtkError(f"node '{record.node}' does not exist any more", hint="plan and apply again")
                 )
-        there = [record.node for record in records if node_key(identity, record.node) in known]
-        self._power_on(identity, there, report)
+        present = [record.node for record in records if node_key(identity, record.node) in known]
+        self._power_on(identity, present, report)
 
     def stop(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
         """End every process of the nodes, their SSH servers last; the disks stay."""

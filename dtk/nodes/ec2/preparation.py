@@ -1,0 +1,71 @@
+"""What has to be there before instances are made: images and subnets looked up, key pair and security group made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+
+from dtk.nodes.ec2.access import ensure_access
+from dtk.nodes.ec2.aws import Aws
+from dtk.nodes.ec2.firewall import ensure_group, open_ports
+from dtk.nodes.ec2.images import Image, resolve_image
+from dtk.nodes.ec2.launch import LaunchContext, MachineRequest
+from dtk.nodes.ec2.location import ACCOUNT, REGION
+from dtk.nodes.ec2.network import Subnet, find_subnets
+from dtk.nodes.ec2.settings import Ec2Settings, MachineSpec
+from dtk.nodes.ec2.tags import service_tags
+from dtk.nodes.provider import OpenPort, ServiceIdentity
+
+
+class Preparation:
+    """Looks up each image and each subnet once."""
+
+    def __init__(self, aws: Aws, settings: Ec2Settings) -> None:
+        self._aws = aws
+        self._settings = settings
+        self._images: dict[str, Image] = {}
+        self._subnets: dict[tuple[str, ...], list[Subnet]] = {}
+
+    def machine_request(self, spec: MachineSpec) -> MachineRequest:
+        """Return what a node asks for, with its image and its subnets looked up.
+
+        Raises:
+            InvalidError: there is no such image or subnet.
+        """
+        if spec.image not in self._images:
+            self._images[spec.image] = resolve_image(self._aws, self._settings.images, spec.image)
+        if spec.subnets not in self._subnets:
+            self._subnets[spec.subnets] = find_subnets(self._aws, self._settings, spec.subnets)
+        return MachineRequest(spec, self._images[spec.image], self._subnets[spec.subnets])
+
+    def launch_context(
+        self, identity: ServiceIdentity, workspace: str, machines: Iterable[MachineRequest]
+    ) -> LaunchContext:
+        """Return what all instances of a service share; its key pair and its security group are made if missing.
+
+        Args:
+            identity: the service.
+            workspace: the workspace's id.
+            machines: what its nodes ask for; the group is in the VPC of the first, and opens the ports of all.
+        """
+        aws, settings = self._aws, self._settings
+        tags = service_tags(identity, workspace)
+        shared = {**settings.tags, **tags}
+        access = ensure_access(aws, settings, identity, shared)
+        groups = settings.security_groups or (self._own_group(identity, shared, list(machines)),)
+        return LaunchContext(settings, identity, groups, access, tags, {REGION: aws.region, ACCOUNT: aws.account})
+
+    def _own_group(self, identity: ServiceIdentity, tags: Mapping[str, str], machines: Sequence[MachineRequest]) -> str:
+        group = ensure_group(self._aws, self._settings, identity, machines[0].subnets[0], tags)
+        ports = {port for machine in machines for port in machine.spec.ports}
+        open_ports(self._aws, group, (OpenPort(port, source) for port in ports for source in self._settings.open_to))
+        return group["GroupId"]
+
+
+def alike(specs: Mapping[str, MachineSpec]) -> list[list[str]]:
+    """Return the nodes in groups of those that ask for the same: each group is one call, or a few."""
+    groups: dict[str, list[str]] = {}
+    for node, spec in specs.items():
+        groups.setdefault(json.dumps(asdict(spec), sort_keys=True, default=str), []).append(node)
+    return list(groups.values())

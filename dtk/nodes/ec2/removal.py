@@ -1,0 +1,44 @@
+"""Removes what was made for a service alone: its security group and its key pair, after its last instance."""
+
+from __future__ import annotations
+
+import time
+
+from dtk.nodes.ec2.access import remove_access
+from dtk.nodes.ec2.aws import Aws
+from dtk.nodes.ec2.firewall import find_groups
+from dtk.nodes.ec2.instances import find_of_service
+from dtk.nodes.ec2.problems import AwsError
+from dtk.nodes.ec2.settings import Ec2Settings
+from dtk.nodes.provider import ServiceIdentity
+
+_GROUP_TRIES = 10
+_GROUP_PAUSE_SECONDS = 3.0
+
+
+def remove_own_resources(aws: Aws, settings: Ec2Settings, identity: ServiceIdentity) -> None:
+    """Remove a service's own security group and key pair; keep them while it has an instance.
+
+    Raises:
+        AwsError: the group is still in use after half a minute.
+    """
+    if find_of_service(aws, identity.lineage):
+        return
+    for group in find_groups(aws, identity):
+        _delete_group(aws, group["GroupId"])
+    if not settings.key_pair:
+        remove_access(aws, identity)
+
+
+def _delete_group(aws: Aws, group: str) -> None:
+    for tries_left in reversed(range(_GROUP_TRIES)):
+        try:
+            aws.call("delete_security_group", GroupId=group)
+            return
+        except AwsError as error:
+            if error.code == "InvalidGroup.NotFound":
+                return
+            # The network interface of an instance outlives it for some seconds.
+            if error.code != "DependencyViolation" or not tries_left:
+                raise
+        time.sleep(_GROUP_PAUSE_SECONDS)
