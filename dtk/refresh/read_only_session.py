@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from paramiko import SFTPClient
 from pyinfra.api.command import StringCommand
 from pyinfra.api.host import Host
 from pyinfra.connectors.util import CommandOutput
@@ -37,10 +36,6 @@ class LookingConnector(RecordingConnector):
         """Note an upload."""
         self.would.append(f"upload {remote_filename}")
         return True
-
-    def get_file_transfer_connection(self) -> SFTPClient:
-        """Refuse: nothing is transferred."""
-        raise NotImplementedError("no file is transferred by a refresh")
 
 
 class UnchangedKnownHosts(KnownHosts):

@@ -1,28 +1,56 @@
-"""One SSH connection to one node: commands and files go over it, and its loss is noticed."""
+"""One SSH connection to one node: commands run over it and their bytes come back, and its loss is noticed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
 
 import gevent
+import gevent.lock
 import paramiko
+from gevent.event import Event
 
 from dtk.errors import DtkError
 from dtk.ssh.connect import close_all
-from dtk.ssh.output import LineSplitter, Stream
+from dtk.ssh.delimited import LOGIN_COMMAND, Delimiter, OwnOutput
+from dtk.ssh.output import Stream
 
 KEEPALIVE_SECONDS = 15.0
 ANSWER_SECONDS = 30.0
 """A node that leaves a keepalive unanswered for so long is lost: 45 s after its last sign of life at most."""
-_QUIET_SECONDS = 1.0
 _CHUNK = 64 * 1024
+_LOOK_SECONDS = 2.0
+"""How often a command that ended without its last mark is looked for."""
+_CLOSING_SECONDS = 1.0
+"""How long the end of a channel may take after the command's own end before the node is asked who holds it open."""
+_MOST_ROUNDS = 20
+"""How often what goes on printing after a command was killed is read again."""
+_SESSION_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""Seconds to wait for a session: sshd frees the one before a moment after its channel is closed (MaxSessions)."""
 
-GiveLine = Callable[[Stream, str], None]
+GiveBytes = Callable[[Stream, bytes], None]
 Input = bytes | Iterable[bytes]
 
 
 class NodeLostError(DtkError):
     """The connection to a node broke while something ran there."""
+
+
+class NoSessionError(DtkError):
+    """The node's SSH server lets no more commands run over this connection at present."""
+
+
+class NoShellError(DtkError):
+    """The login answers, but runs something else than the command it is given."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its exit code, -1 when nobody said one; whether what it left behind holds its output."""
+
+    code: int
+    output_is_held: bool = False
 
 
 class SshConnection:
@@ -31,7 +59,8 @@ class SshConnection:
     def __init__(self, node: str, clients: list[paramiko.SSHClient]) -> None:
         self._node = node
         self._clients = clients
-        self._sftp: paramiko.SFTPClient | None = None
+        # Paramiko takes the next answer, whoever asked, for everybody's.
+        self._asking = gevent.lock.BoundedSemaphore()
         self._watch = gevent.spawn(self._keep_alive)
 
     @property
@@ -47,13 +76,19 @@ class SshConnection:
 
     def _keep_alive(self) -> None:
         # Paramiko's own keepalive asks for no answer, so it can't tell that nobody is there any more.
-        transport = self._transport()
-        while transport.is_active():
+        while self.is_alive:
             gevent.sleep(KEEPALIVE_SECONDS)
-            with gevent.Timeout(ANSWER_SECONDS, False):
-                transport.global_request("keepalive@openssh.com", wait=True)
-                continue
-            transport.close()
+            self._ask_for_a_sign()
+
+    def _ask_for_a_sign(self) -> None:
+        """Wait for one answer of the node; all that it sent before has then been taken in."""
+        transport = self._clients[-1].get_transport()
+        if transport is None:
+            return
+        with self._asking, gevent.Timeout(ANSWER_SECONDS, False):
+            transport.global_request("keepalive@openssh.com", wait=True)
+            return
+        transport.close()
 
     def _transport(self) -> paramiko.Transport:
         transport = self._clients[-1].get_transport()
@@ -68,85 +103,199 @@ class SshConnection:
             hint="when the node is up again: apply --resume",
         )
 
-    def sftp(self) -> paramiko.SFTPClient:
-        """Return the connection's one channel for files."""
-        if self._sftp is None or self._sftp.sock.closed:
-            self._sftp = paramiko.SFTPClient.from_transport(self._transport())
-        if self._sftp is None:
-            raise self.lost()
-        return self._sftp
+    def run(self, command: str, give: GiveBytes, stdin: Input = b"") -> Ended:
+        """Run a command and give its output as it comes, every byte of it, and nothing that its login prints.
 
-    def run(self, command: str, give: GiveLine, stdin: Input = b"") -> int:
-        """Run a command and give its output line by line as it comes.
+        It is over when the marks around it have been read on both streams, or both have ended. No clock says so.
 
         Args:
-            command: for the login shell of the node.
-            give: takes each line with its stream.
+            command: for a POSIX shell, whatever the login shell is.
+            give: takes the bytes of each stream.
             stdin: what the command reads, at once or piece by piece; then its standard input ends.
-
-        Returns:
-            The exit code; -1 when the command was ended by a signal.
 
         Raises:
             NodeLostError: the connection broke before the command ended.
+            NoSessionError: the node allows no more commands at a time.
+            NoShellError: the login runs no commands.
         """
         try:
-            channel = self._transport().open_session()
+            channel = self._session()
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise self._failed(error) from None
+        exchange = None
         try:
-            return self._run(channel, command, give, stdin)
-        except (EOFError, paramiko.SSHException, OSError) as error:
+            exchange = _Exchange(channel, command, give, stdin)
+            self._await_end(exchange)
+            return self._ended(exchange)
+        except (EOFError, paramiko.SSHException) as error:
             raise self._failed(error) from None
         finally:
+            if exchange:
+                exchange.stop()
             channel.close()
+
+    def _session(self) -> paramiko.Channel:
+        for pause in _SESSION_PAUSES:
+            try:
+                return self._transport().open_session()
+            except paramiko.ChannelException:
+                gevent.sleep(pause)
+        try:
+            return self._transport().open_session()
+        except paramiko.ChannelException as error:
+            raise NoSessionError(
+                f"{self._node} lets no further command run over its connection: {error.args[-1]}",
+                hint="see MaxSessions in its sshd_config, and what permits this key (restrict, no-pty are fine)",
+            ) from None
 
     def _failed(self, error: Exception) -> DtkError:
         return DtkError(f"{self._node} can't run a command: {error}") if self.is_alive else self.lost()
 
-    def _run(self, channel: paramiko.Channel, command: str, give: GiveLine, stdin: Input) -> int:
-        channel.exec_command(command)
-        pumps = [_Pump(channel.recv, "stdout", give), _Pump(channel.recv_stderr, "stderr", give)]
-        try:
-            for piece in (stdin,) if isinstance(stdin, bytes) else stdin:
-                channel.sendall(piece)
-            channel.shutdown_write()
-            code = channel.recv_exit_status()
-            _drain(pumps)
-        finally:
-            for pump in pumps:
-                pump.stop()
-        if code == -1 and not self.is_alive:
-            raise self.lost()
-        return code
+    def _await_end(self, exchange: _Exchange) -> None:
+        rounds = 0
+        while not exchange.wait(_LOOK_SECONDS):
+            # A command whose shell was killed marks no end. What it left behind may hold its output for ever, so that
+            # all there is has been read once the node has answered, and nothing new has come before the answer.
+            if exchange.channel.exit_status_ready():
+                before, rounds = exchange.received, rounds + 1
+                self._ask_for_a_sign()
+                if rounds > _MOST_ROUNDS or exchange.has_read_all_since(before):
+                    return
+
+    def _ended(self, exchange: _Exchange) -> Ended:
+        channel, code = exchange.channel, exchange.code
+        if code is None:
+            return self._ended_without_mark(exchange)
+        if not exchange.wait_for_close(_CLOSING_SECONDS):
+            self._ask_for_a_sign()
+        return Ended(code, output_is_held=not (channel.eof_received or channel.closed))
+
+    def _ended_without_mark(self, exchange: _Exchange) -> Ended:
+        code = exchange.channel.recv_exit_status()
+        if code == -1:
+            # The channels of a connection that breaks end before it does.
+            self._ask_for_a_sign()
+            if not self.is_alive:
+                raise self.lost()
+        if not exchange.has_begun:
+            raise self._no_shell(exchange.noise, code)
+        # The shell around the command ends with success only after the mark.
+        return Ended(code or -1, output_is_held=not (exchange.channel.eof_received or exchange.channel.closed))
+
+    def _no_shell(self, noise: str, code: int) -> NoShellError:
+        answered = f"it answered '{noise}'" if noise else "it answered nothing"
+        return NoShellError(
+            f"the login on {self._node} runs no commands: {answered} and ended"
+            + (f" with code {code}" if code >= 0 else ""),
+            hint="dtk needs an account whose shell runs sh: see its login shell (chsh -s /bin/sh),"
+            " ForceCommand in sshd_config and command= in authorized_keys",
+        )
 
 
-class _Pump:
-    """A greenlet that reads one stream of a channel to its end."""
+class _Exchange:
+    """A command at work on a channel: what is sent to it, and the two streams that come back."""
 
-    def __init__(self, receive: Callable[[int], bytes], stream: Stream, give: GiveLine) -> None:
-        self.received = 0
-        self._receive = receive
-        self._lines = LineSplitter(lambda line: give(stream, line))
-        self.greenlet = gevent.spawn(self._pump)
+    def __init__(self, channel: paramiko.Channel, command: str, give: GiveBytes, stdin: Input) -> None:
+        self.channel = channel
+        delimiter = Delimiter()
+        channel.exec_command(LOGIN_COMMAND)
+        self._streams = (
+            _Reader(channel.recv, OwnOutput(delimiter, lambda chunk: give("stdout", chunk))),
+            _Reader(channel.recv_stderr, OwnOutput(delimiter, lambda chunk: give("stderr", chunk))),
+        )
+        pieces = (stdin,) if isinstance(stdin, bytes) else stdin
+        self._feeder = gevent.spawn(_send, channel, chain((delimiter.around(command),), pieces))
 
-    def _pump(self) -> None:
-        while chunk := self._receive(_CHUNK):
-            self.received += len(chunk)
-            self._lines.feed(chunk)
-            # A stream that never runs dry must not keep heartbeats and signals from their turn.
-            gevent.sleep(0)
+    @property
+    def received(self) -> int:
+        """How many bytes have been read."""
+        return sum(stream.received for stream in self._streams)
+
+    @property
+    def code(self) -> int | None:
+        """The command's exit code, when its end has been seen on both streams."""
+        codes = {stream.output.code for stream in self._streams}
+        return codes.pop() if len(codes) == 1 else None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the command was reached."""
+        return any(stream.output.has_begun for stream in self._streams)
+
+    @property
+    def noise(self) -> str:
+        """What was printed before the command, as one line."""
+        return " ".join(b" ".join(stream.output.noise for stream in self._streams).decode(errors="replace").split())
+
+    def wait(self, seconds: float) -> bool:
+        """Wait so long for the end of both streams, and return whether it has come.
+
+        Raises:
+            Exception: what was to be sent can't be read here, or what has come can't be taken.
+        """
+        gevent.wait([stream.ended for stream in self._streams], timeout=seconds)
+        failures = [self._feeder.value, *(stream.greenlet.exception for stream in self._streams)]
+        for failure in failures:
+            if failure is not None:
+                raise failure
+        return all(stream.ended.is_set() for stream in self._streams)
+
+    def has_read_all_since(self, received: int) -> bool:
+        """Return whether nothing has come since so much was read, and nothing waits to be read."""
+        return received == self.received and not self.channel.recv_ready() and not self.channel.recv_stderr_ready()
+
+    def wait_for_close(self, seconds: float) -> bool:
+        """Wait so long until nobody can write to the streams any more, and return whether that is so."""
+        readers = [stream.greenlet for stream in self._streams]
+        return len(gevent.joinall(readers, timeout=seconds)) == len(readers)
 
     def stop(self) -> None:
-        self.greenlet.kill()
-        self._lines.end()
+        """Read and send no more."""
+        gevent.killall([self._feeder, *(stream.greenlet for stream in self._streams)])
+        for stream in self._streams:
+            stream.output.close()
 
 
-def _drain(pumps: list[_Pump]) -> None:
-    """Read what is left after a command ended. A daemon it left behind may hold the streams open: silence is an end."""
-    greenlets = [pump.greenlet for pump in pumps]
-    before = -1
-    while before != (received := sum(pump.received for pump in pumps)):
-        before = received
-        if len(gevent.joinall(greenlets, timeout=_QUIET_SECONDS)) == len(greenlets):
-            return
+class _Reader:
+    """A greenlet that reads one stream of a channel to its end."""
+
+    def __init__(self, receive: Callable[[int], bytes], output: OwnOutput) -> None:
+        self.received = 0
+        self.output = output
+        self.ended = Event()
+        """Set when the command's end has been read, or the stream's."""
+        self._receive = receive
+        self.greenlet = gevent.spawn(self._read)
+
+    def _read(self) -> None:
+        try:
+            while chunk := self._receive(_CHUNK):
+                self.received += len(chunk)
+                self.output.feed(chunk)
+                if self.output.code is not None:
+                    self.ended.set()
+                # A stream that never runs dry must not keep heartbeats and signals from their turn.
+                gevent.sleep(0)
+        finally:
+            self.ended.set()
+
+
+def _send(channel: paramiko.Channel, pieces: Iterator[bytes]) -> Exception | None:
+    """Send a command's standard input; return what went wrong on this side."""
+    try:
+        for piece in pieces:
+            if not _is_sent(channel, piece):
+                return None
+    except Exception as error:  # whatever reading it here brings up is told where the command is awaited
+        return error
+    channel.shutdown_write()
+    return None
+
+
+def _is_sent(channel: paramiko.Channel, piece: bytes) -> bool:
+    try:
+        channel.sendall(piece)
+    except OSError:
+        # The command ended without reading all of it: how it ended is what counts.
+        return False
+    return True

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Literal
 
 Stream = Literal["stdout", "stderr"]
+STREAMS: tuple[Stream, Stream] = ("stdout", "stderr")
 
 LONGEST_LINE = 16 * 1024
 """Characters; a longer line (a progress bar, a binary file) is cut into pieces of this length."""
@@ -48,6 +49,14 @@ class LineSplitter:
         line = line.removesuffix("\r")
         for start in range(0, max(len(line), 1), LONGEST_LINE):
             self._give(line[start : start + LONGEST_LINE])
+
+
+def lines_of(output: bytes) -> list[str]:
+    """Return the lines of a whole output, none of them cut; bytes that are no UTF-8 are replaced."""
+    lines = output.decode(errors="replace").split("\n")
+    if not lines[-1]:
+        del lines[-1]
+    return [line.removesuffix("\r") for line in lines]
 
 
 class Tail:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import asyncssh
 
@@ -88,6 +88,13 @@ class Result:
         return self.events[-1]
 
 
+class Machine(Protocol):
+    """What a node's state says of its machine."""
+
+    host: str
+    home: Path
+
+
 class Lab:
     """One workspace with one service, whose nodes are SSH servers of the test."""
 
@@ -115,7 +122,7 @@ class Lab:
         self.put_node(name, Connection(server.host, server.port, "tester", str(self.key_file), **connection), server)
         return server
 
-    def put_node(self, name: str, connection: Connection, server: SshServer) -> None:
+    def put_node(self, name: str, connection: Connection, server: Machine) -> None:
         """Write a node into the state."""
         file = self.workspace.state_file(SERVICE)
         attributes = {"host_address": server.host, "home": str(server.home)}

@@ -157,7 +157,7 @@ ssh.KEEPALIVE_SECONDS, ssh.ANSWER_SECONDS = 0.3, 1.0
 clients = reach(Connection("127.0.0.1", port, "tester", key), known, Patience(), print, fresh=False)
 connection = ssh.SshConnection("master", clients)
 try:
-    connection.run("echo $$; exec sleep 300", lambda _, line: print(line, flush=True))
+    connection.run("echo $$; exec sleep 300", lambda _, chunk: print(chunk.decode(), end="", flush=True))
 except ssh.NodeLostError as error:
     print(error.message)
 """
@@ -187,7 +187,7 @@ port, key, known = int(sys.argv[1]), sys.argv[2], KnownHosts(Path(sys.argv[3]))
 node, patience = Connection("127.0.0.1", port, "tester", key), Patience(attempt=2.0)
 connection = SshConnection("master", reach(node, known, patience, print, fresh=False))
 for command in "true", "false":
-    print(connection.run(command, print), flush=True)
+    print(connection.run(command, print).code, flush=True)
     sys.stdin.readline()
 """
 

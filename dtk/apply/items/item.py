@@ -207,6 +207,9 @@ def _report(work: Work, item: Item, record: OperationRecord, seconds: float, *, 
         fields["exit_code"] = exit_code
     if skipped:
         fields["skipped"] = True
+    if record.output_is_held:
+        fields["output_held"] = True
+        happened = f"{happened}; something it left running still holds its output, which is no longer read"
     work.reporter.operation(f"{label_of(item)}: {happened}", **fields)
 
 

@@ -33,12 +33,12 @@ def await_first_boot(session: NodeSession, reporter: StepReporter, *, has_user_d
     """
     node = session.node
     reporter.waiting(f"waiting for cloud-init on {node}")
-    command = Prepared("cloud-init status", "sh -s", _WAIT)
+    mark = session.next_mark(as_root=False)
     late = DtkError(f"cloud-init on {node} was not done within {LONGEST} s", hint=_hint(node))
     with gevent.Timeout(LONGEST, late):
-        code, lines = session.ask(command, session.next_mark(as_root=False))
-    said = "; ".join(line.strip() for _, line in lines if line.strip())
-    if code != _FAILED:
+        answer = session.ask(Prepared.script("cloud-init status", _WAIT, mark), mark)
+    said = "; ".join(line.strip() for line in (*answer.stdout, *answer.stderr) if line.strip())
+    if answer.code != _FAILED:
         return
     if has_user_data:
         raise DtkError(f"cloud-init failed on {node}: {said}", hint=_hint(node))

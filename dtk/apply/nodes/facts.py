@@ -36,9 +36,9 @@ def node_facts(session: NodeSession, known: dict[str, Any]) -> dict[str, Any]:
     """
     if are_known(known):
         return known
-    command = Prepared("what the machine says of itself", "sh -s", SCRIPT)
-    code, lines = session.ask(command, session.next_mark(as_root=False))
-    if code != 0:
-        raise DtkError(f"{session.node} has no working shell: " + " ".join(line for _, line in lines[-3:]))
-    told = dict(line.split("=", 1) for stream, line in lines if stream == "stdout" and "=" in line)
+    mark = session.next_mark(as_root=False)
+    answer = session.ask(Prepared.script("what the machine says of itself", SCRIPT, mark), mark)
+    if answer.code != 0:
+        raise DtkError(f"{session.node} has no working shell: " + " ".join((*answer.stdout, *answer.stderr)[-3:]))
+    told = dict(line.split("=", 1) for line in answer.stdout if "=" in line)
     return {**told, "has_systemd": "has_systemd" in told, **known}

@@ -16,6 +16,8 @@ class OperationRecord:
         self._left_out = 0
         self.running = ""
         self.exit_code: int | None = None
+        self.output_is_held = False
+        """Whether something that a command left running can still print to its output, which is no longer read."""
         self.stdout = Tail()
         self.stderr = Tail()
         self._last = Tail(KEPT_FOR_ERROR * LONGEST_SHOWN_LINE)

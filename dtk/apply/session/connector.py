@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from itertools import chain
 from typing import Any, cast
 
-from paramiko import SFTPClient
 from pyinfra.api.command import QuoteString, StringCommand
 from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.util import get_file_io
 from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine, make_unix_command_for_host
 
-from dtk.apply.session.node_session import NodeSession, Prepared
+from dtk.apply.session.node_session import CommandAnswer, NodeSession, Prepared
 from dtk.errors import DtkError
-from dtk.ssh.remote_kill import MARK, marking_shell
+from dtk.ssh.delimited import READ_ALL, READ_SCRIPT, encoded
+from dtk.ssh.remote_kill import marking_shell
 
 SESSION = "dtk_session"
 """Where a pyinfra host keeps its ``NodeSession`` (in ``connector_data``)."""
@@ -23,7 +25,7 @@ _CONTROL = ("_get_pty", "_timeout", "_stdin", "_success_exit_codes")
 _OTHER_USER = ("_sudo", "_su_user", "_doas", "_dzdo")
 _INSIDE = ("_env", "_chdir")
 _PIECE = 1024 * 1024
-_FROM_STDIN = StringCommand('eval "$(cat)"')
+_POSIX_SHELLS = ("sh", "ash", "bash", "dash", "ksh", "mksh", "zsh")
 
 
 def silence_pyinfra() -> None:
@@ -79,44 +81,62 @@ class RecordingConnector(SSHConnector):
         mark = self.session.next_mark(as_root=any(arguments.get(key) for key in _OTHER_USER))
         prepared = self._prepared(command, mark, arguments)
         if print_output:
-            code, lines = self.session.ask(prepared, mark)
-            output = [OutputLine(stream, line) for stream, line in lines]
+            answer = self.session.ask(prepared, mark)
+            code = answer.code
+            output = [
+                *(OutputLine("stdout", line) for line in answer.stdout),
+                *(OutputLine("stderr", line) for line in answer.stderr),
+            ]
             if code not in codes:
-                self._record_failed_look(prepared, code, lines)
+                self._record_failed_look(prepared, answer)
         else:
             code = self.session.perform(prepared, mark, lambda code: code in codes)
             output = [OutputLine("stdout", line) for line in self.session.record.stdout.lines]
         return code in codes, CommandOutput(output)
 
-    def _record_failed_look(self, command: Prepared, code: int, lines: list[tuple[Any, str]]) -> None:
+    def _record_failed_look(self, command: Prepared, answer: CommandAnswer) -> None:
         record = self.session.record
         record.begin(command.shown)
-        for stream, line in lines:
-            record.line(stream, line)
-        record.end(command.shown, code, failed=True)
+        for line in answer.stdout:
+            record.line("stdout", line)
+        for line in answer.stderr:
+            record.line("stderr", line)
+        record.end(command.shown, answer.code, failed=True)
 
-    def _prepared(self, command: StringCommand, mark: str, arguments: dict[str, Any]) -> Prepared:
+    def _prepared(
+        self, command: StringCommand, mark: str, arguments: dict[str, Any], data: Iterable[bytes] | None = None
+    ) -> Prepared:
+        """Return a command whose shell reads it on its standard input: a command line can be read by everybody.
+
+        ``data`` is what comes after it there, for the command itself.
+        """
         given = {key: value for key, value in arguments.items() if key not in _CONTROL}
-        shell = given.get("_shell_executable", "sh")
-        if isinstance(shell, str):
-            # An unquoted piece of pyinfra's command line, inside of sudo and su, which drop the environment.
-            given["_shell_executable"] = marking_shell(mark, shell)
-        shown = str(command)
-        whole = _unix_command(self, command, given)
-        if not self._is_secret(whole):
-            return Prepared(shown, f"env {MARK}={mark} {whole}" if not isinstance(shell, str) else whole)
-        # A command line can be read by everybody on the node; what a shell reads on its standard input can not.
+        shell = given.get("_shell_executable") or "sh"
+        # An unquoted piece of pyinfra's command line, inside of sudo and su, which drop the environment.
+        given["_shell_executable"] = marking_shell(mark, str(shell))
         inside = {key: given.pop(key) for key in _INSIDE if key in given}
         script = _unix_command(self, command, {**inside, "_shell_executable": None})
-        return Prepared(shown, _unix_command(self, _FROM_STDIN, given), script.encode())
+        if not self._reads_its_script(shell, given):
+            return self._on_command_line(command, {**given, **inside}, data)
+        reading = READ_ALL if data is None else READ_SCRIPT
+        stdin = (script.encode(),) if data is None else chain((encoded(script),), data)
+        return Prepared(str(command), _outer(_unix_command(self, StringCommand(reading), given)), stdin)
+
+    def _reads_its_script(self, shell: Any, arguments: dict[str, Any]) -> bool:
+        # su reads a password there.
+        return str(shell).rpartition("/")[2] in _POSIX_SHELLS and not arguments.get("_su_password")
+
+    def _on_command_line(
+        self, command: StringCommand, arguments: dict[str, Any], data: Iterable[bytes] | None
+    ) -> Prepared:
+        whole = _unix_command(self, command, arguments)
+        if self._is_secret(whole):
+            raise NotImplementedError("a command with a secret in it runs in a POSIX shell, and without _su_password")
+        return Prepared(str(command), _outer(whole), b"" if data is None else data)
 
     def _is_secret(self, text: str) -> bool:
         is_secret: Callable[[str], bool] = self.host.connector_data["dtk_is_secret"]
         return is_secret(text)
-
-    def get_file_transfer_connection(self) -> SFTPClient:
-        """Return the connection's channel for files (pyinfra keeps one for ever, which a reconnect would break)."""
-        return self.session.ssh.sftp()
 
     def put_file(
         self,
@@ -127,45 +147,21 @@ class RecordingConnector(SSHConnector):
         print_input: bool = False,  # noqa: ARG002
         **arguments: Any,
     ) -> bool:
-        """Upload a file, recorded as what it is, with the reason when it can't be put there."""
-        if _is_temporary(remote_filename):
-            self._temporaries.append((remote_filename, arguments))
-        try:
-            if any(arguments.get(key) for key in _OTHER_USER):
-                return self._hand_over(filename_or_io, remote_filename, arguments)
-            return self._upload(filename_or_io, remote_filename, arguments)
-        except OSError as error:
-            record = self.session.record
-            record.line("stderr", f"{remote_filename}: {error.strerror or error}")
-            record.end(_upload_of(remote_filename), None, failed=True)
-            return False
+        """Upload a file, recorded as what it is, with the reason when it can't be put there.
 
-    def _upload(self, filename_or_io: Any, path: str, arguments: dict[str, Any]) -> bool:
-        record = self.session.record
-        record.begin(_upload_of(path))
-        if _is_temporary(path):
-            # Perhaps with a secret in it: from its first byte on for the login's user alone.
-            sftp = self.get_file_transfer_connection()
-            sftp.open(path, "wx").close()
-            sftp.chmod(path, 0o600)
-        done = bool(super().put_file(filename_or_io, path, **arguments))
-        if done:
-            record.end(_upload_of(path), 0, failed=False)
-        return done
-
-    def _hand_over(self, filename_or_io: Any, path: str, arguments: dict[str, Any]) -> bool:
-        """Upload as another user than the login's, who reads it from the connection.
-
-        pyinfra would put it into /tmp on its way, for all to read, under a name that can be guessed.
+        It goes over a channel like any command's, as the user that the operation has: no SFTP is needed, and nothing
+        lies in /tmp on its way, where pyinfra would put it for all to read, under a name that can be guessed.
         """
-        umask = "umask 077; " if _is_temporary(path) else ""
-        mark = self.session.next_mark(as_root=True)
-        prepared = self._prepared(StringCommand(f"{umask}cat >", QuoteString(path)), mark, arguments)
-        if prepared.stdin:
-            raise NotImplementedError("the path of a file has a secret in it")
+        temporary = _is_temporary(remote_filename)
+        if temporary:
+            self._temporaries.append((remote_filename, arguments))
+        # Perhaps with a secret in it: from its first byte on for the user alone, and no file or link that is there.
+        path = QuoteString(remote_filename)
+        words = ("rm", "-f", path, "&& umask 077 && set -C && cat >", path) if temporary else ("cat >", path)
+        mark = self.session.next_mark(as_root=any(arguments.get(key) for key in _OTHER_USER))
         with get_file_io(filename_or_io) as file:
-            pieces = iter(lambda: file.read(_PIECE), b"")
-            sent = Prepared(_upload_of(path), prepared.sent, pieces)
+            prepared = self._prepared(StringCommand(*words), mark, arguments, iter(lambda: file.read(_PIECE), b""))
+            sent = replace(prepared, shown=f"upload {remote_filename}")
             return self.session.perform(sent, mark, lambda code: code == 0) == 0
 
     def remove_temporaries(self) -> None:
@@ -188,8 +184,9 @@ def _is_temporary(path: str) -> bool:
     return path.rpartition("/")[2].startswith("pyinfra-")
 
 
-def _upload_of(path: str) -> str:
-    return f"upload {path}"
+def _outer(command: str) -> str:
+    """Return pyinfra's command line for a shell that has assignments: ``env`` would show them to everybody."""
+    return command.removeprefix("env ")
 
 
 def _unix_command(connector: RecordingConnector, command: StringCommand, arguments: dict[str, Any]) -> str:

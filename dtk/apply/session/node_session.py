@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import gevent
 
@@ -11,11 +13,12 @@ from dtk.apply.reporting.operation_record import OperationRecord
 from dtk.apply.reporting.reporter import StepReporter
 from dtk.errors import DtkError
 from dtk.nodes.provider import Connection
-from dtk.ssh.channels import GiveLine, Input, NodeLostError, SshConnection
+from dtk.ssh.channels import Ended, GiveBytes, Input, NodeLostError, NoSessionError, NoShellError, SshConnection
 from dtk.ssh.connect import Patience, reach
+from dtk.ssh.delimited import READ_ALL
 from dtk.ssh.host_keys import KnownHosts
-from dtk.ssh.output import Stream
-from dtk.ssh.remote_kill import Older, kill_script
+from dtk.ssh.output import STREAMS, LineSplitter, Stream, lines_of
+from dtk.ssh.remote_kill import Older, kill_script, marking_shell
 
 KILL_SECONDS = 20.0
 """How long ending a step's remote processes may take before the node is left alone."""
@@ -25,11 +28,26 @@ LARGEST_ANSWER = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Prepared:
-    """A command ready for a node: as its log shows it, as it is sent, with the bytes it reads."""
+    """A command ready for a node: as its log shows it, as a POSIX shell there runs it, with the bytes it reads."""
 
     shown: str
     sent: str
     stdin: Input = b""
+
+    @classmethod
+    def script(cls, shown: str, script: bytes, mark: str = "") -> Prepared:
+        """Return a script of dtk's own, whose processes carry a mark."""
+        shell = marking_shell(mark, "sh") if mark else "sh"
+        return cls(shown, f"{shell} -c {shlex.quote(READ_ALL)}", script)
+
+
+@dataclass(frozen=True)
+class CommandAnswer:
+    """What a command that only looked printed: lines, none of them cut."""
+
+    code: int
+    stdout: tuple[str, ...]
+    stderr: tuple[str, ...]
 
 
 class NodeSession:
@@ -133,48 +151,58 @@ class NodeSession:
             Its exit code.
         """
         self.record.begin(command.shown)
-        code = self._run(command, mark, self._give)
-        self.record.end(command.shown, code, failed=not is_success(code))
-        return code
+        lines = {stream: LineSplitter(partial(self._give, stream)) for stream in STREAMS}
+        try:
+            ended = self._run(command, mark, lambda stream, chunk: lines[stream].feed(chunk))
+        finally:
+            for splitter in lines.values():
+                splitter.end()
+        self.record.end(command.shown, ended.code, failed=not is_success(ended.code))
+        self.record.output_is_held |= ended.output_is_held
+        return ended.code
 
     def _give(self, stream: Stream, line: str) -> None:
         self.record.line(stream, line)
         if self._reporter is not None:
             self._reporter.output(stream, line)
 
-    def ask(self, command: Prepared, mark: str) -> tuple[int, list[tuple[Stream, str]]]:
+    def ask(self, command: Prepared, mark: str) -> CommandAnswer:
         """Run a command that only looks: its whole output is returned, and shown nowhere unless it fails.
 
         Raises:
             DtkError: it prints more than ``LARGEST_ANSWER``.
         """
-        lines: list[tuple[Stream, str]] = []
+        chunks: dict[Stream, list[bytes]] = {stream: [] for stream in STREAMS}
         size = 0
 
-        def give(stream: Stream, line: str) -> None:
+        def give(stream: Stream, chunk: bytes) -> None:
             nonlocal size
-            size += len(line)
+            size += len(chunk)
             if size <= LARGEST_ANSWER:
-                lines.append((stream, line))
+                chunks[stream].append(chunk)
 
-        code = self._run(command, mark, give)
+        ended = self._run(command, mark, give)
         if size > LARGEST_ANSWER:
             raise DtkError(f"'{command.shown}' printed more than {LARGEST_ANSWER // 1024**2} MiB on {self.node}")
-        return code, lines
+        return CommandAnswer(ended.code, *(tuple(lines_of(b"".join(chunks[stream]))) for stream in STREAMS))
 
-    def _run(self, command: Prepared, mark: str, give: GiveLine) -> int:
+    def _run(self, command: Prepared, mark: str, give: GiveBytes) -> Ended:
         connection = self.ssh
         if not connection.is_alive:
             raise connection.lost()
         self._settle()
         self._running = mark
         try:
-            code = connection.run(command.sent, give, command.stdin)
+            ended = connection.run(command.sent, give, command.stdin)
         except NodeLostError:
             self._is_lost = True
             raise
+        except (NoSessionError, NoShellError):
+            # It never began.
+            self._running = ""
+            raise
         self._running, self._is_lost = "", False
-        return code
+        return ended
 
     def end_step_processes(self) -> str:
         """End all that the step's commands still run on the node; return what went wrong, "" when all is well."""
@@ -203,10 +231,20 @@ class NodeSession:
         return ""
 
     def _try_to_end(self, script: str) -> str:
-        lines: list[str] = []
-        try:
+        chunks: list[bytes] = []
+
+        def run() -> int:
             self._connect()
-            code = self.ssh.run("sh -s", lambda _, line: lines.append(line), script.encode())
+            command = Prepared.script("", script.encode())
+            return self.ssh.run(command.sent, lambda _, chunk: chunks.append(chunk), command.stdin).code
+
+        try:
+            try:
+                code = run()
+            except NoSessionError:
+                # What is to be ended has the only session of this connection.
+                self.close()
+                code = run()
         except DtkError as error:
             return error.message
-        return "" if code == 0 else " ".join(lines[-1:]) or "some could not be ended"
+        return "" if code == 0 else " ".join(lines_of(b"".join(chunks))[-1:]) or "some could not be ended"

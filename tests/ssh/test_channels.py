@@ -1,0 +1,194 @@
+"""Commands on real OpenSSH servers: every byte of their own output comes back, and nothing that their login prints."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dtk.nodes.provider import Connection
+from tests.apply.lab import Lab, Result, action, output, run, stage
+from tests.ssh.openssh import OpenSsh
+
+Machine = Callable[..., OpenSsh]
+BUSY = """
+from gevent import monkey
+monkey.patch_all()
+import sys
+import time
+from pathlib import Path
+import gevent
+from dtk.nodes.provider import Connection
+from dtk.ssh.channels import SshConnection
+from dtk.ssh.connect import Patience, reach
+from dtk.ssh.host_keys import KnownHosts
+
+def busy():
+    while True:
+        until = time.monotonic() + 0.2
+        while time.monotonic() < until:
+            pass
+        gevent.sleep(0)
+
+node = Connection("127.0.0.1", int(sys.argv[1]), "tester", sys.argv[2])
+connection = SshConnection("master", reach(node, KnownHosts(Path(sys.argv[3])), Patience(), print, fresh=False))
+connection.run("true", lambda *_: None)
+for _ in range(8):
+    gevent.spawn(busy)
+received = {"stdout": b"", "stderr": b""}
+
+def take(stream, chunk):
+    received[stream] += chunk
+
+code = connection.run("head -c 100000 /dev/zero; printf end; printf errors >&2", take).code
+print(code, len(received["stdout"]), received["stdout"][-3:].decode(), received["stderr"].decode(), flush=True)
+"""
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    made = Lab(tmp_path / "workspace")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def machine(lab: Lab, tmp_path: Path) -> Iterator[Machine]:
+    """Starts one OpenSSH server and makes it the node ``master``."""
+    started: list[OpenSsh] = []
+
+    def start(**settings: Any) -> OpenSsh:
+        key = lab.client_key.export_public_key().decode()
+        server = OpenSsh(tmp_path / "sshd", key, **settings)
+        started.append(server)
+        lab.put_node("master", Connection(server.host, server.port, "tester", str(lab.key_file)), server)
+        return server
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+def value_of(lab: Lab, command: str, *items: dict[str, Any]) -> Any:
+    """Run items, and then return the value of an output that a command prints."""
+    taken = output("master/m::c/value", command)
+    result = lab.apply(stage(1, action("master", "m::c", *items, outputs=(taken,))))
+    assert result.exit_code == 0, result.step("1.1")
+    return lab.state.attributes["master/m::c/value"]
+
+
+def done(lab: Lab, command: str, **more: Any) -> tuple[Result, Any]:
+    """Run one command and return the task's result and the event of the command's end."""
+    result = lab.apply(stage(1, action("master", "m::c", run(command, **more))))
+    (event,) = result.of("operation.finished")
+    return result, event
+
+
+def test_nothing_is_lost_while_the_process_is_busy(lab: Lab, machine: Machine, tmp_path: Path) -> None:
+    server = machine()
+    arguments = [sys.executable, "-c", BUSY, str(server.port), str(lab.key_file), str(tmp_path / "known_hosts")]
+    ended = subprocess.run(arguments, stdout=subprocess.PIPE, text=True, check=True, timeout=300)
+    assert ended.stdout.split() == ["0", "100003", "end", "errors"]
+
+
+@pytest.mark.parametrize(
+    ("command", "stdout", "stderr"),
+    [
+        ("printf 'no newline'", "no newline", ""),
+        ("printf 'only errors' >&2", "", "only errors"),
+        (r"printf 'a\377\000b\n\n<'", "a\ufffd\0b\n\n<", ""),
+        ("exit 0", "", ""),
+    ],
+)
+def test_output_comes_as_it_is(lab: Lab, machine: Machine, command: str, stdout: str, stderr: str) -> None:
+    machine()
+    _, event = done(lab, command)
+    assert (event["stdout"], event["stderr"]) == (stdout, stderr)
+
+
+def test_fifty_megabytes_on_one_line_are_a_value(lab: Lab, machine: Machine) -> None:
+    machine()
+    assert value_of(lab, "head -c 50000000 /dev/zero | tr '\\0' x") == "x" * 50_000_000
+
+
+@pytest.mark.parametrize(
+    "holder", ["(while :; do sleep 0.05; echo more; done) & echo started", "sleep 300 & echo started"]
+)
+def test_what_goes_on_in_the_background_holds_no_step(lab: Lab, machine: Machine, holder: str) -> None:
+    machine()
+    result, event = done(lab, holder)
+    assert result.exit_code == 0
+    assert event["stdout"].startswith("started") or "more\nstarted" in event["stdout"]
+    assert event["output_held"]
+    assert "something it left running still holds its output" in event["message"]
+
+
+def test_what_goes_on_in_the_background_holds_no_step_of_a_local_node(lab: Lab) -> None:
+    lab.add_node("master")
+    _, event = done(lab, "sleep 77.7 & echo started; echo $! > pid")
+    assert (event["stdout"], event["output_held"]) == ("started", True)
+    lab.servers["master"].kill(int((lab.servers["master"].home / "pid").read_text()))
+
+
+def test_a_daemon_that_closed_its_output_holds_nothing(lab: Lab, machine: Machine) -> None:
+    machine()
+    _, event = done(lab, "sleep 300 >/dev/null 2>&1 & echo started")
+    assert (event["stdout"], event.get("output_held", False)) == ("started", False)
+
+
+def test_a_command_whose_shell_is_killed_has_failed_whatever_it_left_behind(lab: Lab, machine: Machine) -> None:
+    machine()
+    result, event = done(lab, "sleep 300 & echo before; kill -9 $PPID; kill -9 $$")
+    assert result.exit_code == 1
+    assert event["stdout"] == "before"
+    assert event["exit_code"] != 0
+
+
+NOISE = "echo noise of the login; printf 'and more, no newline'; echo errors >&2; printf more >&2\n"
+
+
+@pytest.mark.parametrize(
+    ("shell", "file"), [("/bin/bash", ".bashrc"), ("/usr/bin/zsh", ".zshenv"), ("/bin/tcsh", ".tcshrc")]
+)
+def test_what_a_login_prints_is_no_part_of_a_value_or_an_output(
+    lab: Lab, machine: Machine, shell: str, file: str
+) -> None:
+    server = machine(shell=shell)
+    (server.home / file).write_text(NOISE if "tcsh" not in shell else "echo noise\nprintf more\n")
+    assert value_of(lab, "printf value", run("printf out; printf err >&2")) == "value"
+    events = (lab.started[-1].folder / "events.jsonl").read_text()
+    assert '"stdout":"out"' in events.replace('": "', '":"')
+    assert "noise" not in events
+
+
+SHELLS = ("/bin/dash", "/bin/bash", "/usr/bin/fish", "/bin/tcsh", "/usr/bin/zsh", "/bin/busybox-sh")
+HOSTILE = 'it\'s "quoted" `x` $HOME $(x) \\ \\n ! !! a!b {a,b} * ~ # % ü 日本'
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_every_login_shell_passes_commands_and_files_on_unharmed(lab: Lab, machine: Machine, shell: str) -> None:
+    if shell == "/bin/busybox-sh":
+        shell = busybox(lab.workspace.root)
+    server = machine(shell=shell)
+    text = {"$template": "printf '%s\\n' {{ text }}; exit 3", "shell": True}
+    attributes = {"text": HOSTILE + "\nsecond line"}
+    put = {"kind": "operation", "name": "files.line", "arguments": {"path": "a!b 'c", "line": "!x"}}
+    result = lab.apply(stage(1, action("master", "m::c", put, run(text), attributes=attributes)))
+    event = result.of("operation.finished")[-1]
+    assert event["stdout"] == attributes["text"]
+    assert event["exit_code"] == 3
+    assert (server.home / "a!b 'c").read_text() == "!x\n"
+
+
+def busybox(folder: Path) -> str:
+    """A login shell that is busybox's: a link by its name."""
+    if not Path("/bin/busybox").exists():
+        pytest.skip("this machine has no /bin/busybox")
+    folder.mkdir(parents=True, exist_ok=True)
+    link = folder / "sh"
+    link.symlink_to("/bin/busybox")
+    return str(link)
