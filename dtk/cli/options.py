@@ -29,6 +29,23 @@ ExcludeOption = Annotated[
     typer.Option("--exclude", metavar="WHAT", help="Not this node, group, component or stage; may be repeated."),
 ]
 
+NodeOption = Annotated[
+    str | None, typer.Option("--node", "-n", metavar="NODE", help="Only this node's or group's; a member's group.")
+]
+ComponentOption = Annotated[
+    str | None, typer.Option("--component", "-c", metavar="COMPONENT", help="Only this component's.")
+]
+AttributeOption = Annotated[
+    str | None, typer.Option("--attribute", "-a", metavar="ATTRIBUTE", help="Only attributes of this name.")
+]
+AssemblyArgument = Annotated[str, typer.Argument(metavar="ASSEMBLY", help="What to stage: namespace:module/assembly.")]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The new service's name.")]
+TargetOption = Annotated[str | None, typer.Option("--target", metavar="TARGET", help="Where its nodes come from.")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="An attribute's value.")]
+ValuesOption = Annotated[
+    Path | None,
+    typer.Option("--values", metavar="FILE", help="A YAML file of paths and values.", exists=True),
+]
 LogOption = Annotated[
     Path | None,
     typer.Option("--log", metavar="FILE", help="Read this event log, without a workspace.", exists=True),

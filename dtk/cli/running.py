@@ -41,6 +41,15 @@ def confirm(question: str) -> None:
         raise typer.Exit(0)
 
 
+def show_and_ask(plan: Plan, *, ask: bool) -> None:
+    """Print a plan that is not empty and, unless ``--yes`` was given, ask whether to apply it."""
+    if plan.is_empty:
+        return
+    typer.echo(plan_text(plan))
+    if ask:
+        confirm("Apply this plan?")
+
+
 def run_plan(
     inputs: Inputs, plan: Plan, *, detach: bool, lock_wait: float, command: str, as_json: bool = False
 ) -> None:

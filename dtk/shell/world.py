@@ -79,7 +79,7 @@ class WorkspaceWorld:
 
     def actions(self, service: str) -> list[str]:
         """Return what ``exec`` can run."""
-        from dtk.cli.commands.list_actions import action_rows  # noqa: PLC0415 - as above
+        from dtk.cli.action_rows import action_rows  # noqa: PLC0415 - as above
 
         found = self.present(service)
         return [name for name, _ in action_rows(found)] if found else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from dtk.plan.resolve.service import AttributeRow
 from dtk.views.yaml_text import yaml_text
 
 LONGEST_CELL = 45
@@ -53,3 +54,10 @@ def attributes_yaml(rows: Iterable[tuple[str, str, str, Any]]) -> str:
 def _child(tree: dict[str, Any], key: str) -> dict[str, Any]:
     child: dict[str, Any] = tree.setdefault(key, {})
     return child
+
+
+def rows_yaml(rows: list[AttributeRow]) -> str:
+    """Return rows as the original's YAML."""
+    return attributes_yaml(
+        (row.path.partition("/")[0] if row.node else "", row.component, row.attribute, row.value) for row in rows
+    )

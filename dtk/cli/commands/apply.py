@@ -1,24 +1,21 @@
-"""``dtk apply`` and ``dtk converge``."""
+"""``dtk apply``: does what a plan says, or plans a service and does that."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dtk.cli.options import DetachOption, ExcludeOption, LockWaitOption, OnlyOption, ServiceArgument, YesOption, seconds
-from dtk.cli.running import confirm, run_plan
+from dtk.cli.options import DetachOption, ExcludeOption, LockWaitOption, OnlyOption, YesOption, seconds
+from dtk.cli.running import run_plan, show_and_ask
 from dtk.errors import InvalidError, UsageError
 from dtk.model.plan import Plan
 from dtk.model.selection import Selection
 from dtk.plan.document import from_text
-from dtk.plan.resolve.request import Scope
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.planning import Inputs, check_digest, make_plan, read_inputs
 from dtk.state.workspace import Workspace
-from dtk.views.plan_text import plan_text
 
 
 def apply(
@@ -56,30 +53,8 @@ def apply(
         _check_known(workspace, what)
         service = chosen_service(workspace, what)
         plan, inputs = make_plan(workspace, service, scope="resume" if resume else "changes", selection=selection)
-        _show_and_ask(plan, ask=not yes)
+        show_and_ask(plan, ask=not yes)
     run_plan(inputs, plan, detach=detach, lock_wait=seconds(lock_wait), command=f"dtk apply {plan.service}")
-
-
-def converge(
-    service: ServiceArgument = None,
-    yes: YesOption = False,
-    detach: DetachOption = False,
-    lock_wait: LockWaitOption = "0s",
-) -> None:
-    """Plan and apply every stage, changed or not.
-
-    Asks only when nodes would be terminated, and, at a terminal, before stopped ones are started.
-    Example: dtk converge dask1
-    """
-    workspace = current_workspace()
-    scope: Scope = "all"
-    plan, inputs = make_plan(workspace, chosen_service(workspace, service), scope=scope)
-    if any(change.change == "terminate" for change in plan.nodes):
-        _show_and_ask(plan, ask=not yes)
-    # As the original asked (docs/original.md 2.2); a script that converges wants its nodes up.
-    elif not yes and sys.stdin.isatty() and any(change.change == "start" for change in plan.nodes):
-        confirm("Workspace service is stopped, do you want to start it?")
-    run_plan(inputs, plan, detach=detach, lock_wait=seconds(lock_wait), command=f"dtk converge {plan.service}")
 
 
 def _is_file(workspace: Workspace, what: str) -> bool:
@@ -102,11 +77,3 @@ def _read_plan(workspace: Workspace, file: str) -> tuple[Plan, Inputs]:
     check_digest(plan, file)
     service = chosen_service(workspace, plan.service)
     return plan, read_inputs(workspace, service)
-
-
-def _show_and_ask(plan: Plan, *, ask: bool) -> None:
-    if plan.is_empty:
-        return
-    typer.echo(plan_text(plan))
-    if ask:
-        confirm("Apply this plan?")

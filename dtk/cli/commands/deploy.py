@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from dtk.cli.commands.stage import (
-    AssemblyArgument,
-    NameArgument,
-    SetOption,
-    TargetOption,
-    ValuesOption,
-    read_settings,
-    stage_service,
-)
-from dtk.cli.options import DetachOption
+from dtk.cli.options import AssemblyArgument, DetachOption, NameArgument, SetOption, TargetOption, ValuesOption
 from dtk.cli.running import run_plan
 from dtk.service.context import current_workspace
 from dtk.service.planning import make_plan
+from dtk.service.staging import read_settings, stage_service
 from dtk.views.plan_text import summary_line
 
 

@@ -12,10 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from dtk.cli.commands.attributes import checked_value
-from dtk.cli.commands.list_attributes import AttributeOption, ComponentOption, NodeOption, filtered, rows_yaml
-from dtk.cli.edited import say_changed
-from dtk.cli.options import JsonOption, ServiceArgument
+from dtk.cli.edit_result import print_edit_result
+from dtk.cli.options import AttributeOption, ComponentOption, JsonOption, NodeOption, ServiceArgument
 from dtk.cli.output import print_json, shown_path
 from dtk.dsl.yaml.document import Document, parse_document
 from dtk.dsl.yaml.edit import set_attribute as write_attribute
@@ -23,9 +21,12 @@ from dtk.dsl.yaml.edit import unset_attribute
 from dtk.errors import DtkError, InvalidError, Problem, UsageError
 from dtk.model.suggestion import nearest
 from dtk.plan.resolve.service import AttributeRow, attribute_rows
-from dtk.service.inspected import read_service
+from dtk.service.attribute_rows import filtered
+from dtk.service.attribute_value import checked_value
+from dtk.service.lookup import read_service
 from dtk.service.planning import Inputs
 from dtk.state.files import make_private_folder, replace_file
+from dtk.views.attribute_text import rows_yaml
 
 KEPT = "edit-attributes.yaml"
 _HELP = (
@@ -62,7 +63,7 @@ def edit_attributes(
         return
     for path, value in changes.items():
         _write(inputs, path, value)
-    say_changed(inputs.workspace, inputs.service.name, as_json=as_json)
+    print_edit_result(inputs.workspace, inputs.service.name, as_json=as_json)
 
 
 def _write(inputs: Inputs, path: str, value: object) -> None:

@@ -7,13 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from dtk.cli.options import JsonOption, ServiceArgument
+from dtk.cli.options import AttributeOption, ComponentOption, JsonOption, NodeOption, ServiceArgument
 from dtk.cli.output import print_json
-from dtk.errors import UsageError
-from dtk.model.suggestion import did_you_mean
-from dtk.plan.resolve.service import AttributeRow, Present, attribute_rows
-from dtk.service.inspected import declared_node, read_service
-from dtk.views.attribute_text import REQUIRED, attributes_yaml, value_cell
+from dtk.plan.resolve.service import AttributeRow, attribute_rows
+from dtk.service.attribute_rows import filtered
+from dtk.service.lookup import read_service
+from dtk.views.attribute_text import REQUIRED, rows_yaml, value_cell
 from dtk.views.listing import format_table
 
 
@@ -22,17 +21,6 @@ class Format(StrEnum):
 
     TABLE = "table"
     YAML = "yaml"
-
-
-NodeOption = Annotated[
-    str | None, typer.Option("--node", "-n", metavar="NODE", help="Only this node's or group's; a member's group.")
-]
-ComponentOption = Annotated[
-    str | None, typer.Option("--component", "-c", metavar="COMPONENT", help="Only this component's.")
-]
-AttributeOption = Annotated[
-    str | None, typer.Option("--attribute", "-a", metavar="ATTRIBUTE", help="Only attributes of this name.")
-]
 
 
 def list_attributes(
@@ -59,35 +47,6 @@ def list_attributes(
         headers = ["id", "path", "value", "type", *(["linked_to"] if links else [])]
         table = [[index, *_cells(row, links=links)] for index, row in enumerate(rows, start=1)]
         typer.echo(format_table(headers, table), nl=False)
-
-
-def filtered(
-    found: Present, rows: list[AttributeRow], node: str | None, component: str | None, attribute: str | None
-) -> list[AttributeRow]:
-    """Return the rows of a node, a component, an attribute; None asks for all.
-
-    Raises:
-        UsageError: the service has no such node, component or attribute.
-    """
-    if node:
-        rows = _having("node", declared_node(found, node), rows)
-    if component:
-        rows = _having("component", component, rows)
-    return _having("attribute", attribute, rows) if attribute else rows
-
-
-def _having(what: str, name: str, rows: list[AttributeRow]) -> list[AttributeRow]:
-    names = {getattr(row, what) for row in rows}
-    if name not in names and what != "node":
-        raise UsageError(f"no {what} '{name}' here", hint=did_you_mean(name, names, "dtk list-attributes"))
-    return [row for row in rows if getattr(row, what) == name]
-
-
-def rows_yaml(rows: list[AttributeRow]) -> str:
-    """Return rows as the original's YAML."""
-    return attributes_yaml(
-        (row.path.partition("/")[0] if row.node else "", row.component, row.attribute, row.value) for row in rows
-    )
 
 
 def _cells(row: AttributeRow, *, links: bool) -> list[str]:

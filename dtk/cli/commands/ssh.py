@@ -46,10 +46,14 @@ def ssh(
         raise UsageError(f"service '{name}' has no node '{node}' that exists: it has {known}", hint="dtk list-nodes")
     if nodes[node].status != "running":
         raise DtkError(f"{node} is {nodes[node].status}", hint=f"dtk start {name} {node}")
-    from dtk.service.ssh_way import way_to  # noqa: PLC0415 - reads dtk.yaml, and knows every kind of target
+    from dtk.service.ssh_connection import ssh_connection  # noqa: PLC0415 - reads dtk.yaml, and knows every kind of target
 
-    arguments = ssh_arguments(way_to(workspace, state, node), workspace.known_hosts(name), user)
+    arguments = ssh_arguments(ssh_connection(workspace, state, node, _warn), workspace.known_hosts(name), user)
     raise typer.Exit(_run(arguments, command or []))
+
+
+def _warn(text: str) -> None:
+    typer.echo(text, err=True)
 
 
 def ssh_arguments(connection: Connection, known_hosts: Path, user: str = "") -> list[str]:

@@ -2,38 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
-from dtk.cli.commands.attributes import checked_value
-from dtk.cli.options import JsonOption
+from dtk.cli.options import AssemblyArgument, JsonOption, NameArgument, SetOption, TargetOption, ValuesOption
 from dtk.cli.output import print_json, shown_path
-from dtk.dsl.catalog import load_catalog
-from dtk.dsl.workspace import load_workspace
-from dtk.dsl.yaml.edit import new_service
-from dtk.dsl.yaml.edit import set_attribute as write_attribute
-from dtk.errors import DtkError, UsageError
-from dtk.model.names import assembly_name
 from dtk.service.context import current_workspace
-from dtk.service.planning import read_inputs
-from dtk.state.store import load_state, new_state, save_state
-from dtk.state.workspace import Workspace
-
-AssemblyArgument = Annotated[str, typer.Argument(metavar="ASSEMBLY", help="What to stage: namespace:module/assembly.")]
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The new service's name.")]
-TargetOption = Annotated[str | None, typer.Option("--target", metavar="TARGET", help="Where its nodes come from.")]
-SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="An attribute's value.")]
-ValuesOption = Annotated[
-    Path | None,
-    typer.Option("--values", metavar="FILE", help="A YAML file of paths and values.", exists=True),
-]
-
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+from dtk.service.staging import read_settings, stage_service
 
 
 def stage(
@@ -56,86 +30,3 @@ def stage(
         return
     typer.echo(f"new_service_instance:\n  name: {name}\n  file: {shown_path(workspace.service_file(name))}")
     typer.echo(f"next: dtk plan {name}")
-
-
-def stage_service(workspace: Workspace, assembly: str, name: str, target: str | None, settings: dict[str, str]) -> None:
-    """Write a service's file, with its attributes checked; nothing is left behind when one is wrong.
-
-    Raises:
-        UsageError: a name, the assembly, the target or an attribute is not right.
-    """
-    module, assembly = find_assembly(workspace, assembly)
-    _check_name(workspace, name)
-    configuration = load_workspace(workspace.file, workspace.root)
-    target = target or configuration.default_target
-    if target not in configuration.targets:
-        raise UsageError(f"no target '{target}': dtk.yaml has {', '.join(sorted(configuration.targets))}")
-    file = workspace.service_file(name)
-    new_service(file, assembly=f"{module.replace('/', ':')}/{assembly}", target=target)
-    try:
-        for path, value in settings.items():
-            write_attribute(file, path, checked_value(read_inputs(workspace, name), path, value))
-        _note_creation(workspace, name)
-    except (DtkError, OSError):
-        file.unlink()
-        file.parent.rmdir()
-        raise
-
-
-def _note_creation(workspace: Workspace, name: str) -> None:
-    """Begin the service's state with the time it was staged at; a state that is there already is left alone."""
-    file = workspace.state_file(name)
-    if load_state(file) is None:
-        save_state(file, replace(new_state(name), created_at=datetime.now(UTC).isoformat(timespec="seconds")))
-
-
-def find_assembly(workspace: Workspace, text: str) -> tuple[str, str]:
-    """Return the module and the assembly that a text names.
-
-    Raises:
-        UsageError: it names none.
-    """
-    parsed = assembly_name(text)
-    if parsed is None:
-        raise UsageError(f"'{text}' is not an assembly: write namespace:module/assembly", hint="dtk list-assemblies")
-    module = load_catalog(workspace).find(parsed[0])
-    if parsed[1] not in module.assemblies:
-        names = ", ".join(module.assemblies) or "none"
-        raise UsageError(
-            f"module '{module.name}' has no assembly '{parsed[1]}': it has {names}", hint="dtk list-assemblies"
-        )
-    return module.name, parsed[1]
-
-
-def _check_name(workspace: Workspace, name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise UsageError(f"'{name}' can't name a service: lower-case letters, digits and -, a letter first, at most 63")
-    if workspace.service_file(name).exists():
-        raise UsageError(
-            f"Unable to stage service with name '{name}'. Service with specified name exists already!",
-            hint=f"choose another name, or: dtk plan {name}",
-        )
-
-
-def read_settings(pairs: list[str], values: Path | None) -> dict[str, str]:
-    """Return attribute paths and their values: those of a file, overridden by ``PATH=VALUE`` words.
-
-    Raises:
-        UsageError: a word has no ``=``, or the file is not a map.
-    """
-    settings = _values_of(values) if values else {}
-    for pair in pairs:
-        path, separator, value = pair.partition("=")
-        if not separator:
-            raise UsageError(f"--set {pair}: write PATH=VALUE")
-        settings[path] = value
-    return settings
-
-
-def _values_of(file: Path) -> dict[str, str]:
-    from dtk.dsl.yaml.document import read_document  # noqa: PLC0415 - only with --values
-
-    data = read_document(file).data
-    if not isinstance(data, dict):
-        raise UsageError(f"{file} is not a map of attribute paths to values")
-    return data

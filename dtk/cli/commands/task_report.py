@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from dtk.cli.commands.graph import service_arrows
 from dtk.cli.options import LogOption, ServiceArgument, TaskArgument
 from dtk.cli.output import write_file
+from dtk.cli.pictures import service_arrows
 from dtk.errors import DtkError
 from dtk.events.earlier import earlier_tasks
 from dtk.events.log import utc_now

@@ -1,4 +1,4 @@
-"""``dtk add-node`` and ``dtk delete-node``: which nodes a service has besides its assembly's."""
+"""``dtk add-node``: adds a node, or a group of nodes, to a service."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-from dtk.cli.edited import forget, say_changed, try_edit
+from dtk.cli.edit_result import print_edit_result
 from dtk.cli.options import JsonOption
 from dtk.dsl.check.assembly_values import node_attributes
 from dtk.dsl.template.assembly import is_value_template
-from dtk.dsl.yaml.edit import set_attribute, set_entry, unset_entry
-from dtk.dsl.yaml.edit_list import add_item, remove_item
+from dtk.dsl.yaml.edit import set_entry
+from dtk.dsl.yaml.edit_list import remove_item
 from dtk.errors import UsageError
-from dtk.model.names import ASSEMBLY_WIDE, group_of, is_node_name, split_member
+from dtk.model.names import ASSEMBLY_WIDE, is_node_name
 from dtk.model.suggestion import did_you_mean
-from dtk.plan.resolve.assembly_values import CARDINALITY, MOST_MEMBERS, checked_cardinality
-from dtk.plan.resolve.service import Present
-from dtk.service.inspected import declared_node, read_service, service_and_words
-from dtk.service.planning import Inputs
-from dtk.service.typed_value import typed_node_value
+from dtk.plan.resolve.assembly_values import MOST_MEMBERS, checked_cardinality
+from dtk.service.attribute_value import typed_node_value
+from dtk.service.edits import check_edit
+from dtk.service.lookup import read_service, service_and_words
 
 
 def add_node(
@@ -52,9 +51,9 @@ def add_node(
         remove_item(file, ("removed",), name)
     else:
         entry = {"attributes": attributes} if attributes else {}
-        try_edit(inputs, lambda copy: set_entry(copy, "nodes", name, entry))
+        check_edit(inputs, lambda copy: set_entry(copy, "nodes", name, entry))
         set_entry(file, "nodes", name, entry)
-    say_changed(inputs.workspace, inputs.service.name, as_json=as_json)
+    print_edit_result(inputs.workspace, inputs.service.name, as_json=as_json)
 
 
 def _group(cardinality: str | None) -> dict[str, Any]:
@@ -80,43 +79,3 @@ def _settings(node: str, pairs: Sequence[str], *, is_group: bool) -> dict[str, o
         # A template is checked with the service, which knows what it gives.
         found[name] = value if is_value_template(value) else typed_node_value(known[name], f"{node}/{name}", value)
     return found
-
-
-def delete_node(
-    words: Annotated[list[str], typer.Argument(metavar="[SERVICE] NODE", help="A node, a group, or a member.")],
-    as_json: JsonOption = False,
-) -> None:
-    """Take a node, a group or one member out of a service.
-
-    The next apply runs the components' delete actions and ends it. A member's number is not given again: without
-    slaves:2, three members are slaves:1, slaves:3 and slaves:4. Example: dtk delete-node dask1 slaves:2
-    """
-    service, (node,) = service_and_words(words, 1, 1, "dtk delete-node [SERVICE] NODE")
-    inputs, found = read_service(service)
-    group = declared_node(found, node)
-    if split_member(node):
-        _delete_member(inputs, found, group, node)
-    else:
-        _delete_declared(inputs, node)
-    say_changed(inputs.workspace, inputs.service.name, as_json=as_json)
-
-
-def _delete_member(inputs: Inputs, found: Present, group: str, member: str) -> None:
-    """A member with the highest number goes by the cardinality alone; of another one the number is noted."""
-    numbers = [wanted.index for wanted in found.topology.nodes.values() if wanted.group == group]
-    if len(numbers) == 1:
-        hint = f"delete the whole group: dtk delete-node {inputs.service.name} {group}"
-        raise UsageError(f"'{member}' is the only member of '{group}'", hint=hint)
-    file = inputs.workspace.service_file(inputs.service.name)
-    if found.topology.nodes[member].index != max(numbers):
-        add_item(file, ("removed",), member)
-    set_attribute(file, f"{group}/{CARDINALITY}", len(numbers) - 1)
-    forget(inputs, lambda path: path.startswith(f"{member}/"))
-
-
-def _delete_declared(inputs: Inputs, node: str) -> None:
-    file = inputs.workspace.service_file(inputs.service.name)
-    if not unset_entry(file, "nodes", node):
-        add_item(file, ("removed",), node)
-    unset_entry(file, "components", node)
-    forget(inputs, lambda path: group_of(path.partition("/")[0]) == node and path != node)

@@ -1,8 +1,8 @@
-"""The way that ``dtk ssh`` takes to a node: as its target says now, through a firewall that knows this machine."""
+"""How ``dtk ssh`` reaches a node: as its target says now, through a firewall that is opened for this machine."""
 
 from __future__ import annotations
 
-import typer
+from collections.abc import Callable
 
 from dtk.dsl.service import load_service
 from dtk.errors import DtkError, InvalidError
@@ -18,15 +18,21 @@ ANSWER_SECONDS = 5.0
 """How long a node may say nothing before its firewall is looked at: a closed one drops what it does not let in."""
 
 
-def way_to(workspace: Workspace, state: State, node: str) -> Connection:
+def ssh_connection(workspace: Workspace, state: State, node: str, warn: Callable[[str], None]) -> Connection:
     """Return how a node is reached; let this machine in where it is at an address that the firewall does not know.
 
     While the service's files are invalid, it is as they were when the node was reached last: one logs in to mend.
+
+    Args:
+        workspace: the workspace.
+        state: the service's; it has the node.
+        node: the node.
+        warn: called with what a person should know about the way in.
     """
     try:
         target = find_target(workspace, load_service(workspace.service_file(state.service), workspace.root))
     except InvalidError as error:
-        typer.echo(f"Logging in as before: {error.message} (dtk validate)", err=True)
+        warn(f"Logging in as before: {error.message} (dtk validate)")
         return record_of(node, state.nodes[node]).connection
     provider = provider_for(target, workspace)
     records = {name: record_of(name, known) for name, known in state.nodes.items()}
@@ -35,7 +41,7 @@ def way_to(workspace: Workspace, state: State, node: str) -> Connection:
     # A jump host's address in the firewall is not this machine's.
     if keeps_firewall and not connection.jump and not _answers(connection):
         identity = ServiceIdentity(state.service, state.lineage, workspace.service_folder(state.service))
-        _let_in(provider, identity, list(records.values()))
+        _open_firewall(provider, identity, list(records.values()), warn)
     return connection
 
 
@@ -47,11 +53,13 @@ def _answers(connection: Connection) -> bool:
     return True
 
 
-def _let_in(provider: Provider, identity: ServiceIdentity, records: list[NodeRecord]) -> None:
+def _open_firewall(
+    provider: Provider, identity: ServiceIdentity, records: list[NodeRecord], warn: Callable[[str], None]
+) -> None:
     try:
         changed = provider.update_firewall(identity, records, None)
     except DtkError as error:
-        typer.echo(f"The firewall is left as it is: {error.message}", err=True)
+        warn(f"The firewall is left as it is: {error.message}")
         return
     for rule in changed.opened:
-        typer.echo(f"The firewall lets SSH in from {rule.source} now.", err=True)
+        warn(f"The firewall lets SSH in from {rule.source} now.")

@@ -1,4 +1,4 @@
-"""``dtk init`` and ``dtk version``."""
+"""``dtk init``: makes a workspace in a folder."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dtk import __version__
-from dtk.cli.output import print_json, shown_path
+from dtk.cli.output import shown_path
 from dtk.errors import UsageError
 from dtk.state.workspace import Workspace
 
@@ -41,16 +40,3 @@ def _ignore_local_state(file: Path) -> None:
     present = file.read_text() if file.exists() else ""
     if GITIGNORE.strip() not in present.split():
         file.write_text(present + GITIGNORE)
-
-
-def version(
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
-) -> None:
-    """Print the version of dtk.
-
-    Example: dtk version
-    """
-    if as_json:
-        print_json({"version": __version__})
-    else:
-        typer.echo(f"dtk {__version__}")

@@ -1,4 +1,4 @@
-"""``dtk list-assemblies``."""
+"""``dtk list-assemblies``: the assemblies that can be staged."""
 
 from __future__ import annotations
 

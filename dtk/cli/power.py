@@ -1,4 +1,4 @@
-"""``dtk start`` and ``dtk stop``: the nodes' power, as tasks."""
+"""Powering a service's nodes on or off as a task: shared by start and stop."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dtk.cli.options import DetachOption, LockWaitOption, ServiceArgument, seconds
+from dtk.cli.options import seconds
 from dtk.cli.running import run_plan
 from dtk.model.target import Power
 from dtk.plan.power import power_plan
@@ -16,34 +16,8 @@ from dtk.service.planning import read_inputs
 NodeArgument = Annotated[str | None, typer.Argument(metavar="[NODE]", help="A node or a group; else all of them.")]
 
 
-def start(
-    service: ServiceArgument = None,
-    node: NodeArgument = None,
-    detach: DetachOption = False,
-    lock_wait: LockWaitOption = "0s",
-) -> None:
-    """Power a service's nodes on.
-
-    Takes their new addresses and configures nothing: dtk apply does, where addresses have changed.
-    Example: dtk start dask1
-    """
-    _power("start", service, node, detach=detach, lock_wait=lock_wait)
-
-
-def stop(
-    service: ServiceArgument = None,
-    node: NodeArgument = None,
-    detach: DetachOption = False,
-    lock_wait: LockWaitOption = "0s",
-) -> None:
-    """Power a service's nodes off; their disks stay.
-
-    Example: dtk stop dask1 slaves:2
-    """
-    _power("stop", service, node, detach=detach, lock_wait=lock_wait)
-
-
-def _power(power: Power, service: str | None, node: str | None, *, detach: bool, lock_wait: str) -> None:
+def run_power(power: Power, service: str | None, node: str | None, *, detach: bool, lock_wait: str) -> None:
+    """Run the task that powers a node, a group or all nodes on or off; say so where there is nothing to do."""
     workspace = current_workspace()
     inputs = read_inputs(workspace, chosen_service(workspace, service))
     plan = power_plan(inputs.request(workflow=""), power, node or "")

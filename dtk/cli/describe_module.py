@@ -1,4 +1,4 @@
-"""What ``dtk info`` says about a module or an assembly."""
+"""What ``dtk info`` prints about a module or an assembly."""
 
 from __future__ import annotations
 
@@ -21,11 +21,6 @@ from dtk.views.module_info import (
     module_document,
     module_markdown,
 )
-
-
-def names_a_module(text: str) -> bool:
-    """Say whether a word names a module or an assembly, and no service."""
-    return module_name(text) is not None or assembly_name(text) is not None
 
 
 def module_info(name: str, *, markdown: bool, as_json: bool) -> None:

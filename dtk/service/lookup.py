@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dtk.errors import UsageError
-from dtk.model.names import split_member
+from dtk.model.names import assembly_name, module_name, split_member
 from dtk.model.suggestion import did_you_mean
 from dtk.plan.resolve.service import ComponentRow, Present, component_rows, present
 from dtk.service.context import chosen_service, current_workspace
@@ -68,3 +68,21 @@ def component_row(found: Present, path: str, service: str) -> ComponentRow:
         return rows[path]
     hint = did_you_mean(path, rows, f"dtk list-components {service}")
     raise UsageError(f"no component '{path}' in service '{service}'", hint=hint)
+
+
+def means_module(text: str) -> bool:
+    """Say whether a word names a module or an assembly, and no service of the workspace."""
+    names_module = module_name(text) is not None or assembly_name(text) is not None
+    return names_module and text not in current_workspace().service_names()
+
+
+def checked_module_name(text: str) -> str:
+    """Return a module's name as it is kept, ``ns/name``.
+
+    Raises:
+        UsageError: it is written otherwise than ``ns:name`` or ``ns/name``.
+    """
+    full = module_name(text)
+    if full is None:
+        raise UsageError(f"'{text}' is not a module's name", hint="write it as ns:name")
+    return full

@@ -1,4 +1,4 @@
-"""``dtk task-status`` and ``dtk cancel-task``."""
+"""``dtk task-status``: a task as a table, a live screen or a stream."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from dtk.errors import UsageError
 from dtk.events.fold import Fold
 from dtk.events.reading import follow
 from dtk.events.tree import exit_code_of
-from dtk.service.context import chosen_service, current_workspace
 from dtk.service.task_log import TaskLog, named_log
 from dtk.views.live import Look, watch
 from dtk.views.stream import stream
@@ -90,21 +89,3 @@ def _stream(chosen: TaskLog, *, output: bool) -> int:
     for text in stream(events, fold=folding, output=output):
         typer.echo(text, nl=False)
     return exit_code_of(folding.task(writer_alive=False))
-
-
-def cancel_task(
-    service: ServiceArgument = None,
-    task: Annotated[int | None, typer.Argument(metavar="[TASK]", help="Its number; else the running one.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Cancel the running task of a service.
-
-    Nothing new starts, remote processes are ended, the log is closed as cancelled. Example: dtk cancel-task dask1
-    """
-    workspace = current_workspace()
-    name = chosen_service(workspace, service)
-    number = request_cancel(workspace, name, task)
-    if as_json:
-        print_json({"status": "OK", "service": name, "task": number})
-        return
-    typer.echo(f"Task {number} of '{name}' is being cancelled; next: dtk task-status {name} --wait")

@@ -1,4 +1,4 @@
-"""The dialog that asks for missing attributes, as the original's did (docs/original.md 2.3)."""
+"""The dialog that asks for missing attributes, as the original's did (docs/original.md 2.3), and sets them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from collections.abc import Sequence
 
 import typer
 
-from dtk.cli.commands.attributes import checked_value
+from dtk.cli.edit_result import print_edit_result
+from dtk.cli.output import print_json
+from dtk.dsl.yaml.edit import set_attribute as write_attribute
 from dtk.errors import UsageError
 from dtk.plan.resolve.service import AttributeRow
+from dtk.service.attribute_value import checked_value
 from dtk.service.planning import Inputs
 
 BOX_WIDTH = 72
+
+
 _HIDDEN = "(hidden)"
 
 
@@ -64,3 +69,14 @@ def _line(prompt: str, *, hidden: bool = False) -> str:
 def _box(rows: Sequence[AttributeRow], values: dict[str, object]) -> str:
     lines = [f"{r.path} : {_HIDDEN if r.hidden or r.secret else values[r.path]}" for r in rows]
     return "\n".join([" DATA ".center(BOX_WIDTH, "-"), *lines, "-" * BOX_WIDTH])
+
+
+def ask_and_set(inputs: Inputs, rows: list[AttributeRow], *, as_json: bool = False) -> None:
+    """Ask for the values of attributes and write them to the service's file."""
+    if not rows:
+        print_json({"status": "OK", "changed": False}) if as_json else typer.echo("There is nothing to fill in.")
+        return
+    name = inputs.service.name
+    for path, value in fill_in(inputs, rows).items():
+        write_attribute(inputs.workspace.service_file(name), path, value)
+    print_edit_result(inputs.workspace, name, as_json=as_json)

@@ -1,4 +1,4 @@
-"""``dtk list-modules``, and the components that a module defines."""
+"""``dtk list-modules``: every module, where it comes from, whether it can be parsed."""
 
 from __future__ import annotations
 
@@ -52,16 +52,3 @@ def _parsed(catalog: Catalog, name: str) -> bool:
 def _document(name: str, remote: str, parsed: bool, pin: Pin | None) -> dict[str, object]:
     pinned = {"commit": pin.commit, "tree": pin.tree, "version": pin.version} if pin else {}
     return {"module": name, "remote": remote, "dsl_parsed": parsed, **pinned}
-
-
-def list_module_components(module: str, *, as_json: bool) -> None:
-    """Print the components that a module defines."""
-    found = load_catalog(current_workspace()).find(module)
-    components = list(found.components.values())
-    if as_json:
-        print_json(
-            [{"component": c.type, "description": c.description, "actions": list(c.actions)} for c in components]
-        )
-        return
-    rows = [[str(index), component.type] for index, component in enumerate(components, start=1)]
-    typer.echo(format_table(["id", "name"], rows), nl=False)

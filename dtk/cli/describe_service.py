@@ -1,4 +1,4 @@
-"""What ``dtk info`` says about a service, and about a node of it."""
+"""What ``dtk info`` prints about a service, and about a node of it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Any
 
 import typer
 
-from dtk.cli.commands.services import service_status
 from dtk.cli.output import print_json, shown_path
 from dtk.errors import UsageError
 from dtk.model.names import split_member
 from dtk.plan.resolve.service import Present, attribute_rows
-from dtk.service.inspected import declared_node, read_service
+from dtk.service.lookup import declared_node, read_service
 from dtk.service.planning import Inputs
+from dtk.service.service_status import service_status
 from dtk.service.task_log import last_task
 from dtk.views.yaml_text import yaml_text
 

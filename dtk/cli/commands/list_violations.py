@@ -1,4 +1,4 @@
-"""``dtk list-violations`` and ``dtk set-required-attributes``: what keeps a service from being planned."""
+"""``dtk list-violations``: what keeps a service from being planned."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from dtk.cli.commands.wizard import fill_in
-from dtk.cli.edited import say_changed
 from dtk.cli.options import JsonOption, ServiceArgument
 from dtk.cli.output import print_json
-from dtk.dsl.yaml.edit import set_attribute as write_attribute
+from dtk.cli.wizard import ask_and_set
 from dtk.errors import Problem
 from dtk.plan.compile import resolve
 from dtk.plan.resolve.overrides import CONSTRAINT, ILLEGAL, REQUIRED
-from dtk.plan.resolve.service import AttributeRow, Present, all_attribute_rows
-from dtk.service.inspected import read_service
+from dtk.plan.resolve.service import Present, all_attribute_rows
+from dtk.service.lookup import read_service
 from dtk.service.planning import Inputs
 from dtk.views.listing import format_table
 
@@ -63,23 +61,4 @@ def _document(problem: Problem) -> dict[str, Any]:
 def _fix(inputs: Inputs, found: Present, problems: list[Problem]) -> None:
     rows = all_attribute_rows(found)
     paths = {problem.mend.split()[3] for problem in problems if problem.mend and "--unset" not in problem.mend}
-    _ask_and_set(inputs, [row for row in rows if row.path in paths])
-
-
-def set_required_attributes(service: ServiceArgument = None, as_json: JsonOption = False) -> None:
-    """Ask for every required attribute that has no value.
-
-    Answers may come from standard input, one a line, and yes at the end. Example: dtk set-required-attributes dask1
-    """
-    inputs, found = read_service(service)
-    _ask_and_set(inputs, [row for row in all_attribute_rows(found) if row.is_missing], as_json=as_json)
-
-
-def _ask_and_set(inputs: Inputs, rows: list[AttributeRow], *, as_json: bool = False) -> None:
-    if not rows:
-        print_json({"status": "OK", "changed": False}) if as_json else typer.echo("There is nothing to fill in.")
-        return
-    name = inputs.service.name
-    for path, value in fill_in(inputs, rows).items():
-        write_attribute(inputs.workspace.service_file(name), path, value)
-    say_changed(inputs.workspace, name, as_json=as_json)
+    ask_and_set(inputs, [row for row in rows if row.path in paths])

@@ -1,0 +1,36 @@
+"""What ``dtk exec`` can run, as rows for a listing and for completion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dtk.model.names import CREATE, DELETE, component_path, group_of
+from dtk.plan.resolve.service import Present
+from dtk.plan.resolve.topology import Instance
+from dtk.views.plan_entries import members_text
+
+FEW_MEMBERS = 2
+"""Up to so many members of a group are listed one by one (docs/original.md 3.2)."""
+
+
+def action_rows(found: Present) -> list[tuple[str, str]]:
+    """Return every action's name and type: the service's workflows, then the components' by name."""
+    workflows = dict.fromkeys([CREATE, *found.topology.assembly.workflows])
+    components = sorted({row for instance in found.topology.instances.values() for row in _actions(found, instance)})
+    return [*((name, "service") for name in workflows), *components]
+
+
+def _actions(found: Present, instance: Instance) -> Iterator[tuple[str, str]]:
+    component = component_path(_shown_node(found, instance), str(instance.name))
+    yield component, "component_create"
+    for action in instance.component.actions:
+        if action not in (CREATE, DELETE):
+            yield f"{component}.{action}", "component_action"
+
+
+def _shown_node(found: Present, instance: Instance) -> str:
+    group = group_of(instance.node)
+    members = [node for node, wanted in found.topology.nodes.items() if wanted.group == group]
+    if len(members) <= FEW_MEMBERS:
+        return instance.node
+    return members_text(members)

@@ -1,0 +1,58 @@
+"""``dtk list-nodes``: a service's nodes and their addresses; machines that no state knows."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from dtk.cli.options import JsonOption, ServiceArgument, YesOption
+from dtk.cli.output import print_json
+from dtk.errors import UsageError
+from dtk.model.names import node_order
+from dtk.service.context import chosen_service, current_workspace
+from dtk.state.model import NodeState, State
+from dtk.state.store import load_state
+from dtk.views.listing import format_table
+
+
+def list_nodes(
+    service: ServiceArgument = None,
+    orphans: Annotated[
+        bool, typer.Option("--orphans", help="List instances tagged as this workspace's that no state knows.")
+    ] = False,
+    adopt: Annotated[bool, typer.Option("--adopt", help="With --orphans: take them into their services.")] = False,
+    terminate: Annotated[bool, typer.Option("--terminate", help="With --orphans: end them for good.")] = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List a service's nodes and their addresses.
+
+    Groups are listed by their members. Example: dtk list-nodes dask1
+    """
+    if ((adopt or terminate) and not orphans) or (adopt and terminate):
+        raise UsageError("--adopt and --terminate are for --orphans, one of them at a time", hint="dtk list-nodes -h")
+    if orphans:
+        from dtk.cli.orphans import show_orphans  # noqa: PLC0415 - asks AWS, which a listing never does
+
+        show_orphans(adopt=adopt, terminate=terminate, yes=yes, as_json=as_json)
+        return
+    workspace = current_workspace()
+    name = chosen_service(workspace, service)
+    state = load_state(workspace.state_file(name)) or State(name, "")
+    nodes = {node: state.nodes[node] for node in sorted(state.nodes, key=node_order)}
+    if as_json:
+        print_json([{"node": node, **asdict(record)} for node, record in nodes.items()])
+        return
+    headers = ["id", "name", "instance_id", "size", "os", "op_status", "dns_name"]
+    rows = [[str(i), *_node_row(node, nodes[node])] for i, node in enumerate(nodes, start=1)]
+    typer.echo(format_table(headers, rows), nl=False)
+
+
+def _node_row(name: str, node: NodeState) -> list[str]:
+    """A stopped node has no address, as in the original (5.8)."""
+    known = str(node.attributes.get("dns_name") or node.attributes.get("host_address", ""))
+    address = known if node.status == "running" else ""
+    size, system = (str(node.attributes.get(key, "")) for key in ("size", "os"))
+    return [name, node.id, size, system, node.status, address]

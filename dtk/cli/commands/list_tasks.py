@@ -1,0 +1,52 @@
+"""``dtk list-tasks``: a service's tasks, newest first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from dtk.cli.options import JsonOption, ServiceArgument
+from dtk.cli.output import print_json
+from dtk.events.tree import Task
+from dtk.service.context import chosen_service, current_workspace
+from dtk.service.task_log import logged_tasks, read_task
+from dtk.views.listing import format_table
+from dtk.views.table import status_text
+from dtk.views.text import duration_text, table_time
+
+
+def list_tasks(service: ServiceArgument = None, as_json: JsonOption = False) -> None:
+    """List a service's tasks, newest first.
+
+    Example: dtk list-tasks dask1
+    """
+    workspace = current_workspace()
+    name = chosen_service(workspace, service)
+    tasks = {number: read_task(workspace, name, number) for number in reversed(logged_tasks(workspace, name))}
+    if as_json:
+        print_json([_document(number, task) for number, task in tasks.items()])
+        return
+    headers = ["id", "task_type", "status", "steps", "duration", "started_at", "ended_at"]
+    typer.echo(format_table(headers, [_row(number, task) for number, task in tasks.items()]), nl=False)
+
+
+def _row(number: int, task: Task) -> list[str]:
+    leaves = list(task.leaves())
+    steps = f"{sum(leaf.status == 'succeeded' for leaf in leaves)} of {len(leaves)}"
+    times = [duration_text(task.duration), table_time(task.started_at), table_time(task.ended_at)]
+    return [str(number), task.title, status_text(task.status), steps, *times]
+
+
+def _document(number: int, task: Task) -> dict[str, Any]:
+    leaves = list(task.leaves())
+    return {
+        "task": number,
+        "task_type": task.type,
+        "status": task.status,
+        "steps": len(leaves),
+        "succeeded": sum(leaf.status == "succeeded" for leaf in leaves),
+        "duration": task.duration,
+        "started_at": task.started_at.isoformat() if task.started_at else None,
+        "ended_at": task.ended_at.isoformat() if task.ended_at else None,
+    }

@@ -1,0 +1,70 @@
+"""``dtk ls``: the services of the workspace, from files and state alone."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import typer
+
+from dtk.cli.options import JsonOption
+from dtk.cli.output import print_json
+from dtk.dsl.service import load_service
+from dtk.errors import DtkError, InvalidError
+from dtk.service.context import current_workspace
+from dtk.service.service_status import service_status
+from dtk.service.task_log import last_task
+from dtk.state.model import State
+from dtk.state.store import load_state
+from dtk.state.workspace import Workspace
+from dtk.views.listing import format_table
+from dtk.views.text import table_time
+
+_LISTED = ["service_instance", "status", "last_run", "assembly_template", "target", "nodes"]
+
+
+_HEADERS = ["id", "assembly_name", "status", "last_run", "assembly_template", "target", "# nodes", "created_at"]
+
+
+def ls(as_json: JsonOption = False) -> None:
+    """List the service instances of the workspace.
+
+    Example: dtk ls
+    """
+    workspace = current_workspace()
+    rows = [_service_row(workspace, name) for name in workspace.service_names()]
+    if as_json:
+        print_json(rows)
+        return
+    table = [
+        [str(index), *(str(row[key]) for key in _LISTED), _created(row["created_at"])]
+        for index, row in enumerate(rows, start=1)
+    ]
+    typer.echo(format_table(_HEADERS, table), nl=False)
+
+
+def _created(text: str) -> str:
+    return table_time(datetime.fromisoformat(text)) if text else ""
+
+
+def _service_row(workspace: Workspace, name: str) -> dict[str, Any]:
+    try:
+        state = load_state(workspace.state_file(name)) or State(name, "")
+    except DtkError as error:
+        # The others are there all the same.
+        typer.echo(f"{name}: {error.message}", err=True)
+        state = None
+    task = last_task(workspace, name)
+    row = {
+        "service_instance": name,
+        "status": service_status(state) if state else "unreadable",
+        "last_run": task.status if task else "",
+        "nodes": len(state.nodes) if state else "",
+        "created_at": state.created_at if state else "",
+    }
+    try:
+        service = load_service(workspace.service_file(name), workspace.root)
+    except InvalidError:
+        return {**row, "status": "invalid" if state else row["status"], "assembly_template": "", "target": ""}
+    assembly = f"{service.module.replace('/', ':')}/{service.assembly}"
+    return {**row, "assembly_template": assembly, "target": service.target}

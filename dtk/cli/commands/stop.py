@@ -1,0 +1,19 @@
+"""``dtk stop``: powers a service's nodes off."""
+
+from __future__ import annotations
+
+from dtk.cli.options import DetachOption, LockWaitOption, ServiceArgument
+from dtk.cli.power import NodeArgument, run_power
+
+
+def stop(
+    service: ServiceArgument = None,
+    node: NodeArgument = None,
+    detach: DetachOption = False,
+    lock_wait: LockWaitOption = "0s",
+) -> None:
+    """Power a service's nodes off; their disks stay.
+
+    Example: dtk stop dask1 slaves:2
+    """
+    run_power("stop", service, node, detach=detach, lock_wait=lock_wait)

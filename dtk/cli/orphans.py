@@ -1,0 +1,44 @@
+"""``dtk list-nodes --orphans``: lists machines that no state knows, adopts or ends them."""
+
+from __future__ import annotations
+
+import typer
+
+from dtk.cli.output import print_json
+from dtk.cli.running import confirm
+from dtk.service.context import current_workspace
+from dtk.service.orphans import Orphan, adopt_orphan, find_orphans, terminate_orphans
+from dtk.views.listing import format_table
+
+
+def show_orphans(*, adopt: bool, terminate: bool, yes: bool, as_json: bool) -> None:
+    """List the workspace's orphans, take them into the states of their services, or end them."""
+    workspace = current_workspace()
+    found = find_orphans(workspace)
+    if as_json:
+        print_json([_row(orphan) for orphan in found])
+    else:
+        headers = ["id", "target", "service", "node", "instance_id", "op_status"]
+        rows = [[str(index), *_row(orphan).values()] for index, orphan in enumerate(found, start=1)]
+        typer.echo(format_table(headers, rows), nl=False)
+    if adopt:
+        for orphan in found:
+            adopt_orphan(workspace, orphan)
+            machine = orphan.machine
+            typer.echo(f"{machine.id} is {machine.node} of '{machine.service}' now; next: dtk plan {machine.service}")
+    if terminate and found:
+        if not yes:
+            confirm(f"Terminate {len(found)} instances for good?")
+        terminate_orphans(found)
+        typer.echo(f"{len(found)} terminated.")
+
+
+def _row(orphan: Orphan) -> dict[str, str]:
+    machine = orphan.machine
+    return {
+        "target": orphan.target,
+        "service": machine.service,
+        "node": machine.node,
+        "instance_id": machine.id,
+        "op_status": machine.state,
+    }

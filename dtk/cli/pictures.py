@@ -1,0 +1,24 @@
+"""A service as a picture: its topology, its links and the stages of its plan."""
+
+from __future__ import annotations
+
+from dtk.plan.resolve.links import build_links
+from dtk.plan.resolve.topology import build_topology
+from dtk.service.planning import make_plan, read_inputs
+from dtk.state.workspace import Workspace
+from dtk.views.picture import Arrow, Picture, arrows_of, picture_of_service
+
+
+def service_picture(workspace: Workspace, name: str) -> Picture:
+    """Return the picture of a service as its files want it."""
+    plan, inputs = make_plan(workspace, name, scope="all")
+    assembly = inputs.modules[inputs.service.module].assemblies[inputs.service.assembly]
+    topology = build_topology(inputs.service, assembly, inputs.modules)
+    return picture_of_service(name, topology, build_links(topology)[0], plan.stages)
+
+
+def service_arrows(workspace: Workspace, name: str) -> tuple[Arrow, ...]:
+    """Return which component of a service uses which."""
+    inputs = read_inputs(workspace, name)
+    assembly = inputs.modules[inputs.service.module].assemblies[inputs.service.assembly]
+    return arrows_of(build_links(build_topology(inputs.service, assembly, inputs.modules))[0])

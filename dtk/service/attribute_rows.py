@@ -1,0 +1,30 @@
+"""The attributes of a service that are meant: all of them, or those of a node, a component or a name."""
+
+from __future__ import annotations
+
+from dtk.errors import UsageError
+from dtk.model.suggestion import did_you_mean
+from dtk.plan.resolve.service import AttributeRow, Present
+from dtk.service.lookup import declared_node
+
+
+def filtered(
+    found: Present, rows: list[AttributeRow], node: str | None, component: str | None, attribute: str | None
+) -> list[AttributeRow]:
+    """Return the rows of a node, a component, an attribute; None asks for all.
+
+    Raises:
+        UsageError: the service has no such node, component or attribute.
+    """
+    if node:
+        rows = _having("node", declared_node(found, node), rows)
+    if component:
+        rows = _having("component", component, rows)
+    return _having("attribute", attribute, rows) if attribute else rows
+
+
+def _having(what: str, name: str, rows: list[AttributeRow]) -> list[AttributeRow]:
+    names = {getattr(row, what) for row in rows}
+    if name not in names and what != "node":
+        raise UsageError(f"no {what} '{name}' here", hint=did_you_mean(name, names, "dtk list-attributes"))
+    return [row for row in rows if getattr(row, what) == name]

@@ -1,0 +1,97 @@
+"""A value as it is typed on the command line, made into what its attribute takes."""
+
+from __future__ import annotations
+
+from dtk.dsl.build.attribute import SECRET_REFERENCE
+from dtk.dsl.check.assembly_values import TEXT_OR_LIST
+from dtk.errors import UsageError
+from dtk.model import types
+from dtk.model.module import Attribute
+from dtk.model.names import group_of
+from dtk.plan.resolve.assembly_values import CARDINALITY, checked_cardinality
+from dtk.plan.resolve.concurrency import MAX_IN_FLIGHT, window_of
+from dtk.plan.resolve.topology import Topology, build_topology, settable_paths, why_not_settable
+from dtk.service.planning import Inputs
+
+
+def typed_value(type_: str, path: str, value: str, *, private: bool = False) -> object:
+    """Return a typed word as its attribute's type.
+
+    Args:
+        type_: the attribute's, ``TEXT_OR_LIST`` included.
+        path: the attribute's, for messages.
+        value: what was typed.
+        private: the value stands in no message.
+
+    Raises:
+        UsageError: it is not of that type.
+    """
+    if type_ == TEXT_OR_LIST:
+        type_ = "array(string)" if value.startswith("[") else "string"
+    try:
+        return types.coerce(type_, value)
+    except ValueError as error:
+        said = "(hidden)" if private else str(error)
+        raise UsageError(f"The provided value for '{path}' is not of type {type_}: {said}") from None
+
+
+def typed_node_value(type_: str, path: str, value: str) -> object:
+    """Return a typed word as a node's own attribute, ``NODE/NAME``, takes it.
+
+    Raises:
+        UsageError: it is not of its type, or no number that makes sense there.
+    """
+    attribute = path.rpartition("/")[2]
+    if attribute == MAX_IN_FLIGHT:
+        try:
+            return window_of(value)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+    typed = typed_value(type_, path, value)
+    return _number(typed) if attribute == CARDINALITY and isinstance(typed, int) else typed
+
+
+def _number(members: int) -> int:
+    try:
+        return checked_cardinality(members)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+_REFERENCE = "give where it is: env:NAME, file:PATH, ssm:NAME or secretsmanager:NAME"
+
+
+def checked_value(inputs: Inputs, path: str, value: str) -> object:
+    """Return a value as its attribute's type.
+
+    Raises:
+        UsageError: the path names nothing that can be set, or the value is not of its type.
+    """
+    assembly = inputs.modules[inputs.service.module].assemblies[inputs.service.assembly]
+    topology = build_topology(inputs.service, assembly, inputs.modules)
+    paths = settable_paths(topology)
+    if path not in paths:
+        reason, near = why_not_settable(path, topology, paths)
+        similar = f"; did you mean '{near}'?" if near else ""
+        raise UsageError(f"{reason}{similar}", hint=f"dtk list-attributes {inputs.service.name}")
+    if any(attribute.secret and not SECRET_REFERENCE.match(value) for attribute in _attributes_at(topology, path)):
+        raise UsageError(f"'{path}' holds a secret, and is set to a reference to it", hint=_REFERENCE)
+    if path.count("/") == 1 and group_of(path.partition("/")[0]) in topology.assembly.nodes:
+        return typed_node_value(paths[path], path, value)
+    return typed_value(paths[path], path, value, private=_is_hidden(topology, path))
+
+
+def _is_hidden(topology: Topology, path: str) -> bool:
+    return any(attribute.hidden or attribute.secret for attribute in _attributes_at(topology, path))
+
+
+def _attributes_at(topology: Topology, path: str) -> list[Attribute]:
+    """Return the attribute of the assembly, or those of components, that a path sets."""
+    if path in topology.assembly.attributes:
+        return [topology.assembly.attributes[path]]
+    return [
+        attribute
+        for instance in topology.instances.values()
+        for name, attribute in instance.component.attributes.items()
+        if path in (instance.path(name), instance.declared_path(name))
+    ]

@@ -1,0 +1,29 @@
+"""The link that a command line means, written to the service's file."""
+
+from __future__ import annotations
+
+from dtk.dsl.yaml.edit import set_entry
+from dtk.errors import UsageError
+from dtk.plan.resolve.service import ComponentRow, LinkRow, Present, link_rows
+from dtk.service.planning import Inputs
+
+
+def chosen_link(found: Present, base: ComponentRow, name: str | None, target: ComponentRow | None) -> LinkRow:
+    """Return the one link of a component that is meant: by its name, else by the target's type, else the only one."""
+    rows = [row for row in link_rows(found) if row.base == base.path]
+    fitting = [
+        row for row in rows if (name is None or row.name == name) and (target is None or row.type == target.type)
+    ]
+    if len(fitting) == 1:
+        return fitting[0]
+    names = ", ".join(row.name for row in rows) or "none"
+    if fitting:
+        raise UsageError(f"which link of '{base.path}'? it has {names}", hint="name it behind the components")
+    to = f" to '{target.path}'" if target else ""
+    raise UsageError(f"'{base.path}' has no link{f' {name!r}' if name else ''}{to}", hint=f"its links: {names}")
+
+
+def write_link(inputs: Inputs, base: ComponentRow, chosen: LinkRow, target: str | None) -> None:
+    """Write which component a link leads to, None for nowhere."""
+    file = inputs.workspace.service_file(inputs.service.name)
+    set_entry(file, "links", f"{base.path}/{chosen.name}", target)
