@@ -13,7 +13,7 @@ import pytest
 from dtk.__main__ import run
 from dtk.nodes.ec2 import aws
 from dtk.nodes.provider import OpenPort
-from dtk.service import ssh_way
+from dtk.service import ssh_connection
 from dtk.state.store import load_state
 from tests.ec2.cloud import Cloud, Reports, write_target
 from tests.support.ec2 import Fault
@@ -239,7 +239,7 @@ def test_a_refresh_tells_that_this_machine_is_not_let_in_any_more(cloud: Cloud, 
 def test_ssh_from_another_address_lets_it_in_and_logs_in(
     cloud: Cloud, dtk: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(ssh_way, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(ssh_connection, "ANSWER_SECONDS", 0.1)
     program = tmp_path / "programs" / "ssh"
     program.parent.mkdir()
     program.write_text("#!/bin/sh\nexit 7\n")
