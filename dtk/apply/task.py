@@ -64,6 +64,7 @@ def _run_stages(context: TaskContext) -> str:
             if context.stopping.reason:
                 return context.stopping.reason
             status = run_stage(context, stage)
+            context.write_snapshot()
             if status != "succeeded":
                 return status
     # Also when it was cancelled too late: all of it is done.
@@ -76,6 +77,8 @@ def finish(context: TaskContext, status: str, failure: DtkError | None = None) -
     for node in list(context.sessions):
         with suppress(Exception):
             context.drop_session(node)
+    with suppress(OSError):  # the state's journal has all that the snapshot lacks
+        context.store.write_snapshot()
     broken = RecordError(context.journal.broken) if context.journal.broken else failure
     service = context.plan.service
     fields: dict[str, Any] = {"error": error_fields(broken)} if broken and status == "failed" else {}

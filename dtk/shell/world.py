@@ -91,7 +91,10 @@ class WorkspaceWorld:
 
     def present(self, service: str) -> Present | None:
         """Return a service as it is known now, None when it can't be read."""
-        stamp = [_stamp(file) for file in (self.workspace.service_file(service), self.workspace.state_file(service))]
+        from dtk.state.store import journal_of  # noqa: PLC0415 - as above
+
+        state = self.workspace.state_file(service)
+        stamp = [_stamp(file) for file in (self.workspace.service_file(service), state, journal_of(state))]
         if service not in self._services or self._services[service][0] != stamp:
             self._services[service] = (stamp, _or(None, lambda: self._read(service)))
         return self._services[service][1]

@@ -1,4 +1,4 @@
-"""state.json on disk: read, replaced in one step with its last versions kept, changed by one writer."""
+"""A service's state on disk: a snapshot, state.json, and the changes since, state.journal; changed by one writer."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from dtk.errors import DtkError
 from dtk.state.document import from_document, to_document
 from dtk.state.files import make_private_folder, replace_file, version_of
+from dtk.state.journal import StateJournal, apply_record, change_record, read_lines, records_after
 from dtk.state.model import State
 
 KEPT_VERSIONS = 3
@@ -22,11 +23,13 @@ def new_state(service: str) -> State:
 
 
 def load_state(path: Path) -> State | None:
-    """Return the state that a file holds, None when there is no file.
+    """Return the state that a snapshot and the journal beside it hold, None when there is no snapshot.
 
     Raises:
         DtkError: it is broken or of a newer format; the message names the versions that are kept.
     """
+    journal = journal_of(path)
+    lines = read_lines(journal)
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -34,7 +37,11 @@ def load_state(path: Path) -> State | None:
     except UnicodeDecodeError as error:
         raise _broken(path, error) from None
     try:
-        return from_document(json.loads(text), str(path))
+        document = json.loads(text)
+        if isinstance(document, dict):
+            for record in records_after(document, lines, journal):
+                apply_record(document, record)
+        return from_document(document, str(path))
     except ValueError as error:
         raise _broken(path, error) from None
 
@@ -46,7 +53,9 @@ def _broken(path: Path, error: ValueError) -> DtkError:
 
 
 def save_state(path: Path, state: State) -> None:
-    """Write a state in one step; the versions before it are kept as ``state.json.1`` to ``.3``.
+    """Write a state's snapshot in one step; the versions before it are kept as ``state.json.1`` to ``.3``.
+
+    The journal beside it is removed afterwards; until then its records are older than the snapshot, and passed over.
 
     Raises:
         OSError: the disk is full or the folder can't be written; the state before stands.
@@ -55,13 +64,24 @@ def save_state(path: Path, state: State) -> None:
     # Keys keep their order: that of a hash is seen in the files that templates make of it.
     text = json.dumps(to_document(state), indent=2, ensure_ascii=False) + "\n"
     replace_file(path, text, keep_versions=KEPT_VERSIONS)
+    journal_of(path).unlink(missing_ok=True)
+
+
+def journal_of(path: Path) -> Path:
+    """Return the journal of a snapshot, ``state.journal`` of ``state.json``."""
+    return path.with_suffix(".journal")
 
 
 class StateStore:
-    """The one writer of a service's state: every change has a serial of its own and is on disk when it returns."""
+    """The one writer of a service's state: every change has a serial of its own and is on disk when it returns.
+
+    The first change is written as a snapshot, so that what an earlier writer left in the journal is folded in; those
+    after it are appended to the journal until ``write_snapshot``, which a task calls at its boundaries.
+    """
 
     def __init__(self, path: Path, state: State) -> None:
         self._path = path
+        self._journal: StateJournal | None = None
         self.state = state
 
     def change(self, *changes: Callable[[State], State]) -> State:
@@ -75,6 +95,23 @@ class StateStore:
             changed = one(changed)
         if changed != self.state:
             changed = replace(changed, serial=self.state.serial + 1)
-            save_state(self._path, changed)
+            if self._journal is None:
+                self._journal = self._write(changed)
+            else:
+                self._journal.append(change_record(self.state, changed))
             self.state = changed
         return self.state
+
+    def write_snapshot(self) -> None:
+        """Fold what was appended into state.json.
+
+        Raises:
+            OSError: it can't be written; the snapshot before and the journal stand.
+        """
+        if self._journal is not None and not self._journal.is_empty:
+            self._write(self.state)
+            self._journal.remove()
+
+    def _write(self, state: State) -> StateJournal:
+        save_state(self._path, state)
+        return StateJournal(journal_of(self._path))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,8 +60,22 @@ class TaskContext:
         Raises:
             RecordError: it can't be written, and so the task has to end.
         """
-        try:
+        with self._written_state():
             self.store.change(*changes)
+
+    def write_snapshot(self) -> None:
+        """Fold the changes since the last boundary into state.json.
+
+        Raises:
+            RecordError: it can't be written, and so the task has to end; no change is lost.
+        """
+        with self._written_state():
+            self.store.write_snapshot()
+
+    @contextmanager
+    def _written_state(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             reason = f"the state of '{self.plan.service}' can't be written: {error.strerror or error}"
             raise self.journal.break_off(reason) from error

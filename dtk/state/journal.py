@@ -1,0 +1,243 @@
+"""state.journal: what has changed since the snapshot in state.json, one appended and fsynced line a change.
+
+A line costs the same however many nodes a service has; writing the whole state at each of a task's steps cost more
+with the square of the nodes. What a crash leaves, at each point of a change:
+
+- before the line is whole: a torn last line, which counts as never written (nobody was told that the change is kept);
+- after it: the change, found by whoever reads the state next;
+- while the snapshot is written: the old snapshot and the whole journal;
+- after the snapshot, before the journal is removed: lines whose serials the snapshot has already, passed over.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from dtk.errors import DtkError
+from dtk.model.json_data import Json, JsonObject
+from dtk.state.document import to_document
+from dtk.state.files import PRIVATE_FILE, sync_folder
+from dtk.state.model import State, Unfinished
+
+VERSION = 1
+_ENTRY_DEPTH = {"nodes": 1, "attributes": 1, "applied": 2, "in_doubt": 1, "open_ports": 1}
+"""How deep below each part of a state its entries are: an entry is written whole."""
+
+EntryPath = tuple[str, ...]
+T = TypeVar("T")
+
+
+def change_record(before: State, after: State) -> JsonObject:
+    """Return the journal's record of a change; its shape is schemas/state-journal.schema.json."""
+    record: JsonObject = {"v": VERSION, "lineage": after.lineage, "serial": after.serial}
+    if removed := list(_removed(before, after)):
+        record["removed"] = [list(path) for path in removed]
+    if changed := _changed(before, after):
+        record["changed"] = changed
+    return record
+
+
+def _removed(before: State, after: State) -> Iterator[EntryPath]:
+    """Yield the paths of the entries that went."""
+    for name in ("nodes", "attributes", "applied", "in_doubt", "open_ports"):
+        yield from ((name, key) for key in _gone(getattr(before, name), getattr(after, name)))
+    if before.applied is not after.applied:
+        for node, components in before.applied.items():
+            if node in after.applied:
+                yield from (("applied", node, key) for key in _gone(components, after.applied[node]))
+    if _is_same_task(before.unfinished, after.unfinished):
+        if before.unfinished and after.unfinished:
+            gone = _gone(before.unfinished.succeeded, after.unfinished.succeeded)
+            yield from (("unfinished", "succeeded", key) for key in gone)
+    elif before.unfinished is not None:
+        yield ("unfinished",)
+
+
+def _changed(before: State, after: State) -> JsonObject:
+    """Return the part of the state's document that came or changed, each entry whole."""
+    applied = {
+        node: _new(before.applied.get(node, {}), components)
+        for node, components in _new(before.applied, after.applied).items()
+    }
+    part = State(
+        after.service,
+        after.lineage,
+        nodes=_new(before.nodes, after.nodes),
+        attributes=_new(before.attributes, after.attributes),
+        applied={node: components for node, components in applied.items() if components},
+        unfinished=_new_unfinished(before.unfinished, after.unfinished),
+        in_doubt=_new(before.in_doubt, after.in_doubt),
+        open_ports=_new(before.open_ports, after.open_ports),
+    )
+    document = to_document(part)
+    changed = {name: document[name] for name in _ENTRY_DEPTH if document.get(name)}
+    if "unfinished" in document:
+        is_same = _is_same_task(before.unfinished, after.unfinished)
+        changed["unfinished"] = _only_succeeded(document["unfinished"]) if is_same else document["unfinished"]
+    for name in ("last_task", "created_at"):
+        if getattr(before, name) != getattr(after, name):
+            changed[name] = getattr(after, name)
+    return changed
+
+
+def _new_unfinished(before: Unfinished | None, after: Unfinished | None) -> Unfinished | None:
+    """Return what is unfinished: of the same task only what has succeeded since, else all of it."""
+    if before is None or after is None or not _is_same_task(before, after):
+        return after if before != after else None
+    succeeded = _new(before.succeeded, after.succeeded)
+    return replace(after, succeeded=succeeded) if succeeded else None
+
+
+def _is_same_task(before: Unfinished | None, after: Unfinished | None) -> bool:
+    """Say whether nothing but what succeeded differs: then one entry is written, not all of them again."""
+    if before is None or after is None:
+        return before is after
+    return replace(before, succeeded=after.succeeded) == after
+
+
+def _only_succeeded(unfinished: Json) -> Json:
+    return {"succeeded": unfinished["succeeded"]} if isinstance(unfinished, dict) else None
+
+
+def _gone(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
+    return [] if before is after else [key for key in before if key not in after]
+
+
+def _new(before: Mapping[str, T], after: Mapping[str, T]) -> dict[str, T]:
+    """Return the entries that came or changed; those that are the same objects are not looked into."""
+    if before is after:
+        return {}
+    return {key: value for key, value in after.items() if key not in before or before[key] != value}
+
+
+def apply_record(document: JsonObject, record: JsonObject) -> None:
+    """Change a state's document as a record says."""
+    removed = record.get("removed", [])
+    for path in removed if isinstance(removed, list) else []:
+        if isinstance(path, list):
+            _remove(document, [str(word) for word in path])
+    changed = record.get("changed", {})
+    for name, value in changed.items() if isinstance(changed, dict) else ():
+        depth = 2 if name == "unfinished" else _ENTRY_DEPTH.get(name, 0)
+        _merge(document, name, value, depth)
+    document["serial"] = record["serial"]
+
+
+def _remove(document: JsonObject, path: list[str]) -> None:
+    inner: Json = document
+    for word in path[:-1]:
+        inner = inner.get(word) if isinstance(inner, dict) else None
+    if isinstance(inner, dict):
+        inner.pop(path[-1], None)
+
+
+def _merge(document: JsonObject, name: str, value: Json, depth: int) -> None:
+    """Put a value under a name; ``depth`` levels below it are merged, an entry is replaced."""
+    old = document.get(name)
+    if depth and isinstance(old, dict) and isinstance(value, dict):
+        for key, item in value.items():
+            _merge(old, key, item, depth - 1)
+    else:
+        document[name] = value
+
+
+def read_lines(path: Path) -> list[bytes]:
+    """Return a journal's whole lines; none where there is no journal.
+
+    Read them before the snapshot: whoever folds them in meanwhile leaves a snapshot that has them all.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return []
+    return lines[:-1]  # what follows the last line end is torn: nobody was told that it is kept
+
+
+def records_after(snapshot: Mapping[str, Json], lines: list[bytes], path: Path) -> Iterator[JsonObject]:
+    """Yield the records that a snapshot does not hold yet, in order.
+
+    Raises:
+        DtkError: the journal, whose file is ``path``, is damaged, or continues another snapshot.
+    """
+    serial = snapshot.get("serial")
+    expected = serial + 1 if isinstance(serial, int) else 1
+    for number, line in enumerate(lines, start=1):
+        record = _record(path, number, line)
+        found = record["serial"]
+        if not isinstance(found, int) or record.get("lineage") != snapshot.get("lineage") or found > expected:
+            raise _damaged(path, number, f"it does not continue state.json, whose serial is {serial}")
+        if found == expected:
+            yield record
+            expected += 1
+
+
+def _record(path: Path, number: int, line: bytes) -> JsonObject:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        raise _damaged(path, number, "it is not JSON") from None
+    if not isinstance(record, dict) or "serial" not in record:
+        raise _damaged(path, number, "it is not a record of a change")
+    version = record.get("v")
+    if isinstance(version, int) and version > VERSION:
+        raise DtkError(f"{path} was written by a newer dtk (journal format {version})", hint="update dtk")
+    return record
+
+
+def _damaged(path: Path, number: int, why: str) -> DtkError:
+    hint = f"mv {path} {path}.damaged, to go on from state.json without the changes made since it was written"
+    return DtkError(f"{path}:{number} is damaged: {why}", hint=hint)
+
+
+class StateJournal:
+    """The journal of a service's one writer; an append returns once its line is on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = -1
+        self._size = 0
+
+    def append(self, record: JsonObject) -> None:
+        """Write one record.
+
+        Raises:
+            OSError: it can't be written; no part of it is in the journal.
+        """
+        line = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        try:
+            if self._descriptor < 0:
+                self._open()
+            if os.write(self._descriptor, line) != len(line):
+                raise OSError(28, os.strerror(28))
+            os.fsync(self._descriptor)
+        except OSError as error:
+            if self._descriptor >= 0:
+                os.ftruncate(self._descriptor, self._size)
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
+        self._size += len(line)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no change has been written to it."""
+        return self._size == 0
+
+    def _open(self) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_TRUNC
+        self._descriptor = os.open(self._path, flags, PRIVATE_FILE)
+        sync_folder(self._path.parent)
+
+    def remove(self) -> None:
+        """Remove the journal: the snapshot has all that it says."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        self._path.unlink(missing_ok=True)
+        self._size = 0
