@@ -33,11 +33,26 @@ _OF_THE_MACHINE = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code (docs/architecture.md, Exit codes)."""
+    _open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         # A terminal without Unicode shows a ? in its place; a node's output must not end the command.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def _open_standard_streams() -> None:
+    """Open what of descriptors 0 to 2 is closed: else the next file gets the number, and is taken for the stream."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            os.dup2(opened, number)
+            if opened != number:
+                os.close(opened)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - open until the process ends
 
 
 def run(arguments: list[str]) -> int:

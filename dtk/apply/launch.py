@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dtk.apply.beginning import begin_task
 from dtk.apply.reporting.planned_event import write_planned
 from dtk.apply.task_folder import WORKER_LOG, make_task_folder
 from dtk.errors import StalePlanError
@@ -19,7 +20,7 @@ from dtk.model.plan import Plan
 from dtk.state.files import PRIVATE_FILE
 from dtk.state.lock import Holder, ServiceLock, this_process
 from dtk.state.model import State
-from dtk.state.store import load_state
+from dtk.state.store import load_state, new_state
 from dtk.state.workspace import Workspace
 
 WORKER = "dtk.apply.worker"
@@ -81,6 +82,7 @@ def start_task(workspace: Workspace, plan: Plan, *, lock: ServiceLock, modules: 
         close_orphaned_log(workspace.event_log(plan.service, earlier[-1]))
     number = max([*earlier, state.last_task if state else 0]) + 1
     folder = make_task_folder(workspace, plan, number, modules)
+    begin_task(workspace, plan, number, state or new_state(plan.service))
     with EventLog(workspace.event_log(plan.service, number)) as log:
         write_planned(log, plan, number)
     process = _spawn(workspace, folder, lock)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import gevent
 
 from dtk.apply.nodes.firewall import update_firewall
-from dtk.apply.nodes.orphan_processes import steps_in_doubt
 from dtk.apply.reporting.failure import error_fields
 from dtk.apply.reporting.planned_event import next_command
 from dtk.apply.reporting.redacted_log import RecordError
@@ -18,7 +16,6 @@ from dtk.apply.session.task_context import TaskContext
 from dtk.apply.stages import run_stage
 from dtk.errors import DtkError
 from dtk.state import changes
-from dtk.state.model import State, Unfinished
 
 EXIT_CODES = {"succeeded": 0, "failed": 1, "cancelled": 6}
 
@@ -31,7 +28,7 @@ def run_task(context: TaskContext) -> str:
     """
     status, failure = "failed", None
     try:
-        _begin(context)
+        context.journal.append("task.started", f"task {context.number} started", pid=os.getpid())
         status = _run_stages(context)
         if status == "succeeded" and context.plan.workflow:
             context.change_state(changes.with_task_succeeded)
@@ -39,22 +36,6 @@ def run_task(context: TaskContext) -> str:
         status, failure = "failed", error
     finish(context, status, failure)
     return status
-
-
-def _begin(context: TaskContext) -> None:
-    """Put the task's beginning, and what earlier ones left in doubt, into the state in one change, then on record."""
-    in_doubt = steps_in_doubt(context)
-    context.change_state(lambda state: changes.with_in_doubt(state, in_doubt), lambda state: _begun(context, state))
-    context.journal.append("task.started", f"task {context.number} started", pid=os.getpid())
-
-
-def _begun(context: TaskContext, state: State) -> State:
-    plan = context.plan
-    if not plan.workflow:
-        # Powering nodes on or off leaves what an earlier task has not finished to be finished.
-        return replace(state, last_task=context.number)
-    begun = Unfinished(context.number, plan.workflow, {}, plan.parameters, plan.only, plan.exclude)
-    return changes.with_task_begun(state, begun, resumes=bool(plan.resumes))
 
 
 def _run_stages(context: TaskContext) -> str:

@@ -25,7 +25,7 @@ from dtk.apply.session.engine import Engine  # noqa: E402
 from dtk.apply.session.task_context import TaskContext  # noqa: E402
 from dtk.apply.task import EXIT_CODES, abandon, run_task  # noqa: E402
 from dtk.apply.task_folder import PLAN_FILE, WORKER_LOG  # noqa: E402
-from dtk.errors import DtkError  # noqa: E402
+from dtk.errors import DtkError, LockedError  # noqa: E402
 from dtk.events.log import EventLog  # noqa: E402
 from dtk.model import settings  # noqa: E402
 from dtk.model.names import ASSEMBLY_WIDE  # noqa: E402
@@ -36,7 +36,7 @@ from dtk.plan.document import from_text  # noqa: E402
 from dtk.ssh.connect import Patience  # noqa: E402
 from dtk.ssh.host_keys import KnownHosts  # noqa: E402
 from dtk.state.lock import adopt, this_process  # noqa: E402
-from dtk.state.store import StateStore, load_state, new_state  # noqa: E402
+from dtk.state.store import StateStore, load_state  # noqa: E402
 from dtk.state.workspace import Workspace  # noqa: E402
 from dtk.targets import planned_target  # noqa: E402
 
@@ -50,7 +50,11 @@ def main(arguments: list[str]) -> int:
     workspace = Workspace(folder.parents[4])
     number, service = int(folder.name), folder.parents[1].name
     os.umask(0o077)
-    lock = adopt(workspace.service_folder(service), descriptor)
+    try:
+        lock = adopt(workspace.service_folder(service), descriptor)
+    except LockedError as error:
+        sys.stderr.write(f"{error.message}\n")
+        return error.exit_code
     lock.name_holder(this_process(f"{command} (task {number})", number))
     raise_file_limit()
     redactor, stopping = Redactor(), Stopping()
@@ -92,8 +96,9 @@ def make_context(
     """Return the task with all its tools; nothing is connected yet."""
     folder = workspace.service_folder(plan.service)
     state_file = workspace.state_file(plan.service)
-    # A plan made before there was any state has no lineage yet; the first task of a service gives it one.
-    state = load_state(state_file) or new_state(plan.service)
+    state = load_state(state_file)
+    if state is None:
+        raise DtkError(f"{state_file} is gone since the task was started")
     target = planned_target(plan.target)
     nodes = {leaf.node for leaf in plan.leaves()} - {ASSEMBLY_WIDE}
     return TaskContext(

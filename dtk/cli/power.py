@@ -11,6 +11,7 @@ from dtk.cli.running import run_plan
 from dtk.model.target import Power
 from dtk.plan.power import power_plan
 from dtk.service.context import chosen_service, current_workspace
+from dtk.service.open_end import finishes_last_task
 from dtk.service.planning import read_inputs
 
 NodeArgument = Annotated[str | None, typer.Argument(metavar="[NODE]", help="A node or a group; else all of them.")]
@@ -22,7 +23,7 @@ def run_power(power: Power, service: str | None, node: str | None, *, detach: bo
     inputs = read_inputs(workspace, chosen_service(workspace, service))
     plan = power_plan(inputs.request(workflow=""), power, node or "")
     name = plan.service
-    if plan.is_empty:
+    if plan.is_empty and not finishes_last_task(workspace, plan):
         state = "running" if power == "start" else "stopped"
         typer.echo(f"Nothing to do: no node of service '{name}' that is not {state} already.")
         return

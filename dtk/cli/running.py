@@ -18,6 +18,7 @@ from dtk.events.fold import Fold
 from dtk.events.reading import follow
 from dtk.events.tree import Task, exit_code_of
 from dtk.model.plan import Plan
+from dtk.service.open_end import finishes_last_task
 from dtk.service.planning import Inputs, check_modules
 from dtk.service.task_log import is_running
 from dtk.state.lock import acquire
@@ -51,16 +52,25 @@ def show_and_ask(plan: Plan, *, ask: bool) -> None:
 
 
 def run_plan(
-    inputs: Inputs, plan: Plan, *, detach: bool, lock_wait: float, command: str, as_json: bool = False
+    inputs: Inputs,
+    plan: Plan,
+    *,
+    detach: bool,
+    lock_wait: float,
+    command: str,
+    as_json: bool = False,
+    resumes: bool = False,
 ) -> None:
     """Start a plan's task and follow it to its end, or leave it running.
 
     With ``as_json`` one document is printed: the task's number when it is left running, else the task as it ended.
+    ``resumes`` says that the plan was asked for as the rest of the last task.
 
     Raises:
         typer.Exit: with the task's exit code.
     """
-    if plan.is_empty and not plan.destroys:
+    is_done = plan.is_empty and not plan.destroys
+    if is_done and not finishes_last_task(inputs.workspace, plan, resumes=resumes):
         typer.echo(plan_text(plan), nl=False)
         return
     check_modules(plan, inputs.modules)

@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
+from dtk.apply.removal import clear_removed
 from dtk.errors import UsageError
 from dtk.model.suggestion import nearest
 from dtk.state.workspace import WORKSPACE_FILE, Workspace, find_workspace
@@ -40,8 +41,12 @@ def current_workspace() -> Workspace:
         UsageError: there is none.
     """
     given = settings().workspace
-    if given is None:
-        return find_workspace(Path.cwd())
+    workspace = _workspace_at(given) if given else find_workspace(Path.cwd())
+    clear_removed(workspace)
+    return workspace
+
+
+def _workspace_at(given: Path) -> Workspace:
     if not (given / WORKSPACE_FILE).is_file():
         raise UsageError(f"no {WORKSPACE_FILE} in {given}", hint=f"make a workspace there: dtk init {given}")
     return Workspace(given.resolve())

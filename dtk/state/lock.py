@@ -19,6 +19,7 @@ from dtk.state.files import PRIVATE_FILE, make_private_folder
 
 LOCK_FILE = "lock"
 _POLL_SECONDS = 0.1
+_FIRST_OWN_DESCRIPTOR = 3
 # A reader asks who holds the lock by taking it shared for an instant: a writer tries a little longer than that.
 _SHORTEST_WAIT = 0.3
 
@@ -107,7 +108,7 @@ def acquire(folder: Path, command: str, wait: float | None = 0.0) -> ServiceLock
 def _try(folder: Path) -> ServiceLock | None:
     make_private_folder(folder)
     path = folder / LOCK_FILE
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+    descriptor = _above_standard_streams(os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE))
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -119,6 +120,15 @@ def _try(folder: Path) -> ServiceLock | None:
         return ServiceLock(path, descriptor)
     os.close(descriptor)
     return None
+
+
+def _above_standard_streams(descriptor: int) -> int:
+    """Return a descriptor for the same file that no child takes for its standard input, output or errors."""
+    if descriptor >= _FIRST_OWN_DESCRIPTOR:
+        return descriptor
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FIRST_OWN_DESCRIPTOR)
+    os.close(descriptor)
+    return moved
 
 
 def _is_same_file(descriptor: int, path: Path) -> bool:
@@ -140,9 +150,25 @@ def _locked(folder: Path, *, can_wait: bool) -> LockedError:
 
 
 def adopt(folder: Path, descriptor: int) -> ServiceLock:
-    """Return the lock that this process inherited; its own children will not."""
-    os.set_inheritable(descriptor, False)
-    return ServiceLock(folder / LOCK_FILE, descriptor)
+    """Return the lock that this process inherited; its own children will not.
+
+    Raises:
+        LockedError: the descriptor is not that of the held lock: this process must not write anything.
+    """
+    path = folder / LOCK_FILE
+    try:
+        os.set_inheritable(descriptor, False)
+        # Of the file that is held by an inherited description this succeeds; of any other it tells who holds it.
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_held = _is_same_file(descriptor, path)
+    except OSError:
+        is_held = False
+    if not is_held:
+        raise LockedError(
+            f"the lock of service '{folder.name}' was not handed over to this process",
+            hint=f"start the task again: dtk apply {folder.name}",
+        )
+    return ServiceLock(path, descriptor)
 
 
 def holder(folder: Path) -> Holder | None:

@@ -46,10 +46,16 @@ def killed_in_a_command(lab: Lab, server: SshServer) -> int:
     return pid
 
 
-def test_doubt_outlives_a_task_that_dies_before_it_noted_it(lab: Lab, master: SshServer) -> None:
+@pytest.mark.parametrize("noted", ["before", "after"])
+def test_doubt_outlives_a_task_that_dies_around_noting_it(lab: Lab, master: SshServer, noted: str) -> None:
     left = killed_in_a_command(lab, master)
+    state = lab.workspace.state_file(SERVICE)
+    before = state.read_text()
     kill(lab.start(stage(1, action("master", "m::c", run("true")))))
-    assert lab.state.last_task == 1, "the second task died too late for this test"
+    assert lab.state.in_doubt == {"master": ("1-1.1",)}
+    if noted == "before":
+        # As when it had died between its folder and its first write of state.
+        state.write_text(before)
     assert lab.apply(stage(1, action("master", "m::c", run(BESIDE)))).exit_code == 0
     assert not is_running(left)
     assert not (master.home / "beside").exists()

@@ -116,5 +116,5 @@ def test_destroying_keeps_everything_when_a_node_can_not_be_ended(local: Lab) ->
     local.add_node("master")
     result = local.apply(machines(1, "terminate_node", "no-such-node"), destroys=True)
     assert result.exit_code == 1
-    assert result.end["next_command"] == "dtk delete-and-destroy dask1 (with --force where nodes no longer answer)"
+    assert result.end["next_command"] == "dtk delete-and-destroy dask1"
     assert local.workspace.state_file(SERVICE).exists()

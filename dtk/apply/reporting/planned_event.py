@@ -13,7 +13,7 @@ from dtk.model.plan import Plan, Stage, Step
 def next_command(plan: Plan) -> str:
     """Return the command that goes on where a task of this plan ends too early."""
     if plan.destroys:
-        return f"dtk delete-and-destroy {plan.service} (with --force where nodes no longer answer)"
+        return f"dtk delete-and-destroy {plan.service}"
     if not plan.workflow:
         return f"dtk {'start' if plan.task_type == 'power_on_nodes' else 'stop'} {plan.service}"
     return f"dtk apply {plan.service} --resume"

@@ -13,8 +13,11 @@ from dtk.errors import InvalidError, UsageError
 from dtk.model.plan import Plan
 from dtk.model.selection import Selection
 from dtk.plan.document import from_text
+from dtk.plan.resolve.request import Scope
 from dtk.service.context import chosen_service, current_workspace
+from dtk.service.open_end import was_cut_off
 from dtk.service.planning import Inputs, check_digest, make_plan, read_inputs
+from dtk.state.store import load_state
 from dtk.state.workspace import Workspace
 
 
@@ -52,9 +55,17 @@ def apply(
     else:
         _check_known(workspace, what)
         service = chosen_service(workspace, what)
-        plan, inputs = make_plan(workspace, service, scope="resume" if resume else "changes", selection=selection)
+        scope: Scope = "resume" if resume and _has_rest(workspace, service) else "changes"
+        plan, inputs = make_plan(workspace, service, scope=scope, selection=selection)
         show_and_ask(plan, ask=not yes)
-    run_plan(inputs, plan, detach=detach, lock_wait=seconds(lock_wait), command=f"dtk apply {plan.service}")
+    command = f"dtk apply {plan.service}"
+    run_plan(inputs, plan, detach=detach, lock_wait=seconds(lock_wait), command=command, resumes=resume)
+
+
+def _has_rest(workspace: Workspace, service: str) -> bool:
+    """Say whether the state tells what is to be resumed: not after a task that was killed once all of it was done."""
+    state = load_state(workspace.state_file(service))
+    return (state is not None and state.unfinished is not None) or not was_cut_off(workspace, service)
 
 
 def _is_file(workspace: Workspace, what: str) -> bool:
