@@ -57,7 +57,7 @@ def descriptions() -> Iterator[TargetDescription]:
     """Yield all target types: those of dtk, then those of other distributions; one that can't be loaded is left out."""
     yield from BUILT_IN.values()
     for point in _entry_points():
-        # Who uses it is told why it can't be loaded; this must not keep others from their own.
+        # Whoever uses this type gets the reason; the schemas of the other types do not depend on it.
         with suppress(InvalidError):
             if point.name not in BUILT_IN:
                 yield _loaded(point)

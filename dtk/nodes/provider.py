@@ -143,7 +143,7 @@ class Provider(Protocol):
         """
 
     def ssh_refusal(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> str:
-        """Say that the firewall does not let this machine reach the nodes by SSH; "" where it does, or can't be told.
+        """Say that the firewall stops this machine from reaching the nodes by SSH; "" where it does not.
 
         This changes nothing; ``update_firewall`` does.
         """
@@ -207,7 +207,7 @@ class BasicProvider:
 
     def adopt(self, _identity: ServiceIdentity, orphan: MarkedMachine) -> NodeRecord:
         """Refuse."""
-        raise DtkError(f"the target of '{orphan.id}' can't take machines in")
+        raise DtkError(f"a target of this type can't adopt {orphan.id}")
 
     def end_orphans(self, _orphans: Sequence[MarkedMachine]) -> Mapping[str, DtkError]:
         """End none: there are none."""

@@ -62,4 +62,4 @@ def _open_firewall(
         warn(f"The firewall is left as it is: {error.message}")
         return
     for rule in changed.opened:
-        warn(f"The firewall lets SSH in from {rule.source} now.")
+        warn(f"The firewall allows SSH from {rule.source} now.")

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from dtk.errors import DtkError
-from dtk.nodes.ec2 import aws
-from dtk.nodes.ec2 import unanswered as lost_calls
+from dtk.nodes.ec2 import aws, unanswered
 from dtk.nodes.provider import Connection, NodeRecord, NodeRequest
 from tests.ec2.cloud import Cloud, Reports
 from tests.support import ec2 as test_ec2
@@ -113,7 +112,7 @@ def test_no_other_token_is_used_while_it_is_not_known_what_became_of_the_first(c
 def test_a_lost_call_whose_nodes_ask_for_something_else_now_is_waited_for(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lost_calls, "_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(unanswered, "_PAUSE_SECONDS", 0.05)
     lost = lose(cloud, "master")
     cloud.api.blind = 4
     made = again(cloud, lost, "master", root_device_size=40)
@@ -124,7 +123,7 @@ def test_a_lost_call_whose_nodes_ask_for_something_else_now_is_waited_for(
 def test_a_lost_call_for_more_nodes_than_are_wanted_now_is_not_repeated(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lost_calls, "_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(unanswered, "_PAUSE_SECONDS", 0.05)
     lost = lose(cloud, "slaves:1", "slaves:2")
     cloud.api.blind = 3
     made = again(cloud, lost, "slaves:1")
@@ -153,7 +152,7 @@ def test_a_token_that_was_used_up_gives_way_to_the_next(cloud: Cloud) -> None:
 def test_a_node_that_is_ended_before_its_instance_could_be_seen_is_waited_for(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lost_calls, "_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(unanswered, "_PAUSE_SECONDS", 0.05)
     lost = lose(cloud, "master")
     cloud.api.blind = 3
     ended = Reports()

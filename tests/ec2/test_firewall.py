@@ -227,7 +227,7 @@ def moved(cloud: Cloud, service: Reports, asked: list[bytes]) -> None:
 @pytest.mark.usefixtures("moved")
 def test_a_refresh_tells_that_this_machine_is_not_let_in_any_more(cloud: Cloud, dtk: Callable[..., str]) -> None:
     told = dtk("plan", "spark1", "--refresh")
-    assert "Found: SSH: the security group does not let 198.51.100.8/32 in by SSH" in told
+    assert "Found: SSH: the security group does not allow SSH from 198.51.100.8/32" in told
     assert rules(cloud) == {(22, HERE)}
     group = groups(cloud)[0]["GroupId"]
     wider = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "198.51.0.0/16"}]}
@@ -246,7 +246,7 @@ def test_ssh_from_another_address_lets_it_in_and_logs_in(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     told = dtk("ssh", "spark1", "master", "--", "true", code=7)
-    assert "The firewall lets SSH in from 198.51.100.8/32 now." in told
+    assert "The firewall allows SSH from 198.51.100.8/32 now." in told
     assert rules(cloud) == {(22, "198.51.100.8/32")}
     program.write_text("#!/bin/sh\nkill -TERM $$\n")
     cloud.api.faults.append(Fault("*", "ExpiredToken", "The token is expired", times=99))

@@ -209,7 +209,7 @@ def test_a_word_that_is_no_image_and_no_size_says_which_there_are(cloud: Cloud) 
     with pytest.raises(InvalidError, match="no image 'windows'") as wrong:
         cloud.create("master", image="windows")
     assert "amazon_linux_2023" in wrong.value.hint
-    with pytest.raises(InvalidError, match="size 'hugest'"):
+    with pytest.raises(InvalidError, match="the size 'hugest'"):
         cloud.create("master", size="hugest")
     assert cloud.instances() == []
 

@@ -24,16 +24,18 @@ def own_network(settings: Ec2Settings, towards: str) -> str:
         towards: a private address of where the instances are.
 
     Raises:
-        DtkError: it can't be told; the target has to name it.
+        DtkError: it is not known; the target has to name it.
     """
     hint = "name it in dtk.yaml: ssh_from: [ADDRESS/32]"
     if settings.jump:
-        raise DtkError(f"which address the jump host {settings.jump} has for the instances is not known", hint=hint)
+        raise DtkError(
+            f"the address from which the jump host {settings.jump} reaches the instances is not known", hint=hint
+        )
     try:
         found = _seen_by_aws() if settings.public else _address_towards(towards)
         return str(ipaddress.ip_network(found))
     except (OSError, ValueError) as error:
-        raise DtkError(f"this machine's own address can't be found out: {error}", hint=hint) from None
+        raise DtkError(f"this machine's own address is not known: {error}", hint=hint) from None
 
 
 def _seen_by_aws() -> str:

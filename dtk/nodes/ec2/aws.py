@@ -181,7 +181,9 @@ class Aws:
             import boto3  # noqa: PLC0415 - slow to import, and only this target needs it
             from botocore.exceptions import BotoCoreError  # noqa: PLC0415
         except ImportError:
-            raise DtkError("the library boto3 is missing", hint="install dtk anew: pip install dtk") from None
+            raise DtkError(
+                "the library boto3 is missing", hint="install dtk again: pip install --force-reinstall dtk"
+            ) from None
         settings = self._settings
         try:
             session = boto3.Session(profile_name=settings.profile or None, region_name=settings.region or None)

@@ -47,7 +47,7 @@ def allow_ssh(aws: Aws, settings: Ec2Settings, group: SecurityGroup, towards: st
         towards: a private address there, for targets whose nodes are reached by theirs.
 
     Raises:
-        DtkError: this machine's address can't be found out, and nobody is let in yet.
+        DtkError: this machine's address is not known, and SSH is not open to anybody yet.
     """
     try:
         sources = settings.ssh_from or (own_network(settings, towards),)
@@ -59,7 +59,7 @@ def allow_ssh(aws: Aws, settings: Ec2Settings, group: SecurityGroup, towards: st
 
 
 def sources_without_ssh(settings: Ec2Settings, group: SecurityGroup, towards: str) -> tuple[str, ...]:
-    """Return who is to be let in by SSH and is not; arguments and errors are those of ``allow_ssh``."""
+    """Return the address ranges that SSH should be open to and is not; takes and raises what ``allow_ssh`` does."""
     sources = settings.ssh_from or (own_network(settings, towards),)
     allowed = [ipaddress.ip_network(rule.source) for rule in rules_of(group) if rule.port == SSH_PORT]
     return tuple(source for source in sources if not any(_holds(one, source) for one in allowed))

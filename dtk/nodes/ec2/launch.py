@@ -191,7 +191,7 @@ def _launch_at(
             made = {}
         if made:
             return made
-    raise DtkError(f"EC2 answers for {nodes_text(nodes)} with instances that have ended", hint="run it again")
+    raise DtkError(f"EC2 answers for {nodes_text(nodes)} with instances that have ended", hint="apply again")
 
 
 def run_call(aws: Aws, context: LaunchContext, machine: MachineRequest, call: Call) -> dict[str, Ec2Instance]:

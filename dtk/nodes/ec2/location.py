@@ -51,9 +51,9 @@ def check_missing(aws: Aws, records: Iterable[NodeRecord]) -> None:
     missing = next((record for record in records if record.attributes.get(ACCOUNT)), None)
     if missing is not None and not aws.account:
         raise InvalidError(
-            f"instance {missing.id} of node '{missing.node}' is not there, and of which account the credentials are"
-            f" can't be found out; the instance is in account {missing.attributes[ACCOUNT]}",
-            hint="see that AWS STS can be reached from here: a private network needs an endpoint for it",
+            f"instance {missing.id} of node '{missing.node}' was not found in the account of the credentials, and which"
+            f" account that is is not known; the instance was made in account {missing.attributes[ACCOUNT]}",
+            hint="check that AWS STS can be reached from here: a private network needs an endpoint for it",
         )
 
 

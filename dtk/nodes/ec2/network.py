@@ -31,7 +31,9 @@ def find_subnets(aws: Aws, settings: Ec2Settings, named: tuple[str, ...]) -> lis
         found = _describe(aws, "subnet-id", named)
         missing = set(named) - {subnet.id for subnet in found}
         if missing:
-            raise InvalidError(f"there are no subnets {', '.join(sorted(missing))} for target '{settings.name}'")
+            raise InvalidError(
+                f"target '{settings.name}' names subnets that do not exist: {', '.join(sorted(missing))}"
+            )
         return sorted(found, key=lambda subnet: named.index(subnet.id))
     vpc = settings.vpc or _default_vpc(aws, settings)
     # The default subnets of the default VPC reach the internet; others there may be anything.

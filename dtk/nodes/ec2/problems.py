@@ -88,7 +88,7 @@ def refusal(response: Mapping[str, object], service: str, operation: str) -> Aws
         hint = "name fewer ranges in the target's open_to, or ask AWS for a higher quota (Service Quotas, VPC)"
         return AwsError(f"a security group's limit is reached: {reason} ({code})", code=code, hint=hint)
     if code == "OperationNotPermitted":
-        hint = "somebody protected it: take its stop or termination protection away in EC2, then run it again"
+        hint = "remove its stop or termination protection in EC2, then apply again"
         return AwsError(f"{action} failed: {reason} ({code})", code=code, hint=hint)
     status = int(text(mapping(response, "ResponseMetadata"), "HTTPStatusCode", "0"))
     in_doubt = status >= _SERVER_ERROR and code not in NO_CAPACITY | THROTTLED

@@ -52,7 +52,7 @@ class Ec2Provider:
     def update_firewall(
         self, identity: ServiceIdentity, records: Sequence[NodeRecord], ports: Sequence[OpenPort] | None
     ) -> FirewallUpdate:
-        """Bring the rules of the service's own security group up to date; groups that the target names are let be."""
+        """Update the service's own security group; groups that the target names stay as they are."""
         towards = _an_address(records)
         if self.settings.security_groups or not towards:
             return FirewallUpdate()
@@ -67,7 +67,7 @@ class Ec2Provider:
         )
 
     def ssh_refusal(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> str:
-        """Say whom the service's own security group is to let in by SSH and does not."""
+        """Say from where the service's own security group should allow SSH and does not."""
         towards = _an_address(records)
         if self.settings.security_groups or not towards:
             return ""
@@ -77,7 +77,7 @@ class Ec2Provider:
         except DtkError:
             return ""
         listed = ", ".join(sorted(unknown))
-        return f"the security group does not let {listed} in by SSH, where dtk runs now" if unknown else ""
+        return f"the security group does not allow SSH from {listed}, where dtk runs now" if unknown else ""
 
     def create(
         self,
@@ -246,7 +246,7 @@ class Ec2Provider:
                 node,
                 DtkError(
                     f"instance {known[node].id or 'of ' + node} does not exist any more",
-                    hint="see dtk plan --refresh: it plans the node anew",
+                    hint="dtk plan --refresh notes it, and plans the node again",
                 ),
             )
         return [node for node in known if node in found]

@@ -167,7 +167,7 @@ def _types_of(settings: Ec2Settings, node: str, size: str) -> tuple[str, ...]:
     if is_instance_type(size):
         return (size,)
     raise InvalidError(
-        f"node '{node}' wants size '{size}', which target '{settings.name}' does not know",
+        f"target '{settings.name}' does not know the size '{size}' of node '{node}'",
         hint=f"use one of {', '.join(settings.sizes)} or an instance type, or add it under sizes: in dtk.yaml",
     )
 

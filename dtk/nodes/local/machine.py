@@ -83,7 +83,10 @@ def new_home(identity: ServiceIdentity, node: str) -> Path:
     if os.geteuid() != 0:
         home = (identity.folder / "nodes" / name / "home").absolute()
     if ":" in str(home):
-        raise DtkError(f"no local node can be made in '{home}': Python's venv refuses a path with a colon in it")
+        raise DtkError(
+            f"no local node can be made in '{home}': Python's venv refuses a path with a colon in it",
+            hint="move the workspace",
+        )
     return home
 
 

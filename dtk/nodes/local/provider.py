@@ -224,4 +224,6 @@ def operating_system() -> str:
 
 
 def _stuck(node: str) -> DtkError:
-    return DtkError(f"some processes of node '{node}' could not be ended", hint="look at them with ps, and try again")
+    return DtkError(
+        f"some processes of node '{node}' could not be ended", hint="find them with ps, end them, and apply again"
+    )

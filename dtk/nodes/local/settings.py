@@ -1,4 +1,4 @@
-"""What a local node's SSH server is told: written by the provider, read by the server."""
+"""The settings of a local node's SSH server: written by the provider, read by the server."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ def test_an_instance_that_is_not_there_is_not_forgotten_while_the_account_is_unk
     records = [*service.records.values()]
     elsewhere = cloud.provider(region=ELSEWHERE)
     hidden = [replace(record, id="i-0123456789abcdef0") for record in records]
-    with pytest.raises(InvalidError, match="is not there, and of which account"):
+    with pytest.raises(InvalidError, match="was not found in the account of the credentials"):
         cloud.provider().describe(cloud.identity(), hidden)
     with pytest.raises(InvalidError, match=f"is in region {ELSEWHERE}"):
         elsewhere.check(cloud.identity(), records)
