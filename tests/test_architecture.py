@@ -75,24 +75,23 @@ OTHER_MEANINGS = {
 LIGHT_PARTS = ("targets", "cli", "service", "shell", "views", "events", "state", "model")
 BALLAST = ("boto3", "pyinfra", "jsonschema", "gevent", "pydantic")
 HEAVY = (*BALLAST, "jinja2", "asyncssh")
-LONGEST_FILE = 499
-LONGEST_FUNCTION = 60
+LONGEST_FILE = 399
+LONGEST_FUNCTION = 50
 # How many parameters and returns of a room's functions may be of type Any: each is a place where no type says what
 # comes in. The numbers only go down.
 MOST_ANY = {
     "apply": 72,
     "cases": 2,
-    "cli": 23,
-    "convert": 49,
-    "dsl": 83,
-    "events": 9,
+    "cli": 7,
+    "convert": 13,
+    "dsl": 18,
+    "events": 1,
     "model": 70,
     "plan": 89,
     "refresh": 12,
-    "shell": 3,
     "ssh": 1,
     "state": 10,
-    "views": 32,
+    "views": 6,
 }
 # Classes whose name stands in two rooms still; a name that is no longer double has to go from here.
 DOUBLE_NAMES = {

@@ -47,16 +47,16 @@ class LazyGroup(TyperGroup):
         """Return the global options."""
         return convert_quickly(super().get_params(ctx))
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - click's signature
+    def list_commands(self, ctx: object) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names in the order of the registry."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:  # noqa: ARG002 - click's signature
+    def get_command(self, ctx: object, cmd_name: str) -> TyperCommand | None:  # noqa: ARG002 - click's signature
         """Return the command of a name."""
         entry = COMMANDS.get(cmd_name)
         return LazyCommand(entry) if entry else None
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - click's signature
+    def format_commands(self, ctx: object, formatter: Any) -> None:  # noqa: ARG002 - click's signature
         """Write the commands by area, each with its whole line."""
         for area, entries in groupby(COMMANDS.values(), key=lambda entry: entry.area):
             with formatter.section(area):

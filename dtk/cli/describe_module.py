@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import typer
 
 from dtk.cli.output import print_json
 from dtk.dsl.catalog import Catalog, load_catalog
 from dtk.errors import UsageError
+from dtk.model.json_data import Json
 from dtk.model.module import Assembly, Module
 from dtk.model.names import assembly_name, module_name
 from dtk.model.suggestion import did_you_mean
@@ -47,7 +46,7 @@ def _found(catalog: Catalog, name: str) -> tuple[Module, Assembly | None]:
     return module, module.assemblies[named[1]]
 
 
-def _with_source(module: Module) -> dict[str, Any]:
+def _with_source(module: Module) -> dict[str, Json]:
     document = module_document(module)
     pin = load_pins(current_workspace().lock_file).get(module.name)
     source = {"source": pin.shown, "commit": pin.commit} if pin and pin.tree == module.digest else {}

@@ -10,6 +10,7 @@ from typing import Any
 from dtk.convert.mustache import to_jinja
 from dtk.convert.section import Notes, Section, as_entries
 from dtk.dsl.yaml.cursor import Cursor
+from dtk.model.json_data import Json
 from dtk.model.names import CREATE
 from dtk.model.types import is_type
 
@@ -39,7 +40,7 @@ class ComponentPlace:
     on_node: bool
 
 
-def actions(section: Section, place: ComponentPlace) -> dict[str, Any]:
+def actions(section: Section, place: ComponentPlace) -> dict[str, Json]:
     """Return a component's actions; Source: docs/original.md 4.1 and 4.4."""
     made: dict[str, Any] = {}
     external = section.take("external_ref")
@@ -71,7 +72,7 @@ def _external(cursor: Cursor, notes: Notes) -> dict[str, Any]:
     return made
 
 
-def _action(cursor: Cursor, place: ComponentPlace, notes: Notes) -> dict[str, Any]:
+def _action(cursor: Cursor, place: ComponentPlace, notes: Notes) -> dict[str, Json]:
     section = Section(cursor, notes)
     section.take("provider")  # the keys say it
     made: dict[str, Any] = {key: section.text(key) for key in _PUPPET if cursor.get(key)}
@@ -95,7 +96,7 @@ def _action(cursor: Cursor, place: ComponentPlace, notes: Notes) -> dict[str, An
     return made
 
 
-def _parameters(section: Section) -> dict[str, Any]:
+def _parameters(section: Section) -> dict[str, Json]:
     """Return an action's parameters: ``parameters: {…}``, or ``parameter_defs: {parameters: {…}, strict: …}``."""
     given = section.take("parameters", "parameter_defs")
     if given is None or not isinstance(given.value, dict):
@@ -120,7 +121,7 @@ def _parameters(section: Section) -> dict[str, Any]:
     return made
 
 
-def _command(cursor: Cursor, notes: Notes) -> Any:
+def _command(cursor: Cursor, notes: Notes) -> Json:
     if isinstance(cursor.value, str):
         match = _RUN_TEXT.match(cursor.value)
         if not match:
@@ -140,7 +141,7 @@ def _command(cursor: Cursor, notes: Notes) -> Any:
     return made
 
 
-def _run(section: Section) -> dict[str, Any]:
+def _run(section: Section) -> dict[str, Json]:
     command = section.take("RUN", "command")
     made: dict[str, Any] = {}
     if command is not None:
@@ -149,7 +150,7 @@ def _run(section: Section) -> dict[str, Any]:
     return made | ({"timeout": timeout} if timeout else {})
 
 
-def _add(section: Section) -> dict[str, Any]:
+def _add(section: Section) -> dict[str, Json]:
     made: dict[str, Any] = {_ADD: section.text("ADD"), "source": section.text("source")}
     target = section.take("target")
     if target is not None:
@@ -171,7 +172,7 @@ def _shell(text: str, cursor: Cursor, notes: Notes) -> str:
     return made
 
 
-def _function(cursor: Cursor, place: ComponentPlace, notes: Notes) -> dict[str, Any]:
+def _function(cursor: Cursor, place: ComponentPlace, notes: Notes) -> dict[str, Json]:
     """Return an action that says what has to be written: a Ruby function's outputs, without values."""
     outputs: list[str] = []
     for entry in as_entries(cursor):

@@ -10,6 +10,7 @@ from dtk.convert.attributes import attributes
 from dtk.convert.section import Notes, Section, names, type_name
 from dtk.convert.workflow import shared_workflows, workflows
 from dtk.dsl.yaml.cursor import Cursor
+from dtk.model.json_data import Json
 from dtk.model.names import is_node_name
 from dtk.model.written import as_written
 
@@ -53,7 +54,7 @@ def assembly(cursor: Cursor, notes: Notes, shared: Sequence[Cursor] = ()) -> dic
     return made
 
 
-def _workflows(outer: Section, body: Section, made: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
+def _workflows(outer: Section, body: Section, made: dict[str, Json], shared: dict[str, Json]) -> dict[str, Json]:
     there = _everything(made)
     found = shared | workflows(outer, there) | (workflows(body, there) if body is not outer else {})
     return {"workflows": found} if found else {}
@@ -64,7 +65,7 @@ def _everything(made: dict[str, Any]) -> set[str]:
     return {use if isinstance(use, str) else next(iter(use)) for use in uses}
 
 
-def _uses(cursor: Cursor | None, nodes: dict[str, Any], notes: Notes) -> list[Any]:
+def _uses(cursor: Cursor | None, nodes: dict[str, Json], notes: Notes) -> list[Json]:
     """Return component uses; later modules wrote nodes as components, ``node[n1]``."""
     made: list[Any] = []
     for name, place, body in names(cursor):
@@ -78,7 +79,7 @@ def _uses(cursor: Cursor | None, nodes: dict[str, Any], notes: Notes) -> list[An
     return made
 
 
-def _use(name: str, body: Cursor | None, notes: Notes) -> Any:
+def _use(name: str, body: Cursor | None, notes: Notes) -> Json:
     if body is None or not isinstance(body.value, dict):
         return name
     section = Section(body, notes)
@@ -97,7 +98,7 @@ def _use(name: str, body: Cursor | None, notes: Notes) -> Any:
     return {name: made} if made else name
 
 
-def _links(cursor: Cursor | None, notes: Notes) -> dict[str, Any]:
+def _links(cursor: Cursor | None, notes: Notes) -> dict[str, Json]:
     made: dict[str, Any] = {}
     if cursor is None:
         return made
@@ -117,7 +118,7 @@ def _links(cursor: Cursor | None, notes: Notes) -> dict[str, Any]:
 
 
 def _node(
-    name: str, place: Cursor, cursor: Cursor, nodes: dict[str, Any], notes: Notes, *, is_group: bool = False
+    name: str, place: Cursor, cursor: Cursor, nodes: dict[str, Json], notes: Notes, *, is_group: bool = False
 ) -> None:
     if not is_node_name(name):
         notes.add(place, f"'{name}' can't name a node; it and what is on it are left out")
@@ -136,7 +137,7 @@ def _node(
     nodes[name] = made
 
 
-def _node_attributes(cursor: Cursor | None, notes: Notes) -> dict[str, Any]:
+def _node_attributes(cursor: Cursor | None, notes: Notes) -> dict[str, Json]:
     made: dict[str, Any] = {}
     for entry in cursor.entries() if cursor else ():
         name = _RENAMED.get(entry.name, entry.name)

@@ -7,6 +7,7 @@ from typing import Any
 
 from dtk.convert.section import Notes, Section
 from dtk.dsl.yaml.cursor import Cursor
+from dtk.model.json_data import Json
 from dtk.model.types import coerce, is_type
 from dtk.model.written import as_written
 
@@ -30,7 +31,7 @@ def attributes(cursor: Cursor | None, notes: Notes) -> dict[str, Any]:
     return found
 
 
-def _attribute(cursor: Cursor, notes: Notes) -> dict[str, Any]:
+def _attribute(cursor: Cursor, notes: Notes) -> dict[str, Json]:
     section = Section(cursor, notes)
     written = section.text("type") or "string"
     made: dict[str, Any] = {"type": written if is_type(written) else "string"}
@@ -55,7 +56,7 @@ def _is_set(section: Section, flag: str) -> bool:
     return found is not None and found.value is True
 
 
-def _default(cursor: Cursor, type_: str, notes: Notes) -> dict[str, Any]:
+def _default(cursor: Cursor, type_: str, notes: Notes) -> dict[str, Json]:
     if isinstance(cursor.value, str) and _PUPPET_DEFAULT.match(cursor.value):
         return {}  # an attribute without a value is left to Puppet's own default, here too
     if cursor.value is None:
@@ -73,7 +74,7 @@ def _external(section: Section, cursor: Cursor) -> None:
         section.notes.add(found, f"'{cursor.name}' goes to Puppet under its own name, not by external_ref")
 
 
-def _mend(made: dict[str, Any], cursor: Cursor, notes: Notes) -> None:
+def _mend(made: dict[str, Json], cursor: Cursor, notes: Notes) -> None:
     if made.get("constant") and "default" not in made:
         del made["constant"]
         notes.add(cursor, "a constant without a default can have no value; it is an ordinary attribute")
@@ -84,7 +85,7 @@ def _mend(made: dict[str, Any], cursor: Cursor, notes: Notes) -> None:
         notes.add(cursor, "it can't be both constant and dynamic; it is dynamic")
 
 
-def _type_of(value: Any) -> str:
+def _type_of(value: Json) -> str:
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, int):

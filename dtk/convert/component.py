@@ -9,11 +9,12 @@ from dtk.convert.attributes import attributes
 from dtk.convert.links import dependencies_and_links
 from dtk.convert.section import Notes, Section, names, type_name
 from dtk.dsl.yaml.cursor import Cursor
+from dtk.model.json_data import Json
 
 _DEFINITION = "puppet_definition"
 
 
-def component(cursor: Cursor, notes: Notes, *, on_node: bool) -> dict[str, Any]:
+def component(cursor: Cursor, notes: Notes, *, on_node: bool) -> dict[str, Json]:
     """Return a component; Source: docs/original.md 4.1.
 
     Args:

@@ -7,12 +7,13 @@ from typing import Any
 from dtk.convert.section import Notes, Section, names, type_name
 from dtk.dsl.build.mapping import parse_mapping
 from dtk.dsl.yaml.cursor import Cursor
+from dtk.model.json_data import Json
 
 _LOCATIONS = ("local", "remote")
 _ORDERS = ("after", "before")
 
 
-def dependencies_and_links(section: Section) -> dict[str, Any]:
+def dependencies_and_links(section: Section) -> dict[str, Json]:
     """Return the keys ``dependencies`` and ``link_defs`` of a component; Source: docs/original.md 4.3."""
     needed, links = _dependencies(section.take("dependencies", "dependency"), section.notes)
     for name, _, body in names(section.take("link_defs", "link_def")):
@@ -28,7 +29,7 @@ def dependencies_and_links(section: Section) -> dict[str, Any]:
     return made
 
 
-def _dependencies(cursor: Cursor | None, notes: Notes) -> tuple[list[str], dict[str, Any]]:
+def _dependencies(cursor: Cursor | None, notes: Notes) -> tuple[list[str], dict[str, Json]]:
     needed: list[str] = []
     links: dict[str, Any] = {}
     for name, _, body in names(cursor):

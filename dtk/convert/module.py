@@ -15,6 +15,7 @@ from dtk.convert.section import Note, Notes, Section, names
 from dtk.dsl.yaml.cursor import Cursor
 from dtk.dsl.yaml.document import read_document
 from dtk.errors import UsageError
+from dtk.model.json_data import Json
 from dtk.model.module import PUPPET_FOLDER
 from dtk.model.names import component_type, module_name
 
@@ -129,7 +130,7 @@ def _name(source: _Source, namespace: str) -> str:
     return f"{own}/{word or said or source.folder.resolve().name}"
 
 
-def _head(name: str) -> dict[str, Any]:
+def _head(name: str) -> dict[str, Json]:
     return {"dsl_version": "1.0.0", "module": name, "version": _FIRST_VERSION}
 
 

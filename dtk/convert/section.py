@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from dtk.dsl.yaml.cursor import Cursor
 from dtk.dsl.yaml.document import shown_path
 from dtk.errors import Location
+from dtk.model.json_data import Json
 from dtk.model.written import as_written
 
 
@@ -63,7 +63,7 @@ class Section:
         found = self.take(*keys)
         return "" if found is None or found.value is None else str(found.value)
 
-    def value(self, *keys: str) -> Any:
+    def value(self, *keys: str) -> Json:
         """Return plain data; None where there is none."""
         found = self.take(*keys)
         return None if found is None else as_written(found.value)

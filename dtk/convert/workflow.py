@@ -10,6 +10,7 @@ from typing import Any
 from dtk.convert.section import Notes, Section, as_entries, names, type_name
 from dtk.dsl.build.workflow import ITEM_KEYS
 from dtk.dsl.yaml.cursor import Cursor
+from dtk.model.json_data import Json
 from dtk.model.names import CREATE
 
 _ALL = ("All", "All_applicable", "All_Applicable", "AllApplicable")
@@ -24,7 +25,7 @@ class Reading:
     there: set[str]
 
 
-def shared_workflows(files: Iterable[Cursor], there: set[str], notes: Notes) -> dict[str, Any]:
+def shared_workflows(files: Iterable[Cursor], there: set[str], notes: Notes) -> dict[str, Json]:
     """Return what a module's workflow files give one of its assemblies; ``there`` are the components in that.
 
     Source: docs/original.md 4.6, end: a file names its workflow itself, and create is none of them.
@@ -39,7 +40,7 @@ def shared_workflows(files: Iterable[Cursor], there: set[str], notes: Notes) -> 
     return made
 
 
-def workflows(section: Section, there: set[str]) -> dict[str, Any]:
+def workflows(section: Section, there: set[str]) -> dict[str, Json]:
     """Return an assembly's workflows by action; ``there`` are the components that are somewhere in it."""
     made: dict[str, Any] = {}
     single = section.take("workflow")
@@ -58,7 +59,7 @@ def _action_of(cursor: Cursor) -> str:
     return cursor.text("workflow_action") or cursor.text("assembly_action") if isinstance(cursor.value, dict) else ""
 
 
-def _add(made: dict[str, Any], name: str, cursor: Cursor, reading: Reading) -> None:
+def _add(made: dict[str, object], name: str, cursor: Cursor, reading: Reading) -> None:
     notes = reading.notes
     if not isinstance(cursor.value, dict):
         notes.add(cursor, f"workflow '{name}' is empty and is left out")
@@ -80,7 +81,7 @@ def _add(made: dict[str, Any], name: str, cursor: Cursor, reading: Reading) -> N
     made[name] = {**({"subtask_order": order} if order else {}), "subtasks": subtasks}
 
 
-def _subtasks(cursor: Cursor, reading: Reading) -> list[dict[str, Any]]:
+def _subtasks(cursor: Cursor, reading: Reading) -> list[dict[str, Json]]:
     made = []
     for number, entry in enumerate(cursor.entries(), start=1):
         if not isinstance(entry.value, dict):
@@ -92,7 +93,7 @@ def _subtasks(cursor: Cursor, reading: Reading) -> list[dict[str, Any]]:
     return made
 
 
-def _subtask(section: Section, number: int, reading: Reading) -> dict[str, Any]:
+def _subtask(section: Section, number: int, reading: Reading) -> dict[str, Json]:
     made: dict[str, Any] = {"name": section.text("name") or f"stage {number}"}
     if section.cursor.get("subtasks"):
         return _nested(section, made, reading)
@@ -115,7 +116,7 @@ def _subtask(section: Section, number: int, reading: Reading) -> dict[str, Any]:
     return made
 
 
-def _lists(section: Section, reading: Reading) -> dict[str, Any]:
+def _lists(section: Section, reading: Reading) -> dict[str, Json]:
     return {key: _items(found, reading) for key in ITEM_KEYS if (found := section.take(key)) is not None}
 
 
@@ -130,7 +131,7 @@ def _block(cursor: Cursor, reading: Reading) -> dict[str, Any]:
     return lists
 
 
-def _attempts(section: Section) -> dict[str, Any]:
+def _attempts(section: Section) -> dict[str, Json]:
     """Return how often a stage is tried again, and after how many seconds; the original counted the first try too."""
     made: dict[str, Any] = {}
     attempts, pause = section.take("attempts"), section.take("retry")
@@ -145,7 +146,7 @@ def _attempts(section: Section) -> dict[str, Any]:
     return made
 
 
-def _nested(section: Section, made: dict[str, Any], reading: Reading) -> dict[str, Any]:
+def _nested(section: Section, made: dict[str, Json], reading: Reading) -> dict[str, Any]:
     order = section.text("subtask_order")
     inner = section.take("subtasks")
     subtasks = _subtasks(inner, reading) if inner is not None else []
@@ -160,7 +161,7 @@ def _leave(section: Section) -> None:
     section.leave("import", "importing is left out: where it names a workflow, write workflow: with its name")
 
 
-def _items(cursor: Cursor, reading: Reading) -> list[Any]:
+def _items(cursor: Cursor, reading: Reading) -> list[Json]:
     made: list[Any] = []
     for entry in as_entries(cursor):
         for name, place, body in names(entry):
@@ -172,7 +173,7 @@ def _items(cursor: Cursor, reading: Reading) -> list[Any]:
     return made
 
 
-def _with_parameters(item: str, body: Cursor | None, reading: Reading) -> Any:
+def _with_parameters(item: str, body: Cursor | None, reading: Reading) -> Json:
     """Return an item with the parameters of its action: ``{ref: {parameters: {…}}}``."""
     if body is None or not isinstance(body.value, dict):
         return item

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 from dtk.convert.module import Converted
 from dtk.dsl.module import MODULE_FILE
 from dtk.errors import UsageError
+from dtk.model.json_data import Json
 from dtk.model.written import as_written
 
 _WIDTH = 120
@@ -31,7 +31,7 @@ def write_module(module: Converted, root: Path) -> Path:
     return folder
 
 
-def yaml_text(document: dict[str, Any]) -> str:
+def yaml_text(document: dict[str, Json]) -> str:
     """Return a document as YAML in block style, with the line that editors find the schema by."""
     from io import StringIO  # noqa: PLC0415 - with the YAML writer
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from dtk.errors import DtkError
 from dtk.events.event import BOUNDARY_TYPES, HEADER, VERSION, decode, encode, timestamp
@@ -61,7 +61,7 @@ class EventLog:
             self.close()
             raise _write_error(path, error) from error
 
-    def append(self, event_type: str, message: str, /, *, durable: bool = False, **fields: Any) -> dict[str, Any]:
+    def append(self, event_type: str, message: str, /, *, durable: bool = False, **fields: object) -> dict[str, object]:
         """Write one event and return it.
 
         Args:

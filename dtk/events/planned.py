@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from dtk.events.event import Event
 from dtk.events.tree import ErrorType, OperationResult, Stage, Step, StepError
+from dtk.model.json_data import Json
 
 
-def text(event: Mapping[str, Any], name: str) -> str:
+def text(event: Mapping[str, Json], name: str) -> str:
     """Return a text field, "" when it is missing or something else."""
     value = event.get(name)
     return value if isinstance(value, str) else ""
 
 
-def texts(event: Mapping[str, Any], name: str) -> tuple[str, ...]:
+def texts(event: Mapping[str, Json], name: str) -> tuple[str, ...]:
     """Return the texts of a list field."""
     value = event.get(name)
     return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
 
 
-def whole(event: Mapping[str, Any], name: str) -> int | None:
+def whole(event: Mapping[str, Json], name: str) -> int | None:
     """Return a whole number field, None when it is missing or something else."""
     value = event.get(name)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
@@ -35,7 +35,7 @@ def planned_stages(event: Event) -> tuple[Stage, ...]:
     )
 
 
-def planned_steps(parent: Mapping[str, Any]) -> tuple[Step, ...]:
+def planned_steps(parent: Mapping[str, Json]) -> tuple[Step, ...]:
     """Return the steps of a stage or a group."""
     return tuple(
         Step(
@@ -91,6 +91,6 @@ def operation_result(event: Event) -> OperationResult:
     )
 
 
-def _mappings(parent: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+def _mappings(parent: Mapping[str, Json], name: str) -> list[Mapping[str, Json]]:
     value = parent.get(name)
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []

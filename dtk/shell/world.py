@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dtk.errors import DtkError
 from dtk.state.workspace import Workspace
@@ -13,6 +13,8 @@ from dtk.state.workspace import Workspace
 if TYPE_CHECKING:
     from dtk.dsl.catalog import Catalog
     from dtk.plan.resolve.service import Present
+
+Found = TypeVar("Found")
 
 
 class WorkspaceWorld:
@@ -106,7 +108,7 @@ class WorkspaceWorld:
         return present(read_inputs(self.workspace, service).request())
 
 
-def _or(otherwise: Any, read: Callable[[], Any]) -> Any:
+def _or(otherwise: Found, read: Callable[[], Found]) -> Found:
     try:
         return read()
     except (DtkError, KeyError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from dtk.model.json_data import Json
 from dtk.plan.resolve.service import AttributeRow
 from dtk.views.yaml_text import yaml_text
 
@@ -13,7 +14,7 @@ REQUIRED = "*REQUIRED*"
 _CUT = " ..."
 
 
-def value_cell(value: Any) -> str:
+def value_cell(value: Json) -> str:
     """Return a value as a cell: texts cut, hashes ``{k=>v}``, arrays ``[a, b]``.
 
     Source: docs/original.md 3.3.
@@ -24,7 +25,7 @@ def value_cell(value: Any) -> str:
     return text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]}{_CUT}"
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Json) -> str:
     if value is None:
         return "nil"
     if isinstance(value, bool):
@@ -36,7 +37,7 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-def attributes_yaml(rows: Iterable[tuple[str, str, str, Any]]) -> str:
+def attributes_yaml(rows: Iterable[tuple[str, str, str, Json]]) -> str:
     """Return attributes as the original's YAML: ``components:`` and ``nodes:``, names with a slash at their end.
 
     Args:
@@ -51,7 +52,7 @@ def attributes_yaml(rows: Iterable[tuple[str, str, str, Any]]) -> str:
     return yaml_text({key: tree[key] for key in ("attributes", "components", "nodes") if key in tree})
 
 
-def _child(tree: dict[str, Any], key: str) -> dict[str, Any]:
+def _child(tree: dict[str, Any], key: str) -> dict[str, Json]:
     child: dict[str, Any] = tree.setdefault(key, {})
     return child
 

@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from dtk.model.json_data import Json
 from dtk.model.module import Action, Assembly, Attribute, Component, ComponentUse, LinkDef, Module, Node, Workflow
 
 _FLAGS = ("required", "dynamic", "input", "constant", "hidden", "secret")
 
 
-def module_document(module: Module) -> dict[str, Any]:
+def module_document(module: Module) -> dict[str, Json]:
     """Return what a module holds as plain data."""
     return {
         "module": module.name,
@@ -24,7 +25,7 @@ def module_document(module: Module) -> dict[str, Any]:
     }
 
 
-def component_document(component: Component) -> dict[str, Any]:
+def component_document(component: Component) -> dict[str, Json]:
     """Return a component as plain data; hidden defaults are left out."""
     return _without_empty(
         {
@@ -38,7 +39,7 @@ def component_document(component: Component) -> dict[str, Any]:
     )
 
 
-def assembly_document(assembly: Assembly) -> dict[str, Any]:
+def assembly_document(assembly: Assembly) -> dict[str, Json]:
     """Return an assembly as plain data."""
     return _without_empty(
         {
@@ -52,7 +53,7 @@ def assembly_document(assembly: Assembly) -> dict[str, Any]:
     )
 
 
-def _attribute(attribute: Attribute) -> dict[str, Any]:
+def _attribute(attribute: Attribute) -> dict[str, Json]:
     shown = attribute.has_default and not attribute.hidden
     return _without_empty(
         {
@@ -64,7 +65,7 @@ def _attribute(attribute: Attribute) -> dict[str, Any]:
     )
 
 
-def _link(link: LinkDef) -> dict[str, Any]:
+def _link(link: LinkDef) -> dict[str, Json]:
     return {
         "component": link.component,
         "required": link.required,
@@ -73,12 +74,12 @@ def _link(link: LinkDef) -> dict[str, Any]:
     }
 
 
-def _action(action: Action) -> dict[str, Any]:
+def _action(action: Action) -> dict[str, Json]:
     outputs = [output.attribute for output in action.outputs]
     return _without_empty({"provider": action.provider, "description": action.description, "outputs": outputs})
 
 
-def _node(node: Node) -> dict[str, Any]:
+def _node(node: Node) -> dict[str, Json]:
     group: dict[str, Any] = {"type": "group", "cardinality": node.cardinality} if node.is_group else {}
     if node.max_in_flight is not None:
         group["max_in_flight"] = node.max_in_flight
@@ -89,7 +90,7 @@ def _workflow(workflow: Workflow) -> list[str]:
     return [str(subtask.name) for subtask in workflow.subtasks]
 
 
-def _without_empty(document: dict[str, Any]) -> dict[str, Any]:
+def _without_empty(document: dict[str, object]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if value not in ("", [], {})}
 
 
@@ -107,7 +108,7 @@ def as_text(value: Any, indent: int = 0) -> Iterator[str]:
             yield f"{blanks}{key}: {_scalar(item)}"
 
 
-def _scalar(value: Any) -> str:
+def _scalar(value: Json) -> str:
     if isinstance(value, str) and value and value.isprintable() and value[0].isalnum() and ": " not in value:
         return value
     return json.dumps(value, ensure_ascii=False)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
+from dtk.model.json_data import Json
 from dtk.model.names import group_of
 from dtk.model.plan import Finding, Plan, PlannedAction, Stage
 from dtk.views.plan_entries import Entry, component_entries, members_text, node_entries
@@ -154,13 +155,13 @@ def _does(action: PlannedAction) -> str:
     return action.component if action.action == "create" else f"{action.component}.{action.action}"
 
 
-def plan_json(plan: Plan, document: Mapping[str, Any]) -> str:
+def plan_json(plan: Plan, document: Mapping[str, Json]) -> str:
     """Return the plan's document as text with hidden values taken out; ``dtk plan --out`` writes the whole."""
     hidden = {(action.component, name) for leaf in plan.leaves() for action in leaf.actions for name in action.hidden}
     return json.dumps(_without_hidden(document, hidden), indent=2, ensure_ascii=False) + "\n"
 
 
-def _without_hidden(value: Any, hidden: set[tuple[str, str]]) -> Any:
+def _without_hidden(value: object, hidden: set[tuple[str, str]]) -> Any:
     if isinstance(value, Mapping):
         cleaned = {key: _without_hidden(item, hidden) for key, item in value.items()}
         if "component" in cleaned and isinstance(cleaned.get("attributes"), dict):

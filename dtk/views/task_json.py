@@ -38,17 +38,17 @@ def task_document(task: Task, expectation: Expectation | None = None) -> dict[st
     }
 
 
-def row_document(row: Row) -> dict[str, Any]:
+def row_document(row: Row) -> dict[str, object]:
     """Return one stage, group or step as it stands in the task's document."""
     return _step(row, None) if isinstance(row, Step) else _stage(row, None)
 
 
-def _stage(stage: Stage, expectation: Expectation | None) -> dict[str, Any]:
+def _stage(stage: Stage, expectation: Expectation | None) -> dict[str, object]:
     steps = [_step(step, expectation) for step in stage.steps]
     return {"number": stage.number, "name": stage.name, **_progress(stage, expectation), "steps": steps}
 
 
-def _step(step: Step, expectation: Expectation | None) -> dict[str, Any]:
+def _step(step: Step, expectation: Expectation | None) -> dict[str, object]:
     return {
         "number": step.number,
         "type": step.type,
@@ -67,17 +67,17 @@ def _step(step: Step, expectation: Expectation | None) -> dict[str, Any]:
     }
 
 
-def _progress(part: Row | Task, expectation: Expectation | None) -> dict[str, Any]:
+def _progress(part: Row | Task, expectation: Expectation | None) -> dict[str, object]:
     expected = {"expected": expectation.of(part)} if expectation else {}
     times = {"started_at": _time(part.started_at), "ended_at": _time(part.ended_at)}
     return {"status": part.status, **times, "duration": part.duration, **expected}
 
 
-def _errors(errors: tuple[StepError, ...]) -> list[dict[str, Any]]:
+def _errors(errors: tuple[StepError, ...]) -> list[dict[str, object]]:
     return [{**asdict(error), "output": list(error.output)} for error in errors]
 
 
-def _result(result: OperationResult) -> dict[str, Any]:
+def _result(result: OperationResult) -> dict[str, object]:
     return asdict(result)
 
 

@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dtk.model.json_data import Json
+
 _WORDS = ("true", "false", "null", "~", "yes", "no", "on", "off")
 
 
-def yaml_text(document: Mapping[str, Any]) -> str:
+def yaml_text(document: Mapping[str, Json]) -> str:
     """Return a document as YAML, beginning with ``---`` as the original's do."""
     return "\n".join(["---", *_lines(document, 0)]) + "\n"
 
@@ -24,7 +26,7 @@ def _lines(value: Any, depth: int) -> Iterator[str]:
             yield from _item(indent, item, depth)
 
 
-def _entry(head: str, value: Any, depth: int) -> Iterator[str]:
+def _entry(head: str, value: Json, depth: int) -> Iterator[str]:
     if isinstance(value, (Mapping, list, tuple)) and value:
         yield head
         yield from _lines(value, depth + (1 if isinstance(value, Mapping) else 0))
@@ -32,7 +34,7 @@ def _entry(head: str, value: Any, depth: int) -> Iterator[str]:
         yield head if value is None else f"{head} {scalar_text(value)}"
 
 
-def _item(indent: str, value: Any, depth: int) -> Iterator[str]:
+def _item(indent: str, value: Json, depth: int) -> Iterator[str]:
     if not isinstance(value, (Mapping, list, tuple)) or not value:
         yield f"{indent}- {scalar_text(value)}"
         return
@@ -46,7 +48,7 @@ def _key(key: str) -> str:
     return key if key and not _looks_like_more(key) else json.dumps(key, ensure_ascii=False)
 
 
-def scalar_text(value: Any) -> str:
+def scalar_text(value: Json) -> str:
     """Return a value on one line; a text has quotes where it would be read as something else."""
     if isinstance(value, str) and value and not _looks_like_more(value):
         return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from dtk.dsl.template.assembly import is_value_template
 from dtk.dsl.yaml.edit import set_entry
 from dtk.dsl.yaml.edit_list import remove_item
 from dtk.errors import UsageError
+from dtk.model.json_data import Json
 from dtk.model.names import ASSEMBLY_WIDE, is_node_name
 from dtk.model.suggestion import did_you_mean
 from dtk.plan.resolve.assembly_values import MOST_MEMBERS, checked_cardinality
@@ -56,7 +57,7 @@ def add_node(
     print_edit_result(inputs.workspace, inputs.service.name, as_json=as_json)
 
 
-def _group(cardinality: str | None) -> dict[str, Any]:
+def _group(cardinality: str | None) -> dict[str, Json]:
     if cardinality is None:
         return {}
     try:

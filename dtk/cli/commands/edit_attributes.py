@@ -19,6 +19,7 @@ from dtk.dsl.yaml.document import Document, parse_document
 from dtk.dsl.yaml.edit import set_attribute as write_attribute
 from dtk.dsl.yaml.edit import unset_attribute
 from dtk.errors import DtkError, InvalidError, Problem, UsageError
+from dtk.model.json_data import Json
 from dtk.model.suggestion import nearest
 from dtk.plan.resolve.service import AttributeRow, attribute_rows
 from dtk.service.attribute_rows import filtered
@@ -153,10 +154,10 @@ def _take(
         problems.append(Problem(error.message, document.locate(place)))
 
 
-def _leaves(document: Document) -> Iterator[tuple[str, tuple[tuple[str | int, ...], Any]]]:
+def _leaves(document: Document) -> Iterator[tuple[str, tuple[tuple[str | int, ...], Json]]]:
     """Yield attribute paths with their places and values: what stands below an ``attributes:``."""
 
-    def walk(value: Any, place: tuple[str | int, ...]) -> Iterator[tuple[str, tuple[tuple[str | int, ...], Any]]]:
+    def walk(value: Json, place: tuple[str | int, ...]) -> Iterator[tuple[str, tuple[tuple[str | int, ...], Json]]]:
         for key, item in value.items() if isinstance(value, dict) else ():
             if place and place[-1] == "attributes":
                 names = [str(part).rstrip("/") for part in place if part not in ("attributes", "components", "nodes")]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from dtk.cli.options import AttributeOption, ComponentOption, JsonOption, NodeOption, ServiceArgument
 from dtk.cli.output import print_json
+from dtk.model.json_data import Json
 from dtk.plan.resolve.service import AttributeRow, attribute_rows
 from dtk.service.attribute_rows import filtered
 from dtk.service.lookup import read_service
@@ -54,7 +55,7 @@ def _cells(row: AttributeRow, *, links: bool) -> list[str]:
     return [row.path, value, row.type, *([", ".join(row.linked_to or row.made_from)] if links else [])]
 
 
-def _document(row: AttributeRow) -> dict[str, Any]:
+def _document(row: AttributeRow) -> dict[str, Json]:
     return {
         "path": row.path,
         "value": row.value,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import typer
 
 from dtk.cli.options import JsonOption, ServiceArgument
 from dtk.cli.output import print_json
 from dtk.events.tree import Task
+from dtk.model.json_data import Json
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.task_log import logged_tasks, read_task
 from dtk.views.listing import format_table
@@ -38,7 +37,7 @@ def _row(number: int, task: Task) -> list[str]:
     return [str(number), task.title, status_text(task.status), steps, *times]
 
 
-def _document(number: int, task: Task) -> dict[str, Any]:
+def _document(number: int, task: Task) -> dict[str, Json]:
     leaves = list(task.leaves())
     return {
         "task": number,

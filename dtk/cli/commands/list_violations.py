@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -10,6 +10,7 @@ from dtk.cli.options import JsonOption, ServiceArgument
 from dtk.cli.output import print_json
 from dtk.cli.wizard import ask_and_set
 from dtk.errors import Problem
+from dtk.model.json_data import Json
 from dtk.plan.compile import resolve
 from dtk.plan.resolve.overrides import CONSTRAINT, ILLEGAL, REQUIRED
 from dtk.plan.resolve.service import Present, all_attribute_rows
@@ -52,7 +53,7 @@ def _description(problem: Problem) -> str:
     return f"{problem.message}{expected}{near}"
 
 
-def _document(problem: Problem) -> dict[str, Any]:
+def _document(problem: Problem) -> dict[str, Json]:
     place = str(problem.location) if problem.location else None
     kind = problem.kind or CONSTRAINT
     return {"type": kind, "description": _description(problem), "place": place, "mend": problem.mend}

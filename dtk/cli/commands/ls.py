@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 import typer
 
@@ -37,7 +36,7 @@ def ls(as_json: JsonOption = False) -> None:
         print_json(rows)
         return
     table = [
-        [str(index), *(str(row[key]) for key in _LISTED), _created(row["created_at"])]
+        [str(index), *(str(row[key]) for key in _LISTED), _created(str(row["created_at"]))]
         for index, row in enumerate(rows, start=1)
     ]
     typer.echo(format_table(_HEADERS, table), nl=False)
@@ -47,7 +46,7 @@ def _created(text: str) -> str:
     return table_time(datetime.fromisoformat(text)) if text else ""
 
 
-def _service_row(workspace: Workspace, name: str) -> dict[str, Any]:
+def _service_row(workspace: Workspace, name: str) -> dict[str, object]:
     try:
         state = load_state(workspace.state_file(name)) or State(name, "")
     except DtkError as error:

@@ -10,6 +10,7 @@ from dtk.cli.options import JsonOption
 from dtk.cli.output import print_json
 from dtk.dsl.yaml.document import read_document
 from dtk.errors import UsageError
+from dtk.model.json_data import Json
 from dtk.model.module import Workflow
 from dtk.model.names import CREATE
 from dtk.model.suggestion import did_you_mean
@@ -38,7 +39,7 @@ def workflow_info(
         typer.echo(yaml_text(document), nl=False)
 
 
-def _workflow_document(inputs: Inputs, found: Present, name: str) -> dict[str, Any]:
+def _workflow_document(inputs: Inputs, found: Present, name: str) -> dict[str, Json]:
     workflows = found.topology.assembly.workflows
     if name in workflows:
         return {name: _written(inputs, workflows[name])}

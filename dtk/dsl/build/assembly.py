@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
 
 from dtk.dsl.build.attribute import build_attribute
 from dtk.dsl.build.workflow import build_workflow, unknown_node
@@ -12,6 +11,7 @@ from dtk.dsl.build.workflow_calls import with_calls
 from dtk.dsl.yaml.cursor import Cursor
 from dtk.dsl.yaml.span import DocumentPath
 from dtk.errors import Location, Problem
+from dtk.model.json_data import Json
 from dtk.model.module import Assembly, ComponentUse, Node
 from dtk.model.names import ASSEMBLY_WIDE, ComponentName
 from dtk.model.written import as_written
@@ -77,7 +77,7 @@ def _node_names(cursor: Cursor) -> tuple[str, ...] | None:
     return tuple(nodes) if known else () if nodes is None and not cursor.is_partial else None
 
 
-def _bound(cursor: Cursor | None) -> dict[str, Any]:
+def _bound(cursor: Cursor | None) -> dict[str, Json]:
     """Return what a node's binding says about its machine (docs/original.md 4.5: ``amazon_hvm-medium``)."""
     if cursor is None:
         return {}
@@ -119,7 +119,7 @@ def _bound_places(binding: Cursor | None, bound: Iterable[str]) -> dict[str, Loc
     return {name: inner.get(name, binding.place) for name in bound}
 
 
-def _number(cardinality: Any) -> int | str:
+def _number(cardinality: Json) -> int | str:
     text = str(cardinality)
     return int(text) if text.isdigit() else text
 

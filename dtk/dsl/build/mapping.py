@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 from dtk.errors import Location
 from dtk.model.module import AttributeMapping, AttributeTerm, ConstantTerm, Side, TextTerm
@@ -81,7 +80,7 @@ def _destination(text: str, side: Side) -> AttributeTerm:
     raise ValueError(f"the arrow points to '{text}', which is not an attribute or attribute[key]")
 
 
-def _constant(text: str) -> Any:
+def _constant(text: str) -> object:
     quoted = _QUOTED.match(text)
     if quoted and quoted["quote"] == "'":
         return quoted["text"]

@@ -11,6 +11,7 @@ from dtk.dsl.template.assembly import names_in, rendered, secret_problems, sole_
 from dtk.dsl.template.rendering import TemplateProblem
 from dtk.errors import Location, Problem
 from dtk.model.expression import holds_secret, plain
+from dtk.model.json_data import Json
 from dtk.model.module import Attribute, Node
 from dtk.model.types import coerce, is_list_type
 
@@ -46,7 +47,7 @@ def node_attributes(*, is_group: bool) -> dict[str, str]:
 _HASHES = ("hash", "object")
 
 
-def value_problems(value: Any, names: Names, place: Location) -> list[Problem]:
+def value_problems(value: object, names: Names, place: Location) -> list[Problem]:
     """Return what is wrong with the templates in a value: they can't be read, or name what is not there."""
     found = (problem for text in templates_in(value) for problem in template_problems(text, names, shell=False))
     return [
@@ -55,7 +56,7 @@ def value_problems(value: Any, names: Names, place: Location) -> list[Problem]:
     ]
 
 
-def secret_use_problems(value: Any, attributes: Mapping[str, Attribute], place: Location) -> Iterator[Problem]:
+def secret_use_problems(value: object, attributes: Mapping[str, Attribute], place: Location) -> Iterator[Problem]:
     """Yield what a value tries to work out from a secret."""
     secrets = frozenset(name for name, attribute in attributes.items() if attribute.secret)
     for text in templates_in(value):
@@ -64,7 +65,7 @@ def secret_use_problems(value: Any, attributes: Mapping[str, Attribute], place: 
 
 
 def fit_problem(
-    value: Any, attribute: Attribute, attributes: Mapping[str, Attribute], where: str, place: Location
+    value: object, attribute: Attribute, attributes: Mapping[str, Attribute], where: str, place: Location
 ) -> Problem | None:
     """Return the problem with a value that can't be of an attribute's type, whatever a service says.
 
@@ -94,7 +95,7 @@ def can_become(given: str, wanted: str) -> bool:
 
 
 def _with_defaults(
-    value: Any, attribute: Attribute, attributes: Mapping[str, Attribute], where: str, place: Location
+    value: object, attribute: Attribute, attributes: Mapping[str, Attribute], where: str, place: Location
 ) -> Problem | None:
     used = [attributes[name] for name in names_in(value) if name in attributes]
     if any(one.secret or not one.has_default for one in used):
@@ -116,7 +117,7 @@ def kind_of(attribute: Attribute) -> str:
     return "a secret's reference (env:NAME …)" if attribute.secret else f"of type {attribute.type}"
 
 
-def check_typed(attribute: Attribute, value: Any) -> Any:
+def check_typed(attribute: Attribute, value: Json) -> Any:
     """Return a value in the language of expressions as plain data of an attribute's type; None stays None.
 
     Raises:
@@ -160,5 +161,5 @@ def _is_private(attribute: Attribute | None) -> bool:
     return attribute is not None and (attribute.secret or attribute.hidden)
 
 
-def _is_positive(number: Any) -> bool:
-    return number is None or (str(number).isdigit() and int(number) > 0)
+def _is_positive(number: object) -> bool:
+    return number is None or (str(number).isdigit() and int(str(number)) > 0)

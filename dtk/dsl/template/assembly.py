@@ -14,10 +14,11 @@ from jinja2 import meta, nodes
 
 from dtk.dsl.template.rendering import TemplateProblem, environment, render, render_text
 from dtk.model.expression import holds_secret, literal, plain
+from dtk.model.json_data import Json
 from dtk.model.module import Attribute
 
 
-def is_value_template(value: Any) -> bool:
+def is_value_template(value: Json) -> bool:
     """Say whether a value of an assembly is a text that is a template."""
     return isinstance(value, str) and ("{{" in value or "{%" in value)
 
@@ -34,7 +35,7 @@ def templates_in(value: Any) -> Iterator[str]:
         yield value
 
 
-def names_in(value: Any) -> tuple[str, ...]:
+def names_in(value: object) -> tuple[str, ...]:
     """Return the names that the templates in a value use, sorted.
 
     Raises:
@@ -51,7 +52,7 @@ def sole_name(value: Any) -> str:
     return _name(environment(shell=False).parse(value))
 
 
-def rendered(value: Any, given: Mapping[str, Any]) -> Any:
+def rendered(value: Any, given: Mapping[str, Json]) -> Any:
     """Return what a value is, in the language of ``dtk.model.expression``.
 
     Args:
@@ -74,7 +75,7 @@ def rendered(value: Any, given: Mapping[str, Any]) -> Any:
     return _rendered_text(value, given) if is_value_template(value) else value
 
 
-def with_defaults(value: Any, attributes: Mapping[str, Attribute]) -> Any:
+def with_defaults(value: Json, attributes: Mapping[str, Attribute]) -> Any:
     """Return what a value is while a service says nothing else, plain; None when that can't be told."""
     given = {name: None if one.secret else literal(one.default) for name, one in attributes.items()}
     try:
@@ -83,7 +84,7 @@ def with_defaults(value: Any, attributes: Mapping[str, Attribute]) -> Any:
         return None
 
 
-def _rendered_text(text: str, given: Mapping[str, Any]) -> Any:
+def _rendered_text(text: str, given: Mapping[str, object]) -> object:
     used = {name: given.get(name) for name in names_in(text)}
     try:
         if any(holds_secret(value) for value in used.values()):
@@ -95,7 +96,7 @@ def _rendered_text(text: str, given: Mapping[str, Any]) -> Any:
         raise
 
 
-def _joined(text: str, given: Mapping[str, Any]) -> Any:
+def _joined(text: str, given: Mapping[str, object]) -> object:
     """Return a text with secrets in it: their references alone, or as pieces of a text."""
     pieces = [piece if is_text else _piece(piece, given) for is_text, piece in pieces_of(text)]
     if None in pieces:
@@ -103,14 +104,14 @@ def _joined(text: str, given: Mapping[str, Any]) -> Any:
     return pieces[0] if len(pieces) == 1 else {"$text": pieces}
 
 
-def _piece(expression: str, given: Mapping[str, Any]) -> Any:
+def _piece(expression: str, given: Mapping[str, object]) -> object:
     name = _name(environment(shell=False).parse(f"{{{{ {expression} }}}}"))
     if holds_secret(given.get(name)):
         return given[name]
     return render_text(f"{{{{ {expression} }}}}", _plain(given))
 
 
-def _plain(given: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(given: Mapping[str, object]) -> dict[str, object]:
     return {name: plain(value) for name, value in given.items() if not holds_secret(value)}
 
 

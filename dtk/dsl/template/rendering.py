@@ -21,6 +21,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 
 from dtk.errors import Location, Problem
+from dtk.model.json_data import Json
 from dtk.model.suggestion import nearest
 
 
@@ -58,10 +59,10 @@ class Unknown:
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def _wait(self, *_: Any, **__: Any) -> Any:
+    def _wait(self, *_: object, **__: Json) -> Any:
         raise NeedsUnknown(self._name)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Json:
         # Dunder look-ups are Jinja2 and the copy module asking what kind of thing this is, not templates using it.
         if name.startswith("__"):
             raise AttributeError(name)
@@ -100,7 +101,7 @@ class _Strict(Undefined):
     """Undefined that fails at any use, and knows what it was looked up in (Jinja2's own does not say)."""
 
     def __init__(
-        self, hint: str | None = None, obj: Any = missing, name: str | None = None, exc: Any = UndefinedError
+        self, hint: str | None = None, obj: Json = missing, name: str | None = None, exc: Any = UndefinedError
     ) -> None:
         if hint is None and name is not None:
             known = list(obj) if isinstance(obj, Mapping) else None if obj is missing else ()
@@ -112,7 +113,7 @@ class _Strict(Undefined):
     __contains__ = Undefined._fail_with_undefined_error
 
 
-def text_of(value: Any) -> str:
+def text_of(value: Json) -> str:
     """Return a value as it stands in a text: true and false as YAML writes them, lists and maps as JSON."""
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -121,7 +122,7 @@ def text_of(value: Any) -> str:
     return str(value)
 
 
-def shell_text_of(value: Any) -> str:
+def shell_text_of(value: Json) -> str:
     """Return a value as one word of a shell command; a list as one word for each item."""
     if isinstance(value, _Raw):
         return str(value)
@@ -130,14 +131,14 @@ def shell_text_of(value: Any) -> str:
     return shlex.quote(text_of(value))
 
 
-def _usable(value: Any) -> Any:
+def _usable(value: Json) -> Any:
     """Return a value as it may stand in a text; one that is not set may not."""
     if value is None:
         raise _NotSetError
     return plain_of(value)
 
 
-def plain_of(value: Any) -> Any:
+def plain_of(value: Json) -> Json:
     """Return what an expression gave as plain data.
 
     Raises:
@@ -158,11 +159,11 @@ def plain_of(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is no value")
 
 
-def _raw(value: Any) -> str:
+def _raw(value: Json) -> str:
     return _Raw(text_of(_usable(value)))
 
 
-def _to_json(value: Any, indent: int | None = None) -> str:
+def _to_json(value: Json, indent: int | None = None) -> str:
     return json.dumps(plain_of(value), indent=indent, ensure_ascii=False)
 
 
@@ -171,7 +172,7 @@ class _Environment(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset(["*", "**", "%"])
 
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+    def call_binop(self, context: Context, operator: str, left: Json, right: Json) -> object:
         """Work out one of these operators, with numbers only; nothing is raised to a power."""
         operands = (plain_of(left), plain_of(right))
         if operator == "**" or not all(isinstance(operand, (int, float)) for operand in operands):
@@ -202,7 +203,7 @@ def is_template(text: str) -> bool:
     return "{{" in text or "{%" in text or "{#" in text
 
 
-def truth(value: Any, text: str) -> bool:
+def truth(value: Json, text: str) -> bool:
     """Return whether a condition holds, from what its template gave.
 
     Raises:
@@ -228,7 +229,7 @@ def sole_expression(text: str) -> str | None:
     return text[2:-2].strip("-+")
 
 
-def render(value: Any, variables: Mapping[str, Any], *, shell: bool = False) -> Any:
+def render(value: object, variables: Mapping[str, object], *, shell: bool = False) -> Any:
     """Render every text in nested plain data.
 
     Args:
@@ -253,7 +254,7 @@ def render(value: Any, variables: Mapping[str, Any], *, shell: bool = False) -> 
         return _rendered(value, variables, shell=shell)
 
 
-def render_text(text: str, variables: Mapping[str, Any]) -> str:
+def render_text(text: str, variables: Mapping[str, object]) -> str:
     """Render a file's content; the result is always text, and nothing in it is quoted.
 
     Raises:
@@ -263,7 +264,7 @@ def render_text(text: str, variables: Mapping[str, Any]) -> str:
         return _compiled(text, shell=False).render(variables)
 
 
-def _rendered(text: str, variables: Mapping[str, Any], *, shell: bool) -> Any:
+def _rendered(text: str, variables: Mapping[str, object], *, shell: bool) -> object:
     expression = None if shell else sole_expression(text)
     if expression is None:
         return _compiled(text, shell=shell).render(variables)
@@ -282,7 +283,7 @@ def _compiled_expression(expression: str) -> TemplateExpression:
 
 
 @contextmanager
-def _told(text: str, variables: Mapping[str, Any]) -> Iterator[None]:
+def _told(text: str, variables: Mapping[str, object]) -> Iterator[None]:
     """Turn whatever a template runs into to a ``TemplateProblem``."""
     try:
         yield
@@ -301,7 +302,7 @@ def _told(text: str, variables: Mapping[str, Any]) -> Iterator[None]:
         raise TemplateProblem(f"template can't be rendered: {error}") from None
 
 
-def _unset_name(text: str, variables: Mapping[str, Any]) -> str:
+def _unset_name(text: str, variables: Mapping[str, object]) -> str:
     used = meta.find_undeclared_variables(environment(shell=False).parse(text))
     unset = sorted(name for name in used if name in variables and variables[name] is None)
     return next(iter(unset), "")

@@ -10,7 +10,6 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from dtk.dsl.yaml.document import Document, parse_document, read_document
 from dtk.dsl.yaml.span import DocumentPath
@@ -22,7 +21,7 @@ _READABLE = 0o644
 _INDENT = "  "
 
 
-def set_attribute(file: Path, path: str, value: Any) -> None:
+def set_attribute(file: Path, path: str, value: object) -> None:
     """Set one line under ``attributes:`` of a service.yaml; comments, order and quotes stay.
 
     Args:
@@ -37,7 +36,7 @@ def set_attribute(file: Path, path: str, value: Any) -> None:
     set_entry(file, _ATTRIBUTES, path, value)
 
 
-def set_entry(file: Path, section: str, key: str, value: Any) -> None:
+def set_entry(file: Path, section: str, key: str, value: object) -> None:
     """Set one entry of a map at the top of a document; everything else stays as it is written.
 
     Args:
@@ -97,7 +96,7 @@ def unset_entry(file: Path, section: str, key: str) -> bool:
     return True
 
 
-def new_service(file: Path, *, assembly: str, target: str = "", attributes: Mapping[str, Any] | None = None) -> None:
+def new_service(file: Path, *, assembly: str, target: str = "", attributes: Mapping[str, object] | None = None) -> None:
     """Write a new service.yaml; the service is named as its folder, which is made.
 
     Args:
@@ -142,7 +141,7 @@ def cannot_edit(file: Path) -> DtkError:
     return DtkError(f"{file} is written in a way that can't be edited", hint="edit it by hand: one line an attribute")
 
 
-def _with_value(document: Document, path: DocumentPath, value: Any) -> str:
+def _with_value(document: Document, path: DocumentPath, value: object) -> str:
     text, span = document.text, document.values[path]
     if span.start == span.end:  # `key:` with nothing behind it
         colon = text.index(":", document.keys[path].end)
@@ -202,11 +201,11 @@ def ended(text: str) -> str:
     return text if not text or text.endswith("\n") else f"{text}\n"
 
 
-def _entry(key: str, value: Any) -> str:
+def _entry(key: str, value: object) -> str:
     return f"{scalar(key)}: {scalar(value)}"
 
 
-def scalar(value: Any, quote: str = "") -> str:
+def scalar(value: object, quote: str = "") -> str:
     """Return plain data as one line of YAML; a text gets quotes only where it looks like more, or had them."""
     if not isinstance(value, str):
         return _flow(value)
@@ -217,7 +216,7 @@ def scalar(value: Any, quote: str = "") -> str:
     return "'" + value.replace("'", "''") + "'" if value.isprintable() else _quoted(value)
 
 
-def _flow(value: Any) -> str:
+def _flow(value: object) -> str:
     if isinstance(value, list):
         return f"[{', '.join(_flow(item) for item in value)}]"
     if isinstance(value, dict):
@@ -258,7 +257,7 @@ def _is_plain(text: str) -> bool:
         return False
 
 
-def replace_text(file: Path, before: Document, text: str, data: Any) -> None:
+def replace_text(file: Path, before: Document, text: str, data: object) -> None:
     """Write an edited file, once it is sure that the edit did what it should and nothing else."""
     try:
         done = parse_document(text, before.file).data == data

@@ -9,6 +9,7 @@ from typing import Any
 from dtk.dsl.yaml.document import Document, parse_document, read_document
 from dtk.dsl.yaml.edit import cannot_edit, ended, line_end, replace_text, scalar
 from dtk.errors import DtkError
+from dtk.model.json_data import Json
 
 _INDENT = "  "
 
@@ -62,7 +63,7 @@ def _at(data: Any, place: tuple[str | int, ...]) -> Any:
     return data
 
 
-def _list_at(file: Path, data: Any, place: tuple[str, ...], *, make: bool) -> list[Any]:
+def _list_at(file: Path, data: Json, place: tuple[str, ...], *, make: bool) -> list[Json]:
     """Return the list at a place; with ``make`` it is put there, and the maps around it."""
     inner = data
     for key in place:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from io import StringIO
-from typing import Any
 
 from dtk.dsl.yaml.document import parse_document
 from dtk.errors import DtkError
@@ -44,14 +43,14 @@ def _without_double_blanks(lines: list[str]) -> list[str]:
     return [line for number, line in enumerate(lines) if line or number == 0 or lines[number - 1]]
 
 
-def _same(text: str, name: str, before: Any) -> bool:
+def _same(text: str, name: str, before: object) -> bool:
     try:
         return bool(_meaning(parse_document(text, name).data) == before)
     except DtkError:
         return False
 
 
-def _meaning(value: Any) -> Any:
+def _meaning(value: object) -> object:
     """Return data in which numbers count by their text: ``2.70`` and ``2.7`` may be different versions."""
     if isinstance(value, dict):
         return [(key, _meaning(item)) for key, item in value.items()]

@@ -27,6 +27,7 @@ from ruamel.yaml.reader import ReaderError
 
 from dtk.dsl.yaml.span import DocumentPath, Span
 from dtk.errors import InvalidError, Location, Problem
+from dtk.model.json_data import Json
 from dtk.model.written import WrittenFloat, WrittenInteger
 
 _DEEPEST = 60
@@ -42,7 +43,7 @@ _WORDS = {
 }
 
 
-def scalar_value(text: str) -> Any:
+def scalar_value(text: str) -> Json:
     """Return what a plain scalar means in YAML 1.2's core schema, as far as JSON can say it.
 
     ``2015-11-26`` and ``yes`` are texts there. Octal, hexadecimal, infinite and endless numbers stay texts too.
@@ -109,7 +110,7 @@ class _Builder:
         self.keys[path] = span
         level.key = key
 
-    def _place(self, value: Any, span: Span) -> DocumentPath:
+    def _place(self, value: Json, span: Span) -> DocumentPath:
         """Put a value where it belongs, and return its path."""
         path: DocumentPath = ()
         if not self.levels:
@@ -128,7 +129,7 @@ class _Builder:
         self.last_end = max(self.last_end, span.end)
         return path
 
-    def _open(self, container: dict[str, Any] | list[Any], span: Span) -> None:
+    def _open(self, container: dict[str, Json] | list[Json], span: Span) -> None:
         if len(self.levels) >= _DEEPEST:
             self._stop(f"nested deeper than {_DEEPEST} levels", span.location)
         path = self._place(container, span)
@@ -174,7 +175,7 @@ class _Builder:
         raise _failed(self.name, self.problems)
 
 
-def build(text: str, name: str) -> tuple[Any, dict[DocumentPath, Span], dict[DocumentPath, Span]]:
+def build(text: str, name: str) -> tuple[Json, dict[DocumentPath, Span], dict[DocumentPath, Span]]:
     """Return a YAML text's data, and the spans of its values and keys by path.
 
     Raises:
@@ -205,7 +206,7 @@ def build(text: str, name: str) -> tuple[Any, dict[DocumentPath, Span], dict[Doc
     return builder.data, builder.values, builder.keys
 
 
-def _scalar(event: ScalarEvent) -> Any:
+def _scalar(event: ScalarEvent) -> Json:
     return scalar_value(event.value) if event.implicit[0] else event.value
 
 

@@ -13,6 +13,7 @@ from dtk.dsl.yaml.document import Document, shown_path
 from dtk.dsl.yaml.shipped import data_folder
 from dtk.dsl.yaml.span import DocumentPath
 from dtk.errors import Location, Problem
+from dtk.model.json_data import Json
 from dtk.model.suggestion import nearest
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def schema(name: str) -> dict[str, Any]:
     return found
 
 
-def violations(data: Any, name: str) -> list[Violation]:
+def violations(data: Json, name: str) -> list[Violation]:
     """Return every break of a schema in plain data, in no special order.
 
     Args:
@@ -76,7 +77,7 @@ def violations_by(validator: Draft202012Validator, data: object) -> list[Violati
     return [one for one in dict.fromkeys(found) if (one.path, one.missing) not in misspelt]
 
 
-def schema_problems(data: Any, name: str, source: str) -> list[Problem]:
+def schema_problems(data: Json, name: str, source: str) -> list[Problem]:
     """Return what is wrong with plain data that has no positions (JSON that dtk wrote).
 
     Args:
@@ -100,7 +101,7 @@ def validator_of(found: Mapping[str, object]) -> Draft202012Validator:
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - 126 ms that listings need not spend
     from referencing import Registry, Resource  # noqa: PLC0415 - comes with jsonschema
 
-    def retrieve(uri: str) -> Any:
+    def retrieve(uri: str) -> object:
         return Resource.from_contents(schema(uri.removesuffix(".schema.json")))
 
     return Draft202012Validator(found, registry=Registry(retrieve=retrieve))  # type: ignore[call-arg]
@@ -220,7 +221,7 @@ def listed(words: Iterable[str]) -> str:
     return f"{', '.join(first)} or {last}" if first else last
 
 
-def shown(value: Any) -> str:
+def shown(value: Json) -> str:
     """Return a value as messages quote it, shortened."""
     if isinstance(value, dict):
         return "a map"
