@@ -34,6 +34,8 @@ _OF_THE_MACHINE = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code (docs/architecture.md, Exit codes)."""
     _open_standard_streams()
+    # Nobody else may change what dtk makes, whatever the user's umask is; what is private says so itself.
+    os.umask(os.umask(0o077) | 0o022)
     for stream in (sys.stdout, sys.stderr):
         # A terminal without Unicode shows a ? in its place; a node's output must not end the command.
         if isinstance(stream, io.TextIOWrapper):

@@ -36,7 +36,8 @@ def shown_path(path: Path) -> str:
 def write_file(path: Path, text: str) -> None:
     """Write a file that a command was asked for, in one step; ``-`` is standard output.
 
-    A device or a pipe (``/dev/stdout``) is written to: it must not be replaced by a file.
+    A device or a pipe (``/dev/stdout``) is written to: it must not be replaced by a file. Where a symlink leads to a
+    file, that file is replaced. What is written is for its owner alone: a plan has hidden values in it.
 
     Raises:
         DtkError: it can't be written.
@@ -45,9 +46,9 @@ def write_file(path: Path, text: str) -> None:
         typer.echo(text, nl=False)
         return
     try:
-        if path.is_symlink() or (path.exists() and not path.is_file()):
+        if path.exists() and not path.is_file():
             path.write_text(text, encoding="utf-8")
         else:
-            replace_file(path, text)
+            replace_file(path.resolve(), text)
     except OSError as error:
         raise DtkError(f"{path} can't be written: {error.strerror}") from error

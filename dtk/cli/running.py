@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 
 import typer
@@ -92,16 +94,27 @@ def follow_task(workspace: Workspace, service: str, number: int, *, as_json: boo
     fold = Fold()
     alive = is_running(workspace, service, number)
     events = follow(workspace.event_log(service, number), is_alive=alive, note=fold.note)
-    with _interrupts_cancel(workspace, service):
+    is_shown = not as_json
+    with _interrupts_cancel(workspace, service, number):
         for text in stream(events, fold=fold):
-            if not as_json:
-                typer.echo(text, nl=False)
+            is_shown = is_shown and _shown(text, service)
     task = fold.task(writer_alive=False)
     if as_json:
         print_json(task_document(task))
     elif _found_all_in_place(task):
         typer.echo("Nothing had to be changed.")
     return exit_code_of(task)
+
+
+def _shown(text: str, service: str) -> bool:
+    """Print a piece of the stream; return False once nobody reads it (``| head -1``): the task goes on all the same."""
+    try:
+        typer.echo(text, nl=False)
+    except BrokenPipeError:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
+        typer.echo(f"the output is closed, the task goes on; see: dtk task-status {service} --wait", err=True)
+        return False
+    return True
 
 
 def _found_all_in_place(task: Task) -> bool:
@@ -112,12 +125,14 @@ def _found_all_in_place(task: Task) -> bool:
 
 
 @contextmanager
-def _interrupts_cancel(workspace: Workspace, service: str) -> Iterator[None]:
+def _interrupts_cancel(workspace: Workspace, service: str, number: int) -> Iterator[None]:
     """While a task is followed, the first ^C cancels it and the second stops it at once; the screen goes on."""
 
     def on_interrupt(_number: int, _frame: FrameType | None) -> None:
         typer.echo("\ncancelling the task; ^C again stops it at once", err=True)
-        cancel_task(workspace, service)
+        # It may have ended just now: the next one is somebody else's.
+        with suppress(UsageError):
+            cancel_task(workspace, service, number)
 
     before = signal.signal(signal.SIGINT, on_interrupt)
     try:

@@ -140,3 +140,18 @@ def test_a_worker_that_does_not_hold_the_lock_does_nothing(staged: Dtk) -> None:
     assert done.returncode == 4
     assert "was not handed over" in done.stderr
     assert (folder / "events.jsonl").read_bytes() == before
+
+
+def test_a_task_whose_reader_has_gone_is_followed_to_its_end(staged: Dtk) -> None:
+    command = f'"$0" -m dtk apply {SERVICE} --yes | head -1; echo "${{PIPESTATUS[0]}}"'
+    done = subprocess.run(
+        ["/bin/bash", "-c", command, sys.executable],
+        cwd=staged.root,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=True,
+    )
+    assert "the output is closed, the task goes on" in done.stderr
+    assert done.stdout.splitlines()[-1] == "0"
+    assert status(staged) == "succeeded"

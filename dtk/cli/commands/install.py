@@ -8,6 +8,7 @@ import typer
 
 from dtk.errors import UsageError
 from dtk.service.context import current_workspace
+from dtk.state.edit_lock import editing
 
 
 def install(
@@ -35,11 +36,12 @@ def install(
         raise UsageError("--locked installs what dtk.lock says, and takes no SOURCE")
     if path and not source:
         raise UsageError("--path is a folder of a SOURCE")
-    if locked:
-        names = work.install_locked(workspace, typer.echo)
-    elif source:
-        names = work.install(workspace, source, path, typer.echo)
-    else:
-        names = work.install_all(workspace, typer.echo)
+    with editing(workspace.file):
+        if locked:
+            names = work.install_locked(workspace, typer.echo)
+        elif source:
+            names = work.install(workspace, source, path, typer.echo)
+        else:
+            names = work.install_all(workspace, typer.echo)
     if not names:
         typer.echo("Nothing to install: dtk.yaml names no modules, and this workspace's own need none")

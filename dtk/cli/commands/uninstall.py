@@ -8,6 +8,7 @@ import typer
 
 from dtk.service.context import current_workspace
 from dtk.service.lookup import checked_module_name
+from dtk.state.edit_lock import editing
 
 
 def uninstall(
@@ -19,4 +20,6 @@ def uninstall(
     """
     from dtk.sources.install import uninstall as work  # noqa: PLC0415 - the YAML parser and the schemas
 
-    work(current_workspace(), checked_module_name(module), typer.echo)
+    workspace = current_workspace()
+    with editing(workspace.file):
+        work(workspace, checked_module_name(module), typer.echo)

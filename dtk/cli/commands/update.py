@@ -11,6 +11,7 @@ from dtk.cli.output import print_json
 from dtk.errors import UsageError
 from dtk.service.context import current_workspace
 from dtk.service.lookup import checked_module_name
+from dtk.state.edit_lock import editing
 
 
 def update(
@@ -27,7 +28,9 @@ def update(
 
     if ref and not module:
         raise UsageError("--ref is for one module: name it")
-    changes = work(current_workspace(), checked_module_name(module) if module else "", ref, write=not dry_run)
+    workspace = current_workspace()
+    with editing(workspace.file):
+        changes = work(workspace, checked_module_name(module) if module else "", ref, write=not dry_run)
     if as_json:
         print_json([change.document() for change in changes])
         return

@@ -14,6 +14,7 @@ from pathlib import Path
 from dtk.dsl.yaml.document import Document, parse_document, read_document
 from dtk.dsl.yaml.span import DocumentPath
 from dtk.errors import DtkError, UsageError
+from dtk.state.edit_lock import one_at_a_time
 from dtk.state.files import sync_folder, write_new
 
 _ATTRIBUTES = "attributes"
@@ -36,6 +37,7 @@ def set_attribute(file: Path, path: str, value: object) -> None:
     set_entry(file, _ATTRIBUTES, path, value)
 
 
+@one_at_a_time
 def set_entry(file: Path, section: str, key: str, value: object) -> None:
     """Set one entry of a map at the top of a document; everything else stays as it is written.
 
@@ -72,6 +74,7 @@ def unset_attribute(file: Path, path: str) -> bool:
     return unset_entry(file, _ATTRIBUTES, path)
 
 
+@one_at_a_time
 def unset_entry(file: Path, section: str, key: str) -> bool:
     """Remove one entry of a map at the top of a document, and the map with its last one.
 
@@ -258,13 +261,19 @@ def _is_plain(text: str) -> bool:
 
 
 def replace_text(file: Path, before: Document, text: str, data: object) -> None:
-    """Write an edited file, once it is sure that the edit did what it should and nothing else."""
+    """Write an edited file, once it is sure that the edit did what it should and nothing else.
+
+    Raises:
+        DtkError: it is written in a way that can't be edited, or somebody changed it since it was read.
+    """
     try:
         done = parse_document(text, before.file).data == data
     except DtkError:
         done = False
     if not done:
         raise cannot_edit(file)
+    if read_document(file).text != before.text:
+        raise DtkError(f"{file} was changed by somebody else just now: nothing was written", hint="try again")
     target = file.resolve()  # where the file is a symlink, what it points to is edited
     temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
     temporary.unlink(missing_ok=True)

@@ -10,10 +10,12 @@ from dtk.dsl.yaml.document import Document, parse_document, read_document
 from dtk.dsl.yaml.edit import cannot_edit, ended, line_end, replace_text, scalar
 from dtk.errors import DtkError
 from dtk.model.json_data import Json
+from dtk.state.edit_lock import one_at_a_time
 
 _INDENT = "  "
 
 
+@one_at_a_time
 def add_item(file: Path, place: tuple[str, ...], item: str) -> None:
     """Add a text to the end of a list; the list, and the map it stands in, are added where they are missing.
 
@@ -33,6 +35,7 @@ def add_item(file: Path, place: tuple[str, ...], item: str) -> None:
     replace_text(file, document, _with_item(document, place, _block_text(item)), data)
 
 
+@one_at_a_time
 def remove_item(file: Path, place: tuple[str, ...], name: str) -> bool:
     """Remove the item that is a text, or a map of that one key; emptied lists and maps go with it.
 

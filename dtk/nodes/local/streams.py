@@ -31,7 +31,10 @@ class Streams:
 
     def close(self) -> None:
         """Close all of them; bytes that the command has not read are lost."""
-        self.stdin.transport.abort()
+        stdin = self.stdin.transport
+        # asyncio fails when a pipe is aborted that is closed already.
+        if not stdin.is_closing() or stdin.get_write_buffer_size():
+            stdin.abort()
         for transport in self._readers:
             transport.close()
 
