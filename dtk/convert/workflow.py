@@ -18,7 +18,7 @@ _COMPONENT = re.compile(r"^[^.\s\[]+(\[[^\]]*\])?")
 
 
 @dataclass(frozen=True)
-class Reading:
+class WorkflowNotes:
     """What is noted while a workflow is read, and the components that the assembly has."""
 
     notes: Notes
@@ -36,7 +36,7 @@ def shared_workflows(files: Iterable[Cursor], there: set[str], notes: Notes) -> 
         if not name or name == CREATE:
             notes.add(cursor, "the workflow has no name of its own and is left out")
             continue
-        _add(made, name, body if body is not None else cursor, Reading(notes, there))
+        _add(made, name, body if body is not None else cursor, WorkflowNotes(notes, there))
     return made
 
 
@@ -45,9 +45,9 @@ def workflows(section: Section, there: set[str]) -> dict[str, Json]:
     made: dict[str, Any] = {}
     single = section.take("workflow")
     if single is not None:
-        _add(made, _action_of(single) or CREATE, single, Reading(section.notes, there))
+        _add(made, _action_of(single) or CREATE, single, WorkflowNotes(section.notes, there))
     for entry in _bodies(section.take("workflows", "actions")):
-        _add(made, _action_of(entry) or entry.name, entry, Reading(section.notes, there))
+        _add(made, _action_of(entry) or entry.name, entry, WorkflowNotes(section.notes, there))
     return made
 
 
@@ -59,8 +59,8 @@ def _action_of(cursor: Cursor) -> str:
     return cursor.text("workflow_action") or cursor.text("assembly_action") if isinstance(cursor.value, dict) else ""
 
 
-def _add(made: dict[str, object], name: str, cursor: Cursor, reading: Reading) -> None:
-    notes = reading.notes
+def _add(made: dict[str, object], name: str, cursor: Cursor, context: WorkflowNotes) -> None:
+    notes = context.notes
     if not isinstance(cursor.value, dict):
         notes.add(cursor, f"workflow '{name}' is empty and is left out")
         return
@@ -70,10 +70,10 @@ def _add(made: dict[str, object], name: str, cursor: Cursor, reading: Reading) -
     order = section.text("subtask_order")
     listed = section.take("subtasks")
     if listed is None:
-        stage = _subtask(section, 1, reading)
+        stage = _subtask(section, 1, context)
         subtasks = [stage] if stage else []
     else:
-        subtasks = _subtasks(listed, reading)
+        subtasks = _subtasks(listed, context)
         section.close()
     if not subtasks:
         notes.add(cursor, f"workflow '{name}' has no stage that runs anything and is left out")
@@ -81,24 +81,24 @@ def _add(made: dict[str, object], name: str, cursor: Cursor, reading: Reading) -
     made[name] = {**({"subtask_order": order} if order else {}), "subtasks": subtasks}
 
 
-def _subtasks(cursor: Cursor, reading: Reading) -> list[dict[str, Json]]:
+def _subtasks(cursor: Cursor, context: WorkflowNotes) -> list[dict[str, Json]]:
     made = []
     for number, entry in enumerate(cursor.entries(), start=1):
         if not isinstance(entry.value, dict):
-            reading.notes.add(entry, "this is no stage and is left out")
+            context.notes.add(entry, "this is no stage and is left out")
             continue
-        stage = _subtask(Section(entry, reading.notes), number, reading)
+        stage = _subtask(Section(entry, context.notes), number, context)
         if stage:
             made.append(stage)
     return made
 
 
-def _subtask(section: Section, number: int, reading: Reading) -> dict[str, Json]:
+def _subtask(section: Section, number: int, context: WorkflowNotes) -> dict[str, Json]:
     made: dict[str, Any] = {"name": section.text("name") or f"stage {number}"}
     if section.cursor.get("subtasks"):
-        return _nested(section, made, reading)
-    made |= _lists(section, reading)
-    blocks = [lists for entry in section.entries("exec_blocks") if (lists := _block(entry, reading))]
+        return _nested(section, made, context)
+    made |= _lists(section, context)
+    blocks = [lists for entry in section.entries("exec_blocks") if (lists := _block(entry, context))]
     if blocks:
         made["exec_blocks"] = blocks
     for key in ("node", "node_group"):
@@ -116,17 +116,17 @@ def _subtask(section: Section, number: int, reading: Reading) -> dict[str, Json]
     return made
 
 
-def _lists(section: Section, reading: Reading) -> dict[str, Json]:
-    return {key: _items(found, reading) for key in ITEM_KEYS if (found := section.take(key)) is not None}
+def _lists(section: Section, context: WorkflowNotes) -> dict[str, Json]:
+    return {key: _items(found, context) for key in ITEM_KEYS if (found := section.take(key)) is not None}
 
 
-def _block(cursor: Cursor, reading: Reading) -> dict[str, Any]:
+def _block(cursor: Cursor, context: WorkflowNotes) -> dict[str, Any]:
     """Return a block of a stage, without the lists of which nothing is left."""
     if not isinstance(cursor.value, dict):
-        reading.notes.add(cursor, "this is no block of a stage and is left out")
+        context.notes.add(cursor, "this is no block of a stage and is left out")
         return {}
-    section = Section(cursor, reading.notes)
-    lists = {key: items for key, items in _lists(section, reading).items() if items}
+    section = Section(cursor, context.notes)
+    lists = {key: items for key, items in _lists(section, context).items() if items}
     section.close()
     return lists
 
@@ -146,10 +146,10 @@ def _attempts(section: Section) -> dict[str, Json]:
     return made
 
 
-def _nested(section: Section, made: dict[str, Json], reading: Reading) -> dict[str, Any]:
+def _nested(section: Section, made: dict[str, Json], context: WorkflowNotes) -> dict[str, Any]:
     order = section.text("subtask_order")
     inner = section.take("subtasks")
-    subtasks = _subtasks(inner, reading) if inner is not None else []
+    subtasks = _subtasks(inner, context) if inner is not None else []
     _leave(section)
     section.close()
     return {**made, **({"subtask_order": order} if order else {}), "subtasks": subtasks} if subtasks else {}
@@ -161,23 +161,23 @@ def _leave(section: Section) -> None:
     section.leave("import", "importing is left out: where it names a workflow, write workflow: with its name")
 
 
-def _items(cursor: Cursor, reading: Reading) -> list[Json]:
+def _items(cursor: Cursor, context: WorkflowNotes) -> list[Json]:
     made: list[Any] = []
     for entry in as_entries(cursor):
         for name, place, body in names(entry):
             item = _with_type(name)
-            if _component_of(item) not in reading.there and "{{" not in item:
-                reading.notes.add(place, f"'{item}' is on no node; the original left it out of its stage in silence")
+            if _component_of(item) not in context.there and "{{" not in item:
+                context.notes.add(place, f"'{item}' is on no node; the original left it out of its stage in silence")
                 continue
-            made.append(_with_parameters(item, body, reading))
+            made.append(_with_parameters(item, body, context))
     return made
 
 
-def _with_parameters(item: str, body: Cursor | None, reading: Reading) -> Json:
+def _with_parameters(item: str, body: Cursor | None, context: WorkflowNotes) -> Json:
     """Return an item with the parameters of its action: ``{ref: {parameters: {…}}}``."""
     if body is None or not isinstance(body.value, dict):
         return item
-    section = Section(body, reading.notes)
+    section = Section(body, context.notes)
     values = section.value("parameters", "params")
     section.close()
     return {item: {"parameters": values}} if isinstance(values, dict) and values else item

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dtk.events.tree import Progress, Stage, Status, Step
+from dtk.events.tree import Progress, Status, TaskStage, TaskStep
 
 
 def derived_status(leaves: Sequence[Progress], *, over: bool) -> Status:
@@ -38,7 +38,7 @@ def derived_progress(leaves: Sequence[Progress], *, over: bool = False) -> Progr
     return Progress(status=status, started_at=min(starts, default=None), ended_at=ended_at)
 
 
-def derived_group(group: Step, steps: tuple[Step, ...], *, over: bool = False) -> Step:
+def derived_group(group: TaskStep, steps: tuple[TaskStep, ...], *, over: bool = False) -> TaskStep:
     """Return a group's row over these members."""
     progress = derived_progress([leaf for step in steps for leaf in step.leaves()], over=over)
     return replace(
@@ -46,7 +46,7 @@ def derived_group(group: Step, steps: tuple[Step, ...], *, over: bool = False) -
     )
 
 
-def derived_stage(stage: Stage, steps: tuple[Step, ...], *, over: bool = False) -> Stage:
+def derived_stage(stage: TaskStage, steps: tuple[TaskStep, ...], *, over: bool = False) -> TaskStage:
     """Return a stage's row over these steps; what the stage's own events said goes first."""
     if stage.is_over and stage.ended_at is not None:
         return replace(stage, steps=steps)

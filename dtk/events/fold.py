@@ -7,12 +7,12 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from dtk.events.closing import close_finished, close_orphan
 from dtk.events.event import Event, moment_of
 from dtk.events.planned import event_errors, operation_result, planned_stages, text, texts, whole
 from dtk.events.reading import read_events
-from dtk.events.rows import Branch, Leaf
-from dtk.events.settle import settle_finished, settle_orphan
-from dtk.events.tree import Stage, Status, Step, StepError, Task
+from dtk.events.rows import LeafRow, ParentRow
+from dtk.events.tree import Status, StepError, Task, TaskStage, TaskStep
 
 
 def fold(events: Iterable[Event | None], *, writer_alive: bool = True, notes: Iterable[str] = ()) -> Task:
@@ -59,9 +59,9 @@ class Fold:
 
     def __init__(self) -> None:
         self._task = Task()
-        self._stages: list[Branch] = []
-        self._leaves: dict[str, Leaf] = {}
-        self._stage_by_number: dict[str, Branch] = {}
+        self._stages: list[ParentRow] = []
+        self._leaves: dict[str, LeafRow] = {}
+        self._stage_by_number: dict[str, ParentRow] = {}
         self._notes: dict[str, None] = {}
         self._last_time: object = None
         self._next_command = ""
@@ -100,13 +100,13 @@ class Fold:
     def task(self, *, writer_alive: bool = True) -> Task:
         """Return the task as it is after the events so far."""
         if self._cache is None:
-            stages = tuple(row for branch in self._stages if isinstance(row := branch.frozen(), Stage))
+            stages = tuple(row for branch in self._stages if isinstance(row := branch.frozen(), TaskStage))
             last_event_at = moment_of(self._last_time)
             task = replace(self._task, stages=stages, notes=tuple(self._notes), last_event_at=last_event_at)
-            self._cache = settle_finished(task) if task.is_over else task
+            self._cache = close_finished(task) if task.is_over else task
         if self._cache.is_over or writer_alive:
             return self._cache
-        return settle_orphan(self._cache, self._next_command)
+        return close_orphan(self._cache, self._next_command)
 
     def _task_planned(self, event: Event) -> None:
         if self._stages:
@@ -123,17 +123,17 @@ class Fold:
             plan_digest=text(event, "plan_digest"),
         )
         for stage in planned_stages(event):
-            branch = Branch(stage, None)
+            branch = ParentRow(stage, None)
             self._stages.append(branch)
             self._stage_by_number.setdefault(stage.number, branch)
             branch.children.extend(self._grow(step, branch) for step in stage.steps)
 
-    def _grow(self, step: Step, parent: Branch) -> Branch | Leaf:
+    def _grow(self, step: TaskStep, parent: ParentRow) -> ParentRow | LeafRow:
         if step.steps:
-            branch = Branch(step, parent)
+            branch = ParentRow(step, parent)
             branch.children.extend(self._grow(member, branch) for member in step.steps)
             return branch
-        leaf = Leaf(step, parent)
+        leaf = LeafRow(step, parent)
         self._leaves.setdefault(step.number, leaf)
         return leaf
 
@@ -175,7 +175,7 @@ class Fold:
             if not last.strip():
                 last = next((line for line in reversed(texts(event, "lines")) if line.strip()), "")
             if last:
-                leaf.say(last)
+                leaf.add_output(last)
 
     def _step_retrying(self, event: Event) -> None:
         if leaf := self._leaf(event):
@@ -202,14 +202,14 @@ class Fold:
         if leaf := self._leaf(event):
             leaf.add(operation_result(event))
 
-    def _leaf(self, event: Event) -> Leaf | None:
+    def _leaf(self, event: Event) -> LeafRow | None:
         number = text(event, "step")
         leaf = self._leaves.get(number)
         if leaf is None:
             self.note(f"step {number!r} is not in the log's plan; its events are left out")
         return leaf
 
-    def _stage(self, event: Event) -> Branch | None:
+    def _stage(self, event: Event) -> ParentRow | None:
         number = text(event, "stage")
         branch = self._stage_by_number.get(number)
         if branch is None:

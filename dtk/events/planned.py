@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dtk.events.event import Event
-from dtk.events.tree import ErrorType, OperationResult, Stage, Step, StepError
+from dtk.events.tree import ErrorType, OperationResult, StepError, TaskStage, TaskStep
 from dtk.model.json_data import Json
 
 
@@ -27,18 +27,18 @@ def whole(event: Mapping[str, Json], name: str) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def planned_stages(event: Event) -> tuple[Stage, ...]:
+def planned_stages(event: Event) -> tuple[TaskStage, ...]:
     """Return the stages of a ``task.planned`` event, all ``created``."""
     return tuple(
-        Stage(number=text(stage, "number"), name=text(stage, "name"), steps=planned_steps(stage))
+        TaskStage(number=text(stage, "number"), name=text(stage, "name"), steps=planned_steps(stage))
         for stage in _mappings(event, "stages")
     )
 
 
-def planned_steps(parent: Mapping[str, Json]) -> tuple[Step, ...]:
+def planned_steps(parent: Mapping[str, Json]) -> tuple[TaskStep, ...]:
     """Return the steps of a stage or a group."""
     return tuple(
-        Step(
+        TaskStep(
             number=text(step, "number"),
             type=text(step, "type"),
             node=text(step, "node"),

@@ -11,14 +11,14 @@ from dtk.events.event import timestamp
 from dtk.events.fold import fold
 from dtk.events.log import EventLog, utc_now
 from dtk.events.reading import read_log
-from dtk.events.tree import Progress, Stage, Step, StepError, Task
+from dtk.events.tree import Progress, StepError, Task, TaskStage, TaskStep
 
 
 def close_orphaned_log(path: Path, *, clock: Callable[[], datetime] = utc_now) -> tuple[str, ...] | None:
     """Append the endings that a dead worker could not, and say which steps are in doubt.
 
     Only for the holder of the service's lock: nobody else may write, and the lock proves that the worker is gone.
-    What is appended is what every view of the torn-off log shows (``dtk.events.settle``): steps that ran, and the
+    What is appended is what every view of the torn-off log shows (``dtk.events.closing``): steps that ran, and the
     task, are ``failed`` at the worker's last sign of life, ``ended_at``. Called again, also after a crash in the
     midst of it, it adds only what is missing.
 
@@ -46,7 +46,7 @@ def close_orphaned_log(path: Path, *, clock: Callable[[], datetime] = utc_now) -
     return closed.in_doubt
 
 
-def _close_step(log: EventLog, step: Step) -> None:
+def _close_step(log: EventLog, step: TaskStep) -> None:
     message = f"{step.number} {step.type} {step.node}: in doubt"
     log.append(
         "step.finished",
@@ -58,7 +58,7 @@ def _close_step(log: EventLog, step: Step) -> None:
     )
 
 
-def _close_stage(log: EventLog, stage: Stage) -> None:
+def _close_stage(log: EventLog, stage: TaskStage) -> None:
     log.append("stage.finished", f"stage {stage.number} {stage.status}", stage=stage.number, **_ending(stage))
 
 

@@ -5,29 +5,29 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dtk.events.derive import derived_group, derived_stage
-from dtk.events.tree import OperationResult, Stage, Step
+from dtk.events.tree import OperationResult, TaskStage, TaskStep
 
 
-class Leaf:
+class LeafRow:
     """A leaf; ``step`` is its state but for what comes often.
 
     Results and the last line of output are gathered apart: nearly all events of a log are these, and a frozen copy
     for each of them would take longer than reading it.
     """
 
-    def __init__(self, step: Step, parent: Branch) -> None:
+    def __init__(self, step: TaskStep, parent: ParentRow) -> None:
         self.step = step
         self._parent = parent
         self._last_output = ""
         self._results: list[OperationResult] = []
-        self._frozen: Step | None = None
+        self._frozen: TaskStep | None = None
 
-    def become(self, step: Step) -> None:
+    def become(self, step: TaskStep) -> None:
         """Take a new state."""
         self.step = step
         self._outdate()
 
-    def say(self, line: str) -> None:
+    def add_output(self, line: str) -> None:
         """Take the newest line of output."""
         self._last_output = line
         self._outdate()
@@ -37,7 +37,7 @@ class Leaf:
         self._results.append(result)
         self._outdate()
 
-    def frozen(self) -> Step:
+    def frozen(self) -> TaskStep:
         """Return the step as it is now."""
         if self._frozen is None:
             self._frozen = replace(self.step, last_output=self._last_output, results=tuple(self._results))
@@ -49,16 +49,16 @@ class Leaf:
             self._parent.outdate()
 
 
-class Branch:
+class ParentRow:
     """A stage or a group; ``row`` holds what its own events said. It is outdated whenever anything below it is."""
 
-    def __init__(self, row: Stage | Step, parent: Branch | None) -> None:
+    def __init__(self, row: TaskStage | TaskStep, parent: ParentRow | None) -> None:
         self.row = row
-        self.children: list[Branch | Leaf] = []
+        self.children: list[ParentRow | LeafRow] = []
         self._parent = parent
-        self._frozen: Stage | Step | None = None
+        self._frozen: TaskStage | TaskStep | None = None
 
-    def become(self, row: Stage | Step) -> None:
+    def become(self, row: TaskStage | TaskStep) -> None:
         """Take a new state."""
         self.row = row
         self.outdate()
@@ -70,10 +70,10 @@ class Branch:
             if self._parent is not None:
                 self._parent.outdate()
 
-    def frozen(self) -> Stage | Step:
+    def frozen(self) -> TaskStage | TaskStep:
         """Return the row as it is now."""
         if self._frozen is None:
-            steps = tuple(step for child in self.children if isinstance(step := child.frozen(), Step))
+            steps = tuple(step for child in self.children if isinstance(step := child.frozen(), TaskStep))
             row = self.row
-            self._frozen = derived_stage(row, steps) if isinstance(row, Stage) else derived_group(row, steps)
+            self._frozen = derived_stage(row, steps) if isinstance(row, TaskStage) else derived_group(row, steps)
         return self._frozen

@@ -65,7 +65,7 @@ class Progress:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step(Progress):
+class TaskStep(Progress):
     """A step: a leaf on one node, or a group's row with its members in ``steps``.
 
     ``components`` and ``actions`` are names; ``changed`` is None until the step says; ``attempt`` counts from 1;
@@ -84,14 +84,14 @@ class Step(Progress):
     in_doubt: bool = False
     errors: tuple[StepError, ...] = ()
     results: tuple[OperationResult, ...] = ()
-    steps: tuple[Step, ...] = ()
+    steps: tuple[TaskStep, ...] = ()
 
     @property
     def title(self) -> str:
         """What the step's row says."""
         return self.type
 
-    def leaves(self) -> Iterator[Step]:
+    def leaves(self) -> Iterator[TaskStep]:
         """Yield the steps that do something, in order."""
         if not self.steps:
             yield self
@@ -100,12 +100,12 @@ class Step(Progress):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage(Progress):
+class TaskStage(Progress):
     """A level-1 part of the task."""
 
     number: str
     name: str
-    steps: tuple[Step, ...] = ()
+    steps: tuple[TaskStep, ...] = ()
 
     @property
     def title(self) -> str:
@@ -117,13 +117,13 @@ class Stage(Progress):
         """The stage's row: of work on a single machine the step itself, which carries the stage's number."""
         return self.steps[0] if len(self.steps) == 1 and self.steps[0].number == self.number else self
 
-    def leaves(self) -> Iterator[Step]:
+    def leaves(self) -> Iterator[TaskStep]:
         """Yield the stage's leaves in order."""
         for step in self.steps:
             yield from step.leaves()
 
 
-Row: TypeAlias = Stage | Step
+Row: TypeAlias = TaskStage | TaskStep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +141,7 @@ class Task(Progress):
     workflow: str = ""
     target: str = ""
     plan_digest: str = ""
-    stages: tuple[Stage, ...] = ()
+    stages: tuple[TaskStage, ...] = ()
     errors: tuple[StepError, ...] = ()
     next_command: str = ""
     in_doubt: tuple[str, ...] = ()
@@ -154,7 +154,7 @@ class Task(Progress):
         """The name in the first row; ``Workflow`` when the log does not say (as the original)."""
         return self.type or "Workflow"
 
-    def leaves(self) -> Iterator[Step]:
+    def leaves(self) -> Iterator[TaskStep]:
         """Yield every leaf in order."""
         for stage in self.stages:
             yield from stage.leaves()
@@ -168,7 +168,7 @@ class Task(Progress):
                     yield from _step_rows(step, 2)
 
 
-def _step_rows(step: Step, level: int) -> Iterator[tuple[int, Row]]:
+def _step_rows(step: TaskStep, level: int) -> Iterator[tuple[int, Row]]:
     yield level, step
     for member in step.steps:
         yield from _step_rows(member, level + 1)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dtk.errors import UsageError
-from dtk.events.earlier import earlier_tasks
-from dtk.events.expected import Expectation, learn
+from dtk.events.earlier_tasks import earlier_tasks
+from dtk.events.expected_times import Expectation, learn
 from dtk.events.fold import fold_log
 from dtk.events.tree import Task
 from dtk.service.context import chosen_service, current_workspace

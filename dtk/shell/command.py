@@ -11,7 +11,7 @@ from dtk.__main__ import run
 from dtk.service.context import current_workspace
 from dtk.shell.history import HistoryFile
 from dtk.shell.session import Session
-from dtk.shell.world import WorkspaceWorld
+from dtk.shell.workspace_names import WorkspaceNames
 
 HISTORY_FILE = "shell_history"
 
@@ -27,16 +27,16 @@ def shell(
     its exit code. Example: dtk shell -c 'cd service/dask1; master info'
     """
     workspace = current_workspace()
-    world = WorkspaceWorld(workspace)
+    names = WorkspaceNames(workspace)
     if command is not None or not sys.stdin.isatty():
         lines = command.splitlines() if command is not None else sys.stdin
-        raise typer.Exit(Session(world, run, asynchronous=False).run_script(lines))
+        raise typer.Exit(Session(names, run, asynchronous=False).run_script(lines))
     from dtk.shell.prompt import interact  # noqa: PLC0415 - prompt_toolkit, only where there is a terminal
     from dtk.shell.watch import TaskWatch  # noqa: PLC0415
 
-    session = Session(world, run, asynchronous=True)
+    session = Session(names, run, asynchronous=True)
 
     def hidden() -> list[str]:
-        return [name for service in world.services() for name in world.hidden_attributes(service)]
+        return [name for service in names.services() for name in names.hidden_attributes(service)]
 
     raise typer.Exit(interact(session, HistoryFile(workspace.local / HISTORY_FILE, hidden), TaskWatch(workspace)))

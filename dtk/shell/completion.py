@@ -8,32 +8,32 @@ from dtk.errors import UsageError
 from dtk.shell.commands import commands_of, first_argument, has_command, options_of
 from dtk.shell.contexts import Context, children, moved
 from dtk.shell.session import BUILT_IN, Session
-from dtk.shell.world import WorkspaceWorld
+from dtk.shell.workspace_names import WorkspaceNames
 
-Names = Callable[[WorkspaceWorld, str], list[str]]
+Names = Callable[[WorkspaceNames, str], list[str]]
 
 _PATH_COMMANDS = ("cd", "cc", "pushc", "ls", "list")
 
 
-def _nodes(world: WorkspaceWorld, service: str) -> list[str]:
-    return list(world.nodes(service))
+def _nodes(names: WorkspaceNames, service: str) -> list[str]:
+    return list(names.nodes(service))
 
 
-def _places(world: WorkspaceWorld, service: str) -> list[str]:
+def _places(names: WorkspaceNames, service: str) -> list[str]:
     """Where components can go: ``master/`` and then a type, or a type alone."""
-    types = world.component_types()
-    groups = [name for name in world.nodes(service) if ":" not in name]
+    types = names.component_types()
+    groups = [name for name in names.nodes(service) if ":" not in name]
     return [*types, *(f"{node}/{type_}" for node in groups for type_ in types)]
 
 
 _NAMES: Mapping[str, tuple[Names, ...]] = {
-    "set-attribute": (WorkspaceWorld.attributes,),
-    "exec": (WorkspaceWorld.actions,),
-    "workflow-info": (WorkspaceWorld.workflows,),
+    "set-attribute": (WorkspaceNames.attributes,),
+    "exec": (WorkspaceNames.actions,),
+    "workflow-info": (WorkspaceNames.workflows,),
     "add-component": (_places,),
-    "delete-component": (WorkspaceWorld.components,),
-    "link": (WorkspaceWorld.components, WorkspaceWorld.components),
-    "unlink": (WorkspaceWorld.components,),
+    "delete-component": (WorkspaceNames.components,),
+    "link": (WorkspaceNames.components, WorkspaceNames.components),
+    "unlink": (WorkspaceNames.components,),
     "delete-node": (_nodes,),
     "info": (_nodes,),
     "ssh": (_nodes,),
@@ -52,49 +52,49 @@ def completions(session: Session, before: str) -> tuple[list[str], str]:
     """
     words = before.split()
     piece = "" if not words or before[-1].isspace() else words.pop()
-    found = _candidates(session.world, session.context, words, piece)
+    found = _candidates(session.names, session.context, words, piece)
     return sorted({name for name in found if name.startswith(piece)}), piece
 
 
-def _candidates(world: WorkspaceWorld, context: Context, words: list[str], piece: str) -> list[str]:
+def _candidates(names: WorkspaceNames, context: Context, words: list[str], piece: str) -> list[str]:
     if not words:
         own = [] if "/" in piece else [*BUILT_IN, *(entry.name for entry in commands_of(context))]
-        return [*own, *_paths(world, context, piece)]
+        return [*own, *_paths(names, context, piece)]
     name = words[0]
     if name in _PATH_COMMANDS:
-        return _paths(world, context, piece)
+        return _paths(names, context, piece)
     if has_command(context, name):
-        return list(options_of(name)) if piece.startswith("-") else _arguments(world, context, words)
+        return list(options_of(name)) if piece.startswith("-") else _arguments(names, context, words)
     try:
-        return _candidates(world, moved(world, context, name), words[1:], piece)
+        return _candidates(names, moved(names, context, name), words[1:], piece)
     except UsageError:
         return []
 
 
-def _paths(world: WorkspaceWorld, context: Context, piece: str) -> list[str]:
+def _paths(names: WorkspaceNames, context: Context, piece: str) -> list[str]:
     """Return the places that begin with a piece of a path, each as it would be typed."""
     base, separator, _ = piece.rpartition("/")
     try:
-        start = moved(world, context, f"{base}{separator}") if separator else context
+        start = moved(names, context, f"{base}{separator}") if separator else context
     except UsageError:
         return []
-    return [f"{base}{separator}{name}" for name in children(world, start)]
+    return [f"{base}{separator}{name}" for name in children(names, start)]
 
 
-def _arguments(world: WorkspaceWorld, context: Context, words: list[str]) -> list[str]:
+def _arguments(names: WorkspaceNames, context: Context, words: list[str]) -> list[str]:
     name, *given = words
     given = [word for word in given if not word.startswith("-")]
     written = first_argument(name)
     if not context.service:
-        return _first_names(world, context, written, name) if not given else _of_service(world, name, given)
-    return _short(context, name, _of_service(world, name, [context.service, *given]))
+        return _first_names(names, context, written, name) if not given else _of_service(names, name, given)
+    return _short(context, name, _of_service(names, name, [context.service, *given]))
 
 
-def _of_service(world: WorkspaceWorld, name: str, given: list[str]) -> list[str]:
+def _of_service(names: WorkspaceNames, name: str, given: list[str]) -> list[str]:
     """Return the names for the word behind a service and the words given."""
     service, *others = given
     takes = _NAMES.get(name, ())
-    return takes[len(others)](world, service) if len(others) < len(takes) and service in world.services() else []
+    return takes[len(others)](names, service) if len(others) < len(takes) and service in names.services() else []
 
 
 def _short(context: Context, name: str, found: list[str]) -> list[str]:
@@ -105,11 +105,11 @@ def _short(context: Context, name: str, found: list[str]) -> list[str]:
     return [path.removeprefix(prefix) for path in found if path.startswith(prefix)] if name in _NAMES else []
 
 
-def _first_names(world: WorkspaceWorld, context: Context, written: str, name: str) -> list[str]:
+def _first_names(names: WorkspaceNames, context: Context, written: str, name: str) -> list[str]:
     if context.module:
         return []
-    services = world.services() if "SERVICE" in written else []
-    modules = world.modules() if "MODULE" in written else []
+    services = names.services() if "SERVICE" in written else []
+    modules = names.modules() if "MODULE" in written else []
     wants_assembly = "ASSEMBLY" in written or name in ("stage", "deploy")
-    assemblies = [f"{module}/{one}" for module in world.modules() for one in world.assemblies(module)]
+    assemblies = [f"{module}/{one}" for module in names.modules() for one in names.assemblies(module)]
     return [*services, *modules, *(assemblies if wants_assembly else [])]

@@ -45,7 +45,7 @@ _KINDS: dict[tuple[str, int], Kind] = {
 }
 
 
-class World(Protocol):
+class KnownNames(Protocol):
     """What there is to enter."""
 
     def services(self) -> list[str]:
@@ -106,21 +106,21 @@ class Context:
 ROOT = Context()
 
 
-def children(world: World, context: Context) -> list[str]:
+def children(names: KnownNames, context: Context) -> list[str]:
     """Return the names one can enter from a place."""
     found: dict[Kind, Callable[[], list[str]]] = {
         "root": lambda: [COMPONENT_MODULE, SERVICE, SERVICE_MODULE],
-        "services": world.services,
-        "service": lambda: list(world.nodes(context.service)),
-        "service-modules": lambda: [module for module in world.modules() if world.assemblies(module)],
-        "component-modules": world.modules,
+        "services": names.services,
+        "service": lambda: list(names.nodes(context.service)),
+        "service-modules": lambda: [module for module in names.modules() if names.assemblies(module)],
+        "component-modules": names.modules,
         "service-module": lambda: [ASSEMBLY],
-        "assemblies": lambda: world.assemblies(context.module),
+        "assemblies": lambda: names.assemblies(context.module),
     }
     return found[context.kind]() if context.kind in found else []
 
 
-def moved(world: World, current: Context, path: str) -> Context:
+def moved(names: KnownNames, current: Context, path: str) -> Context:
     """Return the place that a path leads to: absolute, relative, with ``..``, with or without a slash at the end.
 
     Raises:
@@ -131,25 +131,25 @@ def moved(world: World, current: Context, path: str) -> Context:
         if word == "..":
             context = Context(context.words[:-1])
         elif word not in ("", ".") and not (word == NODE and context.kind == "service"):
-            context = _entered(world, context, word)
+            context = _entered(names, context, word)
     return context
 
 
-def _entered(world: World, context: Context, word: str) -> Context:
-    known = children(world, context)
+def _entered(names: KnownNames, context: Context, word: str) -> Context:
+    known = children(names, context)
     if word not in known:
         is_kind = context.kind in ("root", "service-module")
         message = f"'{word}' context is not valid." if is_kind else f"Identifier '{word}' is not valid."
         raise UsageError(message, hint=f"there are {', '.join(known[:10])}" if known else "cd ..")
-    is_group = context.kind == "service" and world.nodes(context.service).get(word, False)
+    is_group = context.kind == "service" and names.nodes(context.service).get(word, False)
     return Context((*context.words, word), is_group)
 
 
-def still_there(world: World, context: Context) -> Context:
+def still_there(names: KnownNames, context: Context) -> Context:
     """Return the place, or the nearest one above it that has not disappeared."""
     while context.words:
         try:
-            return moved(world, ROOT, context.path)
+            return moved(names, ROOT, context.path)
         except UsageError:
             context = Context(context.words[:-1])
     return ROOT

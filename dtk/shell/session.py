@@ -12,7 +12,7 @@ import typer
 from dtk.errors import DtkError, UsageError
 from dtk.shell.commands import arguments, commands_of, has_command
 from dtk.shell.contexts import ROOT, Context, children, moved, still_there
-from dtk.shell.world import WorkspaceWorld
+from dtk.shell.workspace_names import WorkspaceNames
 
 BUILT_IN = {
     "cd": "Go to a place: /service/NAME, a name below, .., - for the one before; nothing for /.",
@@ -40,8 +40,8 @@ class Session:
     ``asynchronous``: tasks are started and left to themselves, as people at a prompt want it; a script waits.
     """
 
-    def __init__(self, world: WorkspaceWorld, run: Run, *, asynchronous: bool) -> None:
-        self.world = world
+    def __init__(self, names: WorkspaceNames, run: Run, *, asynchronous: bool) -> None:
+        self.names = names
         self.context = ROOT
         self._run = run
         self._asynchronous = asynchronous
@@ -61,7 +61,7 @@ class Session:
         except DtkError as error:
             return _tell(error)
         finally:
-            self.context = still_there(self.world, self.context)
+            self.context = still_there(self.names, self.context)
 
     def run_script(self, lines: Iterable[str]) -> int:
         """Run lines until one fails; return its exit code, 0 when none did."""
@@ -86,7 +86,7 @@ class Session:
     def _below(self, context: Context, path: str) -> Context | None:
         """Return the place that the first word of ``master info`` or ``/service/x converge`` names."""
         try:
-            return moved(self.world, context, path)
+            return moved(self.names, context, path)
         except UsageError:
             if "/" in path:
                 raise
@@ -94,7 +94,7 @@ class Session:
 
     def _command(self, context: Context, words: Sequence[str]) -> int:
         line = arguments(context, words, asynchronous=self._asynchronous)
-        return self._run(["--workspace", str(self.world.workspace.root), *line])
+        return self._run(["--workspace", str(self.names.workspace.root), *line])
 
     def _built_in(self, context: Context, name: str, rest: Sequence[str]) -> int:
         if name == "exit":
@@ -108,7 +108,7 @@ class Session:
         elif name == "clear":
             typer.echo(_CLEAR, nl=False)
         elif name == "ls":
-            return self._list(moved(self.world, context, rest[0]) if rest and rest[0][0] != "-" else context, rest)
+            return self._list(moved(self.names, context, rest[0]) if rest and rest[0][0] != "-" else context, rest)
         elif rest:
             return self._help(context, rest[0])
         else:
@@ -116,7 +116,7 @@ class Session:
         return 0
 
     def _go(self, context: Context, path: str, *, remember: bool) -> None:
-        target = self._previous if path == "-" else moved(self.world, context, path)
+        target = self._previous if path == "-" else moved(self.names, context, path)
         if remember:
             self._stack.append(self.context)
         self._previous, self.context = self.context, target
@@ -124,7 +124,7 @@ class Session:
     def _pop(self) -> None:
         if not self._stack:
             raise UsageError("no place is remembered", hint="pushc PATH")
-        self._previous, self.context = self.context, still_there(self.world, self._stack.pop())
+        self._previous, self.context = self.context, still_there(self.names, self._stack.pop())
 
     def _list(self, context: Context, words: Sequence[str]) -> int:
         """List what is here: with the command that lists such things, else the names one can enter."""
@@ -142,8 +142,8 @@ class Session:
             "assembly": ["info", context.assembly],
         }
         if context.kind in lines:
-            return self._run(["--workspace", str(self.world.workspace.root), *lines[context.kind], *options])
-        typer.echo("\n".join(children(self.world, context)))
+            return self._run(["--workspace", str(self.names.workspace.root), *lines[context.kind], *options])
+        typer.echo("\n".join(children(self.names, context)))
         return 0
 
     def _help(self, context: Context, name: str) -> int:

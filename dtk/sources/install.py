@@ -13,7 +13,7 @@ from dtk.errors import InvalidError, Problem, UsageError
 from dtk.sources.address import DEFAULT_BRANCH, Address, parse_address
 from dtk.sources.resolve import Request, Wanted, resolve
 from dtk.sources.snapshot import Sources
-from dtk.sources.store import Found, Store, read_manifest
+from dtk.sources.store import FoundModule, Store, read_manifest
 from dtk.state.pinned import Pin, load_pins, save_pins
 from dtk.state.workspace import Workspace
 
@@ -32,7 +32,7 @@ class Installation:
     templates: Mapping[str, str]
     pins: Mapping[str, Pin]
 
-    def resolved(self, wanted: Mapping[str, Wanted], fresh: Iterable[str] = ()) -> dict[str, Found]:
+    def resolved(self, wanted: Mapping[str, Wanted], fresh: Iterable[str] = ()) -> dict[str, FoundModule]:
         """Return what to install for these modules; those in ``fresh`` are looked up anew."""
         return resolve(Request(self.workspace, self.sources, wanted, self.templates, self.pins, frozenset(fresh)))
 
@@ -128,7 +128,7 @@ def uninstall(workspace: Workspace, name: str, tell: Tell) -> None:
         tell(f"Uninstalled module '{shown(gone)}'")
 
 
-def tell_resolution(before: Installation, found: Mapping[str, Found], asked: list[str], tell: Tell) -> None:
+def tell_resolution(before: Installation, found: Mapping[str, FoundModule], asked: list[str], tell: Tell) -> None:
     """Check what was resolved, write dtk.lock, and tell it line by line as the original did (docs/original.md 2.5)."""
     pins = {name: module.pin for name, module in found.items()}
     check_modules(before.workspace, pins)
@@ -219,11 +219,11 @@ def _differ(differences: list[str]) -> InvalidError:
     return InvalidError("dtk.lock does not say what there is", problems, hint="dtk install, and commit dtk.lock")
 
 
-def _difference(name: str, found: Mapping[str, Found], pins: Mapping[str, Pin]) -> str:
+def _difference(name: str, found: Mapping[str, FoundModule], pins: Mapping[str, Pin]) -> str:
     return f"'{name}' is {_described(_pin_of(found, name))}, and in dtk.lock {_described(pins.get(name))}"
 
 
-def _pin_of(found: Mapping[str, Found], name: str) -> Pin | None:
+def _pin_of(found: Mapping[str, FoundModule], name: str) -> Pin | None:
     return found[name].pin if name in found else None
 
 

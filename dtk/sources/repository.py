@@ -19,7 +19,7 @@ _FORBIDDEN_PARTS = (".git", "..", ".", "")
 
 
 @dataclass(frozen=True)
-class Entry:
+class TreeEntry:
     """A file of a commit's tree, or what stands where a file should."""
 
     mode: str
@@ -101,17 +101,17 @@ class Repository:
             return []
         return lines(self.folder, "log", "--format=%h %s", "--end-of-options", f"{old}..{new}")
 
-    def entries(self, commit: str) -> list[Entry]:
+    def entries(self, commit: str) -> list[TreeEntry]:
         """Return everything in a commit's tree."""
         found = git(self.folder, "ls-tree", "-r", "-z", "--full-tree", commit).decode("utf-8", "surrogateescape")
         entries = []
         for record in found.split("\0")[:-1]:
             description, _, path = record.partition("\t")
             mode, _, blob = description.split(" ")
-            entries.append(Entry(mode, blob, path))
+            entries.append(TreeEntry(mode, blob, path))
         return entries
 
-    def write(self, entries: list[Entry], below: str, folder: Path) -> None:
+    def write(self, entries: list[TreeEntry], below: str, folder: Path) -> None:
         """Write the files of a tree that lie below a path into a new folder.
 
         Raises:
@@ -156,7 +156,7 @@ def is_below(path: str, folder: str) -> bool:
     return not folder or path.startswith(f"{folder}/")
 
 
-def _problems(entries: list[Entry]) -> Iterator[Problem]:
+def _problems(entries: list[TreeEntry]) -> Iterator[Problem]:
     for entry in entries:
         place = Location(entry.path, 1, 1)
         parts = [part.lower() for part in entry.path.split("/")]

@@ -13,7 +13,7 @@ from dtk.dsl.yaml.versions import satisfies, version_key
 from dtk.errors import DtkError, InvalidError, Problem
 from dtk.sources.address import Address, check_address, parse_address
 from dtk.sources.snapshot import Sources
-from dtk.sources.store import Found, Manifest, read_manifest
+from dtk.sources.store import FoundModule, Manifest, read_manifest
 from dtk.state.pinned import Pin
 from dtk.state.workspace import Workspace
 
@@ -67,7 +67,7 @@ class _VersionWantedError(Exception):
         self.need = need
 
 
-def resolve(request: Request) -> dict[str, Found]:
+def resolve(request: Request) -> dict[str, FoundModule]:
     """Return every module to install by name, those that others need before those that need them.
 
     Raises:
@@ -91,13 +91,13 @@ class _Resolution:
         self.request = request
         self.sources = request.sources
         self.limits = limits
-        self.chosen: dict[str, Found] = {}
+        self.chosen: dict[str, FoundModule] = {}
         self.by_version: set[str] = set()
         self.needs: list[_Need] = []
         self.own = dict(_manifests(request.workspace.modules))
         self.built_in = dict(_manifests(data_folder("modules")))
 
-    def run(self) -> dict[str, Found]:
+    def run(self) -> dict[str, FoundModule]:
         """Choose all modules."""
         for name, wanted in self.request.wanted.items():
             self.chosen[name] = self._wanted(name, wanted)
@@ -110,9 +110,9 @@ class _Resolution:
         self._check()
         return self._ordered()
 
-    def _follow(self, by: str, version: str, needed: Mapping[str, str], found: Found | None) -> list[Found]:
+    def _follow(self, by: str, version: str, needed: Mapping[str, str], found: FoundModule | None) -> list[FoundModule]:
         """Choose what a module needs and is not chosen yet."""
-        new: list[Found] = []
+        new: list[FoundModule] = []
         for name, constraint in needed.items():
             self.needs.append(_Need(by, version, name, constraint))
             if name in self.chosen or name in self.own:
@@ -125,13 +125,13 @@ class _Resolution:
                 raise _nowhere(self.needs[-1])
         return new
 
-    def _wanted(self, name: str, wanted: Wanted) -> Found:
+    def _wanted(self, name: str, wanted: Wanted) -> FoundModule:
         pin = self._pin(name)
         if pin and (pin.url, pin.ref, pin.path) == (wanted.address.url, wanted.address.ref, wanted.path):
             return self._pinned(name, pin)
         return self._named(name, wanted.address, "", wanted.path)
 
-    def _needed(self, name: str, by: Found | None) -> Found | None:
+    def _needed(self, name: str, by: FoundModule | None) -> FoundModule | None:
         """Choose a module that another one needs: its neighbour in the repository, the pinned one, one by version."""
         pin = self._pin(name)
         if pin and by and (pin.url, pin.commit) == (by.pin.url, by.pin.commit):
@@ -145,7 +145,7 @@ class _Resolution:
             return self._pinned(name, pin)
         return self._by_version(name)
 
-    def _neighbour(self, name: str, by: Found) -> Found | None:
+    def _neighbour(self, name: str, by: FoundModule) -> FoundModule | None:
         """Return a module from the same commit: in repositories of several its folder is mostly called as it is."""
         address, commit = _address(by.pin), by.pin.commit
         snapshot = self.sources.snapshot(address, commit)
@@ -160,7 +160,7 @@ class _Resolution:
                     return found[name]
         return None
 
-    def _by_version(self, name: str) -> Found | None:
+    def _by_version(self, name: str) -> FoundModule | None:
         """Choose the newest tag that suits every constraint known; the default branch where there are no such tags."""
         template = self._template(name)
         if not template:
@@ -186,7 +186,7 @@ class _Resolution:
     def _known_needs(self, name: str) -> list[_Need]:
         return [*self.limits.get(name, ()), *(need for need in self.needs if need.module == name)]
 
-    def _pinned(self, name: str, pin: Pin) -> Found:
+    def _pinned(self, name: str, pin: Pin) -> FoundModule:
         kept = self.sources.store.kept(name, pin)
         if kept:
             return kept
@@ -198,7 +198,7 @@ class _Resolution:
             )
         return found
 
-    def _named(self, name: str, address: Address, commit: str, path: str) -> Found:
+    def _named(self, name: str, address: Address, commit: str, path: str) -> FoundModule:
         modules = self.sources.modules(address, commit, path)
         if name not in modules:
             problem = Problem(f"{address} has no module '{name}'; it has {', '.join(modules)}")
@@ -225,8 +225,8 @@ class _Resolution:
             return self.chosen[name].version
         return self.built_in[name].version if name in self.built_in else None
 
-    def _ordered(self) -> dict[str, Found]:
-        ordered: dict[str, Found] = {}
+    def _ordered(self) -> dict[str, FoundModule]:
+        ordered: dict[str, FoundModule] = {}
 
         def add(name: str, above: tuple[str, ...]) -> None:
             if name in ordered or name not in self.chosen or name in above:

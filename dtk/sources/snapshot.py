@@ -13,7 +13,7 @@ from dtk.dsl.module import MODULE_FILE
 from dtk.errors import InvalidError, Location, Problem, UsageError
 from dtk.sources.address import DEFAULT_BRANCH, Address, located
 from dtk.sources.repository import Repository, is_below, repository
-from dtk.sources.store import Found, Store
+from dtk.sources.store import FoundModule, Store
 
 _IGNORED = (".git", "__pycache__", "*.pyc", ".dtk")
 
@@ -27,14 +27,14 @@ class Snapshot:
     paths: tuple[str, ...]
     write: Callable[[str, Path], None]
 
-    def modules(self, store: Store, below: str = "") -> dict[str, Found]:
+    def modules(self, store: Store, below: str = "") -> dict[str, FoundModule]:
         """Return the modules below a path of the source by name, kept in the workspace.
 
         Raises:
             UsageError: there is none.
             InvalidError: two have the same name, or the files of one can't be part of a module.
         """
-        found: dict[str, Found] = {}
+        found: dict[str, FoundModule] = {}
         for path in _outermost(self.paths, below):
             module = store.put(self.address, path, self.commit, partial(self.write, path))
             if module.name in found:
@@ -61,10 +61,10 @@ class Sources:
     store: Store
     root: Path
     _snapshots: dict[tuple[Address, str], Snapshot] = field(default_factory=dict)
-    _modules: dict[tuple[Address, str, str], dict[str, Found]] = field(default_factory=dict)
+    _modules: dict[tuple[Address, str, str], dict[str, FoundModule]] = field(default_factory=dict)
     _fetched: dict[str, Repository] = field(default_factory=dict)
 
-    def modules(self, address: Address, commit: str = "", below: str = "") -> dict[str, Found]:
+    def modules(self, address: Address, commit: str = "", below: str = "") -> dict[str, FoundModule]:
         """Return the modules of a source's state by name.
 
         Args:

@@ -22,7 +22,7 @@ _REPOSITORIES = ".repositories"
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundModule:
     """A module as it stands in one state of its source; ``folder`` holds its files in this workspace."""
 
     name: str
@@ -60,7 +60,7 @@ class Store:
         """Return where a pinned module is, or would be."""
         return self.folder / pin.key / name
 
-    def kept(self, name: str, pin: Pin) -> Found | None:
+    def kept(self, name: str, pin: Pin) -> FoundModule | None:
         """Return a pinned module that is here, whole and unchanged; None otherwise."""
         folder = self.module(name, pin)
         try:
@@ -68,9 +68,9 @@ class Store:
                 return None
         except (InvalidError, OSError):
             return None
-        return Found(name, folder, pin, read_manifest(folder / MODULE_FILE, pin.url).dependencies)
+        return FoundModule(name, folder, pin, read_manifest(folder / MODULE_FILE, pin.url).dependencies)
 
-    def put(self, address: Address, path: str, commit: str, write: Callable[[Path], None]) -> Found:
+    def put(self, address: Address, path: str, commit: str, write: Callable[[Path], None]) -> FoundModule:
         """Keep a module.
 
         Args:
@@ -90,12 +90,12 @@ class Store:
             shutil.rmtree(temporary, ignore_errors=True)
         return found
 
-    def _described(self, files: Path, address: Address, path: str, commit: str) -> Found:
+    def _described(self, files: Path, address: Address, path: str, commit: str) -> FoundModule:
         manifest = read_manifest(files / MODULE_FILE, "/".join(filter(None, (address.url, path))))
         pin = Pin(address.url, address.ref, path, commit, tree_digest(files), manifest.version)
-        return Found(manifest.name, self.module(manifest.name, pin), pin, manifest.dependencies)
+        return FoundModule(manifest.name, self.module(manifest.name, pin), pin, manifest.dependencies)
 
-    def _move(self, files: Path, found: Found) -> None:
+    def _move(self, files: Path, found: FoundModule) -> None:
         if self.kept(found.name, found.pin):
             return
         target = found.folder

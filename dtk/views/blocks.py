@@ -5,7 +5,7 @@ Source of the layout: docs/original.md 6.4.
 
 from __future__ import annotations
 
-from dtk.events.tree import OperationResult, Stage, Step
+from dtk.events.tree import OperationResult, TaskStage, TaskStep
 from dtk.views.errors import errors_text
 from dtk.views.text import duration_text, harmless, one_line, stream_time
 
@@ -19,19 +19,19 @@ _OPERATIONS = {
 }
 
 
-def stage_heading(stage: Stage) -> list[str]:
+def stage_heading(stage: TaskStage) -> list[str]:
     """Return the lines that a stage begins with."""
     time = [f"TIME START: {stream_time(stage.started_at)}"] if stage.started_at else []
     return [START_BORDER, f"STAGE {stage.number}: {one_line(stage.name)}", *time, *_steps(stage)]
 
 
-def stage_ending(stage: Stage) -> list[str]:
+def stage_ending(stage: TaskStage) -> list[str]:
     """Return the lines that a stage ends with, the blank one after it included."""
     duration = [] if stage.duration is None else [f"DURATION: {duration_text(stage.duration)}"]
     return [f"STATUS: {stage.status}", *duration, *_results(stage), *_errors(stage), END_BORDER, ""]
 
 
-def _steps(stage: Stage) -> list[str]:
+def _steps(stage: TaskStage) -> list[str]:
     """Return what the stage does: nodes by operation, then components, then actions."""
     leaves = list(stage.leaves())
     lines: list[str] = []
@@ -50,7 +50,7 @@ def _list(title: str, names: list[str]) -> list[str]:
     return [f"{title}S:", *(f"  {name}" for name in names)] if names else []
 
 
-def _names(step: Step, *, actions: bool) -> list[str]:
+def _names(step: TaskStep, *, actions: bool) -> list[str]:
     """Return ``node/component`` or ``node/component.action`` for a step; a group's once for all its members."""
     parts = [step] if not step.steps else [step, *step.leaves()]
     names = dict.fromkeys(name for part in parts for name in (part.actions if actions else _components(part)))
@@ -58,18 +58,18 @@ def _names(step: Step, *, actions: bool) -> list[str]:
     return [f"{node}/{name}" for name in names]
 
 
-def _components(step: Step) -> tuple[str, ...]:
+def _components(step: TaskStep) -> tuple[str, ...]:
     return () if step.actions else step.components
 
 
-def _results(stage: Stage) -> list[str]:
+def _results(stage: TaskStage) -> list[str]:
     """Return the results of the stage's actions, node by node; components being converged have none."""
     leaves = [leaf for leaf in stage.leaves() if leaf.actions and leaf.results]
     lines = [line for leaf in leaves for line in (f"NODE: {leaf.node}", *_commands(leaf), "")]
     return ["RESULTS:", "", *lines] if lines else []
 
 
-def _commands(leaf: Step) -> list[str]:
+def _commands(leaf: TaskStep) -> list[str]:
     lines: list[str] = []
     for result in leaf.results:
         lines += ["--", *_command(result)] if lines else _command(result)
@@ -103,14 +103,14 @@ def output_lines(title: str, output: str) -> list[str]:
     return [f"{title}:", *indented(text)] if text else []
 
 
-def _errors(stage: Stage) -> list[str]:
+def _errors(stage: TaskStage) -> list[str]:
     """Return the errors that no result of their step shows already."""
     leaves = [leaf for leaf in stage.leaves() if leaf.errors and not _is_shown(leaf)]
     lines = [line for leaf in leaves for line in (f"NODE: {leaf.node}", *indented(errors_text(leaf.errors)), "")]
     return ["ERRORS:", *lines] if lines else []
 
 
-def _is_shown(leaf: Step) -> bool:
+def _is_shown(leaf: TaskStep) -> bool:
     """Say whether the step's results hold the command that failed it."""
     return bool(leaf.actions) and any(result.exit_code for result in leaf.results)
 

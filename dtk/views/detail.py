@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from dtk.events.tree import OperationResult, Row, Step, Task
+from dtk.events.tree import OperationResult, Row, Task, TaskStep
 from dtk.views.blocks import indented, operation_heading, output_lines
 from dtk.views.errors import errors_text
 from dtk.views.text import duration_text, one_line, status_word, stream_time
@@ -32,7 +32,7 @@ def render_detail(row: Row, now: datetime) -> str:
     return "\n".join([*title, *(line for leaf in leaves for line in _leaf(leaf, now))]).rstrip("\n") + "\n"
 
 
-def _leaf(leaf: Step, now: datetime) -> Iterator[str]:
+def _leaf(leaf: TaskStep, now: datetime) -> Iterator[str]:
     yield BORDER
     yield f"{leaf.number} {leaf.type} {leaf.node}".rstrip()
     names = leaf.actions or leaf.components
@@ -57,7 +57,7 @@ def _leaf(leaf: Step, now: datetime) -> Iterator[str]:
     yield ""
 
 
-def _outcome(leaf: Step) -> str:
+def _outcome(leaf: TaskStep) -> str:
     changed = {True: ", changed", False: ", unchanged", None: ""}[leaf.changed] if leaf.status == "succeeded" else ""
     attempt = f", attempt {leaf.attempt}" if leaf.attempt > 1 else ""
     return f"{status_word(leaf.status)}{changed}{attempt}{', in doubt' if leaf.in_doubt else ''}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
-from dtk.events.tree import Stage, Step, Task
+from dtk.events.tree import Task, TaskStage, TaskStep
 from dtk.views.errors import error_text
 from dtk.views.text import harmless, one_line, status_word
 
@@ -29,7 +29,7 @@ def junit_text(task: Task) -> str:
     return ET.tostring(root, encoding="unicode", xml_declaration=False) + "\n"
 
 
-def _suite(root: ET.Element, stage: Stage) -> None:
+def _suite(root: ET.Element, stage: TaskStage) -> None:
     suite = ET.SubElement(root, "testsuite", name=_clean(f"{stage.number} {stage.name}"))
     if stage.started_at:
         suite.set("timestamp", stage.started_at.strftime("%Y-%m-%dT%H:%M:%S"))
@@ -42,7 +42,7 @@ def _suite(root: ET.Element, stage: Stage) -> None:
     suite.set("skipped", str(sum(leaf.status in {"created", "cancelled", "executing"} for leaf in leaves)))
 
 
-def _case(suite: ET.Element, stage: Stage, leaf: Step) -> None:
+def _case(suite: ET.Element, stage: TaskStage, leaf: TaskStep) -> None:
     case = ET.SubElement(suite, "testcase", classname=_clean(stage.name), time=f"{leaf.duration or 0.0:.3f}")
     case.set("name", _clean(f"{leaf.number} {leaf.type} {leaf.node}"))
     if leaf.status == "failed":

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from dtk.events.event import Event
-from dtk.events.expected import Expectation
+from dtk.events.expected_times import Expectation
 from dtk.events.fold import Fold
 from dtk.events.log import utc_now
 from dtk.events.reading import follow, read_log

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from dtk.events.tree import Status, Step, Task
+from dtk.events.tree import Status, Task, TaskStep
 from dtk.model.names import ASSEMBLY_WIDE, group_of, node_order
 from dtk.model.plan import Stage
 from dtk.plan.resolve.links import Link
@@ -97,7 +97,7 @@ def picture_of_task(task: Task, arrows: Iterable[Arrow] = ()) -> Picture:
 
     Arrows between components that the task does not name are left out.
     """
-    nodes: dict[str, list[Step]] = {}
+    nodes: dict[str, list[TaskStep]] = {}
     for leaf in task.leaves():
         nodes.setdefault(leaf.node, []).append(leaf)
     names = dict.fromkeys(group_of(node) for node in nodes if node)
@@ -107,19 +107,19 @@ def picture_of_task(task: Task, arrows: Iterable[Arrow] = ()) -> Picture:
     return Picture(f"{task.service} task {task.number}", boxes, kept)
 
 
-def _told_box(name: str, nodes: Mapping[str, Sequence[Step]]) -> Box:
+def _told_box(name: str, nodes: Mapping[str, Sequence[TaskStep]]) -> Box:
     members = tuple(sorted((node for node in nodes if group_of(node) == name), key=node_order))
     components = dict.fromkeys(c for node in members for leaf in nodes[node] for c in _components(leaf))
     statuses = {node: _outcome(nodes[node]) for node in members}
     return Box(name, members, tuple(components), members != (name,), statuses)
 
 
-def _outcome(leaves: Sequence[Step]) -> Status:
+def _outcome(leaves: Sequence[TaskStep]) -> Status:
     """Return the gravest status of a node's steps that have begun; steps to come say nothing about it."""
     return gravest(leaf.status for leaf in leaves if leaf.status != "created")
 
 
-def _components(leaf: Step) -> list[str]:
+def _components(leaf: TaskStep) -> list[str]:
     """Return the components of a step; an action names its own: ``dask::client.smoke_test``."""
     return [*leaf.components, *(action.rpartition(".")[0] for action in leaf.actions)]
 

@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
-from dtk.events.expected import Expectation, ExpectedEnd
-from dtk.events.tree import Progress, Row, Stage, Step, Task
+from dtk.events.expected_times import Expectation, ExpectedEnd
+from dtk.events.tree import Progress, Row, Task, TaskStage, TaskStep
 from dtk.views.table import label, status_text
 from dtk.views.text import cropped, duration_text, long_duration, one_line, padded, width
 
@@ -58,9 +58,9 @@ def frame(
 
 
 def _is_active(row: Row) -> bool:
-    if isinstance(row, Step) and row.steps:
+    if isinstance(row, TaskStep) and row.steps:
         return any(_is_active(member) for member in row.steps)
-    if isinstance(row, Stage):
+    if isinstance(row, TaskStage):
         return row.status in {"executing", "failed", "cancelled"} or any(_is_active(step) for step in row.steps)
     return row.status in {"executing", "failed", "cancelled"}
 
@@ -111,7 +111,7 @@ def _table(rows: list[tuple[int, Row]], now: datetime, expectation: Expectation 
 
 def _status(row: Row) -> str:
     """Return a row's status; a group that runs says how many of its members are done."""
-    if isinstance(row, Step) and row.steps and row.status in {"executing", "failed"}:
+    if isinstance(row, TaskStep) and row.steps and row.status in {"executing", "failed"}:
         leaves = list(row.leaves())
         return f"{row.status} {sum(leaf.is_over for leaf in leaves)}/{len(leaves)}"
     return status_text(row.status)

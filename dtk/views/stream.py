@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dtk.events.event import Event
 from dtk.events.fold import Fold
 from dtk.events.planned import text, texts, whole
-from dtk.events.tree import Stage, Task
+from dtk.events.tree import Task, TaskStage
 from dtk.views.blocks import stage_ending, stage_heading
 from dtk.views.errors import error_text
 from dtk.views.text import duration_text, harmless, one_line, stream_time
@@ -85,7 +85,7 @@ class _Telling:
         lines.append(f"Status: {'OK' if task.status == 'succeeded' else task.status.upper()}")
         yield _text(lines)
 
-    def _has_ended(self, task: Task, stage: Stage) -> bool:
+    def _has_ended(self, task: Task, stage: TaskStage) -> bool:
         """Say whether the stage is over: nothing of it runs, or the task went on."""
         return stage.ended_at is not None or task.is_over or self._is_passed(task)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from dtk.events.derive import derived_group
-from dtk.events.tree import Row, Step, StepError, Task
+from dtk.events.tree import Row, StepError, Task, TaskStep
 from dtk.model.names import group_of
 from dtk.views.errors import error_text, errors_text
 
@@ -29,7 +29,7 @@ def summarized(task: Task) -> list[tuple[int, Row, Summary]]:
     rows: list[tuple[int, Row, Summary]] = []
     for stage in task.stages:
         row = stage.row
-        if isinstance(row, Step):
+        if isinstance(row, TaskStep):
             rows.append((1, row, _summary(row)))
             continue
         rows.append((1, stage, Summary(_blank_created(stage.status))))
@@ -37,23 +37,23 @@ def summarized(task: Task) -> list[tuple[int, Row, Summary]]:
     return rows
 
 
-def _merged_members(steps: tuple[Step, ...]) -> list[Step]:
+def _merged_members(steps: tuple[TaskStep, ...]) -> list[TaskStep]:
     """Return steps with those of one group's members that stand without a row of their group made one.
 
     Machines of a group are made member by member, as in the original; of 300 a summary counts these, too.
     """
-    merged: list[Step] = []
+    merged: list[TaskStep] = []
     for (group, kind, _), found in groupby(steps, key=lambda step: (group_of(step.node), step.type, bool(step.steps))):
         members = tuple(found)
         if len(members) == 1 or members[0].steps or members[0].node == group:
             merged += members
             continue
-        row = Step(number=f"{members[0].number}-{members[-1].number}", type=kind, node=group)
+        row = TaskStep(number=f"{members[0].number}-{members[-1].number}", type=kind, node=group)
         merged.append(derived_group(row, members))
     return merged
 
 
-def _summary(step: Step) -> Summary:
+def _summary(step: TaskStep) -> Summary:
     if not step.steps:
         return Summary(_blank_created(step.status), errors_text(step.errors), step.errors)
     leaves = list(step.leaves())
@@ -61,7 +61,7 @@ def _summary(step: Step) -> Summary:
     return Summary(_counts(step, leaves), _merged(errors), errors)
 
 
-def _counts(group: Step, leaves: list[Step]) -> str:
+def _counts(group: TaskStep, leaves: list[TaskStep]) -> str:
     """Return ``succeeded(2)`` or ``executing(1),succeeded(1)``; cancelled groups are not counted."""
     if group.status in {"created", "cancelled"}:
         return _blank_created(group.status)

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from dtk.events.event import timestamp
-from dtk.events.expected import Expectation
-from dtk.events.tree import OperationResult, Row, Stage, Step, StepError, Task
+from dtk.events.expected_times import Expectation
+from dtk.events.tree import OperationResult, Row, StepError, Task, TaskStage, TaskStep
 
 FORMAT_VERSION = 1
 
@@ -40,15 +40,15 @@ def task_document(task: Task, expectation: Expectation | None = None) -> dict[st
 
 def row_document(row: Row) -> dict[str, object]:
     """Return one stage, group or step as it stands in the task's document."""
-    return _step(row, None) if isinstance(row, Step) else _stage(row, None)
+    return _step(row, None) if isinstance(row, TaskStep) else _stage(row, None)
 
 
-def _stage(stage: Stage, expectation: Expectation | None) -> dict[str, object]:
+def _stage(stage: TaskStage, expectation: Expectation | None) -> dict[str, object]:
     steps = [_step(step, expectation) for step in stage.steps]
     return {"number": stage.number, "name": stage.name, **_progress(stage, expectation), "steps": steps}
 
 
-def _step(step: Step, expectation: Expectation | None) -> dict[str, object]:
+def _step(step: TaskStep, expectation: Expectation | None) -> dict[str, object]:
     return {
         "number": step.number,
         "type": step.type,

@@ -12,7 +12,7 @@ from hypothesis import strategies as some
 from dtk.events.derive import derived_status
 from dtk.events.event import TYPES
 from dtk.events.fold import Fold, fold
-from dtk.events.tree import Progress, Status, Step, Task, exit_code_of
+from dtk.events.tree import Progress, Status, Task, TaskStep, exit_code_of
 from dtk.views.screen import frame
 from dtk.views.stream import stream
 from dtk.views.table import render_snapshot
@@ -197,4 +197,4 @@ def test_no_event_whatever_it_holds_breaks_a_view(events: list[dict[str, Any]], 
 def test_steps_that_no_plan_names_are_noted(recorder: Recorder) -> None:
     task = fold(recorder.started("9.9").started("9.9").events)
     assert task.notes == ("step '9.9' is not in the log's plan; its events are left out",)
-    assert isinstance(next(task.leaves()), Step)
+    assert isinstance(next(task.leaves()), TaskStep)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dtk.events.critical import critical_path
-from dtk.events.earlier import earlier_logs, earlier_tasks
-from dtk.events.expected import learn
+from dtk.events.critical_path import critical_path
+from dtk.events.earlier_tasks import earlier_logs, earlier_tasks
+from dtk.events.expected_times import learn
 from dtk.events.fold import fold
 from dtk.events.tree import Task
 from tests.support.recorder import Plan, Recorder, group, stage, step

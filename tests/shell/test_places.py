@@ -16,7 +16,7 @@ NODES = {"master": False, "slaves": True, "slaves:1": False, "slaves:2": False}
 
 
 class Town:
-    """A world without a workspace."""
+    """Names without a workspace."""
 
     def services(self) -> list[str]:
         return ["spark1", "web"]

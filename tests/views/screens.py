@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from dtk.events.expected import learn
+from dtk.events.expected_times import learn
 from dtk.events.fold import fold
 from dtk.views.screen import frame
 from dtk.views.stream import stream

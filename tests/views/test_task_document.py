@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from dtk.events.expected import learn
+from dtk.events.expected_times import learn
 from dtk.events.fold import fold
 from dtk.views.task_json import task_document
 from tests.support.recorder import Recorder, record_spark

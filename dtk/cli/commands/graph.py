@@ -16,7 +16,7 @@ from dtk.views.graph_text import dot, mermaid
 from dtk.views.picture_svg import picture_svg
 
 
-class Format(StrEnum):
+class PictureFormat(StrEnum):
     """What a picture is written as."""
 
     MERMAID = "mermaid"
@@ -27,8 +27,8 @@ class Format(StrEnum):
 def graph(
     service: ServiceArgument = None,
     form: Annotated[
-        Format, typer.Option("--format", "-f", help="For Markdown, Graphviz or a browser.")
-    ] = Format.MERMAID,
+        PictureFormat, typer.Option("--format", "-f", help="For Markdown, Graphviz or a browser.")
+    ] = PictureFormat.MERMAID,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Write it to a file.")] = Path("-"),
 ) -> None:
     """Draw a service's topology and the stages of its plan.
@@ -38,7 +38,7 @@ def graph(
     """
     workspace = current_workspace()
     picture = service_picture(workspace, chosen_service(workspace, service))
-    if form is Format.SVG:
+    if form is PictureFormat.SVG:
         write_file(out, picture_svg(picture) + "\n")
     else:
-        write_file(out, mermaid(picture) if form is Format.MERMAID else dot(picture))
+        write_file(out, mermaid(picture) if form is PictureFormat.MERMAID else dot(picture))

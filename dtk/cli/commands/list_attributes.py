@@ -17,7 +17,7 @@ from dtk.views.attribute_text import REQUIRED, rows_yaml, value_cell
 from dtk.views.listing import format_table
 
 
-class Format(StrEnum):
+class ListFormat(StrEnum):
     """How attributes are printed."""
 
     TABLE = "table"
@@ -26,7 +26,7 @@ class Format(StrEnum):
 
 def list_attributes(
     service: ServiceArgument = None,
-    format_: Annotated[Format, typer.Option("--format", "-f", help="A table, or YAML.")] = Format.TABLE,
+    format_: Annotated[ListFormat, typer.Option("--format", "-f", help="A table, or YAML.")] = ListFormat.TABLE,
     links: Annotated[bool, typer.Option("--links", "-l", help="Show what each gets its value from.")] = False,
     node: NodeOption = None,
     component: ComponentOption = None,
@@ -42,7 +42,7 @@ def list_attributes(
     rows = filtered(found, attribute_rows(found), node, component, attribute)
     if as_json:
         print_json([_document(row) for row in rows])
-    elif format_ is Format.YAML:
+    elif format_ is ListFormat.YAML:
         typer.echo(rows_yaml(rows), nl=False)
     else:
         headers = ["id", "path", "value", "type", *(["linked_to"] if links else [])]

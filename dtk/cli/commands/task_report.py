@@ -11,7 +11,7 @@ from dtk.cli.options import LogOption, ServiceArgument, TaskArgument
 from dtk.cli.output import write_file
 from dtk.cli.pictures import service_arrows
 from dtk.errors import DtkError
-from dtk.events.earlier import earlier_tasks
+from dtk.events.earlier_tasks import earlier_tasks
 from dtk.events.log import utc_now
 from dtk.service.task_log import TaskLog, named_log
 from dtk.views.picture import Arrow

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
-from dtk.events.expected import Key, leaf_key
-from dtk.events.tree import Stage, Step, Task
+from dtk.events.expected_times import Key, leaf_key
+from dtk.events.tree import Task, TaskStage, TaskStep
 from dtk.model.names import group_of, node_order
 from dtk.views.markup import Markup, join, tag
 from dtk.views.plan_entries import members_text
@@ -51,7 +51,7 @@ def _stage_table(task: Task, before: Task) -> Markup:
     return tag("table", tag("thead", head), tag("tbody", *rows, *gone), class_="compared")
 
 
-def _stage_row(stage: Stage, old: Stage | None, longest: float) -> Markup:
+def _stage_row(stage: TaskStage, old: TaskStage | None, longest: float) -> Markup:
     now, then = stage.duration, old.duration if old else None
     difference = "only in this task" if old is None else ""
     if now is not None and then is not None:
@@ -61,7 +61,7 @@ def _stage_row(stage: Stage, old: Stage | None, longest: float) -> Markup:
     return tag("tr", *(tag("td", cell) for cell in cells), tag("td", bars, class_="bars"))
 
 
-def _text(seconds: float | None, stage: Stage | None) -> str:
+def _text(seconds: float | None, stage: TaskStage | None) -> str:
     ending = f" {stage.status}" if stage and stage.status in {"failed", "cancelled"} else ""
     return time_taken(seconds) + ending
 
@@ -72,7 +72,7 @@ def _bar(seconds: float | None, longest: float, kind: str) -> Markup:
     )
 
 
-def _gone_row(stage: Stage) -> Markup:
+def _gone_row(stage: TaskStage) -> Markup:
     cells = [stage.name, time_taken(stage.duration), "", "not in this task"]
     return tag("tr", *(tag("td", cell) for cell in cells), tag("td"), class_="gone")
 
@@ -97,7 +97,7 @@ def _steps(task: Task, before: Task) -> Markup | None:
     return tag("div", *found, class_="lists") if found else None
 
 
-def _by_key(task: Task) -> Mapping[Key, Step]:
+def _by_key(task: Task) -> Mapping[Key, TaskStep]:
     return {leaf_key(leaf): leaf for leaf in task.leaves()}
 
 
@@ -111,7 +111,7 @@ def _named(nodes: set[str]) -> list[str]:
     return [members_text(list(group)) for _, group in groupby(ordered, key=group_of)]
 
 
-def _difference(step: Step, then: Step, change: float) -> str:
+def _difference(step: TaskStep, then: TaskStep, change: float) -> str:
     times = f"{time_taken(then.duration)} to {time_taken(step.duration)}"
     return f"{step.number} {step.type} {step.node}: {change_of(change)} ({times})"
 

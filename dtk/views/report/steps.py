@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from dtk.events.tree import OperationResult, Row, Stage, Step, Task
+from dtk.events.tree import OperationResult, Row, Task, TaskStage, TaskStep
 from dtk.views.blocks import operation_heading
 from dtk.views.detail import operation_status
 from dtk.views.errors import error_text
@@ -29,9 +29,9 @@ def steps_section(task: Task) -> Markup:
     return section("Steps", *map(_stage, task.stages), note=note, id_="steps")
 
 
-def _stage(stage: Stage) -> Markup:
+def _stage(stage: TaskStage) -> Markup:
     row = stage.row
-    if isinstance(row, Step):
+    if isinstance(row, TaskStep):
         return tag("div", _leaf(row), class_="stage")
     told = [tag("b", f"{stage.number} {one_line(stage.name)}"), tag("span", _counts(stage), class_="quiet")]
     summary = tag("summary", mark(stage.status), *told, tag("span", time_taken(stage.duration), class_="time"))
@@ -39,7 +39,7 @@ def _stage(stage: Stage) -> Markup:
     return tag("details", summary, inner, id=anchor(stage.number), class_="stage", open=_is_open(stage))
 
 
-def _members(steps: Sequence[Step]) -> Iterator[Markup]:
+def _members(steps: Sequence[TaskStep]) -> Iterator[Markup]:
     """Yield steps; of many those that need a look first, the others folded to a line."""
     if len(steps) <= MANY:
         yield from map(_step, steps)
@@ -52,7 +52,7 @@ def _members(steps: Sequence[Step]) -> Iterator[Markup]:
         yield tag("details", tag("summary", told), *map(_step, others), class_="others")
 
 
-def _needs_a_look(step: Step) -> bool:
+def _needs_a_look(step: TaskStep) -> bool:
     return bool(step.steps) or step.status in {"failed", "cancelled", "executing"}
 
 
@@ -65,7 +65,7 @@ def _counts(row: Row) -> str:
     return ", ".join(f"{count} {status_word(status)}" for status, count in counts.items())
 
 
-def _step(step: Step) -> Markup:
+def _step(step: TaskStep) -> Markup:
     if not step.steps:
         return _leaf(step)
     names = tag("span", one_line(step.type), " ", tag("em", step.node), class_="what")
@@ -75,7 +75,7 @@ def _step(step: Step) -> Markup:
     return tag("details", summary, inner, id=anchor(step.number), class_="group", open=_is_open(step))
 
 
-def _leaf(step: Step) -> Markup:
+def _leaf(step: TaskStep) -> Markup:
     changed = {True: "changed", False: "unchanged", None: ""}[step.changed] if step.status == "succeeded" else ""
     summary = tag(
         "summary",
@@ -90,7 +90,7 @@ def _leaf(step: Step) -> Markup:
     return tag("details", summary, inner, id=anchor(step.number), class_="leaf", open=_is_open(step))
 
 
-def _told(step: Step) -> Iterator[Markup]:
+def _told(step: TaskStep) -> Iterator[Markup]:
     if step.reason:
         yield tag("p", "Why: ", one_line(step.reason), class_="quiet")
     for error in step.errors:
@@ -150,7 +150,7 @@ _OPEN_PROBLEMS = 12
 """So many errors are read; where 300 nodes fail alike the others are counted."""
 
 
-def _problem(leaf: Step) -> Markup:
+def _problem(leaf: TaskStep) -> Markup:
     heading = tag(
         "h3",
         badge(leaf.status),

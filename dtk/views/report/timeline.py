@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dtk.events.critical import critical_path
-from dtk.events.tree import Row, Stage, Status, Step, Task
+from dtk.events.critical_path import critical_path
+from dtk.events.tree import Row, Status, Task, TaskStage, TaskStep
 from dtk.model.names import group_of, node_order
 from dtk.views.markup import Markup, join, tag
 from dtk.views.picture import gravest
@@ -38,7 +38,7 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Span:
+class Bar:
     """Something that lasted: a stage, a step, or the steps of a group's members in one stage.
 
     ``number`` is the stage's, ``name`` its name where the bar is the stage itself.
@@ -99,7 +99,7 @@ def _node_lanes(task: Task, scale: Scale, end: datetime, critical: set[str]) -> 
         yield tag("details", summary, *lanes, open=len(members) <= OPEN_MEMBERS)
 
 
-def _node_spans(task: Task, node: str, end: datetime, critical: set[str]) -> list[Span]:
+def _node_spans(task: Task, node: str, end: datetime, critical: set[str]) -> list[Bar]:
     spans = (
         _span(leaf, stage, f"{leaf.number} {leaf.type} {leaf.node}, stage {stage.name}", end,
               critical=leaf.number in critical)
@@ -108,9 +108,9 @@ def _node_spans(task: Task, node: str, end: datetime, critical: set[str]) -> lis
     return [span for span in spans if span]
 
 
-def _group_spans(task: Task, group: str, end: datetime, critical: set[str]) -> list[Span]:
+def _group_spans(task: Task, group: str, end: datetime, critical: set[str]) -> list[Bar]:
     """Return a span for each stage that the group takes part in: from its first step's start to the last one's end."""
-    spans: list[Span] = []
+    spans: list[Bar] = []
     for stage in task.stages:
         leaves = [leaf for leaf in stage.leaves() if group_of(leaf.node) == group and leaf.started_at]
         if leaves:
@@ -118,13 +118,13 @@ def _group_spans(task: Task, group: str, end: datetime, critical: set[str]) -> l
     return spans
 
 
-def _group_span(stage: Stage, leaves: Sequence[Step], end: datetime, critical: set[str]) -> Span:
+def _group_span(stage: TaskStage, leaves: Sequence[TaskStep], end: datetime, critical: set[str]) -> Bar:
     status = gravest(leaf.status for leaf in leaves)
     counts = ", ".join(
         f"{sum(leaf.status == word for leaf in leaves)} {status_word(word)}"
         for word in dict.fromkeys(leaf.status for leaf in leaves)
     )
-    return Span(
+    return Bar(
         min(leaf.started_at for leaf in leaves if leaf.started_at),
         max(leaf.ended_at or end for leaf in leaves),
         status,
@@ -136,22 +136,22 @@ def _group_span(stage: Stage, leaves: Sequence[Step], end: datetime, critical: s
     )
 
 
-def _span(row: Row, stage: Stage, title: str, end: datetime, *, critical: bool = False) -> Span | None:
+def _span(row: Row, stage: TaskStage, title: str, end: datetime, *, critical: bool = False) -> Bar | None:
     if row.started_at is None:
         return None
     seconds = row.duration if row.duration is not None else (end - row.started_at).total_seconds()
     told = f"{title}: {status_word(row.status)}, {time_taken(seconds)}"
     name = stage.name if row is stage else ""
-    return Span(row.started_at, row.ended_at or end, row.status, stage.number, name, told, anchor(row.number), critical)
+    return Bar(row.started_at, row.ended_at or end, row.status, stage.number, name, told, anchor(row.number), critical)
 
 
-def _lane(name: str, spans: Sequence[Span], scale: Scale, kind: str = "") -> Markup:
+def _lane(name: str, spans: Sequence[Bar], scale: Scale, kind: str = "") -> Markup:
     worst = mark(gravest(span.status for span in spans)) if spans and kind != "stages" else None
     title = tag("span", worst, name, class_="lane-name", title=name)
     return tag("div", title, tag("div", [_bar(span, scale) for span in spans], class_="track"), class_=f"lane {kind}")
 
 
-def _bar(span: Span, scale: Scale) -> Markup:
+def _bar(span: Bar, scale: Scale) -> Markup:
     left, right = scale.place(span.start), scale.place(span.end)
     wide = right - left
     return tag(
@@ -172,7 +172,7 @@ def _legend() -> Markup:
     )
 
 
-def _path(task: Task, path: Sequence[Step], now: datetime) -> Markup | None:
+def _path(task: Task, path: Sequence[TaskStep], now: datetime) -> Markup | None:
     """Return the critical path as a list: what the task waited for, longest share widest."""
     seconds = [_seconds(step, now) for step in path]
     total = ((task.ended_at or now) - (task.started_at or now)).total_seconds() or 0.001
@@ -184,11 +184,11 @@ def _path(task: Task, path: Sequence[Step], now: datetime) -> Markup | None:
     return join(heading, tag("ol", *rows, class_="path")) if path else None
 
 
-def _path_row(step: Step, seconds: float, total: float) -> Markup:
+def _path_row(step: TaskStep, seconds: float, total: float) -> Markup:
     link = tag("a", f"{step.number} {step.type}", href=f"#{anchor(step.number)}")
     share = tag("i", class_="share", style=f"width:{seconds / total:.2%}")
     return tag("li", link, " ", tag("em", step.node), " ", tag("b", time_taken(seconds)), share)
 
 
-def _seconds(step: Step, now: datetime) -> float:
+def _seconds(step: TaskStep, now: datetime) -> float:
     return max(timedelta(), (step.ended_at or now) - (step.started_at or now)).total_seconds()

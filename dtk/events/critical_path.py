@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from dtk.events.tree import Stage, Step, Task
+from dtk.events.tree import Task, TaskStage, TaskStep
 
 _AT_ONCE = timedelta(seconds=0.1)
 """A step that starts this soon after its stage waited for no other one."""
 
 
-def critical_path(task: Task) -> tuple[Step, ...]:
+def critical_path(task: Task) -> tuple[TaskStep, ...]:
     """Return the steps on the critical path, in order.
 
     Stages follow one another, so it holds of each stage the step that ended last; where that one had to wait for
@@ -19,7 +19,7 @@ def critical_path(task: Task) -> tuple[Step, ...]:
     return tuple(step for stage in task.stages for step in _in_stage(stage))
 
 
-def _in_stage(stage: Stage) -> list[Step]:
+def _in_stage(stage: TaskStage) -> list[TaskStep]:
     begun = [leaf for leaf in stage.leaves() if leaf.started_at]
     if not begun:
         return []
@@ -33,6 +33,6 @@ def _in_stage(stage: Stage) -> list[Step]:
     return path
 
 
-def _end(step: Step) -> datetime:
+def _end(step: TaskStep) -> datetime:
     """A step that still runs ends later than any that has ended."""
     return step.ended_at or datetime.max.replace(tzinfo=step.started_at.tzinfo if step.started_at else None)

@@ -6,14 +6,14 @@ from dataclasses import replace
 from datetime import datetime
 
 from dtk.events.derive import derived_group, derived_stage
-from dtk.events.tree import Stage, Status, Step, StepError, Task
+from dtk.events.tree import Status, StepError, Task, TaskStage, TaskStep
 
 WORKER_GONE = "the worker is gone: whether this step was done is in doubt"
 NO_OUTCOME = "the task ended while this step ran: whether it was done is in doubt"
 WORKER_GONE_BETWEEN = "the worker is gone, and the task was not over"
 
 
-def settle_orphan(task: Task, next_command: str = "") -> Task:
+def close_orphan(task: Task, next_command: str = "") -> Task:
     """Return the task of a worker that is gone: failed at its last sign of life, what ran then in doubt.
 
     ``next_command`` is what continues it, as its plan said; otherwise it is that of a task which applies.
@@ -33,7 +33,7 @@ def settle_orphan(task: Task, next_command: str = "") -> Task:
     )
 
 
-def settle_finished(task: Task) -> Task:
+def close_finished(task: Task) -> Task:
     """Return a finished task with every row closed that its own events left open.
 
     Rows that ran when a task was cancelled are cancelled, as the original sets them; in any other task they
@@ -45,14 +45,14 @@ def settle_finished(task: Task) -> Task:
     return replace(settled, in_doubt=in_doubt)
 
 
-def _close_stages(task: Task, status: Status, message: str, end: datetime | None) -> tuple[Stage, ...]:
+def _close_stages(task: Task, status: Status, message: str, end: datetime | None) -> tuple[TaskStage, ...]:
     return tuple(
         _close_stage(stage, tuple(_close_step(step, task, status, message, end) for step in stage.steps), end)
         for stage in task.stages
     )
 
 
-def _close_stage(stage: Stage, steps: tuple[Step, ...], end: datetime | None) -> Stage:
+def _close_stage(stage: TaskStage, steps: tuple[TaskStep, ...], end: datetime | None) -> TaskStage:
     closed = derived_stage(stage, steps, over=True)
     if closed.started_at is None or closed.ended_at is not None:
         return closed
@@ -60,7 +60,7 @@ def _close_stage(stage: Stage, steps: tuple[Step, ...], end: datetime | None) ->
     return replace(closed, status="cancelled" if closed.status == "created" else closed.status, ended_at=end)
 
 
-def _close_step(step: Step, task: Task, status: Status, message: str, end: datetime | None) -> Step:
+def _close_step(step: TaskStep, task: Task, status: Status, message: str, end: datetime | None) -> TaskStep:
     if step.steps:
         members = tuple(_close_step(member, task, status, message, end) for member in step.steps)
         return derived_group(step, members, over=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Found = TypeVar("Found")
 
 
-class WorkspaceWorld:
+class WorkspaceNames:
     """The names in a workspace. What can't be read has none: saying why is for the commands."""
 
     def __init__(self, workspace: Workspace) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from statistics import median
 from typing import TypeAlias
 
-from dtk.events.tree import Row, Stage, Step, Task
+from dtk.events.tree import Row, Task, TaskStage, TaskStep
 from dtk.model.names import group_of
 
 Key: TypeAlias = tuple[object, ...]
@@ -30,9 +30,9 @@ class Expectation:
         if isinstance(part, Task):
             known = [seconds for stage in part.stages if (seconds := self.of(stage)) is not None]
             return sum(known) if known else None
-        if isinstance(part, Step) and not part.steps:
+        if isinstance(part, TaskStep) and not part.steps:
             return next((self.seconds[key] for key in _leaf_keys(part) if key in self.seconds), None)
-        if isinstance(part, Stage) and _stage_key(part) in self.seconds:
+        if isinstance(part, TaskStage) and _stage_key(part) in self.seconds:
             return self.seconds[_stage_key(part)]
         return max((seconds for leaf in part.leaves() if (seconds := self.of(leaf)) is not None), default=None)
 
@@ -47,7 +47,7 @@ class Expectation:
         unknown = sum(self.of(leaf) is None for stage in open_stages for leaf in stage.leaves() if not leaf.is_over)
         return ExpectedEnd(now + timedelta(seconds=sum(seconds or 0.0 for seconds in left)), unknown)
 
-    def _left(self, stage: Stage, now: datetime) -> float | None:
+    def _left(self, stage: TaskStage, now: datetime) -> float | None:
         """Return the seconds until a stage ends: those of its slowest open step, or of the whole as it was before."""
         open_leaves = [leaf for leaf in stage.leaves() if not leaf.is_over]
         left = [expected - _elapsed(part, now) for part in open_leaves if (expected := self.of(part)) is not None]
@@ -75,17 +75,17 @@ def learn(tasks: Iterable[Task]) -> Expectation:
     return Expectation({key: median(seconds) for key, seconds in samples.items()})
 
 
-def leaf_key(step: Step) -> Key:
+def leaf_key(step: TaskStep) -> Key:
     """Return what identifies a step across tasks: its work and its node, not its number."""
     return step.type, step.node, step.components, step.actions
 
 
-def _leaf_keys(step: Step) -> list[Key]:
+def _leaf_keys(step: TaskStep) -> list[Key]:
     anyone = ("member", step.type, group_of(step.node), step.components, step.actions)
     return [leaf_key(step), anyone]
 
 
-def _stage_key(stage: Stage) -> Key:
+def _stage_key(stage: TaskStage) -> Key:
     """A stage lasts as long as before only on the same nodes: a bound on how many run at once is in its time."""
     return "stage", stage.name, tuple(leaf_key(leaf) for leaf in stage.leaves())
 
