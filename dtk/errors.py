@@ -62,10 +62,6 @@ class DtkError(Exception):
         self.hint = hint
 
 
-class TaskFailedError(DtkError):
-    """The task ran and failed; its log says where and why."""
-
-
 class UsageError(DtkError):
     """The command line asks for something that does not exist or cannot be."""
 
@@ -95,9 +91,3 @@ class StalePlanError(DtkError):
     """The plan was made from a state, modules or a dtk that are no longer the present ones."""
 
     exit_code = 5
-
-
-class TaskCancelledError(DtkError):
-    """The task ended because somebody cancelled it."""
-
-    exit_code = 6

@@ -30,7 +30,7 @@ def _actions(found: Present, instance: Instance) -> Iterator[tuple[str, str]]:
 
 def _shown_node(found: Present, instance: Instance) -> str:
     group = group_of(instance.node)
-    members = [node for node, wanted in found.topology.nodes.items() if wanted.group == group]
+    members = [node for node, planned in found.topology.nodes.items() if planned.group == group]
     if len(members) <= FEW_MEMBERS:
         return instance.node
     return members_text(members)

@@ -6,11 +6,9 @@ import typer
 
 from dtk.cli.output import print_json
 from dtk.dsl.catalog import Catalog, load_catalog
-from dtk.errors import UsageError
 from dtk.model.json_data import Json
 from dtk.model.module import Assembly, Module
 from dtk.model.names import assembly_name, module_name
-from dtk.model.suggestion import did_you_mean
 from dtk.service.context import current_workspace
 from dtk.state.pinned import load_pins
 from dtk.views.module_info import (
@@ -39,11 +37,7 @@ def _found(catalog: Catalog, name: str) -> tuple[Module, Assembly | None]:
     named = assembly_name(name)
     if named is None or module_name(name) in catalog.names():
         return catalog.find(name), None
-    module = catalog.find(named[0])
-    if named[1] not in module.assemblies:
-        hint = did_you_mean(named[1], module.assemblies, "dtk list-assemblies")
-        raise UsageError(f"module '{named[0]}' has no assembly '{named[1]}'", hint=hint)
-    return module, module.assemblies[named[1]]
+    return catalog.find_assembly(*named)
 
 
 def _with_source(module: Module) -> dict[str, Json]:

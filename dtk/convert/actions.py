@@ -185,8 +185,8 @@ def _function(cursor: Cursor, place: ComponentPlace, notes: Notes) -> dict[str, 
         notes.add(cursor, "the function has to be rewritten")
         return {}
     key = "outputs" if place.on_node else "compute"
-    told = f"Rewrite: the original computed {', '.join(outputs)} with Ruby"
-    return {"description": told, key: dict.fromkeys(outputs, _REWRITE)}
+    text = f"Rewrite: the original computed {', '.join(outputs)} with Ruby"
+    return {"description": text, key: dict.fromkeys(outputs, _REWRITE)}
 
 
 def _unmade(made: dict[str, Any], place: ComponentPlace, section: Section) -> None:

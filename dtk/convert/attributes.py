@@ -45,7 +45,7 @@ def _attribute(cursor: Cursor, notes: Notes) -> dict[str, Json]:
         made["description"] = section.text("description")
     _external(section, cursor)
     section.close()
-    _mend(made, cursor, notes)
+    _repaired(made, cursor, notes)
     return made
 
 
@@ -74,7 +74,7 @@ def _external(section: Section, cursor: Cursor) -> None:
         section.notes.add(found, f"'{cursor.name}' goes to Puppet under its own name, not by external_ref")
 
 
-def _mend(made: dict[str, Json], cursor: Cursor, notes: Notes) -> None:
+def _repaired(made: dict[str, Json], cursor: Cursor, notes: Notes) -> None:
     if made.get("constant") and "default" not in made:
         del made["constant"]
         notes.add(cursor, "a constant without a default can have no value; it is an ordinary attribute")

@@ -51,8 +51,8 @@ def component(cursor: Cursor, notes: Notes, *, on_node: bool) -> dict[str, Json]
 
 def _singleton(section: Section, made: dict[str, Any], done: dict[str, Any]) -> None:
     """A component is a singleton unless it says otherwise, or Puppet makes several of it."""
-    said = section.value("singleton", "only_one_per_node")
-    is_single = said if isinstance(said, bool) else _DEFINITION not in done.get("create", {})
+    written = section.value("singleton", "only_one_per_node")
+    is_single = written if isinstance(written, bool) else _DEFINITION not in done.get("create", {})
     if is_single:
         return
     made["singleton"] = False

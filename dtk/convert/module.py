@@ -120,14 +120,14 @@ def _read(folder: Path, root: Path, namespace: str, notes: Notes) -> _Source:
 
 
 def _name(source: _Source, namespace: str) -> str:
-    said = source.unified.text("module") if source.unified else ""
+    written = source.unified.text("module") if source.unified else ""
     word = source.components.text("module") if source.components else ""
-    full = module_name(said)
+    full = module_name(written)
     if full:
         return full
     above = source.folder.resolve().parent.name
     own = namespace or (above if above not in _FOLDERS_ABOVE and module_name(f"{above}/x") else "local")
-    return f"{own}/{word or said or source.folder.resolve().name}"
+    return f"{own}/{word or written or source.folder.resolve().name}"
 
 
 def _head(name: str) -> dict[str, Json]:
@@ -162,8 +162,8 @@ def _document(module: Converted, source: _Source, cursor: Cursor, on_nodes: set[
     for key in ("module", "dsl_version"):
         section.take(key)
     for key in ("version", "description", "license"):
-        said = section.text(key)
-        document |= {key: said} if said else {}
+        written = section.text(key)
+        document |= {key: written} if written else {}
     _add_dependencies(document, _unified_dependencies(section), module.name)
     for entry in section.entries("components", "component_defs"):
         type_ = component_type(module.name, entry.name)
@@ -214,9 +214,9 @@ def _constraint(version: str) -> str:
 
 
 def _add_dependencies(document: dict[str, Any], needed: Mapping[str, str], own: str) -> None:
-    wanted = {name: limit for name, limit in needed.items() if name != own}
-    if wanted:
-        document["dependencies"] = {**document.get("dependencies", {}), **wanted}
+    requested = {name: limit for name, limit in needed.items() if name != own}
+    if requested:
+        document["dependencies"] = {**document.get("dependencies", {}), **requested}
 
 
 def _command_files(module: Converted, folder: Path, made: dict[str, Any], cursor: Cursor, notes: Notes) -> None:
@@ -259,8 +259,8 @@ def _includes(source: _Source) -> Iterator[tuple[str, Cursor]]:
     cursor = source.components or source.unified
     if cursor is None:
         return
-    wanted = [cursor.get("includes")]
-    wanted += [entry.get("includes") for entry in cursor.entries("components") if isinstance(entry.value, dict)]
-    for listed in filter(None, wanted):
+    requested = [cursor.get("includes")]
+    requested += [entry.get("includes") for entry in cursor.entries("components") if isinstance(entry.value, dict)]
+    for listed in filter(None, requested):
         for entry in listed.entries():
             yield (entry.text("module") if isinstance(entry.value, dict) else str(entry.value)), entry

@@ -11,10 +11,10 @@ from dtk.dsl.digest import tree_digest
 from dtk.dsl.module import MODULE_FILE, load_module
 from dtk.dsl.yaml.document import shown_file
 from dtk.dsl.yaml.shipped import data_folder
-from dtk.errors import InvalidError, Location, Problem
-from dtk.model.module import Module
+from dtk.errors import InvalidError, Location, Problem, UsageError
+from dtk.model.module import Assembly, Module
 from dtk.model.names import module_name
-from dtk.model.suggestion import nearest
+from dtk.model.suggestion import did_you_mean, nearest
 from dtk.state.pinned import Pin, load_pins
 from dtk.state.workspace import Workspace
 
@@ -93,6 +93,20 @@ class Catalog:
         short = component.partition("::")[0]
         modules = [self.find(name) for name in self.names() if name.rpartition("/")[2] == short]
         return [m for m in modules if any(found.type == component for found in m.components.values())]
+
+    def find_assembly(self, module_name: str, name: str) -> tuple[Module, Assembly]:
+        """Return an assembly, and the module that has it.
+
+        Raises:
+            InvalidError: there is no such module, or it is invalid.
+            UsageError: it has no such assembly.
+        """
+        module = self.find(module_name)
+        if name in module.assemblies:
+            return module, module.assemblies[name]
+        names = ", ".join(module.assemblies) or "none"
+        hint = did_you_mean(name, module.assemblies, "dtk list-assemblies")
+        raise UsageError(f"module '{module.name}' has no assembly '{name}': it has {names}", hint=hint)
 
     def _load(self, name: str) -> Module:
         folder = self.folder(name)

@@ -130,9 +130,9 @@ def _assembly_file_problems(name: str, cursor: Cursor, reading: _Reading) -> Ite
     if name in reading.assemblies:
         first = reading.assemblies[name][0].location
         yield cursor.problem(f"assembly '{name}' is already defined in {first.file}, line {first.line}")
-    said = cursor.get("name")
-    if said and said.value != name:
-        yield said.problem(f"the assembly is named '{said.value}', and its file '{name}'", expected=f"'{name}'")
+    written = cursor.get("name")
+    if written and written.value != name:
+        yield written.problem(f"the assembly is named '{written.value}', and its file '{name}'", expected=f"'{name}'")
 
 
 def _full_name(entry: Cursor) -> str:
@@ -157,10 +157,10 @@ def _found(entry: Cursor, name: str, find: FindModule, problems: list[Problem]) 
     except InvalidError as error:
         problems.append(_dependency_problem(entry, name, error))
         return None
-    wanted = str(entry.value)
-    if not satisfies(module.version, wanted):
+    requested = str(entry.value)
+    if not satisfies(module.version, requested):
         version = module.version or "without a version"
-        problems.append(entry.problem(f"module '{name}' is {version}", expected=wanted))
+        problems.append(entry.problem(f"module '{name}' is {version}", expected=requested))
     return module
 
 

@@ -48,11 +48,11 @@ class WorkspaceConfiguration:
         Raises:
             UsageError: there is none of that name.
         """
-        wanted = name or self.default_target
-        if wanted in self.targets:
-            return self.targets[wanted]
-        hint = did_you_mean(wanted, self.targets, f"dtk.yaml has {', '.join(self.targets)}")
-        raise UsageError(f"no target '{wanted}' in dtk.yaml", hint=hint)
+        requested = name or self.default_target
+        if requested in self.targets:
+            return self.targets[requested]
+        hint = did_you_mean(requested, self.targets, f"dtk.yaml has {', '.join(self.targets)}")
+        raise UsageError(f"no target '{requested}' in dtk.yaml", hint=hint)
 
 
 def load_workspace(file: Path, display_root: Path | None = None) -> WorkspaceConfiguration:

@@ -7,7 +7,6 @@ from typing import Any
 
 from dtk.model import types
 from dtk.model.expression import as_applied
-from dtk.model.names import node_order
 from dtk.model.plan import Plan, PlannedAction, Step
 from dtk.state.changes import with_applied, with_attributes, with_node, without_applied, without_node
 from dtk.state.model import Applied, NodeState, State
@@ -54,8 +53,3 @@ def _converged(action: PlannedAction, state: State) -> State:
 
 def _made(type_: str) -> Any:
     return types.coerce(type_, _EXAMPLES.get(type_, ["made"] if type_.startswith("array") else "made"))
-
-
-def running_nodes(state: State) -> list[str]:
-    """Return the names of the nodes that exist, in order."""
-    return sorted(state.nodes, key=node_order)

@@ -31,8 +31,8 @@ def typed_value(type_: str, path: str, value: str, *, private: bool = False) -> 
     try:
         return types.coerce(type_, value)
     except ValueError as error:
-        said = "(hidden)" if private else str(error)
-        raise UsageError(f"The provided value for '{path}' is not of type {type_}: {said}") from None
+        detail = "(hidden)" if private else str(error)
+        raise UsageError(f"The provided value for '{path}' is not of type {type_}: {detail}") from None
 
 
 def typed_node_value(type_: str, path: str, value: str) -> object:

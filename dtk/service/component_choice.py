@@ -28,8 +28,8 @@ def _without_namespace(component: str) -> str:
 
 def find_component(inputs: Inputs, name: ComponentName, text: str) -> Component:
     """Return what a component's name means among the service's modules and the catalog's."""
-    wanted = text.rpartition("/")[2].partition("[")[0]
-    namespace = wanted.partition(":")[0] if _without_namespace(wanted) != wanted else ""
+    requested = text.rpartition("/")[2].partition("[")[0]
+    namespace = requested.partition(":")[0] if _without_namespace(requested) != requested else ""
     catalog = load_catalog(inputs.workspace)
     modules = [m for m in catalog.providing(name.type) if not namespace or m.name.startswith(f"{namespace}/")]
     if len(modules) == 1:

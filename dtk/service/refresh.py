@@ -22,7 +22,7 @@ from dtk.state.workspace import Workspace
 
 
 def refreshed_plan(
-    workspace: Workspace, service: str, scope: Scope, selection: Selection, tell: Callable[[Drift], None]
+    workspace: Workspace, service: str, scope: Scope, selection: Selection, report: Callable[[Drift], None]
 ) -> Plan:
     """Return a service's plan with what its target and its nodes say now.
 
@@ -33,7 +33,7 @@ def refreshed_plan(
         service: the service.
         scope: which steps the plan holds.
         selection: the part of the service that the plan is for.
-        tell: told each difference of a machine.
+        report: told each difference of a machine.
 
     Raises:
         LockedError: a task of the service runs.
@@ -41,7 +41,7 @@ def refreshed_plan(
     # Held to the end: a task in between would change what is being looked at.
     with acquire(workspace.service_folder(service), f"dtk plan {service} --refresh", None):
         for drift in _look(workspace, service):
-            tell(drift)
+            report(drift)
         inputs = read_inputs(workspace, service)
         findings = tuple(_findings(inputs))
         return compile_plan(replace(inputs.request(scope=scope), findings=findings, selection=selection))

@@ -29,10 +29,7 @@ def stage_service(workspace: Workspace, assembly: str, name: str, target: str | 
     """
     module, assembly = find_assembly(workspace, assembly)
     _check_name(workspace, name)
-    configuration = load_workspace(workspace.file, workspace.root)
-    target = target or configuration.default_target
-    if target not in configuration.targets:
-        raise UsageError(f"no target '{target}': dtk.yaml has {', '.join(sorted(configuration.targets))}")
+    target = load_workspace(workspace.file, workspace.root).target(target or "").name
     file = workspace.service_file(name)
     new_service(file, assembly=f"{module.replace('/', ':')}/{assembly}", target=target)
     try:
@@ -61,13 +58,8 @@ def find_assembly(workspace: Workspace, text: str) -> tuple[str, str]:
     parsed = assembly_name(text)
     if parsed is None:
         raise UsageError(f"'{text}' is not an assembly: write namespace:module/assembly", hint="dtk list-assemblies")
-    module = load_catalog(workspace).find(parsed[0])
-    if parsed[1] not in module.assemblies:
-        names = ", ".join(module.assemblies) or "none"
-        raise UsageError(
-            f"module '{module.name}' has no assembly '{parsed[1]}': it has {names}", hint="dtk list-assemblies"
-        )
-    return module.name, parsed[1]
+    module, assembly = load_catalog(workspace).find_assembly(*parsed)
+    return module.name, assembly.name
 
 
 def _check_name(workspace: Workspace, name: str) -> None:

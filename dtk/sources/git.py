@@ -86,6 +86,6 @@ def _environment() -> dict[str, str]:
 
 def _reason(text: str) -> str:
     """Return what git says is wrong, in one line."""
-    said = [line.strip() for line in text.splitlines() if line.strip()]
-    named = [line.partition(": ")[2] for line in said if line.startswith(("fatal: ", "error: "))]
-    return "; ".join(dict.fromkeys(named or said[-1:]))
+    written = [line.strip() for line in text.splitlines() if line.strip()]
+    named = [line.partition(": ")[2] for line in written if line.startswith(("fatal: ", "error: "))]
+    return "; ".join(dict.fromkeys(named or written[-1:]))

@@ -17,7 +17,7 @@ from dtk.sources.store import FoundModule, Store, read_manifest
 from dtk.state.pinned import Pin, load_pins, save_pins
 from dtk.state.workspace import Workspace
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 SECTION = "modules"
 """Where dtk.yaml names the modules to install."""
 
@@ -45,22 +45,22 @@ def read_installation(workspace: Workspace) -> Installation:
         UsageError: a source in dtk.yaml is not one.
     """
     configuration = load_workspace(workspace.file, workspace.root)
-    wanted = {}
+    requested = {}
     for name, module in configuration.modules.items():
         address = parse_address(module.source)
-        wanted[name] = Wanted(replace(address, ref=module.ref or address.ref), module.path)
+        requested[name] = Wanted(replace(address, ref=module.ref or address.ref), module.path)
     sources = Sources(Store(workspace.installed), workspace.root)
-    return Installation(workspace, sources, wanted, configuration.module_sources, load_pins(workspace.lock_file))
+    return Installation(workspace, sources, requested, configuration.module_sources, load_pins(workspace.lock_file))
 
 
-def install(workspace: Workspace, source: str, path: str, tell: Tell) -> list[str]:
+def install(workspace: Workspace, source: str, path: str, report: Report) -> list[str]:
     """Install the modules of a source, and what they need; return their names.
 
     Args:
         workspace: the workspace.
         source: ``SOURCE[@REF]``.
         path: only the modules in this folder of the source; "" for all.
-        tell: takes each line for people.
+        report: takes each line for people.
 
     Raises:
         UsageError: the source is none, or a module of the same name is here from elsewhere.
@@ -72,22 +72,22 @@ def install(workspace: Workspace, source: str, path: str, tell: Tell) -> list[st
     modules = before.sources.modules(address, below=path)
     for name in modules:
         _check_origin(before, name, address)
-    wanted = {**before.wanted, **{name: Wanted(address, found.pin.path) for name, found in modules.items()}}
-    tell_resolution(before, before.resolved(wanted, modules), list(modules), tell)
+    requested = {**before.wanted, **{name: Wanted(address, found.pin.path) for name, found in modules.items()}}
+    report_resolution(before, before.resolved(requested, modules), list(modules), report)
     for name, found in modules.items():
         set_entry(workspace.file, SECTION, name, module_entry(address, found.pin.path))
     return list(modules)
 
 
-def install_all(workspace: Workspace, tell: Tell) -> list[str]:
+def install_all(workspace: Workspace, report: Report) -> list[str]:
     """Install what dtk.yaml asks for and dtk.lock pins, and what own modules need; return the names."""
     before = read_installation(workspace)
     found = before.resolved(before.wanted)
-    tell_resolution(before, found, list(before.wanted), tell)
+    report_resolution(before, found, list(before.wanted), report)
     return list(found)
 
 
-def install_locked(workspace: Workspace, tell: Tell) -> list[str]:
+def install_locked(workspace: Workspace, report: Report) -> list[str]:
     """Install exactly what dtk.lock says; return the names.
 
     Raises:
@@ -103,11 +103,11 @@ def install_locked(workspace: Workspace, tell: Tell) -> list[str]:
         raise _differ([_difference(name, found, before.pins) for name in sorted(changed)])
     check_modules(workspace, before.pins)
     for name in found:
-        tell(f"Using module '{shown(name)}'")
+        report(f"Using module '{shown(name)}'")
     return list(found)
 
 
-def uninstall(workspace: Workspace, name: str, tell: Tell) -> None:
+def uninstall(workspace: Workspace, name: str, report: Report) -> None:
     """Remove a module and what only it needed.
 
     Raises:
@@ -119,29 +119,29 @@ def uninstall(workspace: Workspace, name: str, tell: Tell) -> None:
     users = [*_users(before, name)]
     if users:
         raise UsageError(f"module '{shown(name)}' is used by {', '.join(users)}", hint="remove those first")
-    wanted = {other: module for other, module in before.wanted.items() if other != name}
-    found = before.resolved(wanted)
+    requested = {other: module for other, module in before.wanted.items() if other != name}
+    found = before.resolved(requested)
     save_pins(workspace.lock_file, {other: module.pin for other, module in found.items()})
     unset_entry(workspace.file, SECTION, name)
     for gone in sorted(set(before.pins) - set(found)):
         before.sources.store.remove(gone)
-        tell(f"Uninstalled module '{shown(gone)}'")
+        report(f"Uninstalled module '{shown(gone)}'")
 
 
-def tell_resolution(before: Installation, found: Mapping[str, FoundModule], asked: list[str], tell: Tell) -> None:
-    """Check what was resolved, write dtk.lock, and tell it line by line as the original did (docs/original.md 2.5)."""
+def report_resolution(before: Installation, found: Mapping[str, FoundModule], asked: list[str], report: Report) -> None:
+    """Check what was resolved, write dtk.lock, and report it by lines as the original did (docs/original.md 2.5)."""
     pins = {name: module.pin for name, module in found.items()}
     check_modules(before.workspace, pins)
     needed = [name for name in found if name not in asked]
     new = [name for name in found if before.pins.get(name) != pins[name]]
     if any(name in new for name in needed):
-        tell("Auto-installing missing module(s)")
+        report("Auto-installing missing module(s)")
     for name in needed:
-        tell(f"Installing module '{shown(name)}' ... Done." if name in new else f"Using module '{shown(name)}'")
+        report(f"Installing module '{shown(name)}' ... Done." if name in new else f"Using module '{shown(name)}'")
     for name in asked:
         verb = "Installing" if name in new else "Using"
         resumed = "Resuming install of" if needed and name in new else verb
-        tell(f"{resumed} module '{shown(name)}' ... Done." if name in new else f"Using module '{shown(name)}'")
+        report(f"{resumed} module '{shown(name)}' ... Done." if name in new else f"Using module '{shown(name)}'")
     if pins or before.workspace.lock_file.exists():
         save_pins(before.workspace.lock_file, pins)
 
@@ -205,12 +205,12 @@ def _needs(catalog: Catalog, name: str) -> list[str]:
 
 def _differences(before: Installation) -> list[str]:
     found = []
-    for name, wanted in before.wanted.items():
+    for name, requested in before.wanted.items():
         pin = before.pins.get(name)
         if pin is None:
             found.append(f"'{name}' is in dtk.yaml and not in dtk.lock")
-        elif (pin.url, pin.ref, pin.path) != (wanted.address.url, wanted.address.ref, wanted.path):
-            found.append(f"'{name}' is from {wanted.address} in dtk.yaml and from {pin.shown} in dtk.lock")
+        elif (pin.url, pin.ref, pin.path) != (requested.address.url, requested.address.ref, requested.path):
+            found.append(f"'{name}' is from {requested.address} in dtk.yaml and from {pin.shown} in dtk.lock")
     return found
 
 

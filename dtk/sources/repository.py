@@ -43,8 +43,8 @@ class Repository:
         if not (self.folder / "HEAD").is_file():
             self.folder.mkdir(parents=True, exist_ok=True)
             git(self.folder, "init", "--quiet", "--bare", "--template=", ".")
-        wanted = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", f"+HEAD:{_HEAD}")
-        self._fetch("--prune", "--force", *wanted)
+        requested = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", f"+HEAD:{_HEAD}")
+        self._fetch("--prune", "--force", *requested)
 
     def _fetch(self, *words: str) -> None:
         options = [word for word in words if word.startswith("--")]
@@ -129,10 +129,10 @@ class Repository:
             file.chmod(0o755 if entry.mode == _EXECUTABLE else 0o644)
 
     def _contents(self, blobs: list[str]) -> dict[str, bytes]:
-        wanted = list(dict.fromkeys(blobs))
-        output = git(self.folder, "cat-file", "--batch", given="".join(f"{blob}\n" for blob in wanted).encode())
+        requested = list(dict.fromkeys(blobs))
+        output = git(self.folder, "cat-file", "--batch", given="".join(f"{blob}\n" for blob in requested).encode())
         contents, at = {}, 0
-        for blob in wanted:
+        for blob in requested:
             end = output.index(b"\n", at)
             size = int(output[at:end].split()[2])
             contents[blob] = output[end + 1 : end + 1 + size]

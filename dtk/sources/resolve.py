@@ -99,8 +99,8 @@ class _Resolution:
 
     def run(self) -> dict[str, FoundModule]:
         """Choose all modules."""
-        for name, wanted in self.request.wanted.items():
-            self.chosen[name] = self._wanted(name, wanted)
+        for name, requested in self.request.wanted.items():
+            self.chosen[name] = self._wanted(name, requested)
         for name, manifest in self.own.items():
             self._follow(name, manifest.version, manifest.dependencies, None)
         waiting = list(self.chosen.values())

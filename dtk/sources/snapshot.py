@@ -139,10 +139,10 @@ def _parents(files: Iterable[PurePosixPath]) -> tuple[str, ...]:
 
 def _outermost(paths: Iterable[str], below: str) -> list[str]:
     """Return the modules' folders below a path that lie in no other module: those in there are its test cases."""
-    wanted = below.strip("/").removeprefix("./")
+    requested = below.strip("/").removeprefix("./")
     chosen: list[str] = []
     for path in paths:
-        inside = path == wanted or is_below(path, wanted)
+        inside = path == requested or is_below(path, requested)
         if inside and not any(path == other or is_below(path, other) for other in chosen):
             chosen.append(path)
     return chosen

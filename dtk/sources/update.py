@@ -33,15 +33,15 @@ def update(workspace: Workspace, name: str = "", ref: str = "", *, write: bool =
     before = read_installation(workspace)
     if name and name not in before.pins:
         raise UsageError(f"module '{shown(name)}' is not installed", hint="dtk list-modules")
-    wanted = _with_ref(before.wanted, name, ref) if ref else before.wanted
-    found = before.resolved(wanted, [name] if name else [*before.pins])
+    requested = _with_ref(before.wanted, name, ref) if ref else before.wanted
+    found = before.resolved(requested, [name] if name else [*before.pins])
     pins = {module: resolved.pin for module, resolved in found.items()}
     check_modules(workspace, pins)
     changes = _changes(workspace, before.pins, pins)
     if write and changes:
         save_pins(workspace.lock_file, pins)
     if write and ref:
-        set_entry(workspace.file, SECTION, name, module_entry(wanted[name].address, wanted[name].path))
+        set_entry(workspace.file, SECTION, name, module_entry(requested[name].address, requested[name].path))
     return changes
 
 
@@ -62,8 +62,8 @@ def _changes(workspace: Workspace, old: Mapping[str, Pin], new: Mapping[str, Pin
         if was == now:
             continue
         commits, moved = history(workspace, was, now) if was and now else ((), False)
-        told = tuple(differences(_module(before, name, was), _module(after, name, now)))
-        changes.append(ModuleChange(name, was, now, commits, moved, told))
+        message = tuple(differences(_module(before, name, was), _module(after, name, now)))
+        changes.append(ModuleChange(name, was, now, commits, moved, message))
     return changes
 
 

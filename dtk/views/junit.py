@@ -51,9 +51,9 @@ def _case(suite: ET.Element, stage: TaskStage, leaf: TaskStep) -> None:
         failure.text = _clean("\n\n".join(map(error_text, leaf.errors)))
     elif leaf.status != "succeeded":
         ET.SubElement(case, "skipped", message=status_word(leaf.status))
-    said = [text for result in leaf.results for text in (result.command, result.stdout, result.stderr) if text]
-    if said:
-        ET.SubElement(case, "system-out").text = _clean("\n".join(said))
+    written = [text for result in leaf.results for text in (result.command, result.stdout, result.stderr) if text]
+    if written:
+        ET.SubElement(case, "system-out").text = _clean("\n".join(written))
 
 
 def _count(root: ET.Element) -> None:

@@ -102,7 +102,7 @@ def _counted(found: Iterable[str], words: Mapping[str, str]) -> str:
 
 def _node_lines(plan: Plan) -> list[str]:
     entries = node_entries(plan)
-    lines = [f"  {e.sign} {e.change} {e.nodes}" + "".join(f"  {said}" for said in _said_of(e)) for e in entries]
+    lines = [f"  {e.sign} {e.change} {e.nodes}" + "".join(f"  {written}" for written in _said_of(e)) for e in entries]
     return ["Nodes:", *lines, ""] if lines else []
 
 

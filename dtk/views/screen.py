@@ -139,5 +139,5 @@ def _last_output(task: Task, now: datetime) -> list[Line]:
     longest = min(running, key=lambda leaf: leaf.started_at or now, default=None)
     if longest is None:
         return []
-    said = one_line(longest.last_output)
-    return [Line(f"{longest.number} {longest.node} {_elapsed(longest, now)}{': ' if said else ''}{said}", "dim")]
+    written = one_line(longest.last_output)
+    return [Line(f"{longest.number} {longest.node} {_elapsed(longest, now)}{': ' if written else ''}{written}", "dim")]

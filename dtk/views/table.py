@@ -63,11 +63,6 @@ def _too_wide(headers: Sequence[str], rows: Sequence[Sequence[str]], columns: in
     return () if columns is None or sum(widths) + 1 <= columns else HEADERS[-2:]
 
 
-def no_tasks(service: str) -> str:
-    """Return what is shown for a service without any task."""
-    return f"No tasks found for assembly ({service})\n"
-
-
 def status_text(status: str) -> str:
     """Return a status as rows show it: what has not begun is blank."""
     return "" if status == "created" else status

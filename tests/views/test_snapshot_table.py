@@ -8,7 +8,7 @@ import pytest
 
 from dtk.events.fold import fold
 from dtk.events.tree import Task
-from dtk.views.table import no_tasks, render_snapshot
+from dtk.views.table import render_snapshot
 from tests.support.recorder import Recorder, group, record_spark, stage, step
 
 DATA = Path(__file__).parent / "data"
@@ -123,7 +123,3 @@ def test_output_of_a_node_cannot_move_the_watchers_terminal(recorder: Recorder) 
     recorder.finished("2.1.1", "failed", error={"message": "\x1b[2Jgone\x1b]0;title\x07 \x9b31m"})
     text = render_snapshot(fold(recorder.events))
     assert "[SERVER ERROR] gone 31m\n" in text
-
-
-def test_a_service_without_tasks_says_so() -> None:
-    assert no_tasks("s") == "No tasks found for assembly (s)\n"

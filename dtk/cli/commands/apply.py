@@ -46,8 +46,8 @@ def apply(
     planned = _read_plan(workspace, what) if what and _is_file(workspace, what) else None
     selection = Selection(tuple(only or ()), tuple(exclude or ()))
     if planned and (resume or selection):
-        said = "--resume makes its own plan" if resume else "what to do is said in the plan's file"
-        raise UsageError(said, hint="name the service instead of the plan's file")
+        reason = "--resume makes its own plan" if resume else "what to do is said in the plan's file"
+        raise UsageError(reason, hint="name the service instead of the plan's file")
     if resume and selection:
         raise UsageError("--resume goes on with what the last task was for", hint="leave --only and --exclude out")
     if planned:

@@ -44,7 +44,7 @@ def convert(
         entries = [{"place": str(n.location), "path": n.path, "message": n.message} for n in notes]
         print_json({"modules": [m.name for m in modules], "notes": entries, "problems": [str(p) for p in problems]})
     else:
-        _tell([shown_path(path) for path in written], [str(note) for note in notes])
+        _print_result([shown_path(path) for path in written], [str(note) for note in notes])
     if problems:
         raise InvalidError("what came out is not valid yet", problems, hint="mend these places, then: dtk validate")
 
@@ -60,7 +60,7 @@ def _problems(names: list[str]) -> list[Problem]:
     return list(found)
 
 
-def _tell(written: list[str], notes: list[str]) -> None:
+def _print_result(written: list[str], notes: list[str]) -> None:
     for path in written:
         typer.echo(f"Converted to {path}")
     if notes:

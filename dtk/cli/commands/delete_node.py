@@ -40,7 +40,7 @@ def delete_node(
 
 def _delete_member(inputs: Inputs, found: Present, group: str, member: str) -> None:
     """A member with the highest number goes by the cardinality alone; of another one the number is noted."""
-    numbers = [wanted.index for wanted in found.topology.nodes.values() if wanted.group == group]
+    numbers = [planned.index for planned in found.topology.nodes.values() if planned.group == group]
     if len(numbers) == 1:
         hint = f"delete the whole group: dtk delete-node {inputs.service.name} {group}"
         raise UsageError(f"'{member}' is the only member of '{group}'", hint=hint)

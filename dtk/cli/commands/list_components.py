@@ -57,8 +57,8 @@ def _list_of_module(module: str, *, as_json: bool) -> None:
 def _list_of_service(service: str | None, node: str | None, *, dependencies: bool, as_json: bool) -> None:
     """Print the components of a service: a row for each node or group, further dependencies on rows below."""
     _, found = read_service(service)
-    wanted = declared_node(found, node) if node else None
-    rows = [row for row in component_rows(found) if wanted is None or row.node == wanted]
+    group = declared_node(found, node) if node else None
+    rows = [row for row in component_rows(found) if group is None or row.node == group]
     if as_json:
         print_json([_document(row) for row in rows])
     elif dependencies:

@@ -77,7 +77,7 @@ def plan(  # noqa: PLR0913, PLR0917 - a command has the options it has
 def _refreshed(workspace: Workspace, service: str, scope: Scope, selection: Selection, *, to_stderr: bool) -> Plan:
     from dtk.service.refresh import refreshed_plan  # noqa: PLC0415 - asks a target, which plan alone never does
 
-    def tell(drift: Drift) -> None:
+    def report(drift: Drift) -> None:
         typer.echo(f"Found: {drift.node}: {drift.what}", err=to_stderr)
 
-    return refreshed_plan(workspace, service, scope, selection, tell)
+    return refreshed_plan(workspace, service, scope, selection, report)

@@ -142,8 +142,8 @@ def _operation(item: Cursor, when: tuple[str, ...], problems: list[Problem]) -> 
         )
     elif not item.is_partial:
         names = " and ".join(f"'{entry.name}'" for entry in item.entries() if "." in entry.name)
-        said = f"{names} stand in one item" if names else "the item names no operation"
-        problems.append(item.problem(said, expected="one operation, e.g. files.directory: {path: …}"))
+        mistake = f"{names} stand in one item" if names else "the item names no operation"
+        problems.append(item.problem(mistake, expected="one operation, e.g. files.directory: {path: …}"))
 
 
 def _command(cursor: Cursor, when: tuple[str, ...]) -> Command:

@@ -80,11 +80,11 @@ def _with_default(cursor: Cursor, default: Cursor, attribute: Attribute, problem
     try:
         return replace(attribute, default=coerce(attribute.type, attribute.default))
     except (KeyError, ValueError) as error:
-        said = "" if attribute.hidden else f": {error}"
+        detail = "" if attribute.hidden else f": {error}"
         if cursor.get("type") is not None or "type" not in cursor.value:
             problems.append(
                 default.problem(
-                    f"Attribute ({attribute.name}) has a default that is not of its type ({attribute.type}){said}",
+                    f"Attribute ({attribute.name}) has a default that is not of its type ({attribute.type}){detail}",
                     private=attribute.hidden,
                 )
             )

@@ -55,8 +55,8 @@ def _same_node_dependencies(cursor: Cursor) -> Iterator[Dependency]:
 
 
 def _order(link: Cursor) -> Literal["after", "before", ""]:
-    said = link.text("order")
-    return "after" if said == "after" else "before" if said == "before" else ""
+    written = link.text("order")
+    return "after" if written == "after" else "before" if written == "before" else ""
 
 
 def _links(cursor: Cursor, problems: list[Problem]) -> Iterator[LinkDef]:

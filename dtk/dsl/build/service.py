@@ -38,10 +38,10 @@ def build_service(file: Path, display_root: Path | None = None) -> Service:
 
 
 def _name_problems(cursor: Cursor, file: Path) -> Iterator[Problem]:
-    said = cursor.get("service") if isinstance(cursor.value, dict) else None
-    if said and said.value != file.parent.name:
-        message = f"the service is named '{said.value}', and its folder '{file.parent.name}'"
-        yield said.problem(message, expected=f"'{file.parent.name}'")
+    written = cursor.get("service") if isinstance(cursor.value, dict) else None
+    if written and written.value != file.parent.name:
+        message = f"the service is named '{written.value}', and its folder '{file.parent.name}'"
+        yield written.problem(message, expected=f"'{file.parent.name}'")
 
 
 def _build(cursor: Cursor, problems: list[Problem]) -> Service:

@@ -55,9 +55,9 @@ def build_workflow(cursor: Cursor, nodes: tuple[str, ...] | None, problems: list
 def _misplaced_keys(cursor: Cursor) -> Iterator[Problem]:
     """Yield what a workflow of several stages says as if it were one."""
     for key in STAGE_KEYS:
-        said = cursor.get(key)
-        if said:
-            yield said.key_problem(f"'{key}' stands with a stage: the workflow has subtasks")
+        written = cursor.get(key)
+        if written:
+            yield written.key_problem(f"'{key}' stands with a stage: the workflow has subtasks")
     if _order(cursor) == "concurrent":
         yield from _misplaced_windows(cursor)
 
@@ -66,8 +66,8 @@ def unknown_node(cursor: Cursor, name: str, nodes: tuple[str, ...] | None, *, at
     """Return the problem with a name that is no node's, None when it is one's or that can't be told."""
     if nodes is None or name in nodes:
         return None
-    told = cursor.key_problem if at_key else cursor.problem
-    return told(f"no node '{name}' in the assembly", near=nearest(name, nodes))
+    make_problem = cursor.key_problem if at_key else cursor.problem
+    return make_problem(f"no node '{name}' in the assembly", near=nearest(name, nodes))
 
 
 def parse_parameters(text: str) -> dict[str, str]:

@@ -88,8 +88,8 @@ def _windows(subtasks: tuple[Subtask, ...]) -> set[str]:
     """Return what stages say of how many nodes work at once."""
     found: set[str] = set()
     for subtask in subtasks:
-        said = {"max_in_flight": subtask.options.max_in_flight, "canary": subtask.options.canary}
-        found |= {key for key, value in said.items() if value} | _windows(subtask.subtasks)
+        options = {"max_in_flight": subtask.options.max_in_flight, "canary": subtask.options.canary}
+        found |= {key for key, value in options.items() if value} | _windows(subtask.subtasks)
     return found
 
 

@@ -143,9 +143,9 @@ def _value_problems(
     try:
         coerce("string" if attribute.secret else attribute.type, value)
     except ValueError as error:
-        said = "" if attribute.hidden or attribute.secret else f": {error}"
-        message = f"The value of '{use.name}/{attribute.name}' is not of type {attribute.type}{said}"
-        yield Problem(message, place, private=not said)
+        detail = "" if attribute.hidden or attribute.secret else f": {error}"
+        message = f"The value of '{use.name}/{attribute.name}' is not of type {attribute.type}{detail}"
+        yield Problem(message, place, private=not detail)
 
 
 def _template_problems(

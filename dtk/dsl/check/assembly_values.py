@@ -78,8 +78,8 @@ def fit_problem(
     """
     given = attributes.get(sole_name(value))
     if given and not attribute.secret and not can_become("string" if given.secret else given.type, attribute.type):
-        said = f"attribute '{given.name}' of the assembly is {given.type}"
-        return Problem(f"The value of '{where}' can't be of type {attribute.type}: {said}", place)
+        detail = f"attribute '{given.name}' of the assembly is {given.type}"
+        return Problem(f"The value of '{where}' can't be of type {attribute.type}: {detail}", place)
     return _with_defaults(value, attribute, attributes, where, place)
 
 
@@ -105,9 +105,9 @@ def _with_defaults(
         found = rendered(value, {one.name: one.default for one in used})
         check_typed(attribute, found)
     except (ValueError, TemplateProblem) as error:
-        said = "" if private else f": {error}"
+        detail = "" if private else f": {error}"
         defaults = " with the assembly's defaults" if used else ""
-        message = f"The value of '{where}'{defaults} is not {kind_of(attribute)}{said}"
+        message = f"The value of '{where}'{defaults} is not {kind_of(attribute)}{detail}"
         return Problem(message, place, private=private)
     return None
 
@@ -147,8 +147,8 @@ def node_problems(node: Node, attributes: Mapping[str, Attribute], names: Names)
             message = f"{kind} attribute '{private.name}' can't go to '{node.name}/{name}': what machines are is shown"
             yield Problem(message, place)
         elif name in NODE_TYPES:
-            wanted = Attribute(name, place, NODE_TYPES[name])
-            problem = fit_problem(value, wanted, attributes, f"{node.name}/{name}", place)
+            requested = Attribute(name, place, NODE_TYPES[name])
+            problem = fit_problem(value, requested, attributes, f"{node.name}/{name}", place)
             if problem:
                 yield problem
             elif name == "cardinality" and not _is_positive(with_defaults(value, attributes)):

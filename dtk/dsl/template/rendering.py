@@ -294,8 +294,8 @@ def _told(text: str, variables: Mapping[str, object]) -> Iterator[None]:
         raise TemplateProblem(f"'{error.name}' is not defined", near=nearest(error.name, known)) from None
     except _NotSetError:
         unset = _unset_name(text, variables)
-        told = f"'{unset}'" if unset else "a value in the text"
-        raise TemplateProblem(f"{told} is not set", unset=unset) from None
+        what = f"'{unset}'" if unset else "a value in the text"
+        raise TemplateProblem(f"{what} is not set", unset=unset) from None
     except TemplateSyntaxError as error:
         raise TemplateProblem(f"template can't be read: {error.message}", line=error.lineno) from None
     except Exception as error:  # expressions are the author's code: any of their errors is a mistake

@@ -78,8 +78,8 @@ def report(message: str, problems: Iterable[Problem], checked: Iterable[Checked]
         location = problem.location or Location("", 0, 0)
         return order.get(location.file, len(order)), location
 
-    told = [_with_path(problem, places) for problem in dict.fromkeys(problems)]
-    return InvalidError(message, sorted(told, key=key))
+    located = [_with_path(problem, places) for problem in dict.fromkeys(problems)]
+    return InvalidError(message, sorted(located, key=key))
 
 
 def _paths_by_place(document: Document) -> dict[Location, DocumentPath]:

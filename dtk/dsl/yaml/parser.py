@@ -217,12 +217,12 @@ def _failed(name: str, problems: list[Problem]) -> InvalidError:
 def _syntax_problem(error: MarkedYAMLError, name: str) -> Problem:
     mark = error.problem_mark or error.context_mark
     location = Location(name, mark.line + 1, mark.column + 1) if mark else Location(name, 1, 1)
-    said = str(error.problem or error.context or "not YAML")
-    if "'\\t'" in said:
+    detail = str(error.problem or error.context or "not YAML")
+    if "'\\t'" in detail:
         return Problem("a tab stands where YAML wants blanks", location, expected="blanks for indentation")
-    if "mapping values are not allowed" in said:
+    if "mapping values are not allowed" in detail:
         return Problem("a text with ': ' in it can't stand here", location, expected="quotes around it")
-    reason = f"{error.context}: {said}" if error.context and error.problem else said
+    reason = f"{error.context}: {detail}" if error.context and error.problem else detail
     return Problem(f"not YAML: {reason}", location)
 
 

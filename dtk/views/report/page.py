@@ -55,7 +55,7 @@ def _parts(task: Task, now: datetime, before: Task | None, arrows: Iterable[Arro
 
 def _head(task: Task, now: datetime, before: Task | None) -> Markup:
     name = tag("h1", task.service or task.title, tag("span", f" task {task.number}" if task.number else ""))
-    told = [part for part in (task.title, task.assembly, f"on target {task.target}" if task.target else "") if part]
+    message = [part for part in (task.title, task.assembly, f"on target {task.target}" if task.target else "") if part]
     links = [("errors", "Errors")] if task.errors or any(leaf.errors for leaf in task.leaves()) else []
     links += [("timeline", "Timeline"), ("topology", "Topology")]
     links += [("comparison", "Compared")] if before else []
@@ -63,7 +63,7 @@ def _head(task: Task, now: datetime, before: Task | None) -> Markup:
     return tag(
         "header",
         tag("div", name, badge(task.status), class_="title"),
-        tag("p", " \u00b7 ".join(told), class_="quiet"),
+        tag("p", " \u00b7 ".join(message), class_="quiet"),
         tag("div", *_facts(task, now, before), class_="facts"),
         join(tag("p", "The log: ", note, class_="warning") for note in task.notes),
         nav,

@@ -33,8 +33,8 @@ def _stage(stage: TaskStage) -> Markup:
     row = stage.row
     if isinstance(row, TaskStep):
         return tag("div", _leaf(row), class_="stage")
-    told = [tag("b", f"{stage.number} {one_line(stage.name)}"), tag("span", _counts(stage), class_="quiet")]
-    summary = tag("summary", mark(stage.status), *told, tag("span", time_taken(stage.duration), class_="time"))
+    message = [tag("b", f"{stage.number} {one_line(stage.name)}"), tag("span", _counts(stage), class_="quiet")]
+    summary = tag("summary", mark(stage.status), *message, tag("span", time_taken(stage.duration), class_="time"))
     inner = tag("div", *_members(stage.steps), class_="inner")
     return tag("details", summary, inner, id=anchor(stage.number), class_="stage", open=_is_open(stage))
 
@@ -48,8 +48,8 @@ def _members(steps: Sequence[TaskStep]) -> Iterator[Markup]:
     others = [step for step in steps if not _needs_a_look(step)]
     if others:
         counts = Counter(step.status for step in others)
-        told = ", ".join(f"{count} {status_word(status)}" for status, count in counts.items())
-        yield tag("details", tag("summary", told), *map(_step, others), class_="others")
+        message = ", ".join(f"{count} {status_word(status)}" for status, count in counts.items())
+        yield tag("details", tag("summary", message), *map(_step, others), class_="others")
 
 
 def _needs_a_look(step: TaskStep) -> bool:
@@ -69,8 +69,8 @@ def _step(step: TaskStep) -> Markup:
     if not step.steps:
         return _leaf(step)
     names = tag("span", one_line(step.type), " ", tag("em", step.node), class_="what")
-    told = [tag("b", step.number), names, tag("span", _counts(step), class_="quiet")]
-    summary = tag("summary", mark(step.status), *told, tag("span", time_taken(step.duration), class_="time"))
+    message = [tag("b", step.number), names, tag("span", _counts(step), class_="quiet")]
+    summary = tag("summary", mark(step.status), *message, tag("span", time_taken(step.duration), class_="time"))
     inner = tag("div", *_members(step.steps), class_="inner")
     return tag("details", summary, inner, id=anchor(step.number), class_="group", open=_is_open(step))
 

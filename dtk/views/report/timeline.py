@@ -140,9 +140,11 @@ def _span(row: Row, stage: TaskStage, title: str, end: datetime, *, critical: bo
     if row.started_at is None:
         return None
     seconds = row.duration if row.duration is not None else (end - row.started_at).total_seconds()
-    told = f"{title}: {status_word(row.status)}, {time_taken(seconds)}"
+    message = f"{title}: {status_word(row.status)}, {time_taken(seconds)}"
     name = stage.name if row is stage else ""
-    return Bar(row.started_at, row.ended_at or end, row.status, stage.number, name, told, anchor(row.number), critical)
+    return Bar(
+        row.started_at, row.ended_at or end, row.status, stage.number, name, message, anchor(row.number), critical
+    )
 
 
 def _lane(name: str, spans: Sequence[Bar], scale: Scale, kind: str = "") -> Markup:
@@ -178,9 +180,9 @@ def _path(task: Task, path: Sequence[TaskStep], now: datetime) -> Markup | None:
     total = ((task.ended_at or now) - (task.started_at or now)).total_seconds() or 0.001
     between = max(0.0, total - sum(seconds))
     rows = [_path_row(step, taken, total) for step, taken in zip(path, seconds, strict=True)]
-    told = f"{time_taken(sum(seconds))} in {len(path)} steps that the task had to wait for, one after the other"
+    message = f"{time_taken(sum(seconds))} in {len(path)} steps that the task had to wait for, one after the other"
     rest = f"; {time_taken(between)} between them." if between >= 0.05 else "."
-    heading = tag("p", tag("strong", "Critical path: "), told + rest)
+    heading = tag("p", tag("strong", "Critical path: "), message + rest)
     return join(heading, tag("ol", *rows, class_="path")) if path else None
 
 
