@@ -2,7 +2,8 @@
 
 The edge (``dtk.__main__``) turns a ``DtkError`` into a message and its exit code; anything else that
 escapes is a bug in dtk. Exit codes are those of docs/architecture.md: 0 done, 1 failed, 2 usage, 3 invalid,
-4 locked, 5 stale plan, 6 cancelled, 130 interrupted.
+4 locked, 5 stale plan or unknown machines, 6 cancelled,
+10 changes (``plan --detailed-exitcode``), 130 interrupted.
 """
 
 from __future__ import annotations

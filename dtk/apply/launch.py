@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dtk.apply.beginning import begin_task
@@ -20,7 +20,7 @@ from dtk.model.plan import Plan
 from dtk.state.files import PRIVATE_FILE
 from dtk.state.lock import Holder, ServiceLock, this_process
 from dtk.state.model import State
-from dtk.state.store import load_state, new_state
+from dtk.state.store import load_state, new_state, save_state
 from dtk.state.workspace import Workspace
 
 WORKER = "dtk.apply.worker"
@@ -54,7 +54,7 @@ def check_state(plan: Plan, state: State | None) -> None:
         raise StalePlanError(
             f"the plan is stale: it was made for another service that was called '{plan.service}'", hint=hint
         )
-    if (state.lineage, state.serial) != (plan.lineage, plan.serial):
+    if state.serial != plan.serial:
         raise StalePlanError(
             f"the plan is stale: the state of '{plan.service}' has moved on since it was made"
             f" (it has serial {state.serial}, the plan {plan.serial})",
@@ -75,20 +75,35 @@ def start_task(workspace: Workspace, plan: Plan, *, lock: ServiceLock, modules: 
         StalePlanError: the state or a file of a module is no longer what the plan was made from.
         DtkError: the task can't be written to disk.
     """
-    state = load_state(workspace.state_file(plan.service))
-    check_state(plan, state)
+    found = load_state(workspace.state_file(plan.service))
+    check_state(plan, found if found and _is_of(plan, found) else None)
+    state = _begun(workspace, plan, found)
     earlier = workspace.task_numbers(plan.service)
     if earlier:
         close_orphaned_log(workspace.event_log(plan.service, earlier[-1]))
-    number = max([*earlier, state.last_task if state else 0]) + 1
+    number = max([*earlier, state.last_task]) + 1
     folder = make_task_folder(workspace, plan, number, modules)
-    begin_task(workspace, plan, number, state or new_state(plan.service))
+    begin_task(workspace, plan, number, state)
     with EventLog(workspace.event_log(plan.service, number)) as log:
         write_planned(log, plan, number)
     process = _spawn(workspace, folder, lock)
     lock.name_holder(_worker_holder(lock, number, process.pid))
     lock.hand_over()
     return StartedTask(number, folder, process.pid, process)
+
+
+def _is_of(plan: Plan, state: State) -> bool:
+    """Say whether a state is this service's. One that knows no node may be of another that was called the same."""
+    return bool(state.nodes) or plan.lineage in ("", state.lineage)
+
+
+def _begun(workspace: Workspace, plan: Plan, found: State | None) -> State:
+    """Return the state that the task goes on from; the first one of a service has the service's id for its lineage."""
+    if found is not None and _is_of(plan, found):
+        return found
+    begun = replace(new_state(plan.service, plan.lineage), last_task=found.last_task if found else 0)
+    save_state(workspace.state_file(plan.service), begun)
+    return begun
 
 
 def _spawn(workspace: Workspace, folder: Path, lock: ServiceLock) -> subprocess.Popen[bytes]:

@@ -34,7 +34,7 @@ from dtk.nodes import targets  # noqa: E402
 from dtk.nodes.provider import ServiceIdentity  # noqa: E402
 from dtk.plan.document import from_text  # noqa: E402
 from dtk.ssh.connect import Patience  # noqa: E402
-from dtk.ssh.host_keys import KnownHosts  # noqa: E402
+from dtk.ssh.host_keys import KnownHosts, state_keys  # noqa: E402
 from dtk.state.lock import adopt, this_process  # noqa: E402
 from dtk.state.store import StateStore, load_state  # noqa: E402
 from dtk.state.workspace import Workspace  # noqa: E402
@@ -100,6 +100,8 @@ def make_context(
     if state is None:
         raise DtkError(f"{state_file} is gone since the task was started")
     target = planned_target(plan.target)
+    provider, known_hosts = targets.provider_for(target, workspace), KnownHosts(workspace.known_hosts(plan.service))
+    known_hosts.seed(state_keys(provider, state))
     nodes = {leaf.node for leaf in plan.leaves()} - {ASSEMBLY_WIDE}
     return TaskContext(
         plan=plan,
@@ -110,9 +112,9 @@ def make_context(
         redactor=redactor,
         stopping=stopping,
         engine=Engine(sorted(nodes), redactor.holds_secret),
-        provider=targets.provider_for(target, workspace),
-        identity=ServiceIdentity(plan.service, state.lineage, folder, number),
-        known_hosts=KnownHosts(workspace.known_hosts(plan.service)),
+        provider=provider,
+        identity=ServiceIdentity(plan.service, state.lineage, folder, number, plan.workspace),
+        known_hosts=known_hosts,
         patience=Patience(overall=settings.number(target.settings, "connect_timeout", Patience.overall)),
     )
 

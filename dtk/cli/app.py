@@ -98,7 +98,8 @@ def root(
 ) -> None:
     """Deploy services of many nodes from files in git: plan, apply, watch.
 
-    Exit codes: 0 done, 1 failed, 2 usage (plan --detailed-exitcode: there are changes), 3 invalid, 4 locked,
-    5 stale plan, 6 cancelled, 130 interrupted. --workspace and --no-color may stand anywhere on the line.
+    Exit codes: 0 done, 1 failed, 2 usage, 3 invalid, 4 locked, 5 stale plan or machines exist that this state does
+    not know, 6 cancelled, 10 changes (plan --detailed-exitcode), 130 interrupted. --workspace and
+    --no-color may stand anywhere on the line.
     """
     remember(Settings(workspace, no_color))

@@ -14,7 +14,7 @@ from dtk.views.listing import format_table
 def show_orphans(*, adopt: bool, terminate: bool, yes: bool, as_json: bool) -> None:
     """List the workspace's orphans, take them into the states of their services, or end them."""
     workspace = current_workspace()
-    found = find_orphans(workspace)
+    found = find_orphans(workspace, lambda text: typer.echo(f"warning: {text}", err=True))
     if as_json:
         print_json([_row(orphan) for orphan in found])
     else:
@@ -36,7 +36,7 @@ def show_orphans(*, adopt: bool, terminate: bool, yes: bool, as_json: bool) -> N
 def _row(orphan: Orphan) -> dict[str, str]:
     machine = orphan.machine
     return {
-        "target": orphan.target,
+        "target": orphan.target.name,
         "service": machine.service,
         "node": machine.node,
         "instance_id": machine.id,

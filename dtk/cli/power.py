@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dtk.cli.options import seconds
-from dtk.cli.running import run_plan
+from dtk.cli.running import changing, run_plan
 from dtk.model.target import Power
 from dtk.plan.power import power_plan
 from dtk.service.context import chosen_service, current_workspace
@@ -20,15 +20,17 @@ NodeArgument = Annotated[str | None, typer.Argument(metavar="[NODE]", help="A no
 def run_power(power: Power, service: str | None, node: str | None, *, detach: bool, lock_wait: str) -> None:
     """Run the task that powers a node, a group or all nodes on or off; say so where there is nothing to do."""
     workspace = current_workspace()
-    inputs = read_inputs(workspace, chosen_service(workspace, service))
-    plan = power_plan(inputs.request(workflow=""), power, node or "")
-    name = plan.service
-    if plan.is_empty and not finishes_last_task(workspace, plan):
-        state = "running" if power == "start" else "stopped"
-        typer.echo(f"Nothing to do: no node of service '{name}' that is not {state} already.")
-        return
-    for change in plan.nodes:
-        if change.reason:
-            typer.echo(f"warning: {change.node}: {change.reason}; it will fail", err=True)
+    name = chosen_service(workspace, service)
     words = " ".join(["dtk", power, name, *([node] if node else [])])
-    run_plan(inputs, plan, detach=detach, lock_wait=seconds(lock_wait), command=words)
+    with changing(workspace, name, words, seconds(lock_wait)) as change:
+        inputs = read_inputs(workspace, name)
+        change.refuse_unknown(inputs)
+        plan = power_plan(inputs.request(workflow=""), power, node or "")
+        if plan.is_empty and not finishes_last_task(workspace, plan):
+            state = "running" if power == "start" else "stopped"
+            typer.echo(f"Nothing to do: no node of service '{name}' that is not {state} already.")
+            return
+        for one in plan.nodes:
+            if one.reason:
+                typer.echo(f"warning: {one.node}: {one.reason}; it will fail", err=True)
+        run_plan(inputs, plan, change, detach=detach)

@@ -7,27 +7,59 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
 import typer
 
 from dtk.apply.cancel import cancel_task
-from dtk.apply.launch import start_task
+from dtk.apply.launch import CANCEL_SIGNALS, start_task
 from dtk.cli.output import print_json
-from dtk.errors import UsageError
+from dtk.errors import DtkError, UsageError
 from dtk.events.fold import Fold
 from dtk.events.reading import follow
 from dtk.events.tree import Task, exit_code_of
 from dtk.model.plan import Plan
+from dtk.service.identity import FoundIdentity, find_identity, write_identity
 from dtk.service.open_end import finishes_last_task
-from dtk.service.planning import Inputs, check_modules
+from dtk.service.planning import Inputs, check_plan
 from dtk.service.task_log import is_running
-from dtk.state.lock import acquire
+from dtk.state.lock import ServiceLock, acquire
 from dtk.state.workspace import Workspace
 from dtk.views.plan_text import plan_text
 from dtk.views.stream import stream
 from dtk.views.task_json import task_document
+
+WORKER_END_SECONDS = 60.0
+"""How long a worker whose task has ended may take to end."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A service that is held to be changed, and whose it is."""
+
+    lock: ServiceLock
+    found: FoundIdentity
+
+    def refuse_unknown(self, inputs: Inputs, *, strict: bool = True) -> None:
+        """Refuse, where this folder knows no machine of a service, while some exist; then write the ids.
+
+        Args:
+            inputs: the service.
+            strict: machines that can't be asked are an error; else a warning.
+
+        Raises:
+            UnknownMachinesError: some exist.
+            DtkError: the target can't be asked.
+        """
+        from dtk.service.unknown_machines import ServicePlace, refuse_unknown  # noqa: PLC0415 - asks a target
+
+        place = ServicePlace(inputs.workspace, inputs.service.name, self.found, inputs.target)
+        warn = None if strict else lambda text: typer.echo(f"warning: {text}", err=True)
+        refuse_unknown(place, inputs.state, warn)
+        for file in write_identity(inputs.workspace, inputs.service.name, self.found):
+            typer.echo(f"{file} has an id now, by which every clone knows it: commit it", err=True)
 
 
 def confirm(question: str) -> None:
@@ -53,15 +85,29 @@ def show_and_ask(plan: Plan, *, ask: bool) -> None:
         confirm("Apply this plan?")
 
 
+@contextmanager
+def changing(workspace: Workspace, service: str, command: str, lock_wait: float) -> Iterator[Change]:
+    """Hold a service's lock while its plan is made and its task is started.
+
+    Whoever waits for the lock so plans with what the task before has left. What refuses gives the lock back: in the
+    shell this process goes on.
+
+    Args:
+        workspace: the workspace.
+        service: the service's name.
+        command: what it is held for, as people type it.
+        lock_wait: how long to wait for another holder, seconds.
+
+    Raises:
+        LockedError: another process holds it for longer than that.
+        InvalidError: the service's files are invalid.
+    """
+    with acquire(workspace.service_folder(service), command, lock_wait) as lock:
+        yield Change(lock, find_identity(workspace, service))
+
+
 def run_plan(
-    inputs: Inputs,
-    plan: Plan,
-    *,
-    detach: bool,
-    lock_wait: float,
-    command: str,
-    as_json: bool = False,
-    resumes: bool = False,
+    inputs: Inputs, plan: Plan, change: Change, *, detach: bool, as_json: bool = False, resumes: bool = False
 ) -> None:
     """Start a plan's task and follow it to its end, or leave it running.
 
@@ -75,29 +121,39 @@ def run_plan(
     if is_done and not finishes_last_task(inputs.workspace, plan, resumes=resumes):
         typer.echo(plan_text(plan), nl=False)
         return
-    check_modules(plan, inputs.modules)
-    # What refuses the plan gives the lock back: in the shell this process goes on.
-    with acquire(inputs.workspace.service_folder(plan.service), command, lock_wait) as lock:
-        started = start_task(inputs.workspace, plan, lock=lock, modules=inputs.folders())
-    if detach and as_json:
-        print_json({"service": plan.service, "task": started.number})
-        return
-    if detach:
-        typer.echo(f"task_id: {started.number}")
-        typer.echo(f"next: dtk task-status {plan.service} --wait")
-        return
-    raise typer.Exit(follow_task(inputs.workspace, plan.service, started.number, as_json=as_json))
+    check_plan(plan, inputs)
+    ids = change.found.identity
+    owned = replace(plan, lineage=plan.lineage or ids.service, workspace=plan.workspace or ids.workspace)
+    # A signal that comes while the worker starts is for the task: it waits until it can be handed on.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, CANCEL_SIGNALS)
+    try:
+        started = start_task(inputs.workspace, owned, lock=change.lock, modules=inputs.folders())
+        if detach and as_json:
+            print_json({"service": plan.service, "task": started.number})
+            return
+        if detach:
+            typer.echo(f"task_id: {started.number}")
+            typer.echo(f"next: dtk task-status {plan.service} --wait")
+            return
+        with _signals_cancel(inputs.workspace, plan.service, started.number) as signalled:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            code = follow_task(inputs.workspace, plan.service, started.number, as_json=as_json)
+            if signalled:
+                # Whoever sent it may end everything else as soon as this process is gone: a container, a CI job.
+                started.process.wait(WORKER_END_SECONDS)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    raise typer.Exit(code)
 
 
 def follow_task(workspace: Workspace, service: str, number: int, *, as_json: bool = False) -> int:
-    """Print a task's stream until it ends, or only the task as it ended; ^C cancels it. Returns its exit code."""
+    """Print a task's stream until it ends, or only the task as it ended. Returns its exit code."""
     fold = Fold()
     alive = is_running(workspace, service, number)
     events = follow(workspace.event_log(service, number), is_alive=alive, note=fold.note)
     is_shown = not as_json
-    with _interrupts_cancel(workspace, service, number):
-        for text in stream(events, fold=fold):
-            is_shown = is_shown and _shown(text, service)
+    for text in stream(events, fold=fold):
+        is_shown = is_shown and _shown(text, service)
     task = fold.task(writer_alive=False)
     if as_json:
         print_json(task_document(task))
@@ -125,17 +181,25 @@ def _found_all_in_place(task: Task) -> bool:
 
 
 @contextmanager
-def _interrupts_cancel(workspace: Workspace, service: str, number: int) -> Iterator[None]:
-    """While a task is followed, the first ^C cancels it and the second stops it at once; the screen goes on."""
+def _signals_cancel(workspace: Workspace, service: str, number: int) -> Iterator[list[int]]:
+    """While a task is followed, the first ^C or SIGTERM cancels it and the second stops it at once; the screen goes on.
 
-    def on_interrupt(_number: int, _frame: FrameType | None) -> None:
-        typer.echo("\ncancelling the task; ^C again stops it at once", err=True)
-        # It may have ended just now: the next one is somebody else's.
-        with suppress(UsageError):
+    Yields:
+        The signals that came.
+    """
+    signalled: list[int] = []
+
+    def on_signal(signalled_by: int, _frame: FrameType | None) -> None:
+        again = "^C again" if signalled_by == signal.SIGINT else "another one"
+        typer.echo(f"\ncancelling the task; {again} stops it at once", err=True)
+        signalled.append(signalled_by)
+        # The task may have ended in the meantime: then there is nothing to cancel.
+        with suppress(DtkError):
             cancel_task(workspace, service, number)
 
-    before = signal.signal(signal.SIGINT, on_interrupt)
+    before = {one: signal.signal(one, on_signal) for one in CANCEL_SIGNALS}
     try:
-        yield
+        yield signalled
     finally:
-        signal.signal(signal.SIGINT, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from dtk import __version__
 from dtk.dsl.cache import keep, key_of, recall
 from dtk.dsl.yaml.checked import open_document, report
 from dtk.dsl.yaml.cursor import Cursor
@@ -34,13 +35,15 @@ class ModuleSource:
 class WorkspaceConfiguration:
     """What dtk.yaml says; ``targets`` always has the embedded ``local``.
 
-    ``module_sources`` maps a namespace, or ``*``, to a URL with ``{namespace}`` and ``{name}`` in it.
+    ``module_sources`` maps a namespace, or ``*``, to a URL with ``{namespace}`` and ``{name}`` in it. ``id`` says which
+    workspace it is, the same in every clone; "" in a file that has none yet.
     """
 
     default_target: str
     targets: Mapping[str, Target]
     modules: Mapping[str, ModuleSource] = field(default_factory=dict)
     module_sources: Mapping[str, str] = field(default_factory=dict)
+    id: str = ""
 
     def target(self, name: str) -> Target:
         """Return a target by name, the default one for "".
@@ -81,7 +84,7 @@ def _build(file: Path, display_root: Path | None) -> WorkspaceConfiguration:
     problems: list[Problem] = []
     checked = open_document(file, "workspace", display_root, problems)
     if checked and () not in checked.cursor.broken:
-        problems += _default_problems(checked.cursor)
+        problems += [*_version_problems(checked.cursor), *_default_problems(checked.cursor)]
         problems += (problem for target in checked.cursor.entries("targets") for problem in _target_problems(target))
     if problems or checked is None:
         raise report("the workspace is invalid", problems, [checked] if checked else [])
@@ -92,6 +95,7 @@ def _build(file: Path, display_root: Path | None) -> WorkspaceConfiguration:
         {EMBEDDED.name: EMBEDDED, **targets},
         {module_name(entry.name) or entry.name: _module(entry) for entry in cursor.entries("modules")},
         {entry.name: str(entry.value) for entry in cursor.entries("module_sources")},
+        cursor.text("workspace"),
     )
 
 
@@ -122,6 +126,23 @@ def _target_problems(cursor: Cursor) -> Iterator[Problem]:
         yield replace(violation, path=(*cursor.path, *violation.path)).problem(cursor.document)
     if not found:
         yield from _word_problems(cursor)
+
+
+def _version_problems(cursor: Cursor) -> Iterator[Problem]:
+    """Yield why this dtk may not work on the workspace: ``required_version`` is a specifier of PEP 440."""
+    required = cursor.get("required_version")
+    if required is None:
+        return
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415 - few workspaces have it
+
+    try:
+        allowed = SpecifierSet(str(required.value))
+    except InvalidSpecifier:
+        yield required.problem(f"'{required.value}' does not name versions", expected="for example >=1.2,<2")
+        return
+    if not allowed.contains(__version__, prereleases=True):
+        message = f"this is dtk {__version__}, and the workspace requires {required.value}"
+        yield required.problem(message, expected=f"a dtk of that version: pip install 'dtk{required.value}'")
 
 
 def _word_problems(cursor: Cursor) -> Iterator[Problem]:

@@ -187,7 +187,8 @@ class Stage:
 class Plan:
     """The whole plan. ``task_type`` is the name in the table's first row (``assembly_converge``).
 
-    ``serial`` and ``lineage`` name the state it was made from; ``destroys`` marks the plan of
+    ``serial`` and ``lineage`` name the state it was made from, ``workspace`` where the service is at home, and
+    ``service_digest`` what its file said; ``destroys`` marks the plan of
     delete-and-destroy; ``resumes`` is the number of the task that this plan continues, 0 for none. ``parameters`` are
     those its workflow was given. ``drift`` and ``not_judged`` are what a refresh found on the nodes. ``firewall`` has
     every declared port that the target opens or no longer opens.
@@ -202,6 +203,8 @@ class Plan:
     workflow: str
     lineage: str
     serial: int
+    workspace: str = ""
+    service_digest: str = ""
     modules: tuple[ModuleUse, ...] = ()
     nodes: tuple[NodeChange, ...] = ()
     components: tuple[ComponentChange, ...] = ()

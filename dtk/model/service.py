@@ -33,6 +33,8 @@ class Service:
     ``components`` maps a node's name (``assembly_wide`` for none) to the components added to it; ``nodes`` are added
     nodes and groups. ``removed`` says what of the assembly the service does without, and where that is written: nodes,
     members (``slaves:2``), components (``master/ring::roll``). ``links`` maps ``node/component/link`` to a choice.
+    ``id`` says which service it is, whatever it is called and wherever it is cloned; "" in a file that has none yet.
+    ``digest`` is of all that the file says but its id.
     """
 
     name: str
@@ -45,3 +47,5 @@ class Service:
     nodes: Mapping[str, Node] = field(default_factory=dict)
     removed: Mapping[str, Location] = field(default_factory=dict)
     links: Mapping[str, LinkChoice] = field(default_factory=dict)
+    id: str = ""
+    digest: str = ""

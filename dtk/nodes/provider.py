@@ -74,6 +74,8 @@ class ServiceIdentity:
     """.dtk/services/NAME: keys, known_hosts and local nodes live below it."""
     task: int = 0
     """The number of the task that acts; 0 outside of tasks."""
+    workspace: str = ""
+    """The id of the workspace that the service is at home in."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,23 @@ class MarkedMachine:
     service: str
     lineage: str
     node: str
+    workspace: str = ""
+    version: str = ""
+    """The dtk that made it."""
+    since: str = ""
+    """When it was made: UTC, RFC 3339; "" where the target does not say."""
+
+
+class UnaskedError(DtkError):
+    """Some machines could not be asked whose they are; ``found`` are those of the service among the others."""
+
+    def __init__(self, message: str, found: Sequence[MarkedMachine] = (), *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.found = tuple(found)
+
+
+Ask = Callable[[Mapping[str, Connection], str], Mapping[str, str | DtkError]]
+"""Runs a shell script on machines at once, by name; returns what each printed, or why it could not be asked."""
 
 
 @dataclass(frozen=True, order=True)
@@ -175,8 +194,32 @@ class Provider(Protocol):
     def describe(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> Sequence[NodeRecord]:
         """Return the records as the machines are now, without changing anything."""
 
-    def find_orphans(self, workspace: str, known: Collection[str]) -> Sequence[MarkedMachine]:
-        """Return the machines that carry a workspace's mark and whose ids are not among those known."""
+    def find_orphans(self, workspace: str, known: Collection[str], ask: Ask) -> Sequence[MarkedMachine]:
+        """Return the machines that carry a workspace's mark and whose ids are not among those known.
+
+        ``ask`` is for targets whose machines keep the mark themselves.
+        """
+
+    def find_service(self, identity: ServiceIdentity, ask: Ask) -> Sequence[MarkedMachine]:
+        """Return the machines that carry a service's mark: its id, or its name and its workspace's id.
+
+        Of an identity without a workspace it is those of its name, whosever they are.
+
+        Raises:
+            DtkError: it can't be found out.
+        """
+
+    def claim_script(self, identity: ServiceIdentity, node: str) -> str:
+        """Return the shell script that leaves the mark of a node on its machine and prints the mark that is there.
+
+        "" for a target that marks its machines in another way, or not at all.
+        """
+
+    def check_claim(self, identity: ServiceIdentity, node: str, printed: str) -> None:
+        """Raise ``DtkError`` when what ``claim_script`` printed is the mark of another service."""
+
+    def unclaim_script(self, identity: ServiceIdentity) -> str:
+        """Return the shell script that takes a service's mark from a machine, "" as for ``claim_script``."""
 
     def adopt(self, identity: ServiceIdentity, orphan: MarkedMachine) -> NodeRecord:
         """Return an orphan as the record of its node, and mark it as the service's."""
@@ -201,9 +244,24 @@ class BasicProvider:
         """Say nothing."""
         return ""
 
-    def find_orphans(self, _workspace: str, _known: Collection[str]) -> Sequence[MarkedMachine]:
+    def find_orphans(self, _workspace: str, _known: Collection[str], _ask: Ask) -> Sequence[MarkedMachine]:
         """Find none."""
         return ()
+
+    def find_service(self, _identity: ServiceIdentity, _ask: Ask) -> Sequence[MarkedMachine]:
+        """Find none."""
+        return ()
+
+    def claim_script(self, _identity: ServiceIdentity, _node: str) -> str:
+        """Leave no mark."""
+        return ""
+
+    def check_claim(self, _identity: ServiceIdentity, _node: str, _printed: str) -> None:
+        """Accept all."""
+
+    def unclaim_script(self, _identity: ServiceIdentity) -> str:
+        """Take no mark away."""
+        return ""
 
     def adopt(self, _identity: ServiceIdentity, orphan: MarkedMachine) -> NodeRecord:
         """Refuse."""

@@ -8,6 +8,9 @@ from typing import cast
 from dtk.nodes.provider import Connection, NodeRecord, NodeStatus
 from dtk.state.model import NodeState
 
+HOST_KEY = "host_key"
+"""The node attribute with the public host key that was pinned at first contact."""
+
 
 def record_of(node: str, state: NodeState) -> NodeRecord:
     """Return a node of the state as the provider knows it."""

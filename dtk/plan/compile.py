@@ -161,6 +161,8 @@ def finished_plan(
         workflow=request.workflow,
         lineage=state.lineage,
         serial=state.serial,
+        workspace=request.workspace,
+        service_digest=request.service_digest,
         modules=_module_uses(request),
         nodes=tuple(nodes),
         components=tuple(components),

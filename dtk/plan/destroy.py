@@ -45,6 +45,8 @@ def _order(request: PlanRequest) -> tuple[list[StageOutline], Workflow | None, W
 
     Destroying must always be possible.
     """
+    if request.service.module not in request.modules:
+        return [], None, {}
     try:
         resolved = resolve(request)
         topology = resolved.topology

@@ -38,8 +38,10 @@ from dtk.nodes.records import record_of  # noqa: E402
 from dtk.nodes.targets import provider_for  # noqa: E402
 from dtk.plan.document import from_document  # noqa: E402
 from dtk.refresh.component_drift import judge  # noqa: E402
-from dtk.refresh.read_only_session import LookingConnector, UnchangedKnownHosts  # noqa: E402
+from dtk.refresh.known_hosts import UnchangedKnownHosts  # noqa: E402
+from dtk.refresh.read_only_session import LookingConnector  # noqa: E402
 from dtk.ssh.connect import Patience  # noqa: E402
+from dtk.ssh.host_keys import state_keys  # noqa: E402
 from dtk.state.identity import short_lineage  # noqa: E402
 from dtk.state.model import State  # noqa: E402
 from dtk.state.store import load_state, new_state  # noqa: E402
@@ -154,14 +156,18 @@ def _actions(request: Mapping[str, Any]) -> dict[str, list[PlannedAction]]:
 def _asking(request: Mapping[str, Any], nodes: list[str]) -> Asking:
     workspace, service = Workspace(Path(request["workspace"])), request["plan"]["service"]
     redactor = Redactor()
+    state = load_state(workspace.state_file(service)) or new_state(service)
+    provider = provider_for(planned_target(request["plan"]["target"]), workspace)
+    known_hosts = UnchangedKnownHosts(workspace.known_hosts(service))
+    known_hosts.seed(state_keys(provider, state))
     return Asking(
         workspace,
-        load_state(workspace.state_file(service)) or new_state(service),
+        state,
         Engine(nodes, redactor.holds_secret),
         redactor,
         {name: Path(folder) for name, folder in request["modules"].items()},
-        UnchangedKnownHosts(workspace.known_hosts(service)),
-        provider_for(planned_target(request["plan"]["target"]), workspace),
+        known_hosts,
+        provider,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from pyinfra.api.command import StringCommand
@@ -10,7 +9,6 @@ from pyinfra.api.host import Host
 from pyinfra.connectors.util import CommandOutput
 
 from dtk.apply.session.connector import RecordingConnector
-from dtk.ssh.host_keys import KnownHosts
 
 
 class LookingConnector(RecordingConnector):
@@ -36,17 +34,3 @@ class LookingConnector(RecordingConnector):
         """Note an upload."""
         self.would.append(f"upload {remote_filename}")
         return True
-
-
-class UnchangedKnownHosts(KnownHosts):
-    """A service's known hosts, read once; a key that is pinned is forgotten with the process."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self._kept = super()._lines()
-
-    def _lines(self) -> list[str]:
-        return self._kept
-
-    def _write(self, lines: list[str]) -> None:
-        self._kept = lines

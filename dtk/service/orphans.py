@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dtk.dsl.workspace import load_workspace
 from dtk.errors import DtkError
-from dtk.nodes.provider import MarkedMachine, Provider, ServiceIdentity
+from dtk.model.target import Target
+from dtk.nodes.provider import MarkedMachine, Provider, UnaskedError
 from dtk.nodes.targets import provider_for
-from dtk.state import changes
-from dtk.state.identity import workspace_id
+from dtk.refresh.ask_machines import asking
+from dtk.service.identity import find_identity, write_identity
+from dtk.service.unknown_machines import ServicePlace, take_in
+from dtk.state.identity import earlier_workspace_id
 from dtk.state.lock import acquire
-from dtk.state.model import NodeState, State
-from dtk.state.store import StateStore, load_state
+from dtk.state.store import load_state
 from dtk.state.workspace import Workspace
 
 
@@ -20,21 +23,33 @@ from dtk.state.workspace import Workspace
 class Orphan:
     """A machine that no state knows, and the target it was found in."""
 
-    target: str
+    target: Target
     provider: Provider
     machine: MarkedMachine
 
 
-def find_orphans(workspace: Workspace) -> list[Orphan]:
-    """Return the machines of all targets that are marked as this workspace's and that no state knows."""
-    targets = load_workspace(workspace.file, workspace.root).targets.values()
-    states = [load_state(workspace.state_file(name)) for name in workspace.service_names()]
+def find_orphans(workspace: Workspace, warn: Callable[[str], None]) -> list[Orphan]:
+    """Return the machines of all targets that are marked as this workspace's and that no state knows.
+
+    Args:
+        workspace: the workspace.
+        warn: told of machines that could not be asked.
+    """
+    configuration = load_workspace(workspace.file, workspace.root)
+    own = configuration.id or earlier_workspace_id(workspace)
+    states = [load_state(workspace.state_file(name)) for name in workspace.names_with_state()]
     known = {node.id for state in states if state for node in state.nodes.values()}
     found: dict[str, Orphan] = {}
-    for target in targets:
+    ask = asking(workspace.local / "known_hosts")
+    for target in configuration.targets.values() if own else ():
         provider = provider_for(target, workspace)
-        for machine in provider.find_orphans(workspace_id(workspace), known):
-            found.setdefault(machine.id, Orphan(target.name, provider, machine))
+        try:
+            machines = provider.find_orphans(own, known, ask)
+        except UnaskedError as error:
+            warn(error.message)
+            machines = error.found
+        for machine in machines:
+            found.setdefault(machine.id, Orphan(target, provider, machine))
     return list(found.values())
 
 
@@ -47,19 +62,20 @@ def adopt_orphan(workspace: Workspace, orphan: Orphan) -> None:
     machine = orphan.machine
     name, node = machine.service, machine.node
     if name not in workspace.service_names():
-        raise DtkError(f"{machine.id} is of service '{name}', which is not in this workspace")
-    folder = workspace.service_folder(name)
-    with acquire(folder, "dtk list-nodes --orphans --adopt", None):
-        # A service whose state was lost gets the one back that its machines remember.
-        state = load_state(workspace.state_file(name)) or State(name, machine.lineage)
-        if node in state.nodes and state.nodes[node].id:
+        raise DtkError(
+            f"{machine.id} is of service '{name}', which is not in this workspace",
+            hint=f"get its service.yaml back from git, or end what is left of it: dtk delete-and-destroy {name}",
+        )
+    found = find_identity(workspace, name)
+    with acquire(workspace.service_folder(name), "dtk list-nodes --orphans --adopt", None):
+        write_identity(workspace, name, found)
+        state = load_state(workspace.state_file(name))
+        if not take_in(ServicePlace(workspace, name, found, orphan.target), [machine]):
+            known = state.nodes[node].id if state and node in state.nodes else "another one"
             raise DtkError(
-                f"{node} of '{name}' is machine {state.nodes[node].id} already; {machine.id} is one too many",
+                f"{node} of '{name}' is machine {known} already; {machine.id} is one too many",
                 hint="dtk list-nodes --orphans --terminate",
             )
-        record = orphan.provider.adopt(ServiceIdentity(name, state.lineage, folder), machine)
-        known = NodeState(record.id, record.status, vars(record.connection), dict(record.attributes))
-        StateStore(workspace.state_file(name), state).change(lambda state: changes.with_node(state, node, known))
 
 
 def terminate_orphans(found: list[Orphan]) -> None:
@@ -68,8 +84,8 @@ def terminate_orphans(found: list[Orphan]) -> None:
     Raises:
         DtkError: the first reason why one could not be ended.
     """
-    for target in dict.fromkeys(orphan.target for orphan in found):
-        there = [orphan for orphan in found if orphan.target == target]
+    for target in dict.fromkeys(orphan.target.name for orphan in found):
+        there = [orphan for orphan in found if orphan.target.name == target]
         failed = there[0].provider.end_orphans([orphan.machine for orphan in there])
         for error in failed.values():
             raise error

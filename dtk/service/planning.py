@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dtk import __version__
 from dtk.dsl.catalog import Catalog, load_catalog
 from dtk.dsl.service import load_service
-from dtk.dsl.workspace import load_workspace
+from dtk.dsl.workspace import WorkspaceConfiguration, load_workspace
 from dtk.errors import InvalidError, Problem, StalePlanError
 from dtk.model.module import Module
 from dtk.model.names import CREATE
@@ -19,9 +20,9 @@ from dtk.model.suggestion import nearest
 from dtk.model.target import Target
 from dtk.plan.compile import compile_plan, plan_digest
 from dtk.plan.resolve.request import PlanRequest, Scope
+from dtk.service.identity import check_id, state_of_service
 from dtk.state.model import State
 from dtk.state.pinned import Pin, load_pins
-from dtk.state.store import load_state
 from dtk.state.workspace import Workspace
 
 
@@ -34,6 +35,7 @@ class Inputs:
     modules: Mapping[str, Module]
     state: State
     target: Target
+    workspace_id: str = ""
 
     def request(
         self, workflow: str = CREATE, scope: Scope = "changes", parameters: Mapping[str, str] | None = None
@@ -42,7 +44,16 @@ class Inputs:
         pins = load_pins(self.workspace.lock_file)
         sources = {name: _source(self.workspace, module, pins.get(name)) for name, module in self.modules.items()}
         return PlanRequest(
-            self.service, self.modules, sources, self.state, self.target, workflow, scope, parameters or {}
+            self.service,
+            self.modules,
+            sources,
+            self.state,
+            self.target,
+            workflow,
+            scope,
+            parameters or {},
+            workspace=self.workspace_id,
+            service_digest=self.service.digest,
         )
 
     def folders(self) -> dict[str, Path]:
@@ -57,9 +68,12 @@ def read_inputs(workspace: Workspace, name: str) -> Inputs:
         InvalidError: a file of them is invalid; every mistake is listed.
     """
     service = load_service(workspace.service_file(name), workspace.root)
-    state = load_state(workspace.state_file(name)) or State(name, "")
+    check_id(workspace, service)
+    state = state_of_service(workspace, service)
     modules = _modules(load_catalog(workspace), service, state)
-    return Inputs(workspace, service, modules, state, find_target(workspace, service))
+    configuration = load_workspace(workspace.file, workspace.root)
+    target = _target_of(configuration, service)
+    return Inputs(workspace, service, modules, state, target, configuration.id)
 
 
 def _modules(catalog: Catalog, service: Service, state: State) -> Mapping[str, Module]:
@@ -82,7 +96,10 @@ def find_target(workspace: Workspace, service: Service) -> Target:
     Raises:
         InvalidError: dtk.yaml has no such target.
     """
-    configuration = load_workspace(workspace.file, workspace.root)
+    return _target_of(load_workspace(workspace.file, workspace.root), service)
+
+
+def _target_of(configuration: WorkspaceConfiguration, service: Service) -> Target:
     name, targets = service.target or configuration.default_target, configuration.targets
     if name in targets:
         return targets[name]
@@ -116,19 +133,34 @@ def check_digest(plan: Plan, file: str) -> None:
         )
 
 
-def check_modules(plan: Plan, modules: Mapping[str, Module]) -> None:
-    """Refuse a plan whose modules are no longer what it was made from.
+def check_plan(plan: Plan, inputs: Inputs) -> None:
+    """Refuse a plan whose dtk, service or modules are no longer those it was made from.
 
     Raises:
-        StalePlanError: names every module that differs.
+        StalePlanError: says what differs.
     """
-    present = {name: module.digest for name, module in modules.items()}
+    hint = f"make a new one: dtk plan {plan.service} --out FILE"
+    if _series(plan.dtk_version) != _series(__version__):
+        made, own = plan.dtk_version, __version__
+        raise StalePlanError(f"the plan is stale: dtk {made} made it, and this is dtk {own}", hint=hint)
+    present = {name: module.digest for name, module in inputs.modules.items()}
     changed = [used.name for used in plan.modules if present.get(used.name) != used.digest]
+    if plan.service_digest not in ("", inputs.service.digest):
+        file = inputs.workspace.service_file(plan.service)
+        changed = [str(file.relative_to(inputs.workspace.root)), *changed]
     if changed:
+        raise StalePlanError(f"the plan is stale: changed since it was made: {', '.join(changed)}", hint=hint)
+    if plan.lineage and inputs.service.id not in ("", plan.lineage):
         raise StalePlanError(
-            f"the plan is stale: changed since it was made: {', '.join(changed)}",
-            hint=f"make a new one: dtk plan {plan.service} --out FILE",
+            f"the plan is stale: it was made for another service that was called '{plan.service}'"
+            f" (id {plan.lineage}; service.yaml has {inputs.service.id})",
+            hint=hint,
         )
+
+
+def _series(version: str) -> str:
+    """Return what plans are bound to of a version: 1.4 of 1.4.2. Patches don't change what a plan means."""
+    return ".".join(version.split(".")[:2])
 
 
 def _source(workspace: Workspace, module: Module, pin: Pin | None) -> str:

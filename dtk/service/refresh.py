@@ -15,7 +15,9 @@ from dtk.plan.compile import compile_plan
 from dtk.plan.resolve.request import Scope
 from dtk.refresh.dry_run import dry_run
 from dtk.refresh.node_drift import Drift, look
+from dtk.service.identity import find_identity, write_identity
 from dtk.service.planning import Inputs, read_inputs
+from dtk.service.unknown_machines import ServicePlace, take_in_unknown
 from dtk.state.lock import acquire
 from dtk.state.store import StateStore
 from dtk.state.workspace import Workspace
@@ -49,17 +51,28 @@ def refreshed_plan(
 
 def _look(workspace: Workspace, service: str) -> list[Drift]:
     inputs = read_inputs(workspace, service)
+    rebuilt = _rebuild(inputs)
+    inputs = read_inputs(workspace, service) if rebuilt else inputs
     if not inputs.state.nodes:
         return []
     folder = workspace.service_folder(service)
     provider = provider_for(inputs.target, workspace)
-    identity = ServiceIdentity(service, inputs.state.lineage, folder)
+    identity = ServiceIdentity(service, inputs.state.lineage, folder, workspace=inputs.workspace_id)
     found, drift = look(provider, identity, inputs.state)
     if drift:
         StateStore(workspace.state_file(service), inputs.state).change(lambda _: found)
     blocked = provider.ssh_refusal(identity, [record_of(name, node) for name, node in found.nodes.items()])
     mended = "the next task that works on the nodes, and dtk ssh, let it in"
+    drift = [*rebuilt, *drift]
     return [*drift, Drift("SSH", f"{blocked}; {mended}")] if blocked else drift
+
+
+def _rebuild(inputs: Inputs) -> list[Drift]:
+    """Take the machines of the service that the state does not know into it, also those of nodes no file names."""
+    found = find_identity(inputs.workspace, inputs.service.name)
+    taken = take_in_unknown(ServicePlace(inputs.workspace, inputs.service.name, found, inputs.target), inputs.state)
+    write_identity(inputs.workspace, inputs.service.name, found)
+    return [Drift(one.node, f"{one.id} was not known here, and is now") for one in taken]
 
 
 def _findings(inputs: Inputs) -> list[Finding]:

@@ -14,7 +14,9 @@ from dtk.dsl.yaml.edit import set_attribute as write_attribute
 from dtk.errors import DtkError, UsageError
 from dtk.model.names import assembly_name
 from dtk.service.attribute_value import checked_value
+from dtk.service.identity import state_before_id
 from dtk.service.planning import read_inputs
+from dtk.state.identity import new_id
 from dtk.state.store import load_state, new_state, save_state
 from dtk.state.workspace import Workspace
 
@@ -31,22 +33,25 @@ def stage_service(workspace: Workspace, assembly: str, name: str, target: str | 
     _check_name(workspace, name)
     target = load_workspace(workspace.file, workspace.root).target(target or "").name
     file = workspace.service_file(name)
-    new_service(file, assembly=f"{module.replace('/', ':')}/{assembly}", target=target)
+    # Nodes that are left of a service of that name are this one's.
+    id_ = state_before_id(workspace, name) or new_id()
+    new_service(file, assembly=f"{module.replace('/', ':')}/{assembly}", target=target, id_=id_)
     try:
         for path, value in settings.items():
             write_attribute(file, path, checked_value(read_inputs(workspace, name), path, value))
-        _note_creation(workspace, name)
+        _note_creation(workspace, name, id_)
     except (DtkError, OSError):
         file.unlink()
         file.parent.rmdir()
         raise
 
 
-def _note_creation(workspace: Workspace, name: str) -> None:
-    """Begin the service's state with the time it was staged at; a state that is there already is left alone."""
+def _note_creation(workspace: Workspace, name: str, id_: str) -> None:
+    """Begin the service's state with the time it was staged at; one that knows nodes is left alone."""
     file = workspace.state_file(name)
-    if load_state(file) is None:
-        save_state(file, replace(new_state(name), created_at=datetime.now(UTC).isoformat(timespec="seconds")))
+    state = load_state(file)
+    if state is None or not state.nodes:
+        save_state(file, replace(new_state(name, id_), created_at=datetime.now(UTC).isoformat(timespec="seconds")))
 
 
 def find_assembly(workspace: Workspace, text: str) -> tuple[str, str]:

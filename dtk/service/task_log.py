@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -106,6 +107,7 @@ def is_running(workspace: Workspace, service: str, number: int) -> Callable[[], 
 
     def alive() -> bool:
         found = holder(folder)
-        return found is not None and found.task in (0, number)
+        # This process may hold the lock itself, to plan what follows.
+        return found is not None and found.pid != os.getpid() and found.task in (0, number)
 
     return alive

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import paramiko
 from paramiko.hostkeys import HostKeyEntry
 
 from dtk.model.ssh_address import SSH_PORT
+from dtk.nodes.provider import Provider
+from dtk.nodes.records import HOST_KEY, record_of
 from dtk.state.files import make_private_folder, replace_file
+from dtk.state.model import State
 
 
 def fingerprint(key: paramiko.PKey) -> str:
@@ -22,6 +26,17 @@ def fingerprint(key: paramiko.PKey) -> str:
 def host_entry(hostname: str, port: int) -> str:
     """Return a machine's name in known_hosts."""
     return hostname if port == SSH_PORT else f"[{hostname}]:{port}"
+
+
+def state_keys(provider: Provider, state: State) -> dict[str, str]:
+    """Return the host keys that a state remembers, by the machines' names in known_hosts."""
+    keys = {}
+    for name, node in state.nodes.items():
+        key = node.attributes.get(HOST_KEY)
+        if isinstance(key, str) and node.status == "running":
+            connection = provider.connection_to(record_of(name, node))
+            keys[host_entry(connection.hostname, connection.port)] = key
+    return keys
 
 
 class KnownHosts:
@@ -46,6 +61,11 @@ class KnownHosts:
     def pin_line(self, entry: str, public_key: str) -> None:
         """Pin a key that the target itself knows, given as ``ssh-ed25519 AAAA…``."""
         self._write([*self._others(entry), f"{entry} {' '.join(public_key.split()[:2])}"])
+
+    def seed(self, keys: Mapping[str, str]) -> None:
+        """Pin keys that a state brought along (entry → ``ssh-ed25519 AAAA…``), where there is no file yet."""
+        if keys and not self._lines() and not self.path.exists():
+            self._write([f"{entry} {' '.join(key.split()[:2])}" for entry, key in keys.items()])
 
     def forget(self, entry: str) -> None:
         """Drop the key of a machine that is no more; another one may get its address."""

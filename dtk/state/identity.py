@@ -1,35 +1,34 @@
-"""Identities that leave this machine: a workspace's id, and the short form of a service's lineage."""
+"""Which workspace and which service something belongs to: ids in the committed files, the same in every clone."""
 
 from __future__ import annotations
 
-import hashlib
-import platform
+import uuid
+from dataclasses import dataclass
 
-from dtk.state.files import make_private_folder, write_new
 from dtk.state.workspace import Workspace
 
-_LENGTH = 16
 _SHORT_LINEAGE = 8
 
 
-def workspace_id(workspace: Workspace) -> str:
-    """Return a workspace's id, made when it is first asked for and kept in ``.dtk/workspace-id``.
+@dataclass(frozen=True)
+class Identity:
+    """The ids of a workspace (dtk.yaml) and of a service (service.yaml); the service's is the lineage of its state."""
 
-    It is made from the machine's name and the folder, so that a workspace whose ``.dtk`` was lost gets the same again
-    and can still find what is its own.
-    """
-    file = workspace.local / "workspace-id"
+    workspace: str
+    service: str
+
+
+def new_id() -> str:
+    """Return an id that nothing else has."""
+    return str(uuid.uuid4())
+
+
+def earlier_workspace_id(workspace: Workspace) -> str:
+    """Return the id that an earlier dtk kept in ``.dtk/workspace-id`` and tagged machines with; "" where none did."""
     try:
-        return file.read_text(encoding="utf-8").strip()
+        return (workspace.local / "workspace-id").read_text(encoding="utf-8").strip()
     except FileNotFoundError:
-        pass
-    made = hashlib.sha256(f"{platform.node()}:{workspace.root.resolve()}".encode()).hexdigest()[:_LENGTH]
-    make_private_folder(workspace.local)
-    try:
-        write_new(file, f"{made}\n")
-    except FileExistsError:
-        return file.read_text(encoding="utf-8").strip()
-    return made
+        return ""
 
 
 def short_lineage(lineage: str) -> str:

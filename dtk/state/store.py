@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,15 +10,17 @@ from pathlib import Path
 from dtk.errors import DtkError
 from dtk.state.document import from_document, to_document
 from dtk.state.files import make_private_folder, replace_file, version_of
+from dtk.state.identity import new_id
 from dtk.state.journal import StateJournal, apply_record, change_record, read_lines, records_after
 from dtk.state.model import State
+from dtk.state.portable import made_local, made_portable, portable_record
 
 KEPT_VERSIONS = 3
 
 
-def new_state(service: str) -> State:
-    """Return the first state of a service, with a lineage of its own."""
-    return State(service, lineage=str(uuid.uuid4()))
+def new_state(service: str, lineage: str = "") -> State:
+    """Return the first state of a service; its lineage is the service's id, a new one where that is ""."""
+    return State(service, lineage=lineage or new_id())
 
 
 def load_state(path: Path) -> State | None:
@@ -41,7 +42,7 @@ def load_state(path: Path) -> State | None:
         if isinstance(document, dict):
             for record in records_after(document, lines, journal):
                 apply_record(document, record)
-        return from_document(document, str(path))
+        return made_local(from_document(document, str(path)), path.parent)
     except ValueError as error:
         raise _broken(path, error) from None
 
@@ -62,7 +63,7 @@ def save_state(path: Path, state: State) -> None:
     """
     make_private_folder(path.parent)
     # Keys keep their order: that of a hash is seen in the files that templates make of it.
-    text = json.dumps(to_document(state), indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(to_document(made_portable(state, path.parent)), indent=2, ensure_ascii=False) + "\n"
     replace_file(path, text, keep_versions=KEPT_VERSIONS)
     journal_of(path).unlink(missing_ok=True)
 
@@ -98,7 +99,7 @@ class StateStore:
             if self._journal is None:
                 self._journal = self._write(changed)
             else:
-                self._journal.append(change_record(self.state, changed))
+                self._journal.append(portable_record(change_record(self.state, changed), self._path.parent))
             self.state = changed
         return self.state
 

@@ -89,6 +89,10 @@ class Workspace:
         names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
         return sorted(int(name) for name in names if name.isdigit())
 
+    def names_with_state(self) -> list[str]:
+        """Return the names of the services that have a state here, sorted; some may have no file any more."""
+        return sorted(path.parent.name for path in self.local.glob("services/[!.]*/state.json"))
+
     def service_names(self) -> list[str]:
         """Return the names of the workspace's services, sorted."""
         return sorted(path.parent.name for path in self.services.glob("*/service.yaml"))

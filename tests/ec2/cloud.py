@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,7 @@ from dtk.state.workspace import Workspace
 from tests.support.ec2 import Ec2
 
 REGION = "us-east-1"
+WORKSPACE = "11111111-2222-4333-8444-555555555555"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_SESSION_TOKEN": ""}
 
 
@@ -61,8 +63,8 @@ class Cloud:
 
     def identity(self, service: str = "spark1") -> ServiceIdentity:
         """A service whose task it is."""
-        lineage = f"00000000-0000-0000-0000-{service:0>12}"
-        return ServiceIdentity(service, lineage, self.workspace.service_folder(service), self.task)
+        lineage = str(uuid.uuid5(uuid.NAMESPACE_DNS, service))
+        return ServiceIdentity(service, lineage, self.workspace.service_folder(service), self.task, WORKSPACE)
 
     def create(self, *nodes: str, provider: Ec2Provider | None = None, **attributes: Any) -> Reports:
         """Create nodes; return what was reported."""
@@ -101,7 +103,7 @@ def write_target(cloud: Cloud, **settings: Any) -> None:
     # None takes a key away.
     target = {name: value for name, value in given.items() if value is not None}
     with cloud.workspace.file.open("w") as file:
-        YAML().dump({"format_version": 1, "targets": {"cloud": target}}, file)
+        YAML().dump({"format_version": 1, "workspace": WORKSPACE, "targets": {"cloud": target}}, file)
 
 
 def save(cloud: Cloud, made: Reports) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,6 +77,8 @@ def service(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Reports:
     module.mkdir(parents=True)
     (module / "dtk.module.yaml").write_text(BARE)
     assert run(["stage", "acme:bare/cluster", "spark1", "--target", "cloud"]) == 0
+    file = cloud.workspace.service_file("spark1")
+    file.write_text(re.sub(r"(?m)^id: .*$", f"id: {cloud.identity().lineage}", file.read_text()))
     made = cloud.create("master", "slaves:1", "slaves:2")
     save(cloud, made)
     return made

@@ -22,7 +22,7 @@ def test_what_changed_behind_dtks_back_is_told_noted_and_planned(
     client.stop_instances(InstanceIds=[ids["slaves:2"]])
     client.create_tags(Resources=[ids["master"]], Tags=[{"Key": "team", "Value": "other"}])
     capsys.readouterr()
-    assert run(["plan", "spark1", "--refresh", "--detailed-exitcode"]) == 2
+    assert run(["plan", "spark1", "--refresh", "--detailed-exitcode"]) == 10
     told = capsys.readouterr().out
     assert f"Found: slaves:1: {ids['slaves:1']} is gone" in told
     assert f"Found: slaves:2: {ids['slaves:2']} is stopped, and was running" in told

@@ -89,7 +89,7 @@ def test_what_is_declared_and_to_whom_is_planned_and_applied_without_making_a_no
     assert rules(cloud) == {(22, HERE)}
     planned = dtk("plan", "spark1")
     assert f"Firewall:\n  + open 8080 to {FIRST}\n  + open 9090 to {FIRST}\n" in planned
-    assert dtk("plan", "spark1", "--detailed-exitcode", code=2)
+    assert dtk("plan", "spark1", "--detailed-exitcode", code=10)
     dtk("apply", "spark1", "--yes")
     assert rules(cloud) == {(22, HERE), (8080, FIRST), (9090, FIRST)}
     assert "Nothing to do" in dtk("plan", "spark1", "--detailed-exitcode")

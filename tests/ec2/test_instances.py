@@ -64,7 +64,7 @@ def test_an_instance_is_made_as_the_node_asks(cloud: Cloud) -> None:
     assert tags["role"] == "head"
     assert (tags["dtk:service"], tags["dtk:nodes"]) == ("spark1", "master")
     assert tags["dtk:version"]
-    assert tags["dtk:workspace"] == (cloud.workspace.local / "workspace-id").read_text().strip()
+    assert tags["dtk:workspace"] == cloud.identity().workspace
     assert tags["dtk:token"] == instance["ClientToken"] == made.recorded[0][1]["client_token"]
     assert len(instance["BlockDeviceMappings"]) == len(disks)
     assert all(disk["Ebs"]["DeleteOnTermination"] for disk in instance["BlockDeviceMappings"])

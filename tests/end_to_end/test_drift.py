@@ -104,7 +104,7 @@ def test_what_was_changed_by_hand_is_told_and_mended(dtk: Dtk, nodes: dict[str, 
         ("n:2", "RUN nohup sleep 7654 >/dev/null 2>&1 & echo $! > pid"): "would run: its guard says so",
     }
     assert {node: contents(home) for node, home in nodes.items()} == before
-    said = dtk.run("plan", SERVICE, "--refresh", "--out", "p.json", "--detailed-exitcode", code=2).stdout
+    said = dtk.run("plan", SERVICE, "--refresh", "--out", "p.json", "--detailed-exitcode", code=10).stdout
     assert "Drift:\n" in said
     assert f"  ~ n:1/drift::files  files.put: {first}/folder/plain content differs\n" in said
     assert f"drifted: files.put {first}/folder/plain content differs" in said
@@ -133,7 +133,7 @@ def move_away(dtk: Dtk, node: str) -> None:
 def test_a_node_that_does_not_answer_is_told_and_the_others_are_judged(dtk: Dtk, nodes: dict[str, Path]) -> None:
     (nodes["n:3"] / "folder" / "plain").write_text("by hand\n")
     move_away(dtk, "n:1")
-    done = dtk.run("plan", SERVICE, "--refresh", "--detailed-exitcode", code=2)
+    done = dtk.run("plan", SERVICE, "--refresh", "--detailed-exitcode", code=10)
     assert "  ! n:1  unreachable: no SSH connection to " in done.stdout
     assert f"files.put: {nodes['n:3']}/folder/plain content differs" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr

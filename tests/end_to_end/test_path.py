@@ -8,6 +8,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.support.command_line import Dtk
@@ -55,7 +56,7 @@ def test_scaling_happens_in_apply_and_takes_the_highest_members(dtk: Dtk) -> Non
     assert home(dtk, "master").joinpath("roll").read_text().split() == [*four.values()][1:]
     gone = home(dtk, "slaves:4")
     dtk.run("set-attribute", "ring1", "slaves/cardinality", "2")
-    plan = dtk.run("plan", "ring1", "--detailed-exitcode", code=2).stdout
+    plan = dtk.run("plan", "ring1", "--detailed-exitcode", code=10).stdout
     assert plan.index("- terminate slaves:[3-4]  (slaves/cardinality 4 → 2)") < plan.index("Stages:")
     assert gone.exists()
     dtk.run("apply", "ring1", "--yes")
@@ -122,13 +123,23 @@ def test_cancel_ends_the_remote_processes_and_says_so(dtk: Dtk) -> None:
     assert statuses(dtk)[""] == "succeeded"
 
 
-def test_interrupting_a_followed_task_cancels_it(dtk: Dtk) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_interrupting_a_followed_task_cancels_it_and_waits_for_its_worker(dtk: Dtk, how: signal.Signals) -> None:
     following = dtk.start("deploy", "acme:ring/cluster", "ring1", "--set", "slaves/ring::member/work=sleep 986")
     eventually(lambda: runs("sleep", "986"), "the members sleep")
-    following.send_signal(signal.SIGINT)
+    worker = next(e["pid"] for e in dtk.events("ring1", 1) if e["type"] == "task.started")
+    following.send_signal(how)
     output, _ = following.communicate(timeout=60)
     assert following.returncode == 6, output
+    assert not psutil.pid_exists(worker)
     assert "Status: CANCELLED" in output
+
+
+def test_an_apply_that_waits_for_the_lock_plans_with_what_the_task_before_has_left(dtk: Dtk) -> None:
+    dtk.run("deploy", "acme:ring/cluster", "ring1", "--detach", "--set", "slaves/ring::member/work=sleep 5")
+    waited = dtk.run("apply", "ring1", "--yes", "--lock-wait", "2m")
+    assert "Nothing to do" in waited.stdout
+    assert statuses(dtk)[""] == "succeeded"
 
 
 def test_a_killed_worker_frees_the_lock_and_the_next_apply_goes_on(dtk: Dtk) -> None:

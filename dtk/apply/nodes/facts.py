@@ -40,5 +40,10 @@ def node_facts(session: NodeSession, known: dict[str, Any]) -> dict[str, Any]:
     answer = session.ask(Prepared.script("what the machine says of itself", SCRIPT, mark), mark)
     if answer.code != 0:
         raise DtkError(f"{session.node} has no working shell: " + " ".join((*answer.stdout, *answer.stderr)[-3:]))
-    told = dict(line.split("=", 1) for line in answer.stdout if "=" in line)
+    return read_facts("\n".join(answer.stdout), known)
+
+
+def read_facts(printed: str, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a node's attributes with what its machine printed for ``SCRIPT``; what its target knows wins."""
+    told = dict(line.split("=", 1) for line in printed.splitlines() if "=" in line)
     return {**told, "has_systemd": "has_systemd" in told, **known}

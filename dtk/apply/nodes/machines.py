@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import reduce
 
@@ -13,11 +14,12 @@ from dtk.apply.nodes.cloud_init import await_first_boot
 from dtk.apply.nodes.facts import are_known, node_facts
 from dtk.apply.reporting.failure import StepStopped
 from dtk.apply.reporting.reporter import StepReporter
+from dtk.apply.session.node_session import NodeSession, Prepared
 from dtk.apply.session.task_context import TaskContext
 from dtk.errors import DtkError
 from dtk.model.plan import Step, StepType
 from dtk.nodes.provider import Connection, NodeRecord, NodeRequest
-from dtk.nodes.records import record_of, state_of
+from dtk.nodes.records import HOST_KEY, record_of, state_of
 from dtk.ssh.host_keys import host_entry
 from dtk.state import changes
 from dtk.state.model import NodeState
@@ -28,6 +30,10 @@ CHANGES: dict[StepType, str] = {
     "power_off_node": "stopped",
     "terminate_node": "terminated",
 }
+
+
+UNCLAIM_SECONDS = 10.0
+"""How long a machine that is let go may take to forget whose it was."""
 
 
 class MachineBatch:
@@ -56,12 +62,49 @@ class MachineBatch:
             session = self._context.session(step.node)
             session.begin_step(reporter, self._context.step_mark(step.number))
             session.connect(fresh=True)
+            if step.type == "create_node":
+                self._claim(step, session)
             if step.type == "create_node" and not are_known(record.attributes):
                 await_first_boot(session, reporter, has_user_data=bool(step.node_attributes.get("user_data")))
-            attributes = node_facts(session, dict(record.attributes))
+            attributes = {**node_facts(session, dict(record.attributes)), **self._pinned_key(record)}
             known = state_of(replace(record, attributes=attributes))
             self._context.change_state(lambda state: changes.with_node(state, step.node, known))
         return True
+
+    def _claim(self, step: Step, session: NodeSession) -> None:
+        """Mark the machine as this node's, where its target does so on the machine; one of another service is let go.
+
+        Raises:
+            DtkError: it is marked as another service's.
+        """
+        context = self._context
+        script = context.provider.claim_script(context.identity, step.node)
+        if not script:
+            return
+        prepared = Prepared("mark the machine", "sh -s", script.encode())
+        try:
+            answer = session.ask(prepared, session.next_mark(as_root=False))
+            context.provider.check_claim(context.identity, step.node, "\n".join(answer.stdout))
+        except DtkError:
+            state = context.store.state.nodes.get(step.node)
+            context.drop_session(step.node)
+            if state is not None:
+                context.provider.terminate(context.identity, [record_of(step.node, state)], lambda *_: None)
+                context.change_state(lambda now: changes.without_node(now, step.node))
+            raise
+
+    def _unclaim(self, node: str) -> None:
+        """Take the service's mark from a machine before it is let go; one that does not answer keeps it."""
+        context = self._context
+        script = context.provider.unclaim_script(context.identity)
+        if not script or node not in context.store.state.nodes:
+            return
+        prepared = Prepared("unmark the machine", "sh -s", script.encode())
+        with suppress(DtkError), gevent.Timeout(UNCLAIM_SECONDS, False):
+            session = context.session(node)
+            session.begin_step(None, context.step_mark(f"unclaim-{node}"))
+            session.connect()
+            session.ask(prepared, session.next_mark(as_root=False))
 
     def leave(self, step: Step) -> None:
         """Wait no longer for a step: it has started, or it was stopped before it could."""
@@ -95,6 +138,8 @@ class MachineBatch:
             provider.create(identity, requests, self._report, self._record)
             return
         state = self._context.store.state
+        if kind == "terminate_node":
+            gevent.joinall([gevent.spawn(self._unclaim, step.node) for step in self._steps])
         for step in self._steps:
             if kind in ("power_off_node", "terminate_node"):
                 self._context.drop_session(step.node)
@@ -159,6 +204,11 @@ class MachineBatch:
             status=record.status,
             host_address=address,
         )
+
+    def _pinned_key(self, record: NodeRecord) -> dict[str, str]:
+        """Return the host key that the machine was first seen with, for the state: other clones check it, too."""
+        pinned = self._context.known_hosts.pinned(self._entry(record))
+        return {HOST_KEY: f"{pinned.get_name()} {pinned.get_base64()}"} if pinned else {}
 
     def _with_host_key(self, record: NodeRecord) -> NodeRecord:
         """Keep the key pinned for a machine that stops with the machine: its address may change, and be another's."""

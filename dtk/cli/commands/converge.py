@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 
 from dtk.cli.options import DetachOption, LockWaitOption, ServiceArgument, YesOption, seconds
-from dtk.cli.running import confirm, run_plan, show_and_ask
-from dtk.plan.resolve.request import Scope
+from dtk.cli.running import changing, confirm, run_plan, show_and_ask
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.planning import make_plan
 
@@ -23,11 +22,13 @@ def converge(
     Example: dtk converge dask1
     """
     workspace = current_workspace()
-    scope: Scope = "all"
-    plan, inputs = make_plan(workspace, chosen_service(workspace, service), scope=scope)
-    if any(change.change == "terminate" for change in plan.nodes):
-        show_and_ask(plan, ask=not yes)
-    # As the original asked (docs/original.md 2.2); a script that converges wants its nodes up.
-    elif not yes and sys.stdin.isatty() and any(change.change == "start" for change in plan.nodes):
-        confirm("Workspace service is stopped, do you want to start it?")
-    run_plan(inputs, plan, detach=detach, lock_wait=seconds(lock_wait), command=f"dtk converge {plan.service}")
+    name = chosen_service(workspace, service)
+    with changing(workspace, name, f"dtk converge {name}", seconds(lock_wait)) as change:
+        plan, inputs = make_plan(workspace, name, scope="all")
+        change.refuse_unknown(inputs, strict=False)
+        if any(one.change == "terminate" for one in plan.nodes):
+            show_and_ask(plan, ask=not yes)
+        # As the original asked (docs/original.md 2.2); a script that converges wants its nodes up.
+        elif not yes and sys.stdin.isatty() and any(one.change == "start" for one in plan.nodes):
+            confirm("Workspace service is stopped, do you want to start it?")
+        run_plan(inputs, plan, change, detach=detach)

@@ -7,10 +7,15 @@ from typing import Annotated
 import typer
 
 from dtk.cli.options import DetachOption, LockWaitOption, YesOption, seconds
-from dtk.cli.running import confirm, run_plan
+from dtk.cli.running import Change, confirm, run_plan
 from dtk.plan.destroy import destroy_plan
 from dtk.service.context import chosen_service, current_workspace
-from dtk.service.planning import read_inputs
+from dtk.service.gone import GoneService, gone_services, inputs_of_gone
+from dtk.service.identity import FoundIdentity, find_identity
+from dtk.service.planning import Inputs, read_inputs
+from dtk.service.unknown_machines import ServicePlace, take_in_unknown
+from dtk.state.lock import acquire
+from dtk.state.workspace import Workspace
 from dtk.views.plan_text import plan_text
 
 
@@ -25,14 +30,40 @@ def delete_and_destroy(
 ) -> None:
     """End a service's nodes and delete it.
 
-    Runs the components' delete actions, terminates every node, then removes services/NAME and all local state of it.
+    Runs the components' delete actions, terminates every node, also those that another clone has made, then removes
+    services/NAME and all local state of it. A service whose folder is gone from git is ended by its name.
     Example: dtk delete-and-destroy dask1 -y
     """
     workspace = current_workspace()
-    name = chosen_service(workspace, service)
-    inputs = read_inputs(workspace, name)
-    plan = destroy_plan(inputs.request(), force=force)
-    if not yes:
-        typer.echo(plan_text(plan))
-        confirm(f"Are you sure you want to delete and destroy service '{name}' and its nodes?")
-    run_plan(inputs, plan, detach=detach, lock_wait=seconds(lock_wait), command=f"dtk delete-and-destroy {name}")
+    gone = _gone(workspace, service)
+    name = gone.name if gone else chosen_service(workspace, service)
+    command, wait = f"dtk delete-and-destroy {name}", seconds(lock_wait)
+    with acquire(workspace.service_folder(name), command, wait) as lock:
+        found = inputs_of_gone(workspace, gone)[1] if gone else find_identity(workspace, name)
+        inputs = _with_all_machines(workspace, name, gone, found)
+        # Without its module nobody knows what its components' delete actions were.
+        plan = destroy_plan(inputs.request(), force=force or gone is not None)
+        if not yes:
+            typer.echo(plan_text(plan))
+            confirm(f"Are you sure you want to delete and destroy service '{name}' and its nodes?")
+        run_plan(inputs, plan, Change(lock, found), detach=detach)
+
+
+def _gone(workspace: Workspace, name: str) -> GoneService | None:
+    """Return what is left of a service that has no file any more; None for one that has, or of which nothing is."""
+    if name in workspace.service_names():
+        return None
+    return next((one for one in gone_services(workspace) if one.name == name), None)
+
+
+def _with_all_machines(workspace: Workspace, name: str, gone: GoneService | None, found: FoundIdentity) -> Inputs:
+    """Return the service with all of its machines in its state, also those that another clone has made."""
+
+    def read() -> Inputs:
+        return inputs_of_gone(workspace, gone)[0] if gone else read_inputs(workspace, name)
+
+    inputs = read()
+    taken = take_in_unknown(ServicePlace(workspace, name, found, inputs.target), inputs.state)
+    for machine in taken:
+        typer.echo(f"Found: {machine.node} is {machine.id}, which this folder did not know")
+    return read() if taken else inputs

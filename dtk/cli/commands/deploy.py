@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from dtk.cli.options import AssemblyArgument, DetachOption, NameArgument, SetOption, TargetOption, ValuesOption
-from dtk.cli.running import run_plan
+from dtk.cli.running import changing, run_plan
 from dtk.service.context import current_workspace
 from dtk.service.planning import make_plan
 from dtk.service.staging import read_settings, stage_service
@@ -27,6 +27,8 @@ def deploy(
     workspace = current_workspace()
     stage_service(workspace, assembly, name, target, read_settings(settings or [], values))
     typer.echo(f"Service instance '/service/{name}' has been created!")
-    plan, inputs = make_plan(workspace, name)
-    typer.echo(summary_line(plan))
-    run_plan(inputs, plan, detach=detach, lock_wait=0, command=f"dtk deploy {assembly} {name}")
+    with changing(workspace, name, f"dtk deploy {assembly} {name}", 0) as change:
+        plan, inputs = make_plan(workspace, name)
+        change.refuse_unknown(inputs, strict=False)
+        typer.echo(summary_line(plan))
+        run_plan(inputs, plan, change, detach=detach)

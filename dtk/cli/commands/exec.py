@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dtk.cli.options import DetachOption, JsonOption, LockWaitOption, seconds
-from dtk.cli.running import run_plan
+from dtk.cli.running import changing, run_plan
 from dtk.dsl.build.workflow import parse_parameters
 from dtk.errors import UsageError
 from dtk.model.names import CREATE
@@ -39,11 +39,12 @@ def execute(
     """
     workspace = current_workspace()
     service, action, parameters = _read(workspace, words)
-    inputs = read_inputs(workspace, service)
     workflow = CREATE if action == _CONVERGE else action
-    plan = compile_plan(inputs.request(workflow, "all", parameters))
-    command = f"dtk exec {service} {action}"
-    run_plan(inputs, plan, detach=detach, lock_wait=seconds(lock_wait), command=command, as_json=as_json)
+    with changing(workspace, service, f"dtk exec {service} {action}", seconds(lock_wait)) as change:
+        inputs = read_inputs(workspace, service)
+        change.refuse_unknown(inputs)
+        plan = compile_plan(inputs.request(workflow, "all", parameters))
+        run_plan(inputs, plan, change, detach=detach, as_json=as_json)
 
 
 def _read(workspace: Workspace, words: list[str]) -> tuple[str, str, dict[str, str]]:

@@ -23,13 +23,14 @@ def init(
     """
     from dtk.dsl.yaml.edit import new_workspace  # noqa: PLC0415 - ruamel.yaml is not needed by dtk version
     from dtk.dsl.yaml.modeline import modeline, provide_schemas  # noqa: PLC0415 - as below
+    from dtk.state.identity import new_id  # noqa: PLC0415 - as below
 
     workspace = Workspace(folder.resolve())
     if workspace.file.exists():
         raise UsageError(f"{shown_path(workspace.file)} exists already: this is a workspace", hint="dtk ls")
     for path in (workspace.modules, workspace.services):
         path.mkdir(parents=True, exist_ok=True)
-    new_workspace(workspace.file, modeline("workspace", workspace.file, workspace))
+    new_workspace(workspace.file, modeline("workspace", workspace.file, workspace), new_id())
     provide_schemas(workspace)
     _ignore_local_state(workspace.root / ".gitignore")
     typer.echo(f"Workspace made in {workspace.root}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dtk.cli.options import ExcludeOption, JsonOption, OnlyOption, ServiceArgument
-from dtk.cli.output import write_file
+from dtk.cli.output import print_json, write_file
 from dtk.errors import UsageError
 from dtk.model.plan import Plan
 from dtk.model.selection import Selection
@@ -17,6 +17,7 @@ from dtk.plan.document import to_document, to_text
 from dtk.plan.resolve.request import Scope
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.planning import make_plan
+from dtk.state.store import load_state
 from dtk.state.workspace import Workspace
 from dtk.views.plan_markdown import plan_markdown
 from dtk.views.plan_text import plan_json, plan_text
@@ -24,7 +25,7 @@ from dtk.views.plan_text import plan_json, plan_text
 if TYPE_CHECKING:
     from dtk.refresh.node_drift import Drift
 
-CHANGES = 2
+CHANGES = 10
 
 OutOption = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write plan.json, for dtk apply FILE.")]
 AllOption = Annotated[bool, typer.Option("--all", help="Hold every stage, not only what changed.")]
@@ -40,7 +41,11 @@ def plan(  # noqa: PLR0913, PLR0917 - a command has the options it has
         bool, typer.Option("--refresh", help="First ask the target how the nodes are, and the nodes what would change.")
     ] = False,
     detailed_exitcode: Annotated[
-        bool, typer.Option("--detailed-exitcode", help="Exit with 2 when there are changes, 0 when there are none.")
+        bool, typer.Option("--detailed-exitcode", help="Exit with 10 when there are changes, 0 when there are none.")
+    ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option("--prune", help="List the services that have a state or machines and no file any more, instead."),
     ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")] = False,
     as_json: JsonOption = False,
@@ -51,6 +56,8 @@ def plan(  # noqa: PLR0913, PLR0917 - a command has the options it has
     The same modules, service and state give the same plan, to the byte. Example: dtk plan dask1 --out plan.json
     """
     workspace = current_workspace()
+    if prune:
+        raise typer.Exit(_list_gone(workspace, as_json=as_json))
     name = chosen_service(workspace, service)
     scope: Scope = "all" if every_step else "changes"
     selection = Selection(tuple(only or ()), tuple(exclude or ()))
@@ -66,12 +73,45 @@ def plan(  # noqa: PLR0913, PLR0917 - a command has the options it has
     )
     shown = plan_json(made, to_document(made)) if as_json else plan_markdown(made) if markdown else plan_text(made)
     typer.echo(shown, nl=False)
+    if not refresh and not made.serial and not _has_state(workspace, name):
+        typer.echo("no state here: everything counts as new", err=True)
     if out:
         write_file(out, to_text(made))
         if not is_document:
             typer.echo(f"Written to {out}; next: dtk apply {os.fspath(out)}")
     if detailed_exitcode and (made.drift or not made.is_empty):
         raise typer.Exit(CHANGES)
+
+
+def _has_state(workspace: Workspace, name: str) -> bool:
+    state = load_state(workspace.state_file(name))
+    return state is not None and bool(state.nodes or state.last_task)
+
+
+def _list_gone(workspace: Workspace, *, as_json: bool) -> int:
+    """List what is left of services whose file is gone, and how to end it; return the exit code."""
+    from dtk.service.gone import gone_services  # noqa: PLC0415 - asks the targets, which plan alone never does
+
+    found = gone_services(workspace)
+    if as_json:
+        rows = [
+            {
+                "service": one.name,
+                "id": one.lineage,
+                "nodes_in_state": len(one.state.nodes) if one.state else 0,
+                "machines": [machine.id for machine in one.machines],
+            }
+            for one in found
+        ]
+        print_json(rows)
+        return 0
+    for one in found:
+        nodes = len(one.state.nodes) if one.state else 0
+        typer.echo(f"{one.name}: no service.yaml; {nodes} nodes in the state here, {len(one.machines)} marked machines")
+        typer.echo(f"  to end it: dtk delete-and-destroy {one.name}")
+    if not found:
+        typer.echo("Nothing to prune: every service that has a state or machines has its file.")
+    return 0
 
 
 def _refreshed(workspace: Workspace, service: str, scope: Scope, selection: Selection, *, to_stderr: bool) -> Plan:

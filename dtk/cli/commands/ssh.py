@@ -18,6 +18,7 @@ from dtk.model.ssh_address import parse_ssh_address
 from dtk.nodes.provider import Connection
 from dtk.service.context import chosen_service, current_workspace
 from dtk.state.store import load_state
+from dtk.state.workspace import Workspace
 
 CONNECT_SECONDS = 20
 _SIGNALLED = 128
@@ -41,6 +42,8 @@ def ssh(
     name = chosen_service(workspace, service)
     state = load_state(workspace.state_file(name))
     nodes = state.nodes if state else {}
+    if not nodes:
+        _refuse_unknown(workspace, name)
     if state is None or node not in nodes:
         known = ", ".join(sorted(nodes, key=node_order)) or "none"
         raise UsageError(f"service '{name}' has no node '{node}' that exists: it has {known}", hint="dtk list-nodes")
@@ -54,6 +57,16 @@ def ssh(
 
 def _warn(text: str) -> None:
     typer.echo(text, err=True)
+
+
+def _refuse_unknown(workspace: Workspace, name: str) -> None:
+    """Say what exists of a service of which nothing is known here."""
+    from dtk.service.identity import find_identity  # noqa: PLC0415 - only where no state is
+    from dtk.service.planning import read_inputs  # noqa: PLC0415
+    from dtk.service.unknown_machines import ServicePlace, refuse_unknown  # noqa: PLC0415
+
+    inputs = read_inputs(workspace, name)
+    refuse_unknown(ServicePlace(workspace, name, find_identity(workspace, name), inputs.target), inputs.state)
 
 
 def ssh_arguments(connection: Connection, known_hosts: Path, user: str = "") -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from dtk.dsl.yaml.cursor import Cursor
 from dtk.errors import Problem
 from dtk.model.names import assembly_name
 from dtk.model.service import AttributeSetting, LinkChoice, Service
+from dtk.model.written import as_written
 
 
 def build_service(file: Path, display_root: Path | None = None) -> Service:
@@ -47,6 +50,8 @@ def _name_problems(cursor: Cursor, file: Path) -> Iterator[Problem]:
 def _build(cursor: Cursor, problems: list[Problem]) -> Service:
     module, assembly = assembly_name(cursor.text("assembly")) or ("", "")
     return Service(
+        id=cursor.text("id"),
+        digest=_digest(cursor),
         name=cursor.text("service"),
         module=module,
         assembly=assembly,
@@ -58,6 +63,13 @@ def _build(cursor: Cursor, problems: list[Problem]) -> Service:
         removed={str(entry.value): entry.place for entry in cursor.entries("removed")},
         links={entry.name: _choice(entry) for entry in cursor.entries("links")},
     )
+
+
+def _digest(cursor: Cursor) -> str:
+    """Return the digest of what the file says, as written; comments, order and the id do not count."""
+    said = {key: as_written(value) for key, value in cursor.value.items() if key != "id"}
+    text = json.dumps(said, sort_keys=True, ensure_ascii=False, default=str)
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def _choice(cursor: Cursor) -> LinkChoice:

@@ -62,6 +62,30 @@ def set_entry(file: Path, section: str, key: str, value: object) -> None:
     replace_text(file, document, text, {**document.data, section: entries})
 
 
+def set_key(file: Path, key: str, value: str, *, after: str) -> None:
+    """Add a key with a text to the top of a document, on a line of its own; everything else stays as it is written.
+
+    Args:
+        file: the document.
+        key: the key, which is not there yet.
+        value: its text.
+        after: the key below which it stands; at the end where that is not there.
+
+    Raises:
+        InvalidError, DtkError: as ``set_attribute``.
+    """
+    document = _opened(file, key)
+    text, entry = document.text, _entry(key, value)
+    if text[document.values[()].start] == "{":
+        edited = _with_entry(document, (), entry)
+    elif (after,) in document.values:
+        end = line_end(text, max(document.keys[(after,)].end, document.values[(after,)].end))
+        edited = f"{ended(text[:end])}{entry}\n{text[end:]}"
+    else:
+        edited = f"{ended(text)}{entry}\n"
+    replace_text(file, document, edited, {**document.data, key: value})
+
+
 def unset_attribute(file: Path, path: str) -> bool:
     """Remove one line under ``attributes:`` of a service.yaml.
 
@@ -99,7 +123,9 @@ def unset_entry(file: Path, section: str, key: str) -> bool:
     return True
 
 
-def new_service(file: Path, *, assembly: str, target: str = "", attributes: Mapping[str, object] | None = None) -> None:
+def new_service(
+    file: Path, *, assembly: str, target: str = "", attributes: Mapping[str, object] | None = None, id_: str = ""
+) -> None:
     """Write a new service.yaml; the service is named as its folder, which is made.
 
     Args:
@@ -107,11 +133,14 @@ def new_service(file: Path, *, assembly: str, target: str = "", attributes: Mapp
         assembly: ``namespace:module/assembly``.
         target: a target of dtk.yaml; "" for its default.
         attributes: values by path.
+        id_: which service it is, for good.
 
     Raises:
         UsageError: there is one already.
     """
-    lines = ["format_version: 1", _entry("service", file.parent.name), _entry("assembly", assembly)]
+    lines = ["format_version: 1", _entry("service", file.parent.name)]
+    lines += [_entry("id", id_)] if id_ else []
+    lines += [_entry("assembly", assembly)]
     lines += [_entry("target", target)] if target else []
     lines += [f"{_ATTRIBUTES}:"] if attributes else []
     lines += [f"{_INDENT}{_entry(path, value)}" for path, value in (attributes or {}).items()]
@@ -119,17 +148,16 @@ def new_service(file: Path, *, assembly: str, target: str = "", attributes: Mapp
     _write_first(file, "\n".join(lines) + "\n")
 
 
-def new_workspace(file: Path, modeline: str = "") -> None:
-    """Write a new dtk.yaml: the embedded target only; ``modeline`` tells editors its schema.
+def new_workspace(file: Path, modeline: str = "", id_: str = "") -> None:
+    """Write a new dtk.yaml: which workspace it is, the embedded target only; ``modeline`` tells editors its schema.
 
     Raises:
         UsageError: there is one already.
     """
-    head = f"{modeline}\n" if modeline else ""
-    _write_first(
-        file,
-        f"{head}# Targets are where nodes come from; local, on this machine, needs no word here.\nformat_version: 1\n",
-    )
+    lines = [modeline] if modeline else []
+    lines += ["# Targets are where nodes come from; local, on this machine, needs no word here.", "format_version: 1"]
+    lines += [_entry("workspace", id_)] if id_ else []
+    _write_first(file, "\n".join(lines) + "\n")
 
 
 def _opened(file: Path, section: str) -> Document:

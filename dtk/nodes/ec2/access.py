@@ -14,6 +14,7 @@ from dtk.nodes.ec2.settings import Ec2Settings
 from dtk.nodes.ec2.tags import as_list, service_name
 from dtk.nodes.keys import ensure_key
 from dtk.nodes.provider import ServiceIdentity
+from dtk.state.portable import own_key
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def _own_pairs(aws: Aws, name: str) -> list[KeyPairAnswer]:
 
 def key_file(identity: ServiceIdentity) -> Path:
     """Return where a service's own private key is kept."""
-    return identity.folder.absolute() / "keys" / "id_ed25519"
+    return own_key(identity.folder)
 
 
 def remove_access(aws: Aws, identity: ServiceIdentity) -> None:

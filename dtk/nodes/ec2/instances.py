@@ -23,6 +23,8 @@ STATUS: Mapping[str, NodeStatus] = {
     "terminated": "terminated",
 }
 GONE = ("shutting-down", "terminated")
+PAGE = 1000
+"""Instances in one answer, AWS's most: calls without a limit are throttled sooner, and may time out."""
 MOST_IDS = 200
 """Ids in one call of describe: well below what AWS takes."""
 _FIRST_PAUSE_SECONDS = 1.0
@@ -57,7 +59,8 @@ def find_by_tags(aws: Aws, **tags: str) -> list[Ec2Instance]:
     """Return the instances with these tags (``dtk:lineage`` and so on), those that are gone left out, oldest first."""
     filters = [{"Name": f"tag:{name}", "Values": [value]} for name, value in tags.items()]
     states = {"Name": "instance-state-name", "Values": [state for state in STATUS if state not in GONE]}
-    reservations = aws.pages("describe_instances", "Reservations", Reservation, Filters=[*filters, states])
+    wanted = [*filters, states]
+    reservations = aws.pages("describe_instances", "Reservations", Reservation, Filters=wanted, MaxResults=PAGE)
     found = [instance for instance in _instances(reservations) if instance.exists]
     return sorted(found, key=lambda instance: str(instance.data.get("LaunchTime", "")))
 

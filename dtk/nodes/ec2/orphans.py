@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from dtk.errors import DtkError
 from dtk.nodes.ec2.access import key_file
@@ -12,7 +13,7 @@ from dtk.nodes.ec2.images import resolve_image
 from dtk.nodes.ec2.instances import Ec2Instance, find_by_ids, find_by_tags, on_each, wait_for
 from dtk.nodes.ec2.records import described, node_record
 from dtk.nodes.ec2.settings import Ec2Settings
-from dtk.nodes.ec2.tags import LINEAGE, SERVICE, WORKSPACE, as_list
+from dtk.nodes.ec2.tags import LINEAGE, SERVICE, VERSION, WORKSPACE, as_list
 from dtk.nodes.provider import MarkedMachine, NodeRecord, ServiceIdentity
 
 
@@ -22,9 +23,24 @@ def find_orphans(aws: Aws, workspace: str, known: Collection[str]) -> list[Marke
     return [_marked(instance) for instance in found if instance.id not in known]
 
 
+def find_marked(aws: Aws, identity: ServiceIdentity) -> list[MarkedMachine]:
+    """Return a service's instances: those with its id, else those with its name in its workspace.
+
+    The id alone would not find what was made before the service's folder was lost and staged anew.
+    """
+    found = find_by_tags(aws, **{LINEAGE: identity.lineage})
+    if not found:
+        own = {WORKSPACE: identity.workspace} if identity.workspace else {}
+        found = find_by_tags(aws, **{SERVICE: identity.service}, **own)
+    return [_marked(instance) for instance in found]
+
+
 def _marked(instance: Ec2Instance) -> MarkedMachine:
     service, lineage = instance.tags.get(SERVICE, ""), instance.tags.get(LINEAGE, "")
-    return MarkedMachine(instance.id, instance.state, service, lineage, instance.node)
+    workspace, version = instance.tags.get(WORKSPACE, ""), instance.tags.get(VERSION, "")
+    made = instance.data.get("LaunchTime")
+    since = made.isoformat(timespec="seconds") if isinstance(made, datetime) else ""
+    return MarkedMachine(instance.id, instance.state, service, lineage, instance.node, workspace, version, since)
 
 
 def adopt(aws: Aws, settings: Ec2Settings, identity: ServiceIdentity, orphan: MarkedMachine) -> NodeRecord:

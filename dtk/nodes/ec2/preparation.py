@@ -39,18 +39,15 @@ class Preparation:
             self._subnets[spec.subnets] = find_subnets(self._aws, self._settings, spec.subnets)
         return MachineRequest(spec, self._images[spec.image], self._subnets[spec.subnets])
 
-    def launch_context(
-        self, identity: ServiceIdentity, workspace: str, machines: Iterable[MachineRequest]
-    ) -> LaunchContext:
+    def launch_context(self, identity: ServiceIdentity, machines: Iterable[MachineRequest]) -> LaunchContext:
         """Return what all instances of a service share; its key pair and its security group are made if missing.
 
         Args:
             identity: the service.
-            workspace: the workspace's id.
             machines: what its nodes ask for; the group is in the VPC of the first, and opens the ports of all.
         """
         aws, settings = self._aws, self._settings
-        tags = service_tags(identity, workspace)
+        tags = service_tags(identity)
         shared = {**settings.tags, **tags}
         access = ensure_access(aws, settings, identity, shared)
         groups = settings.security_groups or (self._own_group(identity, shared, list(machines)),)

@@ -21,6 +21,8 @@ from dtk.nodes.ec2.records import connection_to, described, node_record
 from dtk.nodes.ec2.removal import remove_own_resources
 from dtk.nodes.ec2.settings import Ec2Settings, read_settings, read_spec
 from dtk.nodes.provider import (
+    Ask,
+    BasicProvider,
     Connection,
     FirewallUpdate,
     MarkedMachine,
@@ -32,11 +34,10 @@ from dtk.nodes.provider import (
     ServiceIdentity,
     no_record,
 )
-from dtk.state.identity import workspace_id
 from dtk.state.workspace import Workspace
 
 
-class Ec2Provider:
+class Ec2Provider(BasicProvider):
     """The instances of one target."""
 
     def __init__(self, workspace: Workspace, target: Target) -> None:
@@ -94,7 +95,7 @@ class Ec2Provider:
         specs = {request.node: read_spec(self.settings, request.node, request.attributes) for request in requests}
         found = find_of_service(self.aws, identity.lineage)
         machines = {node: self._preparation.machine_request(spec) for node, spec in specs.items()}
-        context = self._preparation.launch_context(identity, workspace_id(self._workspace), machines.values())
+        context = self._preparation.launch_context(identity, machines.values())
         absent = [request for request in requests if request.node not in found]
         made, unknown = made_by_unanswered_calls(self.aws, context, machines, absent)
         found |= made
@@ -180,9 +181,13 @@ class Ec2Provider:
             now.append(described(record, instance, self.settings, self.aws.region) if instance else gone)
         return now
 
-    def find_orphans(self, workspace: str, known: Collection[str]) -> Sequence[MarkedMachine]:
+    def find_orphans(self, workspace: str, known: Collection[str], _ask: Ask) -> Sequence[MarkedMachine]:
         """Return the instances that are tagged as a workspace's and whose ids are not among those known."""
         return orphans.find_orphans(self.aws, workspace, known)
+
+    def find_service(self, identity: ServiceIdentity, _ask: Ask) -> Sequence[MarkedMachine]:
+        """Return the instances that are tagged as a service's."""
+        return orphans.find_marked(self.aws, identity)
 
     def adopt(self, identity: ServiceIdentity, orphan: MarkedMachine) -> NodeRecord:
         """Return an orphan as the record of its node, tagged as the service's."""

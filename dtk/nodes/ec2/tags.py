@@ -29,12 +29,12 @@ def service_name(identity: ServiceIdentity) -> str:
     return f"dtk-{identity.service}-{short_lineage(identity.lineage)}"
 
 
-def service_tags(identity: ServiceIdentity, workspace: str) -> dict[str, str]:
+def service_tags(identity: ServiceIdentity) -> dict[str, str]:
     """Return the tags of everything that is made for a service."""
     return {
         SERVICE: identity.service,
         LINEAGE: identity.lineage,
-        WORKSPACE: workspace,
+        **({WORKSPACE: identity.workspace} if identity.workspace else {}),
         VERSION: __version__,
         NAME: service_label(identity),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,15 +13,19 @@ from dtk.model.ssh_address import SSH_PORT, parse_ssh_address
 from dtk.model.target import Target
 from dtk.nodes.concurrent import report_each
 from dtk.nodes.hosts.claims import Claim, Claims, changing_claims, read_claims
+from dtk.nodes.hosts.marks import READ, Mark, claim_script, read_mark, unclaim_script
 from dtk.nodes.provider import (
+    Ask,
     BasicProvider,
     Connection,
+    MarkedMachine,
     NodeRecord,
     NodeRequest,
     NodeStatus,
     Record,
     Report,
     ServiceIdentity,
+    UnaskedError,
     no_record,
 )
 from dtk.nodes.reach import check_banner, wait_for_banner
@@ -103,6 +107,75 @@ class HostsProvider(BasicProvider):
             self._release(Claim(identity.service, identity.lineage, record.node))
             report(record.node, replace(record, status="terminated"))
 
+    def find_orphans(self, workspace: str, known: Collection[str], ask: Ask) -> Sequence[MarkedMachine]:
+        """Return the hosts that are marked as a workspace's and whose names are not among those known.
+
+        Raises:
+            UnaskedError: some could not be asked.
+        """
+        marks, silent = self._marks(ask)
+        own = [_marked(name, mark) for name, mark in marks.items() if mark.workspace == workspace]
+        found = [machine for machine in own if machine.id not in known]
+        if silent:
+            raise self._unasked("which hosts are this workspace's", silent, found)
+        return found
+
+    def find_service(self, identity: ServiceIdentity, ask: Ask) -> Sequence[MarkedMachine]:
+        """Return the hosts that are marked as a service's.
+
+        Raises:
+            UnaskedError: some could not be asked.
+        """
+        marks, silent = self._marks(ask)
+        found = [_marked(name, mark) for name, mark in marks.items() if mark.is_of(identity)]
+        if silent:
+            raise self._unasked(f"whether service '{identity.service}' has hosts", silent, found)
+        return found
+
+    def _unasked(self, what: str, silent: Mapping[str, DtkError], found: Sequence[MarkedMachine]) -> UnaskedError:
+        name, error = next(iter(silent.items()))
+        return UnaskedError(
+            f"{what} of target '{self._target.name}' is not known: {len(silent)} of {len(self._hosts)} can't be asked;"
+            f" '{name}': {error.message}",
+            found,
+            hint="see that they run, or take those that are gone out of dtk.yaml",
+        )
+
+    def _marks(self, ask: Ask) -> tuple[dict[str, Mark], dict[str, DtkError]]:
+        answers = ask({name: host.connection for name, host in self._hosts.items()}, READ)
+        silent = {name: answer for name, answer in answers.items() if isinstance(answer, DtkError)}
+        marks = {name: read_mark(answer) for name, answer in answers.items() if isinstance(answer, str)}
+        return {name: mark for name, mark in marks.items() if mark}, silent
+
+    def adopt(self, identity: ServiceIdentity, orphan: MarkedMachine) -> NodeRecord:
+        """Return a marked host as the record of its node, and note the claim here."""
+        host = self._hosts.get(orphan.id)
+        if host is None:
+            raise DtkError(f"target '{self._target.name}' has no host '{orphan.id}'", hint="put it back into dtk.yaml")
+        with changing_claims(self._workspace, self._target.name) as claims:
+            claims[orphan.id] = Claim(identity.service, identity.lineage, orphan.node)
+        return _record(orphan.node, host)
+
+    def claim_script(self, identity: ServiceIdentity, node: str) -> str:
+        """Return the script that marks a host as a node's."""
+        return claim_script(identity, node)
+
+    def check_claim(self, identity: ServiceIdentity, node: str, printed: str) -> None:
+        """Refuse a host that is marked as another service's."""
+        mark = read_mark(printed)
+        if mark is None:
+            raise DtkError(f"the host of {node} can't be marked as this service's: it printed {printed[:200]!r}")
+        if not mark.is_of(identity):
+            raise DtkError(
+                f"the host of {node} is {mark.node} of service '{mark.service}' (id {mark.lineage}),"
+                f" claimed {mark.since} by dtk {mark.dtk_version}",
+                hint="destroy that service first; if it is gone, remove ~/.dtk/host-*.json there",
+            )
+
+    def unclaim_script(self, identity: ServiceIdentity) -> str:
+        """Return the script that takes the service's mark from a host."""
+        return unclaim_script(identity)
+
     def connection_to(self, record: NodeRecord) -> Connection:
         """Return how dtk.yaml says now that the node's host is reached; as ever for one that is no longer there."""
         host = self._hosts.get(record.id)
@@ -155,6 +228,12 @@ class HostsProvider(BasicProvider):
     def _refuse_power(self, records: Sequence[NodeRecord], report: Report) -> None:
         for record in records:
             report(record.node, DtkError(f"dtk does not power hosts of target '{self._target.name}' on or off"))
+
+
+def _marked(name: str, mark: Mark) -> MarkedMachine:
+    return MarkedMachine(
+        name, "running", mark.service, mark.lineage, mark.node, mark.workspace, mark.dtk_version, mark.since
+    )
 
 
 def read_hosts(target: Target, workspace: Workspace) -> Mapping[str, Host]:

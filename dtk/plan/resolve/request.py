@@ -24,6 +24,7 @@ class PlanRequest:
     ``scope`` says which steps it holds: those whose inputs changed (``changes``), every one (``all``), or what the
     last task left undone (``resume``). ``workflow`` names one of the assembly's, or an action of a component:
     ``[NODE/]COMPONENT[.ACTION]``; ``parameters`` are what it is given, as texts.
+    ``workspace`` is the workspace's id, ``service_digest`` that of what service.yaml says; "" where it is not asked.
     ``findings`` are what a refresh found on the nodes; ``selection`` is the part of the service that is meant.
     """
 
@@ -37,6 +38,8 @@ class PlanRequest:
     parameters: Mapping[str, str] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     selection: Selection = EVERYTHING
+    workspace: str = ""
+    service_digest: str = ""
 
     @property
     def drifted(self) -> Mapping[tuple[str, str], Sequence[str]]:

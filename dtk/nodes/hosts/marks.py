@@ -1,0 +1,67 @@
+"""The mark that a service leaves on a host: a file that says whose it is, to every clone and every workspace.
+
+It is in the home of the user who logs in, by the host's name, since homes may be shared; made by a link, so that of
+two services that come at once one has it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from shlex import quote
+
+from dtk import __version__
+from dtk.model.settings import as_mapping, text
+from dtk.nodes.provider import ServiceIdentity
+
+FORMAT_VERSION = 1
+_FILE = 'f="$HOME/.dtk/host-$(uname -n).json"\n'
+READ = _FILE + 'cat "$f" 2>/dev/null || true\n'
+"""The script that prints a host's mark, nothing where there is none."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Which node of which service a host is, since when (UTC, RFC 3339), by which dtk."""
+
+    workspace: str
+    service: str
+    lineage: str
+    node: str
+    dtk_version: str
+    since: str
+
+    def is_of(self, identity: ServiceIdentity) -> bool:
+        """Say whether it is the service's: by its id, else by its name in its workspace."""
+        if self.lineage == identity.lineage:
+            return True
+        return self.service == identity.service and identity.workspace in ("", self.workspace)
+
+
+def read_mark(printed: str) -> Mark | None:
+    """Return the mark that a host printed, None where there is none, or none that can be read."""
+    try:
+        given = as_mapping(json.loads(printed))
+        names = ("workspace", "service", "lineage", "node", "dtk_version", "since")
+        return Mark(*(text(given, name) for name in names)) if given else None
+    except (ValueError, TypeError):
+        return None
+
+
+def claim_script(identity: ServiceIdentity, node: str) -> str:
+    """Return the script that marks a host unless it is marked, and prints the mark that it has then."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    mark = Mark(identity.workspace, identity.service, identity.lineage, node, __version__, now)
+    line = quote(json.dumps({"format_version": FORMAT_VERSION, **asdict(mark)}))
+    return (
+        f"set -e\numask 077\n{_FILE}"
+        'mkdir -p "$HOME/.dtk"\n'
+        f"printf '%s\\n' {line} > \"$f.$$\"\n"
+        'ln "$f.$$" "$f" 2>/dev/null || true\nrm -f "$f.$$"\ncat "$f"\n'
+    )
+
+
+def unclaim_script(identity: ServiceIdentity) -> str:
+    """Return the script that takes a service's mark from a host; another's stays."""
+    return f'{_FILE}if grep -q -F {quote(identity.lineage)} "$f" 2>/dev/null; then rm -f "$f"; fi\n'

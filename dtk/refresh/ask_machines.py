@@ -1,0 +1,44 @@
+"""Runs a script on machines that no task works on, from a process of its own, to learn whose they are."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from dtk.errors import DtkError
+from dtk.nodes.provider import Ask, Connection
+
+WORKER = "dtk.refresh.ask_worker"
+_PATIENCE = 120.0
+"""Seconds that the process may take; each machine has much less."""
+
+
+def asking(known_hosts: Path) -> Ask:
+    """Return what runs scripts on machines, with the host keys pinned in a file; nothing is pinned there."""
+
+    def ask(connections: Mapping[str, Connection], script: str) -> Mapping[str, str | DtkError]:
+        if not connections:
+            return {}
+        wanted = {name: asdict(one) for name, one in connections.items()}
+        request = json.dumps({"known_hosts": str(known_hosts), "script": script, "connections": wanted})
+        command = [sys.executable, "-P", "-m", WORKER]
+        try:
+            done = subprocess.run(
+                command, input=request, capture_output=True, text=True, timeout=_PATIENCE, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise DtkError(f"the machines did not answer within {_PATIENCE:.0f} s") from None
+        if done.returncode:
+            last = done.stderr.strip().rpartition("\n")[2]
+            raise DtkError(f"the machines can't be asked: {last or f'exit code {done.returncode}'}")
+        return {name: _answer(told) for name, told in json.loads(done.stdout).items()}
+
+    return ask
+
+
+def _answer(told: Mapping[str, str]) -> str | DtkError:
+    return told["printed"] if "printed" in told else DtkError(told["error"], hint=told.get("hint", ""))

@@ -1,0 +1,60 @@
+"""The process that asks machines whose they are: ``python -m dtk.refresh.ask_worker``; JSON on stdin and stdout."""
+
+from __future__ import annotations
+
+from gevent import monkey
+
+# As the worker does, and why: see dtk/apply/worker.py.
+monkey.patch_all()
+
+import json  # noqa: E402
+import sys  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import paramiko  # noqa: E402
+from gevent.pool import Pool  # noqa: E402
+
+from dtk.errors import DtkError  # noqa: E402
+from dtk.nodes.provider import Connection  # noqa: E402
+from dtk.refresh.known_hosts import UnchangedKnownHosts  # noqa: E402
+from dtk.ssh.connect import Patience, close_all, reach  # noqa: E402
+
+PATIENCE = Patience(overall=30.0, attempt=20.0)
+AT_ONCE = 100
+ANSWER_SECONDS = 20.0
+MOST_BYTES = 65536
+
+
+def main() -> int:
+    """Run the request's script on all of its machines at once; print what each answered."""
+    request = json.load(sys.stdin)
+    script, known_hosts = request["script"], Path(request["known_hosts"])
+    pool = Pool(AT_ONCE)
+    asked = {
+        name: pool.spawn(ask, Connection(**connection), script, known_hosts)
+        for name, connection in request["connections"].items()
+    }
+    pool.join(raise_error=True)
+    json.dump({name: one.value for name, one in asked.items()}, sys.stdout)
+    return 0
+
+
+def ask(connection: Connection, script: str, known_hosts: Path) -> dict[str, str]:
+    """Return what a machine printed, or why it could not be asked."""
+    try:
+        clients = reach(connection, UnchangedKnownHosts(known_hosts), PATIENCE, lambda _: None, fresh=False)
+    except DtkError as error:
+        return {"error": error.message, "hint": error.hint}
+    try:
+        stdin, stdout, _ = clients[-1].exec_command("sh -s", timeout=ANSWER_SECONDS)
+        stdin.write(script)
+        stdin.channel.shutdown_write()
+        return {"printed": stdout.read(MOST_BYTES).decode("utf-8", "replace")}
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        return {"error": f"{connection.hostname}:{connection.port} does not answer: {error}"}
+    finally:
+        close_all(clients)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

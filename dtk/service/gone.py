@@ -1,0 +1,95 @@
+"""Services without a file in this workspace that still have a state here or machines: found, and read to be ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dtk.dsl.workspace import WorkspaceConfiguration, load_workspace
+from dtk.errors import DtkError, Location
+from dtk.model.service import Service
+from dtk.model.target import Target
+from dtk.nodes.provider import MarkedMachine
+from dtk.nodes.targets import provider_for
+from dtk.plan.document import from_text
+from dtk.refresh.ask_machines import asking
+from dtk.service.identity import FoundIdentity
+from dtk.service.planning import Inputs
+from dtk.state.identity import Identity
+from dtk.state.model import State
+from dtk.state.store import load_state
+from dtk.state.workspace import Workspace
+from dtk.targets import planned_target
+
+
+@dataclass(frozen=True)
+class GoneService:
+    """What is left of a service whose file is gone; ``target`` is None where only its state is left, without tasks."""
+
+    name: str
+    state: State | None
+    machines: tuple[MarkedMachine, ...]
+    target: Target | None
+
+    @property
+    def lineage(self) -> str:
+        """Its id, as its state or its machines remember it."""
+        return self.state.lineage if self.state else self.machines[0].lineage
+
+
+def gone_services(workspace: Workspace) -> list[GoneService]:
+    """Return what is left of services without a file: states here, and marked machines in any target.
+
+    Raises:
+        DtkError: a target can't be asked.
+    """
+    configuration = load_workspace(workspace.file, workspace.root)
+    present = set(workspace.service_names())
+    machines: dict[str, dict[str, tuple[Target, MarkedMachine]]] = {}
+    for place, machine in _marked(workspace, configuration):
+        if machine.service and machine.service not in present:
+            machines.setdefault(machine.service, {}).setdefault(machine.id, (place, machine))
+    found = []
+    for name in sorted({*machines, *workspace.names_with_state()} - present):
+        own = list(machines.get(name, {}).values())
+        target = own[0][0] if own else _last_target(workspace, name)
+        found.append(GoneService(name, load_state(workspace.state_file(name)), tuple(one for _, one in own), target))
+    return found
+
+
+def _marked(workspace: Workspace, configuration: WorkspaceConfiguration) -> Iterator[tuple[Target, MarkedMachine]]:
+    if not configuration.id:
+        return
+    ask = asking(workspace.local / "known_hosts")
+    for target in configuration.targets.values():
+        for machine in provider_for(target, workspace).find_orphans(configuration.id, (), ask):
+            yield target, machine
+
+
+def _last_target(workspace: Workspace, name: str) -> Target | None:
+    for number in reversed(workspace.task_numbers(name)):
+        file = workspace.task_folder(name, number) / "plan.json"
+        try:
+            return planned_target(from_text(file.read_text(encoding="utf-8"), str(file)).target)
+        except (OSError, DtkError):
+            continue
+    return None
+
+
+def inputs_of_gone(workspace: Workspace, gone: GoneService) -> tuple[Inputs, FoundIdentity]:
+    """Return what ending a service needs, from what is left of it.
+
+    Raises:
+        DtkError: where its nodes are is not known.
+    """
+    configuration = load_workspace(workspace.file, workspace.root)
+    if gone.target is None:
+        raise DtkError(
+            f"where the nodes of '{gone.name}' are is not known: its service.yaml is gone, and no task ran here",
+            hint="get its service.yaml back from git, then: dtk delete-and-destroy",
+        )
+    file = workspace.service_file(gone.name).relative_to(workspace.root)
+    service = Service(gone.name, "", "", gone.target.name, Location(str(file), 1, 1), id=gone.lineage)
+    state = load_state(workspace.state_file(gone.name)) or State(gone.name, gone.lineage)
+    found = FoundIdentity(Identity(configuration.id, gone.lineage))
+    return Inputs(workspace, service, {}, state, gone.target, configuration.id), found

@@ -1,0 +1,177 @@
+"""Machines of a service that exist and that its state here does not know: found, refused, taken in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from dtk.apply.nodes.facts import SCRIPT, read_facts
+from dtk.errors import DtkError
+from dtk.model.target import Target
+from dtk.nodes.provider import Ask, MarkedMachine, NodeRecord, Provider, ServiceIdentity, UnaskedError
+from dtk.nodes.records import state_of
+from dtk.nodes.targets import provider_for
+from dtk.refresh.ask_machines import asking
+from dtk.service.identity import FoundIdentity
+from dtk.state import changes
+from dtk.state.model import State
+from dtk.state.store import StateStore, load_state
+from dtk.state.workspace import Workspace
+
+
+class UnknownMachinesError(DtkError):
+    """Machines of a service exist that its state here does not know; doing the work anyway would make them twice."""
+
+    exit_code = 5
+
+
+@dataclass(frozen=True)
+class ServicePlace:
+    """A service, its ids and where its nodes come from."""
+
+    workspace: Workspace
+    name: str
+    found: FoundIdentity
+    target: Target
+
+    @property
+    def identity(self) -> ServiceIdentity:
+        """Whose its machines are. A service that has just got its id is looked for by its name alone."""
+        ids = self.found.identity
+        workspace = "" if self.found.is_new else ids.workspace
+        folder = self.workspace.service_folder(self.name)
+        return ServiceIdentity(self.name, ids.service, folder, workspace=workspace)
+
+
+def find_unknown(place: ServicePlace) -> Sequence[MarkedMachine]:
+    """Return the machines of a service that its state here does not know.
+
+    Raises:
+        DtkError: the target can't be asked.
+    """
+    provider = provider_for(place.target, place.workspace)
+    state = load_state(place.workspace.state_file(place.name))
+    known = {node.id for node in state.nodes.values()} if state else set()
+    ask = asking(place.workspace.known_hosts(place.name))
+    try:
+        found = provider.find_service(place.identity, ask)
+    except UnaskedError as error:
+        unknown = [one for one in error.found if one.id not in known]
+        raise UnaskedError(error.message, unknown, hint=error.hint) from None
+    return [one for one in found if one.id not in known]
+
+
+def refuse_unknown(place: ServicePlace, state: State, warn: Callable[[str], None] | None = None) -> None:
+    """Refuse to work on a service whose first state would be made here while machines of it exist.
+
+    Args:
+        place: the service.
+        state: its state here; one that knows nodes is not the first, and nobody is asked.
+        warn: told of machines that could not be asked; without it they are an error, too.
+
+    Raises:
+        UnknownMachinesError: machines exist.
+        DtkError: the target can't be asked.
+    """
+    if state.nodes:
+        return
+    try:
+        machines = find_unknown(place)
+    except UnaskedError as error:
+        if error.found:
+            raise unknown_error(place, error.found) from None
+        if warn is None:
+            raise
+        warn(error.message)
+        return
+    if machines:
+        raise unknown_error(place, machines)
+
+
+def unknown_error(place: ServicePlace, machines: Sequence[MarkedMachine]) -> UnknownMachinesError:
+    """Return the error that says what exists, since when, by which dtk, and how to go on."""
+    first = min(machines, key=lambda one: one.since or "~")
+    many = f"{len(machines)} machine{'s' if len(machines) > 1 else ''}"
+    made = f"made {_age(first.since)} by dtk {first.version or '?'}" if first.since else f"dtk {first.version or '?'}"
+    message = (
+        f"{many} of service '{place.name}' {'exist' if len(machines) > 1 else 'exists'} that this folder"
+        f" does not know ({made}, id {first.lineage})"
+    )
+    if place.found.is_new:
+        file = place.workspace.service_file(place.name).relative_to(place.workspace.root)
+        new = place.found.identity.service
+        hint = (
+            f"{file} has no id: if they are this service's, add the line 'id: {first.lineage}' to it;"
+            f" if they are another's, add 'id: {new}'; commit it"
+        )
+        return UnknownMachinesError(message, hint=hint)
+    return UnknownMachinesError(message, hint="take them in: dtk list-nodes --orphans --adopt")
+
+
+def _with_facts(provider: Provider, record: NodeRecord, ask: Ask) -> NodeRecord:
+    """Return a node with what its machine says of itself; one that can't be asked is taken in without."""
+    if record.status != "running":
+        return record
+    answer = ask({record.node: provider.connection_to(record)}, SCRIPT.decode())[record.node]
+    return record if isinstance(answer, DtkError) else replace(record, attributes=read_facts(answer, record.attributes))
+
+
+def take_in_unknown(place: ServicePlace, state: State) -> list[MarkedMachine]:
+    """Put all machines of a service that its state here does not know into it; its lock is held.
+
+    Args:
+        place: the service.
+        state: its state here; where it knows no node, machines that can't be asked are an error.
+
+    Raises:
+        UnknownMachinesError: the service had no id, so whose the machines are is not certain.
+        DtkError: the target can't be asked.
+    """
+    try:
+        machines = find_unknown(place)
+    except UnaskedError as error:
+        if not state.nodes:
+            raise
+        machines = error.found
+    if machines and place.found.is_new:
+        raise unknown_error(place, machines)
+    return take_in(place, machines)
+
+
+def _age(since: str) -> str:
+    try:
+        seconds = int((datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds())
+    except (ValueError, TypeError):
+        return since
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return f"{max(seconds, 0)} s ago"
+
+
+def take_in(place: ServicePlace, machines: Sequence[MarkedMachine]) -> list[MarkedMachine]:
+    """Put machines into the state of their service; its lock is held.
+
+    Returns:
+        Those that were taken in. Of two for one node the first is.
+
+    Raises:
+        DtkError: one can't be taken in.
+    """
+    file = place.workspace.state_file(place.name)
+    state = load_state(file)
+    if state is None or (not state.nodes and state.lineage != place.identity.lineage):
+        # A service whose state was lost gets the one back that its machines remember.
+        state = State(place.name, place.identity.lineage, last_task=state.last_task if state else 0)
+    store, provider = StateStore(file, state), provider_for(place.target, place.workspace)
+    identity = replace(place.identity, workspace=place.found.identity.workspace)
+    taken, ask = [], asking(place.workspace.known_hosts(place.name))
+    for machine in machines:
+        node = machine.node
+        if not node or (node in store.state.nodes and store.state.nodes[node].id):
+            continue
+        known = state_of(_with_facts(provider, provider.adopt(identity, machine), ask))
+        store.change(lambda now, node=node, known=known: changes.with_node(now, node, known))  # type: ignore[misc]
+        taken.append(machine)
+    return taken

@@ -1,0 +1,114 @@
+"""A service on hosts, worked on from clones that have nothing but what is in git: nothing is claimed twice."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.test_hosts import with_module
+from tests.support.command_line import Dtk
+
+CLUSTER = "acme:ring/cluster"
+
+
+@pytest.fixture
+def machines(tmp_path: Path) -> Iterator[list[dict[str, Any]]]:
+    """Six machines: what dtk.yaml says of each."""
+    lab = with_module(tmp_path / "lab")
+    lab.run("deploy", CLUSTER, "lab", "--set", "slaves/cardinality=5")
+    yield [node["connection"] for node in lab.json("list-nodes", "lab")]
+    lab.run("delete-and-destroy", "lab", "--yes", "--force")
+
+
+@pytest.fixture
+def origin(tmp_path: Path, machines: list[dict[str, Any]]) -> Dtk:
+    """What is committed: dtk.yaml, a module, a service with three nodes."""
+    dtk = with_module(tmp_path / "origin")
+    hosts = {f"h{n}": {"address": m["hostname"], "port": m["port"]} for n, m in enumerate(machines, start=1)}
+    rack = {"type": "hosts", "user": machines[0]["user"], "key": machines[0]["key"], "hosts": hosts}
+    with (dtk.root / "dtk.yaml").open("a") as file:
+        file.write(f"default_target: rack\ntargets: {json.dumps({'rack': {**rack, 'connect_timeout': 5}})}\n")
+    dtk.run("stage", CLUSTER, "app1")
+    return dtk
+
+
+def clone(origin: Dtk, name: str) -> Dtk:
+    """A fresh clone: all that git has, and no .dtk."""
+    root = origin.root.parent / name
+    shutil.copytree(origin.root, root, ignore=shutil.ignore_patterns(".dtk"))
+    return Dtk(root)
+
+
+def homes(origin: Dtk) -> list[str]:
+    """The nodes of app1 that the hosts are marked as, whichever clone asks."""
+    return sorted(row["node"] for row in clone_json(origin))
+
+
+def clone_json(origin: Dtk) -> list[dict[str, Any]]:
+    looker = clone(origin, f"looker{len(list(origin.root.parent.iterdir()))}")
+    return [row for row in looker.json("list-nodes", "--orphans") if row["service"] == "app1"]
+
+
+def test_three_clones_make_a_service_on_hosts_once(origin: Dtk) -> None:
+    one = clone(origin, "one")
+    said = one.run("plan", "app1", "--out", "../plan.json")
+    assert "no state here: everything counts as new" in said.stderr
+    one.run("apply", "../plan.json")
+    nodes = ["master", "slaves:1", "slaves:2"]
+    assert homes(origin) == nodes
+
+    again = clone(origin, "two").run("apply", "../plan.json", code=5).stderr
+    assert "3 machines of service 'app1' exist that this folder does not know" in again
+    assert "by dtk " in again
+    assert "dtk list-nodes --orphans --adopt" in again
+    assert homes(origin) == nodes
+
+    three = clone(origin, "three")
+    for command in (["apply", "app1", "--yes"], ["converge", "app1"], ["stop", "app1"], ["exec", "app1", "smoke_test"]):
+        done = three.run(*command, code=5)
+        assert "3 machines" in done.stderr, command
+        assert "Nothing to do" not in done.stdout
+    assert "3 machines" in three.run("ssh", "app1", "master", "--", "true", code=5).stderr
+    three.run("list-nodes", "--orphans", "--adopt")
+    three.run("apply", "app1", "--yes")
+    assert "Nothing to do" in three.run("plan", "app1").stdout
+    assert homes(origin) == nodes
+
+    four = clone(origin, "four")
+    four.run("delete-and-destroy", "app1", "--yes")
+    assert homes(origin) == []
+
+
+def test_a_host_of_another_service_is_refused_from_another_clone(origin: Dtk) -> None:
+    clone(origin, "one").run("apply", "app1", "--yes")
+    other = clone(origin, "other")
+    shutil.rmtree(other.root / "services/app1")
+    other.run("stage", CLUSTER, "app2")
+    refused = other.run("apply", "app2", "--yes", code=1).stdout
+    assert "of service 'app1'" in refused
+    assert other.json("list-nodes", "app2") == []
+    assert homes(origin) == ["master", "slaves:1", "slaves:2"]
+
+
+def test_a_refresh_rebuilds_the_state_and_what_has_no_file_any_more_is_ended_by_its_name(
+    origin: Dtk,
+) -> None:
+    clone(origin, "one").run("apply", "app1", "--yes")
+    two = clone(origin, "two")
+    two.run("set-attribute", "app1", "slaves/cardinality", "1")
+    said = two.run("plan", "app1", "--refresh").stdout
+    assert said.count("was not known here, and is now") == 3
+    assert [node["node"] for node in two.json("list-nodes", "app1")] == ["master", "slaves:1", "slaves:2"]
+    assert {one["node"]: one["change"] for one in two.json("plan", "app1")["nodes"]}["slaves:2"] == "terminate"
+    three = clone(origin, "three")
+    shutil.rmtree(three.root / "services/app1")
+    (row,) = three.json("plan", "--prune")
+    assert (row["service"], len(row["machines"])) == ("app1", 3)
+    three.run("delete-and-destroy", "app1", "--yes")
+    assert homes(origin) == []
+    assert three.json("plan", "--prune") == []

@@ -1,0 +1,77 @@
+"""Which service and which workspace it is stands in the files that are committed, and plans are bound to them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+from tests.support.command_line import Dtk
+
+UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+
+def id_of(dtk: Dtk, service: str) -> str:
+    """The id in a service's file."""
+    found = re.search(r"(?m)^id: (\S+)$", (dtk.root / "services" / service / "service.yaml").read_text())
+    return found[1] if found else ""
+
+
+def test_init_and_stage_write_ids_and_the_services_is_the_lineage_of_its_plan(dtk: Dtk, module: Path) -> None:
+    assert re.search(rf"(?m)^workspace: {UUID}$", (dtk.root / "dtk.yaml").read_text())
+    dtk.run("stage", "acme:ring/cluster", "ring1")
+    assert re.fullmatch(UUID, id_of(dtk, "ring1"))
+    shutil.rmtree(dtk.root / ".dtk")
+    assert dtk.json("plan", "ring1")["lineage"] == id_of(dtk, "ring1")
+
+
+def test_a_copied_service_is_refused_until_it_has_an_id_of_its_own(dtk: Dtk, module: Path) -> None:
+    dtk.run("stage", "acme:ring/cluster", "ring1")
+    copy = dtk.root / "services/ring2/service.yaml"
+    copy.parent.mkdir()
+    copy.write_text((dtk.root / "services/ring1/service.yaml").read_text().replace("service: ring1", "service: ring2"))
+    refused = dtk.run("plan", "ring2", code=3).stderr
+    assert "services 'ring2' and 'ring1' have the same id" in refused
+    assert "services/ring2/service.yaml:3:1" in refused
+    assert dtk.run("validate", code=3).stderr.count("has this id, too") == 2
+    copy.write_text(re.sub(r"(?m)^id: .*\n", "", copy.read_text()))
+    dtk.run("plan", "ring2")
+
+
+def test_a_service_older_than_ids_gets_its_lineage_written_without_disturbing_its_file(dtk: Dtk, module: Path) -> None:
+    dtk.run("deploy", "acme:ring/cluster", "ring1")
+    file, config = dtk.root / "services/ring1/service.yaml", dtk.root / "dtk.yaml"
+    id_ = id_of(dtk, "ring1")
+    old = "# ours\n" + re.sub(r"(?m)^id: .*\n", "", file.read_text()) + "# end\n"
+    file.write_text(old)
+    config.write_text(re.sub(r"(?m)^workspace: .*\n", "", config.read_text()))
+    (dtk.root / ".dtk/workspace-id").write_text("0123456789abcdef\n")
+    dtk.run("plan", "ring1")
+    assert file.read_text() == old
+    said = dtk.run("apply", "ring1", "--yes").stderr
+    assert "services/ring1/service.yaml has an id now" in said
+    assert file.read_text().replace(f"id: {id_}\n", "") == old
+    assert id_of(dtk, "ring1") == id_
+    assert "workspace: 0123456789abcdef\n" in config.read_text()
+
+
+def test_a_plan_is_bound_to_the_services_file_and_to_the_series_of_dtk(dtk: Dtk, module: Path) -> None:
+    dtk.run("stage", "acme:ring/cluster", "ring1")
+    dtk.run("plan", "ring1", "--out", "plan.json")
+    dtk.run("set-attribute", "ring1", "slaves/cardinality", "3")
+    refused = dtk.run("apply", "plan.json", code=5).stderr
+    assert "changed since it was made: services/ring1/service.yaml" in refused
+
+
+def test_a_workspace_says_which_dtk_it_requires(dtk: Dtk, module: Path) -> None:
+    dtk.run("stage", "acme:ring/cluster", "ring1")
+    file = dtk.root / "dtk.yaml"
+    before = file.read_text()
+    file.write_text(f"{before}required_version: '>=99'\n")
+    refused = dtk.run("plan", "ring1", code=3).stderr
+    assert "the workspace requires >=99" in refused
+    file.write_text(f"{before}required_version: newest\n")
+    assert "'newest' does not name versions" in dtk.run("plan", "ring1", code=3).stderr
+    file.write_text(f"{before}required_version: '>=0.0.1'\n")
+    assert json.loads(dtk.run("plan", "ring1", "--json").stdout)["service"] == "ring1"

@@ -1,0 +1,79 @@
+"""An EC2 service worked on from clones that have nothing but what is in git: its instances are made once."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from ruamel.yaml import YAML
+
+from tests.support.command_line import Dtk
+from tests.testbed.bed import Bed
+from tests.testbed.conftest import MODULE
+from tests.testbed.site import SERVICE, site_in
+
+PAIR = "team"
+
+
+@pytest.fixture
+def origin(bed: Bed, tmp_path: Path) -> Iterator[Dtk]:
+    """What is committed: dtk.yaml with a key pair that the team has, a module, a service of three nodes."""
+    key = Ed25519PrivateKey.generate()
+    file = tmp_path / "team_key"
+    file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    file.chmod(0o600)
+    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    with site_in(tmp_path / "origin", bed) as made:
+        bed.client().import_key_pair(KeyName=PAIR, PublicKeyMaterial=public)
+        target = bed.target(key_pair=PAIR, key=str(file))
+        with (made.dtk.root / "dtk.yaml").open("w") as config:
+            YAML().dump({"format_version": 1, "default_target": "vpc", "targets": {"vpc": target}}, config)
+        shutil.copytree(MODULE, made.dtk.root / "modules" / "acme" / "site")
+        made.dtk.run("stage", "acme:site/cluster", SERVICE)
+        # As the first command with a state would: the id goes into dtk.yaml, and is committed.
+        with (made.dtk.root / "dtk.yaml").open("a") as config:
+            config.write("workspace: 5b8f6f0e-8a59-4dfb-9d2c-3f0c5f0d7a11\n")
+        yield made.dtk
+
+
+def clone(origin: Dtk, name: str) -> Dtk:
+    """A fresh clone: all that git has, and no .dtk."""
+    root = origin.root.parent / name
+    shutil.copytree(origin.root, root, ignore=shutil.ignore_patterns(".dtk"))
+    return Dtk(root)
+
+
+def test_three_clones_make_a_service_on_ec2_once(origin: Dtk, bed: Bed) -> None:
+    one = clone(origin, "one")
+    one.run("plan", SERVICE, "--out", "../plan.json")
+    one.run("apply", "../plan.json")
+    made = set(bed.instances())
+    assert len(made) == 3
+
+    asked = len(bed.api.called("DescribeInstances"))
+    again = clone(origin, "two").run("apply", "../plan.json", code=5).stderr
+    assert "3 machines of service 'site1' exist that this folder does not know" in again
+    assert "dtk list-nodes --orphans --adopt" in again
+    look = bed.api.called("DescribeInstances")[asked:]
+    assert len(look) == 1
+    assert look[0]["MaxResults"] == "1000"
+    assert set(bed.instances()) == made
+
+    three = clone(origin, "three")
+    for command in (["apply", SERVICE, "--yes"], ["stop", SERVICE], ["exec", SERVICE, "publish", "word=x"]):
+        done = three.run(*command, code=5)
+        assert "3 machines" in done.stderr, command
+        assert "Nothing to do" not in done.stdout
+    assert set(bed.instances()) == made
+    three.run("list-nodes", "--orphans", "--adopt")
+    three.run("apply", SERVICE, "--yes")
+    assert "Nothing to do" in three.run("plan", SERVICE).stdout
+    assert set(bed.instances()) == made
+
+    four = clone(origin, "four")
+    four.run("delete-and-destroy", SERVICE, "--yes")
+    assert bed.instances() == {}
