@@ -66,7 +66,7 @@ def log_of(steps: int) -> list[dict[str, object]]:
 def pairs(folder: Path) -> list[Pair]:
     """Return everything that is measured."""
     from dtk.events.fold import fold
-    from dtk.views.table import render_snapshot
+    from dtk.views.snapshot_table import render_snapshot
 
     small, large = (folder / name for name in ("small", "large"))
     for path, members in ((small, 3), (large, 300)):

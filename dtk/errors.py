@@ -30,7 +30,7 @@ class Problem:
 
     ``path`` is the place inside the document (``components/worker/attributes/port/type``);
     ``nearest`` is the valid name closest to what was written, if one is close. ``kind`` is a violation's type
-    (``required_unset_attribute`` …), "" for other mistakes; ``mend`` is the command that mends it, where one can.
+    (``required_unset_attribute`` …), "" for other mistakes; ``fix`` is the command that mends it, where one can.
     ``private`` says that what is written there may be shown to nobody: a hidden value, a secret.
     """
 
@@ -40,7 +40,7 @@ class Problem:
     expected: str = ""
     nearest: str = ""
     kind: str = ""
-    mend: str = ""
+    fix: str = ""
     private: bool = False
 
     def __str__(self) -> str:
@@ -48,8 +48,8 @@ class Problem:
         where = f" (at {self.path})" if self.path else ""
         expected = f"; expected {self.expected}" if self.expected else ""
         nearest = f"; did you mean '{self.nearest}'?" if self.nearest else ""
-        mend = f"; mend it: {self.mend}" if self.mend else ""
-        return f"{place}{self.message}{expected}{nearest}{where}{mend}"
+        fix = f"; mend it: {self.fix}" if self.fix else ""
+        return f"{place}{self.message}{expected}{nearest}{where}{fix}"
 
 
 class DtkError(Exception):

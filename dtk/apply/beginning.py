@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from dtk.errors import DtkError
 from dtk.events.fold import fold
-from dtk.events.reading import read_log
+from dtk.events.log_reader import read_log
 from dtk.model.names import ASSEMBLY_WIDE
 from dtk.model.plan import Plan
 from dtk.state import changes

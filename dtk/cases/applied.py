@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dtk.cases.case import SERVICE_FILE, Case
-from dtk.dsl.yaml.checked import open_document, report
+from dtk.dsl.yaml.checked_document import open_document, report
 from dtk.errors import Problem
 from dtk.model.written import as_written
 

@@ -11,7 +11,7 @@ from dtk.model.module import Assembly, Module
 from dtk.model.names import assembly_name, module_name
 from dtk.service.context import current_workspace
 from dtk.state.pinned import load_pins
-from dtk.views.module_info import (
+from dtk.views.module_description import (
     as_text,
     assembly_document,
     assembly_page,

@@ -8,7 +8,7 @@ from dtk.cli.output import print_json
 from dtk.cli.running import confirm
 from dtk.service.context import current_workspace
 from dtk.service.orphans import Orphan, adopt_orphan, find_orphans, terminate_orphans
-from dtk.views.listing import format_table
+from dtk.views.listing_table import format_table
 
 
 def show_orphans(*, adopt: bool, terminate: bool, yes: bool, as_json: bool) -> None:

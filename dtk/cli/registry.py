@@ -36,7 +36,7 @@ COMMANDS = {
             "shell",
             WORKSPACE,
             "Work in the shell: places, completion, tasks in the background.",
-            place="dtk.shell.command:shell",
+            place="dtk.shell.shell_command:shell",
         ),
         CommandEntry("version", WORKSPACE, "Print the version of dtk."),
         CommandEntry(

@@ -18,7 +18,7 @@ from dtk.apply.launch import CANCEL_SIGNALS, start_task
 from dtk.cli.output import print_json
 from dtk.errors import DtkError, UsageError
 from dtk.events.fold import Fold
-from dtk.events.reading import follow
+from dtk.events.log_reader import follow
 from dtk.events.tree import Task, exit_code_of
 from dtk.model.plan import Plan
 from dtk.service.identity import FoundIdentity, find_identity, write_identity

@@ -10,7 +10,7 @@ from dtk.dsl.build.assembly import build_assembly, places_are_complete
 from dtk.dsl.build.component import build_component
 from dtk.dsl.check.scope import Scope
 from dtk.dsl.digest import tree_digest
-from dtk.dsl.yaml.checked import Checked, open_document, report
+from dtk.dsl.yaml.checked_document import Checked, open_document, report
 from dtk.dsl.yaml.cursor import Cursor
 from dtk.dsl.yaml.document import shown_file
 from dtk.dsl.yaml.versions import satisfies

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dtk import __version__
 from dtk.dsl.cache import keep, key_of, recall
-from dtk.dsl.yaml.checked import open_document, report
+from dtk.dsl.yaml.checked_document import open_document, report
 from dtk.dsl.yaml.cursor import Cursor
 from dtk.dsl.yaml.schema import listed, shown
 from dtk.dsl.yaml.target_schema import setting_violations

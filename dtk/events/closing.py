@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from dtk.events.derive import derived_group, derived_stage
+from dtk.events.derived_rows import derived_group, derived_stage
 from dtk.events.tree import Status, StepError, Task, TaskStage, TaskStep
 
 WORKER_GONE = "the worker is gone: whether this step was done is in doubt"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from dtk.events.closing import close_finished, close_orphan
 from dtk.events.event import Event, moment_of
+from dtk.events.log_reader import read_events
 from dtk.events.planned import event_errors, operation_result, planned_stages, text, texts, whole
-from dtk.events.reading import read_events
 from dtk.events.rows import LeafRow, ParentRow
 from dtk.events.tree import Status, StepError, Task, TaskStage, TaskStep
 
@@ -52,7 +52,7 @@ def fold_log(path: Path, *, writer_alive: bool = True) -> Task:
 class Fold:
     """The fold's state between events; feeding one costs the same however long the log is.
 
-    Parents' rows follow from their leaves (``dtk.events.derive``), a stage's from its own events where they are
+    Parents' rows follow from their leaves (``dtk.events.derived_rows``), a stage's from its own events where they are
     there, the task's from ``task.started`` and ``task.finished`` alone. After ``task.finished`` nothing changes any
     more, and a step that has ended never changes: late answers can't rewrite what is told.
     """

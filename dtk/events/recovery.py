@@ -10,7 +10,7 @@ from typing import Any
 from dtk.events.event import timestamp
 from dtk.events.fold import fold
 from dtk.events.log import EventLog, utc_now
-from dtk.events.reading import read_log
+from dtk.events.log_reader import read_log
 from dtk.events.tree import Progress, StepError, Task, TaskStage, TaskStep
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dtk.events.derive import derived_group, derived_stage
+from dtk.events.derived_rows import derived_group, derived_stage
 from dtk.events.tree import OperationResult, TaskStage, TaskStep
 
 

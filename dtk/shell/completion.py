@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from dtk.errors import UsageError
-from dtk.shell.commands import commands_of, first_argument, has_command, options_of
+from dtk.shell.command_lines import commands_of, first_argument, has_command, options_of
 from dtk.shell.contexts import Context, children, moved
 from dtk.shell.session import BUILT_IN, Session
 from dtk.shell.workspace_names import WorkspaceNames

@@ -10,7 +10,7 @@ from itertools import groupby
 import typer
 
 from dtk.errors import DtkError, UsageError
-from dtk.shell.commands import arguments, commands_of, has_command
+from dtk.shell.command_lines import arguments, commands_of, has_command
 from dtk.shell.contexts import ROOT, Context, children, moved, still_there
 from dtk.shell.workspace_names import WorkspaceNames
 

@@ -10,10 +10,10 @@ from dtk.dsl.module import MODULE_FILE
 from dtk.dsl.workspace import load_workspace
 from dtk.dsl.yaml.edit import set_entry, unset_entry
 from dtk.errors import InvalidError, Problem, UsageError
-from dtk.sources.address import DEFAULT_BRANCH, Address, parse_address
-from dtk.sources.resolve import Request, Wanted, resolve
-from dtk.sources.snapshot import Sources
-from dtk.sources.store import FoundModule, Store, read_manifest
+from dtk.sources.module_store import FoundModule, Store, read_manifest
+from dtk.sources.source_address import DEFAULT_BRANCH, Address, parse_address
+from dtk.sources.source_snapshot import Sources
+from dtk.sources.version_resolution import Request, Wanted, resolve
 from dtk.state.pinned import Pin, load_pins, save_pins
 from dtk.state.workspace import Workspace
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from dtk.errors import DtkError, InvalidError, Location, Problem, UsageError
-from dtk.sources.address import DEFAULT_BRANCH, Address, check_ref, located
 from dtk.sources.git import git, lines
+from dtk.sources.source_address import DEFAULT_BRANCH, Address, check_ref, located
 
 _HEAD = "refs/dtk/HEAD"
 _COMMIT = re.compile(r"^[0-9a-f]{7,64}$")

@@ -9,10 +9,10 @@ from dtk.dsl.catalog import Catalog, catalog_with
 from dtk.dsl.yaml.edit import set_entry
 from dtk.errors import InvalidError, UsageError
 from dtk.model.module import Module
-from dtk.sources.address import check_ref
-from dtk.sources.changes import ModuleChange, differences, history
 from dtk.sources.install import SECTION, check_modules, module_entry, read_installation, shown
-from dtk.sources.resolve import Wanted
+from dtk.sources.module_changes import ModuleChange, differences, history
+from dtk.sources.source_address import check_ref
+from dtk.sources.version_resolution import Wanted
 from dtk.state.pinned import Pin, save_pins
 from dtk.state.workspace import Workspace
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from xml.etree import ElementTree as ET
 
 from dtk.events.tree import Task, TaskStage, TaskStep
-from dtk.views.errors import error_text
-from dtk.views.text import harmless, one_line, status_word
+from dtk.views.formatting import harmless, one_line, status_word
+from dtk.views.step_errors import error_text
 
 
 def junit_text(task: Task) -> str:

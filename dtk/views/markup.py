@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import TypeAlias
 
-from dtk.views.text import harmless
+from dtk.views.formatting import harmless
 
 _VOID = frozenset({"meta", "link", "br", "hr", "img"})
 _XML_INVALID = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

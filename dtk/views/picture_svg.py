@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from dtk.events.tree import Status
+from dtk.views.formatting import cropped, width
 from dtk.views.graph_text import heading, stage_lines
 from dtk.views.markup import Markup, join, tag
 from dtk.views.picture import Arrow, Box, Picture, gravest
-from dtk.views.text import cropped, width
 
 SYMBOLS: Mapping[Status, str] = {
     "succeeded": "\u2713",

@@ -8,9 +8,9 @@ from dtk.events.event import Event
 from dtk.events.fold import Fold
 from dtk.events.planned import text, texts, whole
 from dtk.events.tree import Task, TaskStage
-from dtk.views.blocks import stage_ending, stage_heading
-from dtk.views.errors import error_text
-from dtk.views.text import duration_text, harmless, one_line, stream_time
+from dtk.views.formatting import duration_text, harmless, one_line, stream_time
+from dtk.views.step_errors import error_text
+from dtk.views.stream_blocks import stage_ending, stage_heading
 
 BRACKET = "=" * 25
 _TELLING = ("task.started", "stage.started", "stage.finished", "task.finished")

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from dtk.events.derive import derived_status
+from dtk.events.derived_rows import derived_status
 from dtk.events.event import TYPES
 from dtk.events.fold import Fold, fold
 from dtk.events.tree import Progress, Status, Task, TaskStep, exit_code_of
-from dtk.views.screen import frame
+from dtk.views.live_frame import frame
+from dtk.views.snapshot_table import render_snapshot
 from dtk.views.stream import stream
-from dtk.views.table import render_snapshot
 from dtk.views.task_json import task_document
 from tests.support.recorder import Recorder, group, record_spark, stage, step
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from dtk.events.log import RESERVE_BYTES, EventLog, LogWriteError
-from dtk.events.reading import read_log
+from dtk.events.log_reader import read_log
 
 
 @pytest.fixture

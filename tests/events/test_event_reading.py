@@ -14,8 +14,8 @@ from hypothesis import strategies as some
 
 from dtk.events.event import Event
 from dtk.events.fold import fold, fold_log
-from dtk.events.reading import follow, read_log
-from dtk.views.table import render_snapshot
+from dtk.events.log_reader import follow, read_log
+from dtk.views.snapshot_table import render_snapshot
 from tests.support.recorder import Recorder, record_spark
 
 

@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from dtk.events.event import TYPES, Event
-from dtk.events.reading import read_log
+from dtk.events.log_reader import read_log
 from dtk.events.recovery import close_orphaned_log
 from tests.support.recorder import record_spark
 

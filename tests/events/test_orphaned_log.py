@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dtk.events.fold import fold
-from dtk.events.reading import read_log
+from dtk.events.log_reader import read_log
 from dtk.events.recovery import close_orphaned_log
 from dtk.events.tree import Task
 from tests.support.recorder import record_spark

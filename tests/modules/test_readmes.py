@@ -12,7 +12,7 @@ import pytest
 from dtk.dsl.catalog import Catalog, load_catalog
 from dtk.model.module import Attribute, Component, Module
 from dtk.state.workspace import Workspace
-from dtk.views.module_info import assembly_markdown
+from dtk.views.module_description import assembly_markdown
 
 MODULES = Path(__file__).resolve().parents[2] / "modules"
 NAMES = sorted(f"{file.parent.parent.name}:{file.parent.name}" for file in MODULES.glob("*/*/dtk.module.yaml"))

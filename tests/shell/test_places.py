@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dtk.errors import UsageError
-from dtk.shell.commands import arguments, has_command
+from dtk.shell.command_lines import arguments, has_command
 from dtk.shell.contexts import ROOT, Context, children, moved
 from dtk.shell.history import MOST_LINES, HistoryFile
 from dtk.shell.session import split_line

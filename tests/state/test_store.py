@@ -145,7 +145,7 @@ def test_a_component_that_goes_takes_its_values_along() -> None:
 
 def test_a_converge_stays_to_be_resumed_after_what_is_run_in_between(tmp_path: Path) -> None:
     failed = full_state()
-    between = Unfinished(2, "m::c.mend", parameters={"k": "v"}, only=("master",))
+    between = Unfinished(2, "m::c.fix", parameters={"k": "v"}, only=("master",))
     running = changes.with_task_begun(failed, between, resumes=False)
     again = changes.with_task_begun(running, replace(between, task=3), resumes=True)
     save_state(tmp_path / "state.json", again)

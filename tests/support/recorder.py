@@ -9,7 +9,7 @@ from typing import Any
 
 from dtk.events.event import Event
 from dtk.events.log import EventLog
-from dtk.events.reading import read_log
+from dtk.events.log_reader import read_log
 
 DAY = "2015-11-26"
 Plan = list[dict[str, Any]]

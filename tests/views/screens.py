@@ -8,9 +8,9 @@ from pathlib import Path
 
 from dtk.events.expected_times import learn
 from dtk.events.fold import fold
-from dtk.views.screen import frame
+from dtk.views.live_frame import frame
+from dtk.views.snapshot_table import render_snapshot
 from dtk.views.stream import stream
-from dtk.views.table import render_snapshot
 from tests.support.recorded_tasks import NOW, RECORDINGS, failed
 
 FOLDER = Path(__file__).parent / "data" / "screens"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as some
 
-from dtk.views.listing import format_table
-from dtk.views.text import width
+from dtk.views.formatting import width
+from dtk.views.listing_table import format_table
 
 
 def test_headers_are_upper_case_and_rows_are_counted() -> None:

@@ -19,18 +19,20 @@ from pathlib import Path
 import pytest
 
 from dtk.events.fold import fold
-from dtk.views.live import watch
-from dtk.views.screen import frame
-from dtk.views.table import render_snapshot
-from dtk.views.text import width
+from dtk.views.formatting import width
+from dtk.views.live_frame import frame
+from dtk.views.live_screen import watch
+from dtk.views.snapshot_table import render_snapshot
 from tests.support.recorded_tasks import resumed
 from tests.support.recorder import Recorder, group, record_spark, stage, step
 
 WATCHER = (
-    "import sys; from pathlib import Path; from dtk.views.live import watch; path = Path(sys.argv[1]); "
+    "import sys; from pathlib import Path; from dtk.views.live_screen import watch; path = Path(sys.argv[1]); "
     "sys.exit(watch(path, lambda: True, cancel=lambda: path.with_name('asked').touch()))"
 )
-REPLAYER = "import sys; from pathlib import Path; from dtk.views.live import replay; replay(Path(sys.argv[1]), 30)"
+REPLAYER = (
+    "import sys; from pathlib import Path; from dtk.views.live_screen import replay; replay(Path(sys.argv[1]), 30)"
+)
 PATIENCE = 60.0
 """Seconds after which a test gives up; nothing here takes long."""
 

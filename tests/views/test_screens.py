@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from dtk.events.fold import fold
-from dtk.views.screen import frame
+from dtk.views.formatting import width
+from dtk.views.live_frame import frame
+from dtk.views.snapshot_table import render_snapshot
 from dtk.views.stream import stream
-from dtk.views.table import render_snapshot
-from dtk.views.text import width
 from tests.support.recorded_tasks import NOW, RECORDINGS
 from tests.views.screens import FOLDER, screens
 

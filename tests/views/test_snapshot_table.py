@@ -8,7 +8,7 @@ import pytest
 
 from dtk.events.fold import fold
 from dtk.events.tree import Task
-from dtk.views.table import render_snapshot
+from dtk.views.snapshot_table import render_snapshot
 from tests.support.recorder import Recorder, group, record_spark, stage, step
 
 DATA = Path(__file__).parent / "data"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dtk.events.fold import fold
-from dtk.views.detail import find_row, numbers, render_detail
+from dtk.views.step_detail import find_row, numbers, render_detail
 from tests.support.recorded_tasks import NOW, failed, resumed, running, scaled
 
 

@@ -11,7 +11,7 @@ from dtk.cli.action_rows import action_rows
 from dtk.cli.options import JsonOption, ServiceArgument
 from dtk.cli.output import print_json
 from dtk.service.lookup import read_service
-from dtk.views.listing import format_table
+from dtk.views.listing_table import format_table
 
 
 class ActionType(StrEnum):

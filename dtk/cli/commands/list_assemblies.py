@@ -11,7 +11,7 @@ from dtk.cli.output import print_json
 from dtk.dsl.catalog import load_catalog
 from dtk.model.module import Assembly, Module, Node
 from dtk.service.context import current_workspace
-from dtk.views.listing import format_table
+from dtk.views.listing_table import format_table
 
 
 def list_assemblies(

@@ -14,7 +14,7 @@ from dtk.plan.resolve.service import AttributeRow, attribute_rows
 from dtk.service.attribute_rows import filtered
 from dtk.service.lookup import read_service
 from dtk.views.attribute_text import REQUIRED, rows_yaml, value_cell
-from dtk.views.listing import format_table
+from dtk.views.listing_table import format_table
 
 
 class ListFormat(StrEnum):

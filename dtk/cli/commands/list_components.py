@@ -13,7 +13,7 @@ from dtk.errors import UsageError
 from dtk.plan.resolve.service import ComponentRow, component_rows
 from dtk.service.context import current_workspace
 from dtk.service.lookup import declared_node, means_module, read_service
-from dtk.views.listing import format_table
+from dtk.views.listing_table import format_table
 
 NodeOption = Annotated[str | None, typer.Option("--node", "-n", metavar="NODE", help="Only this node's or group's.")]
 

@@ -8,7 +8,7 @@ from dtk.cli.options import JsonOption, ServiceArgument
 from dtk.cli.output import print_json
 from dtk.plan.resolve.service import link_rows
 from dtk.service.lookup import read_service
-from dtk.views.listing import format_table
+from dtk.views.listing_table import format_table
 
 
 def list_links(service: ServiceArgument = None, as_json: JsonOption = False) -> None:

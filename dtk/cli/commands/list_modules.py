@@ -11,7 +11,7 @@ from dtk.errors import InvalidError
 from dtk.service.context import current_workspace
 from dtk.state.pinned import Pin, load_pins
 from dtk.state.workspace import Workspace
-from dtk.views.listing import format_table
+from dtk.views.listing_table import format_table
 
 _BUILT_IN = "built-in"
 

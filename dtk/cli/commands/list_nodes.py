@@ -14,7 +14,7 @@ from dtk.model.names import node_order
 from dtk.service.context import chosen_service, current_workspace
 from dtk.state.model import NodeState, State
 from dtk.state.store import load_state
-from dtk.views.listing import format_table
+from dtk.views.listing_table import format_table
 
 
 def list_nodes(

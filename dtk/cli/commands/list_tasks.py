@@ -10,9 +10,9 @@ from dtk.events.tree import Task
 from dtk.model.json_data import Json
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.task_log import logged_tasks, read_task
-from dtk.views.listing import format_table
-from dtk.views.table import status_text
-from dtk.views.text import duration_text, table_time
+from dtk.views.formatting import duration_text, table_time
+from dtk.views.listing_table import format_table
+from dtk.views.snapshot_table import status_text
 
 
 def list_tasks(service: ServiceArgument = None, as_json: JsonOption = False) -> None:

@@ -16,7 +16,7 @@ from dtk.plan.resolve.overrides import CONSTRAINT, ILLEGAL, REQUIRED
 from dtk.plan.resolve.service import Present, all_attribute_rows
 from dtk.service.lookup import read_service
 from dtk.service.planning import Inputs
-from dtk.views.listing import format_table
+from dtk.views.listing_table import format_table
 
 ASKED_FOR = (REQUIRED, ILLEGAL)
 """The violations that a value mends; the others are only listed (docs/original.md 2.3)."""
@@ -42,7 +42,7 @@ def list_violations(
     if fix and problems:
         _fix(inputs, found, [problem for problem in problems if problem.kind in ASKED_FOR])
         return
-    for command in dict.fromkeys(problem.mend for problem in problems if problem.mend):
+    for command in dict.fromkeys(problem.fix for problem in problems if problem.fix):
         typer.echo(f"next: {command}")
 
 
@@ -56,10 +56,10 @@ def _description(problem: Problem) -> str:
 def _document(problem: Problem) -> dict[str, Json]:
     place = str(problem.location) if problem.location else None
     kind = problem.kind or CONSTRAINT
-    return {"type": kind, "description": _description(problem), "place": place, "mend": problem.mend}
+    return {"type": kind, "description": _description(problem), "place": place, "mend": problem.fix}
 
 
 def _fix(inputs: Inputs, found: Present, problems: list[Problem]) -> None:
     rows = all_attribute_rows(found)
-    paths = {problem.mend.split()[3] for problem in problems if problem.mend and "--unset" not in problem.mend}
+    paths = {problem.fix.split()[3] for problem in problems if problem.fix and "--unset" not in problem.fix}
     ask_and_set(inputs, [row for row in rows if row.path in paths])

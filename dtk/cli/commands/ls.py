@@ -16,8 +16,8 @@ from dtk.service.task_log import last_task
 from dtk.state.model import State
 from dtk.state.store import load_state
 from dtk.state.workspace import Workspace
-from dtk.views.listing import format_table
-from dtk.views.text import table_time
+from dtk.views.formatting import table_time
+from dtk.views.listing_table import format_table
 
 _LISTED = ["service_instance", "status", "last_run", "assembly_template", "target", "nodes"]
 

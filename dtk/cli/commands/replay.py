@@ -10,8 +10,8 @@ from dtk.cli.options import LogOption, ServiceArgument, TaskArgument
 from dtk.cli.output import use_color
 from dtk.errors import UsageError
 from dtk.service.task_log import named_log
-from dtk.views.live import Look
-from dtk.views.live import replay as play_again
+from dtk.views.live_screen import Look
+from dtk.views.live_screen import replay as play_again
 
 
 def replay(

@@ -11,7 +11,7 @@ from dtk.cli.output import print_json
 from dtk.errors import UsageError
 from dtk.events.log import utc_now
 from dtk.service.task_log import named_log
-from dtk.views.detail import find_row, numbers, render_detail
+from dtk.views.step_detail import find_row, numbers, render_detail
 from dtk.views.task_json import row_document
 
 DETAIL_USAGE = "dtk task-action-detail [SERVICE] N.M"

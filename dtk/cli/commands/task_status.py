@@ -14,10 +14,10 @@ from dtk.cli.options import EtaOption, JsonOption, LogOption, OutputOption, Serv
 from dtk.cli.output import print_json, use_color, write_file
 from dtk.errors import UsageError
 from dtk.events.fold import Fold
-from dtk.events.reading import follow
+from dtk.events.log_reader import follow
 from dtk.events.tree import exit_code_of
 from dtk.service.task_log import TaskLog, named_log
-from dtk.views.live import Look, watch
+from dtk.views.live_screen import Look, watch
 from dtk.views.stream import stream
 from dtk.views.task_json import task_document
 

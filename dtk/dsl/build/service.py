@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dtk.dsl.build.assembly import build_node, build_uses
-from dtk.dsl.yaml.checked import open_document, report
+from dtk.dsl.yaml.checked_document import open_document, report
 from dtk.dsl.yaml.cursor import Cursor
 from dtk.errors import Problem
 from dtk.model.names import assembly_name

@@ -28,14 +28,14 @@ class FromAssembly:
     """What a template of the assembly gives: ``value`` in the language of expressions, None for nothing.
 
     ``names`` are the assembly's attributes it is made from; ``hidden`` says that one of them is. ``location`` and
-    ``mend`` are where it can be corrected, and how, when it is not what it should be.
+    ``fix`` are where it can be corrected, and how, when it is not what it should be.
     """
 
     value: Any
     names: tuple[str, ...]
     location: Location
     hidden: bool = False
-    mend: str = ""
+    fix: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class AssemblyValues:
             names,
             self.settings[said].location if said else place,
             hidden=any(self.attributes[name].hidden for name in names),
-            mend=f"dtk set-attribute {self.service} {said or names[0]} VALUE" if names else "",
+            fix=f"dtk set-attribute {self.service} {said or names[0]} VALUE" if names else "",
         )
 
 
@@ -74,9 +74,9 @@ def assembly_values(service: Service, assembly: Assembly) -> AssemblyValues:
     for name, attribute in assembly.attributes.items():
         values[name] = _value(service, attribute, settings.get(name), problems)
         if attribute.required and values[name] is None and not any(problem.path == name for problem in problems):
-            mend = f"dtk set-attribute {service.name} {name} VALUE"
+            fix = f"dtk set-attribute {service.name} {name} VALUE"
             message = f"Attribute ({name}) is required, but unset"
-            problems.append(Problem(message, service.location, kind=REQUIRED, mend=mend))
+            problems.append(Problem(message, service.location, kind=REQUIRED, fix=fix))
     return AssemblyValues(service.name, assembly.attributes, values, settings, tuple(problems))
 
 
@@ -91,8 +91,8 @@ def _value(service: Service, attribute: Attribute, setting: AttributeSetting | N
         said = "its value" if private else str(error)
         message = f"The provided value for '{attribute.name}' is not {kind_of(attribute)}: {said}"
         location = setting.location if setting else attribute.location
-        mend = f"dtk set-attribute {service.name} {attribute.name} VALUE"
-        problems.append(Problem(message, location, attribute.name, kind=ILLEGAL, mend=mend, private=private))
+        fix = f"dtk set-attribute {service.name} {attribute.name} VALUE"
+        problems.append(Problem(message, location, attribute.name, kind=ILLEGAL, fix=fix, private=private))
         return None
     return {"$secret": typed} if attribute.secret else literal(typed)
 
@@ -198,4 +198,4 @@ def checked_cardinality(number: int) -> int:
 def unfit(path: str, wanted: Attribute, found: FromAssembly, said: str) -> Problem:
     """Return the problem with what the assembly's attributes give to an attribute, which takes another type."""
     message = f"The value of '{path}', made from {', '.join(found.names)}, is not {kind_of(wanted)}: {said}"
-    return Problem(message, found.location, path, kind=ILLEGAL, mend=found.mend, private=found.hidden)
+    return Problem(message, found.location, path, kind=ILLEGAL, fix=found.fix, private=found.hidden)

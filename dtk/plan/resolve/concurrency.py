@@ -25,14 +25,14 @@ def group_windows(service: Service, assembly: Assembly, problems: list[Problem])
     for node in assembly.nodes.values():
         path = f"{node.name}/{MAX_IN_FLIGHT}"
         setting = service.attributes.get(path)
-        mend = f"dtk set-attribute {service.name} {path} --unset"
+        fix = f"dtk set-attribute {service.name} {path} --unset"
         if setting is None:
             found |= {} if node.max_in_flight is None else {node.name: window_of(node.max_in_flight)}
         elif node.is_group:
             try:
                 found[node.name] = window_of(setting.value)
             except ValueError as error:
-                problems.append(Problem(str(error), setting.location, path, kind=ILLEGAL, mend=mend))
+                problems.append(Problem(str(error), setting.location, path, kind=ILLEGAL, fix=fix))
     return found
 
 

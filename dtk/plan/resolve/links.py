@@ -100,7 +100,7 @@ def _same_node(instance: Instance, topology: Topology) -> Iterator[Problem]:
                 f"On node '{node}': component '{instance.name}' needs '{dependency.component}' on the same node",
                 location_of(instance),
                 kind=CONSTRAINT,
-                mend=f"dtk add-component {topology.service} {component_path(node, dependency.component)}",
+                fix=f"dtk add-component {topology.service} {component_path(node, dependency.component)}",
             )
 
 
@@ -111,8 +111,8 @@ def _written_targets(
     if not written and definition.required:
         where = component_path(group_of(instance.node), str(instance.name))
         message = f"'{where}' must be linked to a '{definition.component}', and the service unlinks it"
-        mend = f"dtk link {topology.service} {where} NODE/{definition.component}"
-        return Problem(message, instance.use.places.get(definition.name), kind=UNMET, mend=mend)
+        fix = f"dtk link {topology.service} {where} NODE/{definition.component}"
+        return Problem(message, instance.use.places.get(definition.name), kind=UNMET, fix=fix)
     for text in written:
         node, separator, component = text.rpartition("/")
         declared = node if separator else ASSEMBLY_WIDE
@@ -132,7 +132,7 @@ def _written_targets(
                 expected=f"a {definition.component}: {', '.join(names) or 'the service has none'}",
                 nearest=nearest(text, names),
                 kind=UNMET,
-                mend=f"dtk link {topology.service} {where} {names[0]}" if names else "",
+                fix=f"dtk link {topology.service} {where} {names[0]}" if names else "",
             )
         targets += found
     return targets
@@ -168,14 +168,14 @@ def _unmet(instance: Instance, definition: LinkDef, candidates: list[str], servi
             location_of(instance),
             expected=f"one of {', '.join(candidates)}",
             kind=UNMET,
-            mend=f"dtk link {service} {where} {candidates[0]}",
+            fix=f"dtk link {service} {where} {candidates[0]}",
         )
     return Problem(
         f"'{where}' must be linked to a '{definition.component}', and the service has none"
         + (" on this node" if definition.same_node else " on another node" if definition.other_node else ""),
         location_of(instance),
         kind=UNMET,
-        mend=f"dtk add-component {service} {component_path(node, definition.component)}",
+        fix=f"dtk add-component {service} {component_path(node, definition.component)}",
     )
 
 

@@ -43,16 +43,16 @@ def word_problems(target: Target, topology: Topology, service: Service) -> Itera
 
 def _problem(wrong: UnknownWord, node: Node, target: Target, topology: Topology, service: Service) -> Problem:
     path = f"{node.name}/{wrong.attribute}"
-    location, mend = _where(path, wrong.attribute, node, topology, service)
+    location, fix = _where(path, wrong.attribute, node, topology, service)
     message = f"{wrong.attribute} '{wrong.word}' is not one that target '{target.name}' knows"
     near = nearest(wrong.word, wrong.known)
-    return Problem(message, location, path, wrong.expected, nearest=near, kind=ILLEGAL, mend=mend)
+    return Problem(message, location, path, wrong.expected, nearest=near, kind=ILLEGAL, fix=fix)
 
 
 def _where(path: str, name: str, node: Node, topology: Topology, service: Service) -> tuple[Location, str]:
     """Return where a node's attribute gets its value, and the command that gives it another one."""
     if path not in service.attributes and path in topology.given:
-        return topology.given[path].location, topology.given[path].mend
+        return topology.given[path].location, topology.given[path].fix
     written = service.attributes[path].location if path in service.attributes else node.places.get(name, node.location)
     return written, f"dtk set-attribute {service.name} {path} VALUE"
 

@@ -47,7 +47,7 @@ def _clashes(service: Service, assembly: Assembly) -> Iterator[Problem]:
     for name, node in service.nodes.items():
         if name in assembly.nodes:
             message = f"node '{name}' is in the assembly already"
-            yield Problem(message, node.location, kind=CONSTRAINT, mend=f"dtk delete-node {service.name} {name}")
+            yield Problem(message, node.location, kind=CONSTRAINT, fix=f"dtk delete-node {service.name} {name}")
 
 
 def _unmatched(service: Service, assembly: Assembly) -> Iterator[Problem]:

@@ -218,8 +218,8 @@ def _node_settings(node: str, service: Service, problems: list[Problem]) -> dict
             found[name] = coerce(type_, setting.value) if type_ else setting.value
         except ValueError as error:
             message = f"The provided value for '{path}' is not of type {type_}: {error}"
-            mend = f"dtk set-attribute {service.name} {path} VALUE"
-            problems.append(Problem(message, setting.location, path, kind=ILLEGAL, mend=mend))
+            fix = f"dtk set-attribute {service.name} {path} VALUE"
+            problems.append(Problem(message, setting.location, path, kind=ILLEGAL, fix=fix))
     return found
 
 
@@ -233,9 +233,9 @@ def _cardinality(declared: Node, service: Service, problems: list[Problem]) -> i
     try:
         return checked_cardinality(int(text) if _WHOLE_NUMBER.match(text) else 0)
     except ValueError as error:
-        mend = f"dtk set-attribute {service.name} {path} N"
+        fix = f"dtk set-attribute {service.name} {path} N"
         expected = f"1 to {MOST_MEMBERS}, not {text[:_LONGEST_SHOWN]}"
-        problems.append(Problem(str(error), setting.location, path, expected, kind=ILLEGAL, mend=mend))
+        problems.append(Problem(str(error), setting.location, path, expected, kind=ILLEGAL, fix=fix))
         return number
 
 
@@ -269,7 +269,7 @@ def _unknown_component(service: Service, node: str, use: ComponentUse, component
         use.location,
         nearest=nearest(use.name.type, components),
         kind=CONSTRAINT,
-        mend=f"dtk delete-component {service.name} {component_path(group_of(node), str(use.name))}",
+        fix=f"dtk delete-component {service.name} {component_path(group_of(node), str(use.name))}",
     )
 
 
@@ -320,18 +320,18 @@ def _unmatched_settings(service: Service, topology: Topology) -> Iterator[Proble
         if node != ASSEMBLY_WIDE and node not in topology.assembly.nodes:
             location = service.components[node][0].location if service.components[node] else service.location
             near = nearest(node, topology.assembly.nodes)
-            mend = f"dtk add-node {service.name} {node}"
+            fix = f"dtk add-node {service.name} {node}"
             message = f"no node '{node}' in the assembly"
-            yield Problem(message, location, nearest=near, kind=CONSTRAINT, mend=mend)
+            yield Problem(message, location, nearest=near, kind=CONSTRAINT, fix=fix)
     for path, setting in service.attributes.items():
         if path not in known:
             yield _unmatched(path, setting, topology, known)
 
 
 def _unmatched(path: str, setting: AttributeSetting, topology: Topology, known: Mapping[str, str]) -> Problem:
-    mend = f"dtk set-attribute {topology.service} {path} --unset"
+    fix = f"dtk set-attribute {topology.service} {path} --unset"
     message, near = why_not_settable(path, topology, known)
-    return Problem(message, setting.location, path, nearest=near, kind=ILLEGAL, mend=mend)
+    return Problem(message, setting.location, path, nearest=near, kind=ILLEGAL, fix=fix)
 
 
 def why_not_settable(path: str, topology: Topology, known: Mapping[str, str]) -> tuple[str, str]:

@@ -27,9 +27,9 @@ def _illegal(topology: Topology, path: str, problem: Problem, service: str) -> P
     instances = topology.instances.values()
     paths = {i.path(name): i.declared_path(name) for i in instances for name in i.component.attributes}
     shared = paths.get(path, path)
-    if problem.mend:
+    if problem.fix:
         return problem
-    return replace(problem, path=shared, kind=ILLEGAL, mend=f"dtk set-attribute {service} {shared} VALUE")
+    return replace(problem, path=shared, kind=ILLEGAL, fix=f"dtk set-attribute {service} {shared} VALUE")
 
 
 def _required_unset(topology: Topology, values: Values, service: str) -> Iterator[Problem]:
@@ -44,7 +44,7 @@ def _required_unset(topology: Topology, values: Values, service: str) -> Iterato
                     f"Attribute ({path}) is required, but unset",
                     location_of(instance),
                     kind=REQUIRED,
-                    mend=f"dtk set-attribute {service} {path} VALUE",
+                    fix=f"dtk set-attribute {service} {path} VALUE",
                 )
 
 

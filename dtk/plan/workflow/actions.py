@@ -282,7 +282,7 @@ class _Renderer:
             return {"$template": text, "shell": True} if shell else {"$template": text}
         except TemplateProblem as problem:
             where = self.instance.declared_path("").rstrip("/")
-            told = Problem(f"{problem} (in {where})", location, mend=self._setting(problem.unset))
+            told = Problem(f"{problem} (in {where})", location, fix=self._setting(problem.unset))
             raise InvalidError("the plan can't be made", [told]) from None
 
     def _setting(self, name: str) -> str:

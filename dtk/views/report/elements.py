@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dtk.events.tree import Status
+from dtk.views.formatting import duration_text, long_duration, status_word
 from dtk.views.markup import Markup, join, tag
 from dtk.views.picture_svg import SYMBOLS
-from dtk.views.text import duration_text, long_duration, status_word
 
 _LONG = 100.0
 """Seconds from which a duration is shown in minutes."""

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from dtk.events.tree import OperationResult, Row, Task, TaskStage, TaskStep
-from dtk.views.blocks import operation_heading
-from dtk.views.detail import operation_status
-from dtk.views.errors import error_text
+from dtk.views.formatting import one_line, status_word
 from dtk.views.markup import Markup, join, tag
 from dtk.views.report.elements import anchor, badge, mark, section, time_taken
-from dtk.views.text import one_line, status_word
+from dtk.views.step_detail import operation_status
+from dtk.views.step_errors import error_text
+from dtk.views.stream_blocks import operation_heading
 
 MANY = 12
 """Steps beside one another from which on those that went well are folded."""

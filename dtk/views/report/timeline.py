@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from dtk.events.critical_path import critical_path
 from dtk.events.tree import Row, Status, Task, TaskStage, TaskStep
 from dtk.model.names import group_of, node_order
+from dtk.views.formatting import long_duration, status_word
 from dtk.views.markup import Markup, join, tag
 from dtk.views.picture import gravest
 from dtk.views.report.elements import anchor, mark, section, time_taken
-from dtk.views.text import long_duration, status_word
 
 OPEN_MEMBERS = 8
 """Groups of so many members show them at once; larger ones when they are opened."""

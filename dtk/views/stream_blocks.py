@@ -6,8 +6,8 @@ Source of the layout: docs/original.md 6.4.
 from __future__ import annotations
 
 from dtk.events.tree import OperationResult, TaskStage, TaskStep
-from dtk.views.errors import errors_text
-from dtk.views.text import duration_text, harmless, one_line, stream_time
+from dtk.views.formatting import duration_text, harmless, one_line, stream_time
+from dtk.views.step_errors import errors_text
 
 START_BORDER = "=" * 60
 END_BORDER = "-" * 60

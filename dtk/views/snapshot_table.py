@@ -8,10 +8,20 @@ from datetime import datetime
 from dtk.events.expected_times import Expectation
 from dtk.events.log import utc_now
 from dtk.events.tree import Row, StepError, Task
-from dtk.views.errors import errors_text
-from dtk.views.listing import render_cells
-from dtk.views.summary import Summary, summarized
-from dtk.views.text import RED, STATUS_COLORS, YELLOW, colored, duration_text, one_line, status_color, table_time, width
+from dtk.views.formatting import (
+    RED,
+    STATUS_COLORS,
+    YELLOW,
+    colored,
+    duration_text,
+    one_line,
+    status_color,
+    table_time,
+    width,
+)
+from dtk.views.group_summary import Summary, summarized
+from dtk.views.listing_table import render_cells
+from dtk.views.step_errors import errors_text
 
 HEADERS = ("task_type", "status", "node", "duration", "started_at", "ended_at")
 TASK_LABEL = "task"

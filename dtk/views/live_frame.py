@@ -8,8 +8,8 @@ from datetime import datetime
 
 from dtk.events.expected_times import Expectation, ExpectedEnd
 from dtk.events.tree import Progress, Row, Task, TaskStage, TaskStep
-from dtk.views.table import label, status_text
-from dtk.views.text import cropped, duration_text, long_duration, one_line, padded, width
+from dtk.views.formatting import cropped, duration_text, long_duration, one_line, padded, width
+from dtk.views.snapshot_table import label, status_text
 
 STYLES = {"executing": "cyan", "failed": "red", "cancelled": "yellow", "succeeded": "green"}
 """Colours by meaning; the status stands in every line as a word, too."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from dtk.model.module import Attribute, Module
-from dtk.sources.address import Address
+from dtk.sources.module_store import Store
 from dtk.sources.repository import repository
-from dtk.sources.store import Store
+from dtk.sources.source_address import Address
 from dtk.state.pinned import Pin
 from dtk.state.workspace import Workspace
 

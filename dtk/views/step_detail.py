@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from dtk.events.tree import OperationResult, Row, Task, TaskStep
-from dtk.views.blocks import indented, operation_heading, output_lines
-from dtk.views.errors import errors_text
-from dtk.views.text import duration_text, one_line, status_word, stream_time
+from dtk.views.formatting import duration_text, one_line, status_word, stream_time
+from dtk.views.step_errors import errors_text
+from dtk.views.stream_blocks import indented, operation_heading, output_lines
 
 BORDER = "=" * 62
 """Source: docs/original.md 6.5."""

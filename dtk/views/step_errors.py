@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from dtk.events.tree import StepError
-from dtk.views.text import harmless
+from dtk.views.formatting import harmless
 
 
 def error_text(error: StepError) -> str:

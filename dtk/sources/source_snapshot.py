@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 from dtk.dsl.digest import tree_digest
 from dtk.dsl.module import MODULE_FILE
 from dtk.errors import InvalidError, Location, Problem, UsageError
-from dtk.sources.address import DEFAULT_BRANCH, Address, located
+from dtk.sources.module_store import FoundModule, Store
 from dtk.sources.repository import Repository, is_below, repository
-from dtk.sources.store import FoundModule, Store
+from dtk.sources.source_address import DEFAULT_BRANCH, Address, located
 
 _IGNORED = (".git", "__pycache__", "*.pyc", ".dtk")
 

@@ -6,10 +6,10 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import groupby
 
-from dtk.events.derive import derived_group
+from dtk.events.derived_rows import derived_group
 from dtk.events.tree import Row, StepError, Task, TaskStep
 from dtk.model.names import group_of
-from dtk.views.errors import error_text, errors_text
+from dtk.views.step_errors import error_text, errors_text
 
 
 @dataclass(frozen=True)

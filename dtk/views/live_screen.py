@@ -15,14 +15,14 @@ from dtk.events.event import Event
 from dtk.events.expected_times import Expectation
 from dtk.events.fold import Fold
 from dtk.events.log import utc_now
-from dtk.events.reading import follow, read_log
+from dtk.events.log_reader import follow, read_log
 from dtk.events.tree import Task, exit_code_of
-from dtk.views.control import Control, LeftError
-from dtk.views.keys import Keys
-from dtk.views.pace import Pace
-from dtk.views.screen import frame
-from dtk.views.table import render_snapshot
-from dtk.views.text import terminal_columns
+from dtk.views.formatting import terminal_columns
+from dtk.views.keyboard import Keys
+from dtk.views.live_control import Control, LeftError
+from dtk.views.live_frame import frame
+from dtk.views.replay_pace import Pace
+from dtk.views.snapshot_table import render_snapshot
 
 if TYPE_CHECKING:
     from rich.console import Console

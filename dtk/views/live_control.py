@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dtk.errors import DtkError
-from dtk.views.keys import END_OF_INPUT
+from dtk.views.keyboard import END_OF_INPUT
 
 _LEAVE = frozenset({"q", "Q", END_OF_INPUT})
 

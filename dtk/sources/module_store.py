@@ -14,7 +14,7 @@ from dtk.dsl.module import MODULE_FILE
 from dtk.dsl.yaml.document import read_document
 from dtk.errors import InvalidError, Location, Problem
 from dtk.model.names import module_name
-from dtk.sources.address import Address
+from dtk.sources.source_address import Address
 from dtk.state.files import make_private_folder
 from dtk.state.pinned import Pin
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from dtk.views.text import one_line, padded, width
+from dtk.views.formatting import one_line, padded, width
 
 EMPTY_LIST = "Message: List is empty.\n"
 

@@ -11,9 +11,9 @@ from dtk.dsl.module import MODULE_FILE
 from dtk.dsl.yaml.shipped import data_folder
 from dtk.dsl.yaml.versions import satisfies, version_key
 from dtk.errors import DtkError, InvalidError, Problem
-from dtk.sources.address import Address, check_address, parse_address
-from dtk.sources.snapshot import Sources
-from dtk.sources.store import FoundModule, Manifest, read_manifest
+from dtk.sources.module_store import FoundModule, Manifest, read_manifest
+from dtk.sources.source_address import Address, check_address, parse_address
+from dtk.sources.source_snapshot import Sources
 from dtk.state.pinned import Pin
 from dtk.state.workspace import Workspace
 
