@@ -223,6 +223,15 @@ def test_the_light_parts_import_heavy_libraries_only_where_they_are_used() -> No
     assert wrong == []
 
 
+def test_what_commands_share_does_not_print() -> None:
+    wrong = [
+        named(path)
+        for path, tree in FILES.items()
+        if part_of(path) == "service" and "typer" in imports_of(tree, in_functions=True)
+    ]
+    assert wrong == []
+
+
 def test_every_file_is_short_enough_to_be_read() -> None:
     lengths = {named(path): len(path.read_text().splitlines()) for path in FILES}
     assert {name: length for name, length in lengths.items() if length > LONGEST_FILE} == {}
@@ -271,6 +280,15 @@ def test_no_two_public_classes_share_a_name() -> None:
 def test_every_file_says_in_its_first_line_what_it_is_for() -> None:
     first_lines = {named(path): path.read_text().partition("\n")[0] for path in FILES}
     assert [name for name, line in first_lines.items() if not line.startswith('"""') or len(line) < 20] == []
+
+
+def test_the_files_that_the_architecture_names_for_a_change_exist() -> None:
+    section = (
+        (ROOT / "docs" / "architecture.md").read_text().partition("## Where to change what")[2].partition("\n## ")[0]
+    )
+    files = re.findall(r"\| `(dtk/[^`]+)` \|", section)
+    assert len(files) >= 20
+    assert [name for name in files if not (ROOT / name).is_file()] == []
 
 
 def test_every_document_has_a_valid_schema() -> None:
