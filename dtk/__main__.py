@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import os
 import sys
 import tempfile
@@ -15,6 +14,7 @@ import typer
 
 from dtk import __version__
 from dtk.errors import DtkError, InvalidError
+from dtk.views.harmless_stream import make_streams_harmless
 
 INTERRUPTED = 130
 _MOST_PROBLEMS = 50
@@ -36,10 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _open_standard_streams()
     # Nobody else may change what dtk makes, whatever the user's umask is; what is private says so itself.
     os.umask(os.umask(0o077) | 0o022)
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal without Unicode shows a ? in its place; a node's output must not end the command.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    make_streams_harmless()
     sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
 
 

@@ -13,6 +13,7 @@ from dtk.errors import DtkError, UsageError
 from dtk.shell.command_lines import arguments, commands_of, has_command
 from dtk.shell.contexts import ROOT, Context, children, moved, still_there
 from dtk.shell.workspace_names import WorkspaceNames
+from dtk.views.harmless_stream import drawing_stream
 
 BUILT_IN = {
     "cd": "Go to a place: /service/NAME, a name below, .., - for the one before; nothing for /.",
@@ -106,7 +107,7 @@ class Session:
         elif name == "dirs":
             typer.echo(" ".join(place.path for place in [self.context, *reversed(self._stack)]))
         elif name == "clear":
-            typer.echo(_CLEAR, nl=False)
+            typer.echo(_CLEAR, file=drawing_stream(sys.stdout), nl=False)
         elif name == "ls":
             return self._list(moved(self.names, context, rest[0]) if rest and rest[0][0] != "-" else context, rest)
         elif rest:

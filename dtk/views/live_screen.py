@@ -18,6 +18,7 @@ from dtk.events.log import utc_now
 from dtk.events.log_reader import follow, read_log
 from dtk.events.tree import Task, exit_code_of
 from dtk.views.formatting import terminal_columns
+from dtk.views.harmless_stream import drawing_stream
 from dtk.views.keyboard import Keys
 from dtk.views.live_control import Control, LeftError
 from dtk.views.live_frame import frame
@@ -169,7 +170,7 @@ class _LiveScreen:
         self._control = control
         # COLUMNS and LINES, which some shells and readline export, would hold the screen at the size it began with.
         environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-        self._console: Console = Console(file=output, no_color=not look.color, _environ=environment)
+        self._console: Console = Console(file=drawing_stream(output), no_color=not look.color, _environ=environment)
         self._live: Live = Live(console=self._console, screen=True, auto_refresh=False, redirect_stdout=False)
 
     def __enter__(self) -> _LiveScreen:

@@ -80,7 +80,7 @@ def status_text(status: str) -> str:
 
 def label(level: int, row: Row) -> str:
     """Return a row's first cell: indentation, number, what it is."""
-    return f"{'  ' * level}{row.number} {one_line(row.title)}"
+    return f"{'  ' * level}{one_line(row.number)} {one_line(row.title)}"
 
 
 def _summaries(task: Task, summarize: bool) -> list[tuple[int, Row, Summary]]:

@@ -7,7 +7,9 @@ import atexit
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 ROOT, WANTED = os.environ.get("KILLER_ROOT", ""), int(os.environ.get("KILLER_POINT", "0"))
 WORDS = f"{' '.join(sys.orig_argv)} "
@@ -21,7 +23,7 @@ def point() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def is_meant(name: str, arguments: tuple) -> bool:
+def is_meant(name: str, arguments: tuple[Any, ...]) -> bool:
     if name == "write":
         return b'"seq":' in bytes(arguments[1])
     place = arguments[0]
@@ -30,10 +32,10 @@ def is_meant(name: str, arguments: tuple) -> bool:
     return ROOT in os.fspath(place)
 
 
-def watched(name: str):
+def watched(name: str) -> Callable[..., Any]:
     real = getattr(os, name)
 
-    def call(*arguments, **named):
+    def call(*arguments: Any, **named: Any) -> Any:
         if not is_meant(name, arguments):
             return real(*arguments, **named)
         point()
