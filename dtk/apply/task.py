@@ -9,6 +9,7 @@ from typing import Any
 import gevent
 
 from dtk.apply.nodes.firewall import update_firewall
+from dtk.apply.nodes.orphan_processes import settle_doubt
 from dtk.apply.reporting.failure import error_fields
 from dtk.apply.reporting.planned_event import next_command
 from dtk.apply.reporting.redacted_log import RecordError
@@ -31,6 +32,7 @@ def run_task(context: TaskContext) -> str:
         context.journal.append("task.started", f"task {context.number} started", pid=os.getpid())
         status = _run_stages(context)
         if status == "succeeded" and context.plan.workflow:
+            settle_doubt(context)
             context.change_state(changes.with_task_succeeded)
     except DtkError as error:
         status, failure = "failed", error

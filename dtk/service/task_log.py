@@ -82,7 +82,9 @@ def last_task(workspace: Workspace, service: str) -> Task | None:
 
 def logged_tasks(workspace: Workspace, service: str) -> list[int]:
     """Return the numbers of a service's tasks that have a log, oldest first."""
-    return [n for n in workspace.task_numbers(service) if workspace.event_log(service, n).exists()]
+    logs = {number: workspace.event_log(service, number) for number in workspace.task_numbers(service)}
+    # A command that is killed may leave an empty log: nothing is on record of that task.
+    return [number for number, log in logs.items() if log.exists() and log.stat().st_size]
 
 
 def chosen_task(workspace: Workspace, service: str, number: int | None) -> int:

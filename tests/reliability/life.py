@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from dtk.events.fold import fold
 from dtk.events.reading import read_log
 from dtk.service.task_log import logged_tasks, read_task
-from dtk.state.lock import holder
 from dtk.state.store import load_state
 from dtk.state.workspace import Workspace
 from tests.support.command_line import Dtk
@@ -94,6 +95,7 @@ class Life:
             self._prepare(operation)
             counts = self.folder / f"{operation}.points"
             self._run(operation, KILLER_COUNTS=str(counts))
+            eventually(self._worker_is_gone, "the worker ends")
             states[operation] = self.state()
             for role in ROLES:
                 points[operation, role] = int(Path(f"{counts}.{role}").read_text())
@@ -106,10 +108,11 @@ class Life:
             before = self._last_task()
             lines = self._ticks()
             self._run(operation, code=None, KILLER_ROLE=kill.role, KILLER_POINT=str(kill.point))
-            eventually(lambda: holder(self.workspace.service_folder(SERVICE)) is None, "the worker ends")
+            eventually(self._worker_is_gone, "the worker ends")
             self._check_records(kill)
             in_doubt = self._follow_advice(operation, before, kill)
-            assert self.state() == expected.states[operation], kill
+            found = self.state()
+            assert found == expected.states[operation], f"{kill}: {found} != {expected.states[operation]}"
             if operation == "exec":
                 ran = self._ticks() - lines
                 assert ran == 1 or (ran == 2 and in_doubt), f"{kill}: ran {ran} times, in doubt: {in_doubt}"
@@ -125,6 +128,9 @@ class Life:
     def _prepare(self, operation: str) -> None:
         if operation in CARDINALITY:
             self.dtk.run("set-attribute", SERVICE, "slaves/cardinality", CARDINALITY[operation])
+
+    def _worker_is_gone(self) -> bool:
+        return not any(_works_on(process, str(self.dtk.root)) for process in psutil.process_iter())
 
     def _last_task(self) -> int:
         return max(logged_tasks(self.workspace, SERVICE), default=0)
@@ -162,6 +168,7 @@ class Life:
         if operation == "destroy" and self.workspace.service_file(SERVICE).exists():
             # Killed between the task's end and the removal of what it has left: the same command goes on.
             self.dtk.run(*OPERATIONS[operation])
+        eventually(self._worker_is_gone, "the worker ends")
         return in_doubt
 
     def state(self) -> Any:
@@ -177,6 +184,14 @@ class Life:
             for applied in components.values():
                 applied.pop("task")
         return document
+
+
+def _works_on(process: psutil.Process, root: str) -> bool:
+    try:
+        words = " ".join(process.cmdline())
+    except (psutil.Error, OSError):
+        return False
+    return "dtk.apply.worker" in words and root in words
 
 
 def chosen_kills(seed: int, expected: Undisturbed) -> Iterator[Kill]:

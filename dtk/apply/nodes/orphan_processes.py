@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
+
+import gevent
+
 from dtk.apply.reporting.reporter import StepReporter
 from dtk.apply.session.task_context import TaskContext
 from dtk.errors import DtkError
 from dtk.ssh.remote_kill import Older
 from dtk.state import changes
 
+_SETTLE_SECONDS = 30.0
+"""How long a task that has succeeded waits for nodes that it had nothing to do on; what is left stays in doubt."""
 
-def end_leftovers(context: TaskContext, node: str, reporter: StepReporter) -> None:
+
+def end_leftovers(context: TaskContext, node: str, reporter: StepReporter | None) -> None:
     """End what earlier tasks still run on a node: their steps in doubt, and each command that has not ended.
 
     The second needs no record: it also finds what the log of a task that is lost would have told.
@@ -20,7 +28,8 @@ def end_leftovers(context: TaskContext, node: str, reporter: StepReporter) -> No
     steps = context.store.state.in_doubt.get(node, ())
     for step in steps:
         task, _, number = step.partition("-")
-        reporter.waiting(f"ending what step {number} of task {task} left running")
+        if reporter is not None:
+            reporter.waiting(f"ending what step {number} of task {task} left running")
     older = Older(context.lineage_shown, context.number)
     problem = context.session(node).end_earlier([context.mark(step) for step in steps], older)
     if problem:
@@ -30,3 +39,21 @@ def end_leftovers(context: TaskContext, node: str, reporter: StepReporter) -> No
         )
     if steps:
         context.change_state(lambda state: changes.without_in_doubt(state, node))
+
+
+def settle_doubt(context: TaskContext) -> None:
+    """End what earlier tasks may still run on nodes on which this one had nothing to do; keep in doubt what can't be.
+
+    A worker may be killed between a step's success, which is noted in the state, and the step's end on record.
+    """
+    nodes = [node for node in context.store.state.in_doubt if context.store.state.nodes[node].status == "running"]
+    meetings = [gevent.spawn(_meet, context, node) for node in nodes]
+    gevent.joinall(meetings, timeout=_SETTLE_SECONDS)
+    gevent.killall(meetings)
+
+
+def _meet(context: TaskContext, node: str) -> None:
+    session = context.session(node)
+    session.begin_step(None, context.step_mark("0"), partial(end_leftovers, context, node, None))
+    with suppress(DtkError):
+        session.connect()
