@@ -7,7 +7,7 @@ import re
 import sys
 from typing import TextIO
 
-# All but dtk's own colours (views/text.py): they could be told from others' by nobody, and do no harm.
+# All but dtk's own colours (views/formatting.py): they could be told from others' by nobody, and do no harm.
 _ESCAPE = (
     r"\x1b(?!\[(?:0|31|32|33|36)m)"
     r"(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[ -~])?"

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from dtk.events.fold import fold
-from dtk.events.reading import read_log
+from dtk.events.log_reader import read_log
 from dtk.service.task_log import logged_tasks, read_task
 from dtk.state.store import load_state
 from dtk.state.workspace import Workspace
