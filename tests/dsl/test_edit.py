@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dtk.dsl.service import load_service
 from dtk.dsl.workspace import load_workspace
 from dtk.dsl.yaml.document import read_document
-from dtk.dsl.yaml.edit import new_service, new_workspace, set_attribute, unset_attribute
+from dtk.dsl.yaml.edit import new_service, new_workspace, set_attribute, set_key, unset_attribute
 from dtk.errors import DtkError, UsageError
 
 SERVICE = """\
@@ -192,3 +192,18 @@ def test_a_new_workspace_has_the_embedded_target(tmp_path: Path) -> None:
     assert configuration.target("").type == "local"
     with pytest.raises(UsageError):
         new_workspace(tmp_path / "dtk.yaml")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("# ours\nformat_version: 1 # one\nservice: a\n", "# ours\nformat_version: 1 # one\nid: u-1\nservice: a\n"),
+        ('{"format_version": 1, "service": "a"}', '{"format_version": 1, "service": "a", "id": "u-1"}'),
+        ("service: a", "service: a\nid: u-1\n"),
+    ],
+)
+def test_a_key_is_added_below_another_and_nothing_else_is_touched(tmp_path: Path, before: str, after: str) -> None:
+    file = tmp_path / "service.yaml"
+    file.write_text(before)
+    set_key(file, "id", "u-1", after="format_version")
+    assert file.read_text() == after

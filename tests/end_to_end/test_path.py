@@ -123,11 +123,16 @@ def test_cancel_ends_the_remote_processes_and_says_so(dtk: Dtk) -> None:
     assert statuses(dtk)[""] == "succeeded"
 
 
+def pids(dtk: Dtk) -> list[int]:
+    """The worker of the first task, once it is on record as started."""
+    return [event["pid"] for event in dtk.events("ring1", 1) if event["type"] == "task.started"]
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_interrupting_a_followed_task_cancels_it_and_waits_for_its_worker(dtk: Dtk, how: signal.Signals) -> None:
     following = dtk.start("deploy", "acme:ring/cluster", "ring1", "--set", "slaves/ring::member/work=sleep 986")
     eventually(lambda: runs("sleep", "986"), "the members sleep")
-    worker = next(e["pid"] for e in dtk.events("ring1", 1) if e["type"] == "task.started")
+    worker = eventually(lambda: pids(dtk), "the task is on record as started")[0]
     following.send_signal(how)
     output, _ = following.communicate(timeout=60)
     assert following.returncode == 6, output

@@ -73,12 +73,12 @@ def plan(  # noqa: PLR0913, PLR0917 - a command has the options it has
     )
     shown = plan_json(made, to_document(made)) if as_json else plan_markdown(made) if markdown else plan_text(made)
     typer.echo(shown, nl=False)
-    if not refresh and not made.serial and not _has_state(workspace, name):
-        typer.echo("no state here: everything counts as new", err=True)
     if out:
         write_file(out, to_text(made))
         if not is_document:
             typer.echo(f"Written to {out}; next: dtk apply {os.fspath(out)}")
+    if not refresh and not made.serial and not _has_state(workspace, name):
+        typer.echo("no state here: everything counts as new", err=True)
     if detailed_exitcode and (made.drift or not made.is_empty):
         raise typer.Exit(CHANGES)
 

@@ -77,7 +77,8 @@ def set_key(file: Path, key: str, value: str, *, after: str) -> None:
     document = _opened(file, key)
     text, entry = document.text, _entry(key, value)
     if text[document.values[()].start] == "{":
-        edited = _with_entry(document, (), entry)
+        # What is JSON stays JSON.
+        edited = _with_entry(document, (), f"{_quoted(key)}: {_quoted(value)}")
     elif (after,) in document.values:
         end = line_end(text, max(document.keys[(after,)].end, document.values[(after,)].end))
         edited = f"{ended(text[:end])}{entry}\n{text[end:]}"
