@@ -112,3 +112,23 @@ def test_a_refresh_rebuilds_the_state_and_what_has_no_file_any_more_is_ended_by_
     three.run("delete-and-destroy", "app1", "--yes")
     assert homes(origin) == []
     assert three.json("plan", "--prune") == []
+
+
+def test_a_state_that_is_carried_to_another_clone_brings_the_host_keys_along(origin: Dtk) -> None:
+    one = clone(origin, "one")
+    one.run("apply", "app1", "--yes")
+    two = clone(origin, "two")
+    shutil.copytree(one.root / ".dtk", two.root / ".dtk")
+    folder = two.root / ".dtk/services/app1"
+    (folder / "known_hosts").unlink()
+    state = json.loads((folder / "state.json").read_text())
+    keys = {name: node["attributes"]["host_key"] for name, node in state["nodes"].items()}
+    assert len(set(keys.values())) == 3
+    two.run("converge", "app1")
+    pinned = (folder / "known_hosts").read_text()
+    assert all(key in pinned for key in keys.values())
+    state = json.loads((folder / "state.json").read_text())
+    state["nodes"]["master"]["attributes"]["host_key"] = keys["slaves:1"]
+    (folder / "state.json").write_text(json.dumps(state))
+    (folder / "known_hosts").unlink()
+    assert "host key" in two.run("converge", "app1", code=1).stdout

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+from dtk import __version__
+from dtk.plan.compile import plan_digest
+from dtk.plan.document import from_text, to_text
 from tests.support.command_line import Dtk
 
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -62,6 +66,13 @@ def test_a_plan_is_bound_to_the_services_file_and_to_the_series_of_dtk(dtk: Dtk,
     dtk.run("set-attribute", "ring1", "slaves/cardinality", "3")
     refused = dtk.run("apply", "plan.json", code=5).stderr
     assert "changed since it was made: services/ring1/service.yaml" in refused
+    for version, code in (("0.0.1", 5), (f"{'.'.join(__version__.split('.')[:2])}.99", 0)):
+        dtk.run("plan", "ring1", "--out", "plan.json")
+        file = dtk.root / "plan.json"
+        made = replace(from_text(file.read_text(), "plan.json"), dtk_version=version)
+        file.write_text(to_text(replace(made, digest=plan_digest(made))))
+        done = dtk.run("apply", "plan.json", code=code)
+        assert (f"dtk {version} made it" in done.stderr) == bool(code)
 
 
 def test_a_workspace_says_which_dtk_it_requires(dtk: Dtk, module: Path) -> None:
