@@ -25,6 +25,7 @@ _OF_THE_MACHINE = {
     errno.EROFS: "use a workspace on a disk that can be written",
     errno.ENOSPC: "free some space on its disk",
     errno.EDQUOT: "free some space: your share of its disk is used up",
+    errno.ENAMETOOLONG: "use a shorter name or path",
     errno.EISDIR: "a file is meant to be there: move the folder away",
     errno.ENOTDIR: "a folder is meant to be there: move the file away",
 }

@@ -8,6 +8,8 @@ from dtk.events.event import Event
 from dtk.events.tree import ErrorType, OperationResult, StepError, TaskStage, TaskStep
 from dtk.model.json_data import Json
 
+_LONGEST_SECONDS = 1e12
+
 
 def text(event: Mapping[str, Json], name: str) -> str:
     """Return a text field, "" when it is missing or something else."""
@@ -75,7 +77,6 @@ def _error_type(value: object) -> ErrorType:
 
 def operation_result(event: Event) -> OperationResult:
     """Return the result in an ``operation.finished`` event."""
-    seconds = event.get("seconds")
     return OperationResult(
         kind=text(event, "kind"),
         component=text(event, "component"),
@@ -87,8 +88,15 @@ def operation_result(event: Event) -> OperationResult:
         exit_code=whole(event, "exit_code"),
         stdout=text(event, "stdout"),
         stderr=text(event, "stderr"),
-        seconds=float(seconds) if isinstance(seconds, int | float) else None,
+        seconds=_seconds(event.get("seconds")),
     )
+
+
+def _seconds(value: object) -> float | None:
+    """Return a number of seconds, None when it is something else, or one that no clock has."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < _LONGEST_SECONDS else None
 
 
 def _mappings(parent: Mapping[str, Json], name: str) -> list[Mapping[str, Json]]:

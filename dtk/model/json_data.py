@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TypeAlias, Union
 
@@ -13,3 +14,15 @@ JsonObject: TypeAlias = dict[str, Json]
 
 ReadOnlyObject: TypeAlias = Mapping[str, Json]
 """An object that is only read; unlike ``JsonObject``, it can be a ``dict[str, str]`` as well."""
+
+
+def parse_json(text: str | bytes) -> object:
+    """Return the data in a JSON text, of whatever kind; its reader checks it.
+
+    Raises:
+        ValueError: it is no JSON, or is nested more deeply than any document of dtk.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dtk.errors import DtkError
+from dtk.model.json_data import parse_json
 from dtk.model.settings import as_mapping, text
 from dtk.nodes.provider import ServiceIdentity
 from dtk.state.files import PRIVATE_FILE, make_private_folder, replace_file
@@ -63,12 +64,22 @@ def changing_section(workspace: Workspace, section: str) -> Iterator[dict[str, o
 
 def _read(workspace: Workspace) -> dict[str, object]:
     try:
-        document: dict[str, object] = json.loads(_file(workspace).read_text(encoding="utf-8"))
+        document = parse_json(_file(workspace).read_bytes())
     except FileNotFoundError:
         return {}
+    except ValueError as error:
+        raise _broken(workspace, str(error)) from None
+    if not isinstance(document, dict):
+        raise _broken(workspace, "it is no JSON object")
     if int(text(document, "format_version", "1")) > FORMAT_VERSION:
         raise DtkError(f"{_file(workspace)} was written by a newer dtk", hint="use that version of dtk")
     return document
+
+
+def _broken(workspace: Workspace, why: str) -> DtkError:
+    return DtkError(
+        f"{_file(workspace)} is broken: {why}", hint="end the local nodes that run, and delete the file: dtk ls"
+    )
 
 
 def _file(workspace: Workspace) -> Path:

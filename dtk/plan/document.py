@@ -8,6 +8,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from dtk.errors import InvalidError, StalePlanError
+from dtk.model.json_data import parse_json
 from dtk.model.plan import (
     FORMAT_VERSION,
     ComponentChange,
@@ -59,7 +60,7 @@ def from_text(text: str, source: str) -> Plan:
         StalePlanError: a newer dtk wrote it.
     """
     try:
-        document = json.loads(text)
+        document: Any = parse_json(text)
     except ValueError as error:
         raise InvalidError(f"{source} is not a plan: {error}", hint="make one: dtk plan SERVICE --out FILE") from None
     version = document.get("format_version") if isinstance(document, dict) else None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dtk.errors import DtkError, InvalidError, Location, Problem
+from dtk.model.json_data import parse_json
 from dtk.model.names import module_name
 from dtk.state.files import replace_file
 
@@ -53,7 +54,7 @@ def load_pins(file: Path) -> dict[str, Pin]:
         InvalidError: it is broken, or of a newer format.
     """
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        document: Any = parse_json(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except ValueError as error:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dtk.errors import DtkError
+from dtk.model.json_data import parse_json
 from dtk.state.document import from_document, to_document
 from dtk.state.files import make_private_folder, replace_file, version_of
 from dtk.state.identity import new_id
@@ -38,7 +39,7 @@ def load_state(path: Path) -> State | None:
     except UnicodeDecodeError as error:
         raise _broken(path, error) from None
     try:
-        document = json.loads(text)
+        document = parse_json(text)
         if isinstance(document, dict):
             for record in records_after(document, lines, journal):
                 apply_record(document, record)

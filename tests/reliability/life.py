@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shlex
 import shutil
@@ -118,7 +119,8 @@ class Life:
                 assert ran == 1 or (ran == 2 and in_doubt), f"{kill}: ran {ran} times, in doubt: {in_doubt}"
 
     def _run(self, operation: str, code: int | None = 0, **environment: str) -> None:
-        shim = {"PYTHONPATH": str(self.folder), "KILLER_ROOT": str(self.dtk.root), **environment}
+        path = os.pathsep.join([str(self.folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+        shim = {"PYTHONPATH": path, "KILLER_ROOT": str(self.dtk.root), **environment}
         done = self.dtk.run(*OPERATIONS[operation], code=code, **shim)
         is_worker = environment.get("KILLER_ROLE") == "worker"
         self.kills += done.returncode == -9 or (is_worker and done.returncode != 0)

@@ -92,6 +92,10 @@ def template_problems(text: str, names: Names, *, shell: bool) -> list[TemplateP
         found = list(_problems(text, names, shell=shell))
     except TemplateSyntaxError as error:
         return [TemplateProblem(f"template can't be read: {error.message}", line=error.lineno)]
+    except RecursionError:
+        return [TemplateProblem("template can't be read: it is nested too deeply")]
+    except ValueError as error:  # a number of thousands of digits
+        return [TemplateProblem(f"template can't be read: {error}")]
     return sorted(found, key=lambda problem: problem.line)
 
 

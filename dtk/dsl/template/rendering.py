@@ -15,14 +15,18 @@ from functools import cache, lru_cache, partial
 from typing import Any
 
 from jinja2 import Environment, Template, TemplateSyntaxError, Undefined, UndefinedError, meta, nodes
+from jinja2.compiler import CodeGenerator, Frame
 from jinja2.environment import TemplateExpression
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 
+from dtk.dsl.template import bounds
 from dtk.errors import Location, Problem
 from dtk.model.json_data import Json
 from dtk.model.suggestion import nearest
+
+_COUNTED = "dtk counts the rounds"
 
 
 class NeedsUnknown(Exception):  # noqa: N818 - no error: the template has to wait
@@ -167,13 +171,51 @@ def _to_json(value: Json, indent: int | None = None) -> str:
     return json.dumps(plain_of(value), indent=indent, ensure_ascii=False)
 
 
+class _Generator(CodeGenerator):
+    """Jinja2's compiler, with the operator ``~`` in bounds."""
+
+    def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802 - the compiler's name for it
+        """Write the code of ``a ~ b``."""
+        self.write("environment.joined((")
+        for argument in node.nodes:
+            self.visit(argument, frame)
+            self.write(", ")
+        self.write("))")
+
+
 class _Environment(ImmutableSandboxedEnvironment):
     """Jinja2's sandbox, without the operators by which a short template becomes an endless computation."""
 
-    intercepted_binops = frozenset(["*", "**", "%"])
+    code_generator_class = _Generator
+    intercepted_binops = frozenset(["*", "**", "%", "+"])
+
+    def _generate(
+        self, source: nodes.Template, name: str | None, filename: str | None, defer_init: bool = False
+    ) -> str:
+        for loop in source.find_all(nodes.For):
+            loop.iter = nodes.Filter(loop.iter, _COUNTED, [], [], None, None, lineno=loop.lineno)
+        return super()._generate(source, name, filename, defer_init)
+
+    def call(self, context: Context, function: object, *arguments: object, **named: object) -> object:
+        """Call a function or a method in bounds."""
+        bounds.count_round()
+        bounds.check_call(function, [*arguments, *named.values()])
+        result = super().call(context, function, *arguments, **named)
+        bounds.check_size(bounds.size_of(result))
+        return result
+
+    @staticmethod
+    def joined(values: Iterable[Json]) -> str:
+        """Return what ``~`` makes of values."""
+        texts = [str(value) for value in values]
+        bounds.check_size(sum(map(len, texts)))
+        return "".join(texts)
 
     def call_binop(self, context: Context, operator: str, left: Json, right: Json) -> object:
-        """Work out one of these operators, with numbers only; nothing is raised to a power."""
+        """Work out one of these operators, + in bounds, others with numbers only; nothing is raised to a power."""
+        bounds.check_operands(operator, left, right)
+        if operator == "+":
+            return super().call_binop(context, operator, left, right)
         operands = (plain_of(left), plain_of(right))
         if operator == "**" or not all(isinstance(operand, (int, float)) for operand in operands):
             raise TypeError(f"{operator} can't be used here: it is for numbers, and ** for none")
@@ -194,6 +236,8 @@ def environment(*, shell: bool) -> Environment:
     made.filters["quote"] = lambda value: shell_text_of(_usable(value))
     made.filters["tojson"] = _to_json  # Jinja2's own escapes for HTML
     del made.filters["random"]
+    made.filters |= {name: bounds.bounded(filter_) for name, filter_ in made.filters.items()}
+    made.filters[_COUNTED] = bounds.counted
     del made.globals["lipsum"]
     return made
 
@@ -261,13 +305,25 @@ def render_text(text: str, variables: Mapping[str, object]) -> str:
         TemplateProblem, NeedsUnknown: as ``render``.
     """
     with _told(text, variables):
-        return _compiled(text, shell=False).render(variables)
+        return _within_bounds(_compiled(text, shell=False), variables)
+
+
+def _within_bounds(template: Template, variables: Mapping[str, object]) -> str:
+    """Render a template, stopping it where it does not end or grows without a bound."""
+    bounds.begin_rendering()
+    pieces, size = [], 0
+    for piece in template.generate(variables):
+        pieces.append(piece)
+        size += len(piece)
+        bounds.check_size(size)
+    return "".join(pieces)
 
 
 def _rendered(text: str, variables: Mapping[str, object], *, shell: bool) -> object:
     expression = None if shell else sole_expression(text)
     if expression is None:
-        return _compiled(text, shell=shell).render(variables)
+        return _within_bounds(_compiled(text, shell=shell), variables)
+    bounds.begin_rendering()
     return plain_of(_compiled_expression(expression)(variables))
 
 
@@ -298,6 +354,8 @@ def _told(text: str, variables: Mapping[str, object]) -> Iterator[None]:
         raise TemplateProblem(f"{what} is not set", unset=unset) from None
     except TemplateSyntaxError as error:
         raise TemplateProblem(f"template can't be read: {error.message}", line=error.lineno) from None
+    except RecursionError:
+        raise TemplateProblem("template is nested too deeply") from None
     except Exception as error:  # expressions are the author's code: any of their errors is a mistake
         raise TemplateProblem(f"template can't be rendered: {error}") from None
 
