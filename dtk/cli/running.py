@@ -25,7 +25,7 @@ from dtk.service.identity import FoundIdentity, find_identity, write_identity
 from dtk.service.open_end import finishes_last_task
 from dtk.service.planning import Inputs, check_plan
 from dtk.service.task_log import is_running
-from dtk.state.lock import ServiceLock, acquire
+from dtk.state.lock import LOCK_FILE, ServiceLock, acquire
 from dtk.state.workspace import Workspace
 from dtk.views.plan_text import plan_text
 from dtk.views.stream import stream
@@ -43,7 +43,7 @@ class Change:
     found: FoundIdentity
 
     def refuse_unknown(self, inputs: Inputs, *, strict: bool = True) -> None:
-        """Refuse, where this folder knows no machine of a service, while some exist; then write the ids.
+        """Refuse, where this folder knows no machine of a service, while some exist.
 
         Args:
             inputs: the service.
@@ -58,8 +58,6 @@ class Change:
         place = ServicePlace(inputs.workspace, inputs.service.name, self.found, inputs.target)
         warn = None if strict else lambda text: typer.echo(f"warning: {text}", err=True)
         refuse_unknown(place, inputs.state, warn)
-        for file in write_identity(inputs.workspace, inputs.service.name, self.found):
-            typer.echo(f"{file} has an id now, by which every clone knows it: commit it", err=True)
 
 
 def confirm(question: str) -> None:
@@ -102,8 +100,16 @@ def changing(workspace: Workspace, service: str, command: str, lock_wait: float)
         LockedError: another process holds it for longer than that.
         InvalidError: the service's files are invalid.
     """
-    with acquire(workspace.service_folder(service), command, lock_wait) as lock:
-        yield Change(lock, find_identity(workspace, service))
+    folder = workspace.service_folder(service)
+    was_there = (folder / LOCK_FILE).exists()
+    with acquire(folder, command, lock_wait) as lock:
+        try:
+            yield Change(lock, find_identity(workspace, service))
+        except DtkError:
+            # What is refused changes nothing. Whoever waits for the lock sees that its file is gone, and makes another.
+            if not was_there and lock.descriptor >= 0:
+                (folder / LOCK_FILE).unlink(missing_ok=True)
+            raise
 
 
 def run_plan(
@@ -117,6 +123,8 @@ def run_plan(
     Raises:
         typer.Exit: with the task's exit code.
     """
+    for file in write_identity(inputs.workspace, plan.service, change.found):
+        typer.echo(f"{file} has an id now, by which every clone knows it: commit it", err=True)
     is_done = plan.is_empty and not plan.destroys
     if is_done and not finishes_last_task(inputs.workspace, plan, resumes=resumes):
         typer.echo(plan_text(plan), nl=False)
