@@ -84,14 +84,14 @@ MOST_ANY = {
     "cases": 2,
     "cli": 7,
     "convert": 13,
-    "dsl": 18,
+    "dsl": 15,
     "events": 1,
     "model": 70,
     "plan": 89,
     "refresh": 12,
     "ssh": 1,
     "state": 10,
-    "views": 6,
+    "views": 4,
 }
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

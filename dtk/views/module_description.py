@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from dtk.model.json_data import Json
+from dtk.model.json_data import Json, JsonObject
 from dtk.model.module import Action, Assembly, Attribute, Component, ComponentUse, LinkDef, Module, Node, Workflow
 
 _FLAGS = ("required", "dynamic", "input", "constant", "hidden", "secret")
@@ -75,7 +75,7 @@ def _link(link: LinkDef) -> dict[str, Json]:
 
 
 def _action(action: Action) -> dict[str, Json]:
-    outputs = [output.attribute for output in action.outputs]
+    outputs: list[Json] = [output.attribute for output in action.outputs]
     return _without_empty({"provider": action.provider, "description": action.description, "outputs": outputs})
 
 
@@ -86,15 +86,15 @@ def _node(node: Node) -> dict[str, Json]:
     return {**group, **node.attributes, "components": [str(use.name) for use in node.components]}
 
 
-def _workflow(workflow: Workflow) -> list[str]:
+def _workflow(workflow: Workflow) -> list[Json]:
     return [str(subtask.name) for subtask in workflow.subtasks]
 
 
-def _without_empty(document: dict[str, object]) -> dict[str, Any]:
+def _without_empty(document: JsonObject) -> JsonObject:
     return {key: value for key, value in document.items() if value not in ("", [], {})}
 
 
-def as_text(value: Any, indent: int = 0) -> Iterator[str]:
+def as_text(value: JsonObject, indent: int = 0) -> Iterator[str]:
     """Yield plain data as the lines of a YAML document, for people."""
     blanks = "  " * indent
     for key, item in value.items():
@@ -148,7 +148,7 @@ def assembly_markdown(assembly: Assembly) -> list[str]:
     ]
     lines += _table(["Node", "How many", "Components"], [*wide, *nodes])
     for name, workflow in assembly.workflows.items():
-        lines += [f"Workflow `{name}`: {', '.join(_workflow(workflow))}.", ""]
+        lines += [f"Workflow `{name}`: {', '.join(map(str, _workflow(workflow)))}.", ""]
     return lines
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import (
     AliasEvent,
+    CollectionEndEvent,
     DocumentStartEvent,
     MappingEndEvent,
     MappingStartEvent,
@@ -79,9 +80,9 @@ class _Builder:
     problems: list[Problem] = field(default_factory=list)
     last_end: int = 0
 
-    def take(self, event: Any) -> None:
+    def take(self, event: NodeEvent | CollectionEndEvent) -> None:
         """Take the event of one value, key, or end of a container."""
-        if isinstance(event, (MappingEndEvent, SequenceEndEvent)):
+        if isinstance(event, CollectionEndEvent):
             self._close(event)
             return
         span = self._span(event)
@@ -96,7 +97,7 @@ class _Builder:
         else:
             self._open({} if isinstance(event, MappingStartEvent) else [], span)
 
-    def _take_key(self, event: Any, level: _Level, span: Span) -> None:
+    def _take_key(self, event: NodeEvent, level: _Level, span: Span) -> None:
         if not isinstance(event, ScalarEvent):
             hint = 'a text; a template needs quotes around it: "{{ name }}"'
             self._stop("this can't be a key", span.location, hint)
@@ -135,7 +136,7 @@ class _Builder:
         path = self._place(container, span)
         self.levels.append(_Level(path, container, span))
 
-    def _close(self, event: Any) -> None:
+    def _close(self, event: CollectionEndEvent) -> None:
         level = self.levels.pop()
         # A block's end event comes after the blank lines and comments behind it; its own end is its last value's.
         is_flow = event.end_mark.index > event.start_mark.index
@@ -170,7 +171,7 @@ class _Builder:
     def _problem(self, message: str, location: Location, path: DocumentPath = ()) -> None:
         self.problems.append(Problem(message, location, "/".join(str(part) for part in path)))
 
-    def _stop(self, message: str, location: Location, expected: str = "") -> None:
+    def _stop(self, message: str, location: Location, expected: str = "") -> NoReturn:
         self.problems.append(Problem(message, location, expected=expected))
         raise _failed(self.name, self.problems)
 
