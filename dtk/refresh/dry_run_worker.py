@@ -79,7 +79,9 @@ class Asking:
     def node(self, node: str, actions: list[PlannedAction]) -> None:
         """Tell what is found on one node about the components there."""
         record = record_of(node, self.state.nodes[node])
-        session = NodeSession(node, lambda: self.provider.connection_to(record), self.known_hosts, PATIENCE)
+        session = NodeSession(
+            node, lambda: self.provider.connection_to(record), self.known_hosts, PATIENCE, self.redactor
+        )
         session.begin_step(None, f"{short_lineage(self.state.lineage)}-refresh-{uuid.uuid4().hex[:8]}-")
         try:
             session.connect()

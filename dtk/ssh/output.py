@@ -6,7 +6,7 @@ import codecs
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, Protocol
 
 Stream = Literal["stdout", "stderr"]
 STREAMS: tuple[Stream, Stream] = ("stdout", "stderr")
@@ -22,17 +22,32 @@ LINES_PER_SECOND = 100
 LONGEST_SHOWN_LINE = 2000
 
 
+class TextFilter(Protocol):
+    """What an output goes through, piece by piece, before it is cut into lines."""
+
+    def feed(self, text: str) -> str:
+        """Take the next piece; return what is final of all that came."""
+
+    def end(self) -> str:
+        """Return what was held back: nothing follows."""
+
+
 class LineSplitter:
     """Turns chunks of bytes into lines; bytes that are no UTF-8 are replaced, never an error."""
 
-    def __init__(self, give: Callable[[str], None]) -> None:
+    def __init__(self, give: Callable[[str], None], through: TextFilter | None = None) -> None:
         self._give = give
+        self._through = through
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._rest = ""
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes; every line that is complete is given on."""
-        *lines, self._rest = (self._rest + self._decoder.decode(chunk)).split("\n")
+        text = self._decoder.decode(chunk)
+        self._take(self._through.feed(text) if self._through else text)
+
+    def _take(self, text: str) -> None:
+        *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
             self._give_pieces(line)
         while len(self._rest) > LONGEST_LINE:
@@ -41,7 +56,9 @@ class LineSplitter:
 
     def end(self) -> None:
         """Give on what stands after the last newline."""
-        rest, self._rest = self._rest + self._decoder.decode(b"", final=True), ""
+        last = self._decoder.decode(b"", final=True)
+        self._take(self._through.feed(last) + self._through.end() if self._through else last)
+        rest, self._rest = self._rest, ""
         if rest:
             self._give_pieces(rest)
 

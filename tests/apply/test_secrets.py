@@ -210,3 +210,38 @@ def test_every_usual_way_of_writing_a_secret_is_redacted(text: str) -> None:
         assert "(secret)" in shown
         for line in text.splitlines():
             assert line not in shown
+
+
+def test_a_secret_with_a_quote_is_in_no_process_list(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.add_node("master")
+    monkeypatch.setenv("DTK_TEST_PASSWORD", "it's-topsecret")
+    look = "grep -slaE 'tops[e]cret' /proc/[0-9]*/cmdline; exit 0"
+    secret = {"password": {"$secret": "env:DTK_TEST_PASSWORD"}}
+    plain = run({"$template": f"X={{{{ password }}}}; {look}", "shell": True})
+    env = operation("server.shell", {"commands": [look], "_env": {"P": {"$template": "{{ password }}"}}})
+    put = operation("files.line", {"path": "file", "line": {"$template": "{{ password }}"}})
+    result = lab.apply(stage(1, action("master", "m::c", plain, env, put, attributes=secret)))
+    assert [(done["exit_code"], done["stdout"]) for done in result.of("operation.finished")][:2] == [(0, ""), (0, "")]
+    assert "it's-topsecret" in (lab.servers["master"].home / "file").read_text()
+
+
+def test_no_cut_of_an_output_shows_a_part_of_a_secret(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.add_node("master")
+    secret = "Zq8vK2mW7xT4bN9cR1yLp0aSdFgHjKl"
+    monkeypatch.setenv("DTK_TEST_PASSWORD", secret)
+    given = {"password": {"$secret": "env:DTK_TEST_PASSWORD"}}
+    script = """
+pad() { head -c $1 /dev/zero | tr '\\0' x; }
+pad 1990; echo {{ password }}
+pad 16374; echo {{ password }}; pad 65530; echo {{ password }}
+printf {{ password }} | head -c 9; sleep 1; printf {{ password }} | tail -c +10; echo
+printf {{ password }} | base64 | fold -w 5
+printf %s user:{{ password }} | base64
+pad 65530 >&2; printf {{ password }} >&2; exit 4
+"""
+    items = (run({"$template": script, "shell": True}),)
+    result = lab.apply(stage(1, action("master", "m::c", *items, attributes=given)))
+    assert result.exit_code == 1
+    written = everywhere(lab.workspace.local)
+    assert not [secret[at : at + 7] for at in range(len(secret) - 6) if secret[at : at + 7] in written]
+    assert "(secret)" in written

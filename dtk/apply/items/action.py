@@ -93,6 +93,6 @@ def _tell(context: TaskContext, path: str, value: Any, *, hidden: bool) -> None:
     if hidden:
         context.journal.append("attribute.set", f"{path} is set (hidden)", path=path, hidden=True)
     else:
-        shown = str(value)
+        shown = context.redactor.text(str(value))
         said = shown if len(shown) <= LONGEST_SAID else f"{shown[:LONGEST_SAID]}..."
         context.journal.append("attribute.set", f"{path} is {said}", path=path, value=value)

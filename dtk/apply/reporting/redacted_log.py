@@ -26,6 +26,10 @@ class Journal:
         self._on_broken = on_broken
         self.broken = ""
 
+    def redacted(self, text: str) -> str:
+        """Return a text as the log may show it; what is to be cut is cut after this."""
+        return self._redactor.text(text)
+
     def append(self, event_type: str, message: str, **fields: Any) -> None:
         """Write one event.
 

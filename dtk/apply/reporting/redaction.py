@@ -5,13 +5,10 @@ Over-redaction can be undone by a person, a leaked secret can not: every usual w
 
 from __future__ import annotations
 
-import json
-import re
-import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import quote
 
+from dtk.apply.reporting.secret_forms import FormIndex, forms_of, pattern_of
 from dtk.model.expression import SECRET_SHOWN
 
 # A hidden value is not always a secret; "yes" or "1" in place of every "yes" and "1" would make the log unreadable.
@@ -23,48 +20,69 @@ class Redactor:
     """Knows the values that may not be shown; it only ever learns more."""
 
     def __init__(self) -> None:
-        self._secrets: set[str] = set()
-        self._forms: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
+        self._secrets = FormIndex()
+        self._all = FormIndex()
 
     def add_secret(self, value: str) -> None:
         """Learn a secret; every form of it, and each of its lines, is redacted from now on."""
         if value:
-            self._secrets.add(value)
-            self._learn(value)
+            forms = _forms(value)
+            self._secrets.add(forms)
+            self._all.add(forms)
 
     def add_hidden(self, value: Any) -> None:
         """Learn a hidden value, with all the texts inside it; very short ones are left alone."""
         for text in _texts(value):
             if len(text) >= _SHORTEST_HIDDEN:
-                self._learn(text)
-
-    def _learn(self, value: str) -> None:
-        lines = [line for line in value.splitlines() if len(line) >= _SHORTEST_LINE]
-        before = len(self._forms)
-        for text in {value, value.strip(), *lines} - {""}:
-            self._forms.update(_forms(text))
-        if len(self._forms) != before:
-            longest_first = sorted(self._forms, key=len, reverse=True)
-            self._pattern = re.compile("|".join(re.escape(form) for form in longest_first))
+                self._all.add(_forms(text))
 
     def holds_secret(self, value: Any) -> bool:
-        """Say whether a secret's value is anywhere in plain data."""
-        return any(secret in text for text in _texts(value) for secret in self._secrets)
+        """Say whether a secret's value is anywhere in plain data, in any form."""
+        return any(self._secrets.found_in(text) for text in _texts(value))
 
     def text(self, text: str) -> str:
-        """Return a text with every known value replaced."""
-        return self._pattern.sub(SECRET_SHOWN, text) if self._pattern else text
+        """Return a text with every known value replaced, also where line breaks stand inside of one."""
+        found = self._all.found_in(text) if self._all else []
+        return pattern_of(found).sub(SECRET_SHOWN, text) if found else text
 
     def data(self, value: Any) -> Any:
         """Return plain data with every known value replaced in its texts."""
-        if self._pattern is None:
+        if not self._all:
             return value
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
             return {key: self.data(item) for key, item in value.items()}
         return [self.data(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+    def split(self, text: str) -> tuple[str, str]:
+        """Divide what has come of a text: a part that is final, redacted, and the rest, which may go on to be a secret.
+
+        The rest begins inside of no value, so that none is halved.
+        """
+        at = self._all.unfinished(text)
+        found = self._all.found_in(text) if at < len(text) else []
+        spans = (match.span() for match in pattern_of(found).finditer(text)) if found else ()
+        at = next((start for start, end in spans if start < at < end), at)
+        return self.text(text[:at]), text[at:]
+
+
+class RedactedStream:
+    """Redacts a text that comes piece by piece; what may be the beginning of a secret waits for the next piece."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._rest = ""
+
+    def feed(self, text: str) -> str:
+        """Take the next piece; return what is final, redacted."""
+        final, self._rest = self._redactor.split(self._rest + text)
+        return final
+
+    def end(self) -> str:
+        """Return what has waited, redacted: nothing follows."""
+        rest, self._rest = self._rest, ""
+        return self._redactor.text(rest)
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -78,12 +96,7 @@ def _texts(value: Any) -> Iterator[str]:
         yield str(value)
 
 
-def _forms(text: str) -> set[str]:
-    """The ways a value is written: as it is, inside a shell's quotes once and twice, in JSON, in a URL, as repr."""
-    quoted = shlex.quote(text)
-    inside = {_unquoted(quoted), _unquoted(shlex.quote(quoted)), json.dumps(text)[1:-1]}
-    return {text, *inside, json.dumps(text, ensure_ascii=False)[1:-1], quote(text, safe=""), repr(text)[1:-1]} - {""}
-
-
-def _unquoted(quoted: str) -> str:
-    return quoted[1:-1] if len(quoted) > 2 and quoted[0] == quoted[-1] == "'" else quoted
+def _forms(value: str) -> set[str]:
+    """The forms of a value and of each of its lines, which programs print one by one."""
+    lines = [line for line in value.splitlines() if len(line) >= _SHORTEST_LINE]
+    return {form for text in {value, value.strip(), *lines} for form in forms_of(text)}

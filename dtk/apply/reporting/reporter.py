@@ -45,13 +45,13 @@ class StepReporter:
         with suppress(RecordError):
             while True:
                 gevent.sleep(HEARTBEAT_SECONDS)
-                line = self.last_line[:LONGEST_SHOWN_LINE]
+                line = self._journal.redacted(self.last_line)[:LONGEST_SHOWN_LINE]
                 self._event("step.heartbeat", line or "running", seconds=self.seconds, last_line=line)
 
     def output(self, stream: Stream, line: str) -> None:
         """Take one line of output; it is written with others, a moment later."""
         self.last_line = line
-        self._gate.add(stream, line[:LONGEST_SHOWN_LINE])
+        self._gate.add(stream, self._journal.redacted(line)[:LONGEST_SHOWN_LINE])
         if not self._flusher:
             self._flusher = gevent.spawn_later(_FLUSH_SECONDS, self._flush)
 

@@ -17,6 +17,7 @@ from pyinfra.connectors.util import CommandOutput, OutputLine, make_unix_command
 from dtk.apply.session.node_session import CommandAnswer, NodeSession, Prepared
 from dtk.errors import DtkError
 from dtk.ssh.delimited import READ_ALL, READ_SCRIPT, encoded
+from dtk.ssh.output import STREAMS
 from dtk.ssh.remote_kill import marking_shell
 
 SESSION = "dtk_session"
@@ -97,10 +98,9 @@ class RecordingConnector(SSHConnector):
     def _record_failed_look(self, command: Prepared, answer: CommandAnswer) -> None:
         record = self.session.record
         record.begin(command.shown)
-        for line in answer.stdout:
-            record.line("stdout", line)
-        for line in answer.stderr:
-            record.line("stderr", line)
+        for stream in STREAMS:
+            for line in self.session.redactor.text("\n".join(getattr(answer, stream))).splitlines():
+                record.line(stream, line)
         record.end(command.shown, answer.code, failed=True)
 
     def _prepared(

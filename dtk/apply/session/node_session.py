@@ -10,6 +10,7 @@ from functools import partial
 import gevent
 
 from dtk.apply.reporting.operation_record import OperationRecord
+from dtk.apply.reporting.redaction import RedactedStream, Redactor
 from dtk.apply.reporting.reporter import StepReporter
 from dtk.errors import DtkError
 from dtk.nodes.provider import Connection
@@ -53,8 +54,16 @@ class CommandAnswer:
 class NodeSession:
     """One node's session for the whole task. One step at a time uses it."""
 
-    def __init__(self, node: str, connection: Callable[[], Connection], known: KnownHosts, patience: Patience) -> None:
+    def __init__(
+        self,
+        node: str,
+        connection: Callable[[], Connection],
+        known: KnownHosts,
+        patience: Patience,
+        redactor: Redactor,
+    ) -> None:
         self.node = node
+        self.redactor = redactor
         self._connection_of_node = connection
         self._known = known
         self._patience = patience
@@ -151,7 +160,7 @@ class NodeSession:
             Its exit code.
         """
         self.record.begin(command.shown)
-        lines = {stream: LineSplitter(partial(self._give, stream)) for stream in STREAMS}
+        lines = {stream: LineSplitter(partial(self._give, stream), RedactedStream(self.redactor)) for stream in STREAMS}
         try:
             ended = self._run(command, mark, lambda stream, chunk: lines[stream].feed(chunk))
         finally:

@@ -83,7 +83,9 @@ class TaskContext:
     def session(self, node: str) -> NodeSession:
         """Return a node's session."""
         if node not in self.sessions:
-            self.sessions[node] = NodeSession(node, lambda: self._connection(node), self.known_hosts, self.patience)
+            self.sessions[node] = NodeSession(
+                node, lambda: self._connection(node), self.known_hosts, self.patience, self.redactor
+            )
         return self.sessions[node]
 
     def _connection(self, node: str) -> Connection:
