@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 from dtk.model.plan import Stage, Step
@@ -19,26 +20,32 @@ class Window:
         groups = [group for group in stage.steps if group.steps]
         self._group_of = {leaf.number: group.number for group in groups for leaf in group.leaves()}
         self._limits = {group.number: in_flight(group.max_in_flight, len(group.steps)) for group in groups}
-        self._running: set[str] = set()
+        self._running = 0
+        self._running_of: Counter[str] = Counter()
 
     def next(self, waiting: Sequence[Step]) -> Step | None:
         """Return the first step that may start now, None while those that run leave no room for any."""
-        if len(self._running) >= self._limit:
+        if self._running >= self._limit:
             return None
         return next((step for step in waiting if self._has_room(self._group_of.get(step.number))), None)
 
     def enter(self, step: Step) -> None:
         """Count a step as running."""
-        self._running.add(step.number)
+        self._count(step, 1)
 
     def leave(self, step: Step) -> None:
         """Count a step as done."""
-        self._running.discard(step.number)
+        self._count(step, -1)
+
+    def _count(self, step: Step, change: int) -> None:
+        self._running += change
+        if step.number in self._group_of:
+            self._running_of[self._group_of[step.number]] += change
 
     def _has_room(self, group: str | None) -> bool:
         if group is None:
             return True
-        return sum(1 for number in self._running if self._group_of.get(number) == group) < self._limits[group]
+        return self._running_of[group] < self._limits[group]
 
 
 def in_flight(limit: int | str | None, steps: int) -> int:

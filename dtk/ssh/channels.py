@@ -252,8 +252,6 @@ class _Exchange:
     def stop(self) -> None:
         """Read and send no more."""
         gevent.killall([self._feeder, *(stream.greenlet for stream in self._streams)])
-        for stream in self._streams:
-            stream.output.close()
 
 
 class _Reader:
@@ -277,6 +275,7 @@ class _Reader:
                 # A stream that never runs dry must not keep heartbeats and signals from their turn.
                 gevent.sleep(0)
         finally:
+            self.output.close()
             self.ended.set()
 
 

@@ -46,6 +46,19 @@ def write_new(path: Path, text: str) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
+def append_line(path: Path, line: str) -> None:
+    """Add one line to a private file, which need not be there yet, and put it on disk.
+
+    Raises:
+        OSError: it can't be written; a piece of the line may be there, without its end.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE_FILE)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def replace_file(path: Path, text: str, *, keep_versions: int = 0) -> None:
     """Replace a private file's content in one step.
 

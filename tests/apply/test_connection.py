@@ -15,6 +15,7 @@ import asyncssh
 import pytest
 
 from dtk.nodes.provider import Connection
+from dtk.ssh import host_keys
 from dtk.ssh.host_keys import KnownHosts, host_entry
 from tests.apply.lab import SERVICE, Lab, action, run, stage, wait_until
 from tests.apply.server import SshServer
@@ -149,6 +150,7 @@ monkey.patch_all()
 import sys
 from pathlib import Path
 from dtk.ssh import channels as ssh
+from dtk.ssh import host_keys
 from dtk.ssh.host_keys import KnownHosts
 from dtk.ssh.connect import Patience, reach
 from dtk.nodes.provider import Connection
@@ -179,6 +181,7 @@ from gevent import monkey
 monkey.patch_all()
 import sys
 from pathlib import Path
+from dtk.ssh import host_keys
 from dtk.ssh.host_keys import KnownHosts
 from dtk.ssh.connect import Patience, reach
 from dtk.ssh.channels import SshConnection
@@ -213,6 +216,7 @@ from gevent import monkey
 monkey.patch_all()
 import sys
 from pathlib import Path
+from dtk.ssh import host_keys
 from dtk.ssh.host_keys import KnownHosts
 from dtk.ssh.connect import Patience, reach
 from dtk.errors import DtkError
@@ -389,3 +393,28 @@ def test_known_hosts_keeps_one_key_a_machine_and_others_untouched(tmp_path: Path
     known.forget(entry)
     assert known.pinned(entry) is None
     assert known.pinned("[10.0.0.5]:2222") is not None
+
+
+def test_pinning_many_hosts_adds_a_line_each_and_rewrites_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr("os.fsync", synced.append)
+    monkeypatch.setattr(host_keys, "replace_file", None)
+    known = KnownHosts(tmp_path / "known_hosts")
+    key = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
+    for _ in range(2):
+        for number in range(100):
+            known.pin_line(f"10.0.0.{number}", key)
+    assert len(known.path.read_text().splitlines()) == len(synced) == 100
+    assert known.path.stat().st_mode & 0o77 == 0
+
+
+def test_a_key_that_somebody_else_took_out_is_not_remembered(tmp_path: Path) -> None:
+    known = KnownHosts(tmp_path / "known_hosts")
+    key = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
+    known.pin_line("10.0.0.1", key)
+    known.path.write_text("10.0.0.2 ssh-ed25519 torn")
+    assert known.pinned("10.0.0.1") is None
+    known.pin_line("10.0.0.1", key)
+    assert KnownHosts(known.path).pinned("10.0.0.1") is not None

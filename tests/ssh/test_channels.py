@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dtk.nodes.provider import Connection
-from tests.apply.lab import Lab, Result, action, output, run, stage
+from tests.apply.lab import Lab, Result, action, output, run, stage, wait_until
 from tests.ssh.openssh import OpenSsh
 
 Machine = Callable[..., OpenSsh]
@@ -192,3 +192,47 @@ def busybox(folder: Path) -> str:
     link = folder / "sh"
     link.symlink_to("/bin/busybox")
     return str(link)
+
+
+def odd(lab: Lab) -> Result:
+    """Run a command, put a file, run another."""
+    put = {"kind": "operation", "name": "files.line", "arguments": {"path": "file", "line": "content"}}
+    return lab.apply(stage(1, action("master", "m::c", run("true"), put, run("cat file"))))
+
+
+@pytest.mark.parametrize("settings", ["MaxSessions 1\n", "Subsystem none /bin/false\n"])
+def test_one_session_at_a_time_and_no_sftp_are_enough(lab: Lab, machine: Machine, settings: str) -> None:
+    machine(settings=settings)
+    result = odd(lab)
+    assert result.exit_code == 0, result.events
+    assert result.of("operation.finished")[-1]["stdout"] == "content"
+
+
+@pytest.mark.parametrize(
+    ("shell", "settings", "said"),
+    [
+        ("/usr/sbin/nologin", "", "answered 'This account is currently not available.' and ended with code 1"),
+        ("/bin/false", "", "answered nothing and ended with code 1"),
+        ("/bin/sh", "ForceCommand echo only this\n", "answered 'only this' and ended with code 0"),
+    ],
+)
+def test_a_login_that_runs_no_commands_is_named_with_what_to_do(
+    lab: Lab, machine: Machine, shell: str, settings: str, said: str
+) -> None:
+    machine(shell=shell, settings=settings)
+    message = odd(lab).step("1.1")["error"]["message"]
+    assert said in message
+    assert "ForceCommand" in message
+
+
+@pytest.mark.parametrize("settings", ["", "MaxSessions 1\n"])
+def test_a_cancelled_command_is_ended_on_the_node(lab: Lab, machine: Machine, settings: str) -> None:
+    server = machine(settings=settings)
+    command = "touch begun; trap 'touch ended; exit' TERM; sleep 300 & wait"
+    started = lab.start(stage(1, action("master", "m::c", run(command))))
+    wait_until(lambda: (server.home / "begun").exists() or None)
+    started.process.terminate()
+    result = lab.result(started)
+    assert result.step("1.1")["status"] == "cancelled"
+    assert "error" not in result.step("1.1")
+    assert (server.home / "ended").exists()

@@ -231,8 +231,14 @@ class NodeSession:
 
     def _end(self, marks: Sequence[str], *, as_root: bool, older: Older | None = None) -> str:
         problem = f"it did not answer within {KILL_SECONDS:.0f} s"
-        with gevent.Timeout(KILL_SECONDS, False):
-            problem = self._try_to_end(kill_script(marks, as_root=as_root, older=older))
+        try:
+            with gevent.Timeout(KILL_SECONDS, False):
+                problem = self._try_to_end(kill_script(marks, as_root=as_root, older=older))
+        except NoShellError as error:
+            if older is not None:
+                # At first contact: nothing can be done there, and nothing of a task was.
+                raise
+            problem = error.message
         if problem:
             return f"processes may still run on {self.node}: {problem}"
         if any(self._running.startswith(mark) for mark in marks):
@@ -254,6 +260,8 @@ class NodeSession:
                 # What is to be ended has the only session of this connection.
                 self.close()
                 code = run()
+        except NoShellError:
+            raise
         except DtkError as error:
             return error.message
         return "" if code == 0 else " ".join(lines_of(b"".join(chunks))[-1:]) or "some could not be ended"
