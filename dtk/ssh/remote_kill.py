@@ -12,8 +12,18 @@ _SCRIPT = r"""
 as_root={as_root}
 root=
 if [ -n "$as_root" ] && sudo -n true 2>/dev/null; then root='sudo -n'; fi
+# Busybox's grep sees no further than a line's first NUL, which is an environment's first variable.
+whole=
+if printf 'a\0b\n' | grep -qF b 2>/dev/null; then whole=yes; fi
 found() {{
-  if [ -d /proc/self ]; then
+  if [ -d /proc/self ] && [ -z "$whole" ]; then
+    for file in /proc/[0-9]*/environ; do
+      if $root cat "$file" 2>/dev/null | tr '\0' '\n' | grep -qF "DTK_STEP=$mark"; then
+        file=${{file#/proc/}}
+        echo "${{file%/environ}}"
+      fi
+    done
+  elif [ -d /proc/self ]; then
     $root grep -lsF "DTK_STEP=$mark" /proc/[0-9]*/environ 2>/dev/null | sed 's|^/proc/||; s|/environ$||'
   else
     $root ps -A -E -ww -o pid=,command= 2>/dev/null |

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from dtk.nodes.provider import Connection
@@ -236,3 +238,22 @@ def test_a_cancelled_command_is_ended_on_the_node(lab: Lab, machine: Machine, se
     assert result.step("1.1")["status"] == "cancelled"
     assert "error" not in result.step("1.1")
     assert (server.home / "ended").exists()
+
+
+def test_a_cancelled_command_is_ended_where_busybox_is_all_there_is(lab: Lab, machine: Machine, tmp_path: Path) -> None:
+    shell = busybox(lab.workspace.root)
+    seconds = f"300.{os.getpid()}"
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    subprocess.run(["/bin/busybox", "--install", "-s", str(programs)], check=True)
+    server = machine(shell=shell, settings=f"SetEnv PATH={programs}\n")
+    # The first variable of the environment is another; the pid is that of the machine's own namespace.
+    command = "readlink $(command -v grep) > begun; exec env -i A=1 DTK_STEP=$DTK_STEP PATH=$PATH sleep " + seconds
+    started = lab.start(stage(1, action("master", "m::c", run(command))))
+    begun = server.home / "begun"
+    wait_until(lambda: begun.exists() and "busybox" in begun.read_text())
+    started.process.terminate()
+    result = lab.result(started)
+    assert result.step("1.1")["status"] == "cancelled"
+    assert "error" not in result.step("1.1")
+    assert not [one for one in psutil.process_iter(["cmdline"]) if one.info["cmdline"] == ["sleep", seconds]]
