@@ -7,7 +7,6 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from dtk.apply.items.action import run_action
 from dtk.apply.nodes.orphan_processes import end_leftovers
@@ -16,8 +15,10 @@ from dtk.apply.reporting.redacted_log import RecordError
 from dtk.apply.reporting.reporter import StepReporter
 from dtk.apply.session.task_context import TaskContext
 from dtk.errors import DtkError
+from dtk.model.json_data import JsonObject
 from dtk.model.names import ASSEMBLY_WIDE, CREATE
-from dtk.model.plan import PlannedAction, Step
+from dtk.model.plan import Step
+from dtk.model.planned_action import PlannedAction
 
 StepWork = Callable[[Step, StepReporter], bool]
 """Does what a step is for; returns whether it changed anything, raises when it failed."""
@@ -29,14 +30,14 @@ class _Ending:
 
     status: str
     changed: bool = False
-    error: dict[str, Any] | None = None
+    error: JsonObject | None = None
 
 
 class _ActionFailedError(Exception):
     """An action of a step failed: the ``error`` of the event."""
 
-    def __init__(self, fields: dict[str, Any]) -> None:
-        super().__init__(fields["message"])
+    def __init__(self, fields: JsonObject) -> None:
+        super().__init__(str(fields["message"]))
         self.fields = fields
 
 
@@ -108,11 +109,11 @@ def _end_lost_command(context: TaskContext, step: Step) -> str:
     return session.end_running_command() if session else ""
 
 
-def _with_problem(fields: dict[str, Any], problem: str) -> dict[str, Any]:
+def _with_problem(fields: JsonObject, problem: str) -> JsonObject:
     return {**fields, "message": f"{fields['message']}; {problem}"} if problem else fields
 
 
-def _told(context: TaskContext, error: Exception, component: str = "", kind: ErrorType = "USER") -> dict[str, Any]:
+def _told(context: TaskContext, error: Exception, component: str = "", kind: ErrorType = "USER") -> JsonObject:
     if not isinstance(error, DtkError):
         sys.stderr.write(context.redactor.text("".join(traceback.format_exception(error))))
     return error_fields(error, component, kind)

@@ -8,14 +8,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dtk.cases.case import SERVICE_FILE, Case
 from dtk.dsl.yaml.checked_document import open_document, report
 from dtk.errors import Problem
+from dtk.model.json_data import ReadOnlyObject, as_object
 from dtk.model.written import as_written
 
 APPLY_FILE = "apply.yaml"
@@ -29,7 +28,7 @@ _SUCCEEDED, _FAILED = "succeeded", "failed"
 class Script:
     """What apply.yaml says: scripted answers, how the task has to end, where it fails, how a resume has to end."""
 
-    answers: tuple[Mapping[str, Any], ...] = ()
+    answers: tuple[ReadOnlyObject, ...] = ()
     expect: str = _SUCCEEDED
     stage: str = ""
     resume: str = ""
@@ -48,7 +47,7 @@ def read_script(file: Path, display_root: Path) -> Script:
     if problems or checked is None:
         raise report("the case is invalid", problems, [checked] if checked else [])
     cursor = checked.cursor
-    answers = tuple(as_written(entry.value) for entry in cursor.entries("answers"))
+    answers = tuple(as_object(as_written(entry.value)) for entry in cursor.entries("answers"))
     return Script(answers, cursor.text("expect", _SUCCEEDED), cursor.text("stage"), cursor.text("resume"))
 
 

@@ -15,10 +15,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from dtk.dsl.service import load_service
 from dtk.errors import DtkError, InvalidError, Problem
+from dtk.model.json_data import Json
 from dtk.model.module import Module
 from dtk.model.plan import Plan
 from dtk.model.service import Service
@@ -93,7 +94,7 @@ def plan_json(plan: Plan) -> str:
     return json.dumps(_without_digests(document), indent=2, ensure_ascii=False) + "\n"
 
 
-def _without_digests(value: Any) -> Any:
+def _without_digests(value: Json) -> Json:
     if isinstance(value, dict):
         return {key: _without_digests(item) for key, item in value.items() if key not in _DIGESTS}
     return [_without_digests(item) for item in value] if isinstance(value, list) else value

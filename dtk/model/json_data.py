@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias, Union
 
 # Lists and dicts, not sequences and mappings: these are what json.loads makes, and what isinstance narrows to.
@@ -14,6 +14,14 @@ JsonObject: TypeAlias = dict[str, Json]
 
 ReadOnlyObject: TypeAlias = Mapping[str, Json]
 """An object that is only read; unlike ``JsonObject``, it can be a ``dict[str, str]`` as well."""
+
+ReadOnlyJson: TypeAlias = Union[bool, int, float, str, "Sequence[ReadOnlyJson]", "Mapping[str, ReadOnlyJson]", None]
+"""What is only read and written on: unlike ``Json``, it can be a ``list[str]`` or a tuple as well."""
+
+
+def as_object(value: object) -> JsonObject:
+    """Return a value that a schema calls an object; empty where there is none."""
+    return value if isinstance(value, dict) else {}
 
 
 def parse_json(text: str | bytes) -> object:

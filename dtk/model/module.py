@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dtk.errors import Location
+from dtk.model.json_data import Json
 from dtk.model.names import ComponentName
 
 Side = Literal["base", "dependency"]
@@ -33,7 +34,7 @@ class Attribute:
     name: str
     location: Location
     type: str = "string"
-    default: Any = None
+    default: Json = None
     has_default: bool = False
     required: bool = False
     dynamic: bool = False
@@ -70,7 +71,7 @@ class TextTerm:
 class ConstantTerm:
     """A literal as the source of a mapping."""
 
-    value: Any
+    value: Json
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class Operation:
     """
 
     name: str
-    arguments: Mapping[str, Any]
+    arguments: Mapping[str, Json]
     location: Location
     if_: str = ""
     unless: str = ""
@@ -180,7 +181,7 @@ class Output:
     source: Literal["command", "fact", "expression"]
     text: str
     location: Location
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,7 @@ class Action:
     location: Location
     items: tuple[Item, ...] = ()
     outputs: tuple[Output, ...] = ()
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, Json] = field(default_factory=dict)
     description: str = ""
     retries: int = 0
     retry_delay: float = 5.0
@@ -232,7 +233,7 @@ class ComponentUse:
 
     ``links`` maps a link's name to targets as written: ``node/cmp``, ``node/cmp[title]`` or ``cmp``.
     ``places`` says where each of them is written, by the name of the attribute or of the link. Texts in ``attributes``
-    may be templates over the assembly's attributes.
+    may be templates over the assembly's attributes; in a service that is resolved they are what these give.
     """
 
     name: ComponentName
@@ -256,7 +257,7 @@ class Node:
     is_group: bool = False
     cardinality: int | str = 1
     max_in_flight: int | str | None = None
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Json] = field(default_factory=dict)
     components: tuple[ComponentUse, ...] = ()
     places: Mapping[str, Location] = field(default_factory=dict)
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
+from dtk.model.json_data import Json, JsonObject, ReadOnlyObject
 from dtk.model.module import Attribute
 from dtk.model.types import coerce
 
@@ -20,7 +20,7 @@ def variables_in(text: str) -> list[str]:
     return _VARIABLE.findall(text)
 
 
-def filled_in(text: str, values: Mapping[str, Any]) -> str:
+def filled_in(text: str, values: ReadOnlyObject) -> str:
     """Return a workflow's term with its parameters' values in it.
 
     Raises:
@@ -37,11 +37,11 @@ def replaced(text: str, values: Mapping[str, str]) -> str:
     return _VARIABLE.sub(lambda match: values.get(match[1], match[0]), text)
 
 
-def _text(value: Any) -> str:
+def _text(value: Json) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def typed_parameters(declared: Mapping[str, Attribute], given: Mapping[str, Any]) -> dict[str, Any]:
+def typed_parameters(declared: Mapping[str, Attribute], given: ReadOnlyObject) -> JsonObject:
     """Return the values of declared parameters, each of its type; what is not declared is left out.
 
     Args:
@@ -51,7 +51,7 @@ def typed_parameters(declared: Mapping[str, Attribute], given: Mapping[str, Any]
     Raises:
         ValueError: one is not given, or not of its type; the messages are the original's.
     """
-    values: dict[str, Any] = {}
+    values: JsonObject = {}
     for name, parameter in declared.items():
         if name in given:
             values[name] = _typed(parameter, given[name])
@@ -62,11 +62,11 @@ def typed_parameters(declared: Mapping[str, Attribute], given: Mapping[str, Any]
     return values
 
 
-def _typed(parameter: Attribute, value: Any) -> Any:
+def _typed(parameter: Attribute, value: Json) -> Json:
     try:
         return coerce(parameter.type, value)
     except ValueError as error:
-        said = "" if parameter.hidden else f": {error}"
+        reason = "" if parameter.hidden else f": {error}"
         raise ValueError(
-            f"The provided value for parameter '{parameter.name}' is not of type {parameter.type}{said}"
+            f"The provided value for parameter '{parameter.name}' is not of type {parameter.type}{reason}"
         ) from None

@@ -1,13 +1,15 @@
-"""The plan: an explicit, complete document of what apply will do, and nothing else.
+"""The plan: an explicit, complete list of what apply will do, and nothing else.
 
-``to_document`` and ``from_document`` are inverses; the document's shape is schemas/plan.schema.json.
+``dtk.plan.document`` writes it and reads it; the document's shape is schemas/plan.schema.json.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
+
+from dtk.model.planned_action import PlannedAction
 
 FORMAT_VERSION = 1
 
@@ -30,14 +32,14 @@ FindingKind = Literal["differs", "unreachable", "runs_each_time", "not_judged"]
 GROUP_STEPS = ("configure_nodegroup", "nodegroup actions", "create_nodegroup", "terminate_nodegroup")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModuleUse:
     """A module the plan was made from; apply refuses another digest."""
 
     name: str
-    version: str
+    version: str = ""
     digest: str
-    source: str
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,57 +90,6 @@ class FirewallRule:
     source: str
 
 
-def action_key(node: str, component: str, action: str, repeat: str = "") -> str:
-    """Return the name that an action's success is remembered by; ``repeat`` is "2" for its second time."""
-    return f"{node} {component}.{action}" + (f" #{repeat}" if repeat else "")
-
-
-@dataclass(frozen=True)
-class PlannedAction:
-    """One component's action on one node: everything the executor needs.
-
-    ``attributes`` maps names to values in the language of ``dtk.model.expression``; ``items`` are the action's
-    operations and commands in order::
-
-        {"kind": "operation", "name": "files.directory", "arguments": {…}, "if": "…", "unless": "…"}
-        {"kind": "run", "command": "…", "if": "…", "unless": "…", "timeout": 60, "retries": 2}
-        {"kind": "add", "source": "files/x.sh", "target": "…", "template": true, "owner": "…", "mode": "755"}
-        {"kind": "puppet", "resource": "class", "name": "hadoop::namenode", "title": "", "parameters": ["port"]}
-
-    Any text in them may be ``{"$template": "port={{ port }}", "shell": true}`` where it waits for a value.
-    An item whose ``when`` (a list of such templates) is not all true is not done. ``repeat`` tells apart the second and
-    further times an action runs in one workflow. ``outputs`` are
-    ``{"attribute": path, "name": short name, "type": …, "source": "command", "text": …, "hidden": false}``.
-    ``files`` maps a path in the module to the digest of its content. ``action_digest`` covers the action's
-    definition and its files; ``input_digest`` that and the attributes as planned.
-    """
-
-    node: str
-    component: str
-    action: str
-    module: str
-    reasons: tuple[str, ...] = ()
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    hidden: tuple[str, ...] = ()
-    node_variables: Mapping[str, Any] = field(default_factory=dict)
-    items: tuple[Mapping[str, Any], ...] = ()
-    outputs: tuple[Mapping[str, Any], ...] = ()
-    defaults: Mapping[str, Any] = field(default_factory=dict)
-    files: Mapping[str, str] = field(default_factory=dict)
-    action_digest: str = ""
-    input_digest: str = ""
-    retries: int = 0
-    retry_delay: float = 5.0
-    timeout: float | None = None
-    on_failure: str = "stop"
-    repeat: str = ""
-
-    @property
-    def key(self) -> str:
-        """The name an action's success is remembered by in state: ``slaves:1 dask::worker.create``."""
-        return action_key(self.node, self.component, self.action, self.repeat)
-
-
 @dataclass(frozen=True)
 class Step:
     """A step of a stage: a group with its members in ``steps``, or a leaf on one node.
@@ -150,7 +101,7 @@ class Step:
     type: StepType
     node: str
     reason: str = ""
-    node_attributes: Mapping[str, Any] = field(default_factory=dict)
+    node_attributes: Mapping[str, object] = field(default_factory=dict)
     actions: tuple[PlannedAction, ...] = ()
     steps: tuple[Step, ...] = ()
     max_in_flight: int | str | None = None
@@ -198,7 +149,7 @@ class Plan:
     dtk_version: str
     service: str
     assembly: str
-    target: Mapping[str, Any]
+    target: Mapping[str, object]
     task_type: str
     workflow: str
     lineage: str

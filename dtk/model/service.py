@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from dtk.errors import Location
+from dtk.model.json_data import Json
 from dtk.model.module import ComponentUse, Node
 
 
@@ -14,7 +14,7 @@ from dtk.model.module import ComponentUse, Node
 class AttributeSetting:
     """One line under ``attributes:``: the value as written, and where."""
 
-    value: Any
+    value: Json
     location: Location
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from collections.abc import Callable, Mapping
 
+from dtk.model.json_data import Json
 from dtk.model.written import unwritten
 
 SCALAR_TYPES = ("string", "integer", "boolean", "port", "json", "log_file", "node_template_type")
@@ -31,7 +32,7 @@ def is_list_type(type_: str) -> bool:
     return type_ == "array" or type_.startswith("array(")
 
 
-def coerce(type_: str, value: Any) -> Any:
+def coerce(type_: str, value: Json) -> Json:
     """Return ``value`` as its attribute's type.
 
     Args:
@@ -47,7 +48,7 @@ def coerce(type_: str, value: Any) -> Any:
     return _COERCIONS[type_](value)
 
 
-def _string(value: Any) -> str:
+def _string(value: Json) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (str, int, float)):
@@ -55,7 +56,7 @@ def _string(value: Any) -> str:
     raise ValueError(f"{_shown(value)} is not a text")
 
 
-def _integer(value: Any) -> int:
+def _integer(value: Json) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return int(value)
     if isinstance(value, str) and re.fullmatch(r"-?[0-9]+", value):
@@ -63,7 +64,7 @@ def _integer(value: Any) -> int:
     raise ValueError(f"{_shown(value)} is not a whole number")
 
 
-def _port(value: Any) -> int:
+def _port(value: Json) -> int:
     try:
         number = _integer(value)
     except ValueError:
@@ -73,7 +74,7 @@ def _port(value: Any) -> int:
     raise ValueError(f"{_shown(value)} is not a port (0 to {_LARGEST_PORT})")
 
 
-def _boolean(value: Any) -> bool:
+def _boolean(value: Json) -> bool:
     if isinstance(value, bool):
         return value
     if isinstance(value, str) and value.lower() in ("true", "false"):
@@ -81,59 +82,65 @@ def _boolean(value: Any) -> bool:
     raise ValueError(f"{_shown(value)} is not true or false")
 
 
-def _list(value: Any) -> list[Any]:
+def _list(value: Json) -> list[Json]:
     parsed = _parsed(value)
     if isinstance(parsed, list):
         return parsed
     raise ValueError(f"{_shown(value)} is not a list")
 
 
-def _array(value: Any) -> Any:
+def _array(value: Json) -> Json:
     return unwritten(_list(value))
 
 
-def _hash(value: Any) -> Any:
+def _hash(value: Json) -> Json:
     parsed = _parsed(value)
     if isinstance(parsed, dict):
         return unwritten(parsed)
     raise ValueError(f"{_shown(value)} is not a map of keys to values")
 
 
-def _json(value: Any) -> Any:
-    if isinstance(value, str):
-        try:
-            return json.loads(value)
-        except ValueError:
-            raise ValueError(f"{_shown(value)} is not JSON") from None
-    return unwritten(value)
+def _json(value: Json) -> Json:
+    if not isinstance(value, str):
+        return unwritten(value)
+    try:
+        return _loaded(value)
+    except ValueError:
+        raise ValueError(f"{_shown(value)} is not JSON") from None
 
 
-def _parsed(value: Any) -> Any:
+def _loaded(text: str) -> Json:
+    data: Json = json.loads(text)
+    return data
+
+
+def _parsed(value: Json) -> Json:
     """Read a collection that was written as text: JSON, or YAML's flow and block forms."""
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value)
+        return _loaded(value)
     except ValueError:
         return _parsed_yaml(value)
 
 
-def _parsed_yaml(text: str) -> Any:
+def _parsed_yaml(text: str) -> Json:
     from ruamel.yaml import YAML  # noqa: PLC0415 - 31 ms that most commands need not spend
     from ruamel.yaml.error import YAMLError  # noqa: PLC0415
 
     try:
-        return YAML(typ="safe").load(text)
+        data: Json = YAML(typ="safe").load(text)
     except YAMLError:
         return text
+    return data
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Json) -> str:
     text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-_COERCIONS = {
+_COERCIONS: Mapping[str, Callable[[Json], Json]] = {
     "string": _string,
     "log_file": _string,
     "node_template_type": _string,

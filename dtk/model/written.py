@@ -6,7 +6,7 @@ their ``str`` is the text as written, so that the declared type decides (docs/mo
 
 from __future__ import annotations
 
-from typing import Any
+from dtk.model.json_data import Json
 
 
 class WrittenInteger(int):
@@ -23,7 +23,7 @@ class WrittenInteger(int):
     def __str__(self) -> str:
         return self.text
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[type, tuple[int | float, str]]:
         return WrittenInteger, (int(self), self.text)
 
 
@@ -41,11 +41,11 @@ class WrittenFloat(float):
     def __str__(self) -> str:
         return self.text
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[type, tuple[int | float, str]]:
         return WrittenFloat, (float(self), self.text)
 
 
-def unwritten(value: Any) -> Any:
+def unwritten(value: Json) -> Json:
     """Return plain data without the written texts: numbers are just numbers again."""
     if isinstance(value, WrittenInteger):
         return int(value)
@@ -56,7 +56,7 @@ def unwritten(value: Any) -> Any:
     return [unwritten(item) for item in value] if isinstance(value, list) else value
 
 
-def as_written(value: Any) -> Any:
+def as_written(value: Json) -> Json:
     """Return plain data for a place that declares no type: numbers whose text says more than they do become texts.
 
     ``2.70`` and ``007`` are texts, ``2.7`` and ``7`` are numbers.

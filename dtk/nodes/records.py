@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import cast
+from typing import Any, cast
 
+from dtk.model.json_data import JsonObject
 from dtk.nodes.provider import Connection, NodeRecord, NodeStatus
 from dtk.state.model import NodeState
 
@@ -15,11 +16,13 @@ HOST_KEY = "host_key"
 def record_of(node: str, state: NodeState) -> NodeRecord:
     """Return a node of the state as the provider knows it."""
     status = cast(NodeStatus, state.status)
-    return NodeRecord(node, state.id, status, Connection(**state.connection), dict(state.attributes))
+    return NodeRecord(
+        node, state.id, status, Connection(**cast(dict[str, Any], state.connection)), dict(state.attributes)
+    )
 
 
 def state_of(record: NodeRecord) -> NodeState:
     """Return a provider's node as the state keeps it; where it has one address, that is its public one as well."""
     address = record.attributes.get("host_address", "")
     attributes = {"public_address": address, "dns_name": address, **record.attributes}
-    return NodeState(record.id, record.status, asdict(record.connection), attributes)
+    return NodeState(record.id, record.status, asdict(record.connection), cast(JsonObject, attributes))

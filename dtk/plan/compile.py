@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from dtk import __version__
 from dtk.errors import InvalidError, Problem, UsageError
 from dtk.model.module import Assembly, Workflow
 from dtk.model.names import CREATE, DELETE
 from dtk.model.plan import ComponentChange, FirewallRule, ModuleUse, NodeChange, Plan, Stage
+from dtk.model.planned_action import PlannedAction
 from dtk.model.selection import EVERYTHING, Selection, names_of_component
 from dtk.model.suggestion import nearest
 from dtk.plan.diff.changes import Changes, component_changes, node_changes, pending_nodes, values_maker
@@ -208,7 +208,7 @@ def _assembly(request: PlanRequest) -> Assembly:
 
 def _module_uses(request: PlanRequest) -> tuple[ModuleUse, ...]:
     return tuple(
-        ModuleUse(name, module.version, module.digest, request.sources.get(name, ""))
+        ModuleUse(name=name, version=module.version, digest=module.digest, source=request.sources.get(name, ""))
         for name, module in sorted(request.modules.items())
     )
 
@@ -298,7 +298,7 @@ def _stages(
     if late:
         raise InvalidError(f"service '{request.service.name}' can't be planned", list(dict.fromkeys(late)))
 
-    def plan_one(action: StagedAction) -> Any:
+    def plan_one(action: StagedAction) -> PlannedAction:
         return plan_action(action, fresh.of(action), reasons_of(request, action, changes))
 
     farewells = [

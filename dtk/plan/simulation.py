@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from dtk.model import types
-from dtk.model.expression import as_applied
-from dtk.model.plan import Plan, PlannedAction, Step
+from dtk.model.json_data import Json, JsonObject
+from dtk.model.plan import Plan, Step
+from dtk.model.planned_action import PlannedAction
+from dtk.model.value import as_applied
 from dtk.state.changes import with_applied, with_attributes, with_node, without_applied, without_node
 from dtk.state.model import Applied, NodeState, State
 
-_EXAMPLES: dict[str, Any] = {"string": "77", "integer": 7, "port": 7070, "boolean": True, "hash": {"k": "v"}}
+_EXAMPLES: dict[str, Json] = {"string": "77", "integer": 7, "port": 7070, "boolean": True, "hash": {"k": "v"}}
 
 
 def applied(plan: Plan, state: State, addresses: dict[str, str] | None = None) -> State:
@@ -26,7 +27,11 @@ def _after(leaf: Step, state: State, addresses: dict[str, str]) -> State:
     if leaf.type in ("create_node", "power_on_node"):
         used = {str(node.attributes["host_address"]) for node in state.nodes.values()}
         free = next(f"10.0.0.{number}" for number in range(1, 255) if f"10.0.0.{number}" not in used)
-        attributes = {"host_address": addresses.get(leaf.node, free), "port_offset": 0, "home": f"/srv/{leaf.node}"}
+        attributes: JsonObject = {
+            "host_address": addresses.get(leaf.node, free),
+            "port_offset": 0,
+            "home": f"/srv/{leaf.node}",
+        }
         return with_node(state, leaf.node, NodeState(f"i-{leaf.node}", "running", {}, attributes))
     if leaf.type == "terminate_node":
         return without_node(state, leaf.node)
@@ -36,13 +41,13 @@ def _after(leaf: Step, state: State, addresses: dict[str, str]) -> State:
 
 
 def _converged(action: PlannedAction, state: State) -> State:
-    def lookup(path: str) -> Any:
+    def lookup(path: str) -> Json:
         node, _, name = path.partition("/")
         return state.attributes[path] if path in state.attributes else state.nodes[node].attributes.get(name)
 
     if action.action == "delete":
         return without_applied(state, action.node, action.component)
-    state = with_attributes(state, {output["attribute"]: _made(output["type"]) for output in action.outputs})
+    state = with_attributes(state, {output.attribute: _made(output.type) for output in action.outputs})
     if action.action != "create":
         return state
     attributes = {name: as_applied(value, lookup) for name, value in action.attributes.items()}
@@ -51,5 +56,5 @@ def _converged(action: PlannedAction, state: State) -> State:
     )
 
 
-def _made(type_: str) -> Any:
+def _made(type_: str) -> Json:
     return types.coerce(type_, _EXAMPLES.get(type_, ["made"] if type_.startswith("array") else "made"))

@@ -7,21 +7,33 @@ are run: they are questions (docs/services.md). Outputs are not taken: a value m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.facts.files import Directory, File
 
 from dtk.apply.items.action_run import Work, time_limit
-from dtk.apply.items.item import Item, do_item, is_wanted, label_of, rendered_item
+from dtk.apply.items.item import (
+    arguments_of,
+    conditions_hold,
+    do_item,
+    guards_hold,
+    label_of,
+    limit_of,
+    rendered_item,
+)
 from dtk.apply.reporting.failure import ActionError
 from dtk.apply.reporting.operation_record import OperationRecord
 from dtk.apply.reporting.redaction import Redactor
 from dtk.apply.session.engine import runs_each_time
 from dtk.errors import DtkError
+from dtk.model.json_data import JsonObject, ReadOnlyObject
 from dtk.model.plan import Finding, FindingKind
-from dtk.refresh.read_only_session import LookingConnector
+from dtk.model.planned_action import PlannedAdd, PlannedItem, PlannedOperation, PlannedRun
+from dtk.model.value import Known
+from dtk.refresh.read_only_session import ReadOnlyConnector
 
 SECONDS = 60.0
 """How long judging one item may take where it has no time limit of its own."""
@@ -38,11 +50,11 @@ _NOT_JUDGED = {
 }
 
 
-def judge(work: Work, redactor: Redactor) -> Iterator[Finding]:
+def drift_of(work: Work, redactor: Redactor) -> Iterator[Finding]:
     """Yield what is found about one action on its node.
 
     Args:
-        work: the action; its host has a ``LookingConnector``.
+        work: the action; its host has a ``ReadOnlyConnector``.
         redactor: knows the secrets of the action.
 
     Raises:
@@ -50,7 +62,7 @@ def judge(work: Work, redactor: Redactor) -> Iterator[Finding]:
     """
     for item in work.action.items:
         for kind, what in _item(work, item):
-            yield _finding(work, redactor, kind, what, _label(item))
+            yield _finding(work, redactor, kind, what, label_of(item))
 
 
 def _finding(work: Work, redactor: Redactor, kind: FindingKind, what: str, operation: str) -> Finding:
@@ -58,51 +70,43 @@ def _finding(work: Work, redactor: Redactor, kind: FindingKind, what: str, opera
     return Finding(work.action.node, kind, shown[1], work.action.component, shown[0])
 
 
-def _label(item: Item) -> str:
-    """Name an item by what the plan says: a text that waits for its values by its template."""
-    command = item.get("command")
-    if isinstance(command, Mapping):
-        return label_of({**item, "command": command["$template"]})
-    if item["kind"] == "add" and isinstance(item["target"], Mapping):
-        return label_of({**item, "target": item["target"]["$template"]})
-    return label_of(item)
-
-
-def _item(work: Work, item: Item) -> Iterator[tuple[FindingKind, str]]:
+def _item(work: Work, item: PlannedItem) -> Iterator[tuple[FindingKind, str]]:
     work.session.record = OperationRecord()
     connector = _connector(work)
     connector.would.clear()
     try:
-        with time_limit(work, item.get("timeout") or SECONDS):
+        with time_limit(work, limit_of(item) or SECONDS):
             yield from _judged(work, item)
     except (ActionError, PyinfraError, NotImplementedError) as error:
         yield "not_judged", error.message if isinstance(error, DtkError) else str(error)
 
 
-def _judged(work: Work, item: Item) -> Iterator[tuple[FindingKind, str]]:
-    if not all(work.values.condition(condition) for condition in item.get("when", ())):
+def _judged(work: Work, item: PlannedItem) -> Iterator[tuple[FindingKind, str]]:
+    if not conditions_hold(work, item):
         return
-    item = rendered_item(work, {key: value for key, value in item.items() if key != "when"})
-    if item["kind"] in _NOT_JUDGED:
-        yield "not_judged", _NOT_JUDGED[item["kind"]]
+    item = rendered_item(work, item)
+    if not isinstance(item, (PlannedOperation, PlannedRun, PlannedAdd)):
+        yield "not_judged", _NOT_JUDGED[item.kind]
         return
-    each_time = item["kind"] == "run" or (item["kind"] == "operation" and runs_each_time(item["name"]))
-    is_guarded = bool(item.get("if") or item.get("unless"))
-    if each_time and not is_guarded:
+    runs = isinstance(item, PlannedRun) or (isinstance(item, PlannedOperation) and runs_each_time(item.name))
+    if runs and not (item.if_ or item.unless):
         yield "runs_each_time", "runs each time"
-    elif is_wanted(work, item):
-        if each_time:
+    elif guards_hold(work, item):
+        if isinstance(item, PlannedRun) or runs:
             yield "differs", "would run: its guard says so"
         else:
-            yield from _operation(work, item)
+            yield from _changes(work, item)
 
 
-def _operation(work: Work, item: Item) -> Iterator[tuple[FindingKind, str]]:
-    arguments = dict(item.get("arguments", {}))
-    arguments.update({name: False for name in _HOUSEKEEPING if name in arguments})
+def _changes(work: Work, item: PlannedOperation | PlannedAdd) -> Iterator[tuple[FindingKind, str]]:
+    arguments: JsonObject = {}
+    if isinstance(item, PlannedOperation):
+        arguments = arguments_of(work, item)
+        arguments |= {name: False for name in _HOUSEKEEPING if name in arguments}
+        item = replace(item, arguments={name: Known(value) for name, value in arguments.items()})
     connector = _connector(work)
     work.session.record = OperationRecord()
-    do_item(work, {**item, "arguments": arguments} if item["kind"] == "operation" else item)
+    do_item(work, item)
     failed = work.session.record.failed
     if failed is not None:
         last = failed.output.strip().rpartition("\n")[2]
@@ -111,23 +115,25 @@ def _operation(work: Work, item: Item) -> Iterator[tuple[FindingKind, str]]:
         yield "differs", "; ".join(_words(work, item, arguments, tuple(connector.would)))
 
 
-def _words(work: Work, item: Item, arguments: Mapping[str, Any], would: tuple[str, ...]) -> list[str]:
+def _words(
+    work: Work, item: PlannedOperation | PlannedAdd, arguments: ReadOnlyObject, would: tuple[str, ...]
+) -> list[str]:
     """Say what differs; nothing of a file's content is said, which may be secret."""
-    wanted = {**work.defaults, **arguments}
-    name = "files.put" if item["kind"] == "add" else str(item["name"])
-    if item["kind"] == "add":
-        wanted |= {"dest": item["target"], "user": item.get("owner"), "mode": item.get("mode")}
-    if name in _FILES and wanted.get("present", True):
-        return _file_words(work, name, wanted, would)
+    desired: JsonObject = {**work.defaults, **arguments}
+    name = "files.put" if isinstance(item, PlannedAdd) else item.name
+    if isinstance(item, PlannedAdd):
+        desired |= {"dest": str(item.target), "user": str(item.owner) or None, "mode": str(item.mode) or None}
+    if name in _FILES and desired.get("present", True):
+        return _file_words(work, name, desired, would)
     more = f" and {len(would) - 1} more" if len(would) > 1 else ""
     return [f"would run: {_shortened(would[0])}{more}"]
 
 
-def _file_words(work: Work, name: str, wanted: Mapping[str, Any], would: tuple[str, ...]) -> list[str]:
-    path = str(wanted[_FILES[name]])
+def _file_words(work: Work, name: str, desired: ReadOnlyObject, would: tuple[str, ...]) -> list[str]:
+    path = str(desired[_FILES[name]])
     uploads = [command.removeprefix("upload ") for command in would if command.startswith("upload ")]
     path = uploads[0] if uploads else path
-    options = {key: value for key, value in wanted.items() if key.startswith("_")}
+    options = {key: value for key, value in desired.items() if key.startswith("_")}
     found: Any = work.host.get_fact(Directory if name == "files.directory" else File, path=path, **options)
     if found is None:
         return [f"{path} is missing"]
@@ -135,15 +141,15 @@ def _file_words(work: Work, name: str, wanted: Mapping[str, Any], would: tuple[s
         return [f"{path} is no {'directory' if name == 'files.directory' else 'file'}"]
     words = ["content differs"] if uploads or name in _CONTENT else []
     for key, word in (("mode", "mode"), ("user", "owner"), ("group", "group")):
-        if wanted.get(key) is not None and str(found[key]) != str(wanted[key]).lstrip("0"):
-            words.append(f"{word} {found[key]} → {wanted[key]}")
+        if desired.get(key) is not None and str(found[key]) != str(desired[key]).lstrip("0"):
+            words.append(f"{word} {found[key]} → {desired[key]}")
     return [f"{path} {', '.join(words) or f'would be changed: {_shortened(would[0])}'}"]
 
 
-def _connector(work: Work) -> LookingConnector:
+def _connector(work: Work) -> ReadOnlyConnector:
     connector = work.host.connector
-    if not isinstance(connector, LookingConnector):
-        raise TypeError(f"{work.action.node} is not only looked at")
+    if not isinstance(connector, ReadOnlyConnector):
+        raise TypeError(f"{work.action.node} is not read only")
     return connector
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import tempfile
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from dtk.errors import DtkError
 from dtk.model.plan import Finding, Plan
-from dtk.plan.document import to_document
+from dtk.refresh.dry_run_request import DryRunRequest, finding_of, to_line
 from dtk.state.workspace import Workspace
 
 WORKER = "dtk.refresh.dry_run_worker"
@@ -37,8 +36,7 @@ def dry_run(
         DtkError: the process failed.
     """
     folders = {name: str(folder) for name, folder in modules.items()}
-    request = {"workspace": str(workspace.root), "components": list(components), "modules": folders}
-    text = json.dumps({**request, "plan": to_document(plan)})
+    text = to_line(DryRunRequest(str(workspace.root), tuple(components), folders, plan))
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", WORKER],
@@ -65,11 +63,11 @@ def _answers(process: subprocess.Popen[str], request: str) -> list[Finding]:
     if process.stdin is None or process.stdout is None:
         raise AssertionError("both are pipes")
     try:
-        process.stdin.write(f"{request}\n")
+        process.stdin.write(request)
         process.stdin.flush()
     except BrokenPipeError:
         return []
-    return [Finding(**json.loads(line)) for line in process.stdout]
+    return [finding_of(line) for line in process.stdout]
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -10,15 +10,13 @@ from gevent import monkey
 # As the worker does, and why: see dtk/apply/worker.py.
 monkey.patch_all()
 
-import json  # noqa: E402
 import os  # noqa: E402
 import signal  # noqa: E402
 import sys  # noqa: E402
 import uuid  # noqa: E402
-from collections.abc import Iterator, Mapping  # noqa: E402
-from dataclasses import asdict, dataclass  # noqa: E402
+from collections.abc import Iterable, Iterator, Mapping  # noqa: E402
+from dataclasses import dataclass  # noqa: E402
 from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
 
 import gevent  # noqa: E402
 from gevent.fileobject import FileObject  # noqa: E402
@@ -32,14 +30,16 @@ from dtk.apply.session.node_session import NodeSession  # noqa: E402
 from dtk.apply.session.secrets import resolve_secret  # noqa: E402
 from dtk.apply.worker import raise_file_limit  # noqa: E402
 from dtk.errors import DtkError  # noqa: E402
-from dtk.model.plan import Finding, PlannedAction  # noqa: E402
+from dtk.model.json_data import ReadOnlyJson  # noqa: E402
+from dtk.model.plan import Finding  # noqa: E402
+from dtk.model.planned_action import PlannedAction  # noqa: E402
 from dtk.nodes.provider import Provider  # noqa: E402
 from dtk.nodes.records import record_of  # noqa: E402
 from dtk.nodes.targets import provider_for  # noqa: E402
-from dtk.plan.document import from_document  # noqa: E402
-from dtk.refresh.component_drift import judge  # noqa: E402
+from dtk.refresh.component_drift import drift_of  # noqa: E402
+from dtk.refresh.dry_run_request import DryRunRequest, request_of, to_line  # noqa: E402
 from dtk.refresh.known_hosts import UnchangedKnownHosts  # noqa: E402
-from dtk.refresh.read_only_session import LookingConnector  # noqa: E402
+from dtk.refresh.read_only_session import ReadOnlyConnector  # noqa: E402
 from dtk.ssh.connect import Patience  # noqa: E402
 from dtk.ssh.host_keys import state_keys  # noqa: E402
 from dtk.state.identity import short_lineage  # noqa: E402
@@ -60,7 +60,7 @@ class Silent:
     def retrying(self, attempt: int, attempts: int, delay: float, reason: str) -> None:
         """Nothing is tried again."""
 
-    def operation(self, message: str, **fields: Any) -> None:
+    def operation(self, message: str, **fields: ReadOnlyJson) -> None:
         """Nothing is done."""
 
 
@@ -86,16 +86,16 @@ class Asking:
         try:
             session.connect()
             for action in actions:
-                self._tell(self._judged(session, action))
+                self._send(self._found(session, action))
         except gevent.GreenletExit:
             session.end_step_processes()
             raise
         except DtkError as error:
-            self._tell([Finding(node, "unreachable", self.redactor.text(error.message))])
+            self._send([Finding(node, "unreachable", self.redactor.text(error.message))])
         finally:
             session.close()
 
-    def _judged(self, session: NodeSession, action: PlannedAction) -> Iterator[Finding]:
+    def _found(self, session: NodeSession, action: PlannedAction) -> Iterator[Finding]:
         files = self.modules[action.module]
         try:
             values = ActionValues(action, self.state, self._secret, self.redactor, files)
@@ -103,15 +103,15 @@ class Asking:
             yield Finding(action.node, "not_judged", self.redactor.text(error.message), action.component, "values")
             return
         host = self.engine.host(session)
-        host.connector = LookingConnector(host)
-        yield from judge(Work(action, session, host, Silent(), values, files), self.redactor)
+        host.connector = ReadOnlyConnector(host)
+        yield from drift_of(Work(action, session, host, Silent(), values, files), self.redactor)
 
     def _secret(self, reference: str) -> str:
         return resolve_secret(reference, self.workspace.root)
 
-    def _tell(self, findings: Any) -> None:
+    def _send(self, findings: Iterable[Finding]) -> None:
         for finding in findings:
-            sys.stdout.write(json.dumps(asdict(finding)) + "\n")
+            sys.stdout.write(to_line(finding))
             sys.stdout.flush()
 
 
@@ -120,7 +120,7 @@ def main() -> int:
     os.umask(0o077)
     raise_file_limit()
     source = FileObject(sys.stdin.fileno(), "rb", closefd=False)
-    request = json.loads(source.readline())
+    request = request_of(source.readline())
     actions = _actions(request)
     pool = Pool(AT_ONCE)
     watching = gevent.spawn(_end_with, source, pool)
@@ -136,30 +136,30 @@ def main() -> int:
     return 0 if all(one.successful() and one.value is None for one in asked) else ENDED
 
 
-def _end_with(source: Any, pool: Pool) -> None:
+def _end_with(source: FileObject, pool: Pool) -> None:
     while source.read(1024):
         pass
     pool.kill()
 
 
-def _actions(request: Mapping[str, Any]) -> dict[str, list[PlannedAction]]:
+def _actions(request: DryRunRequest) -> dict[str, list[PlannedAction]]:
     """Return the create actions that are asked about, by node, in the plan's order; one that is there twice once."""
-    wanted = {(node, component) for node, component in request["components"]}
+    asked = set(request.components)
     found: dict[str, list[PlannedAction]] = {}
-    for leaf in from_document(request["plan"]).leaves():
+    for leaf in request.plan.leaves():
         for action in leaf.actions:
             key = (action.node, action.component)
-            if action.action == "create" and key in wanted:
-                wanted.discard(key)
+            if action.action == "create" and key in asked:
+                asked.discard(key)
                 found.setdefault(action.node, []).append(action)
     return found
 
 
-def _asking(request: Mapping[str, Any], nodes: list[str]) -> Asking:
-    workspace, service = Workspace(Path(request["workspace"])), request["plan"]["service"]
+def _asking(request: DryRunRequest, nodes: list[str]) -> Asking:
+    workspace, service = Workspace(Path(request.workspace)), request.plan.service
     redactor = Redactor()
     state = load_state(workspace.state_file(service)) or new_state(service)
-    provider = provider_for(planned_target(request["plan"]["target"]), workspace)
+    provider = provider_for(planned_target(request.plan.target), workspace)
     known_hosts = UnchangedKnownHosts(workspace.known_hosts(service))
     known_hosts.seed(state_keys(provider, state))
     return Asking(
@@ -167,7 +167,7 @@ def _asking(request: Mapping[str, Any], nodes: list[str]) -> Asking:
         state,
         Engine(nodes, redactor.holds_secret),
         redactor,
-        {name: Path(folder) for name, folder in request["modules"].items()},
+        {name: Path(folder) for name, folder in request.modules.items()},
         known_hosts,
         provider,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from dtk.nodes.provider import NodeRecord, Provider, ServiceIdentity
 from dtk.nodes.records import record_of, state_of
@@ -57,7 +56,7 @@ def _differences(record: NodeRecord, known: NodeState) -> Iterator[str]:
             yield f"{name} {_text(before)} → {_text(after)}"
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return "(none)" if value in (None, "") else str(value)
 
 

@@ -1,4 +1,4 @@
-"""A node that is only looked at: facts and guards run there, everything else is noted and not done."""
+"""A node that is only read: facts and guards run there, everything else is noted and not done."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pyinfra.connectors.util import CommandOutput
 from dtk.apply.session.connector import RecordingConnector
 
 
-class LookingConnector(RecordingConnector):
+class ReadOnlyConnector(RecordingConnector):
     """Asks what pyinfra asks, and answers everything that would do something with success, without doing it.
 
     ``would`` lists what was not done, in order, as a log would show it: uploads as ``upload PATH``.

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TypeVar
 
+from dtk.model.json_data import Json
 from dtk.model.names import CREATE
 from dtk.state.model import Applied, NodeState, State, Unfinished
+
+T = TypeVar("T")
 
 
 def with_node(state: State, name: str, node: NodeState) -> State:
@@ -26,7 +29,7 @@ def without_node(state: State, name: str) -> State:
     )
 
 
-def with_attributes(state: State, values: Mapping[str, Any]) -> State:
+def with_attributes(state: State, values: Mapping[str, Json]) -> State:
     """Return the state with dynamic values set, by path."""
     return replace(state, attributes={**state.attributes, **values})
 
@@ -99,5 +102,5 @@ def without_in_doubt(state: State, node: str) -> State:
     return replace(state, in_doubt=_without(state.in_doubt, node))
 
 
-def _without(mapping: Mapping[str, Any], key: str) -> dict[str, Any]:
+def _without(mapping: Mapping[str, T], key: str) -> dict[str, T]:
     return {name: value for name, value in mapping.items() if name != key}

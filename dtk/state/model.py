@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+
+from dtk.model.json_data import Json
+from dtk.model.value import Value
 
 FORMAT_VERSION = 1
 
@@ -15,8 +17,8 @@ class NodeState:
 
     id: str
     status: str
-    connection: Mapping[str, Any] = field(default_factory=dict)
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    connection: Mapping[str, str | int] = field(default_factory=dict)
+    attributes: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Applied:
 
     module: str
     action_digest: str
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Value] = field(default_factory=dict)
     task: int = 0
     hidden: tuple[str, ...] = ()
 
@@ -65,7 +67,7 @@ class State:
     lineage: str
     serial: int = 0
     nodes: Mapping[str, NodeState] = field(default_factory=dict)
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Json] = field(default_factory=dict)
     applied: Mapping[str, Mapping[str, Applied]] = field(default_factory=dict)
     unfinished: Unfinished | None = None
     last_task: int = 0

@@ -7,10 +7,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from dtk.errors import DtkError, InvalidError, Location, Problem
-from dtk.model.json_data import parse_json
+from dtk.model.json_data import ReadOnlyObject, as_object, parse_json
 from dtk.model.names import module_name
 from dtk.state.files import replace_file
 
@@ -54,7 +53,7 @@ def load_pins(file: Path) -> dict[str, Pin]:
         InvalidError: it is broken, or of a newer format.
     """
     try:
-        document: Any = parse_json(file.read_text(encoding="utf-8"))
+        document = parse_json(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except ValueError as error:
@@ -63,7 +62,10 @@ def load_pins(file: Path) -> dict[str, Pin]:
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise DtkError(f"{file.name} has format {version}, newer than this dtk reads ({FORMAT_VERSION})")
     try:
-        pins = {str(name): _pin(entry) for name, entry in document["modules"].items()}
+        modules = as_object(document)["modules"]
+        if not isinstance(modules, dict):
+            raise _broken(file, "modules is missing or of the wrong kind")
+        pins = {name: _pin(as_object(entry)) for name, entry in modules.items()}
     except (KeyError, TypeError, AttributeError) as error:
         raise _broken(file, f"{error} is missing or of the wrong kind") from None
     # Names, commits and digests become paths below .dtk/modules.
@@ -78,7 +80,7 @@ def _is_sound(name: str, pin: Pin) -> bool:
     return module_name(name) == name and "/" in name and bool(named)
 
 
-def _pin(entry: Mapping[str, Any]) -> Pin:
+def _pin(entry: ReadOnlyObject) -> Pin:
     names = ("url", "ref", "path", "commit", "tree")
     return Pin(**{name: str(entry[name]) for name in names}, version=str(entry.get("version", "")))
 

@@ -14,7 +14,12 @@ _SPECIAL = str.maketrans({character: f"\\{character}" for character in r"\`*_[]|
 
 def plan_markdown(plan: Plan) -> str:
     """Return the plan as GitHub-flavoured Markdown; values from files and nodes can't act as markup in it."""
-    lines = [f"### Plan for `{plan.service}`", "", f"{_text(plan.assembly)} on target {_text(plan.target['name'])}", ""]
+    lines = [
+        f"### Plan for `{plan.service}`",
+        "",
+        f"{_text(plan.assembly)} on target {_text(str(plan.target['name']))}",
+        "",
+    ]
     if plan.is_empty:
         lines += [f"**{_text(nothing_line(plan))}**", ""]
     else:

@@ -9,7 +9,8 @@ from typing import Any
 
 from dtk.model.json_data import Json
 from dtk.model.names import group_of
-from dtk.model.plan import Finding, Plan, PlannedAction, Stage
+from dtk.model.plan import Finding, Plan, Stage
+from dtk.model.planned_action import PlannedAction
 from dtk.views.plan_entries import Entry, component_entries, members_text, node_entries
 
 HIDDEN = "(hidden)"

@@ -13,8 +13,10 @@ from typing import Any, Protocol, TypeVar
 import asyncssh
 
 from dtk.apply.launch import StartedTask, start_task
-from dtk.model.plan import Plan, PlannedAction, Stage, Step
+from dtk.model.plan import Plan, Stage, Step
+from dtk.model.planned_action import PlannedAction
 from dtk.nodes.provider import Connection
+from dtk.plan.document import CODEC
 from dtk.state.changes import with_node
 from dtk.state.lock import acquire
 from dtk.state.model import NodeState, State
@@ -40,9 +42,21 @@ def operation(name: str, arguments: Mapping[str, Any], **more: Any) -> dict[str,
 
 
 def action(node: str, component: str, *items: Mapping[str, Any], name: str = "create", **more: Any) -> PlannedAction:
-    """A component's action on a node."""
+    """A component's action on a node, from what a plan's document says of it."""
     given = {"action_digest": DIGEST, "input_digest": "1" * 64, "module": "test/mod", **more}
-    return PlannedAction(node=node, component=component, action=name, items=items, **given)
+    document = {"node": node, "component": component, "action": name, "items": items, **given}
+    return CODEC.instance(PlannedAction, json.loads(json.dumps(document)))
+
+
+def applied_attributes(lab: Lab, node: str, component: str) -> Any:
+    """The attributes that the state's document has of a component."""
+    document = json.loads(lab.workspace.state_file(SERVICE).read_text())
+    return document["applied"][node][component]["attributes"]
+
+
+def reference(path: str, type_: str) -> dict[str, Any]:
+    """A value that an earlier step gives."""
+    return {"$reference": {"path": path, "type": type_}}
 
 
 def output(path: str, text: str, source: str = "command", type_: str = "string", **more: Any) -> dict[str, Any]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dtk.model.expression import reference
-from tests.apply.lab import Lab, action, is_running, operation, output, run, stage, wait_until
+from tests.apply.lab import Lab, action, is_running, operation, output, reference, run, stage, wait_until
 
 
 def test_a_failure_lets_siblings_finish_and_later_stages_not_start(lab: Lab) -> None:
@@ -166,7 +165,8 @@ def test_what_has_succeeded_is_noted_until_a_task_succeeds(lab: Lab) -> None:
 
 def test_a_bug_in_dtk_is_told_in_the_log(lab: Lab) -> None:
     lab.add_node("master")
-    result = lab.apply(stage(1, action("master", "m::c", {"kind": "run"})))
+    broken = {"$typed": {"type": "no type", "of": reference("master/host_address", "string")}}
+    result = lab.apply(stage(1, action("master", "m::c", run("true"), attributes={"x": broken})))
     error = result.step("1.1")["error"]
     assert error["type"] == "SERVER"
     assert "worker.log" in error["message"]

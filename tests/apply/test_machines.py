@@ -68,8 +68,8 @@ def test_nodes_live_from_create_to_destroy(local: Lab) -> None:
     assert sorted(local.state.nodes) == ["master", "slaves:1"]
     assert "slaves:2" not in local.state.applied
     pinned = (local.workspace.service_folder(SERVICE) / "known_hosts").read_text()
-    assert addresses["slaves:2"] not in pinned
-    assert addresses["master"] in pinned
+    assert str(addresses["slaves:2"]) not in pinned
+    assert str(addresses["master"]) in pinned
 
     destroyed = local.start(machines(1, "terminate_node", "master", "slaves:1"), destroys=True)
     assert destroyed.process.wait(timeout=60) == 0
@@ -87,7 +87,7 @@ def test_a_create_that_is_cut_short_does_not_lose_or_double_a_node(local: Lab) -
     result = local.apply(machines(1, "create_node", "master"), stage(2, action("master", "m::c", run("true"))))
     assert result.exit_code == 0, result.events
     assert list(local.state.nodes) == ["master"]
-    folder = Path(local.state.nodes["master"].attributes["home"]).parent
+    folder = Path(str(local.state.nodes["master"].attributes["home"])).parent
     assert [path.name for path in folder.iterdir()] == ["master"]
 
 

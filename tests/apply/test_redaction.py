@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from dtk.apply.reporting import redaction, secret_forms
 from dtk.apply.reporting.redaction import RedactedStream, Redactor
-from dtk.model.expression import SECRET_SHOWN
+from dtk.model.value import SECRET_SHOWN
 
 SECRET = 'it\'s a $ecret/with+"all" of&it\\'
 LONG = "Zq8vK2mW7xT4bN9cR1yL"

@@ -16,7 +16,7 @@ from moto import mock_aws
 from dtk.apply.reporting.redaction import Redactor
 from dtk.apply.session.secrets import resolve_secret
 from dtk.errors import DtkError
-from tests.apply.lab import Lab, action, operation, output, run, stage
+from tests.apply.lab import Lab, action, applied_attributes, operation, output, run, stage
 
 SECRET = "s3cret'with\"quotes and $dollar"
 
@@ -47,7 +47,7 @@ def test_a_secret_is_used_on_the_node_and_written_nowhere(lab: Lab, monkeypatch:
     assert "s3cret" not in written
     assert "(secret)" in result.of("operation.finished", step="1.1")[0]["stdout"]
     assert "(secret)" in result.step("2.1")["error"]["command"]
-    assert lab.state.applied["master"]["m::c"].attributes == {"password": {"$secret": "env:DTK_TEST_PASSWORD"}}
+    assert applied_attributes(lab, "master", "m::c") == {"password": {"$secret": "env:DTK_TEST_PASSWORD"}}
 
 
 def test_a_secret_in_a_command_is_in_no_process_list(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +97,7 @@ def test_a_secret_inside_a_text_stays_a_reference_in_the_state(lab: Lab, monkeyp
         ]
     }
     lab.apply(stage(1, action("master", "m::c", run("true"), attributes={"url": url})))
-    assert lab.state.applied["master"]["m::c"].attributes == {
+    assert applied_attributes(lab, "master", "m::c") == {
         "url": {"$text": ["db://", "127.0.0.1", {"$secret": "env:DTK_TEST_PASSWORD"}]}
     }
 
@@ -118,7 +118,7 @@ def test_lists_that_are_joined_reach_the_node_as_one_and_their_secrets_stay_refe
     lab.apply(stage(1, made, nothing), stage(2, action("master", "m::taker", run(template), attributes=attributes)))
     assert (server.home / "got").read_text() == "a x y / x y topsecretvalue\n"
     applied = {"open": ["a", "x", "y"], "private": ["x", "y", secret]}
-    assert lab.state.applied["master"]["m::taker"].attributes == applied
+    assert applied_attributes(lab, "master", "m::taker") == applied
 
 
 def test_an_output_may_not_hold_a_secret(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from dtk.dsl.yaml.document import parse_document
 from dtk.dsl.yaml.span import Span
 from dtk.errors import InvalidError, Problem
+from dtk.model.json_data import as_object
 from dtk.model.types import coerce
 from dtk.model.written import as_written, unwritten
 
@@ -81,8 +82,9 @@ def test_values_take_the_type_of_their_attribute(written: str, type_: str, expec
 
 @pytest.mark.parametrize(("written", "expected"), [("755", 755), ("0755", "0755"), ("2.7", 2.7), ("2.70", "2.70")])
 def test_without_a_type_a_number_that_says_more_than_a_number_stays_text(written: str, expected: Any) -> None:
-    value = as_written(parse_document(f"v: [{written}]\n", "f.yaml").data)["v"]
+    value = as_object(as_written(parse_document(f"v: [{written}]\n", "f.yaml").data))["v"]
     assert value == [expected]
+    assert isinstance(value, list)
     assert type(value[0]) is type(expected)
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from dtk.apply.items.puppet import literal_of, manifest_of
+from dtk.model.json_data import Json
+from dtk.model.planned_action import PlannedPuppet
 from tests.support.command_line import Dtk
 
 MODULE = """dsl_version: 1.0.0
@@ -197,10 +199,10 @@ def test_a_manifest_that_is_missing_is_an_error_before_anything_runs(dtk: Dtk) -
         ({"k": {"n": None}}, "{'k' => {'n' => undef}}"),
     ],
 )
-def test_values_are_literals_of_puppet_s_language(value: object, literal: str) -> None:
+def test_values_are_literals_of_puppet_s_language(value: Json, literal: str) -> None:
     assert literal_of(value) == literal
 
 
 def test_what_has_no_value_is_left_to_puppet() -> None:
-    item = {"resource": "class", "name": "a", "parameters": ["x", "y"]}
+    item = PlannedPuppet("class", "a", ("x", "y"))
     assert manifest_of(item, {"x": 1, "y": None}) == "class { 'a':\n  x => 1,\n}\n"

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from dtk.dsl.module import load_module
 from dtk.errors import InvalidError, Location
-from dtk.model.expression import references
 from dtk.model.plan import Plan
 from dtk.model.service import Service
+from dtk.model.value import references
 from dtk.plan.compile import compile_plan
 from dtk.plan.resolve.request import PlanRequest
 from dtk.plan.simulation import applied
@@ -79,7 +79,7 @@ def assert_only_what_comes_later_takes_outputs_anew(plan: Plan, sketch: Sketch) 
         for other in sketch.takes[int(action.component[-1])]:
             path = f"n{other}/made::c{other}/token"
             assert (path in references(action.attributes[f"t{other}"])) == (path in made), (action.key, path)
-        made |= {str(output["attribute"]) for output in action.outputs}
+        made |= {str(output.attribute) for output in action.outputs}
 
 
 @settings(max_examples=50, deadline=None)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from dtk.dsl.module import load_module
 from dtk.errors import Location
-from dtk.model.expression import references
 from dtk.model.plan import Plan
 from dtk.model.service import Service
+from dtk.model.value import plain, references
 from dtk.plan.compile import compile_plan
 from dtk.plan.document import to_text
 from dtk.plan.resolve.request import PlanRequest
@@ -221,15 +221,15 @@ def assert_links_bring_all_values(sketch: Sketch, plan: Plan) -> None:
 
     for action in (action for leaf in plan.leaves() for action in leaf.actions):
         index = int(action.component.removeprefix("made::c").partition("[")[0])
-        assert action.attributes["setting"] == setting(index)
+        assert plain(action.attributes["setting"]) == setting(index)
         users = [user for user, links in enumerate(sketch.links) if index in links]
         clients = {f"c{user}": setting(user) for user in users} | {f"text{u}": f"of-{setting(u)}" for u in users}
-        assert action.attributes["clients"] == clients
+        assert plain(action.attributes["clients"]) == clients
         for other in sketch.links[index]:
             names = ["said"] if other in sketch.templated else [f"n{other}", "n"]
             count = len(instances(sketch, other)) * sum(len(members(sketch, node)) for node in sketch.places[other])
-            assert action.attributes[f"names_{other}"] == names * count
-            assert action.attributes[f"key_{other}"] == [f"k{other}"] * count
+            assert plain(action.attributes[f"names_{other}"]) == names * count
+            assert plain(action.attributes[f"key_{other}"]) == [f"k{other}"] * count
 
 
 def assert_every_value_is_made_before_it_is_taken(plan: Plan) -> None:
@@ -243,7 +243,7 @@ def assert_every_value_is_made_before_it_is_taken(plan: Plan) -> None:
             for action in leaf.actions:
                 taken = {path for value in action.attributes.values() for path in references(value)}
                 assert taken <= here, f"stage {stage.number}: {action.key} takes {taken - here}"
-                outputs = {str(output["attribute"]) for output in action.outputs}
+                outputs = {output.attribute for output in action.outputs}
                 here |= outputs
                 in_stage |= outputs
         made |= in_stage

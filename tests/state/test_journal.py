@@ -18,6 +18,7 @@ from hypothesis import strategies as some
 from referencing import Registry, Resource
 
 from dtk.errors import DtkError
+from dtk.model.value import UNSET, Known
 from dtk.state import changes
 from dtk.state.journal import change_record
 from dtk.state.model import Applied, NodeState, State, Unfinished
@@ -42,7 +43,7 @@ CHANGES: some.SearchStrategy[Change] = some.one_of(
         some.sampled_from([None, 1, "x", [1], {"k": {"l": 2}}, {}]),
     ),
     some.builds(
-        lambda n, c, t: lambda s: changes.with_applied(s, n, c, Applied("m", "sha256:0", {"x": None}, t, ("x",))),
+        lambda n, c, t: lambda s: changes.with_applied(s, n, c, Applied("m", "sha256:0", {"x": UNSET}, t, ("x",))),
         NAMES,
         COMPONENTS,
         some.integers(0, 3),
@@ -111,7 +112,7 @@ def filled(nodes: int) -> State:
     for number in range(nodes):
         name = f"slaves:{number}"
         state = changes.with_node(state, name, NodeState(f"i-{number}", "running", {"hostname": "10.0.0.1"}))
-        state = changes.with_applied(state, name, "web::server", Applied("m", "sha256:0", {"port": 1}))
+        state = changes.with_applied(state, name, "web::server", Applied("m", "sha256:0", {"port": Known(1)}))
         state = changes.with_success(state, f"{name} web::server.create", "d")
     return state
 

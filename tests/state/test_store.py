@@ -13,8 +13,9 @@ import jsonschema
 import pytest
 
 from dtk.errors import DtkError
+from dtk.model.value import Known
 from dtk.state import changes
-from dtk.state.document import to_document
+from dtk.state.document import from_document, to_document
 from dtk.state.files import make_private_folder, replace_file
 from dtk.state.model import Applied, NodeState, State, Unfinished
 from dtk.state.store import StateStore, load_state, new_state, save_state
@@ -26,7 +27,7 @@ def full_state() -> State:
     state = new_state("dask1")
     state = changes.with_node(state, "master", NodeState("i-1", "running", {"hostname": "10.0.0.5"}, {"home": "/root"}))
     state = changes.with_attributes(state, {"master/m::c/port": 8786, "multi/joined": ["a"]})
-    state = changes.with_applied(state, "master", "m::c", Applied("test/mod", "sha256:0", {"x": None}, 1))
+    state = changes.with_applied(state, "master", "m::c", Applied("test/mod", "sha256:0", {"x": Known(None)}, 1))
     return changes.with_success(
         changes.with_task_begun(state, Unfinished(1, "create"), resumes=False), "master m::c.create", "d"
     )
@@ -97,6 +98,16 @@ def test_a_file_that_is_no_state_is_refused(tmp_path: Path) -> None:
         with pytest.raises(DtkError, match="is broken: it is not a state: ") as told:
             load_state(file)
         assert told.value.hint.endswith(f"copy the newest good one back from {file}.1")
+
+
+def test_a_broken_state_says_where_in_it() -> None:
+    document = json.loads(json.dumps(to_document(full_state())))
+    document["nodes"]["master"]["status"] = 5
+    with pytest.raises(ValueError, match=r"^it is not a state: nodes\.master\.status is of the wrong kind$"):
+        from_document(document, "state.json")
+    del document["nodes"]["master"]["status"]
+    with pytest.raises(ValueError, match=r"^it is not a state: nodes\.master has no status$"):
+        from_document(document, "state.json")
 
 
 def test_a_write_that_does_not_fit_leaves_the_old_content_and_nothing_else(tmp_path: Path) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import gevent
 
 from dtk.apply.items.action_run import Work, time_limit
@@ -15,14 +12,15 @@ from dtk.apply.reporting.failure import ActionError
 from dtk.apply.reporting.operation_record import OperationRecord
 from dtk.apply.reporting.reporter import StepReporter
 from dtk.apply.session.task_context import TaskContext
+from dtk.model.json_data import Json, ReadOnlyObject
 from dtk.model.names import ASSEMBLY_WIDE, CREATE, DELETE
-from dtk.model.plan import PlannedAction
+from dtk.model.planned_action import PlannedAction
 from dtk.ssh.channels import NodeLostError
 from dtk.ssh.connect import UnreachableError
 from dtk.state import changes
 from dtk.state.model import Applied, State
 
-LONGEST_SAID = 200
+LONGEST_SHOWN_VALUE = 200
 """Characters of a value in an event's message; the event's own field has all of it."""
 
 
@@ -68,9 +66,7 @@ def _attempt(context: TaskContext, action: PlannedAction, reporter: StepReporter
     return changed
 
 
-def _note_success(
-    context: TaskContext, action: PlannedAction, values: ActionValues, outputs: Mapping[str, Any]
-) -> None:
+def _note_success(context: TaskContext, action: PlannedAction, values: ActionValues, outputs: ReadOnlyObject) -> None:
     before = context.store.state.attributes
 
     def achieved(state: State) -> State:
@@ -83,16 +79,16 @@ def _note_success(
         return changes.with_success(state, action.key, action.input_digest)
 
     context.change_state(achieved)
-    hidden = {output["attribute"] for output in action.outputs if output.get("hidden")}
+    hidden = {output.attribute for output in action.outputs if output.hidden}
     for path, value in outputs.items():
         if path not in before or before[path] != value:
-            _tell(context, path, value, hidden=path in hidden)
+            _record_value(context, path, value, hidden=path in hidden)
 
 
-def _tell(context: TaskContext, path: str, value: Any, *, hidden: bool) -> None:
+def _record_value(context: TaskContext, path: str, value: Json, *, hidden: bool) -> None:
     if hidden:
         context.journal.append("attribute.set", f"{path} is set (hidden)", path=path, hidden=True)
     else:
         shown = context.redactor.text(str(value))
-        said = shown if len(shown) <= LONGEST_SAID else f"{shown[:LONGEST_SAID]}..."
-        context.journal.append("attribute.set", f"{path} is {said}", path=path, value=value)
+        shortened = shown if len(shown) <= LONGEST_SHOWN_VALUE else f"{shown[:LONGEST_SHOWN_VALUE]}..."
+        context.journal.append("attribute.set", f"{path} is {shortened}", path=path, value=value)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import gevent
 from pyinfra.api.command import StringCommand
@@ -15,7 +15,8 @@ from pyinfra.api.host import Host
 from dtk.apply.items.action_values import ActionValues
 from dtk.apply.reporting.failure import ActionError, FailedCommand, TimeLimit
 from dtk.apply.session.node_session import NodeSession
-from dtk.model.plan import PlannedAction
+from dtk.model.json_data import JsonObject, ReadOnlyJson
+from dtk.model.planned_action import PlannedAction
 
 
 class ItemReporter(Protocol):
@@ -24,7 +25,7 @@ class ItemReporter(Protocol):
     def retrying(self, attempt: int, attempts: int, delay: float, reason: str) -> None:
         """A failed item is tried again."""
 
-    def operation(self, message: str, **fields: Any) -> None:
+    def operation(self, message: str, **fields: ReadOnlyJson) -> None:
         """An item is done."""
 
 
@@ -45,16 +46,16 @@ class Work:
         return f"{self.action.component}.{self.action.action}"
 
     @property
-    def defaults(self) -> dict[str, Any]:
+    def defaults(self) -> JsonObject:
         """pyinfra's global arguments for all that the action runs."""
-        return dict(self.values.rendered(dict(self.action.defaults)))
+        return {name: self.values.data(value) for name, value in self.action.defaults.items()}
 
-    def look(self, command: str) -> tuple[bool, list[str], list[str]]:
-        """Run a command that only looks; return whether it succeeded, its standard output and its errors."""
+    def query(self, command: str) -> tuple[bool, list[str], list[str]]:
+        """Run a command that only asks; return whether it succeeded, its standard output and its errors."""
         ok, output = self.host.run_shell_command(StringCommand(command), print_output=True, **self.defaults)
         return ok, output.stdout_lines, output.stderr_lines
 
-    def do(self, command: str) -> bool:
+    def execute(self, command: str) -> bool:
         """Run a command that does something; return whether it succeeded."""
         ok, _ = self.host.run_shell_command(StringCommand(command), **self.defaults)
         return bool(ok)

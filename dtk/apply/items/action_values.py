@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from dtk.apply.reporting.failure import ActionError
 from dtk.apply.reporting.redaction import Redactor
 from dtk.dsl.template.rendering import NeedsUnknown, TemplateProblem, render, render_text, truth
-from dtk.model.expression import as_applied, evaluate
-from dtk.model.plan import PlannedAction
+from dtk.model.json_data import Json, ReadOnlyObject
+from dtk.model.planned_action import PlannedAction, Text
+from dtk.model.value import Open, Reference, Secret, Template, Value, as_applied, evaluate
 from dtk.state.model import State
 
-Lookup = Callable[[str], Any]
+Lookup = Callable[[str], Json]
+T = TypeVar("T")
 
 
 def lookup_in(state: State) -> Lookup:
     """Return the look-up of attribute paths in a state: ``master/dask::scheduler/address``, ``master/host_address``."""
 
-    def lookup(path: str) -> Any:
+    def lookup(path: str) -> Json:
         if path in state.attributes:
             return state.attributes[path]
         node, _, attribute = path.partition("/")
@@ -49,47 +51,63 @@ class ActionValues:
             return value
 
         lookup = lookup_in(state)
+
+        def fill(part: Open) -> Json:
+            if isinstance(part, Reference):
+                return lookup(part.path)
+            return resolved(part.reference) if isinstance(part, Secret) else self._rendered(part)
+
+        self._fill = fill
         self.applied = {name: as_applied(value, lookup) for name, value in action.attributes.items()}
-        self.variables: dict[str, Any] = {
-            name: evaluate(value, lookup, resolved) for name, value in action.attributes.items()
-        }
+        self.variables: dict[str, Json] = {name: evaluate(value, fill) for name, value in action.attributes.items()}
         for name in action.hidden:
             redactor.add_hidden(self.variables.get(name))
         node = state.nodes.get(action.node)
-        planned = evaluate(dict(action.node_variables), lookup, resolved)
-        self.variables["node"] = {**(node.attributes if node else {}), **planned, "name": action.node}
+        known = node.attributes if node else {}
+        self.variables["node"] = {**known, **action.node_variables, "name": action.node}
         self.variables["dtk"] = {"module": {"dir": str(files)}}
 
-    def rendered(self, value: Any) -> Any:
-        """Return a part of a planned item with its ``$template`` texts rendered.
+    def data(self, value: Value) -> Json:
+        """Return the data of a value with its templates rendered.
 
         Raises:
             ActionError: a template names what is not there.
         """
-        if isinstance(value, Mapping):
-            if "$template" in value:
-                return self.template(value["$template"], shell=bool(value.get("shell")))
-            return {key: self.rendered(item) for key, item in value.items()}
-        return [self.rendered(item) for item in value] if isinstance(value, (list, tuple)) else value
+        return evaluate(value, self._fill)
 
-    def condition(self, value: Any) -> bool:
+    def text(self, text: Text) -> str:
+        """Return a text of an item with its template rendered; "" for a value that is not set.
+
+        Raises:
+            ActionError: the template names what is not there.
+        """
+        if isinstance(text, str):
+            return text
+        value = self._rendered(text)
+        return "" if value is None else str(value)
+
+    def condition(self, condition: Template) -> bool:
         """Return whether a ``when`` that had to wait for its values holds.
 
         Raises:
             ActionError: it is neither true nor false, or names what is not there.
         """
-        text = value["$template"]
-        return bool(_guarded(lambda: truth(render(text, self.variables), text), text))
+        text = condition.text
+        return _guarded(lambda: truth(render(text, self.variables), text), text)
 
-    def template(self, text: str, *, shell: bool) -> Any:
+    def _rendered(self, template: Template) -> Json:
+        return self.template(template.text, shell=template.shell)
+
+    def template(self, text: str, *, shell: bool) -> Json:
         """Return a template rendered; in a shell command its values are quoted.
 
         Raises:
             ActionError: it names what is not there.
         """
-        return _guarded(lambda: render(text, self.variables, shell=shell), text)
+        rendered: Json = _guarded(lambda: render(text, self.variables, shell=shell), text)
+        return rendered
 
-    def file(self, path: Path, more: Mapping[str, Any]) -> str:
+    def file(self, path: Path, more: ReadOnlyObject) -> str:
         """Return a template file's content rendered, with ``more`` to be named besides.
 
         Raises:
@@ -99,10 +117,10 @@ class ActionValues:
             content = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             raise ActionError(f"the template {path.name} is not a text") from None
-        return str(_guarded(lambda: render_text(content, {**self.variables, **more}), path.name))
+        return _guarded(lambda: render_text(content, {**self.variables, **more}), path.name)
 
 
-def _guarded(work: Callable[[], Any], text: str) -> Any:
+def _guarded(work: Callable[[], T], text: str) -> T:
     try:
         return work()
     except (TemplateProblem, NeedsUnknown) as error:

@@ -6,9 +6,8 @@ import hashlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.context import ctx_host
@@ -16,9 +15,11 @@ from pyinfra.context import ctx_host
 from dtk.apply.items.action_run import Work
 from dtk.apply.reporting.failure import ActionError
 from dtk.model.code import NODE_ARGUMENT
+from dtk.model.json_data import JsonObject, ReadOnlyObject
+from dtk.model.planned_action import PlannedDeploy
 
 
-def run_deploy(work: Work, item: Mapping[str, Any], file: Path) -> bool:
+def run_deploy(work: Work, item: PlannedDeploy, file: Path) -> bool:
     """Run a deploy: its operations are done one after the other, where the function calls them.
 
     Args:
@@ -33,22 +34,22 @@ def run_deploy(work: Work, item: Mapping[str, Any], file: Path) -> bool:
         ActionError: the file or the function can't be used, or the function raised an exception.
         PyinfraError: one of its operations failed; the session's record says which.
     """
-    function = _function(file, item["name"].rpartition(":")[2], work.name)
+    function = _function(file, item.name.rpartition(":")[2], work.name)
     values = work.values.variables
-    given = {name: values[name] for name in (*item["parameters"], NODE_ARGUMENT) if name in values}
+    given = {name: values[name] for name in (*item.parameters, NODE_ARGUMENT) if name in values}
     ctx_host.set(work.host)
     try:
         function(**_taken(function, given), **work.defaults)
     except (PyinfraError, ActionError):
         raise
-    except Exception as error:  # the function is the author's: whatever it raises is told as the action's failure
-        raise ActionError(f"{work.name}: {item['name']}: {type(error).__name__}: {error}") from error
+    except Exception as error:  # the function is the author's: whatever it raises is reported as the action's failure
+        raise ActionError(f"{work.name}: {item.name}: {type(error).__name__}: {error}") from error
     finally:
         ctx_host.reset()
     return bool(work.session.record.command)
 
 
-def _function(file: Path, name: str, action: str) -> Callable[..., Any]:
+def _function(file: Path, name: str, action: str) -> Callable[..., object]:
     module = f"dtk_deploy_{hashlib.sha256(str(file).encode()).hexdigest()[:16]}"
     try:
         if module not in sys.modules:
@@ -67,7 +68,7 @@ def _load(name: str, file: Path) -> None:
     spec.loader.exec_module(sys.modules[name])
 
 
-def _taken(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def _taken(function: Callable[..., object], given: ReadOnlyObject) -> JsonObject:
     """Return what the function names of what there is; all of it when it takes any."""
     parameters = inspect.signature(function).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):

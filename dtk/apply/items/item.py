@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import gevent
 from pyinfra.api.exceptions import PyinfraError
@@ -17,9 +17,21 @@ from dtk.apply.items.puppet import apply_resource
 from dtk.apply.reporting.failure import ActionError, FailedCommand
 from dtk.apply.reporting.operation_record import OperationRecord
 from dtk.apply.session.engine import run_operation
+from dtk.model.json_data import JsonObject, ReadOnlyObject
 from dtk.model.module import PUPPET_FOLDER
+from dtk.model.planned_action import (
+    Guarded,
+    PlannedAdd,
+    PlannedDeploy,
+    PlannedItem,
+    PlannedOperation,
+    PlannedPuppet,
+    PlannedRun,
+    Text,
+)
+from dtk.model.value import Known, Template
 
-Item = Mapping[str, Any]
+T = TypeVar("T", bound=PlannedItem)
 
 _TEMPLATES = {"files.template": "files.put", "server.script_template": "server.script"}
 """Operations whose template is rendered here, in the sandbox, and what then puts the text on the node."""
@@ -28,7 +40,7 @@ _UPLOADS = ("files.put", "files.sync", "server.script")
 _OWN_ARGUMENTS = ("src", "dest", "user", "group", "mode", "create_remote_dir", "args", "name", "jinja_env_kwargs")
 
 
-def run_item(work: Work, item: Item) -> bool:
+def run_item(work: Work, item: PlannedItem) -> bool:
     """Run one item, again where it says so, and record each run.
 
     Returns:
@@ -37,14 +49,13 @@ def run_item(work: Work, item: Item) -> bool:
     Raises:
         ActionError: it failed, or took too long.
     """
-    if not all(work.values.condition(condition) for condition in item.get("when", ())):
-        _report(work, _as_written(item), OperationRecord(), 0.0, changed=False, skipped=True)
+    if not conditions_hold(work, item):
+        _report(work, _as_in_the_module(item), OperationRecord(), 0.0, changed=False, skipped=True)
         return False
-    item = {key: value for key, value in item.items() if key != "when"}
-    attempts = int(item.get("retries", 0)) + 1
+    attempts = item.retries + 1 if isinstance(item, PlannedRun) else 1
     for attempt in range(1, attempts + 1):
         try:
-            with time_limit(work, item.get("timeout")):
+            with time_limit(work, limit_of(item)):
                 return _run_once(work, rendered_item(work, item))
         except ActionError as error:
             if attempt == attempts:
@@ -54,26 +65,47 @@ def run_item(work: Work, item: Item) -> bool:
     raise AssertionError("the last attempt returns or raises")
 
 
-def rendered_item(work: Work, item: Item) -> Item:
-    """Return an item with its templates rendered; as it is written when it is not to be done: they may not be fit."""
-    if all(work.values.condition(condition) for condition in item.get("when", ())):
-        return dict(work.values.rendered({key: value for key, value in item.items() if key != "when"}))
-    return {**_as_written(item), "when": False}
+def limit_of(item: PlannedItem) -> float | None:
+    """Return how long an item may take, in seconds; None for as long as its action may."""
+    return item.timeout if isinstance(item, PlannedRun) else None
 
 
-def _as_written(value: Any) -> Any:
-    """Return a part of an item that is not done, with its templates as the module has them: values may be missing."""
-    if isinstance(value, Mapping):
-        return value.get("$template") or {key: _as_written(part) for key, part in value.items()}
-    return [_as_written(part) for part in value] if isinstance(value, (list, tuple)) else value
+def conditions_hold(work: Work, item: PlannedItem) -> bool:
+    """Say whether all of an item's ``when`` are true."""
+    return not isinstance(item, Guarded) or all(work.values.condition(condition) for condition in item.when)
 
 
-def _run_once(work: Work, item: Item) -> bool:
+def rendered_item(work: Work, item: T) -> T:
+    """Return an item with its templates rendered."""
+    if not isinstance(item, Guarded):
+        return item
+    text = work.values.text
+    found = replace(item, if_=text(item.if_), unless=text(item.unless))
+    if isinstance(found, PlannedOperation):
+        arguments = {name: Known(work.values.data(value)) for name, value in found.arguments.items()}
+        return replace(found, arguments=arguments)
+    if isinstance(found, PlannedRun):
+        return replace(found, command=text(found.command))
+    return replace(found, target=text(found.target), owner=text(found.owner), mode=text(found.mode))
+
+
+def _as_in_the_module(item: PlannedItem) -> PlannedItem:
+    """Return an item that is not done with its templates as the module has them: values may be missing."""
+    if isinstance(item, PlannedRun):
+        return replace(item, command=_written(item.command))
+    return replace(item, target=_written(item.target)) if isinstance(item, PlannedAdd) else item
+
+
+def _written(text: Text) -> str:
+    return text.text if isinstance(text, Template) else text
+
+
+def _run_once(work: Work, item: PlannedItem) -> bool:
     record = work.session.record = OperationRecord()
     began = time.monotonic()
     changed = skipped = False
     try:
-        skipped = not is_wanted(work, item)
+        skipped = not guards_hold(work, item)
         # What a guard printed is nobody's result.
         record = work.session.record = OperationRecord()
         changed = not skipped and do_item(work, item)
@@ -84,23 +116,30 @@ def _run_once(work: Work, item: Item) -> bool:
     return changed
 
 
-def is_wanted(work: Work, item: Item) -> bool:
-    """Say whether a rendered item is to be done: its conditions hold, and its guards, asked on the node, let it."""
-    if item.get("when") is False:
+def guards_hold(work: Work, item: PlannedItem) -> bool:
+    """Say whether the guards of a rendered item, asked on the node, let it be done."""
+    if not isinstance(item, Guarded):
+        return True
+    if item.if_ and not work.query(str(item.if_))[0]:
         return False
-    if item.get("if") and not work.look(item["if"])[0]:
-        return False
-    return not (item.get("unless") and work.look(item["unless"])[0])
+    return not (item.unless and work.query(str(item.unless))[0])
 
 
-def do_item(work: Work, item: Item) -> bool:
+def do_item(work: Work, item: PlannedItem) -> bool:
     """Do a rendered item without asking its guards or recording it; return whether it changed anything."""
-    return _KINDS[item["kind"]](work, item)
+    if isinstance(item, PlannedOperation):
+        return _operation(work, item)
+    if isinstance(item, PlannedRun):
+        return _run(work, item)
+    if isinstance(item, PlannedAdd):
+        return _add(work, item)
+    return _puppet(work, item) if isinstance(item, PlannedPuppet) else _deploy(work, item)
 
 
-def _operation(work: Work, item: Item) -> bool:
-    arguments = {**work.defaults, **item.get("arguments", {})}
-    name = item["name"]
+def _operation(work: Work, item: PlannedOperation) -> bool:
+    # pyinfra takes files as objects as well as data.
+    arguments: dict[str, Any] = {**work.defaults, **arguments_of(work, item)}
+    name = item.name
     if name in _TEMPLATES:
         arguments["src"] = io.StringIO(_rendered_file(work, arguments))
         arguments = {key: value for key, value in arguments.items() if key in _OWN_ARGUMENTS or key.startswith("_")}
@@ -111,7 +150,12 @@ def _operation(work: Work, item: Item) -> bool:
     return run_operation(work.host, name, arguments)
 
 
-def _rendered_file(work: Work, arguments: Mapping[str, Any]) -> str:
+def arguments_of(work: Work, item: PlannedOperation) -> JsonObject:
+    """Return an operation's own arguments, with their templates rendered."""
+    return {name: work.values.data(value) for name, value in item.arguments.items()}
+
+
+def _rendered_file(work: Work, arguments: ReadOnlyObject) -> str:
     more = {key: value for key, value in arguments.items() if key not in _OWN_ARGUMENTS and not key.startswith("_")}
     return work.values.file(_copied(work, str(arguments.get("src", ""))), more)
 
@@ -122,30 +166,30 @@ def _copied(work: Work, source: str) -> Path:
     Raises:
         ActionError: it is none of those that came with the plan.
     """
-    wanted = Path(source)
-    if any(wanted == Path(path) or wanted in Path(path).parents for path in work.action.files):
-        return work.files / wanted
+    found = Path(source)
+    if any(found == Path(path) or found in Path(path).parents for path in work.action.files):
+        return work.files / found
     raise ActionError(f"{work.name}: '{source}' is no file of the module that came with the plan")
 
 
-def _run(work: Work, item: Item) -> bool:
-    if not work.do(item["command"]):
+def _run(work: Work, item: PlannedRun) -> bool:
+    if not work.execute(str(item.command)):
         raise _failure(work, item, None)
     return True
 
 
-def _add(work: Work, item: Item) -> bool:
-    source = _copied(work, item["source"])
-    content: Any = io.StringIO(work.values.file(source, {})) if item.get("template") else str(source)
-    arguments = {**work.defaults, "src": content, "dest": item["target"]}
-    if item.get("owner"):
-        arguments["user"] = item["owner"]
-    if item.get("mode"):
-        arguments["mode"] = str(item["mode"])
+def _add(work: Work, item: PlannedAdd) -> bool:
+    source = _copied(work, item.source)
+    content = io.StringIO(work.values.file(source, {})) if item.template else str(source)
+    arguments: dict[str, Any] = {**work.defaults, "src": content, "dest": item.target}
+    if item.owner:
+        arguments["user"] = item.owner
+    if item.mode:
+        arguments["mode"] = item.mode
     return run_operation(work.host, "files.put", arguments)
 
 
-def _puppet(work: Work, item: Item) -> bool:
+def _puppet(work: Work, item: PlannedPuppet) -> bool:
     shipped = [path for path in work.action.files if Path(path).parts[0] == PUPPET_FOLDER]
     code = _copied(work, PUPPET_FOLDER) if shipped else None
     changed = apply_resource(work, item, code)
@@ -154,48 +198,39 @@ def _puppet(work: Work, item: Item) -> bool:
     return changed
 
 
-def _deploy(work: Work, item: Item) -> bool:
-    return run_deploy(work, item, _copied(work, item["name"].rpartition(":")[0]))
+def _deploy(work: Work, item: PlannedDeploy) -> bool:
+    return run_deploy(work, item, _copied(work, item.name.rpartition(":")[0]))
 
 
-_KINDS: Mapping[str, Callable[[Work, Item], bool]] = {
-    "operation": _operation,
-    "run": _run,
-    "add": _add,
-    "puppet": _puppet,
-    "deploy": _deploy,
-}
-
-
-def _failure(work: Work, item: Item, error: PyinfraError | None) -> ActionError:
+def _failure(work: Work, item: PlannedItem, error: PyinfraError | None) -> ActionError:
     failed = work.session.record.failed
     if failed is not None:
         return failed_command(work, failed)
-    lost = work.session.record.running
-    if lost:
-        return failed_command(work, FailedCommand(lost, None, work.session.record.last_output()))
+    running = work.session.record.running
+    if running:
+        return failed_command(work, FailedCommand(running, None, work.session.record.last_output()))
     return ActionError(f"{work.name}: {label_of(item)}: {error}")
 
 
-def label_of(item: Item) -> str:
-    """Return what an item is called in messages."""
-    if item["kind"] in ("operation", "deploy"):
-        return str(item["name"])
-    if item["kind"] == "puppet":
-        return f"puppet {item['resource']} {item['name']}"
-    if item["kind"] == "add":
-        return f"ADD {item['source']} {item['target']}"
-    return f"RUN {str(item['command']).partition(chr(10))[0]}"
+def label_of(item: PlannedItem) -> str:
+    """Return what an item is called in messages; a text that waits for its values is its template."""
+    if isinstance(item, PlannedPuppet):
+        return f"puppet {item.resource} {item.name}"
+    if isinstance(item, PlannedAdd):
+        return f"ADD {item.source} {_written(item.target)}"
+    return f"RUN {_written(item.command).partition(chr(10))[0]}" if isinstance(item, PlannedRun) else item.name
 
 
-def _report(work: Work, item: Item, record: OperationRecord, seconds: float, *, changed: bool, skipped: bool) -> None:
+def _report(
+    work: Work, item: PlannedItem, record: OperationRecord, seconds: float, *, changed: bool, skipped: bool
+) -> None:
     failed = record.failed
     happened = "failed" if failed else "skipped" if skipped else "changed" if changed else "unchanged"
-    fields: dict[str, Any] = {
+    fields: JsonObject = {
         "component": work.action.component,
         "action": work.action.action,
-        "kind": item["kind"],
-        "name": str(item.get("name", "")),
+        "kind": item.kind,
+        "name": "" if isinstance(item, PlannedRun | PlannedAdd) else item.name,
         "command": _command(item, record),
         "changed": changed,
         "stdout": record.stdout.text(),
@@ -213,6 +248,6 @@ def _report(work: Work, item: Item, record: OperationRecord, seconds: float, *, 
     work.reporter.operation(f"{label_of(item)}: {happened}", **fields)
 
 
-def _command(item: Item, record: OperationRecord) -> str:
+def _command(item: PlannedItem, record: OperationRecord) -> str:
     """An item that ran no command of its own is named as its module writes it."""
-    return record.command or (label_of(item) if item["kind"] != "run" else str(item["command"]))
+    return record.command or (_written(item.command) if isinstance(item, PlannedRun) else label_of(item))

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from dtk.apply.items.action_run import Work, failed_command
 from dtk.apply.items.action_values import ActionValues
 from dtk.apply.reporting.failure import ActionError, FailedCommand
 from dtk.apply.reporting.redaction import Redactor
 from dtk.apply.session.engine import get_fact
-from dtk.model.plan import PlannedAction
+from dtk.model.json_data import Json, JsonObject
+from dtk.model.planned_action import PlannedAction, PlannedOutput
 from dtk.model.types import coerce
 from dtk.ssh.output import KEPT_FOR_ERROR
 
-Output = Mapping[str, Any]
 
-
-def take_outputs(action: PlannedAction, values: ActionValues, work: Work | None, redactor: Redactor) -> dict[str, Any]:
+def take_outputs(action: PlannedAction, values: ActionValues, work: Work | None, redactor: Redactor) -> JsonObject:
     """Return an action's outputs by attribute path, each of its declared type.
 
     Args:
@@ -29,30 +25,30 @@ def take_outputs(action: PlannedAction, values: ActionValues, work: Work | None,
     Raises:
         ActionError: a value can't be taken, is of another type, or holds a secret, which may not be written down.
     """
-    taken: dict[str, Any] = {}
+    taken: JsonObject = {}
     for output in action.outputs:
         value = _typed(output, _raw(output, values, work))
         if redactor.holds_secret(value):
-            raise ActionError(f"the output {output['attribute']} holds a secret, and outputs are written to the state")
-        if output.get("hidden"):
+            raise ActionError(f"the output {output.attribute} holds a secret, and outputs are written to the state")
+        if output.hidden:
             redactor.add_hidden(value)
-        values.variables[output["name"]] = taken[output["attribute"]] = value
+        values.variables[output.name] = taken[output.attribute] = value
     return taken
 
 
-def _raw(output: Output, values: ActionValues, work: Work | None) -> Any:
-    text = output["text"]["$template"] if isinstance(output["text"], Mapping) else output["text"]
-    if output["source"] == "expression":
-        return values.template(text, shell=False)
+def _raw(output: PlannedOutput, values: ActionValues, work: Work | None) -> Json:
+    if output.source == "expression":
+        return values.template(output.text, shell=False)
     if work is None:
-        raise ActionError(f"the output {output['attribute']} takes a node, and this component has none")
-    if output["source"] == "fact":
-        return get_fact(work.host, text, {**work.defaults, **values.rendered(dict(output.get("arguments", {})))})
-    return _of_command(work, values.template(text, shell=True))
+        raise ActionError(f"the output {output.attribute} takes a node, and this component has none")
+    if output.source == "fact":
+        fact: Json = get_fact(work.host, output.text, {**work.defaults, **output.arguments})
+        return fact
+    return _of_command(work, str(values.template(output.text, shell=True)))
 
 
 def _of_command(work: Work, command: str) -> str:
-    ok, stdout, stderr = work.look(command)
+    ok, stdout, stderr = work.query(command)
     if not ok:
         last = "\n".join([*stdout, *stderr][-KEPT_FOR_ERROR:])
         found = work.session.record.failed
@@ -60,10 +56,10 @@ def _of_command(work: Work, command: str) -> str:
     return "\n".join(stdout).strip()
 
 
-def _typed(output: Output, value: Any) -> Any:
+def _typed(output: PlannedOutput, value: Json) -> Json:
     if value is None:
-        raise ActionError(f"the output {output['attribute']} has no value")
+        raise ActionError(f"the output {output.attribute} has no value")
     try:
-        return coerce(output["type"], value)
+        return coerce(output.type, value)
     except ValueError as error:
-        raise ActionError(f"the output {output['attribute']} is not of type {output['type']}: {error}") from None
+        raise ActionError(f"the output {output.attribute} is not of type {output.type}: {error}") from None

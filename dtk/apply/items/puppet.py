@@ -8,15 +8,15 @@ from __future__ import annotations
 import io
 import re
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pyinfra.api.command import StringCommand
 
 from dtk.apply.items.action_run import Work
 from dtk.apply.reporting.failure import ActionError
 from dtk.apply.session.engine import run_operation
+from dtk.model.json_data import Json, ReadOnlyObject
+from dtk.model.planned_action import PlannedPuppet
 
 _FOLDER = ".dtk/puppet"
 """Where Puppet code and manifests are on a node, below the login's home."""
@@ -30,7 +30,7 @@ rm -f {manifest}
 exit $code"""
 
 
-def apply_resource(work: Work, item: Mapping[str, Any], code: Path | None) -> bool | None:
+def apply_resource(work: Work, item: PlannedPuppet, code: Path | None) -> bool | None:
     """Apply one resource.
 
     Args:
@@ -56,16 +56,16 @@ def apply_resource(work: Work, item: Mapping[str, Any], code: Path | None) -> bo
     return work.session.record.exit_code == _CHANGED if done else None
 
 
-def manifest_of(item: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+def manifest_of(item: PlannedPuppet, values: ReadOnlyObject) -> str:
     """Return the manifest that declares the resource; what has no value is left to Puppet's own default."""
-    given = {name: values[name] for name in item["parameters"] if values.get(name) is not None}
+    given = {name: values[name] for name in item.parameters if values.get(name) is not None}
     parameters = "".join(f"  {name} => {literal_of(value)},\n" for name, value in given.items())
-    if item["resource"] == "class":
-        return f"class {{ {literal_of(item['name'])}:\n{parameters}}}\n"
-    return f"{item['name']} {{ {literal_of(item['title'] or item['name'])}:\n{parameters}}}\n"
+    if item.resource == "class":
+        return f"class {{ {literal_of(item.name)}:\n{parameters}}}\n"
+    return f"{item.name} {{ {literal_of(item.title or item.name)}:\n{parameters}}}\n"
 
 
-def literal_of(value: Any) -> str:
+def literal_of(value: Json) -> str:
     """Return plain data as a literal of Puppet's language.
 
     Raises:
@@ -82,6 +82,6 @@ def literal_of(value: Any) -> str:
         return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
     if isinstance(value, list):
         return f"[{', '.join(literal_of(item) for item in value)}]"
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return f"{{{', '.join(f'{literal_of(str(key))} => {literal_of(item)}' for key, item in value.items())}}}"
     raise ActionError(f"{value!r} can't be given to Puppet")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from dtk.apply.session.node_session import NodeSession, Prepared
 from dtk.errors import DtkError
@@ -19,12 +18,12 @@ echo "python=$(command -v python3)"
 FACTS = ("home", "user", "os", "python", "has_systemd")
 
 
-def are_known(attributes: Mapping[str, Any]) -> bool:
+def are_known(attributes: Mapping[str, object]) -> bool:
     """Say whether a target knows all of it by itself, as it does of its own processes on this machine."""
     return all(name in attributes for name in FACTS)
 
 
-def node_facts(session: NodeSession, known: dict[str, Any]) -> dict[str, Any]:
+def node_facts(session: NodeSession, known: dict[str, object]) -> dict[str, object]:
     """Return a node's attributes, with those that its target does not know asked of the machine itself.
 
     Args:
@@ -43,7 +42,7 @@ def node_facts(session: NodeSession, known: dict[str, Any]) -> dict[str, Any]:
     return read_facts("\n".join(answer.stdout), known)
 
 
-def read_facts(printed: str, known: Mapping[str, Any]) -> dict[str, Any]:
+def read_facts(printed: str, known: Mapping[str, object]) -> dict[str, object]:
     """Return a node's attributes with what its machine printed for ``SCRIPT``; what its target knows wins."""
-    told = dict(line.split("=", 1) for line in printed.splitlines() if "=" in line)
-    return {**told, "has_systemd": "has_systemd" in told, **known}
+    answers = dict(line.split("=", 1) for line in printed.splitlines() if "=" in line)
+    return {**answers, "has_systemd": "has_systemd" in answers, **known}

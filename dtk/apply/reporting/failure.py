@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from dtk.errors import DtkError
+from dtk.model.json_data import JsonObject
 
 ErrorType = Literal["USER", "TEST", "SERVER"]
 """The three kinds of the original's errors section: of the service, of a test in it, of dtk and the machines."""
@@ -40,7 +41,7 @@ class TimeLimit(BaseException):
         self.seconds = seconds
 
 
-def error_fields(error: Exception, component: str = "", kind: ErrorType = "USER") -> dict[str, Any]:
+def error_fields(error: Exception, component: str = "", kind: ErrorType = "USER") -> JsonObject:
     """Return the ``error`` of a step.finished event.
 
     Args:
@@ -51,7 +52,7 @@ def error_fields(error: Exception, component: str = "", kind: ErrorType = "USER"
     if not isinstance(error, DtkError):
         return {"message": f"dtk failed: {type(error).__name__}: {error}; see worker.log", "type": "SERVER"}
     message = f"{error.message} ({error.hint})" if error.hint else error.message
-    fields: dict[str, Any] = {"message": message, "type": kind if isinstance(error, ActionError) else "SERVER"}
+    fields: JsonObject = {"message": message, "type": kind if isinstance(error, ActionError) else "SERVER"}
     if component:
         fields["component"] = component
     failed = error.failed if isinstance(error, ActionError) else None

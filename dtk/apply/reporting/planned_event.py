@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from dtk.events.log import EventLog
+from dtk.model.json_data import Json, JsonObject
 from dtk.model.plan import Plan, Stage, Step
 
 
@@ -25,10 +26,11 @@ def write_planned(log: EventLog, plan: Plan, number: int) -> None:
     Raises:
         LogWriteError: it can't be written.
     """
-    log.append("task.planned", f"task {number} of '{plan.service}': {plan.task_type}", **_fields(plan, number))
+    fields: dict[str, Any] = _fields(plan, number)
+    log.append("task.planned", f"task {number} of '{plan.service}': {plan.task_type}", **fields)
 
 
-def _fields(plan: Plan, number: int) -> dict[str, Any]:
+def _fields(plan: Plan, number: int) -> JsonObject:
     return {
         "service": plan.service,
         "task": number,
@@ -44,13 +46,13 @@ def _fields(plan: Plan, number: int) -> dict[str, Any]:
     }
 
 
-def _stage_fields(stage: Stage) -> dict[str, Any]:
+def _stage_fields(stage: Stage) -> JsonObject:
     return {"number": stage.number, "name": stage.name, "steps": [_step_fields(step) for step in stage.steps]}
 
 
-def _step_fields(step: Step) -> dict[str, Any]:
+def _step_fields(step: Step) -> JsonObject:
     actions = [action for leaf in step.leaves() for action in leaf.actions]
-    fields: dict[str, Any] = {
+    fields: JsonObject = {
         "number": step.number,
         "type": step.type,
         "node": step.node,
@@ -63,5 +65,5 @@ def _step_fields(step: Step) -> dict[str, Any]:
     return fields
 
 
-def _unique(names: Iterable[str]) -> list[str]:
+def _unique(names: Iterable[str]) -> list[Json]:
     return list(dict.fromkeys(names))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
 
 from dtk.apply.reporting.redaction import Redactor
 from dtk.errors import DtkError
 from dtk.events.log import EventLog, LogWriteError
+from dtk.model.json_data import ReadOnlyJson, as_object
 
 CLOSING_TYPES = ("step.finished", "stage.finished", "task.finished")
 
@@ -30,7 +30,7 @@ class Journal:
         """Return a text as the log may show it; what is to be cut is cut after this."""
         return self._redactor.text(text)
 
-    def append(self, event_type: str, message: str, **fields: Any) -> None:
+    def append(self, event_type: str, message: str, **fields: ReadOnlyJson) -> None:
         """Write one event.
 
         Raises:
@@ -43,19 +43,20 @@ class Journal:
         else:
             self._write(event_type, message, fields)
 
-    def _write(self, event_type: str, message: str, fields: dict[str, Any]) -> None:
+    def _write(self, event_type: str, message: str, fields: Mapping[str, ReadOnlyJson]) -> None:
         try:
-            self._log.append(event_type, self._redactor.text(message), **self._redactor.data(fields))
+            self._log.append(event_type, self._redactor.text(message), **self._redactor.fields(fields))
         except LogWriteError as error:
             raise self.break_off(error.message) from error
 
-    def _close(self, event_type: str, message: str, fields: dict[str, Any]) -> None:
+    def _close(self, event_type: str, message: str, fields: Mapping[str, ReadOnlyJson]) -> None:
         if not self.broken:
             with suppress(RecordError):
                 return self._write(event_type, message, fields)
         # The first failure frees what the log held back on disk: this line fits in there, its output may not.
         if "error" in fields:
-            fields = {**fields, "error": {**fields["error"], "output": ""}}
+            error = as_object(fields["error"])
+            fields = {**fields, "error": {**error, "output": ""}}
         with suppress(RecordError):
             self._write(event_type, message, fields)
         return None

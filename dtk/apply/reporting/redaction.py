@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dtk.apply.reporting.secret_forms import FormIndex, forms_of, pattern_of
-from dtk.model.expression import SECRET_SHOWN
+from dtk.model.json_data import ReadOnlyJson
+from dtk.model.value import SECRET_SHOWN
 
 # A hidden value is not always a secret; "yes" or "1" in place of every "yes" and "1" would make the log unreadable.
 _SHORTEST_HIDDEN = 4
@@ -30,13 +31,13 @@ class Redactor:
             self._secrets.add(forms)
             self._all.add(forms)
 
-    def add_hidden(self, value: Any) -> None:
+    def add_hidden(self, value: object) -> None:
         """Learn a hidden value, with all the texts inside it; very short ones are left alone."""
         for text in _texts(value):
             if len(text) >= _SHORTEST_HIDDEN:
                 self._all.add(_forms(text))
 
-    def holds_secret(self, value: Any) -> bool:
+    def holds_secret(self, value: object) -> bool:
         """Say whether a secret's value is anywhere in plain data, in any form."""
         return any(self._secrets.found_in(text) for text in _texts(value))
 
@@ -45,7 +46,11 @@ class Redactor:
         found = self._all.found_in(text) if self._all else []
         return pattern_of(found).sub(SECRET_SHOWN, text) if found else text
 
-    def data(self, value: Any) -> Any:
+    def fields(self, fields: Mapping[str, ReadOnlyJson]) -> dict[str, Any]:
+        """Return an event's fields with every known value replaced in their texts."""
+        return {name: self.data(value) for name, value in fields.items()}
+
+    def data(self, value: ReadOnlyJson) -> ReadOnlyJson:
         """Return plain data with every known value replaced in its texts."""
         if not self._all:
             return value
@@ -85,7 +90,7 @@ class RedactedStream:
         return self._redactor.text(rest)
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: object) -> Iterator[str]:
     if isinstance(value, Mapping):
         for item in value.values():
             yield from _texts(item)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import Any
 
 import gevent
 
 from dtk.apply.reporting.redacted_log import Journal, RecordError
+from dtk.model.json_data import JsonObject, ReadOnlyJson
 from dtk.model.plan import Step
 from dtk.ssh.output import LONGEST_SHOWN_LINE, OutputGate, Stream
 
@@ -68,7 +68,7 @@ class StepReporter:
         said = lines[-1] if lines else f"{left_out} lines left out"
         self._event("step.output", said, stream=stream, lines=lines, **truncated)
 
-    def operation(self, message: str, **fields: Any) -> None:
+    def operation(self, message: str, **fields: ReadOnlyJson) -> None:
         """Record one finished operation, after all the output it gave."""
         self._gate.flush()
         self._event("operation.finished", message, **fields)
@@ -84,18 +84,16 @@ class StepReporter:
             reason=reason,
         )
 
-    def finished(
-        self, status: str, *, changed: bool, error: dict[str, Any] | None = None, in_doubt: bool = False
-    ) -> None:
+    def finished(self, status: str, *, changed: bool, error: JsonObject | None = None, in_doubt: bool = False) -> None:
         """Put the step's end on disk; ``in_doubt`` says that nobody knows what it did."""
         for greenlet in (self._heart, self._flusher):
             if greenlet is not None:
                 greenlet.kill(block=False)
         self._flush()
-        message = error["message"] if error else f"{self.step.type} on {self.step.node} {status}"
-        fields: dict[str, Any] = {"error": error} if error else {}
+        message = str(error["message"]) if error else f"{self.step.type} on {self.step.node} {status}"
+        fields: JsonObject = {"error": error} if error else {}
         fields |= {"in_doubt": True} if in_doubt else {}
         self._event("step.finished", message, status=status, changed=changed, seconds=self.seconds, **fields)
 
-    def _event(self, event_type: str, message: str, **fields: Any) -> None:
+    def _event(self, event_type: str, message: str, **fields: ReadOnlyJson) -> None:
         self._journal.append(event_type, message, step=self.step.number, node=self.step.node, **fields)

@@ -51,7 +51,7 @@ def _members(node: Node, assembly: Assembly) -> int:
     from dtk.dsl.template.assembly import with_defaults  # noqa: PLC0415 - Jinja2, for the few that are templates
 
     number = with_defaults(node.cardinality, assembly.attributes)
-    return int(number) if str(number).isdigit() else 1
+    return int(str(number)) if str(number).isdigit() else 1
 
 
 def _document(module: Module, assembly: Assembly) -> dict[str, object]:

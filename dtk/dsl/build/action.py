@@ -8,6 +8,7 @@ from typing import Literal
 from dtk.dsl.build.attribute import build_parameters
 from dtk.dsl.yaml.cursor import Cursor
 from dtk.errors import Problem
+from dtk.model.json_data import as_object
 from dtk.model.module import Action, Command, DeployCall, Item, Operation, Output, PuppetResource
 from dtk.model.names import CREATE, DELETE
 from dtk.model.written import as_written
@@ -134,7 +135,7 @@ def _operation(item: Cursor, when: tuple[str, ...], problems: list[Problem]) -> 
     if operation is not None:
         yield Operation(
             name=operation.name,
-            arguments=as_written(operation.value or {}),
+            arguments=as_object(as_written(operation.value)),
             location=operation.key_place,
             if_=item.text("if"),
             unless=item.text("unless"),
@@ -189,7 +190,7 @@ def _outputs(cursor: Cursor) -> Iterator[Output]:
             yield Output(entry.name, "command", entry.text("command"), entry.key_place)
         elif entry.get("fact"):
             arguments = entry.get("arguments")
-            given = as_written(arguments.value) if arguments else {}
+            given = as_object(as_written(arguments.value)) if arguments else {}
             yield Output(entry.name, "fact", entry.text("fact"), entry.key_place, given)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import cast
 
 from dtk.dsl.build.attribute import build_attribute
 from dtk.dsl.build.workflow import build_workflow, unknown_node
@@ -105,7 +106,7 @@ def build_node(cursor: Cursor, problems: list[Problem], binding: Cursor | None =
         location=cursor.key_place,
         is_group=kind == "group",
         cardinality=_number(attributes.pop("cardinality", 1)),
-        max_in_flight=attributes.pop("max_in_flight", None),
+        max_in_flight=cast("int | str | None", attributes.pop("max_in_flight", None)),
         attributes=attributes,
         components=build_uses(cursor.get("components"), problems),
         places=places,

@@ -10,6 +10,7 @@ import json
 import re
 
 from dtk.errors import Location
+from dtk.model.json_data import Json
 from dtk.model.module import AttributeMapping, AttributeTerm, ConstantTerm, Side, TextTerm
 
 _WORD = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -80,13 +81,14 @@ def _destination(text: str, side: Side) -> AttributeTerm:
     raise ValueError(f"the arrow points to '{text}', which is not an attribute or attribute[key]")
 
 
-def _constant(text: str) -> object:
+def _constant(text: str) -> Json:
     quoted = _QUOTED.match(text)
     if quoted and quoted["quote"] == "'":
         return quoted["text"]
     try:
-        return json.loads(text)
+        data: Json = json.loads(text)
     except ValueError:
         raise ValueError(
             f"'{text}' is neither a $attribute nor a constant ('text', true, false, a number or JSON)"
         ) from None
+    return data

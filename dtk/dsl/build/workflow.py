@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from dtk.dsl.build.attribute import build_parameters
 from dtk.dsl.yaml.cursor import Cursor
@@ -126,7 +127,7 @@ def _call_problems(cursor: Cursor) -> Iterator[Problem]:
 
 
 def _options(cursor: Cursor) -> StageOptions:
-    given = {key: as_written(found.value) for key in OPTION_KEYS if (found := cursor.get(key))}
+    given: dict[str, Any] = {key: as_written(found.value) for key in OPTION_KEYS if (found := cursor.get(key))}
     return StageOptions(**given)
 
 

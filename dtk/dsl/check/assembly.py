@@ -11,6 +11,7 @@ from dtk.dsl.check.template import Names
 from dtk.dsl.check.workflow import call_problems, workflow_problems
 from dtk.dsl.template.assembly import templates_in
 from dtk.errors import Location, Problem
+from dtk.model.json_data import Json
 from dtk.model.module import Assembly, Attribute, Component, ComponentUse, LinkDef
 from dtk.model.names import ASSEMBLY_WIDE, CREATE, ComponentName
 from dtk.model.suggestion import nearest
@@ -135,7 +136,7 @@ def _setting_problems(use: ComponentUse, component: Component, values: AssemblyS
 
 
 def _value_problems(
-    attribute: Attribute, value: object, use: ComponentUse, place: Location, values: AssemblyScope
+    attribute: Attribute, value: Json, use: ComponentUse, place: Location, values: AssemblyScope
 ) -> Iterator[Problem]:
     if any(True for _ in templates_in(value)):
         yield from _template_problems(attribute, value, use, place, values)
@@ -149,7 +150,7 @@ def _value_problems(
 
 
 def _template_problems(
-    attribute: Attribute, value: object, use: ComponentUse, place: Location, values: AssemblyScope
+    attribute: Attribute, value: Json, use: ComponentUse, place: Location, values: AssemblyScope
 ) -> Iterator[Problem]:
     found = value_problems(value, values.names, place) or [*secret_use_problems(value, values.attributes, place)]
     yield from found

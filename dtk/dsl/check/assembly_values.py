@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from dtk.dsl.build.attribute import SECRET_REFERENCE
 from dtk.dsl.check.template import Names, template_problems
 from dtk.dsl.template.assembly import names_in, rendered, secret_problems, sole_name, templates_in, with_defaults
 from dtk.dsl.template.rendering import TemplateProblem
 from dtk.errors import Location, Problem
-from dtk.model.expression import holds_secret, plain
 from dtk.model.json_data import Json
 from dtk.model.module import Attribute, Node
 from dtk.model.types import coerce, is_list_type
+from dtk.model.value import UNSET, Known, Value, holds_secret, plain
 
 ESCAPE = "{% raw %}…{% endraw %} around a text that is to stay as it is"
 
@@ -65,7 +64,7 @@ def secret_use_problems(value: object, attributes: Mapping[str, Attribute], plac
 
 
 def fit_problem(
-    value: object, attribute: Attribute, attributes: Mapping[str, Attribute], where: str, place: Location
+    value: Json, attribute: Attribute, attributes: Mapping[str, Attribute], where: str, place: Location
 ) -> Problem | None:
     """Return the problem with a value that can't be of an attribute's type, whatever a service says.
 
@@ -95,14 +94,14 @@ def can_become(given: str, wanted: str) -> bool:
 
 
 def _with_defaults(
-    value: object, attribute: Attribute, attributes: Mapping[str, Attribute], where: str, place: Location
+    value: Json, attribute: Attribute, attributes: Mapping[str, Attribute], where: str, place: Location
 ) -> Problem | None:
     used = [attributes[name] for name in names_in(value) if name in attributes]
     if any(one.secret or not one.has_default for one in used):
         return None
     private = attribute.hidden or attribute.secret or any(one.hidden for one in used)
     try:
-        found = rendered(value, {one.name: one.default for one in used})
+        found = rendered(value, {one.name: Known(one.default) for one in used})
         check_typed(attribute, found)
     except (ValueError, TemplateProblem) as error:
         detail = "" if private else f": {error}"
@@ -117,17 +116,17 @@ def kind_of(attribute: Attribute) -> str:
     return "a secret's reference (env:NAME …)" if attribute.secret else f"of type {attribute.type}"
 
 
-def check_typed(attribute: Attribute, value: Json) -> Any:
-    """Return a value in the language of expressions as plain data of an attribute's type; None stays None.
+def check_typed(attribute: Attribute, value: Value) -> Value:
+    """Return a value as one of an attribute's type; one that holds a secret, or is unset, as it is.
 
     Raises:
         ValueError: it is not of that type, or no reference where that is a secret's.
     """
-    if value is None or holds_secret(value):
+    if value == UNSET or holds_secret(value):
         return value
     if attribute.secret and not SECRET_REFERENCE.match(str(plain(value))):
         raise ValueError("it is no reference such as env:NAME")
-    return coerce("string" if attribute.secret else attribute.type, plain(value))
+    return Known(coerce("string" if attribute.secret else attribute.type, plain(value)))
 
 
 def node_problems(node: Node, attributes: Mapping[str, Attribute], names: Names) -> Iterator[Problem]:
@@ -161,5 +160,5 @@ def _is_private(attribute: Attribute | None) -> bool:
     return attribute is not None and (attribute.secret or attribute.hidden)
 
 
-def _is_positive(number: object) -> bool:
+def _is_positive(number: Json) -> bool:
     return number is None or (str(number).isdigit() and int(str(number)) > 0)

@@ -8,22 +8,22 @@ text, and nothing can be worked out from it, because nobody knows it before it r
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TypeGuard
 
 from jinja2 import meta, nodes
 
 from dtk.dsl.template.rendering import TemplateProblem, environment, render, render_text
-from dtk.model.expression import holds_secret, literal, plain
 from dtk.model.json_data import Json
 from dtk.model.module import Attribute
+from dtk.model.value import UNSET, JoinedText, Known, Value, holds_secret, list_of, map_of, plain
 
 
-def is_value_template(value: Json) -> bool:
+def is_value_template(value: object) -> TypeGuard[str]:
     """Say whether a value of an assembly is a text that is a template."""
     return isinstance(value, str) and ("{{" in value or "{%" in value)
 
 
-def templates_in(value: Any) -> Iterator[str]:
+def templates_in(value: object) -> Iterator[str]:
     """Yield every template in nested plain data."""
     if isinstance(value, Mapping):
         for item in value.values():
@@ -45,74 +45,71 @@ def names_in(value: object) -> tuple[str, ...]:
     return tuple(sorted({name for names in found for name in names} - environment(shell=False).globals.keys()))
 
 
-def sole_name(value: Any) -> str:
+def sole_name(value: object) -> str:
     """Return the name that a value is nothing but: ``owner`` for ``{{ owner }}``; "" for any other value."""
     if not is_value_template(value) or not value.startswith("{{") or not value.endswith("}}"):
         return ""
     return _name(environment(shell=False).parse(value))
 
 
-def rendered(value: Any, given: Mapping[str, Json]) -> Any:
-    """Return what a value is, in the language of ``dtk.model.expression``.
+def rendered(value: Json, given: Mapping[str, Value]) -> Value:
+    """Return what a value of an assembly is in a service.
 
     Args:
         value: nested plain data, the texts in it may be templates.
-        given: the assembly attributes' values in that language, None for those that have none.
+        given: the assembly attributes' values.
 
     Returns:
-        The value. A text that uses an attribute without a value and can't do without it is None; in a map or a list
+        The value. A text that uses an attribute without a value and can't do without it is unset; in a map or a list
         it is left out.
 
     Raises:
         TemplateProblem: a template can't be rendered.
     """
     if isinstance(value, Mapping):
-        entries = ((key, rendered(item, given), item) for key, item in value.items())
-        found: Any = {str(key): got for key, got, item in entries if got is not None or item is None}
-        return found if holds_secret(found) else literal(plain(found))
+        entries = ((str(key), rendered(item, given), item) for key, item in value.items())
+        return map_of({key: found for key, found, item in entries if found != UNSET or item is None})
     if isinstance(value, list):
-        return [got for item in value if (got := rendered(item, given)) is not None or item is None]
-    return _rendered_text(value, given) if is_value_template(value) else value
+        items = ((rendered(item, given), item) for item in value)
+        return list_of(found for found, item in items if found != UNSET or item is None)
+    return _rendered_text(value, given) if is_value_template(value) else Known(value)
 
 
-def with_defaults(value: Json, attributes: Mapping[str, Attribute]) -> Any:
+def with_defaults(value: Json, attributes: Mapping[str, Attribute]) -> Json:
     """Return what a value is while a service says nothing else, plain; None when that can't be told."""
-    given = {name: None if one.secret else literal(one.default) for name, one in attributes.items()}
+    given = {name: Known(None if one.secret else one.default) for name, one in attributes.items()}
     try:
         return plain(rendered(value, given))
     except TemplateProblem:
         return None
 
 
-def _rendered_text(text: str, given: Mapping[str, object]) -> object:
-    used = {name: given.get(name) for name in names_in(text)}
+def _rendered_text(text: str, given: Mapping[str, Value]) -> Value:
+    used = {name: given.get(name, UNSET) for name in names_in(text)}
     try:
         if any(holds_secret(value) for value in used.values()):
             return _joined(text, given)
-        return literal(render(text, _plain(given)))
+        return Known(render(text, _plain(given)))
     except TemplateProblem:
-        if None in used.values():
-            return None
+        if UNSET in used.values():
+            return UNSET
         raise
 
 
-def _joined(text: str, given: Mapping[str, object]) -> object:
+def _joined(text: str, given: Mapping[str, Value]) -> Value:
     """Return a text with secrets in it: their references alone, or as pieces of a text."""
-    pieces = [piece if is_text else _piece(piece, given) for is_text, piece in pieces_of(text)]
-    if None in pieces:
-        return None
-    return pieces[0] if len(pieces) == 1 else {"$text": pieces}
+    pieces = [Known(piece) if is_text else _piece(piece, given) for is_text, piece in pieces_of(text)]
+    return pieces[0] if len(pieces) == 1 else JoinedText(tuple(pieces))
 
 
-def _piece(expression: str, given: Mapping[str, object]) -> object:
+def _piece(expression: str, given: Mapping[str, Value]) -> Value:
     name = _name(environment(shell=False).parse(f"{{{{ {expression} }}}}"))
-    if holds_secret(given.get(name)):
-        return given[name]
-    return render_text(f"{{{{ {expression} }}}}", _plain(given))
+    value = given.get(name, UNSET)
+    return value if holds_secret(value) else Known(render_text(f"{{{{ {expression} }}}}", _plain(given)))
 
 
-def _plain(given: Mapping[str, object]) -> dict[str, object]:
-    return {name: plain(value) for name, value in given.items() if not holds_secret(value)}
+def _plain(given: Mapping[str, Value]) -> dict[str, Json]:
+    return {name: value.data for name, value in given.items() if isinstance(value, Known)}
 
 
 def pieces_of(text: str) -> Iterator[tuple[bool, str]]:

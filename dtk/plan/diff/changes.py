@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from typing import Any
 
-from dtk.model.expression import holds_secret, is_known, shown
+from dtk.model.json_data import Json
 from dtk.model.names import ASSEMBLY_WIDE, CREATE, group_of, node_order
 from dtk.model.plan import ComponentChange, NodeChange
+from dtk.model.value import UNSET, Value, holds_secret, is_known, shown
 from dtk.plan.diff.recomputed import Fresh, ValuesFor, dynamic_paths
 from dtk.plan.resolve.assembly_values import FromAssembly
 from dtk.plan.resolve.links import Binding
@@ -136,14 +136,14 @@ def _differences(instance: Instance, applied: Applied, values: Values) -> list[s
         reasons.append(f"{instance.name}: its create action is no longer the one applied")
     wanted = planned_attributes(instance, CREATE, values)
     for name in sorted(wanted.keys() | applied.attributes.keys()):
-        before, after = applied.attributes.get(name), wanted.get(name)
+        before, after = applied.attributes.get(name, UNSET), wanted.get(name, UNSET)
         if before != after:
             was_hidden = name in applied.hidden
             reasons.append(_difference(instance, name, before, after, was_hidden=was_hidden))
     return reasons
 
 
-def _difference(instance: Instance, name: str, before: Any, after: Any, *, was_hidden: bool) -> str:
+def _difference(instance: Instance, name: str, before: Value, after: Value, *, was_hidden: bool) -> str:
     path = instance.declared_path(name)
     declared = instance.component.attributes.get(name)
     origin = _from(instance.settings.get(name))
@@ -155,14 +155,15 @@ def _difference(instance: Instance, name: str, before: Any, after: Any, *, was_h
     return f"{path} {_text(before)} → {_text(after)}{origin}"
 
 
-def _from(setting: Any) -> str:
+def _from(setting: Json | FromAssembly) -> str:
     """Name the assembly's attributes that a value is made from."""
-    made = isinstance(setting, FromAssembly) and setting.value is not None and setting.names
-    return f" (from {', '.join(setting.names)})" if made else ""
+    if not isinstance(setting, FromAssembly) or setting.value == UNSET or not setting.names:
+        return ""
+    return f" (from {', '.join(setting.names)})"
 
 
-def _text(value: Any) -> str:
-    text = "(unset)" if value is None else str(shown(value))
+def _text(value: Value) -> str:
+    text = "(unset)" if value == UNSET else str(shown(value))
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."
 
 

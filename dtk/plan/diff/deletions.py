@@ -6,12 +6,14 @@ The values a delete action works with are those that were applied: what has to b
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
 
 from dtk.errors import InvalidError, Location
+from dtk.model.json_data import JsonObject
 from dtk.model.module import ComponentUse, Module, Workflow
 from dtk.model.names import CREATE, DELETE, ComponentName, group_of, node_order
-from dtk.model.plan import NodeChange, PlannedAction, Stage
+from dtk.model.plan import NodeChange, Stage
+from dtk.model.planned_action import PlannedAction
+from dtk.model.value import Known, Value
 from dtk.plan.diff.steps import component_stage, node_stage
 from dtk.plan.resolve.topology import Instance, Topology, components_by_type, with_hidden
 from dtk.plan.resolve.values import default_of
@@ -137,20 +139,20 @@ def _planned(staged: StagedAction, state: State, dropped: Collection[tuple[str, 
         raise InvalidError(error.message, error.problems, hint=hint) from None
 
 
-def _applied_values(instance: Instance, state: State) -> dict[str, Any]:
+def _applied_values(instance: Instance, state: State) -> dict[str, Value]:
     """What was applied; an attribute that the module has got since has its default."""
     attributes = instance.component.attributes.values()
     applied = state.applied[instance.node][str(instance.name)].attributes
     since = [a for a in attributes if a.has_default and not a.dynamic and a.name not in applied]
     defaults = {a.name: default_of(a) for a in since}
     dynamic = {
-        a.name: state.attributes[instance.path(a.name)]
+        a.name: Known(state.attributes[instance.path(a.name)])
         for a in attributes
         if a.dynamic and instance.path(a.name) in state.attributes
     }
     return {**applied, **defaults, **dynamic}
 
 
-def _node_variables(node: str, existing: NodeState) -> dict[str, Any]:
+def _node_variables(node: str, existing: NodeState) -> JsonObject:
     group = group_of(node)
     return {**existing.attributes, "name": node, "group": group if group != node else ""}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dtk.errors import Problem
-from dtk.model.expression import references
 from dtk.model.names import CREATE
+from dtk.model.value import UNSET, references
 from dtk.plan.diff.recomputed import Fresh, dynamic_paths, makers_in
 from dtk.plan.resolve.topology import Topology
 from dtk.plan.resolve.values import Values
@@ -94,7 +94,7 @@ def _without_old(action: StagedAction, number: int, makers: Makers, values: tupl
     taken, in_full = (planned_attributes(action.instance, action.action, found) for found in values)
     for name, value in in_full.items():
         for path in references(value):
-            if taken[name] is None and path in makers and makers[path][2].instance.key != action.instance.key:
+            if taken[name] == UNSET and path in makers and makers[path][2].instance.key != action.instance.key:
                 yield _problem(action, number, path, makers[path])
 
 

@@ -9,11 +9,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from dtk.errors import Problem, UsageError
-from dtk.model.expression import references
 from dtk.model.names import ASSEMBLY_WIDE, CREATE, component_path, group_of
 from dtk.model.plan import NodeChange, Plan, Step
 from dtk.model.selection import Selection, names_of_component, names_of_node
 from dtk.model.suggestion import did_you_mean
+from dtk.model.value import references
 from dtk.plan.diff.changes import pending_nodes
 from dtk.plan.diff.recomputed import Fresh, dynamic_paths
 from dtk.plan.diff.steps import NODE_STAGES

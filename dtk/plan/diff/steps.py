@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any
 
 from dtk.errors import InvalidError, Problem
 from dtk.model.names import CREATE, group_of, node_order
-from dtk.model.plan import NodeChange, PlannedAction, Stage, Step, StepType
+from dtk.model.plan import NodeChange, Stage, Step, StepType
+from dtk.model.planned_action import PlannedAction
+from dtk.model.target import Attributes
 from dtk.plan.resolve.concurrency import Windows
 from dtk.plan.workflow.stages import StagedAction, StageOutline
 
@@ -37,7 +38,7 @@ NODE_STAGES = {
 }
 
 
-def node_stage(changes: Iterable[NodeChange], kind: str, attributes: Mapping[str, Mapping[str, Any]]) -> list[Stage]:
+def node_stage(changes: Iterable[NodeChange], kind: str, attributes: Mapping[str, Attributes]) -> list[Stage]:
     """Return the stage that makes one kind of change to machines; no stage when nothing changes so.
 
     A single machine makes a stage named by its step, as in the original (``1 create_node``).

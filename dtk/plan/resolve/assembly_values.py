@@ -12,9 +12,10 @@ from dtk.dsl.check.assembly_values import NODE_TYPES, check_typed, kind_of
 from dtk.dsl.template.assembly import is_value_template, names_in, rendered, templates_in
 from dtk.dsl.template.rendering import TemplateProblem
 from dtk.errors import Location, Problem
-from dtk.model.expression import literal, plain
+from dtk.model.json_data import Json
 from dtk.model.module import Assembly, Attribute, ComponentUse, Node
 from dtk.model.service import AttributeSetting, Service
+from dtk.model.value import UNSET, Known, Secret, Value, holds_secret, plain
 from dtk.plan.resolve.concurrency import MAX_IN_FLIGHT, window_of
 from dtk.plan.resolve.overrides import ILLEGAL, REQUIRED
 
@@ -25,13 +26,13 @@ MOST_MEMBERS = 10_000
 
 @dataclass(frozen=True)
 class FromAssembly:
-    """What a template of the assembly gives: ``value`` in the language of expressions, None for nothing.
+    """What a template of the assembly gives: ``UNSET`` for nothing.
 
     ``names`` are the assembly's attributes it is made from; ``hidden`` says that one of them is. ``location`` and
     ``fix`` are where it can be corrected, and how, when it is not what it should be.
     """
 
-    value: Any
+    value: Value
     names: tuple[str, ...]
     location: Location
     hidden: bool = False
@@ -40,28 +41,28 @@ class FromAssembly:
 
 @dataclass(frozen=True)
 class AssemblyValues:
-    """The attributes of a service's assembly: what they are, None for those without a value, and where that is said."""
+    """The attributes of a service's assembly: what they are, ``UNSET`` for those without a value, and where from."""
 
     service: str
     attributes: Mapping[str, Attribute]
-    values: Mapping[str, Any]
+    values: Mapping[str, Value]
     settings: Mapping[str, AttributeSetting]
     problems: tuple[Problem, ...] = ()
 
-    def from_assembly(self, value: Any, place: Location) -> FromAssembly:
+    def from_assembly(self, value: Json, place: Location) -> FromAssembly:
         """Return what a value with templates in it gives.
 
         Raises:
             TemplateProblem: one of them can't be rendered.
         """
         names = tuple(name for name in names_in(value) if name in self.attributes)
-        said = next((name for name in names if name in self.settings), "")
+        changeable = next((name for name in names if name in self.settings), "")
         return FromAssembly(
             rendered(value, self.values),
             names,
-            self.settings[said].location if said else place,
+            self.settings[changeable].location if changeable else place,
             hidden=any(self.attributes[name].hidden for name in names),
-            fix=f"dtk set-attribute {self.service} {said or names[0]} VALUE" if names else "",
+            fix=f"dtk set-attribute {self.service} {changeable or names[0]} VALUE" if names else "",
         )
 
 
@@ -73,28 +74,33 @@ def assembly_values(service: Service, assembly: Assembly) -> AssemblyValues:
     values = {}
     for name, attribute in assembly.attributes.items():
         values[name] = _value(service, attribute, settings.get(name), problems)
-        if attribute.required and values[name] is None and not any(problem.path == name for problem in problems):
+        if attribute.required and values[name] == UNSET and not any(problem.path == name for problem in problems):
             fix = f"dtk set-attribute {service.name} {name} VALUE"
             message = f"Attribute ({name}) is required, but unset"
             problems.append(Problem(message, service.location, kind=REQUIRED, fix=fix))
     return AssemblyValues(service.name, assembly.attributes, values, settings, tuple(problems))
 
 
-def _value(service: Service, attribute: Attribute, setting: AttributeSetting | None, problems: list[Problem]) -> Any:
+def _value(service: Service, attribute: Attribute, setting: AttributeSetting | None, problems: list[Problem]) -> Value:
     given = setting.value if setting else attribute.default
     if given is None:
-        return None
+        return UNSET
     try:
-        typed = check_typed(attribute, literal(given))
+        typed = check_typed(attribute, Known(given))
     except ValueError as error:
         private = attribute.hidden or attribute.secret
-        said = "its value" if private else str(error)
-        message = f"The provided value for '{attribute.name}' is not {kind_of(attribute)}: {said}"
+        reason = "its value" if private else str(error)
+        message = f"The provided value for '{attribute.name}' is not {kind_of(attribute)}: {reason}"
         location = setting.location if setting else attribute.location
         fix = f"dtk set-attribute {service.name} {attribute.name} VALUE"
         problems.append(Problem(message, location, attribute.name, kind=ILLEGAL, fix=fix, private=private))
-        return None
-    return {"$secret": typed} if attribute.secret else literal(typed)
+        return UNSET
+    return as_secret(typed) if attribute.secret else typed
+
+
+def as_secret(value: Value) -> Value:
+    """Return the reference that a secret attribute holds, as a secret."""
+    return value if value == UNSET or holds_secret(value) else Secret(str(plain(value)))
 
 
 def assembly_with_values(
@@ -122,14 +128,14 @@ def _uses(uses: Iterable[ComponentUse], values: AssemblyValues, problems: list[P
 
 def _with_values(use: ComponentUse, values: AssemblyValues, problems: list[Problem]) -> ComponentUse:
     """Return a component use with its templates rendered: each value that has any is a ``FromAssembly``."""
-    attributes = {
+    attributes: dict[str, Any] = {
         name: _rendered(value, use.places.get(name, use.location), values, problems)
         for name, value in use.attributes.items()
     }
     return replace(use, attributes=attributes) if attributes else use
 
 
-def _rendered(value: Any, place: Location, values: AssemblyValues, problems: list[Problem]) -> Any:
+def _rendered(value: Json, place: Location, values: AssemblyValues, problems: list[Problem]) -> Json | FromAssembly:
     if next(templates_in(value), None) is None:
         return value
     try:
@@ -137,8 +143,8 @@ def _rendered(value: Any, place: Location, values: AssemblyValues, problems: lis
     except TemplateProblem as problem:
         problems.append(replace(problem.at(place), kind=ILLEGAL))
     except TemplateSyntaxError:
-        pass  # told where the value was checked
-    return FromAssembly(None, (), place)
+        pass  # reported where the value was checked
+    return FromAssembly(UNSET, (), place)
 
 
 def _node_with_values(
@@ -159,43 +165,44 @@ def _node_with_values(
     number = attributes.pop(CARDINALITY, node.cardinality)
     cardinality = number if isinstance(number, int) else 1
     given_window = attributes.pop(MAX_IN_FLIGHT, None)
-    window = given_window if is_value_template(node.max_in_flight) else node.max_in_flight
+    window = window_of(given_window) if given_window is not None else None
+    window = window if is_value_template(node.max_in_flight) else node.max_in_flight
     components = _uses(node.components, values, problems)
     return replace(node, attributes=attributes, cardinality=cardinality, max_in_flight=window, components=components)
 
 
-def _typed(path: str, name: str, found: FromAssembly, problems: list[Problem]) -> Any:
+def _typed(path: str, name: str, found: FromAssembly, problems: list[Problem]) -> Json:
     """Return a node attribute's value as plain data; None where it has none, or a wrong one."""
-    if found.value is None:
+    if found.value == UNSET:
         return None
-    wanted = Attribute(name, found.location, NODE_TYPES.get(name, "json"))
+    declared = Attribute(name, found.location, NODE_TYPES.get(name, "json"))
     try:
-        typed = check_typed(wanted, found.value) if name in NODE_TYPES else plain(found.value)
+        typed = plain(check_typed(declared, found.value) if name in NODE_TYPES else found.value)
         if name == MAX_IN_FLIGHT:
             return window_of(typed)
         if name == CARDINALITY:
             return checked_cardinality(typed)
     except ValueError as error:
-        said = "its value" if found.hidden else str(error)
-        problems.append(unfit(path, wanted, found, said))
+        reason = "its value" if found.hidden else str(error)
+        problems.append(unfit(path, declared, found, reason))
         return None
     return typed
 
 
-def checked_cardinality(number: int) -> int:
+def checked_cardinality(number: Json) -> int:
     """Return how many members a group has, if it can have so many.
 
     Raises:
         ValueError: it can't.
     """
-    if number < 1:
+    if not isinstance(number, int) or number < 1:
         raise ValueError("Value must be a positive integer")
     if number > MOST_MEMBERS:
         raise ValueError(f"Value must be at most {MOST_MEMBERS}")
     return number
 
 
-def unfit(path: str, wanted: Attribute, found: FromAssembly, said: str) -> Problem:
+def unfit(path: str, attribute: Attribute, found: FromAssembly, reason: str) -> Problem:
     """Return the problem with what the assembly's attributes give to an attribute, which takes another type."""
-    message = f"The value of '{path}', made from {', '.join(found.names)}, is not {kind_of(wanted)}: {said}"
+    message = f"The value of '{path}', made from {', '.join(found.names)}, is not {kind_of(attribute)}: {reason}"
     return Problem(message, found.location, path, kind=ILLEGAL, fix=found.fix, private=found.hidden)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from dtk.errors import Problem
+from dtk.model.json_data import Json
 from dtk.model.module import Assembly
 from dtk.model.service import Service
 from dtk.plan.resolve.overrides import ILLEGAL
@@ -36,7 +36,7 @@ def group_windows(service: Service, assembly: Assembly, problems: list[Problem])
     return found
 
 
-def window_of(value: Any) -> int | str:
+def window_of(value: Json) -> int | str:
     """Return how many work at once, as a person writes it: 3, or "25%".
 
     Raises:

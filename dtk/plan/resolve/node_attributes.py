@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from dtk.errors import Location, Problem
-from dtk.model.expression import is_known, plain
 from dtk.model.module import Node
 from dtk.model.service import Service
 from dtk.model.suggestion import nearest
 from dtk.model.target import Target, UnknownWord
+from dtk.model.value import UNSET, Known
 from dtk.plan.resolve.overrides import ILLEGAL
 from dtk.plan.resolve.topology import Topology
 from dtk.plan.resolve.values import Values
@@ -18,7 +17,7 @@ from dtk.plan.resolve.values import Values
 PORTS = "ports"
 
 
-def machine_attributes(target: Target, values: Values, node: str) -> dict[str, Any]:
+def machine_attributes(target: Target, values: Values, node: str) -> dict[str, object]:
     """Return a node's attributes as its target takes them.
 
     Args:
@@ -65,8 +64,8 @@ def declared_ports(values: Values, node: str) -> list[int | None]:
         for attribute in instance.component.attributes.values():
             if attribute.type == "port":
                 value = values.of(instance, attribute.name)
-                if value is not None and is_known(value):
-                    found.add(int(plain(value)))
-                elif value is not None:
+                if isinstance(value, Known) and isinstance(value.data, int):
+                    found.add(value.data)
+                elif value != UNSET:
                     unknown.append(None)
     return [*sorted(found), *unknown]

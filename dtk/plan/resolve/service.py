@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from dtk.model.expression import holds_secret, is_known, plain, shown
+from dtk.model.json_data import Json
 from dtk.model.module import Attribute, AttributeTerm, ConstantTerm, LinkDef, TextTerm
 from dtk.model.names import ASSEMBLY_WIDE, component_path, group_of
 from dtk.model.service import Service
+from dtk.model.value import Value, is_known, shown
 from dtk.plan.resolve.assembly_values import CARDINALITY, FromAssembly, assembly_values
 from dtk.plan.resolve.concurrency import MAX_IN_FLIGHT
 from dtk.plan.resolve.links import Binding, Link, build_bindings, build_links
@@ -46,7 +46,7 @@ class AttributeRow:
     component: str
     attribute: str
     type: str
-    value: Any
+    value: Json
     required: bool = False
     dynamic: bool = False
     constant: bool = False
@@ -215,11 +215,9 @@ def _made_from(instance: Instance, name: str) -> tuple[str, ...]:
     return setting.names if isinstance(setting, FromAssembly) else ()
 
 
-def _known(value: Any) -> Any:
+def _known(value: Value) -> Json:
     """Return plain data; a secret as the word for one, what waits for a node as None."""
-    if not is_known(value):
-        return None
-    return shown(value) if holds_secret(value) else plain(value)
+    return shown(value) if is_known(value) else None
 
 
 def component_rows(service: Present) -> list[ComponentRow]:

@@ -12,17 +12,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from dtk.dsl.check.assembly import AssemblyScope, use_problems
 from dtk.dsl.check.assembly_values import NODE_TYPES, node_attributes, node_problems
 from dtk.dsl.check.scope import Scope
 from dtk.errors import Location, Problem
+from dtk.model.json_data import Json, JsonObject
 from dtk.model.module import Assembly, Component, ComponentUse, Module, Node
 from dtk.model.names import ASSEMBLY_WIDE, ComponentName, attribute_path, component_path, group_of, member_name
 from dtk.model.service import AttributeSetting, Service
 from dtk.model.suggestion import nearest
 from dtk.model.types import coerce
+from dtk.model.value import UNSET
 from dtk.plan.resolve.assembly_values import (
     CARDINALITY,
     MOST_MEMBERS,
@@ -54,7 +55,7 @@ class Instance:
     component: Component
     use: ComponentUse
     folder: Path
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Json | FromAssembly] = field(default_factory=dict)
     added: bool = False
 
     @property
@@ -79,7 +80,7 @@ class WantedNode:
     declared: Node
     index: int
     cardinality: int
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Json] = field(default_factory=dict)
 
     @property
     def group(self) -> str:
@@ -206,7 +207,7 @@ def _unfold(declared: Node, service: Service, problems: list[Problem]) -> Iterat
         yield WantedNode(member_name(declared.name, index), declared, index, cardinality, attributes)
 
 
-def _node_settings(node: str, service: Service, problems: list[Problem]) -> dict[str, Any]:
+def _node_settings(node: str, service: Service, problems: list[Problem]) -> JsonObject:
     """Return what a service sets of a node itself, of the types that nodes' attributes have."""
     found = {}
     for path, setting in service.attributes.items():
@@ -253,7 +254,7 @@ def _uses(
             yield node.name, use, True
 
 
-def _own_settings(use: ComponentUse, component: Component) -> dict[str, Any]:
+def _own_settings(use: ComponentUse, component: Component) -> dict[str, Json | FromAssembly]:
     """Return what a use sets; the title of one that takes titles is its attribute ``name`` (docs/original.md 4.1)."""
     return dict(use.attributes) if component.singleton else {**use.attributes, TITLE: use.name.title}
 
@@ -293,7 +294,7 @@ def with_hidden(component: Component, names: Iterable[str]) -> Component:
 def gives_value(instance: Instance, name: str) -> bool:
     """Say whether the service or the assembly sets an attribute; a template that comes to nothing sets none."""
     setting = instance.settings.get(name)
-    return name in instance.settings and not (isinstance(setting, FromAssembly) and setting.value is None)
+    return name in instance.settings and not (isinstance(setting, FromAssembly) and setting.value == UNSET)
 
 
 def settable_paths(topology: Topology) -> dict[str, str]:

@@ -7,15 +7,29 @@ but a default does not hide a link: a default on a linked attribute is what it i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from dtk.dsl.check.assembly_values import check_typed, kind_of
 from dtk.errors import Problem
 from dtk.model import types
-from dtk.model.expression import element, holds_secret, is_known, joined, literal, plain, reference
+from dtk.model.json_data import Json, JsonObject
 from dtk.model.module import Attribute, AttributeTerm, ConstantTerm, TextTerm
 from dtk.model.names import ASSEMBLY_WIDE, node_order
-from dtk.plan.resolve.assembly_values import FromAssembly, unfit
+from dtk.model.value import (
+    UNSET,
+    Element,
+    JoinedText,
+    Known,
+    Reference,
+    Typed,
+    Value,
+    element,
+    holds_secret,
+    joined,
+    list_of,
+    map_of,
+)
+from dtk.model.value_document import value_document
+from dtk.plan.resolve.assembly_values import FromAssembly, as_secret, unfit
 from dtk.plan.resolve.links import Binding
 from dtk.plan.resolve.overrides import ILLEGAL
 from dtk.plan.resolve.topology import Instance, Topology, gives_value, location_of
@@ -47,18 +61,18 @@ class Values:
         self._bindings: dict[tuple[str, str, str], list[Binding]] = {}
         for binding in bindings:
             self._bindings.setdefault((*binding.destination.key, binding.attribute), []).append(binding)
-        self._known: dict[str, Any] = {}
+        self._known: dict[str, Value] = {}
         self._open: list[str] = []
 
-    def of(self, instance: Instance, name: str) -> Any:
-        """Return an attribute's value in the language of ``dtk.model.expression``, None when it has none."""
+    def of(self, instance: Instance, name: str) -> Value:
+        """Return an attribute's value, ``UNSET`` when it has none."""
         path = instance.path(name)
         if path in self._known:
             return self._known[path]
         if path in self._open:
             chain = " -> ".join([*self._open[self._open.index(path) :], path])
             self._problem(path, Problem(f"attributes are linked in a circle: {chain}", location_of(instance)))
-            return None
+            return UNSET
         self._open.append(path)
         try:
             self._known[path] = self._worked_out(instance, instance.component.attributes[name])
@@ -66,138 +80,133 @@ class Values:
             self._open.pop()
         return self._known[path]
 
-    def given(self, instance: Instance, name: str) -> Any:
+    def given(self, instance: Instance, name: str) -> Value:
         """Return an attribute's value as it is set, linked or by default, whatever actions put out."""
         attribute = instance.component.attributes[name]
         return self._given(instance, attribute) if attribute.input else self.of(instance, name)
 
-    def node_attribute(self, node: str, name: str) -> Any:
+    def node_attribute(self, node: str, name: str) -> Value:
         """Return a node's own attribute: static ones from the topology, the others as state or a step gives them."""
         static = static_node_variables(self.topology, node)
         if name in static:
-            return static[name]
+            return Known(static[name])
         if node in self.pending_nodes or node not in self.state.nodes:
-            return reference(f"{node}/{name}", "json")
-        return literal(self.state.nodes[node].attributes.get(name))
+            return Reference(f"{node}/{name}", "json")
+        return Known(self.state.nodes[node].attributes.get(name))
 
-    def _worked_out(self, instance: Instance, attribute: Attribute) -> Any:
+    def _worked_out(self, instance: Instance, attribute: Attribute) -> Value:
         is_set = attribute.input and gives_value(instance, attribute.name)
         if attribute.dynamic and not is_set:
             return self._dynamic(instance, attribute)
         return self._given(instance, attribute)
 
-    def _given(self, instance: Instance, attribute: Attribute) -> Any:
+    def _given(self, instance: Instance, attribute: Attribute) -> Value:
         if gives_value(instance, attribute.name):
             return self._asserted(instance, attribute, instance.settings[attribute.name])
         derived = self._derived(instance, attribute)
-        if derived is not None:
-            return derived
-        return default_of(attribute)
+        return default_of(attribute) if derived == UNSET else derived
 
-    def _dynamic(self, instance: Instance, attribute: Attribute) -> Any:
+    def _dynamic(self, instance: Instance, attribute: Attribute) -> Value:
         path = instance.path(attribute.name)
         if path in self.pending_paths:
-            return reference(path, attribute.type)
+            return Reference(path, attribute.type)
         if attribute.input and path not in self.state.attributes:
             return self._given(instance, attribute)
-        value = self.state.attributes.get(path, attribute.default if attribute.has_default else None)
-        return literal(value)
+        return Known(self.state.attributes.get(path, attribute.default if attribute.has_default else None))
 
-    def _asserted(self, instance: Instance, attribute: Attribute, value: Any) -> Any:
+    def _asserted(self, instance: Instance, attribute: Attribute, value: Json | FromAssembly) -> Value:
         if isinstance(value, FromAssembly):
             return self._from_assembly(instance, attribute, value)
         if attribute.secret:
             return self._secret(instance, attribute, value)
         return self._typed(instance, attribute, value)
 
-    def _secret(self, instance: Instance, attribute: Attribute, value: Any) -> Any:
+    def _secret(self, instance: Instance, attribute: Attribute, value: Json) -> Value:
         try:
-            typed = check_typed(attribute, value)
+            typed = check_typed(attribute, Known(value))
         except ValueError:
             path = instance.declared_path(attribute.name)
             message = f"The provided value for '{path}' is not {kind_of(attribute)}: its value"
             problem = Problem(message, location_of(instance), path, kind=ILLEGAL, private=True)
             self._problem(instance.path(attribute.name), problem)
-            return None
-        return typed if typed is None or holds_secret(typed) else {"$secret": typed}
+            return UNSET
+        return as_secret(typed)
 
-    def _from_assembly(self, instance: Instance, attribute: Attribute, found: FromAssembly) -> Any:
+    def _from_assembly(self, instance: Instance, attribute: Attribute, found: FromAssembly) -> Value:
         try:
             typed = check_typed(attribute, found.value)
         except ValueError as error:
-            said = "its value" if attribute.hidden or attribute.secret else str(error)
+            reason = "its value" if attribute.hidden or attribute.secret else str(error)
             path = instance.declared_path(attribute.name)
-            self._problem(instance.path(attribute.name), unfit(path, attribute, found, said))
-            return None
-        if holds_secret(typed):
-            return typed
-        return {"$secret": typed} if attribute.secret else literal(typed)
+            self._problem(instance.path(attribute.name), unfit(path, attribute, found, reason))
+            return UNSET
+        return as_secret(typed) if attribute.secret else typed
 
-    def _typed(self, instance: Instance, attribute: Attribute, value: Any) -> Any:
+    def _typed(self, instance: Instance, attribute: Attribute, value: Json) -> Value:
         path = instance.path(attribute.name)
         try:
-            return literal(types.coerce(attribute.type, value)) if value is not None else None
+            return Known(types.coerce(attribute.type, value)) if value is not None else UNSET
         except ValueError as error:
-            said = "its value" if attribute.hidden else str(error)
+            reason = "its value" if attribute.hidden else str(error)
             self._problem(
                 path,
                 Problem(
                     f"The provided value for '{instance.declared_path(attribute.name)}' is not of type"
-                    f" {attribute.type}: {said}",
+                    f" {attribute.type}: {reason}",
                     location_of(instance),
                     private=attribute.hidden,
                 ),
             )
-            return None
+            return UNSET
 
-    def _derived(self, instance: Instance, attribute: Attribute) -> Any:
+    def _derived(self, instance: Instance, attribute: Attribute) -> Value:
         bindings = self._bindings.get((*instance.key, attribute.name), [])
         sources = [(binding, self._source(binding)) for binding in bindings]
-        given = [(binding, value) for binding, value in sources if value is not None]
+        given = [(binding, value) for binding, value in sources if value != UNSET]
         if not given:
-            return None
+            return UNSET
         value = self._combined(instance, attribute, given)
-        if is_known(value) and not holds_secret(value):
-            return self._typed(instance, attribute, plain(value))
-        return value if holds_secret(value) or _is_of(attribute.type, value) else _typed_later(attribute.type, value)
+        if isinstance(value, Known):
+            return self._typed(instance, attribute, value.data)
+        return value if holds_secret(value) or _is_of(attribute.type, value) else Typed(attribute.type, value)
 
-    def _combined(self, instance: Instance, attribute: Attribute, given: list[tuple[Binding, Any]]) -> Any:
+    def _combined(self, instance: Instance, attribute: Attribute, given: list[tuple[Binding, Value]]) -> Value:
         """Bring several sources together: keys to a hash, all to a list, else there must be one."""
         if any(binding.key for binding, _ in given):
             return self._as_hash(instance, attribute, given)
         if types.is_list_type(attribute.type):
             return self._as_list(given)
         binding, value = given[0]
-        if binding.fan_in or len({str(other) for _, other in given}) > 1:
+        if binding.fan_in or len({str(value_document(other)) for _, other in given}) > 1:
             self._several(instance, attribute, binding, "")
         return value
 
-    def _as_hash(self, instance: Instance, attribute: Attribute, given: list[tuple[Binding, Any]]) -> Any:
+    def _as_hash(self, instance: Instance, attribute: Attribute, given: list[tuple[Binding, Value]]) -> Value:
         """Bring the keys that several components give together, over the default or a whole hash that is linked."""
-        base: dict[str, Any] = dict(attribute.default) if isinstance(attribute.default, dict) else {}
-        keys: dict[str, Any] = {}
+        base: JsonObject = dict(attribute.default) if isinstance(attribute.default, dict) else {}
+        keys: dict[str, Value] = {}
         for binding, value in given:
-            if not binding.key and is_known(value) and isinstance(plain(value), dict):
-                base |= plain(value)
+            if not binding.key and isinstance(value, Known) and isinstance(value.data, dict):
+                base |= value.data
             elif not binding.key or keys.get(binding.key, value) != value:
                 what = f"key '{binding.key}' of " if binding.key else ""
                 self._several(instance, attribute, binding, what)
             else:
                 keys[binding.key] = value
-        return {**literal(base), **keys}
+        return map_of({**{key: Known(data) for key, data in base.items()}, **keys})
 
-    def _as_list(self, given: list[tuple[Binding, Any]]) -> Any:
+    def _as_list(self, given: list[tuple[Binding, Value]]) -> Value:
         """Append single values and join lists, in the order of the nodes, members and components that give them.
 
         Source: docs/original.md 4.3, type table; the original took one list only, and none from a group (5.7).
         """
         ordered = sorted(given, key=lambda entry: _giver(entry[0]))
-        return joined(value if self._gives_list(binding) else [value] for binding, value in ordered)
+        return joined(value if self._gives_list(binding) else list_of([value]) for binding, value in ordered)
 
     def _several(self, instance: Instance, attribute: Attribute, binding: Binding, what: str) -> None:
         path = instance.path(attribute.name)
-        said = f"brings several values to {what}'{instance.declared_path(attribute.name)}', which is {attribute.type}"
-        message = f"attribute mapping ({binding.mapping.text}) {said}"
+        clash = f"brings several values to {what}'{instance.declared_path(attribute.name)}', which is {attribute.type}"
+        message = f"attribute mapping ({binding.mapping.text}) {clash}"
         self._problem(path, Problem(message, binding.mapping.location, expected=_ONE_VALUE))
 
     def _gives_list(self, binding: Binding) -> bool:
@@ -210,41 +219,39 @@ class Values:
         attribute = side.component.attributes.get(source.attribute)
         return attribute is not None and types.is_list_type(attribute.type) and not attribute.secret
 
-    def _source(self, binding: Binding) -> Any:
+    def _source(self, binding: Binding) -> Value:
         source = binding.source
         if isinstance(source, ConstantTerm):
-            return literal(source.value)
+            return Known(source.value)
         if isinstance(source, TextTerm):
             return self._text(binding, source)
         return self._term(binding, source)
 
-    def _text(self, binding: Binding, source: TextTerm) -> Any:
-        pieces = [part if isinstance(part, str) else self._term(binding, part) for part in source.parts]
-        if None in pieces:
-            return None
-        if all(is_known(piece) and not holds_secret(piece) for piece in pieces):
-            return "".join(str(plain(piece)) for piece in pieces)
-        return {"$text": pieces}
+    def _text(self, binding: Binding, source: TextTerm) -> Value:
+        pieces = [Known(part) if isinstance(part, str) else self._term(binding, part) for part in source.parts]
+        if UNSET in pieces:
+            return UNSET
+        known = [piece.data for piece in pieces if isinstance(piece, Known)]
+        return Known("".join(map(str, known))) if len(known) == len(pieces) else JoinedText(tuple(pieces))
 
-    def _term(self, binding: Binding, term: AttributeTerm) -> Any:
+    def _term(self, binding: Binding, term: AttributeTerm) -> Value:
         instance = binding.base if term.side == "base" else binding.dependency
         if term.of_node:
-            return None if instance.node == ASSEMBLY_WIDE else self.node_attribute(instance.node, term.attribute)
+            return UNSET if instance.node == ASSEMBLY_WIDE else self.node_attribute(instance.node, term.attribute)
         if term.attribute not in instance.component.attributes:
-            return None
+            return UNSET
         value = self.of(instance, term.attribute)
-        if not term.key or value is None:
+        if not term.key or value == UNSET:
             return value
-        return element(plain(value), term.key) if is_known(value) else {"$key": {"of": value, "key": term.key}}
+        return Known(element(value.data, term.key)) if isinstance(value, Known) else Element(value, term.key)
 
     def _problem(self, path: str, problem: Problem) -> None:
         self.problems.setdefault(path, problem)
 
 
-def default_of(attribute: Attribute) -> Any:
+def default_of(attribute: Attribute) -> Value:
     """Return what an attribute is where nobody says otherwise: a secret's default is a reference."""
-    is_secret = attribute.secret and attribute.default is not None
-    return {"$secret": str(attribute.default)} if is_secret else literal(attribute.default)
+    return as_secret(Known(attribute.default)) if attribute.secret else Known(attribute.default)
 
 
 def _giver(binding: Binding) -> tuple[tuple[str, int], str]:
@@ -252,26 +259,18 @@ def _giver(binding: Binding) -> tuple[tuple[str, int], str]:
     return node_order(instance.node), str(instance.name)
 
 
-def static_node_variables(topology: Topology, node: str) -> dict[str, Any]:
+def static_node_variables(topology: Topology, node: str) -> JsonObject:
     """Return what is known of a node before it exists: name, group, index, cardinality."""
     if node == ASSEMBLY_WIDE:
         return {"name": ASSEMBLY_WIDE}
-    wanted = topology.nodes.get(node)
-    if wanted is None:
+    desired = topology.nodes.get(node)
+    if desired is None:
         return {"name": node}
-    return {"name": node, "group": wanted.group, "index": wanted.index, "cardinality": wanted.cardinality}
+    return {"name": node, "group": desired.group, "index": desired.index, "cardinality": desired.cardinality}
 
 
-def _is_of(type_: str, value: Any) -> bool:
+def _is_of(type_: str, value: Value) -> bool:
     """Say whether a value that is known later will be of a type by itself."""
-    if not isinstance(value, dict):
-        return False
-    return "$text" in value if type_ == "string" and "$reference" not in value else _referred_type(value) == type_
-
-
-def _referred_type(value: dict[str, Any]) -> Any:
-    return value.get("$reference", {}).get("type")
-
-
-def _typed_later(type_: str, value: Any) -> dict[str, Any]:
-    return {"$typed": {"type": type_, "of": value}}
+    if isinstance(value, Reference):
+        return value.type == type_
+    return isinstance(value, JoinedText) and type_ == "string"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from dtk.errors import Problem
+from dtk.model.value import UNSET
 from dtk.plan.resolve.assembly_values import FromAssembly
 from dtk.plan.resolve.overrides import ILLEGAL, REQUIRED
 from dtk.plan.resolve.topology import Instance, Topology, location_of
@@ -36,9 +37,9 @@ def _required_unset(topology: Topology, values: Values, service: str) -> Iterato
     for instance in topology.instances.values():
         for name, attribute in instance.component.attributes.items():
             value = values.of(instance, name)
-            if attribute.required and value is None and instance.path(name) not in values.problems:
+            if attribute.required and value == UNSET and instance.path(name) not in values.problems:
                 path = instance.declared_path(name)
-                if _is_told(topology, instance, name):
+                if _is_reported(topology, instance, name):
                     continue
                 yield Problem(
                     f"Attribute ({path}) is required, but unset",
@@ -48,7 +49,7 @@ def _required_unset(topology: Topology, values: Values, service: str) -> Iterato
                 )
 
 
-def _is_told(topology: Topology, instance: Instance, name: str) -> bool:
+def _is_reported(topology: Topology, instance: Instance, name: str) -> bool:
     """Say whether what is missing is an attribute of the assembly, which is required itself."""
     setting, attributes = instance.settings.get(name), topology.assembly.attributes
     return isinstance(setting, FromAssembly) and any(attributes[used].required for used in setting.names)

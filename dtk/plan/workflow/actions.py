@@ -6,18 +6,29 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, fields, is_dataclass, replace
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from dtk.errors import InvalidError, Location, Problem
 from dtk.model.arguments import FILE_ARGUMENTS, SHELL_ARGUMENTS
 from dtk.model.code import deploy_files
-from dtk.model.expression import holds_secret, is_known, literal, plain
+from dtk.model.json_data import Json, JsonObject, ReadOnlyObject
 from dtk.model.module import PUPPET_FOLDER, Action, Command, DeployCall, Item, Operation, Output, PuppetResource
 from dtk.model.names import ASSEMBLY_WIDE, CREATE
-from dtk.model.plan import PlannedAction
+from dtk.model.planned_action import (
+    PlannedAction,
+    PlannedAdd,
+    PlannedDeploy,
+    PlannedItem,
+    PlannedOperation,
+    PlannedOutput,
+    PlannedPuppet,
+    PlannedRun,
+    Text,
+)
+from dtk.model.value import Known, Template, Value, list_of, map_of
+from dtk.model.value_document import value_document
 from dtk.plan.resolve.topology import Instance
 from dtk.plan.resolve.values import Values, static_node_variables
 from dtk.plan.workflow.stages import StagedAction
@@ -26,12 +37,12 @@ _NODE_ADDRESS = re.compile(r"\bnode\.host_address\b")
 _STAGE_OPTIONS = ("retries", "retry_delay", "timeout", "on_failure")
 
 
-def canonical(value: Any) -> str:
+def canonical(value: object) -> str:
     """Return the one JSON text of a value: sorted keys, no blanks, so that equal values have equal digests."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
 
 
-def digest_of(value: Any) -> str:
+def digest_of(value: object) -> str:
     """Return ``sha256:…`` of a value's canonical JSON."""
     return f"sha256:{hashlib.sha256(canonical(value).encode()).hexdigest()}"
 
@@ -52,17 +63,17 @@ def defined_action(instance: Instance, action: str) -> Action:
     return found or Action(action, "none", instance.component.location)
 
 
-def _said(value: Any) -> Any:
+def _content(value: object) -> object:
     """Return a definition as plain data: what it says, not where; a moved line or a default is no change."""
     if is_dataclass(value):
-        said = ((f, getattr(value, f.name)) for f in fields(value) if f.name not in ("location", "description"))
-        return {f.name: _said(item) for f, item in said if not _says_nothing(item, f.default)}
+        stated = ((f, getattr(value, f.name)) for f in fields(value) if f.name not in ("location", "description"))
+        return {f.name: _content(item) for f, item in stated if not _is_default(item, f.default)}
     if isinstance(value, Mapping):
-        return {key: _said(item) for key, item in value.items()}
-    return [_said(item) for item in value] if isinstance(value, (list, tuple)) else value
+        return {key: _content(item) for key, item in value.items()}
+    return [_content(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def _says_nothing(value: Any, default: Any) -> bool:
+def _is_default(value: object, default: object) -> bool:
     return value in ((), {}) if default is MISSING else bool(value == default)
 
 
@@ -92,7 +103,7 @@ def _sources(item: Item, folder: Path) -> Iterator[str]:
         yield source
 
 
-def planned_attributes(instance: Instance, action: str, values: Values) -> dict[str, Any]:
+def planned_attributes(instance: Instance, action: str, values: Values) -> dict[str, Value]:
     """Return the attributes an action takes, by name, as planned.
 
     ``create`` does not take its own component's dynamic attributes: it makes them; what is an input as well it takes as
@@ -109,8 +120,8 @@ def planned_attributes(instance: Instance, action: str, values: Values) -> dict[
     return takes
 
 
-def _definition(instance: Instance, action: str) -> Any:
-    return _said(defined_action(instance, action))
+def _definition(instance: Instance, action: str) -> object:
+    return _content(defined_action(instance, action))
 
 
 def plan_action(staged: StagedAction, values: Values, reasons: tuple[str, ...]) -> PlannedAction:
@@ -127,12 +138,12 @@ def plan_action(staged: StagedAction, values: Values, reasons: tuple[str, ...]) 
     return replace(planned, repeat=staged.repeat, **options)
 
 
-def _parameters(staged: StagedAction) -> dict[str, Any]:
+def _parameters(staged: StagedAction) -> dict[str, Value]:
     """An action works with its parameters as it does with its component's attributes."""
-    return {name: literal(value) for name, value in staged.parameters.items()}
+    return {name: Known(value) for name, value in staged.parameters.items()}
 
 
-def _node_variables(instance: Instance, values: Values) -> dict[str, Any]:
+def _node_variables(instance: Instance, values: Values) -> JsonObject:
     static = static_node_variables(values.topology, instance.node)
     existing = values.state.nodes.get(instance.node)
     if existing is None or instance.node in values.pending_nodes:
@@ -143,8 +154,8 @@ def _node_variables(instance: Instance, values: Values) -> dict[str, Any]:
 def build_action(
     instance: Instance,
     name: str,
-    attributes: Mapping[str, Any],
-    node_variables: Mapping[str, Any],
+    attributes: Mapping[str, Value],
+    node_variables: ReadOnlyObject,
     reasons: tuple[str, ...],
     *,
     service: str = "",
@@ -157,7 +168,7 @@ def build_action(
     digest = action_digest(instance, name)
     # What an action sets itself is no other work when it is set: a resume would repeat it.
     own = {output.attribute for output in action.outputs if name != CREATE}
-    inputs = {attribute: value for attribute, value in attributes.items() if attribute not in own}
+    inputs = {attribute: value_document(value) for attribute, value in attributes.items() if attribute not in own}
     return PlannedAction(
         node=instance.node,
         component=str(instance.name),
@@ -169,7 +180,7 @@ def build_action(
         node_variables=dict(node_variables),
         items=tuple(found for item in action.items if (found := renderer.item(item)) is not None),
         outputs=tuple(renderer.output(output) for output in action.outputs),
-        defaults=renderer.value(dict(action.defaults), action.location, shell=False),
+        defaults=renderer.arguments(action.defaults, action.location),
         files=action_files(instance, name),
         action_digest=digest,
         input_digest=digest_of({"action": digest, "attributes": inputs}),
@@ -180,14 +191,23 @@ def build_action(
     )
 
 
+@dataclass(frozen=True)
+class Guards:
+    """What decides whether an item is done, rendered as far as values are known."""
+
+    when: tuple[Template, ...]
+    if_: Text
+    unless: Text
+
+
 class _Renderer:
     """Renders an action's texts with the values that are known; the others stay templates for the executor."""
 
     def __init__(
         self,
         instance: Instance,
-        attributes: Mapping[str, Any],
-        node_variables: Mapping[str, Any],
+        attributes: Mapping[str, Value],
+        node_variables: ReadOnlyObject,
         hidden: tuple[str, ...],
         service: str,
     ) -> None:
@@ -198,92 +218,93 @@ class _Renderer:
         self.attributes = [name for name in attributes if "." not in name]
         pending = "host_address" not in node_variables and instance.node != ASSEMBLY_WIDE
         node = _PendingNode(node_variables) if pending else dict(node_variables)
-        self.variables: dict[str, Any] = {
-            name: Unknown(name) if name in hidden or not is_known(value) or holds_secret(value) else plain(value)
+        self.variables: dict[str, object] = {
+            name: value.data if isinstance(value, Known) and name not in hidden else Unknown(name)
             for name, value in attributes.items()
         }
         self.variables["node"] = node
         self.variables["dtk"] = {"module": {"dir": Unknown("dtk.module.dir")}}
 
-    def item(self, item: Item) -> dict[str, Any] | None:
-        """Return an item as plan.json holds it, without the keys that say nothing; None when it is not to be done."""
+    def item(self, item: Item) -> PlannedItem | None:
+        """Return an item as the plan holds it; None when it is not to be done."""
         if isinstance(item, DeployCall):
-            return {"kind": "deploy", "name": f"{item.file}:{item.function}", "parameters": sorted(self.attributes)}
+            return PlannedDeploy(f"{item.file}:{item.function}", tuple(sorted(self.attributes)))
         if isinstance(item, PuppetResource):
-            return self._puppet(item)
-        when = [self._condition(condition, item.location) for condition in item.when]
-        if False in when:
+            title = self.instance.name.title if item.kind == "definition" else None
+            return PlannedPuppet(item.kind, item.name, item.parameters, title)
+        conditions = [self._condition(condition, item.location) for condition in item.when]
+        if False in conditions:
             return None
-        parts = self._operation(item) if isinstance(item, Operation) else self._command(item)
-        parts["when"] = [condition for condition in when if condition is not True]
-        parts["if"] = self.value(item.if_, item.location, shell=True)
-        parts["unless"] = self.value(item.unless, item.location, shell=True)
-        return {key: value for key, value in parts.items() if value not in ("", None, False, 0, [])}
+        when = tuple(condition for condition in conditions if isinstance(condition, Template))
+        guards = Guards(when, self._shell(item.if_, item.location), self._shell(item.unless, item.location))
+        return self._operation(item, guards) if isinstance(item, Operation) else self._command(item, guards)
 
-    def _condition(self, text: str, location: Location) -> Any:
+    def _condition(self, text: str, location: Location) -> bool | Template:
         """Return whether a condition holds, or the template that says so once its values are known."""
         from dtk.dsl.template.rendering import TemplateProblem, truth  # noqa: PLC0415 - as above
 
-        value = self.value(text, location, shell=False)
-        if isinstance(value, dict):
+        value = self._text(text, location, shell=False)
+        if isinstance(value, Template):
             return value
         try:
-            return truth(value, text)
+            return truth(value.data, text)
         except TemplateProblem as problem:
             raise InvalidError("the plan can't be made", [Problem(str(problem), location)]) from None
 
-    def _operation(self, item: Operation) -> dict[str, Any]:
-        shell_argument = SHELL_ARGUMENTS.get(item.name)
-        arguments = {
-            key: self.value(value, item.location, shell=key == shell_argument) for key, value in item.arguments.items()
-        }
-        return {"kind": "operation", "name": item.name, "arguments": arguments}
+    def _operation(self, item: Operation, guards: Guards) -> PlannedOperation:
+        arguments = self.arguments(item.arguments, item.location, shell=SHELL_ARGUMENTS.get(item.name, ""))
+        return PlannedOperation(item.name, arguments, guards.when, guards.if_, guards.unless)
 
-    def _puppet(self, item: PuppetResource) -> dict[str, Any]:
-        resource = {"kind": "puppet", "resource": item.kind, "name": item.name, "parameters": list(item.parameters)}
-        return resource | ({"title": self.instance.name.title} if item.kind == "definition" else {})
-
-    def _command(self, item: Command) -> dict[str, Any]:
+    def _command(self, item: Command, guards: Guards) -> PlannedRun | PlannedAdd:
+        when, if_, unless = guards.when, guards.if_, guards.unless
         if not item.source:
-            command = self.value(item.command, item.location, shell=True)
-            return {"kind": "run", "command": command, "timeout": item.timeout, "retries": item.retries}
-        texts = {"target": item.target, "owner": item.owner, "mode": item.mode}
-        rendered = {key: self.value(text, item.location, shell=False) for key, text in texts.items()}
-        return {"kind": "add", "source": item.source, "template": item.template, **rendered}
+            command = self._shell(item.command, item.location)
+            return PlannedRun(command, item.timeout or None, item.retries, when, if_, unless)
+        target, owner, mode = (self._plain_text(text, item.location) for text in (item.target, item.owner, item.mode))
+        return PlannedAdd(item.source, item.template, target, owner, mode, when, if_, unless)
 
-    def output(self, output: Output) -> dict[str, Any]:
-        """Return an output as plan.json holds it; its text waits for the action and so stays a template."""
+    def output(self, output: Output) -> PlannedOutput:
+        """Return an output as the plan holds it; its text waits for the action and so stays a template."""
         attribute = self.instance.component.attributes[output.attribute]
-        entry = {
-            "attribute": self.instance.path(output.attribute),
-            "name": output.attribute,
-            "type": attribute.type,
-            "source": output.source,
-            "text": output.text,
-            "arguments": dict(output.arguments),
-            "hidden": attribute.hidden,
-        }
-        return {key: value for key, value in entry.items() if value not in ({}, False)}
+        path = self.instance.path(output.attribute)
+        return PlannedOutput(
+            path, output.attribute, attribute.type, output.source, output.text, output.arguments, attribute.hidden
+        )
 
-    def value(self, value: Any, location: Location, *, shell: bool) -> Any:
-        """Render every text in a value, keeping those that wait as ``{"$template": …}``."""
+    def arguments(self, given: ReadOnlyObject, location: Location, *, shell: str = "") -> dict[str, Value]:
+        """Render the texts in arguments; those in the one named ``shell`` are shell commands."""
+        return {key: self._value(value, location, shell=key == shell) for key, value in given.items()}
+
+    def _value(self, value: Json, location: Location, *, shell: bool) -> Value:
         if isinstance(value, Mapping):
-            return {key: self.value(item, location, shell=shell) for key, item in value.items()}
+            return map_of({key: self._value(item, location, shell=shell) for key, item in value.items()})
         if isinstance(value, (list, tuple)):
-            return [self.value(item, location, shell=shell) for item in value]
-        return self._text(value, location, shell=shell) if isinstance(value, str) else value
+            return list_of(self._value(item, location, shell=shell) for item in value)
+        return self._text(value, location, shell=shell) if isinstance(value, str) else Known(value)
 
-    def _text(self, text: str, location: Location, *, shell: bool) -> Any:
+    def _shell(self, text: str, location: Location) -> Text:
+        value = self._text(text, location, shell=True)
+        return value if isinstance(value, Template) else str(value.data)
+
+    def _plain_text(self, text: str, location: Location) -> Text:
+        value = self._text(text, location, shell=False)
+        if isinstance(value, Template):
+            return value
+        # An expression gives what it names: a mode that is a number, an owner that nobody has set.
+        return "" if value.data in (None, False) else str(value.data)
+
+    def _text(self, text: str, location: Location, *, shell: bool) -> Known | Template:
+        """Render a text; one that uses what is not known yet stays a template."""
         from dtk.dsl.template.rendering import NeedsUnknown, TemplateProblem, render  # noqa: PLC0415 - as above
 
         try:
-            return render(text, self.variables, shell=shell)
+            return Known(render(text, self.variables, shell=shell))
         except NeedsUnknown:
-            return {"$template": text, "shell": True} if shell else {"$template": text}
+            return Template(text, shell)
         except TemplateProblem as problem:
             where = self.instance.declared_path("").rstrip("/")
-            told = Problem(f"{problem} (in {where})", location, fix=self._setting(problem.unset))
-            raise InvalidError("the plan can't be made", [told]) from None
+            found = Problem(f"{problem} (in {where})", location, fix=self._setting(problem.unset))
+            raise InvalidError("the plan can't be made", [found]) from None
 
     def _setting(self, name: str) -> str:
         """Return the command that sets an attribute, "" for what nobody can set."""
@@ -293,10 +314,10 @@ class _Renderer:
         return f"dtk set-attribute {self.service} {self.instance.declared_path(name)} VALUE"
 
 
-class _PendingNode(dict[str, Any]):
+class _PendingNode(dict[str, Json]):
     """A node that is not there yet: what is static about it is known, every other attribute is not."""
 
-    def __missing__(self, key: str) -> Any:
+    def __missing__(self, key: str) -> Json:
         from dtk.dsl.template.rendering import NeedsUnknown  # noqa: PLC0415 - as above
 
         raise NeedsUnknown(f"node.{key}")

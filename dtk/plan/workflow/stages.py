@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from dtk.errors import InvalidError, Location, Problem, UsageError
+from dtk.model.json_data import Json, JsonObject, ReadOnlyObject
 from dtk.model.module import StageOptions, Workflow, WorkflowItem
 from dtk.model.names import ASSEMBLY_WIDE, CREATE, ComponentName, group_of, node_order
 from dtk.model.parameters import filled_in, typed_parameters
-from dtk.model.plan import action_key
+from dtk.model.planned_action import action_key
 from dtk.model.suggestion import nearest
 from dtk.plan.resolve.links import Link
 from dtk.plan.resolve.topology import Instance, Topology
@@ -34,7 +34,7 @@ class StagedAction:
 
     instance: Instance
     action: str
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Json] = field(default_factory=dict)
     options: StageOptions = field(default_factory=StageOptions)
     location: Location | None = None
     repeat: str = ""
@@ -87,7 +87,7 @@ def expand_workflow(
     return numbered_repeats(stages)
 
 
-def _values(workflow: Workflow, given: Mapping[str, str]) -> dict[str, Any]:
+def _values(workflow: Workflow, given: Mapping[str, str]) -> JsonObject:
     """Return the workflow's parameters: declared ones of their types, the others as they are given."""
     try:
         values = {**given, **typed_parameters(workflow.parameters, given)}
@@ -99,7 +99,7 @@ def _values(workflow: Workflow, given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _expand(
-    topology: Topology, layer: Layer, order: LinkOrder, values: Mapping[str, Any], problems: list[Problem]
+    topology: Topology, layer: Layer, order: LinkOrder, values: ReadOnlyObject, problems: list[Problem]
 ) -> StageOutline:
     found: dict[str, list[StagedAction]] = {node: [] for node in stage_order(topology)}
     for branch in layer.branches:
@@ -111,7 +111,7 @@ def _expand(
 
 
 def _of_branch(
-    topology: Topology, branch: Branch, values: Mapping[str, Any], problems: list[Problem]
+    topology: Topology, branch: Branch, values: ReadOnlyObject, problems: list[Problem]
 ) -> dict[str, list[StagedAction]]:
     """Return what a branch runs, by node, in the order its items are listed."""
     found: dict[str, list[StagedAction]] = {}
@@ -129,7 +129,7 @@ def stage_order(topology: Topology) -> list[str]:
 
 
 def _matching(
-    topology: Topology, branch: Branch, item: WorkflowItem, values: Mapping[str, Any], problems: list[Problem]
+    topology: Topology, branch: Branch, item: WorkflowItem, values: ReadOnlyObject, problems: list[Problem]
 ) -> Iterator[Instance]:
     """Yield the instances that an item means; one that means none is a mistake, told with what there is."""
     title = filled_in(item.component.title, values)
@@ -157,7 +157,7 @@ def _was_removed(topology: Topology, wanted: ComponentName) -> bool:
 
 
 def _staged(
-    instance: Instance, item: WorkflowItem, branch: Branch, values: Mapping[str, Any], problems: list[Problem]
+    instance: Instance, item: WorkflowItem, branch: Branch, values: ReadOnlyObject, problems: list[Problem]
 ) -> StagedAction | None:
     action = instance.component.actions.get(item.action)
     try:

@@ -1,0 +1,213 @@
+"""Frozen data as JSON and back: one codec for every document that dtk writes and reads again.
+
+A field stands in a document under its own name (``if_`` as ``if``), in the order of its class. One that says no more
+than its default is left out, unless the document always has it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from functools import partial
+from typing import Literal, TypeVar, Union
+
+from dtk.model.json_data import Json, JsonObject
+from dtk.model.value import Template, Value
+from dtk.model.value_document import value_document, value_of
+
+T = TypeVar("T")
+Reader = Callable[[Json], object]
+
+_REQUIRED = object()
+
+
+class MalformedError(ValueError):
+    """A document is not what it should be: ``path`` says where in it (``nodes.master.status``), ``what`` how."""
+
+    def __init__(self, what: str, path: str = "") -> None:
+        super().__init__(f"{path} {what}" if path else f"it {what}")
+        self.what = what
+        self.path = path
+
+    def inside(self, name: str) -> MalformedError:
+        """Return the error as seen from what holds the part that is wrong."""
+        return MalformedError(self.what, f"{name}.{self.path}" if self.path else name)
+
+
+@dataclass(frozen=True, slots=True)
+class _FieldRule:
+    """How one field is written and read; ``default`` is ``_REQUIRED`` where the class has none."""
+
+    name: str
+    key: str
+    default: object
+    always: bool
+    given: bool
+    read: Reader
+
+
+class Codec:
+    """Writes and reads the classes of one document, and keeps the rules that follow from their types.
+
+    ``always`` names, by class, the fields that stand in the document even when they say no more than their default.
+    """
+
+    def __init__(self, always: Mapping[type, Collection[str]]) -> None:
+        self._always = always
+        self._rules: dict[type, tuple[_FieldRule, ...]] = {}
+
+    def document(self, instance: object) -> JsonObject:
+        """Return an instance of a dataclass as a JSON object."""
+        found: JsonObject = {}
+        for rule in self._rules_of(type(instance)):
+            value = getattr(instance, rule.name)
+            if rule.always or value != rule.default:
+                found[rule.key] = self._written(value)
+        return found
+
+    def _written(self, value: object) -> Json:
+        if value is None or isinstance(value, (str, int, float)):
+            return value
+        if isinstance(value, (list, tuple)):
+            return [self._written(item) for item in value]
+        if isinstance(value, Mapping):
+            return {key: self._written(item) for key, item in value.items()}
+        return value_document(value) if isinstance(value, Value) else self.document(value)
+
+    def instance(self, cls: type[T], document: Json) -> T:
+        """Return the instance of a dataclass that a JSON object stands for.
+
+        Raises:
+            MalformedError: something is missing, unknown or of the wrong kind.
+        """
+        if not isinstance(document, dict):
+            raise MalformedError("is not an object")
+        rules = self._rules_of(cls)
+        for rule in rules:
+            if rule.default is _REQUIRED and rule.key not in document:
+                raise MalformedError(f"has no {rule.key}")
+        found = {rule.name: _read(rule, document[rule.key]) for rule in rules if rule.key in document}
+        if len(found) != len(document):
+            unknown = ", ".join(sorted(document.keys() - {rule.key for rule in rules}))
+            raise MalformedError(f"has {unknown}, which this dtk does not know")
+        return cls(**{rule.name: found[rule.name] for rule in rules if rule.given and rule.name in found})
+
+    def _rules_of(self, cls: type) -> tuple[_FieldRule, ...]:
+        if cls not in self._rules:
+            # Not typing.get_type_hints: it would unfold Json, which names itself.
+            hints = inspect.get_annotations(cls, eval_str=True)
+            always = self._always.get(cls, ())
+            self._rules[cls] = tuple(
+                _FieldRule(
+                    f.name,
+                    f.name.rstrip("_"),
+                    _default(f),
+                    f.name in always or not f.init,
+                    f.init,
+                    self._reader(hints[f.name]),
+                )
+                for f in fields(cls)
+            )
+        return self._rules[cls]
+
+    def _reader(self, hint: object) -> Reader:
+        """Return what reads a part of a document as a type."""
+        if isinstance(hint, Hashable) and hint in _READERS:
+            return _READERS[hint]
+        if isinstance(hint, type) and is_dataclass(hint):
+            # Its rules are made when the first one is read: a class may hold itself.
+            return partial(self.instance, hint)
+        origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+        if origin in (Union, types.UnionType):
+            return self._union_reader(arguments)
+        if origin is Mapping:
+            return partial(_mapping, self._reader(arguments[1]))
+        if origin in (tuple, Sequence):
+            return partial(_sequence, self._reader(arguments[0]))
+        return partial(_one_of, arguments) if origin is Literal else partial(_scalar, hint)
+
+    def _union_reader(self, alternatives: Sequence[object]) -> Reader:
+        kinds = {str(one.kind): self._reader(one) for one in alternatives if hasattr(one, "kind")}
+        if len(kinds) == len(alternatives):
+            return partial(_of_kind, kinds)
+        return partial(_first_fitting, [self._reader(one) for one in alternatives])
+
+
+def _default(field: Field[object]) -> object:
+    if field.default_factory is not MISSING:
+        return field.default_factory()
+    return _REQUIRED if field.default is MISSING else field.default
+
+
+def _read(rule: _FieldRule, document: Json) -> object:
+    try:
+        return rule.read(document)
+    except MalformedError as error:
+        raise error.inside(rule.key) from None
+    except ValueError as error:
+        raise MalformedError(f"can't be read: {error}", rule.key) from None
+
+
+def _template(document: Json) -> Template:
+    value = value_of(document)
+    if isinstance(value, Template):
+        return value
+    raise MalformedError("is not a template")
+
+
+def _one_of(allowed: Collection[object], document: Json) -> Json:
+    if document in allowed:
+        return document
+    raise MalformedError(f"is none of {', '.join(map(str, allowed))}")
+
+
+def _mapping(read: Reader, document: Json) -> dict[str, object]:
+    if not isinstance(document, dict):
+        raise MalformedError("is not an object")
+    found: dict[str, object] = {}
+    for key, item in document.items():
+        try:
+            found[key] = read(item)
+        except MalformedError as error:
+            raise error.inside(key) from None
+    return found
+
+
+def _sequence(read: Reader, document: Json) -> tuple[object, ...]:
+    if not isinstance(document, list):
+        raise MalformedError("is not a list")
+    return tuple(map(read, document))
+
+
+def _of_kind(readers: Mapping[str, Reader], document: Json) -> object:
+    kind = document.get("kind") if isinstance(document, dict) else None
+    if isinstance(kind, str) and kind in readers:
+        return readers[kind](document)
+    raise MalformedError(f"is of none of the kinds {', '.join(readers)}")
+
+
+def _first_fitting(readers: Sequence[Reader], document: Json) -> object:
+    for read in readers:
+        with suppress(MalformedError):
+            return read(document)
+    raise MalformedError("is of the wrong kind")
+
+
+def _scalar(type_: object, document: Json) -> Json:
+    # A whole number is written without a fraction where a float is meant; true is not a number.
+    accepted = (int, float) if type_ is float else type_ or types.NoneType
+    is_flag = isinstance(document, bool)
+    if isinstance(accepted, (type, tuple)) and isinstance(document, accepted) and is_flag == (type_ is bool):
+        return document
+    raise MalformedError("is of the wrong kind")
+
+
+_READERS: Mapping[Hashable, Reader] = {
+    **dict.fromkeys((Json, object), lambda document: document),
+    Value: value_of,
+    Template: _template,
+}

@@ -1,0 +1,135 @@
+"""One component's action on one node as a plan holds it: its items in order, its outputs, its attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from dtk.model.json_data import Json
+from dtk.model.value import Template, Value
+
+Text: TypeAlias = str | Template
+"""A text of an item, which stays a template while it waits for a value."""
+
+
+@dataclass(frozen=True)
+class PlannedOperation:
+    """A pyinfra operation, ``files.directory``, with its arguments."""
+
+    kind: Literal["operation"] = field(default="operation", init=False)
+    name: str
+    arguments: Mapping[str, Value] = field(default_factory=dict)
+    when: tuple[Template, ...] = ()
+    if_: Text = ""
+    unless: Text = ""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A command; ``timeout`` is seconds."""
+
+    kind: Literal["run"] = field(default="run", init=False)
+    command: Text = ""
+    timeout: float | None = None
+    retries: int = 0
+    when: tuple[Template, ...] = ()
+    if_: Text = ""
+    unless: Text = ""
+
+
+@dataclass(frozen=True)
+class PlannedAdd:
+    """A file of the module put on the node, rendered first when it is a ``template``."""
+
+    kind: Literal["add"] = field(default="add", init=False)
+    source: str
+    template: bool = False
+    target: Text = ""
+    owner: Text = ""
+    mode: Text = ""
+    when: tuple[Template, ...] = ()
+    if_: Text = ""
+    unless: Text = ""
+
+
+@dataclass(frozen=True)
+class PlannedPuppet:
+    """A Puppet class, or a resource of a defined type, which has a ``title``; ``parameters`` are attributes."""
+
+    kind: Literal["puppet"] = field(default="puppet", init=False)
+    resource: Literal["class", "definition"]
+    name: str
+    parameters: tuple[str, ...] = ()
+    title: str | None = None
+
+
+@dataclass(frozen=True)
+class PlannedDeploy:
+    """A pyinfra deploy of the module, ``path/to/file.py:function``, called with these attributes."""
+
+    kind: Literal["deploy"] = field(default="deploy", init=False)
+    name: str
+    parameters: tuple[str, ...] = ()
+
+
+Guarded: TypeAlias = PlannedOperation | PlannedRun | PlannedAdd
+"""What has guards: the shell conditions ``if_`` and ``unless``, and ``when``, templates that must all be true."""
+
+PlannedItem: TypeAlias = PlannedOperation | PlannedRun | PlannedAdd | PlannedPuppet | PlannedDeploy
+
+
+@dataclass(frozen=True)
+class PlannedOutput:
+    """A dynamic attribute, by its path and its short name, and where its value comes from after the action.
+
+    ``text`` is the command, the fact's name or the expression; it waits for the action, and so is a template still.
+    """
+
+    attribute: str
+    name: str
+    type: str
+    source: Literal["command", "fact", "expression"]
+    text: str
+    arguments: Mapping[str, Json] = field(default_factory=dict)
+    hidden: bool = False
+
+
+def action_key(node: str, component: str, action: str, repeat: str = "") -> str:
+    """Return the name that an action's success is remembered by; ``repeat`` is "2" for its second time."""
+    return f"{node} {component}.{action}" + (f" #{repeat}" if repeat else "")
+
+
+@dataclass(frozen=True)
+class PlannedAction:
+    """One component's action on one node: everything the executor needs.
+
+    ``repeat`` tells apart the second and further times an action runs in one workflow. ``defaults`` are pyinfra's
+    global arguments for all its items. ``files`` maps a path in the module to the digest of its content.
+    ``action_digest`` covers the action's definition and its files; ``input_digest`` that and the attributes as planned.
+    """
+
+    node: str
+    component: str
+    action: str
+    module: str
+    reasons: tuple[str, ...] = ()
+    attributes: Mapping[str, Value] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
+    node_variables: Mapping[str, Json] = field(default_factory=dict)
+    items: tuple[PlannedItem, ...] = ()
+    outputs: tuple[PlannedOutput, ...] = ()
+    defaults: Mapping[str, Value] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    action_digest: str = ""
+    input_digest: str = ""
+    retries: int = 0
+    retry_delay: float = 5.0
+    timeout: float | None = None
+    on_failure: Literal["stop", "continue"] = "stop"
+    repeat: str = ""
+
+    @property
+    def key(self) -> str:
+        """The name an action's success is remembered by in state: ``slaves:1 dask::worker.create``."""
+        return action_key(self.node, self.component, self.action, self.repeat)
