@@ -1,6 +1,6 @@
 """dtk:postgresql on machines with root and systemd that boot here: replication, a rolling restart, a lost primary.
 
-One deployment, which each test takes on from the last.
+One test with one deployment: the steps build on each other.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def everything_written(root: Path) -> str:
     return "".join(path.read_text(errors="replace") for path in folder.rglob("*") if path.is_file())
 
 
-def test_replicas_have_what_was_written_on_the_primary(dtk: Dtk) -> None:
+def replicas_have_what_was_written_on_the_primary(dtk: Dtk) -> None:
     password = "postgresql::cluster/replication_password=env:REPLICATION_PASSWORD"
     dtk.run("stage", "dtk:postgresql/replicated", SERVICE, "--target", "bed", "--set", password)
     shown = dtk.run("apply", SERVICE, "--yes", **ENVIRONMENT).stdout
@@ -91,12 +91,12 @@ def test_replicas_have_what_was_written_on_the_primary(dtk: Dtk) -> None:
     assert ENVIRONMENT["REPLICATION_PASSWORD"] not in shown + everything_written(dtk.root)
 
 
-def test_a_second_converge_of_servers_changes_nothing(dtk: Dtk) -> None:
+def a_second_converge_of_servers_changes_nothing(dtk: Dtk) -> None:
     assert "Nothing had to be changed." in dtk.run("converge", SERVICE, "--yes", **ENVIRONMENT).stdout
     assert changed_by_create(dtk, 2) == []
 
 
-def test_a_rolling_restart_takes_one_replica_at_a_time_and_all_follow_the_primary_after_it(dtk: Dtk) -> None:
+def a_rolling_restart_takes_one_replica_at_a_time_and_all_follow_the_primary_after_it(dtk: Dtk) -> None:
     dtk.run("exec", SERVICE, "rolling_restart", **ENVIRONMENT)
     steps = [event for event in dtk.events(SERVICE, 3) if event["type"] in ("step.started", "step.finished")]
     replicas = [(event["type"], event["node"]) for event in steps if str(event["node"]).startswith("replicas:")]
@@ -110,13 +110,13 @@ def test_a_rolling_restart_takes_one_replica_at_a_time_and_all_follow_the_primar
         arrives(dtk, node, "restarted")
 
 
-def test_no_replica_is_promoted_while_the_primary_answers(dtk: Dtk) -> None:
+def no_replica_is_promoted_while_the_primary_answers(dtk: Dtk) -> None:
     refused = dtk.run("exec", SERVICE, "promote", "member=replicas:2", code=1, **ENVIRONMENT).stdout
     assert f"{dtk.addresses(SERVICE)['master']} is a primary still, and answers: stop it first" in refused
     assert answers(dtk, "replicas:2", "SELECT pg_is_in_recovery()") == "t"
 
 
-def test_when_the_primary_is_lost_a_replica_takes_over_and_the_other_follows_it(bed: Bed, dtk: Dtk) -> None:
+def when_the_primary_is_lost_a_replica_takes_over_and_the_other_follows_it(bed: Bed, dtk: Dtk) -> None:
     host(bed, dtk, "master").cut_power()
     shown = dtk.run("exec", SERVICE, "promote", "member=replicas:2", **ENVIRONMENT).stdout
     assert f"follows {dtk.addresses(SERVICE)['replicas:2']}" in shown
@@ -124,7 +124,7 @@ def test_when_the_primary_is_lost_a_replica_takes_over_and_the_other_follows_it(
     arrives(dtk, "replicas:1", "restarted", "promoted")
 
 
-def test_a_lost_primary_that_is_back_says_what_to_do_and_nothing_is_written_over(bed: Bed, dtk: Dtk) -> None:
+def a_lost_primary_that_is_back_says_what_to_do_and_nothing_is_written_over(bed: Bed, dtk: Dtk) -> None:
     lost = host(bed, dtk, "master")
     lost.power_on(lost.addresses)
     said = dtk.run("converge", SERVICE, "--yes", code=1, **ENVIRONMENT).stdout
@@ -135,7 +135,7 @@ def test_a_lost_primary_that_is_back_says_what_to_do_and_nothing_is_written_over
     arrives(dtk, "replicas:2", "restarted", "promoted")
 
 
-def test_taken_back_the_primary_has_everything_and_a_converge_changes_nothing(dtk: Dtk) -> None:
+def taken_back_the_primary_has_everything_and_a_converge_changes_nothing(dtk: Dtk) -> None:
     written(dtk, "master", "lost")  # what the old primary took alone is not in the new one's history
     shown = dtk.run("exec", SERVICE, "take_back", **ENVIRONMENT).stdout
     assert shown.count("read it on") == 2
@@ -145,7 +145,7 @@ def test_taken_back_the_primary_has_everything_and_a_converge_changes_nothing(dt
     assert "Nothing had to be changed." in dtk.run("converge", SERVICE, "--yes", **ENVIRONMENT).stdout
 
 
-def test_a_primary_whose_machine_is_gone_is_made_anew_from_the_promoted_replica(bed: Bed, dtk: Dtk) -> None:
+def a_primary_whose_machine_is_gone_is_made_anew_from_the_promoted_replica(bed: Bed, dtk: Dtk) -> None:
     gone = next(row["id"] for row in dtk.json("list-nodes", SERVICE) if row["node"] == "master")
     bed.client().terminate_instances(InstanceIds=[gone])
     assert f"{gone} is gone" in dtk.run("plan", SERVICE, "--refresh", **ENVIRONMENT).stdout
@@ -161,6 +161,19 @@ def test_a_primary_whose_machine_is_gone_is_made_anew_from_the_promoted_replica(
     assert "Nothing had to be changed." in dtk.run("converge", SERVICE, "--yes", **ENVIRONMENT).stdout
 
 
-def test_destroyed_it_leaves_no_instance(bed: Bed, dtk: Dtk) -> None:
+def destroyed_it_leaves_no_instance(bed: Bed, dtk: Dtk) -> None:
     dtk.run("delete-and-destroy", SERVICE, "--yes", **ENVIRONMENT)
     assert bed.instances() == {}
+
+
+def test_replicated_servers_live_from_their_deployment_through_a_lost_primary_to_their_end(bed: Bed, dtk: Dtk) -> None:
+    """Each step goes on from the last one; its name says what it shows."""
+    replicas_have_what_was_written_on_the_primary(dtk)
+    a_second_converge_of_servers_changes_nothing(dtk)
+    a_rolling_restart_takes_one_replica_at_a_time_and_all_follow_the_primary_after_it(dtk)
+    no_replica_is_promoted_while_the_primary_answers(dtk)
+    when_the_primary_is_lost_a_replica_takes_over_and_the_other_follows_it(bed, dtk)
+    a_lost_primary_that_is_back_says_what_to_do_and_nothing_is_written_over(bed, dtk)
+    taken_back_the_primary_has_everything_and_a_converge_changes_nothing(dtk)
+    a_primary_whose_machine_is_gone_is_made_anew_from_the_promoted_replica(bed, dtk)
+    destroyed_it_leaves_no_instance(bed, dtk)

@@ -1,6 +1,7 @@
 """bigtop:spark on local nodes, HDFS and Spark from PyPI: examples/spark, step by step, and what can be done between.
 
-One deployment, which each test takes on from the last, and one with PyPI's Java and the data set from the start.
+One test with the example's own deployment, whose steps build on each other, and one deployment with PyPI's Java and the
+data set from the start, which each other test leaves as it found it.
 The table is compared with the one that the project's founding document shows (35 rows, 37 with a data set).
 """
 
@@ -123,28 +124,113 @@ def workspace() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    with workspace() as root:
-        yield Cluster(root)
-
-
-@pytest.fixture(scope="module")
-def cluster_without_java() -> Iterator[Cluster]:
-    """One on a machine that seems to have no Java; it is staged only."""
+    """One with the data set from its first deployment, on a machine that seems to have no Java."""
     with workspace() as root:
         made = Cluster(root)
         made.dtk.run("init")
         chosen = f"bigtop_multiservice/software_directory={software_without_java()}"
         made.dtk.run("stage", "bigtop:spark/cluster", SERVICE, "--set", chosen)
+        made.dtk.run("add-component", SERVICE, "master/datasets:gitarchive[mar01]")
+        unset = made.dtk.run("list-violations", SERVICE).stdout
+        for name, value in {"month": "03", "day": "01"}.items():
+            assert f"Attribute (master/gitarchive[mar01]/{name}) is required, but unset" in unset
+            made.dtk.run("set-attribute", SERVICE, f"master/gitarchive[mar01]/{name}", value)
+        made.dtk.run("apply", SERVICE, "--yes")
         yield made
 
 
-def test_the_examples_first_deployment_has_the_originals_eleven_stages_and_35_rows(cluster: Cluster) -> None:
+def stage_names(table: str) -> list[str]:
+    lines = [line[2:] for line in table.splitlines() if line.startswith("  ") and not line.startswith("   ")]
+    return [line.partition(" ")[2] for line in lines]
+
+
+def the_examples_first_deployment_has_the_originals_eleven_stages_and_35_rows(cluster: Cluster) -> None:
     shown = cluster.example("--keep")
     assert cluster.table(1) == FIRST_DEPLOYMENT.lstrip()
     assert "35 rows in set" in shown
     assert cluster.datanodes() == dict.fromkeys(cluster.slaves(), "Normal")
     assert "Safe mode is OFF" in shown
     assert "counted 12000 words in /tmp/spark-smoke-test with 2 workers" in shown
+
+
+def the_example_loads_a_data_set_once_and_a_job_reads_it_from_hdfs(cluster: Cluster) -> None:
+    shown = cluster.example("--load")
+    assert "Loaded 3 files" in shown
+    assert "/user/local/spark/data/gitarchive/mar01/2015-03-01-2.json.gz" in shown
+    assert "counted 12 events" in shown
+    again = cluster.dtk.run("exec", SERVICE, "load_gitarchive_dataset", "name=mar01", code=1).stdout
+    assert "Clear action needed on dataset 'mar01'" in again
+
+
+def the_example_goes_to_four_slaves_and_back_with_hdfs_healthy_and_the_data_whole(cluster: Cluster) -> None:
+    shown = cluster.example("--scale")
+    assert shown.count("The filesystem under path '/' is HEALTHY") == 2
+    assert shown.count("Under-replicated blocks:\t0 ") == 2
+    assert "Number of data-nodes:\t\t4" in shown
+    assert "STAGE 1: decommission datanodes" in shown
+    assert "counted 12 events" in shown
+    assert "with 2 workers" in shown
+    states = cluster.datanodes()
+    assert {address for address, state in states.items() if state == "Normal"} == cluster.slaves()
+
+
+def the_history_server_is_added_in_a_stage_behind_the_others_and_knows_the_jobs(cluster: Cluster) -> None:
+    cluster.dtk.run("add-component", SERVICE, "master/spark::history_server")
+    cluster.dtk.run("converge", SERVICE, "--yes")
+    # All nodes are there: the stage that made them is not among these, as in the original.
+    behind = [*stage_names(WITH_DATASET)[1:], "component spark::history_server"]
+    assert stage_names(cluster.table(cluster.last_task())) == behind
+    shown = cluster.dtk.run("exec", SERVICE, "master/spark::history_server.smoke_test").stdout
+    assert "jobs have ended, the last one: smoke test" in shown
+
+
+def a_cleared_data_set_is_gone(cluster: Cluster) -> None:
+    cluster.dtk.run("exec", SERVICE, "clear_gitarchive_dataset", "name=mar01")
+    cluster.dtk.run("exec", SERVICE, "list_gitarchive_hdfs_files", "name=mar01", code=1)
+
+
+def the_example_removed_leaves_nothing(cluster: Cluster) -> None:
+    state = json.loads((cluster.dtk.root / ".dtk" / "services" / SERVICE / "state.json").read_text())
+    cluster.example("--remove")
+    assert node_processes(state["lineage"]) == []
+    assert not Path(state["nodes"]["master"]["attributes"]["home"]).exists()
+    assert not cluster.dtk.root.exists()
+
+
+def test_the_example_lives_from_its_first_deployment_to_its_removal() -> None:
+    """Each step goes on from the last one; its name says what it shows."""
+    with workspace() as root:
+        cluster = Cluster(root)
+        the_examples_first_deployment_has_the_originals_eleven_stages_and_35_rows(cluster)
+        the_example_loads_a_data_set_once_and_a_job_reads_it_from_hdfs(cluster)
+        the_example_goes_to_four_slaves_and_back_with_hdfs_healthy_and_the_data_whole(cluster)
+        the_history_server_is_added_in_a_stage_behind_the_others_and_knows_the_jobs(cluster)
+        a_cleared_data_set_is_gone(cluster)
+        the_example_removed_leaves_nothing(cluster)
+
+
+def test_a_first_deployment_with_the_data_set_has_the_originals_twelve_stages_and_37_rows(cluster: Cluster) -> None:
+    assert cluster.table(1) == WITH_DATASET.lstrip()
+    assert "37 rows in set" in cluster.dtk.run("task-status", SERVICE, "1").stdout
+
+
+def test_without_a_java_of_the_machine_all_daemons_run_on_pypis(cluster: Cluster) -> None:
+    home = cluster.on_master("readlink -f bigtop/java").strip()
+    assert home.startswith(f"{software_without_java()}/")
+    lineage = json.loads((cluster.dtk.root / ".dtk/services" / SERVICE / "state.json").read_text())["lineage"]
+    programs = [process.exe() for process in node_processes(lineage) if process.name() == "java"]
+    assert len(programs) == 6
+    assert set(programs) == {f"{home}/bin/java"}
+
+
+def test_datanodes_restart_one_at_a_time_and_hdfs_stays_healthy(cluster: Cluster) -> None:
+    cluster.on_master("bigtop/bin/hdfs dfs -put bigtop/settings.json /kept")
+    for member in ("slaves:1", "slaves:2"):
+        shown = cluster.dtk.run("exec", SERVICE, f"{member}/hadoop::datanode.restart").stdout
+        assert "datanode is up" in shown
+    assert cluster.datanodes() == dict.fromkeys(cluster.slaves(), "Normal")
+    assert "is HEALTHY" in cluster.on_master("bigtop/bin/hdfs fsck / 2>/dev/null")
+    assert cluster.on_master("bigtop/bin/hdfs dfs -cat /kept") == cluster.on_master("cat bigtop/settings.json")
 
 
 def test_a_second_converge_changes_nothing_and_says_so(cluster: Cluster) -> None:
@@ -177,93 +263,8 @@ def test_the_master_and_the_workers_are_told_to_listen(cluster: Cluster) -> None
     assert cluster.dtk.run("exec", SERVICE, "slaves/spark::common.test_port_up").stdout.count("is up") == 2
 
 
-def test_the_example_loads_a_data_set_once_and_a_job_reads_it_from_hdfs(cluster: Cluster) -> None:
-    shown = cluster.example("--load")
-    assert "Loaded 3 files" in shown
-    assert "/user/local/spark/data/gitarchive/mar01/2015-03-01-2.json.gz" in shown
-    assert "counted 12 events" in shown
-    again = cluster.dtk.run("exec", SERVICE, "load_gitarchive_dataset", "name=mar01", code=1).stdout
-    assert "Clear action needed on dataset 'mar01'" in again
-
-
-def test_the_example_goes_to_four_slaves_and_back_with_hdfs_healthy_and_the_data_whole(cluster: Cluster) -> None:
-    shown = cluster.example("--scale")
-    assert shown.count("The filesystem under path '/' is HEALTHY") == 2
-    assert shown.count("Under-replicated blocks:\t0 ") == 2
-    assert "Number of data-nodes:\t\t4" in shown
-    assert "STAGE 1: decommission datanodes" in shown
-    assert "counted 12 events" in shown
-    assert "with 2 workers" in shown
-    states = cluster.datanodes()
-    assert {address for address, state in states.items() if state == "Normal"} == cluster.slaves()
-
-
-def test_the_history_server_is_added_in_a_stage_behind_the_others_and_knows_the_jobs(cluster: Cluster) -> None:
-    cluster.dtk.run("add-component", SERVICE, "master/spark::history_server")
-    cluster.dtk.run("converge", SERVICE, "--yes")
-    # All nodes are there: the stage that made them is not among these, as in the original.
-    behind = [*stage_names(WITH_DATASET)[1:], "component spark::history_server"]
-    assert stage_names(cluster.table(cluster.last_task())) == behind
-    shown = cluster.dtk.run("exec", SERVICE, "master/spark::history_server.smoke_test").stdout
-    assert "jobs have ended, the last one: smoke test" in shown
-
-
-def stage_names(table: str) -> list[str]:
-    lines = [line[2:] for line in table.splitlines() if line.startswith("  ") and not line.startswith("   ")]
-    return [line.partition(" ")[2] for line in lines]
-
-
 def test_what_a_datanode_unpacks_is_its_nodes_and_not_in_the_machines_common_folder(cluster: Cluster) -> None:
     home = next(
         node["attributes"]["home"] for node in cluster.dtk.json("list-nodes", SERVICE) if node["node"] == "slaves:1"
     )
     assert list(Path(home, "tmp").glob("Jetty_*"))
-
-
-def test_a_cleared_data_set_is_gone(cluster: Cluster) -> None:
-    cluster.dtk.run("exec", SERVICE, "clear_gitarchive_dataset", "name=mar01")
-    cluster.dtk.run("exec", SERVICE, "list_gitarchive_hdfs_files", "name=mar01", code=1)
-
-
-def test_the_example_removed_leaves_nothing(cluster: Cluster) -> None:
-    state = json.loads((cluster.dtk.root / ".dtk" / "services" / SERVICE / "state.json").read_text())
-    cluster.example("--remove")
-    assert node_processes(state["lineage"]) == []
-    assert not Path(state["nodes"]["master"]["attributes"]["home"]).exists()
-    assert not cluster.dtk.root.exists()
-
-
-def test_a_first_deployment_with_the_data_set_has_the_originals_twelve_stages_and_37_rows(
-    cluster_without_java: Cluster,
-) -> None:
-    dtk = cluster_without_java.dtk
-    dtk.run("add-component", SERVICE, "master/datasets:gitarchive[mar01]")
-    unset = dtk.run("list-violations", SERVICE).stdout
-    for name, value in {"month": "03", "day": "01"}.items():
-        assert f"Attribute (master/gitarchive[mar01]/{name}) is required, but unset" in unset
-        dtk.run("set-attribute", SERVICE, f"master/gitarchive[mar01]/{name}", value)
-    dtk.run("apply", SERVICE, "--yes")
-    assert cluster_without_java.table(1) == WITH_DATASET.lstrip()
-    assert "37 rows in set" in dtk.run("task-status", SERVICE).stdout
-
-
-def test_without_a_java_of_the_machine_all_daemons_run_on_pypis(cluster_without_java: Cluster) -> None:
-    home = cluster_without_java.on_master("readlink -f bigtop/java").strip()
-    assert home.startswith(f"{software_without_java()}/")
-    lineage = json.loads((cluster_without_java.dtk.root / ".dtk/services" / SERVICE / "state.json").read_text())[
-        "lineage"
-    ]
-    programs = [process.exe() for process in node_processes(lineage) if process.name() == "java"]
-    assert len(programs) == 6
-    assert set(programs) == {f"{home}/bin/java"}
-
-
-def test_datanodes_restart_one_at_a_time_and_hdfs_stays_healthy(cluster_without_java: Cluster) -> None:
-    cluster = cluster_without_java
-    cluster.on_master("bigtop/bin/hdfs dfs -put bigtop/settings.json /kept")
-    for member in ("slaves:1", "slaves:2"):
-        shown = cluster.dtk.run("exec", SERVICE, f"{member}/hadoop::datanode.restart").stdout
-        assert "datanode is up" in shown
-    assert cluster.datanodes() == dict.fromkeys(cluster.slaves(), "Normal")
-    assert "is HEALTHY" in cluster.on_master("bigtop/bin/hdfs fsck / 2>/dev/null")
-    assert cluster.on_master("bigtop/bin/hdfs dfs -cat /kept") == cluster.on_master("cat bigtop/settings.json")

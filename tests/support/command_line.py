@@ -25,7 +25,7 @@ class Dtk:
             env={**os.environ, "COLUMNS": "200", **environment},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
             check=False,
             stdin=subprocess.DEVNULL,
         )

@@ -11,10 +11,9 @@ import psutil
 import pytest
 
 from tests.testbed.bed import Bed, skip_where_missing
-from tests.testbed.site import Site, site_in
+from tests.testbed.site import MODULE, Site, site_in
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-MODULE = Path(__file__).parent / "module"
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from tests.support.waiting import eventually
 from tests.testbed.bed import Bed
 from tests.testbed.host import Host
 
+MODULE = Path(__file__).parent / "module"
 SERVICE = "site1"
 
 

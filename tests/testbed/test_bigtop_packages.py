@@ -1,7 +1,7 @@
 """bigtop:spark from packages with the names, paths and init scripts of Apache Bigtop's, on hosts that boot Debian.
 
-Bigtop's own, for Ubuntu, are not here: these are stand-ins that hold PyPI's HDFS and Spark. One cluster, which each
-test takes on from the last.
+Bigtop's own, for Ubuntu, are not here: these are stand-ins that hold PyPI's HDFS and Spark. One
+test with one cluster: the steps build on each other.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def running(site: Site, node: str) -> list[str]:
     return site.on(node, asked).split("\n")
 
 
-def test_the_cluster_comes_up_from_packages_and_a_job_reads_and_writes_hdfs(cluster: Site) -> None:
+def the_cluster_comes_up_from_packages_and_a_job_reads_and_writes_hdfs(cluster: Site) -> None:
     cluster.dtk.run("apply", SERVICE, "--yes")
     for node, names in DAEMONS.items():
         assert [line for line in running(cluster, node) if line == "active"] == ["active"] * len(names)
@@ -54,18 +54,18 @@ def test_the_cluster_comes_up_from_packages_and_a_job_reads_and_writes_hdfs(clus
     assert "counted 12000 words in /tmp/spark-smoke-test with 1 workers" in shown
 
 
-def test_no_daemon_was_started_before_it_was_configured(cluster: Site) -> None:
+def no_daemon_was_started_before_it_was_configured(cluster: Site) -> None:
     namenode = cluster.dtk.addresses(SERVICE)["master"]
     for node, names in DAEMONS.items():
         assert cluster.on(node, f"cat {STARTS}").split("\n") == [f"{name} hdfs://{namenode}:8020" for name in names]
         assert cluster.on(node, "ls /usr/sbin/policy-rc.d || true") == ""
 
 
-def test_a_second_converge_of_packages_changes_nothing(cluster: Site) -> None:
+def a_second_converge_of_packages_changes_nothing(cluster: Site) -> None:
     assert "Nothing had to be changed." in cluster.dtk.run("converge", SERVICE, "--yes").stdout
 
 
-def test_changed_settings_restart_the_daemons_that_read_them_and_no_others(cluster: Site) -> None:
+def changed_settings_restart_the_daemons_that_read_them_and_no_others(cluster: Site) -> None:
     before = cluster.on("master", f"cat {STARTS}")
     cluster.dtk.run("set-attribute", SERVICE, "master/spark::master/master_ui_port", "8090")
     cluster.dtk.run("apply", SERVICE, "--yes")
@@ -77,14 +77,14 @@ def test_changed_settings_restart_the_daemons_that_read_them_and_no_others(clust
     assert "with 1 workers" in cluster.dtk.run("exec", SERVICE, "smoke_test").stdout
 
 
-def test_the_history_server_is_added_from_its_package_and_knows_the_job(cluster: Site) -> None:
+def the_history_server_is_added_from_its_package_and_knows_the_job(cluster: Site) -> None:
     cluster.dtk.run("add-component", SERVICE, "master/spark::history_server")
     cluster.dtk.run("apply", SERVICE, "--yes")
     shown = cluster.dtk.run("exec", SERVICE, "master/spark::history_server.smoke_test").stdout
     assert "2 jobs have ended, the last one: smoke test" in shown
 
 
-def test_a_data_set_is_loaded_by_hdfs_own_user(cluster: Site) -> None:
+def a_data_set_is_loaded_by_hdfs_own_user(cluster: Site) -> None:
     cluster.on("master", "mkdir -m 755 /tmp/data; echo '{}' | gzip > /tmp/data/2015-03-01-1.json.gz")
     cluster.dtk.run("add-component", SERVICE, "master/datasets:gitarchive[mar01]")
     for name, value in {"month": "03", "day": "01", "hours": "1", "source": "file:///tmp/data"}.items():
@@ -92,6 +92,17 @@ def test_a_data_set_is_loaded_by_hdfs_own_user(cluster: Site) -> None:
     assert "Loaded 1 files" in cluster.dtk.run("exec", SERVICE, "load_gitarchive_dataset", "name=mar01").stdout
 
 
-def test_destroyed_it_leaves_nothing(cluster: Site) -> None:
+def destroyed_it_leaves_nothing(cluster: Site) -> None:
     cluster.dtk.run("delete-and-destroy", SERVICE, "--yes")
     cluster.check_nothing_left()
+
+
+def test_a_cluster_of_packages_lives_from_its_deployment_to_its_end(cluster: Site) -> None:
+    """Each step goes on from the last one; its name says what it shows."""
+    the_cluster_comes_up_from_packages_and_a_job_reads_and_writes_hdfs(cluster)
+    no_daemon_was_started_before_it_was_configured(cluster)
+    a_second_converge_of_packages_changes_nothing(cluster)
+    changed_settings_restart_the_daemons_that_read_them_and_no_others(cluster)
+    the_history_server_is_added_from_its_package_and_knows_the_job(cluster)
+    a_data_set_is_loaded_by_hdfs_own_user(cluster)
+    destroyed_it_leaves_nothing(cluster)

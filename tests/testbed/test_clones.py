@@ -13,8 +13,7 @@ from ruamel.yaml import YAML
 
 from tests.support.command_line import Dtk
 from tests.testbed.bed import Bed
-from tests.testbed.conftest import MODULE
-from tests.testbed.site import SERVICE, site_in
+from tests.testbed.site import MODULE, SERVICE, site_in
 
 PAIR = "team"
 

@@ -1,9 +1,10 @@
-"""dtk:daemon on a host with systemd, where a program is a unit; each test takes on what the last one left."""
+"""dtk:daemon on a host with systemd, where a program is a unit; each test leaves the host as it found it."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,14 @@ from tests.testbed.site import SERVICE, Site, site_in
 UNIT = "dtk-sleeper.service"
 # One whose answers are a second old.
 SLOW_SYSTEMCTL = r"#!/bin/sh\n/usr/bin/systemctl \"$@\"\nsleep 1\n"
+
+
+# What a unit may leave behind: its file, its processes, its failure.
+LEFT = (
+    "find /etc/systemd/system -name 'dtk-*'",
+    "pgrep -f '[s]leeper.py' || true",
+    "systemctl --failed --plain --no-legend",
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +40,16 @@ def set_and_apply(site: Site, attribute: str, value: str, code: int = 0) -> str:
     return site.dtk.run("apply", SERVICE, "--yes", code=code).stdout
 
 
+@contextmanager
+def changed(site: Site, attribute: str, value: str, code: int = 0) -> Iterator[str]:
+    """Yield what apply shows with another value; the module's own is back in the end."""
+    try:
+        yield set_and_apply(site, attribute, value, code)
+    finally:
+        site.dtk.run("set-attribute", SERVICE, f"node/kept::sleeper/{attribute}", attribute)
+        site.dtk.run("converge", SERVICE, "--yes")
+
+
 def shown(site: Site, *properties: str) -> list[str]:
     """These properties of the unit, in systemd's order."""
     return site.on("node", f"systemctl show --value -p {','.join(properties)} {UNIT}").split()
@@ -44,7 +63,7 @@ def test_a_program_is_a_unit_of_the_logins_user_that_runs_now_and_after_a_boot(s
     assert shown(site, "User", "ActiveState", "UnitFileState") == ["admin", "active", "enabled"]
     (pid,) = shown(site, "MainPID")
     assert site.on("node", "daemon/daemon.sh status sleeper") == f"sleeper runs, pid {pid}"
-    assert log(site) == ["ready with word and text"]
+    assert log(site)[-1] == "ready with word and text"
 
 
 def test_a_converge_leaves_a_unit_alone_that_runs_as_it_should(site: Site) -> None:
@@ -56,10 +75,10 @@ def test_a_converge_leaves_a_unit_alone_that_runs_as_it_should(site: Site) -> No
 @pytest.mark.parametrize("attribute", ["word", "text"])
 def test_another_command_line_or_another_file_replaces_what_the_unit_runs(site: Site, attribute: str) -> None:
     before = shown(site, "MainPID")
-    set_and_apply(site, attribute, f"another-{attribute}")
-    assert shown(site, "MainPID") != before
-    assert len(log(site)) == 1
-    assert f"another-{attribute}" in log(site)[0]
+    with changed(site, attribute, f"another-{attribute}"):
+        assert shown(site, "MainPID") != before
+        assert len(log(site)) == 1
+        assert f"another-{attribute}" in log(site)[0]
 
 
 @pytest.mark.parametrize("signal", ["KILL", "TERM", "INT"])
@@ -79,24 +98,26 @@ def test_restart_runs_the_same_anew(site: Site) -> None:
 
 
 def test_a_program_that_can_not_start_says_why_and_leaves_no_unit_until_it_can(site: Site) -> None:
-    failed = set_and_apply(site, "word", "fail", code=1)
-    assert "sleeper ended with exit code 1 before it was up: OSError: no room for it" in failed
-    assert shown(site, "LoadState") == ["not-found"]
-    set_and_apply(site, "word", "word")
+    with changed(site, "word", "fail", code=1) as failed:
+        assert "sleeper ended with exit code 1 before it was up: OSError: no room for it" in failed
+        assert shown(site, "LoadState") == ["not-found"]
     assert shown(site, "ActiveState", "UnitFileState") == ["active", "enabled"]
 
 
 def test_a_program_that_ends_while_it_is_looked_at_is_said_to_have_ended_with_its_own_code(site: Site) -> None:
     site.on("node", f"mkdir slow && printf '{SLOW_SYSTEMCTL}' >slow/systemctl && chmod +x slow/systemctl")
     start = "daemon/daemon.sh start short never -- sh -c 'sleep 0.5; exit 3'"
-    failed = site.dtk.run("ssh", SERVICE, "node", "--", f"PATH=$PWD/slow:$PATH; {start}", code=1)
-    assert "short ended with exit code 3 before it was up" in failed.stdout + failed.stderr
+    failed = site.dtk.run("ssh", SERVICE, "node", "--", f"PATH=$PWD/slow:$PATH; {start}", code=None)
     site.on("node", "rm -r slow")
+    assert failed.returncode == 1
+    assert "short ended with exit code 3 before it was up" in failed.stdout + failed.stderr
 
 
 def test_a_deleted_component_takes_its_unit_along_and_nothing_counts_as_failed(site: Site) -> None:
     site.dtk.run("delete-component", SERVICE, "node/kept::sleeper")
     site.dtk.run("apply", SERVICE, "--yes")
-    assert site.on("node", "find /etc/systemd/system -name 'dtk-*'") == ""
-    assert site.on("node", "pgrep -f '[s]leeper.py' || true") == ""
-    assert site.on("node", "systemctl --failed --plain --no-legend") == ""
+    gone = [site.on("node", command) for command in LEFT]
+    site.dtk.run("add-component", SERVICE, "node/kept::sleeper")
+    site.dtk.run("apply", SERVICE, "--yes")
+    assert gone == ["", "", ""]
+    assert shown(site, "ActiveState", "UnitFileState") == ["active", "enabled"]

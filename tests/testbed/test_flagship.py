@@ -1,4 +1,4 @@
-"""bigtop:spark on instances that boot, each daemon a systemd unit: one cluster, which each test takes on from the last.
+"""bigtop:spark on instances that boot, each daemon a systemd unit: one test, whose steps build on each other.
 
 After each step EC2 has the instances that the state knows, and as many as it should.
 """
@@ -86,7 +86,7 @@ def joined(site: Site, node: str) -> list[int]:
     return [int(word) for word in site.dtk.run("ssh", SERVICE, node, "--", command, code=None).stdout.split()]
 
 
-def test_the_cluster_comes_up_on_three_instances_as_systemd_units(cluster: Site) -> None:
+def the_cluster_comes_up_on_three_instances_as_systemd_units(cluster: Site) -> None:
     shown = cluster.dtk.run("apply", SERVICE, "--yes").stdout
     assert "STAGE 1: create_nodes_stage" in shown
     cluster.check_count(3)
@@ -94,7 +94,7 @@ def test_the_cluster_comes_up_on_three_instances_as_systemd_units(cluster: Site)
     assert "Nothing to do" in cluster.dtk.run("plan", SERVICE).stdout
 
 
-def test_a_data_set_is_loaded_by_its_workflow_and_a_job_counts_on_both_workers(cluster: Site) -> None:
+def a_data_set_is_loaded_by_its_workflow_and_a_job_counts_on_both_workers(cluster: Site) -> None:
     cluster.dtk.run("add-component", SERVICE, "master/datasets:gitarchive[mar01]")
     for name, value in {"month": "03", "day": "01", "hours": "1-3", "source": f"file://{DATA}"}.items():
         cluster.dtk.run("set-attribute", SERVICE, f"master/gitarchive[mar01]/{name}", value)
@@ -104,7 +104,7 @@ def test_a_data_set_is_loaded_by_its_workflow_and_a_job_counts_on_both_workers(c
     check_data(cluster)
 
 
-def test_four_slaves_and_two_again_keep_hdfs_healthy_and_the_data_whole(cluster: Site) -> None:
+def four_slaves_and_two_again_keep_hdfs_healthy_and_the_data_whole(cluster: Site) -> None:
     for slaves in (4, 2):
         cluster.dtk.run("set-attribute", SERVICE, "slaves/cardinality", str(slaves))
         cluster.dtk.run("apply", SERVICE, "--yes")
@@ -113,7 +113,7 @@ def test_four_slaves_and_two_again_keep_hdfs_healthy_and_the_data_whole(cluster:
     check_units(cluster)
 
 
-def test_a_slave_that_reboots_has_its_daemons_back_by_itself(cluster: Site) -> None:
+def a_slave_that_reboots_has_its_daemons_back_by_itself(cluster: Site) -> None:
     before = joined(cluster, "slaves:1")
     cluster.host("slaves:1").reboot()
     eventually(
@@ -125,7 +125,7 @@ def test_a_slave_that_reboots_has_its_daemons_back_by_itself(cluster: Site) -> N
     check_data(cluster)
 
 
-def test_stopped_and_started_its_daemons_are_back_by_themselves_at_new_addresses(cluster: Site) -> None:
+def stopped_and_started_its_daemons_are_back_by_themselves_at_new_addresses(cluster: Site) -> None:
     before = nodes(cluster)
     cluster.dtk.run("stop", SERVICE)
     cluster.check_count(3)
@@ -141,6 +141,16 @@ def test_stopped_and_started_its_daemons_are_back_by_themselves_at_new_addresses
     check_data(cluster)
 
 
-def test_destroyed_it_leaves_nothing(cluster: Site) -> None:
+def destroyed_it_leaves_nothing(cluster: Site) -> None:
     cluster.dtk.run("delete-and-destroy", SERVICE, "--yes")
     cluster.check_nothing_left()
+
+
+def test_a_cluster_on_instances_lives_from_its_deployment_to_its_end(cluster: Site) -> None:
+    """Each step goes on from the last one; its name says what it shows."""
+    the_cluster_comes_up_on_three_instances_as_systemd_units(cluster)
+    a_data_set_is_loaded_by_its_workflow_and_a_job_counts_on_both_workers(cluster)
+    four_slaves_and_two_again_keep_hdfs_healthy_and_the_data_whole(cluster)
+    a_slave_that_reboots_has_its_daemons_back_by_itself(cluster)
+    stopped_and_started_its_daemons_are_back_by_themselves_at_new_addresses(cluster)
+    destroyed_it_leaves_nothing(cluster)
