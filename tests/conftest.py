@@ -1,14 +1,19 @@
-"""What all tests share: property tests judged by what they find, not by how long they take; a ^C that reaches them."""
+"""What all tests share: property tests without a time limit, ^C that reaches tests, a strict view of skips, the seed.
+
+A test that is skipped for a reason that is not in ``tests.support.skips`` fails where everything must be there.
+"""
 
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
 import signal
-import tempfile
+from collections.abc import Generator
+from typing import TypeVar
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support.skips import every_skip_is_expected, is_permitted
 
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
@@ -17,7 +22,34 @@ settings.load_profile("untimed")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# What tests read must not stay in the cache of whoever runs them, and must not come from there.
-if "PYTEST_XDIST_WORKER" not in os.environ:
-    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="dtk-tests-cache-")
-    atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+
+_Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Judge the skip of a test."""
+    return _judged((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Judge the skip of a whole file."""
+    return _judged((yield))
+
+
+def _judged(report: _Report) -> _Report:
+    """Make a skip without a permitted reason a failure where every skip must be expected."""
+    if report.skipped and isinstance(report.longrepr, tuple) and every_skip_is_expected(os.environ):
+        path, line, reason = report.longrepr
+        if not is_permitted(reason):
+            report.outcome = "failed"
+            report.longrepr = f"{path}:{line}: unexpected skip: {reason.removeprefix('Skipped: ')}"
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how to repeat the run's order, at its end too, where a reader of a failure looks."""
+    seed = terminalreporter.config.getoption("randomly_seed", None)
+    if seed is not None:
+        terminalreporter.write_line(f"the order of the tests can be repeated with --randomly-seed={seed}")
