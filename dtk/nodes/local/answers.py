@@ -44,6 +44,29 @@ class Answers:
         return None
 
 
+_READS_SCRIPT = "read -r dtk"
+"""Stands in the command line of a session whose script comes over its standard input (dtk.ssh.delimited)."""
+_OCTAL = re.compile(rb"\\0([0-7]{3})")
+_BEGIN = re.compile(r"<([0-9a-f]{32})\+>")
+
+
+def takes_script(command: str | None) -> bool:
+    """Say whether a session's command is a script that comes over its standard input."""
+    return command is not None and _READS_SCRIPT in command
+
+
+def script_in(given: bytes) -> str:
+    """Return the script in a session's whole standard input: around the command, and the command itself."""
+    return _OCTAL.sub(lambda found: bytes([int(found[1], 8)]), given).decode("utf-8", "replace")
+
+
+def delimited(script: str, answer: Answer) -> tuple[bytes, bytes]:
+    """Return what an answered script prints on both streams, between the marks that it would have printed."""
+    found = _BEGIN.search(script)
+    begin, end = (found[0], f"<{found[1]}-{answer.exit_code}>") if found else ("", "")
+    return f"{begin}{answer.stdout}{end}".encode(), f"{begin}{answer.stderr}{end}".encode()
+
+
 def load_answers(node: str) -> Answers:
     """Return the answers that the environment names for a node; mostly there are none."""
     file = os.environ.get(ANSWERS)

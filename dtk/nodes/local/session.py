@@ -12,7 +12,7 @@ from typing import Any
 
 import asyncssh
 
-from dtk.nodes.local.answers import Answer, Answers
+from dtk.nodes.local.answers import Answer, Answers, delimited, script_in, takes_script
 from dtk.nodes.local.children import Child, Children
 from dtk.nodes.local.streams import Streams, set_terminal_size, start_in_terminal, start_with_pipes
 
@@ -35,11 +35,16 @@ def session_handler(children: Children, shell: str, answers: Answers) -> Callabl
         # What escapes from here makes asyncssh drop the whole connection, its other sessions included; and a client
         # may close its channel at any moment (BrokenPipeError: Channel not open for sending).
         try:
-            answer = answers.to(process.command) if process.command else None
-            if answer:
-                await _give(process, answer)
+            if answers.answers and takes_script(process.command):
+                first = await process.stdin.read()
+                script = script_in(first)
             else:
-                await _serve(process, children, shell)
+                first, script = b"", process.command or ""
+            answer = answers.to(script) if script else None
+            if answer:
+                await _give(process, answer, script)
+            else:
+                await _serve(process, children, shell, first)
         except (OSError, asyncssh.Error):
             pass
         except Exception:
@@ -49,15 +54,16 @@ def session_handler(children: Children, shell: str, answers: Answers) -> Callabl
     return handle
 
 
-async def _give(process: ServerProcess, answer: Answer) -> None:
-    process.stdout.write(answer.stdout.encode())
-    process.stderr.write(answer.stderr.encode())
+async def _give(process: ServerProcess, answer: Answer, script: str) -> None:
+    stdout, stderr = delimited(script, answer)
+    process.stdout.write(stdout)
+    process.stderr.write(stderr)
     await process.stdout.drain()
     await process.stderr.drain()
     process.exit(answer.exit_code)
 
 
-async def _serve(process: ServerProcess, children: Children, shell: str) -> None:
+async def _serve(process: ServerProcess, children: Children, shell: str, first: bytes = b"") -> None:
     arguments = ["/bin/sh", "-c", process.command] if process.command else [shell]
     try:
         if process.term_type:
@@ -68,6 +74,8 @@ async def _serve(process: ServerProcess, children: Children, shell: str) -> None
         process.stderr.write(f"{error}\n".encode())
         process.exit(_CANNOT_START)
         return
+    if first:  # read to see whether it is answered
+        await _feed(streams.stdin, first)
     await _connect(process, child, streams)
 
 
