@@ -30,6 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "targets": {"model", "nodes.ec2", "nodes.hosts", "nodes.local"},
     "events": {"model"},
     "state": {"model"},
+    "store": {"model", "state", "events"},
     "dsl.yaml": {"model", "targets", "state"},
     "dsl.template": {"model", "dsl.yaml"},
     "dsl.build": {"model", "dsl.yaml", "dsl.template"},
@@ -72,7 +73,7 @@ OTHER_MEANINGS = {
     ("dtk/convert/module.py", "local"),  # the namespace of a module that names none
     ("dtk/dsl/build/component.py", "local"),  # as in convert/links.py
 }
-LIGHT_PARTS = ("targets", "cli", "service", "shell", "views", "events", "state", "model")
+LIGHT_PARTS = ("targets", "store", "cli", "service", "shell", "views", "events", "state", "model")
 BALLAST = ("boto3", "pyinfra", "jsonschema", "gevent", "pydantic")
 HEAVY = (*BALLAST, "jinja2", "asyncssh")
 LONGEST_FILE = 399

@@ -34,10 +34,15 @@ def write_new(path: Path, text: str) -> None:
         FileExistsError: it is there.
         OSError: it can't be written; nothing is left of it.
     """
+    write_bytes_new(path, text.encode("utf-8"))
+
+
+def write_bytes_new(path: Path, data: bytes) -> None:
+    """Write a private file of bytes that is not there yet, and put it on disk; it fails as ``write_new`` does."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

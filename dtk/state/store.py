@@ -63,10 +63,14 @@ def save_state(path: Path, state: State) -> None:
         OSError: the disk is full or the folder can't be written; the state before stands.
     """
     make_private_folder(path.parent)
-    # Keys keep their order: that of a hash is seen in the files that templates make of it.
-    text = json.dumps(to_document(made_portable(state, path.parent)), indent=2, ensure_ascii=False) + "\n"
-    replace_file(path, text, keep_versions=KEPT_VERSIONS)
+    replace_file(path, state_text(state, path.parent), keep_versions=KEPT_VERSIONS)
     journal_of(path).unlink(missing_ok=True)
+
+
+def state_text(state: State, folder: Path) -> str:
+    """Return a state as its snapshot's text, without paths of the folder that it is in on this machine."""
+    # Keys keep their order: that of a hash is seen in the files that templates make of it.
+    return json.dumps(to_document(made_portable(state, folder)), indent=2, ensure_ascii=False) + "\n"
 
 
 def journal_of(path: Path) -> Path:

@@ -1,0 +1,282 @@
+"""Holding a service: taken, kept, and given back by compare-and-swap on its head, without any client's wall clock."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from dtk.store.clock import Clock, since_boot
+from dtk.store.errors import DamagedError, EmptiedError, FencedError, HeldError, StoreError, StoreUnreachableError
+from dtk.store.head import Head, Lease, StatePointer, decode, encode, with_beat
+from dtk.store.layout import ServiceKeys
+from dtk.store.objects import RETRY_SECONDS, Objects, Sleep, Stored, get_patiently, shortened
+
+MARGIN_SECONDS = 10.0
+"""The holder stops believing in its lease so long before it ends."""
+GRACE_SECONDS = 15.0
+"""Others take it so long after it has ended: between both lies what clocks may differ while it runs."""
+POLL_SECONDS = 3.0
+_CONFLICTS = 12
+"""Races lost in a row, or requests without an answer, before an acquirer gives up."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a holder works with; tests give a clock and a sleep of their own."""
+
+    objects: Objects
+    clock: Clock = since_boot
+    sleep: Sleep = time.sleep
+
+
+@dataclass(frozen=True)
+class LeaseRequest:
+    """Who asks for a service. ``lineage`` is the service's id; ``seconds`` is the lease's length."""
+
+    service: str
+    lineage: str
+    holder: Lease
+
+
+def new_lease(host: str, user: str, command: str, seconds: float, job_url: str = "") -> Lease:
+    """Return a lease with a nonce of its own."""
+    return Lease(uuid.uuid4().hex, host, user, command, seconds, job_url=job_url)
+
+
+class HeldLease:
+    """A service that this process holds. ``previous`` is the lease that had run out when this one was taken."""
+
+    def __init__(self, tools: Tools, service: str, head: Head, etag: str, sent: float) -> None:
+        """Hold a service whose head was written by a request sent at ``sent`` by the holder's clock."""
+        if head.lease is None:
+            raise ValueError("nobody holds this head")
+        self.tools = tools
+        self.keys = ServiceKeys(service)
+        self.head = head
+        self.nonce = head.lease.nonce
+        self.seconds = head.lease.seconds
+        self.previous: Lease | None = None
+        self._etag = etag
+        self._sent = sent
+        self._open: dict[bytes, float] = {}
+        self._given_back = False
+
+    @property
+    def valid_until(self) -> float:
+        """When this holder has to stop starting anything, by its own clock."""
+        return self._sent + self.seconds - min(MARGIN_SECONDS, self.seconds / 3)
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether nobody else can have taken the service yet; not any more once it is being given back."""
+        return not self._given_back and self.tools.clock() < self.valid_until
+
+    @property
+    def beat_due(self) -> bool:
+        """Whether the last write of the head is long enough ago for a beat."""
+        return self.tools.clock() >= self._sent + self.seconds / 3
+
+    def beat(self) -> None:
+        """Say that this holder lives; raises as ``swap`` does."""
+        self.swap(lambda head: head)
+
+    def begin_task(self, number: int) -> None:
+        """Note the task that runs; raises as ``swap`` does."""
+
+        def begun(head: Head) -> Head:
+            lease = replace(head.lease, task=number) if head.lease else None
+            return replace(head, last_task=max(number, head.last_task), lease=lease)
+
+        self.swap(begun)
+
+    def commit(self, serial: int, pointer: StatePointer) -> None:
+        """Make a state whose body is written the service's own; raises as ``swap`` does."""
+        self.swap(lambda head: replace(head, serial=serial, state=pointer))
+
+    def release(self, *, destroyed: bool = False) -> None:
+        """Give the service back; raises as ``swap`` does, but does not mind when it is another's already."""
+        self._given_back = True
+        try:
+            self.swap(lambda head: replace(head, lease=None, destroyed=destroyed))
+        except FencedError as error:
+            # It was given back by a write whose answer was lost, or it ran out: everything was committed before.
+            if destroyed or isinstance(error, EmptiedError):
+                raise
+
+    def swap(self, change: Callable[[Head], Head]) -> Head:
+        """Change the head, which proves that the service is still this holder's.
+
+        A lease that is past its time but that nobody took goes on: the swap decides, not the clock.
+
+        Raises:
+            FencedError: another holder has it, or the store was emptied.
+            StoreUnreachableError: no clear answer came; the change may have happened, calling again is safe.
+            StoreError: the store refuses.
+        """
+        problem = StoreUnreachableError("the store did not answer")
+        for pause in (*RETRY_SECONDS, 0.0):
+            wanted = with_beat(change(self.head))
+            try:
+                if self._try(wanted):
+                    return self.head
+            except StoreUnreachableError as error:
+                problem = error
+            self.tools.sleep(shortened(pause))
+        raise problem
+
+    def _try(self, wanted: Head) -> bool:
+        """Write the head once; return whether it is what is there now."""
+        data, objects = encode(wanted), self.tools.objects
+        sent = self._open.setdefault(data, self.tools.clock())
+        unclear: StoreUnreachableError | None = None
+        try:
+            etag = objects.put_if(self.keys.head, data, self._etag)
+        except StoreUnreachableError as error:
+            etag, unclear = None, error
+        if etag is not None:
+            return self._adopt(wanted, etag, sent)
+        found = objects.get(self.keys.head)
+        if found is not None and found.data in self._open:
+            # Refused, or without an answer, but written: by this request or by an earlier one.
+            return self._adopt(self._read(found), found.etag, self._open[found.data]) and found.data == data
+        self._check_mine(found)
+        if unclear is not None:
+            raise unclear
+        return False
+
+    def _adopt(self, head: Head, etag: str, sent: float) -> bool:
+        self.head, self._etag, self._sent = head, etag, sent
+        self._open.clear()
+        return True
+
+    def _check_mine(self, found: Stored | None) -> None:
+        """Refuse a head that is another's; what is still mine must be what this holder wrote last."""
+        if found is None:
+            raise EmptiedError(f"the store was emptied: {self.keys.head} is gone")
+        head = self._read(found)
+        if not head.held_by(self.nonce):
+            by = f"{head.lease} took it" if head.lease else "another holder had it"
+            raise FencedError(f"this task is superseded: {by} (epoch {head.epoch}, this one has {self.head.epoch})")
+        if found.etag != self._etag:
+            raise DamagedError(f"{self.keys.head} was changed by something that does not keep to the protocol")
+
+    def _read(self, found: Stored) -> Head:
+        return decode(found.data, self.keys.head)
+
+
+def read_head(objects: Objects, service: str, *, sleep: Sleep = time.sleep) -> tuple[Head, float] | None:
+    """Return a service's head with its age in seconds by the store's clock, None when the store does not know it.
+
+    Raises:
+        StoreError: the store can't be reached, or refuses.
+    """
+    key = ServiceKeys(service).head
+    found = get_patiently(objects, key, sleep=sleep)
+    return None if found is None else (decode(found.data, key), found.age)
+
+
+def grace_of(lease: Lease) -> float:
+    """Return how long others wait after a lease has ended; only leases too short for dtk.yaml have a shorter one."""
+    return min(GRACE_SECONDS, lease.seconds / 2)
+
+
+def is_held(head: Head, age: float) -> bool:
+    """Say whether a head's lease counts still, ``age`` seconds after it was written by the store's clock."""
+    return head.lease is not None and age <= head.lease.seconds + grace_of(head.lease)
+
+
+def take_up(tools: Tools, service: str, nonce: str) -> HeldLease:
+    """Go on in another process with a lease that this nonce has; its first beat is written at once.
+
+    Raises:
+        FencedError: another holder has the service.
+        StoreError: the store can't be reached, or refuses.
+    """
+    sent, key = tools.clock(), ServiceKeys(service).head
+    found = get_patiently(tools.objects, key, sleep=tools.sleep)
+    head = decode(found.data, key) if found else None
+    if found is None or head is None or not head.held_by(nonce):
+        raise FencedError(f"service '{service}' was taken by another holder before its task began")
+    held = HeldLease(tools, service, head, found.etag, sent - found.age)
+    held.beat()
+    return held
+
+
+def acquire(tools: Tools, request: LeaseRequest, *, wait: float = 0.0) -> HeldLease:
+    """Take a service: at once, or when its holder gives it back or is gone.
+
+    Args:
+        tools: the store, the holder's clock.
+        request: who asks for which service.
+        wait: how long to wait for another holder, seconds.
+
+    Raises:
+        HeldError: another holder has it for longer than that.
+        StoreError: the store knows another service by this name; it can't be reached, or refuses.
+    """
+    deadline, key = tools.clock() + wait, ServiceKeys(request.service).head
+    first_sent: float | None = None
+    for _ in range(_CONFLICTS):
+        found = _awaited(tools, request, deadline)
+        head = decode(found.data, key) if found else None
+        if found and head and head.held_by(request.holder.nonce):
+            return HeldLease(tools, request.service, head, found.etag, first_sent or tools.clock() - found.age)
+        wanted, sent = _taken(head, request), tools.clock()
+        first_sent = sent if first_sent is None else first_sent
+        try:
+            etag = _written(tools.objects, key, wanted, found)
+        except StoreUnreachableError:
+            etag = None
+        if etag is not None:
+            held = HeldLease(tools, request.service, wanted, etag, sent)
+            held.previous = head.lease if head else None
+            return held
+        tools.sleep(shortened(RETRY_SECONDS[0]))
+    raise StoreUnreachableError("the store takes no writes, or many processes ask for the service at once")
+
+
+def _awaited(tools: Tools, request: LeaseRequest, deadline: float) -> Stored | None:
+    """Return the head once it is free, or has this request's own nonce."""
+    key = ServiceKeys(request.service).head
+    while True:
+        found = get_patiently(tools.objects, key, sleep=tools.sleep)
+        if found is None:
+            return None
+        head = decode(found.data, key)
+        if not is_held(head, found.age) or head.held_by(request.holder.nonce):
+            return found
+        if tools.clock() >= deadline:
+            raise _held(request.service, head, found.age)
+        tools.sleep(min(POLL_SECONDS, max(deadline - tools.clock(), 0.1)))
+
+
+def _taken(head: Head | None, request: LeaseRequest) -> Head:
+    if head is None:
+        return Head(request.lineage, lease=request.holder)
+    if head.destroyed:
+        # A new service of the same name: its tasks are numbered on, because the logs of the old one stay.
+        return Head(request.lineage, epoch=head.epoch + 1, last_task=head.last_task, lease=request.holder)
+    if head.lineage != request.lineage:
+        raise StoreError(
+            f"the store has another service called '{request.service}' (id {head.lineage}, this one has"
+            f" {request.lineage})",
+            hint="take service.yaml of the other one from git, or stage yours under another name",
+        )
+    return replace(head, epoch=head.epoch + 1, lease=request.holder)
+
+
+def _written(objects: Objects, key: str, head: Head, found: Stored | None) -> str | None:
+    if found is None:
+        return objects.put_new(key, encode(head))
+    return objects.put_if(key, encode(head), found.etag)
+
+
+def _held(service: str, head: Head, age: float) -> HeldError:
+    lease = head.lease
+    left = max(lease.seconds + grace_of(lease) - age, 0.0) if lease else 0.0
+    return HeldError(
+        f"service '{service}' is locked by {lease}; its last sign of life was {age:.0f} s ago",
+        hint=f"wait for it with --lock-wait 5m; if it is gone, the service is free in {left:.0f} s",
+    )

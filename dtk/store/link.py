@@ -1,0 +1,160 @@
+"""What a task's worker and its shipper say to each other: lines of JSON over a pair of sockets.
+
+The worker says: ``barrier`` (what it waits for), ``end`` (it is done). The shipper says: ``valid_until`` (by the clock
+that both have), ``passed`` (a barrier), ``stop`` (why), ``ended``. When one dies the other reads the end of the line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+from dtk.model.json_data import Json, JsonObject
+from dtk.store.clock import Clock, since_boot
+from dtk.store.errors import StoreError
+
+StopReason = Literal["failed", "fenced"]
+_WAIT_SECONDS = 1.0
+_CHUNK = 65536
+
+
+class Lines:
+    """Messages over a socket, whole ones only."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._rest = b""
+        self._sending = threading.Lock()
+
+    def send(self, **message: Json) -> bool:
+        """Send a message; return whether somebody is there to read it."""
+        with self._sending, contextlib.suppress(OSError):
+            self._connection.sendall(json.dumps(message).encode() + b"\n")
+            return True
+        return False
+
+    def receive(self) -> list[JsonObject] | None:
+        """Return the messages that are there, waiting for the first bytes; None when the other side is gone."""
+        try:
+            data = self._connection.recv(_CHUNK)
+        except OSError:
+            data = b""
+        if not data:
+            return None
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+
+def number(message: JsonObject, name: str) -> int:
+    """Return a whole number of a message, 0 where there is none."""
+    value = message.get(name)
+    return value if isinstance(value, int) else 0
+
+
+class WorkerLink:
+    """The worker's end: waits at barriers, and knows whether anything may be started still."""
+
+    def __init__(
+        self, connection: socket.socket, on_stop: Callable[[str, StopReason], None], clock: Clock = since_boot
+    ):
+        """Take the worker's end of a pair.
+
+        Args:
+            connection: the socket.
+            on_stop: told once that nothing more may be started: why, in words, and which kind of end it is.
+            clock: the clock that the shipper has as well.
+        """
+        self._lines = Lines(connection)
+        self._on_stop = on_stop
+        self._clock = clock
+        self._valid_until = 0.0
+        self._passed = 0
+        self._asked = 0
+        self._ended = False
+        self._changed = threading.Condition()
+        self.stopped = ""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def check(self) -> None:
+        """Refuse to go on when the service may be another holder's by now.
+
+        Raises:
+            StoreError: it may; nothing new may be started.
+        """
+        if not self.stopped and self._valid_until and self._clock() >= self._valid_until:
+            self._stop("the store could not be reached for so long that another holder may take the service", "failed")
+        if self.stopped:
+            raise StoreError(self.stopped)
+
+    def barrier(self, serial: int, log_bytes: int = 0) -> None:
+        """Wait until a state, and the log up to a size, is in the store.
+
+        Raises:
+            StoreError: it can't be put there, or another holder has the service.
+        """
+        with self._changed:
+            self._asked += 1
+            number = self._asked
+        self._lines.send(barrier=number, serial=serial, log_bytes=log_bytes)
+        self._wait(lambda: self._passed >= number)
+
+    def end(self, *, destroyed: bool) -> None:
+        """Say that the task is done, and wait until all of it is in the store and the service is given back.
+
+        Raises:
+            StoreError: it can't be put there; everything is on this machine's disk still.
+        """
+        self._lines.send(end=True, destroyed=destroyed)
+        while not self._ended and self._reader.is_alive():
+            with self._changed:
+                self._changed.wait(_WAIT_SECONDS)
+        if not self._ended:
+            raise StoreError(self.stopped or "the task's end is not in the store: the process that ships it is gone")
+
+    def _wait(self, is_done: Callable[[], bool]) -> None:
+        while not is_done():
+            self.check()
+            with self._changed:
+                if not is_done():
+                    self._changed.wait(_WAIT_SECONDS)
+
+    def _read(self) -> None:
+        while (messages := self._lines.receive()) is not None:
+            for message in messages:
+                self._take(message)
+            with self._changed:
+                self._changed.notify_all()
+        if not self._ended:
+            self._stop("the process that ships this task to the store is gone", "failed")
+
+    def _take(self, message: JsonObject) -> None:
+        if isinstance(until := message.get("valid_until"), float):
+            self._valid_until = until
+        self._passed = max(self._passed, number(message, "passed"))
+        self._ended = self._ended or "ended" in message
+        if "stop" in message:
+            self._stop(str(message["stop"]), "fenced" if message.get("kind") == "fenced" else "failed")
+
+    def _stop(self, reason: str, kind: StopReason) -> None:
+        if self.stopped:
+            return
+        self.stopped = reason
+        with self._changed:
+            self._changed.notify_all()
+        self._on_stop(reason, kind)
+
+
+@contextlib.contextmanager
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Give both ends, for the worker and for the shipper, to be inherited; this process closes its own."""
+    worker, shipper = socket.socketpair()
+    try:
+        yield worker, shipper
+    finally:
+        worker.close()
+        shipper.close()

@@ -1,0 +1,164 @@
+"""A store in S3, or in what speaks its protocol: conditional writes, each answer turned into what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Protocol, TypedDict, TypeVar
+
+from dtk.store.errors import StoreError
+from dtk.store.objects import Stored
+from dtk.store.s3_problems import CHANGED, MISSING, S3Metadata, S3Refusal, code_of, refusal, status_of, unanswered
+from dtk.store.settings import StoreSettings
+
+T = TypeVar("T")
+
+CONNECT_SECONDS = 5
+ANSWER_SECONDS = 15
+"""A beat that hangs must leave room for several more within the shortest lease (30 s)."""
+
+
+class _Body(Protocol):
+    def read(self) -> bytes: ...
+
+
+class _Found(TypedDict):
+    Body: _Body
+    ETag: str
+    LastModified: datetime
+    ResponseMetadata: S3Metadata
+
+
+class _Key(TypedDict):
+    Key: str
+
+
+class _Page(TypedDict, total=False):
+    Contents: list[_Key]
+
+
+class _Pages(Protocol):
+    def paginate(self, **arguments: str) -> Iterable[_Page]: ...
+
+
+class _Client(Protocol):
+    """What is used of boto3's client, which has no types of its own."""
+
+    def get_object(self, **arguments: str) -> _Found: ...
+
+    def put_object(self, **arguments: str | bytes) -> _Found: ...
+
+    def delete_object(self, **arguments: str) -> object: ...
+
+    def get_paginator(self, operation: str, /) -> _Pages: ...
+
+
+class S3Objects:
+    """Objects in a bucket below a prefix."""
+
+    def __init__(self, settings: StoreSettings, *, kms_key: str = "") -> None:
+        """Make a client; nothing is asked yet.
+
+        Args:
+            settings: where the store is.
+            kms_key: the key that objects are encrypted with, "" for the bucket's own default.
+
+        Raises:
+            StoreError: there are no credentials or no region, or the profile does not exist.
+        """
+        self._bucket = settings.bucket
+        self._prefix = f"{settings.prefix}/" if settings.prefix else ""
+        self._encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
+        self._client = _client(settings)
+
+    def get(self, key: str) -> Stored | None:
+        """Return an object, None where there is none."""
+
+        def read() -> Stored:
+            answer = self._client.get_object(**self._at(key))
+            return Stored(answer["Body"].read(), answer["ETag"], _age(answer))
+
+        return self._asked(read, key, MISSING)
+
+    def put_new(self, key: str, data: bytes) -> str | None:
+        """Write an object that must not exist yet; return its etag, None when it exists."""
+        return self._put(key, data, CHANGED, IfNoneMatch="*")
+
+    def put_if(self, key: str, data: bytes, etag: str) -> str | None:
+        """Replace an object that must still have this etag; return the new etag, None when it changed or is gone."""
+        return self._put(key, data, CHANGED | MISSING, IfMatch=etag)
+
+    def list(self, prefix: str, after: str = "") -> Sequence[str]:
+        """Return the keys that begin with ``prefix`` and come after a key, sorted."""
+        start = {"StartAfter": self._prefix + after} if after else {}
+
+        def read() -> list[str]:
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._prefix + prefix, **start
+            )
+            return [found["Key"][len(self._prefix) :] for page in pages for found in page.get("Contents", ())]
+
+        return sorted(self._asked(read, prefix, frozenset()) or ())
+
+    def delete(self, key: str) -> None:
+        """Remove an object; one that does not exist is no error."""
+        self._asked(lambda: self._client.delete_object(**self._at(key)), key, MISSING)
+
+    def _put(self, key: str, data: bytes, refusals: frozenset[int], **condition: str) -> str | None:
+        def write() -> str:
+            return self._client.put_object(**self._at(key), Body=data, **self._encryption, **condition)["ETag"]
+
+        return self._asked(write, key, refusals)
+
+    def _at(self, key: str) -> dict[str, str]:
+        return {"Bucket": self._bucket, "Key": self._prefix + key}
+
+    def _asked(self, request: Callable[[], T], key: str, expected: frozenset[int]) -> T | None:
+        """Return what a request gives, None for an answer with one of the expected status codes.
+
+        A bucket that does not exist answers 404 as well: that is never what was expected.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  # a second, and only here
+        from urllib3.exceptions import HTTPError  # noqa: PLC0415
+
+        try:
+            return request()
+        except ClientError as error:
+            answer: S3Refusal = error.response
+            if status_of(answer) in expected and code_of(answer) != "NoSuchBucket":
+                return None
+            raise refusal(answer, self._named(key)) from error
+        except (BotoCoreError, HTTPError, OSError) as error:
+            raise unanswered(error, self._named(key)) from error
+
+    def _named(self, key: str) -> str:
+        return f"s3://{self._bucket}/{self._prefix}{key}"
+
+
+def _client(settings: StoreSettings) -> _Client:
+    import boto3  # noqa: PLC0415  # only those who have a store in S3 pay for it
+    from botocore.config import Config  # noqa: PLC0415
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=ANSWER_SECONDS,
+        # Repeating is the protocol's own business: it reads first what a write without an answer did.
+        retries={"total_max_attempts": 1},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    try:
+        session = boto3.Session(profile_name=settings.profile or None, region_name=settings.region or None)
+        client: _Client = session.client("s3", endpoint_url=settings.endpoint_url or None, config=config)
+        return client
+    except (BotoCoreError, ValueError) as error:
+        raise StoreError(f"the store can't be asked: {error}", hint="see 'store:' in dtk.yaml") from error
+
+
+def _age(answer: _Found) -> float:
+    """Return how old an object is: both moments are of the store's clock, and whole seconds."""
+    headers = answer["ResponseMetadata"]["HTTPHeaders"]
+    age = parsedate_to_datetime(headers["date"]) - answer["LastModified"]
+    return float(max(age.total_seconds(), 0.0))

@@ -1,0 +1,92 @@
+"""What an answer of S3 means, in words for people: try again, or what has to be put right first."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TypedDict
+
+from dtk.store.errors import StoreError, StoreUnreachableError
+
+CHANGED = frozenset({412})
+MISSING = frozenset({404})
+_CONFLICT = 409
+_THROTTLED = 429
+_SERVER = 500
+_NOT_IMPLEMENTED = 501
+_MINUTE = 60
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
+_REGION = frozenset({"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})
+_HINTS = {
+    "AccessDenied": "ask for the permissions that docs/teams.md lists",
+    "NoSuchBucket": "make the bucket, or correct 'store: bucket' in dtk.yaml",
+    "InvalidAccessKeyId": "check the credentials of 'store: profile' in dtk.yaml",
+    "SignatureDoesNotMatch": "check the credentials of 'store: profile' in dtk.yaml",
+}
+_NO_CREDENTIALS = frozenset({"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"})
+_SSO = frozenset({"UnauthorizedSSOTokenError", "SSOTokenLoadError", "TokenRetrievalError"})
+
+
+class S3Metadata(TypedDict, total=False):
+    """What botocore says of an answer: its status code and its headers, by name in lower case."""
+
+    HTTPStatusCode: int
+    HTTPHeaders: dict[str, str]
+
+
+class S3Refusal(TypedDict, total=False):
+    """An answer that is an error, as botocore gives it."""
+
+    Error: dict[str, str]
+    ResponseMetadata: S3Metadata
+
+
+def status_of(answer: S3Refusal) -> int:
+    """Return an answer's status code, 0 where it has none."""
+    return answer.get("ResponseMetadata", S3Metadata()).get("HTTPStatusCode", 0)
+
+
+def code_of(answer: S3Refusal) -> str:
+    """Return S3's own word for what is wrong, "" where there is none."""
+    return answer.get("Error", {}).get("Code", "")
+
+
+def refusal(answer: S3Refusal, where: str) -> StoreError:
+    """Return the error to raise for an answer that is none of those a condition gives; ``where`` is the object."""
+    status, code = status_of(answer), code_of(answer)
+    said = f"{where}: {code}: {answer.get('Error', {}).get('Message', '')}".rstrip(": ")
+    if status == _NOT_IMPLEMENTED:
+        return StoreError(f"this store has no conditional writes ({said})", hint="use a store that has them")
+    if status in (_CONFLICT, _THROTTLED) or status >= _SERVER or code in ("RequestTimeout", "SlowDown"):
+        return StoreUnreachableError(f"the store gave no clear answer ({said})")
+    return _final(answer, code, said)
+
+
+def _final(answer: S3Refusal, code: str, said: str) -> StoreError:
+    if code == "RequestTimeTooSkewed":
+        return StoreError(_skewed(answer), hint="set the clock (NTP), then run the command again")
+    if code in _EXPIRED:
+        return StoreError(f"the credentials for the store have expired ({said})", hint="get new ones and try again")
+    if code in _REGION:
+        return StoreError(f"the bucket is in another region ({said})", hint="correct 'store: region' in dtk.yaml")
+    return StoreError(f"the store refused ({said})", hint=_HINTS.get(code, ""))
+
+
+def unanswered(error: Exception, where: str) -> StoreError:
+    """Return the error to raise where no answer came; ``where`` is the object."""
+    kind = type(error).__name__
+    if kind in _NO_CREDENTIALS:
+        return StoreError("there are no AWS credentials for the store", hint="set AWS_PROFILE, or log in")
+    if kind in _SSO:
+        return StoreError("the AWS login for the store has ended", hint="log in again: aws sso login")
+    return StoreUnreachableError(f"the store can't be reached ({where}: {error})")
+
+
+def _skewed(answer: S3Refusal) -> str:
+    date = answer.get("ResponseMetadata", S3Metadata()).get("HTTPHeaders", {}).get("date", "")
+    try:
+        behind = (parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds() / _MINUTE
+    except (ValueError, TypeError):
+        return "this machine's clock is wrong: the store refuses its requests"
+    direction = "behind" if behind > 0 else "ahead"
+    return f"this machine's clock is {abs(behind):.0f} minutes {direction}: the store refuses its requests"

@@ -1,0 +1,175 @@
+"""Stores for tests: one in memory with a clock of its own, one that fails where it is told to, S3 as moto serves it."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.test import run_wsgi_app
+
+from dtk.store.errors import StoreError, StoreUnreachableError
+from dtk.store.objects import Objects, Stored
+
+
+@dataclass
+class Time:
+    """Seconds that pass only when a test or a sleep says so."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@dataclass
+class MemoryObjects:
+    """Objects in a dict; an object's age is by ``clock``, the store's own. ``history`` has each write of each key."""
+
+    clock: Callable[[], float]
+    files: dict[str, tuple[bytes, float]] = field(default_factory=dict)
+    history: list[tuple[str, bytes]] = field(default_factory=list)
+
+    def get(self, key: str) -> Stored | None:
+        if key not in self.files:
+            return None
+        data, written = self.files[key]
+        return Stored(data, etag_of(data), self.clock() - written)
+
+    def put_new(self, key: str, data: bytes) -> str | None:
+        return None if key in self.files else self._write(key, data)
+
+    def put_if(self, key: str, data: bytes, etag: str) -> str | None:
+        if key not in self.files or etag_of(self.files[key][0]) != etag:
+            return None
+        return self._write(key, data)
+
+    def list(self, prefix: str, after: str = "") -> Sequence[str]:
+        return sorted(key for key in self.files if key.startswith(prefix) and key > after)
+
+    def delete(self, key: str) -> None:
+        self.files.pop(key, None)
+
+    def _write(self, key: str, data: bytes) -> str:
+        self.files[key] = (data, self.clock())
+        self.history.append((key, data))
+        return etag_of(data)
+
+
+def etag_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+T = TypeVar("T")
+
+FAULTS = ("lost answer", "409", "412 of own work", "500", "503 five times", "credentials expired", "hang", "emptied")
+
+
+@dataclass
+class FaultyObjects:
+    """Passes calls on, but the ``at``-th meets a fault (counted from 0). ``hang`` lets 90 seconds pass."""
+
+    inner: Objects
+    fault: str = ""
+    at: int = -1
+    hang: Callable[[float], object] = lambda _: None
+    calls: int = 0
+
+    def get(self, key: str) -> Stored | None:
+        return self._met(lambda: self.inner.get(key), key, None)
+
+    def put_new(self, key: str, data: bytes) -> str | None:
+        return self._met(lambda: self.inner.put_new(key, data), key, None)
+
+    def put_if(self, key: str, data: bytes, etag: str) -> str | None:
+        return self._met(lambda: self.inner.put_if(key, data, etag), key, None)
+
+    def list(self, prefix: str, after: str = "") -> Sequence[str]:
+        return self.inner.list(prefix, after)
+
+    def delete(self, key: str) -> None:
+        self.inner.delete(key)
+
+    def _met(self, call: Callable[[], T], key: str, refusal: T) -> T:
+        number, self.calls = self.calls, self.calls + 1
+        last = self.at + (4 if self.fault.startswith("503") else 0)
+        if not self.at <= number <= last:
+            return call()
+        if self.fault == "lost answer":
+            call()
+        if self.fault == "412 of own work":
+            # As when a library repeats a write whose answer was lost; a read has no condition to fail.
+            answer = call()
+            return answer if isinstance(answer, Stored) else refusal
+        if self.fault == "credentials expired":
+            raise StoreError("the credentials for the store have expired")
+        if self.fault == "emptied":
+            self.inner.delete(key)
+            return call()
+        if self.fault == "hang":
+            self.hang(90.0)
+        raise StoreUnreachableError(f"injected: {self.fault}")
+
+
+@dataclass
+class S3Fault:
+    """What a request to the S3 server meets; with ``lost`` it takes effect but its answer never comes."""
+
+    method: str
+    code: str = ""
+    status: int = 500
+    lost: bool = False
+    headers: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass
+class S3Server:
+    """Moto's S3. Moto is threaded and checks conditions without a lock: one request at a time is let in."""
+
+    faults: list[S3Fault] = field(default_factory=list)
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _server: BaseWSGIServer | None = None
+
+    def start(self) -> str:
+        """Serve; return the endpoint's URL."""
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+
+    def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        import io  # noqa: PLC0415
+        import socket  # noqa: PLC0415
+
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        method = environ["REQUEST_METHOD"]
+        with self._lock:
+            self.requests.append((method, environ["PATH_INFO"]))
+            fault = next((one for one in self.faults if one.method == method), None)
+            if fault is not None:
+                self.faults.remove(fault)
+            if fault is not None and not fault.lost:
+                text = f"<Error><Code>{fault.code}</Code><Message>injected</Message></Error>".encode()
+                start_response(f"{fault.status} X", [("Content-Type", "application/xml"), *fault.headers])
+                return [text]
+            inner = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+            chunks, status, headers = run_wsgi_app(self._moto, inner)
+            data = b"".join(chunks)
+        if fault is not None:
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+            return []
+        start_response(status, list(headers))
+        return [data]
