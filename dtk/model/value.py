@@ -236,7 +236,7 @@ def _put_together(value: Value, parts: list[Json]) -> Json:
 
 
 def _text_of(pieces: list[Json]) -> str | None:
-    # An embedded variable without a value yields no value at all (original-dtk.md 2.1.3).
+    # An embedded variable without a value yields no value at all (docs/original.md 4.3).
     return None if None in pieces else "".join(str(piece) for piece in pieces)
 
 
