@@ -30,10 +30,11 @@ def workspace(tmp_path: Path) -> Path:
 
 
 def dtk(root: Path, *words: str, code: int = 0) -> str:
-    output = io.StringIO()
-    with redirect_stdout(output), redirect_stderr(output):
+    """Run a command; return all it printed, of one with --json its standard output alone."""
+    output, notes = io.StringIO(), io.StringIO()
+    with redirect_stdout(output), redirect_stderr(notes if "--json" in words else output):
         ended = run(["--workspace", str(root), *words])
-    assert ended == code, output.getvalue()
+    assert ended == code, output.getvalue() + notes.getvalue()
     return output.getvalue()
 
 
