@@ -62,11 +62,13 @@ class Place:
     workspace: Workspace
 
     def run(self, *words: str, code: int = 0, **environment: str) -> str:
-        output = io.StringIO()
+        """Run a command; return all it printed, of one with --json its standard output alone."""
+        output, notes = io.StringIO(), io.StringIO()
+        errors = notes if "--json" in words else output
         given = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", **environment}
-        with mock.patch.dict(os.environ, given), redirect_stdout(output), redirect_stderr(output):
+        with mock.patch.dict(os.environ, given), redirect_stdout(output), redirect_stderr(errors):
             ended = run(["--workspace", str(self.workspace.root), *words])
-        assert ended == code, f"{words}: {ended}\n{output.getvalue()}"
+        assert ended == code, f"{words}: {ended}\n{output.getvalue()}{notes.getvalue()}"
         return output.getvalue()
 
     def pins(self) -> dict[str, Pin]:
