@@ -40,6 +40,12 @@ def with_applied(state: State, node: str, component: str, applied: Applied) -> S
     return replace(state, applied={**state.applied, node: components})
 
 
+def with_attempt(state: State, node: str, component: str, task: int) -> State:
+    """Return the state in which a task begins to converge a component again: what was applied is no longer certain."""
+    applied = state.applied.get(node, {}).get(component)
+    return with_applied(state, node, component, replace(applied, attempted=task)) if applied else state
+
+
 def without_applied(state: State, node: str, component: str) -> State:
     """Return the state in which a component is no longer on a node, and neither are its values."""
     components = _without(state.applied.get(node, {}), component)

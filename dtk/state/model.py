@@ -26,6 +26,8 @@ class Applied:
     """A component as it was last converged on a node: what from, with which attribute values, by which task.
 
     Hidden values are kept (the file is 0600), and ``hidden`` names them; secrets are kept as references only.
+    ``attempted`` is the task that began to converge it again and has not succeeded, 0 when there is none: until one
+    does, the node may hold a part of what that task wrote.
     """
 
     module: str
@@ -33,6 +35,7 @@ class Applied:
     attributes: Mapping[str, Value] = field(default_factory=dict)
     task: int = 0
     hidden: tuple[str, ...] = ()
+    attempted: int = 0
 
 
 @dataclass(frozen=True)

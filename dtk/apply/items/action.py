@@ -33,7 +33,7 @@ def run_action(context: TaskContext, action: PlannedAction, reporter: StepReport
     Raises:
         DtkError: its last attempt failed.
     """
-    context.change_state(lambda state: changes.without_success(state, action.key))
+    context.change_state(lambda state: _begun(state, action, context.number))
     attempts = action.retries + 1
     for attempt in range(1, attempts + 1):
         try:
@@ -44,6 +44,12 @@ def run_action(context: TaskContext, action: PlannedAction, reporter: StepReport
             reporter.retrying(attempt + 1, attempts, action.retry_delay, error.message)
             gevent.sleep(action.retry_delay)
     raise AssertionError("the last attempt returns or raises")
+
+
+def _begun(state: State, action: PlannedAction, task: int) -> State:
+    """Return the state in which an action runs: until it succeeds nobody knows what of it is on the node."""
+    state = changes.without_success(state, action.key)
+    return changes.with_attempt(state, action.node, action.component, task) if action.action == CREATE else state
 
 
 def _attempt(context: TaskContext, action: PlannedAction, reporter: StepReporter) -> bool:

@@ -132,6 +132,8 @@ def _new_reason(instance: Instance, state: State) -> str:
 
 def _differences(instance: Instance, applied: Applied, values: Values) -> list[str]:
     reasons = []
+    if applied.attempted:
+        reasons.append(f"{instance.name}: task {applied.attempted} began to converge it and did not succeed")
     if applied.action_digest != action_digest(instance, CREATE):
         reasons.append(f"{instance.name}: its create action is no longer the one applied")
     wanted = planned_attributes(instance, CREATE, values)
