@@ -23,7 +23,7 @@ from dtk.state.store import load_state, save_state
 from dtk.state.workspace import Workspace
 from tests.support.ec2 import Ec2
 
-REGION = "us-east-1"
+REGION, ELSEWHERE = "us-east-1", "eu-west-1"
 WORKSPACE = "11111111-2222-4333-8444-555555555555"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_SESSION_TOKEN": ""}
 

@@ -16,7 +16,7 @@ from moto.ec2.models import ec2_backends
 from dtk.__main__ import run
 from dtk.nodes.ec2 import address, instances
 from dtk.state.workspace import Workspace
-from tests.ec2.cloud import CREDENTIALS, REGION, Cloud, Reports, save, write_target
+from tests.ec2.cloud import CREDENTIALS, ELSEWHERE, REGION, Cloud, Reports, save, write_target
 from tests.support.ec2 import Ec2
 
 
@@ -39,9 +39,10 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     # An EC2 that needs tenths of a second is looked at as often.
     monkeypatch.setattr(instances, "_FIRST_PAUSE_SECONDS", 0.1)
     (tmp_path / "dtk.yaml").write_text("format_version: 1\n")
+    # Not those of other suites: the test bed's hosts live in a region of their own for as long as the process.
     for backends in ec2_backends.values():
-        for backend in backends.values():
-            backend.reset()
+        for region in {REGION, ELSEWHERE} & backends.keys():
+            backends[region].reset()
     api = Ec2(seconds=0.3)
     made = Cloud(api, api.start(), Workspace(tmp_path))
     client = made.client()

@@ -13,10 +13,9 @@ from dtk.__main__ import run
 from dtk.errors import InvalidError
 from dtk.nodes.provider import NodeRequest
 from dtk.state.store import load_state
-from tests.ec2.cloud import REGION, Cloud, Reports, nodes_in_state, write_target
+from tests.ec2.cloud import ELSEWHERE, REGION, Cloud, Reports, nodes_in_state, write_target
 from tests.support.ec2 import Fault
 
-ELSEWHERE = "eu-west-1"
 OWN_ACCOUNT, OTHER_ACCOUNT = "123456789012", "222222222222"
 THREE = dict.fromkeys(("master", "slaves:1", "slaves:2"), "running")
 

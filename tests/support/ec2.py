@@ -77,6 +77,7 @@ class Ec2:
     """Calls' instances in one answer of DescribeInstances, where it is not 0; the next ones are in the next answer."""
     blind: int = 0
     """Calls of DescribeInstances that do not see what was made yet."""
+    region: str = "us-east-1"
     _tokens: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     _moving: dict[str, tuple[str, float]] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -142,7 +143,7 @@ class Ec2:
     def _has_ended(self, answer: bytes) -> bool:
         """Whether all instances of an answer are terminated."""
         ids = set(_INSTANCE.findall(answer))
-        found = ec2_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].all_instances()
+        found = ec2_backends[DEFAULT_ACCOUNT_ID][self.region].all_instances()
         return all(instance.state == "terminated" for instance in found if instance.id.encode() in ids)
 
     def _room(self, parameters: dict[str, str]) -> int:

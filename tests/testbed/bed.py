@@ -23,7 +23,8 @@ from tests.testbed.host import Host, run
 from tests.testbed.image import image_root
 from tests.testbed.network import make_network, resolver
 
-REGION = "us-east-1"
+REGION = "eu-central-1"
+"""The bed's own: moto keeps what there is for the whole process, and the bed outlives tests that empty theirs."""
 PROGRAMS = ("mmdebstrap", "systemd-nspawn", "nft", "ip", "mount", "chroot", "gpg")
 
 
@@ -59,7 +60,7 @@ class Bed:
         self.image_root = image_root()
         self.folder = Path(tempfile.mkdtemp(prefix="dtk-bed-", dir="/var/tmp"))
         self.network = make_network()
-        self.api = Ec2(seconds=1.0)
+        self.api = Ec2(seconds=1.0, region=REGION)
         self.hosts: dict[str, Host] = {}
         self._software: dict[str, Mapping[str, Path]] = {}
         self._ended = threading.Event()
@@ -71,8 +72,7 @@ class Bed:
         Path("/run/systemd/nspawn").mkdir(parents=True, exist_ok=True)
         resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
         next(self._addresses)
-        for backend in ec2_backends[DEFAULT_ACCOUNT_ID].values():
-            backend.reset()
+        ec2_backends[DEFAULT_ACCOUNT_ID][REGION].reset()
         self.url = self.api.start()
         self._make_vpc()
         self._reconciler = threading.Thread(target=self._reconcile, daemon=True)
