@@ -37,6 +37,16 @@ def key_of(*parts: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
+def key_of_file(kind: str, file: Path, display_root: Path | None) -> str:
+    """Return the key of what a document's file becomes, "" for one that can't be read or is not text.
+
+    What is wrong with such a file is for the parser to say.
+    """
+    with suppress(OSError, ValueError):
+        return key_of(kind, str(file), str(display_root), file.read_text(encoding="utf-8"))
+    return ""
+
+
 def recall(key: str, kind: type[T]) -> T | None:
     """Return what is kept under a key, None when there is nothing that can be used."""
     try:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
-from dtk.dsl.cache import keep, key_of, recall
+from dtk.dsl.cache import keep, key_of_file, recall
 from dtk.model.service import Service
 
 
@@ -21,11 +20,9 @@ def load_service(file: Path, display_root: Path | None = None) -> Service:
     Raises:
         InvalidError: with all mistakes, in file order.
     """
-    key = ""
-    with suppress(OSError, ValueError):  # what can't be read, or is not text, is for the parser to say
-        key = key_of("service", str(file), str(display_root), file.read_text(encoding="utf-8"))
-        if (kept := recall(key, Service)) is not None:
-            return kept
+    key = key_of_file("service", file, display_root)
+    if key and (kept := recall(key, Service)) is not None:
+        return kept
     # A listing of services that have been read before needs neither a YAML parser nor jsonschema.
     from dtk.dsl.build.service import build_service  # noqa: PLC0415
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dtk import __version__
-from dtk.dsl.cache import keep, key_of, recall
+from dtk.dsl.cache import keep, key_of_file, recall
 from dtk.dsl.yaml.checked_document import open_document, report
 from dtk.dsl.yaml.cursor import Cursor
 from dtk.dsl.yaml.schema import listed, shown
@@ -68,11 +67,9 @@ def load_workspace(file: Path, display_root: Path | None = None) -> WorkspaceCon
     Raises:
         InvalidError: with all mistakes, in file order.
     """
-    key = ""
-    with suppress(OSError, ValueError):  # what can't be read, or is not text, is for the parser to say
-        key = key_of("workspace", str(file), str(display_root), file.read_text(encoding="utf-8"))
-        if (kept := recall(key, WorkspaceConfiguration)) is not None:
-            return kept
+    key = key_of_file("workspace", file, display_root)
+    if key and (kept := recall(key, WorkspaceConfiguration)) is not None:
+        return kept
     configuration = _build(file, display_root)
     # What another distribution's target accepts can change without any of our code.
     if key and all(target.type in BUILT_IN for target in configuration.targets.values()):

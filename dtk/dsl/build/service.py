@@ -17,17 +17,7 @@ from dtk.model.written import as_written
 
 
 def build_service(file: Path, display_root: Path | None = None) -> Service:
-    """Return the desired state that a service.yaml says.
-
-    Whether its attributes and components exist is for the compiler to say, which knows the assembly.
-
-    Args:
-        file: the service.yaml.
-        display_root: messages name the file relative to this folder.
-
-    Raises:
-        InvalidError: with all mistakes, in file order.
-    """
+    """Read, check and build a service.yaml; arguments and errors are those of ``dtk.dsl.service.load_service``."""
     problems: list[Problem] = []
     checked = open_document(file, "service", display_root, problems)
     cursor = checked.cursor if checked else None
