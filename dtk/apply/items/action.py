@@ -33,7 +33,7 @@ def run_action(context: TaskContext, action: PlannedAction, reporter: StepReport
     Raises:
         DtkError: its last attempt failed.
     """
-    context.change_state(lambda state: _begun(state, action, context.number))
+    context.change_state(lambda state: changes.without_success(state, action.key))
     attempts = action.retries + 1
     for attempt in range(1, attempts + 1):
         try:
@@ -46,22 +46,20 @@ def run_action(context: TaskContext, action: PlannedAction, reporter: StepReport
     raise AssertionError("the last attempt returns or raises")
 
 
-def _begun(state: State, action: PlannedAction, task: int) -> State:
-    """Return the state in which an action runs: until it succeeds nobody knows what of it is on the node."""
-    state = changes.without_success(state, action.key)
-    return changes.with_attempt(state, action.node, action.component, task) if action.action == CREATE else state
-
-
 def _attempt(context: TaskContext, action: PlannedAction, reporter: StepReporter) -> bool:
     files = context.module_files(action.module)
     values = ActionValues(action, context.store.state, context.secret, context.redactor, files)
     changed = False
     work = None
+    place = action.node, action.component
     if action.node == ASSEMBLY_WIDE:
         outputs = take_outputs(action, values, None, context.redactor)
     else:
         session = context.session(action.node)
         session.connect()
+        if action.action == CREATE:
+            # Not before: a node that is not reached holds what it held.
+            context.change_state(lambda state: changes.with_attempt(state, *place, context.number))
         work = Work(action, session, context.engine.host(session), reporter, values, files)
         with time_limit(work, action.timeout):
             for item in action.items:
