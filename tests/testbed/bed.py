@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import resource
 import secrets
@@ -23,8 +24,8 @@ from tests.testbed.host import Host, run
 from tests.testbed.image import image_root
 from tests.testbed.network import make_network, resolver
 
-REGION = "eu-central-1"
-"""The bed's own: moto keeps what there is for the whole process, and the bed outlives tests that empty theirs."""
+_REGIONS = itertools.cycle(("eu-central-1", "eu-north-1", "eu-west-2", "eu-west-3"))
+"""A region a bed: moto keeps what there is for the whole process, where other suites empty theirs and beds overlap."""
 PROGRAMS = ("mmdebstrap", "systemd-nspawn", "nft", "ip", "mount", "chroot", "gpg")
 
 
@@ -60,7 +61,8 @@ class Bed:
         self.image_root = image_root()
         self.folder = Path(tempfile.mkdtemp(prefix="dtk-bed-", dir="/var/tmp"))
         self.network = make_network()
-        self.api = Ec2(seconds=1.0, region=REGION)
+        self.region = next(_REGIONS)
+        self.api = Ec2(seconds=1.0, region=self.region)
         self.hosts: dict[str, Host] = {}
         self._software: dict[str, Mapping[str, Path]] = {}
         self._ended = threading.Event()
@@ -72,7 +74,7 @@ class Bed:
         Path("/run/systemd/nspawn").mkdir(parents=True, exist_ok=True)
         resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
         next(self._addresses)
-        ec2_backends[DEFAULT_ACCOUNT_ID][REGION].reset()
+        ec2_backends[DEFAULT_ACCOUNT_ID][self.region].reset()
         self.url = self.api.start()
         self._make_vpc()
         self._reconciler = threading.Thread(target=self._reconcile, daemon=True)
@@ -81,13 +83,19 @@ class Bed:
     def client(self) -> Any:
         """A client of the test's own."""
         return boto3.client(
-            "ec2", region_name=REGION, endpoint_url=self.url, aws_access_key_id="test", aws_secret_access_key="test"
+            "ec2",
+            region_name=self.region,
+            endpoint_url=self.url,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
         )
 
     def _make_vpc(self) -> None:
         client = self.client()
         vpc = client.create_vpc(CidrBlock=f"{self.network.private}.0/24")["Vpc"]["VpcId"]
-        made = client.create_subnet(VpcId=vpc, CidrBlock=f"{self.network.private}.0/24", AvailabilityZone=f"{REGION}a")
+        made = client.create_subnet(
+            VpcId=vpc, CidrBlock=f"{self.network.private}.0/24", AvailabilityZone=f"{self.region}a"
+        )
         self.subnet = made["Subnet"]["SubnetId"]
         self.image = self.add_image("debian-12", {})
 
@@ -104,7 +112,7 @@ class Bed:
         """The target's keys in dtk.yaml; ``image``: of its hosts, plain Debian where it is left out."""
         return {
             "type": "ec2",
-            "region": REGION,
+            "region": self.region,
             "endpoint_url": self.url,
             "subnet": self.subnet,
             "ssh_from": [f"{self.network.private}.1/32"],
@@ -117,7 +125,7 @@ class Bed:
 
     def instances(self) -> dict[str, Any]:
         """The instances that moto has and that are not ended, by id."""
-        found = ec2_backends[DEFAULT_ACCOUNT_ID][REGION].all_instances()
+        found = ec2_backends[DEFAULT_ACCOUNT_ID][self.region].all_instances()
         return {instance.id: instance for instance in found if instance.state != "terminated"}
 
     def _reconcile(self) -> None:
@@ -154,7 +162,7 @@ class Bed:
         return [f"{instance.private_ip}/24", *([f"{public}/32"] if public else [])]
 
     def _public_key(self, instance: Any) -> str:
-        pairs = ec2_backends[DEFAULT_ACCOUNT_ID][REGION].key_pairs
+        pairs = ec2_backends[DEFAULT_ACCOUNT_ID][self.region].key_pairs
         return pairs[instance.key_name].public_key if instance.key_name in pairs else ""
 
     def close(self) -> None:
