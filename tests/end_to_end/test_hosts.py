@@ -6,6 +6,9 @@ The machines are local nodes of another workspace: to dtk they are strangers wit
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,8 +105,24 @@ def check_edited_way_in(dtk: Dtk, machines: list[dict[str, Any]]) -> None:
     document["targets"]["rack"]["hosts"]["alpha"]["jump"] = f"{last['user']}@{last['hostname']}:{last['port']}"
     file.write_text(json.dumps(document))
     assert dtk.run("ssh", "ring1", "slaves:1", "--", "basename $HOME").stdout == "slaves.3\n"
+    check_hangup_ends_the_way_through_a_jump_host(dtk)
     file.write_text(before)
     dtk.run("converge", "ring1", "--yes")
+
+
+def check_hangup_ends_the_way_through_a_jump_host(dtk: Dtk) -> None:
+    """Also under nohup, whose ignored SIGHUP would keep OpenSSH waiting for its proxy for ever."""
+    program = dtk.root / "bin" / "ssh"
+    program.parent.mkdir()
+    program.write_text(f"#!{sys.executable}\nimport signal\nprint(signal.getsignal(signal.SIGHUP).name)\n")
+    program.chmod(0o755)
+    line = 'trap "" HUP; exec "$@"'
+    words = [sys.executable, "-m", "dtk", "ssh", "ring1", "slaves:1", "--", "true"]
+    environment = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["sh", "-c", line, "sh", *words], cwd=dtk.root, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "SIG_DFL\n"
 
 
 def test_a_host_with_another_key_than_the_pinned_one_is_refused_by_name(dtk: Dtk) -> None:

@@ -125,13 +125,24 @@ def _run(arguments: list[str], command: list[str]) -> int:
     # ^C belongs to what runs over there.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        done = subprocess.run([*arguments, *command], check=False, preexec_fn=_default_interrupt)
+        defaults = _default_interrupt_and_hangup if _has_proxy(arguments) else _default_interrupt
+        done = subprocess.run([*arguments, *command], check=False, preexec_fn=defaults)
     finally:
         signal.signal(signal.SIGINT, before)
     if is_terminal:
         typer.echo("You are leaving SSH terminal ...")
     # Ended by a signal, it counts as in a shell.
     return done.returncode if done.returncode >= 0 else _SIGNALLED - done.returncode
+
+
+def _has_proxy(arguments: list[str]) -> bool:
+    return any(argument.startswith("ProxyCommand=") for argument in arguments)
+
+
+def _default_interrupt_and_hangup() -> None:
+    """OpenSSH ends its way through a jump host with SIGHUP and waits for it: where nohup has it ignored, for ever."""
+    _default_interrupt()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def _default_interrupt() -> None:
