@@ -105,7 +105,7 @@ def _compiled(request: PlanRequest) -> Plan:
     check_terms(request.selection, resolved.topology, outlines, request.state)
     chosen = choose(request.selection, _node_changes(request, resolved), outlines, request.state)
     deletions = _deletions(request, resolved, chosen)
-    works = bool(deletions or pending_nodes(chosen.nodes)) or request.state.unfinished is not None
+    works = bool(deletions or pending_nodes(chosen.nodes)) or request.unfinished is not None
     changes = _changes(request, resolved, chosen, works=works)
     stages = _stages(request, resolved, chosen, changes, deletions)
     return finished_plan(

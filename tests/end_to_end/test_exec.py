@@ -27,13 +27,15 @@ components:
         commands:
           - RUN echo {{ who }} {{ count + 1 }} >> {{ dir }}/out
           - RUN test ! -e {{ dir }}/../../closed
+      look: {commands: [RUN true]}
 assemblies:
   one:
     nodes:
       main: {components: ['data::set[jan]']}
       others: {attributes: {type: group, cardinality: 2}, components: ['data::set[jan]']}
     workflows:
-      create: {subtasks: [{name: sets, components: [data::set]}]}
+      create:
+        subtasks: [{name: sets, components: [data::set]}, {name: look, actions: ['data::set[jan].look']}]
       load:
         subtasks:
           - {name: 'converge {{name}}', components: ['data::set[{{name}}]']}
@@ -78,6 +80,11 @@ def test_an_action_runs_on_one_node_with_its_parameters(dtk: Dtk, service: str) 
     dtk.run("exec", service, "others:2/data::set[jan].load", "who=two words", "count=9")
     found = homes(dtk, service)
     assert (found["others:2"] / "sets/jan/out").read_text() == "two words 10\n"
+    (found["main"] / "closed").touch()
+    dtk.run("exec", service, "main/data::set[jan].load", "who=ada", code=1)
+    left = dtk.run("plan", service, "--detailed-exitcode")
+    assert "Nothing to do" in left.stdout, "what exec ran is no part of the service"
+    assert "Nothing to do" in dtk.run("apply", service, "--yes").stdout
     assert not (found["others:1"] / "sets/jan/out").exists()
     assert "Parameter 'who' is not set" in dtk.run("exec", service, "data::set.load", code=2).stderr
     assert "did you mean 'load'" in dtk.run("exec", service, "laod", "name=jan", code=2).stderr

@@ -54,7 +54,7 @@ def acts(request: PlanRequest, action: StagedAction, fresh: Fresh, *, busy: bool
 
 
 def _succeeded_before(request: PlanRequest, action: StagedAction, fresh: Fresh) -> bool:
-    unfinished = request.state.unfinished
+    unfinished = request.unfinished
     if unfinished is None or action.key not in unfinished.succeeded:
         return False
     return unfinished.succeeded[action.key] == plan_action(action, fresh.of(action), ()).input_digest
@@ -65,7 +65,7 @@ def reasons_of(request: PlanRequest, action: StagedAction, changes: Changes) -> 
     change = changes.of(action)
     if action.action == CREATE and change is not None and change.reasons:
         return change.reasons
-    unfinished = request.state.unfinished
+    unfinished = request.unfinished
     if unfinished is not None and action.key not in unfinished.succeeded:
         return (f"not done in task {unfinished.task}",)
     if request.workflow != CREATE:

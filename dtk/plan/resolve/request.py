@@ -12,7 +12,7 @@ from dtk.model.plan import Finding
 from dtk.model.selection import EVERYTHING, Selection
 from dtk.model.service import Service
 from dtk.model.target import Target
-from dtk.state.model import State
+from dtk.state.model import State, Unfinished
 
 Scope = Literal["changes", "all", "resume"]
 
@@ -40,6 +40,15 @@ class PlanRequest:
     selection: Selection = EVERYTHING
     workspace: str = ""
     service_digest: str = ""
+
+    @property
+    def unfinished(self) -> Unfinished | None:
+        """The last task of this workflow that did not succeed.
+
+        A workflow or an action that was run in between (``dtk exec``) and did not succeed is no part of a converge.
+        """
+        found = self.state.unfinished
+        return found if found is None or found.workflow == self.workflow else found.before
 
     @property
     def drifted(self) -> Mapping[tuple[str, str], Sequence[str]]:
