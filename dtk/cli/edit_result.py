@@ -5,14 +5,25 @@ from __future__ import annotations
 import typer
 
 from dtk.cli.output import print_json, shown_path
+from dtk.model.value import SHORTEST_HIDDEN
 from dtk.plan.compile import resolve
-from dtk.service.planning import read_inputs
+from dtk.service.attribute_value import short_hidden_values
+from dtk.service.planning import Inputs, read_inputs
 from dtk.state.workspace import Workspace
+
+
+def warn_of_short_values(inputs: Inputs) -> None:
+    """Say on stderr which hidden values of a service logs will show all the same."""
+    for path in short_hidden_values(inputs):
+        what = f"'{path}' is hidden, but values shorter than {SHORTEST_HIDDEN} characters are not kept out of logs"
+        typer.echo(f"warning: {what}; declare it secret, or use a longer value", err=True)
 
 
 def print_edit_result(workspace: Workspace, service: str, *, as_json: bool = False) -> None:
     """Say that a service's file was changed, and what to do next: mend what is missing, else plan."""
-    problems = resolve(read_inputs(workspace, service).request()).problems
+    inputs = read_inputs(workspace, service)
+    warn_of_short_values(inputs)
+    problems = resolve(inputs.request()).problems
     if as_json:
         file = str(workspace.service_file(service).relative_to(workspace.root))
         print_json({"status": "OK", "service": service, "file": file, "violations": [str(p) for p in problems]})

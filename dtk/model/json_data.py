@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias, Union
 
 # Lists and dicts, not sequences and mappings: these are what json.loads makes, and what isinstance narrows to.
@@ -22,6 +22,18 @@ ReadOnlyJson: TypeAlias = Union[bool, int, float, str, "Sequence[ReadOnlyJson]",
 def as_object(value: object) -> JsonObject:
     """Return a value that a schema calls an object; empty where there is none."""
     return value if isinstance(value, dict) else {}
+
+
+def texts_in(value: object) -> Iterator[str]:
+    """Yield the texts and numbers in plain data, as texts."""
+    if isinstance(value, Mapping):
+        for item in value.values():
+            yield from texts_in(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from texts_in(item)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
 
 
 def parse_json(text: str | bytes) -> object:

@@ -15,6 +15,11 @@ from dtk.model.json_data import Json
 
 KNOWN_AFTER_APPLY = "(known after apply)"
 SECRET_SHOWN = "(secret)"  # noqa: S105 - what is shown instead of one
+SHORTEST_HIDDEN = 4
+"""Characters of a hidden value that is kept out of logs; a secret is, whatever its length.
+
+In logs without "1", say, every 1 would be missing.
+"""
 
 
 @dataclass(frozen=True, slots=True)

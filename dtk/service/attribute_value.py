@@ -6,8 +6,10 @@ from dtk.dsl.build.attribute import SECRET_REFERENCE
 from dtk.dsl.check.assembly_values import TEXT_OR_LIST
 from dtk.errors import UsageError
 from dtk.model import types
+from dtk.model.json_data import texts_in
 from dtk.model.module import Attribute
 from dtk.model.names import group_of
+from dtk.model.value import SHORTEST_HIDDEN
 from dtk.plan.resolve.assembly_values import CARDINALITY, checked_cardinality
 from dtk.plan.resolve.concurrency import MAX_IN_FLIGHT, window_of
 from dtk.plan.resolve.topology import Topology, build_topology, settable_paths, why_not_settable
@@ -79,6 +81,18 @@ def checked_value(inputs: Inputs, path: str, value: str) -> object:
     if path.count("/") == 1 and group_of(path.partition("/")[0]) in topology.assembly.nodes:
         return typed_node_value(paths[path], path, value)
     return typed_value(paths[path], path, value, private=_is_hidden(topology, path))
+
+
+def short_hidden_values(inputs: Inputs) -> list[str]:
+    """Return the paths whose values a service hides, and which are too short to be kept out of logs."""
+    assembly = inputs.modules[inputs.service.module].assemblies[inputs.service.assembly]
+    topology = build_topology(inputs.service, assembly, inputs.modules)
+    return [
+        path
+        for path, setting in inputs.service.attributes.items()
+        if any(len(text) < SHORTEST_HIDDEN for text in texts_in(setting.value))
+        and any(attribute.hidden and not attribute.secret for attribute in _attributes_at(topology, path))
+    ]
 
 
 def _is_hidden(topology: Topology, path: str) -> bool:

@@ -245,3 +245,24 @@ pad 65530 >&2; printf {{ password }} >&2; exit 4
     written = everywhere(lab.workspace.local)
     assert not [secret[at : at + 7] for at in range(len(secret) - 6) if secret[at : at + 7] in written]
     assert "(secret)" in written
+
+
+def test_an_empty_secret_is_refused_wherever_it_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "password").write_text("\n")
+    monkeypatch.setenv("DTK_TEST_PASSWORD", "")
+    for reference in ("file:password", "env:DTK_TEST_PASSWORD"):
+        with pytest.raises(DtkError, match=f"the secret {reference} is empty"):
+            resolve_secret(reference, tmp_path)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_secret(tmp_path: Path) -> None:
+    (tmp_path / "password").write_bytes(b"\xef\xbb\xbfhunter22\n")
+    assert resolve_secret("file:password", tmp_path) == "hunter22"
+
+
+def test_a_secret_is_redacted_however_short_it_is_and_a_hidden_value_from_four_characters_on() -> None:
+    redactor = Redactor()
+    redactor.add_secret("Q7")
+    redactor.add_hidden("123")
+    redactor.add_hidden("1234")
+    assert redactor.text("Q7 123 1234") == "(secret) 123 (secret)"

@@ -5,15 +5,13 @@ Over-redaction can be undone by a person, a leaked secret can not: every usual w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from dtk.apply.reporting.secret_forms import FormIndex, forms_of, pattern_of
-from dtk.model.json_data import ReadOnlyJson
-from dtk.model.value import SECRET_SHOWN
+from dtk.model.json_data import ReadOnlyJson, texts_in
+from dtk.model.value import SECRET_SHOWN, SHORTEST_HIDDEN
 
-# A hidden value is not always a secret; "yes" or "1" in place of every "yes" and "1" would make the log unreadable.
-_SHORTEST_HIDDEN = 4
 _SHORTEST_LINE = 4
 
 
@@ -33,13 +31,13 @@ class Redactor:
 
     def add_hidden(self, value: object) -> None:
         """Learn a hidden value, with all the texts inside it; very short ones are left alone."""
-        for text in _texts(value):
-            if len(text) >= _SHORTEST_HIDDEN:
+        for text in texts_in(value):
+            if len(text) >= SHORTEST_HIDDEN:
                 self._all.add(_forms(text))
 
     def holds_secret(self, value: object) -> bool:
         """Say whether a secret's value is anywhere in plain data, in any form."""
-        return any(self._secrets.found_in(text) for text in _texts(value))
+        return any(self._secrets.found_in(text) for text in texts_in(value))
 
     def text(self, text: str) -> str:
         """Return a text with every known value replaced, also where line breaks stand inside of one."""
@@ -88,17 +86,6 @@ class RedactedStream:
         """Return what has waited, redacted: nothing follows."""
         rest, self._rest = self._rest, ""
         return self._redactor.text(rest)
-
-
-def _texts(value: object) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _texts(item)
-    elif value is not None and not isinstance(value, bool):
-        yield str(value)
 
 
 def _forms(value: str) -> set[str]:

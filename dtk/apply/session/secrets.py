@@ -19,8 +19,16 @@ def resolve_secret(reference: str, root: Path) -> str:
         root: the workspace's folder.
 
     Raises:
-        DtkError: there is no such secret, or this dtk can't ask where it is kept. The message names the reference.
+        DtkError: there is no such secret, it is empty, or this dtk can't ask where it is kept. The message names the
+            reference.
     """
+    value = _value(reference, root)
+    if not value:
+        raise DtkError(f"the secret {reference} is empty", hint="put the value there, or refer to another place")
+    return value
+
+
+def _value(reference: str, root: Path) -> str:
     kind, _, name = reference.partition(":")
     if kind == "env":
         return _from_environment(name)
@@ -43,7 +51,8 @@ def _from_environment(name: str) -> str:
 
 def _from_file(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8").removesuffix("\n")
+        # Editors on Windows put a byte order mark in front; it is no part of the secret.
+        return path.read_text(encoding="utf-8-sig").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise DtkError(f"the secret in {path} can't be read: {reason}") from None

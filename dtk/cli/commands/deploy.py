@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import typer
 
+from dtk.cli.edit_result import warn_of_short_values
 from dtk.cli.options import AssemblyArgument, DetachOption, NameArgument, SetOption, TargetOption, ValuesOption
 from dtk.cli.running import changing, run_plan
 from dtk.service.context import current_workspace
-from dtk.service.planning import make_plan
+from dtk.service.planning import make_plan, read_inputs
 from dtk.service.staging import read_settings, stage_service
 from dtk.views.plan_text import summary_line
 
@@ -26,6 +27,7 @@ def deploy(
     """
     workspace = current_workspace()
     stage_service(workspace, assembly, name, target, read_settings(settings or [], values))
+    warn_of_short_values(read_inputs(workspace, name))
     typer.echo(f"Service instance '/service/{name}' has been created!")
     with changing(workspace, name, f"dtk deploy {assembly} {name}", 0) as change:
         plan, inputs = make_plan(workspace, name)

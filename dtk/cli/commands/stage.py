@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import typer
 
+from dtk.cli.edit_result import warn_of_short_values
 from dtk.cli.options import AssemblyArgument, JsonOption, NameArgument, SetOption, TargetOption, ValuesOption
 from dtk.cli.output import print_json, shown_path
 from dtk.service.context import current_workspace
+from dtk.service.planning import read_inputs
 from dtk.service.staging import read_settings, stage_service
 
 
@@ -24,6 +26,7 @@ def stage(
     """
     workspace = current_workspace()
     stage_service(workspace, assembly, name, target, read_settings(settings or [], values))
+    warn_of_short_values(read_inputs(workspace, name))
     if as_json:
         file = str(workspace.service_file(name).relative_to(workspace.root))
         print_json({"new_service_instance": {"name": name, "file": file}})
