@@ -48,11 +48,20 @@ def _lines(name: str) -> list[str]:
     for root in _roots():
         file = root / name
         try:
+            if _is_linked(root, file):
+                return []
             if file.is_file() and file.stat().st_size <= _LARGEST:
                 return file.read_text(encoding="utf-8-sig", errors="replace").split("\n")
         except OSError:
             continue
     return []
+
+
+def _is_linked(root: Path, file: Path) -> bool:
+    """Say whether a symlink is on the way to a file: who wrote it chose what it shows, and may not be who reads it."""
+    ways = [file, *file.parents]
+    inner = ways[: ways.index(root)] if root in ways else ways[:1]
+    return any(way.is_symlink() for way in inner)
 
 
 def _roots() -> list[Path]:

@@ -64,8 +64,11 @@ def load_module(folder: Path, display_root: Path | None = None, find: FindModule
         InvalidError: with all mistakes, in file order.
     """
     problems: list[Problem] = []
-    sources, checked = _open(folder, display_root, problems)
     digest = _digest(folder, display_root, problems)
+    if problems:
+        # What a link leads to is not read: a message would show it.
+        raise _invalid(folder, display_root, problems, [])
+    sources, checked = _open(folder, display_root, problems)
     if sources is None:
         raise _invalid(folder, display_root, problems, checked)
     reading = _Reading(sources, problems)

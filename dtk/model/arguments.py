@@ -8,3 +8,10 @@ FILE_ARGUMENTS = {
     "server.script": "src",
     "server.script_template": "src",
 }
+FOLDER_OPERATION = "files.sync"
+"""The one operation of these that takes a folder; the others take a file."""
+
+TEMPLATE_SETTINGS = "jinja_env_kwargs"
+"""The argument of ``files.template`` with settings for Jinja2."""
+TEMPLATE_BLANKS = ("trim_blocks", "lstrip_blocks")
+"""Those of the settings that are taken: whether the line break after a block, and blanks before it, are left out."""

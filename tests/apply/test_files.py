@@ -114,3 +114,21 @@ def test_operations_that_run_on_this_machine_are_refused(lab: Lab) -> None:
     local = operation("python.raise_exception", {"exception": "x"})
     result = lab.apply(stage(1, action("master", "m::c", local)))
     assert "none of the operations that run on nodes" in result.step("1.1")["error"]["message"]
+
+
+def test_blanks_around_the_blocks_of_a_template_are_left_out_where_that_is_wanted(lab: Lab, module: Path) -> None:
+    home = lab.add_node("master").home
+    text = b"{% for n in [1, 2] %}\n  {% if true %}\nn{{ n }}\n  {% endif %}\n{% endfor %}\n"
+    (module / "files/loop.j2").write_bytes(text)
+    arguments = {"src": "files/loop.j2", "dest": str(home / "tight")}
+    blanks = {"jinja_env_kwargs": {"trim_blocks": True, "lstrip_blocks": True}}
+    items = [
+        operation("files.template", {**arguments, **blanks}),
+        operation("files.template", {**arguments, "dest": str(home / "wide")}),
+    ]
+    files = {"files/loop.j2": hashlib.sha256(text).hexdigest()}
+    one = action("master", "m::c", *items, attributes={}, files=files)
+    result = lab.apply(stage(1, one), modules={"test/mod": module})
+    assert result.exit_code == 0, result.events
+    assert (home / "tight").read_text() == "n1\nn2\n"
+    assert (home / "wide").read_text() == "\n  \nn1\n  \n\n  \nn2\n  \n\n"

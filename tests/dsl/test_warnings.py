@@ -125,3 +125,23 @@ def test_hundreds_of_mistakes_are_capped_with_a_count(folder: Path) -> None:
     assert "300 mistakes" in said
     assert said.count("unknown key 'typo'") == 50
     assert "… and 250 more" in said
+
+
+def test_no_message_shows_what_a_link_leads_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("a line of somebody else: [\n")
+    workspace = tmp_path / "workspace"
+    (workspace / "services/s1").mkdir(parents=True)
+    (workspace / "dtk.yaml").write_text("format_version: 1\n")
+    (workspace / "services/s1/service.yaml").symlink_to(outside)
+    for name, document in (("one", "dtk.module.yaml"), ("two", "extra"), ("three", "assemblies")):
+        module = workspace / "modules/acme" / name
+        module.mkdir(parents=True)
+        (module / "dtk.module.yaml").write_text(f"dsl_version: 1.0.0\nmodule: acme/{name}\n")
+        (module / document).unlink(missing_ok=True)
+        (module / document).symlink_to(outside)
+    monkeypatch.chdir(workspace)
+    said = validate(code=3)
+    assert said.count("a symlink can't be part of a module") == 3
+    assert "services/s1/service.yaml:1:1: the file is a symlink that leads out of the workspace" in said
+    assert "somebody else" not in said

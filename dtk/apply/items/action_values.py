@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -107,8 +107,13 @@ class ActionValues:
         rendered: Json = _guarded(lambda: render(text, self.variables, shell=shell), text)
         return rendered
 
-    def file(self, path: Path, more: ReadOnlyObject) -> str:
+    def file(self, path: Path, more: ReadOnlyObject, blanks: Sequence[str] = ()) -> str:
         """Return a template file's content rendered, with ``more`` to be named besides.
+
+        Args:
+            path: the file.
+            more: further values by name.
+            blanks: which of ``TEMPLATE_BLANKS`` are wanted.
 
         Raises:
             ActionError: it is no text, or names what is not there.
@@ -117,7 +122,7 @@ class ActionValues:
             content = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             raise ActionError(f"the template {path.name} is not a text") from None
-        return _guarded(lambda: render_text(content, {**self.variables, **more}), path.name)
+        return _guarded(lambda: render_text(content, {**self.variables, **more}, blanks), path.name)
 
 
 def _guarded(work: Callable[[], T], text: str) -> T:

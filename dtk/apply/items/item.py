@@ -17,7 +17,8 @@ from dtk.apply.items.puppet import apply_resource
 from dtk.apply.reporting.failure import ActionError, FailedCommand
 from dtk.apply.reporting.operation_record import OperationRecord
 from dtk.apply.session.engine import run_operation
-from dtk.model.json_data import JsonObject, ReadOnlyObject
+from dtk.model.arguments import TEMPLATE_BLANKS, TEMPLATE_SETTINGS
+from dtk.model.json_data import JsonObject, ReadOnlyObject, as_object
 from dtk.model.module import PUPPET_FOLDER
 from dtk.model.planned_action import (
     Guarded,
@@ -37,7 +38,7 @@ _TEMPLATES = {"files.template": "files.put", "server.script_template": "server.s
 """Operations whose template is rendered here, in the sandbox, and what then puts the text on the node."""
 _UPLOADS = ("files.put", "files.sync", "server.script")
 """Operations that take a file or a folder of the module to the node."""
-_OWN_ARGUMENTS = ("src", "dest", "user", "group", "mode", "create_remote_dir", "args", "name", "jinja_env_kwargs")
+_OWN_ARGUMENTS = ("src", "dest", "user", "group", "mode", "create_remote_dir", "args", "name", TEMPLATE_SETTINGS)
 
 
 def run_item(work: Work, item: PlannedItem) -> bool:
@@ -143,7 +144,7 @@ def _operation(work: Work, item: PlannedOperation) -> bool:
     if name in _TEMPLATES:
         arguments["src"] = io.StringIO(_rendered_file(work, arguments))
         arguments = {key: value for key, value in arguments.items() if key in _OWN_ARGUMENTS or key.startswith("_")}
-        arguments.pop("jinja_env_kwargs", None)
+        arguments.pop(TEMPLATE_SETTINGS, None)
         return run_operation(work.host, _TEMPLATES[name], arguments)
     if name in _UPLOADS:
         arguments["src"] = str(_copied(work, str(arguments.get("src", ""))))
@@ -157,7 +158,9 @@ def arguments_of(work: Work, item: PlannedOperation) -> JsonObject:
 
 def _rendered_file(work: Work, arguments: ReadOnlyObject) -> str:
     more = {key: value for key, value in arguments.items() if key not in _OWN_ARGUMENTS and not key.startswith("_")}
-    return work.values.file(_copied(work, str(arguments.get("src", ""))), more)
+    settings = as_object(arguments.get(TEMPLATE_SETTINGS))
+    blanks = [name for name in TEMPLATE_BLANKS if settings.get(name)]
+    return work.values.file(_copied(work, str(arguments.get("src", ""))), more, blanks)
 
 
 def _copied(work: Work, source: str) -> Path:

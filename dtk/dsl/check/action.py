@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,13 @@ from dtk.dsl.template.rendering import is_template
 from dtk.dsl.yaml.cursor import Cursor
 from dtk.dsl.yaml.document import shown_file
 from dtk.errors import Location, Problem
-from dtk.model.arguments import FILE_ARGUMENTS, SHELL_ARGUMENTS
+from dtk.model.arguments import (
+    FILE_ARGUMENTS,
+    FOLDER_OPERATION,
+    SHELL_ARGUMENTS,
+    TEMPLATE_BLANKS,
+    TEMPLATE_SETTINGS,
+)
 from dtk.model.module import PUPPET_FOLDER
 from dtk.model.suggestion import nearest
 
@@ -96,8 +103,8 @@ class ActionChecker:
             return
         text = condition_text(when.value)
         if text not in ("true", "false") and not is_template(text):
-            expected = f'a template that gives true or false, e.g. "{{{{ {text} }}}}"'
-            self._report(when.problem(f"'{text}' is no condition", expected=expected))
+            self._report(_no_condition(when, text))
+            return
         self._template(when)
 
     def _puppet(self, resource: Cursor) -> None:
@@ -151,7 +158,14 @@ class ActionChecker:
         source = operation.get(FILE_ARGUMENTS.get(operation.name, ""))
         if source is not None:
             further = [name for name in given if name not in signature.names]
-            self._file(source, is_template_file=operation.name in _TEMPLATE_FILES, further=further)
+            takes_folder = operation.name == FOLDER_OPERATION
+            self._file(
+                source,
+                is_template_file=operation.name in _TEMPLATE_FILES,
+                takes_folder=takes_folder,
+                further=further,
+            )
+        self.problems += _environment_problems(operation)
 
     def _global_argument(self, argument: Cursor) -> None:
         if argument.name in GLOBAL_ARGUMENTS:
@@ -233,9 +247,14 @@ class ActionChecker:
 
     def _template(self, cursor: Cursor, *, shell: bool = False) -> None:
         for found in template_problems(str(cursor.value), self.names, shell=shell):
-            self._report(cursor.problem(found.message, near=found.nearest))
+            report = cursor.problem_inside(
+                found.message, found.line, found.word, expected=found.expected, near=found.nearest
+            )
+            self._report(report)
 
-    def _file(self, source: Cursor, *, is_template_file: bool, further: list[str] | None = None) -> None:
+    def _file(
+        self, source: Cursor, *, is_template_file: bool, takes_folder: bool = False, further: Sequence[str] = ()
+    ) -> None:
         text: Any = source.value
         if not isinstance(text, str) or is_template(text):
             # What a plan holds of a file is its digest, so which file it is must be known.
@@ -247,8 +266,10 @@ class ActionChecker:
         file = self.folder / text
         if not file.exists():
             self._report(source.problem(f"file '{text}' does not exist in the module", near=self._near_file(text)))
-        elif is_template_file and file.is_file():
-            self._template_file(file, self.names.with_names(further or []))
+        elif file.is_dir() != takes_folder:
+            self._report(_wrong_kind_of_source(source, is_folder=file.is_dir()))
+        elif is_template_file:
+            self._template_file(file, self.names.with_names(further))
 
     def _near_file(self, text: str) -> str:
         files = (path.relative_to(self.folder) for path in self.folder.rglob("*") if path.is_file())
@@ -262,10 +283,43 @@ class ActionChecker:
             self._report(Problem("a template has to be UTF-8 text", Location(name, 1, 1)))
             return
         for found in template_problems(text, names, shell=False):
-            self._report(Problem(found.message, Location(name, max(found.line, 1), 1), nearest=found.nearest))
+            self._report(found.at(Location(name, max(found.line, 1), 1)))
 
     def _report(self, problem: Problem) -> None:
         self.problems.append(problem)
+
+
+_FOLDED_TO_TEXT = ("yes", "no", "on", "off")
+"""What YAML 1.1 read as true and false; YAML 1.2 does not."""
+
+
+def _no_condition(when: Cursor, text: str) -> Problem:
+    if text.lower() in _FOLDED_TO_TEXT:
+        meant = "true" if text.lower() in ("yes", "on") else "false"
+        return when.problem(f"'{text}' is a text: YAML 1.2 has true and false alone", expected=meant)
+    expected = f'a template that gives true or false, e.g. "{{{{ {text} }}}}"'
+    return when.problem(f"'{text}' is no condition", expected=expected)
+
+
+def _wrong_kind_of_source(source: Cursor, *, is_folder: bool) -> Problem:
+    if is_folder:
+        return source.problem(f"'{source.value}' is a folder", expected=f"a file; {FOLDER_OPERATION} takes a folder")
+    return source.problem(f"'{source.value}' is a file", expected="a folder; files.put takes a file")
+
+
+def _environment_problems(operation: Cursor) -> Iterator[Problem]:
+    """Yield what dtk does not do of the settings for Jinja2 that pyinfra would hand on to it."""
+    given = operation.get(TEMPLATE_SETTINGS) if operation.name == "files.template" else None
+    if given is None:
+        return
+    expected = f"{' and '.join(TEMPLATE_BLANKS)}, each true or false"
+    if not isinstance(given.value, dict):
+        yield given.problem(f"{TEMPLATE_SETTINGS} is not a map", expected=expected)
+    for entry in given.entries():
+        if entry.name not in TEMPLATE_BLANKS:
+            yield entry.key_problem(f"'{entry.name}' can't be set for a template", expected=expected)
+        elif not isinstance(entry.value, bool):
+            yield entry.problem(f"'{entry.value}' is not true or false", expected=expected)
 
 
 def check_actions(

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.meta import find_undeclared_variables
 
-from dtk.dsl.template.rendering import TemplateProblem, environment, is_template
+from dtk.dsl.template.rendering import TemplateProblem, environment, is_template, unreadable
 from dtk.dsl.template.shell_quotes import Piece, misplaced_values
 from dtk.model.suggestion import nearest
 
@@ -91,7 +91,7 @@ def template_problems(text: str, names: Names, *, shell: bool) -> list[TemplateP
     try:
         found = list(_problems(text, names, shell=shell))
     except TemplateSyntaxError as error:
-        return [TemplateProblem(f"template can't be read: {error.message}", line=error.lineno)]
+        return [unreadable(error)]
     except RecursionError:
         return [TemplateProblem("template can't be read: it is nested too deeply")]
     except ValueError as error:  # a number of thousands of digits
@@ -116,7 +116,7 @@ def _statements(tree: nodes.Template, *, shell: bool) -> Iterator[TemplateProble
     for kind, word in forbidden.items():
         for node in tree.find_all(kind):
             where = "a shell command" if shell and kind not in _FORBIDDEN else "a template of a module"
-            yield TemplateProblem(f"'{word}' can't be used in {where}", line=node.lineno)
+            yield TemplateProblem(f"'{word}' can't be used in {where}", line=node.lineno, word=word)
 
 
 def _filters(tree: nodes.Template) -> Iterator[TemplateProblem]:
@@ -125,7 +125,7 @@ def _filters(tree: nodes.Template) -> Iterator[TemplateProblem]:
         what, names = ("filter", known.filters) if isinstance(node, nodes.Filter) else ("test", known.tests)
         name = str(node.name)
         if name not in names:
-            yield TemplateProblem(f"no {what} '{name}'", near=nearest(name, names), line=node.lineno)
+            yield TemplateProblem(f"no {what} '{name}'", near=nearest(name, names), line=node.lineno, word=name)
 
 
 def _unknown_names(tree: nodes.Template, names: Names) -> Iterator[TemplateProblem]:
@@ -135,7 +135,8 @@ def _unknown_names(tree: nodes.Template, names: Names) -> Iterator[TemplateProbl
         if node.name in unknown:
             unknown.discard(node.name)
             near = nearest(node.name, names.all)
-            yield TemplateProblem(f"'{node.name}' is not {names.what}", near=near, line=node.lineno)
+            message = f"'{node.name}' is not {names.what}"
+            yield TemplateProblem(message, near=near, line=node.lineno, word=node.name)
 
 
 def _members(tree: nodes.Template, names: Names) -> Iterator[TemplateProblem]:
@@ -150,7 +151,8 @@ def _members(tree: nodes.Template, names: Names) -> Iterator[TemplateProblem]:
             continue
         taken = path.partition(".")[0] if root == "node" else path
         if taken not in known:
-            yield TemplateProblem(f"'{root}.{taken}' is not defined", near=_near(root, taken, known), line=node.lineno)
+            word, near = f"{root}.{taken}", _near(root, taken, known)
+            yield TemplateProblem(f"'{word}' is not defined", near=near, line=node.lineno, word=word)
 
 
 def _near(root: str, taken: str, known: Iterable[str]) -> str:
@@ -179,7 +181,7 @@ def _misplaced(text: str) -> Iterator[TemplateProblem]:
     for number, reason in misplaced_values(pieces):
         expression, line = expressions[number]
         if not _is_raw(expression):
-            yield TemplateProblem(f"{{{{ {expression} }}}}: {reason}", line=line)
+            yield TemplateProblem(f"{{{{ {expression} }}}}: {reason}", line=line, word=expression)
 
 
 def _pieces(text: str) -> tuple[list[Piece], list[tuple[str, int]]]:

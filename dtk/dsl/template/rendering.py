@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, lru_cache, partial
 from typing import Any
@@ -40,19 +40,33 @@ class NeedsUnknown(Exception):  # noqa: N818 - no error: the template has to wai
 class TemplateProblem(Exception):  # noqa: N818 - becomes a Problem once its place is known
     """A template can't be rendered.
 
-    ``line`` counts from 1 inside the template, 0 when it is not known; ``unset`` names what has no value.
+    ``line`` counts from 1 inside the template, 0 when it is not known; ``unset`` names what has no value; ``word`` is
+    what stands at the place.
     """
 
-    def __init__(self, message: str, *, near: str = "", line: int = 0, unset: str = "") -> None:
+    def __init__(
+        self, message: str, *, near: str = "", line: int = 0, unset: str = "", word: str = "", expected: str = ""
+    ) -> None:
         super().__init__(f"{message}; did you mean '{near}'?" if near else message)
         self.message = message
         self.nearest = near
         self.line = line
         self.unset = unset
+        self.word = word
+        self.expected = expected
 
     def at(self, location: Location, path: str = "") -> Problem:
         """Return the problem, at the place where the template is written."""
-        return Problem(self.message, location, path, nearest=self.nearest)
+        return Problem(self.message, location, path, self.expected, self.nearest)
+
+
+def unreadable(error: TemplateSyntaxError) -> TemplateProblem:
+    """Return why a text can't be read as a template, and how braces that are a program's own are written."""
+    message = f"template can't be read: {error.message}"
+    if error.message == "Missing end of comment tag":
+        message = "'{#' begins a comment of a template, and no '#}' ends it"
+    expected = "a template, or {% raw %}…{% endraw %} around braces that are for the program itself"
+    return TemplateProblem(message, line=error.lineno, expected=expected)
 
 
 class Unknown:
@@ -223,14 +237,19 @@ class _Environment(ImmutableSandboxedEnvironment):
 
 
 @cache
-def environment(*, shell: bool) -> Environment:
-    """Return the environment that templates are parsed and rendered in: nothing random, nothing from files."""
+def environment(*, shell: bool, blanks: frozenset[str] = frozenset()) -> Environment:
+    """Return the environment that templates are parsed and rendered in: nothing random, nothing from files.
+
+    ``blanks`` are those of ``TEMPLATE_BLANKS`` that are left out around blocks.
+    """
     shown = shell_text_of if shell else text_of
     made = _Environment(
         undefined=_Strict,
         keep_trailing_newline=True,
         finalize=lambda value: shown(_usable(value)),
         loader=None,
+        trim_blocks="trim_blocks" in blanks,
+        lstrip_blocks="lstrip_blocks" in blanks,
     )
     made.filters["raw"] = _raw
     made.filters["quote"] = lambda value: shell_text_of(_usable(value))
@@ -298,14 +317,16 @@ def render(value: object, variables: Mapping[str, object], *, shell: bool = Fals
         return _rendered(value, variables, shell=shell)
 
 
-def render_text(text: str, variables: Mapping[str, object]) -> str:
+def render_text(text: str, variables: Mapping[str, object], blanks: Sequence[str] = ()) -> str:
     """Render a file's content; the result is always text, and nothing in it is quoted.
+
+    ``blanks`` are those of ``TEMPLATE_BLANKS`` that are wanted.
 
     Raises:
         TemplateProblem, NeedsUnknown: as ``render``.
     """
     with _told(text, variables):
-        return _within_bounds(_compiled(text, shell=False), variables)
+        return _within_bounds(_compiled(text, shell=False, blanks=frozenset(blanks)), variables)
 
 
 def _within_bounds(template: Template, variables: Mapping[str, object]) -> str:
@@ -329,8 +350,8 @@ def _rendered(text: str, variables: Mapping[str, object], *, shell: bool) -> obj
 
 # The same text is rendered for every node of a group; compiling it takes most of the time.
 @lru_cache(maxsize=4096)
-def _compiled(text: str, *, shell: bool) -> Template:
-    return environment(shell=shell).from_string(text)
+def _compiled(text: str, *, shell: bool, blanks: frozenset[str] = frozenset()) -> Template:
+    return environment(shell=shell, blanks=blanks).from_string(text)
 
 
 @lru_cache(maxsize=4096)
@@ -353,7 +374,7 @@ def _told(text: str, variables: Mapping[str, object]) -> Iterator[None]:
         what = f"'{unset}'" if unset else "a value in the text"
         raise TemplateProblem(f"{what} is not set", unset=unset) from None
     except TemplateSyntaxError as error:
-        raise TemplateProblem(f"template can't be read: {error.message}", line=error.lineno) from None
+        raise unreadable(error) from None
     except RecursionError:
         raise TemplateProblem("template is nested too deeply") from None
     except Exception as error:  # expressions are the author's code: any of their errors is a mistake

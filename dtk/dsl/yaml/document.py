@@ -6,6 +6,7 @@ Aliases, tags and merge keys are refused, so a small file is never a large docum
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,32 @@ class Document:
             path = path[:-1]
         return self.values[path].location
 
+    def locate_inside(self, path: DocumentPath, line: int, word: str) -> Location:
+        """Return the place of something in a text that is written as a block (``|``, ``>``).
+
+        Args:
+            path: the text's.
+            line: in the text, from 1.
+            word: what stands there, "" where that is not known.
+
+        Returns:
+            The word's own line and column; the text's beginning for one that is written in another way.
+        """
+        start = self.locate(path)
+        span = self.values.get(path)
+        style = self.text[span.start] if span else ""
+        if span is None or style not in ("|", ">"):
+            return start
+        written = self.text[span.start : span.end].split("\n")[1:]
+        # What is folded has fewer lines than its file: there the word alone says where it is.
+        candidates = range(len(written)) if style == ">" else range(max(line, 1) - 1, min(max(line, 1), len(written)))
+        for number in candidates:
+            found = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", written[number]) if word else None
+            at = found.start() if found else len(written[number]) - len(written[number].lstrip())
+            if found or style == "|":
+                return Location(start.file, start.line + 1 + number, at + 1)
+        return start
+
     def locate_key(self, path: DocumentPath) -> Location:
         """Return the place of a key; for an item of a list, or the root, that of the value."""
         span = self.keys.get(path)
@@ -67,6 +94,8 @@ def read_document(file: Path, display_root: Path | None = None) -> Document:
         InvalidError: it can't be read, or is not YAML of the kind above; with the place.
     """
     name = shown_file(file, display_root)
+    if display_root is not None and file.is_symlink() and not file.resolve().is_relative_to(display_root.resolve()):
+        raise _refused(name, "the file is a symlink that leads out of the workspace")
     try:
         if file.stat().st_size > LARGEST_FILE:
             raise _refused(name, f"the file is larger than {LARGEST_FILE // 1_000_000} MB")

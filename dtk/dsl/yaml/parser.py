@@ -201,10 +201,20 @@ def build(text: str, name: str) -> tuple[Json, dict[DocumentPath, Span], dict[Do
     except (YAMLError, ValueError) as error:
         builder.problems.append(Problem(f"not YAML: {error}", Location(name, 1, 1)))
     if builder.problems:
-        raise _failed(name, builder.problems)
+        raise _failed(name, _merge_conflicts(text, name) or builder.problems)
     if () not in builder.values:
         raise _failed(name, [Problem("the file is empty", Location(name, 1, 1))])
     return builder.data, builder.values, builder.keys
+
+
+_CONFLICT = re.compile(r"^<{7} .*?^={7}$.*?^>{7}", re.MULTILINE | re.DOTALL)
+
+
+def _merge_conflicts(text: str, name: str) -> list[Problem]:
+    """Return the places of git's marks, which explain whatever else is wrong with the text."""
+    found = (text.count("\n", 0, conflict.start()) + 1 for conflict in _CONFLICT.finditer(text.replace("\r\n", "\n")))
+    message = "an unfinished git merge: both sides of a conflict stand here"
+    return [Problem(message, Location(name, line, 1), expected="one of the two, without git's marks") for line in found]
 
 
 def _scalar(event: ScalarEvent) -> Json:

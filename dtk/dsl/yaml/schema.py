@@ -36,7 +36,7 @@ _LONGEST_SHOWN = 60
 class Violation:
     """One break of a schema: the path of what has to change; ``at_key`` when it is the key and not its value.
 
-    ``missing`` is the key that the map at ``path`` lacks.
+    ``missing`` is the key that the map at ``path`` lacks; ``given`` the one that is there, but was read as another.
     """
 
     path: DocumentPath
@@ -45,6 +45,7 @@ class Violation:
     nearest: str = ""
     at_key: bool = False
     missing: str = ""
+    given: str = ""
 
     def problem(self, document: Document) -> Problem:
         """Return the problem at its place in the document."""
@@ -73,7 +74,7 @@ def violations(data: Json, name: str) -> list[Violation]:
 def violations_by(validator: Draft202012Validator, data: object) -> list[Violation]:
     """Return every break of a validator's schema in plain data, in no special order."""
     found = [violation for error in validator.iter_errors(data) for violation in _told(error)]
-    misspelt = {(violation.path[:-1], violation.nearest) for violation in found if violation.nearest}
+    misspelt = {(one.path[:-1], one.nearest or one.given) for one in found if one.nearest or one.given}
     return [one for one in dict.fromkeys(found) if (one.path, one.missing) not in misspelt]
 
 
@@ -148,6 +149,12 @@ def _unknown_keys(error: _Break, path: DocumentPath) -> Iterator[Violation]:
     patterns = error.schema.get("patternProperties", {})
     for key in error.instance:
         if key not in known and not any(re.search(pattern, key) for pattern in patterns):
+            word = key.partition(" ")[0]
+            if word != key and word in known:
+                message = f"the ': ' behind '{key}' makes a map of it"
+                expected = f"quotes around the whole, or {word}: | and the rest on the next line"
+                yield Violation((*path, key), message, expected, at_key=True, given=word)
+                continue
             near = nearest(key, [name for name in known if name not in error.instance])
             yield Violation((*path, key), f"unknown key '{key}'", listed(list(known)), near, at_key=True)
 
