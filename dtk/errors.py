@@ -44,12 +44,12 @@ class Problem:
     private: bool = False
 
     def __str__(self) -> str:
-        place = f"{self.location}: " if self.location else ""
+        prefix = f"{self.location}: " if self.location else ""
         where = f" (at {self.path})" if self.path else ""
         expected = f"; expected {self.expected}" if self.expected else ""
         nearest = f"; did you mean '{self.nearest}'?" if self.nearest else ""
         fix = f"; mend it: {self.fix}" if self.fix else ""
-        return f"{place}{self.message}{expected}{nearest}{where}{fix}"
+        return f"{prefix}{self.message}{expected}{nearest}{where}{fix}"
 
 
 class DtkError(Exception):

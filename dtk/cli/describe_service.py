@@ -8,7 +8,7 @@ from dtk.cli.output import print_json, shown_path
 from dtk.errors import UsageError
 from dtk.model.json_data import Json
 from dtk.model.names import split_member
-from dtk.plan.resolve.service import Present, attribute_rows
+from dtk.plan.resolve.service import ResolvedService, attribute_rows
 from dtk.service.lookup import declared_node, read_service
 from dtk.service.planning import Inputs
 from dtk.service.service_status import service_status
@@ -26,7 +26,7 @@ def service_info(service: str | None, *, as_json: bool) -> None:
         typer.echo(yaml_text(document), nl=False)
 
 
-def _service_document(inputs: Inputs, found: Present) -> dict[str, Json]:
+def _service_document(inputs: Inputs, found: ResolvedService) -> dict[str, Json]:
     service, state = inputs.service, inputs.state
     task = last_task(inputs.workspace, service.name)
     attributes = {row.attribute: row.value for row in attribute_rows(found) if not row.node and not row.component}
@@ -67,7 +67,7 @@ def node_info(service: str | None, node: str, *, as_json: bool) -> None:
         typer.echo(yaml_text(document), nl=False)
 
 
-def _node_document(node: str, inputs: Inputs, found: Present) -> dict[str, Json]:
+def _node_document(node: str, inputs: Inputs, found: ResolvedService) -> dict[str, Json]:
     state = inputs.state.nodes.get(node)
     attributes = {**found.topology.nodes[node].attributes, **(state.attributes if state else {})}
     rest = {key: value for key, value in sorted(attributes.items()) if key not in ("os", "size", "image")}

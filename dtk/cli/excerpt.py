@@ -19,22 +19,22 @@ _PRIVATE = re.compile(r"\b(hidden|secret)\s*:\s*true\b")
 
 def excerpt(problem: Problem) -> list[str]:
     """Return the line a problem is in and a caret below its column; nothing when it can't or may not be shown."""
-    place = problem.location
-    if place is None or problem.private:
+    location = problem.location
+    if location is None or problem.private:
         return []
-    lines = _lines(place.file)
-    if not 0 < place.line <= len(lines) or not lines[place.line - 1].strip():
+    lines = _lines(location.file)
+    if not 0 < location.line <= len(lines) or not lines[location.line - 1].strip():
         return []
-    if _PRIVATE.search(lines[place.line - 1]):
+    if _PRIVATE.search(lines[location.line - 1]):
         return []
-    text, column = _around(lines[place.line - 1], place)
-    number = str(place.line)
+    text, column = _around(lines[location.line - 1], location)
+    number = str(location.line)
     return [f"{number} | {text}", f"{' ' * len(number)} | {' ' * column}^"]
 
 
-def _around(line: str, place: Location) -> tuple[str, int]:
+def _around(line: str, location: Location) -> tuple[str, int]:
     """Return as much of a line as fits, and the caret's column in it; a tab is one blank, so that both agree."""
-    column = min(max(place.column - 1, 0), len(line))
+    column = min(max(location.column - 1, 0), len(line))
     start = max(0, column - _WIDEST // 2) if len(line) > _WIDEST else 0
     shown = line[start : start + _WIDEST]
     before, after = "…" if start else "", "…" if start + _WIDEST < len(line) else ""

@@ -11,18 +11,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class CommandEntry:
-    """A command of the grammar, ``dtk NAME``; ``place`` is where its function is, when the name does not tell."""
+    """A command of the grammar, ``dtk NAME``; ``entry_point`` is where its function is, when the name does not tell."""
 
     name: str
     area: str
     help: str
-    place: str = ""
+    entry_point: str = ""
 
     @property
     def function(self) -> str:
         """``MODULE:FUNCTION`` of the command: of ``list-nodes`` it is ``…commands.list_nodes:list_nodes``."""
         word = self.name.replace("-", "_")
-        return self.place or f"dtk.cli.commands.{word}:{word}"
+        return self.entry_point or f"dtk.cli.commands.{word}:{word}"
 
 
 WORKSPACE, MODULES, SERVICE, LIFECYCLE, TASKS = "Workspace", "Modules", "Service", "Lifecycle", "Tasks"
@@ -36,7 +36,7 @@ COMMANDS = {
             "shell",
             WORKSPACE,
             "Work in the shell: places, completion, tasks in the background.",
-            place="dtk.shell.shell_command:shell",
+            entry_point="dtk.shell.shell_command:shell",
         ),
         CommandEntry("version", WORKSPACE, "Print the version of dtk."),
         CommandEntry(
@@ -49,7 +49,7 @@ COMMANDS = {
             "test",
             MODULES,
             "Run modules' own cases: each plan as expected; with --apply on local nodes, with scripted failures.",
-            place="dtk.cli.commands.test:run_tests",
+            entry_point="dtk.cli.commands.test:run_tests",
         ),
         CommandEntry("fmt", MODULES, "Write YAML documents in one form; comments, order and quotes stay."),
         CommandEntry(
@@ -89,7 +89,10 @@ COMMANDS = {
         CommandEntry("apply", LIFECYCLE, "Do what a plan says, and follow it."),
         CommandEntry("converge", LIFECYCLE, "Plan and apply every stage, changed or not."),
         CommandEntry(
-            "exec", LIFECYCLE, "Run a workflow, or an action of a component.", place="dtk.cli.commands.exec:execute"
+            "exec",
+            LIFECYCLE,
+            "Run a workflow, or an action of a component.",
+            entry_point="dtk.cli.commands.exec:execute",
         ),
         CommandEntry("deploy", LIFECYCLE, "Stage, plan and apply an assembly in one go."),
         CommandEntry("start", LIFECYCLE, "Power a service's nodes on."),

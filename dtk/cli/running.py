@@ -53,11 +53,11 @@ class Change:
             UnknownMachinesError: some exist.
             DtkError: the target can't be asked.
         """
-        from dtk.service.unknown_machines import ServicePlace, refuse_unknown  # noqa: PLC0415 - asks a target
+        from dtk.service.unknown_machines import ServiceOnTarget, refuse_unknown  # noqa: PLC0415 - asks a target
 
-        place = ServicePlace(inputs.workspace, inputs.service.name, self.found, inputs.target)
+        service_target = ServiceOnTarget(inputs.workspace, inputs.service.name, self.found, inputs.target)
         warn = None if strict else lambda text: typer.echo(f"warning: {text}", err=True)
-        refuse_unknown(place, inputs.state, warn)
+        refuse_unknown(service_target, inputs.state, warn)
 
 
 def confirm(question: str) -> None:

@@ -33,14 +33,14 @@ _UNSUPPORTED = {
 
 
 @dataclass(frozen=True)
-class ComponentPlace:
+class ComponentContext:
     """What an action needs to know of its component: dynamic attributes, whether assemblies put it on nodes."""
 
     dynamic: tuple[str, ...]
     on_node: bool
 
 
-def actions(section: Section, place: ComponentPlace) -> dict[str, Json]:
+def actions(section: Section, component: ComponentContext) -> dict[str, Json]:
     """Return a component's actions; Source: docs/original.md 4.1 and 4.4."""
     made: dict[str, Any] = {}
     external = section.take("external_ref")
@@ -50,12 +50,12 @@ def actions(section: Section, place: ComponentPlace) -> dict[str, Json]:
         if not _NAME.match(entry.name):
             section.notes.add(entry, f"'{entry.name}' can't name an action and is left out")
         elif isinstance(entry.value, dict):
-            body = _action(entry, place, section.notes)
+            body = _action(entry, component, section.notes)
             made |= {entry.name: body} if body else {}
         else:
             section.notes.add(entry, f"action '{entry.name}' has no body and is left out")
     made = {name: body for name, body in made.items() if body}
-    _unmade(made, place, section)
+    _unmade(made, component, section)
     return made
 
 
@@ -72,7 +72,7 @@ def _external(cursor: Cursor, notes: Notes) -> dict[str, Any]:
     return made
 
 
-def _action(cursor: Cursor, place: ComponentPlace, notes: Notes) -> dict[str, Json]:
+def _action(cursor: Cursor, component: ComponentContext, notes: Notes) -> dict[str, Json]:
     section = Section(cursor, notes)
     section.take("provider")  # the keys say it
     made: dict[str, Any] = {key: section.text(key) for key in _PUPPET if cursor.get(key)}
@@ -83,7 +83,7 @@ def _action(cursor: Cursor, place: ComponentPlace, notes: Notes) -> dict[str, Js
         made["commands"] = [command for command in commands if command]
     functions = section.take("functions", "function")
     if functions is not None:
-        made |= _function(functions, place, notes)
+        made |= _function(functions, component, notes)
     section.take("stdout_and_stderr")  # both are kept anyway
     parameters = _parameters(section)
     if parameters:
@@ -172,7 +172,7 @@ def _shell(text: str, cursor: Cursor, notes: Notes) -> str:
     return made
 
 
-def _function(cursor: Cursor, place: ComponentPlace, notes: Notes) -> dict[str, Json]:
+def _function(cursor: Cursor, component: ComponentContext, notes: Notes) -> dict[str, Json]:
     """Return an action that says what has to be written: a Ruby function's outputs, without values."""
     outputs: list[str] = []
     for entry in as_entries(cursor):
@@ -184,15 +184,15 @@ def _function(cursor: Cursor, place: ComponentPlace, notes: Notes) -> dict[str, 
     if not outputs:
         notes.add(cursor, "the function has to be rewritten")
         return {}
-    key = "outputs" if place.on_node else "compute"
+    key = "outputs" if component.on_node else "compute"
     text = f"Rewrite: the original computed {', '.join(outputs)} with Ruby"
     return {"description": text, key: dict.fromkeys(outputs, _REWRITE)}
 
 
-def _unmade(made: dict[str, Any], place: ComponentPlace, section: Section) -> None:
+def _unmade(made: dict[str, Any], component: ComponentContext, section: Section) -> None:
     """List the dynamic attributes that nothing gives a value: Puppet's exported variables have no counterpart."""
     given = {name for body in made.values() for key in ("outputs", "compute") for name in body.get(key, ())}
-    missing = [name for name in place.dynamic if name not in given]
+    missing = [name for name in component.dynamic if name not in given]
     attributes = section.cursor.get("attributes")
     for name in missing:
         entry = attributes.get(name) if attributes else None

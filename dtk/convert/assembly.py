@@ -68,12 +68,12 @@ def _everything(made: dict[str, Any]) -> set[str]:
 def _uses(cursor: Cursor | None, nodes: dict[str, Json], notes: Notes) -> list[Json]:
     """Return component uses; later modules wrote nodes as components, ``node[n1]``."""
     made: list[Any] = []
-    for name, place, body in names(cursor):
+    for name, entry, body in names(cursor):
         node = _NODE_COMPONENT.match(name)
         if node is None:
             made.append(_use(type_name(name), body, notes))
         elif body is not None:
-            _node(node["name"], place, body, nodes, notes, is_group=node["type"].endswith("group"))
+            _node(node["name"], entry, body, nodes, notes, is_group=node["type"].endswith("group"))
         else:
             nodes[node["name"]] = {}
     return made
@@ -118,10 +118,10 @@ def _links(cursor: Cursor | None, notes: Notes) -> dict[str, Json]:
 
 
 def _node(
-    name: str, place: Cursor, cursor: Cursor, nodes: dict[str, Json], notes: Notes, *, is_group: bool = False
+    name: str, entry: Cursor, cursor: Cursor, nodes: dict[str, Json], notes: Notes, *, is_group: bool = False
 ) -> None:
     if not is_node_name(name):
-        notes.add(place, f"'{name}' can't name a node; it and what is on it are left out")
+        notes.add(entry, f"'{name}' can't name a node; it and what is on it are left out")
         return
     made: dict[str, Any] = {}
     if isinstance(cursor.value, dict):

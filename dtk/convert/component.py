@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dtk.convert.actions import ComponentPlace, actions
+from dtk.convert.actions import ComponentContext, actions
 from dtk.convert.attributes import attributes
 from dtk.convert.links import dependencies_and_links
 from dtk.convert.section import Notes, Section, names, type_name
@@ -38,7 +38,7 @@ def component(cursor: Cursor, notes: Notes, *, on_node: bool) -> dict[str, Json]
     if before:
         made["after"] = list(dict.fromkeys(before))
     dynamic = tuple(name for name, attribute in declared.items() if attribute.get("dynamic"))
-    done = actions(section, ComponentPlace(dynamic, on_node))
+    done = actions(section, ComponentContext(dynamic, on_node))
     if done:
         made["actions"] = done
     _singleton(section, made, done)

@@ -89,7 +89,7 @@ def _mappings(cursor: Cursor | None, notes: Notes) -> list[str]:
     for entry in cursor.entries() if cursor else ():
         text = str(entry.value)
         try:
-            parse_mapping(text, entry.place)
+            parse_mapping(text, entry.location)
         except ValueError as error:
             notes.add(entry, f"{error}; it is left out")
             continue

@@ -199,13 +199,13 @@ def _references(cursor: Cursor | None, notes: Notes) -> dict[str, str]:
 
 def _unified_dependencies(section: Section) -> dict[str, str]:
     needed = {}
-    for name, place, _ in names(section.take("dependencies")):
+    for name, entry, _ in names(section.take("dependencies")):
         full = module_name(name)
-        version = "" if not isinstance(place.value, (str, int, float)) or place.value == name else str(place.value)
+        version = "" if not isinstance(entry.value, (str, int, float)) or entry.value == name else str(entry.value)
         if full:
             needed[full] = _constraint(version)
         else:
-            section.notes.add(place, f"'{name}' is no module's name and is left out")
+            section.notes.add(entry, f"'{name}' is no module's name and is left out")
     return needed
 
 
@@ -240,12 +240,12 @@ def _puppet(module: Converted, source: _Source, sources: list[_Source], notes: N
     parts = list(_puppet_files(source.folder))
     for file in parts:
         module.files[f"{PUPPET_FOLDER}/{module.word}/{file.relative_to(source.folder).as_posix()}"] = file
-    for name, place in _includes(source):
+    for name, entry in _includes(source):
         other = next((found for found in sources if found.name.rpartition("/")[2] == name), None)
         folder = other.folder if other else source.folder.parent / name
         files = list(_puppet_files(folder)) if folder.is_dir() else []
         if not files:
-            notes.add(place, f"the Puppet module '{name}' is not beside it: nodes need it, or put it in puppet/{name}")
+            notes.add(entry, f"the Puppet module '{name}' is not beside it: nodes need it, or put it in puppet/{name}")
         module.files |= {f"{PUPPET_FOLDER}/{name}/{file.relative_to(folder).as_posix()}": file for file in files}
 
 

@@ -21,8 +21,8 @@ class Note:
     message: str
 
     def __str__(self) -> str:
-        place = f" (at {self.path})" if self.path else ""
-        return f"{self.location}: {self.message}{place}"
+        at = f" (at {self.path})" if self.path else ""
+        return f"{self.location}: {self.message}{at}"
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Notes:
 
     def add(self, cursor: Cursor, message: str) -> None:
         """Note something about the value at a place."""
-        self.notes.append(Note(cursor.key_place, shown_path(cursor.path), message))
+        self.notes.append(Note(cursor.key_location, shown_path(cursor.path), message))
 
     def in_order(self) -> list[Note]:
         """Return every note once, in file order."""

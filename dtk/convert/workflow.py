@@ -164,10 +164,12 @@ def _leave(section: Section) -> None:
 def _items(cursor: Cursor, context: WorkflowNotes) -> list[Json]:
     made: list[Any] = []
     for entry in as_entries(cursor):
-        for name, place, body in names(entry):
+        for name, item_cursor, body in names(entry):
             item = _with_type(name)
             if _component_of(item) not in context.there and "{{" not in item:
-                context.notes.add(place, f"'{item}' is on no node; the original left it out of its stage in silence")
+                context.notes.add(
+                    item_cursor, f"'{item}' is on no node; the original left it out of its stage in silence"
+                )
                 continue
             made.append(_with_parameters(item, body, context))
     return made

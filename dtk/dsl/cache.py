@@ -108,9 +108,9 @@ def _files() -> Iterator[Path]:
     for name in _LIBRARIES:
         with suppress(ImportError):
             found = find_spec(name.partition(".")[0])
-            for place in found.submodule_search_locations or () if found else ():
-                yield Path(place) / "__init__.py"
-                yield Path(place)
+            for package in found.submodule_search_locations or () if found else ():
+                yield Path(package) / "__init__.py"
+                yield Path(package)
 
 
 def _stamps(files: Iterable[Path]) -> Iterator[tuple[str, int, int]]:

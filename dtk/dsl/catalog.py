@@ -124,9 +124,11 @@ class Catalog:
         finally:
             self._open.pop()
         if module.name != name:
-            place = Location(shown_file(folder / MODULE_FILE, self.display_root), module.location.line, 1)
+            location = Location(shown_file(folder / MODULE_FILE, self.display_root), module.location.line, 1)
             message = f"the module is named '{module.name}', and its folder '{name}'"
-            raise InvalidError(f"module '{name}' is invalid", [Problem(message, place, "module", expected=f"'{name}'")])
+            raise InvalidError(
+                f"module '{name}' is invalid", [Problem(message, location, "module", expected=f"'{name}'")]
+            )
         pinned = self.installed.get(name)
         if pinned and folder == pinned.folder and module.digest != pinned.tree:
             raise InvalidError(f"the installed module '{name}' is not what dtk.lock says", hint="dtk install")

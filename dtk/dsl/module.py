@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dtk.dsl.build.assembly import build_assembly, places_are_complete
+from dtk.dsl.build.assembly import all_uses_are_known, build_assembly
 from dtk.dsl.build.component import build_component
 from dtk.dsl.check.scope import Scope
 from dtk.dsl.digest import tree_digest
@@ -82,7 +82,7 @@ def load_module(folder: Path, display_root: Path | None = None, find: FindModule
         name=sources.module,
         folder=folder,
         digest=digest,
-        location=main.place,
+        location=main.location,
         version=main.text("version"),
         description=main.text("description"),
         dependencies={_full_name(entry): str(entry.value) for entry in main.entries("dependencies")},
@@ -219,7 +219,7 @@ def _meaning(reading: _Reading) -> Iterator[Problem]:
     for assembly, cursor in reading.assemblies.values():
         attributes = cursor.get("attributes")
         known = not cursor.is_partial and not (attributes is not None and attributes.is_partial)
-        yield from assembly_problems(assembly, scope, complete=places_are_complete(cursor), attributes_known=known)
+        yield from assembly_problems(assembly, scope, complete=all_uses_are_known(cursor), attributes_known=known)
 
 
 def _invalid(

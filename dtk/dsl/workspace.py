@@ -148,9 +148,9 @@ def _word_problems(cursor: Cursor) -> Iterator[Problem]:
     if defaults is None:
         return
     for wrong in target.description.unknown_words(target, mapping(target.settings, defaults.name)):
-        place = defaults.get(wrong.attribute) or defaults
+        default = defaults.get(wrong.attribute) or defaults
         message = f"{wrong.attribute} '{wrong.word}' is not one that target '{target.name}' knows"
-        yield place.problem(message, expected=wrong.expected, near=nearest(wrong.word, wrong.known))
+        yield default.problem(message, expected=wrong.expected, near=nearest(wrong.word, wrong.known))
 
 
 def _default_problems(cursor: Cursor) -> Iterator[Problem]:

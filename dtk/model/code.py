@@ -37,6 +37,6 @@ def deploy_files(folder: Path, file: str) -> list[str]:
     return _files(folder, (folder / file).parent)
 
 
-def _files(folder: Path, place: Path) -> list[str]:
-    files = (path for path in sorted(place.rglob("*")) if path.is_file())
+def _files(folder: Path, within: Path) -> list[str]:
+    files = (path for path in sorted(within.rglob("*")) if path.is_file())
     return [path.relative_to(folder).as_posix() for path in files if not {".git", "__pycache__"} & set(path.parts)]

@@ -232,7 +232,7 @@ class ComponentUse:
     """A component as an assembly or a service uses it: instance name, attribute values, chosen link targets.
 
     ``links`` maps a link's name to targets as written: ``node/cmp``, ``node/cmp[title]`` or ``cmp``.
-    ``places`` says where each of them is written, by the name of the attribute or of the link. Texts in ``attributes``
+    ``locations`` says where each is written, by the name of the attribute or of the link. Texts in ``attributes``
     may be templates over the assembly's attributes; in a service that is resolved they are what these give.
     """
 
@@ -240,7 +240,7 @@ class ComponentUse:
     location: Location
     attributes: Mapping[str, Any] = field(default_factory=dict)
     links: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    places: Mapping[str, Location] = field(default_factory=dict)
+    locations: Mapping[str, Location] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -248,7 +248,7 @@ class Node:
     """A node, or a node group when ``is_group``; ``attributes`` are the node's own (size, image …).
 
     Texts in them may be templates over the assembly's attributes; so may ``cardinality`` and ``max_in_flight`` be.
-    ``places`` says where each of them is written, by its name.
+    ``locations`` says where each of them is written, by its name.
     ``max_in_flight``, 3 or "25%", says how many of a group's members work at once in any stage; None for all.
     """
 
@@ -259,7 +259,7 @@ class Node:
     max_in_flight: int | str | None = None
     attributes: Mapping[str, Json] = field(default_factory=dict)
     components: tuple[ComponentUse, ...] = ()
-    places: Mapping[str, Location] = field(default_factory=dict)
+    locations: Mapping[str, Location] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

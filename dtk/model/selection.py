@@ -38,5 +38,5 @@ def names_of_node(node: str) -> frozenset[str]:
 def names_of_component(node: str, component: str) -> frozenset[str]:
     """Return the terms that name a component on a node; ``component`` may end with a title in brackets."""
     names = {component, component.partition("[")[0]}
-    places = names_of_node(node)
-    return frozenset(places | names | {f"{place}/{name}" for place in places for name in names})
+    node_names = names_of_node(node)
+    return frozenset(node_names | names | {f"{node_name}/{name}" for node_name in node_names for name in names})

@@ -24,8 +24,8 @@ from dtk.plan.diff.changes import Changes, component_changes, node_changes, pend
 from dtk.plan.diff.deletions import deletion_stages, dropped_components
 from dtk.plan.diff.firewall import firewall_rules
 from dtk.plan.diff.producers import guards, order_problems
-from dtk.plan.diff.recomputed import Fresh, dynamic_paths, made_earlier, makers_in
-from dtk.plan.diff.scheduling import acts, due_outlines, reasons_of
+from dtk.plan.diff.recomputed import RecomputedValues, dynamic_paths, made_earlier, makers_in
+from dtk.plan.diff.scheduling import acts, reasons_of, scheduled_outlines
 from dtk.plan.diff.selection import Chosen, check_terms, choose, left_out, unmade_problems
 from dtk.plan.diff.steps import component_stage, component_stages, node_stage, number_stages, within_windows
 from dtk.plan.document import to_document
@@ -112,7 +112,7 @@ def _compiled(request: PlanRequest) -> Plan:
         request,
         nodes=changes.nodes,
         components=changes.components,
-        firewall=_firewall(request, changes.fresh.general()),
+        firewall=_firewall(request, changes.recomputed.general()),
         stages=stages,
         task_type="assembly_converge" if request.workflow == CREATE else request.workflow,
     )
@@ -246,22 +246,22 @@ def _changes(request: PlanRequest, resolved: Resolved, chosen: Chosen, *, works:
     maker = values_maker(resolved.topology, bindings, request.state, pending, chosen.missing)
     everything = request.scope == "all" or request.workflow != CREATE
 
-    def acting(changed: bool, fresh: Fresh) -> Iterator[str]:
+    def acting(changed: bool, recomputed: RecomputedValues) -> Iterator[str]:
         busy = works or changed
-        return (action.key for action in makers if everything or acts(request, action, fresh, busy=busy))
+        return (action.key for action in makers if everything or acts(request, action, recomputed, busy=busy))
 
-    components, fresh = component_changes(
+    components, recomputed = component_changes(
         created,
         request.state,
-        Fresh(maker, made_earlier(chosen.outlines)),
+        RecomputedValues(maker, made_earlier(chosen.outlines)),
         acting,
         everything=everything,
         drifted=request.drifted,
     )
-    if problems := fresh.general().problems:
+    if problems := recomputed.general().problems:
         raise InvalidError(f"service '{request.service.name}' can't be planned", [*problems.values()])
     busy = works or any(change.change != "unchanged" for change in components)
-    return Changes(chosen.nodes, (*_dropped(request, resolved), *components), fresh, busy)
+    return Changes(chosen.nodes, (*_dropped(request, resolved), *components), recomputed, busy)
 
 
 def _dropped(request: PlanRequest, resolved: Resolved) -> tuple[ComponentChange, ...]:
@@ -290,16 +290,16 @@ def _deletions(request: PlanRequest, resolved: Resolved, chosen: Chosen) -> list
 def _stages(
     request: PlanRequest, resolved: Resolved, chosen: Chosen, changes: Changes, deletions: list[Stage]
 ) -> list[Stage]:
-    fresh, general = changes.fresh, changes.fresh.general()
+    recomputed, general = changes.recomputed, changes.recomputed.general()
     attributes = {node: machine_attributes(request.target, general, node) for node in resolved.topology.nodes}
     machines = [*node_stage(changes.nodes, "create", attributes), *node_stage(changes.nodes, "start", attributes)]
-    kept = due_outlines(request, chosen.outlines, changes)
-    late = [*order_problems(kept, chosen.whole, fresh), *unmade_problems(chosen, kept, fresh)]
+    kept = scheduled_outlines(request, chosen.outlines, changes)
+    late = [*order_problems(kept, chosen.whole, recomputed), *unmade_problems(chosen, kept, recomputed)]
     if late:
         raise InvalidError(f"service '{request.service.name}' can't be planned", list(dict.fromkeys(late)))
 
     def plan_one(action: StagedAction) -> PlannedAction:
-        return plan_action(action, fresh.of(action), reasons_of(request, action, changes))
+        return plan_action(action, recomputed.of(action), reasons_of(request, action, changes))
 
     farewells = [
         component_stage(outline, lambda action: plan_action(action, general, ("members of a group go",)))

@@ -42,7 +42,7 @@ def main() -> int:
 def ask(connection: Connection, script: str, known_hosts: Path) -> dict[str, str]:
     """Return what a machine printed, or why it could not be asked."""
     try:
-        clients = reach(connection, UnchangedKnownHosts(known_hosts), PATIENCE, lambda _: None, fresh=False)
+        clients = reach(connection, UnchangedKnownHosts(known_hosts), PATIENCE, lambda _: None, is_new=False)
     except DtkError as error:
         return {"error": error.message, "hint": error.hint}
     try:

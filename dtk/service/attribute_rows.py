@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dtk.errors import UsageError
 from dtk.model.suggestion import did_you_mean
-from dtk.plan.resolve.service import AttributeRow, Present
+from dtk.plan.resolve.service import AttributeRow, ResolvedService
 from dtk.service.lookup import declared_node
 
 
 def filtered(
-    found: Present, rows: list[AttributeRow], node: str | None, component: str | None, attribute: str | None
+    found: ResolvedService, rows: list[AttributeRow], node: str | None, component: str | None, attribute: str | None
 ) -> list[AttributeRow]:
     """Return the rows of a node, a component, an attribute; None asks for all.
 

@@ -7,12 +7,12 @@ from dtk.errors import UsageError
 from dtk.model.module import Component
 from dtk.model.names import ASSEMBLY_WIDE, ComponentName
 from dtk.model.suggestion import did_you_mean
-from dtk.plan.resolve.service import Present
+from dtk.plan.resolve.service import ResolvedService
 from dtk.service.lookup import declared_node
 from dtk.service.planning import Inputs
 
 
-def component_on_node(found: Present, text: str) -> tuple[str, ComponentName]:
+def component_on_node(found: ResolvedService, text: str) -> tuple[str, ComponentName]:
     """Return node and name that ``[NODE/][NAMESPACE:]COMPONENT`` means."""
     node, separator, component = text.partition("/")
     name = ComponentName.parse(_without_namespace(component if separator else node))

@@ -44,13 +44,13 @@ def gone_services(workspace: Workspace) -> list[GoneService]:
         DtkError: a target can't be asked.
     """
     configuration = load_workspace(workspace.file, workspace.root)
-    present = set(workspace.service_names())
+    existing = set(workspace.service_names())
     machines: dict[str, dict[str, tuple[Target, MarkedMachine]]] = {}
-    for place, machine in _marked(workspace, configuration):
-        if machine.service and machine.service not in present:
-            machines.setdefault(machine.service, {}).setdefault(machine.id, (place, machine))
+    for owner, machine in _marked(workspace, configuration):
+        if machine.service and machine.service not in existing:
+            machines.setdefault(machine.service, {}).setdefault(machine.id, (owner, machine))
     found = []
-    for name in sorted({*machines, *workspace.names_with_state()} - present):
+    for name in sorted({*machines, *workspace.names_with_state()} - existing):
         own = list(machines.get(name, {}).values())
         target = own[0][0] if own else _last_target(workspace, name)
         found.append(GoneService(name, load_state(workspace.state_file(name)), tuple(one for _, one in own), target))

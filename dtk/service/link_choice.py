@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dtk.dsl.yaml.edit import set_entry
 from dtk.errors import UsageError
-from dtk.plan.resolve.service import ComponentRow, LinkRow, Present, link_rows
+from dtk.plan.resolve.service import ComponentRow, LinkRow, ResolvedService, link_rows
 from dtk.service.planning import Inputs
 
 
-def chosen_link(found: Present, base: ComponentRow, name: str | None, target: ComponentRow | None) -> LinkRow:
+def chosen_link(found: ResolvedService, base: ComponentRow, name: str | None, target: ComponentRow | None) -> LinkRow:
     """Return the one link of a component that is meant: by its name, else by the target's type, else the only one."""
     rows = [row for row in link_rows(found) if row.base == base.path]
     fitting = [

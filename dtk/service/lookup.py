@@ -5,12 +5,12 @@ from __future__ import annotations
 from dtk.errors import UsageError
 from dtk.model.names import assembly_name, module_name, split_member
 from dtk.model.suggestion import did_you_mean
-from dtk.plan.resolve.service import ComponentRow, Present, component_rows, present
+from dtk.plan.resolve.service import ComponentRow, ResolvedService, component_rows, resolve_service
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.planning import Inputs, read_inputs
 
 
-def read_service(service: str | None) -> tuple[Inputs, Present]:
+def read_service(service: str | None) -> tuple[Inputs, ResolvedService]:
     """Return everything about the service that a command line names.
 
     Raises:
@@ -19,10 +19,10 @@ def read_service(service: str | None) -> tuple[Inputs, Present]:
     """
     workspace = current_workspace()
     inputs = read_inputs(workspace, chosen_service(workspace, service))
-    return inputs, present(inputs.request())
+    return inputs, resolve_service(inputs.request())
 
 
-def declared_node(found: Present, node: str) -> str:
+def declared_node(found: ResolvedService, node: str) -> str:
     """Return the node or group that a word means; a member's group for ``slaves:1``.
 
     Raises:
@@ -57,7 +57,7 @@ def service_and_words(words: list[str], least: int, most: int, usage: str) -> tu
     raise UsageError(f"'{' '.join(words)}' is not what is expected here", hint=usage)
 
 
-def component_row(found: Present, path: str, service: str) -> ComponentRow:
+def component_row(found: ResolvedService, path: str, service: str) -> ComponentRow:
     """Return the component at a path, ``node/component``.
 
     Raises:

@@ -12,7 +12,7 @@ from dtk.nodes.provider import MarkedMachine, Provider, UnaskedError
 from dtk.nodes.targets import provider_for
 from dtk.refresh.ask_machines import asking
 from dtk.service.identity import find_identity, write_identity
-from dtk.service.unknown_machines import ServicePlace, take_in
+from dtk.service.unknown_machines import ServiceOnTarget, take_in
 from dtk.state.identity import earlier_workspace_id
 from dtk.state.lock import acquire
 from dtk.state.store import load_state
@@ -70,7 +70,7 @@ def adopt_orphan(workspace: Workspace, orphan: Orphan) -> None:
     with acquire(workspace.service_folder(name), "dtk list-nodes --orphans --adopt", None):
         write_identity(workspace, name, found)
         state = load_state(workspace.state_file(name))
-        if not take_in(ServicePlace(workspace, name, found, orphan.target), [machine]):
+        if not take_in(ServiceOnTarget(workspace, name, found, orphan.target), [machine]):
             known = state.nodes[node].id if state and node in state.nodes else "another one"
             raise DtkError(
                 f"{node} of '{name}' is machine {known} already; {machine.id} is one too many",

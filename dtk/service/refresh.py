@@ -17,7 +17,7 @@ from dtk.refresh.dry_run import dry_run
 from dtk.refresh.node_drift import Drift, look
 from dtk.service.identity import find_identity, write_identity
 from dtk.service.planning import Inputs, read_inputs
-from dtk.service.unknown_machines import ServicePlace, take_in_unknown
+from dtk.service.unknown_machines import ServiceOnTarget, take_in_unknown
 from dtk.state.lock import acquire
 from dtk.state.store import StateStore
 from dtk.state.workspace import Workspace
@@ -70,7 +70,7 @@ def _look(workspace: Workspace, service: str) -> list[Drift]:
 def _rebuild(inputs: Inputs) -> list[Drift]:
     """Take the machines of the service that the state does not know into it, also those of nodes no file names."""
     found = find_identity(inputs.workspace, inputs.service.name)
-    taken = take_in_unknown(ServicePlace(inputs.workspace, inputs.service.name, found, inputs.target), inputs.state)
+    taken = take_in_unknown(ServiceOnTarget(inputs.workspace, inputs.service.name, found, inputs.target), inputs.state)
     write_identity(inputs.workspace, inputs.service.name, found)
     return [Drift(one.node, f"{one.id} was not known here, and is now") for one in taken]
 

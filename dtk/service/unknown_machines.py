@@ -27,7 +27,7 @@ class UnknownMachinesError(DtkError):
 
 
 @dataclass(frozen=True)
-class ServicePlace:
+class ServiceOnTarget:
     """A service, its ids and where its nodes come from."""
 
     workspace: Workspace
@@ -44,25 +44,25 @@ class ServicePlace:
         return ServiceIdentity(self.name, ids.service, folder, workspace=workspace)
 
 
-def find_unknown(place: ServicePlace) -> Sequence[MarkedMachine]:
+def find_unknown(service: ServiceOnTarget) -> Sequence[MarkedMachine]:
     """Return the machines of a service that its state here does not know.
 
     Raises:
         DtkError: the target can't be asked.
     """
-    provider = provider_for(place.target, place.workspace)
-    state = load_state(place.workspace.state_file(place.name))
+    provider = provider_for(service.target, service.workspace)
+    state = load_state(service.workspace.state_file(service.name))
     known = {node.id for node in state.nodes.values()} if state else set()
-    ask = asking(place.workspace.known_hosts(place.name))
+    ask = asking(service.workspace.known_hosts(service.name))
     try:
-        found = provider.find_service(place.identity, ask)
+        found = provider.find_service(service.identity, ask)
     except UnaskedError as error:
         unknown = [one for one in error.found if one.id not in known]
         raise UnaskedError(error.message, unknown, hint=error.hint) from None
     return [one for one in found if one.id not in known]
 
 
-def refuse_unknown(place: ServicePlace, state: State, warn: Callable[[str], None] | None = None) -> None:
+def refuse_unknown(service: ServiceOnTarget, state: State, warn: Callable[[str], None] | None = None) -> None:
     """Refuse to work on a service whose first state would be made here while machines of it exist.
 
     Args:
@@ -77,30 +77,30 @@ def refuse_unknown(place: ServicePlace, state: State, warn: Callable[[str], None
     if state.nodes:
         return
     try:
-        machines = find_unknown(place)
+        machines = find_unknown(service)
     except UnaskedError as error:
         if error.found:
-            raise unknown_error(place, error.found) from None
+            raise unknown_error(service, error.found) from None
         if warn is None:
             raise
         warn(error.message)
         return
     if machines:
-        raise unknown_error(place, machines)
+        raise unknown_error(service, machines)
 
 
-def unknown_error(place: ServicePlace, machines: Sequence[MarkedMachine]) -> UnknownMachinesError:
+def unknown_error(service: ServiceOnTarget, machines: Sequence[MarkedMachine]) -> UnknownMachinesError:
     """Return the error that says what exists, since when, by which dtk, and how to go on."""
     first = min(machines, key=lambda one: one.since or "~")
     many = f"{len(machines)} machine{'s' if len(machines) > 1 else ''}"
     made = f"made {_age(first.since)} by dtk {first.version or '?'}" if first.since else f"dtk {first.version or '?'}"
     message = (
-        f"{many} of service '{place.name}' {'exist' if len(machines) > 1 else 'exists'} that this folder"
+        f"{many} of service '{service.name}' {'exist' if len(machines) > 1 else 'exists'} that this folder"
         f" does not know ({made}, id {first.lineage})"
     )
-    if place.found.is_new:
-        file = place.workspace.service_file(place.name).relative_to(place.workspace.root)
-        new = place.found.identity.service
+    if service.found.is_new:
+        file = service.workspace.service_file(service.name).relative_to(service.workspace.root)
+        new = service.found.identity.service
         hint = (
             f"{file} has no id: if they are this service's, add the line 'id: {first.lineage}' to it;"
             f" if they are another's, add 'id: {new}'; commit it"
@@ -117,7 +117,7 @@ def _with_facts(provider: Provider, record: NodeRecord, ask: Ask) -> NodeRecord:
     return record if isinstance(answer, DtkError) else replace(record, attributes=read_facts(answer, record.attributes))
 
 
-def take_in_unknown(place: ServicePlace, state: State) -> list[MarkedMachine]:
+def take_in_unknown(service: ServiceOnTarget, state: State) -> list[MarkedMachine]:
     """Put all machines of a service that its state here does not know into it; its lock is held.
 
     Args:
@@ -129,14 +129,14 @@ def take_in_unknown(place: ServicePlace, state: State) -> list[MarkedMachine]:
         DtkError: the target can't be asked.
     """
     try:
-        machines = find_unknown(place)
+        machines = find_unknown(service)
     except UnaskedError as error:
         if not state.nodes:
             raise
         machines = error.found
-    if machines and place.found.is_new:
-        raise unknown_error(place, machines)
-    return take_in(place, machines)
+    if machines and service.found.is_new:
+        raise unknown_error(service, machines)
+    return take_in(service, machines)
 
 
 def _age(since: str) -> str:
@@ -150,7 +150,7 @@ def _age(since: str) -> str:
     return f"{max(seconds, 0)} s ago"
 
 
-def take_in(place: ServicePlace, machines: Sequence[MarkedMachine]) -> list[MarkedMachine]:
+def take_in(service: ServiceOnTarget, machines: Sequence[MarkedMachine]) -> list[MarkedMachine]:
     """Put machines into the state of their service; its lock is held.
 
     Returns:
@@ -159,14 +159,14 @@ def take_in(place: ServicePlace, machines: Sequence[MarkedMachine]) -> list[Mark
     Raises:
         DtkError: one can't be taken in.
     """
-    file = place.workspace.state_file(place.name)
+    file = service.workspace.state_file(service.name)
     state = load_state(file)
-    if state is None or (not state.nodes and state.lineage != place.identity.lineage):
+    if state is None or (not state.nodes and state.lineage != service.identity.lineage):
         # A service whose state was lost gets the one back that its machines remember.
-        state = State(place.name, place.identity.lineage, last_task=state.last_task if state else 0)
-    store, provider = StateStore(file, state), provider_for(place.target, place.workspace)
-    identity = replace(place.identity, workspace=place.found.identity.workspace)
-    taken, ask = [], asking(place.workspace.known_hosts(place.name))
+        state = State(service.name, service.identity.lineage, last_task=state.last_task if state else 0)
+    store, provider = StateStore(file, state), provider_for(service.target, service.workspace)
+    identity = replace(service.identity, workspace=service.found.identity.workspace)
+    taken, ask = [], asking(service.workspace.known_hosts(service.name))
     for machine in machines:
         node = machine.node
         if not node or (node in store.state.nodes and store.state.nodes[node].id):

@@ -105,8 +105,8 @@ def _with_node(node: str, name: str, rest: list[str]) -> list[str]:
     if name in _WITH_NODE_OPTION:
         return ["--node", node, *rest]
     if name in _BEFORE_FIRST_WORD:
-        place = next((index for index, word in enumerate(rest) if not word.startswith("-")), None)
-        return rest if place is None else [*rest[:place], f"{node}/{rest[place]}", *rest[place + 1 :]]
+        position = next((index for index, word in enumerate(rest) if not word.startswith("-")), None)
+        return rest if position is None else [*rest[:position], f"{node}/{rest[position]}", *rest[position + 1 :]]
     return [node, *rest]
 
 

@@ -105,7 +105,7 @@ class Session:
         elif name == "popc":
             self._pop()
         elif name == "dirs":
-            typer.echo(" ".join(place.path for place in [self.context, *reversed(self._stack)]))
+            typer.echo(" ".join(context.path for context in [self.context, *reversed(self._stack)]))
         elif name == "clear":
             typer.echo(_CLEAR, file=drawing_stream(sys.stdout), nl=False)
         elif name == "ls":

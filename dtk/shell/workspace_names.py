@@ -12,7 +12,7 @@ from dtk.state.workspace import Workspace
 
 if TYPE_CHECKING:
     from dtk.dsl.catalog import Catalog
-    from dtk.plan.resolve.service import Present
+    from dtk.plan.resolve.service import ResolvedService
 
 Found = TypeVar("Found")
 
@@ -22,7 +22,7 @@ class WorkspaceNames:
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
-        self._services: dict[str, tuple[Any, Present | None]] = {}
+        self._services: dict[str, tuple[Any, ResolvedService | None]] = {}
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -37,7 +37,7 @@ class WorkspaceNames:
 
     def nodes(self, service: str) -> dict[str, bool]:
         """Return a service's nodes, groups and members by name; True marks a group."""
-        found = self.present(service)
+        found = self.resolved(service)
         if found is None:
             return {}
         groups = {name: True for name, node in found.topology.assembly.nodes.items() if node.is_group}
@@ -57,21 +57,21 @@ class WorkspaceNames:
         """Return the paths that can be set."""
         from dtk.plan.resolve.service import attribute_rows  # noqa: PLC0415 - as above
 
-        found = self.present(service)
+        found = self.resolved(service)
         return [row.path for row in attribute_rows(found) if row.is_editable] if found else []
 
     def hidden_attributes(self, service: str) -> list[str]:
         """Return the last words of the paths whose values nobody may see."""
         from dtk.plan.resolve.service import all_attribute_rows  # noqa: PLC0415 - as above
 
-        found = self.present(service)
+        found = self.resolved(service)
         return [r.attribute for r in all_attribute_rows(found) if r.hidden or r.secret] if found else []
 
     def components(self, service: str) -> list[str]:
         """Return the components as ``node/component``."""
         from dtk.plan.resolve.service import component_rows  # noqa: PLC0415 - as above
 
-        found = self.present(service)
+        found = self.resolved(service)
         return [row.path for row in component_rows(found)] if found else []
 
     def component_types(self) -> list[str]:
@@ -83,15 +83,15 @@ class WorkspaceNames:
         """Return what ``exec`` can run."""
         from dtk.cli.action_rows import action_rows  # noqa: PLC0415 - as above
 
-        found = self.present(service)
+        found = self.resolved(service)
         return [name for name, _ in action_rows(found)] if found else []
 
     def workflows(self, service: str) -> list[str]:
         """Return a service's workflows."""
-        found = self.present(service)
+        found = self.resolved(service)
         return list(found.topology.assembly.workflows) if found else []
 
-    def present(self, service: str) -> Present | None:
+    def resolved(self, service: str) -> ResolvedService | None:
         """Return a service as it is known now, None when it can't be read."""
         from dtk.state.store import journal_of  # noqa: PLC0415 - as above
 
@@ -101,11 +101,11 @@ class WorkspaceNames:
             self._services[service] = (stamp, _or(None, lambda: self._read(service)))
         return self._services[service][1]
 
-    def _read(self, service: str) -> Present:
-        from dtk.plan.resolve.service import present  # noqa: PLC0415
+    def _read(self, service: str) -> ResolvedService:
+        from dtk.plan.resolve.service import resolve_service  # noqa: PLC0415
         from dtk.service.planning import read_inputs  # noqa: PLC0415 - as above
 
-        return present(read_inputs(self.workspace, service).request())
+        return resolve_service(read_inputs(self.workspace, service).request())
 
 
 def _or(otherwise: Found, read: Callable[[], Found]) -> Found:

@@ -32,9 +32,9 @@ class Installation:
     templates: Mapping[str, str]
     pins: Mapping[str, Pin]
 
-    def resolved(self, wanted: Mapping[str, Wanted], fresh: Iterable[str] = ()) -> dict[str, FoundModule]:
-        """Return what to install for these modules; those in ``fresh`` are looked up anew."""
-        return resolve(Request(self.workspace, self.sources, wanted, self.templates, self.pins, frozenset(fresh)))
+    def resolved(self, wanted: Mapping[str, Wanted], unpinned: Iterable[str] = ()) -> dict[str, FoundModule]:
+        """Return what to install for these modules; those in ``unpinned`` are looked up anew."""
+        return resolve(Request(self.workspace, self.sources, wanted, self.templates, self.pins, frozenset(unpinned)))
 
 
 def read_installation(workspace: Workspace) -> Installation:

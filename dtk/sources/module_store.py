@@ -128,8 +128,8 @@ def read_manifest(file: Path, shown: str) -> Manifest:
     data = document.data if isinstance(document.data, dict) else {}
     name = module_name(str(data.get("module", "")))
     if name is None:
-        place = Location(f"{shown}/{MODULE_FILE}", document.locate(("module",)).line, 1)
-        problem = Problem("the module has no name", place, "module", expected="module: namespace/name")
+        location = Location(f"{shown}/{MODULE_FILE}", document.locate(("module",)).line, 1)
+        problem = Problem("the module has no name", location, "module", expected="module: namespace/name")
         raise InvalidError(f"{shown} is not a module", [problem])
     given = data.get("dependencies")
     dependencies = given if isinstance(given, dict) else {}

@@ -158,14 +158,14 @@ def is_below(path: str, folder: str) -> bool:
 
 def _problems(entries: list[TreeEntry]) -> Iterator[Problem]:
     for entry in entries:
-        place = Location(entry.path, 1, 1)
+        location = Location(entry.path, 1, 1)
         parts = [part.lower() for part in entry.path.split("/")]
         if entry.mode == _SUBMODULE:
-            yield Problem("a submodule can't be part of a module", place, expected="the files themselves")
+            yield Problem("a submodule can't be part of a module", location, expected="the files themselves")
         elif entry.mode == _SYMLINK:
-            yield Problem("a symlink can't be part of a module", place, expected="a plain file")
+            yield Problem("a symlink can't be part of a module", location, expected="a plain file")
         elif any(part in _FORBIDDEN_PARTS or part.startswith("git~") for part in parts) or "\\" in entry.path:
-            yield Problem("the path leaves the module", place)
+            yield Problem("the path leaves the module", location)
 
 
 def repository(cache: Path, address: Address, root: Path) -> Repository:

@@ -38,8 +38,8 @@ class Snapshot:
         for path in _outermost(self.paths, below):
             module = store.put(self.address, path, self.commit, partial(self.write, path))
             if module.name in found:
-                place = Location(f"{path}/{MODULE_FILE}", 1, 1)
-                problem = Problem(f"module '{module.name}' is already in '{found[module.name].pin.path}'", place)
+                location = Location(f"{path}/{MODULE_FILE}", 1, 1)
+                problem = Problem(f"module '{module.name}' is already in '{found[module.name].pin.path}'", location)
                 raise InvalidError(f"{self.address} has two modules of one name", [problem])
             found[module.name] = module
         if not found:

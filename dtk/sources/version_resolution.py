@@ -35,7 +35,7 @@ class Request:
 
     ``wanted`` are dtk.yaml's modules; ``templates`` its module_sources: a namespace (or ``*``) and the URL, with
     ``{name}`` and ``{namespace}`` in it, of modules that are only needed by others. ``pins`` is dtk.lock; the modules
-    in ``fresh`` are looked up anew whatever it says.
+    in ``unpinned`` are looked up anew whatever it says.
     """
 
     workspace: Workspace
@@ -43,7 +43,7 @@ class Request:
     wanted: Mapping[str, Wanted]
     templates: Mapping[str, str] = field(default_factory=dict)
     pins: Mapping[str, Pin] = field(default_factory=dict)
-    fresh: frozenset[str] = frozenset()
+    unpinned: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ class _Resolution:
         return modules[name]
 
     def _pin(self, name: str) -> Pin | None:
-        return None if name in self.request.fresh else self.request.pins.get(name)
+        return None if name in self.request.unpinned else self.request.pins.get(name)
 
     def _check(self) -> None:
         """Compare every constraint with what was chosen."""

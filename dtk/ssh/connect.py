@@ -49,7 +49,7 @@ def _pauses() -> Iterator[float]:
 
 
 def reach(
-    connection: Connection, known: KnownHosts, patience: Patience, waiting: Waiting, *, fresh: bool
+    connection: Connection, known: KnownHosts, patience: Patience, waiting: Waiting, *, is_new: bool
 ) -> list[paramiko.SSHClient]:
     """Connect to a machine, trying again while it does not answer.
 
@@ -79,19 +79,19 @@ def reach(
         except paramiko.AuthenticationException as error:
             failure = error
             refused_since = refused_since or time.monotonic()
-            if not fresh or time.monotonic() - refused_since > patience.authentication:
+            if not is_new or time.monotonic() - refused_since > patience.authentication:
                 break
         except (OSError, EOFError, paramiko.SSHException) as error:
             # A last try that is cut short tells less than the one before.
             failure = failure if failure and seconds < patience.attempt else error
         if time.monotonic() + pause >= deadline:
             break
-        waiting(f"waiting for SSH on {_place(connection)}: {_reason(failure)}")
+        waiting(f"waiting for SSH on {_address_shown(connection)}: {_reason(failure)}")
         gevent.sleep(pause)
     if isinstance(failure, paramiko.AuthenticationException):
         raise _refused(connection, failure)
     raise UnreachableError(
-        f"no SSH connection to {_place(connection)} within {patience.overall:.0f} s: {_reason(failure)}",
+        f"no SSH connection to {_address_shown(connection)} within {patience.overall:.0f} s: {_reason(failure)}",
         hint="see whether the machine runs, and whether this address and port can be reached from here",
     )
 
@@ -104,7 +104,7 @@ def _reason(failure: Exception | None) -> str:
     return words or str(failure) or type(failure).__name__
 
 
-def _place(connection: Connection) -> str:
+def _address_shown(connection: Connection) -> str:
     through = f" through {connection.jump}" if connection.jump else ""
     return f"{SshAddress(connection.hostname, connection.port)}{through}"
 
@@ -114,7 +114,7 @@ def _refused(connection: Connection, error: Exception, *, own_keys: bool = False
     keys = [f"the key {connection.key}"] if connection.key else []
     keys += ["the keys of the SSH agent and of ~/.ssh"] if own_keys or not keys else []
     return UnreachableError(
-        f"{_place(connection)} refuses {user} with {' and '.join(keys)}: {error}",
+        f"{_address_shown(connection)} refuses {user} with {' and '.join(keys)}: {error}",
         hint=f"set the target's {'jump and jump_key' if own_keys else 'user and key'} in dtk.yaml",
     )
 

@@ -74,7 +74,7 @@ class HeldLease:
         return not self._given_back and self.tools.clock() < self.valid_until
 
     @property
-    def beat_due(self) -> bool:
+    def heartbeat_is_needed(self) -> bool:
         """Whether the last write of the head is long enough ago for a beat."""
         return self.tools.clock() >= self._sent + self.seconds / 3
 

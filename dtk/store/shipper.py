@@ -130,7 +130,7 @@ class Shipper:
         if self._barriers or now - self._shipped_at >= SHIP_SECONDS:
             self._ship()
             self._shipped_at = now
-        if self._lease.beat_due:
+        if self._lease.heartbeat_is_needed:
             self._lease.beat()
         self._tell_validity()
         if now - self._cancel_at >= CANCEL_SECONDS:

@@ -45,10 +45,10 @@ def attributes_yaml(rows: Iterable[tuple[str, str, str, Json]]) -> str:
     """
     tree: dict[str, Any] = {}
     for node, component, attribute, value in rows:
-        place = _child(_child(tree, "nodes"), f"{node}/") if node else tree
+        subtree = _child(_child(tree, "nodes"), f"{node}/") if node else tree
         if component:
-            place = _child(_child(place, "components"), f"{component}/")
-        _child(place, "attributes")[attribute] = value
+            subtree = _child(_child(subtree, "components"), f"{component}/")
+        _child(subtree, "attributes")[attribute] = value
     return yaml_text({key: tree[key] for key in ("attributes", "components", "nodes") if key in tree})
 
 

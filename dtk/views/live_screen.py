@@ -147,8 +147,8 @@ def _follow(
             is_new = True
         now = time.monotonic()
         # A log that is behind is drawn once it is read, not event by event; a very long one now and then.
-        is_due = (is_new and now - changed >= FRAME_SECONDS) or now - drawn >= TICK_SECONDS
-        if is_due and (event is None or now - drawn >= BEHIND_SECONDS):
+        redraws = (is_new and now - changed >= FRAME_SECONDS) or now - drawn >= TICK_SECONDS
+        if redraws and (event is None or now - drawn >= BEHIND_SECONDS):
             control.press(keys.pressed())
             follower.show(fold.task())
             drawn = time.monotonic()

@@ -258,11 +258,11 @@ def _stages(picture: Picture, top: float) -> Iterator[Markup]:
     """Yield the stages as cards in reading order, each with an arrow from the one before."""
     yield tag("text", "Stages", x=_PADDING, y=top + 12.0, class_="head")
     height = _stage_height(picture)
-    places: list[tuple[float, float]] = []
+    points: list[tuple[float, float]] = []
     for index, stage in enumerate(picture.stages):
         x = _PADDING + (index % _STAGES_IN_ROW) * (_STAGE_WIDTH + 30.0)
         y = top + 30.0 + (index // _STAGES_IN_ROW) * (height + _GAP_ROWS)
-        places.append((x, y))
+        points.append((x, y))
         name, *lines = stage_lines(stage)
         yield tag("rect", x=x, y=y, width=_STAGE_WIDTH, height=height, rx=8.0, class_="box")
         yield tag("text", _fitting(name), tag("title", name), x=x + 12.0, y=y + 21.0, class_="head")
@@ -270,7 +270,7 @@ def _stages(picture: Picture, top: float) -> Iterator[Markup]:
             yield tag(
                 "text", _fitting(line), tag("title", line), x=x + 12.0, y=y + 40.0 + 17.0 * number, class_="quiet"
             )
-    for (x, y), (next_x, next_y) in pairwise(places):
+    for (x, y), (next_x, next_y) in pairwise(points):
         if next_y == y:
             path = f"M{x + _STAGE_WIDTH:.1f} {y + 18:.1f} L{next_x - 1:.1f} {y + 18:.1f}"
             yield tag("path", d=path, class_="arrow", marker_end="url(#tip)")

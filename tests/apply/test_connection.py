@@ -156,7 +156,7 @@ from dtk.ssh.connect import Patience, reach
 from dtk.nodes.provider import Connection
 port, key, known = int(sys.argv[1]), sys.argv[2], KnownHosts(Path(sys.argv[3]))
 ssh.KEEPALIVE_SECONDS, ssh.ANSWER_SECONDS = 0.3, 1.0
-clients = reach(Connection("127.0.0.1", port, "tester", key), known, Patience(), print, fresh=False)
+clients = reach(Connection("127.0.0.1", port, "tester", key), known, Patience(), print, is_new=False)
 connection = ssh.SshConnection("master", clients)
 try:
     connection.run("echo $$; exec sleep 300", lambda _, chunk: print(chunk.decode(), end="", flush=True))
@@ -188,7 +188,7 @@ from dtk.ssh.channels import SshConnection
 from dtk.nodes.provider import Connection
 port, key, known = int(sys.argv[1]), sys.argv[2], KnownHosts(Path(sys.argv[3]))
 node, patience = Connection("127.0.0.1", port, "tester", key), Patience(attempt=2.0)
-connection = SshConnection("master", reach(node, known, patience, print, fresh=False))
+connection = SshConnection("master", reach(node, known, patience, print, is_new=False))
 for command in "true", "false":
     print(connection.run(command, print).code, flush=True)
     sys.stdin.readline()
@@ -225,7 +225,7 @@ port, key, known, jump = int(sys.argv[1]), sys.argv[2], KnownHosts(Path(sys.argv
 node = Connection("127.0.0.1", port, "tester", key, jump)
 try:
     # An attempt that may take as long as it wants must not take longer than all of them may.
-    reach(node, known, Patience(overall=2.0, attempt=3600.0, authentication=3600.0), print, fresh="fresh" in sys.argv)
+    reach(node, known, Patience(overall=2.0, attempt=3600.0, authentication=3600.0), print, is_new="new" in sys.argv)
 except DtkError as error:
     print(error.message)
 """
@@ -301,7 +301,7 @@ def test_a_closed_port_is_told_in_the_stated_time(lab: Lab, tmp_path: Path) -> N
 
 def test_a_fresh_machine_that_goes_on_refusing_is_given_up_in_the_stated_time(lab: Lab, tmp_path: Path) -> None:
     server = SshServer(tmp_path / "machine", asyncssh.generate_private_key("ssh-ed25519")).start()
-    assert "refuses tester" in told(lab, tmp_path, server.port, "fresh")
+    assert "refuses tester" in told(lab, tmp_path, server.port, "new")
     assert "refuses tester" in told(lab, tmp_path, server.port)
     server.stop()
 
@@ -310,7 +310,7 @@ def test_a_fresh_machine_with_another_host_key_is_refused_at_once(lab: Lab, tmp_
     server = lab.add_node("master")
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
     KnownHosts(tmp_path / "known_hosts").pin_line(host_entry("127.0.0.1", server.port), other)
-    assert "has changed" in told(lab, tmp_path, server.port, "fresh")
+    assert "has changed" in told(lab, tmp_path, server.port, "new")
 
 
 @pytest.fixture
@@ -376,7 +376,7 @@ def test_a_jump_host_that_refuses_all_keys_is_told_which(
 
 def test_a_jump_host_that_refuses_the_login_is_named(lab: Lab, tmp_path: Path) -> None:
     jump = SshServer(tmp_path / "jump", asyncssh.generate_private_key("ssh-ed25519")).start()
-    message = told(lab, tmp_path, 22, "fresh", jump=f"someone@127.0.0.1:{jump.port}")
+    message = told(lab, tmp_path, 22, "new", jump=f"someone@127.0.0.1:{jump.port}")
     assert f"127.0.0.1:{jump.port} refuses someone" in message
     jump.stop()
 

@@ -233,7 +233,7 @@ def test_an_assembly_may_stand_in_a_file_of_its_own(module: Module) -> None:
     assert use.name == ComponentName("demo::db", "one")
     assert str(use.attributes["month"]) == "03"
     assert use.links == {"demo::web": ("master/demo::web",), "settings": ("demo",)}
-    assert str(use.places["month"]) == "assemblies/cluster.dtk.assembly.yaml:13:24"
+    assert str(use.locations["month"]) == "assemblies/cluster.dtk.assembly.yaml:13:24"
     stages = cluster.workflows["create"].subtasks
     assert [(stage.name, stage.node, stage.options.max_in_flight) for stage in stages] == [
         ("all", "", None),

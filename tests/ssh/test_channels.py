@@ -37,7 +37,7 @@ def busy():
         gevent.sleep(0)
 
 node = Connection("127.0.0.1", int(sys.argv[1]), "tester", sys.argv[2])
-connection = SshConnection("master", reach(node, KnownHosts(Path(sys.argv[3])), Patience(), print, fresh=False))
+connection = SshConnection("master", reach(node, KnownHosts(Path(sys.argv[3])), Patience(), print, is_new=False))
 connection.run("true", lambda *_: None)
 for _ in range(8):
     gevent.spawn(busy)

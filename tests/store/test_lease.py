@@ -103,7 +103,7 @@ def test_a_holder_that_beats_is_never_replaced() -> None:
     held = take(objects, time)
     for _ in range(50):
         time.sleep(LEASE / 3)
-        assert held.beat_due
+        assert held.heartbeat_is_needed
         held.beat()
         with pytest.raises(HeldError):
             take(objects, time, "b")

@@ -51,7 +51,7 @@ def _attempt(context: TaskContext, action: PlannedAction, reporter: StepReporter
     values = ActionValues(action, context.store.state, context.secret, context.redactor, files)
     changed = False
     work = None
-    place = action.node, action.component
+    key = action.node, action.component
     if action.node == ASSEMBLY_WIDE:
         outputs = take_outputs(action, values, None, context.redactor)
     else:
@@ -59,7 +59,7 @@ def _attempt(context: TaskContext, action: PlannedAction, reporter: StepReporter
         session.connect()
         if action.action == CREATE:
             # Not before: a node that is not reached holds what it held.
-            context.change_state(lambda state: changes.with_attempt(state, *place, context.number))
+            context.change_state(lambda state: changes.with_attempt(state, *key, context.number))
         work = Work(action, session, context.engine.host(session), reporter, values, files)
         with time_limit(work, action.timeout):
             for item in action.items:

@@ -61,7 +61,7 @@ class MachineBatch:
         if step.type in ("create_node", "power_on_node"):
             session = self._context.session(step.node)
             session.begin_step(reporter, self._context.step_mark(step.number))
-            session.connect(fresh=True)
+            session.connect(is_new=True)
             if step.type == "create_node":
                 self._claim(step, session)
             if step.type == "create_node" and not are_known(record.attributes):

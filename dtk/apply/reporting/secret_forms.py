@@ -107,11 +107,11 @@ class FormIndex:
         """Return where the last part of a text begins that may go on to be a form; its length when there is none."""
         # Line breaks, which do not count, may stand between any two characters.
         tail = text[-3 * self._longest :] if self._longest else ""
-        places = [at for at, character in enumerate(tail) if character not in "\r\n"]
+        positions = [at for at, character in enumerate(tail) if character not in "\r\n"]
         one_line = flat(tail)
         for at in range(max(len(one_line) - self._longest + 1, 0), len(one_line)):
             if self._begins_a_form(one_line[at:]):
-                return len(text) - len(tail) + places[at]
+                return len(text) - len(tail) + positions[at]
         return len(text)
 
     def _begins_a_form(self, end: str) -> bool:

@@ -101,14 +101,14 @@ class NodeSession:
         """Whether a command may still run that nobody waits for."""
         return bool(self._running)
 
-    def connect(self, *, fresh: bool = False) -> None:
+    def connect(self, *, is_new: bool = False) -> None:
         """Open the node's connection unless it is open; what was begun before does not go on beside what follows.
 
         Raises:
             UnreachableError, HostKeyError: as ``dtk.ssh.connect.reach``.
             DtkError: a command that was begun before may still run.
         """
-        self._connect(fresh=fresh)
+        self._connect(is_new=is_new)
         self._settle()
         if self._first_contact is not None and not self._is_met:
             self._first_contact()
@@ -120,10 +120,10 @@ class NodeSession:
         if problem:
             raise DtkError(problem, hint="see what runs there: dtk ssh")
 
-    def _connect(self, *, fresh: bool = False) -> None:
+    def _connect(self, *, is_new: bool = False) -> None:
         if self._open is None or not self._open.is_alive:
             self.close()
-            clients = reach(self._connection_of_node(), self._known, self._patience, self._waiting, fresh=fresh)
+            clients = reach(self._connection_of_node(), self._known, self._patience, self._waiting, is_new=is_new)
             self._open = SshConnection(self.node, clients)
 
     def _waiting(self, reason: str) -> None:

@@ -13,7 +13,7 @@ from dtk.service.context import chosen_service, current_workspace
 from dtk.service.gone import GoneService, gone_services, inputs_of_gone
 from dtk.service.identity import FoundIdentity, find_identity
 from dtk.service.planning import Inputs, read_inputs
-from dtk.service.unknown_machines import ServicePlace, take_in_unknown
+from dtk.service.unknown_machines import ServiceOnTarget, take_in_unknown
 from dtk.state.lock import acquire
 from dtk.state.workspace import Workspace
 from dtk.views.plan_text import plan_text
@@ -63,7 +63,7 @@ def _with_all_machines(workspace: Workspace, name: str, gone: GoneService | None
         return inputs_of_gone(workspace, gone)[0] if gone else read_inputs(workspace, name)
 
     inputs = read()
-    taken = take_in_unknown(ServicePlace(workspace, name, found, inputs.target), inputs.state)
+    taken = take_in_unknown(ServiceOnTarget(workspace, name, found, inputs.target), inputs.state)
     for machine in taken:
         typer.echo(f"Found: {machine.node} is {machine.id}, which this folder did not know")
     return read() if taken else inputs

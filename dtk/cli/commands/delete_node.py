@@ -13,7 +13,7 @@ from dtk.dsl.yaml.edit_list import add_item
 from dtk.errors import UsageError
 from dtk.model.names import group_of, split_member
 from dtk.plan.resolve.assembly_values import CARDINALITY
-from dtk.plan.resolve.service import Present
+from dtk.plan.resolve.service import ResolvedService
 from dtk.service.edits import remove_settings
 from dtk.service.lookup import declared_node, read_service, service_and_words
 from dtk.service.planning import Inputs
@@ -38,7 +38,7 @@ def delete_node(
     print_edit_result(inputs.workspace, inputs.service.name, as_json=as_json)
 
 
-def _delete_member(inputs: Inputs, found: Present, group: str, member: str) -> None:
+def _delete_member(inputs: Inputs, found: ResolvedService, group: str, member: str) -> None:
     """A member with the highest number goes by the cardinality alone; of another one the number is noted."""
     numbers = [planned.index for planned in found.topology.nodes.values() if planned.group == group]
     if len(numbers) == 1:

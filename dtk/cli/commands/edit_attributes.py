@@ -128,12 +128,12 @@ def _changes(inputs: Inputs, rows: list[AttributeRow], text: str) -> dict[str, o
     before = dict(_leaves(parse_document(rows_yaml(rows), "shown")))
     problems: list[Problem] = []
     changes: dict[str, object] = {}
-    for path, (place, value) in _leaves(document):
+    for path, (document_path, value) in _leaves(document):
         if path not in shown:
-            where, near = document.locate_key(place), nearest(path, shown)
+            where, near = document.locate_key(document_path), nearest(path, shown)
             problems.append(Problem(f"'{path}' is no attribute that can be edited here", where, nearest=near))
         elif value != before[path][1]:
-            _take(inputs, document, place, path, value, changes, problems)
+            _take(inputs, document, document_path, path, value, changes, problems)
     if problems:
         raise InvalidError("the edited attributes are not right", problems)
     return changes
@@ -142,7 +142,7 @@ def _changes(inputs: Inputs, rows: list[AttributeRow], text: str) -> dict[str, o
 def _take(
     inputs: Inputs,
     document: Document,
-    place: tuple[str | int, ...],
+    document_path: tuple[str | int, ...],
     path: str,
     value: Any,
     changes: dict[str, object],
@@ -151,18 +151,22 @@ def _take(
     try:
         changes[path] = None if value is None else checked_value(inputs, path, value)
     except UsageError as error:
-        problems.append(Problem(error.message, document.locate(place)))
+        problems.append(Problem(error.message, document.locate(document_path)))
 
 
 def _leaves(document: Document) -> Iterator[tuple[str, tuple[tuple[str | int, ...], Json]]]:
     """Yield attribute paths with their places and values: what stands below an ``attributes:``."""
 
-    def walk(value: Json, place: tuple[str | int, ...]) -> Iterator[tuple[str, tuple[tuple[str | int, ...], Json]]]:
+    def walk(
+        value: Json, document_path: tuple[str | int, ...]
+    ) -> Iterator[tuple[str, tuple[tuple[str | int, ...], Json]]]:
         for key, item in value.items() if isinstance(value, dict) else ():
-            if place and place[-1] == "attributes":
-                names = [str(part).rstrip("/") for part in place if part not in ("attributes", "components", "nodes")]
-                yield "/".join([*names, str(key)]), ((*place, key), item)
+            if document_path and document_path[-1] == "attributes":
+                names = [
+                    str(part).rstrip("/") for part in document_path if part not in ("attributes", "components", "nodes")
+                ]
+                yield "/".join([*names, str(key)]), ((*document_path, key), item)
             else:
-                yield from walk(item, (*place, key))
+                yield from walk(item, (*document_path, key))
 
     yield from walk(document.data, ())

@@ -63,10 +63,10 @@ def _refuse_unknown(workspace: Workspace, name: str) -> None:
     """Say what exists of a service of which nothing is known here."""
     from dtk.service.identity import find_identity  # noqa: PLC0415 - only where no state is
     from dtk.service.planning import read_inputs  # noqa: PLC0415
-    from dtk.service.unknown_machines import ServicePlace, refuse_unknown  # noqa: PLC0415
+    from dtk.service.unknown_machines import ServiceOnTarget, refuse_unknown  # noqa: PLC0415
 
     inputs = read_inputs(workspace, name)
-    refuse_unknown(ServicePlace(workspace, name, find_identity(workspace, name), inputs.target), inputs.state)
+    refuse_unknown(ServiceOnTarget(workspace, name, find_identity(workspace, name), inputs.target), inputs.state)
 
 
 def ssh_arguments(connection: Connection, known_hosts: Path, user: str = "") -> list[str]:

@@ -89,12 +89,12 @@ def _problems(check: Callable[[], object]) -> tuple[Problem, ...]:
 
 
 def _document(problem: Problem) -> dict[str, object]:
-    place = problem.location
+    location = problem.location
     return {
         "message": problem.message,
-        "file": place.file if place else None,
-        "line": place.line if place else None,
-        "column": place.column if place else None,
+        "file": location.file if location else None,
+        "line": location.line if location else None,
+        "column": location.column if location else None,
         "path": problem.path,
         "expected": problem.expected,
         "nearest": problem.nearest,

@@ -14,7 +14,7 @@ from dtk.model.json_data import Json
 from dtk.model.module import Workflow
 from dtk.model.names import CREATE
 from dtk.model.suggestion import did_you_mean
-from dtk.plan.resolve.service import Present
+from dtk.plan.resolve.service import ResolvedService
 from dtk.service.lookup import read_service, service_and_words
 from dtk.service.planning import Inputs
 from dtk.views.yaml_text import yaml_text
@@ -39,7 +39,7 @@ def workflow_info(
         typer.echo(yaml_text(document), nl=False)
 
 
-def _workflow_document(inputs: Inputs, found: Present, name: str) -> dict[str, Json]:
+def _workflow_document(inputs: Inputs, found: ResolvedService, name: str) -> dict[str, Json]:
     workflows = found.topology.assembly.workflows
     if name in workflows:
         return {name: _written(inputs, workflows[name])}

@@ -51,7 +51,7 @@ def _action(cursor: Cursor, parameters: tuple[str, ...], problems: list[Problem]
     return Action(
         name=cursor.name,
         provider=provider_of(cursor),
-        location=cursor.key_place,
+        location=cursor.key_location,
         items=(*_items(cursor, problems), *_puppet(cursor, parameters)),
         outputs=(*_computed(cursor), *_outputs(cursor)),
         defaults={entry.name: as_written(entry.value) for entry in defaults.entries()} if defaults else {},
@@ -96,7 +96,7 @@ def _items(cursor: Cursor, problems: list[Problem]) -> Iterator[Item]:
     deploy = cursor.get("deploy")
     if deploy:
         file, _, function = str(deploy.value).rpartition(":")
-        yield DeployCall(file, function, deploy.place)
+        yield DeployCall(file, function, deploy.location)
 
 
 def items_with_conditions(cursor: Cursor, key: str) -> Iterator[tuple[Cursor, tuple[str, ...]]]:
@@ -136,7 +136,7 @@ def _operation(item: Cursor, when: tuple[str, ...], problems: list[Problem]) -> 
         yield Operation(
             name=operation.name,
             arguments=as_object(as_written(operation.value)),
-            location=operation.key_place,
+            location=operation.key_location,
             if_=item.text("if"),
             unless=item.text("unless"),
             when=when,
@@ -149,10 +149,10 @@ def _operation(item: Cursor, when: tuple[str, ...], problems: list[Problem]) -> 
 
 def _command(cursor: Cursor, when: tuple[str, ...]) -> Command:
     if isinstance(cursor.value, str):
-        return Command(cursor.place, command=cursor.value.removeprefix(_RUN).strip(), when=when)
+        return Command(cursor.location, command=cursor.value.removeprefix(_RUN).strip(), when=when)
     if _ADD in cursor.value:
         return Command(
-            cursor.place,
+            cursor.location,
             source=cursor.text("source"),
             target=cursor.text("target"),
             template=cursor.flag("template"),
@@ -163,7 +163,7 @@ def _command(cursor: Cursor, when: tuple[str, ...]) -> Command:
             when=when,
         )
     return Command(
-        cursor.place,
+        cursor.location,
         command=cursor.text(_RUN),
         if_=cursor.text("if"),
         unless=cursor.text("unless"),
@@ -178,22 +178,22 @@ def _puppet(cursor: Cursor, parameters: tuple[str, ...]) -> Iterator[PuppetResou
         found = cursor.get(key)
         if found:
             yield PuppetResource(
-                found.place, "class" if kind == "class" else "definition", str(found.value), parameters
+                found.location, "class" if kind == "class" else "definition", str(found.value), parameters
             )
 
 
 def _outputs(cursor: Cursor) -> Iterator[Output]:
     for entry in cursor.entries("outputs"):
         if isinstance(entry.value, str):
-            yield Output(entry.name, "expression", entry.value, entry.key_place)
+            yield Output(entry.name, "expression", entry.value, entry.key_location)
         elif entry.get("command"):
-            yield Output(entry.name, "command", entry.text("command"), entry.key_place)
+            yield Output(entry.name, "command", entry.text("command"), entry.key_location)
         elif entry.get("fact"):
             arguments = entry.get("arguments")
             given = as_object(as_written(arguments.value)) if arguments else {}
-            yield Output(entry.name, "fact", entry.text("fact"), entry.key_place, given)
+            yield Output(entry.name, "fact", entry.text("fact"), entry.key_location, given)
 
 
 def _computed(cursor: Cursor) -> Iterator[Output]:
     for entry in cursor.entries("compute"):
-        yield Output(entry.name, "expression", entry.value, entry.key_place)
+        yield Output(entry.name, "expression", entry.value, entry.key_location)

@@ -40,7 +40,7 @@ def build_assembly(cursor: Cursor, name: str, module: str, problems: list[Proble
     return Assembly(
         name=name,
         module=module,
-        location=cursor.key_place,
+        location=cursor.key_location,
         description=cursor.text("description"),
         attributes={entry.name: build_attribute(entry, problems) for entry in cursor.entries("attributes")},
         components=build_uses(cursor.get("components"), problems),
@@ -55,7 +55,7 @@ def _is_whole(cursor: Cursor, key: str) -> bool:
     return not cursor.is_partial and not (below and below.is_partial)
 
 
-def places_are_complete(cursor: Cursor) -> bool:
+def all_uses_are_known(cursor: Cursor) -> bool:
     """Say whether the schema refused nothing of what stands where in an assembly."""
     depth = len(cursor.path)
     inside = [path[depth:] for path in cursor.broken if path[:depth] == cursor.path]
@@ -95,7 +95,7 @@ def build_node(cursor: Cursor, problems: list[Problem], binding: Cursor | None =
     written = list(cursor.entries("attributes"))
     bound = _bound(binding)
     attributes = {**bound, **{entry.name: as_written(entry.value) for entry in written}}
-    places = {**_bound_places(binding, bound), **{entry.name: entry.key_place for entry in written}}
+    locations = {**_bound_places(binding, bound), **{entry.name: entry.key_location for entry in written}}
     kind = attributes.pop("type", "")
     for entry in written:
         if entry.name in _OF_GROUPS and not kind:
@@ -103,21 +103,21 @@ def build_node(cursor: Cursor, problems: list[Problem], binding: Cursor | None =
             problems.append(entry.key_problem(message, expected="type: group"))
     return Node(
         name=cursor.name,
-        location=cursor.key_place,
+        location=cursor.key_location,
         is_group=kind == "group",
         cardinality=_number(attributes.pop("cardinality", 1)),
         max_in_flight=cast("int | str | None", attributes.pop("max_in_flight", None)),
         attributes=attributes,
         components=build_uses(cursor.get("components"), problems),
-        places=places,
+        locations=locations,
     )
 
 
 def _bound_places(binding: Cursor | None, bound: Iterable[str]) -> dict[str, Location]:
     if binding is None:
         return {}
-    inner = {entry.name: entry.key_place for entry in binding.entries()} if isinstance(binding.value, dict) else {}
-    return {name: inner.get(name, binding.place) for name in bound}
+    inner = {entry.name: entry.key_location for entry in binding.entries()} if isinstance(binding.value, dict) else {}
+    return {name: inner.get(name, binding.location) for name in bound}
 
 
 def _number(cardinality: Json) -> int | str:
@@ -146,14 +146,14 @@ def _use(cursor: Cursor) -> ComponentUse | None:
     if name is None:
         return None
     if body is None:
-        return ComponentUse(name, cursor.place)
+        return ComponentUse(name, cursor.location)
     attributes, links = list(body.entries("attributes")), list(body.entries("component_links"))
     return ComponentUse(
         name=name,
-        location=body.key_place,
+        location=body.key_location,
         attributes={entry.name: entry.value for entry in attributes},
         links={entry.name: _targets(entry) for entry in links},
-        places={entry.name: entry.key_place for entry in [*attributes, *links]},
+        locations={entry.name: entry.key_location for entry in [*attributes, *links]},
     )
 
 

@@ -27,7 +27,7 @@ def build_parameters(cursor: Cursor, problems: list[Problem]) -> dict[str, Attri
 
 def _parameter(cursor: Cursor, problems: list[Problem]) -> Attribute:
     if cursor.value is None:
-        return Attribute(cursor.name, cursor.key_place, required=True)
+        return Attribute(cursor.name, cursor.key_location, required=True)
     built = build_attribute(cursor, problems)
     return built if cursor.get("required") else replace(built, required=not built.has_default)
 
@@ -37,7 +37,7 @@ def build_attribute(cursor: Cursor, problems: list[Problem]) -> Attribute:
     default = cursor.get("default")
     attribute = Attribute(
         name=cursor.name,
-        location=cursor.key_place,
+        location=cursor.key_location,
         type=cursor.text("type", "string"),
         default=None if default is None else default.value,
         has_default=default is not None,

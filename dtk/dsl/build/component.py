@@ -26,12 +26,12 @@ def build_component(cursor: Cursor, module: str, problems: list[Problem]) -> Com
         name=cursor.name,
         type=component_type(module, cursor.name),
         module=module,
-        location=cursor.key_place,
+        location=cursor.key_location,
         description=cursor.text("description"),
         attributes={entry.name: build_attribute(entry, problems) for entry in cursor.entries("attributes")},
         dependencies=tuple(_same_node_dependencies(cursor)),
         links=tuple(_links(cursor, problems)),
-        after=tuple(Dependency(str(entry.value), entry.place) for entry in cursor.entries("after")),
+        after=tuple(Dependency(str(entry.value), entry.location) for entry in cursor.entries("after")),
         actions=build_actions(cursor, problems),
         singleton=cursor.flag("singleton", default=True),
     )
@@ -51,7 +51,7 @@ def _same_node_dependencies(cursor: Cursor) -> Iterator[Dependency]:
     linked = {entry.text("component", entry.name) for entry in cursor.entries("link_defs")}
     for entry, type_ in _dependencies(cursor):
         if type_ not in linked:
-            yield Dependency(type_, entry.key_place)
+            yield Dependency(type_, entry.key_location)
 
 
 def _order(link: Cursor) -> Literal["after", "before", ""]:
@@ -71,13 +71,13 @@ def _links(cursor: Cursor, problems: list[Problem]) -> Iterator[LinkDef]:
             other_node=entry.text("location") == "remote",
             order=_order(entry),
             mappings=tuple(_mappings(entry, problems)),
-            location=entry.key_place,
+            location=entry.key_location,
         )
 
 
 def _mappings(cursor: Cursor, problems: list[Problem]) -> Iterator[AttributeMapping]:
     for entry in cursor.entries("attribute_mappings"):
         try:
-            yield parse_mapping(entry.value, entry.place)
+            yield parse_mapping(entry.value, entry.location)
         except ValueError as error:
             problems.append(entry.problem(str(error)))

@@ -46,11 +46,11 @@ def _build(cursor: Cursor, problems: list[Problem]) -> Service:
         module=module,
         assembly=assembly,
         target=cursor.text("target"),
-        location=cursor.place,
-        attributes={e.name: AttributeSetting(e.value, e.key_place) for e in cursor.entries("attributes")},
+        location=cursor.location,
+        attributes={e.name: AttributeSetting(e.value, e.key_location) for e in cursor.entries("attributes")},
         components={entry.name: build_uses(entry, problems) for entry in cursor.entries("components")},
         nodes={entry.name: build_node(entry, problems) for entry in cursor.entries("nodes")},
-        removed={str(entry.value): entry.place for entry in cursor.entries("removed")},
+        removed={str(entry.value): entry.location for entry in cursor.entries("removed")},
         links={entry.name: _choice(entry) for entry in cursor.entries("links")},
     )
 
@@ -65,4 +65,4 @@ def _digest(cursor: Cursor) -> str:
 def _choice(cursor: Cursor) -> LinkChoice:
     value = cursor.value
     targets = value if isinstance(value, list) else () if value is None else (str(value),)
-    return LinkChoice(tuple(targets), cursor.key_place)
+    return LinkChoice(tuple(targets), cursor.key_location)

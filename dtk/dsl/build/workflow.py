@@ -25,7 +25,7 @@ STAGE_KEYS = ("name", *ITEM_KEYS, "exec_blocks", "node", "node_group", "nodes", 
 """What a workflow of one stage says itself."""
 
 _SORTED = ("components", "component")
-_PLACES = ("node", "node_group", "nodes")
+_NODE_KEYS = ("node", "node_group", "nodes")
 _CONTENTS = (*ITEM_KEYS, "exec_blocks", "workflow", "subtasks")
 _ITEM = re.compile(
     r"^(?P<component>[^\s.\[\]]+(?:\[[^\[\]/]+\])?)(?:\.(?P<action>[a-zA-Z0-9_-]+))?(?:\s+(?P<parameters>\S.*))?$"
@@ -48,9 +48,9 @@ def build_workflow(cursor: Cursor, nodes: tuple[str, ...] | None, problems: list
         subtasks = tuple(_subtask(entry, nodes, default, problems) for entry in cursor.entries("subtasks"))
     else:
         stage = _stage(cursor, nodes, default, problems)
-        subtasks = (replace(stage, name=stage.name or cursor.name, location=cursor.key_place),)
+        subtasks = (replace(stage, name=stage.name or cursor.name, location=cursor.key_location),)
     parameters = build_parameters(cursor, problems)
-    return Workflow(cursor.name, subtasks, cursor.key_place, _order(cursor), parameters)
+    return Workflow(cursor.name, subtasks, cursor.key_location, _order(cursor), parameters)
 
 
 def _misplaced_keys(cursor: Cursor) -> Iterator[Problem]:
@@ -113,7 +113,7 @@ def _list(cursor: Cursor, default: str, problems: list[Problem]) -> Subtask:
     return Subtask(
         name=cursor.text("name"),
         items=tuple(item for key in ITEM_KEYS for item in _items(cursor, key, default, problems)),
-        location=cursor.place,
+        location=cursor.location,
         node=cursor.text("node") or cursor.text("node_group"),
         ordered=not any(cursor.get(key) for key in _SORTED),
     )
@@ -155,9 +155,9 @@ def _block_problems(cursor: Cursor) -> Iterator[Problem]:
     if order and "subtasks" not in cursor.value and not cursor.is_partial:
         yield order.key_problem("subtask_order is for blocks, which have subtasks")
     if "workflow" in cursor.value:
-        yield from _misplaced(cursor, (*_PLACES, *OPTION_KEYS), ", not with a call of a workflow")
+        yield from _misplaced(cursor, (*_NODE_KEYS, *OPTION_KEYS), ", not with a call of a workflow")
     elif "subtasks" in cursor.value:
-        yield from _misplaced(cursor, _PLACES, ", not with a block of them")
+        yield from _misplaced(cursor, _NODE_KEYS, ", not with a block of them")
         if _order(cursor) == "sequential":
             yield from _misplaced(cursor, OPTION_KEYS, " or a concurrent block, which are carried out")
         else:
@@ -205,7 +205,7 @@ def _item(entry: Cursor, default: str, problems: list[Problem]) -> Iterator[Work
         return
     values = next(given.entries(), None) if given else None
     mapped = {value.name: as_text(value.value) for value in values.entries()} if values else {}
-    yield WorkflowItem(component, match["action"] or default, entry.place, {**inline, **mapped})
+    yield WorkflowItem(component, match["action"] or default, entry.location, {**inline, **mapped})
 
 
 def as_text(value: object) -> str:

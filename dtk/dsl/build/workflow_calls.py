@@ -19,7 +19,7 @@ _Texts = Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class _Place:
+class _CallSite:
     """Where a call stands: in which workflow, called from which, beside other stages or not."""
 
     workflows: Mapping[str, Workflow]
@@ -40,46 +40,46 @@ def with_calls(workflows: Mapping[str, Workflow], problems: list[Problem], *, co
     found: list[Problem] = []
     made = {}
     for name, workflow in workflows.items():
-        place = _Place(workflows, complete, workflow, (name,), workflow.order == "concurrent")
-        made[name] = replace(workflow, subtasks=tuple(_resolved(workflow.subtasks, place, found)))
+        site = _CallSite(workflows, complete, workflow, (name,), workflow.order == "concurrent")
+        made[name] = replace(workflow, subtasks=tuple(_resolved(workflow.subtasks, site, found)))
     problems += dict.fromkeys(found)
     return made
 
 
-def _resolved(subtasks: tuple[Subtask, ...], place: _Place, problems: list[Problem]) -> Iterator[Subtask]:
+def _resolved(subtasks: tuple[Subtask, ...], site: _CallSite, problems: list[Problem]) -> Iterator[Subtask]:
     for subtask in subtasks:
         if not subtask.calls:
-            within = replace(place, beside=place.beside or subtask.order == "concurrent")
+            within = replace(site, beside=site.beside or subtask.order == "concurrent")
             yield replace(subtask, subtasks=tuple(_resolved(subtask.subtasks, within, problems)))
             continue
-        wrong = [*_call_problems(subtask, place)]
+        wrong = [*_call_problems(subtask, site)]
         problems += wrong
-        if not wrong and subtask.calls in place.workflows:
-            yield _called(subtask, place, problems)
+        if not wrong and subtask.calls in site.workflows:
+            yield _called(subtask, site, problems)
 
 
-def _called(call: Subtask, place: _Place, problems: list[Problem]) -> Subtask:
+def _called(call: Subtask, site: _CallSite, problems: list[Problem]) -> Subtask:
     """Return the block of the called workflow's stages."""
-    called = place.workflows[call.calls]
-    beside = place.beside or called.order == "concurrent"
-    within = replace(place, caller=called, path=(*place.path, called.name), beside=beside)
+    called = site.workflows[call.calls]
+    beside = site.beside or called.order == "concurrent"
+    within = replace(site, caller=called, path=(*site.path, called.name), beside=beside)
     inner = tuple(_resolved(called.subtasks, within, problems))
     block = replace(call, subtasks=inner, order=called.order)
-    return _filled(block, _values(call, called, place.caller))
+    return _filled(block, _values(call, called, site.caller))
 
 
-def _call_problems(call: Subtask, place: _Place) -> Iterator[Problem]:
-    called = place.workflows.get(call.calls)
+def _call_problems(call: Subtask, site: _CallSite) -> Iterator[Problem]:
+    called = site.workflows.get(call.calls)
     if called is None:
-        if place.complete:
-            near = nearest(call.calls, place.workflows)
+        if site.complete:
+            near = nearest(call.calls, site.workflows)
             yield Problem(f"no workflow '{call.calls}' in the assembly", call.location, nearest=near)
-    elif call.calls in place.path:
-        circle = " -> ".join([*place.path[place.path.index(call.calls) :], call.calls])
+    elif call.calls in site.path:
+        circle = " -> ".join([*site.path[site.path.index(call.calls) :], call.calls])
         yield Problem(f"workflows call one another in a circle: {circle}", call.location)
     else:
         yield from _type_problems(call, called)
-        for key in sorted(_windows(called.subtasks)) if place.beside else ():
+        for key in sorted(_windows(called.subtasks)) if site.beside else ():
             message = f"workflow '{called.name}' says {key} in a stage, which a concurrent block leaves no room for"
             yield Problem(message, call.location, expected=f"{key} with the concurrent block")
 

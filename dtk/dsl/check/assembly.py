@@ -29,21 +29,21 @@ def assembly_problems(
         complete: whether all that stands on its nodes is known; if not, what is missing there is not told.
         attributes_known: whether all its attributes are known, which templates in its values name.
     """
-    places = _places(assembly)
+    uses_by_node = _uses_by_node(assembly)
     values = AssemblyScope(assembly.attributes, complete=attributes_known)
     yield from _dynamic_problems(assembly)
     for declared in assembly.nodes.values():
         yield from node_problems(declared, values.attributes, values.names)
-    for node, uses in places.items():
+    for node, uses in uses_by_node.items():
         for use in uses.values():
             yield from use_problems(use, node, scope, values)
             if complete:
-                yield from _links_problems(use, places, scope)
+                yield from _links_problems(use, uses_by_node, scope)
     for use in assembly.components:
         if str(use.name) in assembly.nodes:
             message = f"node '{use.name}' is named like an assembly-wide component: attribute paths could mean either"
             yield Problem(message, assembly.nodes[str(use.name)].location)
-    standing = {node: tuple(uses) for node, uses in places.items()} if complete else None
+    standing = {node: tuple(names) for node, names in uses_by_node.items()} if complete else None
     found: list[Problem] = []
     for workflow in assembly.workflows.values():
         found += call_problems(workflow, assembly.workflows, scope)
@@ -51,13 +51,13 @@ def assembly_problems(
     yield from dict.fromkeys(found)  # what workflows share, because one calls the other, is told once
 
 
-_Places = dict[str, dict[ComponentName, ComponentUse]]
+_UsesByNode = dict[str, dict[ComponentName, ComponentUse]]
 
 
-def _places(assembly: Assembly) -> _Places:
+def _uses_by_node(assembly: Assembly) -> _UsesByNode:
     """Return what stands where, by node."""
-    places = {ASSEMBLY_WIDE: {use.name: use for use in assembly.components}}
-    return places | {node.name: {use.name: use for use in node.components} for node in assembly.nodes.values()}
+    uses_by_node = {ASSEMBLY_WIDE: {use.name: use for use in assembly.components}}
+    return uses_by_node | {node.name: {use.name: use for use in node.components} for node in assembly.nodes.values()}
 
 
 @dataclass(frozen=True)
@@ -119,80 +119,82 @@ def _place_problems(use: ComponentUse, component: Component, node: str) -> Itera
 
 def _setting_problems(use: ComponentUse, component: Component, values: AssemblyScope) -> Iterator[Problem]:
     for name, value in use.attributes.items():
-        place = use.places[name]
+        location = use.locations[name]
         attribute = component.attributes.get(name)
         if attribute is None:
             message = f"Bad attribute ({use.name}/{name}) in assembly template"
-            yield Problem(message, place, nearest=nearest(name, component.attributes))
+            yield Problem(message, location, nearest=nearest(name, component.attributes))
         elif name == "name" and not component.singleton:
-            yield Problem(f"attribute 'name' of '{component.type}' is its title and can't be set", place)
+            yield Problem(f"attribute 'name' of '{component.type}' is its title and can't be set", location)
         elif attribute.constant:
-            yield Problem(f"attribute '{name}' of '{component.type}' is constant and can't be set", place)
+            yield Problem(f"attribute '{name}' of '{component.type}' is constant and can't be set", location)
         elif attribute.is_computed:
             message = f"attribute '{name}' of '{component.type}' is dynamic, its value comes from an action"
-            yield Problem(message, place)
+            yield Problem(message, location)
         elif value is not None:
-            yield from _value_problems(attribute, value, use, place, values)
+            yield from _value_problems(attribute, value, use, location, values)
 
 
 def _value_problems(
-    attribute: Attribute, value: Json, use: ComponentUse, place: Location, values: AssemblyScope
+    attribute: Attribute, value: Json, use: ComponentUse, location: Location, values: AssemblyScope
 ) -> Iterator[Problem]:
     if any(True for _ in templates_in(value)):
-        yield from _template_problems(attribute, value, use, place, values)
+        yield from _template_problems(attribute, value, use, location, values)
         return
     try:
         coerce("string" if attribute.secret else attribute.type, value)
     except ValueError as error:
         detail = "" if attribute.hidden or attribute.secret else f": {error}"
         message = f"The value of '{use.name}/{attribute.name}' is not of type {attribute.type}{detail}"
-        yield Problem(message, place, private=not detail)
+        yield Problem(message, location, private=not detail)
 
 
 def _template_problems(
-    attribute: Attribute, value: Json, use: ComponentUse, place: Location, values: AssemblyScope
+    attribute: Attribute, value: Json, use: ComponentUse, location: Location, values: AssemblyScope
 ) -> Iterator[Problem]:
-    found = value_problems(value, values.names, place) or [*secret_use_problems(value, values.attributes, place)]
+    found = value_problems(value, values.names, location) or [*secret_use_problems(value, values.attributes, location)]
     yield from found
     if not found and values.complete:
         where = f"{use.name}/{attribute.name}"
-        problem = fit_problem(value, attribute, values.attributes, where, place)
+        problem = fit_problem(value, attribute, values.attributes, where, location)
         if problem:
             yield problem
 
 
-def _links_problems(use: ComponentUse, places: _Places, scope: Scope) -> Iterator[Problem]:
+def _links_problems(use: ComponentUse, uses_by_node: _UsesByNode, scope: Scope) -> Iterator[Problem]:
     component = scope.component(use.name.type)
     if component is not None and scope.attributes_known(component.type):
         for name, targets in use.links.items():
-            yield from _link_problems(use, component, name, targets, places)
+            yield from _link_problems(use, component, name, targets, uses_by_node)
 
 
 def _link_problems(
-    use: ComponentUse, component: Component, name: str, targets: tuple[str, ...], places: _Places
+    use: ComponentUse, component: Component, name: str, targets: tuple[str, ...], uses_by_node: _UsesByNode
 ) -> Iterator[Problem]:
-    place = use.places[name]
+    location = use.locations[name]
     link = next((link for link in component.links if link.name == name), None)
     if link is None:
         message = f"Undefined component link reference: '{component.type}' has no link '{name}'"
-        yield Problem(message, place, nearest=nearest(name, [link.name for link in component.links]))
+        yield Problem(message, location, nearest=nearest(name, [link.name for link in component.links]))
         return
     for target in targets:
-        yield from _target_problems(link, target, place, places)
+        yield from _target_problems(link, target, location, uses_by_node)
 
 
-def _target_problems(link: LinkDef, target: str, place: Location, places: _Places) -> Iterator[Problem]:
+def _target_problems(link: LinkDef, target: str, location: Location, uses_by_node: _UsesByNode) -> Iterator[Problem]:
     node, _, text = target.rpartition("/")
     found = ComponentName.parse(text)
     if found is None:
         return
     if found.type != link.component:
         message = f"link '{link.name}' goes to '{link.component}', not to '{found.type}'"
-        yield Problem(message, place)
-    elif found not in places.get(node or ASSEMBLY_WIDE, {}):
-        known = [_shown(other, name) for other, uses in places.items() for name in uses if name.type == link.component]
+        yield Problem(message, location)
+    elif found not in uses_by_node.get(node or ASSEMBLY_WIDE, {}):
+        known = [
+            _shown(other, name) for other, uses in uses_by_node.items() for name in uses if name.type == link.component
+        ]
         message = f"link target '{target}' refers to a component instance that does not exist"
-        yield Problem(message, place, expected=" or ".join(known), nearest=nearest(target, known))
+        yield Problem(message, location, expected=" or ".join(known), nearest=nearest(target, known))
 
 
 def _shown(node: str, name: ComponentName) -> str:

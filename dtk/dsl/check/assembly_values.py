@@ -46,25 +46,25 @@ def node_attributes(*, is_group: bool) -> dict[str, str]:
 _HASHES = ("hash", "object")
 
 
-def value_problems(value: object, names: Names, place: Location) -> list[Problem]:
+def value_problems(value: object, names: Names, location: Location) -> list[Problem]:
     """Return what is wrong with the templates in a value: they can't be read, or name what is not there."""
     found = (problem for text in templates_in(value) for problem in template_problems(text, names, shell=False))
     return [
-        Problem(problem.message, place, nearest=problem.nearest, expected="" if problem.nearest else ESCAPE)
+        Problem(problem.message, location, nearest=problem.nearest, expected="" if problem.nearest else ESCAPE)
         for problem in found
     ]
 
 
-def secret_use_problems(value: object, attributes: Mapping[str, Attribute], place: Location) -> Iterator[Problem]:
+def secret_use_problems(value: object, attributes: Mapping[str, Attribute], location: Location) -> Iterator[Problem]:
     """Yield what a value tries to work out from a secret."""
     secrets = frozenset(name for name, attribute in attributes.items() if attribute.secret)
     for text in templates_in(value):
         for problem in secret_problems(text, secrets):
-            yield problem.at(place)
+            yield problem.at(location)
 
 
 def fit_problem(
-    value: Json, attribute: Attribute, attributes: Mapping[str, Attribute], where: str, place: Location
+    value: Json, attribute: Attribute, attributes: Mapping[str, Attribute], where: str, location: Location
 ) -> Problem | None:
     """Return the problem with a value that can't be of an attribute's type, whatever a service says.
 
@@ -78,8 +78,8 @@ def fit_problem(
     given = attributes.get(sole_name(value))
     if given and not attribute.secret and not can_become("string" if given.secret else given.type, attribute.type):
         detail = f"attribute '{given.name}' of the assembly is {given.type}"
-        return Problem(f"The value of '{where}' can't be of type {attribute.type}: {detail}", place)
-    return _with_defaults(value, attribute, attributes, where, place)
+        return Problem(f"The value of '{where}' can't be of type {attribute.type}: {detail}", location)
+    return _with_defaults(value, attribute, attributes, where, location)
 
 
 def can_become(given: str, wanted: str) -> bool:
@@ -94,7 +94,7 @@ def can_become(given: str, wanted: str) -> bool:
 
 
 def _with_defaults(
-    value: Json, attribute: Attribute, attributes: Mapping[str, Attribute], where: str, place: Location
+    value: Json, attribute: Attribute, attributes: Mapping[str, Attribute], where: str, location: Location
 ) -> Problem | None:
     used = [attributes[name] for name in names_in(value) if name in attributes]
     if any(one.secret or not one.has_default for one in used):
@@ -107,7 +107,7 @@ def _with_defaults(
         detail = "" if private else f": {error}"
         defaults = " with the assembly's defaults" if used else ""
         message = f"The value of '{where}'{defaults} is not {kind_of(attribute)}{detail}"
-        return Problem(message, place, private=private)
+        return Problem(message, location, private=private)
     return None
 
 
@@ -135,8 +135,8 @@ def node_problems(node: Node, attributes: Mapping[str, Attribute], names: Names)
     for name, value in {**node.attributes, **of_groups}.items():
         if not any(True for _ in templates_in(value)):
             continue
-        place = node.places.get(name, node.location)
-        found = value_problems(value, names, place)
+        location = node.locations.get(name, node.location)
+        found = value_problems(value, names, location)
         yield from found
         if found or not names.complete:
             continue
@@ -144,15 +144,15 @@ def node_problems(node: Node, attributes: Mapping[str, Attribute], names: Names)
         if private:
             kind = "secret" if private.secret else "hidden"
             message = f"{kind} attribute '{private.name}' can't go to '{node.name}/{name}': what machines are is shown"
-            yield Problem(message, place)
+            yield Problem(message, location)
         elif name in NODE_TYPES:
-            requested = Attribute(name, place, NODE_TYPES[name])
-            problem = fit_problem(value, requested, attributes, f"{node.name}/{name}", place)
+            requested = Attribute(name, location, NODE_TYPES[name])
+            problem = fit_problem(value, requested, attributes, f"{node.name}/{name}", location)
             if problem:
                 yield problem
             elif name == "cardinality" and not _is_positive(with_defaults(value, attributes)):
                 yield Problem(
-                    f"The value of '{node.name}/{name}' with the assembly's defaults must be 1 or more", place
+                    f"The value of '{node.name}/{name}' with the assembly's defaults must be 1 or more", location
                 )
 
 

@@ -149,8 +149,8 @@ def cycle_problems(components: Mapping[str, Component]) -> Iterator[Problem]:
         needed.pop(type_, None)  # one that needs itself is told where it is named
     while circle := _circle(needs):
         # The edge is taken out, so that the next circle is found.
-        place = needs[circle[0]].pop(circle[1])
-        yield Problem(f"dependencies go in a circle: {' -> '.join(circle)}", place)
+        location = needs[circle[0]].pop(circle[1])
+        yield Problem(f"dependencies go in a circle: {' -> '.join(circle)}", location)
 
 
 def _circle(needs: Mapping[str, Mapping[str, Location]]) -> list[str]:

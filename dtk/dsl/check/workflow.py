@@ -74,14 +74,14 @@ def _twice(workflow: Workflow, standing: Standing) -> Iterator[Problem]:
             if item.action != CREATE:
                 continue
             present = [(n, name) for n, names in standing.items() if subtask.node in ("", n) for name in names]
-            meant = [place for place in present if item.component.means(place[1])]
-            again = [place for place in meant if place in first]
+            meant = [key for key in present if item.component.means(key[1])]
+            again = [key for key in meant if key in first]
             if again:
                 node, name = again[0]
                 message = f"component '{name}' is converged twice on '{node}'"
                 expected = f"it once: it is in stage '{first[again[0]]}' already"
                 yield Problem(message, item.location, expected=expected)
-            first |= {place: first.get(place, subtask.name) for place in meant}
+            first |= {key: first.get(key, subtask.name) for key in meant}
 
 
 def stages_of(subtasks: tuple[Subtask, ...]) -> Iterator[Subtask]:

@@ -72,23 +72,23 @@ def report(message: str, problems: Iterable[Problem], checked: Iterable[Checked]
     """Return all problems as one error: each once, in file order, with its path in the document."""
     documents = {document.document.file: document.document for document in checked}
     order = {file: number for number, file in enumerate(documents)}
-    places = {file: _paths_by_place(document) for file, document in documents.items()}
+    paths = {file: _paths_by_location(document) for file, document in documents.items()}
 
     def key(problem: Problem) -> tuple[int, Location]:
         location = problem.location or Location("", 0, 0)
         return order.get(location.file, len(order)), location
 
-    located = [_with_path(problem, places) for problem in dict.fromkeys(problems)]
+    located = [_with_path(problem, paths) for problem in dict.fromkeys(problems)]
     return InvalidError(message, sorted(located, key=key))
 
 
-def _paths_by_place(document: Document) -> dict[Location, DocumentPath]:
+def _paths_by_location(document: Document) -> dict[Location, DocumentPath]:
     values = {span.location: path for path, span in document.values.items()}
     return values | {span.location: path for path, span in document.keys.items()}
 
 
-def _with_path(problem: Problem, places: dict[str, dict[Location, DocumentPath]]) -> Problem:
+def _with_path(problem: Problem, paths: dict[str, dict[Location, DocumentPath]]) -> Problem:
     if problem.path or problem.location is None:
         return problem
-    path = places.get(problem.location.file, {}).get(problem.location, ())
+    path = paths.get(problem.location.file, {}).get(problem.location, ())
     return replace(problem, path=shown_path(path))

@@ -33,12 +33,12 @@ class Cursor:
         return str(self.path[-1])
 
     @property
-    def place(self) -> Location:
+    def location(self) -> Location:
         """Where the value is written."""
         return self.document.locate(self.path)
 
     @property
-    def key_place(self) -> Location:
+    def key_location(self) -> Location:
         """Where the key is written; where the value is, for items of lists."""
         return self.document.locate_key(self.path)
 
@@ -82,7 +82,7 @@ class Cursor:
 
     def problem(self, message: str, *, expected: str = "", near: str = "", private: bool = False) -> Problem:
         """Return a problem with the value; ``private``: what is written there may be shown to nobody."""
-        return Problem(message, self.place, shown_path(self.path), expected, near, private=private)
+        return Problem(message, self.location, shown_path(self.path), expected, near, private=private)
 
     def problem_inside(self, message: str, line: int, word: str = "", *, expected: str = "", near: str = "") -> Problem:
         """Return a problem with a part of a text: ``line`` counts in it from 1, ``word`` is what stands there."""
@@ -91,4 +91,4 @@ class Cursor:
 
     def key_problem(self, message: str, *, expected: str = "", near: str = "") -> Problem:
         """Return a problem with the key."""
-        return Problem(message, self.key_place, shown_path(self.path), expected, near)
+        return Problem(message, self.key_location, shown_path(self.path), expected, near)

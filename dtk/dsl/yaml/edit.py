@@ -51,9 +51,9 @@ def set_entry(file: Path, section: str, key: str, value: object) -> None:
         InvalidError, DtkError: as ``set_attribute``.
     """
     document = _opened(file, section)
-    place: DocumentPath = (section, key)
-    if place in document.values:
-        text = _with_value(document, place, value)
+    path: DocumentPath = (section, key)
+    if path in document.values:
+        text = _with_value(document, path, value)
     elif document.data.get(section):
         text = _with_entry(document, (section,), _entry(key, value))
     else:
@@ -110,13 +110,13 @@ def unset_entry(file: Path, section: str, key: str) -> bool:
         InvalidError, DtkError: as ``set_attribute``.
     """
     document = _opened(file, section)
-    place: DocumentPath = (section, key)
-    if place not in document.keys:
+    path: DocumentPath = (section, key)
+    if path not in document.keys:
         return False
     entries = {name: value for name, value in document.data[section].items() if name != key}
     data = {**document.data, section: entries}
     if entries:
-        text = _without_entry(document, place)
+        text = _without_entry(document, path)
     else:
         data.pop(section)
         text = _without_entry(document, (section,))

@@ -16,7 +16,7 @@ _INDENT = "  "
 
 
 @one_at_a_time
-def add_item(file: Path, place: tuple[str, ...], item: str) -> None:
+def add_item(file: Path, path: tuple[str, ...], item: str) -> None:
     """Add a text to the end of a list; the list, and the map it stands in, are added where they are missing.
 
     Args:
@@ -30,13 +30,13 @@ def add_item(file: Path, place: tuple[str, ...], item: str) -> None:
     """
     document = read_document(file)
     data = copy.deepcopy(document.data)
-    found = _list_at(file, data, place, make=True)
+    found = _list_at(file, data, path, make=True)
     found.append(item)
-    replace_text(file, document, _with_item(document, place, _block_text(item)), data)
+    replace_text(file, document, _with_item(document, path, _block_text(item)), data)
 
 
 @one_at_a_time
-def remove_item(file: Path, place: tuple[str, ...], name: str) -> bool:
+def remove_item(file: Path, path: tuple[str, ...], name: str) -> bool:
     """Remove the item that is a text, or a map of that one key; emptied lists and maps go with it.
 
     Returns:
@@ -47,12 +47,12 @@ def remove_item(file: Path, place: tuple[str, ...], name: str) -> bool:
     """
     document = read_document(file)
     data = copy.deepcopy(document.data)
-    found = _list_at(file, data, place, make=False)
+    found = _list_at(file, data, path, make=False)
     index = next((i for i, item in enumerate(found) if item == name or (isinstance(item, dict) and name in item)), None)
     if index is None:
         return False
     del found[index]
-    gone: tuple[str | int, ...] = (*place, index)
+    gone: tuple[str | int, ...] = (*path, index)
     while len(gone) > 1 and not _at(data, gone[:-1]):
         gone = gone[:-1]
         del _at(data, gone[:-1])[gone[-1]]
@@ -60,19 +60,19 @@ def remove_item(file: Path, place: tuple[str, ...], name: str) -> bool:
     return True
 
 
-def _at(data: Any, place: tuple[str | int, ...]) -> Any:
-    for key in place:
+def _at(data: Any, path: tuple[str | int, ...]) -> Any:
+    for key in path:
         data = data[key]
     return data
 
 
-def _list_at(file: Path, data: Json, place: tuple[str, ...], *, make: bool) -> list[Json]:
+def _list_at(file: Path, data: Json, path: tuple[str, ...], *, make: bool) -> list[Json]:
     """Return the list at a place; with ``make`` it is put there, and the maps around it."""
     inner = data
-    for key in place:
+    for key in path:
         if not isinstance(inner, dict):
             raise cannot_edit(file)
-        empty: Any = [] if key == place[-1] else {}
+        empty: Any = [] if key == path[-1] else {}
         if inner.get(key) is None:
             if not make:
                 return []
@@ -83,36 +83,36 @@ def _list_at(file: Path, data: Json, place: tuple[str, ...], *, make: bool) -> l
     return inner
 
 
-def _with_item(document: Document, place: tuple[str, ...], text: str) -> str:
-    items = _at(document.data, place) if place in document.values else None
+def _with_item(document: Document, path: tuple[str, ...], text: str) -> str:
+    items = _at(document.data, path) if path in document.values else None
     if not items:
-        return _with_list(document, place, text)
-    span, whole = document.values[place], document.text
+        return _with_list(document, path, text)
+    span, whole = document.values[path], document.text
     if whole[span.start] == "[":
         return f"{whole[: span.end - 1].rstrip()}, {scalar(text)}{whole[span.end - 1 :]}"
-    last = document.values[(*place, len(items) - 1)]
+    last = document.values[(*path, len(items) - 1)]
     start = whole.rfind("\n", 0, last.start) + 1
     dash = whole.index("-", start)
     end = line_end(whole, max(last.end - 1, last.start))
     return f"{ended(whole[:end])}{whole[start:dash]}- {text}\n{whole[end:]}"
 
 
-def _with_list(document: Document, place: tuple[str, ...], text: str) -> str:
+def _with_list(document: Document, path: tuple[str, ...], text: str) -> str:
     """Write a list of one item where there is none: below its map, else with its map at the end of the document."""
     whole = document.text
-    outer = place[:-1]
+    outer = path[:-1]
     if outer and outer in document.values and _at(document.data, outer):
         span = document.values[outer]
         indent = whole[whole.rfind("\n", 0, span.start) + 1 : span.start]
         end = line_end(whole, max(span.end - 1, span.start))
-        return f"{ended(whole[:end])}{indent}{place[-1]}:\n{indent}{_INDENT}- {text}\n{whole[end:]}"
-    depth = [f"{_INDENT * level}{key}:\n" for level, key in enumerate(place)]
-    return f"{ended(whole)}{''.join(depth)}{_INDENT * len(place)}- {text}\n"
+        return f"{ended(whole[:end])}{indent}{path[-1]}:\n{indent}{_INDENT}- {text}\n{whole[end:]}"
+    depth = [f"{_INDENT * level}{key}:\n" for level, key in enumerate(path)]
+    return f"{ended(whole)}{''.join(depth)}{_INDENT * len(path)}- {text}\n"
 
 
-def _without(document: Document, place: tuple[str | int, ...]) -> str:
+def _without(document: Document, path: tuple[str | int, ...]) -> str:
     whole = document.text
-    key, value = document.keys.get(place), document.values[place]
+    key, value = document.keys.get(path), document.values[path]
     start = whole.rfind("\n", 0, (key or value).start) + 1
     end = max(value.end, (key or value).end)
     behind = whole[whole.rfind("\n", 0, end) + 1 : end]

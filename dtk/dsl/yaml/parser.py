@@ -91,9 +91,9 @@ class _Builder:
         if level and isinstance(level.container, dict) and level.key is None:
             self._take_key(event, level, span)
         elif isinstance(event, ScalarEvent):
-            self._place(_scalar(event), self._at_key(span, level))
+            self._add_value(_scalar(event), self._at_key(span, level))
         elif isinstance(event, AliasEvent):
-            self._place(None, span)
+            self._add_value(None, span)
         else:
             self._open({} if isinstance(event, MappingStartEvent) else [], span)
 
@@ -111,7 +111,7 @@ class _Builder:
         self.keys[path] = span
         level.key = key
 
-    def _place(self, value: Json, span: Span) -> DocumentPath:
+    def _add_value(self, value: Json, span: Span) -> DocumentPath:
         """Put a value where it belongs, and return its path."""
         path: DocumentPath = ()
         if not self.levels:
@@ -133,7 +133,7 @@ class _Builder:
     def _open(self, container: dict[str, Json] | list[Json], span: Span) -> None:
         if len(self.levels) >= _DEEPEST:
             self._stop(f"nested deeper than {_DEEPEST} levels", span.location)
-        path = self._place(container, span)
+        path = self._add_value(container, span)
         self.levels.append(_Level(path, container, span))
 
     def _close(self, event: CollectionEndEvent) -> None:

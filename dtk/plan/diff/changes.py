@@ -15,7 +15,7 @@ from dtk.model.json_data import Json
 from dtk.model.names import ASSEMBLY_WIDE, CREATE, group_of, node_order
 from dtk.model.plan import ComponentChange, NodeChange
 from dtk.model.value import UNSET, Value, holds_secret, is_known, shown
-from dtk.plan.diff.recomputed import Fresh, ValuesFor, dynamic_paths
+from dtk.plan.diff.recomputed import RecomputedValues, ValuesFor, dynamic_paths
 from dtk.plan.resolve.assembly_values import FromAssembly
 from dtk.plan.resolve.links import Binding
 from dtk.plan.resolve.topology import Instance, Topology
@@ -24,7 +24,7 @@ from dtk.plan.workflow.actions import action_digest, planned_attributes
 from dtk.plan.workflow.stages import StagedAction
 from dtk.state.model import Applied, State
 
-ActingFor = Callable[[bool, Fresh], Iterable[str]]
+ActingFor = Callable[[bool, RecomputedValues], Iterable[str]]
 """Tells which actions other than create run, by their keys, given whether something changed and what is made anew."""
 
 _LONGEST_VALUE = 60
@@ -36,7 +36,7 @@ class Changes:
 
     nodes: tuple[NodeChange, ...]
     components: tuple[ComponentChange, ...]
-    fresh: Fresh
+    recomputed: RecomputedValues
     busy: bool
 
     def of(self, action: StagedAction) -> ComponentChange | None:
@@ -76,12 +76,12 @@ def _removal_reason(node: str, topology: Topology, state: State) -> str:
 def component_changes(
     created: Sequence[StagedAction],
     state: State,
-    fresh: Fresh,
+    recomputed: RecomputedValues,
     acting: ActingFor,
     *,
     everything: bool,
     drifted: Mapping[tuple[str, str], Sequence[str]],
-) -> tuple[tuple[ComponentChange, ...], Fresh]:
+) -> tuple[tuple[ComponentChange, ...], RecomputedValues]:
     """Find which instances of the create workflow are new, changed or unchanged.
 
     Args:
@@ -97,13 +97,13 @@ def component_changes(
     """
     running = {action.instance.key for action in created} if everything else set()
     while True:
-        fresh = replace(fresh, created=_produced(created, running))
-        found = [_compare(action.instance, state, fresh.of(action), drifted) for action in created]
+        recomputed = replace(recomputed, created=_produced(created, running))
+        found = [_compare(action.instance, state, recomputed.of(action), drifted) for action in created]
         changed = {(change.node, change.component) for change in found if change.change != "unchanged"}
-        acts = fresh.acting.union(acting(bool(changed), fresh))
-        if changed <= running and acts == fresh.acting:
-            return tuple(found), fresh
-        running, fresh = running | changed, replace(fresh, acting=acts)
+        acts = recomputed.acting.union(acting(bool(changed), recomputed))
+        if changed <= running and acts == recomputed.acting:
+            return tuple(found), recomputed
+        running, recomputed = running | changed, replace(recomputed, acting=acts)
 
 
 def _produced(created: Sequence[StagedAction], running: set[tuple[str, str]]) -> frozenset[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dtk.errors import Problem
 from dtk.model.names import CREATE
 from dtk.model.value import UNSET, references
-from dtk.plan.diff.recomputed import Fresh, dynamic_paths, makers_in
+from dtk.plan.diff.recomputed import RecomputedValues, dynamic_paths, makers_in
 from dtk.plan.resolve.topology import Topology
 from dtk.plan.resolve.values import Values
 from dtk.plan.workflow.actions import planned_attributes
@@ -36,7 +36,9 @@ def guards(topology: Topology, values: Values) -> dict[Key, set[Key]]:
     return found
 
 
-def order_problems(stages: Sequence[StageOutline], whole: Sequence[StageOutline], fresh: Fresh) -> Iterator[Problem]:
+def order_problems(
+    stages: Sequence[StageOutline], whole: Sequence[StageOutline], recomputed: RecomputedValues
+) -> Iterator[Problem]:
     """Yield the actions that take a value which is made only after them, each at its place in the workflow.
 
     Args:
@@ -50,18 +52,20 @@ def order_problems(stages: Sequence[StageOutline], whole: Sequence[StageOutline]
             if action.action == CREATE:
                 makers |= dict.fromkeys(dynamic_paths(action.instance), (number, stage, action))
     others = _other_makers(stages, whole)
-    full = fresh.values_for(fresh.created.union(others))
+    full = recomputed.values_for(recomputed.created.union(others))
     for number, stage in enumerate(stages):
         for _, actions in stage.per_node:
             for position, action in enumerate(actions):
-                yield from _late(action, number, {a.key for a in actions[:position]}, makers, fresh)
-                yield from _without_old(action, number, others, (fresh.of(action), full))
+                yield from _late(action, number, {a.key for a in actions[:position]}, makers, recomputed)
+                yield from _without_old(action, number, others, (recomputed.of(action), full))
 
 
-def _late(action: StagedAction, number: int, done: set[str], makers: Makers, fresh: Fresh) -> Iterator[Problem]:
+def _late(
+    action: StagedAction, number: int, done: set[str], makers: Makers, recomputed: RecomputedValues
+) -> Iterator[Problem]:
     """Yield the values that a create makes after an action takes them."""
-    taken = planned_attributes(action.instance, action.action, fresh.of(action))
-    made = fresh.made_before(action)
+    taken = planned_attributes(action.instance, action.action, recomputed.of(action))
+    made = recomputed.made_before(action)
     for path in dict.fromkeys(path for value in taken.values() for path in references(value)):
         if path not in makers or path in made:
             continue

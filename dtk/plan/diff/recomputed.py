@@ -19,7 +19,7 @@ ValuesFor = Callable[[frozenset[str]], Values]
 
 
 @dataclass(frozen=True)
-class Fresh:
+class RecomputedValues:
     """What is made anew: ``created`` are attribute paths that creates set, ``acting`` the other actions that run.
 
     ``earlier`` says for each action, by its key, which others are done before it, and which paths they set.

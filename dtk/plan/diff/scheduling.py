@@ -10,13 +10,13 @@ from dataclasses import replace
 
 from dtk.model.names import CREATE
 from dtk.plan.diff.changes import Changes
-from dtk.plan.diff.recomputed import Fresh
+from dtk.plan.diff.recomputed import RecomputedValues
 from dtk.plan.resolve.request import PlanRequest
 from dtk.plan.workflow.actions import plan_action
 from dtk.plan.workflow.stages import StagedAction, StageOutline
 
 
-def due_outlines(request: PlanRequest, outlines: Sequence[StageOutline], changes: Changes) -> list[StageOutline]:
+def scheduled_outlines(request: PlanRequest, outlines: Sequence[StageOutline], changes: Changes) -> list[StageOutline]:
     """Return the stages with the actions that are due; those without any are left out."""
     if _is_whole(request):
         return list(outlines)
@@ -31,33 +31,33 @@ def _is_whole(request: PlanRequest) -> bool:
 
 def _kept(request: PlanRequest, outline: StageOutline, changes: Changes) -> StageOutline:
     per_node = [
-        (node, tuple(action for action in actions if _is_due(request, action, changes)))
+        (node, tuple(action for action in actions if _is_scheduled(request, action, changes)))
         for node, actions in outline.per_node
     ]
     return replace(outline, per_node=tuple(entry for entry in per_node if entry[1]))
 
 
-def _is_due(request: PlanRequest, action: StagedAction, changes: Changes) -> bool:
+def _is_scheduled(request: PlanRequest, action: StagedAction, changes: Changes) -> bool:
     if action.action != CREATE:
-        return acts(request, action, changes.fresh, busy=changes.busy)
-    if request.scope == "resume" and _succeeded_before(request, action, changes.fresh):
+        return acts(request, action, changes.recomputed, busy=changes.busy)
+    if request.scope == "resume" and _succeeded_before(request, action, changes.recomputed):
         return False
     change = changes.of(action)
     return request.workflow != CREATE or (change is not None and change.change != "unchanged")
 
 
-def acts(request: PlanRequest, action: StagedAction, fresh: Fresh, *, busy: bool) -> bool:
+def acts(request: PlanRequest, action: StagedAction, recomputed: RecomputedValues, *, busy: bool) -> bool:
     """Say whether an action other than create runs: with whatever else there is to do, if not done already."""
     if _is_whole(request):
         return True
-    return busy and not (request.scope == "resume" and _succeeded_before(request, action, fresh))
+    return busy and not (request.scope == "resume" and _succeeded_before(request, action, recomputed))
 
 
-def _succeeded_before(request: PlanRequest, action: StagedAction, fresh: Fresh) -> bool:
+def _succeeded_before(request: PlanRequest, action: StagedAction, recomputed: RecomputedValues) -> bool:
     unfinished = request.unfinished
     if unfinished is None or action.key not in unfinished.succeeded:
         return False
-    return unfinished.succeeded[action.key] == plan_action(action, fresh.of(action), ()).input_digest
+    return unfinished.succeeded[action.key] == plan_action(action, recomputed.of(action), ()).input_digest
 
 
 def reasons_of(request: PlanRequest, action: StagedAction, changes: Changes) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from dtk.model.selection import Selection, names_of_component, names_of_node
 from dtk.model.suggestion import did_you_mean
 from dtk.model.value import references
 from dtk.plan.diff.changes import pending_nodes
-from dtk.plan.diff.recomputed import Fresh, dynamic_paths
+from dtk.plan.diff.recomputed import RecomputedValues, dynamic_paths
 from dtk.plan.diff.steps import NODE_STAGES
 from dtk.plan.resolve.topology import Topology
 from dtk.plan.workflow.actions import planned_attributes
@@ -109,12 +109,12 @@ def check_terms(selection: Selection, topology: Topology, outlines: Iterable[Sta
             raise UsageError(f"'{term}' names nothing in this service", hint=hint)
 
 
-def unmade_problems(chosen: Chosen, kept: Iterable[StageOutline], fresh: Fresh) -> Iterator[Problem]:
+def unmade_problems(chosen: Chosen, kept: Iterable[StageOutline], recomputed: RecomputedValues) -> Iterator[Problem]:
     """Yield the chosen actions that take a value which only what is left out would make."""
     coming = pending_nodes(chosen.nodes)
     for outline in kept:
         for action in outline.actions():
-            values = fresh.of(action)
+            values = recomputed.of(action)
             taken = planned_attributes(action.instance, action.action, values)
             for path in dict.fromkeys(path for value in taken.values() for path in references(value)):
                 node = path.partition("/")[0]

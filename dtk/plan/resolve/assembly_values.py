@@ -49,7 +49,7 @@ class AssemblyValues:
     settings: Mapping[str, AttributeSetting]
     problems: tuple[Problem, ...] = ()
 
-    def from_assembly(self, value: Json, place: Location) -> FromAssembly:
+    def from_assembly(self, value: Json, location: Location) -> FromAssembly:
         """Return what a value with templates in it gives.
 
         Raises:
@@ -60,7 +60,7 @@ class AssemblyValues:
         return FromAssembly(
             rendered(value, self.values),
             names,
-            self.settings[changeable].location if changeable else place,
+            self.settings[changeable].location if changeable else location,
             hidden=any(self.attributes[name].hidden for name in names),
             fix=f"dtk set-attribute {self.service} {changeable or names[0]} VALUE" if names else "",
         )
@@ -129,22 +129,22 @@ def _uses(uses: Iterable[ComponentUse], values: AssemblyValues, problems: list[P
 def _with_values(use: ComponentUse, values: AssemblyValues, problems: list[Problem]) -> ComponentUse:
     """Return a component use with its templates rendered: each value that has any is a ``FromAssembly``."""
     attributes: dict[str, Any] = {
-        name: _rendered(value, use.places.get(name, use.location), values, problems)
+        name: _rendered(value, use.locations.get(name, use.location), values, problems)
         for name, value in use.attributes.items()
     }
     return replace(use, attributes=attributes) if attributes else use
 
 
-def _rendered(value: Json, place: Location, values: AssemblyValues, problems: list[Problem]) -> Json | FromAssembly:
+def _rendered(value: Json, location: Location, values: AssemblyValues, problems: list[Problem]) -> Json | FromAssembly:
     if next(templates_in(value), None) is None:
         return value
     try:
-        return values.from_assembly(value, place)
+        return values.from_assembly(value, location)
     except TemplateProblem as problem:
-        problems.append(replace(problem.at(place), kind=ILLEGAL))
+        problems.append(replace(problem.at(location), kind=ILLEGAL))
     except TemplateSyntaxError:
         pass  # reported where the value was checked
-    return FromAssembly(UNSET, (), place)
+    return FromAssembly(UNSET, (), location)
 
 
 def _node_with_values(
@@ -153,7 +153,7 @@ def _node_with_values(
     attributes = dict(node.attributes)
     of_group = {CARDINALITY: node.cardinality, MAX_IN_FLIGHT: node.max_in_flight}
     for name, value in {**node.attributes, **of_group}.items():
-        found = _rendered(value, node.places.get(name, node.location), values, problems)
+        found = _rendered(value, node.locations.get(name, node.location), values, problems)
         if not isinstance(found, FromAssembly):
             continue
         typed = _typed(f"{node.name}/{name}", name, found, problems)

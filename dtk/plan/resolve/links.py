@@ -112,7 +112,7 @@ def _written_targets(
         where = component_path(group_of(instance.node), str(instance.name))
         message = f"'{where}' must be linked to a '{definition.component}', and the service unlinks it"
         fix = f"dtk link {topology.service} {where} NODE/{definition.component}"
-        return Problem(message, instance.use.places.get(definition.name), kind=UNMET, fix=fix)
+        return Problem(message, instance.use.locations.get(definition.name), kind=UNMET, fix=fix)
     for text in written:
         node, separator, component = text.rpartition("/")
         declared = node if separator else ASSEMBLY_WIDE

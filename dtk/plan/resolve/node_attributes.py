@@ -52,7 +52,9 @@ def _where(path: str, name: str, node: Node, topology: Topology, service: Servic
     """Return where a node's attribute gets its value, and the command that gives it another one."""
     if path not in service.attributes and path in topology.given:
         return topology.given[path].location, topology.given[path].fix
-    written = service.attributes[path].location if path in service.attributes else node.places.get(name, node.location)
+    written = (
+        service.attributes[path].location if path in service.attributes else node.locations.get(name, node.location)
+    )
     return written, f"dtk set-attribute {service.name} {path} VALUE"
 
 

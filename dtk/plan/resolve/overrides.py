@@ -25,7 +25,7 @@ REQUIRED, ILLEGAL, CONSTRAINT, UNMET = (
 """The types of violations (docs/original.md 5.8)."""
 
 
-def wanted_assembly(service: Service, assembly: Assembly) -> tuple[Assembly, list[Problem]]:
+def overridden_assembly(service: Service, assembly: Assembly) -> tuple[Assembly, list[Problem]]:
     """Return an assembly with a service's added nodes and without what it removed.
 
     Returns:
@@ -77,5 +77,5 @@ def with_chosen_links(service: Service, node: str, use: ComponentUse) -> Compone
     prefix = attribute_path(group_of(node), str(use.name), "")
     chosen = {path.removeprefix(prefix): choice for path, choice in service.links.items() if path.startswith(prefix)}
     links = {name: choice.targets for name, choice in chosen.items()}
-    places = {name: choice.location for name, choice in chosen.items()}
-    return replace(use, links={**use.links, **links}, places={**use.places, **places}) if chosen else use
+    locations = {name: choice.location for name, choice in chosen.items()}
+    return replace(use, links={**use.links, **links}, locations={**use.locations, **locations}) if chosen else use

@@ -10,7 +10,7 @@ from dtk.model.module import AttributeTerm, TextTerm
 from dtk.plan.resolve.links import Binding, Link, build_bindings, build_links
 from dtk.plan.resolve.topology import Topology, gives_value, with_hidden
 
-_Place = tuple[str, str, str]
+_AttributeKey = tuple[str, str, str]
 """Node, component, attribute."""
 
 
@@ -36,7 +36,7 @@ def hide_what_flows(topology: Topology, links: Sequence[Link]) -> tuple[Topology
     return topology, build_links(topology)[0]
 
 
-def _reached(hidden: set[_Place], flows: Sequence[tuple[_Place, _Place]]) -> set[_Place]:
+def _reached(hidden: set[_AttributeKey], flows: Sequence[tuple[_AttributeKey, _AttributeKey]]) -> set[_AttributeKey]:
     """Return the places that values from hidden ones come to, these included."""
     reached = set(hidden)
     while new := {destination for source, destination in flows if source in reached} - reached:
@@ -44,14 +44,14 @@ def _reached(hidden: set[_Place], flows: Sequence[tuple[_Place, _Place]]) -> set
     return reached
 
 
-def _linked(bindings: Iterable[Binding]) -> Iterator[tuple[_Place, _Place]]:
+def _linked(bindings: Iterable[Binding]) -> Iterator[tuple[_AttributeKey, _AttributeKey]]:
     for binding in bindings:
         if not gives_value(binding.destination, binding.attribute):
             for source in _sources(binding):
                 yield source, (*binding.destination.key, binding.attribute)
 
 
-def _computed(topology: Topology) -> Iterator[tuple[_Place, _Place]]:
+def _computed(topology: Topology) -> Iterator[tuple[_AttributeKey, _AttributeKey]]:
     """Yield from where to where values flow in expressions, which dtk itself works out."""
     for key, instance in topology.instances.items():
         outputs = (output for action in instance.component.actions.values() for output in action.outputs)
@@ -60,7 +60,7 @@ def _computed(topology: Topology) -> Iterator[tuple[_Place, _Place]]:
                 yield (*key, name), (*key, output.attribute)
 
 
-def _sources(binding: Binding) -> Iterator[_Place]:
+def _sources(binding: Binding) -> Iterator[_AttributeKey]:
     source = binding.source
     terms = source.parts if isinstance(source, TextTerm) else (source,)
     for term in terms:

@@ -23,7 +23,7 @@ from dtk.plan.resolve.values import Values
 
 
 @dataclass(frozen=True)
-class Present:
+class ResolvedService:
     """A service's topology, links and values as state knows them; mistakes in it are left for list-violations."""
 
     service: Service
@@ -92,13 +92,13 @@ class LinkRow:
     satisfied_by: tuple[str, ...]
 
 
-def present(request: PlanRequest) -> Present:
+def resolve_service(request: PlanRequest) -> ResolvedService:
     """Return a service as far as it can be known without running anything."""
     module = request.modules[request.service.module]
     topology = build_topology(request.service, module.assemblies[request.service.assembly], request.modules)
     topology, links = hide_what_flows(topology, build_links(topology)[0])
     bindings = build_bindings(links)
-    return Present(
+    return ResolvedService(
         request.service,
         topology,
         tuple(links),
@@ -107,7 +107,7 @@ def present(request: PlanRequest) -> Present:
     )
 
 
-def attribute_rows(service: Present) -> list[AttributeRow]:
+def attribute_rows(service: ResolvedService) -> list[AttributeRow]:
     """Return every attribute that is not hidden, sorted by path; of node attributes only those of groups.
 
     Source: docs/original.md 3.3.
@@ -115,7 +115,7 @@ def attribute_rows(service: Present) -> list[AttributeRow]:
     return [row for row in all_attribute_rows(service) if not row.hidden]
 
 
-def all_attribute_rows(service: Present) -> list[AttributeRow]:
+def all_attribute_rows(service: ResolvedService) -> list[AttributeRow]:
     """Return every attribute, hidden ones too, sorted by path."""
     sources = _sources(service.bindings)
     groups: dict[tuple[str, str], list[Instance]] = {}
@@ -161,7 +161,7 @@ def _group_rows(topology: Topology) -> Iterator[AttributeRow]:
             yield AttributeRow(f"{node.name}/{MAX_IN_FLIGHT}", node.name, "", MAX_IN_FLIGHT, "string", window)
 
 
-def _assembly_rows(service: Present) -> Iterator[AttributeRow]:
+def _assembly_rows(service: ResolvedService) -> Iterator[AttributeRow]:
     values = assembly_values(service.service, service.topology.assembly).values
     for attribute in service.topology.assembly.attributes.values():
         yield AttributeRow(
@@ -179,7 +179,7 @@ def _assembly_rows(service: Present) -> Iterator[AttributeRow]:
 
 
 def _component_rows(
-    service: Present,
+    service: ResolvedService,
     members: list[Instance],
     attribute: Attribute,
     sources: Mapping[tuple[str, str, str], tuple[str, ...]],
@@ -220,7 +220,7 @@ def _known(value: Value) -> Json:
     return shown(value) if is_known(value) else None
 
 
-def component_rows(service: Present) -> list[ComponentRow]:
+def component_rows(service: ResolvedService) -> list[ComponentRow]:
     """Return every component once for its node or group, sorted by path, with what it depends on."""
     linked = {(link.base.key, link.definition.name): link for link in service.links}
     rows: dict[str, ComponentRow] = {}
@@ -237,7 +237,7 @@ def component_rows(service: Present) -> list[ComponentRow]:
 
 
 def _dependencies(
-    service: Present, instance: Instance, linked: Mapping[tuple[tuple[str, str], str], Link]
+    service: ResolvedService, instance: Instance, linked: Mapping[tuple[tuple[str, str], str], Link]
 ) -> Iterator[tuple[str, str]]:
     for dependency in instance.component.dependencies:
         found = [o for o in service.topology.on_node(instance.node) if o.name.type == dependency.component]
@@ -251,7 +251,7 @@ def _declared(instances: Iterable[Instance]) -> list[str]:
     return list(dict.fromkeys(component_path(group_of(i.node), str(i.name)) for i in instances))
 
 
-def link_rows(service: Present) -> list[LinkRow]:
+def link_rows(service: ResolvedService) -> list[LinkRow]:
     """Return every link that the service's components have or may have, sorted by component."""
     rows: dict[tuple[str, str], LinkRow] = {}
     linked = {(link.base.key, link.definition.name): link for link in service.links}

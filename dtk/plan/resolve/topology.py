@@ -35,7 +35,7 @@ from dtk.plan.resolve.assembly_values import (
     service_with_values,
 )
 from dtk.plan.resolve.concurrency import MAX_IN_FLIGHT, Windows, group_windows
-from dtk.plan.resolve.overrides import CONSTRAINT, ILLEGAL, member_numbers, wanted_assembly, with_chosen_links
+from dtk.plan.resolve.overrides import CONSTRAINT, ILLEGAL, member_numbers, overridden_assembly, with_chosen_links
 
 _WHOLE_NUMBER = re.compile(r"^[0-9]{1,20}$")
 _LONGEST_SHOWN = 20
@@ -73,7 +73,7 @@ class Instance:
 
 
 @dataclass(frozen=True)
-class WantedNode:
+class DesiredNode:
     """A node that should exist, with its own attributes (size, image …) as the service wants them."""
 
     name: str
@@ -93,7 +93,7 @@ class Topology:
     """The unfolded assembly: nodes in the assembly's order, members by number, instances in the order written."""
 
     assembly: Assembly
-    nodes: Mapping[str, WantedNode]
+    nodes: Mapping[str, DesiredNode]
     instances: Mapping[tuple[str, str], Instance]
     components: Mapping[str, Component]
     problems: tuple[Problem, ...] = ()
@@ -146,7 +146,7 @@ def build_topology(service: Service, assembly: Assembly, modules: Mapping[str, M
         The topology; its ``problems`` list settings and added components that name nothing.
     """
     template = assembly
-    assembly, problems = wanted_assembly(service, assembly)
+    assembly, problems = overridden_assembly(service, assembly)
     removed = _used_in(template) - _used_in(assembly)
     components = components_by_type(modules.values())
     values = assembly_values(service, assembly)
@@ -196,15 +196,15 @@ def _used_in(assembly: Assembly) -> frozenset[str]:
     return frozenset(f"{node}/{use.name}" for node, uses in nodes.items() for use in uses)
 
 
-def _unfold(declared: Node, service: Service, problems: list[Problem]) -> Iterator[WantedNode]:
+def _unfold(declared: Node, service: Service, problems: list[Problem]) -> Iterator[DesiredNode]:
     attributes = {**declared.attributes, **_node_settings(declared.name, service, problems)}
     if not declared.is_group:
-        yield WantedNode(declared.name, declared, 0, 1, attributes)
+        yield DesiredNode(declared.name, declared, 0, 1, attributes)
         return
     cardinality = _cardinality(declared, service, problems)
     attributes = {name: value for name, value in attributes.items() if name not in (CARDINALITY, MAX_IN_FLIGHT)}
     for index in member_numbers(service, declared.name, cardinality):
-        yield WantedNode(member_name(declared.name, index), declared, index, cardinality, attributes)
+        yield DesiredNode(member_name(declared.name, index), declared, index, cardinality, attributes)
 
 
 def _node_settings(node: str, service: Service, problems: list[Problem]) -> JsonObject:
@@ -241,7 +241,7 @@ def _cardinality(declared: Node, service: Service, problems: list[Problem]) -> i
 
 
 def _uses(
-    service: Service, assembly: Assembly, nodes: Mapping[str, WantedNode]
+    service: Service, assembly: Assembly, nodes: Mapping[str, DesiredNode]
 ) -> Iterator[tuple[str, ComponentUse, bool]]:
     for use in assembly.components:
         yield ASSEMBLY_WIDE, use, False

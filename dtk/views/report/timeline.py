@@ -32,7 +32,7 @@ class Scale:
     start: datetime
     seconds: float
 
-    def place(self, moment: datetime) -> float:
+    def position(self, moment: datetime) -> float:
         """Return where a moment stands, percent of the width."""
         return min(max(0.0, (moment - self.start).total_seconds() / self.seconds * 100), 100.0)
 
@@ -154,7 +154,7 @@ def _lane(name: str, spans: Sequence[Bar], scale: Scale, kind: str = "") -> Mark
 
 
 def _bar(span: Bar, scale: Scale) -> Markup:
-    left, right = scale.place(span.start), scale.place(span.end)
+    left, right = scale.position(span.start), scale.position(span.end)
     wide = right - left
     return tag(
         "a",
