@@ -18,7 +18,7 @@ from dtk.views.harmless_stream import make_streams_harmless
 
 INTERRUPTED = 130
 _MOST_PROBLEMS = 50
-"""Mistakes told at once: nobody mends more before looking again."""
+"""Mistakes told at once: nobody fixes more before looking again."""
 _OF_THE_MACHINE = {
     errno.EACCES: "run dtk as the user whose files these are, or give that user's rights to yourself (see ls -l)",
     errno.EPERM: "run dtk as the user whose files these are (see ls -l)",
@@ -29,7 +29,7 @@ _OF_THE_MACHINE = {
     errno.EISDIR: "a file is meant to be there: move the folder away",
     errno.ENOTDIR: "a folder is meant to be there: move the file away",
 }
-"""What a system call can't do for a reason that people can mend, and what to do; anything else is a bug."""
+"""What a system call can't do for a reason that people can fix, and what to do; anything else is a bug."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -30,7 +30,7 @@ class Problem:
 
     ``path`` is the place inside the document (``components/worker/attributes/port/type``);
     ``nearest`` is the valid name closest to what was written, if one is close. ``kind`` is a violation's type
-    (``required_unset_attribute`` …), "" for other mistakes; ``fix`` is the command that mends it, where one can.
+    (``required_unset_attribute`` …), "" for other mistakes; ``fix`` is the command that fixes it, where one can.
     ``private`` says that what is written there may be shown to nobody: a hidden value, a secret.
     """
 
@@ -48,7 +48,7 @@ class Problem:
         where = f" (at {self.path})" if self.path else ""
         expected = f"; expected {self.expected}" if self.expected else ""
         nearest = f"; did you mean '{self.nearest}'?" if self.nearest else ""
-        fix = f"; mend it: {self.fix}" if self.fix else ""
+        fix = f"; fix it: {self.fix}" if self.fix else ""
         return f"{prefix}{self.message}{expected}{nearest}{where}{fix}"
 
 

@@ -20,7 +20,7 @@ def warn_of_short_values(inputs: Inputs) -> None:
 
 
 def print_edit_result(workspace: Workspace, service: str, *, as_json: bool = False) -> None:
-    """Say that a service's file was changed, and what to do next: mend what is missing, else plan."""
+    """Say that a service's file was changed, and what to do next: fix what is missing, else plan."""
     inputs = read_inputs(workspace, service)
     warn_of_short_values(inputs)
     problems = resolve(inputs.request()).problems
@@ -32,6 +32,6 @@ def print_edit_result(workspace: Workspace, service: str, *, as_json: bool = Fal
     changed = f"changed {shown_path(workspace.service_file(service))}"
     if problems:
         many = f"{len(problems)} violation{'s' if len(problems) > 1 else ''}"
-        typer.echo(f"{changed}; {many} to mend before it can be planned: dtk list-violations {service}")
+        typer.echo(f"{changed}; {many} to fix before it can be planned: dtk list-violations {service}")
     else:
         typer.echo(f"{changed}; next: dtk plan {service}")

@@ -1,7 +1,7 @@
 """What a module says: components with attributes, dependencies, links, actions; assemblies; workflows.
 
 Built by ``dtk.dsl`` from a validated document; every part keeps the place it was written at, so that a
-mistake found later (by the compiler) can still be shown where its author can mend it.
+mistake found later (by the compiler) can still be shown where its author can fix it.
 """
 
 from __future__ import annotations

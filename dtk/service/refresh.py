@@ -1,4 +1,4 @@
-"""``dtk plan --refresh``: asks the target how the nodes are and the nodes what would change; a plan that mends it."""
+"""``dtk plan --refresh``: asks the target how the nodes are and the nodes what would change; a plan that fixes it."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ def _look(workspace: Workspace, service: str) -> list[Drift]:
     if drift:
         StateStore(workspace.state_file(service), inputs.state).change(lambda _: found)
     blocked = provider.ssh_refusal(identity, [record_of(name, node) for name, node in found.nodes.items()])
-    mended = "the next task that works on the nodes, and dtk ssh, let it in"
+    remedy = "the next task that works on the nodes, and dtk ssh, let it in"
     drift = [*rebuilt, *drift]
-    return [*drift, Drift("SSH", f"{blocked}; {mended}")] if blocked else drift
+    return [*drift, Drift("SSH", f"{blocked}; {remedy}")] if blocked else drift
 
 
 def _rebuild(inputs: Inputs) -> list[Drift]:

@@ -21,7 +21,7 @@ ANSWER_SECONDS = 5.0
 def ssh_connection(workspace: Workspace, state: State, node: str, warn: Callable[[str], None]) -> Connection:
     """Return how a node is reached; let this machine in where it is at an address that the firewall does not know.
 
-    While the service's files are invalid, it is as they were when the node was reached last: one logs in to mend.
+    While the service's files are invalid, it is as they were when the node was reached last: one logs in to fix.
 
     Args:
         workspace: the workspace.

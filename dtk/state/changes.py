@@ -65,7 +65,7 @@ def with_task_begun(state: State, task: Unfinished, *, resumes: bool) -> State:
     """
     last = state.unfinished
     succeeded = last.succeeded if resumes and last else {}
-    # What is run in between, to find or mend what failed, does not make a converge done.
+    # What is run in between, to find or fix what failed, does not make a converge done.
     before = None
     if last is not None and task.workflow != CREATE:
         before = last if last.workflow == CREATE else last.before

@@ -41,7 +41,7 @@ def firewall_lines(plan: Plan) -> list[str]:
 def nothing_line(plan: Plan) -> str:
     """Return why there is nothing to do."""
     if plan.drift:
-        return "Nothing to do: applying mends none of this."
+        return "Nothing to do: applying fixes none of this."
     what = "what was chosen" if plan.left_out else f"service '{plan.service}'"
     return f"Nothing to do: {what} is as its files say."
 

@@ -73,7 +73,7 @@ def row(dtk: Dtk, path: str) -> dict[str, object]:
 
 def test_a_required_attribute_of_the_assembly_is_a_violation_with_the_command_that_sets_it(farm: Dtk) -> None:
     (violation,) = farm.json("list-violations", "f")
-    assert violation["mend"] == "dtk set-attribute f owner VALUE"
+    assert violation["fix"] == "dtk set-attribute f owner VALUE"
     said = farm.run("plan", "f", code=3).stderr
     assert "Attribute (owner) is required, but unset" in said
     assert "dtk set-attribute f owner VALUE" in said
@@ -120,7 +120,7 @@ def test_a_size_that_the_target_does_not_know_is_told_by_the_plan_with_the_neare
     farm.run("stage", "acme:farm/farm", "c", "--target", "cloud", "--set", "owner=ada")
     farm.run("set-attribute", "c", "leaves/size", "smal")
     (violation,) = farm.json("list-violations", "c")
-    assert (violation["type"], violation["mend"]) == (
+    assert (violation["type"], violation["fix"]) == (
         "illegal_attribute_value",
         "dtk set-attribute c leaves/size VALUE",
     )

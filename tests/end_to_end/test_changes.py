@@ -50,8 +50,8 @@ def test_an_added_group_joins_the_service_and_a_link_says_where_it_belongs(dtk: 
     dtk.run("add-component", "ring1", "edge/ring::hub")
     violations = dtk.json("list-violations", "ring1")
     assert violations[0]["type"] == "unmet_dependency"
-    assert violations[0]["mend"] == "dtk link ring1 slaves/ring::member edge/ring::hub"
-    dtk.run(*violations[0]["mend"].split()[1:])
+    assert violations[0]["fix"] == "dtk link ring1 slaves/ring::member edge/ring::hub"
+    dtk.run(*violations[0]["fix"].split()[1:])
     assert dtk.json("list-violations", "ring1") == []
     dtk.run("apply", "ring1", "--yes")
     address = dtk.addresses("ring1")["edge"]

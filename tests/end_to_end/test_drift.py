@@ -1,4 +1,4 @@
-"""What was changed on nodes by hand is found by ``plan --refresh``, without touching it, and mended by apply."""
+"""What was changed on nodes by hand is found by ``plan --refresh``, without touching it, and fixed by apply."""
 
 from __future__ import annotations
 

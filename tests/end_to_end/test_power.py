@@ -81,7 +81,7 @@ def test_a_command_is_run_on_a_node_with_its_exit_code(dtk: Dtk) -> None:
     done = dtk.run("ssh", "ring1", "slaves:1", "--", "basename $HOME; exit 3", code=3)
     assert done.stdout == "slaves.1\n"
     assert "has no node 'slaves:9'" in dtk.run("ssh", "ring1", "slaves:9", code=2).stderr
-    # One logs in to mend things, and has half edited a file meanwhile.
+    # One logs in to fix things, and has half edited a file meanwhile.
     file = dtk.root / "services" / "ring1" / "service.yaml"
     before = file.read_text()
     file.write_text(f"{before}nonsense: [\n")

@@ -41,12 +41,12 @@ def convert(
     written = [write_module(module, root) for module in modules]
     problems = [] if out else _problems([module.name for module in modules])
     if as_json:
-        entries = [{"place": str(n.location), "path": n.path, "message": n.message} for n in notes]
+        entries = [{"location": str(n.location), "path": n.path, "message": n.message} for n in notes]
         print_json({"modules": [m.name for m in modules], "notes": entries, "problems": [str(p) for p in problems]})
     else:
         _print_result([shown_path(path) for path in written], [str(note) for note in notes])
     if problems:
-        raise InvalidError("what came out is not valid yet", problems, hint="mend these places, then: dtk validate")
+        raise InvalidError("what came out is not valid yet", problems, hint="fix these places, then: dtk validate")
 
 
 def _problems(names: list[str]) -> list[Problem]:

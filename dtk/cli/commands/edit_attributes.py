@@ -97,7 +97,7 @@ def _edited(file: Path, text: str) -> str:
 
 
 def _kept_hint(file: Path) -> str:
-    return f"what you wrote is in {shown_path(file)}: mend it, then dtk edit-attributes --file {shown_path(file)}"
+    return f"what you wrote is in {shown_path(file)}: fix it, then dtk edit-attributes --file {shown_path(file)}"
 
 
 def _changes_until_right(

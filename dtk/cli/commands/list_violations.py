@@ -13,13 +13,13 @@ from dtk.errors import Problem
 from dtk.model.json_data import Json
 from dtk.plan.compile import resolve
 from dtk.plan.resolve.overrides import CONSTRAINT, ILLEGAL, REQUIRED
-from dtk.plan.resolve.service import Present, all_attribute_rows
+from dtk.plan.resolve.service import ResolvedService, all_attribute_rows
 from dtk.service.lookup import read_service
 from dtk.service.planning import Inputs
 from dtk.views.listing_table import format_table
 
 ASKED_FOR = (REQUIRED, ILLEGAL)
-"""The violations that a value mends; the others are only listed (docs/original.md 2.3)."""
+"""The violations that a value fixes; the others are only listed (docs/original.md 2.3)."""
 
 
 def list_violations(
@@ -29,7 +29,7 @@ def list_violations(
 ) -> None:
     """List what must be corrected before a service can run.
 
-    Each with the command that mends it. That there are some is no failure of this command: exit code 0.
+    Each with the command that fixes it. That there are some is no failure of this command: exit code 0.
     Example: dtk list-violations dask1 --fix
     """
     inputs, found = read_service(service)
@@ -47,19 +47,19 @@ def list_violations(
 
 
 def _description(problem: Problem) -> str:
-    """A violation in one line; where it stands and what mends it are told elsewhere."""
+    """A violation in one line; where it stands and what fixes it are told elsewhere."""
     expected = f"; expected {problem.expected}" if problem.expected else ""
     near = f"; did you mean '{problem.nearest}'?" if problem.nearest else ""
     return f"{problem.message}{expected}{near}"
 
 
 def _document(problem: Problem) -> dict[str, Json]:
-    place = str(problem.location) if problem.location else None
+    location = str(problem.location) if problem.location else None
     kind = problem.kind or CONSTRAINT
-    return {"type": kind, "description": _description(problem), "place": place, "mend": problem.fix}
+    return {"type": kind, "description": _description(problem), "location": location, "fix": problem.fix}
 
 
-def _fix(inputs: Inputs, found: Present, problems: list[Problem]) -> None:
+def _fix(inputs: Inputs, found: ResolvedService, problems: list[Problem]) -> None:
     rows = all_attribute_rows(found)
     paths = {problem.fix.split()[3] for problem in problems if problem.fix and "--unset" not in problem.fix}
     ask_and_set(inputs, [row for row in rows if row.path in paths])

@@ -1,4 +1,4 @@
-"""What must be corrected before a service can be converged, each with the command that mends it.
+"""What must be corrected before a service can be converged, each with the command that fixes it.
 
 Source: docs/original.md 5.8; the texts are the original's where it has one.
 """
@@ -24,7 +24,7 @@ def find_violations(topology: Topology, values: Values, service: str) -> list[Pr
 
 
 def _illegal(topology: Topology, path: str, problem: Problem, service: str) -> Problem:
-    """A value of the wrong type is mended by setting it, under the path that a group's members share."""
+    """A value of the wrong type is fixed by setting it, under the path that a group's members share."""
     instances = topology.instances.values()
     paths = {i.path(name): i.declared_path(name) for i in instances for name in i.component.attributes}
     shared = paths.get(path, path)
