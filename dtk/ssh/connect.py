@@ -58,7 +58,7 @@ def reach(
         known: the service's known hosts.
         patience: how long to try.
         waiting: told why an attempt failed.
-        fresh: the machine was made just now, so a refused login may only mean that it is not ready.
+        is_new: the machine was made just now, so a refused login may only mean that it is not ready.
 
     Returns:
         The clients, the machine's own last; a jump host's stands before it.

@@ -87,7 +87,7 @@ def component_changes(
     Args:
         created: the create actions of the workflow, in order.
         state: what was applied.
-        fresh: gives attribute values; nothing is made anew in it yet.
+        recomputed: gives attribute values; nothing is made anew in it yet.
         acting: tells which of the other actions run.
         everything: the plan runs every step, so every dynamic value is made anew.
         drifted: why instances, by node and component, are no longer on their nodes as they were applied.

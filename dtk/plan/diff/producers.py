@@ -44,7 +44,7 @@ def order_problems(
     Args:
         stages: those of the plan.
         whole: all of the workflow, with what the plan leaves out.
-        fresh: the values that the plan's actions find.
+        recomputed: the values that the plan's actions find.
     """
     makers: Makers = {}
     for number, stage in enumerate(stages):
