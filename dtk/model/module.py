@@ -92,7 +92,8 @@ class LinkDef:
     """How a component links to another one: what it is linked to, whether it must be, which values flow.
 
     ``same_node`` and ``other_node`` say where the other one may be; ``order`` (``after`` or ``before`` the other
-    one, "" for what the values say) counts where dtk generates the workflow.
+    one, "" for what the values say) counts where dtk generates the workflow. A link to the component's own type leads
+    to its peers, the members of its group; ``include_self`` says whether a member is among its own.
     """
 
     name: str
@@ -103,6 +104,7 @@ class LinkDef:
     location: Location
     other_node: bool = False
     order: Literal["after", "before", ""] = ""
+    include_self: bool = True
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ def _attributes_at(topology: Topology, path: str) -> list[Attribute]:
         return [topology.assembly.attributes[path]]
     return [
         attribute
-        for instance in topology.instances.values()
+        for instance in topology.declared
         for name, attribute in instance.component.attributes.items()
         if path in (instance.path(name), instance.declared_path(name))
     ]

@@ -62,25 +62,27 @@ class Picture:
 
 def picture_of_service(title: str, topology: Topology, links: Iterable[Link], stages: Iterable[Stage]) -> Picture:
     """Return the picture of a service as its files want it, with the stages of a plan."""
-    names = dict.fromkeys([*map(group_of, topology.nodes), *(group_of(node) for node, _ in topology.instances)])
+    names = dict.fromkeys([*map(group_of, topology.nodes), *(group_of(i.node) for i in topology.declared)])
     boxes = [_wanted_box(name, topology) for name in names]
     return Picture(title, tuple(boxes), arrows_of(links), tuple(map(_stage_box, stages)))
 
 
 def arrows_of(links: Iterable[Link]) -> tuple[Arrow, ...]:
-    """Return the arrows of links; those of a group's members are one."""
+    """Return the arrows of links; those of a group's members are one, and peers have none."""
     arrows = (
         Arrow((group_of(link.base.node), str(link.base.name)), (group_of(target.node), str(target.name)))
         for link in links
         for target in link.targets
     )
-    return tuple(dict.fromkeys(arrows))
+    return tuple(arrow for arrow in dict.fromkeys(arrows) if arrow.user != arrow.used)
 
 
 def _wanted_box(name: str, topology: Topology) -> Box:
     members = tuple(sorted((node for node in topology.nodes if group_of(node) == name), key=node_order))
-    components = dict.fromkeys(component for node, component in topology.instances if group_of(node) == name)
-    return Box(name, members or (name,), tuple(components), is_group=members != (name,) and bool(members))
+    components = dict.fromkeys(str(i.name) for i in topology.declared if group_of(i.node) == name)
+    declared = topology.assembly.nodes.get(name)
+    is_group = declared is not None and declared.is_group
+    return Box(name, members if is_group else (name,), tuple(components), is_group=is_group)
 
 
 def _stage_box(stage: Stage) -> StageBox:

@@ -63,7 +63,7 @@ def _group(cardinality: str | None) -> dict[str, Json]:
     try:
         return {"type": "group", "cardinality": checked_cardinality(int(cardinality))}
     except ValueError:
-        hint = f"a group has 1 to {MOST_MEMBERS} members"
+        hint = f"a group has 0 to {MOST_MEMBERS} members"
         raise UsageError("Invalid cardinality value", hint=hint) from None
 
 

@@ -158,4 +158,6 @@ def _use(cursor: Cursor) -> ComponentUse | None:
 
 
 def _targets(cursor: Cursor) -> tuple[str, ...]:
+    if cursor.value is None:
+        return ()
     return tuple(cursor.value) if isinstance(cursor.value, list) else (str(cursor.value),)

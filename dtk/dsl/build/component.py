@@ -70,6 +70,7 @@ def _links(cursor: Cursor, problems: list[Problem]) -> Iterator[LinkDef]:
             same_node=entry.flag("same_node") or entry.text("location") == "local",
             other_node=entry.text("location") == "remote",
             order=_order(entry),
+            include_self=entry.flag("include_self", default=True),
             mappings=tuple(_mappings(entry, problems)),
             location=entry.key_location,
         )

@@ -177,6 +177,9 @@ def _link_problems(
         message = f"Undefined component link reference: '{component.type}' has no link '{name}'"
         yield Problem(message, location, nearest=nearest(name, [link.name for link in component.links]))
         return
+    if link.required and not targets:
+        message = f"link '{name}' of '{component.type}' is required and can't be left out"
+        yield Problem(message, location, expected=f"node/{link.component}")
     for target in targets:
         yield from _target_problems(link, target, location, uses_by_node)
 

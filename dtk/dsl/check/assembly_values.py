@@ -150,9 +150,9 @@ def node_problems(node: Node, attributes: Mapping[str, Attribute], names: Names)
             problem = fit_problem(value, requested, attributes, f"{node.name}/{name}", location)
             if problem:
                 yield problem
-            elif name == "cardinality" and not _is_positive(with_defaults(value, attributes)):
+            elif name == "cardinality" and not _is_count(with_defaults(value, attributes)):
                 yield Problem(
-                    f"The value of '{node.name}/{name}' with the assembly's defaults must be 1 or more", location
+                    f"The value of '{node.name}/{name}' with the assembly's defaults must be 0 or more", location
                 )
 
 
@@ -160,5 +160,5 @@ def _is_private(attribute: Attribute | None) -> bool:
     return attribute is not None and (attribute.secret or attribute.hidden)
 
 
-def _is_positive(number: Json) -> bool:
-    return number is None or (str(number).isdigit() and int(str(number)) > 0)
+def _is_count(number: Json) -> bool:
+    return number is None or str(number).isdigit()

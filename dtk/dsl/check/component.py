@@ -30,7 +30,7 @@ def component_problems(component: Component, scope: Scope) -> Iterator[Problem]:
     for dependency in (*component.dependencies, *component.after):
         yield from _named(component, dependency.component, dependency.location, scope)
     for link in component.links:
-        yield from _named(component, link.component, link.location, scope)
+        yield from _link_problems(component, link, scope)
         for mapping in link.mappings:
             yield from _mapping_problems(component, link, mapping, scope)
     if scope.attributes_known(component.type):
@@ -46,6 +46,20 @@ def _named(component: Component, type_: str, location: Location, scope: Scope) -
         yield unknown
     if type_ == component.type:
         yield Problem(f"component '{type_}' depends on itself", location)
+
+
+def _link_problems(component: Component, link: LinkDef, scope: Scope) -> Iterator[Problem]:
+    unknown = scope.unknown(link.component, link.location)
+    if unknown:
+        yield unknown
+    if link.component != component.type and not link.include_self:
+        message = (
+            f"link '{link.name}' goes to '{link.component}': include_self is for a link to the component's own type"
+        )
+        yield Problem(message, link.location)
+    if link.component == component.type and link.same_node and component.singleton:
+        message = f"link '{link.name}' leads from '{component.type}' to itself, which stands once on a node"
+        yield Problem(message, link.location, expected="a link without same_node, to all members of the group")
 
 
 def _mapping_problems(

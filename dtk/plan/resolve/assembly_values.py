@@ -195,8 +195,8 @@ def checked_cardinality(number: Json) -> int:
     Raises:
         ValueError: it can't.
     """
-    if not isinstance(number, int) or number < 1:
-        raise ValueError("Value must be a positive integer")
+    if not isinstance(number, int) or number < 0:
+        raise ValueError("Value must be a whole number, 0 or more")
     if number > MOST_MEMBERS:
         raise ValueError(f"Value must be at most {MOST_MEMBERS}")
     return number

@@ -2,6 +2,7 @@
 
 Source: docs/original.md 4.3 and 4.5: an own-node candidate is taken first, then the one declared node that has the
 component; several candidates are reported, never guessed. A node group counts as one candidate with many members.
+A link to a component's own type leads to its peers: the members of its own group, in their order.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dtk.errors import Problem
-from dtk.model.module import AttributeMapping, AttributeTerm, ConstantTerm, LinkDef, TextTerm
+from dtk.model.module import AttributeMapping, AttributeTerm, Component, ConstantTerm, LinkDef, TextTerm
 from dtk.model.names import ASSEMBLY_WIDE, component_path, group_of, node_order
 from dtk.model.suggestion import nearest
 from dtk.model.types import is_list_type
@@ -122,6 +123,10 @@ def _written_targets(
             if str(other.name) == component and declared in (other.node, group_of(other.node))
         ]
         found = [other for other in found if _is_allowed(instance, definition, other)]
+        if not found and (node, component) in topology.absent:
+            if definition.required:
+                return _unmet(instance, definition, [], topology)
+            continue
         if not found:
             found = topology.of_type(definition.component)
             names = sorted({component_path(group_of(other.node), str(other.name)) for other in found})
@@ -139,13 +144,35 @@ def _written_targets(
 
 
 def _is_allowed(instance: Instance, definition: LinkDef, other: Instance) -> bool:
-    """Whether a link may lead there: on the same node, on another one, or anywhere."""
+    """Whether a link may lead there: on the same node, on another one, or anywhere; to itself where it is a peer."""
+    if other.key == instance.key and not definition.include_self:
+        return False
     if definition.same_node:
         return other.node == instance.node
     return not (definition.other_node and other.node == instance.node)
 
 
+def is_among_peers(link: LinkDef, component: Component) -> bool:
+    """Say whether a link of a component leads to others of its own type."""
+    return link.component == component.type
+
+
+def _peers(instance: Instance, definition: LinkDef, topology: Topology) -> list[Instance] | Problem:
+    """Return the members of an instance's own group; a required link may not come to nothing."""
+    found = [
+        other
+        for other in topology.of_type(definition.component)
+        if (group_of(other.node), other.name) == (group_of(instance.node), instance.name)
+        and _is_allowed(instance, definition, other)
+    ]
+    if definition.required and not found:
+        return _unmet(instance, definition, [], topology)
+    return sorted(found, key=lambda other: node_order(other.node))
+
+
 def _automatic_targets(instance: Instance, definition: LinkDef, topology: Topology) -> list[Instance] | Problem:
+    if is_among_peers(definition, instance.component):
+        return _peers(instance, definition, topology)
     candidates = [other for other in topology.of_type(definition.component) if other.key != instance.key]
     candidates = [other for other in candidates if _is_allowed(instance, definition, other)]
     own = [other for other in candidates if other.node == instance.node]
@@ -156,10 +183,10 @@ def _automatic_targets(instance: Instance, definition: LinkDef, topology: Topolo
         return sorted(candidates, key=lambda other: node_order(other.node))
     if not definition.required and not declared:
         return []
-    return _unmet(instance, definition, [component_path(node, name) for node, name in declared], topology.service)
+    return _unmet(instance, definition, [component_path(node, name) for node, name in declared], topology)
 
 
-def _unmet(instance: Instance, definition: LinkDef, candidates: list[str], service: str) -> Problem:
+def _unmet(instance: Instance, definition: LinkDef, candidates: list[str], topology: Topology) -> Problem:
     node = group_of(instance.node)
     where = component_path(node, str(instance.name))
     if candidates:
@@ -168,14 +195,19 @@ def _unmet(instance: Instance, definition: LinkDef, candidates: list[str], servi
             location_of(instance),
             expected=f"one of {', '.join(candidates)}",
             kind=UNMET,
-            fix=f"dtk link {service} {where} {candidates[0]}",
+            fix=f"dtk link {topology.service} {where} {candidates[0]}",
         )
+    empty = next((i.node for i in topology.absent.values() if i.name.type == definition.component), "")
+    if empty:
+        message = f"'{where}' must be linked to a '{definition.component}', and group '{empty}' has no members"
+        fix = f"dtk set-attribute {topology.service} {empty}/cardinality 1"
+        return Problem(message, location_of(instance), kind=UNMET, fix=fix)
     return Problem(
         f"'{where}' must be linked to a '{definition.component}', and the service has none"
         + (" on this node" if definition.same_node else " on another node" if definition.other_node else ""),
         location_of(instance),
         kind=UNMET,
-        fix=f"dtk add-component {service} {component_path(node, definition.component)}",
+        fix=f"dtk add-component {topology.service} {component_path(node, definition.component)}",
     )
 
 

@@ -224,7 +224,7 @@ def component_rows(service: ResolvedService) -> list[ComponentRow]:
     """Return every component once for its node or group, sorted by path, with what it depends on."""
     linked = {(link.base.key, link.definition.name): link for link in service.links}
     rows: dict[str, ComponentRow] = {}
-    for instance in service.topology.instances.values():
+    for instance in service.topology.declared:
         path = component_path(group_of(instance.node), str(instance.name))
         if path not in rows:
             node = "" if instance.node == ASSEMBLY_WIDE else group_of(instance.node)

@@ -7,38 +7,32 @@ is a problem with its place.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 from dtk.dsl.check.assembly import AssemblyScope, use_problems
-from dtk.dsl.check.assembly_values import NODE_TYPES, node_attributes, node_problems
+from dtk.dsl.check.assembly_values import node_attributes, node_problems
 from dtk.dsl.check.scope import Scope
 from dtk.errors import Location, Problem
-from dtk.model.json_data import Json, JsonObject
+from dtk.model.json_data import Json
 from dtk.model.module import Assembly, Component, ComponentUse, Module, Node
-from dtk.model.names import ASSEMBLY_WIDE, ComponentName, attribute_path, component_path, group_of, member_name
+from dtk.model.names import ASSEMBLY_WIDE, ComponentName, attribute_path, component_path, group_of
 from dtk.model.service import AttributeSetting, Service
 from dtk.model.suggestion import nearest
-from dtk.model.types import coerce
 from dtk.model.value import UNSET
 from dtk.plan.resolve.assembly_values import (
-    CARDINALITY,
-    MOST_MEMBERS,
     AssemblyValues,
     FromAssembly,
     assembly_values,
     assembly_with_values,
-    checked_cardinality,
     service_with_values,
 )
-from dtk.plan.resolve.concurrency import MAX_IN_FLIGHT, Windows, group_windows
-from dtk.plan.resolve.overrides import CONSTRAINT, ILLEGAL, member_numbers, overridden_assembly, with_chosen_links
+from dtk.plan.resolve.concurrency import Windows, group_windows
+from dtk.plan.resolve.desired_nodes import DesiredNode, members_of
+from dtk.plan.resolve.overrides import CONSTRAINT, ILLEGAL, overridden_assembly, with_chosen_links
 
-_WHOLE_NUMBER = re.compile(r"^[0-9]{1,20}$")
-_LONGEST_SHOWN = 20
 TITLE = "name"
 """The attribute that holds the title of components that take one."""
 
@@ -73,22 +67,6 @@ class Instance:
 
 
 @dataclass(frozen=True)
-class DesiredNode:
-    """A node that should exist, with its own attributes (size, image …) as the service wants them."""
-
-    name: str
-    declared: Node
-    index: int
-    cardinality: int
-    attributes: Mapping[str, Json] = field(default_factory=dict)
-
-    @property
-    def group(self) -> str:
-        """The group's name, "" for a plain node."""
-        return self.declared.name if self.declared.is_group else ""
-
-
-@dataclass(frozen=True)
 class Topology:
     """The unfolded assembly: nodes in the assembly's order, members by number, instances in the order written."""
 
@@ -104,6 +82,14 @@ class Topology:
     """The nodes' own attributes that come from the assembly's, by path (``slaves/cardinality``)."""
     windows: Windows = field(default_factory=dict)
     """How many members of a group work at once in any stage, by the group's name, where that is limited."""
+    absent: Mapping[tuple[str, str], Instance] = field(default_factory=dict)
+    """What would stand on the members of groups that have none: people may set its values before there are any."""
+
+    @property
+    def declared(self) -> Iterator[Instance]:
+        """Every instance, and what the members of empty groups would have, with the group as their node."""
+        yield from self.instances.values()
+        yield from self.absent.values()
 
     def on_node(self, node: str) -> list[Instance]:
         """Return the instances on one node, in the order written."""
@@ -153,9 +139,33 @@ def build_topology(service: Service, assembly: Assembly, modules: Mapping[str, M
     problems += [*values.problems, *_added_problems(service, values, components)]
     assembly, given = assembly_with_values(assembly, values, problems)
     service = service_with_values(service, values, problems)
-    nodes = {node.name: node for declared in assembly.nodes.values() for node in _unfold(declared, service, problems)}
+    nodes = {
+        node.name: node for declared in assembly.nodes.values() for node in members_of(declared, service, problems)
+    }
+    places = {name: node.declared for name, node in nodes.items()}
+    instances = _instances(service, modules, components, _uses(service, assembly, places), problems)
+    empty = {node.name: node for node in assembly.nodes.values() if node.is_group}
+    empty = {name: node for name, node in empty.items() if not any(group_of(member) == name for member in nodes)}
+    absent = _instances(service, modules, components, _uses_on(service, empty), problems)
+    given = {path: found for path, found in given.items() if path not in service.attributes}
+    topology = Topology(
+        assembly, nodes, instances, components, service=service.name, removed=removed, given=given, absent=absent
+    )
+    problems += [*_unmatched_settings(service, topology), *_unmatched_links(service, topology)]
+    windows = group_windows(service, assembly, problems)
+    return replace(topology, problems=tuple(problems), windows=windows)
+
+
+def _instances(
+    service: Service,
+    modules: Mapping[str, Module],
+    components: Mapping[str, Component],
+    uses: Iterable[tuple[str, ComponentUse, bool]],
+    problems: list[Problem],
+) -> dict[tuple[str, str], Instance]:
+    """Return the instances that uses of components on nodes are, by their keys."""
     instances: dict[tuple[str, str], Instance] = {}
-    for node, use, added in _uses(service, assembly, nodes):
+    for node, use, added in uses:
         component = components.get(use.name.type)
         if component is None:
             problems.append(_unknown_component(service, node, use, components))
@@ -166,16 +176,10 @@ def build_topology(service: Service, assembly: Assembly, modules: Mapping[str, M
             )
             continue
         linked = with_chosen_links(service, node, use)
-        instance = Instance(
-            node, use.name, component, linked, modules[component.module].folder, _own_settings(use, component), added
-        )
-        instances[instance.key] = instance
-    instances = {key: _with_settings(instance, service) for key, instance in instances.items()}
-    given = {path: found for path, found in given.items() if path not in service.attributes}
-    topology = Topology(assembly, nodes, instances, components, service=service.name, removed=removed, given=given)
-    problems += [*_unmatched_settings(service, topology), *_unmatched_links(service, topology)]
-    windows = group_windows(service, assembly, problems)
-    return replace(topology, problems=tuple(problems), windows=windows)
+        folder = modules[component.module].folder
+        instance = Instance(node, use.name, component, linked, folder, _own_settings(use, component), added)
+        instances[instance.key] = _with_settings(instance, service)
+    return instances
 
 
 def _added_problems(service: Service, values: AssemblyValues, components: Mapping[str, Component]) -> Iterator[Problem]:
@@ -196,62 +200,21 @@ def _used_in(assembly: Assembly) -> frozenset[str]:
     return frozenset(f"{node}/{use.name}" for node, uses in nodes.items() for use in uses)
 
 
-def _unfold(declared: Node, service: Service, problems: list[Problem]) -> Iterator[DesiredNode]:
-    attributes = {**declared.attributes, **_node_settings(declared.name, service, problems)}
-    if not declared.is_group:
-        yield DesiredNode(declared.name, declared, 0, 1, attributes)
-        return
-    cardinality = _cardinality(declared, service, problems)
-    attributes = {name: value for name, value in attributes.items() if name not in (CARDINALITY, MAX_IN_FLIGHT)}
-    for index in member_numbers(service, declared.name, cardinality):
-        yield DesiredNode(member_name(declared.name, index), declared, index, cardinality, attributes)
-
-
-def _node_settings(node: str, service: Service, problems: list[Problem]) -> JsonObject:
-    """Return what a service sets of a node itself, of the types that nodes' attributes have."""
-    found = {}
-    for path, setting in service.attributes.items():
-        owner, _, name = path.partition("/")
-        if owner != node or not name or "/" in name:
-            continue
-        type_ = NODE_TYPES.get(name) if name not in (CARDINALITY, MAX_IN_FLIGHT) else None
-        try:
-            found[name] = coerce(type_, setting.value) if type_ else setting.value
-        except ValueError as error:
-            message = f"The provided value for '{path}' is not of type {type_}: {error}"
-            fix = f"dtk set-attribute {service.name} {path} VALUE"
-            problems.append(Problem(message, setting.location, path, kind=ILLEGAL, fix=fix))
-    return found
-
-
-def _cardinality(declared: Node, service: Service, problems: list[Problem]) -> int:
-    path = f"{declared.name}/{CARDINALITY}"
-    setting = service.attributes.get(path)
-    number = declared.cardinality if isinstance(declared.cardinality, int) else 1
-    if setting is None:
-        return number
-    text = str(setting.value)
-    try:
-        return checked_cardinality(int(text) if _WHOLE_NUMBER.match(text) else 0)
-    except ValueError as error:
-        fix = f"dtk set-attribute {service.name} {path} N"
-        expected = f"1 to {MOST_MEMBERS}, not {text[:_LONGEST_SHOWN]}"
-        problems.append(Problem(str(error), setting.location, path, expected, kind=ILLEGAL, fix=fix))
-        return number
-
-
-def _uses(
-    service: Service, assembly: Assembly, nodes: Mapping[str, DesiredNode]
-) -> Iterator[tuple[str, ComponentUse, bool]]:
+def _uses(service: Service, assembly: Assembly, places: Mapping[str, Node]) -> Iterator[tuple[str, ComponentUse, bool]]:
     for use in assembly.components:
         yield ASSEMBLY_WIDE, use, False
     for use in service.components.get(ASSEMBLY_WIDE, ()):
         yield ASSEMBLY_WIDE, use, True
-    for node in nodes.values():
-        for use in node.declared.components:
-            yield node.name, use, False
-        for use in service.components.get(node.declared.name, ()):
-            yield node.name, use, True
+    yield from _uses_on(service, places)
+
+
+def _uses_on(service: Service, places: Mapping[str, Node]) -> Iterator[tuple[str, ComponentUse, bool]]:
+    """Yield what stands on nodes: by their names, what each is declared as."""
+    for name, declared in places.items():
+        for use in declared.components:
+            yield name, use, False
+        for use in service.components.get(declared.name, ()):
+            yield name, use, True
 
 
 def _own_settings(use: ComponentUse, component: Component) -> dict[str, Json | FromAssembly]:
@@ -307,7 +270,7 @@ def settable_paths(topology: Topology) -> dict[str, str]:
     for declared in topology.assembly.nodes.values():
         own = node_attributes(is_group=declared.is_group)
         paths |= {f"{declared.name}/{name}": type_ for name, type_ in own.items()}
-    for instance in topology.instances.values():
+    for instance in topology.declared:
         for name, attribute in instance.component.attributes.items():
             if not (attribute.constant or attribute.is_computed or is_title(instance.component, name)):
                 paths[instance.declared_path(name)] = attribute.type
@@ -348,7 +311,7 @@ def why_not_settable(path: str, topology: Topology, known: Mapping[str, str]) ->
     node, _, name = path.partition("/")
     if name in node_attributes(is_group=True) and node in topology.assembly.nodes:
         return f"'{node}' is one node, and {name} is for groups", ""
-    for instance in topology.instances.values():
+    for instance in topology.declared:
         for name, attribute in instance.component.attributes.items():
             if path in (instance.path(name), instance.declared_path(name)):
                 fixed = "its component's title" if is_title(instance.component, name) else "a constant of its module"
@@ -360,7 +323,7 @@ def why_not_settable(path: str, topology: Topology, known: Mapping[str, str]) ->
 def _unmatched_links(service: Service, topology: Topology) -> Iterator[Problem]:
     known = {
         instance.declared_path(definition.name)
-        for instance in topology.instances.values()
+        for instance in topology.declared
         for definition in instance.component.links
     }
     for path, choice in service.links.items():

@@ -39,6 +39,8 @@ def action_stage(topology: Topology, state: State, term: str, parameters: Mappin
     match = _TERM.match(term)
     wanted = ComponentName.parse(match["component"]) if match else None
     found = list(_instances(topology, match["node"] or "", wanted)) if match and wanted else []
+    if wanted and not found:
+        _check_members(topology, match["node"] or "" if match else "", wanted)
     if match is None or wanted is None or not found:
         raise _unknown(topology, term)
     action = match["action"] or CREATE
@@ -53,6 +55,18 @@ def action_stage(topology: Topology, state: State, term: str, parameters: Mappin
         for node in stage_order(topology)
     ]
     return [StageOutline(term, tuple(entry for entry in per_node if entry[1]))]
+
+
+def _check_members(topology: Topology, node: str, wanted: ComponentName) -> None:
+    """Refuse what only an empty group would have.
+
+    Raises:
+        UsageError: names the group.
+    """
+    for instance in topology.absent.values():
+        if wanted.means(instance.name) and node in ("", instance.node):
+            hint = f"dtk set-attribute {topology.service} {instance.node}/cardinality 1"
+            raise UsageError(f"group '{instance.node}' has no members", hint=hint)
 
 
 def _instances(topology: Topology, node: str, wanted: ComponentName) -> Iterator[Instance]:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from dtk.plan.resolve.links import Link
+from dtk.plan.resolve.links import Link, is_among_peers
 from dtk.plan.resolve.topology import Instance, Topology
 
 Key = tuple[str, str]
@@ -34,6 +34,8 @@ def link_order(links: Iterable[Link]) -> LinkOrder:
     """
     before: defaultdict[Key, set[Key]] = defaultdict(set)
     for link in links:
+        if is_among_peers(link.definition, link.base.component):
+            continue  # members of a group come about together
         sides = {mapping.destination.side for mapping in link.definition.mappings}
         base, targets = link.base.key, [target.key for target in link.targets]
         if link.definition.order == "before" or (not link.definition.order and sides == {"dependency"}):

@@ -136,7 +136,7 @@ def _matching(
     wanted = ComponentName(item.component.type, title)
     present = [i for i in topology.instances.values() if branch.node in ("", i.node, group_of(i.node))]
     found = [instance for instance in present if wanted.means(instance.name)]
-    if not found and not _was_removed(topology, wanted):
+    if not found and not _may_be_absent(topology, branch, wanted):
         known = sorted({str(instance.name) for instance in present})
         where = f" of node '{branch.node}'" if branch.node else ""
         problems.append(
@@ -150,8 +150,11 @@ def _matching(
     yield from found
 
 
-def _was_removed(topology: Topology, wanted: ComponentName) -> bool:
-    """Whether the assembly had it, and the service took it away: that is no mistake."""
+def _may_be_absent(topology: Topology, branch: Branch, wanted: ComponentName) -> bool:
+    """Whether it is no mistake that nothing is there: the service took it away, or its group has no members."""
+    absent = (i for i in topology.absent.values() if branch.node in ("", i.node))
+    if any(wanted.means(instance.name) for instance in absent):
+        return True
     names = (ComponentName.parse(use.partition("/")[2]) for use in topology.removed)
     return any(name is not None and wanted.means(name) for name in names)
 
