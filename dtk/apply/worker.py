@@ -113,7 +113,7 @@ def make_context(
         stopping=stopping,
         engine=Engine(sorted(nodes), redactor.holds_secret),
         provider=provider,
-        identity=ServiceIdentity(plan.service, state.lineage, folder, number, plan.workspace),
+        identity=ServiceIdentity(plan.service, state.lineage, folder, number, plan.workspace, state.origin),
         known_hosts=known_hosts,
         patience=Patience(overall=settings.number(target.settings, "connect_timeout", Patience.overall)),
     )

@@ -25,7 +25,10 @@ def show_orphans(*, adopt: bool, terminate: bool, yes: bool, as_json: bool) -> N
         for orphan in found:
             adopt_orphan(workspace, orphan)
             machine = orphan.machine
-            typer.echo(f"{machine.id} is {machine.node} of '{machine.service}' now; next: dtk plan {machine.service}")
+            typer.echo(f"{machine.id} is {machine.node} of '{machine.service}' now")
+        for service in sorted({orphan.machine.service for orphan in found}):
+            typer.echo(f"What is applied on them is not known here: dtk apply {service} verifies it,")
+            typer.echo(f"and changes nothing where everything is in place; next: dtk plan {service}")
     if terminate and found:
         if not yes:
             confirm(f"Terminate {len(found)} instances for good?")

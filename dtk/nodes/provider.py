@@ -76,6 +76,12 @@ class ServiceIdentity:
     """The number of the task that acts; 0 outside of tasks."""
     workspace: str = ""
     """The id of the workspace that the service is at home in."""
+    origin: str = ""
+    """Which first state of the service this is: another clone's is another one; "" where it does not matter."""
+
+    def is_rival(self, origin: str) -> bool:
+        """Say whether a mark was left for a state that another clone began."""
+        return bool(self.origin and origin and self.origin != origin)
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,14 @@ class MarkedMachine:
     """The dtk that made it."""
     since: str = ""
     """When it was made: UTC, RFC 3339; "" where the target does not say."""
+
+
+def rival_error(service: str, what: str) -> DtkError:
+    """Return the error for machines that another clone is making; ``what`` says which and since when."""
+    return DtkError(
+        f"another clone makes the machines of service '{service}': {what}",
+        hint="wait until it is done, then take them in: dtk list-nodes --orphans --adopt",
+    )
 
 
 class UnaskedError(DtkError):

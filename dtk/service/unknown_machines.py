@@ -16,7 +16,7 @@ from dtk.refresh.ask_machines import asking
 from dtk.service.identity import FoundIdentity
 from dtk.state import changes
 from dtk.state.model import State
-from dtk.state.store import StateStore, load_state
+from dtk.state.store import StateStore, load_state, new_state
 from dtk.state.workspace import Workspace
 
 
@@ -67,14 +67,14 @@ def refuse_unknown(service: ServiceOnTarget, state: State, warn: Callable[[str],
 
     Args:
         place: the service.
-        state: its state here; one that knows nodes is not the first, and nobody is asked.
+        state: its state here; one that knows a machine, or has asked for one, is not the first, and nobody is asked.
         warn: told of machines that could not be asked; without it they are an error, too.
 
     Raises:
         UnknownMachinesError: machines exist.
         DtkError: the target can't be asked.
     """
-    if state.nodes:
+    if any(node.id or node.attributes for node in state.nodes.values()):
         return
     try:
         machines = find_unknown(service)
@@ -163,9 +163,10 @@ def take_in(service: ServiceOnTarget, machines: Sequence[MarkedMachine]) -> list
     state = load_state(file)
     if state is None or (not state.nodes and state.lineage != service.identity.lineage):
         # A service whose state was lost gets the one back that its machines remember.
-        state = State(service.name, service.identity.lineage, last_task=state.last_task if state else 0)
+        begun = new_state(service.name, service.identity.lineage)
+        state = replace(begun, last_task=state.last_task if state else 0)
     store, provider = StateStore(file, state), provider_for(service.target, service.workspace)
-    identity = replace(service.identity, workspace=service.found.identity.workspace)
+    identity = replace(service.identity, workspace=service.found.identity.workspace, origin=store.state.origin)
     taken, ask = [], asking(service.workspace.known_hosts(service.name))
     for machine in machines:
         node = machine.node

@@ -64,6 +64,7 @@ class State:
     when the service was staged (UTC, RFC 3339), "" where that is not known. ``in_doubt`` has the steps, by node, that
     may still run there because their worker died: ``{"slaves:2": ["3-3.1.2"]}`` is step 3.1.2 of task 3.
     ``open_ports`` has the ports opened for components, by whom they are open to: ``{"192.0.2.0/24": [8080]}``.
+    ``origin`` is made with the first state, too: it tells this one from one that another clone began at once.
     """
 
     service: str
@@ -77,3 +78,4 @@ class State:
     created_at: str = ""
     in_doubt: Mapping[str, Sequence[str]] = field(default_factory=dict)
     open_ports: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    origin: str = ""

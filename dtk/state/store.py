@@ -21,7 +21,7 @@ KEPT_VERSIONS = 3
 
 def new_state(service: str, lineage: str = "") -> State:
     """Return the first state of a service; its lineage is the service's id, a new one where that is ""."""
-    return State(service, lineage=lineage or new_id())
+    return State(service, lineage=lineage or new_id(), origin=new_id())
 
 
 def load_state(path: Path) -> State | None:

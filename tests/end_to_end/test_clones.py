@@ -74,7 +74,9 @@ def test_three_clones_make_a_service_on_hosts_once(origin: Dtk) -> None:
         assert "3 machines" in done.stderr, command
         assert "Nothing to do" not in done.stdout
     assert "3 machines" in three.run("ssh", "app1", "master", "--", "true", code=5).stderr
-    three.run("list-nodes", "--orphans", "--adopt")
+    taken = three.run("list-nodes", "--orphans", "--adopt").stdout
+    assert "What is applied on them is not known here: dtk apply app1 verifies it" in taken
+    assert "what is applied there is not known, and one apply verifies it" in three.run("plan", "app1").stdout
     three.run("apply", "app1", "--yes")
     assert "Nothing to do" in three.run("plan", "app1").stdout
     assert homes(origin) == nodes
@@ -82,6 +84,23 @@ def test_three_clones_make_a_service_on_hosts_once(origin: Dtk) -> None:
     four = clone(origin, "four")
     four.run("delete-and-destroy", "app1", "--yes")
     assert homes(origin) == []
+
+
+def test_two_clones_that_begin_a_service_on_hosts_at_once_do_not_both_get_it(origin: Dtk) -> None:
+    clones = [clone(origin, name) for name in ("one", "two")]
+    running = [one.start("apply", "app1", "--yes") for one in clones]
+    said = [process.communicate(timeout=300)[0] for process in running]
+    codes = [process.returncode for process in running]
+    refused = "another clone makes the machines of service 'app1'", "machines of service 'app1' exist"
+    assert set(codes) <= {0, 1, 5}
+    assert any(codes), "both had the machines"
+    assert all(code == 0 or any(text in out for text in refused) for code, out in zip(codes, said, strict=True)), said
+    # Whatever each of them got to: one takes all of it in, and no node has two hosts.
+    one = clones[codes.index(0)] if 0 in codes else clones[0]
+    one.run("list-nodes", "--orphans", "--adopt")
+    one.run("apply", "app1", "--yes")
+    assert "Nothing to do" in one.run("plan", "app1").stdout
+    assert homes(origin) == ["master", "slaves:1", "slaves:2"]
 
 
 def test_a_host_of_another_service_is_refused_from_another_clone(origin: Dtk) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TypedDict
 
 
@@ -107,6 +108,8 @@ class KeyPairAnswer(TypedDict, total=False):
     """A key pair."""
 
     PublicKey: str
+    CreateTime: datetime
+    Tags: list[TagAnswer]
 
 
 class KeyPairs(TypedDict, total=False):

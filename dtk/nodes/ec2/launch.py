@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from dtk.errors import DtkError
 from dtk.model.settings import number
@@ -19,16 +20,29 @@ from dtk.nodes.ec2.access import Access
 from dtk.nodes.ec2.answers import Reservation
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.images import Image
-from dtk.nodes.ec2.instances import Ec2Instance, to_instance
+from dtk.nodes.ec2.instances import Ec2Instance, find_by_token, to_instance
 from dtk.nodes.ec2.network import Subnet
 from dtk.nodes.ec2.problems import NO_CAPACITY, AwsError
 from dtk.nodes.ec2.settings import VOLUME_LETTERS, Ec2Settings, MachineSpec, Volume
-from dtk.nodes.ec2.tags import LONGEST_VALUE, NODES, OWN_PREFIX, TOKEN, as_list, node_tags, nodes_of, nodes_text
-from dtk.nodes.provider import Record, ServiceIdentity
+from dtk.nodes.ec2.tags import (
+    LONGEST_VALUE,
+    NODES,
+    ORIGIN,
+    OWN_PREFIX,
+    TOKEN,
+    as_list,
+    node_tags,
+    nodes_of,
+    nodes_text,
+)
+from dtk.nodes.provider import Record, ServiceIdentity, rival_error
 
 MOST_AT_ONCE = 100
 """Nodes of one call."""
 MOST_TOKENS = 5
+SEEN_SECONDS = 20.0
+"""How long EC2 may take to show instances whose token it says is taken."""
+SEEN_PAUSE_SECONDS = 2.0
 BlockDevice = dict[str, object]
 """An item of the API's BlockDeviceMappings."""
 _LIMIT_KEYS = {"iops": "Iops", "throughput": "Throughput"}
@@ -188,6 +202,8 @@ def _launch_at(
         except AwsError as error:
             if error.code not in (ENDED, MISMATCH):
                 raise
+            if error.code == MISMATCH:
+                _refuse_rivals_call(aws, context.identity, call)
             made = {}
         if made:
             return made
@@ -201,6 +217,27 @@ def run_call(aws: Aws, context: LaunchContext, machine: MachineRequest, call: Ca
     answer = aws.request("run_instances", Reservation, run_arguments(context, machine, call), settling=settling)
     instances = [to_instance(data, answer.get("OwnerId", "")) for data in answer["Instances"]]
     return {instance.node: instance for instance in instances if instance.exists}
+
+
+def _refuse_rivals_call(aws: Aws, identity: ServiceIdentity, call: Call) -> None:
+    """Refuse a call whose token another clone's call has taken: their instances differ in their origin alone."""
+    until = time.monotonic() + SEEN_SECONDS
+    while not (found := find_by_token(aws, call.token)) and time.monotonic() < until:
+        time.sleep(SEEN_PAUSE_SECONDS)
+    refuse_rivals(identity, (instance for instance in found if instance.exists))
+
+
+def refuse_rivals(identity: ServiceIdentity, instances: Iterable[Ec2Instance]) -> None:
+    """Refuse instances that another clone makes for the service, at this moment or since somebody looked.
+
+    Raises:
+        DtkError: names one of them.
+    """
+    for instance in instances:
+        if identity.is_rival(instance.tags.get(ORIGIN, "")):
+            since = instance.data.get("LaunchTime")
+            made = f", made {since.isoformat(timespec='seconds')}" if isinstance(since, datetime) else ""
+            raise rival_error(identity.service, f"{instance.node} is instance {instance.id}{made}")
 
 
 def placements(machine: MachineRequest) -> list[Placement]:

@@ -13,7 +13,7 @@ from dtk.nodes.ec2.images import resolve_image
 from dtk.nodes.ec2.instances import Ec2Instance, find_by_ids, find_by_tags, on_each, wait_for
 from dtk.nodes.ec2.records import described, node_record
 from dtk.nodes.ec2.settings import Ec2Settings
-from dtk.nodes.ec2.tags import LINEAGE, SERVICE, VERSION, WORKSPACE, as_list
+from dtk.nodes.ec2.tags import LINEAGE, ORIGIN, SERVICE, VERSION, WORKSPACE, as_list
 from dtk.nodes.provider import MarkedMachine, NodeRecord, ServiceIdentity
 
 
@@ -52,8 +52,9 @@ def adopt(aws: Aws, settings: Ec2Settings, identity: ServiceIdentity, orphan: Ma
     instance = find_by_ids(aws, [orphan.id]).get(orphan.id)
     if instance is None or not instance.exists:
         raise DtkError(f"instance {orphan.id} does not exist any more", hint="dtk list-nodes --orphans")
-    if instance.tags.get(LINEAGE) != identity.lineage:
-        aws.call("create_tags", Resources=[instance.id], Tags=as_list({LINEAGE: identity.lineage}))
+    own = {LINEAGE: identity.lineage, **({ORIGIN: identity.origin} if identity.origin else {})}
+    if any(instance.tags.get(name) != value for name, value in own.items()):
+        aws.call("create_tags", Resources=[instance.id], Tags=as_list(own))
     image = str(instance.data.get("ImageId", ""))
     named = [entry for entry in settings.images.values() if isinstance(entry, Mapping) and entry.get("image") == image]
     user = next((str(entry["user"]) for entry in named if entry.get("user")), "")

@@ -39,17 +39,20 @@ class Preparation:
             self._subnets[spec.subnets] = find_subnets(self._aws, self._settings, spec.subnets)
         return MachineRequest(spec, self._images[spec.image], self._subnets[spec.subnets])
 
-    def launch_context(self, identity: ServiceIdentity, machines: Iterable[MachineRequest]) -> LaunchContext:
+    def launch_context(
+        self, identity: ServiceIdentity, machines: Iterable[MachineRequest], *, is_first: bool
+    ) -> LaunchContext:
         """Return what all instances of a service share; its key pair and its security group are made if missing.
 
         Args:
             identity: the service.
             machines: what its nodes ask for; the group is in the VPC of the first, and opens the ports of all.
+            is_first: whether the service has no instance yet that this state knows of.
         """
         aws, settings = self._aws, self._settings
         tags = service_tags(identity)
         shared = {**settings.tags, **tags}
-        access = ensure_access(aws, settings, identity, shared)
+        access = ensure_access(aws, settings, identity, shared, is_first=is_first)
         groups = settings.security_groups or (self._own_group(identity, shared, list(machines)),)
         return LaunchContext(settings, identity, groups, access, tags, {REGION: aws.region, ACCOUNT: aws.account})
 

@@ -12,7 +12,7 @@ from dtk.nodes.ec2.access import Access
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.firewall import PORT_RULE, allow_ssh, find_groups, reconcile, sources_without_ssh
 from dtk.nodes.ec2.instances import Ec2Instance, find_of_service, on_each, wait_for
-from dtk.nodes.ec2.launch import MachineRequest, launch
+from dtk.nodes.ec2.launch import MachineRequest, launch, refuse_rivals
 from dtk.nodes.ec2.location import check_location
 from dtk.nodes.ec2.lookup import instances_of, made_by_unanswered_calls
 from dtk.nodes.ec2.naming import name_instances
@@ -20,6 +20,7 @@ from dtk.nodes.ec2.preparation import Preparation, alike
 from dtk.nodes.ec2.records import connection_to, described, node_record
 from dtk.nodes.ec2.removal import remove_own_resources
 from dtk.nodes.ec2.settings import Ec2Settings, read_settings, read_spec
+from dtk.nodes.ec2.tags import ORIGIN
 from dtk.nodes.provider import (
     Ask,
     BasicProvider,
@@ -94,8 +95,10 @@ class Ec2Provider(BasicProvider):
         """
         specs = {request.node: read_spec(self.settings, request.node, request.attributes) for request in requests}
         found = find_of_service(self.aws, identity.lineage)
+        refuse_rivals(identity, (found[node] for node in specs if node in found))
         machines = {node: self._preparation.machine_request(spec) for node, spec in specs.items()}
-        context = self._preparation.launch_context(identity, machines.values())
+        is_first = not any(one.tags.get(ORIGIN) == identity.origin for one in found.values())
+        context = self._preparation.launch_context(identity, machines.values(), is_first=is_first)
         absent = [request for request in requests if request.node not in found]
         made, unknown = made_by_unanswered_calls(self.aws, context, machines, absent)
         found |= made

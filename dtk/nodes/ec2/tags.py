@@ -17,6 +17,7 @@ from dtk.state.identity import short_lineage
 
 SERVICE, NODES, LINEAGE = "dtk:service", "dtk:nodes", "dtk:lineage"
 WORKSPACE, VERSION, TOKEN = "dtk:workspace", "dtk:version", "dtk:token"
+ORIGIN = "dtk:origin"
 NODE, NAME = "dtk:node", "Name"
 """For people who look for an instance by its tags; what dtk goes by are the ones above."""
 OWN_PREFIX = "dtk:"
@@ -35,6 +36,7 @@ def service_tags(identity: ServiceIdentity) -> dict[str, str]:
         SERVICE: identity.service,
         LINEAGE: identity.lineage,
         **({WORKSPACE: identity.workspace} if identity.workspace else {}),
+        **({ORIGIN: identity.origin} if identity.origin else {}),
         VERSION: __version__,
         NAME: service_label(identity),
     }

@@ -23,7 +23,7 @@ READ = _FILE + 'cat "$f" 2>/dev/null || true\n'
 
 @dataclass(frozen=True)
 class Mark:
-    """Which node of which service a host is, since when (UTC, RFC 3339), by which dtk."""
+    """Which node of which service a host is, since when (UTC, RFC 3339), by which dtk, for which first state."""
 
     workspace: str
     service: str
@@ -31,6 +31,7 @@ class Mark:
     node: str
     dtk_version: str
     since: str
+    origin: str = ""
 
     def is_of(self, identity: ServiceIdentity) -> bool:
         """Say whether it is the service's: by its id, else by its name in its workspace."""
@@ -43,7 +44,7 @@ def read_mark(printed: str) -> Mark | None:
     """Return the mark that a host printed, None where there is none, or none that can be read."""
     try:
         given = as_mapping(json.loads(printed))
-        names = ("workspace", "service", "lineage", "node", "dtk_version", "since")
+        names = ("workspace", "service", "lineage", "node", "dtk_version", "since", "origin")
         return Mark(*(text(given, name) for name in names)) if given else None
     except (ValueError, TypeError):
         return None
@@ -52,7 +53,7 @@ def read_mark(printed: str) -> Mark | None:
 def claim_script(identity: ServiceIdentity, node: str) -> str:
     """Return the script that marks a host unless it is marked, and prints the mark that it has then."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    mark = Mark(identity.workspace, identity.service, identity.lineage, node, __version__, now)
+    mark = Mark(identity.workspace, identity.service, identity.lineage, node, __version__, now, identity.origin)
     line = quote(json.dumps({"format_version": FORMAT_VERSION, **asdict(mark)}))
     return (
         f"set -e\numask 077\n{_FILE}"

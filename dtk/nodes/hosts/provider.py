@@ -27,6 +27,7 @@ from dtk.nodes.provider import (
     ServiceIdentity,
     UnaskedError,
     no_record,
+    rival_error,
 )
 from dtk.nodes.reach import check_banner, wait_for_banner
 from dtk.state.workspace import Workspace
@@ -55,6 +56,15 @@ class HostsProvider(BasicProvider):
         self._target = target
         self._hosts = read_hosts(target, workspace)
         self._timeout = number(target.settings, "connect_timeout", _CONNECT_TIMEOUT_SECONDS)
+
+    def check(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> None:
+        """Note the hosts of a service's nodes here: where its state is shared, another clone may have claimed them."""
+        claims = {record.id: Claim(identity.service, identity.lineage, record.node) for record in records}
+        known = read_claims(self._workspace, self._target.name)
+        missing = {name: claims[name] for name in claims if name in self._hosts and name not in known}
+        if missing:
+            with changing_claims(self._workspace, self._target.name) as present:
+                present.update({name: claim for name, claim in missing.items() if name not in present})
 
     def create(
         self,
@@ -161,7 +171,7 @@ class HostsProvider(BasicProvider):
         return claim_script(identity, node)
 
     def check_claim(self, identity: ServiceIdentity, node: str, printed: str) -> None:
-        """Refuse a host that is marked as another service's."""
+        """Refuse a host that is marked as another service's, or as this one's by a clone that began it as well."""
         mark = read_mark(printed)
         if mark is None:
             raise DtkError(f"the host of {node} can't be marked as this service's: it printed {printed[:200]!r}")
@@ -171,6 +181,8 @@ class HostsProvider(BasicProvider):
                 f" claimed {mark.since} by dtk {mark.dtk_version}",
                 hint="destroy that service first; if it is gone, remove ~/.dtk/host-*.json there",
             )
+        if identity.is_rival(mark.origin):
+            raise rival_error(identity.service, f"{mark.node} is the host of {node} here, claimed {mark.since}")
 
     def unclaim_script(self, identity: ServiceIdentity) -> str:
         """Return the script that takes the service's mark from a host."""

@@ -28,6 +28,8 @@ ActingFor = Callable[[bool, RecomputedValues], Iterable[str]]
 """Tells which actions other than create run, by their keys, given whether something changed and what is made anew."""
 
 _LONGEST_VALUE = 60
+TAKEN_IN = "the node was taken in: what is applied there is not known, and one apply verifies it"
+"""Why a component counts as new on a machine that another clone made: only its tags or its mark are known here."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,8 @@ def _compare(
 def _new_reason(instance: Instance, state: State) -> str:
     if instance.node != ASSEMBLY_WIDE and instance.node not in state.nodes:
         return "new node"
+    if instance.node in state.nodes and not state.last_task and not state.applied.get(instance.node):
+        return TAKEN_IN
     return "new component"
 
 

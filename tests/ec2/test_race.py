@@ -1,0 +1,95 @@
+"""Two clones that make a service at the same moment: the machines are made once, and the second clone is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.core.utils import utcnow
+from moto.ec2.models import ec2_backends
+
+from dtk.errors import DtkError
+from dtk.nodes.ec2 import access, launch
+from dtk.nodes.ec2.provider import Ec2Provider
+from dtk.nodes.provider import NodeRequest
+from dtk.state.workspace import Workspace
+from tests.ec2.cloud import REGION, Cloud, Reports
+
+NODES = ("master", "slaves:1", "slaves:2")
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "SEEN_SECONDS", 2.0)
+    monkeypatch.setattr(launch, "SEEN_PAUSE_SECONDS", 0.05)
+
+
+def create(cloud: Cloud, clone: str, *nodes: str, **settings: Any) -> Reports:
+    """Create nodes in a clone that has a state of its own; an error for all of them counts as one for each."""
+    workspace = Workspace(cloud.workspace.root / clone)
+    folder = workspace.service_folder("spark1")
+    identity = replace(cloud.identity(), folder=folder, origin=f"state of {clone}")
+    made = Reports()
+    try:
+        provider = Ec2Provider(workspace, cloud.target(**settings))
+        provider.create(identity, [NodeRequest(node) for node in nodes], made, made.record)
+    except DtkError as error:
+        made.errors |= dict.fromkeys(nodes, error)
+    return made
+
+
+def key_pair(cloud: Cloud) -> Any:
+    (pair,) = ec2_backends[DEFAULT_ACCOUNT_ID][REGION].key_pairs.values()
+    return pair
+
+
+def test_machines_that_another_clone_has_made_since_are_not_taken_for_ones_own(cloud: Cloud) -> None:
+    one = create(cloud, "one", *NODES)
+    assert one.records.keys() == set(NODES)
+    public = key_pair(cloud).material_public
+    two = create(cloud, "two", *NODES)
+    assert two.records == {}
+    assert two.errors.keys() == set(NODES)
+    refused = two.errors["master"]
+    assert "another clone makes the machines of service 'spark1'" in refused.message
+    assert one.records["master"].id in refused.message
+    assert "dtk list-nodes --orphans --adopt" in refused.hint
+    assert len(cloud.instances()) == 3
+    assert key_pair(cloud).material_public == public, "the first clone could not log in any more"
+    # The same state goes on: what its task before has made, and could not note, is its own.
+    assert create(cloud, "one", *NODES).records.keys() == set(NODES)
+    assert len(cloud.instances()) == 3
+
+
+def test_two_calls_at_once_make_one_set_of_machines(cloud: Cloud) -> None:
+    cloud.client().create_key_pair(KeyName="team", KeyType="ed25519")
+    one = create(cloud, "one", *NODES, key_pair="team", key="")
+    # Between the look of the second and its call; and EC2 does not show at once what it made.
+    cloud.api.blind = 4
+    two = create(cloud, "two", *NODES, key_pair="team", key="")
+    assert {node.id for node in cloud.instances()} == {record.id for record in one.records.values()}
+    assert two.records == {}
+    assert "another clone makes the machines" in two.errors["slaves:2"].message
+    first, second = ({call["ClientToken"] for call in calls} for calls in _calls_by_clone(cloud))
+    assert first == second, "the token is the service's and the nodes', not the clone's"
+
+
+def _calls_by_clone(cloud: Cloud) -> list[list[dict[str, str]]]:
+    calls = cloud.api.called("RunInstances")
+    mine = [call for call in calls if "state of one" in call.values()]
+    return [mine, [call for call in calls if call not in mine]]
+
+
+def test_a_key_pair_that_another_clone_has_just_made_stops_the_second_one(cloud: Cloud) -> None:
+    cloud.api.capacity = dict.fromkeys(cloud.subnets, 0)
+    assert "InsufficientInstanceCapacity" in str(create(cloud, "one", "master").errors["master"])
+    cloud.api.capacity = {}
+    refused = create(cloud, "two", "master").errors["master"]
+    assert "another clone began to make the machines of service 'spark1'" in refused.message
+    assert cloud.instances() == []
+    # A job that is gone for good keeps nobody out.
+    key_pair(cloud).create_time = utcnow() - timedelta(seconds=access.BEGINNING_SECONDS + 1)
+    assert create(cloud, "two", "master").records.keys() == {"master"}
