@@ -43,6 +43,8 @@ def key_of_file(kind: str, file: Path, display_root: Path | None) -> str:
     What is wrong with such a file is for the parser to say.
     """
     with suppress(OSError, ValueError):
+        if not file.is_file():
+            return ""
         return key_of(kind, str(file), str(display_root), file.read_text(encoding="utf-8"))
     return ""
 

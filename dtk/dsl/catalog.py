@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dtk.dsl.cache import keep, key_of, recall
 from dtk.dsl.digest import tree_digest
-from dtk.dsl.module import MODULE_FILE, load_module
+from dtk.dsl.module import MODULE_FILE, is_module, load_module
 from dtk.dsl.yaml.document import shown_file
 from dtk.dsl.yaml.shipped import data_folder
 from dtk.errors import InvalidError, Location, Problem, UsageError
@@ -47,14 +47,14 @@ class Catalog:
 
     def names(self) -> list[str]:
         """Return the names of all modules there are, sorted; nothing is loaded."""
-        files = (file for root in self.roots for file in root.glob(f"*/*/{MODULE_FILE}"))
-        return sorted({f"{file.parent.parent.name}/{file.parent.name}" for file in files} | set(self.installed))
+        folders = (folder for root in self.roots for folder in root.glob("*/*") if is_module(folder))
+        return sorted({f"{folder.parent.name}/{folder.name}" for folder in folders} | set(self.installed))
 
     def folder(self, name: str) -> Path | None:
         """Return the folder of a module by its full name, None when there is none."""
         first, *others = (root / name for root in self.roots)
         folders = [first, *([self.installed[name].folder] if name in self.installed else []), *others]
-        return next((folder for folder in folders if (folder / MODULE_FILE).is_file()), None)
+        return next((folder for folder in folders if is_module(folder)), None)
 
     def find(self, name: str) -> Module:
         """Return a module by ``ns/name`` or ``ns:name``, with the modules it depends on checked.

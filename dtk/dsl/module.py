@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from dtk.dsl.build.assembly import all_uses_are_known, build_assembly
@@ -19,6 +21,8 @@ from dtk.model.module import Assembly, Component, Module
 from dtk.model.names import component_type, module_name
 
 MODULE_FILE = "dtk.module.yaml"
+_MOST_MISTAKES = 100
+"""Mistakes of meaning that are looked for in one module: each is compared with the names that there are."""
 ASSEMBLY_SUFFIX = ".dtk.assembly.yaml"
 
 FindModule = Callable[[str], Module]
@@ -51,6 +55,11 @@ class _Reading:
     modules: dict[str, Module | None] = field(default_factory=dict)
 
 
+def is_module(folder: Path) -> bool:
+    """Say whether a folder is meant as a module: what is named like its file and can't be read is a mistake in it."""
+    return os.path.lexists(folder / MODULE_FILE)
+
+
 def load_module(folder: Path, display_root: Path | None = None, find: FindModule | None = None) -> Module:
     """Return the module that stands in a folder.
 
@@ -74,7 +83,7 @@ def load_module(folder: Path, display_root: Path | None = None, find: FindModule
     reading = _Reading(sources, problems)
     _build(reading)
     _resolve_modules(reading, find)
-    problems += _meaning(reading)
+    problems += islice(_meaning(reading), _MOST_MISTAKES)
     if problems:
         raise _invalid(folder, display_root, problems, checked)
     main = sources.main

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from dtk.errors import DtkError
 from dtk.model.json_data import parse_json
-from dtk.model.settings import as_mapping, text
+from dtk.model.settings import as_mapping
 from dtk.nodes.provider import ServiceIdentity
 from dtk.state.files import PRIVATE_FILE, make_private_folder, replace_file
 from dtk.state.workspace import Workspace
@@ -68,18 +68,22 @@ def _read(workspace: Workspace) -> dict[str, object]:
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        raise _broken(workspace, str(error)) from None
+        raise broken(workspace, str(error)) from None
     if not isinstance(document, dict):
-        raise _broken(workspace, "it is no JSON object")
-    if int(text(document, "format_version", "1")) > FORMAT_VERSION:
+        raise broken(workspace, "it is not a JSON object")
+    version = document.get("format_version", FORMAT_VERSION)
+    if not isinstance(version, int):
+        raise broken(workspace, "its format_version is not a number")
+    if version > FORMAT_VERSION:
         raise DtkError(f"{_file(workspace)} was written by a newer dtk", hint="use that version of dtk")
     return document
 
 
-def _broken(workspace: Workspace, why: str) -> DtkError:
-    return DtkError(
-        f"{_file(workspace)} is broken: {why}", hint="end the local nodes that run, and delete the file: dtk ls"
-    )
+def broken(workspace: Workspace, why: str) -> DtkError:
+    """Return the error for a registry that can't be understood."""
+    file = _file(workspace)
+    hint = f"dtk ls says which services have nodes; once none runs on local nodes, or hosts: mv {file} {file}.broken"
+    return DtkError(f"{file} is broken: {why}", hint=hint)
 
 
 def _file(workspace: Workspace) -> Path:

@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dtk.errors import DtkError, InvalidError
+from dtk.model.suggestion import nearest
+from dtk.model.target import Target
+from dtk.nodes.ec2.settings import read_settings, read_spec
+from dtk.nodes.local.registry import read_allocations
+from dtk.plan.document import from_text
+from dtk.state.workspace import Workspace
+from dtk.targets import describe
+from dtk.views.plan_text import plan_text
 from tests.support.command_line import Dtk
 
 DEEP = "[" * 100_000 + "]" * 100_000
@@ -52,3 +67,106 @@ def test_deep_and_endless_templates_are_told_at_their_place(dtk: Dtk, template: 
     done = dtk.run("validate", code=None)
     assert "a bug in dtk" not in done.stderr
     assert done.returncode in (0, 3), done.stderr
+
+
+def make_fifo(file: Path) -> None:
+    os.mkfifo(file)
+
+
+def make_self_link(file: Path) -> None:
+    file.symlink_to(file.name)
+
+
+def make_folder(file: Path) -> None:
+    file.mkdir()
+
+
+def test_what_is_not_a_file_where_a_document_belongs_is_named(dtk: Dtk) -> None:
+    kinds = {"fifo": make_fifo, "folder": make_folder, "link": make_self_link}
+    for kind, make in kinds.items():
+        for place in (f"modules/acme/{kind}/dtk.module.yaml", f"services/{kind}/service.yaml"):
+            (dtk.root / place).parent.mkdir(parents=True)
+            make(dtk.root / place)
+    # Commands that run into it say so; none waits for a fifo's writer, and nothing else is hidden by it.
+    told = refused(dtk, "validate")
+    assert "did you mean" not in told
+    listed = dtk.run("list-modules").stdout
+    for kind in kinds:
+        assert f"modules/acme/{kind}/dtk.module.yaml:1:1: " in told
+        assert f"acme:{kind}" in listed
+    assert "dtk.module.yaml:1:1: " in refused(dtk, "validate", "modules/acme/link")
+    assert "dtk.module.yaml:1:1: " in refused(dtk, "list-components", "acme/fifo")
+    assert "services/fifo/service.yaml" in refused(dtk, "plan", "fifo")
+    refused(dtk, "fmt", "--check")
+    dtk.run("ls")
+    for kind in ("fifo", "folder"):
+        shutil.rmtree(dtk.root / "services" / kind)
+
+
+def test_a_module_of_thousands_of_mistakes_is_checked_in_bounded_work(dtk: Dtk) -> None:
+    folder = dtk.root / "modules/acme/large"
+    folder.mkdir(parents=True)
+    components = "".join(f"  c{number}: {{}}\n" for number in range(20_000))
+    uses = "".join(f"        - d{number}\n" for number in range(20_000))
+    (folder / "dtk.module.yaml").write_text(
+        f"dsl_version: 1.0.0\nmodule: acme/large\nversion: 1.0.0\ncomponents:\n{components}"
+        f"assemblies:\n  all:\n    nodes:\n      one:\n        components:\n{uses}"
+    )
+    # Each of 20,000 names was compared with 20,000: 40 s. As many are told as anybody reads.
+    assert "error: 100 mistakes" in refused(dtk, "validate")
+
+
+def test_names_are_compared_with_a_bounded_number_of_others() -> None:
+    assert nearest("wrker", ["worker"]) == "worker"
+    names = iter([f"c{number}" for number in range(10_000)])
+    nearest("wrker", names)
+    assert next(names) == "c500"
+
+
+def test_a_broken_registry_of_nodes_is_named(dtk: Dtk, module: object) -> None:
+    dtk.run("stage", "acme:ring/cluster", "ring1")
+    (dtk.root / ".dtk").mkdir(exist_ok=True)
+    workspace, file = Workspace(dtk.root), dtk.root / ".dtk/nodes.json"
+    node = '{"local": {"LINEAGE/master": %s}}'
+    for registry in ("{", "[]", '{"format_version": "x"}', node % '{"port": "x"}', node % "1", DEEP):
+        file.write_text(registry)
+        with pytest.raises(DtkError, match=re.escape(f"{file} is broken: ")):
+            read_allocations(workspace)
+    done = dtk.run("apply", "ring1", "--yes", code=1)
+    assert f"{file} is broken" in done.stdout + done.stderr
+    assert "bug" not in done.stdout + done.stderr
+    file.unlink()
+
+
+def test_volumes_of_a_wrong_shape_in_a_plan_are_shown_or_told(dtk: Dtk, module: object) -> None:
+    with (dtk.root / "dtk.yaml").open("a") as file:
+        file.write("targets:\n  cloud: {type: ec2, region: eu-west-1}\n")
+    dtk.run("stage", "acme:ring/cluster", "ring1", "--target", "cloud")
+    document = dtk.json("plan", "ring1")
+    leaves = [
+        leaf for stage in document["stages"] for step in stage["steps"] for leaf in (step, *step.get("steps", []))
+    ]
+    machines = [leaf for leaf in leaves if leaf["type"] == "create_node"]
+    assert machines
+    settings = read_settings(Target("cloud", describe("ec2"), {"region": "eu-west-1"}), dtk.root)
+    volumes: Any
+    for volumes in ([["a"]], [1], "a", 1, {"a": 1}, [{"size": [1]}], [{"size": {}}], [None], [{"size": 10**400}]):
+        for leaf in machines:
+            leaf["node_attributes"] = {"image": "ami-1", "size": "small", "volumes": volumes}
+        plan = from_text(json.dumps(document), "plan.json")
+        assert "master" in plan_text(plan)
+        with suppress(InvalidError):
+            read_spec(settings, "master", plan.stages[0].steps[0].node_attributes)
+
+
+def test_a_time_of_400_digits_in_a_foreign_log_is_passed_over(dtk: Dtk, module: object) -> None:
+    dtk.run("stage", "acme:ring/cluster", "ring1")
+    dtk.run("apply", "ring1", "--yes")
+    lines = (dtk.root / ".dtk/services/ring1/tasks/1/events.jsonl").read_text().splitlines()
+    huge = [re.sub(r'"seconds":[0-9.e-]+', f'"seconds":1{"0" * 400}', line) for line in lines]
+    assert huge != lines
+    log = dtk.root / "foreign.jsonl"
+    log.write_text("\n".join(huge) + "\n")
+    for words in ((), ("--json",), ("-m", "stream"), ("--summarize",)):
+        done = dtk.run("task-status", "--log", str(log), *words, code=None)
+        assert done.returncode == 0, done.stderr

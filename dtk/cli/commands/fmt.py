@@ -33,11 +33,12 @@ def fmt(
 
     Example: dtk fmt --check
     """
+    from dtk.dsl.yaml.document import read_text  # noqa: PLC0415 - as the next one
     from dtk.dsl.yaml.formatting import formatted  # noqa: PLC0415 - the YAML parser
 
     changed = []
     for file in files or _documents(current_workspace()):
-        text = file.read_text(encoding="utf-8")
+        text = read_text(file, shown_path(file))
         made = formatted(text, shown_path(file))
         if made != text:
             changed.append(file)

@@ -10,6 +10,7 @@ import typer
 from dtk.cases.case import Case, cases_of, differences
 from dtk.cases.case import update as write_expected
 from dtk.dsl.catalog import load_catalog
+from dtk.dsl.module import is_module
 from dtk.errors import DtkError, UsageError
 from dtk.service.context import current_workspace
 
@@ -41,7 +42,7 @@ def run_tests(
 def _cases(module: str | None) -> list[Case]:
     workspace = current_workspace()
     catalog = load_catalog(workspace)
-    own = ["/".join(file.parts[-3:-1]) for file in sorted(workspace.modules.glob("*/*/dtk.module.yaml"))]
+    own = sorted(f"{one.parent.name}/{one.name}" for one in workspace.modules.glob("*/*") if is_module(one))
     cases = []
     for name in [module] if module else own:
         found = catalog.find(name)

@@ -13,7 +13,7 @@ from dtk.cli.options import JsonOption
 from dtk.cli.output import print_json
 from dtk.dsl.catalog import Catalog, load_catalog
 from dtk.dsl.check.warnings import module_warnings
-from dtk.dsl.module import load_module
+from dtk.dsl.module import is_module, load_module
 from dtk.dsl.workspace import load_workspace
 from dtk.dsl.yaml.modeline import provide_schemas
 from dtk.errors import InvalidError, Problem, UsageError
@@ -54,7 +54,7 @@ def validate(
 
 
 def _module_checks(folder: Path, warnings: list[Problem]) -> Iterator[tuple[str, Callable[[], object]]]:
-    if not (folder / "dtk.module.yaml").is_file():
+    if not is_module(folder):
         raise UsageError(f"no dtk.module.yaml in {folder}")
     yield str(folder), lambda: warnings.extend(module_warnings(load_module(folder, Path.cwd())))
 
@@ -62,8 +62,7 @@ def _module_checks(folder: Path, warnings: list[Problem]) -> Iterator[tuple[str,
 def _workspace_checks(workspace: Workspace, warnings: list[Problem]) -> Iterator[tuple[str, Callable[[], object]]]:
     yield "dtk.yaml", lambda: load_workspace(workspace.file, workspace.root)
     catalog = load_catalog(workspace)
-    for file in sorted(workspace.modules.glob("*/*/dtk.module.yaml")):
-        name = "/".join(file.parts[-3:-1])
+    for name in sorted(f"{one.parent.name}/{one.name}" for one in workspace.modules.glob("*/*") if is_module(one)):
         yield f"module {name}", lambda name=name: warnings.extend(_warnings(catalog, name))  # type: ignore[misc]
     for name in workspace.service_names():
         yield f"service {name}", lambda name=name: _resolved(workspace, name)  # type: ignore[misc]

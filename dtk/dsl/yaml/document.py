@@ -6,7 +6,9 @@ Aliases, tags and merge keys are refused, so a small file is never a large docum
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,15 +96,32 @@ def read_document(file: Path, display_root: Path | None = None) -> Document:
         InvalidError: it can't be read, or is not YAML of the kind above; with the place.
     """
     name = shown_file(file, display_root)
-    if display_root is not None and file.is_symlink() and not file.resolve().is_relative_to(display_root.resolve()):
+    if display_root is not None and _leads_out(file, display_root):
         raise _refused(name, "the file is a symlink that leads out of the workspace")
+    return parse_document(read_text(file, name), name)
+
+
+def read_text(file: Path, name: str) -> str:
+    """Return the text of a YAML file; ``name`` is the file's name for messages.
+
+    Raises:
+        InvalidError: it is not a file, is larger than people write, can't be read or is not UTF-8.
+    """
     try:
-        if file.stat().st_size > LARGEST_FILE:
+        found = file.stat()
+        if not stat.S_ISREG(found.st_mode):  # reading a fifo waits for ever, a device has no end
+            raise _refused(name, f"a {'folder' if stat.S_ISDIR(found.st_mode) else 'device'} is here, and not a file")
+        if found.st_size > LARGEST_FILE:
             raise _refused(name, f"the file is larger than {LARGEST_FILE // 1_000_000} MB")
         content = file.read_bytes()
     except OSError as error:
         raise _refused(name, f"the file can't be read: {error.strerror}") from None
-    return parse_document(_decoded(content, name), name)
+    return _decoded(content, name)
+
+
+def _leads_out(file: Path, root: Path) -> bool:
+    # Not Path.resolve: it fails for a link to itself, which is told as what it is.
+    return file.is_symlink() and not Path(os.path.realpath(file)).is_relative_to(os.path.realpath(root))
 
 
 def parse_document(text: str, name: str) -> Document:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 from dtk.model.settings import as_mapping, text
-from dtk.nodes.registry import changing_section, read_section
+from dtk.nodes.registry import broken, changing_section, read_section
 from dtk.state.workspace import Workspace
 
 _SECTION = "local"
@@ -34,9 +34,9 @@ def read_allocations(workspace: Workspace) -> Allocations:
     """Return the workspace's local nodes.
 
     Raises:
-        DtkError: a newer dtk wrote the registry.
+        DtkError: the registry is broken, or a newer dtk wrote it.
     """
-    return {key: _allocation(value) for key, value in read_section(workspace, _SECTION).items()}
+    return _allocations(workspace, read_section(workspace, _SECTION))
 
 
 @contextmanager
@@ -44,13 +44,21 @@ def changing_allocations(workspace: Workspace) -> Iterator[Allocations]:
     """Give the workspace's local nodes to change; what it holds at the end is on disk before this returns.
 
     Raises:
-        DtkError: another process holds the registry's lock for too long, or a newer dtk wrote it.
+        DtkError: another process holds the registry's lock for too long, or the registry is as for
+            ``read_allocations``.
     """
     with changing_section(workspace, _SECTION) as section:
-        allocations = {key: _allocation(value) for key, value in section.items()}
+        allocations = _allocations(workspace, section)
         yield allocations
         section.clear()
         section.update({key: asdict(allocation) for key, allocation in allocations.items()})
+
+
+def _allocations(workspace: Workspace, section: Mapping[str, object]) -> Allocations:
+    try:
+        return {key: _allocation(value) for key, value in section.items()}
+    except ValueError:
+        raise broken(workspace, "a local node in it has no port") from None
 
 
 def _allocation(value: object) -> Allocation:
