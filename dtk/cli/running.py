@@ -15,7 +15,7 @@ import typer
 
 from dtk.apply.cancel import cancel_task
 from dtk.apply.launch import CANCEL_SIGNALS, start_task
-from dtk.cli.output import print_json
+from dtk.cli.output import print_json, use_color
 from dtk.errors import DtkError, UsageError
 from dtk.events.fold import Fold
 from dtk.events.log_reader import follow
@@ -78,7 +78,7 @@ def show_and_ask(plan: Plan, *, ask: bool) -> None:
     """Print a plan that is not empty and, unless ``--yes`` was given, ask whether to apply it."""
     if plan.is_empty:
         return
-    typer.echo(plan_text(plan))
+    typer.echo(plan_text(plan, color=use_color()))
     if ask:
         confirm("Apply this plan?")
 

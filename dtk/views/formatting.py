@@ -45,6 +45,11 @@ def long_duration(seconds: float) -> str:
     return f"{minutes}m {rest}s" if minutes else f"{rest}s"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun in the singular or the plural: ``1 step``, ``2 steps``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def colored(text: str, color: str) -> str:
     """Return text in one of this file's colours."""
     return f"{color}{text}{_RESET}"

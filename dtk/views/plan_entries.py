@@ -31,6 +31,11 @@ class Entry:
     machine: str = ""
 
 
+def is_deletion(entry: Entry) -> bool:
+    """Say whether a change takes something away that can't be brought back: a node, a component."""
+    return entry.sign in ("-", "-/+")
+
+
 def node_entries(plan: Plan) -> list[Entry]:
     """Return what happens to machines, in the plan's order: deletions first."""
     changes = [change for change in plan.nodes if change.change != "keep"]

@@ -6,7 +6,8 @@ import html
 from collections.abc import Iterable, Iterator
 
 from dtk.model.plan import Plan
-from dtk.views.plan_entries import component_entries, node_entries
+from dtk.views.formatting import counted
+from dtk.views.plan_entries import component_entries, is_deletion, node_entries
 from dtk.views.plan_text import drift_lines, firewall_lines, left_out_lines, nothing_line, stage_lines, summary_line
 
 _SPECIAL = str.maketrans({character: f"\\{character}" for character in r"\`*_[]|~#"})
@@ -25,14 +26,15 @@ def plan_markdown(plan: Plan) -> str:
     else:
         lines += [f"**{_text(summary_line(plan))}**", "", *_changes(plan)]
         lines += _folded("Firewall", firewall_lines(plan))
-        lines += _folded(f"{len(plan.stages)} stages", stage_lines(plan))
+        lines += _folded(counted(len(plan.stages), "stage"), stage_lines(plan))
     lines += _folded("Drift", drift_lines(plan))
     lines += _folded("Left out", left_out_lines(plan))
     return "\n".join(lines[:-1]) + "\n"
 
 
 def _changes(plan: Plan) -> Iterator[str]:
-    entries = [*node_entries(plan), *component_entries(plan)]
+    # Stable: what is deleted or replaced comes first, else the order stays.
+    entries = sorted([*node_entries(plan), *component_entries(plan)], key=lambda entry: not is_deletion(entry))
     if not entries:
         return
     yield "| | change | node | component | why |"

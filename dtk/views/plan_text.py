@@ -3,31 +3,58 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 from dtk.model.json_data import Json
 from dtk.model.names import group_of
-from dtk.model.plan import Finding, Plan, Stage
+from dtk.model.plan import Finding, Plan, Stage, Step
 from dtk.model.planned_action import PlannedAction
-from dtk.views.plan_entries import Entry, component_entries, members_text, node_entries
+from dtk.views.formatting import GREEN, RED, YELLOW, colored, counted
+from dtk.views.plan_entries import Entry, component_entries, is_deletion, members_text, node_entries
 
 HIDDEN = "(hidden)"
+_COLORS = {"-": RED, "-/+": RED, "+": GREEN, "~": YELLOW}
+_MOST_REASONS = 4
+"""Reasons below one step; all of them stand with its components."""
 
 
-def plan_text(plan: Plan) -> str:
-    """Return the plan as people read it: what goes, what comes, what changes and why, the stages, the sum."""
+def plan_text(plan: Plan, *, color: bool = False) -> str:
+    """Return the plan as people read it: what goes, what comes, what changes and why, the stages, the sum.
+
+    Args:
+        plan: the plan.
+        color: mark what goes in red, what comes in green, what changes in yellow.
+    """
     if plan.is_empty:
         return "\n".join([*drift_lines(plan), *left_out_lines(plan), nothing_line(plan)]) + "\n"
     lines = [f"Plan for service '{plan.service}' ({plan.assembly} on target {plan.target['name']})", ""]
     lines += drift_lines(plan)
-    lines += _node_lines(plan)
-    lines += _component_lines(plan)
-    lines += firewall_lines(plan)
+    lines += [_in_color(line) if color else line for line in _change_lines(plan)]
     lines += stage_lines(plan)
     lines += left_out_lines(plan)
     return "\n".join([*lines, summary_line(plan)]) + "\n"
+
+
+def _in_color(line: str) -> str:
+    sign = line.split(" ")[2] if line.startswith("  ") and line[2:3].strip() else ""
+    return colored(line, _COLORS[sign]) if sign in _COLORS else line
+
+
+def _change_lines(plan: Plan) -> Iterator[str]:
+    """Yield what changes: first of all what is deleted or replaced, for that can't be undone."""
+    nodes, components = node_entries(plan), component_entries(plan)
+    gone = [entry for entry in (*nodes, *components) if is_deletion(entry)]
+    yield from _section("Deletions:", gone)
+    yield from _section("Nodes:", [entry for entry in nodes if entry not in gone])
+    yield from _section("Components:", [entry for entry in components if entry not in gone])
+    yield from firewall_lines(plan)
+
+
+def _section(title: str, entries: list[Entry]) -> list[str]:
+    lines = [line for entry in entries for line in (_component_lines(entry) if entry.component else _node_lines(entry))]
+    return [title, *lines, ""] if lines else []
 
 
 def firewall_lines(plan: Plan) -> list[str]:
@@ -91,8 +118,8 @@ def summary_line(plan: Plan) -> str:
         (change.change for change in plan.components),
         {"delete": "delete", "new": "new", "changed": "changed", "unchanged": "unchanged"},
     )
-    steps = sum(1 for _ in plan.leaves())
-    return f"Summary: nodes {nodes}; components {components}; {len(plan.stages)} stages, {steps} steps"
+    stages, steps = counted(len(plan.stages), "stage"), counted(sum(1 for _ in plan.leaves()), "step")
+    return f"Summary: nodes {nodes}; components {components}; {stages}, {steps}"
 
 
 def _counted(found: Iterable[str], words: Mapping[str, str]) -> str:
@@ -101,29 +128,20 @@ def _counted(found: Iterable[str], words: Mapping[str, str]) -> str:
     return ", ".join(counts) or "none"
 
 
-def _node_lines(plan: Plan) -> list[str]:
-    entries = node_entries(plan)
-    lines = [f"  {e.sign} {e.change} {e.nodes}" + "".join(f"  {written}" for written in _said_of(e)) for e in entries]
-    return ["Nodes:", *lines, ""] if lines else []
+def _node_lines(entry: Entry) -> list[str]:
+    said = [*([entry.machine] if entry.machine else []), *(f"({reason})" for reason in entry.reasons)]
+    return ["  ".join([f"  {entry.sign} {entry.change} {entry.nodes}", *said])]
 
 
-def _said_of(entry: Entry) -> list[str]:
-    return [*([entry.machine] if entry.machine else []), *(f"({reason})" for reason in entry.reasons)]
+def _component_lines(entry: Entry) -> list[str]:
+    return _with_reasons(f"  {entry.sign} {entry.nodes}/{entry.component}", entry.reasons)
 
 
-def _component_lines(plan: Plan) -> list[str]:
-    lines = [line for entry in component_entries(plan) for line in _component_entry(entry)]
-    return ["Components:", *lines, ""] if lines else []
-
-
-def _component_entry(entry: Entry) -> Iterator[str]:
-    line = f"  {entry.sign} {entry.nodes}/{entry.component}"
-    if len(entry.reasons) == 1:
-        yield f"{line}  ({entry.reasons[0]})"
-        return
-    yield line
-    for reason in entry.reasons:
-        yield f"      {reason}"
+def _with_reasons(line: str, reasons: Sequence[str]) -> list[str]:
+    """Return a line with its reason, or with several ones below it."""
+    if len(reasons) == 1:
+        return [f"{line}  ({reasons[0]})"]
+    return [line, *(f"      {reason}" for reason in reasons)]
 
 
 def stage_lines(plan: Plan) -> list[str]:
@@ -142,14 +160,26 @@ def stage_lines(plan: Plan) -> list[str]:
 
 
 def _step_lines(stage: Stage) -> Iterator[str]:
-    """One line for each group and each single node, machines of one group together."""
-    for (_, _, reason), steps in groupby(stage.steps, key=lambda s: (s.type, group_of(s.node), s.reason)):
+    """One line for each group and each single node, machines of one group together, each with why it is done."""
+    for _, steps in groupby(stage.steps, key=lambda s: (s.type, group_of(s.node), s.reason)):
         found = list(steps)
-        nodes = members_text([leaf.node for step in found for leaf in step.leaves()])
-        does = ", ".join(dict.fromkeys(_does(a) for step in found for leaf in step.leaves() for a in leaf.actions))
+        leaves = [leaf for step in found for leaf in step.leaves()]
+        nodes = members_text([leaf.node for leaf in leaves])
+        does = ", ".join(dict.fromkeys(_does(action) for leaf in leaves for action in leaf.actions))
         window = found[0].max_in_flight
         words = [found[0].type, nodes, does, f"({window} at a time)" if window else ""]
-        yield " ".join(word for word in words if word) + (f"  ({reason})" if reason and not does else "")
+        yield from _with_reasons(" ".join(word for word in words if word), _reasons_of(leaves))
+
+
+def _reasons_of(leaves: Sequence[Step]) -> list[str]:
+    reasons = dict.fromkeys(
+        reason
+        for leaf in leaves
+        for reason in ([r for a in leaf.actions for r in a.reasons] or [leaf.reason])
+        if reason
+    )
+    more = len(reasons) - _MOST_REASONS
+    return [*list(reasons)[:_MOST_REASONS], *([f"and {counted(more, 'more reason')}"] if more > 0 else [])]
 
 
 def _does(action: PlannedAction) -> str:

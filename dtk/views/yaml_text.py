@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dtk.model.json_data import Json
-
-_WORDS = ("true", "false", "null", "~", "yes", "no", "on", "off")
+from dtk.model.yaml_flow import looks_like_more, scalar_text
 
 
 def yaml_text(document: Mapping[str, Json]) -> str:
@@ -45,25 +44,4 @@ def _item(indent: str, value: Json, depth: int) -> Iterator[str]:
 
 def _key(key: str) -> str:
     """A name with a title needs no quotes: brackets mean a list only where a value begins."""
-    return key if key and not _looks_like_more(key) else json.dumps(key, ensure_ascii=False)
-
-
-def scalar_text(value: Json) -> str:
-    """Return a value on one line; a text has quotes where it would be read as something else."""
-    if isinstance(value, str) and value and not _looks_like_more(value):
-        return value
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _looks_like_more(text: str) -> bool:
-    if text != text.strip() or not text.isprintable() or text[0] in "-?:,[]{}#&*!|>'\"%@`" or ": " in text:
-        return True
-    return text.endswith(":") or " #" in text or text.lower() in _WORDS or _is_number(text)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return text[:2].lower() in ("0x", "0o")
-    return True
+    return key if key and not looks_like_more(key) else json.dumps(key, ensure_ascii=False)

@@ -98,7 +98,7 @@ def test_markdown_of_a_plan_has_its_changes_and_no_value_acts_as_markup(dtk: Dtk
     dtk.run("set-attribute", "ring1", "slaves/ring::member/work", "echo '|<b>*x*`</pre>'")
     page = dtk.run("plan", "ring1", "--markdown", "--exclude", "slaves:2").stdout
     assert page.startswith("### Plan for `ring1`\n\nacme:ring/cluster on target local\n\n**Summary: nodes 3 keep;")
-    why = r"slaves/ring::member/work true → echo '\|&lt;b&gt;\*x\*\`&lt;/pre&gt;'"
+    why = r"""slaves/ring::member/work "true" → echo '\|&lt;b&gt;\*x\*\`&lt;/pre&gt;'"""
     assert f"| `~` | changed | slaves:1 | ring::member | {why} |\n" in page
     assert (
         "<details><summary>Left out</summary>\n\n<pre>Left out:\n  configure_node slaves:2/ring::member</pre>" in page

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from dtk.cli.options import DetachOption, LockWaitOption, YesOption, seconds
+from dtk.cli.output import use_color
 from dtk.cli.running import Change, confirm, run_plan
 from dtk.plan.destroy import destroy_plan
 from dtk.service.context import chosen_service, current_workspace
@@ -44,7 +45,7 @@ def delete_and_destroy(
         # Without its module nobody knows what its components' delete actions were.
         plan = destroy_plan(inputs.request(), force=force or gone is not None)
         if not yes:
-            typer.echo(plan_text(plan))
+            typer.echo(plan_text(plan, color=use_color()))
             confirm(f"Are you sure you want to delete and destroy service '{name}' and its nodes?")
         run_plan(inputs, plan, Change(lock, found), detach=detach)
 

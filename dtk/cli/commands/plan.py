@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dtk.cli.options import ExcludeOption, JsonOption, OnlyOption, ServiceArgument
-from dtk.cli.output import print_json, write_file
+from dtk.cli.output import print_json, use_color, write_file
 from dtk.errors import UsageError
 from dtk.model.plan import Plan
 from dtk.model.selection import Selection
@@ -71,8 +71,7 @@ def plan(  # noqa: PLR0913, PLR0917 - a command has the options it has
         if refresh
         else make_plan(workspace, name, scope=scope, selection=selection)[0]
     )
-    shown = plan_json(made, to_document(made)) if as_json else plan_markdown(made) if markdown else plan_text(made)
-    typer.echo(shown, nl=False)
+    typer.echo(_shown(made, as_json=as_json, markdown=markdown), nl=False)
     if out:
         write_file(out, to_text(made))
         if not is_document:
@@ -81,6 +80,12 @@ def plan(  # noqa: PLR0913, PLR0917 - a command has the options it has
         typer.echo("no state here: everything counts as new", err=True)
     if detailed_exitcode and (made.drift or not made.is_empty):
         raise typer.Exit(CHANGES)
+
+
+def _shown(made: Plan, *, as_json: bool, markdown: bool) -> str:
+    if as_json:
+        return plan_json(made, to_document(made))
+    return plan_markdown(made) if markdown else plan_text(made, color=use_color())
 
 
 def _has_state(workspace: Workspace, name: str) -> bool:

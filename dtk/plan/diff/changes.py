@@ -16,6 +16,7 @@ from dtk.model.names import ASSEMBLY_WIDE, CREATE, group_of, node_order
 from dtk.model.plan import ComponentChange, NodeChange
 from dtk.model.value import UNSET, Value, holds_secret, is_known, shown
 from dtk.plan.diff.recomputed import RecomputedValues, ValuesFor, dynamic_paths
+from dtk.plan.diff.value_difference import value_differences
 from dtk.plan.resolve.assembly_values import FromAssembly
 from dtk.plan.resolve.links import Binding
 from dtk.plan.resolve.topology import Instance, Topology
@@ -27,7 +28,6 @@ from dtk.state.model import Applied, State
 ActingFor = Callable[[bool, RecomputedValues], Iterable[str]]
 """Tells which actions other than create run, by their keys, given whether something changed and what is made anew."""
 
-_LONGEST_VALUE = 60
 TAKEN_IN = "the node was taken in: what is applied there is not known, and one apply verifies it"
 """Why a component counts as new on a machine that another clone made: only its tags or its mark are known here."""
 
@@ -145,20 +145,18 @@ def _differences(instance: Instance, applied: Applied, values: Values) -> list[s
         before, after = applied.attributes.get(name, UNSET), wanted.get(name, UNSET)
         if before != after:
             was_hidden = name in applied.hidden
-            reasons.append(_difference(instance, name, before, after, was_hidden=was_hidden))
+            reasons += _difference(instance, name, before, after, was_hidden=was_hidden)
     return reasons
 
 
-def _difference(instance: Instance, name: str, before: Value, after: Value, *, was_hidden: bool) -> str:
+def _difference(instance: Instance, name: str, before: Value, after: Value, *, was_hidden: bool) -> list[str]:
     path = instance.declared_path(name)
     declared = instance.component.attributes.get(name)
-    origin = _from(instance.settings.get(name))
+    origin = _from(instance.settings.get(name)) if is_known(after) else ""
     is_hidden = was_hidden or (declared is not None and (declared.hidden or declared.secret))
     if is_hidden or holds_secret(before) or holds_secret(after):
-        return f"{path} (hidden) has changed{origin}"
-    if not is_known(after):
-        return f"{path} {_text(before)} → (known after apply)"
-    return f"{path} {_text(before)} → {_text(after)}{origin}"
+        return [f"{path} (hidden) has changed{origin}"]
+    return [f"{found}{origin}" for found in value_differences(path, shown(before), shown(after))]
 
 
 def _from(setting: Json | FromAssembly) -> str:
@@ -166,11 +164,6 @@ def _from(setting: Json | FromAssembly) -> str:
     if not isinstance(setting, FromAssembly) or setting.value == UNSET or not setting.names:
         return ""
     return f" (from {', '.join(setting.names)})"
-
-
-def _text(value: Value) -> str:
-    text = "(unset)" if value == UNSET else str(shown(value))
-    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."
 
 
 def values_maker(
