@@ -16,6 +16,7 @@ from functools import partial
 from typing import Literal, TypeVar, Union
 
 from dtk.model.json_data import Json, JsonObject
+from dtk.model.json_text import RepeatedObject
 from dtk.model.value import Template, Value
 from dtk.model.value_document import value_document, value_of
 
@@ -53,30 +54,41 @@ class _FieldRule:
 class Codec:
     """Writes and reads the classes of one document, and keeps the rules that follow from their types.
 
-    ``always`` names, by class, the fields that stand in the document even when they say no more than their default.
+    ``always`` names, by class, the fields that stand in the document even when they say no more than their default;
+    ``repeated`` the classes of which one instance stands in many places: it is written once and is the same object
+    wherever it stands.
     """
 
-    def __init__(self, always: Mapping[type, Collection[str]]) -> None:
+    def __init__(self, always: Mapping[type, Collection[str]], repeated: tuple[type, ...] = ()) -> None:
         self._always = always
+        self._repeated = repeated
         self._rules: dict[type, tuple[_FieldRule, ...]] = {}
 
     def document(self, instance: object) -> JsonObject:
         """Return an instance of a dataclass as a JSON object."""
+        return self._document(instance, {})
+
+    def _document(self, instance: object, written: dict[int, JsonObject]) -> JsonObject:
+        """Write an instance; ``written`` are those that stand in many places, by their identity."""
+        if id(instance) in written:
+            return written[id(instance)]
         found: JsonObject = {}
         for rule in self._rules_of(type(instance)):
             value = getattr(instance, rule.name)
             if rule.always or value != rule.default:
-                found[rule.key] = self._written(value)
+                found[rule.key] = self._written(value, written)
+        if isinstance(instance, self._repeated):
+            found = written[id(instance)] = RepeatedObject(found)
         return found
 
-    def _written(self, value: object) -> Json:
+    def _written(self, value: object, written: dict[int, JsonObject]) -> Json:
         if value is None or isinstance(value, (str, int, float)):
             return value
         if isinstance(value, (list, tuple)):
-            return [self._written(item) for item in value]
+            return [self._written(item, written) for item in value]
         if isinstance(value, Mapping):
-            return {key: self._written(item) for key, item in value.items()}
-        return value_document(value) if isinstance(value, Value) else self.document(value)
+            return {key: self._written(item, written) for key, item in value.items()}
+        return value_document(value) if isinstance(value, Value) else self._document(value, written)
 
     def instance(self, cls: type[T], document: Json) -> T:
         """Return the instance of a dataclass that a JSON object stands for.

@@ -34,11 +34,12 @@ from dtk.plan.resolve.links import Link, build_bindings, build_links
 from dtk.plan.resolve.node_attributes import declared_ports, machine_attributes, word_problems
 from dtk.plan.resolve.request import PlanRequest
 from dtk.plan.resolve.sensitivity import hide_what_flows
-from dtk.plan.resolve.topology import Instance, Topology, build_topology
+from dtk.plan.resolve.topology import Topology, build_topology
 from dtk.plan.resolve.values import Values
 from dtk.plan.resolve.violations import find_violations
-from dtk.plan.workflow.actions import digest_of, plan_action
+from dtk.plan.workflow.actions import plan_action
 from dtk.plan.workflow.ad_hoc import action_stage, check_parameters
+from dtk.plan.workflow.definitions import digest_of
 from dtk.plan.workflow.flattening import layers_of
 from dtk.plan.workflow.generation import generate_workflow
 from dtk.plan.workflow.stages import SCALE_DOWN, StagedAction, StageOutline, expand_workflow
@@ -61,11 +62,11 @@ def resolve(request: PlanRequest) -> Resolved:
     topology, links = hide_what_flows(topology, found)
     pending = pending_nodes(node_changes(topology, request.state))
     # Whether a dynamic attribute has a value already or gets one on the way: here it counts as given.
-    workflow = topology.assembly.workflows.get(request.workflow)
+    actions = _actions_of(topology.assembly.workflows.get(request.workflow))
     given = frozenset(
         path
         for instance in topology.instances.values()
-        for action in {CREATE, *(_actions_of(workflow, instance) if workflow else ())}
+        for action in {CREATE, *actions.get(instance.name.type, ())}
         for path in dynamic_paths(instance, action)
     )
     values = values_maker(topology, build_bindings(links), request.state, pending)(given)
@@ -74,11 +75,14 @@ def resolve(request: PlanRequest) -> Resolved:
     return Resolved(topology, links, values, tuple(dict.fromkeys(problems)))
 
 
-def _actions_of(workflow: Workflow, instance: Instance) -> Iterator[str]:
-    """Yield the actions of an instance that a workflow runs; of a titled one, those of any title."""
-    for layer in layers_of(workflow):
+def _actions_of(workflow: Workflow | None) -> dict[str, set[str]]:
+    """Return the actions that a workflow runs, by the type of their component; of titled ones, those of any title."""
+    found: dict[str, set[str]] = {}
+    for layer in layers_of(workflow) if workflow else ():
         for branch in layer.branches:
-            yield from (item.action for item in branch.items if item.component.type == instance.name.type)
+            for item in branch.items:
+                found.setdefault(item.component.type, set()).add(item.action)
+    return found
 
 
 def compile_plan(request: PlanRequest) -> Plan:

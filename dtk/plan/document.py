@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from typing import cast
+from typing import cast, get_args
 
 from dtk.errors import InvalidError, StalePlanError
 from dtk.model.codec import Codec, MalformedError
 from dtk.model.json_data import Json, JsonObject, ReadOnlyObject, as_object, parse_json
+from dtk.model.json_text import indented
 from dtk.model.plan import FORMAT_VERSION, Plan
-from dtk.model.planned_action import PlannedAction, PlannedDeploy, PlannedOperation, PlannedPuppet
+from dtk.model.planned_action import PlannedAction, PlannedDeploy, PlannedItem, PlannedOperation, PlannedPuppet
 
 _ALWAYS = {
     Plan: ("nodes", "components", "stages", "destroys", "resumes"),
@@ -18,7 +18,7 @@ _ALWAYS = {
     PlannedPuppet: ("parameters",),
     PlannedDeploy: ("parameters",),
 }
-CODEC = Codec(_ALWAYS)
+CODEC = Codec(_ALWAYS, repeated=get_args(PlannedItem))
 """Writes and reads a plan, and parts of one."""
 
 
@@ -29,7 +29,7 @@ def to_document(plan: Plan) -> JsonObject:
 
 def to_text(plan: Plan) -> str:
     """Return plan.json as text. Keys keep their order: that of hosts in a target says which is taken first."""
-    return json.dumps(to_document(plan), indent=2, ensure_ascii=False) + "\n"
+    return indented(to_document(plan)) + "\n"
 
 
 def from_text(text: str, source: str) -> Plan:

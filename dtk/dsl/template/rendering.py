@@ -279,6 +279,7 @@ def truth(value: Json, text: str) -> bool:
     raise TemplateProblem(f"the condition '{text}' is neither true nor false, it gives {value!r}")
 
 
+@lru_cache(maxsize=4096)
 def sole_expression(text: str) -> str | None:
     """Return the expression of a text that is exactly one ``{{ expression }}``, else None."""
     if not (text.startswith("{{") and text.endswith("}}")):

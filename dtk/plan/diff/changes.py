@@ -21,7 +21,8 @@ from dtk.plan.resolve.assembly_values import FromAssembly
 from dtk.plan.resolve.links import Binding
 from dtk.plan.resolve.topology import Instance, Topology
 from dtk.plan.resolve.values import Values
-from dtk.plan.workflow.actions import action_digest, planned_attributes
+from dtk.plan.workflow.actions import planned_attributes
+from dtk.plan.workflow.definitions import definition_of
 from dtk.plan.workflow.stages import StagedAction
 from dtk.state.model import Applied, State
 
@@ -138,7 +139,7 @@ def _differences(instance: Instance, applied: Applied, values: Values) -> list[s
     reasons = []
     if applied.attempted:
         reasons.append(f"{instance.name}: task {applied.attempted} began to converge it and did not succeed")
-    if applied.action_digest != action_digest(instance, CREATE):
+    if applied.action_digest != definition_of(instance, CREATE).digest:
         reasons.append(f"{instance.name}: its create action is no longer the one applied")
     wanted = planned_attributes(instance, CREATE, values)
     for name in sorted(wanted.keys() | applied.attributes.keys()):

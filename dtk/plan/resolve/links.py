@@ -173,11 +173,13 @@ def _peers(instance: Instance, definition: LinkDef, topology: Topology) -> list[
 def _automatic_targets(instance: Instance, definition: LinkDef, topology: Topology) -> list[Instance] | Problem:
     if is_among_peers(definition, instance.component):
         return _peers(instance, definition, topology)
-    candidates = [other for other in topology.of_type(definition.component) if other.key != instance.key]
-    candidates = [other for other in candidates if _is_allowed(instance, definition, other)]
-    own = [other for other in candidates if other.node == instance.node]
-    if own or definition.same_node:
-        candidates = own
+    candidates = [
+        other
+        for other in topology.on_node(instance.node)
+        if other.name.type == definition.component and other is not instance and not definition.other_node
+    ]
+    if not candidates and not definition.same_node:
+        candidates = [other for other in topology.of_type(definition.component) if other.node != instance.node]
     declared = sorted({(group_of(other.node), str(other.name)) for other in candidates})
     if len(declared) == 1:
         return sorted(candidates, key=lambda other: node_order(other.node))

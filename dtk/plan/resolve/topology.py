@@ -52,7 +52,7 @@ class Instance:
     settings: Mapping[str, Json | FromAssembly] = field(default_factory=dict)
     added: bool = False
 
-    @property
+    @cached_property
     def key(self) -> tuple[str, str]:
         """Node and instance name: what identifies an instance in a service."""
         return self.node, str(self.name)

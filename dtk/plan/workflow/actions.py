@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
-from functools import cache
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from dtk.errors import InvalidError, Location, Problem
-from dtk.model.arguments import FILE_ARGUMENTS, SHELL_ARGUMENTS
-from dtk.model.code import deploy_files
+from dtk.model.arguments import SHELL_ARGUMENTS
 from dtk.model.json_data import Json, JsonObject, ReadOnlyObject
-from dtk.model.module import PUPPET_FOLDER, Action, Command, DeployCall, Item, Operation, Output, PuppetResource
+from dtk.model.module import Command, DeployCall, Item, Operation, Output, PuppetResource
 from dtk.model.names import ASSEMBLY_WIDE, CREATE
 from dtk.model.planned_action import (
     PlannedAction,
@@ -31,76 +25,10 @@ from dtk.model.value import Known, Template, Value, list_of, map_of
 from dtk.model.value_document import value_document
 from dtk.plan.resolve.topology import Instance
 from dtk.plan.resolve.values import Values, static_node_variables
+from dtk.plan.workflow.definitions import ActionDefinition, definition_of, digest_of
 from dtk.plan.workflow.stages import StagedAction
 
-_NODE_ADDRESS = re.compile(r"\bnode\.host_address\b")
 _STAGE_OPTIONS = ("retries", "retry_delay", "timeout", "on_failure")
-
-
-def canonical(value: object) -> str:
-    """Return the one JSON text of a value: sorted keys, no blanks, so that equal values have equal digests."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
-
-
-def digest_of(value: object) -> str:
-    """Return ``sha256:…`` of a value's canonical JSON."""
-    return f"sha256:{hashlib.sha256(canonical(value).encode()).hexdigest()}"
-
-
-@cache
-def _file_digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def action_digest(instance: Instance, action: str) -> str:
-    """Return the digest of an action's definition and of the module files it uses."""
-    return digest_of({"definition": _definition(instance, action), "files": action_files(instance, action)})
-
-
-def defined_action(instance: Instance, action: str) -> Action:
-    """Return an action's definition; converging a component that has no create action does nothing."""
-    found = instance.component.actions.get(action)
-    return found or Action(action, "none", instance.component.location)
-
-
-def _content(value: object) -> object:
-    """Return a definition as plain data: what it says, not where; a moved line or a default is no change."""
-    if is_dataclass(value):
-        stated = ((f, getattr(value, f.name)) for f in fields(value) if f.name not in ("location", "description"))
-        return {f.name: _content(item) for f, item in stated if not _is_default(item, f.default)}
-    if isinstance(value, Mapping):
-        return {key: _content(item) for key, item in value.items()}
-    return [_content(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def _is_default(value: object, default: object) -> bool:
-    return value in ((), {}) if default is MISSING else bool(value == default)
-
-
-def action_files(instance: Instance, action: str) -> dict[str, str]:
-    """Return the module files an action uses: path in the module to the SHA-256 of its content, in hex."""
-    folder = instance.folder
-    names = {name for item in defined_action(instance, action).items for name in _sources(item, folder)}
-    return {name: _file_digest(folder / name) for name in sorted(names)}
-
-
-def _sources(item: Item, folder: Path) -> Iterator[str]:
-    if isinstance(item, DeployCall):
-        yield from deploy_files(folder, item.file)
-        return
-    if isinstance(item, Command):
-        source = item.source
-    elif isinstance(item, PuppetResource):
-        source = PUPPET_FOLDER if (folder / PUPPET_FOLDER).is_dir() else ""
-    else:
-        source = str(item.arguments.get(FILE_ARGUMENTS.get(item.name, ""), ""))
-    path = folder / source
-    if not source or source.startswith("/"):
-        return
-    if path.is_dir():
-        yield from (str(found.relative_to(folder)) for found in sorted(path.rglob("*")) if found.is_file())
-    else:
-        yield source
 
 
 def planned_attributes(instance: Instance, action: str, values: Values) -> dict[str, Value]:
@@ -115,13 +43,9 @@ def planned_attributes(instance: Instance, action: str, values: Values) -> dict[
         for name, attribute in instance.component.attributes.items()
         if not (attribute.is_computed and action == CREATE)
     }
-    if instance.node != ASSEMBLY_WIDE and _NODE_ADDRESS.search(canonical(_definition(instance, action))):
+    if instance.node != ASSEMBLY_WIDE and definition_of(instance, action).uses_node_address:
         takes["node.host_address"] = values.node_attribute(instance.node, "host_address")
     return takes
-
-
-def _definition(instance: Instance, action: str) -> object:
-    return _content(defined_action(instance, action))
 
 
 def plan_action(staged: StagedAction, values: Values, reasons: tuple[str, ...]) -> PlannedAction:
@@ -161,11 +85,11 @@ def build_action(
     service: str = "",
 ) -> PlannedAction:
     """Put an action together from attributes that are worked out already; ``service`` is where they can be set."""
-    action = defined_action(instance, name)
+    definition = definition_of(instance, name)
+    action = definition.action
     declared = [*instance.component.attributes.values(), *action.parameters.values()]
     hidden = tuple(sorted(a.name for a in declared if a.hidden or a.secret))
     renderer = _Renderer(instance, attributes, node_variables, hidden, service)
-    digest = action_digest(instance, name)
     # What an action sets itself is no other work when it is set: a resume would repeat it.
     own = {output.attribute for output in action.outputs if name != CREATE}
     inputs = {attribute: value_document(value) for attribute, value in attributes.items() if attribute not in own}
@@ -178,12 +102,12 @@ def build_action(
         attributes=dict(attributes),
         hidden=hidden,
         node_variables=dict(node_variables),
-        items=tuple(found for item in action.items if (found := renderer.item(item)) is not None),
+        items=renderer.items(definition),
         outputs=tuple(renderer.output(output) for output in action.outputs),
         defaults=renderer.arguments(action.defaults, action.location),
-        files=action_files(instance, name),
-        action_digest=digest,
-        input_digest=digest_of({"action": digest, "attributes": inputs}),
+        files=definition.files,
+        action_digest=definition.digest,
+        input_digest=digest_of({"action": definition.digest, "attributes": inputs}),
         retries=action.retries,
         retry_delay=action.retry_delay,
         timeout=action.timeout,
@@ -222,8 +146,22 @@ class _Renderer:
             name: value.data if isinstance(value, Known) and name not in hidden else Unknown(name)
             for name, value in attributes.items()
         }
+        named = tuple((name, _signature(self.variables[name])) for name in self.variables)
+        self._signature = (("component", str(instance.name)), *named)
+        self._node_signature = (*self._signature, ("node", repr(node_variables)))
         self.variables["node"] = node
         self.variables["dtk"] = {"module": {"dir": Unknown("dtk.module.dir")}}
+
+    def items(self, definition: ActionDefinition) -> tuple[PlannedItem, ...]:
+        """Return what is to be done; an item that is the same as the last node's is that node's, not a copy."""
+        found = []
+        for index, (item, uses_node) in enumerate(zip(definition.action.items, definition.uses_node, strict=True)):
+            signature = self._node_signature if uses_node else self._signature
+            last = definition.last_rendered.get(index)
+            if last is None or last[0] != signature:
+                last = definition.last_rendered[index] = (signature, self.item(item))
+            found.append(last[1])
+        return tuple(item for item in found if item is not None)
 
     def item(self, item: Item) -> PlannedItem | None:
         """Return an item as the plan holds it; None when it is not to be done."""
@@ -312,6 +250,13 @@ class _Renderer:
         if attribute is None or attribute.constant or attribute.is_computed or not self.service:
             return ""
         return f"dtk set-attribute {self.service} {self.instance.declared_path(name)} VALUE"
+
+
+def _signature(variable: object) -> str | None:
+    """Return what tells a variable's value from any other one, None for one that is not known yet."""
+    from dtk.dsl.template.rendering import Unknown  # noqa: PLC0415 - as above
+
+    return None if isinstance(variable, Unknown) else repr(variable)
 
 
 class _PendingNode(dict[str, Json]):

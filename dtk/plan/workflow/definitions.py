@@ -1,0 +1,135 @@
+"""What an action says: its content, its files and their digests, the same on every node that runs it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from dtk.model.arguments import FILE_ARGUMENTS
+from dtk.model.code import deploy_files
+from dtk.model.module import PUPPET_FOLDER, Action, Command, DeployCall, Item, PuppetResource
+from dtk.model.planned_action import PlannedItem
+from dtk.plan.resolve.topology import Instance
+
+Signature = tuple[tuple[str, str | None], ...]
+"""The variables that a text was rendered with: names, and values as text; None for those not known yet."""
+
+_NODE_ADDRESS = re.compile(r"\bnode\.host_address\b")
+_NODE = re.compile(r"\bnode\b")
+
+
+def canonical(value: object) -> str:
+    """Return the one JSON text of a value: sorted keys, no blanks, so that equal values have equal digests."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+
+
+def digest_of(value: object) -> str:
+    """Return ``sha256:…`` of a value's canonical JSON."""
+    return f"sha256:{hashlib.sha256(canonical(value).encode()).hexdigest()}"
+
+
+@dataclass(frozen=True)
+class ActionDefinition:
+    """An action and the folder of its module, with all that follows from them alone.
+
+    A group of a thousand members runs one definition: each property is worked out once, not once a member.
+    """
+
+    action: Action
+    folder: Path
+    last_rendered: dict[int, tuple[Signature, PlannedItem | None]] = field(default_factory=dict)
+    """Its items by position, as the last node had them, with what they were rendered from."""
+
+    @cached_property
+    def content(self) -> object:
+        """What the definition says, as plain data."""
+        return _content(self.action)
+
+    @cached_property
+    def uses_node_address(self) -> bool:
+        """Whether a text of it names the address of its node."""
+        return _NODE_ADDRESS.search(canonical(self.content)) is not None
+
+    @cached_property
+    def uses_node(self) -> tuple[bool, ...]:
+        """Whether each item, in order, may name the node it runs on: a template has to name it to use it."""
+        return tuple(_NODE.search(canonical(_content(item))) is not None for item in self.action.items)
+
+    @cached_property
+    def files(self) -> Mapping[str, str]:
+        """The module files it uses: path in the module to the SHA-256 of its content, in hex."""
+        names = {name for item in self.action.items for name in _sources(item, self.folder)}
+        return {name: hashlib.sha256((self.folder / name).read_bytes()).hexdigest() for name in sorted(names)}
+
+    @cached_property
+    def digest(self) -> str:
+        """The digest of the definition and of the files it uses."""
+        return digest_of({"definition": self.content, "files": self.files})
+
+
+class _Same:
+    """Makes an object a key by what it is, not by what it holds: definitions hold what has no hash.
+
+    The key keeps its object alive, so that no other one gets the same identity.
+    """
+
+    def __init__(self, action: Action) -> None:
+        self.action = action
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.action is self.action
+
+    def __hash__(self) -> int:
+        return id(self.action)
+
+
+def definition_of(instance: Instance, action: str) -> ActionDefinition:
+    """Return an action's definition; converging a component that has no create action does nothing."""
+    found = instance.component.actions.get(action)
+    if found is None:
+        return ActionDefinition(Action(action, "none", instance.component.location), instance.folder)
+    return _definition(_Same(found), instance.folder)
+
+
+# A module that is loaded anew has actions of its own: what its files hold is never an earlier plan's.
+@lru_cache(maxsize=1024)
+def _definition(same: _Same, folder: Path) -> ActionDefinition:
+    return ActionDefinition(same.action, folder)
+
+
+def _content(value: object) -> object:
+    """Return a definition as plain data: what it says, not where; a moved line or a default is no change."""
+    if is_dataclass(value):
+        stated = ((f, getattr(value, f.name)) for f in fields(value) if f.name not in ("location", "description"))
+        return {f.name: _content(item) for f, item in stated if not _is_default(item, f.default)}
+    if isinstance(value, Mapping):
+        return {key: _content(item) for key, item in value.items()}
+    return [_content(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _is_default(value: object, default: object) -> bool:
+    return value in ((), {}) if default is MISSING else bool(value == default)
+
+
+def _sources(item: Item, folder: Path) -> Iterator[str]:
+    if isinstance(item, DeployCall):
+        yield from deploy_files(folder, item.file)
+        return
+    if isinstance(item, Command):
+        source = item.source
+    elif isinstance(item, PuppetResource):
+        source = PUPPET_FOLDER if (folder / PUPPET_FOLDER).is_dir() else ""
+    else:
+        source = str(item.arguments.get(FILE_ARGUMENTS.get(item.name, ""), ""))
+    path = folder / source
+    if not source or source.startswith("/"):
+        return
+    if path.is_dir():
+        yield from (str(found.relative_to(folder)) for found in sorted(path.rglob("*")) if found.is_file())
+    else:
+        yield source
