@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -19,6 +20,8 @@ from dtk.ssh.output import Stream
 KEEPALIVE_SECONDS = 15.0
 ANSWER_SECONDS = 30.0
 """A node that leaves a keepalive unanswered for so long is lost: 45 s after its last sign of life at most."""
+LOGIN_SECONDS = 60.0
+"""How long a login may take to come to the command that it is given."""
 _CHUNK = 64 * 1024
 _LOOK_SECONDS = 2.0
 """How often a command that ended without its last mark is looked for."""
@@ -42,7 +45,7 @@ class NoSessionError(DtkError):
 
 
 class NoShellError(DtkError):
-    """The login answers, but runs something else than the command it is given."""
+    """The login answers, but runs something else than the command it is given, or never comes to it."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ class SshConnection:
         Raises:
             NodeLostError: the connection broke before the command ended.
             NoSessionError: the node allows no more commands at a time.
-            NoShellError: the login runs no commands.
+            NoShellError: the login runs no commands, or did not come to this one within ``LOGIN_SECONDS``.
         """
         try:
             channel = self._session()
@@ -152,8 +155,10 @@ class SshConnection:
         return DtkError(f"{self._node} can't run a command: {error}") if self.is_alive else self.lost()
 
     def _await_end(self, exchange: _Exchange) -> None:
-        rounds = 0
+        rounds, begins_by = 0, time.monotonic() + LOGIN_SECONDS
         while not exchange.wait(_LOOK_SECONDS):
+            if not exchange.has_begun and time.monotonic() > begins_by:
+                self._await_begin(exchange)
             # A command whose shell was killed marks no end. What it left behind may hold its output for ever, so that
             # all there is has been read once the node has answered, and nothing new has come before the answer.
             if exchange.channel.exit_status_ready():
@@ -161,6 +166,19 @@ class SshConnection:
                 self._ask_for_a_sign()
                 if rounds > _MOST_ROUNDS or exchange.has_read_all_since(before):
                     return
+
+    def _await_begin(self, exchange: _Exchange) -> None:
+        """Say that the command has not begun, once all that the node has sent so far has been read."""
+        self._ask_for_a_sign()
+        if exchange.wait(_LOOK_SECONDS) or exchange.has_begun:
+            return
+        if not self.is_alive:
+            raise self.lost()
+        raise NoShellError(
+            f"the login on {self._node} did not come to the command within {LOGIN_SECONDS:.0f} s"
+            + (f": it printed '{exchange.noise}' and goes on" if exchange.noise else ""),
+            hint="see what its login shell waits for: .bashrc, .profile, a home on a server that does not answer",
+        )
 
     def _ended(self, exchange: _Exchange) -> Ended:
         channel, code = exchange.channel, exchange.code

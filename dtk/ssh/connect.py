@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -40,6 +42,10 @@ class Patience:
 
 
 _LEAST_SECONDS = 0.1
+_READS_A_TURN = 16
+# Why a connection failed is said where it is awaited; paramiko would print a traceback for it as well.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+logging.getLogger("paramiko").propagate = False
 Waiting = Callable[[str], None]
 """Called with the reason, in words, each time an attempt failed and another follows."""
 
@@ -198,8 +204,7 @@ def _arguments(connection: Connection, seconds: float, *, own_keys: bool) -> dic
         "timeout": seconds,
         "banner_timeout": seconds,
         "auth_timeout": seconds,
-        # The usual one begins anew for each key, which strict servers end the connection for.
-        "transport_factory": paramiko.ServiceRequestingTransport,  # type: ignore[attr-defined] # not in its stubs
+        "transport_factory": _transport,
     }
     if connection.user:
         arguments["username"] = connection.user
@@ -208,6 +213,35 @@ def _arguments(connection: Connection, seconds: float, *, own_keys: bool) -> dic
         own = {"allow_agent": own_keys, "look_for_keys": own_keys}
         return {**arguments, "pkey": private_key(connection.key), **own}
     return arguments
+
+
+class _FairSocket:
+    """A connection whose reader gives others their turn: a machine that sends without end would never let them have it.
+
+    Where bytes are there already, gevent's own socket returns them at once; then no other node's work goes on, and no
+    time runs out.
+    """
+
+    def __init__(self, connection: socket.socket | paramiko.Channel) -> None:
+        self._connection = connection
+        self._reads = 0
+
+    def recv(self, size: int) -> bytes:
+        self._reads += 1
+        if self._reads % _READS_A_TURN == 0:
+            gevent.sleep(0)
+        return self._connection.recv(size)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._connection, name)
+
+
+def _transport(connection: socket.socket | paramiko.Channel, **arguments: object) -> paramiko.Transport:
+    # Paramiko's usual one begins anew for each key, which strict servers end the connection for.
+    made: paramiko.Transport = paramiko.ServiceRequestingTransport(  # type: ignore[attr-defined] # not in its stubs
+        _FairSocket(connection), **arguments
+    )
+    return made
 
 
 def private_key(path: str) -> paramiko.PKey:

@@ -241,7 +241,7 @@ def told(lab: Lab, tmp_path: Path, port: int, *words: str, jump: str = "") -> st
 
 
 @contextmanager
-def talking(first: bytes, then: bytes = b"") -> Iterator[int]:
+def talking(first: bytes, then: bytes = b"", pause: float = 0.2) -> Iterator[int]:
     """A port of this machine where something accepts, sends this, and then a little now and then."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         ended = threading.Event()
@@ -251,9 +251,10 @@ def talking(first: bytes, then: bytes = b"") -> Iterator[int]:
             with suppress(OSError):
                 while True:
                     connections.append(listening.accept()[0])
-                    connections[-1].sendall(first)
-                    while then and not ended.wait(0.2):
-                        connections[-1].sendall(then)
+                    with suppress(ConnectionError):
+                        connections[-1].sendall(first)
+                        while then and not ended.wait(pause):
+                            connections[-1].sendall(then)
 
         thread = threading.Thread(target=talk, daemon=True)
         thread.start()
@@ -273,6 +274,20 @@ def test_who_accepts_and_says_nothing_of_use_is_given_up_in_the_stated_time(
     lab: Lab, tmp_path: Path, first: bytes, then: bytes
 ) -> None:
     with talking(first, then) as port:
+        assert f"no SSH connection to 127.0.0.1:{port} within 2 s: " in told(lab, tmp_path, port)
+
+
+IGNORED = b"\x00\x00\x00\x1c\x10\x02" + bytes(26)
+"""A packet of SSH that says to take no notice of it."""
+
+
+@pytest.mark.parametrize(
+    ("first", "more"), [(b"", b"no end of line"), (b"", b"noise\r\n"), (b"SSH-2.0-x\r\n", IGNORED)]
+)
+def test_who_sends_without_end_is_given_up_in_the_stated_time(
+    lab: Lab, tmp_path: Path, first: bytes, more: bytes
+) -> None:
+    with talking(first, more * 10_000, pause=0.0) as port:
         assert f"no SSH connection to 127.0.0.1:{port} within 2 s: " in told(lab, tmp_path, port)
 
 

@@ -1,4 +1,4 @@
-"""A machine for tests whose SSH server is OpenSSH's own, with a login shell and settings of the test's choice."""
+"""A machine for tests whose SSH server is OpenSSH's own; shell, settings and network are of the test's choice."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ import socket
 import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
+
+from tests.support.waiting import eventually
+from tests.support.wire import OwnNetwork
 
 SSHD = "/usr/sbin/sshd"
 _START = """
@@ -20,39 +24,87 @@ exec {sshd} -D -e -f "$0/sshd_config"
 
 
 class OpenSsh:
-    """One sshd on the loopback; its user ``tester`` has ``home`` and a login shell.
+    """One sshd, on the loopback or in a network of its own; its user ``tester`` has ``home`` and a login shell.
 
     The user is known to this server only: it and its processes live in namespaces of their own, and end with it.
     """
 
-    def __init__(self, folder: Path, authorized_key: str, *, shell: str = "/bin/sh", settings: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        authorized_key: str,
+        *,
+        shell: str = "/bin/sh",
+        settings: str = "",
+        network: OwnNetwork | None = None,
+    ) -> None:
         if os.geteuid() != 0 or not Path(SSHD).exists():
             pytest.skip("a real sshd with a user of its own needs root and the package openssh-server")
         if not Path(shell.partition(" ")[0]).exists():
             pytest.skip(f"this machine has no {shell}")
         self.home = folder / "home"
-        self.host = "127.0.0.1"
+        self.host = network.host if network else "127.0.0.1"
         self._folder = folder
+        self._inside = network.inside if network else ()
         self.home.mkdir(parents=True)
         (folder / "authorized_keys").write_text(authorized_key)
         passwd = Path("/etc/passwd").read_text() + f"tester:x:0:0::{self.home}:{shell}\n"
         (folder / "passwd").write_text(passwd)
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "host_key"], check=True)
-        with socket.create_server((self.host, 0)) as free:
+        with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         (folder / "sshd_config").write_text(self._settings(settings))
         self._log = (folder / "log").open("w")
+        self._process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
         alone = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
-        self._process = subprocess.Popen(
-            [*alone, "sh", "-ec", _START.format(sshd=SSHD), str(folder)], stderr=self._log, start_new_session=True
+        started = subprocess.Popen(
+            [*self._inside, *alone, "sh", "-ec", _START.format(sshd=SSHD), str(self._folder)],
+            stderr=self._log,
+            start_new_session=True,
         )
+        eventually(lambda: self._listens(started), "sshd listens")
+        return started
+
+    def _listens(self, started: subprocess.Popen[bytes]) -> bool:
+        return any(
+            child.name() == "sshd" and "listener" in " ".join(child.cmdline())
+            for child in psutil.Process(started.pid).children()
+        )
+
+    @property
+    def _listener(self) -> psutil.Process:
+        return psutil.Process(self._process.pid).children()[0]
+
+    def runs(self, *words: str) -> int:
+        """Return how many processes with this command line run there."""
+        return sum(child.cmdline() == list(words) for child in self._listener.children(recursive=True))
+
+    def reload(self) -> None:
+        """Let the server begin anew, as its service's restart does: sessions go on."""
+        before = (self._folder / "log").read_text().count("Server listening")
+        self._listener.send_signal(signal.SIGHUP)
+        eventually(lambda: (self._folder / "log").read_text().count("Server listening") > before, "sshd listens again")
+
+    def end_sessions(self) -> None:
+        """End the server's process of each session; what runs there goes on."""
+        for child in self._listener.children():
+            if child.name() == "sshd":
+                child.kill()
+
+    def reboot(self) -> None:
+        """End all that runs there at once, as a power cut does, and start again."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._process = self._start()
 
     def _settings(self, more: str) -> str:
         own = more if "Subsystem" in more else f"Subsystem sftp internal-sftp\n{more}"
         return (
             f"Port {self.port}\nListenAddress {self.host}\nHostKey {self._folder}/host_key\nPidFile none\n"
             f"AuthorizedKeysFile {self._folder}/authorized_keys\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n"
-            f"MaxStartups 1000\n{own}"
+            f"{'' if 'MaxStartups' in more else 'MaxStartups 1000'}\n{own}"
         )
 
     def stop(self) -> None:

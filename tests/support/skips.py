@@ -12,6 +12,8 @@ PERMITTED = (
     r"another user can always read its own files",
     r"root's nodes stand elsewhere",
     r"a small filesystem can only be made by root on Linux",
+    r"a network of its own can only be made by root on Linux",
+    r"in the long form only",
     r"a small disk can't be mounted here \(it takes root on Linux\)",
 )
 """Reasons that no package removes, as patterns of a whole reason."""

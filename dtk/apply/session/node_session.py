@@ -14,7 +14,16 @@ from dtk.apply.reporting.redaction import RedactedStream, Redactor
 from dtk.apply.reporting.reporter import StepReporter
 from dtk.errors import DtkError
 from dtk.nodes.provider import Connection
-from dtk.ssh.channels import Ended, GiveBytes, Input, NodeLostError, NoSessionError, NoShellError, SshConnection
+from dtk.ssh.channels import (
+    LOGIN_SECONDS,
+    Ended,
+    GiveBytes,
+    Input,
+    NodeLostError,
+    NoSessionError,
+    NoShellError,
+    SshConnection,
+)
 from dtk.ssh.connect import Patience, reach
 from dtk.ssh.delimited import READ_ALL
 from dtk.ssh.host_keys import KnownHosts
@@ -23,6 +32,8 @@ from dtk.ssh.remote_kill import Older, kill_script, marking_shell
 
 KILL_SECONDS = 20.0
 """How long ending a step's remote processes may take before the node is left alone."""
+_FIRST_CONTACT_SECONDS = KILL_SECONDS + 2 * LOGIN_SECONDS
+"""The same at first contact, where nobody has cancelled: the login may be slow, and what is wrong with it is said."""
 LARGEST_ANSWER = 64 * 1024 * 1024
 """Bytes of a fact's or an output's command that are taken; more is a mistake that would fill this machine's memory."""
 
@@ -230,9 +241,10 @@ class NodeSession:
         return self._end(marks, as_root=True, older=older)
 
     def _end(self, marks: Sequence[str], *, as_root: bool, older: Older | None = None) -> str:
-        problem = f"it did not answer within {KILL_SECONDS:.0f} s"
+        seconds = KILL_SECONDS if older is None else _FIRST_CONTACT_SECONDS
+        problem = f"it did not answer within {seconds:.0f} s"
         try:
-            with gevent.Timeout(KILL_SECONDS, False):
+            with gevent.Timeout(seconds, False):
                 problem = self._try_to_end(kill_script(marks, as_root=as_root, older=older))
         except NoShellError as error:
             if older is not None:
