@@ -96,13 +96,13 @@ def error_text(error: DtkError) -> str:
     """Return an error for people: what, the problems one a line, what to do next."""
     lines = [f"error: {error.message}"]
     if isinstance(error, InvalidError):
-        lines += _told(error)
+        lines += _problem_lines(error)
         more = len(error.problems) - _MOST_PROBLEMS
         lines += [f"  … and {more} more"] if more > 0 else []
     return "\n".join([*lines, f"next: {error.hint}"] if error.hint else lines)
 
 
-def _told(error: InvalidError) -> list[str]:
+def _problem_lines(error: InvalidError) -> list[str]:
     """Return the problems one a line, each with the line it is about."""
     from dtk.cli.excerpt import excerpt  # noqa: PLC0415 - only for mistakes
 
@@ -123,8 +123,8 @@ def _closed_output() -> int:
 
 
 def _refused(error: OSError) -> int:
-    place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes | os.PathLike) else ""
-    _say(f"error: {place}{error.strerror}\nnext: {_OF_THE_MACHINE[error.errno or 0]}")
+    prefix = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes | os.PathLike) else ""
+    _say(f"error: {prefix}{error.strerror}\nnext: {_OF_THE_MACHINE[error.errno or 0]}")
     return 1
 
 

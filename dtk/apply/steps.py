@@ -82,11 +82,11 @@ def _worked(context: TaskContext, step: Step, work: StepWork, reporter: StepRepo
         reporter.started()
         return _Ending("succeeded", changed=work(step, reporter))
     except _ActionFailedError as failed:
-        fields, problem = failed.fields, _end_lost_command(context, step)
+        fields, problem = failed.fields, _end_orphaned_command(context, step)
     except RecordError as record_error:
         fields, problem = error_fields(record_error), _end_processes(context, step)
     except Exception as failure:
-        fields, problem = _told(context, failure), _end_lost_command(context, step)
+        fields, problem = _failure(context, failure), _end_orphaned_command(context, step)
     return _Ending("failed", error=_with_problem(fields, problem))
 
 
@@ -103,7 +103,7 @@ def _end_processes(context: TaskContext, step: Step) -> str:
     return session.end_step_processes() if session else ""
 
 
-def _end_lost_command(context: TaskContext, step: Step) -> str:
+def _end_orphaned_command(context: TaskContext, step: Step) -> str:
     """End the command that was running when the step failed: its connection was lost; return as ``_end_processes``."""
     session = context.sessions.get(step.node)
     return session.end_running_command() if session else ""
@@ -113,7 +113,7 @@ def _with_problem(fields: JsonObject, problem: str) -> JsonObject:
     return {**fields, "message": f"{fields['message']}; {problem}"} if problem else fields
 
 
-def _told(context: TaskContext, error: Exception, component: str = "", kind: ErrorType = "USER") -> JsonObject:
+def _failure(context: TaskContext, error: Exception, component: str = "", kind: ErrorType = "USER") -> JsonObject:
     if not isinstance(error, DtkError):
         sys.stderr.write(context.redactor.text("".join(traceback.format_exception(error))))
     return error_fields(error, component, kind)
@@ -135,7 +135,7 @@ def run_actions(context: TaskContext, step: Step, reporter: StepReporter) -> boo
         except RecordError:
             raise
         except Exception as error:
-            fields = _told(context, error, action.component, _kind(action))
+            fields = _failure(context, error, action.component, _kind(action))
             if action.on_failure != "continue":
                 raise _ActionFailedError(fields) from None
             reporter.waiting(f"{fields['message']} (the step goes on: on_failure is continue)")

@@ -9,7 +9,7 @@ from typing import Any
 import gevent
 
 from dtk.apply.nodes.firewall import update_firewall
-from dtk.apply.nodes.orphan_processes import settle_doubt
+from dtk.apply.nodes.orphan_processes import resolve_in_doubt
 from dtk.apply.reporting.failure import error_fields
 from dtk.apply.reporting.planned_event import next_command
 from dtk.apply.reporting.redacted_log import RecordError
@@ -32,7 +32,7 @@ def run_task(context: TaskContext) -> str:
         context.journal.append("task.started", f"task {context.number} started", pid=os.getpid())
         status = _run_stages(context)
         if status == "succeeded" and context.plan.workflow:
-            settle_doubt(context)
+            resolve_in_doubt(context)
             context.change_state(changes.with_task_succeeded)
     except DtkError as error:
         status, failure = "failed", error
@@ -56,7 +56,7 @@ def _run_stages(context: TaskContext) -> str:
 
 def finish(context: TaskContext, status: str, failure: DtkError | None = None) -> None:
     """Put the task's end on record; nothing is done after it."""
-    left = _end_lost_commands(context) if status == "cancelled" else []
+    left = _end_orphaned_commands(context) if status == "cancelled" else []
     for node in list(context.sessions):
         with suppress(Exception):
             context.drop_session(node)
@@ -73,9 +73,9 @@ def finish(context: TaskContext, status: str, failure: DtkError | None = None) -
     context.journal.append("task.finished", message, status=status, seconds=context.seconds, **fields)
 
 
-def _end_lost_commands(context: TaskContext) -> list[str]:
+def _end_orphaned_commands(context: TaskContext) -> list[str]:
     """End what steps left running whose connections were lost; return why that can't be said to be done."""
-    left = [session for session in context.sessions.values() if session.is_unsettled]
+    left = [session for session in context.sessions.values() if session.has_orphaned_command]
     endings = [gevent.spawn(session.end_running_command) for session in left]
     gevent.joinall(endings)
     return [ending.value for ending in endings if ending.value]

@@ -74,8 +74,8 @@ def differences(case: Case) -> str:
     if not (case.folder / TEXT_FILE).is_file():
         return f"{TEXT_FILE} is missing: dtk test --update writes it\n"
     text = _diff(case, TEXT_FILE, made[TEXT_FILE])
-    wanted = (case.folder / JSON_FILE).is_file()
-    return text + (_diff(case, JSON_FILE, made.get(JSON_FILE, "")) if wanted else "")
+    has_json = (case.folder / JSON_FILE).is_file()
+    return text + (_diff(case, JSON_FILE, made.get(JSON_FILE, "")) if has_json else "")
 
 
 def update(case: Case) -> list[str]:
@@ -105,8 +105,8 @@ def _planned(case: Case) -> Plan:
     if (case.folder / BEFORE_FILE).is_file():
         before = _request(case, BEFORE_FILE, state)
         state = applied(compile_plan(replace(before, scope="changes")), state)
-    wanted = _request(case, SERVICE_FILE, state)
-    return destroy_plan(wanted, force=False) if _scope(case) == _DESTROY else compile_plan(wanted)
+    request = _request(case, SERVICE_FILE, state)
+    return destroy_plan(request, force=False) if _scope(case) == _DESTROY else compile_plan(request)
 
 
 def _request(case: Case, file: str, state: State) -> PlanRequest:

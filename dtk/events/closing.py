@@ -40,9 +40,9 @@ def close_finished(task: Task) -> Task:
     failed, and are in doubt. In the original they could stay ``executing`` for ever.
     """
     status: Status = "cancelled" if task.status == "cancelled" else "failed"
-    settled = replace(task, stages=_close_stages(task, status, NO_OUTCOME, task.ended_at))
-    in_doubt = tuple(leaf.number for leaf in settled.leaves() if leaf.in_doubt)
-    return replace(settled, in_doubt=in_doubt)
+    closed = replace(task, stages=_close_stages(task, status, NO_OUTCOME, task.ended_at))
+    in_doubt = tuple(leaf.number for leaf in closed.leaves() if leaf.in_doubt)
+    return replace(closed, in_doubt=in_doubt)
 
 
 def _close_stages(task: Task, status: Status, message: str, end: datetime | None) -> tuple[TaskStage, ...]:

@@ -108,7 +108,7 @@ class _Scanner:
 
     def __init__(self, note: Callable[[str], object]) -> None:
         self._tell = note
-        self._told = 0
+        self._reported = 0
         self._line = 0
         self._sequence = 0
         self._unknown: set[str] = set()
@@ -148,10 +148,10 @@ class _Scanner:
             self._note(f"event type {event['type']!r} is not known to this dtk; ignored")
 
     def _note(self, text: str) -> None:
-        self._told += 1
-        if self._told <= _MAX_NOTES:
+        self._reported += 1
+        if self._reported <= _MAX_NOTES:
             self._tell(f"line {self._line}: {text}")
-        elif self._told == _MAX_NOTES + 1:
+        elif self._reported == _MAX_NOTES + 1:
             self._tell(f"line {self._line}: more is wrong from here on; not listed")
 
 

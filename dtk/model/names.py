@@ -67,9 +67,9 @@ class ComponentName:
         match = _COMPONENT.match(text)
         return cls(match["type"], match["title"] or "") if match else None
 
-    def means(self, present: ComponentName) -> bool:
+    def means(self, other: ComponentName) -> bool:
         """Say whether a term of this name means an instance; without a title it means all of its component."""
-        return self.type == present.type and self.title in ("", present.title)
+        return self.type == other.type and self.title in ("", other.title)
 
 
 def member_name(group: str, index: int) -> str:

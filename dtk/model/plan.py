@@ -28,7 +28,7 @@ StepType = Literal[
     "terminate_nodegroup",
 ]
 FirewallChange = Literal["close", "open", "keep"]
-FindingKind = Literal["differs", "unreachable", "runs_each_time", "not_judged"]
+FindingKind = Literal["differs", "unreachable", "runs_each_time", "unchecked"]
 GROUP_STEPS = ("configure_nodegroup", "nodegroup actions", "create_nodegroup", "terminate_nodegroup")
 
 
@@ -66,7 +66,7 @@ class Finding:
     """What ``plan --refresh`` found on a node: ``what`` in words, free of secrets.
 
     ``differs``: the operation would change something. ``unreachable``: the node could not be asked, and ``component``
-    and ``operation`` are "". ``runs_each_time``: a command without a guard. ``not_judged``: it can't be told, and why.
+    and ``operation`` are "". ``runs_each_time``: a command without a guard. ``unchecked``: it can't be told, and why.
     """
 
     node: str
@@ -141,7 +141,7 @@ class Plan:
     ``serial`` and ``lineage`` name the state it was made from, ``workspace`` where the service is at home, and
     ``service_digest`` what its file said; ``destroys`` marks the plan of
     delete-and-destroy; ``resumes`` is the number of the task that this plan continues, 0 for none. ``parameters`` are
-    those its workflow was given. ``drift`` and ``not_judged`` are what a refresh found on the nodes. ``firewall`` has
+    those its workflow was given. ``drift`` and ``unchecked`` are what a refresh found on the nodes. ``firewall`` has
     every declared port that the target opens or no longer opens.
     ``only`` and ``exclude`` are the terms of the selection it was limited to, ``left_out`` the steps which that cost.
     """
@@ -168,7 +168,7 @@ class Plan:
     resumes: int = 0
     parameters: Mapping[str, str] = field(default_factory=dict)
     drift: tuple[Finding, ...] = ()
-    not_judged: tuple[Finding, ...] = ()
+    unchecked: tuple[Finding, ...] = ()
     digest: str = ""
 
     @property

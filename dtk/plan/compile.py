@@ -176,7 +176,7 @@ def finished_plan(
         resumes=unfinished.task if unfinished and request.scope == "resume" else 0,
         parameters=dict(request.parameters),
         drift=tuple(found for found in request.findings if found.is_drift),
-        not_judged=tuple(found for found in request.findings if not found.is_drift),
+        unchecked=tuple(found for found in request.findings if not found.is_drift),
         only=request.selection.only,
         exclude=request.selection.exclude,
     )
@@ -238,8 +238,8 @@ def _node_changes(request: PlanRequest, resolved: Resolved) -> tuple[NodeChange,
     if request.workflow == CREATE:
         return changes
     keeps = ("terminate",) if workflow_of(request, resolved) else ("terminate", "create", "start")
-    present = (change for change in changes if change.change not in keeps or change.node in request.state.nodes)
-    return tuple(NodeChange(c.node, "keep") if c.change in keeps else c for c in present)
+    kept = (change for change in changes if change.change not in keeps or change.node in request.state.nodes)
+    return tuple(NodeChange(c.node, "keep") if c.change in keeps else c for c in kept)
 
 
 def _changes(request: PlanRequest, resolved: Resolved, chosen: Chosen, *, works: bool) -> Changes:

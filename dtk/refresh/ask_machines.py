@@ -23,8 +23,8 @@ def asking(known_hosts: Path) -> Ask:
     def ask(connections: Mapping[str, Connection], script: str) -> Mapping[str, str | DtkError]:
         if not connections:
             return {}
-        wanted = {name: asdict(one) for name, one in connections.items()}
-        request = json.dumps({"known_hosts": str(known_hosts), "script": script, "connections": wanted})
+        documents = {name: asdict(one) for name, one in connections.items()}
+        request = json.dumps({"known_hosts": str(known_hosts), "script": script, "connections": documents})
         command = [sys.executable, "-P", "-m", WORKER]
         try:
             done = subprocess.run(
@@ -35,10 +35,10 @@ def asking(known_hosts: Path) -> Ask:
         if done.returncode:
             last = done.stderr.strip().rpartition("\n")[2]
             raise DtkError(f"the machines can't be asked: {last or f'exit code {done.returncode}'}")
-        return {name: _answer(told) for name, told in json.loads(done.stdout).items()}
+        return {name: _answer(answered) for name, answered in json.loads(done.stdout).items()}
 
     return ask
 
 
-def _answer(told: Mapping[str, str]) -> str | DtkError:
-    return told["printed"] if "printed" in told else DtkError(told["error"], hint=told.get("hint", ""))
+def _answer(answered: Mapping[str, str]) -> str | DtkError:
+    return answered["printed"] if "printed" in answered else DtkError(answered["error"], hint=answered.get("hint", ""))

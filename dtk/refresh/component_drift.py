@@ -40,11 +40,11 @@ SECONDS = 60.0
 LONGEST = 100
 """Characters of a command that are shown."""
 _HOUSEKEEPING = ("update", "upgrade", "restarted", "reloaded", "daemon_reload")
-"""Arguments that make an operation run a command each time: what is left of it is judged without them."""
+"""Arguments that make an operation run a command each time: what is left of it is checked without them."""
 _FILES = {"files.put": "dest", "files.template": "dest", "files.line": "path", "files.replace": "path"}
 _FILES |= {"files.block": "path", "files.file": "path", "files.directory": "path"}
 _CONTENT = ("files.line", "files.replace", "files.block")
-_NOT_JUDGED = {
+_UNCHECKED = {
     "deploy": "a function of the module decides what it does",
     "puppet": "Puppet would write to the node to find out",
 }
@@ -76,17 +76,17 @@ def _item(work: Work, item: PlannedItem) -> Iterator[tuple[FindingKind, str]]:
     connector.would.clear()
     try:
         with time_limit(work, limit_of(item) or SECONDS):
-            yield from _judged(work, item)
+            yield from _findings(work, item)
     except (ActionError, PyinfraError, NotImplementedError) as error:
-        yield "not_judged", error.message if isinstance(error, DtkError) else str(error)
+        yield "unchecked", error.message if isinstance(error, DtkError) else str(error)
 
 
-def _judged(work: Work, item: PlannedItem) -> Iterator[tuple[FindingKind, str]]:
+def _findings(work: Work, item: PlannedItem) -> Iterator[tuple[FindingKind, str]]:
     if not conditions_hold(work, item):
         return
     item = rendered_item(work, item)
     if not isinstance(item, (PlannedOperation, PlannedRun, PlannedAdd)):
-        yield "not_judged", _NOT_JUDGED[item.kind]
+        yield "unchecked", _UNCHECKED[item.kind]
         return
     runs = isinstance(item, PlannedRun) or (isinstance(item, PlannedOperation) and runs_each_time(item.name))
     if runs and not (item.if_ or item.unless):
@@ -110,7 +110,7 @@ def _changes(work: Work, item: PlannedOperation | PlannedAdd) -> Iterator[tuple[
     failed = work.session.record.failed
     if failed is not None:
         last = failed.output.strip().rpartition("\n")[2]
-        yield "not_judged", f"the node gave no answer to '{_shortened(failed.command)}': {last}"
+        yield "unchecked", f"the node gave no answer to '{_shortened(failed.command)}': {last}"
     elif connector.would:
         yield "differs", "; ".join(_words(work, item, arguments, tuple(connector.would)))
 

@@ -100,7 +100,7 @@ class Asking:
         try:
             values = ActionValues(action, self.state, self._secret, self.redactor, files)
         except DtkError as error:
-            yield Finding(action.node, "not_judged", self.redactor.text(error.message), action.component, "values")
+            yield Finding(action.node, "unchecked", self.redactor.text(error.message), action.component, "values")
             return
         host = self.engine.host(session)
         host.connector = ReadOnlyConnector(host)

@@ -43,11 +43,11 @@ def find_identity(workspace: Workspace, name: str) -> FoundIdentity:
     Raises:
         InvalidError: dtk.yaml or service.yaml is invalid.
     """
-    said = load_workspace(workspace.file, workspace.root).id, load_service(workspace.service_file(name)).id
+    given = load_workspace(workspace.file, workspace.root).id, load_service(workspace.service_file(name)).id
     state = load_state(workspace.state_file(name))
     lineage = state.lineage if state and _ID.fullmatch(state.lineage) else ""
-    ids = Identity(said[0] or earlier_workspace_id(workspace) or new_id(), said[1] or lineage or new_id())
-    missing = [key for key, value in zip((_WORKSPACE, _SERVICE), said, strict=True) if not value]
+    ids = Identity(given[0] or earlier_workspace_id(workspace) or new_id(), given[1] or lineage or new_id())
+    missing = [key for key, value in zip((_WORKSPACE, _SERVICE), given, strict=True) if not value]
     return FoundIdentity(ids, tuple(missing))
 
 
@@ -60,13 +60,13 @@ def write_identity(workspace: Workspace, name: str, found: FoundIdentity) -> lis
     Raises:
         DtkError: a file can't be written; the message says which line to add by hand.
     """
-    wanted = {
+    lines = {
         _WORKSPACE: (workspace.file, found.identity.workspace, "format_version"),
         _SERVICE: (workspace.service_file(name), found.identity.service, "service"),
     }
     changed = []
     for key in found.missing:
-        file, value, after = wanted[key]
+        file, value, after = lines[key]
         shown = str(file.relative_to(workspace.root))
         try:
             set_key(file, key, value, after=after)

@@ -143,8 +143,8 @@ def check_plan(plan: Plan, inputs: Inputs) -> None:
     if _series(plan.dtk_version) != _series(__version__):
         made, own = plan.dtk_version, __version__
         raise StalePlanError(f"the plan is stale: dtk {made} made it, and this is dtk {own}", hint=hint)
-    present = {name: module.digest for name, module in inputs.modules.items()}
-    changed = [used.name for used in plan.modules if present.get(used.name) != used.digest]
+    digests = {name: module.digest for name, module in inputs.modules.items()}
+    changed = [used.name for used in plan.modules if digests.get(used.name) != used.digest]
     if plan.service_digest not in ("", inputs.service.digest):
         file = inputs.workspace.service_file(plan.service)
         changed = [str(file.relative_to(inputs.workspace.root)), *changed]

@@ -13,7 +13,7 @@ from dtk.errors import InvalidError, Problem, UsageError
 from dtk.sources.module_store import FoundModule, Store, read_manifest
 from dtk.sources.source_address import DEFAULT_BRANCH, Address, parse_address
 from dtk.sources.source_snapshot import Sources
-from dtk.sources.version_resolution import Request, Wanted, resolve
+from dtk.sources.version_resolution import ModuleRequest, Request, resolve
 from dtk.state.pinned import Pin, load_pins, save_pins
 from dtk.state.workspace import Workspace
 
@@ -28,13 +28,13 @@ class Installation:
 
     workspace: Workspace
     sources: Sources
-    wanted: Mapping[str, Wanted]
+    requested: Mapping[str, ModuleRequest]
     templates: Mapping[str, str]
     pins: Mapping[str, Pin]
 
-    def resolved(self, wanted: Mapping[str, Wanted], unpinned: Iterable[str] = ()) -> dict[str, FoundModule]:
+    def resolved(self, requested: Mapping[str, ModuleRequest], unpinned: Iterable[str] = ()) -> dict[str, FoundModule]:
         """Return what to install for these modules; those in ``unpinned`` are looked up anew."""
-        return resolve(Request(self.workspace, self.sources, wanted, self.templates, self.pins, frozenset(unpinned)))
+        return resolve(Request(self.workspace, self.sources, requested, self.templates, self.pins, frozenset(unpinned)))
 
 
 def read_installation(workspace: Workspace) -> Installation:
@@ -48,7 +48,7 @@ def read_installation(workspace: Workspace) -> Installation:
     requested = {}
     for name, module in configuration.modules.items():
         address = parse_address(module.source)
-        requested[name] = Wanted(replace(address, ref=module.ref or address.ref), module.path)
+        requested[name] = ModuleRequest(replace(address, ref=module.ref or address.ref), module.path)
     sources = Sources(Store(workspace.installed), workspace.root)
     return Installation(workspace, sources, requested, configuration.module_sources, load_pins(workspace.lock_file))
 
@@ -72,7 +72,8 @@ def install(workspace: Workspace, source: str, path: str, report: Report) -> lis
     modules = before.sources.modules(address, below=path)
     for name in modules:
         _check_origin(before, name, address)
-    requested = {**before.wanted, **{name: Wanted(address, found.pin.path) for name, found in modules.items()}}
+    new = {name: ModuleRequest(address, found.pin.path) for name, found in modules.items()}
+    requested = {**before.requested, **new}
     report_resolution(before, before.resolved(requested, modules), list(modules), report)
     for name, found in modules.items():
         set_entry(workspace.file, SECTION, name, module_entry(address, found.pin.path))
@@ -82,8 +83,8 @@ def install(workspace: Workspace, source: str, path: str, report: Report) -> lis
 def install_all(workspace: Workspace, report: Report) -> list[str]:
     """Install what dtk.yaml asks for and dtk.lock pins, and what own modules need; return the names."""
     before = read_installation(workspace)
-    found = before.resolved(before.wanted)
-    report_resolution(before, found, list(before.wanted), report)
+    found = before.resolved(before.requested)
+    report_resolution(before, found, list(before.requested), report)
     return list(found)
 
 
@@ -97,7 +98,7 @@ def install_locked(workspace: Workspace, report: Report) -> list[str]:
     differences = [*_differences(before)]
     if differences:
         raise _differ(differences)
-    found = before.resolved(before.wanted)
+    found = before.resolved(before.requested)
     changed = {name for name in {*found, *before.pins} if _pin_of(found, name) != before.pins.get(name)}
     if changed:
         raise _differ([_difference(name, found, before.pins) for name in sorted(changed)])
@@ -119,7 +120,7 @@ def uninstall(workspace: Workspace, name: str, report: Report) -> None:
     users = [*_users(before, name)]
     if users:
         raise UsageError(f"module '{shown(name)}' is used by {', '.join(users)}", hint="remove those first")
-    requested = {other: module for other, module in before.wanted.items() if other != name}
+    requested = {other: module for other, module in before.requested.items() if other != name}
     found = before.resolved(requested)
     save_pins(workspace.lock_file, {other: module.pin for other, module in found.items()})
     unset_entry(workspace.file, SECTION, name)
@@ -205,7 +206,7 @@ def _needs(catalog: Catalog, name: str) -> list[str]:
 
 def _differences(before: Installation) -> list[str]:
     found = []
-    for name, requested in before.wanted.items():
+    for name, requested in before.requested.items():
         pin = before.pins.get(name)
         if pin is None:
             found.append(f"'{name}' is in dtk.yaml and not in dtk.lock")

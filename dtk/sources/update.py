@@ -12,7 +12,7 @@ from dtk.model.module import Module
 from dtk.sources.install import SECTION, check_modules, module_entry, read_installation, shown
 from dtk.sources.module_changes import ModuleChange, differences, history
 from dtk.sources.source_address import check_ref
-from dtk.sources.version_resolution import Wanted
+from dtk.sources.version_resolution import ModuleRequest
 from dtk.state.pinned import Pin, save_pins
 from dtk.state.workspace import Workspace
 
@@ -33,7 +33,7 @@ def update(workspace: Workspace, name: str = "", ref: str = "", *, write: bool =
     before = read_installation(workspace)
     if name and name not in before.pins:
         raise UsageError(f"module '{shown(name)}' is not installed", hint="dtk list-modules")
-    requested = _with_ref(before.wanted, name, ref) if ref else before.wanted
+    requested = _with_ref(before.requested, name, ref) if ref else before.requested
     found = before.resolved(requested, [name] if name else [*before.pins])
     pins = {module: resolved.pin for module, resolved in found.items()}
     check_modules(workspace, pins)
@@ -45,13 +45,13 @@ def update(workspace: Workspace, name: str = "", ref: str = "", *, write: bool =
     return changes
 
 
-def _with_ref(wanted: Mapping[str, Wanted], name: str, ref: str) -> Mapping[str, Wanted]:
-    if name not in wanted:
+def _with_ref(requested: Mapping[str, ModuleRequest], name: str, ref: str) -> Mapping[str, ModuleRequest]:
+    if name not in requested:
         raise UsageError(
             f"module '{shown(name)}' is not in dtk.yaml: it came with another one", hint="dtk install SOURCE@REF"
         )
     check_ref(ref)
-    return {**wanted, name: replace(wanted[name], address=replace(wanted[name].address, ref=ref))}
+    return {**requested, name: replace(requested[name], address=replace(requested[name].address, ref=ref))}
 
 
 def _changes(workspace: Workspace, old: Mapping[str, Pin], new: Mapping[str, Pin]) -> list[ModuleChange]:

@@ -22,7 +22,7 @@ _MOST_ROUNDS = 50
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ModuleRequest:
     """A module that dtk.yaml asks for: its source, and its folder there."""
 
     address: Address
@@ -33,14 +33,14 @@ class Wanted:
 class Request:
     """What is to be resolved.
 
-    ``wanted`` are dtk.yaml's modules; ``templates`` its module_sources: a namespace (or ``*``) and the URL, with
+    ``requests`` are dtk.yaml's modules; ``templates`` its module_sources: a namespace (or ``*``) and the URL, with
     ``{name}`` and ``{namespace}`` in it, of modules that are only needed by others. ``pins`` is dtk.lock; the modules
     in ``unpinned`` are looked up anew whatever it says.
     """
 
     workspace: Workspace
     sources: Sources
-    wanted: Mapping[str, Wanted]
+    requests: Mapping[str, ModuleRequest]
     templates: Mapping[str, str] = field(default_factory=dict)
     pins: Mapping[str, Pin] = field(default_factory=dict)
     unpinned: frozenset[str] = frozenset()
@@ -59,7 +59,7 @@ class _Need:
         return f"{self.by} {self.version or '(no version)'} needs {self.module} {self.constraint}"
 
 
-class _VersionWantedError(Exception):
+class _VersionTooEarlyError(Exception):
     """A version that was chosen too early does not suit a constraint that was found later."""
 
     def __init__(self, need: _Need) -> None:
@@ -79,8 +79,8 @@ def resolve(request: Request) -> dict[str, FoundModule]:
     for _ in range(_MOST_ROUNDS):
         try:
             return _Resolution(request, limits).run()
-        except _VersionWantedError as wanted:
-            limits.setdefault(wanted.need.module, []).append(wanted.need)
+        except _VersionTooEarlyError as error:
+            limits.setdefault(error.need.module, []).append(error.need)
     raise DtkError("the modules' dependencies can't be resolved: versions keep contradicting each other")
 
 
@@ -99,8 +99,8 @@ class _Resolution:
 
     def run(self) -> dict[str, FoundModule]:
         """Choose all modules."""
-        for name, requested in self.request.wanted.items():
-            self.chosen[name] = self._wanted(name, requested)
+        for name, request in self.request.requests.items():
+            self.chosen[name] = self._requested(name, request)
         for name, manifest in self.own.items():
             self._follow(name, manifest.version, manifest.dependencies, None)
         waiting = list(self.chosen.values())
@@ -125,11 +125,11 @@ class _Resolution:
                 raise _nowhere(self.needs[-1])
         return new
 
-    def _wanted(self, name: str, wanted: Wanted) -> FoundModule:
+    def _requested(self, name: str, request: ModuleRequest) -> FoundModule:
         pin = self._pin(name)
-        if pin and (pin.url, pin.ref, pin.path) == (wanted.address.url, wanted.address.ref, wanted.path):
+        if pin and (pin.url, pin.ref, pin.path) == (request.address.url, request.address.ref, request.path):
             return self._pinned(name, pin)
-        return self._named(name, wanted.address, "", wanted.path)
+        return self._named(name, request.address, "", request.path)
 
     def _needed(self, name: str, by: FoundModule | None) -> FoundModule | None:
         """Choose a module that another one needs: its neighbour in the repository, the pinned one, one by version."""
@@ -215,7 +215,7 @@ class _Resolution:
             if version is None or satisfies(version, need.constraint):
                 continue
             if need.module in self.by_version and need not in self.limits.get(need.module, ()):
-                raise _VersionWantedError(need)
+                raise _VersionTooEarlyError(need)
             raise _conflict(need.module, version, self._known_needs(need.module))
 
     def _version(self, name: str) -> str | None:

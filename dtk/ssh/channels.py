@@ -36,7 +36,7 @@ GiveBytes = Callable[[Stream, bytes], None]
 Input = bytes | Iterable[bytes]
 
 
-class NodeLostError(DtkError):
+class ConnectionLostError(DtkError):
     """The connection to a node broke while something ran there."""
 
 
@@ -96,12 +96,12 @@ class SshConnection:
     def _transport(self) -> paramiko.Transport:
         transport = self._clients[-1].get_transport()
         if transport is None or not transport.is_active():
-            raise self.lost()
+            raise self.connection_lost()
         return transport
 
-    def lost(self) -> NodeLostError:
+    def connection_lost(self) -> ConnectionLostError:
         """Return the error that says that this node is gone."""
-        return NodeLostError(
+        return ConnectionLostError(
             f"the connection to {self._node} is lost: it went down, rebooted, or the network between broke",
             hint="when the node is up again: apply --resume",
         )
@@ -152,7 +152,7 @@ class SshConnection:
             ) from None
 
     def _failed(self, error: Exception) -> DtkError:
-        return DtkError(f"{self._node} can't run a command: {error}") if self.is_alive else self.lost()
+        return DtkError(f"{self._node} can't run a command: {error}") if self.is_alive else self.connection_lost()
 
     def _await_end(self, exchange: _Exchange) -> None:
         rounds, begins_by = 0, time.monotonic() + LOGIN_SECONDS
@@ -194,7 +194,7 @@ class SshConnection:
             # The channels of a connection that breaks end before it does.
             self._ask_for_a_sign()
             if not self.is_alive:
-                raise self.lost()
+                raise self.connection_lost()
         if not exchange.has_begun:
             raise self._no_shell(exchange.noise, code)
         # The shell around the command ends with success only after the mark.

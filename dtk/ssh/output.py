@@ -105,8 +105,8 @@ class Tail:
 
     def text(self) -> str:
         """Return the kept lines, after a first one that says what is missing."""
-        said = [] if self.is_complete else [f"[{self._dropped} earlier lines left out]"]
-        return "\n".join([*said, *self._lines])
+        lines = [] if self.is_complete else [f"[{self._dropped} earlier lines left out]"]
+        return "\n".join([*lines, *self._lines])
 
 
 class OutputGate:

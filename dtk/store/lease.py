@@ -117,18 +117,18 @@ class HeldLease:
         """
         problem = StoreUnreachableError("the store did not answer")
         for pause in (*RETRY_SECONDS, 0.0):
-            wanted = with_beat(change(self.head))
+            desired = with_beat(change(self.head))
             try:
-                if self._try(wanted):
+                if self._try(desired):
                     return self.head
             except StoreUnreachableError as error:
                 problem = error
             self.tools.sleep(shortened(pause))
         raise problem
 
-    def _try(self, wanted: Head) -> bool:
+    def _try(self, desired: Head) -> bool:
         """Write the head once; return whether it is what is there now."""
-        data, objects = encode(wanted), self.tools.objects
+        data, objects = encode(desired), self.tools.objects
         sent = self._open.setdefault(data, self.tools.clock())
         unclear: StoreUnreachableError | None = None
         try:
@@ -136,7 +136,7 @@ class HeldLease:
         except StoreUnreachableError as error:
             etag, unclear = None, error
         if etag is not None:
-            return self._adopt(wanted, etag, sent)
+            return self._adopt(desired, etag, sent)
         found = objects.get(self.keys.head)
         if found is not None and found.data in self._open:
             # Refused, or without an answer, but written: by this request or by an earlier one.
@@ -223,14 +223,14 @@ def acquire(tools: Tools, request: LeaseRequest, *, wait: float = 0.0) -> HeldLe
         head = decode(found.data, key) if found else None
         if found and head and head.held_by(request.holder.nonce):
             return HeldLease(tools, request.service, head, found.etag, first_sent or tools.clock() - found.age)
-        wanted, sent = _taken(head, request), tools.clock()
+        desired, sent = _taken(head, request), tools.clock()
         first_sent = sent if first_sent is None else first_sent
         try:
-            etag = _written(tools.objects, key, wanted, found)
+            etag = _written(tools.objects, key, desired, found)
         except StoreUnreachableError:
             etag = None
         if etag is not None:
-            held = HeldLease(tools, request.service, wanted, etag, sent)
+            held = HeldLease(tools, request.service, desired, etag, sent)
             held.previous = head.lease if head else None
             return held
         tools.sleep(shortened(RETRY_SECONDS[0]))

@@ -54,22 +54,22 @@ def code_of(answer: S3Refusal) -> str:
 def refusal(answer: S3Refusal, where: str) -> StoreError:
     """Return the error to raise for an answer that is none of those a condition gives; ``where`` is the object."""
     status, code = status_of(answer), code_of(answer)
-    said = f"{where}: {code}: {answer.get('Error', {}).get('Message', '')}".rstrip(": ")
+    detail = f"{where}: {code}: {answer.get('Error', {}).get('Message', '')}".rstrip(": ")
     if status == _NOT_IMPLEMENTED:
-        return StoreError(f"this store has no conditional writes ({said})", hint="use a store that has them")
+        return StoreError(f"this store has no conditional writes ({detail})", hint="use a store that has them")
     if status in (_CONFLICT, _THROTTLED) or status >= _SERVER or code in ("RequestTimeout", "SlowDown"):
-        return StoreUnreachableError(f"the store gave no clear answer ({said})")
-    return _final(answer, code, said)
+        return StoreUnreachableError(f"the store gave no clear answer ({detail})")
+    return _final(answer, code, detail)
 
 
-def _final(answer: S3Refusal, code: str, said: str) -> StoreError:
+def _final(answer: S3Refusal, code: str, detail: str) -> StoreError:
     if code == "RequestTimeTooSkewed":
         return StoreError(_skewed(answer), hint="set the clock (NTP), then run the command again")
     if code in _EXPIRED:
-        return StoreError(f"the credentials for the store have expired ({said})", hint="get new ones and try again")
+        return StoreError(f"the credentials for the store have expired ({detail})", hint="get new ones and try again")
     if code in _REGION:
-        return StoreError(f"the bucket is in another region ({said})", hint="correct 'store: region' in dtk.yaml")
-    return StoreError(f"the store refused ({said})", hint=_HINTS.get(code, ""))
+        return StoreError(f"the bucket is in another region ({detail})", hint="correct 'store: region' in dtk.yaml")
+    return StoreError(f"the store refused ({detail})", hint=_HINTS.get(code, ""))
 
 
 def unanswered(error: Exception, where: str) -> StoreError:

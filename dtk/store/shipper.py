@@ -108,7 +108,7 @@ class Shipper:
         self._state = StateTail(Path(job.state))
         self._barriers = Barriers()
         self._shipped_at = self._cancel_at = lease.tools.clock()
-        self._told_until = 0.0
+        self._reported_until = 0.0
         self._trouble_since = ""
         self._cancelled = False
         self._worker_ended = False
@@ -149,9 +149,9 @@ class Shipper:
             self._lines.send(passed=barrier.number)
 
     def _tell_validity(self) -> None:
-        if self._lease.valid_until != self._told_until:
-            self._told_until = self._lease.valid_until
-            self._lines.send(valid_until=self._told_until)
+        if self._lease.valid_until != self._reported_until:
+            self._reported_until = self._lease.valid_until
+            self._lines.send(valid_until=self._reported_until)
 
     def _look_for_cancel(self) -> None:
         key = self._keys.cancel(self._job.task, self._lease.head.epoch)

@@ -158,7 +158,7 @@ def _uses(uses: Iterable[ComponentUse]) -> str:
 
 def _attribute_table(attributes: Mapping[str, Attribute]) -> list[str]:
     rows = [
-        [f"`{name}`", attribute.type, _default(attribute), ", ".join(_said(attribute)), attribute.description]
+        [f"`{name}`", attribute.type, _default(attribute), ", ".join(_traits(attribute)), attribute.description]
         for name, attribute in attributes.items()
     ]
     return _table(["Attribute", "Type", "Default", "Flags", "Description"], rows)
@@ -170,7 +170,7 @@ def _default(attribute: Attribute) -> str:
     return "(hidden)" if attribute.hidden else f"`{json.dumps(attribute.default, ensure_ascii=False)}`"
 
 
-def _said(attribute: Attribute) -> list[str]:
+def _traits(attribute: Attribute) -> list[str]:
     return [flag for flag in _FLAGS if getattr(attribute, flag)]
 
 

@@ -63,7 +63,7 @@ class Picture:
 def picture_of_service(title: str, topology: Topology, links: Iterable[Link], stages: Iterable[Stage]) -> Picture:
     """Return the picture of a service as its files want it, with the stages of a plan."""
     names = dict.fromkeys([*map(group_of, topology.nodes), *(group_of(i.node) for i in topology.declared)])
-    boxes = [_wanted_box(name, topology) for name in names]
+    boxes = [_declared_box(name, topology) for name in names]
     return Picture(title, tuple(boxes), arrows_of(links), tuple(map(_stage_box, stages)))
 
 
@@ -77,7 +77,7 @@ def arrows_of(links: Iterable[Link]) -> tuple[Arrow, ...]:
     return tuple(arrow for arrow in dict.fromkeys(arrows) if arrow.user != arrow.used)
 
 
-def _wanted_box(name: str, topology: Topology) -> Box:
+def _declared_box(name: str, topology: Topology) -> Box:
     members = tuple(sorted((node for node in topology.nodes if group_of(node) == name), key=node_order))
     components = dict.fromkeys(str(i.name) for i in topology.declared if group_of(i.node) == name)
     declared = topology.assembly.nodes.get(name)
@@ -103,13 +103,13 @@ def picture_of_task(task: Task, arrows: Iterable[Arrow] = ()) -> Picture:
     for leaf in task.leaves():
         nodes.setdefault(leaf.node, []).append(leaf)
     names = dict.fromkeys(group_of(node) for node in nodes if node)
-    boxes = tuple(_told_box(name, nodes) for name in names)
+    boxes = tuple(_task_box(name, nodes) for name in names)
     known = {(box.name, component) for box in boxes for component in box.components}
     kept = tuple(arrow for arrow in arrows if {arrow.user, arrow.used} <= known)
     return Picture(f"{task.service} task {task.number}", boxes, kept)
 
 
-def _told_box(name: str, nodes: Mapping[str, Sequence[TaskStep]]) -> Box:
+def _task_box(name: str, nodes: Mapping[str, Sequence[TaskStep]]) -> Box:
     members = tuple(sorted((node for node in nodes if group_of(node) == name), key=node_order))
     components = dict.fromkeys(c for node in members for leaf in nodes[node] for c in _components(leaf))
     statuses = {node: _outcome(nodes[node]) for node in members}

@@ -180,7 +180,7 @@ def _box(item: _Placed) -> Markup:
     )
     return tag(
         "g",
-        tag("title", _told(box)),
+        tag("title", _tooltip(box)),
         tag("rect", x=item.x, y=item.y, width=item.width, height=item.height, rx=9.0,
             class_="box" if box.is_node else "box wide"),
         tag("text", heading(box), x=item.x + _PADDING, y=item.y + 22.0, class_="head"),
@@ -190,7 +190,7 @@ def _box(item: _Placed) -> Markup:
     )  # fmt: skip
 
 
-def _told(box: Box) -> str:
+def _tooltip(box: Box) -> str:
     return ", ".join(f"{node} {status}" for node, status in (box.statuses or {}).items()) or heading(box)
 
 

@@ -92,13 +92,13 @@ def _left_out_parts(line: str) -> tuple[str, str, str]:
 
 def drift_lines(plan: Plan) -> list[str]:
     """Return what a refresh found: what differs, what can't be told and why, how many commands run each time."""
-    each_time = [found for found in plan.not_judged if found.kind == "runs_each_time"]
-    others = [found for found in plan.not_judged if found.kind != "runs_each_time"]
+    each_time = [found for found in plan.unchecked if found.kind == "runs_each_time"]
+    others = [found for found in plan.unchecked if found.kind != "runs_each_time"]
     lines = ["Drift:", *map(_finding_line, plan.drift), ""] if plan.drift else []
-    lines += ["Not judged:", *map(_finding_line, others), ""] if others else []
+    lines += ["Not checked:", *map(_finding_line, others), ""] if others else []
     if each_time:
         count = "1 command runs" if len(each_time) == 1 else f"{len(each_time)} commands run"
-        lines += [f"{count} each time and can't be judged.", ""]
+        lines += [f"{count} each time and can't be checked.", ""]
     return lines
 
 
@@ -129,8 +129,8 @@ def _counted(found: Iterable[str], words: Mapping[str, str]) -> str:
 
 
 def _node_lines(entry: Entry) -> list[str]:
-    said = [*([entry.machine] if entry.machine else []), *(f"({reason})" for reason in entry.reasons)]
-    return ["  ".join([f"  {entry.sign} {entry.change} {entry.nodes}", *said])]
+    details = [*([entry.machine] if entry.machine else []), *(f"({reason})" for reason in entry.reasons)]
+    return ["  ".join([f"  {entry.sign} {entry.change} {entry.nodes}", *details])]
 
 
 def _component_lines(entry: Entry) -> list[str]:

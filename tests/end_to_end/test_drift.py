@@ -75,8 +75,8 @@ def test_a_quiet_cluster_has_no_drift_and_a_refresh_leaves_no_trace(dtk: Dtk, no
         temporary_files(),
     )
     assert "Drift" not in said
-    assert "Not judged" not in said
-    assert "6 commands run each time and can't be judged." in said
+    assert "Not checked" not in said
+    assert "6 commands run each time and can't be checked." in said
     assert f"Nothing to do: service '{SERVICE}' is as its files say." in said
     assert dtk.run("plan", SERVICE).stdout == f"Nothing to do: service '{SERVICE}' is as its files say.\n"
 

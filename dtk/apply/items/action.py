@@ -15,7 +15,7 @@ from dtk.apply.session.task_context import TaskContext
 from dtk.model.json_data import Json, ReadOnlyObject
 from dtk.model.names import ASSEMBLY_WIDE, CREATE, DELETE
 from dtk.model.planned_action import PlannedAction
-from dtk.ssh.channels import NodeLostError
+from dtk.ssh.channels import ConnectionLostError
 from dtk.ssh.connect import UnreachableError
 from dtk.state import changes
 from dtk.state.model import Applied, State
@@ -38,7 +38,7 @@ def run_action(context: TaskContext, action: PlannedAction, reporter: StepReport
     for attempt in range(1, attempts + 1):
         try:
             return _attempt(context, action, reporter)
-        except (ActionError, NodeLostError, UnreachableError) as error:
+        except (ActionError, ConnectionLostError, UnreachableError) as error:
             if attempt == attempts:
                 raise
             reporter.retrying(attempt + 1, attempts, action.retry_delay, error.message)

@@ -100,5 +100,5 @@ def failed_command(work: Work, failed: FailedCommand) -> ActionError:
         how = "failed"
     first_line, _, more = failed.command.partition("\n")
     command = f"{first_line} …" if more else first_line
-    said = f": {last.strip()}" if last else ", without any output"
-    return ActionError(f"{work.name}: '{command}' {how}{said}", failed=failed)
+    detail = f": {last.strip()}" if last else ", without any output"
+    return ActionError(f"{work.name}: '{command}' {how}{detail}", failed=failed)

@@ -37,12 +37,12 @@ def await_first_boot(session: NodeSession, reporter: StepReporter, *, has_user_d
     late = DtkError(f"cloud-init on {node} was not done within {LONGEST} s", hint=_hint(node))
     with gevent.Timeout(LONGEST, late):
         answer = session.ask(Prepared.script("cloud-init status", _WAIT, mark), mark)
-    said = "; ".join(line.strip() for line in (*answer.stdout, *answer.stderr) if line.strip())
+    printed = "; ".join(line.strip() for line in (*answer.stdout, *answer.stderr) if line.strip())
     if answer.code != _FAILED:
         return
     if has_user_data:
-        raise DtkError(f"cloud-init failed on {node}: {said}", hint=_hint(node))
-    reporter.output("stderr", f"cloud-init failed: {said}")
+        raise DtkError(f"cloud-init failed on {node}: {printed}", hint=_hint(node))
+    reporter.output("stderr", f"cloud-init failed: {printed}")
 
 
 def _hint(node: str) -> str:

@@ -39,8 +39,8 @@ def update_firewall(context: TaskContext) -> None:
         context.change_state(lambda state: _with_open_ports(state, ports))
     if changed.opened or changed.closed:
         opened, closed = _texts(changed.opened), _texts(changed.closed)
-        said = [f"{verb} {', '.join(rules)}" for verb, rules in (("opened", opened), ("closed", closed)) if rules]
-        context.journal.append("firewall.changed", f"firewall: {'; '.join(said)}", opened=opened, closed=closed)
+        parts = [f"{verb} {', '.join(rules)}" for verb, rules in (("opened", opened), ("closed", closed)) if rules]
+        context.journal.append("firewall.changed", f"firewall: {'; '.join(parts)}", opened=opened, closed=closed)
 
 
 def _connects(plan: Plan) -> bool:

@@ -158,14 +158,14 @@ class MachineBatch:
         new = [step.node for step in self._steps if step.node not in self._context.store.state.nodes]
         begun = NodeState("", "pending", asdict(Connection("")))
         self._context.change_state(
-            lambda state: reduce(lambda told, node: changes.with_node(told, node, begun), new, state)
+            lambda state: reduce(lambda changed, node: changes.with_node(changed, node, begun), new, state)
         )
 
     def _record(self, nodes: Sequence[str], known: Mapping[str, str]) -> None:
         """Put on disk what the next call of the target can be known by, before it is made."""
         begun = NodeState("", "pending", asdict(Connection("")), dict(known))
         self._context.change_state(
-            lambda state: reduce(lambda told, node: changes.with_node(told, node, begun), nodes, state)
+            lambda state: reduce(lambda changed, node: changes.with_node(changed, node, begun), nodes, state)
         )
         for node in nodes if known else ():
             self._context.journal.append(

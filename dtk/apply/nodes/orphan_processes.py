@@ -13,7 +13,7 @@ from dtk.errors import DtkError
 from dtk.ssh.remote_kill import Older
 from dtk.state import changes
 
-_SETTLE_SECONDS = 30.0
+_RESOLVE_SECONDS = 30.0
 """How long a task that has succeeded waits for nodes that it had nothing to do on; what is left stays in doubt."""
 
 
@@ -41,18 +41,18 @@ def end_leftovers(context: TaskContext, node: str, reporter: StepReporter | None
         context.change_state(lambda state: changes.without_in_doubt(state, node))
 
 
-def settle_doubt(context: TaskContext) -> None:
+def resolve_in_doubt(context: TaskContext) -> None:
     """End what earlier tasks may still run on nodes on which this one had nothing to do; keep in doubt what can't be.
 
     A worker may be killed between a step's success, which is noted in the state, and the step's end on record.
     """
     nodes = [node for node in context.store.state.in_doubt if context.store.state.nodes[node].status == "running"]
-    meetings = [gevent.spawn(_meet, context, node) for node in nodes]
-    gevent.joinall(meetings, timeout=_SETTLE_SECONDS)
+    meetings = [gevent.spawn(_contact, context, node) for node in nodes]
+    gevent.joinall(meetings, timeout=_RESOLVE_SECONDS)
     gevent.killall(meetings)
 
 
-def _meet(context: TaskContext, node: str) -> None:
+def _contact(context: TaskContext, node: str) -> None:
     session = context.session(node)
     session.begin_step(None, context.step_mark("0"), partial(end_leftovers, context, node, None))
     with suppress(DtkError):

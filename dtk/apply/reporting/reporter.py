@@ -65,8 +65,8 @@ class StepReporter:
 
     def _write_output(self, stream: Stream, lines: list[str], left_out: int) -> None:
         truncated = {"truncated": left_out} if left_out else {}
-        said = lines[-1] if lines else f"{left_out} lines left out"
-        self._event("step.output", said, stream=stream, lines=lines, **truncated)
+        message = lines[-1] if lines else f"{left_out} lines left out"
+        self._event("step.output", message, stream=stream, lines=lines, **truncated)
 
     def operation(self, message: str, **fields: ReadOnlyJson) -> None:
         """Record one finished operation, after all the output it gave."""

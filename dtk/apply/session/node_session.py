@@ -19,7 +19,7 @@ from dtk.ssh.channels import (
     Ended,
     GiveBytes,
     Input,
-    NodeLostError,
+    ConnectionLostError,
     NoSessionError,
     NoShellError,
     SshConnection,
@@ -84,7 +84,7 @@ class NodeSession:
         self._commands = 0
         self._uses_root = False
         self._running = ""
-        self._is_lost = False
+        self._connection_was_lost = False
         self._first_contact: Callable[[], None] | None = None
         self._is_met = False
         self.record = OperationRecord()
@@ -100,15 +100,15 @@ class NodeSession:
             first_contact: what is done on the node, once, before anything else; it raises when it can't be done.
         """
         self._reporter, self._step_mark, self._first_contact = reporter, mark, first_contact
-        self._commands, self._uses_root, self._is_lost = 0, False, False
+        self._commands, self._uses_root, self._connection_was_lost = 0, False, False
 
     @property
     def is_in_doubt(self) -> bool:
         """Whether nobody knows what the step's last command did: its connection was lost, or it may still run."""
-        return self._is_lost or (bool(self._step_mark) and self._running.startswith(self._step_mark))
+        return self._connection_was_lost or (bool(self._step_mark) and self._running.startswith(self._step_mark))
 
     @property
-    def is_unsettled(self) -> bool:
+    def has_orphaned_command(self) -> bool:
         """Whether a command may still run that nobody waits for."""
         return bool(self._running)
 
@@ -120,12 +120,12 @@ class NodeSession:
             DtkError: a command that was begun before may still run.
         """
         self._connect(is_new=is_new)
-        self._settle()
+        self._end_orphaned_command()
         if self._first_contact is not None and not self._is_met:
             self._first_contact()
             self._is_met = True
 
-    def _settle(self) -> None:
+    def _end_orphaned_command(self) -> None:
         """End the command that was running when a connection was lost."""
         problem = self._end([self._running], as_root=True) if self._running else ""
         if problem:
@@ -209,19 +209,19 @@ class NodeSession:
     def _run(self, command: Prepared, mark: str, give: GiveBytes) -> Ended:
         connection = self.ssh
         if not connection.is_alive:
-            raise connection.lost()
-        self._settle()
+            raise connection.connection_lost()
+        self._end_orphaned_command()
         self._running = mark
         try:
             ended = connection.run(command.sent, give, command.stdin)
-        except NodeLostError:
-            self._is_lost = True
+        except ConnectionLostError:
+            self._connection_was_lost = True
             raise
         except (NoSessionError, NoShellError):
             # It never began.
             self._running = ""
             raise
-        self._running, self._is_lost = "", False
+        self._running, self._connection_was_lost = "", False
         return ended
 
     def end_step_processes(self) -> str:

@@ -66,8 +66,8 @@ def _from_aws(kind: str, name: str, reference: str) -> str:
     try:
         value = _parameter(boto3, name) if kind == "ssm" else _secret(boto3, name)
     except (BotoCoreError, ClientError) as error:
-        said = f"the secret {reference} can't be read: {_said(error)}"
-        raise DtkError(said, hint="aws sts get-caller-identity") from None
+        message = f"the secret {reference} can't be read: {_reason(error)}"
+        raise DtkError(message, hint="aws sts get-caller-identity") from None
     if value is None:
         raise DtkError(f"the secret {reference} has no such value")
     return value
@@ -89,7 +89,7 @@ def _secret(boto3: Any, name: str) -> str | None:
     return str(value[key]) if isinstance(value, dict) and key in value else None
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """Return AWS's own reason, which holds no secret: names and codes."""
     response = getattr(error, "response", {})
     return f"{response['Error']['Code']}: {response['Error']['Message']}" if response else str(error)

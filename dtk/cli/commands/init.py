@@ -38,6 +38,6 @@ def init(
 
 
 def _ignore_local_state(file: Path) -> None:
-    present = file.read_text() if file.exists() else ""
-    if GITIGNORE.strip() not in present.split():
-        file.write_text(present + GITIGNORE)
+    content = file.read_text() if file.exists() else ""
+    if GITIGNORE.strip() not in content.split():
+        file.write_text(content + GITIGNORE)

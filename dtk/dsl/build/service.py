@@ -57,8 +57,8 @@ def _build(cursor: Cursor, problems: list[Problem]) -> Service:
 
 def _digest(cursor: Cursor) -> str:
     """Return the digest of what the file says, as written; comments, order and the id do not count."""
-    said = {key: as_written(value) for key, value in cursor.value.items() if key != "id"}
-    text = json.dumps(said, sort_keys=True, ensure_ascii=False, default=str)
+    content = {key: as_written(value) for key, value in cursor.value.items() if key != "id"}
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, default=str)
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 

@@ -164,11 +164,11 @@ def _block_problems(cursor: Cursor) -> Iterator[Problem]:
             yield from _misplaced_windows(cursor)
 
 
-def _misplaced(cursor: Cursor, keys: tuple[str, ...], said: str) -> Iterator[Problem]:
+def _misplaced(cursor: Cursor, keys: tuple[str, ...], addition: str) -> Iterator[Problem]:
     for key in keys:
         found = cursor.get(key)
         if found:
-            yield found.key_problem(f"'{key}' stands with a stage{said}")
+            yield found.key_problem(f"'{key}' stands with a stage{addition}")
 
 
 def _misplaced_windows(cursor: Cursor) -> Iterator[Problem]:

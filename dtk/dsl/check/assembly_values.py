@@ -82,15 +82,15 @@ def fit_problem(
     return _with_defaults(value, attribute, attributes, where, location)
 
 
-def can_become(given: str, wanted: str) -> bool:
+def can_become(given: str, declared: str) -> bool:
     """Say whether a value of one type can be of another one; a text may say anything."""
-    if "json" in (given, wanted) or given == wanted or given in ("string", "log_file", "node_template_type"):
+    if "json" in (given, declared) or given == declared or given in ("string", "log_file", "node_template_type"):
         return True
     if is_list_type(given) or given in _HASHES:
-        return is_list_type(wanted) if is_list_type(given) else wanted in _HASHES
-    if wanted in ("integer", "port"):
+        return is_list_type(declared) if is_list_type(given) else declared in _HASHES
+    if declared in ("integer", "port"):
         return given in ("integer", "port")
-    return wanted in ("string", "log_file", "node_template_type")
+    return declared in ("string", "log_file", "node_template_type")
 
 
 def _with_defaults(

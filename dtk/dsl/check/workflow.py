@@ -73,8 +73,8 @@ def _twice(workflow: Workflow, standing: Standing) -> Iterator[Problem]:
         for item in subtask.items:
             if item.action != CREATE:
                 continue
-            present = [(n, name) for n, names in standing.items() if subtask.node in ("", n) for name in names]
-            meant = [key for key in present if item.component.means(key[1])]
+            standing_here = [(n, name) for n, names in standing.items() if subtask.node in ("", n) for name in names]
+            meant = [key for key in standing_here if item.component.means(key[1])]
             again = [key for key in meant if key in first]
             if again:
                 node, name = again[0]

@@ -314,7 +314,7 @@ def render(value: object, variables: Mapping[str, object], *, shell: bool = Fals
         return [render(item, variables, shell=shell) for item in value]
     if not isinstance(value, str) or not is_template(value):
         return value
-    with _told(value, variables):
+    with _as_template_problems(value, variables):
         return _rendered(value, variables, shell=shell)
 
 
@@ -326,7 +326,7 @@ def render_text(text: str, variables: Mapping[str, object], blanks: Sequence[str
     Raises:
         TemplateProblem, NeedsUnknown: as ``render``.
     """
-    with _told(text, variables):
+    with _as_template_problems(text, variables):
         return _within_bounds(_compiled(text, shell=False, blanks=frozenset(blanks)), variables)
 
 
@@ -361,7 +361,7 @@ def _compiled_expression(expression: str) -> TemplateExpression:
 
 
 @contextmanager
-def _told(text: str, variables: Mapping[str, object]) -> Iterator[None]:
+def _as_template_problems(text: str, variables: Mapping[str, object]) -> Iterator[None]:
     """Turn whatever a template runs into to a ``TemplateProblem``."""
     try:
         yield

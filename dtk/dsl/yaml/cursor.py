@@ -86,8 +86,8 @@ class Cursor:
 
     def problem_inside(self, message: str, line: int, word: str = "", *, expected: str = "", near: str = "") -> Problem:
         """Return a problem with a part of a text: ``line`` counts in it from 1, ``word`` is what stands there."""
-        place = self.document.locate_inside(self.path, line, word)
-        return Problem(message, place, shown_path(self.path), expected, near)
+        location = self.document.locate_inside(self.path, line, word)
+        return Problem(message, location, shown_path(self.path), expected, near)
 
     def key_problem(self, message: str, *, expected: str = "", near: str = "") -> Problem:
         """Return a problem with the key."""

@@ -73,7 +73,7 @@ def violations(data: Json, name: str) -> list[Violation]:
 
 def violations_by(validator: Draft202012Validator, data: object) -> list[Violation]:
     """Return every break of a validator's schema in plain data, in no special order."""
-    found = [violation for error in validator.iter_errors(data) for violation in _told(error)]
+    found = [violation for error in validator.iter_errors(data) for violation in _violations(error)]
     misspelt = {(one.path[:-1], one.nearest or one.given) for one in found if one.nearest or one.given}
     return [one for one in dict.fromkeys(found) if (one.path, one.missing) not in misspelt]
 
@@ -118,7 +118,7 @@ class _Break:
     message: str
 
 
-def _told(error: ValidationError) -> Iterator[Violation]:
+def _violations(error: ValidationError) -> Iterator[Violation]:
     """Turn one of jsonschema's errors to what has to change, in words."""
     keyword = str(error.validator)
     teller = _name if "propertyNames" in error.absolute_schema_path else _TELLERS.get(keyword, _value)

@@ -79,10 +79,10 @@ def open_ports(aws: Aws, group: SecurityGroup, ports: Iterable[OpenPort]) -> Non
         _authorize(aws, group["GroupId"], _permissions(missing, PORT_RULE))
 
 
-def reconcile(aws: Aws, group: SecurityGroup, wanted: Iterable[OpenPort], description: str) -> FirewallUpdate:
+def reconcile(aws: Aws, group: SecurityGroup, desired: Iterable[OpenPort], description: str) -> FirewallUpdate:
     """Make a group's rules of one description be those wanted; a rule that people made serves as well, and stays."""
-    stale = rules_of(group, description) - set(wanted)
-    missing = set(wanted) - rules_of(group)
+    stale = rules_of(group, description) - set(desired)
+    missing = set(desired) - rules_of(group)
     # Stale ones first: a group holds 60 rules.
     if stale:
         _revoke(aws, group["GroupId"], _permissions(stale, description))

@@ -59,8 +59,8 @@ def find_by_tags(aws: Aws, **tags: str) -> list[Ec2Instance]:
     """Return the instances with these tags (``dtk:lineage`` and so on), those that are gone left out, oldest first."""
     filters = [{"Name": f"tag:{name}", "Values": [value]} for name, value in tags.items()]
     states = {"Name": "instance-state-name", "Values": [state for state in STATUS if state not in GONE]}
-    wanted = [*filters, states]
-    reservations = aws.pages("describe_instances", "Reservations", Reservation, Filters=wanted, MaxResults=PAGE)
+    conditions = [*filters, states]
+    reservations = aws.pages("describe_instances", "Reservations", Reservation, Filters=conditions, MaxResults=PAGE)
     found = [instance for instance in _instances(reservations) if instance.exists]
     return sorted(found, key=lambda instance: str(instance.data.get("LaunchTime", "")))
 
@@ -75,10 +75,10 @@ def find_of_service(aws: Aws, lineage: str) -> dict[str, Ec2Instance]:
 
 def find_by_ids(aws: Aws, ids: Iterable[str]) -> dict[str, Ec2Instance]:
     """Return instances by id, of all states; one that AWS does not know, or no longer, is missing."""
-    wanted = [id_ for id_ in dict.fromkeys(ids) if id_]
+    unique = [id_ for id_ in dict.fromkeys(ids) if id_]
     found: dict[str, Ec2Instance] = {}
-    for start in range(0, len(wanted), MOST_IDS):
-        filters = [{"Name": "instance-id", "Values": wanted[start : start + MOST_IDS]}]
+    for start in range(0, len(unique), MOST_IDS):
+        filters = [{"Name": "instance-id", "Values": unique[start : start + MOST_IDS]}]
         # By filter, not by argument: one unknown id would hide all the others.
         reservations = aws.pages("describe_instances", "Reservations", Reservation, Filters=filters)
         found |= {instance.id: instance for instance in _instances(reservations)}

@@ -34,7 +34,7 @@ def name_instances(aws: Aws, identity: ServiceIdentity, instances: Mapping[str, 
 
 
 def _missing(identity: ServiceIdentity, node: str, instance: Ec2Instance) -> dict[str, str]:
-    wanted = node_tags(identity, node)
+    tags = node_tags(identity, node)
     if instance.tags.get(NAME, "") not in ("", service_label(identity)):
-        del wanted[NAME]
-    return {} if instance.tags.get(NODE) == node and NAME not in wanted else wanted
+        del tags[NAME]
+    return {} if instance.tags.get(NODE) == node and NAME not in tags else tags

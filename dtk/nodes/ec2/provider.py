@@ -124,21 +124,21 @@ class Ec2Provider(BasicProvider):
         """Power the instances on; report each with its new addresses."""
         known = {record.node: record for record in records}
         found = instances_of(self.aws, identity, records)
-        present = self._report_missing(known, found, report)
-        refused = self._power_on({node: found[node] for node in present}, report)
+        existing = self._report_missing(known, found, report)
+        refused = self._power_on({node: found[node] for node in existing}, report)
 
         def finished(node: str, instance: Ec2Instance) -> NodeRecord:
             return described(known[node], instance, self.settings, self.aws.region)
 
-        ids = {node: found[node].id for node in present if node not in refused}
+        ids = {node: found[node].id for node in existing if node not in refused}
         self._await_running(ids, finished, report)
 
     def stop(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
         """Power the instances off; their disks stay, and are paid for."""
         known = {record.node: record for record in records}
         found = instances_of(self.aws, identity, records)
-        present = self._report_missing(known, found, report)
-        stoppable = self._report_spot(present, found, report)
+        existing = self._report_missing(known, found, report)
+        stoppable = self._report_spot(existing, found, report)
         running = {node: found[node] for node in stoppable if found[node].state in ("pending", "running")}
         refused = self._on_each(running, report, lambda ids: self.aws.call("stop_instances", InstanceIds=ids))
 

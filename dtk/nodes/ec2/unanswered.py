@@ -23,7 +23,7 @@ _PAUSE_SECONDS = 2.0
 
 
 def repeat_call(
-    aws: Aws, context: LaunchContext, machine: MachineRequest, call: Call, wanted: Collection[str]
+    aws: Aws, context: LaunchContext, machine: MachineRequest, call: Call, nodes: Collection[str]
 ) -> dict[str, Ec2Instance]:
     """Settle a call.
 
@@ -40,7 +40,7 @@ def repeat_call(
     Raises:
         AwsError, AwsUnreachableError: it is still not known.
     """
-    if not set(call.nodes) <= set(wanted):
+    if not set(call.nodes) <= set(nodes):
         return find_made(aws, call)
     try:
         made = run_call(aws, context, replace(machine, image=replace(machine.image, id=call.image)), call)

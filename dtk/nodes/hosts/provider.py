@@ -197,18 +197,18 @@ class HostsProvider(BasicProvider):
         """Return the records as dtk.yaml and the machines are now: ``stopped`` is one that cannot be reached."""
         claims = read_claims(self._workspace, self._target.name)
         now: dict[str, NodeRecord] = {}
-        present: dict[str, NodeRecord] = {}
+        existing: dict[str, NodeRecord] = {}
         for record in records:
             host = self._claimed(claims, Claim(identity.service, identity.lineage, record.node))
             if host is None:
                 now[record.node] = replace(record, status="terminated")
             else:
-                present[record.node] = _record(record.node, host)
+                existing[record.node] = _record(record.node, host)
 
         def keep(node: str, result: NodeRecord | DtkError) -> None:
-            now[node] = result if isinstance(result, NodeRecord) else replace(present[node], status="stopped")
+            now[node] = result if isinstance(result, NodeRecord) else replace(existing[node], status="stopped")
 
-        report_each(present, _with_status, keep)
+        report_each(existing, _with_status, keep)
         return [now[record.node] for record in records]
 
     def _claimed(self, claims: Claims, claim: Claim) -> Host | None:

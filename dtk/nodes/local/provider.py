@@ -77,8 +77,8 @@ class LocalProvider(BasicProvider):
                 report(
                     record.node, DtkError(f"node '{record.node}' does not exist any more", hint="plan and apply again")
                 )
-        present = [record.node for record in records if node_key(identity, record.node) in known]
-        self._power_on(identity, present, report)
+        existing = [record.node for record in records if node_key(identity, record.node) in known]
+        self._power_on(identity, existing, report)
 
     def stop(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
         """End every process of the nodes, their SSH servers last; the disks stay."""

@@ -71,9 +71,9 @@ def _removal_reason(node: str, topology: Topology, state: State) -> str:
     group = group_of(node)
     if group == node or group not in topology.assembly.nodes:
         return "no longer in the service"
-    present = sum(1 for other in state.nodes if group_of(other) == group)
-    wanted = sum(1 for other in topology.nodes if group_of(other) == group)
-    return f"{group}/cardinality {present} → {wanted}{_from(topology.given.get(f'{group}/cardinality'))}"
+    existing = sum(1 for other in state.nodes if group_of(other) == group)
+    desired = sum(1 for other in topology.nodes if group_of(other) == group)
+    return f"{group}/cardinality {existing} → {desired}{_from(topology.given.get(f'{group}/cardinality'))}"
 
 
 def component_changes(
@@ -141,9 +141,9 @@ def _differences(instance: Instance, applied: Applied, values: Values) -> list[s
         reasons.append(f"{instance.name}: task {applied.attempted} began to converge it and did not succeed")
     if applied.action_digest != definition_of(instance, CREATE).digest:
         reasons.append(f"{instance.name}: its create action is no longer the one applied")
-    wanted = planned_attributes(instance, CREATE, values)
-    for name in sorted(wanted.keys() | applied.attributes.keys()):
-        before, after = applied.attributes.get(name, UNSET), wanted.get(name, UNSET)
+    desired = planned_attributes(instance, CREATE, values)
+    for name in sorted(desired.keys() | applied.attributes.keys()):
+        before, after = applied.attributes.get(name, UNSET), desired.get(name, UNSET)
         if before != after:
             was_hidden = name in applied.hidden
             reasons += _difference(instance, name, before, after, was_hidden=was_hidden)

@@ -50,9 +50,11 @@ def deletion_stages(
     applied = [i for node in state.applied for i in _applied_instances(node, state, modules)]
     leaving = [i for i in applied if i.node in nodes or i.key in dropped] if run_actions else []
     written = _written_outlines(leaving, workflow) if workflow else []
-    told = {action.instance.key for outline in written for action in outline.actions() if action.action == DELETE}
+    written_keys = {
+        action.instance.key for outline in written for action in outline.actions() if action.action == DELETE
+    }
     # What people added came last, and the workflow that does not know it can't say when it goes: first.
-    outlined = _delete_outlines([i for i in leaving if i.key not in told], outlines) + written
+    outlined = _delete_outlines([i for i in leaving if i.key not in written_keys], outlines) + written
     stages = [component_stage(outline, lambda action: _planned(action, state, dropped)) for outline in outlined]
     return stages + (node_stage(going, "terminate", {}) if going else [])
 

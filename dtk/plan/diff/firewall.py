@@ -20,13 +20,13 @@ def firewall_rules(target: Target, ports: Collection[int | None], state: State) 
     sources = target.description.firewall_sources(target)
     if sources is None:
         return ()
-    wanted = {(port, source) for source in sources for port in ports if port is not None}
+    planned = {(port, source) for source in sources for port in ports if port is not None}
     opened = {(port, source) for source, known in state.open_ports.items() for port in known}
     # What is not known yet may be what is open now.
-    gone = opened - wanted if None not in ports else set()
+    gone = opened - planned if None not in ports else set()
     found: dict[FirewallChange, set[tuple[int, str]]] = {
         "close": gone,
-        "open": wanted - opened,
+        "open": planned - opened,
         "keep": opened - gone,
     }
     return tuple(FirewallRule(change, *rule) for change, rules in found.items() for rule in sorted(rules))

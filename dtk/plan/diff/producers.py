@@ -104,9 +104,9 @@ def _without_old(action: StagedAction, number: int, makers: Makers, values: tupl
 
 def _problem(action: StagedAction, number: int, path: str, made: tuple[int, StageOutline, StagedAction]) -> Problem:
     made_in, stage, maker = made
-    said = f"'{action.instance.name}' on '{action.instance.node}' takes {path}"
+    subject = f"'{action.instance.name}' on '{action.instance.node}' takes {path}"
     called = str(maker.instance.name) if maker.action == CREATE else f"{maker.instance.name}.{maker.action}"
     when = "in the same stage" if made_in == number else f"in stage '{stage.name}'"
     location = action.location or action.instance.use.location
     expected = "what makes it chosen too, or applied before" if made_in == LEFT_OUT else "an earlier stage"
-    return Problem(f"{said}, which '{called}' makes {when}", location, expected=expected)
+    return Problem(f"{subject}, which '{called}' makes {when}", location, expected=expected)

@@ -43,15 +43,15 @@ def choose(selection: Selection, nodes: Sequence[NodeChange], outlines: Sequence
     """Return the chosen part of a service's node changes and stages."""
     if not selection:
         return Chosen(tuple(nodes), list(outlines), list(outlines))
-    wanted = {
+    selected = {
         action.key for outline in outlines for action in outline.actions() if _takes_action(selection, outline, action)
     }
-    busy = {action.instance.node for outline in outlines for action in outline.actions() if action.key in wanted}
+    busy = {action.instance.node for outline in outlines for action in outline.actions() if action.key in selected}
     kept = [change if _takes_node(selection, change, busy) else _kept(change) for change in nodes]
     absent = {
         change.node for change, now in zip(nodes, kept, strict=True) if change != now and change.change in _BRINGS
     }
-    chosen = [_part(outline, wanted, absent) for outline in outlines]
+    chosen = [_part(outline, selected, absent) for outline in outlines]
     taken = {action.key for outline in chosen for action in outline.actions()}
     left = [action for outline in outlines for action in outline.actions() if action.key not in taken]
     unmade = {path for action in left if action.action == CREATE for path in dynamic_paths(action.instance)}
@@ -77,9 +77,9 @@ def _takes_node(selection: Selection, change: NodeChange, busy: Collection[str])
     return is_needed or selection.takes(names)
 
 
-def _part(outline: StageOutline, wanted: Collection[str], absent: Collection[str]) -> StageOutline:
+def _part(outline: StageOutline, selected: Collection[str], absent: Collection[str]) -> StageOutline:
     per_node = (
-        (node, tuple(action for action in actions if action.key in wanted))
+        (node, tuple(action for action in actions if action.key in selected))
         for node, actions in outline.per_node
         if node not in absent
     )
@@ -130,8 +130,8 @@ _NEEDED = "what makes it chosen too, or applied before"
 
 def left_out(whole: Plan, part: Plan) -> tuple[str, ...]:
     """Return the steps of the whole plan that its part lacks: ``terminate_node slaves:3``, ``action hub/c.check``."""
-    present = set(_lines(part))
-    return tuple(line for line in dict.fromkeys(_lines(whole)) if line not in present)
+    kept = set(_lines(part))
+    return tuple(line for line in dict.fromkeys(_lines(whole)) if line not in kept)
 
 
 def _lines(plan: Plan) -> Iterator[str]:

@@ -93,9 +93,9 @@ def _members(topology: Topology) -> dict[str, list[str]]:
 
 
 def _same_node(instance: Instance, topology: Topology) -> Iterator[Problem]:
-    present = {other.name.type for other in topology.on_node(instance.node)}
+    types_here = {other.name.type for other in topology.on_node(instance.node)}
     for dependency in instance.component.dependencies:
-        if dependency.component not in present:
+        if dependency.component not in types_here:
             node = group_of(instance.node)
             yield Problem(
                 f"On node '{node}': component '{instance.name}' needs '{dependency.component}' on the same node",

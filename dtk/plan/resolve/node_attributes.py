@@ -34,10 +34,10 @@ def machine_attributes(target: Target, values: Values, node: str) -> dict[str, o
 
 def word_problems(target: Target, topology: Topology, service: Service) -> Iterator[Problem]:
     """Yield the images and sizes of nodes that the target does not know, each where it is written."""
-    declared = {wanted.declared.name: wanted for wanted in topology.nodes.values()}
-    for wanted in declared.values():
-        for wrong in target.description.unknown_words(target, wanted.attributes):
-            yield _problem(wrong, wanted.declared, target, topology, service)
+    declared = {desired.declared.name: desired for desired in topology.nodes.values()}
+    for desired in declared.values():
+        for wrong in target.description.unknown_words(target, desired.attributes):
+            yield _problem(wrong, desired.declared, target, topology, service)
 
 
 def _problem(wrong: UnknownWord, node: Node, target: Target, topology: Topology, service: Service) -> Problem:

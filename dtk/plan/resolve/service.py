@@ -151,7 +151,7 @@ def _source_paths(binding: Binding) -> Iterator[str]:
 def _group_rows(topology: Topology) -> Iterator[AttributeRow]:
     for node in topology.assembly.nodes.values():
         if node.is_group:
-            members = [wanted for wanted in topology.nodes.values() if wanted.group == node.name]
+            members = [member for member in topology.nodes.values() if member.group == node.name]
             path = f"{node.name}/{CARDINALITY}"
             given = topology.given.get(path)
             made_from = given.names if given else ()

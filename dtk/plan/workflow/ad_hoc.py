@@ -37,17 +37,17 @@ def action_stage(topology: Topology, state: State, term: str, parameters: Mappin
         DtkError: a node does not run.
     """
     match = _TERM.match(term)
-    wanted = ComponentName.parse(match["component"]) if match else None
-    found = list(_instances(topology, match["node"] or "", wanted)) if match and wanted else []
-    if wanted and not found:
-        _check_members(topology, match["node"] or "" if match else "", wanted)
-    if match is None or wanted is None or not found:
+    component = ComponentName.parse(match["component"]) if match else None
+    found = list(_instances(topology, match["node"] or "", component)) if match and component else []
+    if component and not found:
+        _check_members(topology, match["node"] or "" if match else "", component)
+    if match is None or component is None or not found:
         raise _unknown(topology, term)
     action = match["action"] or CREATE
     if action != CREATE and action not in found[0].component.actions:
         known = list(found[0].component.actions)
         hint = _similar(action, known) or f"it has {', '.join(known)}"
-        raise UsageError(f"component '{wanted.type}' has no action '{action}'", hint=hint)
+        raise UsageError(f"component '{component.type}' has no action '{action}'", hint=hint)
     _check_running(found, state)
     staged = {instance.key: _staged(instance, action, parameters) for instance in found}
     per_node = [
@@ -57,21 +57,21 @@ def action_stage(topology: Topology, state: State, term: str, parameters: Mappin
     return [StageOutline(term, tuple(entry for entry in per_node if entry[1]))]
 
 
-def _check_members(topology: Topology, node: str, wanted: ComponentName) -> None:
+def _check_members(topology: Topology, node: str, component: ComponentName) -> None:
     """Refuse what only an empty group would have.
 
     Raises:
         UsageError: names the group.
     """
     for instance in topology.absent.values():
-        if wanted.means(instance.name) and node in ("", instance.node):
+        if component.means(instance.name) and node in ("", instance.node):
             hint = f"dtk set-attribute {topology.service} {instance.node}/cardinality 1"
             raise UsageError(f"group '{instance.node}' has no members", hint=hint)
 
 
-def _instances(topology: Topology, node: str, wanted: ComponentName) -> Iterator[Instance]:
+def _instances(topology: Topology, node: str, component: ComponentName) -> Iterator[Instance]:
     for instance in topology.instances.values():
-        if wanted.means(instance.name) and node in ("", instance.node, group_of(instance.node)):
+        if component.means(instance.name) and node in ("", instance.node, group_of(instance.node)):
             yield instance
 
 

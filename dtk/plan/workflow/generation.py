@@ -68,13 +68,13 @@ def _loop(
     circle = _circle(waiting, between, on_node)
     names = " -> ".join(str(waiting[key].name) for key in circle)
     nodes = {key[0] for key in circle}
-    said = (
+    message = (
         f"Intra-node components cycle detected on node '{nodes.pop()}': {names}"
         if len(nodes) == 1
         else f"Loop detected in temporal orders: {names}"
     )
     location = waiting[circle[0]].use.location
-    return InvalidError("no workflow can be generated", [Problem(said, location, expected="a create workflow")])
+    return InvalidError("no workflow can be generated", [Problem(message, location, expected="a create workflow")])
 
 
 def _circle(

@@ -50,9 +50,9 @@ def needed_on_node(instance: Instance, topology: Topology, order: LinkOrder) -> 
     """Return the instances on the same node that must be converged before an instance."""
     component = instance.component
     types = {dependency.component for dependency in (*component.dependencies, *component.after)}
-    present = [other.key for other in topology.on_node(instance.node) if other.name.type in types]
+    here = [other.key for other in topology.on_node(instance.node) if other.name.type in types]
     linked = [key for key in order.get(instance.key, ()) if key[0] == instance.node]
-    return {*present, *linked} - {instance.key}
+    return {*here, *linked} - {instance.key}
 
 
 def sorted_actions(actions: Sequence[Action], topology: Topology, order: LinkOrder) -> list[Action]:

@@ -133,30 +133,30 @@ def _matching(
 ) -> Iterator[Instance]:
     """Yield the instances that an item means; one that means none is a mistake, told with what there is."""
     title = filled_in(item.component.title, values)
-    wanted = ComponentName(item.component.type, title)
-    present = [i for i in topology.instances.values() if branch.node in ("", i.node, group_of(i.node))]
-    found = [instance for instance in present if wanted.means(instance.name)]
-    if not found and not _may_be_absent(topology, branch, wanted):
-        known = sorted({str(instance.name) for instance in present})
+    component = ComponentName(item.component.type, title)
+    instances = [i for i in topology.instances.values() if branch.node in ("", i.node, group_of(i.node))]
+    found = [instance for instance in instances if component.means(instance.name)]
+    if not found and not _may_be_absent(topology, branch, component):
+        known = sorted({str(instance.name) for instance in instances})
         where = f" of node '{branch.node}'" if branch.node else ""
         problems.append(
             Problem(
                 "The following element(s) cannot be resolved with respect to the assembly's nodes and"
-                f" components{where}: {wanted}",
+                f" components{where}: {component}",
                 item.location,
-                nearest=nearest(str(wanted), known),
+                nearest=nearest(str(component), known),
             )
         )
     yield from found
 
 
-def _may_be_absent(topology: Topology, branch: Branch, wanted: ComponentName) -> bool:
+def _may_be_absent(topology: Topology, branch: Branch, component: ComponentName) -> bool:
     """Whether it is no mistake that nothing is there: the service took it away, or its group has no members."""
     absent = (i for i in topology.absent.values() if branch.node in ("", i.node))
-    if any(wanted.means(instance.name) for instance in absent):
+    if any(component.means(instance.name) for instance in absent):
         return True
     names = (ComponentName.parse(use.partition("/")[2]) for use in topology.removed)
-    return any(name is not None and wanted.means(name) for name in names)
+    return any(name is not None and component.means(name) for name in names)
 
 
 def _staged(
@@ -184,8 +184,8 @@ def _twice(stages: Iterable[StageOutline]) -> Iterator[Problem]:
                 continue
             key = action.instance.key
             if key in first:
-                said = f"component '{action.instance.name}' is converged twice on '{group_of(key[0])}'"
-                yield Problem(f"{said}: in stage '{first[key]}' and in stage '{stage.name}'", action.location)
+                message = f"component '{action.instance.name}' is converged twice on '{group_of(key[0])}'"
+                yield Problem(f"{message}: in stage '{first[key]}' and in stage '{stage.name}'", action.location)
             first.setdefault(key, stage.name)
 
 

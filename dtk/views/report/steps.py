@@ -86,11 +86,11 @@ def _leaf(step: TaskStep) -> Markup:
         tag("span", changed, class_="quiet"),
         tag("span", time_taken(step.duration), class_="time"),
     )
-    inner = tag("div", *_told(step), class_="inner")
+    inner = tag("div", *_details(step), class_="inner")
     return tag("details", summary, inner, id=anchor(step.number), class_="leaf", open=_is_open(step))
 
 
-def _told(step: TaskStep) -> Iterator[Markup]:
+def _details(step: TaskStep) -> Iterator[Markup]:
     if step.reason:
         yield tag("p", "Why: ", one_line(step.reason), class_="quiet")
     for error in step.errors:
