@@ -28,17 +28,17 @@ _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Judge the skip of a test."""
-    return _with_skip_reason((yield))
+    """Check the skip of a test."""
+    return _refuse_unexpected_skip((yield))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Judge the skip of a whole file."""
-    return _with_skip_reason((yield))
+    """Check the skip of a whole file."""
+    return _refuse_unexpected_skip((yield))
 
 
-def _with_skip_reason(report: _Report) -> _Report:
+def _refuse_unexpected_skip(report: _Report) -> _Report:
     """Make a skip without a permitted reason a failure where every skip must be expected."""
     if report.skipped and isinstance(report.longrepr, tuple) and every_skip_is_expected(os.environ):
         path, line, reason = report.longrepr
