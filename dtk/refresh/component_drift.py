@@ -58,7 +58,7 @@ def drift_of(work: Work, redactor: Redactor) -> Iterator[Finding]:
         redactor: knows the secrets of the action.
 
     Raises:
-        NodeLostError: the node went away.
+        ConnectionLostError: the node went away.
     """
     for item in work.action.items:
         for kind, what in _item(work, item):

@@ -117,7 +117,7 @@ class SshConnection:
             stdin: what the command reads, at once or piece by piece; then its standard input ends.
 
         Raises:
-            NodeLostError: the connection broke before the command ended.
+            ConnectionLostError: the connection broke before the command ended.
             NoSessionError: the node allows no more commands at a time.
             NoShellError: the login runs no commands, or did not come to this one within ``LOGIN_SECONDS``.
         """

@@ -160,7 +160,7 @@ clients = reach(Connection("127.0.0.1", port, "tester", key), known, Patience(),
 connection = ssh.SshConnection("master", clients)
 try:
     connection.run("echo $$; exec sleep 300", lambda _, chunk: print(chunk.decode(), end="", flush=True))
-except ssh.NodeLostError as error:
+except ssh.ConnectionLostError as error:
     print(error.message)
 """
 
