@@ -16,10 +16,10 @@ from dtk.errors import DtkError
 from dtk.nodes.provider import Connection
 from dtk.ssh.channels import (
     LOGIN_SECONDS,
+    ConnectionLostError,
     Ended,
     GiveBytes,
     Input,
-    ConnectionLostError,
     NoSessionError,
     NoShellError,
     SshConnection,
