@@ -173,7 +173,7 @@ class SshConnection:
         if exchange.wait(_LOOK_SECONDS) or exchange.has_begun:
             return
         if not self.is_alive:
-            raise self.lost()
+            raise self.connection_lost()
         raise NoShellError(
             f"the login on {self._node} did not come to the command within {LOGIN_SECONDS:.0f} s"
             + (f": it printed '{exchange.noise}' and goes on" if exchange.noise else ""),
