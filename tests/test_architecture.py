@@ -56,7 +56,7 @@ ALLOWED: dict[str, set[str]] = {
     "apply.nodes": {"model", "events", "state", "nodes.", "dsl", "plan", "ssh", "apply.reporting", "apply.session"},
     "apply": {"model", "targets", "events", "state", "nodes", "dsl", "plan", "ssh", "apply"},
     "refresh": {"model", "targets", "events", "state", "nodes", "dsl", "plan", "ssh", "apply"},
-    "service": {"model", "events", "state", "nodes", "dsl", "plan", "apply", "refresh", "targets"},
+    "service": {"model", "events", "state", "store", "nodes", "dsl", "plan", "apply", "refresh", "targets"},
     "cli": {"model", "events", "state", "nodes", "dsl", "plan", "views", "apply", "service"},
     "cli.commands": {
         *{"model", "events", "state", "nodes", "dsl", "plan", "views", "apply", "refresh", "service"},

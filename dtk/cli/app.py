@@ -12,12 +12,12 @@ from typer.core import TyperCommand, TyperGroup
 
 from dtk.cli.coercion import QuickCommand, convert_quickly
 from dtk.cli.registry import COMMANDS, CommandEntry
-from dtk.service.context import Settings, remember
+from dtk.service.global_options import Settings, remember
 
 if TYPE_CHECKING:
     from typer._click.core import Context, Parameter
 
-GLOBAL_OPTIONS = {"--workspace": True, "--no-color": False}
+GLOBAL_OPTIONS = {"--workspace": True, "--no-color": False, "--offline": False}
 """Options that may stand anywhere on the line, and whether they take a value."""
 
 
@@ -95,11 +95,14 @@ def root(
         typer.Option(metavar="DIR", help="The workspace; else the one this folder lies in.", envvar="DTK_WORKSPACE"),
     ] = None,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours; NO_COLOR does the same.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask nothing of the shared store: show what was read of it last.")
+    ] = False,
 ) -> None:
     """Deploy services of many nodes from files in git: plan, apply, watch.
 
     Exit codes: 0 done, 1 failed, 2 usage, 3 invalid, 4 locked, 5 stale plan or machines exist that this state does
-    not know, 6 cancelled, 10 changes (plan --detailed-exitcode), 130 interrupted. --workspace and
-    --no-color may stand anywhere on the line.
+    not know, 6 cancelled, 10 changes (plan --detailed-exitcode), 130 interrupted. --workspace,
+    --no-color and --offline may stand anywhere on the line.
     """
-    remember(Settings(workspace, no_color))
+    remember(Settings(workspace, no_color, offline))

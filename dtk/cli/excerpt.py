@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from dtk.errors import DtkError, Location, Problem
-from dtk.service.context import settings
+from dtk.service.global_options import settings
 from dtk.state.workspace import find_workspace
 
 _WIDEST = 100

@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from dtk.errors import DtkError
-from dtk.service.context import settings
+from dtk.service.global_options import settings
 from dtk.state.files import replace_file
 
 

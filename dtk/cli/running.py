@@ -24,6 +24,7 @@ from dtk.model.plan import Plan
 from dtk.service.identity import FoundIdentity, find_identity, write_identity
 from dtk.service.open_end import finishes_last_task
 from dtk.service.planning import Inputs, check_plan
+from dtk.service.shared_store import refuse_change
 from dtk.service.task_log import is_running
 from dtk.state.lock import LOCK_FILE, ServiceLock, acquire
 from dtk.state.workspace import Workspace
@@ -100,6 +101,7 @@ def changing(workspace: Workspace, service: str, command: str, lock_wait: float)
         LockedError: another process holds it for longer than that.
         InvalidError: the service's files are invalid.
     """
+    refuse_change(workspace)
     folder = workspace.service_folder(service)
     was_there = (folder / LOCK_FILE).exists()
     with acquire(folder, command, lock_wait) as lock:

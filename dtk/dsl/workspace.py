@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dtk import __version__
 from dtk.dsl.cache import keep, key_of_file, recall
+from dtk.dsl.store_section import store_problems, store_settings
 from dtk.dsl.yaml.checked_document import open_document, report
 from dtk.dsl.yaml.cursor import Cursor
 from dtk.dsl.yaml.schema import listed, shown
@@ -15,6 +16,7 @@ from dtk.dsl.yaml.target_schema import setting_violations
 from dtk.errors import InvalidError, Problem, UsageError
 from dtk.model.names import module_name
 from dtk.model.settings import mapping
+from dtk.model.store_settings import StoreSettings
 from dtk.model.suggestion import did_you_mean, nearest
 from dtk.model.target import Target
 from dtk.model.written import as_written
@@ -35,7 +37,8 @@ class WorkspaceConfiguration:
     """What dtk.yaml says; ``targets`` always has the embedded ``local``.
 
     ``module_sources`` maps a namespace, or ``*``, to a URL with ``{namespace}`` and ``{name}`` in it. ``id`` says which
-    workspace it is, the same in every clone; "" in a file that has none yet.
+    workspace it is, the same in every clone; "" in a file that has none yet. ``store`` is where the state is shared,
+    None where it is this machine's alone.
     """
 
     default_target: str
@@ -43,6 +46,7 @@ class WorkspaceConfiguration:
     modules: Mapping[str, ModuleSource] = field(default_factory=dict)
     module_sources: Mapping[str, str] = field(default_factory=dict)
     id: str = ""
+    store: StoreSettings | None = None
 
     def target(self, name: str) -> Target:
         """Return a target by name, the default one for "".
@@ -82,6 +86,7 @@ def _build(file: Path, display_root: Path | None) -> WorkspaceConfiguration:
     checked = open_document(file, "workspace", display_root, problems)
     if checked and () not in checked.cursor.broken:
         problems += [*_version_problems(checked.cursor), *_default_problems(checked.cursor)]
+        problems += store_problems(checked.cursor)
         problems += (problem for target in checked.cursor.entries("targets") for problem in _target_problems(target))
     if problems or checked is None:
         raise report("the workspace is invalid", problems, [checked] if checked else [])
@@ -93,6 +98,7 @@ def _build(file: Path, display_root: Path | None) -> WorkspaceConfiguration:
         {module_name(entry.name) or entry.name: _module(entry) for entry in cursor.entries("modules")},
         {entry.name: str(entry.value) for entry in cursor.entries("module_sources")},
         cursor.text("workspace"),
+        store_settings(cursor),
     )
 
 

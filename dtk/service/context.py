@@ -1,37 +1,16 @@
-"""What every command needs first: the global options, the workspace and the service meant."""
+"""What every command needs first: the workspace and the service meant, with its state as the store has it."""
 
 from __future__ import annotations
 
 import os
-from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
 
 from dtk.apply.removal import clear_removed
 from dtk.errors import UsageError
 from dtk.model.suggestion import nearest
+from dtk.service.global_options import settings
+from dtk.service.shared_store import read_state
 from dtk.state.workspace import WORKSPACE_FILE, Workspace, find_workspace
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The global options as given."""
-
-    workspace: Path | None = None
-    no_color: bool = False
-
-
-_settings: ContextVar[Settings] = ContextVar("settings", default=Settings())  # noqa: B039 - Settings is frozen
-
-
-def remember(given: Settings) -> None:
-    """Keep the global options for the command that runs."""
-    _settings.set(given)
-
-
-def settings() -> Settings:
-    """Return the global options of the command that runs."""
-    return _settings.get()
 
 
 def current_workspace() -> Workspace:
@@ -55,9 +34,18 @@ def _workspace_at(given: Path) -> Workspace:
 def chosen_service(workspace: Workspace, given: str | None) -> str:
     """Return the service meant: the one given, else DTK_SERVICE, else the workspace's only one.
 
+    Its local state is that of the workspace's store then, where it has one.
+
     Raises:
         UsageError: it does not exist, or there is none or more than one to choose from.
+        StoreError: the store can't be read, and nothing of the service was ever read here.
     """
+    name = _chosen(workspace, given)
+    read_state(workspace, name)
+    return name
+
+
+def _chosen(workspace: Workspace, given: str | None) -> str:
     names = workspace.service_names()
     name = given or os.environ.get("DTK_SERVICE", "")
     if name in names:

@@ -15,6 +15,7 @@ from dtk.plan.document import from_text
 from dtk.refresh.ask_machines import asking
 from dtk.service.identity import FoundIdentity
 from dtk.service.planning import Inputs
+from dtk.service.shared_store import read_all_states
 from dtk.state.identity import Identity
 from dtk.state.model import State
 from dtk.state.store import load_state
@@ -43,6 +44,7 @@ def gone_services(workspace: Workspace) -> list[GoneService]:
     Raises:
         DtkError: a target can't be asked.
     """
+    read_all_states(workspace)
     configuration = load_workspace(workspace.file, workspace.root)
     existing = set(workspace.service_names())
     machines: dict[str, dict[str, tuple[Target, MarkedMachine]]] = {}

@@ -12,6 +12,7 @@ from dtk.nodes.provider import MarkedMachine, Provider, UnaskedError
 from dtk.nodes.targets import provider_for
 from dtk.refresh.ask_machines import asking
 from dtk.service.identity import find_identity, write_identity
+from dtk.service.shared_store import read_all_states, refuse_change
 from dtk.service.unknown_machines import ServiceOnTarget, take_in
 from dtk.state.identity import earlier_workspace_id
 from dtk.state.lock import acquire
@@ -35,6 +36,7 @@ def find_orphans(workspace: Workspace, warn: Callable[[str], None]) -> list[Orph
         workspace: the workspace.
         warn: told of machines that could not be asked.
     """
+    read_all_states(workspace)
     configuration = load_workspace(workspace.file, workspace.root)
     own = configuration.id or earlier_workspace_id(workspace)
     states = [load_state(workspace.state_file(name)) for name in workspace.names_with_state()]
@@ -66,6 +68,7 @@ def adopt_orphan(workspace: Workspace, orphan: Orphan) -> None:
             f"{machine.id} is of service '{name}', which is not in this workspace",
             hint=f"get its service.yaml back from git, or end what is left of it: dtk delete-and-destroy {name}",
         )
+    refuse_change(workspace)
     found = find_identity(workspace, name)
     with acquire(workspace.service_folder(name), "dtk list-nodes --orphans --adopt", None):
         write_identity(workspace, name, found)

@@ -17,6 +17,7 @@ from dtk.refresh.dry_run import dry_run
 from dtk.refresh.node_drift import Drift, look
 from dtk.service.identity import find_identity, write_identity
 from dtk.service.planning import Inputs, read_inputs
+from dtk.service.shared_store import refuse_change
 from dtk.service.unknown_machines import ServiceOnTarget, take_in_unknown
 from dtk.state.lock import acquire
 from dtk.state.store import StateStore
@@ -40,6 +41,7 @@ def refreshed_plan(
     Raises:
         LockedError: a task of the service runs.
     """
+    refuse_change(workspace)
     # Held to the end: a task in between would change what is being looked at.
     with acquire(workspace.service_folder(service), f"dtk plan {service} --refresh", None):
         for drift in _look(workspace, service):

@@ -15,6 +15,7 @@ from dtk.events.expected_times import Expectation, learn
 from dtk.events.fold import fold_log
 from dtk.events.tree import Task
 from dtk.service.context import chosen_service, current_workspace
+from dtk.service.shared_store import read_logs, runs_elsewhere
 from dtk.state.lock import holder
 from dtk.state.workspace import Workspace
 
@@ -81,7 +82,8 @@ def last_task(workspace: Workspace, service: str) -> Task | None:
 
 
 def logged_tasks(workspace: Workspace, service: str) -> list[int]:
-    """Return the numbers of a service's tasks that have a log, oldest first."""
+    """Return the numbers of a service's tasks that have a log, oldest first; with those in the shared store."""
+    read_logs(workspace, service)
     logs = {number: workspace.event_log(service, number) for number in workspace.task_numbers(service)}
     # A command that is killed may leave an empty log: nothing is on record of that task.
     return [number for number, log in logs.items() if log.exists() and log.stat().st_size]
@@ -104,12 +106,20 @@ def chosen_task(workspace: Workspace, service: str, number: int | None) -> int:
 
 
 def is_running(workspace: Workspace, service: str, number: int) -> Callable[[], bool]:
-    """Return a function that says whether a task's worker still lives: it holds the service's lock."""
-    folder = workspace.service_folder(service)
+    """Return a function that says whether a task's worker still lives.
+
+    It holds the service's lock on this machine, or its lease in the shared store: then asking also brings what is new
+    of its log.
+    """
+    folder, elsewhere = workspace.service_folder(service), runs_elsewhere(workspace, service, number)
 
     def alive() -> bool:
         found = holder(folder)
         # This process may hold the lock itself, to plan what follows.
-        return found is not None and found.pid != os.getpid() and found.task in (0, number)
+        if found is not None and found.pid != os.getpid() and found.task == number:
+            return True
+        if elsewhere is not None:
+            return elsewhere()
+        return found is not None and found.pid != os.getpid() and not found.task
 
     return alive

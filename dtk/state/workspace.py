@@ -67,6 +67,10 @@ class Workspace:
         """Return the path of a service's state.json."""
         return self.service_folder(service) / "state.json"
 
+    def store_file(self, service: str) -> Path:
+        """Return the path of what was last read of a service in the shared store, and when."""
+        return self.service_folder(service) / "store.json"
+
     def known_hosts(self, service: str) -> Path:
         """Return the path of the host keys that are pinned for a service's nodes."""
         return self.service_folder(service) / "known_hosts"

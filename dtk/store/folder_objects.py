@@ -62,6 +62,15 @@ class FolderObjects:
         keys = (key for key in files if not key.rpartition("/")[2].startswith("."))
         return sorted(key for key in keys if key.startswith(prefix) and key > after)
 
+    def names(self, prefix: str) -> Sequence[str]:
+        """Return the names right below ``prefix`` (which ends with /) under which there are objects, sorted."""
+        try:
+            return sorted(path.name for path in self._path(prefix).iterdir() if path.is_dir())
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            raise self._problem(error) from error
+
     def delete(self, key: str) -> None:
         """Remove an object; one that does not exist is no error."""
         with self._locked():

@@ -44,6 +44,9 @@ class Objects(Protocol):
     def list(self, prefix: str, after: str = "") -> Sequence[str]:
         """Return the keys that begin with ``prefix`` and come after a key, sorted."""
 
+    def names(self, prefix: str) -> Sequence[str]:
+        """Return the names right below ``prefix`` (which ends with /) under which there are objects, sorted."""
+
     def delete(self, key: str) -> None:
         """Remove an object; one that does not exist is no error."""
 

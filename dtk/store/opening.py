@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dtk.model.store_settings import StoreSettings
 from dtk.store.folder_objects import FolderObjects
 from dtk.store.objects import Objects
-from dtk.store.settings import StoreSettings
 
 
 def open_objects(settings: StoreSettings) -> Objects:

@@ -7,10 +7,10 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Protocol, TypedDict, TypeVar
 
+from dtk.model.store_settings import StoreSettings
 from dtk.store.errors import StoreError
 from dtk.store.objects import Stored
 from dtk.store.s3_problems import CHANGED, MISSING, S3Metadata, S3Refusal, code_of, refusal, status_of, unanswered
-from dtk.store.settings import StoreSettings
 
 T = TypeVar("T")
 
@@ -34,8 +34,13 @@ class _Key(TypedDict):
     Key: str
 
 
+class _Prefix(TypedDict):
+    Prefix: str
+
+
 class _Page(TypedDict, total=False):
     Contents: list[_Key]
+    CommonPrefixes: list[_Prefix]
 
 
 class _Pages(Protocol):
@@ -98,6 +103,17 @@ class S3Objects:
                 Bucket=self._bucket, Prefix=self._prefix + prefix, **start
             )
             return [found["Key"][len(self._prefix) :] for page in pages for found in page.get("Contents", ())]
+
+        return sorted(self._asked(read, prefix, frozenset()) or ())
+
+    def names(self, prefix: str) -> Sequence[str]:
+        """Return the names right below ``prefix`` (which ends with /) under which there are objects, sorted."""
+
+        def read() -> list[str]:
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._prefix + prefix, Delimiter="/"
+            )
+            return [found["Prefix"].split("/")[-2] for page in pages for found in page.get("CommonPrefixes", ())]
 
         return sorted(self._asked(read, prefix, frozenset()) or ())
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
+from dtk.state.files import make_private_folder, replace_file
 from dtk.store.errors import FencedError
 from dtk.store.layout import ServiceKeys, segment_number
 from dtk.store.objects import Objects, get_patiently, put_once
@@ -78,7 +81,8 @@ class LogShipper:
 class LogMirror:
     """Brings a task's log from the store into a local file, segment by segment, as it grows.
 
-    What is there is counted in a file beside the log, written after the log: a crash between both is cut away.
+    What is there is counted in a file beside the log, written after the log: a crash between both is cut away. Several
+    processes may bring the same log: each adds only what is not there yet.
     """
 
     def __init__(self, objects: Objects, keys: ServiceKeys, task: int, log: Path) -> None:
@@ -86,8 +90,17 @@ class LogMirror:
         self._keys = keys
         self._task = task
         self._log = log
-        self._count = log.with_name(f"{log.name}.shipped")
-        self.shipped = self._known()
+        self._count = mirror_count(log)
+
+    @property
+    def shipped(self) -> Shipped:
+        """How far the log is here."""
+        return self._known()[0]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the log is here: its task is over."""
+        return self._known()[1]
 
     def fetch(self) -> bool:
         """Append the segments that are new; return whether there were any.
@@ -96,37 +109,64 @@ class LogMirror:
             StoreError: the store can't be reached, or refuses.
         """
         before = self.shipped
-        while True:
+        while not self.is_whole:
             number = self.shipped.segment + 1
-            found = get_patiently(self._objects, self._keys.segment(self._task, number))
+            found = self._objects.get(self._keys.segment(self._task, number))
             if found is None:
-                return self.shipped != before
+                break
             self._append(found.data, number)
+        return self.shipped != before
 
-    def missing(self) -> list[int]:
-        """Return the numbers of segments that are not there although later ones are."""
-        keys = self._objects.list(self._keys.segments(self._task))
-        numbers = {segment_number(key) for key in keys}
-        return sorted(set(range(self.shipped.segment + 1, max(numbers, default=0))) - numbers)
+    def fetch_rest(self) -> None:
+        """Bring all there is of a log whose writer has ended or is gone; what follows a missing segment as well.
 
-    def _append(self, data: bytes, number: int) -> None:
-        descriptor = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.truncate(self.shipped.size)
-            file.seek(self.shipped.size)
-            file.write(data)
-        self.shipped = Shipped(number, self.shipped.size + len(data))
-        temporary = self._count.with_name(f".{self._count.name}.{os.getpid()}")
-        temporary.write_text(f"{self.shipped.segment} {self.shipped.size}\n", encoding="ascii")
-        temporary.replace(self._count)
+        Readers of the log see from its sequence numbers that something is missing.
 
-    def _known(self) -> Shipped:
+        Raises:
+            StoreError: the store can't be reached, or refuses.
+        """
+        whole = self._objects.get(self._keys.whole_log(self._task))
+        if whole is not None:
+            self._append(whole.data, self.shipped.segment, is_whole=True)
+            return
+        for number in sorted(map(segment_number, self._objects.list(self._keys.segments(self._task)))):
+            found = self._objects.get(self._keys.segment(self._task, number))
+            if number > self.shipped.segment and found is not None:
+                self._append(found.data, number)
+
+    def _append(self, data: bytes, number: int, *, is_whole: bool = False) -> None:
+        """Add a segment, or all of the log; nothing where another process was faster."""
+        make_private_folder(self._log.parent)
+        descriptor = os.open(self._log, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            shipped, has_all = self._known()
+            if has_all or (number <= shipped.segment and not is_whole):
+                return
+            start = self._start(file, data, shipped) if is_whole else shipped.size
+            file.truncate(start)
+            file.seek(start)
+            file.write(data[start:] if is_whole else data)
+            size = file.tell()
+            file.flush()
+            replace_file(self._count, f"{number} {size}{' whole' if is_whole else ''}\n")
+
+    def _start(self, file: BinaryIO, whole: bytes, shipped: Shipped) -> int:
+        """Return from where on the whole log is not here yet: what a follower has read stays where it is."""
+        return shipped.size if file.read(shipped.size) == whole[: shipped.size] else 0
+
+    def _known(self) -> tuple[Shipped, bool]:
         try:
-            segment, size = map(int, self._count.read_text(encoding="ascii").split())
+            segment, size, *whole = self._count.read_text(encoding="ascii").split()
+            there = self._log.stat().st_size
         except (FileNotFoundError, ValueError):
-            return Shipped()
-        there = self._log.stat().st_size if self._log.exists() else 0
-        return Shipped(segment, size) if there >= size else Shipped()
+            return Shipped(), False
+        return (Shipped(int(segment), int(size)), bool(whole)) if there >= int(size) else (Shipped(), False)
+
+
+def mirror_count(log: Path) -> Path:
+    """Return the file that counts how far a log is here that comes from the store; no log written here has one."""
+    return log.with_name(f"{log.name}.shipped")
 
 
 def read_log(objects: Objects, keys: ServiceKeys, task: int) -> tuple[bytes, tuple[str, ...]]:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from dtk.errors import DtkError
 from dtk.events.recovery import close_orphaned_log
+from dtk.model.store_settings import StoreSettings, settings_of
 from dtk.state.store import journal_of, load_state, state_text
 from dtk.store.access import forget_key
 from dtk.store.commit import Barrier, Barriers, commit_state
@@ -31,7 +32,6 @@ from dtk.store.lease import HeldLease, Tools, take_up
 from dtk.store.link import Lines, number
 from dtk.store.opening import open_access, open_objects
 from dtk.store.segments import LogShipper, Shipped
-from dtk.store.settings import StoreSettings, settings_of
 
 SHIP_SECONDS = 2.0
 """How long something new waits at most: a follower elsewhere is a poll of its own behind that."""

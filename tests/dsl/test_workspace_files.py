@@ -10,6 +10,7 @@ from dtk.dsl.service import load_service
 from dtk.dsl.workspace import load_workspace
 from dtk.errors import InvalidError, UsageError
 from dtk.model.names import ComponentName
+from dtk.model.store_settings import StoreSettings
 
 SERVICE = """\
 format_version: 1
@@ -155,3 +156,44 @@ def test_mistakes_in_a_workspace_are_told_all_at_once(tmp_path: Path) -> None:
         "dtk.yaml:6:17: 'docker' can't stand here; expected local, hosts or ec2 (at targets/there/type)",
         "dtk.yaml:7:3: 'hosts' is missing (at targets/empty)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("store", "settings"),
+    [
+        ("{type: folder, path: ../shared}", StoreSettings("folder", path="../shared")),
+        (
+            "{type: s3, bucket: acme-dtk, prefix: data, region: eu-central-1, kms_key: alias/dtk, lease: 2m}",
+            StoreSettings(
+                "s3", bucket="acme-dtk", prefix="data", region="eu-central-1", kms_key="alias/dtk", lease=120.0
+            ),
+        ),
+    ],
+    ids=["folder", "s3"],
+)
+def test_a_workspace_says_where_its_state_is_shared(tmp_path: Path, store: str, settings: StoreSettings) -> None:
+    file = tmp_path / "dtk.yaml"
+    file.write_text("format_version: 1\n")
+    assert load_workspace(file, tmp_path).store is None
+    file.write_text(f"format_version: 1\nstore: {store}\n")
+    assert load_workspace(file, tmp_path).store == settings
+
+
+@pytest.mark.parametrize(
+    ("store", "problem"),
+    [
+        ("{type: git}", "2:15: 'git' can't stand here; expected s3 or folder (at store/type)"),
+        ("{path: /x}", "2:1: 'type' is missing (at store)"),
+        ("{type: s3}", "2:8: bucket is missing; expected bucket, which a store of type s3 needs (at store)"),
+        (
+            "{type: folder, path: /x, bucket: acme}",
+            "2:33: bucket is a setting of stores of type s3, and this one is folder (at store/bucket)",
+        ),
+        (
+            "{type: folder, path: /x, lease: 20s}",
+            "2:40: '20s' can't stand here; expected a time from 30s to 10m (at store/lease)",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_store_is_told_in_its_place(tmp_path: Path, store: str, problem: str) -> None:
+    assert workspace_problems(tmp_path, f"format_version: 1\nstore: {store}\n") == [f"dtk.yaml:{problem}"]

@@ -8,10 +8,10 @@ from pathlib import Path
 import boto3
 import pytest
 
+from dtk.model.store_settings import StoreSettings
 from dtk.store.folder_objects import FolderObjects
 from dtk.store.objects import Objects
 from dtk.store.s3_objects import S3Objects
-from dtk.store.settings import StoreSettings
 from tests.store.stores import MemoryObjects, S3Server, Time
 
 

@@ -54,6 +54,10 @@ class MemoryObjects:
     def list(self, prefix: str, after: str = "") -> Sequence[str]:
         return sorted(key for key in self.files if key.startswith(prefix) and key > after)
 
+    def names(self, prefix: str) -> Sequence[str]:
+        below = {key[len(prefix) :] for key in self.files if key.startswith(prefix)}
+        return sorted({key.partition("/")[0] for key in below if "/" in key})
+
     def delete(self, key: str) -> None:
         self.files.pop(key, None)
 
@@ -93,6 +97,9 @@ class FaultyObjects:
 
     def list(self, prefix: str, after: str = "") -> Sequence[str]:
         return self.inner.list(prefix, after)
+
+    def names(self, prefix: str) -> Sequence[str]:
+        return self.inner.names(prefix)
 
     def delete(self, key: str) -> None:
         self.inner.delete(key)

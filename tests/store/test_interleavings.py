@@ -56,6 +56,9 @@ class Stepped:
     def list(self, prefix: str, after: str = "") -> Sequence[str]:
         return self._stepped(lambda: self.inner.list(prefix, after))
 
+    def names(self, prefix: str) -> Sequence[str]:
+        return self.inner.names(prefix)
+
     def delete(self, key: str) -> None:
         self._stepped(lambda: self.inner.delete(key))
 

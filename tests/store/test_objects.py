@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from dtk.model.store_settings import StoreSettings, settings_of
 from dtk.store.errors import StoreError, StoreUnreachableError
 from dtk.store.folder_objects import FolderObjects
 from dtk.store.objects import Objects, check_conditions, put_once
 from dtk.store.opening import open_access, open_objects
 from dtk.store.s3_objects import S3Objects
 from dtk.store.s3_problems import S3Refusal, refusal
-from dtk.store.settings import StoreSettings, settings_of
 from tests.store.stores import MemoryObjects, S3Fault, S3Server, Time
 
 S3 = tuple[S3Server, StoreSettings]
@@ -65,6 +65,8 @@ def test_keys_are_listed_in_order_after_one(objects: Objects) -> None:
     assert list(objects.list("s/b/", "s/b/10")) == ["s/b/2"]
     assert list(objects.list("s/b")) == ["s/b/1", "s/b/10", "s/b/2", "s/bc/1"]
     assert list(objects.list("none/")) == []
+    assert list(objects.names("s/")) == ["b", "bc"]
+    assert list(objects.names("none/")) == []
 
 
 def test_of_eight_that_write_at_once_one_wins(objects: Objects) -> None:

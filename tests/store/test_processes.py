@@ -17,6 +17,7 @@ import pytest
 from dtk.events.fold import fold
 from dtk.events.log import EventLog
 from dtk.events.log_reader import read_log as read_local
+from dtk.model.store_settings import StoreSettings
 from dtk.state.model import State
 from dtk.state.store import save_state
 from dtk.store.commit import committed_state
@@ -27,7 +28,6 @@ from dtk.store.layout import ServiceKeys
 from dtk.store.lease import HeldLease, LeaseRequest, Tools, acquire, new_lease, read_head
 from dtk.store.link import WorkerLink
 from dtk.store.segments import read_log
-from dtk.store.settings import StoreSettings
 from dtk.store.shipper import FENCED_EXIT, Job, job_of, job_text
 
 KEYS = ServiceKeys("s")

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from dtk.apply.cancel import cancel_task as request_cancel
 from dtk.cli.options import JsonOption, ServiceArgument
 from dtk.cli.output import print_json
+from dtk.service.cancelling import cancel_anywhere
 from dtk.service.context import chosen_service, current_workspace
 
 
@@ -23,7 +23,7 @@ def cancel_task(
     """
     workspace = current_workspace()
     name = chosen_service(workspace, service)
-    number = request_cancel(workspace, name, task)
+    number = cancel_anywhere(workspace, name, task)
     if as_json:
         print_json({"status": "OK", "service": name, "task": number})
         return

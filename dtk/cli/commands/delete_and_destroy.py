@@ -14,6 +14,7 @@ from dtk.service.context import chosen_service, current_workspace
 from dtk.service.gone import GoneService, gone_services, inputs_of_gone
 from dtk.service.identity import FoundIdentity, find_identity
 from dtk.service.planning import Inputs, read_inputs
+from dtk.service.shared_store import refuse_change
 from dtk.service.unknown_machines import ServiceOnTarget, take_in_unknown
 from dtk.state.lock import acquire
 from dtk.state.workspace import Workspace
@@ -38,6 +39,7 @@ def delete_and_destroy(
     workspace = current_workspace()
     gone = _gone(workspace, service)
     name = gone.name if gone else chosen_service(workspace, service)
+    refuse_change(workspace)
     command, wait = f"dtk delete-and-destroy {name}", seconds(lock_wait)
     with acquire(workspace.service_folder(name), command, wait) as lock:
         found = inputs_of_gone(workspace, gone)[1] if gone else find_identity(workspace, name)

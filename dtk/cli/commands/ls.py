@@ -12,6 +12,7 @@ from dtk.dsl.service import load_service
 from dtk.errors import DtkError, InvalidError
 from dtk.service.context import current_workspace
 from dtk.service.service_status import service_status
+from dtk.service.shared_store import read_state
 from dtk.service.task_log import last_task
 from dtk.state.model import State
 from dtk.state.store import load_state
@@ -47,6 +48,7 @@ def _created(text: str) -> str:
 
 
 def _service_row(workspace: Workspace, name: str) -> dict[str, object]:
+    read_state(workspace, name)
     try:
         state = load_state(workspace.state_file(name)) or State(name, "")
     except DtkError as error:

@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
-from dtk.apply.cancel import cancel_task as request_cancel
 from dtk.cli.options import EtaOption, JsonOption, LogOption, OutputOption, ServiceArgument, TaskArgument
 from dtk.cli.output import print_json, use_color, write_file
 from dtk.errors import UsageError
 from dtk.events.fold import Fold
 from dtk.events.log_reader import follow
 from dtk.events.tree import exit_code_of
+from dtk.service.cancelling import cancel_anywhere
 from dtk.service.task_log import TaskLog, named_log
 from dtk.views.live_screen import Look, watch
 from dtk.views.stream import stream
@@ -77,7 +77,7 @@ def watch_task(chosen: TaskLog, *, summarize: bool = False, eta: bool = False) -
 
     def cancel() -> None:
         if workspace is not None:
-            request_cancel(workspace, chosen.service, chosen.number)
+            cancel_anywhere(workspace, chosen.service, chosen.number)
 
     look = Look(summarize=summarize, color=use_color(), expectation=chosen.expectation(), eta=eta)
     return watch(chosen.path, chosen.is_alive, look, cancel=cancel if workspace is not None else None)

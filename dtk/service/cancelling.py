@@ -1,0 +1,46 @@
+"""Cancels a task wherever it runs: on this machine by a signal, elsewhere by a request in the shared store."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import socket
+
+from dtk.apply.cancel import cancel_task, running_task
+from dtk.errors import UsageError
+from dtk.service.shared_store import open_store, refuse_offline
+from dtk.state.workspace import Workspace
+
+
+def cancel_anywhere(workspace: Workspace, service: str, number: int | None = None) -> int:
+    """Ask the running task of a service to stop; on this machine a second call makes it stop at once.
+
+    Args:
+        workspace: the workspace.
+        service: the service.
+        number: the task that is meant, None for whichever runs.
+
+    Returns:
+        The task's number.
+
+    Raises:
+        UsageError: that task does not run.
+        StoreError: the store can't be reached, or refuses.
+    """
+    store = open_store(workspace)
+    if store is None or running_task(workspace, service) is not None:
+        return cancel_task(workspace, service, number)
+    from dtk.store.layout import ServiceKeys  # noqa: PLC0415 - only with a store
+    from dtk.store.mirror import head_now  # noqa: PLC0415
+    from dtk.store.objects import put_once  # noqa: PLC0415
+
+    refuse_offline(workspace)
+    found = head_now(store.objects, service)
+    if found is None or not found.running:
+        raise UsageError("No running tasks found", hint=f"dtk task-status {service}")
+    if number not in (None, found.running):
+        raise UsageError(f"task {number} of '{service}' is not running; task {found.running} is")
+    asked = json.dumps({"host": socket.gethostname(), "user": getpass.getuser()}).encode()
+    # Somebody may have asked before: that is as good.
+    put_once(store.objects, ServiceKeys(service).cancel(found.running, found.head.epoch), asked)
+    return found.running

@@ -1,0 +1,86 @@
+"""A workspace with a shared store: what one clone has done, every clone knows."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dtk.store.commit import commit_state
+from dtk.store.folder_objects import FolderObjects
+from dtk.store.layout import ServiceKeys
+from dtk.store.lease import LeaseRequest, Tools, acquire, new_lease
+from dtk.store.segments import LogShipper, Shipped
+from tests.support.command_line import Dtk
+
+
+@pytest.fixture
+def clone(dtk: Dtk, module: Path, tmp_path: Path) -> Dtk:
+    """A clone of a workspace whose service app1 was deployed elsewhere; the store knows it."""
+    dtk.run("deploy", "acme:ring/cluster", "app1")
+    root = tmp_path / "clone"
+    shutil.copytree(dtk.root, root, ignore=shutil.ignore_patterns(".dtk"))
+    with (root / "dtk.yaml").open("a") as file:
+        file.write(f"store: {{type: folder, path: {tmp_path / 'store'}}}\n")
+    return Dtk(root)
+
+
+def put(dtk: Dtk, store: Path, *, task_runs: bool = False) -> None:
+    """Put a workspace's service app1 into a store, as the task that deployed it does."""
+    objects, folder = FolderObjects(store), dtk.root / ".dtk/services/app1"
+    held = acquire(Tools(objects), LeaseRequest("app1", "L", new_lease("ci-7", "ci", "dtk apply app1", 60.0)))
+    held.begin_task(1)
+    shipper = LogShipper(objects, ServiceKeys("app1"), 1, folder / "tasks/1/events.jsonl", Shipped())
+    shipper.ship()
+    if not task_runs:
+        commit_state(held, 9, (folder / "state.json").read_bytes())
+        shipper.finish()
+        held.release()
+
+
+def test_a_fresh_clone_shows_what_the_store_has(dtk: Dtk, clone: Dtk, tmp_path: Path) -> None:
+    put(dtk, tmp_path / "store")
+    assert "Nothing to do" in clone.run("plan", "app1").stdout
+    assert clone.json("ls")[0]["nodes"] == 3
+    for words in (["list-nodes"], ["task-status"], ["list-tasks"], ["task-status", "-m", "stream"]):
+        assert clone.run(*words, "app1").stdout == dtk.run(*words, "app1").stdout
+    assert clone.run("task-report", "app1", "--out", "-").stdout.startswith("<!DOCTYPE html>")
+    assert "No running tasks found" in clone.run("cancel-task", "app1", code=2).stderr
+
+
+def test_without_the_store_what_was_read_last_is_shown_with_its_time(dtk: Dtk, clone: Dtk, tmp_path: Path) -> None:
+    put(dtk, tmp_path / "store")
+    store, nodes = tmp_path / "store", clone.run("list-nodes", "app1").stdout
+    lost = store.rename(tmp_path / "lost")
+    store.write_text("not a folder: it can't be read")
+    said = clone.run("list-nodes", "app1")
+    assert said.stdout == nodes
+    assert "app1: as of 2" in said.stderr
+    assert "can't be read" in said.stderr
+    assert "--offline" in Dtk(clone.root).run("list-nodes", "app1", "--offline").stderr
+    shutil.rmtree(clone.root / ".dtk")
+    refused = clone.run("plan", "app1", code=1).stderr
+    assert "can't be used" in refused
+    assert "--offline" in refused
+    assert clone.run("--offline", "plan", "app1").returncode == 0
+    store.unlink()
+    lost.rename(store)
+    assert "Nothing to do" in clone.run("plan", "app1").stdout
+
+
+def test_a_task_that_runs_elsewhere_is_followed_and_cancelled(dtk: Dtk, clone: Dtk, tmp_path: Path) -> None:
+    log = dtk.root / ".dtk/services/app1/tasks/1/events.jsonl"
+    *lines, last = log.read_text().splitlines(keepends=True)
+    log.write_text("".join(lines))
+    put(dtk, tmp_path / "store", task_runs=True)
+    follower = clone.start("task-status", "app1", "-m", "stream")
+    assert clone.json("task-status", "app1")["status"] == "executing"
+    clone.run("cancel-task", "app1")
+    objects, keys = FolderObjects(tmp_path / "store"), ServiceKeys("app1")
+    assert objects.get(keys.cancel(1, 1)) is not None
+    objects.put_new(keys.segment(1, 2), last.encode())
+    told, _ = follower.communicate(timeout=60)
+    assert follower.returncode == 0, told
+    log.write_text("".join([*lines, last]))
+    assert told == dtk.run("task-status", "app1", "-m", "stream").stdout
