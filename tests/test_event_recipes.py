@@ -34,7 +34,7 @@ def test_a_recipe_prints_what_the_page_says(command: str, printed: str, tmp_path
 def test_the_page_names_every_type_and_every_field_of_the_schema() -> None:
     schema = json.loads((ROOT / "schemas" / "event.schema.json").read_text())
     fields = {field for name in TYPES for field in schema["$defs"][name]["properties"]}
-    told = set(re.findall(r"`([a-z_.]+)`", PAGE))
-    assert TYPES | set(HEADER) <= told
+    described = set(re.findall(r"`([a-z_.]+)`", PAGE))
+    assert TYPES | set(HEADER) <= described
     # What a dead worker's successor adds when it closes the log is for dtk itself.
-    assert fields - told <= {"client_token", "dtk_version", "pid", "ended_at", "in_doubt", "next_command"}
+    assert fields - described <= {"client_token", "dtk_version", "pid", "ended_at", "in_doubt", "next_command"}

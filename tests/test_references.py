@@ -35,33 +35,33 @@ def remarks(path: Path) -> str:
     ]
     for node in ast.walk(ast.parse(text)):
         match node:
-            case ast.Expr(value=ast.Constant(value=str(said))):
-                lines.append(said)
+            case ast.Expr(value=ast.Constant(value=str(docstring))):
+                lines.append(docstring)
     return "\n".join(lines)
 
 
 @pytest.fixture(scope="module")
-def said() -> dict[Path, str]:
+def texts() -> dict[Path, str]:
     return {path: remarks(path) for path in files(".py", ".md", ".json", ".sh", ".yaml")}
 
 
-def test_a_document_that_is_referred_to_is_in_this_repository(said: dict[Path, str]) -> None:
+def test_a_document_that_is_referred_to_is_in_this_repository(texts: dict[Path, str]) -> None:
     names = {path.name for path in (*files(".md"), *ROOT.glob("*.md"))}
     missing = {
         f"{path.relative_to(ROOT)}: {name}"
-        for path, text in said.items()
+        for path, text in texts.items()
         for name in DOCUMENT.findall(text)
         if not ((ROOT / name).exists() or (path.parent / name).exists() or ("/" not in name and name in names))
     }
     assert missing == set()
 
 
-def test_a_section_of_the_original_that_is_referred_to_is_there(said: dict[Path, str]) -> None:
+def test_a_section_of_the_original_that_is_referred_to_is_there(texts: dict[Path, str]) -> None:
     page = (ROOT / "docs" / "original.md").read_text()
     sections = set(re.findall(r"^#+ (\d(?:\.\d)?)\.? ", page, re.MULTILINE))
     named = {
         (path, number)
-        for path, text in said.items()
+        for path, text in texts.items()
         for reference in SECTION.finditer(text)
         for number in re.findall(r"\d(?:\.\d)?", reference[0])
     }

@@ -231,7 +231,7 @@ except DtkError as error:
 """
 
 
-def told(lab: Lab, tmp_path: Path, port: int, *words: str, jump: str = "") -> str:
+def output(lab: Lab, tmp_path: Path, port: int, *words: str, jump: str = "") -> str:
     """What is said of a machine that can't be reached; a try that never ends fails the test."""
     arguments = [str(port), str(lab.key_file), str(tmp_path / "known_hosts"), jump, *words]
     ended = subprocess.run(
@@ -274,7 +274,7 @@ def test_who_accepts_and_says_nothing_of_use_is_given_up_in_the_stated_time(
     lab: Lab, tmp_path: Path, first: bytes, then: bytes
 ) -> None:
     with talking(first, then) as port:
-        assert f"no SSH connection to 127.0.0.1:{port} within 2 s: " in told(lab, tmp_path, port)
+        assert f"no SSH connection to 127.0.0.1:{port} within 2 s: " in output(lab, tmp_path, port)
 
 
 IGNORED = b"\x00\x00\x00\x1c\x10\x02" + bytes(26)
@@ -288,19 +288,19 @@ def test_who_sends_without_end_is_given_up_in_the_stated_time(
     lab: Lab, tmp_path: Path, first: bytes, more: bytes
 ) -> None:
     with talking(first, more * 10_000, pause=0.0) as port:
-        assert f"no SSH connection to 127.0.0.1:{port} within 2 s: " in told(lab, tmp_path, port)
+        assert f"no SSH connection to 127.0.0.1:{port} within 2 s: " in output(lab, tmp_path, port)
 
 
 def test_a_silent_jump_host_is_given_up_in_the_stated_time(lab: Lab, tmp_path: Path) -> None:
     with talking(b"") as port:
         jump = f"someone@127.0.0.1:{port}"
-        assert f"through {jump} within 2 s: " in told(lab, tmp_path, 22, jump=jump)
+        assert f"through {jump} within 2 s: " in output(lab, tmp_path, 22, jump=jump)
 
 
 def test_a_jump_host_in_front_of_silence_is_given_up_in_the_stated_time(lab: Lab, tmp_path: Path) -> None:
     jump = f"someone@127.0.0.1:{lab.add_node('jump').port}"
     with talking(b"") as port:
-        assert f"no SSH connection to 127.0.0.1:{port} through {jump} within 2 s: " in told(
+        assert f"no SSH connection to 127.0.0.1:{port} through {jump} within 2 s: " in output(
             lab, tmp_path, port, jump=jump
         )
 
@@ -308,7 +308,7 @@ def test_a_jump_host_in_front_of_silence_is_given_up_in_the_stated_time(lab: Lab
 def test_a_closed_port_is_told_in_the_stated_time(lab: Lab, tmp_path: Path) -> None:
     server = lab.add_node("master")
     server.stop()
-    message = told(lab, tmp_path, server.port)
+    message = output(lab, tmp_path, server.port)
     assert f"no SSH connection to 127.0.0.1:{server.port} within 2 s: " in message
     assert "refused" in message or "connect" in message.lower()
     assert "Errno" not in message
@@ -316,8 +316,8 @@ def test_a_closed_port_is_told_in_the_stated_time(lab: Lab, tmp_path: Path) -> N
 
 def test_a_fresh_machine_that_goes_on_refusing_is_given_up_in_the_stated_time(lab: Lab, tmp_path: Path) -> None:
     server = SshServer(tmp_path / "machine", asyncssh.generate_private_key("ssh-ed25519")).start()
-    assert "refuses tester" in told(lab, tmp_path, server.port, "new")
-    assert "refuses tester" in told(lab, tmp_path, server.port)
+    assert "refuses tester" in output(lab, tmp_path, server.port, "new")
+    assert "refuses tester" in output(lab, tmp_path, server.port)
     server.stop()
 
 
@@ -325,7 +325,7 @@ def test_a_fresh_machine_with_another_host_key_is_refused_at_once(lab: Lab, tmp_
     server = lab.add_node("master")
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
     KnownHosts(tmp_path / "known_hosts").pin_line(host_entry("127.0.0.1", server.port), other)
-    assert "has changed" in told(lab, tmp_path, server.port, "new")
+    assert "has changed" in output(lab, tmp_path, server.port, "new")
 
 
 @pytest.fixture
@@ -391,7 +391,7 @@ def test_a_jump_host_that_refuses_all_keys_is_told_which(
 
 def test_a_jump_host_that_refuses_the_login_is_named(lab: Lab, tmp_path: Path) -> None:
     jump = SshServer(tmp_path / "jump", asyncssh.generate_private_key("ssh-ed25519")).start()
-    message = told(lab, tmp_path, 22, "new", jump=f"someone@127.0.0.1:{jump.port}")
+    message = output(lab, tmp_path, 22, "new", jump=f"someone@127.0.0.1:{jump.port}")
     assert f"127.0.0.1:{jump.port} refuses someone" in message
     jump.stop()
 

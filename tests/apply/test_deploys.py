@@ -80,10 +80,12 @@ def test_a_command_that_fails_in_a_deploy_is_told_as_any_other(lab: Lab, module:
 
 def test_an_item_whose_condition_is_false_is_skipped_on_the_node(lab: Lab) -> None:
     home = lab.add_node("master").home
-    wanted = {"when": [{"$template": "{{ kind == 'a' }}"}]}
+    expected = {"when": [{"$template": "{{ kind == 'a' }}"}]}
     other = {"when": [{"$template": "{{ kind == 'b' }}"}]}
     unwanted = run({"$template": "touch {{ not_there }}", "shell": True}, **other)
-    result = lab.apply(stage(1, action("master", "m::c", run("touch a", **wanted), unwanted, attributes={"kind": "a"})))
+    result = lab.apply(
+        stage(1, action("master", "m::c", run("touch a", **expected), unwanted, attributes={"kind": "a"}))
+    )
     assert (home / "a").exists()
     assert [event.get("skipped", False) for event in result.of("operation.finished")] == [False, True]
 

@@ -47,8 +47,8 @@ def test_nodes_live_from_create_to_destroy(local: Lab) -> None:
     assert result.exit_code == 0, result.events
     assert {e["node"]: e["change"] for e in result.of("node.changed")} == dict.fromkeys(NODES, "created")
     addresses = {name: node.attributes["host_address"] for name, node in local.state.nodes.items()}
-    told = {e["node"]: e["stdout"] for e in result.of("operation.finished", command="cat where")}
-    assert told == {name: f"{name} {address}" for name, address in addresses.items()}
+    output = {e["node"]: e["stdout"] for e in result.of("operation.finished", command="cat where")}
+    assert output == {name: f"{name} {address}" for name, address in addresses.items()}
     identities = {name: node.id for name, node in local.state.nodes.items()}
 
     stopped = local.apply(machines(1, "power_off_node", "slaves:2"))

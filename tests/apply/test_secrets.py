@@ -151,9 +151,9 @@ def test_hidden_values_are_in_no_event(lab: Lab) -> None:
     assert "hidden-token" not in log
     assert "made-and-hidden" not in log
     assert lab.state.attributes["master/m::c/made"] == "made-and-hidden"
-    (told,) = result.of("attribute.set")
-    assert told["hidden"] is True
-    assert "value" not in told
+    (printed,) = result.of("attribute.set")
+    assert printed["hidden"] is True
+    assert "value" not in printed
 
 
 def test_a_secret_that_is_not_there_fails_the_step_by_its_name(lab: Lab) -> None:

@@ -54,10 +54,10 @@ def test_a_new_module_is_valid_formatted_and_passes_its_test(root: Path) -> None
 def test_a_changed_plan_fails_with_its_difference_until_it_is_taken_over(root: Path) -> None:
     file = root / "modules/acme/web/dtk.module.yaml"
     file.write_text(file.read_text().replace("name: check", "name: smoke test"))
-    said = dtk(root, "test", "acme:web", code=1)
-    assert "FAILED acme:web first (plan)" in said
-    assert "-  3 check" in said
-    assert "+  3 smoke test" in said
+    printed = dtk(root, "test", "acme:web", code=1)
+    assert "FAILED acme:web first (plan)" in printed
+    assert "-  3 check" in printed
+    assert "+  3 smoke test" in printed
     assert dtk(root, "test", "--update") == "acme:web first: plan.txt\n"
     dtk(root, "test")
 
@@ -99,9 +99,9 @@ def test_cases_are_applied_on_local_nodes_with_the_failures_they_script(root: Pa
     (root / "modules/acme/web/tests/first/apply.yaml").write_text(APPLY)
     assert "ok acme:web first (apply)" in dtk(root, "test", "--apply")
     (root / "modules/acme/web/tests/first/apply.yaml").write_text(APPLY.replace("expect: failed", "expect: succeeded"))
-    said = dtk(root, "test", "--apply", code=1)
-    assert "the task failed, and should have succeeded" in said
-    assert "no such folder" in said
+    printed = dtk(root, "test", "--apply", code=1)
+    assert "the task failed, and should have succeeded" in printed
+    assert "no such folder" in printed
 
 
 def test_a_script_follows_its_schema(tmp_path: Path) -> None:

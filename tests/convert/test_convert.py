@@ -112,9 +112,9 @@ def test_a_unified_module_is_converted(workspace: Path, tmp_path: Path) -> None:
     folder = tmp_path / "simple"
     folder.mkdir()
     (folder / "dtk.module.yaml").write_text(UNIFIED)
-    said = dtk(workspace, "convert", str(folder))
-    assert "dtk.module.yaml:4:1: keywords have no counterpart (at keywords)" in said
-    assert "docker" in said.lower()
+    printed = dtk(workspace, "convert", str(folder))
+    assert "dtk.module.yaml:4:1: keywords have no counterpart (at keywords)" in printed
+    assert "docker" in printed.lower()
     dtk(workspace, "stage", "acme:simple/pair", "pair1")
     plan = json.loads(dtk(workspace, "plan", "pair1", "--json"))
     assert [stage["name"] for stage in plan["stages"]] == ["create_nodes_stage", "stage 1"]

@@ -64,8 +64,8 @@ def validate(*words: str, code: int = 0) -> str:
 
 
 def test_warnings_name_what_nothing_uses_and_what_no_stage_has(folder: Path) -> None:
-    said = [line.partition("dtk.module.yaml:")[2] for line in validate(str(folder)).splitlines()]
-    assert said == [
+    printed = [line.partition("dtk.module.yaml:")[2] for line in validate(str(folder)).splitlines()]
+    assert printed == [
         "9:7: attribute 'unused' of 'web' is used by no action and no link",
         "11:7: dynamic attribute 'lost' of 'web' is in no action's outputs",
         "25:40: attribute 'idle' of assembly 'one' is used by no value in it; "
@@ -121,10 +121,10 @@ def test_a_long_line_is_cut_around_the_caret(folder: Path) -> None:
 def test_hundreds_of_mistakes_are_capped_with_a_count(folder: Path) -> None:
     many = "".join(f"      a{number}: {{typo: 1}}\n" for number in range(300))
     (folder / "dtk.module.yaml").write_text(MODULE.replace("      unused: {default: y}\n", many))
-    said = validate(str(folder), code=3)
-    assert "300 mistakes" in said
-    assert said.count("unknown key 'typo'") == 50
-    assert "… and 250 more" in said
+    printed = validate(str(folder), code=3)
+    assert "300 mistakes" in printed
+    assert printed.count("unknown key 'typo'") == 50
+    assert "… and 250 more" in printed
 
 
 def test_no_message_shows_what_a_link_leads_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +141,7 @@ def test_no_message_shows_what_a_link_leads_to(tmp_path: Path, monkeypatch: pyte
         (module / document).unlink(missing_ok=True)
         (module / document).symlink_to(outside)
     monkeypatch.chdir(workspace)
-    said = validate(code=3)
-    assert said.count("a symlink can't be part of a module") == 3
-    assert "services/s1/service.yaml:1:1: the file is a symlink that leads out of the workspace" in said
-    assert "somebody else" not in said
+    printed = validate(code=3)
+    assert printed.count("a symlink can't be part of a module") == 3
+    assert "services/s1/service.yaml:1:1: the file is a symlink that leads out of the workspace" in printed
+    assert "somebody else" not in printed

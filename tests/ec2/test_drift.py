@@ -23,12 +23,12 @@ def test_what_changed_behind_dtks_back_is_told_noted_and_planned(
     client.create_tags(Resources=[ids["master"]], Tags=[{"Key": "team", "Value": "other"}])
     capsys.readouterr()
     assert run(["plan", "spark1", "--refresh", "--detailed-exitcode"]) == 10
-    told = capsys.readouterr().out
-    assert f"Found: slaves:1: {ids['slaves:1']} is gone" in told
-    assert f"Found: slaves:2: {ids['slaves:2']} is stopped, and was running" in told
-    assert "Found: master: tags" in told
-    assert "+ create slaves:1" in told
-    assert "> start slaves:2" in told
+    output = capsys.readouterr().out
+    assert f"Found: slaves:1: {ids['slaves:1']} is gone" in output
+    assert f"Found: slaves:2: {ids['slaves:2']} is stopped, and was running" in output
+    assert "Found: master: tags" in output
+    assert "+ create slaves:1" in output
+    assert "> start slaves:2" in output
     assert nodes_in_state(cloud) == {"master": "running", "slaves:2": "stopped"}
     assert run(["plan", "spark1", "--refresh"]) == 0
     assert "Found" not in capsys.readouterr().out

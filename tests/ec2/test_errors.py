@@ -10,11 +10,11 @@ from dtk.__main__ import run
 from tests.ec2.cloud import Cloud, Reports, nodes_in_state, write_target
 from tests.support.ec2 import Fault
 
-Told = Callable[..., str]
+RunCommand = Callable[..., str]
 
 
 @pytest.fixture
-def told(capsys: pytest.CaptureFixture[str]) -> Told:
+def output(capsys: pytest.CaptureFixture[str]) -> RunCommand:
     """Run a command that fails; return what it says."""
 
     def say(*words: str) -> str:
@@ -37,29 +37,29 @@ def new(cloud: Cloud, service: Reports) -> Cloud:
 
 @pytest.mark.usefixtures("new")
 @pytest.mark.parametrize("words", [("apply", "spark1", "--yes"), ("plan", "spark1", "--refresh")])
-def test_no_credentials(monkeypatch: pytest.MonkeyPatch, told: Told, words: tuple[str, ...]) -> None:
+def test_no_credentials(monkeypatch: pytest.MonkeyPatch, output: RunCommand, words: tuple[str, ...]) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    text = told(*words)
+    text = output(*words)
     assert "there are no AWS credentials" in text
     assert "AWS_PROFILE" in text
 
 
-def test_a_profile_that_does_not_exist(new: Cloud, told: Told) -> None:
+def test_a_profile_that_does_not_exist(new: Cloud, output: RunCommand) -> None:
     write_target(new, profile="nobody")
-    text = told("apply", "spark1", "--yes")
+    text = output("apply", "spark1", "--yes")
     assert "there are no AWS credentials" in text
     assert "nobody" in text
 
 
 @pytest.mark.parametrize("code", ["ExpiredToken", "RequestExpired"])
-def test_an_expired_token(new: Cloud, told: Told, code: str) -> None:
+def test_an_expired_token(new: Cloud, output: RunCommand, code: str) -> None:
     new.api.faults.append(Fault("*", code, "The security token included in the request is expired", times=99))
     for words in (("plan", "spark1", "--refresh"), ("apply", "spark1", "--yes")):
-        text = told(*words)
+        text = output(*words)
         assert "AWS does not accept the credentials: The security token included in the request is expired" in text
         assert "aws sso login" in text
     assert list(nodes_in_state(new).values()).count("running") == 3
@@ -76,10 +76,12 @@ def test_an_expired_token(new: Cloud, told: Told, code: str) -> None:
         ("TerminateInstances", ("delete-and-destroy", "spark1", "--yes")),
     ],
 )
-def test_a_permission_that_is_missing_is_named(new: Cloud, told: Told, action: str, words: tuple[str, ...]) -> None:
-    said = "You are not authorized to perform this operation. Encoded authorization failure message: 4Gt"
-    new.api.faults.append(Fault(action, "UnauthorizedOperation", said, status=403, times=99))
-    text = told(*words)
+def test_a_permission_that_is_missing_is_named(
+    new: Cloud, output: RunCommand, action: str, words: tuple[str, ...]
+) -> None:
+    message = "You are not authorized to perform this operation. Encoded authorization failure message: 4Gt"
+    new.api.faults.append(Fault(action, "UnauthorizedOperation", message, status=403, times=99))
+    text = output(*words)
     assert f"the permission ec2:{action} is missing" in text
     assert "docs/ec2.md" in text
     assert "4Gt" not in text

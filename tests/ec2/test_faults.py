@@ -247,7 +247,7 @@ def test_spot_falls_back_to_on_demand(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "said", "expected"),
+    ("code", "message", "expected"),
     [
         (
             "UnauthorizedOperation",
@@ -258,8 +258,8 @@ def test_spot_falls_back_to_on_demand(cloud: Cloud) -> None:
         ("InstanceLimitExceeded", "Your quota allows for 0 more", "the account's limit is reached"),
     ],
 )
-def test_what_an_account_may_not_do_is_said(cloud: Cloud, code: str, said: str, expected: str) -> None:
-    cloud.api.faults.append(Fault("RunInstances", code, said))
+def test_what_an_account_may_not_do_is_said(cloud: Cloud, code: str, message: str, expected: str) -> None:
+    cloud.api.faults.append(Fault("RunInstances", code, message))
     refused = cloud.create("master")
     assert expected in refused.errors["master"].message
     assert refused.errors["master"].hint

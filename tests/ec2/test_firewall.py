@@ -68,9 +68,9 @@ def dtk(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     def ran(*words: str, code: int = 0) -> str:
         capsys.readouterr()
         ended = run([*words])
-        told = capsys.readouterr()
-        assert ended == code, told.out + told.err
-        return told.out + told.err
+        output = capsys.readouterr()
+        assert ended == code, output.out + output.err
+        return output.out + output.err
 
     return ran
 
@@ -205,10 +205,10 @@ def test_a_planned_port_that_is_refused_ends_the_task_with_the_reason_and_resume
     cloud: Cloud, serving: Reports, dtk: Callable[..., str], refused: Fault, reason: str
 ) -> None:
     cloud.api.faults.append(refused)
-    told = dtk("apply", "spark1", "--yes", code=1)
-    assert "ERROR: the firewall is not as planned: " in told
-    assert reason in told
-    assert "To resume: dtk apply spark1 --resume" in told
+    output = dtk("apply", "spark1", "--yes", code=1)
+    assert "ERROR: the firewall is not as planned: " in output
+    assert reason in output
+    assert "To resume: dtk apply spark1 --resume" in output
     (log,) = cloud.workspace.root.glob(".dtk/services/spark1/tasks/1/events.jsonl")
     ended = json.loads(log.read_text().splitlines()[-1])
     assert (ended["type"], ended["status"]) == ("task.finished", "failed")
@@ -226,8 +226,8 @@ def moved(cloud: Cloud, service: Reports, asked: list[bytes]) -> None:
 
 @pytest.mark.usefixtures("moved")
 def test_a_refresh_tells_that_this_machine_is_not_let_in_any_more(cloud: Cloud, dtk: Callable[..., str]) -> None:
-    told = dtk("plan", "spark1", "--refresh")
-    assert "Found: SSH: the security group does not allow SSH from 198.51.100.8/32" in told
+    output = dtk("plan", "spark1", "--refresh")
+    assert "Found: SSH: the security group does not allow SSH from 198.51.100.8/32" in output
     assert rules(cloud) == {(22, HERE)}
     group = groups(cloud)[0]["GroupId"]
     wider = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "198.51.0.0/16"}]}
@@ -245,8 +245,8 @@ def test_ssh_from_another_address_lets_it_in_and_logs_in(
     program.write_text("#!/bin/sh\nexit 7\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
-    told = dtk("ssh", "spark1", "master", "--", "true", code=7)
-    assert "The firewall allows SSH from 198.51.100.8/32 now." in told
+    output = dtk("ssh", "spark1", "master", "--", "true", code=7)
+    assert "The firewall allows SSH from 198.51.100.8/32 now." in output
     assert rules(cloud) == {(22, "198.51.100.8/32")}
     program.write_text("#!/bin/sh\nkill -TERM $$\n")
     cloud.api.faults.append(Fault("*", "ExpiredToken", "The token is expired", times=99))

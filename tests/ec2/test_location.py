@@ -40,8 +40,8 @@ def refused(capsys: pytest.CaptureFixture[str], code: int, *words: str) -> str:
     # A worker that has ended its log still holds the lock for a moment.
     wait = [] if words[0] == "plan" else ["--lock-wait", "60s"]
     assert run([*words, *wait]) == code
-    told = capsys.readouterr()
-    return told.out + told.err
+    output = capsys.readouterr()
+    return output.out + output.err
 
 
 def all_there(cloud: Cloud) -> None:
@@ -73,11 +73,11 @@ def test_a_region_that_was_changed_in_the_target_is_refused_with_both(
     cloud: Cloud, service: Reports, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
 ) -> None:
     write_target(cloud, region=ELSEWHERE)
-    told = refused(capsys, 3, *words)
-    assert f"the nodes of service 'spark1' are in region {REGION}" in told
-    assert f"target 'cloud' is in region {ELSEWHERE} now" in told
-    assert "put the target" in told
-    assert "in dtk.yaml" in told
+    output = refused(capsys, 3, *words)
+    assert f"the nodes of service 'spark1' are in region {REGION}" in output
+    assert f"target 'cloud' is in region {ELSEWHERE} now" in output
+    assert "put the target" in output
+    assert "in dtk.yaml" in output
     all_there(cloud)
 
 
@@ -113,9 +113,9 @@ def test_a_profile_of_another_account_makes_no_node_gone(
         (1, ("stop", "spark1")),
         (1, ("delete-and-destroy", "spark1", "--yes")),
     ):
-        told = refused(capsys, code, *words)
-        assert f"are in AWS account {OWN_ACCOUNT}" in told, words
-        assert f"are of account {OTHER_ACCOUNT}" in told
+        output = refused(capsys, code, *words)
+        assert f"are in AWS account {OWN_ACCOUNT}" in output, words
+        assert f"are of account {OTHER_ACCOUNT}" in output
         all_there(cloud)
     assert run(["set-attribute", "spark1", "slaves/cardinality", "3"]) == 0
     assert OTHER_ACCOUNT in refused(capsys, 1, "apply", "spark1", "--yes")

@@ -40,9 +40,9 @@ def test_stopping_spot_is_told_before_and_fails_its_step_alone(
     save(cloud, service)
     capsys.readouterr()
     assert run(["stop", "spark1"]) == 1
-    told = capsys.readouterr()
-    assert "warning: edge: a one-time spot instance can't be stopped; it will fail" in told.err
-    assert "which EC2 can end but not stop" in told.out
+    output = capsys.readouterr()
+    assert "warning: edge: a one-time spot instance can't be stopped; it will fail" in output.err
+    assert "which EC2 can end but not stop" in output.out
     assert nodes_in_state(cloud) == {
         "edge": "running",
         "master": "stopped",
@@ -58,9 +58,9 @@ def test_a_protected_instance_is_kept_with_its_reason_and_the_others_end(
     protect(cloud, kept)
     capsys.readouterr()
     assert run(["delete-and-destroy", "spark1", "--yes"]) == 1
-    told = capsys.readouterr().out
-    assert f"The instance '{kept}' may not be terminated" in told
-    assert "protection" in told
+    output = capsys.readouterr().out
+    assert f"The instance '{kept}' may not be terminated" in output
+    assert "protection" in output
     assert nodes_in_state(cloud) == {"slaves:1": "running"}
     assert [instance.id for instance in cloud.instances()] == [kept]
 
@@ -72,8 +72,8 @@ def test_an_instance_that_may_not_be_stopped_keeps_no_other_running(cloud: Cloud
     def names_it(call: dict[str, str]) -> bool:
         return kept in call.values()
 
-    said = PROTECTED.format(kept)
-    cloud.api.faults.append(Fault("StopInstances", "OperationNotPermitted", said, suits=names_it, times=9))
+    message = PROTECTED.format(kept)
+    cloud.api.faults.append(Fault("StopInstances", "OperationNotPermitted", message, suits=names_it, times=9))
     stopped = Reports()
     cloud.provider().stop(cloud.identity(), list(made.records.values()), stopped)
     assert sorted(stopped.records) == ["master", "slaves:2"]

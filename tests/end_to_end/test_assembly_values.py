@@ -74,9 +74,9 @@ def row(dtk: Dtk, path: str) -> dict[str, object]:
 def test_a_required_attribute_of_the_assembly_is_a_violation_with_the_command_that_sets_it(farm: Dtk) -> None:
     (violation,) = farm.json("list-violations", "f")
     assert violation["fix"] == "dtk set-attribute f owner VALUE"
-    said = farm.run("plan", "f", code=3).stderr
-    assert "Attribute (owner) is required, but unset" in said
-    assert "dtk set-attribute f owner VALUE" in said
+    output = farm.run("plan", "f", code=3).stderr
+    assert "Attribute (owner) is required, but unset" in output
+    assert "dtk set-attribute f owner VALUE" in output
     farm.run("set-attribute", "f", "owner", "ada")
     farm.run("plan", "f")
 
@@ -124,10 +124,10 @@ def test_a_size_that_the_target_does_not_know_is_told_by_the_plan_with_the_neare
         "illegal_attribute_value",
         "dtk set-attribute c leaves/size VALUE",
     )
-    said = farm.run("plan", "c", code=3).stderr
-    assert "services/c/service.yaml:" in said
-    assert "size 'smal' is not one that target 'cloud' knows; expected micro, small, " in said
-    assert "did you mean 'small'?" in said
+    output = farm.run("plan", "c", code=3).stderr
+    assert "services/c/service.yaml:" in output
+    assert "size 'smal' is not one that target 'cloud' knows; expected micro, small, " in output
+    assert "did you mean 'small'?" in output
     farm.run("set-attribute", "c", "leaves/size", "t3.large")
     farm.run("set-attribute", "c", "hub/instance_type", '["c5.large", "c6i.large"]')
     plan = farm.run("plan", "c").stdout
@@ -138,7 +138,7 @@ def test_a_size_that_the_target_does_not_know_is_told_by_the_plan_with_the_neare
 def test_values_reach_the_nodes_and_what_is_private_in_them_stands_nowhere(farm: Dtk) -> None:
     farm.run("set-attribute", "f", "owner", "ada")
     farm.run("set-attribute", "f", "token", TOKEN)
-    said = farm.run("converge", "f", "--yes", FARM_PASSWORD=PASSWORD).stdout
+    output = farm.run("converge", "f", "--yes", FARM_PASSWORD=PASSWORD).stdout
     hub, leaf = home(farm, "hub"), home(farm, "leaves:1")
     assert (hub / "hub").read_text() == f"hub://ada:{PASSWORD}@here 7078 7079 token-{TOKEN}\n"
     assert (leaf / "leaf").read_text() == f"2 token-{TOKEN}\n"
@@ -166,4 +166,4 @@ def test_values_reach_the_nodes_and_what_is_private_in_them_stands_nowhere(farm:
     ]
     assert "hub/farm::hub/ports [7078, 7079] → [8000, 8001] (from port)" in screens[0]
     assert "hub/farm::hub/token (hidden) has changed (from token)" in screens[0]
-    assert [text for text in (said, *screens) if PASSWORD in text or TOKEN in text] == []
+    assert [text for text in (output, *screens) if PASSWORD in text or TOKEN in text] == []

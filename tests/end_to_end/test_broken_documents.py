@@ -88,11 +88,11 @@ def test_what_is_not_a_file_where_a_document_belongs_is_named(dtk: Dtk) -> None:
             (dtk.root / place).parent.mkdir(parents=True)
             make(dtk.root / place)
     # Commands that run into it say so; none waits for a fifo's writer, and nothing else is hidden by it.
-    told = refused(dtk, "validate")
-    assert "did you mean" not in told
+    output = refused(dtk, "validate")
+    assert "did you mean" not in output
     listed = dtk.run("list-modules").stdout
     for kind in kinds:
-        assert f"modules/acme/{kind}/dtk.module.yaml:1:1: " in told
+        assert f"modules/acme/{kind}/dtk.module.yaml:1:1: " in output
         assert f"acme:{kind}" in listed
     assert "dtk.module.yaml:1:1: " in refused(dtk, "validate", "modules/acme/link")
     assert "dtk.module.yaml:1:1: " in refused(dtk, "list-components", "acme/fifo")

@@ -56,8 +56,8 @@ def clone_json(origin: Dtk) -> list[dict[str, Any]]:
 
 def test_three_clones_make_a_service_on_hosts_once(origin: Dtk) -> None:
     one = clone(origin, "one")
-    said = one.run("plan", "app1", "--out", "../plan.json")
-    assert "no state here: everything counts as new" in said.stderr
+    output = one.run("plan", "app1", "--out", "../plan.json")
+    assert "no state here: everything counts as new" in output.stderr
     one.run("apply", "../plan.json")
     nodes = ["master", "slaves:1", "slaves:2"]
     assert homes(origin) == nodes
@@ -89,12 +89,14 @@ def test_three_clones_make_a_service_on_hosts_once(origin: Dtk) -> None:
 def test_two_clones_that_begin_a_service_on_hosts_at_once_do_not_both_get_it(origin: Dtk) -> None:
     clones = [clone(origin, name) for name in ("one", "two")]
     running = [one.start("apply", "app1", "--yes") for one in clones]
-    said = [process.communicate(timeout=300)[0] for process in running]
+    output = [process.communicate(timeout=300)[0] for process in running]
     codes = [process.returncode for process in running]
     refused = "another clone makes the machines of service 'app1'", "machines of service 'app1' exist"
     assert set(codes) <= {0, 1, 5}
     assert any(codes), "both had the machines"
-    assert all(code == 0 or any(text in out for text in refused) for code, out in zip(codes, said, strict=True)), said
+    assert all(code == 0 or any(text in out for text in refused) for code, out in zip(codes, output, strict=True)), (
+        output
+    )
     # Whatever each of them got to: one takes all of it in, and no node has two hosts.
     one = clones[codes.index(0)] if 0 in codes else clones[0]
     one.run("list-nodes", "--orphans", "--adopt")
@@ -120,8 +122,8 @@ def test_a_refresh_rebuilds_the_state_and_what_has_no_file_any_more_is_ended_by_
     clone(origin, "one").run("apply", "app1", "--yes")
     two = clone(origin, "two")
     two.run("set-attribute", "app1", "slaves/cardinality", "1")
-    said = two.run("plan", "app1", "--refresh").stdout
-    assert said.count("was not known here, and is now") == 3
+    output = two.run("plan", "app1", "--refresh").stdout
+    assert output.count("was not known here, and is now") == 3
     assert [node["node"] for node in two.json("list-nodes", "app1")] == ["master", "slaves:1", "slaves:2"]
     assert {one["node"]: one["change"] for one in two.json("plan", "app1")["nodes"]}["slaves:2"] == "terminate"
     three = clone(origin, "three")

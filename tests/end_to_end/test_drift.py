@@ -67,17 +67,17 @@ def daemons() -> list[int]:
 
 def test_a_quiet_cluster_has_no_drift_and_a_refresh_leaves_no_trace(dtk: Dtk, nodes: dict[str, Path]) -> None:
     before = ({node: contents(home) for node, home in nodes.items()}, daemons(), in_workspace(dtk), temporary_files())
-    said = dtk.run("plan", SERVICE, "--refresh", "--detailed-exitcode").stdout
+    output = dtk.run("plan", SERVICE, "--refresh", "--detailed-exitcode").stdout
     assert before == (
         {node: contents(home) for node, home in nodes.items()},
         daemons(),
         in_workspace(dtk),
         temporary_files(),
     )
-    assert "Drift" not in said
-    assert "Not checked" not in said
-    assert "6 commands run each time and can't be checked." in said
-    assert f"Nothing to do: service '{SERVICE}' is as its files say." in said
+    assert "Drift" not in output
+    assert "Not checked" not in output
+    assert "6 commands run each time and can't be checked." in output
+    assert f"Nothing to do: service '{SERVICE}' is as its files say." in output
     assert dtk.run("plan", SERVICE).stdout == f"Nothing to do: service '{SERVICE}' is as its files say.\n"
 
 
@@ -104,10 +104,10 @@ def test_what_was_changed_by_hand_is_told_and_mended(dtk: Dtk, nodes: dict[str, 
         ("n:2", "RUN nohup sleep 7654 >/dev/null 2>&1 & echo $! > pid"): "would run: its guard says so",
     }
     assert {node: contents(home) for node, home in nodes.items()} == before
-    said = dtk.run("plan", SERVICE, "--refresh", "--out", "p.json", "--detailed-exitcode", code=10).stdout
-    assert "Drift:\n" in said
-    assert f"  ~ n:1/drift::files  files.put: {first}/folder/plain content differs\n" in said
-    assert f"drifted: files.put {first}/folder/plain content differs" in said
+    output = dtk.run("plan", SERVICE, "--refresh", "--out", "p.json", "--detailed-exitcode", code=10).stdout
+    assert "Drift:\n" in output
+    assert f"  ~ n:1/drift::files  files.put: {first}/folder/plain content differs\n" in output
+    assert f"drifted: files.put {first}/folder/plain content differs" in output
     plan = json.loads((dtk.root / "p.json").read_text())
     assert PASSWORD not in (dtk.root / "p.json").read_text()
     assert {(c["node"], c["component"]) for c in plan["components"] if c["change"] == "changed"} == {
@@ -141,8 +141,8 @@ def test_a_node_that_does_not_answer_is_told_and_the_others_are_judged(dtk: Dtk,
 
 def test_a_missing_secret_is_told_and_nothing_else_stops(dtk: Dtk, nodes: dict[str, Path], monkeypatch: Any) -> None:
     monkeypatch.delenv("DRIFT_PASSWORD")
-    said = dtk.run("plan", SERVICE, "--refresh", "--detailed-exitcode").stdout
-    assert "  ? n:1/drift::files  values: the environment has no DRIFT_PASSWORD" in said
+    output = dtk.run("plan", SERVICE, "--refresh", "--detailed-exitcode").stdout
+    assert "  ? n:1/drift::files  values: the environment has no DRIFT_PASSWORD" in output
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])

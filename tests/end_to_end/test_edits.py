@@ -302,11 +302,11 @@ def test_a_mistake_in_the_editor_takes_nothing_and_keeps_what_was_written(web: D
 def test_a_hidden_value_that_is_too_short_for_logs_is_warned_of_where_it_is_set(dtk: Dtk, module: Path) -> None:
     text = (module / "dtk.module.yaml").read_text()
     (module / "dtk.module.yaml").write_text(text.replace("default: welcome}", "default: welcome, hidden: true}"))
-    said = (
+    output = (
         "warning: 'master/ring::hub/greeting' is hidden, but values shorter than 4 characters are not kept out of logs"
     )
     staged = dtk.run("stage", "acme:ring/cluster", "ring1", "--set", "master/ring::hub/greeting=abc")
-    assert said in staged.stderr
+    assert output in staged.stderr
     assert "abc" not in staged.stderr
-    assert said in dtk.run("set-attribute", "ring1", "master/ring::hub/greeting", "xyz").stderr
+    assert output in dtk.run("set-attribute", "ring1", "master/ring::hub/greeting", "xyz").stderr
     assert "warning" not in dtk.run("set-attribute", "ring1", "master/ring::hub/greeting", "long enough").stderr

@@ -77,7 +77,7 @@ def test_a_cluster_on_hosts_lives_from_deploy_to_destroy(dtk: Dtk, machines: lis
     pinned = (dtk.root / ".dtk/services/ring1/known_hosts").read_text()
     assert all(machine["hostname"] in pinned for machine in machines[:3])
     assert "Nothing to do" in dtk.run("plan", "ring1").stdout
-    check_edited_way_in(dtk, machines)
+    check_edited_connection(dtk, machines)
     dtk.run("set-attribute", "ring1", "slaves/cardinality", "4")
     too_few = dtk.run("apply", "ring1", "--yes", code=1).stdout
     assert "no host of target 'rack' is free" in too_few.lower() or "free" in too_few
@@ -88,7 +88,7 @@ def test_a_cluster_on_hosts_lives_from_deploy_to_destroy(dtk: Dtk, machines: lis
     assert (home / "hub").exists(), "the machines are not ours to clean"
 
 
-def check_edited_way_in(dtk: Dtk, machines: list[dict[str, Any]]) -> None:
+def check_edited_connection(dtk: Dtk, machines: list[dict[str, Any]]) -> None:
     """What dtk.yaml says of a host holds for the node that is there, at the next command of each kind."""
     file = dtk.root / "dtk.yaml"
     before = file.read_text()

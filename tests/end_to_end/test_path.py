@@ -218,9 +218,9 @@ def test_ten_mistakes_are_told_at_once_and_nothing_is_written(dtk: Dtk, module: 
     ):
         file.write_text(file.read_text().replace(right, wrong))
     before = sorted(path for path in dtk.root.rglob("*"))
-    told = dtk.run("validate", code=3).stderr
-    located = [line for line in told.splitlines() if line.startswith("  modules/acme/ring/dtk.module.yaml:")]
-    assert len(located) == 10, told
+    printed = dtk.run("validate", code=3).stderr
+    located = [line for line in printed.splitlines() if line.startswith("  modules/acme/ring/dtk.module.yaml:")]
+    assert len(located) == 10, printed
     assert dtk.run("deploy", "acme:ring/cluster", "ring1", code=3).stderr.count("dtk.module.yaml:") == 10
     assert sorted(path for path in dtk.root.rglob("*")) == before
 

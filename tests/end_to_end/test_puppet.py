@@ -182,9 +182,9 @@ def test_a_manifest_that_is_missing_is_an_error_before_anything_runs(dtk: Dtk) -
     (dtk.root / "modules/acme/note/puppet/note/manifests/line.pp").rename(
         dtk.root / "modules/acme/note/puppet/note/manifests/lin.pp"
     )
-    said = dtk.run("validate", code=3).stderr
-    assert "file 'puppet/note/manifests/line.pp', which defines 'note::line', does not exist in the module" in said
-    assert "did you mean 'puppet/note/manifests/lin.pp'?" in said
+    output = dtk.run("validate", code=3).stderr
+    assert "file 'puppet/note/manifests/line.pp', which defines 'note::line', does not exist in the module" in output
+    assert "did you mean 'puppet/note/manifests/lin.pp'?" in output
 
 
 @pytest.mark.parametrize(

@@ -43,8 +43,8 @@ def test_local_state_that_may_not_be_used_is_named_with_what_to_do(staged: Dtk) 
             done = run_without_rights(staged, *words)
         finally:
             folder.chmod(0o700)
-        said = f"error: {folder / file}: Permission denied\nnext: run dtk as the user whose files these are"
-        assert (done.returncode, done.stderr[: len(said)]) == (1, said)
+        output = f"error: {folder / file}: Permission denied\nnext: run dtk as the user whose files these are"
+        assert (done.returncode, done.stderr[: len(output)]) == (1, output)
 
 
 def test_a_service_whose_state_can_not_be_written_is_not_staged_by_halves(staged: Dtk) -> None:

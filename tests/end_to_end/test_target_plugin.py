@@ -55,11 +55,11 @@ def test_what_a_plugins_provider_refuses_fails_that_node(classroom: Dtk, module:
 def test_a_plugins_settings_and_words_are_checked_as_dtks_own_are(classroom: Dtk, module: Path) -> None:
     file = classroom.root / "dtk.yaml"
     file.write_text(file.read_text().replace("most_nodes", "most_node"))
-    told = classroom.run("validate", code=3).stderr
-    assert "unknown key 'most_node'; expected type, most_nodes or defaults; did you mean 'most_nodes'?" in told
+    output = classroom.run("validate", code=3).stderr
+    assert "unknown key 'most_node'; expected type, most_nodes or defaults; did you mean 'most_nodes'?" in output
     file.write_text(file.read_text().replace("most_node", "most_nodes").replace("size: bench", "size: bensh"))
-    told = classroom.run("validate", code=3).stderr
-    assert "size 'bensh' is not one that target 'room' knows; expected desk or bench; did you mean 'bench'?" in told
+    output = classroom.run("validate", code=3).stderr
+    assert "size 'bensh' is not one that target 'room' knows; expected desk or bench; did you mean 'bench'?" in output
 
 
 def test_editors_get_the_schemas_of_all_installed_targets(classroom: Dtk, module: Path) -> None:

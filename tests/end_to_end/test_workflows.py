@@ -61,7 +61,7 @@ def staged(dtk: Dtk) -> None:
     dtk.run("stage", "acme:flow/pair", "flow1")
 
 
-def said(dtk: Dtk, task: int) -> list[str]:
+def output(dtk: Dtk, task: int) -> list[str]:
     """Return what the commands of a task printed, in order."""
     events: list[dict[str, Any]] = dtk.events("flow1", task)
     return [
@@ -79,21 +79,21 @@ def test_workflows_hand_on_outputs_and_parameters(dtk: Dtk) -> None:
 def _a_workflow_that_is_called_gets_its_parameters(dtk: Dtk) -> None:
     assert "The variable 'guest'" in dtk.run("exec", "flow1", "visit", code=2).stderr
     dtk.run("exec", "flow1", "visit", "guest=eve")
-    assert [text for text in said(dtk, 5) if text] == ["hello eve", "told t4", "told t5", "hello nobody"]
+    assert [text for text in output(dtk, 5) if text] == ["hello eve", "told t4", "told t5", "hello nobody"]
     names = [stage["name"] for stage in dtk.events("flow1", 5)[0]["stages"]]
     assert names == ["greet eve", "before", "token", "after", "greet nobody"]
 
 
 def _what_an_action_puts_out_reaches_what_comes_after_it_in_the_same_task(dtk: Dtk) -> None:
     dtk.run("converge", "flow1")
-    assert said(dtk, 1)[-2:] == ["made with t1", "at found"]
+    assert output(dtk, 1)[-2:] == ["made with t1", "at found"]
     dtk.run("set-attribute", "flow1", "center/flow::hub/port", "7001")
     dtk.run("apply", "flow1", "--yes")
-    assert "made with t2" in said(dtk, 2)
+    assert "made with t2" in output(dtk, 2)
     dtk.run("exec", "flow1", "renew")
-    assert [text for text in said(dtk, 3) if text.startswith("told")] == ["told t2", "told t3"]
+    assert [text for text in output(dtk, 3) if text.startswith("told")] == ["told t2", "told t3"]
     dtk.run("apply", "flow1", "--yes")
-    assert "made with t4" in said(dtk, 4)
+    assert "made with t4" in output(dtk, 4)
     dtk.run("plan", "flow1", "--detailed-exitcode", code=0)
 
 
@@ -105,4 +105,4 @@ def _a_resume_repeats_no_action_for_its_own_outputs(dtk: Dtk) -> None:
     dtk.run("set-attribute", "flow1", "other/flow::agent/broken", "false")
     dtk.run("apply", "flow1", "--resume", "--yes")
     assert [stage["name"] for stage in dtk.events("flow1", 7)[0]["stages"]] == ["agents"]
-    assert said(dtk, 7) == ["made with t6", "at given"]
+    assert output(dtk, 7) == ["made with t6", "at given"]

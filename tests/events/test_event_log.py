@@ -162,12 +162,12 @@ def test_a_killed_writer_leaves_a_log_that_reads_and_goes_on(path: Path) -> None
             path,
         )
         assert writer.stdout is not None
-        said = [writer.stdout.readline()]
+        output = [writer.stdout.readline()]
         time.sleep(lifetime)
         os.kill(writer.pid, signal.SIGKILL)
-        said += writer.stdout.readlines()
+        output += writer.stdout.readlines()
         writer.communicate()
-        numbers = [int(line) for line in said if line.endswith("\n")]
+        numbers = [int(line) for line in output if line.endswith("\n")]
         assert numbers[0] in (acknowledged + 1, acknowledged + 2)
         acknowledged = numbers[-1]
         reading = read_log(path)

@@ -12,7 +12,7 @@ from dtk.events.tree import Task
 from tests.support.recorder import record_spark
 
 
-def told(task: Task) -> Task:
+def output(task: Task) -> Task:
     """What the views show; when the log was written on is no part of it."""
     return replace(task, last_event_at=None)
 
@@ -26,7 +26,7 @@ def test_a_closed_log_shows_what_the_torn_off_one_showed_at_every_moment(tmp_pat
         assert close_orphaned_log(path) == before.in_doubt
         reading = read_log(path)
         assert reading.notes == ()
-        assert told(fold(reading.events)) == told(before)
+        assert output(fold(reading.events)) == output(before)
 
 
 def test_the_worker_ended_when_it_last_gave_a_sign_of_life(tmp_path: Path) -> None:

@@ -127,9 +127,11 @@ def when_the_primary_is_lost_a_replica_takes_over_and_the_other_follows_it(bed: 
 def a_lost_primary_that_is_back_says_what_to_do_and_nothing_is_written_over(bed: Bed, dtk: Dtk) -> None:
     lost = host(bed, dtk, "master")
     lost.power_on(lost.addresses)
-    said = dtk.run("converge", SERVICE, "--yes", code=1, **ENVIRONMENT).stdout
-    assert f"{dtk.addresses(SERVICE)['replicas:2']} is the primary: it was promoted while this server was lost" in said
-    assert "dtk exec SERVICE take_back" in said
+    output = dtk.run("converge", SERVICE, "--yes", code=1, **ENVIRONMENT).stdout
+    assert (
+        f"{dtk.addresses(SERVICE)['replicas:2']} is the primary: it was promoted while this server was lost" in output
+    )
+    assert "dtk exec SERVICE take_back" in output
     again = dtk.run("exec", SERVICE, "replicas:2/postgresql::replica.create", code=1, **ENVIRONMENT).stdout
     assert "this server has data of its own" in again
     arrives(dtk, "replicas:2", "restarted", "promoted")
@@ -149,8 +151,8 @@ def a_primary_whose_machine_is_gone_is_made_anew_from_the_promoted_replica(bed: 
     gone = next(row["id"] for row in dtk.json("list-nodes", SERVICE) if row["node"] == "master")
     bed.client().terminate_instances(InstanceIds=[gone])
     assert f"{gone} is gone" in dtk.run("plan", SERVICE, "--refresh", **ENVIRONMENT).stdout
-    said = dtk.run("apply", SERVICE, "--yes", code=1, **ENVIRONMENT).stdout
-    assert "has the data of a primary that was lost, and this server has none" in said
+    output = dtk.run("apply", SERVICE, "--yes", code=1, **ENVIRONMENT).stdout
+    assert "has the data of a primary that was lost, and this server has none" in output
 
     dtk.run("exec", SERVICE, "promote", "member=replicas:1", **ENVIRONMENT)
     assert dtk.run("exec", SERVICE, "take_back", **ENVIRONMENT).stdout.count("read it on") == 2

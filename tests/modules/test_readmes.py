@@ -90,8 +90,8 @@ def stated(readme: str) -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_readme_states_each_attribute_that_people_set_with_its_type_and_default(name: str) -> None:
     readme = (MODULES / name.replace(":", "/") / "README.md").read_text()
-    wanted = sorted(set(expected(catalog().find(name))))
-    assert sorted(stated(readme)) == wanted, "\n".join(f"| `{a}` | {b} | {c} | |" for a, b, c in wanted)
+    desired = sorted(set(expected(catalog().find(name))))
+    assert sorted(stated(readme)) == desired, "\n".join(f"| `{a}` | {b} | {c} | |" for a, b, c in desired)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -51,10 +51,10 @@ def request(case: Path, service: str = "service.yaml") -> PlanRequest:
     scope: Scope = "changes"
     if word(case) in ("all", "resume"):
         scope = word(case)  # type: ignore[assignment]
-    wanted = load_service(case / service, case)
+    desired = load_service(case / service, case)
     targets = load_workspace(case / "dtk.yaml", case) if (case / "dtk.yaml").exists() else None
-    target = targets.target(wanted.target) if targets else EMBEDDED
-    request = PlanRequest(wanted, {module.name: module}, {}, state, target, scope=scope)
+    target = targets.target(desired.target) if targets else EMBEDDED
+    request = PlanRequest(desired, {module.name: module}, {}, state, target, scope=scope)
     verb, *words = word(case).split()
     if verb != "exec" or service != "service.yaml":
         return request
@@ -76,8 +76,8 @@ def word(case: Path) -> str:
 
 
 def planned(case: Path) -> Plan:
-    wanted = request(case)
-    return destroy_plan(wanted, force=False) if word(case) == "destroy" else compile_plan(wanted)
+    plan_request = request(case)
+    return destroy_plan(plan_request, force=False) if word(case) == "destroy" else compile_plan(plan_request)
 
 
 def produced(case: Path) -> dict[str, str]:

@@ -45,8 +45,8 @@ def test_a_secret_that_a_module_has_got_since_is_a_reference_when_its_component_
 
 
 def test_a_delete_action_that_needs_what_was_never_applied_says_what_to_do(tmp_path: Path) -> None:
-    wanted = changed_since(tmp_path, attribute="{type: integer}")
+    changed = changed_since(tmp_path, attribute="{type: integer}")
     with pytest.raises(InvalidError, match="'pace'") as caught:
-        destroy_plan(wanted, force=False)
+        destroy_plan(changed, force=False)
     assert "--force" in caught.value.hint
-    assert destroy_plan(wanted, force=True).stages
+    assert destroy_plan(changed, force=True).stages

@@ -91,8 +91,8 @@ def test_only_what_comes_later_takes_the_outputs_of_an_action_anew(sketch: Sketc
     except InvalidError as error:
         # A value that is required and has no old one: made too late, or by nothing.
         assert sketch.required
-        said = [problem.message for problem in error.problems]
-        assert all(" takes " in message or "is required, but unset" in message for message in said)
+        messages = [problem.message for problem in error.problems]
+        assert all(" takes " in message or "is required, but unset" in message for message in messages)
         event("refused")
         return
     assert_only_what_comes_later_takes_outputs_anew(plan, sketch)

@@ -78,7 +78,7 @@ def of_members(tmp_path: Path, count: int) -> PlanRequest:
 
 def rendered_and_looked_at(tmp_path: Path, count: int, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int, int]:
     """Plan for so many members; return how many templates were rendered and parsed, and how many candidates read."""
-    wanted = of_members(tmp_path, count)
+    expected = of_members(tmp_path, count)
     counts = dict.fromkeys(("rendered", "parsed", "candidates"), 0)
     render, parse, of_type = rendering._within_bounds, Environment.parse, Topology.of_type
 
@@ -99,7 +99,7 @@ def rendered_and_looked_at(tmp_path: Path, count: int, monkeypatch: pytest.Monke
         patched.setattr(rendering, "_within_bounds", counting_render)
         patched.setattr(Environment, "parse", counting_parse)
         patched.setattr(Topology, "of_type", counting_of_type)
-        assert len([*compile_plan(wanted).leaves()]) > count
+        assert len([*compile_plan(expected).leaves()]) > count
     return counts["rendered"], counts["parsed"], counts["candidates"]
 
 

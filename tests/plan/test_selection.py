@@ -50,11 +50,11 @@ def named_by(step: str) -> set[str]:
 
 
 def test_a_part_without_the_action_that_makes_a_value_first_is_refused() -> None:
-    wanted = request(FOLDER / "output-of-an-action")
-    refused = part_or_refusal(replace(wanted, selection=Selection(only=("others", "hub"))))
+    original = request(FOLDER / "output-of-an-action")
+    refused = part_or_refusal(replace(original, selection=Selection(only=("others", "hub"))))
     assert isinstance(refused, InvalidError)
-    told = dict.fromkeys((p.message.partition("takes ")[2], p.expected) for p in refused.problems)
-    assert list(told) == [
+    found = dict.fromkeys((p.message.partition("takes ")[2], p.expected) for p in refused.problems)
+    assert list(found) == [
         (
             "center/app::hub/token, which 'app::hub.token' makes in stage 'token'",
             "what makes it chosen too, or applied before",

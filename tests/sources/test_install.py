@@ -50,8 +50,8 @@ def test_a_repository_with_several_modules_gives_all_or_those_below_a_path(repo:
     source.module("acme/case", "modules/web/tests/cases/first")
     source.module("acme/extra", "modules/extra")
     source.commit()
-    said = place.run("install", "../many", "--path", "modules/web")
-    assert said.splitlines() == [
+    output = place.run("install", "../many", "--path", "modules/web")
+    assert output.splitlines() == [
         "Auto-installing missing module(s)",
         "Installing module 'acme:base' ... Done.",
         "Resuming install of module 'acme:web' ... Done.",
@@ -72,10 +72,10 @@ def test_a_moved_tag_changes_nothing_until_update_says_so(repo: MakeRepo, place:
     assert place.run("install") == "Using module 'acme:base'\n"
     place.run("install", "--locked")
     assert place.pins()["acme/base"].commit == first
-    said = place.run("update")
-    assert "warning: tag 'v1' was moved" in said
-    assert "retype the level" in said
-    assert "attribute base/level retyped: integer -> string" in said
+    output = place.run("update")
+    assert "warning: tag 'v1' was moved" in output
+    assert "retype the level" in output
+    assert "attribute base/level retyped: integer -> string" in output
     assert place.pins()["acme/base"].commit == second
     assert place.run("update") == "Everything is up to date\n"
 
@@ -135,10 +135,10 @@ def test_a_conflict_names_both_sides(repo: MakeRepo, place: Place) -> None:
     source.module("acme/web", "web", version="1.2", needs={"acme/base": ">=2"})
     source.module("acme/shop", "shop", version="0.3", needs={"acme/base": "<2"})
     source.commit()
-    said = place.run("install", "../many", code=3)
-    assert "no version of module 'acme/base' suits all that need it: there is 1.5.0" in said
-    assert "acme/web 1.2 needs acme/base >=2" in said
-    assert "acme/shop 0.3 needs acme/base <2" in said
+    output = place.run("install", "../many", code=3)
+    assert "no version of module 'acme/base' suits all that need it: there is 1.5.0" in output
+    assert "acme/web 1.2 needs acme/base >=2" in output
+    assert "acme/shop 0.3 needs acme/base <2" in output
     assert not place.workspace.lock_file.exists()
 
 
@@ -146,9 +146,9 @@ def test_a_module_that_is_nowhere_is_told_with_who_needs_it(repo: MakeRepo, plac
     source = repo("web")
     source.module("acme/web", needs={"other/base": ">=1"})
     source.commit()
-    said = place.run("install", "../web", code=3)
-    assert "module 'other/base' is nowhere to be found" in said
-    assert "acme/web 1.0.0 needs other/base >=1" in said
+    output = place.run("install", "../web", code=3)
+    assert "module 'other/base' is nowhere to be found" in output
+    assert "acme/web 1.0.0 needs other/base >=1" in output
 
 
 def test_installed_modules_work_offline_and_are_restored_from_the_lock(repo: MakeRepo, place: Place) -> None:
@@ -207,8 +207,8 @@ def test_uninstall_removes_a_module_and_what_only_it_needed(repo: MakeRepo, plac
     source.commit()
     place.run("install", "../many", "--path", "web")
     assert "is used by module 'acme:web'" in place.run("uninstall", "acme:base", code=2)
-    said = place.run("uninstall", "acme:web")
-    assert said == "Uninstalled module 'acme:base'\nUninstalled module 'acme:web'\n"
+    output = place.run("uninstall", "acme:web")
+    assert output == "Uninstalled module 'acme:base'\nUninstalled module 'acme:web'\n"
     assert place.pins() == {}
     assert "acme" not in place.workspace.file.read_text()
     assert list(place.workspace.installed.glob("*/acme")) == []
@@ -301,14 +301,14 @@ def test_hooks_and_filters_of_a_repository_never_run(repo: MakeRepo, place: Plac
     ],
 )
 def test_what_git_could_take_for_something_else_is_refused(source: str, place: Place) -> None:
-    said = place.run("install", "--", source, code=2)
-    assert "s3cret" not in said
+    output = place.run("install", "--", source, code=2)
+    assert "s3cret" not in output
     assert not place.workspace.installed.exists()
 
 
 def test_a_repository_that_asks_for_a_password_fails_at_once(place: Place) -> None:
-    said = place.run("install", "ssh://nobody@127.0.0.1:9/base.git", code=1)
-    assert "can't be fetched" in said
+    output = place.run("install", "ssh://nobody@127.0.0.1:9/base.git", code=1)
+    assert "can't be fetched" in output
 
 
 def test_a_private_repository_that_cannot_be_read_is_named(repo: MakeRepo, place: Place) -> None:
@@ -325,8 +325,8 @@ def test_two_sources_of_one_name_are_refused(repo: MakeRepo, place: Place) -> No
         source.module("acme/base")
         source.commit()
     place.run("install", "../one")
-    said = place.run("install", "../two", code=2)
-    assert "'acme:base' is installed from ../one, and ../two has one too" in said
+    output = place.run("install", "../two", code=2)
+    assert "'acme:base' is installed from ../one, and ../two has one too" in output
     Repo(place.workspace.root).module("acme/own", "modules/acme/own")
     source.module("acme/own")
     source.commit()
@@ -374,19 +374,19 @@ def test_list_modules_says_which_can_be_parsed(place: Place) -> None:
     assert parsed["acme/bad"] == (False, "")
     assert parsed["acme/good"] == (True, "")
     assert parsed["dtk/dask"] == (True, "built-in")
-    said = place.run("list-modules").splitlines()
-    assert [cell.strip() for cell in said[1].split("|")] == ["", "ID", "NAME", "REMOTE(S)", "DSL PARSED", ""]
+    output = place.run("list-modules").splitlines()
+    assert [cell.strip() for cell in output[1].split("|")] == ["", "ID", "NAME", "REMOTE(S)", "DSL PARSED", ""]
 
 
 def test_the_markdown_reference_names_every_attribute_and_action(place: Place) -> None:
-    said = place.run("info", "dtk:dask", "--markdown")
+    output = place.run("info", "dtk:dask", "--markdown")
     for word in (
         "## Component dask::scheduler",
         "| `port` | port | `8786` |",
         "| `smoke_test` | commands |",
         "## Assembly cluster",
     ):
-        assert word in said
+        assert word in output
     assert "dtk:dask/cluster" in place.run("info", "dtk:dask/cluster")
     assert "did you mean 'cluster'?" in place.run("info", "dtk:dask/clutser", code=2)
 

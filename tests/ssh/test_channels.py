@@ -211,7 +211,7 @@ def test_one_session_at_a_time_and_no_sftp_are_enough(lab: Lab, machine: Machine
 
 
 @pytest.mark.parametrize(
-    ("shell", "settings", "said"),
+    ("shell", "settings", "printed"),
     [
         ("/usr/sbin/nologin", "", "answered 'This account is currently not available.' and ended with code 1"),
         ("/bin/false", "", "answered nothing and ended with code 1"),
@@ -219,11 +219,11 @@ def test_one_session_at_a_time_and_no_sftp_are_enough(lab: Lab, machine: Machine
     ],
 )
 def test_a_login_that_runs_no_commands_is_named_with_what_to_do(
-    lab: Lab, machine: Machine, shell: str, settings: str, said: str
+    lab: Lab, machine: Machine, shell: str, settings: str, printed: str
 ) -> None:
     machine(shell=shell, settings=settings)
     message = odd(lab).step("1.1")["error"]["message"]
-    assert said in message
+    assert printed in message
     assert "ForceCommand" in message
 
 

@@ -95,9 +95,9 @@ def test_a_file_that_is_no_state_is_refused(tmp_path: Path) -> None:
     no_number = '{"format_version": 1, "service": "x", "lineage": "y", "serial": "z"}'
     for text in ("[]", "{}", '{"format_version": 1, "service": "x"}', no_number):
         file.write_text(text)
-        with pytest.raises(DtkError, match="is broken: it is not a state: ") as told:
+        with pytest.raises(DtkError, match="is broken: it is not a state: ") as refused:
             load_state(file)
-        assert told.value.hint.endswith(f"copy the newest good one back from {file}.1")
+        assert refused.value.hint.endswith(f"copy the newest good one back from {file}.1")
 
 
 def test_a_broken_state_says_where_in_it() -> None:

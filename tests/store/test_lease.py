@@ -72,10 +72,10 @@ def test_a_head_of_a_newer_dtk_and_a_damaged_one_are_refused() -> None:
 
 def test_whoever_finds_it_held_is_told_by_whom_and_when_it_may_be_taken(objects: Objects) -> None:
     take(objects, Time())
-    with pytest.raises(HeldError, match=r"'dtk apply spark' \(ci@a, https://ci/job/7\)") as told:
+    with pytest.raises(HeldError, match=r"'dtk apply spark' \(ci@a, https://ci/job/7\)") as refused:
         take(objects, Time(), "b")
-    assert told.value.exit_code == 4
-    assert "--lock-wait" in told.value.hint
+    assert refused.value.exit_code == 4
+    assert "--lock-wait" in refused.value.hint
 
 
 def test_a_released_service_is_taken_at_once_with_the_next_epoch(objects: Objects) -> None:
@@ -277,7 +277,7 @@ def story(tools: Tools, log: Path, lines: bytes) -> None:
     held.release()
 
 
-def told_of(tools: Tools, log: Path) -> str:
+def refusal_of(tools: Tools, log: Path) -> str:
     """Run the story; return the message it ended with, "" when it came to its end."""
     try:
         story(tools, log, b"1\n2\n")
@@ -301,7 +301,7 @@ def test_a_fault_at_any_call_ends_in_the_same_or_in_words_and_never_in_a_second_
         time, log = Time(), tmp_path / f"log-{at}"
         inner = MemoryObjects(time)
         faulty = FaultyObjects(inner, fault, at, hang=time.sleep)
-        refusal = told_of(Tools(faulty, time, time.sleep), log)
+        refusal = refusal_of(Tools(faulty, time, time.sleep), log)
         if refusal:
             assert fault in ("credentials expired", "emptied", "503 five times"), (fault, at, refusal)
         else:

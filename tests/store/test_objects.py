@@ -100,9 +100,9 @@ def test_a_store_without_conditional_writes_is_refused() -> None:
             return self._write(key, data)
 
     for objects in (Careless(Time()), Forgetful(Time())):
-        with pytest.raises(StoreError, match="ignores the conditions") as told:
+        with pytest.raises(StoreError, match="ignores the conditions") as refused:
             check_conditions(objects, "")
-        assert "folder" in told.value.hint
+        assert "folder" in refused.value.hint
         assert list(objects.list("")) == []
 
 
@@ -129,7 +129,7 @@ def test_an_answer_that_says_nothing_is_neither_done_nor_refused(s3: S3, code: s
 
 
 @pytest.mark.parametrize(
-    ("code", "status", "said", "hint"),
+    ("code", "status", "message", "hint"),
     [
         ("ExpiredToken", 400, "credentials for the store have expired", "get new ones"),
         ("AccessDenied", 403, "the store refused", "docs/teams.md"),
@@ -137,13 +137,13 @@ def test_an_answer_that_says_nothing_is_neither_done_nor_refused(s3: S3, code: s
         ("NotImplemented", 501, "no conditional writes", "use a store that has them"),
     ],
 )
-def test_what_must_be_put_right_first_is_said(s3: S3, code: str, status: int, said: str, hint: str) -> None:
+def test_what_must_be_put_right_first_is_said(s3: S3, code: str, status: int, message: str, hint: str) -> None:
     server, settings = s3
     server.faults.append(S3Fault("PUT", code, status))
-    with pytest.raises(StoreError, match=said) as told:
+    with pytest.raises(StoreError, match=message) as refused:
         S3Objects(settings).put_new("k", b"1")
-    assert not isinstance(told.value, StoreUnreachableError)
-    assert hint in told.value.hint
+    assert not isinstance(refused.value, StoreUnreachableError)
+    assert hint in refused.value.hint
 
 
 @pytest.mark.parametrize(("hours", "direction"), [(2, "behind"), (-2, "ahead")])

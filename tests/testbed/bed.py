@@ -131,12 +131,12 @@ class Bed:
     def _reconcile(self) -> None:
         while not self._ended.wait(0.3):
             with self.api._lock:
-                wanted = {id_: (one.state, self._addresses_of(one)) for id_, one in self.instances().items()}
+                expected = {id_: (one.state, self._addresses_of(one)) for id_, one in self.instances().items()}
                 keys = {id_: self._public_key(one) for id_, one in self.instances().items()}
                 images = {id_: one.image_id for id_, one in self.instances().items()}
-            for id_ in self.hosts.keys() - wanted.keys():
+            for id_ in self.hosts.keys() - expected.keys():
                 self.hosts.pop(id_).remove()
-            for id_, (state, addresses) in wanted.items():
+            for id_, (state, addresses) in expected.items():
                 with suppress(RuntimeError, OSError):
                     # Tried again; a host that never comes up fails the test that waits for it.
                     self._bring(id_, state, addresses, keys[id_], self._software[images[id_]])

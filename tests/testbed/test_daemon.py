@@ -90,10 +90,10 @@ def test_a_program_that_ends_by_itself_is_started_again_by_systemd(site: Site, s
 
 
 def test_restart_runs_the_same_anew(site: Site) -> None:
-    before, told = shown(site, "MainPID"), log(site)[:1]
+    before, output = shown(site, "MainPID"), log(site)[:1]
     assert "sleeper is up" in site.on("node", "daemon/daemon.sh restart sleeper 'ready with'")
     assert shown(site, "MainPID") != before
-    assert log(site) == told
+    assert log(site) == output
     assert shown(site, "UnitFileState") == ["enabled"]
 
 

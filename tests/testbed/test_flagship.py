@@ -46,9 +46,9 @@ def nodes(site: Site) -> dict[str, dict[str, str]]:
 
 def units(site: Site, node: str) -> list[str]:
     """The units of daemons that start at a node's next boot, with what they do now; nothing while it can't be asked."""
-    wanted = "ls /etc/systemd/system/multi-user.target.wants | grep ^dtk-"
-    told = "systemctl is-active --quiet $unit && echo $unit of $(systemctl show -p User --value $unit) runs"
-    command = f"for unit in $({wanted}); do {told}; done"
+    desired = "ls /etc/systemd/system/multi-user.target.wants | grep ^dtk-"
+    output = "systemctl is-active --quiet $unit && echo $unit of $(systemctl show -p User --value $unit) runs"
+    command = f"for unit in $({desired}); do {output}; done"
     return site.dtk.run("ssh", SERVICE, node, "--", command, code=None).stdout.splitlines()
 
 

@@ -74,7 +74,7 @@ def test_a_wrong_key_a_changed_host_key_a_closed_port_and_silence_are_told_in_ti
     dtk = small.dtk
     file = state_file(small)
 
-    def told(within: float) -> str:
+    def output(within: float) -> str:
         began = time.monotonic()
         dtk.run("converge", SERVICE, "--yes", code=1)
         assert time.monotonic() - began < within
@@ -89,13 +89,13 @@ def test_a_wrong_key_a_changed_host_key_a_closed_port_and_silence_are_told_in_ti
     wrong.chmod(0o600)
     document["nodes"]["slaves:1"]["connection"]["key"] = str(wrong)
     file.write_text(json.dumps(document))
-    assert "refuses admin with the key" in told(60)
+    assert "refuses admin with the key" in output(60)
     document = json.loads(file.read_text())
     document["nodes"]["slaves:1"]["connection"]["key"] = right
     file.write_text(json.dumps(document))
 
     small.on("slaves:1", "sudo rm /etc/ssh/ssh_host_*; sudo ssh-keygen -A; sudo systemctl restart ssh")
-    assert "host key" in told(60)
+    assert "host key" in output(60)
     known = file.parent / "known_hosts"
     known.write_text("")
     small_host = small.host("slaves:1")
@@ -104,9 +104,9 @@ def test_a_wrong_key_a_changed_host_key_a_closed_port_and_silence_are_told_in_ti
     settings = dtk.root / "dtk.yaml"
     settings.write_text(settings.read_text().replace("connect_timeout: 60", "connect_timeout: 10"))
     small.on("slaves:1", "sudo systemctl stop ssh.socket ssh")
-    assert " within 10 s: " in told(100)
+    assert " within 10 s: " in output(100)
     small_host.unplug()
-    assert " within 10 s: " in told(100)
+    assert " within 10 s: " in output(100)
 
 
 def _another_key() -> bytes:

@@ -98,7 +98,7 @@ def test_a_log_that_vanishes_while_it_is_watched_ends_the_watching(log: Path) ->
         while "rows in set" not in watching.stdout.readline():
             pass
         log.unlink()
-        said, errors = watching.communicate(timeout=60)
+        output, errors = watching.communicate(timeout=60)
     assert watching.returncode == 1
     assert errors == ""
-    assert "the worker is gone" in said
+    assert "the worker is gone" in output

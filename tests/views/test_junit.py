@@ -46,6 +46,6 @@ def test_a_task_that_did_not_succeed_is_never_green(name: str, tmp_path: Path) -
 
 def test_output_that_xml_cannot_hold_is_taken_out(tmp_path: Path) -> None:
     recorder = begin(tmp_path / "events.jsonl", ring_plan()).ran("3.1.1", "a", "\x00\x1b[31mred\x08 \ufffe<&>")
-    said = junit(recorder).find(".//system-out")
-    assert said is not None
-    assert said.text == "a\nred <&>"
+    output = junit(recorder).find(".//system-out")
+    assert output is not None
+    assert output.text == "a\nred <&>"

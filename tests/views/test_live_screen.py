@@ -53,13 +53,13 @@ class Terminal:
         )  # fmt: skip
         self.text = ""
 
-    def reads(self, wanted: str) -> bool:
+    def reads(self, expected: str) -> bool:
         """Whether the watcher shows this, sooner or later."""
         end = time.monotonic() + PATIENCE
-        while wanted not in self.text and time.monotonic() < end:
+        while expected not in self.text and time.monotonic() < end:
             if select.select([self._outer], [], [], 0.1)[0]:
                 self.text += os.read(self._outer, 65536).decode()
-        return wanted in self.text
+        return expected in self.text
 
     def press(self, key: bytes) -> None:
         os.write(self._outer, key)

@@ -16,7 +16,7 @@ DATA = Path(__file__).parent / "data"
 DATASET = "gitarchive[mar01]"
 
 
-def told(recorder: Recorder) -> str:
+def printed(recorder: Recorder) -> str:
     return "".join(stream(recorder.events))
 
 
@@ -54,16 +54,16 @@ def record_spark_further(path: Path) -> Recorder:
 
 def test_the_originals_stream_is_reproduced_to_the_character(tmp_path: Path) -> None:
     recorder = record_spark_further(tmp_path / "events.jsonl")
-    assert told(recorder).startswith((DATA / "spark-cluster1-stream.txt").read_text() + "=========================")
+    assert printed(recorder).startswith((DATA / "spark-cluster1-stream.txt").read_text() + "=========================")
 
 
 def test_a_task_that_succeeded_ends_with_status_ok(tmp_path: Path) -> None:
-    text = told(record_dataset(tmp_path / "events.jsonl", 0, "succeeded"))
+    text = printed(record_dataset(tmp_path / "events.jsonl", 0, "succeeded"))
     assert text == (DATA / "dataset-stream.txt").read_text()
 
 
 def test_a_task_that_failed_shows_its_results_and_does_not_say_ok(tmp_path: Path) -> None:
-    text = told(record_dataset(tmp_path / "events.jsonl", 1, "failed"))
+    text = printed(record_dataset(tmp_path / "events.jsonl", 1, "failed"))
     assert text.endswith(
         "STATUS: failed\nDURATION: 2.0s\nRESULTS:\n\nNODE: master\nRUN: load mar01\n (syscall)\nRETURN CODE: 1\n"
         "STDOUT:\n  Loaded 24 files\n\n------------------------------------------------------------\n\n"
@@ -85,7 +85,7 @@ def test_a_stage_that_failed_is_the_last_one_and_names_the_failed_member(workers
              "output": "in use\n\nbye"}  # fmt: skip
     workers.at("10:00:02.0").finished("1.1.1").finished("1.1.2", "failed", error=error)
     workers.event("stage.finished", stage="1", status="failed", seconds=2.0).end("failed")
-    assert told(workers).split("COMPONENT: ")[1] == (
+    assert printed(workers).split("COMPONENT: ")[1] == (
         "node-group:slaves/d::worker\nSTATUS: failed\nDURATION: 2.0s\nERRORS:\nNODE: slaves:2\n"
         "  Component d::worker: taken\n    RUN: start\n    RETURN CODE: 1\n    OUTPUT:\n      in use\n\n"
         "      bye\n\n------------------------------------------------------------\n\n"
@@ -96,13 +96,13 @@ def test_a_stage_that_failed_is_the_last_one_and_names_the_failed_member(workers
 
 def test_a_cancelled_task_says_cancelled(workers: Recorder) -> None:
     workers.at("10:00:01.0").end("cancelled")
-    assert told(workers).endswith("STATUS: cancelled\nDURATION: 1.0s\n" + "-" * 60 + "\n\n" + "=" * 25 + (
+    assert printed(workers).endswith("STATUS: cancelled\nDURATION: 1.0s\n" + "-" * 60 + "\n\n" + "=" * 25 + (
         " end: 'assembly_converge' (total duration: 1.0s) " + "=" * 25 + "\nStatus: CANCELLED\n"
     ))  # fmt: skip
 
 
 def test_a_lost_worker_ends_the_stream_as_failed_with_what_is_in_doubt(workers: Recorder) -> None:
-    text = told(workers)
+    text = printed(workers)
     assert text.count("the worker is gone: whether this step was done is in doubt") == 2
     assert text.endswith("To resume: dtk apply spark-cluster1 --resume\nStatus: FAILED\n")
 
@@ -112,7 +112,7 @@ def test_actions_of_a_group_show_the_results_of_each_member(tmp_path: Path) -> N
     recorder = Recorder(tmp_path / "events.jsonl").at("10:00:00.0").plan(plan).start().started("1.1.1", "1.1.2")
     recorder.ran("1.1.2", "files/a -> /b", kind="add").ran("1.1.1", "run", exit_code=0)
     recorder.ran("1.1.1", "guarded", skipped=True).finished("1.1.1").finished("1.1.2").end()
-    text = told(recorder)
+    text = printed(recorder)
     assert "ACTION: node-group:workers/ignite.start\n" in text
     assert text.split("RESULTS:\n\n")[1].split("-----")[0] == (
         "NODE: workers:1\nRUN: run (syscall)\nRETURN CODE: 0\n--\nRUN: guarded (syscall) (skipped)\n\n"
@@ -132,8 +132,8 @@ def test_each_stage_is_told_as_soon_as_it_begins_and_ends(tmp_path: Path) -> Non
 
     for text in stream(live()):
         heard.append(text.split("\n")[0][:6])
-    wanted = [word for word in heard if not word.startswith(("<step.", "<operation"))]
-    assert wanted == [
+    expected = [word for word in heard if not word.startswith(("<step.", "<operation"))]
+    assert expected == [
         "<task.planned>", "<task.started>", "======", "<stage.started>", "======", "<stage.finished>", "STATUS",
         "<stage.started>", "======", "<stage.finished>", "STATUS", "<task.finished>", "======",
     ]  # fmt: skip
@@ -141,7 +141,7 @@ def test_each_stage_is_told_as_soon_as_it_begins_and_ends(tmp_path: Path) -> Non
 
 def test_a_task_that_never_started_has_no_time(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "events.jsonl").plan([stage("1", "a", step("1.1", "action", "m"))])
-    assert told(recorder).startswith(
+    assert printed(recorder).startswith(
         "========================= start 'assembly_converge' =========================\n\n\n"
     )
 
@@ -159,7 +159,7 @@ def test_live_output_stands_in_its_stage_with_its_node_and_says_what_is_left_out
     assert text.split("COMPONENT: node-group:slaves/d::worker\n")[1].split("STATUS")[0] == (
         "slaves:1 | one\nslaves:1 | two\nslaves:2 ! no\nslaves:2 ! ... 40 lines left out\n"
     )
-    assert "slaves:1 | one" not in told(workers)
+    assert "slaves:1 | one" not in printed(workers)
 
 
 def test_a_log_with_something_wrong_says_so_at_the_streams_end(workers: Recorder) -> None:

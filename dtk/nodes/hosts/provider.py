@@ -63,8 +63,8 @@ class HostsProvider(BasicProvider):
         known = read_claims(self._workspace, self._target.name)
         missing = {name: claims[name] for name in claims if name in self._hosts and name not in known}
         if missing:
-            with changing_claims(self._workspace, self._target.name) as present:
-                present.update({name: claim for name, claim in missing.items() if name not in present})
+            with changing_claims(self._workspace, self._target.name) as kept:
+                kept.update({name: claim for name, claim in missing.items() if name not in kept})
 
     def create(
         self,

@@ -142,8 +142,8 @@ def build_topology(service: Service, assembly: Assembly, modules: Mapping[str, M
     nodes = {
         node.name: node for declared in assembly.nodes.values() for node in members_of(declared, service, problems)
     }
-    places = {name: node.declared for name, node in nodes.items()}
-    instances = _instances(service, modules, components, _uses(service, assembly, places), problems)
+    declared_nodes = {name: node.declared for name, node in nodes.items()}
+    instances = _instances(service, modules, components, _uses(service, assembly, declared_nodes), problems)
     empty = {node.name: node for node in assembly.nodes.values() if node.is_group}
     empty = {name: node for name, node in empty.items() if not any(group_of(member) == name for member in nodes)}
     absent = _instances(service, modules, components, _uses_on(service, empty), problems)
@@ -200,17 +200,19 @@ def _used_in(assembly: Assembly) -> frozenset[str]:
     return frozenset(f"{node}/{use.name}" for node, uses in nodes.items() for use in uses)
 
 
-def _uses(service: Service, assembly: Assembly, places: Mapping[str, Node]) -> Iterator[tuple[str, ComponentUse, bool]]:
+def _uses(
+    service: Service, assembly: Assembly, declared_nodes: Mapping[str, Node]
+) -> Iterator[tuple[str, ComponentUse, bool]]:
     for use in assembly.components:
         yield ASSEMBLY_WIDE, use, False
     for use in service.components.get(ASSEMBLY_WIDE, ()):
         yield ASSEMBLY_WIDE, use, True
-    yield from _uses_on(service, places)
+    yield from _uses_on(service, declared_nodes)
 
 
-def _uses_on(service: Service, places: Mapping[str, Node]) -> Iterator[tuple[str, ComponentUse, bool]]:
+def _uses_on(service: Service, declared_nodes: Mapping[str, Node]) -> Iterator[tuple[str, ComponentUse, bool]]:
     """Yield what stands on nodes: by their names, what each is declared as."""
-    for name, declared in places.items():
+    for name, declared in declared_nodes.items():
         for use in declared.components:
             yield name, use, False
         for use in service.components.get(declared.name, ()):
