@@ -119,7 +119,9 @@ class Dependency:
 class Operation:
     """A pyinfra operation as data: ``apt.packages`` with its arguments, guarded by shell conditions.
 
-    ``when`` are templates over attributes; an item for which one of them is false is not done at all.
+    ``when`` are templates over attributes; an item for which one of them is false is not done at all. One with
+    ``if_changed`` is done only when an earlier item with one of these ids changed something. ``for_`` is a list or a
+    hash, or a template that gives one: the item is done for each element, which templates call ``item``.
     """
 
     name: str
@@ -128,11 +130,17 @@ class Operation:
     if_: str = ""
     unless: str = ""
     when: tuple[str, ...] = ()
+    id: str = ""
+    if_changed: tuple[str, ...] = ()
+    for_: Json = None
 
 
 @dataclass(frozen=True)
 class Command:
-    """A ``RUN`` (``command`` is set) or an ``ADD`` (``source`` and ``target`` are) item of the original."""
+    """A ``RUN`` (``command`` is set) or an ``ADD`` (``source`` and ``target`` are) item of the original.
+
+    ``when``, ``id``, ``if_changed`` and ``for_`` are those of an ``Operation``.
+    """
 
     location: Location
     command: str = ""
@@ -146,6 +154,9 @@ class Command:
     timeout: float | None = None
     retries: int = 0
     when: tuple[str, ...] = ()
+    id: str = ""
+    if_changed: tuple[str, ...] = ()
+    for_: Json = None
 
 
 @dataclass(frozen=True)

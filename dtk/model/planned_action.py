@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from dtk.model.json_data import Json
-from dtk.model.value import Template, Value
+from dtk.model.value import UNSET, Template, Value
 
 Text: TypeAlias = str | Template
 """A text of an item, which stays a template while it waits for a value."""
@@ -23,6 +23,10 @@ class PlannedOperation:
     when: tuple[Template, ...] = ()
     if_: Text = ""
     unless: Text = ""
+    id: str = ""
+    if_changed: tuple[str, ...] = ()
+    for_: Value = UNSET
+    item: Value = UNSET
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,10 @@ class PlannedRun:
     when: tuple[Template, ...] = ()
     if_: Text = ""
     unless: Text = ""
+    id: str = ""
+    if_changed: tuple[str, ...] = ()
+    for_: Value = UNSET
+    item: Value = UNSET
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,10 @@ class PlannedAdd:
     when: tuple[Template, ...] = ()
     if_: Text = ""
     unless: Text = ""
+    id: str = ""
+    if_changed: tuple[str, ...] = ()
+    for_: Value = UNSET
+    item: Value = UNSET
 
 
 @dataclass(frozen=True)
@@ -74,7 +86,11 @@ class PlannedDeploy:
 
 
 Guarded: TypeAlias = PlannedOperation | PlannedRun | PlannedAdd
-"""What has guards: the shell conditions ``if_`` and ``unless``, and ``when``, templates that must all be true."""
+"""What has guards: the shell conditions ``if_`` and ``unless``, and ``when``, templates that must all be true.
+
+One with ``if_changed`` is done only when an earlier item with one of these ids changed something. ``for_`` is what a
+loop goes over that is known on the node only; ``item`` is the element of a loop that was unfolded in the plan.
+"""
 
 PlannedItem: TypeAlias = PlannedOperation | PlannedRun | PlannedAdd | PlannedPuppet | PlannedDeploy
 

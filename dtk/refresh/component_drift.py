@@ -23,6 +23,7 @@ from dtk.apply.items.item import (
     label_of,
     limit_of,
     rendered_item,
+    unfolded,
 )
 from dtk.apply.reporting.failure import ActionError
 from dtk.apply.reporting.operation_record import OperationRecord
@@ -31,7 +32,7 @@ from dtk.apply.session.engine import runs_each_time
 from dtk.errors import DtkError
 from dtk.model.json_data import JsonObject, ReadOnlyObject
 from dtk.model.plan import Finding, FindingKind
-from dtk.model.planned_action import PlannedAdd, PlannedItem, PlannedOperation, PlannedRun
+from dtk.model.planned_action import Guarded, PlannedAdd, PlannedItem, PlannedOperation, PlannedRun
 from dtk.model.value import Known
 from dtk.refresh.read_only_session import ReadOnlyConnector
 
@@ -61,6 +62,8 @@ def drift_of(work: Work, redactor: Redactor) -> Iterator[Finding]:
         ConnectionLostError: the node went away.
     """
     for item in work.action.items:
+        if isinstance(item, Guarded) and item.if_changed:
+            continue  # what follows from a change is found with the change
         for kind, what in _item(work, item):
             yield _finding(work, redactor, kind, what, label_of(item))
 
@@ -73,10 +76,11 @@ def _finding(work: Work, redactor: Redactor, kind: FindingKind, what: str, opera
 def _item(work: Work, item: PlannedItem) -> Iterator[tuple[FindingKind, str]]:
     work.session.record = OperationRecord()
     connector = _connector(work)
-    connector.would.clear()
     try:
         with time_limit(work, limit_of(item) or SECONDS):
-            yield from _findings(work, item)
+            for inner, one in unfolded(work, item) if isinstance(item, Guarded) else ((work, item),):
+                connector.would.clear()
+                yield from _findings(inner, one)
     except (ActionError, PyinfraError, NotImplementedError) as error:
         yield "unchecked", error.message if isinstance(error, DtkError) else str(error)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gevent
 
-from dtk.apply.items.action_run import Work, time_limit
+from dtk.apply.items.action_run import ActionProgress, Work, time_limit
 from dtk.apply.items.action_values import ActionValues
 from dtk.apply.items.item import run_item
 from dtk.apply.items.outputs import take_outputs
@@ -35,9 +35,10 @@ def run_action(context: TaskContext, action: PlannedAction, reporter: StepReport
     """
     context.change_state(lambda state: changes.without_success(state, action.key))
     attempts = action.retries + 1
+    is_certain, changed_ids = _is_certain(context, action), set[str]()
     for attempt in range(1, attempts + 1):
         try:
-            return _attempt(context, action, reporter)
+            return _attempt(context, action, reporter, ActionProgress(changed_ids, is_certain=is_certain))
         except (ActionError, ConnectionLostError, UnreachableError) as error:
             if attempt == attempts:
                 raise
@@ -46,7 +47,19 @@ def run_action(context: TaskContext, action: PlannedAction, reporter: StepReport
     raise AssertionError("the last attempt returns or raises")
 
 
-def _attempt(context: TaskContext, action: PlannedAction, reporter: StepReporter) -> bool:
+def _is_certain(context: TaskContext, action: PlannedAction) -> bool:
+    """Say whether nothing of an action was done before that what follows from it may not have followed.
+
+    A component that was never converged, or whose last attempt did not succeed, may have been left between a change and
+    its consequence (a new configuration, and the restart that it takes). So may any action that a resume repeats.
+    """
+    if action.action != CREATE:
+        return not context.plan.resumes
+    applied = context.store.state.applied.get(action.node, {}).get(action.component)
+    return applied is not None and not applied.attempted
+
+
+def _attempt(context: TaskContext, action: PlannedAction, reporter: StepReporter, progress: ActionProgress) -> bool:
     files = context.module_files(action.module)
     values = ActionValues(action, context.store.state, context.secret, context.redactor, files)
     changed = False
@@ -60,7 +73,7 @@ def _attempt(context: TaskContext, action: PlannedAction, reporter: StepReporter
         if action.action == CREATE:
             # Not before: a node that is not reached holds what it held.
             context.change_state(lambda state: changes.with_attempt(state, *key, context.number))
-        work = Work(action, session, context.engine.host(session), reporter, values, files)
+        work = Work(action, session, context.engine.host(session), reporter, values, files, progress)
         with time_limit(work, action.timeout):
             for item in action.items:
                 changed |= run_item(work, item)

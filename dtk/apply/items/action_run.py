@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +30,23 @@ class ItemReporter(Protocol):
 
 
 @dataclass(frozen=True)
+class ActionProgress:
+    """What items of an action have changed so far.
+
+    ``changed`` takes their ids, in this attempt and those before it. ``is_certain`` says that nothing was changed
+    before that; where an earlier task may have been stopped between a change and what follows from it, everything
+    counts as changed.
+    """
+
+    changed: set[str] = field(default_factory=set)
+    is_certain: bool = True
+
+    def may_have_changed(self, ids: Collection[str]) -> bool:
+        """Say whether one of the items with these ids changed something, or may have."""
+        return not self.is_certain or not self.changed.isdisjoint(ids)
+
+
+@dataclass(frozen=True)
 class Work:
     """An action, its node and its values. ``files`` is the folder of the module's copied files."""
 
@@ -39,6 +56,7 @@ class Work:
     reporter: ItemReporter
     values: ActionValues
     files: Path
+    progress: ActionProgress = field(default_factory=ActionProgress)
 
     @property
     def name(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,6 +11,7 @@ from dtk.apply.reporting.failure import ActionError
 from dtk.apply.reporting.redaction import Redactor
 from dtk.dsl.template.rendering import NeedsUnknown, TemplateProblem, render, render_text, truth
 from dtk.model.json_data import Json, ReadOnlyObject
+from dtk.model.loop import ITEM
 from dtk.model.planned_action import PlannedAction, Text
 from dtk.model.value import Open, Reference, Secret, Template, Value, as_applied, evaluate
 from dtk.state.model import State
@@ -50,22 +52,26 @@ class ActionValues:
             redactor.add_secret(value)
             return value
 
-        lookup = lookup_in(state)
-
-        def fill(part: Open) -> Json:
-            if isinstance(part, Reference):
-                return lookup(part.path)
-            return resolved(part.reference) if isinstance(part, Secret) else self._rendered(part)
-
-        self._fill = fill
-        self.applied = {name: as_applied(value, lookup) for name, value in action.attributes.items()}
-        self.variables: dict[str, Json] = {name: evaluate(value, fill) for name, value in action.attributes.items()}
+        self._lookup, self._resolved = lookup_in(state), resolved
+        self.applied = {name: as_applied(value, self._lookup) for name, value in action.attributes.items()}
+        self.variables: dict[str, Json] = {name: self.data(value) for name, value in action.attributes.items()}
         for name in action.hidden:
             redactor.add_hidden(self.variables.get(name))
         node = state.nodes.get(action.node)
         known = node.attributes if node else {}
         self.variables["node"] = {**known, **action.node_variables, "name": action.node}
         self.variables["dtk"] = {"module": {"dir": str(files)}}
+
+    def with_element(self, element: Json) -> ActionValues:
+        """Return these values for one element of a loop, which templates call ``item``."""
+        found = copy(self)
+        found.variables = {**self.variables, ITEM: element}
+        return found
+
+    def _fill(self, part: Open) -> Json:
+        if isinstance(part, Reference):
+            return self._lookup(part.path)
+        return self._resolved(part.reference) if isinstance(part, Secret) else self._rendered(part)
 
     def data(self, value: Value) -> Json:
         """Return the data of a value with its templates rendered.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from dtk.apply.reporting.operation_record import OperationRecord
 from dtk.apply.session.engine import run_operation
 from dtk.model.arguments import TEMPLATE_BLANKS, TEMPLATE_SETTINGS
 from dtk.model.json_data import JsonObject, ReadOnlyObject, as_object
+from dtk.model.loop import elements_of
 from dtk.model.module import PUPPET_FOLDER
 from dtk.model.planned_action import (
     Guarded,
@@ -30,7 +32,7 @@ from dtk.model.planned_action import (
     PlannedRun,
     Text,
 )
-from dtk.model.value import Known, Template
+from dtk.model.value import UNSET, Known, Template
 
 T = TypeVar("T", bound=PlannedItem)
 
@@ -50,6 +52,43 @@ def run_item(work: Work, item: PlannedItem) -> bool:
     Raises:
         ActionError: it failed, or took too long.
     """
+    if isinstance(item, Guarded):
+        return _run_guarded(work, item)
+    return _run_repeatedly(work, item)
+
+
+def unfolded(work: Work, item: Guarded) -> Iterator[tuple[Work, Guarded]]:
+    """Yield an item for each element of its loop, with the values it then has; one without a loop as it is.
+
+    Raises:
+        ActionError: its loop goes over what is neither a list nor a hash.
+    """
+    if item.item != UNSET:
+        yield replace(work, values=work.values.with_element(work.values.data(item.item))), item
+        return
+    if item.for_ == UNSET:
+        yield work, item
+        return
+    try:
+        elements = elements_of(work.values.data(item.for_))
+    except ValueError as error:
+        raise ActionError(f"{work.name}: {label_of(item)}: {error}") from None
+    for element in elements:
+        yield replace(work, values=work.values.with_element(element)), replace(item, for_=UNSET, item=Known(element))
+
+
+def _run_guarded(work: Work, item: Guarded) -> bool:
+    """Run an item, for each element of its loop, and note by its id that it changed something."""
+    changed = False
+    for inner, one in unfolded(work, item):
+        changed |= _run_repeatedly(inner, one)
+        if changed and item.id:
+            work.progress.changed.add(item.id)
+    return changed
+
+
+def _run_repeatedly(work: Work, item: PlannedItem) -> bool:
+    """Run one item, again as often as it says while it fails."""
     if not conditions_hold(work, item):
         _report(work, _as_in_the_module(item), OperationRecord(), 0.0, changed=False, skipped=True)
         return False
@@ -72,8 +111,12 @@ def limit_of(item: PlannedItem) -> float | None:
 
 
 def conditions_hold(work: Work, item: PlannedItem) -> bool:
-    """Say whether all of an item's ``when`` are true."""
-    return not isinstance(item, Guarded) or all(work.values.condition(condition) for condition in item.when)
+    """Say whether all of an item's ``when`` are true, and what its ``if_changed`` names has changed."""
+    if not isinstance(item, Guarded):
+        return True
+    if item.if_changed and not work.progress.may_have_changed(item.if_changed):
+        return False
+    return all(work.values.condition(condition) for condition in item.when)
 
 
 def rendered_item(work: Work, item: T) -> T:

@@ -8,7 +8,7 @@ from typing import Literal
 from dtk.dsl.build.attribute import build_parameters
 from dtk.dsl.yaml.cursor import Cursor
 from dtk.errors import Problem
-from dtk.model.json_data import as_object
+from dtk.model.json_data import Json, as_object
 from dtk.model.module import Action, Command, DeployCall, Item, Operation, Output, PuppetResource
 from dtk.model.names import CREATE, DELETE
 from dtk.model.written import as_written
@@ -16,6 +16,8 @@ from dtk.model.written import as_written
 Provider = Literal["operations", "commands", "compute", "deploy", "puppet_class", "puppet_definition", "none"]
 _PROVIDERS: tuple[Provider, ...] = ("operations", "commands", "compute", "deploy", "puppet_class", "puppet_definition")
 _BODIES = ", ".join(_PROVIDERS)
+ITEM_KEYS = ("if", "unless", "when", "id", "if_changed", "for")
+"""What an item says beside what it does."""
 _RETRY_DELAY = 5.0
 _RUN = "RUN"
 _ADD = "ADD"
@@ -120,13 +122,26 @@ def is_block(item: Cursor, key: str) -> bool:
     return _is_map(item) and key in item.value
 
 
+def ids_named(item: Cursor) -> list[Cursor]:
+    """Return the items that an ``if_changed`` names: one or a list."""
+    found = item.get("if_changed")
+    if found is None:
+        return []
+    return list(found.entries()) if isinstance(found.value, list) else [found]
+
+
+def _loop(item: Cursor) -> Json:
+    found = item.get("for")
+    return None if found is None else as_written(found.value)
+
+
 def _is_map(item: Cursor) -> bool:
     return isinstance(item.value, dict)
 
 
 def operation_cursor(item: Cursor) -> Cursor | None:
     """Return the one operation in an item of ``operations``, None when there is none or more than one."""
-    named = [entry for entry in item.entries() if entry.name not in ("if", "unless", "when")]
+    named = [entry for entry in item.entries() if entry.name not in ITEM_KEYS]
     return named[0] if len(named) == 1 else None
 
 
@@ -140,6 +155,9 @@ def _operation(item: Cursor, when: tuple[str, ...], problems: list[Problem]) -> 
             if_=item.text("if"),
             unless=item.text("unless"),
             when=when,
+            id=item.text("id"),
+            if_changed=tuple(str(entry.value) for entry in ids_named(item)),
+            for_=_loop(item),
         )
     elif not item.is_partial:
         names = " and ".join(f"'{entry.name}'" for entry in item.entries() if "." in entry.name)
@@ -161,6 +179,9 @@ def _command(cursor: Cursor, when: tuple[str, ...]) -> Command:
             if_=cursor.text("if"),
             unless=cursor.text("unless"),
             when=when,
+            id=cursor.text("id"),
+            if_changed=tuple(str(entry.value) for entry in ids_named(cursor)),
+            for_=_loop(cursor),
         )
     return Command(
         cursor.location,
@@ -170,6 +191,9 @@ def _command(cursor: Cursor, when: tuple[str, ...]) -> Command:
         timeout=_seconds(cursor, "timeout"),
         retries=int(cursor.text("retries", "0")),
         when=when,
+        id=cursor.text("id"),
+        if_changed=tuple(str(entry.value) for entry in ids_named(cursor)),
+        for_=_loop(cursor),
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from dtk.dsl.build.action import condition_text, is_block, operation_cursor, provider_of
 from dtk.dsl.check import pyinfra_signatures as pyinfra
+from dtk.dsl.check.item_ids import id_problems
 from dtk.dsl.check.python_code import deploy_problems
 from dtk.dsl.check.template import Names, template_problems
 from dtk.dsl.template.rendering import is_template
@@ -21,6 +23,7 @@ from dtk.model.arguments import (
     TEMPLATE_BLANKS,
     TEMPLATE_SETTINGS,
 )
+from dtk.model.loop import ITEM
 from dtk.model.module import PUPPET_FOLDER
 from dtk.model.suggestion import nearest
 
@@ -38,6 +41,7 @@ GLOBAL_ARGUMENTS = (
 """Arguments that are files of the module."""
 
 _TEMPLATE_FILES = ("files.template", "server.script_template")
+_LOOP = 'a list, a hash, or a template that gives one, e.g. "{{ names }}"'
 _ORDER = "each node is worked on by itself; order and parallelism come from the workflow's stages"
 _REFUSED = {
     "_serial": _ORDER,
@@ -75,6 +79,7 @@ class ActionChecker:
             return
         for entry in action.entries("defaults"):
             self._templates(entry)
+        self.problems += id_problems(action)
         for item in action.entries("operations"):
             self._operation(item)
         for item in action.entries("commands"):
@@ -117,14 +122,36 @@ class ActionChecker:
             message = f"file '{path}', which defines '{resource.value}', does not exist in the module"
             self._report(resource.problem(message, near=self._near_file(path)))
 
+    @contextmanager
+    def _loop(self, item: Cursor) -> Iterator[None]:
+        """Check what an item's loop goes over, and let the item's templates name the element."""
+        loop, outside = item.get("for"), self.names
+        if loop is not None:
+            self._templates(loop)
+            if isinstance(loop.value, str) and not is_template(loop.value):
+                self._report(loop.problem(f"'{loop.value}' is neither a list nor a hash", expected=_LOOP))
+            if ITEM in self.attributes:
+                message = f"an attribute is named '{ITEM}', as templates call the element of a loop"
+                self._report(loop.key_problem(message))
+            self.names = self.names.with_names([ITEM])
+        try:
+            yield
+        finally:
+            self.names = outside
+
     def _operation(self, item: Cursor) -> None:
-        self._condition(item)
         if is_block(item, "operations"):
+            self._condition(item)
             self._block(item, "operations")
             for inner in item.entries("operations"):
                 self._operation(inner)
             return
-        self._guards(item)
+        with self._loop(item):
+            self._condition(item)
+            self._guards(item)
+            self._single_operation(item)
+
+    def _single_operation(self, item: Cursor) -> None:
         operation = operation_cursor(item)
         if operation is None:
             return
@@ -181,12 +208,17 @@ class ActionChecker:
         if isinstance(item.value, str):
             self._template(item, shell=True)
             return
-        self._condition(item)
         if is_block(item, "commands"):
+            self._condition(item)
             for inner in item.entries("commands"):
                 self._command(inner)
             return
-        self._guards(item)
+        with self._loop(item):
+            self._condition(item)
+            self._guards(item)
+            self._single_command(item)
+
+    def _single_command(self, item: Cursor) -> None:
         run = item.get("RUN")
         if run:
             self._template(run, shell=True)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 
 from dtk.errors import InvalidError, Location, Problem
 from dtk.model.arguments import SHELL_ARGUMENTS
 from dtk.model.json_data import Json, JsonObject, ReadOnlyObject
+from dtk.model.loop import ITEM, elements_of
 from dtk.model.module import Command, DeployCall, Item, Operation, Output, PuppetResource
 from dtk.model.names import ASSEMBLY_WIDE, CREATE
 from dtk.model.planned_action import (
+    Guarded,
     PlannedAction,
     PlannedAdd,
     PlannedDeploy,
@@ -154,14 +157,42 @@ class _Renderer:
 
     def items(self, definition: ActionDefinition) -> tuple[PlannedItem, ...]:
         """Return what is to be done; an item that is the same as the last node's is that node's, not a copy."""
-        found = []
+        found: list[PlannedItem] = []
         for index, (item, uses_node) in enumerate(zip(definition.action.items, definition.uses_node, strict=True)):
             signature = self._node_signature if uses_node else self._signature
             last = definition.last_rendered.get(index)
             if last is None or last[0] != signature:
-                last = definition.last_rendered[index] = (signature, self.item(item))
-            found.append(last[1])
-        return tuple(item for item in found if item is not None)
+                last = definition.last_rendered[index] = (signature, tuple(self._repeated(item)))
+            found += last[1]
+        return tuple(found)
+
+    def _repeated(self, item: Item) -> Iterator[PlannedItem]:
+        """Yield an item as the plan holds it: for each element of its loop, not at all when it is not to be done."""
+        if not isinstance(item, (Operation, Command)) or item.for_ is None:
+            found = self.item(item)
+            if found is not None:
+                yield found
+            return
+        loop = self._value(item.for_, item.location, shell=False)
+        for element in self._elements(loop.data, item.location) if isinstance(loop, Known) else (None,):
+            found = self._with_element(loop, element).item(item)
+            if isinstance(found, Guarded):
+                yield replace(found, item=Known(element)) if isinstance(loop, Known) else replace(found, for_=loop)
+
+    def _elements(self, data: Json, location: Location) -> list[Json]:
+        try:
+            return elements_of(data)
+        except ValueError as error:
+            where = self.instance.declared_path("").rstrip("/")
+            raise InvalidError("the plan can't be made", [Problem(f"{error} (in {where})", location)]) from None
+
+    def _with_element(self, loop: Value, element: Json) -> _Renderer:
+        """Return a renderer whose templates know an element of a loop as ``item``, or that it is known later."""
+        from dtk.dsl.template.rendering import Unknown  # noqa: PLC0415 - as above
+
+        found = copy(self)
+        found.variables = {**self.variables, ITEM: element if isinstance(loop, Known) else Unknown(ITEM)}
+        return found
 
     def item(self, item: Item) -> PlannedItem | None:
         """Return an item as the plan holds it; None when it is not to be done."""
@@ -175,7 +206,8 @@ class _Renderer:
             return None
         when = tuple(condition for condition in conditions if isinstance(condition, Template))
         guards = Guards(when, self._shell(item.if_, item.location), self._shell(item.unless, item.location))
-        return self._operation(item, guards) if isinstance(item, Operation) else self._command(item, guards)
+        found = self._operation(item, guards) if isinstance(item, Operation) else self._command(item, guards)
+        return replace(found, id=item.id, if_changed=item.if_changed)
 
     def _condition(self, text: str, location: Location) -> bool | Template:
         """Return whether a condition holds, or the template that says so once its values are known."""

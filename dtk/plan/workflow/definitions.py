@@ -42,7 +42,7 @@ class ActionDefinition:
 
     action: Action
     folder: Path
-    last_rendered: dict[int, tuple[Signature, PlannedItem | None]] = field(default_factory=dict)
+    last_rendered: dict[int, tuple[Signature, tuple[PlannedItem, ...]]] = field(default_factory=dict)
     """Its items by position, as the last node had them, with what they were rendered from."""
 
     @cached_property
