@@ -46,6 +46,11 @@ class Machine:
     folder: Path
     allocation: Allocation
 
+    @staticmethod
+    def at(folder: Path, node: str, marker: str, allocation: Allocation) -> Machine:
+        """Return the machine of a node whose service has this folder, ``.dtk/services/NAME``."""
+        return Machine(node, marker, folder / "nodes" / folder_name(node), allocation)
+
     @property
     def id(self) -> str:
         """The marker in short, for people: ``1f3a9c20/slaves:1``."""
@@ -60,6 +65,11 @@ class Machine:
     def host_key_file(self) -> Path:
         """The private host key."""
         return self.folder / "host_key"
+
+    @property
+    def settings_file(self) -> Path:
+        """What its server reads."""
+        return self.folder / "server.json"
 
     @property
     def log(self) -> Path:
@@ -92,7 +102,7 @@ def new_home(identity: ServiceIdentity, node: str) -> Path:
 
 def machine_of(identity: ServiceIdentity, node: str, allocation: Allocation) -> Machine:
     """Return the machine that a node's allocation describes."""
-    return Machine(node, node_key(identity, node), identity.folder / "nodes" / folder_name(node), allocation)
+    return Machine.at(identity.folder, node, node_key(identity, node), allocation)
 
 
 def make_disk(machine: Machine) -> None:
@@ -118,7 +128,9 @@ def _make_open_folders(home: Path) -> None:
             folder.chmod(0o755)
 
 
-def switch_on(machine: Machine, listening: socket.socket, python: str, client_key: str) -> None:
+def switch_on(
+    machine: Machine, listening: socket.socket, python: str, client_key: str, identity: ServiceIdentity
+) -> None:
     """Start the node's SSH server as a process of its own; ``wait_until_up`` tells when it serves.
 
     Args:
@@ -126,6 +138,7 @@ def switch_on(machine: Machine, listening: socket.socket, python: str, client_ke
         listening: the server's socket; closed here.
         python: the Python of the node.
         client_key: the public key that may log in.
+        identity: whose node it is.
     """
     ensure_key(machine.host_key_file)
     settings = ServerSettings(
@@ -135,11 +148,13 @@ def switch_on(machine: Machine, listening: socket.socket, python: str, client_ke
         python=python,
         host_key_file=str(machine.host_key_file),
         client_key=client_key,
+        workspace=identity.workspace,
+        origin=identity.origin,
+        version=dtk.__version__,
     )
-    settings_file = machine.folder / "server.json"
-    replace_file(settings_file, json.dumps(asdict(settings), indent=2) + "\n")
+    replace_file(machine.settings_file, json.dumps(asdict(settings), indent=2) + "\n")
     with listening, machine.log.open("ab") as log:
-        arguments = [machine.marker, str(settings_file), str(listening.fileno())]
+        arguments = [machine.marker, str(machine.settings_file), str(listening.fileno())]
         launcher = subprocess.Popen(
             [*_no_root_prefix(), sys.executable, "-P", "-m", SERVER_MODULE, *arguments],
             env=server_environment(machine.marker, str(Path(dtk.__file__).parents[1])),

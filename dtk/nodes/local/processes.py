@@ -10,6 +10,7 @@ import contextlib
 import time
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 
@@ -34,6 +35,25 @@ class Found:
     def is_running(self) -> bool:
         """Whether the node is up: a server that an interrupted stop left frozen does not count."""
         return any(_status(server) != psutil.STATUS_STOPPED for server in self.servers)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A node's server that runs: its server.json, and when it was started, seconds since 1970."""
+
+    settings: Path
+    started: float
+
+
+def running_servers() -> dict[str, Server]:
+    """Return the servers of all nodes on this machine, whichever workspace made them, by marker."""
+    found = {}
+    for process in psutil.process_iter():
+        words = _words(process)
+        for flag, name, marker, settings in zip(words, words[1:], words[2:], words[3:], strict=False):
+            if (flag, name) == ("-m", SERVER_MODULE) and _is_alive(process):
+                found[marker] = Server(Path(settings), process.create_time())
+    return found
 
 
 def find(markers: Collection[str]) -> dict[str, Found]:
@@ -114,11 +134,16 @@ def _parent(process: psutil.Process) -> int:
 
 def _served_marker(process: psutil.Process) -> str:
     """Return the marker of the node whose server a process is, "" for others: its command line says it."""
+    triples = _triples(_words(process))
+    return next((after for word, name, after in triples if (word, name) == ("-m", SERVER_MODULE)), "")
+
+
+def _words(process: psutil.Process) -> list[str]:
+    """Return a process's command line, nothing where it can't be read."""
     try:
-        words = process.cmdline()
+        return list(process.cmdline())
     except (psutil.Error, OSError):
-        return ""
-    return next((after for word, name, after in _triples(words) if (word, name) == ("-m", SERVER_MODULE)), "")
+        return []
 
 
 def _triples(words: list[str]) -> Iterable[tuple[str, str, str]]:

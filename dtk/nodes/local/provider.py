@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,12 +16,16 @@ from dtk.nodes.concurrent import report_each
 from dtk.nodes.keys import ensure_key
 from dtk.nodes.local.account import find_python, node_user
 from dtk.nodes.local.allocation import NewNode, has_own_addresses, reserve
+from dtk.nodes.local.elsewhere import nodes_elsewhere
 from dtk.nodes.local.machine import Machine, erase, machine_of, make_disk, new_home, switch_on, wait_until_up
 from dtk.nodes.local.processes import end, find
 from dtk.nodes.local.registry import changing_allocations, read_allocations
+from dtk.nodes.local.takeover import take_over
 from dtk.nodes.provider import (
+    Ask,
     BasicProvider,
     Connection,
+    MarkedMachine,
     NodeRecord,
     NodeRequest,
     NodeStatus,
@@ -45,11 +49,12 @@ class _Boot:
 
 @dataclass(frozen=True)
 class _Access:
-    """What the nodes of one call have in common: the key that logs in, and their Python."""
+    """What the nodes of one call have in common: the key that logs in, their Python, whose they are."""
 
     key_file: Path
     public_key: str
     python: str
+    identity: ServiceIdentity
 
 
 class LocalProvider(BasicProvider):
@@ -59,6 +64,29 @@ class LocalProvider(BasicProvider):
         self._workspace = workspace
         self._shared_address = shared_address
 
+    def check(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> None:
+        """Take over what the state knows and this folder does not: where the state is shared, another one made it."""
+        take_over(self._workspace, identity, [record.node for record in records if record.id])
+
+    def find_service(self, identity: ServiceIdentity, _ask: Ask) -> Sequence[MarkedMachine]:
+        """Return a service's nodes that other folders of this machine have made."""
+        return [one.mark for one in nodes_elsewhere(self._workspace) if one.mark.lineage == identity.lineage]
+
+    def find_orphans(self, workspace: str, known: Collection[str], _ask: Ask) -> Sequence[MarkedMachine]:
+        """Return the nodes that other folders of this machine have made as this workspace's."""
+        found = [one.mark for one in nodes_elsewhere(self._workspace) if one.mark.workspace == workspace]
+        return [mark for mark in found if mark.id not in known]
+
+    def adopt(self, identity: ServiceIdentity, orphan: MarkedMachine) -> NodeRecord:
+        """Take a node over that another folder has made."""
+        take_over(self._workspace, identity, [orphan.node])
+        allocation = read_allocations(self._workspace).get(node_key(identity, orphan.node))
+        if allocation is None:
+            raise DtkError(f"{orphan.id} does not exist any more", hint="dtk list-nodes --orphans")
+        machine = machine_of(identity, orphan.node, allocation)
+        record = _record(machine, _access(identity), ensure_key(machine.host_key_file))
+        return self.describe(identity, [record])[0]
+
     def create(
         self,
         identity: ServiceIdentity,
@@ -67,7 +95,9 @@ class LocalProvider(BasicProvider):
         record: Record = no_record,  # noqa: ARG002 - what is made here is found again by its node
     ) -> None:
         """Make the nodes, or find them, and switch them on, all at once; report each when its SSH server answers."""
-        self._power_on(identity, [request.node for request in requests], report)
+        nodes = [request.node for request in requests]
+        take_over(self._workspace, identity, nodes, refuse_rivals=True)
+        self._power_on(identity, nodes, report)
 
     def start(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
         """Switch the nodes on: same disk, same host key, and the same address unless another process took it."""
@@ -110,9 +140,11 @@ class LocalProvider(BasicProvider):
         running = _running(identity, [record.node for record in records])
 
         def status(node: str) -> NodeStatus:
-            if node_key(identity, node) not in known:
+            allocation = known.get(node_key(identity, node))
+            if allocation is None:
                 return "terminated"
-            return "running" if node in running else "stopped"
+            # Another folder may have ended a node that both of them know.
+            return "running" if node in running else "stopped" if Path(allocation.home).exists() else "terminated"
 
         return [replace(record, status=status(record.node)) for record in records]
 
@@ -184,14 +216,14 @@ def _key_file(identity: ServiceIdentity) -> Path:
 
 
 def _access(identity: ServiceIdentity) -> _Access:
-    return _Access(_key_file(identity), ensure_key(_key_file(identity)), find_python(node_user()))
+    return _Access(_key_file(identity), ensure_key(_key_file(identity)), find_python(node_user()), identity)
 
 
 def _switch_on(boot: _Boot, access: _Access) -> None:
     if boot.listening is not None:
         with boot.listening:
             make_disk(boot.machine)
-            switch_on(boot.machine, boot.listening, access.python, access.public_key)
+            switch_on(boot.machine, boot.listening, access.python, access.public_key, access.identity)
 
 
 def _record(machine: Machine, access: _Access, public_host_key: str) -> NodeRecord:

@@ -10,7 +10,8 @@ class ServerSettings:
     """The content of a node's server.json.
 
     ``marker`` is ``LINEAGE/NODE``, ``user`` whose rights the node has, ``python`` the path of its Python,
-    ``client_key`` the only public key that may log in.
+    ``client_key`` the only public key that may log in. Other folders of this machine read in which ``workspace``, for
+    which first state of its service (``origin``) and by which dtk it was made.
     """
 
     marker: str
@@ -19,3 +20,6 @@ class ServerSettings:
     python: str
     host_key_file: str
     client_key: str
+    workspace: str = ""
+    origin: str = ""
+    version: str = ""

@@ -29,7 +29,7 @@ from dtk.state.model import Applied, State
 ActingFor = Callable[[bool, RecomputedValues], Iterable[str]]
 """Tells which actions other than create run, by their keys, given whether something changed and what is made anew."""
 
-TAKEN_IN = "the node was taken in: what is applied there is not known, and one apply verifies it"
+TAKEN_IN = "taken in: what is applied there is not known, one apply verifies it"
 """Why a component counts as new on a machine that another clone made: only its tags or its mark are known here."""
 
 

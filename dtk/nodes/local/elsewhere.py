@@ -1,0 +1,77 @@
+"""Local nodes that other folders of this machine made: seen by their servers.
+
+A node's server names its settings on its command line. They are in ``.dtk`` of the workspace that made the node,
+whose registry says what all of its nodes were given, those that are switched off as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dtk.errors import DtkError
+from dtk.model.json_data import parse_json
+from dtk.model.settings import as_mapping, text
+from dtk.nodes.local.machine import Machine
+from dtk.nodes.local.processes import Server, running_servers
+from dtk.nodes.local.registry import Allocation, read_allocations
+from dtk.nodes.provider import MarkedMachine
+from dtk.state.portable import own_key
+from dtk.state.workspace import Workspace
+
+_ROOT = 5
+"""How far above server.json its workspace is: ``ROOT/.dtk/services/NAME/nodes/NODE/server.json``."""
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A node in another workspace's folder: its mark, what it is there, whose first state it was made for.
+
+    ``key`` is the private key that logs in.
+    """
+
+    mark: MarkedMachine
+    machine: Machine
+    origin: str
+    key: Path
+
+
+def nodes_elsewhere(workspace: Workspace) -> Iterator[Elsewhere]:
+    """Yield the nodes that other workspaces of this machine made; a folder none of whose nodes runs is not seen."""
+    servers = running_servers()
+    roots = {server.settings.parents[_ROOT] for server in servers.values() if len(server.settings.parents) > _ROOT}
+    for root in sorted(roots - {workspace.root.resolve()}):
+        for key, allocation in _allocations_at(root).items():
+            lineage, _, node = key.partition("/")
+            folder = Workspace(root).service_folder(allocation.service)
+            machine = Machine.at(folder, node, key, allocation)
+            if key in servers or machine.home.exists():
+                settings = _settings_of(machine)
+                mark = _mark(machine, lineage, settings, servers.get(key))
+                yield Elsewhere(mark, machine, text(settings, "origin"), own_key(folder))
+
+
+def _mark(machine: Machine, lineage: str, settings: Mapping[str, object], server: Server | None) -> MarkedMachine:
+    since = datetime.fromtimestamp(server.started, UTC).isoformat(timespec="seconds") if server else ""
+    state = "running" if server else "stopped"
+    workspace, version = text(settings, "workspace"), text(settings, "version")
+    return MarkedMachine(
+        machine.id, state, machine.allocation.service, lineage, machine.node, workspace, version, since
+    )
+
+
+def _allocations_at(root: Path) -> Mapping[str, Allocation]:
+    try:
+        return read_allocations(Workspace(root))
+    except (DtkError, PermissionError):
+        # A folder that can't be read, another user's for example, is none of this one's.
+        return {}
+
+
+def _settings_of(machine: Machine) -> Mapping[str, object]:
+    try:
+        return as_mapping(parse_json(machine.settings_file.read_bytes()))
+    except (OSError, ValueError):
+        return {}
