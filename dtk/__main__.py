@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import tempfile
 import traceback
@@ -17,6 +18,7 @@ from dtk.errors import DtkError, InvalidError
 from dtk.views.harmless_stream import make_streams_harmless
 
 INTERRUPTED = 130
+_UNKNOWN_COMMAND = re.compile(r"No such command '(?P<name>.*)'\.", re.DOTALL)
 _MOST_PROBLEMS = 50
 """Mistakes told at once: nobody fixes more before looking again."""
 _OF_THE_MACHINE = {
@@ -85,11 +87,21 @@ def _run(arguments: list[str]) -> int:
 
 
 def _help_for(error: typer.TyperException) -> str:
+    """Return what to run instead of a command line that can't be read."""
+    from dtk.cli.habits import command_hint, option_hint  # noqa: PLC0415 - only for mistakes
+    from dtk.cli.registry import COMMANDS  # noqa: PLC0415
+
     context = getattr(error, "ctx", None)
-    help_command = f"{context.command_path if context else 'dtk'} --help"
+    command = context.command_path if context else "dtk"
+    unknown = _UNKNOWN_COMMAND.fullmatch(error.format_message())
+    if unknown:
+        return command_hint(unknown["name"], COMMANDS) or "dtk --help"
+    option = getattr(error, "option_name", "")
+    if not option:
+        return f"{command} --help"
+    known = [name for parameter in context.command.params for name in parameter.opts] if context else []
     # An option that nothing is like may have been meant as a value: a negative number, a flag of Java's.
-    is_unlike = hasattr(error, "option_name") and not getattr(error, "possibilities", None)
-    return f"{help_command}; a value that begins with '-' goes behind '--'" if is_unlike else help_command
+    return option_hint(option, command, known) or f"{command} --help; a value that begins with '-' goes behind '--'"
 
 
 def error_text(error: DtkError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from dtk import __version__
 from dtk.cli.coercion import QuickCommand, convert_quickly
+from dtk.cli.habits import ALIASES
 from dtk.cli.registry import COMMANDS, CommandEntry
 from dtk.service.global_options import Settings, remember
 
@@ -37,7 +40,10 @@ class LazyCommand(TyperCommand):
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Hand over to the real command."""
-        return self.real().make_context(info_name, args, parent, **extra)
+        real = self.real()
+        if self.entry.words_before_command:
+            args = with_separator(args, real.params, self.entry.words_before_command)
+        return real.make_context(info_name, args, parent, **extra)
 
 
 class LazyGroup(TyperGroup):
@@ -53,7 +59,7 @@ class LazyGroup(TyperGroup):
 
     def get_command(self, ctx: object, cmd_name: str) -> TyperCommand | None:  # noqa: ARG002 - click's signature
         """Return the command of a name."""
-        entry = COMMANDS.get(cmd_name)
+        entry = COMMANDS.get(ALIASES.get(cmd_name, cmd_name))
         return LazyCommand(entry) if entry else None
 
     def format_commands(self, ctx: object, formatter: Any) -> None:  # noqa: ARG002 - click's signature
@@ -63,8 +69,23 @@ class LazyGroup(TyperGroup):
                 formatter.write_dl([(entry.name, entry.help) for entry in entries])
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Take the global options from wherever they stand."""
+        """Take the global options from wherever they stand; ``help COMMAND`` is ``COMMAND --help``."""
+        if args[:1] == ["help"]:
+            args = [*args[1:2], "--help"]
         return super().parse_args(ctx, hoisted(args))
+
+
+def with_separator(args: list[str], parameters: Sequence[Parameter], words: int) -> list[str]:
+    """Put ``--`` behind so many words that are no options, unless it stands there: what follows is a command's own."""
+    takes_value = {name for p in parameters if not getattr(p, "is_flag", True) for name in p.opts}
+    position = found = 0
+    while position < len(args) and found < words:
+        if args[position] == "--":
+            return args
+        is_option = args[position].startswith("-")
+        found += not is_option
+        position += 2 if args[position] in takes_value else 1
+    return [*args[:position], "--", *args[position:]] if args[position : position + 1] not in ([], ["--"]) else args
 
 
 def hoisted(args: list[str]) -> list[str]:
@@ -88,6 +109,12 @@ app = typer.Typer(
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"dtk {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def root(
     workspace: Annotated[
@@ -97,6 +124,9 @@ def root(
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours; NO_COLOR does the same.")] = False,
     offline: Annotated[
         bool, typer.Option("--offline", help="Ask nothing of the shared store: show what was read of it last.")
+    ] = False,
+    version: Annotated[  # noqa: ARG001 - done by its callback
+        bool, typer.Option("--version", "-V", help="Print the version of dtk.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
     """Deploy services of many nodes from files in git: plan, apply, watch.

@@ -11,12 +11,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class CommandEntry:
-    """A command of the grammar, ``dtk NAME``; ``entry_point`` is where its function is, when the name does not tell."""
+    """A command of the grammar, ``dtk NAME``; ``entry_point`` is where its function is, when the name does not tell.
+
+    Behind ``words_before_command`` words stands a command to run elsewhere, with options of its own; 0 for none.
+    """
 
     name: str
     area: str
     help: str
     entry_point: str = ""
+    words_before_command: int = 0
 
     @property
     def function(self) -> str:
@@ -84,7 +88,7 @@ COMMANDS = {
         CommandEntry("link", SERVICE, "Link a component to another one."),
         CommandEntry("unlink", SERVICE, "Take a component's link away."),
         CommandEntry("graph", SERVICE, "Draw a service's topology and the stages of its plan."),
-        CommandEntry("ssh", SERVICE, "Open a terminal on a node, or run a command there."),
+        CommandEntry("ssh", SERVICE, "Open a terminal on a node, or run a command there.", words_before_command=2),
         CommandEntry("plan", LIFECYCLE, "Show what apply would do, and why."),
         CommandEntry("apply", LIFECYCLE, "Do what a plan says, and follow it."),
         CommandEntry("converge", LIFECYCLE, "Plan and apply every stage, changed or not."),

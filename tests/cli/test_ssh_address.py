@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dtk.cli.commands.ssh import ssh_arguments
+from dtk.cli.openssh import ssh_arguments
 from dtk.errors import UsageError
 from dtk.model.ssh_address import SshAddress, parse_ssh_address
 from dtk.model.target import Target

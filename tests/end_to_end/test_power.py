@@ -76,6 +76,28 @@ def test_stopping_and_starting_keeps_what_is_left_to_resume(dtk: Dtk) -> None:
     dtk.run("apply", "ring1", "--resume", "--yes")
 
 
+def test_what_stands_behind_a_node_belongs_to_the_command_that_runs_there(dtk: Dtk) -> None:
+    dtk.run("deploy", "acme:ring/cluster", "ring1")
+    done = dtk.run("ssh", "ring1", "slaves:1", "sh", "-c", "'echo -l $0'", "-i")
+    assert done.stdout == "-l -i\n"
+    assert "usage: dtk" not in done.stderr.lower()
+    assert "Permission denied" in dtk.run("ssh", "-l", "stranger", "ring1", "slaves:1", "true", code=255).stderr
+    assert "Permission denied" in dtk.run("ssh", "ring1", "stranger@slaves:1", "true", code=255).stderr
+    assert "does not exist" in dtk.run("ssh", "-i", "no-such-key", "ring1", "slaves:1", "true", code=2).stderr
+
+
+def test_a_command_runs_on_all_members_of_a_group_with_the_worst_exit_code(dtk: Dtk) -> None:
+    dtk.run("deploy", "acme:ring/cluster", "ring1")
+    command = "echo at $(basename $HOME); echo oops >&2; test $(basename $HOME) = slaves.1 || exit 3"
+    done = dtk.run("ssh", "ring1", "slaves", "--", command, code=3)
+    assert sorted(done.stdout.splitlines()) == ["slaves:1 | at slaves.1", "slaves:2 | at slaves.2"]
+    assert sorted(done.stderr.splitlines()) == ["slaves:1 ! oops", "slaves:2 ! oops"]
+    assert "dtk ssh ring1 slaves:1" in dtk.run("ssh", "ring1", "slaves", code=2).stderr
+    dtk.run("stop", "ring1", "slaves:2")
+    one = dtk.run("ssh", "ring1", "slaves", "true")
+    assert "slaves:2 is stopped, and left out; next: dtk start ring1 slaves" in one.stderr
+
+
 def test_a_command_is_run_on_a_node_with_its_exit_code(dtk: Dtk) -> None:
     dtk.run("deploy", "acme:ring/cluster", "ring1")
     done = dtk.run("ssh", "ring1", "slaves:1", "--", "basename $HOME; exit 3", code=3)

@@ -1,0 +1,99 @@
+"""What people type from habit: other names of commands, and what dtk has for other tools' words and options."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dtk.model.suggestion import nearest
+
+ALIASES = {
+    "destroy": "delete-and-destroy",
+    "list": "ls",
+    "services": "ls",
+    "status": "task-status",
+    "tasks": "list-tasks",
+    "cancel": "cancel-task",
+    "nodes": "list-nodes",
+    "attributes": "list-attributes",
+    "run": "exec",
+}
+"""Other names for a command, which work as it does: where a word can mean only one thing."""
+
+_COMMANDS = {
+    "delete": "dtk delete-and-destroy SERVICE ends its nodes and deletes it; dtk delete-node SERVICE NODE removes one",
+    "rm": "dtk delete-and-destroy SERVICE ends its nodes and deletes it; dtk uninstall MODULE removes a module",
+    "remove": "dtk delete-and-destroy SERVICE ends its nodes and deletes it; dtk uninstall MODULE removes a module",
+    "down": "dtk stop SERVICE keeps the disks; dtk delete-and-destroy SERVICE ends its nodes",
+    "up": "dtk start SERVICE powers its nodes on; dtk deploy ASSEMBLY NAME makes a new service",
+    "show": "dtk info SERVICE, or dtk list-attributes SERVICE; of a task: dtk task-status SERVICE",
+    "describe": "dtk info SERVICE",
+    "get": "dtk ls lists services; dtk info SERVICE describes one",
+    "logs": "dtk task-status SERVICE -m stream --output shows what steps print; dtk ssh SERVICE NODE COMMAND",
+    "output": "dtk list-attributes SERVICE",
+    "outputs": "dtk list-attributes SERVICE",
+    "set": "dtk set-attribute SERVICE PATH VALUE",
+    "scale": "dtk set-attribute SERVICE GROUP/cardinality N, and then dtk apply SERVICE",
+    "diff": "dtk plan SERVICE",
+    "preview": "dtk plan SERVICE",
+    "check": "dtk validate checks the files; dtk plan SERVICE shows what would change",
+    "lint": "dtk validate",
+    "format": "dtk fmt",
+    "refresh": "dtk plan SERVICE --refresh",
+    "import": "dtk install ADDRESS fetches modules; dtk list-nodes --orphans --adopt takes in machines that exist",
+    "create": "dtk stage ASSEMBLY NAME, or dtk module new NAMESPACE/NAME for a module of your own",
+    "new": "dtk module new NAMESPACE/NAME, or dtk stage ASSEMBLY NAME",
+    "resume": "dtk apply SERVICE --resume",
+    "retry": "dtk apply SERVICE --resume",
+    "restart": "dtk stop SERVICE, then dtk start SERVICE; of a component: dtk list-actions SERVICE, dtk exec",
+    "console": "dtk shell",
+}
+"""Words of other tools that mean more than one thing here, with the commands that may be meant."""
+
+_OPTIONS = {
+    "--auto-approve": "--yes",
+    "--force-yes": "--yes",
+    "--limit": "--only",
+    "--target": "--only",
+    "--tags": "--only",
+    "--skip-tags": "--exclude",
+    "--check": "dtk plan SERVICE",
+    "--dry-run": "dtk plan SERVICE",
+    "--diff": "dtk plan SERVICE",
+    "--var": "--set",
+    "--extra-vars": "--values",
+    "--var-file": "--values",
+    "--follow": "--wait",
+    "--watch": "--wait",
+    "-w": "--wait",
+    "-v": "--output",
+    "-vv": "--output",
+    "-vvv": "--output",
+    "--verbose": "--output",
+}
+"""Options of other tools, with dtk's own for the same thing: an option, or a command."""
+
+
+def command_hint(word: str, commands: Iterable[str]) -> str:
+    """Return the command to run instead of a word that is none, "" where nothing is like it."""
+    if word in _COMMANDS:
+        return _COMMANDS[word]
+    near = nearest(word, (*commands, *ALIASES))
+    return f"did you mean 'dtk {near}'?" if near else ""
+
+
+def option_hint(option: str, command: str, options: Iterable[str]) -> str:
+    """Return what to write instead of an option that a command does not have, "" where nothing is like it.
+
+    Args:
+        option: what was written, ``--auto-approve``.
+        command: the command it was written for, ``dtk apply``.
+        options: the command's own.
+    """
+    known = list(options)
+    instead = _OPTIONS.get(option, "")
+    if instead.startswith("dtk"):
+        return instead
+    if instead in known:
+        return f"{command} has {instead} for that"
+    near = nearest(option, [name for name in known if name.startswith("--")])
+    return f"did you mean '{near}'?" if near else ""

@@ -1,0 +1,153 @@
+"""OpenSSH's command lines for nodes, and their runs: one in the terminal, or the same command on many nodes at once."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock, Thread
+from typing import IO
+
+import typer
+
+from dtk.errors import DtkError
+from dtk.model.ssh_address import parse_ssh_address
+from dtk.nodes.provider import Connection
+from dtk.views.formatting import harmless
+
+CONNECT_SECONDS = 20
+MOST_AT_ONCE = 32
+"""Nodes that a command runs on at the same time."""
+_SIGNALLED = 128
+_USUAL_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
+
+
+def ssh_arguments(connection: Connection, known_hosts: Path, user: str = "") -> list[str]:
+    """Return OpenSSH's command line for a node: its key, its pinned host key, its jump host."""
+    options = _options(connection.key, known_hosts)
+    if connection.jump:
+        # Not -J: the jump host is reached with keys of its own, and the same pinned host keys.
+        jump = parse_ssh_address(connection.jump)
+        key = connection.jump_key or connection.key
+        through = [
+            "ssh",
+            *_options("", known_hosts),
+            *_offered(key),
+            *(["-l", jump.user] if jump.user else []),
+            "-p",
+            str(jump.port),
+            "-W",
+            "[%h]:%p",
+            jump.host,
+        ]
+        options = [*options, "-o", f"ProxyCommand={shlex.join(through)}"]
+    login = user or connection.user
+    where = f"{login}@{connection.hostname}" if login else connection.hostname
+    return ["ssh", *options, "-p", str(connection.port), where]
+
+
+def _options(key: str, known_hosts: Path) -> list[str]:
+    settings = [
+        f"UserKnownHostsFile={known_hosts}",
+        "GlobalKnownHostsFile=/dev/null",
+        # Pinned at first contact and checked from then on, as tasks do; readable, as they expect it.
+        "StrictHostKeyChecking=accept-new",
+        "HashKnownHosts=no",
+        f"ConnectTimeout={CONNECT_SECONDS}",
+    ]
+    settings += ["IdentitiesOnly=yes"] if key else []
+    options = [word for setting in settings for word in ("-o", setting)]
+    return [*options, "-i", str(Path(key).expanduser())] if key else options
+
+
+def _offered(key: str) -> list[str]:
+    """Offer a key and then the user's own: those of the agent, and the usual ones, which one that is named replaces."""
+    if not key:
+        return []
+    usual = (Path("~/.ssh").expanduser() / name for name in _USUAL_KEYS)
+    return [word for file in (Path(key).expanduser(), *usual) if file.exists() for word in ("-i", str(file))]
+
+
+def run_in_terminal(arguments: Sequence[str], command: Sequence[str]) -> int:
+    """Run a command on one node, or a terminal there without one; return its exit code."""
+    _require_openssh()
+    where = arguments[-1]
+    is_terminal = not command and sys.stdin.isatty()
+    if is_terminal:
+        typer.echo(f"You are entering SSH terminal ({where}) ...")
+    # ^C belongs to what runs over there.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        defaults = _default_interrupt_and_hangup if _has_proxy(arguments) else _default_interrupt
+        done = subprocess.run([*arguments, *command], check=False, preexec_fn=defaults)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if is_terminal:
+        typer.echo("You are leaving SSH terminal ...")
+    return _exit_code(done.returncode)
+
+
+def run_on_each(nodes: Mapping[str, Sequence[str]], command: Sequence[str]) -> int:
+    """Run a command on several nodes at once, each line it prints behind its node's name; return the worst exit code.
+
+    Lines are written as ``task-status --output`` writes them: ``NODE | line``, and ``NODE ! line`` for errors.
+
+    Args:
+        nodes: OpenSSH's command line by node.
+        command: what to run; they read nothing from standard input.
+    """
+    _require_openssh()
+    width, lock = max(map(len, nodes)), Lock()
+    # Where nohup has SIGHUP ignored, OpenSSH would wait for ever for its way through a jump host, which it ends so:
+    # a signal that has a handler here is at its default there.
+    signal.signal(signal.SIGHUP, lambda *_: None)
+
+    def run(node: str) -> int:
+        with subprocess.Popen(
+            [*nodes[node], *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            streams = ((process.stdout, f"{node:<{width}} | ", False), (process.stderr, f"{node:<{width}} ! ", True))
+            readers = [Thread(target=_copy, args=(*stream, lock)) for stream in streams]
+            for reader in readers:
+                reader.start()
+            for reader in readers:
+                reader.join()
+        return _exit_code(process.returncode)
+
+    with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
+        return max(pool.map(run, nodes))
+
+
+def _copy(lines: IO[bytes], prefix: str, is_error: bool, lock: Lock) -> None:
+    for line in lines:
+        with lock:
+            typer.echo(prefix + harmless(line.decode(errors="replace").rstrip("\r\n")), err=is_error)
+
+
+def _exit_code(returned: int) -> int:
+    """Return an exit code; ended by a signal, it counts as in a shell."""
+    return returned if returned >= 0 else _SIGNALLED - returned
+
+
+def _require_openssh() -> None:
+    if shutil.which("ssh") is None:
+        raise DtkError("the program ssh is not installed", hint="Debian, Ubuntu: apt-get install openssh-client")
+
+
+def _has_proxy(arguments: Sequence[str]) -> bool:
+    return any(argument.startswith("ProxyCommand=") for argument in arguments)
+
+
+def _default_interrupt_and_hangup() -> None:
+    """OpenSSH ends its way through a jump host with SIGHUP and waits for it: where nohup has it ignored, for ever."""
+    _default_interrupt()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def _default_interrupt() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
