@@ -19,9 +19,13 @@ def remove_service(workspace: Workspace, service: str, lineage: str) -> None:
     sync_folder(local.parent)
     workspace.service_file(service).unlink(missing_ok=True)
     folder = workspace.service_file(service).parent
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+    if folder.is_dir():
+        sync_folder(folder)
+        if not any(folder.iterdir()):
+            folder.rmdir()
+            sync_folder(folder.parent)
     clear_removed(workspace)
+    sync_folder(local.parent)
 
 
 def clear_removed(workspace: Workspace) -> None:

@@ -9,13 +9,18 @@ PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 
 
-def make_private_folder(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, for this user alone."""
+def make_folder(folder: Path, mode: int = 0o777) -> None:
+    """Make a folder, and those above it that are missing, so that a power cut leaves them there."""
     if folder.is_dir():
         return
-    make_private_folder(folder.parent)
-    folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+    make_folder(folder.parent, mode)
+    folder.mkdir(mode=mode, exist_ok=True)
     sync_folder(folder.parent)
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder as ``make_folder`` does, for this user alone."""
+    make_folder(folder, PRIVATE_FOLDER)
 
 
 def sync_folder(folder: Path) -> None:

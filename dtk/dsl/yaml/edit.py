@@ -15,7 +15,7 @@ from dtk.dsl.yaml.document import Document, parse_document, read_document
 from dtk.dsl.yaml.span import DocumentPath
 from dtk.errors import DtkError, UsageError
 from dtk.state.edit_lock import one_at_a_time
-from dtk.state.files import sync_folder, write_new
+from dtk.state.files import make_folder, sync_folder, write_new
 
 _ATTRIBUTES = "attributes"
 _READABLE = 0o644
@@ -145,7 +145,7 @@ def new_service(
     lines += [_entry("target", target)] if target else []
     lines += [f"{_ATTRIBUTES}:"] if attributes else []
     lines += [f"{_INDENT}{_entry(path, value)}" for path, value in (attributes or {}).items()]
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(file.parent)
     _write_first(file, "\n".join(lines) + "\n")
 
 
