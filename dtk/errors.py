@@ -24,6 +24,11 @@ class Location:
         return f"{self.file}:{self.line}:{self.column}"
 
 
+def proposal(nearest: str) -> str:
+    """Return the question that proposes the nearest valid name; "" where none is near."""
+    return f"did you mean '{nearest}'?" if nearest else ""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One mistake in a document: where it is, what was found, what was expected.
@@ -43,13 +48,17 @@ class Problem:
     fix: str = ""
     private: bool = False
 
+    @property
+    def description(self) -> str:
+        """What is wrong, what was expected and the nearest name, in one line; not where it is, nor what fixes it."""
+        expected = f"expected {self.expected}" if self.expected else ""
+        return "; ".join(part for part in (self.message, expected, proposal(self.nearest)) if part)
+
     def __str__(self) -> str:
         prefix = f"{self.location}: " if self.location else ""
         where = f" (at {self.path})" if self.path else ""
-        expected = f"; expected {self.expected}" if self.expected else ""
-        nearest = f"; did you mean '{self.nearest}'?" if self.nearest else ""
         fix = f"; fix it: {self.fix}" if self.fix else ""
-        return f"{prefix}{self.message}{expected}{nearest}{where}{fix}"
+        return f"{prefix}{self.description}{where}{fix}"
 
 
 class DtkError(Exception):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from dtk import __version__
 from dtk.errors import InvalidError
-from dtk.model.suggestion import nearest
+from dtk.model.suggestion import did_you_mean
 from dtk.model.target import Target, TargetDescription
 from dtk.nodes.ec2.description import EC2
 from dtk.nodes.hosts.description import HOSTS
@@ -33,8 +33,7 @@ class UnknownTypeError(InvalidError):
 
     def __init__(self, type_: str) -> None:
         self.known = (*BUILT_IN, *sorted(point.name for point in _entry_points() if point.name not in BUILT_IN))
-        near = nearest(type_, self.known)
-        hint = f"did you mean '{near}'?" if near else "install the package that provides it beside dtk"
+        hint = did_you_mean(type_, self.known, "install the package that provides it beside dtk")
         super().__init__(f"there is no target type '{type_}': this dtk has {', '.join(self.known)}", hint=hint)
 
 

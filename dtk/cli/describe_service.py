@@ -7,8 +7,9 @@ import typer
 from dtk.cli.output import print_json, shown_path
 from dtk.errors import UsageError
 from dtk.model.json_data import Json
-from dtk.model.names import split_member
-from dtk.plan.resolve.service import ResolvedService, attribute_rows
+from dtk.model.names import CREATE, split_member
+from dtk.plan.resolve.rows import attribute_rows
+from dtk.plan.resolve.service import ResolvedService
 from dtk.service.lookup import declared_node, read_service
 from dtk.service.planning import Inputs
 from dtk.service.service_status import service_status
@@ -39,7 +40,7 @@ def _service_document(inputs: Inputs, found: ResolvedService) -> dict[str, Json]
         "created_at": state.created_at or None,
         **({"attributes": attributes} if attributes else {}),
         "nodes": {name: _node_line(name, inputs) for name in found.topology.nodes},
-        "workflows": list(found.topology.assembly.workflows) or ["create"],
+        "workflows": list(found.topology.assembly.workflows) or [CREATE],
         "modules": {name: module.version or None for name, module in sorted(inputs.modules.items())},
         "file": shown_path(inputs.workspace.service_file(service.name)),
     }

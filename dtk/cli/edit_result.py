@@ -6,7 +6,7 @@ import typer
 
 from dtk.cli.output import print_json, shown_path
 from dtk.model.value import SHORTEST_HIDDEN
-from dtk.plan.compile import resolve
+from dtk.plan.compile import resolve_for_plan
 from dtk.service.attribute_value import short_hidden_values
 from dtk.service.planning import Inputs, read_inputs
 from dtk.state.workspace import Workspace
@@ -23,7 +23,7 @@ def print_edit_result(workspace: Workspace, service: str, *, as_json: bool = Fal
     """Say that a service's file was changed, and what to do next: fix what is missing, else plan."""
     inputs = read_inputs(workspace, service)
     warn_of_short_values(inputs)
-    problems = resolve(inputs.request()).problems
+    problems = resolve_for_plan(inputs.request()).problems
     if as_json:
         file = str(workspace.service_file(service).relative_to(workspace.root))
         print_json({"status": "OK", "service": service, "file": file, "violations": [str(p) for p in problems]})

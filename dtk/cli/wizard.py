@@ -11,7 +11,7 @@ from dtk.cli.edit_result import print_edit_result
 from dtk.cli.output import print_json
 from dtk.dsl.yaml.edit import set_attribute as write_attribute
 from dtk.errors import UsageError
-from dtk.plan.resolve.service import AttributeRow
+from dtk.plan.resolve.rows import AttributeRow
 from dtk.service.attribute_value import checked_value
 from dtk.service.planning import Inputs
 

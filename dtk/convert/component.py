@@ -10,6 +10,7 @@ from dtk.convert.links import dependencies_and_links
 from dtk.convert.section import Notes, Section, names, type_name
 from dtk.dsl.yaml.cursor import Cursor
 from dtk.model.json_data import Json
+from dtk.model.names import CREATE
 
 _DEFINITION = "puppet_definition"
 
@@ -52,7 +53,7 @@ def component(cursor: Cursor, notes: Notes, *, on_node: bool) -> dict[str, Json]
 def _singleton(section: Section, made: dict[str, Any], done: dict[str, Any]) -> None:
     """A component is a singleton unless it says otherwise, or Puppet makes several of it."""
     written = section.value("singleton", "only_one_per_node")
-    is_single = written if isinstance(written, bool) else _DEFINITION not in done.get("create", {})
+    is_single = written if isinstance(written, bool) else _DEFINITION not in done.get(CREATE, {})
     if is_single:
         return
     made["singleton"] = False

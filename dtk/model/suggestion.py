@@ -1,9 +1,11 @@
-"""Did you mean …? The valid name closest to what somebody wrote, and the sentence that proposes it."""
+"""Did you mean …? The valid name closest to what somebody wrote; the sentence itself is in errors.py."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
+
+from dtk.errors import proposal
 
 _MOST_COMPARED = 500
 """Names that a misspelt one is compared with: each costs microseconds, and a file can hold thousands of both."""
@@ -32,5 +34,4 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 def did_you_mean(name: str, names: Iterable[str], otherwise: str = "") -> str:
     """Return the hint for a name that does not exist: the nearest one, else another hint."""
-    near = nearest(name, names)
-    return f"did you mean '{near}'?" if near else otherwise
+    return proposal(nearest(name, names)) or otherwise

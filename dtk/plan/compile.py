@@ -9,17 +9,16 @@ No network, no clock, no writes: the same input gives the same plan, to the byte
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from dtk import __version__
-from dtk.errors import InvalidError, Problem, UsageError
-from dtk.model.module import Assembly, Workflow
+from dtk.errors import InvalidError, UsageError
+from dtk.model.module import Workflow
 from dtk.model.names import CREATE, DELETE
 from dtk.model.plan import ComponentChange, FirewallRule, ModuleUse, NodeChange, Plan, Stage
 from dtk.model.planned_action import PlannedAction
 from dtk.model.selection import EVERYTHING, Selection, names_of_component
-from dtk.model.suggestion import nearest
 from dtk.plan.diff.changes import Changes, component_changes, node_changes, pending_nodes, values_maker
 from dtk.plan.diff.deletions import deletion_stages, dropped_components
 from dtk.plan.diff.firewall import firewall_rules
@@ -30,11 +29,9 @@ from dtk.plan.diff.selection import Chosen, check_terms, choose, left_out, unmad
 from dtk.plan.diff.steps import component_stage, component_stages, node_stage, number_stages, within_windows
 from dtk.plan.document import to_document
 from dtk.plan.location import check_location
-from dtk.plan.resolve.links import Link, build_bindings, build_links
-from dtk.plan.resolve.node_attributes import declared_ports, machine_attributes, word_problems
+from dtk.plan.resolve.node_attributes import declared_ports, machine_attributes
 from dtk.plan.resolve.request import PlanRequest
-from dtk.plan.resolve.sensitivity import hide_what_flows
-from dtk.plan.resolve.topology import Topology, build_topology
+from dtk.plan.resolve.service import ResolvedService, resolve_service
 from dtk.plan.resolve.values import Values
 from dtk.plan.resolve.violations import find_violations
 from dtk.plan.workflow.actions import plan_action
@@ -45,21 +42,10 @@ from dtk.plan.workflow.generation import generate_workflow
 from dtk.plan.workflow.stages import SCALE_DOWN, StagedAction, StageOutline, expand_workflow
 
 
-@dataclass(frozen=True)
-class Resolved:
-    """A service with everything looked up: the topology, its links, its values as far as state knows them."""
-
-    topology: Topology
-    links: Sequence[Link]
-    values: Values
-    problems: tuple[Problem, ...]
-
-
-def resolve(request: PlanRequest) -> Resolved:
-    """Look up everything a service says, and collect what is wrong with it; nothing is compared with state."""
-    topology = build_topology(request.service, _assembly(request), request.modules)
-    found, unmet = build_links(topology)
-    topology, links = hide_what_flows(topology, found)
+def resolve_for_plan(request: PlanRequest) -> ResolvedService:
+    """Resolve a service with the values that its plan will find, and find its violations."""
+    resolved = resolve_service(request)
+    topology = resolved.topology
     pending = pending_nodes(node_changes(topology, request.state))
     # Whether a dynamic attribute has a value already or gets one on the way: here it counts as given.
     actions = _actions_of(topology.assembly.workflows.get(request.workflow))
@@ -69,10 +55,9 @@ def resolve(request: PlanRequest) -> Resolved:
         for action in {CREATE, *actions.get(instance.name.type, ())}
         for path in dynamic_paths(instance, action)
     )
-    values = values_maker(topology, build_bindings(links), request.state, pending)(given)
-    words = word_problems(request.target, topology, request.service)
-    problems = [*topology.problems, *words, *unmet, *find_violations(topology, values, request.service.name)]
-    return Resolved(topology, links, values, tuple(dict.fromkeys(problems)))
+    values = values_maker(topology, resolved.bindings, request.state, pending)(given)
+    problems = [*resolved.problems, *find_violations(topology, values, request.service.name)]
+    return replace(resolved, values=values, problems=tuple(dict.fromkeys(problems)))
 
 
 def _actions_of(workflow: Workflow | None) -> dict[str, set[str]]:
@@ -101,7 +86,7 @@ def compile_plan(request: PlanRequest) -> Plan:
 
 
 def _compiled(request: PlanRequest) -> Plan:
-    resolved = resolve(request)
+    resolved = resolve_for_plan(request)
     if resolved.problems:
         raise InvalidError(f"service '{request.service.name}' can't be planned", resolved.problems)
     outlines = outlines_of(request, resolved)
@@ -196,20 +181,6 @@ def _resumed(request: PlanRequest) -> PlanRequest:
     return replace(request, workflow=unfinished.workflow, parameters=unfinished.parameters, selection=selection)
 
 
-def _assembly(request: PlanRequest) -> Assembly:
-    module = request.modules[request.service.module]
-    try:
-        return module.assemblies[request.service.assembly]
-    except KeyError:
-        name = request.service.assembly
-        problem = Problem(
-            f"module '{module.name}' has no assembly '{name}'",
-            request.service.location,
-            nearest=nearest(name, module.assemblies),
-        )
-        raise InvalidError(f"service '{request.service.name}' can't be planned", [problem]) from None
-
-
 def _module_uses(request: PlanRequest) -> tuple[ModuleUse, ...]:
     return tuple(
         ModuleUse(name=name, version=module.version, digest=module.digest, source=request.sources.get(name, ""))
@@ -217,12 +188,12 @@ def _module_uses(request: PlanRequest) -> tuple[ModuleUse, ...]:
     )
 
 
-def workflow_of(request: PlanRequest, resolved: Resolved) -> Workflow | None:
+def workflow_of(request: PlanRequest, resolved: ResolvedService) -> Workflow | None:
     """Return the written workflow that a request means; None for a generated one or an action of a component."""
     return resolved.topology.assembly.workflows.get(request.workflow)
 
 
-def outlines_of(request: PlanRequest, resolved: Resolved) -> list[StageOutline]:
+def outlines_of(request: PlanRequest, resolved: ResolvedService) -> list[StageOutline]:
     """Return the stages of what a request runs, before anything is left out."""
     workflow = workflow_of(request, resolved)
     if workflow is not None:
@@ -232,7 +203,7 @@ def outlines_of(request: PlanRequest, resolved: Resolved) -> list[StageOutline]:
     return action_stage(resolved.topology, request.state, request.workflow, request.parameters)
 
 
-def _node_changes(request: PlanRequest, resolved: Resolved) -> tuple[NodeChange, ...]:
+def _node_changes(request: PlanRequest, resolved: ResolvedService) -> tuple[NodeChange, ...]:
     """Converging takes nodes away; other workflows only make those that are missing, and actions not even these."""
     changes = node_changes(resolved.topology, request.state)
     if request.workflow == CREATE:
@@ -242,12 +213,12 @@ def _node_changes(request: PlanRequest, resolved: Resolved) -> tuple[NodeChange,
     return tuple(NodeChange(c.node, "keep") if c.change in keeps else c for c in kept)
 
 
-def _changes(request: PlanRequest, resolved: Resolved, chosen: Chosen, *, works: bool) -> Changes:
+def _changes(request: PlanRequest, resolved: ResolvedService, chosen: Chosen, *, works: bool) -> Changes:
     """Return what changes; ``works`` says that the plan is not empty whatever becomes of the components."""
     created = [action for outline in chosen.outlines for action in outline.actions() if action.action == CREATE]
     makers = [action for _, action in makers_in(chosen.outlines)]
-    bindings, pending = build_bindings(resolved.links), pending_nodes(chosen.nodes)
-    maker = values_maker(resolved.topology, bindings, request.state, pending, chosen.missing)
+    pending = pending_nodes(chosen.nodes)
+    maker = values_maker(resolved.topology, resolved.bindings, request.state, pending, chosen.missing)
     everything = request.scope == "all" or request.workflow != CREATE
 
     def acting(changed: bool, recomputed: RecomputedValues) -> Iterator[str]:
@@ -268,7 +239,7 @@ def _changes(request: PlanRequest, resolved: Resolved, chosen: Chosen, *, works:
     return Changes(chosen.nodes, (*_dropped(request, resolved), *components), recomputed, busy)
 
 
-def _dropped(request: PlanRequest, resolved: Resolved) -> tuple[ComponentChange, ...]:
+def _dropped(request: PlanRequest, resolved: ResolvedService) -> tuple[ComponentChange, ...]:
     """What leaves nodes that stay, where a delete action takes it away; of anything else nothing is done."""
     components = resolved.topology.components
     return tuple(
@@ -278,13 +249,13 @@ def _dropped(request: PlanRequest, resolved: Resolved) -> tuple[ComponentChange,
     )
 
 
-def _leaving(request: PlanRequest, resolved: Resolved) -> list[tuple[str, str]]:
+def _leaving(request: PlanRequest, resolved: ResolvedService) -> list[tuple[str, str]]:
     """Return node and component of what leaves nodes that stay, as far as it is chosen."""
     dropped = dropped_components(request.state, resolved.topology) if request.workflow == CREATE else []
     return [key for key in dropped if request.selection.takes(names_of_component(*key))]
 
 
-def _deletions(request: PlanRequest, resolved: Resolved, chosen: Chosen) -> list[Stage]:
+def _deletions(request: PlanRequest, resolved: ResolvedService, chosen: Chosen) -> list[Stage]:
     dropped, delete = _leaving(request, resolved), resolved.topology.assembly.workflows.get(DELETE)
     return deletion_stages(
         request.state, chosen.nodes, request.modules, chosen.outlines, dropped=dropped, workflow=delete
@@ -292,7 +263,7 @@ def _deletions(request: PlanRequest, resolved: Resolved, chosen: Chosen) -> list
 
 
 def _stages(
-    request: PlanRequest, resolved: Resolved, chosen: Chosen, changes: Changes, deletions: list[Stage]
+    request: PlanRequest, resolved: ResolvedService, chosen: Chosen, changes: Changes, deletions: list[Stage]
 ) -> list[Stage]:
     recomputed, general = changes.recomputed, changes.recomputed.general()
     attributes = {node: machine_attributes(request.target, general, node) for node in resolved.topology.nodes}
@@ -313,7 +284,7 @@ def _stages(
     return within_windows(stages, resolved.topology.windows)
 
 
-def _farewell_outlines(resolved: Resolved, changes: Changes) -> list[StageOutline]:
+def _farewell_outlines(resolved: ResolvedService, changes: Changes) -> list[StageOutline]:
     """Return what the nodes that stay do before others go: the workflow scale_down, where the assembly has one."""
     workflow = resolved.topology.assembly.workflows.get(SCALE_DOWN)
     going = any(change.change == "terminate" for change in changes.nodes)

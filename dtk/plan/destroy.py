@@ -6,7 +6,7 @@ from dtk.errors import DtkError
 from dtk.model.module import Workflow
 from dtk.model.names import DELETE, node_order
 from dtk.model.plan import ComponentChange, NodeChange, Plan
-from dtk.plan.compile import finished_plan, outlines_of, resolve
+from dtk.plan.compile import finished_plan, outlines_of, resolve_for_plan
 from dtk.plan.diff.deletions import deletion_stages
 from dtk.plan.diff.steps import within_windows
 from dtk.plan.resolve.concurrency import Windows
@@ -48,7 +48,7 @@ def _order(request: PlanRequest) -> tuple[list[StageOutline], Workflow | None, W
     if request.service.module not in request.modules:
         return [], None, {}
     try:
-        resolved = resolve(request)
+        resolved = resolve_for_plan(request)
         topology = resolved.topology
         return outlines_of(request, resolved), topology.assembly.workflows.get(DELETE), topology.windows
     except DtkError:

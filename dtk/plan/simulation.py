@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from dtk.model import types
 from dtk.model.json_data import Json, JsonObject
+from dtk.model.names import CREATE, DELETE
 from dtk.model.plan import Plan, Step
 from dtk.model.planned_action import PlannedAction
 from dtk.model.value import as_applied
@@ -45,10 +46,10 @@ def _converged(action: PlannedAction, state: State) -> State:
         node, _, name = path.partition("/")
         return state.attributes[path] if path in state.attributes else state.nodes[node].attributes.get(name)
 
-    if action.action == "delete":
+    if action.action == DELETE:
         return without_applied(state, action.node, action.component)
     state = with_attributes(state, {output.attribute: _made(output.type) for output in action.outputs})
-    if action.action != "create":
+    if action.action != CREATE:
         return state
     attributes = {name: as_applied(value, lookup) for name, value in action.attributes.items()}
     return with_applied(

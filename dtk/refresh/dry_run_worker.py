@@ -31,6 +31,7 @@ from dtk.apply.session.secrets import resolve_secret  # noqa: E402
 from dtk.apply.worker import raise_file_limit  # noqa: E402
 from dtk.errors import DtkError  # noqa: E402
 from dtk.model.json_data import ReadOnlyJson  # noqa: E402
+from dtk.model.names import CREATE  # noqa: E402
 from dtk.model.plan import Finding  # noqa: E402
 from dtk.model.planned_action import PlannedAction  # noqa: E402
 from dtk.nodes.provider import Provider  # noqa: E402
@@ -149,7 +150,7 @@ def _actions(request: DryRunRequest) -> dict[str, list[PlannedAction]]:
     for leaf in request.plan.leaves():
         for action in leaf.actions:
             key = (action.node, action.component)
-            if action.action == "create" and key in asked:
+            if action.action == CREATE and key in asked:
                 asked.discard(key)
                 found.setdefault(action.node, []).append(action)
     return found

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dtk.errors import UsageError
 from dtk.model.suggestion import did_you_mean
-from dtk.plan.resolve.service import AttributeRow, ResolvedService
+from dtk.plan.resolve.rows import AttributeRow
+from dtk.plan.resolve.service import ResolvedService
 from dtk.service.lookup import declared_node
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dtk.dsl.build.attribute import SECRET_REFERENCE
 from dtk.dsl.check.assembly_values import TEXT_OR_LIST
-from dtk.errors import UsageError
+from dtk.errors import Problem, UsageError
 from dtk.model import types
 from dtk.model.json_data import texts_in
 from dtk.model.module import Attribute
@@ -74,8 +74,7 @@ def checked_value(inputs: Inputs, path: str, value: str) -> object:
     paths = settable_paths(topology)
     if path not in paths:
         reason, near = why_not_settable(path, topology, paths)
-        similar = f"; did you mean '{near}'?" if near else ""
-        raise UsageError(f"{reason}{similar}", hint=f"dtk list-attributes {inputs.service.name}")
+        raise UsageError(Problem(reason, nearest=near).description, hint=f"dtk list-attributes {inputs.service.name}")
     if any(attribute.secret and not SECRET_REFERENCE.match(value) for attribute in _attributes_at(topology, path)):
         raise UsageError(f"'{path}' holds a secret, and is set to a reference to it", hint=_REFERENCE)
     if path.count("/") == 1 and group_of(path.partition("/")[0]) in topology.assembly.nodes:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from dtk.apply.removal import clear_removed
-from dtk.errors import UsageError
+from dtk.errors import Problem, UsageError
 from dtk.model.suggestion import nearest
 from dtk.service.global_options import settings
 from dtk.service.shared_store import read_state
@@ -62,6 +62,4 @@ def _chosen(workspace: Workspace, given: str | None) -> str:
 
 
 def _unknown(name: str, names: list[str]) -> str:
-    near = nearest(name, names)
-    similar = f"; did you mean '{near}'?" if near else ""
-    return f"no service '{name}' in this workspace{similar}"
+    return Problem(f"no service '{name}' in this workspace", nearest=nearest(name, names)).description

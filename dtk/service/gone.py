@@ -62,7 +62,7 @@ def gone_services(workspace: Workspace) -> list[GoneService]:
 def _marked(workspace: Workspace, configuration: WorkspaceConfiguration) -> Iterator[tuple[Target, MarkedMachine]]:
     if not configuration.id:
         return
-    ask = asking(workspace.local / "known_hosts")
+    ask = asking(workspace.shared_known_hosts)
     for target in configuration.targets.values():
         for machine in provider_for(target, workspace).find_orphans(configuration.id, (), ask):
             yield target, machine

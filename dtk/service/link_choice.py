@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dtk.dsl.yaml.edit import set_entry
 from dtk.errors import UsageError
-from dtk.plan.resolve.service import ComponentRow, LinkRow, ResolvedService, link_rows
+from dtk.plan.resolve.rows import ComponentRow, LinkRow, link_rows
+from dtk.plan.resolve.service import ResolvedService
 from dtk.service.planning import Inputs
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dtk.errors import UsageError
 from dtk.model.names import assembly_name, module_name, split_member
 from dtk.model.suggestion import did_you_mean
-from dtk.plan.resolve.service import ComponentRow, ResolvedService, component_rows, resolve_service
+from dtk.plan.resolve.rows import ComponentRow, component_rows
+from dtk.plan.resolve.service import ResolvedService, resolve_service
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.planning import Inputs, read_inputs
 

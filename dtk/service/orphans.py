@@ -42,7 +42,7 @@ def find_orphans(workspace: Workspace, warn: Callable[[str], None]) -> list[Orph
     states = [load_state(workspace.state_file(name)) for name in workspace.names_with_state()]
     known = {node.id for state in states if state for node in state.nodes.values()}
     found: dict[str, Orphan] = {}
-    ask = asking(workspace.local / "known_hosts")
+    ask = asking(workspace.shared_known_hosts)
     for target in configuration.targets.values() if own else ():
         provider = provider_for(target, workspace)
         try:

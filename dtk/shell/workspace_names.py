@@ -55,21 +55,21 @@ class WorkspaceNames:
 
     def attributes(self, service: str) -> list[str]:
         """Return the paths that can be set."""
-        from dtk.plan.resolve.service import attribute_rows  # noqa: PLC0415 - as above
+        from dtk.plan.resolve.rows import attribute_rows  # noqa: PLC0415 - as above
 
         found = self.resolved(service)
         return [row.path for row in attribute_rows(found) if row.is_editable] if found else []
 
     def hidden_attributes(self, service: str) -> list[str]:
         """Return the last words of the paths whose values nobody may see."""
-        from dtk.plan.resolve.service import all_attribute_rows  # noqa: PLC0415 - as above
+        from dtk.plan.resolve.rows import all_attribute_rows  # noqa: PLC0415 - as above
 
         found = self.resolved(service)
         return [r.attribute for r in all_attribute_rows(found) if r.hidden or r.secret] if found else []
 
     def components(self, service: str) -> list[str]:
         """Return the components as ``node/component``."""
-        from dtk.plan.resolve.service import component_rows  # noqa: PLC0415 - as above
+        from dtk.plan.resolve.rows import component_rows  # noqa: PLC0415 - as above
 
         found = self.resolved(service)
         return [row.path for row in component_rows(found)] if found else []

@@ -75,6 +75,11 @@ class Workspace:
         """Return the path of the host keys that are pinned for a service's nodes."""
         return self.service_folder(service) / "known_hosts"
 
+    @property
+    def shared_known_hosts(self) -> Path:
+        """The path of the host keys that are pinned for machines of which no service here is known."""
+        return self.local / "known_hosts"
+
     def tasks(self, service: str) -> Path:
         """Return the folder that holds a service's tasks by number."""
         return self.service_folder(service) / "tasks"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from dtk.model.json_data import Json
-from dtk.plan.resolve.service import AttributeRow
+from dtk.plan.resolve.rows import AttributeRow
 from dtk.views.yaml_text import yaml_text
 
 LONGEST_CELL = 45

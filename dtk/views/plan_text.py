@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from dtk.model.json_data import Json
-from dtk.model.names import group_of
+from dtk.model.names import CREATE, group_of
 from dtk.model.plan import Finding, Plan, Stage, Step
 from dtk.model.planned_action import PlannedAction
 from dtk.views.formatting import GREEN, RED, YELLOW, colored, counted
@@ -183,7 +183,7 @@ def _reasons_of(leaves: Sequence[Step]) -> list[str]:
 
 
 def _does(action: PlannedAction) -> str:
-    return action.component if action.action == "create" else f"{action.component}.{action.action}"
+    return action.component if action.action == CREATE else f"{action.component}.{action.action}"
 
 
 def plan_json(plan: Plan, document: Mapping[str, Json]) -> str:

@@ -11,7 +11,7 @@ from dtk.cli.options import JsonOption
 from dtk.dsl.yaml.edit_list import add_item, remove_item
 from dtk.errors import UsageError
 from dtk.model.names import component_path
-from dtk.plan.resolve.service import component_rows
+from dtk.plan.resolve.rows import component_rows
 from dtk.service.component_choice import check_title, component_on_node, find_component
 from dtk.service.lookup import read_service, service_and_words
 

@@ -21,7 +21,7 @@ from dtk.dsl.yaml.edit import unset_attribute
 from dtk.errors import DtkError, InvalidError, Problem, UsageError
 from dtk.model.json_data import Json
 from dtk.model.suggestion import nearest
-from dtk.plan.resolve.service import AttributeRow, attribute_rows
+from dtk.plan.resolve.rows import AttributeRow, attribute_rows
 from dtk.service.attribute_rows import filtered
 from dtk.service.attribute_value import checked_value
 from dtk.service.lookup import read_service

@@ -10,7 +10,7 @@ import typer
 from dtk.cli.options import AttributeOption, ComponentOption, JsonOption, NodeOption, ServiceArgument
 from dtk.cli.output import print_json
 from dtk.model.json_data import Json
-from dtk.plan.resolve.service import AttributeRow, attribute_rows
+from dtk.plan.resolve.rows import AttributeRow, attribute_rows
 from dtk.service.attribute_rows import filtered
 from dtk.service.lookup import read_service
 from dtk.views.attribute_text import REQUIRED, rows_yaml, value_cell

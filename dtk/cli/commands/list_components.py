@@ -10,7 +10,7 @@ from dtk.cli.options import JsonOption
 from dtk.cli.output import print_json
 from dtk.dsl.catalog import load_catalog
 from dtk.errors import UsageError
-from dtk.plan.resolve.service import ComponentRow, component_rows
+from dtk.plan.resolve.rows import ComponentRow, component_rows
 from dtk.service.context import current_workspace
 from dtk.service.lookup import declared_node, means_module, read_service
 from dtk.views.listing_table import format_table

@@ -6,7 +6,7 @@ import typer
 
 from dtk.cli.options import JsonOption, ServiceArgument
 from dtk.cli.output import print_json
-from dtk.plan.resolve.service import link_rows
+from dtk.plan.resolve.rows import link_rows
 from dtk.service.lookup import read_service
 from dtk.views.listing_table import format_table
 

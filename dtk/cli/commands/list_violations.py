@@ -11,9 +11,10 @@ from dtk.cli.output import print_json
 from dtk.cli.wizard import ask_and_set
 from dtk.errors import Problem
 from dtk.model.json_data import Json
-from dtk.plan.compile import resolve
+from dtk.plan.compile import resolve_for_plan
 from dtk.plan.resolve.overrides import CONSTRAINT, ILLEGAL, REQUIRED
-from dtk.plan.resolve.service import ResolvedService, all_attribute_rows
+from dtk.plan.resolve.rows import all_attribute_rows
+from dtk.plan.resolve.service import ResolvedService
 from dtk.service.lookup import read_service
 from dtk.service.planning import Inputs
 from dtk.views.listing_table import format_table
@@ -33,11 +34,11 @@ def list_violations(
     Example: dtk list-violations dask1 --fix
     """
     inputs, found = read_service(service)
-    problems = resolve(inputs.request()).problems
+    problems = resolve_for_plan(inputs.request()).problems
     if as_json:
         print_json([_document(problem) for problem in problems])
         return
-    rows = [[problem.kind or CONSTRAINT, _description(problem)] for problem in problems]
+    rows = [[problem.kind or CONSTRAINT, problem.description] for problem in problems]
     typer.echo(format_table(["type", "description"], rows), nl=False)
     if fix and problems:
         _fix(inputs, found, [problem for problem in problems if problem.kind in ASKED_FOR])
@@ -46,17 +47,10 @@ def list_violations(
         typer.echo(f"next: {command}")
 
 
-def _description(problem: Problem) -> str:
-    """A violation in one line; where it stands and what fixes it are told elsewhere."""
-    expected = f"; expected {problem.expected}" if problem.expected else ""
-    near = f"; did you mean '{problem.nearest}'?" if problem.nearest else ""
-    return f"{problem.message}{expected}{near}"
-
-
 def _document(problem: Problem) -> dict[str, Json]:
     location = str(problem.location) if problem.location else None
     kind = problem.kind or CONSTRAINT
-    return {"type": kind, "description": _description(problem), "location": location, "fix": problem.fix}
+    return {"type": kind, "description": problem.description, "location": location, "fix": problem.fix}
 
 
 def _fix(inputs: Inputs, found: ResolvedService, problems: list[Problem]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dtk.cli.options import JsonOption, ServiceArgument
 from dtk.cli.wizard import ask_and_set
-from dtk.plan.resolve.service import all_attribute_rows
+from dtk.plan.resolve.rows import all_attribute_rows
 from dtk.service.lookup import read_service
 
 

@@ -17,7 +17,7 @@ from dtk.dsl.module import is_module, load_module
 from dtk.dsl.workspace import load_workspace
 from dtk.dsl.yaml.modeline import provide_schemas
 from dtk.errors import InvalidError, Problem, UsageError
-from dtk.plan.compile import resolve
+from dtk.plan.compile import resolve_for_plan
 from dtk.service.context import current_workspace
 from dtk.service.planning import read_inputs
 from dtk.state.workspace import Workspace
@@ -74,7 +74,7 @@ def _warnings(catalog: Catalog, name: str) -> list[Problem]:
 
 
 def _resolved(workspace: Workspace, name: str) -> None:
-    problems = resolve(read_inputs(workspace, name).request()).problems
+    problems = resolve_for_plan(read_inputs(workspace, name).request()).problems
     if problems:
         raise InvalidError(f"service '{name}' has violations", problems)
 

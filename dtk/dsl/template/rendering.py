@@ -47,7 +47,7 @@ class TemplateProblem(Exception):  # noqa: N818 - becomes a Problem once its pla
     def __init__(
         self, message: str, *, near: str = "", line: int = 0, unset: str = "", word: str = "", expected: str = ""
     ) -> None:
-        super().__init__(f"{message}; did you mean '{near}'?" if near else message)
+        super().__init__(Problem(message, nearest=near).description)
         self.message = message
         self.nearest = near
         self.line = line

@@ -27,6 +27,7 @@ from dtk.nodes.provider import ServiceIdentity
 from dtk.nodes.reach import host_key
 from dtk.nodes.registry import node_key
 from dtk.state.files import make_private_folder, replace_file
+from dtk.state.identity import short_lineage
 
 ROOTS_NODES = Path("/var/lib/dtk/nodes")
 """Where the disks of nodes stand when dtk is run by root: nobody, whom they belong to, can't enter .dtk."""
@@ -34,7 +35,6 @@ ROOTS_NODES = Path("/var/lib/dtk/nodes")
 _BOOT_SECONDS = 120.0
 _BOOT_POLL_SECONDS = 0.1
 _LOG_TAIL = 2000
-_SHORT_LINEAGE = 8
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Machine:
     @property
     def id(self) -> str:
         """The marker in short, for people: ``1f3a9c20/slaves:1``."""
-        return f"{self.marker.partition('/')[0][:_SHORT_LINEAGE]}/{self.node}"
+        return f"{short_lineage(self.marker.partition('/')[0])}/{self.node}"
 
     @property
     def home(self) -> Path:

@@ -46,7 +46,7 @@ def action_stage(topology: Topology, state: State, term: str, parameters: Mappin
     action = match["action"] or CREATE
     if action != CREATE and action not in found[0].component.actions:
         known = list(found[0].component.actions)
-        hint = _similar(action, known) or f"it has {', '.join(known)}"
+        hint = did_you_mean(action, known, f"it has {', '.join(known)}")
         raise UsageError(f"component '{component.type}' has no action '{action}'", hint=hint)
     _check_running(found, state)
     staged = {instance.key: _staged(instance, action, parameters) for instance in found}
@@ -97,7 +97,9 @@ def _check_running(instances: Iterable[Instance], state: State) -> None:
 def _unknown(topology: Topology, term: str) -> UsageError:
     workflows = list(topology.assembly.workflows)
     message = f"no workflow and no action '{term}' in {topology.assembly.name}"
-    return UsageError(message, hint=_similar(term, [*workflows, *_terms(topology)]) or f"it has {', '.join(workflows)}")
+    return UsageError(
+        message, hint=did_you_mean(term, [*workflows, *_terms(topology)], f"it has {', '.join(workflows)}")
+    )
 
 
 def _terms(topology: Topology) -> list[str]:
@@ -108,10 +110,6 @@ def _terms(topology: Topology) -> list[str]:
             term = f"{instance.name}.{action}"
             terms |= {term: None, f"{group_of(instance.node)}/{term}": None}
     return list(terms)
-
-
-def _similar(name: str, names: Sequence[str]) -> str:
-    return did_you_mean(name, names)
 
 
 def check_parameters(given: Mapping[str, str], workflow: Workflow | None, outlines: Sequence[StageOutline]) -> None:
@@ -127,6 +125,4 @@ def check_parameters(given: Mapping[str, str], workflow: Workflow | None, outlin
     unknown = next((name for name in given if name not in known), "")
     if unknown:
         takes = ", ".join(known) or "none"
-        raise UsageError(
-            f"there is no parameter '{unknown}'", hint=_similar(unknown, list(known)) or f"it takes {takes}"
-        )
+        raise UsageError(f"there is no parameter '{unknown}'", hint=did_you_mean(unknown, known, f"it takes {takes}"))
