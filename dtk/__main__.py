@@ -63,6 +63,7 @@ def run(arguments: list[str]) -> int:
         return _run(arguments)
     except DtkError as error:
         _say(error_text(error))
+        _annotate(error)
         return error.exit_code
     except typer.TyperException as error:
         _say(f"error: {error.format_message()}\nnext: {_help_for(error)}")
@@ -126,6 +127,16 @@ def _problem_lines(error: InvalidError) -> list[str]:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr)  # noqa: T201 - the edge prints
+
+
+def _annotate(error: DtkError) -> None:
+    """Put what is wrong beside the code, where the job's forge can."""
+    from dtk.cli.forge import annotate  # noqa: PLC0415 - only for mistakes
+    from dtk.views.ci.annotation import Annotation, problem_annotations  # noqa: PLC0415 - as above
+
+    problems = problem_annotations(error.problems) if isinstance(error, InvalidError) else []
+    next_step = f"\nnext: {error.hint}" if error.hint else ""
+    annotate(problems or [Annotation(f"{error.message}{next_step}", "dtk")], "mistakes")
 
 
 def _closed_output() -> int:

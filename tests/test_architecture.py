@@ -48,6 +48,7 @@ ALLOWED: dict[str, set[str]] = {
     "plan.diff": {"model", "state", "dsl", "plan.resolve", "plan.workflow"},
     "plan": {"model", "state", "dsl", "plan"},
     "views": {"model", "targets", "events", "plan", "views"},
+    "views.ci": {"model", "events", "plan", "views."},
     "views.report": {"model", "events", "plan", "views."},
     "ssh": {"model", "state", "nodes."},
     "apply.reporting": {"model", "events", "state", "ssh"},

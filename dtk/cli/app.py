@@ -13,14 +13,16 @@ from typer.core import TyperCommand, TyperGroup
 
 from dtk import __version__
 from dtk.cli.coercion import QuickCommand, convert_quickly
+from dtk.cli.forge import shield_streams
 from dtk.cli.habits import ALIASES
 from dtk.cli.registry import COMMANDS, CommandEntry
 from dtk.service.global_options import Settings, remember
+from dtk.views.ci.forge import Forge
 
 if TYPE_CHECKING:
     from typer._click.core import Context, Parameter
 
-GLOBAL_OPTIONS = {"--workspace": True, "--no-color": False, "--offline": False}
+GLOBAL_OPTIONS = {"--workspace": True, "--no-color": False, "--offline": False, "--ci": True}
 """Options that may stand anywhere on the line, and whether they take a value."""
 
 
@@ -128,11 +130,18 @@ def root(
     version: Annotated[  # noqa: ARG001 - done by its callback
         bool, typer.Option("--version", "-V", help="Print the version of dtk.", is_eager=True, callback=_print_version)
     ] = False,
+    ci: Annotated[
+        Forge | None,
+        typer.Option(
+            "--ci", help="Log groups, annotations and a summary for this forge; else as the environment tells."
+        ),
+    ] = None,
 ) -> None:
     """Deploy services of many nodes from files in git: plan, apply, watch.
 
     Exit codes: 0 done, 1 failed, 2 usage, 3 invalid, 4 locked, 5 stale plan or machines exist that this state does
     not know, 6 cancelled, 10 changes (plan --detailed-exitcode), 130 interrupted. --workspace,
-    --no-color and --offline may stand anywhere on the line.
+    --no-color, --offline and --ci may stand anywhere on the line.
     """
-    remember(Settings(workspace, no_color, offline))
+    remember(Settings(workspace, no_color, offline, ci or ""))
+    shield_streams()

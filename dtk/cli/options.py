@@ -56,6 +56,16 @@ EtaOption = Annotated[
 ]
 OutputOption = Annotated[bool, typer.Option("--output", help="In the stream: what running steps print, as it comes.")]
 
+LiveOutputOption = Annotated[bool, typer.Option("--output", help="Print what running steps print, as it comes.")]
+JunitOption = Annotated[
+    Path | None,
+    typer.Option("--junit", metavar="FILE", help="When it ends, however it does, write JUnit XML."),
+]
+ReportOption = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="FILE", help="When it ends, however it does, write a page."),
+]
+
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from dtk.cli.following import Following
 from dtk.cli.options import seconds
 from dtk.cli.running import changing, run_plan
 from dtk.model.target import Power
@@ -33,4 +34,4 @@ def run_power(power: Power, service: str | None, node: str | None, *, detach: bo
         for one in plan.nodes:
             if one.reason:
                 typer.echo(f"warning: {one.node}: {one.reason}; it will fail", err=True)
-        run_plan(inputs, plan, change, detach=detach)
+        run_plan(inputs, plan, change, Following(detach=detach))

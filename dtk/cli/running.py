@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import FrameType
 
 import typer
 
 from dtk.apply.cancel import cancel_task
 from dtk.apply.launch import CANCEL_SIGNALS, start_task
+from dtk.cli.following import Following, follow_task
+from dtk.cli.forge import summarize
 from dtk.cli.output import print_json, use_color
+from dtk.cli.task_files import nothing_done
 from dtk.errors import DtkError, UsageError
-from dtk.events.fold import Fold
-from dtk.events.log_reader import follow
-from dtk.events.tree import Task, exit_code_of
 from dtk.model.plan import Plan
 from dtk.service.identity import FoundIdentity, find_identity, write_identity
 from dtk.service.open_end import finishes_last_task
 from dtk.service.planning import Inputs, check_plan
 from dtk.service.shared_store import refuse_change
-from dtk.service.task_log import is_running
 from dtk.state.lock import LOCK_FILE, ServiceLock, acquire
 from dtk.state.workspace import Workspace
+from dtk.views.plan_markdown import plan_markdown
 from dtk.views.plan_text import plan_text
-from dtk.views.stream import stream
-from dtk.views.task_json import task_document
 
 WORKER_END_SECONDS = 60.0
 """How long a worker whose task has ended may take to end."""
@@ -75,11 +71,13 @@ def confirm(question: str) -> None:
         raise typer.Exit(0)
 
 
-def show_and_ask(plan: Plan, *, ask: bool) -> None:
+def show_and_ask(plan: Plan, *, ask: bool, is_shown: bool = True) -> None:
     """Print a plan that is not empty and, unless ``--yes`` was given, ask whether to apply it."""
     if plan.is_empty:
         return
-    typer.echo(plan_text(plan, color=use_color()))
+    summarize(plan_markdown(plan))
+    if is_shown:
+        typer.echo(plan_text(plan, color=use_color()))
     if ask:
         confirm("Apply this plan?")
 
@@ -114,13 +112,15 @@ def changing(workspace: Workspace, service: str, command: str, lock_wait: float)
             raise
 
 
-def run_plan(
-    inputs: Inputs, plan: Plan, change: Change, *, detach: bool, as_json: bool = False, resumes: bool = False
-) -> None:
+def run_plan(inputs: Inputs, plan: Plan, change: Change, how: Following, *, resumes: bool = False) -> None:
     """Start a plan's task and follow it to its end, or leave it running.
 
-    With ``as_json`` one document is printed: the task's number when it is left running, else the task as it ended.
-    ``resumes`` says that the plan was asked for as the rest of the last task.
+    Args:
+        inputs: the service.
+        plan: what to do.
+        change: the service as it is held.
+        how: what is printed and written of the task.
+        resumes: the plan was asked for as the rest of the last task.
 
     Raises:
         typer.Exit: with the task's exit code.
@@ -129,7 +129,9 @@ def run_plan(
         typer.echo(f"{file} has an id now, by which every clone knows it: commit it", err=True)
     is_done = plan.is_empty and not plan.destroys
     if is_done and not finishes_last_task(inputs.workspace, plan, resumes=resumes):
-        typer.echo(plan_text(plan), nl=False)
+        typer.echo(plan_text(plan), nl=False, err=how.is_data)
+        how.files.write(nothing_done(plan.service), inputs.workspace)
+        summarize(plan_markdown(plan))
         return
     check_plan(plan, inputs)
     ids = change.found.identity
@@ -138,56 +140,22 @@ def run_plan(
     before = signal.pthread_sigmask(signal.SIG_BLOCK, CANCEL_SIGNALS)
     try:
         started = start_task(inputs.workspace, owned, lock=change.lock, modules=inputs.folders())
-        if detach and as_json:
+        if how.detach and how.is_data:
             print_json({"service": plan.service, "task": started.number})
             return
-        if detach:
+        if how.detach:
             typer.echo(f"task_id: {started.number}")
             typer.echo(f"next: dtk task-status {plan.service} --wait")
             return
         with _signals_cancel(inputs.workspace, plan.service, started.number) as signalled:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            code = follow_task(inputs.workspace, plan.service, started.number, as_json=as_json)
+            code = follow_task(inputs, started.number, how)
             if signalled:
                 # Whoever sent it may end everything else as soon as this process is gone: a container, a CI job.
                 started.process.wait(WORKER_END_SECONDS)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     raise typer.Exit(code)
-
-
-def follow_task(workspace: Workspace, service: str, number: int, *, as_json: bool = False) -> int:
-    """Print a task's stream until it ends, or only the task as it ended. Returns its exit code."""
-    fold = Fold()
-    alive = is_running(workspace, service, number)
-    events = follow(workspace.event_log(service, number), is_alive=alive, note=fold.note)
-    is_shown = not as_json
-    for text in stream(events, fold=fold):
-        is_shown = is_shown and _shown(text, service)
-    task = fold.task(writer_alive=False)
-    if as_json:
-        print_json(task_document(task))
-    elif _found_all_in_place(task):
-        typer.echo("Nothing had to be changed.")
-    return exit_code_of(task)
-
-
-def _shown(text: str, service: str) -> bool:
-    """Print a piece of the stream; return False once nobody reads it (``| head -1``): the task goes on all the same."""
-    try:
-        typer.echo(text, nl=False)
-    except BrokenPipeError:
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
-        typer.echo(f"the output is closed, the task goes on; see: dtk task-status {service} --wait", err=True)
-        return False
-    return True
-
-
-def _found_all_in_place(task: Task) -> bool:
-    """Say whether a converge changed nothing; what plain actions did, smoke tests for example, is no change."""
-    leaves = [leaf for stage in task.stages for leaf in stage.leaves() if leaf.type != "action"]
-    converges = task.type == "assembly_converge" and task.status == "succeeded"
-    return converges and bool(leaves) and not any(leaf.changed for leaf in leaves)
 
 
 @contextmanager

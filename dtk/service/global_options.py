@@ -12,11 +12,12 @@ _said: set[str] = set()
 
 @dataclass(frozen=True)
 class Settings:
-    """The global options as given. ``offline``: nothing is asked of a shared store."""
+    """The global options as given. ``offline``: nothing is asked of a shared store. ``ci`` is "" where not given."""
 
     workspace: Path | None = None
     no_color: bool = False
     offline: bool = False
+    ci: str = ""
 
 
 _settings: ContextVar[Settings] = ContextVar("settings", default=Settings())  # noqa: B039 - Settings is frozen

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from collections.abc import Callable
 from typing import TextIO
 
 # All but dtk's own colours (views/formatting.py): they could be told from others' by nobody, and do no harm.
@@ -32,10 +33,16 @@ class HarmlessStream(io.TextIOWrapper):
             write_through=True,
         )
         self.drawing = drawing
+        self._change: Callable[[str], str] = lambda text: text
+
+    def shield(self, change: Callable[[str], str]) -> None:
+        """Let a function change every text before it is written, where more than a terminal reads it: a CI's log."""
+        self._change = change
 
     def write(self, text: str, /) -> int:
         """Write a text; what is harmful is left out of it."""
-        super().write(text if text.isprintable() else _HARMFUL.sub("", text))
+        changed = self._change(text)
+        super().write(changed if changed.isprintable() else _HARMFUL.sub("", changed))
         return len(text)
 
 

@@ -2,53 +2,92 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from dtk.model.plan import Plan
 from dtk.views.formatting import counted
-from dtk.views.plan_entries import component_entries, is_deletion, node_entries
+from dtk.views.markdown import cell, pre
+from dtk.views.plan_entries import Entry, component_entries, is_deletion, node_entries
 from dtk.views.plan_text import drift_lines, firewall_lines, left_out_lines, nothing_line, stage_lines, summary_line
 
-_SPECIAL = str.maketrans({character: f"\\{character}" for character in r"\`*_[]|~#"})
+_STAGES, _NAMES, _NO_STAGES = "steps", "names", "none"
 
 
-def plan_markdown(plan: Plan) -> str:
-    """Return the plan as GitHub-flavoured Markdown; values from files and nodes can't act as markup in it."""
+def plan_markdown(plan: Plan, max_chars: int | None = None) -> str:
+    """Return the plan as GitHub-flavoured Markdown; values from files and nodes can't act as markup in it.
+
+    Args:
+        plan: the plan.
+        max_chars: the most characters that it may have: first the steps are folded into their stages' names, then
+            the stages are left out, then the last of the changes; deletions come first, and stay longest.
+    """
+    for stages in (_STAGES, _NAMES, _NO_STAGES):
+        page = _page(plan, _rows(plan), stages)
+        if max_chars is None or len(page) <= max_chars:
+            return page
+    assert max_chars is not None  # noqa: S101 - else the first page was it
+    return _with_fewer_rows(plan, max_chars)
+
+
+def _with_fewer_rows(plan: Plan, max_chars: int) -> str:
+    """Return the page with as many rows as fit, and without what a refresh and a selection have to say if need be."""
+    rows = _rows(plan)
+    for is_short in (False, True):
+        low, high = 0, len(rows)
+        while low < high:
+            middle = (low + high + 1) // 2
+            fits = len(_page(plan, _cut(rows, middle), _NO_STAGES, is_short=is_short)) <= max_chars
+            low, high = (middle, high) if fits else (low, middle - 1)
+        page = _page(plan, _cut(rows, low), _NO_STAGES, is_short=is_short)
+        if len(page) <= max_chars:
+            return page
+    return page[:max_chars]
+
+
+def _cut(rows: list[str], number: int) -> list[str]:
+    more = len(rows) - number
+    return [*rows[:number], f"| | | … and {counted(more, 'more change')} | | |"] if more else rows
+
+
+def _page(plan: Plan, rows: list[str], stages: str, *, is_short: bool = False) -> str:
     lines = [
         f"### Plan for `{plan.service}`",
         "",
-        f"{_text(plan.assembly)} on target {_text(str(plan.target['name']))}",
+        f"{cell(plan.assembly)} on target {cell(str(plan.target['name']))}",
         "",
     ]
     if plan.is_empty:
-        lines += [f"**{_text(nothing_line(plan))}**", ""]
+        lines += [f"**{cell(nothing_line(plan))}**", ""]
     else:
-        lines += [f"**{_text(summary_line(plan))}**", "", *_changes(plan)]
-        lines += _folded("Firewall", firewall_lines(plan))
-        lines += _folded(counted(len(plan.stages), "stage"), stage_lines(plan))
-    lines += _folded("Drift", drift_lines(plan))
-    lines += _folded("Left out", left_out_lines(plan))
+        lines += [f"**{cell(summary_line(plan))}**", ""]
+        lines += ["| | change | node | component | why |", "|---|---|---|---|---|", *rows, ""] if rows else []
+        lines += [] if is_short else _folded("Firewall", firewall_lines(plan))
+        lines += _folded(counted(len(plan.stages), "stage"), _stage_text(plan, stages))
+    if not is_short:
+        lines += _folded("Drift", drift_lines(plan))
+        lines += _folded("Left out", left_out_lines(plan))
     return "\n".join(lines[:-1]) + "\n"
 
 
-def _changes(plan: Plan) -> Iterator[str]:
+def _stage_text(plan: Plan, stages: str) -> list[str]:
+    if stages == _NO_STAGES:
+        return []
+    if stages == _STAGES:
+        return stage_lines(plan)
+    return [f"{stage.number} {stage.name} ({counted(len(list(stage.leaves())), 'step')})" for stage in plan.stages]
+
+
+def _rows(plan: Plan) -> list[str]:
     # Stable: what is deleted or replaced comes first, else the order stays.
     entries = sorted([*node_entries(plan), *component_entries(plan)], key=lambda entry: not is_deletion(entry))
-    if not entries:
-        return
-    yield "| | change | node | component | why |"
-    yield "|---|---|---|---|---|"
-    for entry in entries:
-        why = "<br>".join(map(_text, filter(None, (entry.machine, *entry.reasons))))
-        yield f"| `{entry.sign}` | {entry.change} | {_text(entry.nodes)} | {_text(entry.component)} | {why} |"
-    yield ""
+    return [_row(entry) for entry in entries]
+
+
+def _row(entry: Entry) -> str:
+    why = "<br>".join(map(cell, filter(None, (entry.machine, *entry.reasons))))
+    return f"| `{entry.sign}` | {entry.change} | {cell(entry.nodes)} | {cell(entry.component)} | {why} |"
 
 
 def _folded(title: str, lines: Iterable[str]) -> list[str]:
-    text = html.escape("\n".join(lines).strip("\n"), quote=False)
-    return [f"<details><summary>{title}</summary>", "", f"<pre>{text}</pre>", "", "</details>", ""] if text else []
-
-
-def _text(value: str) -> str:
-    return html.escape(" ".join(value.split()), quote=False).translate(_SPECIAL)
+    text = "\n".join(lines).strip("\n")
+    return [f"<details><summary>{title}</summary>", "", pre(text), "", "</details>", ""] if text else []

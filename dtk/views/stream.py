@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from dtk.events.event import Event
 from dtk.events.fold import Fold
@@ -17,7 +18,22 @@ _TELLING = ("task.started", "stage.started", "stage.finished", "task.finished")
 """Only these can begin or end a part of the stream."""
 
 
-def stream(events: Iterable[Event | None], *, fold: Fold | None = None, output: bool = False) -> Iterator[str]:
+@dataclass(frozen=True)
+class StageFrame:
+    """What stands before a stage's block and behind it, where something folds it."""
+
+    start: Callable[[TaskStage], str]
+    end: Callable[[TaskStage], str]
+
+
+def stream(
+    events: Iterable[Event | None],
+    *,
+    fold: Fold | None = None,
+    output: bool = False,
+    frame: StageFrame | None = None,
+    progress: Callable[[Event | None], Iterable[str]] | None = None,
+) -> Iterator[str]:
     """Yield the stream's text piece by piece, each ending with a newline, as soon as it is known.
 
     Source: the original's ``task_status/stream_mode``, to the character, with one difference: the last line says
@@ -29,9 +45,11 @@ def stream(events: Iterable[Event | None], *, fold: Fold | None = None, output: 
         fold: takes the events in; given by a caller who wants the task (``fold.task(writer_alive=False)``) after.
         output: tell what running steps print, too, as it comes (``--output``): ``NODE | line``, ``NODE ! line`` what
             they print as errors.
+        frame: what stands around each stage's block.
+        progress: told every event, and None where nothing is new; gives what else is to be said then.
     """
     folding = fold or Fold()
-    telling = _Telling()
+    telling = _Telling(frame)
     for event in events:
         if event is not None:
             folding.feed(event)
@@ -39,6 +57,8 @@ def stream(events: Iterable[Event | None], *, fold: Fold | None = None, output: 
                 yield _output(event)
             if event.get("type") in _TELLING:
                 yield from telling.advance(folding.task())
+        if progress is not None:
+            yield from progress(event)
     task = folding.task(writer_alive=False)
     yield from telling.advance(task)
     yield from telling.end(task)
@@ -47,7 +67,8 @@ def stream(events: Iterable[Event | None], *, fold: Fold | None = None, output: 
 class _Telling:
     """How far the stream has told the task."""
 
-    def __init__(self) -> None:
+    def __init__(self, frame: StageFrame | None) -> None:
+        self._frame = frame
         self._begun = False
         self._open = False
         self._position = 0
@@ -62,11 +83,15 @@ class _Telling:
             stage = task.stages[self._position]
             if not self._open and stage.status != "created":
                 self._open = True
+                if self._frame is not None:
+                    yield self._frame.start(stage)
                 yield _text(stage_heading(stage))
             if self._open and not self._has_ended(task, stage):
                 return
             if self._open:
                 yield _text(stage_ending(stage))
+                if self._frame is not None:
+                    yield self._frame.end(stage)
             self._open = False
             self._position += 1
 

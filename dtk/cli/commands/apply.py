@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dtk.cli.options import DetachOption, ExcludeOption, LockWaitOption, OnlyOption, YesOption, seconds
-from dtk.cli.running import changing, run_plan, show_and_ask
+from dtk.cli.following import Following
+from dtk.cli.options import (
+    DetachOption,
+    ExcludeOption,
+    JunitOption,
+    LiveOutputOption,
+    LockWaitOption,
+    OnlyOption,
+    ReportOption,
+    YesOption,
+    seconds,
+)
+from dtk.cli.running import Change, changing, run_plan, show_and_ask
+from dtk.cli.task_files import TaskFiles, files_of_refusals
 from dtk.errors import InvalidError, UsageError
 from dtk.model.plan import Plan
 from dtk.model.selection import Selection
@@ -16,12 +29,12 @@ from dtk.plan.document import from_text
 from dtk.plan.resolve.request import Scope
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.open_end import was_cut_off
-from dtk.service.planning import check_digest, check_plan, make_plan, read_inputs
+from dtk.service.planning import Inputs, check_digest, check_plan, make_plan, read_inputs
 from dtk.state.store import load_state
 from dtk.state.workspace import Workspace
 
 
-def apply(
+def apply(  # noqa: PLR0913, PLR0917 - a command has the options it has
     what: Annotated[
         str | None, typer.Argument(metavar="[PLANFILE|SERVICE]", help="A plan made with dtk plan --out, or a service.")
     ] = None,
@@ -34,6 +47,10 @@ def apply(
     only: OnlyOption = None,
     exclude: ExcludeOption = None,
     lock_wait: LockWaitOption = "0s",
+    output: LiveOutputOption = False,
+    junit: JunitOption = None,
+    report: ReportOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each event of the task as a line of JSON.")] = False,
 ) -> None:
     """Do what a plan says, and follow it.
 
@@ -42,28 +59,51 @@ def apply(
     a second one stops it at once.
     Example: dtk apply plan.json
     """
-    workspace = current_workspace()
-    planned = _read_plan(what) if what and _is_file(workspace, what) else None
-    selection = Selection(tuple(only or ()), tuple(exclude or ()))
-    if planned and (resume or selection):
-        reason = "--resume makes its own plan" if resume else "what to do is said in the plan's file"
-        raise UsageError(reason, hint="name the service instead of the plan's file")
-    if resume and selection:
-        raise UsageError("--resume goes on with what the last task was for", hint="leave --only and --exclude out")
-    if not planned:
-        _check_known(workspace, what)
-    service = chosen_service(workspace, planned.service if planned else what)
-    with changing(workspace, service, f"dtk apply {service}", seconds(lock_wait)) as change:
-        if planned:
-            plan, inputs = planned, read_inputs(workspace, service)
-            check_plan(plan, inputs)
-            change.refuse_unknown(inputs, strict=False)
-        else:
-            scope: Scope = "resume" if resume and _has_rest(workspace, service) else "changes"
-            plan, inputs = make_plan(workspace, service, scope=scope, selection=selection)
-            change.refuse_unknown(inputs, strict=False)
-            show_and_ask(plan, ask=not yes)
-        run_plan(inputs, plan, change, detach=detach, resumes=resume)
+    how = Following(detach=detach, events=as_json, output=output, files=TaskFiles(junit, report))
+    how.check()
+    with files_of_refusals(how.files, what or ""):
+        workspace = current_workspace()
+        planned = _read_plan(what) if what and _is_file(workspace, what) else None
+        wish = _Wish(Selection(tuple(only or ()), tuple(exclude or ())), resume, yes)
+        wish.check(planned)
+        if not planned:
+            _check_known(workspace, what)
+        service = chosen_service(workspace, planned.service if planned else what)
+        with changing(workspace, service, f"dtk apply {service}", seconds(lock_wait)) as change:
+            if planned:
+                _apply_file(planned, read_inputs(workspace, service), change, how)
+            else:
+                _apply_service(workspace, service, change, wish, how)
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """What is to be done of a service."""
+
+    selection: Selection
+    resumes: bool
+    yes: bool
+
+    def check(self, planned: Plan | None) -> None:
+        if planned and (self.resumes or self.selection):
+            reason = "--resume makes its own plan" if self.resumes else "what to do is said in the plan's file"
+            raise UsageError(reason, hint="name the service instead of the plan's file")
+        if self.resumes and self.selection:
+            raise UsageError("--resume goes on with what the last task was for", hint="leave --only and --exclude out")
+
+
+def _apply_file(planned: Plan, inputs: Inputs, change: Change, how: Following) -> None:
+    check_plan(planned, inputs)
+    change.refuse_unknown(inputs, strict=False)
+    run_plan(inputs, planned, change, how)
+
+
+def _apply_service(workspace: Workspace, service: str, change: Change, wish: _Wish, how: Following) -> None:
+    scope: Scope = "resume" if wish.resumes and _has_rest(workspace, service) else "changes"
+    plan, inputs = make_plan(workspace, service, scope=scope, selection=wish.selection)
+    change.refuse_unknown(inputs, strict=False)
+    show_and_ask(plan, ask=not wish.yes, is_shown=not how.is_data)
+    run_plan(inputs, plan, change, how, resumes=wish.resumes)
 
 
 def _has_rest(workspace: Workspace, service: str) -> bool:

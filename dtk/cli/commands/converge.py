@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import sys
 
-from dtk.cli.options import DetachOption, LockWaitOption, ServiceArgument, YesOption, seconds
+from dtk.cli.following import Following
+from dtk.cli.options import (
+    DetachOption,
+    JunitOption,
+    LiveOutputOption,
+    LockWaitOption,
+    ReportOption,
+    ServiceArgument,
+    YesOption,
+    seconds,
+)
 from dtk.cli.running import changing, confirm, run_plan, show_and_ask
+from dtk.cli.task_files import TaskFiles, files_of_refusals
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.planning import make_plan
 
@@ -15,6 +26,9 @@ def converge(
     yes: YesOption = False,
     detach: DetachOption = False,
     lock_wait: LockWaitOption = "0s",
+    output: LiveOutputOption = False,
+    junit: JunitOption = None,
+    report: ReportOption = None,
 ) -> None:
     """Plan and apply every stage, changed or not.
 
@@ -23,7 +37,12 @@ def converge(
     """
     workspace = current_workspace()
     name = chosen_service(workspace, service)
-    with changing(workspace, name, f"dtk converge {name}", seconds(lock_wait)) as change:
+    how = Following(detach=detach, output=output, files=TaskFiles(junit, report))
+    how.check()
+    with (
+        files_of_refusals(how.files, name),
+        changing(workspace, name, f"dtk converge {name}", seconds(lock_wait)) as change,
+    ):
         plan, inputs = make_plan(workspace, name, scope="all")
         change.refuse_unknown(inputs, strict=False)
         if any(one.change == "terminate" for one in plan.nodes):
@@ -31,4 +50,4 @@ def converge(
         # As the original asked (docs/original.md 2.2); a script that converges wants its nodes up.
         elif not yes and sys.stdin.isatty() and any(one.change == "start" for one in plan.nodes):
             confirm("Workspace service is stopped, do you want to start it?")
-        run_plan(inputs, plan, change, detach=detach)
+        run_plan(inputs, plan, change, how)

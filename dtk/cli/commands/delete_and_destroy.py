@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from dtk.cli.following import Following
 from dtk.cli.options import DetachOption, LockWaitOption, YesOption, seconds
 from dtk.cli.output import use_color
 from dtk.cli.running import Change, confirm, run_plan
@@ -49,7 +50,7 @@ def delete_and_destroy(
         if not yes:
             typer.echo(plan_text(plan, color=use_color()))
             confirm(f"Are you sure you want to delete and destroy service '{name}' and its nodes?")
-        run_plan(inputs, plan, Change(lock, found), detach=detach)
+        run_plan(inputs, plan, Change(lock, found), Following(detach=detach))
 
 
 def _gone(workspace: Workspace, name: str) -> GoneService | None:

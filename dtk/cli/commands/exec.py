@@ -6,8 +6,18 @@ from typing import Annotated
 
 import typer
 
-from dtk.cli.options import DetachOption, JsonOption, LockWaitOption, seconds
+from dtk.cli.following import Following
+from dtk.cli.options import (
+    DetachOption,
+    JsonOption,
+    JunitOption,
+    LiveOutputOption,
+    LockWaitOption,
+    ReportOption,
+    seconds,
+)
 from dtk.cli.running import changing, run_plan
+from dtk.cli.task_files import TaskFiles, files_of_refusals
 from dtk.dsl.build.workflow import parse_parameters
 from dtk.errors import UsageError
 from dtk.model.names import CREATE
@@ -29,6 +39,9 @@ def execute(
     ],
     detach: DetachOption = False,
     lock_wait: LockWaitOption = "0s",
+    output: LiveOutputOption = False,
+    junit: JunitOption = None,
+    report: ReportOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run a workflow, or an action of a component.
@@ -39,12 +52,15 @@ def execute(
     """
     workspace = current_workspace()
     service, action, parameters = _read(workspace, words)
+    how = Following(detach=detach, document=as_json, output=output, files=TaskFiles(junit, report))
+    how.check()
     workflow = CREATE if action == _CONVERGE else action
-    with changing(workspace, service, f"dtk exec {service} {action}", seconds(lock_wait)) as change:
+    command = f"dtk exec {service} {action}"
+    with files_of_refusals(how.files, service), changing(workspace, service, command, seconds(lock_wait)) as change:
         inputs = read_inputs(workspace, service)
         change.refuse_unknown(inputs)
         plan = compile_plan(inputs.request(workflow, "all", parameters))
-        run_plan(inputs, plan, change, detach=detach, as_json=as_json)
+        run_plan(inputs, plan, change, how)
 
 
 def _read(workspace: Workspace, words: list[str]) -> tuple[str, str, dict[str, str]]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dtk.cli.forge import summarize
 from dtk.cli.options import ExcludeOption, JsonOption, OnlyOption, ServiceArgument
 from dtk.cli.output import print_json, use_color, write_file
 from dtk.errors import UsageError
@@ -48,6 +50,10 @@ def plan(  # noqa: PLR0913, PLR0917 - a command has the options it has
         typer.Option("--prune", help="List the services that have a state or machines and no file any more, instead."),
     ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")] = False,
+    max_chars: Annotated[
+        int | None,
+        typer.Option("--max-chars", metavar="N", min=1, help="Fold the Markdown so that it fits a comment: 65536."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what apply would do, and why.
@@ -58,23 +64,20 @@ def plan(  # noqa: PLR0913, PLR0917 - a command has the options it has
     workspace = current_workspace()
     if prune:
         raise typer.Exit(_list_gone(workspace, as_json=as_json))
-    name = chosen_service(workspace, service)
+    form = _Form(as_json, markdown, max_chars)
+    form.check(out)
+    name, selection = chosen_service(workspace, service), Selection(tuple(only or ()), tuple(exclude or ()))
     scope: Scope = "all" if every_step else "changes"
-    selection = Selection(tuple(only or ()), tuple(exclude or ()))
-    if as_json and markdown:
-        raise UsageError("--json and --markdown are two forms of the same", hint="choose one")
-    if out and str(out) == "-":
-        raise UsageError("--out takes a file: standard output has the plan already", hint="dtk plan --json")
-    is_document = as_json or markdown
     made = (
-        _refreshed(workspace, name, scope, selection, to_stderr=is_document)
+        _refreshed(workspace, name, scope, selection, to_stderr=form.is_document)
         if refresh
         else make_plan(workspace, name, scope=scope, selection=selection)[0]
     )
-    typer.echo(_shown(made, as_json=as_json, markdown=markdown), nl=False)
+    typer.echo(form.text(made), nl=False)
+    summarize(plan_markdown(made))
     if out:
         write_file(out, to_text(made))
-        if not is_document:
+        if not form.is_document:
             typer.echo(f"Written to {out}; next: dtk apply {os.fspath(out)}")
     if not refresh and not made.serial and not _has_state(workspace, name):
         typer.echo("no state here: everything counts as new", err=True)
@@ -82,10 +85,31 @@ def plan(  # noqa: PLR0913, PLR0917 - a command has the options it has
         raise typer.Exit(CHANGES)
 
 
-def _shown(made: Plan, *, as_json: bool, markdown: bool) -> str:
-    if as_json:
-        return plan_json(made, to_document(made))
-    return plan_markdown(made) if markdown else plan_text(made, color=use_color())
+@dataclass(frozen=True)
+class _Form:
+    """How a plan is printed: for people unless it is said otherwise."""
+
+    as_json: bool
+    markdown: bool
+    max_chars: int | None
+
+    def check(self, out: Path | None) -> None:
+        if self.as_json and self.markdown:
+            raise UsageError("--json and --markdown are two forms of the same", hint="choose one")
+        if self.max_chars and not self.markdown:
+            raise UsageError("--max-chars is for Markdown", hint="dtk plan --markdown --max-chars 65536")
+        if out and str(out) == "-":
+            raise UsageError("--out takes a file: standard output has the plan already", hint="dtk plan --json")
+
+    @property
+    def is_document(self) -> bool:
+        """Whether standard output is for programs."""
+        return self.as_json or self.markdown
+
+    def text(self, plan: Plan) -> str:
+        if self.as_json:
+            return plan_json(plan, to_document(plan))
+        return plan_markdown(plan, self.max_chars) if self.markdown else plan_text(plan, color=use_color())
 
 
 def _has_state(workspace: Workspace, name: str) -> bool:

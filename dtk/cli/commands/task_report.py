@@ -9,13 +9,8 @@ import typer
 
 from dtk.cli.options import LogOption, ServiceArgument, TaskArgument
 from dtk.cli.output import write_file
-from dtk.cli.pictures import service_arrows
-from dtk.errors import DtkError
-from dtk.events.earlier_tasks import earlier_tasks
-from dtk.events.log import utc_now
-from dtk.service.task_log import TaskLog, named_log
-from dtk.views.picture import Arrow
-from dtk.views.report.page import report_page
+from dtk.cli.task_files import report_text
+from dtk.service.task_log import named_log
 
 
 def task_report(
@@ -33,18 +28,7 @@ def task_report(
     """
     chosen = named_log(service, task, log)
     shown = chosen.task()
-    before = next(earlier_tasks(chosen.path, 1), None)
     file = out or Path(f"{shown.service or 'task'}-task-{shown.number}.html")
-    write_file(file, report_page(shown, utc_now(), before=before, arrows=_arrows(chosen)))
+    write_file(file, report_text(shown, chosen.path, chosen.workspace))
     if str(file) != "-":
         typer.echo(f"Written to {file}")
-
-
-def _arrows(chosen: TaskLog) -> tuple[Arrow, ...]:
-    """Return who uses whom, as the service's files say now; a service that is gone or invalid has a report, too."""
-    if chosen.workspace is None:
-        return ()
-    try:
-        return service_arrows(chosen.workspace, chosen.service)
-    except DtkError:
-        return ()

@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
+from dtk.cli.forge import annotate, in_repository
 from dtk.cli.options import JsonOption
-from dtk.cli.output import print_json
+from dtk.cli.output import print_json, write_file
 from dtk.dsl.catalog import Catalog, load_catalog
 from dtk.dsl.check.warnings import module_warnings
 from dtk.dsl.module import is_module, load_module
@@ -21,6 +22,7 @@ from dtk.plan.compile import resolve_for_plan
 from dtk.service.context import current_workspace
 from dtk.service.planning import read_inputs
 from dtk.state.workspace import Workspace
+from dtk.views.ci.annotation import problem_annotations
 
 
 def validate(
@@ -28,6 +30,10 @@ def validate(
         Path | None, typer.Argument(metavar="[MODULE_FOLDER]", help="Only the module in this folder.", file_okay=False)
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings are mistakes too.")] = False,
+    code_quality: Annotated[
+        Path | None,
+        typer.Option("--code-quality", metavar="FILE", help="Write GitLab's code-quality report, too."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check modules, services and dtk.yaml; list every mistake.
@@ -42,15 +48,26 @@ def validate(
     checked = [*_module_checks(folder, warnings)] if folder else [*_workspace_checks(current_workspace(), warnings)]
     problems = list(dict.fromkeys(problem for _, check in checked for problem in _problems(check)))
     problems += warnings if strict else []
+    told = [] if strict else warnings
+    if code_quality:
+        write_file(code_quality, _code_quality(problems, told))
     if as_json:
         found = {"problems": [_document(p) for p in problems], "warnings": [_document(w) for w in warnings]}
         print_json({"checked": [name for name, _ in checked], **found})
         raise typer.Exit(InvalidError.exit_code if problems else 0)
-    for warning in [] if strict else warnings:
+    for warning in told:
         typer.echo(f"warning: {warning}", err=True)
+    annotate(problem_annotations(told, is_warning=True), "warnings")
     if problems:
         raise InvalidError(f"{len(problems)} mistake{'s' if len(problems) > 1 else ''}", problems)
     typer.echo(f"Valid: {', '.join(name for name, _ in checked)}")
+
+
+def _code_quality(problems: list[Problem], warnings: list[Problem]) -> str:
+    from dtk.views.ci.gitlab import code_quality_text  # noqa: PLC0415 - only where it is asked for
+
+    found = [*problem_annotations(problems), *problem_annotations(warnings, is_warning=True)]
+    return code_quality_text([in_repository(one) for one in found])
 
 
 def _module_checks(folder: Path, warnings: list[Problem]) -> Iterator[tuple[str, Callable[[], object]]]:

@@ -1,0 +1,142 @@
+"""Following a task to its end: its stream, what it is doing, and what is written of it then."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import typer
+
+from dtk.cli.forge import annotate, forge, places_of, summarize, write_for_forge
+from dtk.cli.output import print_json
+from dtk.cli.status_line import StatusLine
+from dtk.cli.task_files import TaskFiles
+from dtk.errors import DtkError, UsageError
+from dtk.events.event import Event, encode
+from dtk.events.fold import Fold
+from dtk.events.log import utc_now
+from dtk.events.log_reader import follow
+from dtk.events.tree import Task, exit_code_of
+from dtk.service.planning import Inputs
+from dtk.service.task_log import is_running
+from dtk.views.ci.annotation import task_annotations
+from dtk.views.ci.forge import Forge, ForgeText, stage_frame
+from dtk.views.ci.task_markdown import task_markdown
+from dtk.views.progress import RunningSteps
+from dtk.views.stream import stream
+from dtk.views.task_json import task_document
+
+
+@dataclass(frozen=True)
+class Following:
+    """What a command prints and writes of its task.
+
+    ``document`` prints one document at the end, ``events`` each event as it comes, ``output`` what steps print.
+    """
+
+    detach: bool = False
+    document: bool = False
+    events: bool = False
+    output: bool = False
+    files: TaskFiles = field(default_factory=TaskFiles)
+
+    def check(self) -> None:
+        """Refuse what does not go together, and files that could not be written, before anything is done.
+
+        Raises:
+            UsageError: says what.
+        """
+        if self.detach and (self.output or self.files.junit or self.files.report):
+            hint = "leave --detach out, or ask later: dtk task-status --junit FILE, dtk task-report"
+            raise UsageError("--output, --junit and --report follow the task, which --detach does not", hint=hint)
+        self.files.check()
+
+    @property
+    def is_data(self) -> bool:
+        """Whether standard output is for programs."""
+        return self.document or self.events
+
+
+def follow_task(inputs: Inputs, number: int, how: Following) -> int:
+    """Print a task's stream, or its data, until it ends; return its exit code."""
+    workspace, service, fold = inputs.workspace, inputs.service.name, Fold()
+    alive = is_running(workspace, service, number)
+    events = follow(workspace.event_log(service, number), is_alive=alive, note=fold.note)
+    try:
+        texts = _event_lines(events, fold) if how.events else _stream(events, fold, how)
+        _print(texts, service, is_shown=not how.document)
+    finally:
+        task = fold.task(writer_alive=False)
+        is_written = _written(how.files, task, inputs)
+    if how.document:
+        print_json(task_document(task))
+    elif not how.events and _found_all_in_place(task):
+        typer.echo("Nothing had to be changed.")
+    annotate(task_annotations(task, places_of(inputs)), "failures")
+    summarize(task_markdown(task))
+    return exit_code_of(task) or (0 if is_written else 1)
+
+
+def _written(files: TaskFiles, task: Task, inputs: Inputs) -> bool:
+    """Write a task's files; that they can't be written does not hide how the task ended."""
+    try:
+        files.write(task, inputs.workspace)
+    except DtkError as error:
+        typer.echo(f"error: {error.message}", err=True)
+        return False
+    return True
+
+
+def _event_lines(events: Iterable[Event | None], fold: Fold) -> Iterator[str]:
+    for event in events:
+        if event is not None:
+            fold.feed(event)
+            yield encode(event).decode()
+
+
+def _stream(events: Iterable[Event | None], fold: Fold, how: Following) -> Iterator[str]:
+    progress = RunningSteps(utc_now)
+    frame = stage_frame(forge(), utc_now)
+    if how.document:
+        return stream(events, fold=fold)
+    if not sys.stdout.isatty() or forge() is not Forge.PLAIN:
+        return stream(events, fold=fold, output=how.output, frame=frame, progress=progress.lines)
+    screen = StatusLine(sys.stdout)
+
+    def on_event(event: Event | None) -> Iterator[str]:
+        list(progress.lines(event))
+        if event is None:
+            screen.show(progress.status_line(), time.monotonic())
+        return iter(())
+
+    return screen.cleared(stream(events, fold=fold, output=how.output, progress=on_event))
+
+
+def _print(texts: Iterable[str], service: str, *, is_shown: bool) -> None:
+    for text in texts:
+        is_shown = is_shown and _shown(text, service)
+
+
+def _shown(text: str, service: str) -> bool:
+    """Print a piece of the stream; return False once nobody reads it (``| head -1``): the task goes on all the same."""
+    try:
+        if isinstance(text, ForgeText):
+            write_for_forge(text)
+        else:
+            typer.echo(text, nl=False)
+    except BrokenPipeError:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
+        typer.echo(f"the output is closed, the task goes on; see: dtk task-status {service} --wait", err=True)
+        return False
+    return True
+
+
+def _found_all_in_place(task: Task) -> bool:
+    """Say whether a converge changed nothing; what plain actions did, smoke tests for example, is no change."""
+    leaves = [leaf for stage in task.stages for leaf in stage.leaves() if leaf.type != "action"]
+    converges = task.type == "assembly_converge" and task.status == "succeeded"
+    return converges and bool(leaves) and not any(leaf.changed for leaf in leaves)

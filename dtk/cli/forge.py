@@ -1,0 +1,124 @@
+"""Telling the forge that a job runs on: annotations, the job's summary; where a file is in its repository."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dtk.errors import DtkError, Location
+from dtk.service.global_options import settings
+from dtk.state.workspace import find_workspace
+from dtk.views.ci import github
+from dtk.views.ci.annotation import Annotation, PlaceOf, fitting
+from dtk.views.ci.forge import Forge, ForgeText, detected
+from dtk.views.harmless_stream import HarmlessStream, drawing_stream
+
+if TYPE_CHECKING:
+    from dtk.service.planning import Inputs
+
+_ROOTS = {Forge.GITHUB: "GITHUB_WORKSPACE", Forge.GITLAB: "CI_PROJECT_DIR"}
+
+
+def forge() -> Forge:
+    """Return the forge that the command writes for: that of --ci, else that of the environment."""
+    return Forge(settings().ci) if settings().ci else detected(os.environ)
+
+
+def shield_streams() -> None:
+    """Keep what modules and hosts print from acting as commands of the forge."""
+    if forge() is not Forge.GITHUB:
+        return
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, HarmlessStream):
+            stream.shield(github.without_commands)
+
+
+def write_for_forge(text: ForgeText, *, to_stderr: bool = False) -> None:
+    """Write what the forge acts on."""
+    stream = sys.stderr if to_stderr else sys.stdout
+    stream.flush()
+    drawing = drawing_stream(stream)
+    drawing.write(text)
+    drawing.flush()
+
+
+def annotate(found: Sequence[Annotation], noun: str) -> None:
+    """Put messages beside the code, as many as the forge keeps; elsewhere than on GitHub nothing is written.
+
+    Args:
+        found: errors, or warnings.
+        noun: what they are, in the plural.
+    """
+    if forge() is not Forge.GITHUB:
+        return
+    # Standard output may be a document.
+    for one in fitting(found, noun):
+        write_for_forge(ForgeText(github.annotation_line(in_repository(one))), to_stderr=True)
+
+
+def in_repository(annotation: Annotation) -> Annotation:
+    """Return an annotation whose file is named as the forge does: from the repository's root."""
+    place = annotation.place
+    if place is None:
+        return annotation
+    return replace(annotation, place=replace(place, file=_from_repository(place.file)))
+
+
+def _from_repository(name: str) -> str:
+    root = Path(os.environ.get(_ROOTS.get(forge(), ""), "") or Path.cwd())
+    for folder in _folders():
+        if (folder / name).exists():
+            found = (folder / name).resolve()
+            return str(found.relative_to(root.resolve())) if found.is_relative_to(root.resolve()) else name
+    return name
+
+
+def _folders() -> list[Path]:
+    """Return the folders that a mistake's file may be named from."""
+    try:
+        return [settings().workspace or find_workspace(Path.cwd()).root, Path.cwd()]
+    except DtkError:
+        return [Path.cwd()]
+
+
+def summarize(markdown: str) -> None:
+    """Append to the job's summary, where the forge has one; what does not fit any more is left out."""
+    name = os.environ.get("GITHUB_STEP_SUMMARY", "")
+    if forge() is not Forge.GITHUB or not name:
+        return
+    file = Path(name)
+    try:
+        room = github.SUMMARY_BYTES - (file.stat().st_size if file.exists() else 0)
+        with file.open("ab") as summary:
+            summary.write(_within(f"{markdown}\n".encode("utf-8", "replace"), room))
+    except OSError as error:
+        sys.stderr.write(f"warning: the job's summary can't be written: {error.strerror}\n")
+
+
+_CUT = b"\n\n... cut: the job's summary is full\n"
+
+
+def _within(text: bytes, room: int) -> bytes:
+    if len(text) <= room:
+        return text
+    if room < len(_CUT):
+        return b""
+    return text[: room - len(_CUT)].decode("utf-8", "ignore").encode() + _CUT
+
+
+def places_of(inputs: Inputs) -> PlaceOf:
+    """Return what gives the place where an action of a component is written, in modules of this workspace alone."""
+    own = [module for module in inputs.modules.values() if module.folder.is_relative_to(inputs.workspace.modules)]
+    components = {component.type: component for module in own for component in module.components.values()}
+
+    def place_of(component: str, action: str) -> Location | None:
+        found = components.get(component.partition("[")[0])
+        if found is None:
+            return None
+        return found.actions[action].location if action in found.actions else found.location
+
+    return place_of

@@ -1,0 +1,93 @@
+"""What is written when a task has ended, whatever its end: JUnit XML and a page for a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dtk.cli.output import write_file
+from dtk.cli.pictures import service_arrows
+from dtk.errors import DtkError, InvalidError, UsageError
+from dtk.events.earlier_tasks import earlier_tasks
+from dtk.events.log import utc_now
+from dtk.events.tree import StepError, Task
+from dtk.state.workspace import Workspace
+from dtk.views.picture import Arrow
+
+
+@dataclass(frozen=True)
+class TaskFiles:
+    """The files that a command was asked for."""
+
+    junit: Path | None = None
+    report: Path | None = None
+
+    def check(self) -> None:
+        """Refuse files that could not be written, before anything is done.
+
+        Raises:
+            UsageError: there is no such folder.
+        """
+        for file in filter(None, (self.junit, self.report)):
+            if not file.absolute().parent.is_dir():
+                raise UsageError(f"there is no folder {file.parent} to write {file.name} to", hint="make it first")
+
+    def write(self, task: Task, workspace: Workspace | None) -> None:
+        """Write what was asked for of a task.
+
+        Raises:
+            DtkError: it can't be written.
+        """
+        if self.junit:
+            from dtk.views.junit import junit_text  # noqa: PLC0415 - an XML library only where XML is asked for
+
+            write_file(self.junit, junit_text(task))
+        if self.report:
+            log = workspace.event_log(task.service, task.number) if workspace and task.number else None
+            write_file(self.report, report_text(task, log, workspace))
+
+
+def report_text(task: Task, log: Path | None, workspace: Workspace | None) -> str:
+    """Return a task as a page for a browser.
+
+    Args:
+        task: the task.
+        log: its event log, beside which those of earlier tasks are; None for a task that never began.
+        workspace: where its service is; None for a lone log.
+    """
+    from dtk.views.report.page import report_page  # noqa: PLC0415 - the page's parts only where a page is asked for
+
+    before = next(earlier_tasks(log, 1), None) if log else None
+    return report_page(task, utc_now(), before=before, arrows=_arrows(task, workspace))
+
+
+def _arrows(task: Task, workspace: Workspace | None) -> tuple[Arrow, ...]:
+    """Return who uses whom, as the service's files say now; a service that is gone or invalid has a report, too."""
+    if workspace is None:
+        return ()
+    try:
+        return service_arrows(workspace, task.service)
+    except DtkError:
+        return ()
+
+
+def nothing_done(service: str) -> Task:
+    """Return the task of a command that found nothing to do."""
+    now = utc_now()
+    return Task(type="nothing to do", service=service, status="succeeded", started_at=now, ended_at=now)
+
+
+@contextmanager
+def files_of_refusals(files: TaskFiles, service: str) -> Iterator[None]:
+    """Write the files of a command that ends before its task begins: what refused it is their content."""
+    try:
+        yield
+    except DtkError as error:
+        now = utc_now()
+        problems = error.problems if isinstance(error, InvalidError) else ()
+        errors = tuple(StepError(message) for message in (error.message, *map(str, problems)))
+        task = Task(type="refused", service=service, status="failed", started_at=now, ended_at=now, errors=errors)
+        files.write(task, None)
+        raise
