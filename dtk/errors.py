@@ -72,6 +72,13 @@ class DtkError(Exception):
         self.hint = hint
 
 
+class NewerFormatError(DtkError):
+    """A document was written by a newer dtk: it may hold what this one would misread, or lose by writing it anew."""
+
+    def __init__(self, source: str, document: str, version: int) -> None:
+        super().__init__(f"{source} was written by a newer dtk ({document} format {version})", hint="update dtk")
+
+
 class UsageError(DtkError):
     """The command line asks for something that does not exist or cannot be."""
 

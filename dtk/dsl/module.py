@@ -29,7 +29,7 @@ FindModule = Callable[[str], Module]
 
 
 @dataclass(frozen=True)
-class _Sources:
+class _ModuleSources:
     """A module's documents: the module's own, and those of assemblies in files of their own, by name."""
 
     folder: Path
@@ -45,10 +45,10 @@ class _Sources:
 
 
 @dataclass
-class _Reading:
+class _ModuleReading:
     """What has been read so far, and what is wrong with it."""
 
-    sources: _Sources
+    sources: _ModuleSources
     problems: list[Problem]
     components: dict[str, Component] = field(default_factory=dict)
     assemblies: dict[str, tuple[Assembly, Cursor]] = field(default_factory=dict)
@@ -80,7 +80,7 @@ def load_module(folder: Path, display_root: Path | None = None, find: FindModule
     sources, checked = _open(folder, display_root, problems)
     if sources is None:
         raise _invalid(folder, display_root, problems, checked)
-    reading = _Reading(sources, problems)
+    reading = _ModuleReading(sources, problems)
     _build(reading)
     _resolve_modules(reading, find)
     problems += islice(_meaning(reading), _MOST_MISTAKES)
@@ -100,7 +100,9 @@ def load_module(folder: Path, display_root: Path | None = None, find: FindModule
     )
 
 
-def _open(folder: Path, display_root: Path | None, problems: list[Problem]) -> tuple[_Sources | None, list[Checked]]:
+def _open(
+    folder: Path, display_root: Path | None, problems: list[Problem]
+) -> tuple[_ModuleSources | None, list[Checked]]:
     """Read the module's documents, as many as can be read."""
     main = open_document(folder / MODULE_FILE, "module", display_root, problems)
     files = sorted((folder / "assemblies").glob(f"*{ASSEMBLY_SUFFIX}"))
@@ -113,7 +115,7 @@ def _open(folder: Path, display_root: Path | None, problems: list[Problem]) -> t
         for file, document in others.items()
         if document and () not in document.cursor.broken
     }
-    return _Sources(folder, display_root, main.cursor, assemblies), checked
+    return _ModuleSources(folder, display_root, main.cursor, assemblies), checked
 
 
 def _digest(folder: Path, display_root: Path | None, problems: list[Problem]) -> str:
@@ -127,7 +129,7 @@ def _digest(folder: Path, display_root: Path | None, problems: list[Problem]) ->
     return ""
 
 
-def _build(reading: _Reading) -> None:
+def _build(reading: _ModuleReading) -> None:
     sources, problems = reading.sources, reading.problems
     for entry in sources.main.entries("components"):
         reading.components[entry.name] = build_component(entry, sources.module, problems)
@@ -138,7 +140,7 @@ def _build(reading: _Reading) -> None:
         reading.assemblies[name] = build_assembly(cursor, name, sources.module, problems), cursor
 
 
-def _assembly_file_problems(name: str, cursor: Cursor, reading: _Reading) -> Iterator[Problem]:
+def _assembly_file_problems(name: str, cursor: Cursor, reading: _ModuleReading) -> Iterator[Problem]:
     if name in reading.assemblies:
         first = reading.assemblies[name][0].location
         yield cursor.problem(f"assembly '{name}' is already defined in {first.file}, line {first.line}")
@@ -151,7 +153,7 @@ def _full_name(entry: Cursor) -> str:
     return module_name(entry.name) or entry.name
 
 
-def _resolve_modules(reading: _Reading, find: FindModule | None) -> None:
+def _resolve_modules(reading: _ModuleReading, find: FindModule | None) -> None:
     """Load the modules that this one depends on; one that can't be is a problem, told once."""
     for entry in reading.sources.main.entries("dependencies"):
         name = _full_name(entry)
@@ -183,7 +185,7 @@ def _dependency_problem(entry: Cursor, name: str, error: InvalidError) -> Proble
     return entry.key_problem(f"module '{name}' is invalid: {first}")
 
 
-def _scope(reading: _Reading) -> Scope:
+def _scope(reading: _ModuleReading) -> Scope:
     """Return what can be named; broken definitions count as there, and nothing is said about them twice."""
     main = reading.sources.main
     defined = main.value.get("components")
@@ -207,7 +209,7 @@ def _is_doubtful(component: Cursor) -> bool:
     return component.is_partial or (attributes is not None and attributes.is_partial)
 
 
-def _meaning(reading: _Reading) -> Iterator[Problem]:
+def _meaning(reading: _ModuleReading) -> Iterator[Problem]:
     # Jinja2 and pyinfra's signatures come with these, and a file that can't be parsed needs neither.
     from dtk.dsl.check.action import check_actions  # noqa: PLC0415
     from dtk.dsl.check.assembly import assembly_problems  # noqa: PLC0415

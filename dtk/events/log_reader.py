@@ -49,7 +49,7 @@ def read_events(path: Path, note: Callable[[str], object]) -> Iterator[Event]:
     Raises:
         OSError: the file can't be read.
     """
-    scanner = _Scanner(note)
+    scanner = _LogScanner(note)
     torn = b""
     with path.open("rb", buffering=_CHUNK_BYTES) as file:
         for line in file:
@@ -80,9 +80,9 @@ def follow(
         wait: waits so many seconds; a screen passes one that a key ends.
         note: told what is wrong with the log, as in ``Reading.notes``.
     """
-    scanner = _Scanner(note or (lambda _: None))
+    scanner = _LogScanner(note or (lambda _: None))
     silence = LIVENESS_SECONDS
-    with _Tail(path) as tail:
+    with _LogTail(path) as tail:
         while True:
             # Asked before reading: lines written between a last read and the writer's death would be lost.
             is_gone = silence >= LIVENESS_SECONDS and not is_alive()
@@ -103,7 +103,7 @@ def follow(
                 wait(poll)
 
 
-class _Scanner:
+class _LogScanner:
     """Turns lines into events, counting lines and checking the sequence."""
 
     def __init__(self, note: Callable[[str], object]) -> None:
@@ -155,7 +155,7 @@ class _Scanner:
             self._tell(f"line {self._line}: more is wrong from here on; not listed")
 
 
-class _Tail:
+class _LogTail:
     """A file that grows, read by whole lines.
 
     It reads by offset and keeps no half line, so that a writer which cuts a torn line away is followed rightly.
@@ -166,7 +166,7 @@ class _Tail:
         self._descriptor = -1
         self._offset = 0
 
-    def __enter__(self) -> _Tail:
+    def __enter__(self) -> _LogTail:
         return self
 
     def __exit__(self, *exception: object) -> None:

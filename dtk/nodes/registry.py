@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from dtk.errors import DtkError
+from dtk.errors import DtkError, NewerFormatError
 from dtk.model.json_data import parse_json
 from dtk.model.settings import as_mapping
 from dtk.nodes.provider import ServiceIdentity
@@ -75,7 +75,7 @@ def _read(workspace: Workspace) -> dict[str, object]:
     if not isinstance(version, int):
         raise broken(workspace, "its format_version is not a number")
     if version > FORMAT_VERSION:
-        raise DtkError(f"{_file(workspace)} was written by a newer dtk", hint="use that version of dtk")
+        raise NewerFormatError(str(_file(workspace)), "registry", version)
     return document
 
 

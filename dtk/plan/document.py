@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast, get_args
 
-from dtk.errors import InvalidError, StalePlanError
+from dtk.errors import InvalidError, NewerFormatError
 from dtk.model.codec import Codec, MalformedError
 from dtk.model.json_data import Json, JsonObject, ReadOnlyObject, as_object, parse_json
 from dtk.model.json_text import indented
@@ -41,7 +41,7 @@ def from_text(text: str, source: str) -> Plan:
 
     Raises:
         InvalidError: it is not a plan.
-        StalePlanError: a newer dtk wrote it.
+        NewerFormatError: a newer dtk wrote it.
     """
     try:
         document = parse_json(text)
@@ -49,7 +49,7 @@ def from_text(text: str, source: str) -> Plan:
         raise InvalidError(f"{source} is not a plan: {error}", hint="make one: dtk plan SERVICE --out FILE") from None
     version = document.get("format_version") if isinstance(document, dict) else None
     if isinstance(version, int) and version > FORMAT_VERSION:
-        raise StalePlanError(f"{source} was written by a newer dtk (plan format {version})", hint="update dtk")
+        raise NewerFormatError(source, "plan", version)
     _check(document, source)
     try:
         return from_document(as_object(document))

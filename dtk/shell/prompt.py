@@ -17,7 +17,7 @@ from dtk.shell.watch import LOOK_EVERY, TaskWatch
 WELCOME = "help shows what can be done here; tasks go on when you leave (^D)."
 
 
-class _Names(Completer):
+class _NameCompleter(Completer):
     def __init__(self, session: Session) -> None:
         self._session = session
 
@@ -26,7 +26,7 @@ class _Names(Completer):
         return [Completion(name, start_position=-len(piece)) for name in found]
 
 
-class _Lines(History):
+class _LineHistory(History):
     """The session's lines, those of earlier sessions before them; lines with secrets are in neither."""
 
     def __init__(self, file: HistoryFile) -> None:
@@ -47,10 +47,10 @@ class _Lines(History):
 def interact(session: Session, history: HistoryFile, watch: TaskWatch) -> int:
     """Read and run lines until ^D or exit; ^C leaves the line. Returns the exit code, 0."""
     prompt: PromptSession[str] = PromptSession(
-        completer=_Names(session),
+        completer=_NameCompleter(session),
         complete_while_typing=False,
         complete_in_thread=True,
-        history=_Lines(history),
+        history=_LineHistory(history),
         bottom_toolbar=lambda: watch.toolbar() or None,
         refresh_interval=LOOK_EVERY,
     )

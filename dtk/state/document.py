@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dtk.errors import DtkError
+from dtk.errors import NewerFormatError
 from dtk.model.codec import Codec
 from dtk.model.json_data import JsonObject
 from dtk.state.model import FORMAT_VERSION, Applied, NodeState, State, Unfinished
@@ -37,7 +37,7 @@ def from_document(document: object, source: str) -> State:
         raise ValueError("it is not a state: it is not an object")
     version = document.get("format_version")
     if isinstance(version, int) and version > FORMAT_VERSION:
-        raise DtkError(f"{source} was written by a newer dtk (state format {version})", hint="update dtk")
+        raise NewerFormatError(source, "state", version)
     try:
         return _CODEC.instance(State, {key: value for key, value in document.items() if key != "format_version"})
     except ValueError as error:

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from dtk.errors import DtkError
+from dtk.errors import DtkError, NewerFormatError
 from dtk.model.json_data import Json, JsonObject
 from dtk.state.document import to_document
 from dtk.state.files import PRIVATE_FILE, sync_folder
@@ -188,7 +188,7 @@ def _record(path: Path, number: int, line: bytes) -> JsonObject:
         raise _damaged(path, number, "it is not a record of a change")
     version = record.get("v")
     if isinstance(version, int) and version > VERSION:
-        raise DtkError(f"{path} was written by a newer dtk (journal format {version})", hint="update dtk")
+        raise NewerFormatError(str(path), "journal", version)
     return record
 
 

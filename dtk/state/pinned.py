@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from dtk.errors import DtkError, InvalidError, Location, Problem
+from dtk.errors import InvalidError, Location, NewerFormatError, Problem
 from dtk.model.json_data import ReadOnlyObject, as_object, parse_json
 from dtk.model.names import module_name
 from dtk.state.files import replace_file
@@ -50,7 +50,8 @@ def load_pins(file: Path) -> dict[str, Pin]:
     """Return the pinned modules by full name; none where there is no dtk.lock.
 
     Raises:
-        InvalidError: it is broken, or of a newer format.
+        InvalidError: it is broken.
+        NewerFormatError: a newer dtk wrote it.
     """
     try:
         document = parse_json(file.read_text(encoding="utf-8"))
@@ -60,7 +61,7 @@ def load_pins(file: Path) -> dict[str, Pin]:
         raise _broken(file, f"not JSON: {error}") from None
     version = document.get("format_version") if isinstance(document, dict) else None
     if isinstance(version, int) and version > FORMAT_VERSION:
-        raise DtkError(f"{file.name} has format {version}, newer than this dtk reads ({FORMAT_VERSION})")
+        raise NewerFormatError(file.name, "lock file", version)
     try:
         modules = as_object(document)["modules"]
         if not isinstance(modules, dict):

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from dtk.errors import DtkError
+from dtk.errors import NewerFormatError
 from dtk.store.errors import DamagedError
 
 FORMAT_VERSION = 1
@@ -83,7 +83,7 @@ def decode(data: bytes, source: str) -> Head:
         document: dict[str, Any] = dict(json.loads(data))
         version = int(document.pop("format_version"))
         if version > FORMAT_VERSION:
-            raise DtkError(f"{source} was written by a newer dtk (format {version})", hint="update dtk")
+            raise NewerFormatError(source, "head", version)
         state, lease = document.pop("state"), document.pop("lease")
         return Head(
             **document,

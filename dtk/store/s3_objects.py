@@ -23,7 +23,7 @@ class _Body(Protocol):
     def read(self) -> bytes: ...
 
 
-class _Found(TypedDict):
+class _FoundObject(TypedDict):
     Body: _Body
     ETag: str
     LastModified: datetime
@@ -47,12 +47,12 @@ class _Pages(Protocol):
     def paginate(self, **arguments: str) -> Iterable[_Page]: ...
 
 
-class _Client(Protocol):
+class _S3Client(Protocol):
     """What is used of boto3's client, which has no types of its own."""
 
-    def get_object(self, **arguments: str) -> _Found: ...
+    def get_object(self, **arguments: str) -> _FoundObject: ...
 
-    def put_object(self, **arguments: str | bytes) -> _Found: ...
+    def put_object(self, **arguments: str | bytes) -> _FoundObject: ...
 
     def delete_object(self, **arguments: str) -> object: ...
 
@@ -152,7 +152,7 @@ class S3Objects:
         return f"s3://{self._bucket}/{self._prefix}{key}"
 
 
-def _client(settings: StoreSettings) -> _Client:
+def _client(settings: StoreSettings) -> _S3Client:
     import boto3  # noqa: PLC0415  # only those who have a store in S3 pay for it
     from botocore.config import Config  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415
@@ -167,13 +167,13 @@ def _client(settings: StoreSettings) -> _Client:
     )
     try:
         session = boto3.Session(profile_name=settings.profile or None, region_name=settings.region or None)
-        client: _Client = session.client("s3", endpoint_url=settings.endpoint_url or None, config=config)
+        client: _S3Client = session.client("s3", endpoint_url=settings.endpoint_url or None, config=config)
         return client
     except (BotoCoreError, ValueError) as error:
         raise StoreError(f"the store can't be asked: {error}", hint="see 'store:' in dtk.yaml") from error
 
 
-def _age(answer: _Found) -> float:
+def _age(answer: _FoundObject) -> float:
     """Return how old an object is: both moments are of the store's clock, and whole seconds."""
     headers = answer["ResponseMetadata"]["HTTPHeaders"]
     age = parsedate_to_datetime(headers["date"]) - answer["LastModified"]

@@ -10,7 +10,7 @@ from dtk.views.picture import Box, Picture, StageBox
 
 def mermaid(picture: Picture) -> str:
     """Return the picture as a Mermaid flowchart, for Markdown on GitHub and GitLab."""
-    names = _Names()
+    names = _Identifiers()
     lines = ["flowchart LR"]
     for box in picture.boxes:
         lines.append(f'  subgraph {names.of(box.name)}["{_mermaid_text(heading(box))}"]')
@@ -30,7 +30,7 @@ def mermaid(picture: Picture) -> str:
 
 def dot(picture: Picture) -> str:
     """Return the picture as a directed graph in DOT."""
-    names = _Names()
+    names = _Identifiers()
     lines = [f"digraph {_quoted(picture.title)} {{", "  rankdir=LR;", "  compound=true;", "  node [shape=box];"]
     for box in picture.boxes:
         lines += [f"  subgraph cluster_{names.of(box.name)} {{", f"    label={_quoted(heading(box))};"]
@@ -61,7 +61,7 @@ def stage_lines(stage: StageBox) -> Iterator[str]:
     yield from stage.lines
 
 
-class _Names:
+class _Identifiers:
     """Identifiers of letters and digits for names of any kind: ``slaves``, ``ring::member[a]``."""
 
     def __init__(self) -> None:

@@ -57,6 +57,19 @@ def test_a_service_whose_state_can_not_be_written_is_not_staged_by_halves(staged
     staged.run("stage", "acme:ring/cluster", "ring2")
 
 
+@pytest.mark.parametrize(
+    ("file", "words"), [("plan.json", ("apply", "plan.json", "--yes")), ("state.json", ("list-nodes",))]
+)
+def test_what_a_newer_dtk_wrote_is_refused_in_one_way(staged: Dtk, file: str, words: tuple[str, ...]) -> None:
+    staged.run("plan", "ring1", "--out", "plan.json")
+    kind = file.removesuffix(".json")
+    written = staged.root / ("plan.json" if kind == "plan" else ".dtk/services/ring1/state.json")
+    document = json.loads(written.read_text())
+    written.write_text(json.dumps({**document, "format_version": 99}))
+    done = staged.run(*words, code=1)
+    assert f"{file} was written by a newer dtk ({kind} format 99)\nnext: update dtk\n" in done.stderr
+
+
 def test_a_plan_that_somebody_edited_is_not_applied(staged: Dtk) -> None:
     staged.run("plan", "ring1", "--out", "plan.json")
     file = staged.root / "plan.json"

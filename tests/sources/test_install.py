@@ -337,7 +337,7 @@ def test_a_broken_lock_is_told_and_a_newer_one_refused(place: Place) -> None:
     place.workspace.lock_file.write_text("{")
     assert "dtk.lock is broken" in place.run("list-modules", code=3)
     place.workspace.lock_file.write_text('{"format_version": 2, "modules": {}}')
-    assert "newer than this dtk reads" in place.run("list-modules", code=1)
+    assert "dtk.lock was written by a newer dtk (lock file format 2)" in place.run("list-modules", code=1)
 
 
 @pytest.mark.parametrize(

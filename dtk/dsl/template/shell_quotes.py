@@ -58,10 +58,10 @@ def misplaced_values(pieces: Sequence[Piece]) -> list[tuple[int, str]]:
     Returns:
         The values' numbers, counted from 0, each with the reason.
     """
-    return _Scanner(pieces).scan()
+    return _QuoteScanner(pieces).scan()
 
 
-class _Scanner:
+class _QuoteScanner:
     """Walks once over a command and remembers in what it is; the innermost context is last."""
 
     def __init__(self, pieces: Sequence[Piece]) -> None:

@@ -38,15 +38,15 @@ class _ClientMeta(Protocol):
     region_name: str
 
 
-class _Client(Protocol):
+class _Ec2Client(Protocol):
     """A boto3 client: a method for each operation of its service."""
 
     @property
     def meta(self) -> _ClientMeta: ...
 
 
-class _Session(Protocol):
-    def client(self, service: str, *, endpoint_url: str | None, config: object) -> _Client: ...
+class _BotoSession(Protocol):
+    def client(self, service: str, *, endpoint_url: str | None, config: object) -> _Ec2Client: ...
 
 
 class Aws:
@@ -54,7 +54,7 @@ class Aws:
 
     def __init__(self, settings: Ec2Settings) -> None:
         self._settings = settings
-        self._clients: dict[str, _Client] = {}
+        self._clients: dict[str, _Ec2Client] = {}
         self._account: str | None = None
 
     @property
@@ -153,12 +153,12 @@ class Aws:
             time.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
-    def _client(self, service: str) -> _Client:
+    def _client(self, service: str) -> _Ec2Client:
         if service not in self._clients:
             self._clients[service] = self._new_client(service)
         return self._clients[service]
 
-    def _new_client(self, service: str) -> _Client:
+    def _new_client(self, service: str) -> _Ec2Client:
         session = self._session
         from botocore.config import Config  # noqa: PLC0415
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415
@@ -175,7 +175,7 @@ class Aws:
             raise unreachable(error, service, "") from None
 
     @cached_property
-    def _session(self) -> _Session:
+    def _session(self) -> _BotoSession:
         """One for all services: credentials are looked for once, and who logs in by MFA is asked once."""
         try:
             import boto3  # noqa: PLC0415 - slow to import, and only this target needs it
@@ -187,7 +187,7 @@ class Aws:
         settings = self._settings
         try:
             session = boto3.Session(profile_name=settings.profile or None, region_name=settings.region or None)
-            return cast(_Session, session)
+            return cast(_BotoSession, session)
         except BotoCoreError as error:
             raise unreachable(error, "ec2", "") from None
 

@@ -48,7 +48,7 @@ class _Boot:
 
 
 @dataclass(frozen=True)
-class _Access:
+class _ServerAccess:
     """What the nodes of one call have in common: the key that logs in, their Python, whose they are."""
 
     key_file: Path
@@ -215,18 +215,18 @@ def _key_file(identity: ServiceIdentity) -> Path:
     return identity.folder.absolute() / "keys" / "id_ed25519"
 
 
-def _access(identity: ServiceIdentity) -> _Access:
-    return _Access(_key_file(identity), ensure_key(_key_file(identity)), find_python(node_user()), identity)
+def _access(identity: ServiceIdentity) -> _ServerAccess:
+    return _ServerAccess(_key_file(identity), ensure_key(_key_file(identity)), find_python(node_user()), identity)
 
 
-def _switch_on(boot: _Boot, access: _Access) -> None:
+def _switch_on(boot: _Boot, access: _ServerAccess) -> None:
     if boot.listening is not None:
         with boot.listening:
             make_disk(boot.machine)
             switch_on(boot.machine, boot.listening, access.python, access.public_key, access.identity)
 
 
-def _record(machine: Machine, access: _Access, public_host_key: str) -> NodeRecord:
+def _record(machine: Machine, access: _ServerAccess, public_host_key: str) -> NodeRecord:
     allocation = machine.allocation
     connection = Connection(
         allocation.address, allocation.port, allocation.user, str(access.key_file), host_key=public_host_key
