@@ -20,6 +20,11 @@ class NodeState:
     connection: Mapping[str, str | int] = field(default_factory=dict)
     attributes: Mapping[str, Json] = field(default_factory=dict)
 
+    @property
+    def is_met(self) -> bool:
+        """Whether first contact succeeded: the machine has said where its home is, and what else it is."""
+        return "home" in self.attributes
+
 
 @dataclass(frozen=True)
 class Applied:

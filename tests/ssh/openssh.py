@@ -48,8 +48,7 @@ class OpenSsh:
         self._inside = network.inside if network else ()
         self.home.mkdir(parents=True)
         (folder / "authorized_keys").write_text(authorized_key)
-        passwd = Path("/etc/passwd").read_text() + f"tester:x:0:0::{self.home}:{shell}\n"
-        (folder / "passwd").write_text(passwd)
+        self.set_shell(shell)
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "host_key"], check=True)
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
@@ -106,6 +105,11 @@ class OpenSsh:
             f"AuthorizedKeysFile {self._folder}/authorized_keys\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n"
             f"{'' if 'MaxStartups' in more else 'MaxStartups 1000'}\n{own}"
         )
+
+    def set_shell(self, shell: str) -> None:
+        """Change the user's login shell, also while the server runs."""
+        passwd = Path("/etc/passwd").read_text() + f"tester:x:0:0::{self.home}:{shell}\n"
+        (self._folder / "passwd").write_text(passwd)
 
     def stop(self) -> None:
         """End it and all that runs there."""

@@ -86,7 +86,8 @@ def _staged(instance: Instance, action: str, given: Mapping[str, str]) -> Staged
 
 def _check_running(instances: Iterable[Instance], state: State) -> None:
     nodes = dict.fromkeys(instance.node for instance in instances if instance.node != ASSEMBLY_WIDE)
-    resting = [node for node in nodes if node not in state.nodes or state.nodes[node].status != "running"]
+    usable = {name for name, node in state.nodes.items() if node.status == "running" and node.is_met}
+    resting = [node for node in nodes if node not in usable]
     if resting:
         raise DtkError(
             f"Cannot execute the action because the following node(s) is not running: {', '.join(resting)}",
