@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from dtk.model.json_data import Json
-from dtk.model.written import unwritten
+from dtk.model.written import WrittenFloat, WrittenInteger, as_written, written_scalar
 
 SCALAR_TYPES = ("string", "integer", "boolean", "port", "json", "log_file", "node_template_type")
 COLLECTION_TYPES = ("hash", "array", "object")
@@ -90,27 +90,31 @@ def _list(value: Json) -> list[Json]:
 
 
 def _array(value: Json) -> Json:
-    return unwritten(_list(value))
+    return as_written(_list(value))
 
 
 def _hash(value: Json) -> Json:
     parsed = _parsed(value)
     if isinstance(parsed, dict):
-        return unwritten(parsed)
+        return as_written(parsed)
     raise ValueError(f"{_shown(value)} is not a map of keys to values")
 
 
 def _json(value: Json) -> Json:
     if not isinstance(value, str):
-        return unwritten(value)
+        return as_written(value)
     try:
-        return _loaded(value)
+        return as_written(_loaded(value))
     except ValueError:
         raise ValueError(f"{_shown(value)} is not JSON") from None
 
 
 def _loaded(text: str) -> Json:
-    data: Json = json.loads(text)
+    data: Json = json.loads(
+        text,
+        parse_int=lambda written: WrittenInteger(int(written), written),
+        parse_float=lambda written: WrittenFloat(float(written), written),
+    )
     return data
 
 
@@ -126,10 +130,18 @@ def _parsed(value: Json) -> Json:
 
 def _parsed_yaml(text: str) -> Json:
     from ruamel.yaml import YAML  # noqa: PLC0415 - 31 ms that most commands need not spend
+    from ruamel.yaml.constructor import SafeConstructor  # noqa: PLC0415
     from ruamel.yaml.error import YAMLError  # noqa: PLC0415
 
+    class AsWritten(SafeConstructor):
+        """Reads words and numbers as dtk's own parser of files does."""
+
+    for kind in ("null", "bool", "int", "float", "timestamp"):
+        AsWritten.add_constructor(f"tag:yaml.org,2002:{kind}", lambda _, node: written_scalar(node.value))
+    reader = YAML(typ="safe", pure=True)
+    reader.Constructor = AsWritten
     try:
-        data: Json = YAML(typ="safe").load(text)
+        data: Json = reader.load(text)
     except YAMLError:
         return text
     return data

@@ -6,7 +6,19 @@ their ``str`` is the text as written, so that the declared type decides (docs/mo
 
 from __future__ import annotations
 
+import math
+import re
+
 from dtk.model.json_data import Json
+
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_LONGEST_NUMBER = 300
+_WORDS = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
 
 
 class WrittenInteger(int):
@@ -43,6 +55,21 @@ class WrittenFloat(float):
 
     def __reduce__(self) -> tuple[type, tuple[int | float, str]]:
         return WrittenFloat, (float(self), self.text)
+
+
+def written_scalar(text: str) -> Json:
+    """Return what a plain scalar means in YAML 1.2's core schema, as far as JSON can say it.
+
+    ``2015-11-26`` and ``yes`` are texts there. Octal, hexadecimal, infinite and endless numbers stay texts too.
+    """
+    if text in _WORDS:
+        return _WORDS[text]
+    if len(text) <= _LONGEST_NUMBER:
+        if _INTEGER.fullmatch(text):
+            return WrittenInteger(int(text), text)
+        if _FLOAT.fullmatch(text) and math.isfinite(float(text)):
+            return WrittenFloat(float(text), text)
+    return text
 
 
 def unwritten(value: Json) -> Json:

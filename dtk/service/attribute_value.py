@@ -6,7 +6,7 @@ from dtk.dsl.build.attribute import SECRET_REFERENCE
 from dtk.dsl.check.assembly_values import TEXT_OR_LIST
 from dtk.errors import Problem, UsageError
 from dtk.model import types
-from dtk.model.json_data import texts_in
+from dtk.model.json_data import Json, texts_in
 from dtk.model.module import Attribute
 from dtk.model.names import group_of
 from dtk.model.value import SHORTEST_HIDDEN
@@ -16,20 +16,20 @@ from dtk.plan.resolve.topology import Topology, build_topology, settable_paths, 
 from dtk.service.planning import Inputs
 
 
-def typed_value(type_: str, path: str, value: str, *, private: bool = False) -> object:
+def typed_value(type_: str, path: str, value: Json, *, private: bool = False) -> object:
     """Return a typed word as its attribute's type.
 
     Args:
         type_: the attribute's, ``TEXT_OR_LIST`` included.
         path: the attribute's, for messages.
-        value: what was typed.
+        value: what was typed, or stands in a file of values.
         private: the value stands in no message.
 
     Raises:
         UsageError: it is not of that type.
     """
     if type_ == TEXT_OR_LIST:
-        type_ = "array(string)" if value.startswith("[") else "string"
+        type_ = "array(string)" if isinstance(value, list) or str(value).startswith("[") else "string"
     try:
         return types.coerce(type_, value)
     except ValueError as error:
@@ -37,7 +37,7 @@ def typed_value(type_: str, path: str, value: str, *, private: bool = False) -> 
         raise UsageError(f"The provided value for '{path}' is not of type {type_}: {detail}") from None
 
 
-def typed_node_value(type_: str, path: str, value: str) -> object:
+def typed_node_value(type_: str, path: str, value: Json) -> object:
     """Return a typed word as a node's own attribute, ``NODE/NAME``, takes it.
 
     Raises:
@@ -46,7 +46,7 @@ def typed_node_value(type_: str, path: str, value: str) -> object:
     attribute = path.rpartition("/")[2]
     if attribute == MAX_IN_FLIGHT:
         try:
-            return window_of(value)
+            return window_of(str(value))
         except ValueError as error:
             raise UsageError(str(error)) from None
     typed = typed_value(type_, path, value)
@@ -63,7 +63,7 @@ def _number(members: int) -> int:
 _REFERENCE = "give where it is: env:NAME, file:PATH, ssm:NAME or secretsmanager:NAME"
 
 
-def checked_value(inputs: Inputs, path: str, value: str) -> object:
+def checked_value(inputs: Inputs, path: str, value: Json) -> object:
     """Return a value as its attribute's type.
 
     Raises:
@@ -75,7 +75,7 @@ def checked_value(inputs: Inputs, path: str, value: str) -> object:
     if path not in paths:
         reason, near = why_not_settable(path, topology, paths)
         raise UsageError(Problem(reason, nearest=near).description, hint=f"dtk list-attributes {inputs.service.name}")
-    if any(attribute.secret and not SECRET_REFERENCE.match(value) for attribute in _attributes_at(topology, path)):
+    if any(attribute.secret and not SECRET_REFERENCE.match(str(value)) for attribute in _attributes_at(topology, path)):
         raise UsageError(f"'{path}' holds a secret, and is set to a reference to it", hint=_REFERENCE)
     if path.count("/") == 1 and group_of(path.partition("/")[0]) in topology.assembly.nodes:
         return typed_node_value(paths[path], path, value)

@@ -12,6 +12,7 @@ from dtk.dsl.workspace import load_workspace
 from dtk.dsl.yaml.edit import new_service
 from dtk.dsl.yaml.edit import set_attribute as write_attribute
 from dtk.errors import DtkError, UsageError
+from dtk.model.json_data import JsonObject, ReadOnlyObject
 from dtk.model.names import assembly_name
 from dtk.service.attribute_value import checked_value
 from dtk.service.identity import state_before_id
@@ -23,7 +24,7 @@ from dtk.state.workspace import Workspace
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 
-def stage_service(workspace: Workspace, assembly: str, name: str, target: str | None, settings: dict[str, str]) -> None:
+def stage_service(workspace: Workspace, assembly: str, name: str, target: str | None, settings: ReadOnlyObject) -> None:
     """Write a service's file, with its attributes checked; nothing is left behind when one is wrong.
 
     Raises:
@@ -77,13 +78,13 @@ def _check_name(workspace: Workspace, name: str) -> None:
         )
 
 
-def read_settings(pairs: list[str], values: Path | None) -> dict[str, str]:
+def read_settings(pairs: list[str], values: Path | None) -> JsonObject:
     """Return attribute paths and their values: those of a file, overridden by ``PATH=VALUE`` words.
 
     Raises:
         UsageError: a word has no ``=``, or the file is not a map.
     """
-    settings = _values_of(values) if values else {}
+    settings = values_of(values) if values else {}
     for pair in pairs:
         path, separator, value = pair.partition("=")
         if not separator:
@@ -92,10 +93,16 @@ def read_settings(pairs: list[str], values: Path | None) -> dict[str, str]:
     return settings
 
 
-def _values_of(file: Path) -> dict[str, str]:
+def values_of(file: Path) -> JsonObject:
+    """Return a YAML file that maps names to values.
+
+    Raises:
+        InvalidError: it is not YAML.
+        UsageError: it is not a map.
+    """
     from dtk.dsl.yaml.document import read_document  # noqa: PLC0415 - only with --values
 
     data = read_document(file).data
     if not isinstance(data, dict):
-        raise UsageError(f"{file} is not a map of attribute paths to values")
+        raise UsageError(f"{file} is not a map of names to values")
     return data

@@ -70,7 +70,7 @@ def test_what_is_not_there_is_located_at_what_is_around_it() -> None:
         ("'true'", "boolean", True),
         ("[1.10, 03]", "array(string)", ["1.10", "03"]),
         ("[03]", "array(integer)", [3]),
-        ("{a: 2.70}", "hash", {"a": 2.7}),
+        ("{a: 2.70, b: 2.7}", "hash", {"a": "2.70", "b": 2.7}),
     ],
 )
 def test_values_take_the_type_of_their_attribute(written: str, type_: str, expected: Any) -> None:

@@ -142,7 +142,7 @@ def test_names_are_full_and_texts_are_as_written(module: Module) -> None:
     assert (module.name, module.version) == ("test/demo", "1.10")
     assert [component.type for component in module.components.values()] == ["demo", "demo::web", "demo::db"]
     demo = module.components["demo"].attributes
-    assert (demo["version"].default, demo["zip"].default, demo["settings"].default) == ("2.70", "03", {"a": 1.5})
+    assert (demo["version"].default, demo["zip"].default, demo["settings"].default) == ("2.70", "03", {"a": "1.50"})
     assert module.components["web"].attributes["port"].default == 8080
 
 

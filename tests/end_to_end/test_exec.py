@@ -88,3 +88,14 @@ def test_an_action_runs_on_one_node_with_its_parameters(dtk: Dtk, service: str) 
     assert not (found["others:1"] / "sets/jan/out").exists()
     assert "Parameter 'who' is not set" in dtk.run("exec", service, "data::set.load", code=2).stderr
     assert "did you mean 'load'" in dtk.run("exec", service, "laod", "name=jan", code=2).stderr
+
+
+def test_a_parameter_is_one_word_and_its_value_holds_anything(dtk: Dtk, service: str) -> None:
+    dtk.run("converge", service)
+    (dtk.root / "values.yaml").write_text("who: a,b=c\ncount: 4\n")
+    dtk.run("exec", service, "main/data::set[jan].load", "who=opt=rw,uid=1000")
+    dtk.run("exec", service, "main/data::set[jan].load", "--values", "values.yaml")
+    dtk.run("exec", service, "main/data::set[jan].load", "--values", "values.yaml", "count=7")
+    out = homes(dtk, service)["main"] / "sets/jan/out"
+    assert out.read_text() == "opt=rw,uid=1000 4\na,b=c 5\na,b=c 8\n"
+    assert "write k=v, each as a word" in dtk.run("exec", service, "load", "a-b=1", code=2).stderr

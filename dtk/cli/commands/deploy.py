@@ -19,6 +19,7 @@ from dtk.cli.options import (
 )
 from dtk.cli.running import changing, run_plan
 from dtk.cli.task_files import TaskFiles, files_of_refusals
+from dtk.model.json_data import ReadOnlyObject
 from dtk.service.context import current_workspace
 from dtk.service.planning import make_plan, read_inputs
 from dtk.service.staging import read_settings, stage_service
@@ -49,7 +50,7 @@ def deploy(  # noqa: PLR0913, PLR0917 - a command has the options it has
 
 
 def _deploy(
-    workspace: Workspace, assembly: str, name: str, target: str | None, settings: dict[str, str], how: Following
+    workspace: Workspace, assembly: str, name: str, target: str | None, settings: ReadOnlyObject, how: Following
 ) -> None:
     stage_service(workspace, assembly, name, target, settings)
     warn_of_short_values(read_inputs(workspace, name))

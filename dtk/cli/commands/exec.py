@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,29 +16,34 @@ from dtk.cli.options import (
     LiveOutputOption,
     LockWaitOption,
     ReportOption,
+    ValuesOption,
     seconds,
 )
 from dtk.cli.running import changing, run_plan
 from dtk.cli.task_files import TaskFiles, files_of_refusals
-from dtk.dsl.build.workflow import parse_parameters
+from dtk.dsl.build.workflow import as_text
 from dtk.errors import UsageError
+from dtk.model.json_data import Json
 from dtk.model.names import CREATE
+from dtk.model.written import as_written
 from dtk.plan.compile import compile_plan
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.planning import read_inputs
+from dtk.service.staging import values_of
 from dtk.state.workspace import Workspace
 
 USAGE = "dtk exec [SERVICE] ACTION [k=v]…"
 _CONVERGE = "converge"
 
 
-def execute(
+def execute(  # noqa: PLR0913, PLR0917 - one argument an option
     words: Annotated[
         list[str],
         typer.Argument(
             metavar="[SERVICE] ACTION [k=v]…", help="A workflow, or [NODE/]COMPONENT.ACTION; its parameters."
         ),
     ],
+    values: ValuesOption = None,
     detach: DetachOption = False,
     lock_wait: LockWaitOption = "0s",
     output: LiveOutputOption = False,
@@ -47,11 +54,12 @@ def execute(
     """Run a workflow, or an action of a component.
 
     A workflow makes the nodes that are missing; an action needs those it runs on. A component without an action
-    converges it. Parameters may also be written as one word, k=v,k2=v2.
-    Example: dtk exec dask1 smoke_test
+    converges it. Each parameter is a word of its own, k=v, whose value may hold anything; those of --values FILE
+    come before them. Example: dtk exec dask1 smoke_test
     """
     workspace = current_workspace()
-    service, action, parameters = _read(workspace, words)
+    service, action, given = _read(workspace, words)
+    parameters = {**(_of_file(values) if values else {}), **given}
     how = Following(detach=detach, document=as_json, output=output, files=TaskFiles(junit, report))
     how.check()
     workflow = CREATE if action == _CONVERGE else action
@@ -69,18 +77,21 @@ def _read(workspace: Workspace, words: list[str]) -> tuple[str, str, dict[str, s
     if len(names) not in (1, 2) or words[: len(names)] != names:
         raise UsageError(f"'{' '.join(words)}' is not a SERVICE, an ACTION and its parameters", hint=USAGE)
     *service, action = names
-    parameters: dict[str, str] = {}
-    for word in words[len(names) :]:
-        parameters |= _parameters(word)
+    parameters = dict(map(_parameter, words[len(names) :]))
     return chosen_service(workspace, service[0] if service else None), action, parameters
 
 
-def _parameters(word: str) -> dict[str, str]:
-    """Read ``k=v``, whose value may hold anything, or the original's ``k=v,k2=v2``."""
-    try:
-        return parse_parameters(word)
-    except ValueError:
-        name, _, value = word.partition("=")
-        if not name.isidentifier():
-            raise UsageError(f"'{word}' is not a parameter", hint="write k=v") from None
-        return {name: value}
+def _parameter(word: str) -> tuple[str, str]:
+    name, _, value = word.partition("=")
+    if not name.isidentifier():
+        raise UsageError(f"'{word}' is not a parameter", hint="write k=v, each as a word of its own")
+    return name, value
+
+
+def _of_file(file: Path) -> dict[str, str]:
+    """Return a file's values as the words of a command line would give them."""
+    return {name: value if isinstance(value, str) else _word(value) for name, value in values_of(file).items()}
+
+
+def _word(value: Json) -> str:
+    return json.dumps(as_written(value), ensure_ascii=False) if isinstance(value, (dict, list)) else as_text(value)

@@ -6,7 +6,6 @@ nesting can exhaust the stack, and each scalar still has its text.
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -29,34 +28,10 @@ from ruamel.yaml.reader import ReaderError
 from dtk.dsl.yaml.span import DocumentPath, Span
 from dtk.errors import InvalidError, Location, Problem
 from dtk.model.json_data import Json
-from dtk.model.written import WrittenFloat, WrittenInteger
+from dtk.model.written import written_scalar
 
 _DEEPEST = 60
 """Levels of nesting. The deepest place of the language is at 14."""
-
-_INTEGER = re.compile(r"[-+]?[0-9]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_LONGEST_NUMBER = 300
-_WORDS = {
-    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
-}
-
-
-def scalar_value(text: str) -> Json:
-    """Return what a plain scalar means in YAML 1.2's core schema, as far as JSON can say it.
-
-    ``2015-11-26`` and ``yes`` are texts there. Octal, hexadecimal, infinite and endless numbers stay texts too.
-    """
-    if text in _WORDS:
-        return _WORDS[text]
-    if len(text) <= _LONGEST_NUMBER:
-        if _INTEGER.fullmatch(text):
-            return WrittenInteger(int(text), text)
-        if _FLOAT.fullmatch(text) and math.isfinite(float(text)):
-            return WrittenFloat(float(text), text)
-    return text
 
 
 @dataclass
@@ -218,7 +193,7 @@ def _merge_conflicts(text: str, name: str) -> list[Problem]:
 
 
 def _scalar(event: ScalarEvent) -> Json:
-    return scalar_value(event.value) if event.implicit[0] else event.value
+    return written_scalar(event.value) if event.implicit[0] else event.value
 
 
 def _failed(name: str, problems: list[Problem]) -> InvalidError:
