@@ -1,33 +1,52 @@
-"""Which of a stage's steps may start next: as many at once as the stage, and the group of each step, allow."""
+"""Which of a stage's steps may start next: as many at once as the stage, the step's group and its actions allow."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from dtk.model.plan import Stage, Step
 
 
 class Window:
-    """Keeps count of the steps that run; a group that is full holds up no step but its own.
+    """Keeps count of the steps that run; a group, or an action, that is full holds up no other step.
 
     ``stage`` says the limits; ``steps`` are those of its leaves that they bound.
     """
 
     def __init__(self, stage: Stage, steps: Sequence[Step]) -> None:
         self._limit = in_flight(stage.max_in_flight, len(steps))
-        groups = [group for group in stage.steps if group.steps]
-        self._group_of = {leaf.number: group.number for group in groups for leaf in group.leaves()}
-        self._limits = {group.number: in_flight(group.max_in_flight, len(group.steps)) for group in groups}
+        self._limits: dict[str, int] = {}
+        self._shares: defaultdict[str, list[str]] = defaultdict(list)
+        for group in (group for group in stage.steps if group.steps):
+            self._limits[group.number] = in_flight(group.max_in_flight, len(group.steps))
+            for leaf in group.leaves():
+                self._shares[leaf.number].append(group.number)
+        self._add_actions(steps)
         self._running = 0
         self._running_of: Counter[str] = Counter()
+
+    def _add_actions(self, steps: Sequence[Step]) -> None:
+        """Note which actions bound how many nodes run them at once."""
+        running: defaultdict[str, list[Step]] = defaultdict(list)
+        limits: dict[str, int | str] = {}
+        for step in steps:
+            for action in step.actions:
+                if action.max_in_flight is not None:
+                    name = f"{action.component}.{action.action}"
+                    running[name].append(step)
+                    limits[name] = action.max_in_flight
+        for name, limit in limits.items():
+            self._limits[name] = in_flight(limit, len(running[name]))
+            for step in running[name]:
+                self._shares[step.number].append(name)
 
     def next(self, waiting: Sequence[Step]) -> Step | None:
         """Return the first step that may start now, None while those that run leave no room for any."""
         if self._running >= self._limit:
             return None
-        return next((step for step in waiting if self._has_room(self._group_of.get(step.number))), None)
+        return next((step for step in waiting if self._has_room(step)), None)
 
     def enter(self, step: Step) -> None:
         """Count a step as running."""
@@ -39,13 +58,11 @@ class Window:
 
     def _count(self, step: Step, change: int) -> None:
         self._running += change
-        if step.number in self._group_of:
-            self._running_of[self._group_of[step.number]] += change
+        for shared in self._shares[step.number]:
+            self._running_of[shared] += change
 
-    def _has_room(self, group: str | None) -> bool:
-        if group is None:
-            return True
-        return self._running_of[group] < self._limits[group]
+    def _has_room(self, step: Step) -> bool:
+        return all(self._running_of[shared] < self._limits[shared] for shared in self._shares[step.number])
 
 
 def in_flight(limit: int | str | None, steps: int) -> int:

@@ -52,12 +52,16 @@ class Attribute:
 
 @dataclass(frozen=True)
 class AttributeTerm:
-    """``attr``, ``attr[key]`` or ``node.attr`` on one side of a link."""
+    """``attr``, ``attr[key]`` or ``node.attr`` on one side of a link.
+
+    ``with_offset`` adds the ``port_offset`` of the node that it is on: where the port really is.
+    """
 
     side: Side
     attribute: str
     key: str = ""
     of_node: bool = False
+    with_offset: bool = False
 
 
 @dataclass(frozen=True)
@@ -203,7 +207,8 @@ class Action:
 
     ``defaults`` are pyinfra global arguments (``_sudo``, ``_env`` …) for all its operations and commands;
     ``timeout`` and ``retry_delay`` are seconds. ``parameters`` are given by whoever runs the action: a stage of a
-    workflow, or ``dtk exec``; templates see them as they see attributes.
+    workflow, or ``dtk exec``; templates see them as they see attributes. ``max_in_flight``, 3 or "25%", says how many
+    nodes run it at once in any stage.
     """
 
     name: str
@@ -218,6 +223,7 @@ class Action:
     timeout: float | None = None
     on_failure: Literal["stop", "continue"] = "stop"
     parameters: Mapping[str, Attribute] = field(default_factory=dict)
+    max_in_flight: int | str | None = None
 
 
 @dataclass(frozen=True)
@@ -292,12 +298,15 @@ class WorkflowItem:
 class StageOptions:
     """How a stage goes about its nodes and actions; None leaves it to the actions.
 
+    ``run_once`` leaves only the first of the nodes that have what the stage runs.
+
     ``max_in_flight`` is 3 or "25%"; the first ``canary`` nodes go before all others. ``retries``, ``retry_delay``,
     ``timeout`` (seconds) and ``on_failure`` count for each action of the stage.
     """
 
     max_in_flight: int | str | None = None
     canary: int = 0
+    run_once: bool = False
     retries: int | None = None
     retry_delay: float | None = None
     timeout: float | None = None

@@ -139,10 +139,10 @@ class Plan:
     """The whole plan. ``task_type`` is the name in the table's first row (``assembly_converge``).
 
     ``serial`` and ``lineage`` name the state it was made from, ``workspace`` where the service is at home, and
-    ``service_digest`` what its file said; ``destroys`` marks the plan of
-    delete-and-destroy; ``resumes`` is the number of the task that this plan continues, 0 for none. ``parameters`` are
-    those its workflow was given. ``drift`` and ``unchecked`` are what a refresh found on the nodes. ``firewall`` has
-    every declared port that the target opens or no longer opens.
+    ``service_digest`` what its file said; ``destroys`` marks the plan of delete-and-destroy; ``resumes`` is the number
+    of the task that this plan continues, 0 for none; ``leaves_unfinished`` that of the converge that is still to be
+    resumed whatever becomes of this. ``parameters`` are those its workflow was given. ``drift`` and ``unchecked`` are
+    what a refresh found on the nodes. ``firewall`` has every declared port that the target opens or no longer opens.
     ``only`` and ``exclude`` are the terms of the selection it was limited to, ``left_out`` the steps which that cost.
     """
 
@@ -166,6 +166,7 @@ class Plan:
     exclude: tuple[str, ...] = ()
     destroys: bool = False
     resumes: int = 0
+    leaves_unfinished: int = 0
     parameters: Mapping[str, str] = field(default_factory=dict)
     drift: tuple[Finding, ...] = ()
     unchecked: tuple[Finding, ...] = ()

@@ -122,6 +122,7 @@ class PlannedAction:
 
     ``repeat`` tells apart the second and further times an action runs in one workflow. ``defaults`` are pyinfra's
     global arguments for all its items. ``files`` maps a path in the module to the digest of its content.
+    ``max_in_flight`` is how many nodes run it at once.
     ``action_digest`` covers the action's definition and its files; ``input_digest`` that and the attributes as planned.
     """
 
@@ -144,6 +145,7 @@ class PlannedAction:
     timeout: float | None = None
     on_failure: Literal["stop", "continue"] = "stop"
     repeat: str = ""
+    max_in_flight: int | str | None = None
 
     @property
     def key(self) -> str:

@@ -76,6 +76,13 @@ class JoinedText:
 
 
 @dataclass(frozen=True, slots=True)
+class Sum:
+    """Whole numbers added up; one that is not set counts as 0."""
+
+    pieces: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class JoinedLists:
     """Lists put together to one."""
 
@@ -100,7 +107,7 @@ Open: TypeAlias = Reference | Secret | Template
 """The parts of a value that something else has to fill."""
 
 Value: TypeAlias = (
-    Known | Reference | Secret | Template | Element | Typed | JoinedText | JoinedLists | ValueList | ValueMap
+    Known | Reference | Secret | Template | Element | Typed | JoinedText | Sum | JoinedLists | ValueList | ValueMap
 )
 
 UNSET = Known(None)
@@ -159,7 +166,7 @@ def _parts(value: Value) -> tuple[Value, ...]:
     """Return what a value is made of; nothing for one that is not made of others."""
     if isinstance(value, (Element, Typed)):
         return (value.of,)
-    if isinstance(value, (JoinedText, JoinedLists)):
+    if isinstance(value, (JoinedText, Sum, JoinedLists)):
         return value.pieces
     if isinstance(value, ValueMap):
         return tuple(value.items.values())
@@ -237,6 +244,8 @@ def _put_together(value: Value, parts: list[Json]) -> Json:
         return None if parts[0] is None else types.coerce(value.type, parts[0])
     if isinstance(value, JoinedText):
         return _text_of(parts)
+    if isinstance(value, Sum):
+        return sum(int(str(part)) for part in parts if part is not None)
     return _list_of(parts) if isinstance(value, JoinedLists) else parts
 
 
@@ -271,8 +280,8 @@ def _rebuilt(value: Value, parts: list[Value]) -> Value:
         return Element(parts[0], value.key)
     if isinstance(value, Typed):
         return Typed(value.type, parts[0])
-    if isinstance(value, JoinedText):
-        return JoinedText(tuple(parts))
+    if isinstance(value, (JoinedText, Sum)):
+        return type(value)(tuple(parts))
     if isinstance(value, JoinedLists):
         return joined(Known([]) if part == UNSET else part for part in parts)
     return list_of(parts)

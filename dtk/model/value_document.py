@@ -23,6 +23,7 @@ from dtk.model.value import (
     Known,
     Reference,
     Secret,
+    Sum,
     Template,
     Typed,
     Value,
@@ -32,7 +33,7 @@ from dtk.model.value import (
     map_of,
 )
 
-Marked: TypeAlias = Reference | Secret | Template | Element | Typed | JoinedText | JoinedLists
+Marked: TypeAlias = Reference | Secret | Template | Element | Typed | JoinedText | Sum | JoinedLists
 
 _LITERAL, _TEMPLATE, _SHELL = "$literal", "$template", "shell"
 
@@ -59,7 +60,7 @@ def _marked(value: Marked) -> tuple[str, Json]:
         return "$key", {"of": value_document(value.of), "key": value.key}
     if isinstance(value, Typed):
         return "$typed", {"type": value.type, "of": value_document(value.of)}
-    mark = "$text" if isinstance(value, JoinedText) else "$joined"
+    mark = "$text" if isinstance(value, JoinedText) else "$sum" if isinstance(value, Sum) else "$joined"
     return mark, [value_document(piece) for piece in value.pieces]
 
 
@@ -133,6 +134,7 @@ _READERS: Mapping[str, Callable[[JsonObject], Value]] = {
     "$key": _element,
     "$typed": _typed,
     "$text": lambda document: JoinedText(_values(document["$text"])),
+    "$sum": lambda document: Sum(_values(document["$sum"])),
     "$joined": lambda document: JoinedLists(_values(document["$joined"])),
     _LITERAL: lambda document: Known(document[_LITERAL]),
 }

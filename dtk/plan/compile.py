@@ -140,7 +140,7 @@ def finished_plan(
         InvalidError: the nodes are not where the target is.
     """
     check_location(request.state, request.target)
-    service, state, unfinished = request.service, request.state, request.state.unfinished
+    service, state, unfinished = request.service, request.state, request.unfinished
     plan = Plan(
         dtk_version=__version__,
         service=service.name,
@@ -159,6 +159,7 @@ def finished_plan(
         stages=number_stages(stages),
         destroys=destroys,
         resumes=unfinished.task if unfinished and request.scope == "resume" else 0,
+        leaves_unfinished=0 if destroys else _left_unfinished(request),
         parameters=dict(request.parameters),
         drift=tuple(found for found in request.findings if found.is_drift),
         unchecked=tuple(found for found in request.findings if not found.is_drift),
@@ -168,10 +169,19 @@ def finished_plan(
     return _digested(plan)
 
 
+def _left_unfinished(request: PlanRequest) -> int:
+    """Return the number of the converge that what is run in between leaves to be resumed, 0 for none."""
+    last = request.state.unfinished
+    if last is None or request.workflow in ("", CREATE):
+        return 0
+    return last.task if last.workflow == CREATE else last.before.task if last.before else 0
+
+
 def _resumed(request: PlanRequest) -> PlanRequest:
     if request.scope != "resume":
         return request
-    unfinished = request.state.unfinished
+    last = request.state.unfinished
+    unfinished = last.before if last and last.before else last
     if unfinished is None:
         raise UsageError(
             f"there is nothing to resume: the last task of '{request.service.name}' succeeded, or there was none",

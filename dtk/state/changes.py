@@ -64,7 +64,8 @@ def with_task_begun(state: State, task: Unfinished, *, resumes: bool) -> State:
         resumes: whether it continues the last one, so that what had succeeded there stays noted.
     """
     last = state.unfinished
-    succeeded = last.succeeded if resumes and last else {}
+    resumed = last.before if last and last.before and task.workflow == CREATE else last
+    succeeded = resumed.succeeded if resumes and resumed else {}
     # What is run in between, to find or fix what failed, does not make a converge done.
     before = None
     if last is not None and task.workflow != CREATE:

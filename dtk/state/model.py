@@ -48,7 +48,8 @@ class Unfinished:
     """The workflow whose last task did not succeed, and what of it did: ``{"node component.action": input digest}``.
 
     ``parameters`` are those the workflow was given, ``only`` and ``exclude`` the terms of the part that was meant.
-    ``before`` is the converge that was unfinished when another workflow or an action was run: it is resumed after that.
+    ``before`` is the converge that was unfinished when another workflow or an action was run: a resume goes on with it,
+    whatever became of what was run in between.
     """
 
     task: int

@@ -129,11 +129,11 @@ class Lab:
         assert state is not None
         return state
 
-    def add_node(self, name: str, **connection: Any) -> SshServer:
+    def add_node(self, name: str, user: str = "tester", **connection: Any) -> SshServer:
         """Start a server and put it into the state as a node that exists."""
         server = SshServer(self.workspace.root / "machines" / name.replace(":", "."), self.client_key).start()
         self.servers[name] = server
-        self.put_node(name, Connection(server.host, server.port, "tester", str(self.key_file), **connection), server)
+        self.put_node(name, Connection(server.host, server.port, user, str(self.key_file), **connection), server)
         return server
 
     def put_node(self, name: str, connection: Connection, server: Machine) -> None:

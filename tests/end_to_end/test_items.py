@@ -46,6 +46,11 @@ components:
           - server.shell: {commands: ["echo restarted >> log"]}
             if_changed: [config, peers]
         outputs: {seen: {command: "echo {{ others }}"}}
+      join:
+        commands:
+          - {RUN: 'echo first >> log', when: '{{ node.is_first }}'}
+        max_in_flight: 1
+      once: {commands: [RUN echo once >> log]}
       look:
         commands:
           - RUN: echo {{ item.key }} {{ item.value }} >> limits
@@ -61,7 +66,11 @@ assemblies:
     nodes:
       members: {attributes: {type: group, cardinality: 2}, components: [quorum::member]}
     workflows:
-      create: {subtasks: [{name: members, component: quorum::member}]}
+      create:
+        subtasks:
+          - {name: members, component: quorum::member}
+          - {name: join, action: quorum::member.join}
+          - {name: once, action: quorum::member.once, run_once: true}
 """
 
 
@@ -98,8 +107,12 @@ def test_items_repeat_for_each_element_and_follow_what_changed_and_only_that(dtk
         assert (etc / "words").read_text() == "ada secret-of-ada\n"
         rows = {row["path"]: row["value"] for row in dtk.json("list-attributes", service)}
         assert rows[f"{node}/quorum::member/seen"] == f"http://{addresses[other]}:80"
-        assert restarts(found[node]) == 1
+        once = ["first", "once"] if node == "members:1" else []
+        assert (found[node] / "log").read_text().split() == ["restarted", *once]
     assert "secret-of-ada" not in shown
+    steps = [event for event in dtk.events(service, 1) if event["type"] in ("step.started", "step.finished")]
+    join = [event["type"] for event in steps if event["step"].startswith("3.")]
+    assert join == ["step.started", "step.finished"] * 2, "one member after the other"
 
     assert "Nothing had to be changed." in dtk.run("converge", service).stdout
     dtk.run("plan", service, "--refresh", "--detailed-exitcode")

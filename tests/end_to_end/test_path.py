@@ -80,8 +80,11 @@ def test_a_failing_step_stops_the_task_after_its_siblings_and_resume_does_the_re
     table = dtk.run("task-status", "ring1").stdout
     assert "[ 3.1.2 ]" in table
     assert "RETURN CODE: 7" in table
+    # What is run in between leaves it to be resumed, even when that fails as well.
+    between = dtk.run("exec", "ring1", "slaves:2/ring::member", code=1)
+    assert "dtk exec ring1 slaves:2/ring::member" in between.stdout + between.stderr
+    assert "--resume" not in between.stdout + between.stderr
     (home(dtk, "slaves:2") / "flag").touch()
-    # What is run in between leaves it to be resumed.
     dtk.run("exec", "ring1", "slaves:1/ring::member")
     dtk.run("apply", "ring1", "--resume", "--yes")
     resumed = dtk.json("task-status", "ring1")

@@ -7,14 +7,23 @@ from collections.abc import Mapping
 from dtk.apply.session.node_session import NodeSession, Prepared
 from dtk.errors import DtkError
 
-SCRIPT = rb"""
+NEEDED = (
+    *("cat", "chmod", "chown", "cp", "cut", "find", "grep", "head", "id", "ls", "mkdir", "mv", "rm", "sed", "sleep"),
+    *("stat", "tail", "touch", "tr", "uname"),
+)
+"""Programs that dtk and pyinfra's operations on files call on a node; a minimal Debian and a busybox have them."""
+
+SCRIPT = b"""
+for tool in @NEEDED@; do command -v $tool >/dev/null || echo "lacks=$tool"; done
 echo "home=$HOME"
 echo "user=$(id -un)"
 if [ -r /etc/os-release ]; then . /etc/os-release && echo "os=$ID${VERSION_ID:+-$VERSION_ID}"
 else echo "os=$(uname -s | tr A-Z a-z)"; fi
 echo "python=$(command -v python3)"
 [ ! -d /run/systemd/system ] || echo has_systemd=true
-"""
+""".replace(b"@NEEDED@", " ".join(NEEDED).encode())
+_INSTALL = "install them there: coreutils, findutils, grep and sed of its distribution have them"
+_LACKS = "lacks="
 FACTS = ("home", "user", "os", "python", "has_systemd")
 
 
@@ -31,7 +40,7 @@ def node_facts(session: NodeSession, known: dict[str, object]) -> dict[str, obje
         known: the attributes that its target gave.
 
     Raises:
-        DtkError: the node has no working shell.
+        DtkError: the node has no working shell, or lacks programs.
     """
     if are_known(known):
         return known
@@ -39,10 +48,24 @@ def node_facts(session: NodeSession, known: dict[str, object]) -> dict[str, obje
     answer = session.ask(Prepared.script("what the machine says of itself", SCRIPT, mark), mark)
     if answer.code != 0:
         raise DtkError(f"{session.node} has no working shell: " + " ".join((*answer.stdout, *answer.stderr)[-3:]))
-    return read_facts("\n".join(answer.stdout), known)
+    printed = "\n".join(answer.stdout)
+    check_programs(printed, session.node)
+    return read_facts(printed, known)
+
+
+def check_programs(printed: str, node: str) -> None:
+    """Check that a machine has the programs that dtk needs there, from what it printed for ``SCRIPT``.
+
+    Raises:
+        DtkError: it lacks some, all of which are named.
+    """
+    lacking = [line.removeprefix(_LACKS) for line in printed.splitlines() if line.startswith(_LACKS)]
+    if lacking:
+        raise DtkError(f"{node} lacks programs that dtk needs: {', '.join(lacking)}", hint=_INSTALL)
 
 
 def read_facts(printed: str, known: Mapping[str, object]) -> dict[str, object]:
     """Return a node's attributes with what its machine printed for ``SCRIPT``; what its target knows wins."""
-    answers = dict(line.split("=", 1) for line in printed.splitlines() if "=" in line)
+    lines = (line for line in printed.splitlines() if "=" in line and not line.startswith(_LACKS))
+    answers = dict(line.split("=", 1) for line in lines)
     return {**answers, "has_systemd": "has_systemd" in answers, **known}

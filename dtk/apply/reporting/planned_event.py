@@ -17,6 +17,8 @@ def next_command(plan: Plan) -> str:
         return f"dtk delete-and-destroy {plan.service}"
     if not plan.workflow:
         return f"dtk {'start' if plan.task_type == 'power_on_nodes' else 'stop'} {plan.service}"
+    if plan.leaves_unfinished:
+        return f"dtk exec {plan.service} {plan.workflow}{''.join(f' {name}=…' for name in plan.parameters)}"
     return f"dtk apply {plan.service} --resume"
 
 

@@ -14,7 +14,7 @@ from pyinfra.api.util import get_file_io
 from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine, make_unix_command_for_host
 
-from dtk.apply.session.node_session import CommandAnswer, NodeSession, Prepared
+from dtk.apply.session.node_session import ROOT, CommandAnswer, NodeSession, Prepared
 from dtk.errors import DtkError
 from dtk.ssh.delimited import READ_ALL, READ_SCRIPT, encoded
 from dtk.ssh.output import STREAMS
@@ -24,6 +24,7 @@ SESSION = "dtk_session"
 """Where a pyinfra host keeps its ``NodeSession`` (in ``connector_data``)."""
 _CONTROL = ("_get_pty", "_timeout", "_stdin", "_success_exit_codes")
 _OTHER_USER = ("_sudo", "_su_user", "_doas", "_dzdo")
+_OF_SUDO = ("_sudo", "_sudo_user", "_use_sudo_login", "_preserve_sudo_env")
 _INSIDE = ("_env", "_chdir")
 _PIECE = 1024 * 1024
 _POSIX_SHELLS = ("sh", "ash", "bash", "dash", "ksh", "mksh", "zsh")
@@ -111,6 +112,8 @@ class RecordingConnector(SSHConnector):
         ``data`` is what comes after it there, for the command itself.
         """
         given = {key: value for key, value in arguments.items() if key not in _CONTROL}
+        if given.get("_sudo") and self.session.login_is_root:
+            given = _without_sudo(given)
         shell = given.get("_shell_executable") or "sh"
         # An unquoted piece of pyinfra's command line, inside of sudo and su, which drop the environment.
         given["_shell_executable"] = marking_shell(mark, str(shell))
@@ -177,6 +180,13 @@ class RecordingConnector(SSHConnector):
     def check_can_rsync(self) -> None:
         """Refuse: rsync would open a connection of its own, past the pinned host keys."""
         raise NotImplementedError("files.rsync is not supported, use files.sync")
+
+
+def _without_sudo(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return a command's arguments for a login that is root: where there is no sudo, there still is su."""
+    given = {key: value for key, value in arguments.items() if key not in _OF_SUDO}
+    user = arguments.get("_sudo_user") or ROOT
+    return given if user == ROOT else {**given, "_su_user": user, "_su_shell": "sh"}
 
 
 def _is_temporary(path: str) -> bool:

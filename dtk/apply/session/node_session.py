@@ -34,6 +34,7 @@ KILL_SECONDS = 20.0
 """How long ending a step's remote processes may take before the node is left alone."""
 _FIRST_CONTACT_SECONDS = KILL_SECONDS + 2 * LOGIN_SECONDS
 """The same at first contact, where nobody has cancelled: the login may be slow, and what is wrong with it is said."""
+ROOT = "root"
 LARGEST_ANSWER = 64 * 1024 * 1024
 """Bytes of a fact's or an output's command that are taken; more is a mistake that would fill this machine's memory."""
 
@@ -101,6 +102,11 @@ class NodeSession:
         """
         self._reporter, self._step_mark, self._first_contact = reporter, mark, first_contact
         self._commands, self._uses_root, self._connection_was_lost = 0, False, False
+
+    @property
+    def login_is_root(self) -> bool:
+        """Whether the login has root's rights already, so that nothing has to give them to a command."""
+        return self._connection_of_node().user == ROOT
 
     @property
     def is_in_doubt(self) -> bool:

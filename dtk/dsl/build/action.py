@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, cast
 
 from dtk.dsl.build.attribute import build_parameters
 from dtk.dsl.yaml.cursor import Cursor
@@ -63,6 +63,7 @@ def _action(cursor: Cursor, parameters: tuple[str, ...], problems: list[Problem]
         timeout=_seconds(cursor, "timeout"),
         on_failure="continue" if cursor.text("on_failure") == "continue" else "stop",
         parameters=build_parameters(cursor, problems),
+        max_in_flight=cast("int | str | None", _written(cursor, "max_in_flight")),
     )
 
 
@@ -130,8 +131,8 @@ def ids_named(item: Cursor) -> list[Cursor]:
     return list(found.entries()) if isinstance(found.value, list) else [found]
 
 
-def _loop(item: Cursor) -> Json:
-    found = item.get("for")
+def _written(cursor: Cursor, key: str) -> Json:
+    found = cursor.get(key)
     return None if found is None else as_written(found.value)
 
 
@@ -157,7 +158,7 @@ def _operation(item: Cursor, when: tuple[str, ...], problems: list[Problem]) -> 
             when=when,
             id=item.text("id"),
             if_changed=tuple(str(entry.value) for entry in ids_named(item)),
-            for_=_loop(item),
+            for_=_written(item, "for"),
         )
     elif not item.is_partial:
         names = " and ".join(f"'{entry.name}'" for entry in item.entries() if "." in entry.name)
@@ -181,7 +182,7 @@ def _command(cursor: Cursor, when: tuple[str, ...]) -> Command:
             when=when,
             id=cursor.text("id"),
             if_changed=tuple(str(entry.value) for entry in ids_named(cursor)),
-            for_=_loop(cursor),
+            for_=_written(cursor, "for"),
         )
     return Command(
         cursor.location,
@@ -193,7 +194,7 @@ def _command(cursor: Cursor, when: tuple[str, ...]) -> Command:
         when=when,
         id=cursor.text("id"),
         if_changed=tuple(str(entry.value) for entry in ids_named(cursor)),
-        for_=_loop(cursor),
+        for_=_written(cursor, "for"),
     )
 
 

@@ -14,8 +14,11 @@ from dtk.model.json_data import Json
 from dtk.model.module import AttributeMapping, AttributeTerm, ConstantTerm, Side, TextTerm
 
 _WORD = r"[A-Za-z_][A-Za-z0-9_]*"
-_TERM = rf"(?P<node>node\.)?(?P<attribute>{_WORD})(?:\[(?P<key>[^\[\]]+)\])?"
-_MAPPING = re.compile(r"^\s*(?P<left>\S+?)\s*(?P<arrow>->|<-)\s*(?P<right>\S.*?)\s*$", re.DOTALL)
+_TERM = (
+    rf"(?:(?P<number>{_WORD})\s*(?P<offset>\+\s*node\.port_offset)"
+    rf"|(?P<node>node\.)?(?P<attribute>{_WORD})(?:\[(?P<key>[^\[\]]+)\])?)"
+)
+_MAPPING = re.compile(r"^\s*(?P<left>\S.*?)\s*(?P<arrow>->|<-)\s*(?P<right>\S.*?)\s*$", re.DOTALL)
 _SOURCE = re.compile(rf"^\${_TERM}$")
 _DESTINATION = re.compile(rf"^(?P<attribute>{_WORD})(?:\[(?P<key>[^\[\]]+)\])?$")
 _EMBEDDED = re.compile(rf"\$\{{{_TERM}\}}")
@@ -51,13 +54,16 @@ def _source(text: str, side: Side) -> AttributeTerm | TextTerm | ConstantTerm:
         return _term(match, side)
     if "${" in text:
         return _text(text, side)
+    if text.startswith("$"):
+        raise ValueError(f"'{text}' is not $attribute, $attribute[key], $node.attribute or $port + node.port_offset")
     if side == "base":
         return ConstantTerm(_constant(text))
     raise ValueError(f"'{text}' is its source: mark it with $, as in ${text}; constants stand right of <-")
 
 
 def _term(match: re.Match[str], side: Side) -> AttributeTerm:
-    return AttributeTerm(side, match["attribute"], match["key"] or "", bool(match["node"]))
+    name = match["attribute"] or match["number"]
+    return AttributeTerm(side, name, match["key"] or "", bool(match["node"]), bool(match["offset"]))
 
 
 def _text(text: str, side: Side) -> TextTerm:
@@ -68,7 +74,9 @@ def _text(text: str, side: Side) -> TextTerm:
         end = match.end()
     parts.append(text[end:])
     if any(isinstance(part, str) and "${" in part for part in parts):
-        raise ValueError(f"'{text}' holds a variable that is not ${{attribute}} or ${{node.attribute}}")
+        raise ValueError(
+            f"'{text}' holds a variable that is not ${{attribute}}, ${{node.attribute}} or ${{port + node.port_offset}}"
+        )
     return TextTerm(tuple(part for part in parts if part))
 
 

@@ -18,7 +18,7 @@ from dtk.model.written import as_written
 ITEM_KEYS = ("components", "component", "ordered_components", "ordered_component", "actions", "action")
 """The ways a stage lists what it runs (docs/original.md 4.6)."""
 
-OPTION_KEYS = ("max_in_flight", "canary", "retries", "retry_delay", "timeout", "on_failure")
+OPTION_KEYS = ("max_in_flight", "canary", "run_once", "retries", "retry_delay", "timeout", "on_failure")
 """What a stage says about how it goes about its nodes and actions."""
 
 STAGE_KEYS = ("name", *ITEM_KEYS, "exec_blocks", "node", "node_group", "nodes", *OPTION_KEYS)

@@ -77,7 +77,7 @@ def _mapping_problems(
         if found and is_list_type(found.type) and not source.key:
             message = f"attribute mapping ({mapping.text}) puts a list under a key, which is not supported"
             yield Problem(message, mapping.location)
-    elif isinstance(source, AttributeTerm) and not source.of_node and not source.key:
+    elif isinstance(source, AttributeTerm) and not (source.of_node or source.key or source.with_offset):
         yield from _type_problems(source, mapping, sides, scope)
 
 
@@ -113,6 +113,9 @@ def _term_problems(term: AttributeTerm, type_: str, mapping: AttributeMapping, s
     if found is None:
         message = f"attribute mapping ({mapping.text}): '{type_}' has no attribute '{term.attribute}'"
         yield Problem(message, mapping.location, nearest=nearest(term.attribute, _attributes(type_, scope)))
+    elif term.with_offset and found.type not in ("port", "integer"):
+        message = f"attribute mapping ({mapping.text}): '{term.attribute}' is {found.type}"
+        yield Problem(message, mapping.location, expected="a port or an integer, to which port_offset is added")
     elif term.key and is_list_type(found.type) and term.key.isdigit() and term is mapping.source:
         return  # one element of a list
     elif term.key and found.type not in _WITH_KEYS:

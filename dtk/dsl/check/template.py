@@ -18,6 +18,7 @@ NODE_VARIABLES = (
     "group",
     "index",
     "cardinality",
+    "is_first",
     "host_address",
     "public_address",
     "dns_name",

@@ -18,7 +18,8 @@ from dtk.plan.diff.steps import component_stage, node_stage
 from dtk.plan.resolve.topology import Instance, Topology, components_by_type, with_hidden
 from dtk.plan.resolve.values import default_of
 from dtk.plan.workflow.actions import build_action
-from dtk.plan.workflow.flattening import layers_of
+from dtk.plan.workflow.definitions import definition_of
+from dtk.plan.workflow.flattening import Branch, layers_of
 from dtk.plan.workflow.stages import StagedAction, StageOutline
 from dtk.state.model import NodeState, State
 
@@ -78,17 +79,25 @@ def _written_outlines(leaving: Sequence[Instance], workflow: Workflow) -> list[S
     for layer in layers_of(workflow):
         per_node: dict[str, list[StagedAction]] = {}
         for branch in layer.branches:
-            for item in branch.items:
-                for instance in leaving:
-                    there = branch.node in ("", instance.node, group_of(instance.node))
-                    known = item.action in instance.component.actions
-                    if there and known and item.component.means(instance.name):
-                        staged = StagedAction(instance, item.action, options=branch.options, location=item.location)
-                        per_node.setdefault(instance.node, []).append(staged)
+            for node, staged in _of_branch(leaving, branch).items():
+                per_node.setdefault(node, []).extend(staged)
         entries = tuple((node, tuple(per_node[node])) for node in sorted(per_node, key=_group_first))
         if entries:
             stages.append(StageOutline(layer.name, entries, layer.options.max_in_flight, layer.options.canary or None))
     return stages
+
+
+def _of_branch(leaving: Sequence[Instance], branch: Branch) -> dict[str, list[StagedAction]]:
+    per_node: dict[str, list[StagedAction]] = {}
+    for item in branch.items:
+        for instance in leaving:
+            there = branch.node in ("", instance.node, group_of(instance.node))
+            known = item.action in instance.component.actions
+            if there and known and item.component.means(instance.name):
+                staged = StagedAction(instance, item.action, options=branch.options, location=item.location)
+                per_node.setdefault(instance.node, []).append(staged)
+    first = min(per_node, key=_group_first, default="") if branch.options.run_once else ""
+    return {first: per_node[first]} if first else per_node
 
 
 def _group_first(node: str) -> tuple[bool, str, int]:
@@ -133,6 +142,9 @@ def _positions(outlines: Sequence[StageOutline]) -> dict[ComponentName, int]:
 def _planned(staged: StagedAction, state: State, dropped: Collection[tuple[str, str]]) -> PlannedAction:
     instance = staged.instance
     node = _node_variables(instance.node, state.nodes[instance.node])
+    if definition_of(instance, staged.action).uses_is_first:
+        members = [name for name in state.nodes if group_of(name) == group_of(instance.node)]
+        node["is_first"] = instance.node == min(members, key=node_order)
     reason = "no longer in the service" if instance.key in dropped else "its node goes"
     try:
         return build_action(instance, staged.action, _applied_values(instance, state), node, (reason,))

@@ -18,7 +18,7 @@ from dtk.dsl.check.scope import Scope
 from dtk.errors import Location, Problem
 from dtk.model.json_data import Json
 from dtk.model.module import Assembly, Component, ComponentUse, Module, Node
-from dtk.model.names import ASSEMBLY_WIDE, ComponentName, attribute_path, component_path, group_of
+from dtk.model.names import ASSEMBLY_WIDE, ComponentName, attribute_path, component_path, group_of, node_order
 from dtk.model.service import AttributeSetting, Service
 from dtk.model.suggestion import nearest
 from dtk.model.value import UNSET
@@ -98,6 +98,14 @@ class Topology:
     def of_type(self, type_: str) -> list[Instance]:
         """Return the instances of a component type on all nodes."""
         return list(self._by_type.get(type_, ()))
+
+    def is_first(self, node: str) -> bool:
+        """Say whether a node is the first member that its group has; one that is in no group is."""
+        return self._first_of.get(group_of(node), node) == node
+
+    @cached_property
+    def _first_of(self) -> Mapping[str, str]:
+        return {group_of(node): node for node in sorted(self.nodes, key=node_order, reverse=True)}
 
     @cached_property
     def _by_node(self) -> Mapping[str, Sequence[Instance]]:

@@ -20,6 +20,7 @@ from dtk.model.value import (
     JoinedText,
     Known,
     Reference,
+    Sum,
     Typed,
     Value,
     element,
@@ -87,6 +88,8 @@ class Values:
 
     def node_attribute(self, node: str, name: str) -> Value:
         """Return a node's own attribute: static ones from the topology, the others as state or a step gives them."""
+        if name == "is_first":
+            return Known(self.topology.is_first(node))
         static = static_node_variables(self.topology, node)
         if name in static:
             return Known(static[name])
@@ -241,9 +244,18 @@ class Values:
         if term.attribute not in instance.component.attributes:
             return UNSET
         value = self.of(instance, term.attribute)
+        if term.with_offset and value != UNSET:
+            return self._moved(instance, value)
         if not term.key or value == UNSET:
             return value
         return Known(element(value.data, term.key)) if isinstance(value, Known) else Element(value, term.key)
+
+    def _moved(self, instance: Instance, port: Value) -> Value:
+        """Return a port as it is where several nodes share an address: moved by the node's ``port_offset``."""
+        offset = Known(0) if instance.node == ASSEMBLY_WIDE else self.node_attribute(instance.node, "port_offset")
+        if isinstance(port, Known) and isinstance(offset, Known):
+            return Known(int(str(port.data)) + int(str(offset.data or 0)))
+        return Sum((port, offset))
 
     def _problem(self, path: str, problem: Problem) -> None:
         self.problems.setdefault(path, problem)

@@ -28,7 +28,7 @@ from dtk.model.value import Known, Template, Value, list_of, map_of
 from dtk.model.value_document import value_document
 from dtk.plan.resolve.topology import Instance
 from dtk.plan.resolve.values import Values, static_node_variables
-from dtk.plan.workflow.definitions import ActionDefinition, definition_of, digest_of
+from dtk.plan.workflow.definitions import IS_FIRST, ActionDefinition, definition_of, digest_of
 from dtk.plan.workflow.stages import StagedAction
 
 _STAGE_OPTIONS = ("retries", "retry_delay", "timeout", "on_failure")
@@ -48,6 +48,8 @@ def planned_attributes(instance: Instance, action: str, values: Values) -> dict[
     }
     if instance.node != ASSEMBLY_WIDE and definition_of(instance, action).uses_node_address:
         takes["node.host_address"] = values.node_attribute(instance.node, "host_address")
+    if instance.node != ASSEMBLY_WIDE and definition_of(instance, action).uses_is_first:
+        takes[IS_FIRST] = values.node_attribute(instance.node, "is_first")
     return takes
 
 
@@ -60,6 +62,8 @@ def plan_action(staged: StagedAction, values: Values, reasons: tuple[str, ...]) 
     instance = staged.instance
     attributes = {**planned_attributes(instance, staged.action, values), **_parameters(staged)}
     variables, service = _node_variables(instance, values), values.topology.service
+    if isinstance(first := attributes.get(IS_FIRST), Known):
+        variables["is_first"] = first.data
     planned = build_action(instance, staged.action, attributes, variables, reasons, service=service)
     options = {name: value for name in _STAGE_OPTIONS if (value := getattr(staged.options, name)) is not None}
     return replace(planned, repeat=staged.repeat, **options)
@@ -115,6 +119,7 @@ def build_action(
         retry_delay=action.retry_delay,
         timeout=action.timeout,
         on_failure=action.on_failure,
+        max_in_flight=action.max_in_flight,
     )
 
 

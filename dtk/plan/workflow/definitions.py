@@ -20,6 +20,7 @@ Signature = tuple[tuple[str, str | None], ...]
 """The variables that a text was rendered with: names, and values as text; None for those not known yet."""
 
 _NODE_ADDRESS = re.compile(r"\bnode\.host_address\b")
+IS_FIRST = "node.is_first"
 _NODE = re.compile(r"\bnode\b")
 
 
@@ -54,6 +55,13 @@ class ActionDefinition:
     def uses_node_address(self) -> bool:
         """Whether a text of it names the address of its node."""
         return _NODE_ADDRESS.search(canonical(self.content)) is not None
+
+    @cached_property
+    def uses_is_first(self) -> bool:
+        """Whether a text of it, or a file, asks whether its node is the first of its group."""
+        return IS_FIRST in canonical(self.content) or any(
+            IS_FIRST.encode() in (self.folder / name).read_bytes() for name in self.files
+        )
 
     @cached_property
     def uses_node(self) -> tuple[bool, ...]:

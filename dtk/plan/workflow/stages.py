@@ -119,7 +119,8 @@ def _of_branch(
         for instance in _matching(topology, branch, item, values, problems):
             if action := _staged(instance, item, branch, values, problems):
                 found.setdefault(instance.node, []).append(action)
-    return found
+    first = next((node for node in stage_order(topology) if node in found), "") if branch.options.run_once else ""
+    return {first: found[first]} if first else found
 
 
 def stage_order(topology: Topology) -> list[str]:
