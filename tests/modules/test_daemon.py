@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -201,3 +202,56 @@ def test_restart_starts_what_was_started_last(daemon: Daemon) -> None:
     assert daemon.call("restart", "sleeper", "ready now").returncode == 0
     assert daemon.pid != before
     assert psutil.Process(daemon.pid).cmdline()[-2:] == ["--port", "1"]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+LISTENER = "import socket, sys, time; time.sleep(0.5); s = socket.create_server(('127.0.0.1', int(sys.argv[1])))"
+
+
+def test_a_program_is_ready_when_it_listens_on_its_port(daemon: Daemon) -> None:
+    port = free_port()
+    listener = [sys.executable, "-c", f"{LISTENER}; time.sleep(600)", str(port)]
+    done = daemon.call("start", "--ready-port", f"127.0.0.1:{port}", "sleeper", "--", *listener)
+    assert (done.returncode, done.stdout) == (0, f"sleeper is up, pid {daemon.pid}\n")
+    socket.create_connection(("127.0.0.1", port), timeout=10).close()
+    again = daemon.call("start", "--ready-port", str(port), "other", "--", sys.executable, "-c", SLEEPER)
+    assert again.returncode == 1
+    assert f"other can't be started: another program listens on {port}" in again.stderr
+
+
+def test_a_program_is_ready_when_a_command_says_so_within_the_time_that_is_set(daemon: Daemon, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    words = ["--ready-command", f"test -e '{mark}'", "--within", "1", "sleeper", "--", sys.executable, "-c"]
+    late = daemon.call("start", *words, SLEEPER)
+    assert late.returncode == 1
+    assert late.stderr.splitlines()[-1] == f"sleeper was not up within 1 seconds (command test -e '{mark}')"
+    assert daemon.call("status", "sleeper").returncode == 1
+    assert daemon.call("start", *words, f"open({str(mark)!r}, 'w'); {SLEEPER}").returncode == 0
+
+
+def test_one_description_says_how_a_program_runs_and_when_it_is_ready(daemon: Daemon, tmp_path: Path) -> None:
+    settings, description = tmp_path / "settings", tmp_path / "sleeper.daemon"
+    settings.write_text("one")
+    command = shlex.join([sys.executable, "-c", SLEEPER, "it's", "two words"])
+    lines = ["# a comment", "", "name sleeper", f"command {command}", f"file {settings}", "ready-log ready now"]
+    description.write_text("\n".join([*lines, "within 30"]))
+    named = f"@{description}"
+    assert daemon.call("current", named).returncode == 1
+    assert daemon.call("start", named).returncode == 0
+    assert psutil.Process(daemon.pid).cmdline()[-2:] == ["it's", "two words"]
+    assert daemon.call("current", named).returncode == 0
+    before = daemon.pid
+    assert daemon.call("restart", "sleeper").returncode == 0
+    assert daemon.pid != before
+    settings.write_text("two")
+    assert daemon.call("current", named).returncode == 1
+    description.write_text("name sleeper\ncomand x\n")
+    refused = daemon.call("start", named)
+    assert refused.returncode == 1
+    assert "'comand x' is not a name, command, file" in refused.stderr

@@ -2,18 +2,34 @@
 # Keeps named programs running: as systemd units where there is systemd and root's rights, else under a supervisor of
 # its own, with nothing but a POSIX shell.
 #
-#   daemon.sh start [-f FILE]… NAME READY -- COMMAND…   start it and wait until its log says READY
-#   daemon.sh current [-f FILE]… NAME -- COMMAND…       whether it runs just so: exit code 1 when start would do something
-#   daemon.sh stop NAME                                 end it, by force after 20 seconds; fine when it does not run
-#   daemon.sh restart NAME READY                        stop it and start it as it was started last
-#   daemon.sh status NAME                               say whether it runs; exit code 1 when it does not
+#   daemon.sh start [OPTION]… NAME [READY] -- COMMAND…   start it and wait until it is ready
+#   daemon.sh start @DESCRIPTION                         the same, as a file says it
+#   daemon.sh current [-f FILE]… NAME -- COMMAND…        whether it runs just so: exit code 1 when start would do something
+#   daemon.sh current @DESCRIPTION
+#   daemon.sh stop NAME                                  end it, by force after 20 seconds; fine when it does not run
+#   daemon.sh restart NAME [READY]                       stop it and start it as it was started last
+#   daemon.sh status NAME                                say whether it runs; exit code 1 when it does not
+#
+#   -f FILE                     what the program reads when it starts: other contents are a reason to replace it
+#   --ready-log TEXT            it is ready when its log holds this (READY says the same)
+#   --ready-port [HOST:]PORT    when it listens there
+#   --ready-command COMMAND     when this shell command succeeds
+#   --within SECONDS            how long it may take until it is ready; 60 where nothing is said
+#
+# A description has a line for each of them, and empty lines and comments (#):
+#
+#   name store
+#   command bin/store --data 'my data'      words, quoted as a shell has them
+#   file etc/store.conf
+#   ready-port 127.0.0.1:7000
+#   within 120
 #
 # One that runs with another command line, or had other contents in a FILE when it started, is replaced. One that ends
 # by itself is started again. What it writes is kept in run/NAME.log beside this script (run/NAME.log.1 for the time
 # before), so that a program which can't start says why.
 set -u
 
-started_within=60  # seconds; a cold Python or Java on a busy machine takes most of ten
+within=60          # seconds until it is ready; a cold Python or Java on a busy machine takes most of ten
 stopped_within=20  # seconds before an orderly end becomes a kill
 again_after=5      # seconds before a program that ended by itself is started again
 
@@ -26,8 +42,9 @@ fail() {
 }
 
 usage() {
-    fail "usage: daemon.sh start [-f FILE]… NAME READY -- COMMAND… | current [-f FILE]… NAME -- COMMAND… |" \
-        "stop NAME | restart NAME READY | status NAME"
+    fail "usage: daemon.sh start [-f FILE]… [--ready-log TEXT | --ready-port [HOST:]PORT | --ready-command COMMAND]" \
+        "[--within SECONDS] NAME [READY] -- COMMAND… | start @DESCRIPTION | current [-f FILE]… NAME -- COMMAND… |" \
+        "current @DESCRIPTION | stop NAME | restart NAME [READY] | status NAME"
 }
 
 pause() {
@@ -72,6 +89,73 @@ is_running() {
     else
         is_noted pid
     fi
+}
+
+# Takes what a description says; its command is left in $words.
+read_description() {
+    [ -r "$1" ] || fail "the description $1 can't be read"
+    name=
+    words=
+    while IFS= read -r line || [ -n "$line" ]; do
+        value=${line#* }
+        case $line in
+            '' | '#'*) ;;
+            'name '*) name=$value ;;
+            'command '*) words=$value ;;
+            'file '*) add_file "$value" ;;
+            'ready-log '* | 'ready-port '* | 'ready-command '*) ready_by "${line%% *}" "$value" ;;
+            'within '*) set_within "$value" ;;
+            *) fail "$1: '$line' is not a name, command, file, ready-log, ready-port, ready-command or within" ;;
+        esac
+    done <"$1"
+    [ -n "$name" ] && [ -n "$words" ] || fail "$1 has no name or no command"
+}
+
+add_file() {
+    files=$files$1'
+'
+}
+
+ready_by() {
+    [ -n "$2" ] || usage
+    kind=${1#--}
+    kind=${kind#ready-}
+    ready=$2
+}
+
+set_within() {
+    case $1 in '' | *[!0-9]*) fail "'$1' is not a number of seconds" ;; esac
+    within=$1
+}
+
+# Whether the program is ready, as it was said that this shows.
+is_ready() {
+    case $kind in
+        log) grep -q -F -e "$ready" "$run/$name.log" ;;
+        port) listens "$ready" ;;
+        command) sh -c "$ready" >/dev/null 2>&1 ;;
+    esac
+}
+
+# Whether anything listens on [HOST:]PORT: of an IPv4 address just there, or on all; of any other host on the port.
+listens() {
+    host=
+    case $1 in *:*) host=${1%:*} ;; esac
+    if [ ! -r /proc/net/tcp ]; then
+        nc -z "${host:-127.0.0.1}" "${1##*:}" >/dev/null 2>&1
+        return
+    fi
+    address=
+    case $host in
+        '' | *[!0-9.]*) ;;
+        *) address=$(IFS=. && set -- $host && printf '%02X%02X%02X%02X' "$4" "$3" "$2" "$1") ;;
+    esac
+    cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v address="$address" -v port="$(printf %04X "${1##*:}")" '
+        $4 == "0A" {
+            split($2, at, ":")
+            if (at[2] == port && (at[1] ~ (address "$") || at[1] ~ /^0+$/)) found = 1
+        }
+        END { exit !found }'
 }
 
 # What start was told, and what is in the files that it depends on.
@@ -217,17 +301,21 @@ start() {
 
 # Starts what was written down, and waits until it is up.
 launch() {
+    if [ "$kind" = port ] && listens "$ready"; then
+        fail "$name can't be started: another program listens on $ready"
+    fi
+    printf '%s\n%s\n%s\n' "$kind" "$within" "$ready" >"$run/$name.ready"
     [ ! -f "$run/$name.log" ] || mv -f "$run/$name.log" "$run/$name.log.1"
     rm -f "$run/$name.up"
     : >"$run/$name.log"
     if has_systemd; then start_unit; else start_supervisor; fi
-    deadline=$(($(date +%s) + started_within))
-    until grep -q -F -e "$ready" "$run/$name.log"; do
+    deadline=$(($(date +%s) + within))
+    until is_ready; do
         if has_ended; then
             give_up "ended with exit code $code before it was up"
         fi
         if [ "$(date +%s)" -ge "$deadline" ]; then
-            give_up "was not up within $started_within seconds"
+            give_up "was not up within $within seconds ($kind $ready)"
         fi
         pause
     done
@@ -239,22 +327,40 @@ launch() {
 verb=${1-}
 [ $# -eq 0 ] || shift
 files=
-while [ "${1-}" = -f ]; do
-    [ $# -ge 2 ] || usage
-    files=$files$2'
-'
+kind=
+ready=
+while :; do
+    case ${1-} in
+        -f | --ready-log | --ready-port | --ready-command | --within) [ $# -ge 2 ] || usage ;;
+    esac
+    case ${1-} in
+        -f) add_file "$2" ;;
+        --ready-*) ready_by "$1" "$2" ;;
+        --within) set_within "$2" ;;
+        *) break ;;
+    esac
     shift 2
 done
 name=${1-}
 [ -n "$name" ] || usage
 shift
 mkdir -p "$run"
+case $name in
+    @*)
+        [ $# -eq 0 ] || usage
+        read_description "${name#@}"
+        eval "set -- -- $words"
+        ;;
+esac
 
 case $verb in
     start)
-        ready=${1-}
-        [ "${2-}" = -- ] && [ $# -gt 2 ] || usage
-        shift 2
+        if [ -z "$kind" ]; then
+            ready_by log "${1-}"
+            shift
+        fi
+        [ "${1-}" = -- ] && [ $# -gt 1 ] || usage
+        shift
         start "$@"
         ;;
     current)
@@ -263,8 +369,14 @@ case $verb in
         is_current "$@"
         ;;
     restart)
-        ready=${1-}
-        [ -n "$ready" ] && [ -f "$run/$name.start" ] || usage
+        [ -f "$run/$name.start" ] || usage
+        if [ $# -gt 0 ]; then
+            ready_by log "$1"
+        elif [ -f "$run/$name.ready" ]; then
+            { read -r kind && read -r within && ready=$(cat); } <"$run/$name.ready"
+        else
+            usage
+        fi
         stop
         launch
         ;;

@@ -1,0 +1,10 @@
+"""What a task changed by converging, for tests of modules."""
+
+from __future__ import annotations
+
+from tests.support.command_line import Dtk
+
+
+def changed_by_create(dtk: Dtk, service: str, task: int) -> list[str]:
+    done = [event for event in dtk.events(service, task) if event["type"] == "operation.finished"]
+    return [event["message"] for event in done if event["action"] == "create" and event["changed"]]
