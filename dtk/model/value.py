@@ -199,6 +199,11 @@ def holds_secret(value: Value) -> bool:
     return not isinstance(value, Known) and any(isinstance(part, Secret) for part in _open_parts(value))
 
 
+def secrets_in(value: Value) -> Iterator[str]:
+    """Yield the references to secrets that a value holds."""
+    return (part.reference for part in _open_parts(value) if isinstance(part, Secret))
+
+
 def plain(value: Value) -> Json:
     """Return the data of a known value without secrets.
 

@@ -242,6 +242,7 @@ def _changes(request: PlanRequest, resolved: ResolvedService, chosen: Chosen, *,
         acting,
         everything=everything,
         drifted=request.drifted,
+        secrets=request.secrets,
     )
     if problems := recomputed.general().problems:
         raise InvalidError(f"service '{request.service.name}' can't be planned", [*problems.values()])

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dtk import __version__
+from dtk.apply.session.secrets import resolve_secret
 from dtk.dsl.catalog import Catalog, load_catalog
 from dtk.dsl.service import load_service
 from dtk.dsl.workspace import WorkspaceConfiguration, load_workspace
-from dtk.errors import InvalidError, Problem, StalePlanError
+from dtk.errors import DtkError, InvalidError, Problem, StalePlanError
 from dtk.model.module import Module
 from dtk.model.names import CREATE
 from dtk.model.plan import Plan
@@ -23,7 +25,10 @@ from dtk.plan.resolve.request import PlanRequest, Scope
 from dtk.service.identity import check_id, state_of_service
 from dtk.state.model import State
 from dtk.state.pinned import Pin, load_pins
+from dtk.state.secret_digests import known_secret_key, secret_digest
 from dtk.state.workspace import Workspace
+
+_AT_HAND = ("env:", "file:")
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,19 @@ class Inputs:
             parameters or {},
             workspace=self.workspace_id,
             service_digest=self.service.digest,
+            secrets=self._secrets(),
         )
+
+    def _secrets(self) -> dict[str, str]:
+        """Return the keyed digests of applied secrets as they are now, of those that take no network to read."""
+        applied = (one for components in self.state.applied.values() for one in components.values())
+        references = {reference for one in applied for reference in one.secrets if reference.startswith(_AT_HAND)}
+        key = known_secret_key(self.workspace, self.service.name) if references else b""
+        found: dict[str, str] = {}
+        for reference in sorted(references) if key else ():
+            with suppress(DtkError):  # what is not here now has not changed for all one knows
+                found[reference] = secret_digest(key, reference, resolve_secret(reference, self.workspace.root))
+        return found
 
     def folders(self) -> dict[str, Path]:
         """Return each module's folder by the module's name."""

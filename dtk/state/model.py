@@ -32,7 +32,8 @@ class Applied:
 
     Hidden values are kept (the file is 0600), and ``hidden`` names them; secrets are kept as references only.
     ``attempted`` is the task that began to converge it again and has not succeeded, 0 when there is none: until one
-    does, the node may hold a part of what that task wrote.
+    does, the node may hold a part of what that task wrote. ``secrets`` has the keyed digests of the secrets' values
+    that went to the node, by reference (``dtk.state.secret_digests``).
     """
 
     module: str
@@ -41,6 +42,7 @@ class Applied:
     task: int = 0
     hidden: tuple[str, ...] = ()
     attempted: int = 0
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

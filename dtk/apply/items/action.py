@@ -89,7 +89,14 @@ def _note_success(context: TaskContext, action: PlannedAction, values: ActionVal
     def achieved(state: State) -> State:
         state = changes.with_attributes(state, outputs)
         if action.action == CREATE:
-            applied = Applied(action.module, action.action_digest, values.applied, context.number, action.hidden)
+            applied = Applied(
+                action.module,
+                action.action_digest,
+                values.applied,
+                context.number,
+                action.hidden,
+                secrets=context.secret_digests(values.secrets),
+            )
             state = changes.with_applied(state, action.node, action.component, applied)
         elif action.action == DELETE:
             state = changes.without_applied(state, action.node, action.component)

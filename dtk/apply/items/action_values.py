@@ -50,7 +50,10 @@ class ActionValues:
         def resolved(reference: str) -> str:
             value = secret(reference)
             redactor.add_secret(value)
+            self.secrets[reference] = value
             return value
+
+        self.secrets: dict[str, str] = {}
 
         self._lookup, self._resolved = lookup_in(state), resolved
         self.applied = {name: as_applied(value, self._lookup) for name, value in action.attributes.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from dtk.ssh.connect import Patience
 from dtk.ssh.host_keys import KnownHosts
 from dtk.state.identity import short_lineage
 from dtk.state.model import State
+from dtk.state.secret_digests import secret_digest, secret_key
 from dtk.state.store import StateStore
 from dtk.state.workspace import Workspace
 
@@ -116,6 +117,16 @@ class TaskContext:
     def secret(self, reference: str) -> str:
         """Return a secret's value."""
         return resolve_secret(reference, self.workspace.root)
+
+    def secret_digests(self, values: Mapping[str, str]) -> dict[str, str]:
+        """Return the keyed digests of secrets' values, by reference; none where their key can't be kept."""
+        if not values:
+            return {}
+        try:
+            key = secret_key(self.workspace, self.plan.service)
+        except OSError:
+            return {}
+        return {reference: secret_digest(key, reference, value) for reference, value in values.items()}
 
     def module_files(self, module: str) -> Path:
         """Return the folder of a module's files as they were copied with the plan."""

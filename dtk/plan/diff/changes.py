@@ -7,14 +7,14 @@ worked out to its fixed point.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 from dtk.model.json_data import Json
 from dtk.model.names import ASSEMBLY_WIDE, CREATE, group_of, node_order
 from dtk.model.plan import ComponentChange, NodeChange
-from dtk.model.value import UNSET, Value, holds_secret, is_known, shown
+from dtk.model.value import UNSET, Value, holds_secret, is_known, secrets_in, shown
 from dtk.plan.diff.recomputed import RecomputedValues, ValuesFor, dynamic_paths
 from dtk.plan.diff.value_difference import value_differences
 from dtk.plan.resolve.assembly_values import FromAssembly
@@ -84,6 +84,7 @@ def component_changes(
     *,
     everything: bool,
     drifted: Mapping[tuple[str, str], Sequence[str]],
+    secrets: Mapping[str, str],
 ) -> tuple[tuple[ComponentChange, ...], RecomputedValues]:
     """Find which instances of the create workflow are new, changed or unchanged.
 
@@ -94,6 +95,7 @@ def component_changes(
         acting: tells which of the other actions run.
         everything: the plan runs every step, so every dynamic value is made anew.
         drifted: why instances, by node and component, are no longer on their nodes as they were applied.
+        secrets: keyed digests of present values, by reference.
 
     Returns:
         One change per instance, in workflow order, and the values they were compared with.
@@ -101,7 +103,7 @@ def component_changes(
     running = {action.instance.key for action in created} if everything else set()
     while True:
         recomputed = replace(recomputed, created=_produced(created, running))
-        found = [_compare(action.instance, state, recomputed.of(action), drifted) for action in created]
+        found = [_compare(action.instance, state, recomputed.of(action), drifted, secrets) for action in created]
         changed = {(change.node, change.component) for change in found if change.change != "unchanged"}
         acts = recomputed.acting.union(acting(bool(changed), recomputed))
         if changed <= running and acts == recomputed.acting:
@@ -117,13 +119,21 @@ def _produced(created: Sequence[StagedAction], running: set[tuple[str, str]]) ->
 
 
 def _compare(
-    instance: Instance, state: State, values: Values, drifted: Mapping[tuple[str, str], Sequence[str]]
+    instance: Instance,
+    state: State,
+    values: Values,
+    drifted: Mapping[tuple[str, str], Sequence[str]],
+    secrets: Mapping[str, str],
 ) -> ComponentChange:
     node, component = instance.key
     applied = state.applied.get(node, {}).get(component)
     if applied is None:
         return ComponentChange(node, component, "new", (_new_reason(instance, state),))
-    reasons = [*_differences(instance, applied, values), *drifted.get(instance.key, ())]
+    reasons = [
+        *_differences(instance, applied, values),
+        *_rotated(instance, applied, secrets),
+        *drifted.get(instance.key, ()),
+    ]
     return ComponentChange(node, component, "changed" if reasons else "unchanged", tuple(reasons))
 
 
@@ -133,6 +143,15 @@ def _new_reason(instance: Instance, state: State) -> str:
     if instance.node in state.nodes and not state.last_task and not state.applied.get(instance.node):
         return TAKEN_IN
     return "new component"
+
+
+def _rotated(instance: Instance, applied: Applied, secrets: Mapping[str, str]) -> Iterator[str]:
+    """Yield the attributes whose secret has another value than the one that went to the node."""
+    rotated = {name for name, digest in applied.secrets.items() if secrets.get(name, digest) != digest}
+    for name, value in applied.attributes.items():
+        for reference in secrets_in(value):
+            if reference in rotated:
+                yield f"{instance.declared_path(name)} (hidden) has changed: {reference} has another value"
 
 
 def _differences(instance: Instance, applied: Applied, values: Values) -> list[str]:

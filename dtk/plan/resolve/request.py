@@ -25,6 +25,7 @@ class PlanRequest:
     last task left undone (``resume``). ``workflow`` names one of the assembly's, or an action of a component:
     ``[NODE/]COMPONENT[.ACTION]``; ``parameters`` are what it is given, as texts.
     ``workspace`` is the workspace's id, ``service_digest`` that of what service.yaml says; "" where it is not asked.
+    ``secrets`` are the keyed digests of secrets' present values, by reference, of those that are known here.
     ``findings`` are what a refresh found on the nodes; ``selection`` is the part of the service that is meant.
     """
 
@@ -40,6 +41,7 @@ class PlanRequest:
     selection: Selection = EVERYTHING
     workspace: str = ""
     service_digest: str = ""
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def unfinished(self) -> Unfinished | None:
