@@ -36,6 +36,7 @@ class SshServer:
         self.host = "127.0.0.1"
         self.port = port
         self.logins = 0
+        self.channels = 0
         self.host_key = asyncssh.generate_private_key("ssh-ed25519")
         self._client_key = client_key
         self._connections: list[asyncssh.SSHServerConnection] = []
@@ -102,6 +103,7 @@ class SshServer:
         self._connections.clear()
 
     async def _process(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        self.channels += 1
         with contextlib.suppress(BrokenPipeError, ConnectionError, asyncssh.Error):
             await _run(process, self.home)
 

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import os
+from typing import TypeVar
 
 import pytest
 
+_Case = TypeVar("_Case")
+
 IS_LONG = os.environ.get("RELIABILITY_FORM") == "long"
 long_form = pytest.mark.skipif(not IS_LONG, reason="in the long form only")
+
+
+def shown(*cases: _Case, short: int) -> tuple[_Case, ...]:
+    """Return the cases of this form: all of them, or the first few."""
+    return cases if IS_LONG else cases[:short]

@@ -1,0 +1,133 @@
+"""Many machines in one process: an SSH server that runs no program, answers from memory and counts.
+
+``python -m tests.support.farm PUBLIC_KEY_FILE`` prints its ports as JSON, and its counts for each line that it reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+
+_MARKS = re.compile(rb"printf %s '(<[0-9a-f]+\+>)'.*\nprintf %s \"(<[0-9a-f]+-)", re.DOTALL)
+_OCTAL = re.compile(rb"\\0([0-7]{3})")
+_SAY = re.compile(rb"farm-say (\d+) (\w+)")
+FACTS = b"home=/home/farm\nuser=farm\nos=farm-1\npython=\nhas_systemd=true\n"
+FLOOD = b"no end of line " * 4096
+
+
+def said(size: int, word: str) -> str:
+    """Return what a machine prints for ``farm-say SIZE WORD``."""
+    return (f"{word}." * (size // (len(word) + 1) + 1))[:size]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What came to all machines so far."""
+
+    connections: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class Farm:
+    """A running farm. ``port`` answers; ``silent`` accepts and says nothing, ``flooding`` sends without end."""
+
+    port: int
+    silent: int
+    flooding: int
+    process: subprocess.Popen[str]
+
+    def counts(self) -> Counts:
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write("counts\n")
+        self.process.stdin.flush()
+        return Counts(**json.loads(self.process.stdout.readline()))
+
+
+@contextmanager
+def farm(key: asyncssh.SSHKey, folder: Path) -> Iterator[Farm]:
+    """Run a farm that lets a key in."""
+    file = folder / "farm_key.pub"
+    file.write_text(key.export_public_key().decode())
+    words = [sys.executable, "-m", "tests.support.farm", str(file)]
+    root = Path(__file__).resolve().parents[2]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root) as process:
+        assert process.stdout
+        port, silent, flooding = json.loads(process.stdout.readline())
+        yield Farm(port, silent, flooding, process)
+        process.kill()
+
+
+class _Visitor(asyncssh.SSHServer):
+    connections = 0
+
+    def connection_made(self, connection: asyncssh.SSHServerConnection) -> None:
+        _Visitor.connections += 1
+
+    def begin_auth(self, username: str) -> bool:
+        return True
+
+
+class _Machine:
+    channels = 0
+
+    @classmethod
+    async def answer(cls, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        """Answer one command as the shell would that dtk speaks to."""
+        cls.channels += 1
+        given = await process.stdin.read()
+        line, _, rest = given.partition(b"\n")
+        script = _OCTAL.sub(lambda found: bytes([int(found[1], 8)]), line)
+        marks = _MARKS.search(script)
+        assert marks, script
+        begin, end = marks[1], marks[2]
+        say = _SAY.search(rest) or _SAY.search(script)
+        output = said(int(say[1]), say[2].decode()).encode() if say else FACTS if b'echo "home=' in rest else b""
+        process.stdout.write(begin + output + end + b"0>")
+        process.stderr.write(begin + end + b"0>")
+        process.exit(0)
+
+
+async def _flood(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(FLOOD)
+        await writer.drain()
+
+
+async def _keep_silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+async def _serve(key_file: str) -> None:
+    acceptor: Any = await asyncssh.listen(
+        "127.0.0.1",
+        0,
+        server_factory=_Visitor,
+        server_host_keys=[asyncssh.generate_private_key("ssh-ed25519")],
+        authorized_client_keys=key_file,
+        process_factory=_Machine.answer,
+        encoding=None,
+        line_editor=False,
+        backlog=4096,
+    )
+    others = [await asyncio.start_server(one, "127.0.0.1", 0, backlog=4096) for one in (_keep_silent, _flood)]
+    ports = [acceptor.get_port(), *(one.sockets[0].getsockname()[1] for one in others)]
+    print(json.dumps(ports), flush=True)  # noqa: T201
+    loop = asyncio.get_running_loop()
+    while await loop.run_in_executor(None, sys.stdin.readline):
+        print(json.dumps({"connections": _Visitor.connections, "channels": _Machine.channels}), flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(sys.argv[1]))
