@@ -35,17 +35,15 @@ def ssh_arguments(connection: Connection, known_hosts: Path, user: str = "") -> 
         jump = parse_ssh_address(connection.jump)
         key = connection.jump_key or connection.key
         through = [
-            "ssh",
             *_options("", known_hosts),
             *_offered(key),
             *(["-l", jump.user] if jump.user else []),
             "-p",
             str(jump.port),
-            "-W",
-            "[%h]:%p",
-            jump.host,
         ]
-        options = [*options, "-o", f"ProxyCommand={shlex.join(through)}"]
+        # Its own tokens are the outer ssh's to fill in; what else has a % in it passes through both.
+        words = ["ssh", *map(_literal, through), "-W", "[%h]:%p", _literal(jump.host)]
+        options = [*options, "-o", f"ProxyCommand={shlex.join(words)}"]
     login = user or connection.user
     where = f"{login}@{connection.hostname}" if login else connection.hostname
     return ["ssh", *options, "-p", str(connection.port), where]
@@ -53,7 +51,7 @@ def ssh_arguments(connection: Connection, known_hosts: Path, user: str = "") -> 
 
 def _options(key: str, known_hosts: Path) -> list[str]:
     settings = [
-        f"UserKnownHostsFile={known_hosts}",
+        f"UserKnownHostsFile={_written(str(known_hosts))}",
         "GlobalKnownHostsFile=/dev/null",
         # Pinned at first contact and checked from then on, as tasks do; readable, as they expect it.
         "StrictHostKeyChecking=accept-new",
@@ -62,7 +60,18 @@ def _options(key: str, known_hosts: Path) -> list[str]:
     ]
     settings += ["IdentitiesOnly=yes"] if key else []
     options = [word for setting in settings for word in ("-o", setting)]
-    return [*options, "-i", str(Path(key).expanduser())] if key else options
+    return [*options, "-i", _literal(str(Path(key).expanduser()))] if key else options
+
+
+def _literal(path: str) -> str:
+    """Return a path as ssh takes it on its command line, where % begins a token."""
+    return path.replace("%", "%%")
+
+
+def _written(path: str) -> str:
+    """Return a path as ssh takes it in a setting, where blanks part words and quotes keep them together."""
+    escaped = _literal(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _offered(key: str) -> list[str]:
@@ -70,7 +79,7 @@ def _offered(key: str) -> list[str]:
     if not key:
         return []
     usual = (Path("~/.ssh").expanduser() / name for name in _USUAL_KEYS)
-    return [word for file in (Path(key).expanduser(), *usual) if file.exists() for word in ("-i", str(file))]
+    return [word for file in (Path(key).expanduser(), *usual) if file.exists() for word in ("-i", _literal(str(file)))]
 
 
 def run_in_terminal(arguments: Sequence[str], command: Sequence[str]) -> int:

@@ -196,4 +196,7 @@ class _LogTail:
                 self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
             except FileNotFoundError:
                 return b""
+        if os.fstat(self._descriptor).st_size < self._offset:
+            # Cut by somebody else; its writer goes on at the new end, and the gap is noted.
+            self._offset = 0
         return os.pread(self._descriptor, size, self._offset)

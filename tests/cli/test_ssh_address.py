@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,11 @@ def test_a_hosts_address_may_name_user_and_port_and_wins_over_the_target(tmp_pat
     found = {name: host.connection for name, host in read_hosts(target, Workspace(tmp_path)).items()}
     assert (found["alpha"].hostname, found["alpha"].port, found["alpha"].user) == ("::1", 2200, "root")
     assert (found["beta"].hostname, found["beta"].port, found["beta"].user) == ("::1", 2222, "admin")
+
+
+def test_a_path_with_blanks_quotes_and_percents_is_one_file_to_ssh(tmp_path: Path) -> None:
+    folder = tmp_path / 'my "own" 50%d \\ work'
+    words = ssh_arguments(Connection("web1", 22, "ops", str(folder / "key")), folder / "known_hosts")
+    shown = subprocess.run(["ssh", "-G", *words[1:]], capture_output=True, text=True, check=True).stdout
+    (line,) = (line for line in shown.splitlines() if line.startswith("userknownhostsfile "))
+    assert line == f"userknownhostsfile {folder}/known_hosts"
