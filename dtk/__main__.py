@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import sys
@@ -14,24 +13,13 @@ from pathlib import Path
 import typer
 
 from dtk import __version__
-from dtk.errors import DtkError, InvalidError
+from dtk.errors import DtkError, InvalidError, refused_by_machine
 from dtk.views.harmless_stream import make_streams_harmless
 
 INTERRUPTED = 130
 _UNKNOWN_COMMAND = re.compile(r"No such command '(?P<name>.*)'\.", re.DOTALL)
 _MOST_PROBLEMS = 50
 """Mistakes told at once: nobody fixes more before looking again."""
-_OF_THE_MACHINE = {
-    errno.EACCES: "run dtk as the user whose files these are, or give that user's rights to yourself (see ls -l)",
-    errno.EPERM: "run dtk as the user whose files these are (see ls -l)",
-    errno.EROFS: "use a workspace on a disk that can be written",
-    errno.ENOSPC: "free some space on its disk",
-    errno.EDQUOT: "free some space: your share of its disk is used up",
-    errno.ENAMETOOLONG: "use a shorter name or path",
-    errno.EISDIR: "a file is meant to be there: move the folder away",
-    errno.ENOTDIR: "a folder is meant to be there: move the file away",
-}
-"""What a system call can't do for a reason that people can fix, and what to do; anything else is a bug."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -74,7 +62,8 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         return _closed_output()
     except Exception as error:
-        return _refused(error) if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE else _bug(error)
+        refused = refused_by_machine(error)
+        return _refused(refused) if refused else _bug(error)
 
 
 def _run(arguments: list[str]) -> int:
@@ -145,9 +134,8 @@ def _closed_output() -> int:
     return 0
 
 
-def _refused(error: OSError) -> int:
-    prefix = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes | os.PathLike) else ""
-    _say(f"error: {prefix}{error.strerror}\nnext: {_OF_THE_MACHINE[error.errno or 0]}")
+def _refused(error: DtkError) -> int:
+    _say(f"error: {error.message}\nnext: {error.hint}")
     return 1
 
 

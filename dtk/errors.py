@@ -8,6 +8,8 @@ escapes is a bug in dtk. Exit codes are those of docs/architecture.md: 0 done, 1
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -108,3 +110,28 @@ class StalePlanError(DtkError):
     """The plan was made from a state, modules or a dtk that are no longer the present ones."""
 
     exit_code = 5
+
+
+_OF_THE_MACHINE = {
+    errno.EACCES: "run dtk as the user whose files these are, or give that user's rights to yourself (see ls -l)",
+    errno.EPERM: "run dtk as the user whose files these are (see ls -l)",
+    errno.EROFS: "use a workspace on a disk that can be written",
+    errno.ENOSPC: "free some space on its disk",
+    errno.EDQUOT: "free some space: your share of its disk is used up",
+    errno.EMFILE: "allow this user more open files (ulimit -n, or max_in_flight for fewer nodes at once)",
+    errno.ENFILE: "close what has files open on this machine, or raise fs.file-max",
+    errno.ENOMEM: "free some memory, or work on fewer nodes at once (max_in_flight)",
+    errno.ENAMETOOLONG: "use a shorter name or path",
+    errno.EISDIR: "a file is meant to be there: move the folder away",
+    errno.ENOTDIR: "a folder is meant to be there: move the file away",
+}
+"""What a system call can't do for a reason that people can fix, and what to do; anything else is a bug."""
+
+
+def refused_by_machine(error: Exception) -> DtkError | None:
+    """Return the mistake that a failed system call is for people, None where it is a bug."""
+    if not isinstance(error, OSError) or error.errno not in _OF_THE_MACHINE:
+        return None
+    path = error.filename
+    prefix = f"{os.fsdecode(path)}: " if isinstance(path, str | bytes | os.PathLike) else ""
+    return DtkError(f"{prefix}{error.strerror}", hint=_OF_THE_MACHINE[error.errno])

@@ -14,7 +14,7 @@ from dtk.apply.reporting.failure import ErrorType, StepStopped, error_fields
 from dtk.apply.reporting.redacted_log import RecordError
 from dtk.apply.reporting.reporter import StepReporter
 from dtk.apply.session.task_context import TaskContext
-from dtk.errors import DtkError
+from dtk.errors import DtkError, refused_by_machine
 from dtk.model.json_data import JsonObject
 from dtk.model.names import ASSEMBLY_WIDE, CREATE
 from dtk.model.plan import Step
@@ -114,6 +114,7 @@ def _with_problem(fields: JsonObject, problem: str) -> JsonObject:
 
 
 def _failure(context: TaskContext, error: Exception, component: str = "", kind: ErrorType = "USER") -> JsonObject:
+    error = refused_by_machine(error) or error
     if not isinstance(error, DtkError):
         sys.stderr.write(context.redactor.text("".join(traceback.format_exception(error))))
     return error_fields(error, component, kind)

@@ -25,7 +25,7 @@ from dtk.apply.session.engine import Engine  # noqa: E402
 from dtk.apply.session.task_context import TaskContext  # noqa: E402
 from dtk.apply.task import EXIT_CODES, abandon, run_task  # noqa: E402
 from dtk.apply.task_folder import PLAN_FILE, WORKER_LOG  # noqa: E402
-from dtk.errors import DtkError, LockedError  # noqa: E402
+from dtk.errors import DtkError, LockedError, refused_by_machine  # noqa: E402
 from dtk.events.log import EventLog  # noqa: E402
 from dtk.model import settings  # noqa: E402
 from dtk.model.names import ASSEMBLY_WIDE  # noqa: E402
@@ -66,8 +66,10 @@ def main(arguments: list[str]) -> int:
             handle_signals(context)
             status = run_task(context)
         except Exception as error:
-            sys.stderr.write(redactor.text(traceback.format_exc()))
-            _close_failed(journal, folder, error)
+            refused = refused_by_machine(error)
+            if refused is None:
+                sys.stderr.write(redactor.text(traceback.format_exc()))
+            _close_failed(journal, folder, refused or error)
             return EXIT_CODES["failed"]
     if status == "succeeded" and plan.destroys and not context.store.state.nodes:
         remove_service(workspace, service, context.identity.lineage)
