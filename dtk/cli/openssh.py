@@ -60,7 +60,12 @@ def _options(key: str, known_hosts: Path) -> list[str]:
     ]
     settings += ["IdentitiesOnly=yes"] if key else []
     options = [word for setting in settings for word in ("-o", setting)]
-    return [*options, "-i", _literal(str(Path(key).expanduser()))] if key else options
+    return [*options, *_identity(Path(key).expanduser())] if key else options
+
+
+def _identity(key: Path) -> list[str]:
+    # Not -i: it takes a path with % in it for another one.
+    return ["-o", f"IdentityFile={_written(str(key))}"]
 
 
 def _literal(path: str) -> str:
@@ -79,7 +84,7 @@ def _offered(key: str) -> list[str]:
     if not key:
         return []
     usual = (Path("~/.ssh").expanduser() / name for name in _USUAL_KEYS)
-    return [word for file in (Path(key).expanduser(), *usual) if file.exists() for word in ("-i", _literal(str(file)))]
+    return [word for file in (Path(key).expanduser(), *usual) if file.exists() for word in _identity(file)]
 
 
 def run_in_terminal(arguments: Sequence[str], command: Sequence[str]) -> int:

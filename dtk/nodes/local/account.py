@@ -71,6 +71,6 @@ def _is_usable(python: str, user: pwd.struct_passwd) -> bool:
             group=user.pw_gid if is_root else None,
             extra_groups=[] if is_root else None,
         )
-    except (OSError, subprocess.SubprocessError):
+    except (FileNotFoundError, PermissionError, subprocess.SubprocessError):
         return False
     return answer.returncode == 0
