@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -104,3 +105,39 @@ def test_modules_learn_what_kind_of_machine_it_is(master: NodeRecord) -> None:
     assert (attributes["port_offset"], attributes["shared_address"], attributes["has_systemd"]) == (0, False, False)
     assert attributes["host_address"] == master.connection.hostname
     assert str(attributes["os"]).startswith(("macos-", "debian-", "ubuntu-", "fedora-")) or attributes["os"]
+
+
+def test_the_key_of_another_service_does_not_log_in(new_service: Callable[..., Service]) -> None:
+    (mine,), (other,) = (new_service(name=name).create("master") for name in ("dask1", "dask2"))
+    assert mine.connection.key != other.connection.key
+
+    async def attempt() -> None:
+        async with connect(mine, client_keys=[other.connection.key]):
+            pass
+
+    with pytest.raises(asyncssh.PermissionDenied):
+        asyncio.run(attempt())
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="only root can be another user")
+def test_another_user_of_this_machine_neither_logs_in_nor_reads_what_is_the_services(
+    service: Service, master: NodeRecord
+) -> None:
+    def as_other(*words: str) -> subprocess.CompletedProcess[str]:
+        user = ("setpriv", "--reuid=games", "--regid=games", "--clear-groups")
+        return subprocess.run([*user, *words], capture_output=True, text=True, check=False, cwd="/")
+
+    connection = master.connection
+    quiet = ("BatchMode=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null")
+    options = [word for option in quiet for word in ("-o", option)]
+    login = f"{connection.user}@{connection.hostname}"
+    attempt = as_other("ssh", "-F", "none", *options, "-p", str(connection.port), login, "true")
+    assert attempt.returncode == 255
+    assert "Permission denied" in attempt.stderr
+    # Reachable, were it not for its own mode.
+    for folder in (path for path in service.workspace.local.parents if path != Path("/")):
+        folder.chmod(folder.stat().st_mode | 0o011)
+    assert "Permission denied" in as_other("ls", str(service.workspace.local)).stderr
+    assert "Permission denied" in as_other("cat", connection.key).stderr
+    server = output(master, "echo $PPID")
+    assert as_other("kill", "-0", server).returncode != 0

@@ -14,6 +14,7 @@ PERMITTED = (
     r"a small filesystem can only be made by root on Linux",
     r"a network of its own can only be made by root on Linux",
     r"in the long form only",
+    r"only root can be another user",
     r"a small disk can't be mounted here \(it takes root on Linux\)",
 )
 """Reasons that no package removes, as patterns of a whole reason."""
