@@ -66,6 +66,13 @@ ReportOption = Annotated[
     typer.Option("--report", metavar="FILE", help="When it ends, however it does, write a page."),
 ]
 
+ChangedSinceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--changed-since", metavar="REF", help="Only services whose files or modules differ from those at a commit."
+    ),
+]
+
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 

@@ -1,4 +1,4 @@
-"""``dtk plan --refresh``: asks the target how the nodes are and the nodes what would change; a plan that fixes it."""
+"""``--refresh``: asks the target how the nodes are and the nodes what would change; a plan that fixes it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from dtk.refresh.dry_run import dry_run
 from dtk.refresh.node_drift import Drift, look
 from dtk.service.identity import find_identity, write_identity
 from dtk.service.planning import Inputs, read_inputs
-from dtk.service.shared_store import refuse_change
-from dtk.service.unknown_machines import ServiceOnTarget, take_in_unknown
-from dtk.state.lock import acquire
+from dtk.service.unknown_machines import ServiceOnTarget, take_in_unknown, unknown_error, unknown_machines
+from dtk.state.model import State
 from dtk.state.store import StateStore
 from dtk.state.workspace import Workspace
 
@@ -27,9 +26,7 @@ from dtk.state.workspace import Workspace
 def refreshed_plan(
     workspace: Workspace, service: str, scope: Scope, selection: Selection, report: Callable[[Drift], None]
 ) -> Plan:
-    """Return a service's plan with what its target and its nodes say now.
-
-    What became of machines is noted in the state; the nodes are only asked, and nothing of that is kept.
+    """Return a service's plan with what its target and its nodes say now; nothing is locked, and nothing written.
 
     Args:
         workspace: the workspace.
@@ -39,42 +36,80 @@ def refreshed_plan(
         report: told each difference of a machine.
 
     Raises:
-        LockedError: a task of the service runs.
+        UnknownMachinesError: machines exist that the state does not know.
+        DtkError: the target can't be asked.
     """
-    refuse_change(workspace)
-    # Held to the end: a task in between would change what is being looked at.
-    with acquire(workspace.service_folder(service), f"dtk plan {service} --refresh", None):
-        for drift in _look(workspace, service):
-            report(drift)
-        inputs = read_inputs(workspace, service)
-        findings = tuple(_findings(inputs))
-        return compile_plan(replace(inputs.request(scope=scope), findings=findings, selection=selection))
-
-
-def _look(workspace: Workspace, service: str) -> list[Drift]:
     inputs = read_inputs(workspace, service)
-    rebuilt = _rebuild(inputs)
-    inputs = read_inputs(workspace, service) if rebuilt else inputs
+    place = _on_target(inputs)
+    machines = unknown_machines(place, inputs.state)
+    for machine in machines:
+        report(Drift(machine.node, f"{machine.id} is not known here; dtk apply {service} --refresh takes it in"))
+    if machines:
+        # Without what the machines say of themselves nothing can be planned for them, least of all to make them again.
+        raise unknown_error(place, machines)
+    return _plan_of(_as_found(inputs, report, lambda _: None), scope, selection)
+
+
+def noted_plan(
+    workspace: Workspace, service: str, scope: Scope, selection: Selection, report: Callable[[Drift], None]
+) -> tuple[Plan, Inputs]:
+    """Return a service's plan as ``refreshed_plan``, for which the state notes what became of its machines.
+
+    The service's lock is held: a task in between would change what is being asked about. Machines that the state does
+    not know are taken into it, also those of nodes that no file names.
+
+    Raises:
+        DtkError: the target can't be asked.
+    """
+    inputs = read_inputs(workspace, service)
+    place = _on_target(inputs)
+    taken = take_in_unknown(place, inputs.state)
+    write_identity(workspace, service, place.found)
+    for machine in taken:
+        report(Drift(machine.node, f"{machine.id} was not known here, and is now"))
+    inputs = read_inputs(workspace, service) if taken else inputs
+
+    def note(found: State) -> None:
+        StateStore(workspace.state_file(service), inputs.state).change(lambda _: found)
+
+    _as_found(inputs, report, note)
+    inputs = read_inputs(workspace, service)
+    return _plan_of(inputs, scope, selection), inputs
+
+
+def _on_target(inputs: Inputs) -> ServiceOnTarget:
+    found = find_identity(inputs.workspace, inputs.service.name)
+    return ServiceOnTarget(inputs.workspace, inputs.service.name, found, inputs.target)
+
+
+def _plan_of(inputs: Inputs, scope: Scope, selection: Selection) -> Plan:
+    findings = tuple(_findings(inputs))
+    return compile_plan(replace(inputs.request(scope=scope), findings=findings, selection=selection))
+
+
+def _as_found(inputs: Inputs, report: Callable[[Drift], None], note: Callable[[State], None]) -> Inputs:
+    """Return a service with its machines as the target says they are.
+
+    Args:
+        inputs: the service.
+        report: told each difference.
+        note: given the state when it differs.
+    """
     if not inputs.state.nodes:
-        return []
-    folder = workspace.service_folder(service)
-    provider = provider_for(inputs.target, workspace)
+        return inputs
+    service = inputs.service.name
+    provider = provider_for(inputs.target, inputs.workspace)
+    folder = inputs.workspace.service_folder(service)
     identity = ServiceIdentity(service, inputs.state.lineage, folder, workspace=inputs.workspace_id)
     found, drift = look(provider, identity, inputs.state)
+    for one in drift:
+        report(one)
     if drift:
-        StateStore(workspace.state_file(service), inputs.state).change(lambda _: found)
+        note(found)
     blocked = provider.ssh_refusal(identity, [record_of(name, node) for name, node in found.nodes.items()])
-    remedy = "the next task that works on the nodes, and dtk ssh, let it in"
-    drift = [*rebuilt, *drift]
-    return [*drift, Drift("SSH", f"{blocked}; {remedy}")] if blocked else drift
-
-
-def _rebuild(inputs: Inputs) -> list[Drift]:
-    """Take the machines of the service that the state does not know into it, also those of nodes no file names."""
-    found = find_identity(inputs.workspace, inputs.service.name)
-    taken = take_in_unknown(ServiceOnTarget(inputs.workspace, inputs.service.name, found, inputs.target), inputs.state)
-    write_identity(inputs.workspace, inputs.service.name, found)
-    return [Drift(one.node, f"{one.id} was not known here, and is now") for one in taken]
+    if blocked:
+        report(Drift("SSH", f"{blocked}; the next task that works on the nodes, and dtk ssh, let it in"))
+    return replace(inputs, state=found)
 
 
 def _findings(inputs: Inputs) -> list[Finding]:

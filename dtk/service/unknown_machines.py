@@ -117,11 +117,11 @@ def _with_facts(provider: Provider, record: NodeRecord, ask: Ask) -> NodeRecord:
     return record if isinstance(answer, DtkError) else replace(record, attributes=read_facts(answer, record.attributes))
 
 
-def take_in_unknown(service: ServiceOnTarget, state: State) -> list[MarkedMachine]:
-    """Put all machines of a service that its state here does not know into it; its lock is held.
+def unknown_machines(service: ServiceOnTarget, state: State) -> Sequence[MarkedMachine]:
+    """Return the machines of a service that its state here does not know, and that are certain to be its own.
 
     Args:
-        place: the service.
+        service: the service.
         state: its state here; where it knows no node, machines that can't be asked are an error.
 
     Raises:
@@ -136,7 +136,16 @@ def take_in_unknown(service: ServiceOnTarget, state: State) -> list[MarkedMachin
         machines = error.found
     if machines and service.found.is_new:
         raise unknown_error(service, machines)
-    return take_in(service, machines)
+    return machines
+
+
+def take_in_unknown(service: ServiceOnTarget, state: State) -> list[MarkedMachine]:
+    """Put all machines of a service that its state here does not know into it; its lock is held.
+
+    Raises:
+        UnknownMachinesError, DtkError: as ``unknown_machines``.
+    """
+    return take_in(service, unknown_machines(service, state))
 
 
 def _age(since: str) -> str:

@@ -29,7 +29,10 @@ def test_what_changed_behind_dtks_back_is_told_noted_and_planned(
     assert "Found: master: tags" in output
     assert "+ create slaves:1" in output
     assert "> start slaves:2" in output
-    assert nodes_in_state(cloud) == {"master": "running", "slaves:2": "stopped"}
+    assert nodes_in_state(cloud) == {"master": "running", "slaves:1": "running", "slaves:2": "running"}, "only asked"
+    assert run(["plan", "spark1", "--refresh", "--out", "plan.json"]) == 0
+    assert "Found: slaves:1" in capsys.readouterr().out
+    assert nodes_in_state(cloud) == {"master": "running", "slaves:2": "stopped"}, "what a plan is for is noted"
     assert run(["plan", "spark1", "--refresh"]) == 0
     assert "Found" not in capsys.readouterr().out
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -33,6 +33,9 @@ from dtk.service.planning import Inputs, check_digest, check_plan, make_plan, re
 from dtk.state.store import load_state
 from dtk.state.workspace import Workspace
 
+if TYPE_CHECKING:
+    from dtk.refresh.node_drift import Drift
+
 
 def apply(  # noqa: PLR0913, PLR0917 - a command has the options it has
     what: Annotated[
@@ -43,6 +46,9 @@ def apply(  # noqa: PLR0913, PLR0917 - a command has the options it has
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on with what failed last: do what has not succeeded with the same input."),
+    ] = False,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="First ask the target and the nodes what has changed there; fix that too.")
     ] = False,
     only: OnlyOption = None,
     exclude: ExcludeOption = None,
@@ -64,7 +70,7 @@ def apply(  # noqa: PLR0913, PLR0917 - a command has the options it has
     with files_of_refusals(how.files, what or ""):
         workspace = current_workspace()
         planned = _read_plan(what) if what and _is_file(workspace, what) else None
-        wish = _Wish(Selection(tuple(only or ()), tuple(exclude or ())), resume, yes)
+        wish = _ApplyWish(Selection(tuple(only or ()), tuple(exclude or ())), resume, refresh, yes)
         wish.check(planned)
         if not planned:
             _check_known(workspace, what)
@@ -77,16 +83,20 @@ def apply(  # noqa: PLR0913, PLR0917 - a command has the options it has
 
 
 @dataclass(frozen=True)
-class _Wish:
+class _ApplyWish:
     """What is to be done of a service."""
 
     selection: Selection
     resumes: bool
+    refresh: bool
     yes: bool
 
     def check(self, planned: Plan | None) -> None:
-        if planned and (self.resumes or self.selection):
-            reason = "--resume makes its own plan" if self.resumes else "what to do is said in the plan's file"
+        if self.resumes and self.refresh:
+            raise UsageError("--resume goes on with what the last task was for", hint="leave --refresh out")
+        if planned and (self.resumes or self.refresh or self.selection):
+            own = "--resume" if self.resumes else "--refresh" if self.refresh else ""
+            reason = f"{own} makes its own plan" if own else "what to do is said in the plan's file"
             raise UsageError(reason, hint="name the service instead of the plan's file")
         if self.resumes and self.selection:
             raise UsageError("--resume goes on with what the last task was for", hint="leave --only and --exclude out")
@@ -98,12 +108,24 @@ def _apply_file(planned: Plan, inputs: Inputs, change: Change, how: Following) -
     run_plan(inputs, planned, change, how)
 
 
-def _apply_service(workspace: Workspace, service: str, change: Change, wish: _Wish, how: Following) -> None:
+def _apply_service(workspace: Workspace, service: str, change: Change, wish: _ApplyWish, how: Following) -> None:
     scope: Scope = "resume" if wish.resumes and _has_rest(workspace, service) else "changes"
-    plan, inputs = make_plan(workspace, service, scope=scope, selection=wish.selection)
-    change.refuse_unknown(inputs, strict=False)
+    if wish.refresh:
+        plan, inputs = _refreshed(workspace, service, wish.selection, how)
+    else:
+        plan, inputs = make_plan(workspace, service, scope=scope, selection=wish.selection)
+        change.refuse_unknown(inputs, strict=False)
     show_and_ask(plan, ask=not wish.yes, is_shown=not how.is_data)
     run_plan(inputs, plan, change, how, resumes=wish.resumes)
+
+
+def _refreshed(workspace: Workspace, service: str, selection: Selection, how: Following) -> tuple[Plan, Inputs]:
+    from dtk.service.refresh import noted_plan  # noqa: PLC0415 - asks the nodes, which apply alone does not
+
+    def report(drift: Drift) -> None:
+        typer.echo(f"Found: {drift.node}: {drift.what}", err=how.is_data)
+
+    return noted_plan(workspace, service, "changes", selection, report)
 
 
 def _has_rest(workspace: Workspace, service: str) -> bool:

@@ -6,8 +6,9 @@ from datetime import datetime
 
 import typer
 
-from dtk.cli.options import JsonOption
+from dtk.cli.options import ChangedSinceOption, JsonOption
 from dtk.cli.output import print_json
+from dtk.cli.services import chosen_services
 from dtk.dsl.service import load_service
 from dtk.errors import DtkError, InvalidError
 from dtk.service.context import current_workspace
@@ -26,13 +27,13 @@ _LISTED = ["service_instance", "status", "last_run", "assembly_template", "targe
 _HEADERS = ["id", "assembly_name", "status", "last_run", "assembly_template", "target", "# nodes", "created_at"]
 
 
-def ls(as_json: JsonOption = False) -> None:
+def ls(changed_since: ChangedSinceOption = None, as_json: JsonOption = False) -> None:
     """List the service instances of the workspace.
 
     Example: dtk ls
     """
     workspace = current_workspace()
-    rows = [_service_row(workspace, name) for name in workspace.service_names()]
+    rows = [_service_row(workspace, name) for name in chosen_services(workspace, changed_since)]
     if as_json:
         print_json(rows)
         return

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dtk.cli.forge import summarize
-from dtk.cli.options import ExcludeOption, JsonOption, OnlyOption, ServiceArgument
-from dtk.cli.output import print_json, use_color, write_file
-from dtk.errors import UsageError
+from dtk.cli.options import ChangedSinceOption, ExcludeOption, JsonOption, OnlyOption, ServiceArgument
+from dtk.cli.output import print_json, write_file
+from dtk.cli.plan_form import PlanForm, PlanOrError
+from dtk.cli.services import chosen_services
+from dtk.errors import DtkError, UsageError
 from dtk.model.plan import Plan
 from dtk.model.selection import Selection
-from dtk.plan.document import to_document, to_text
+from dtk.plan.document import to_text
 from dtk.plan.resolve.request import Scope
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.planning import make_plan
+from dtk.service.shared_store import refuse_change
+from dtk.state.lock import acquire
 from dtk.state.store import load_state
 from dtk.state.workspace import Workspace
 from dtk.views.plan_markdown import plan_markdown
-from dtk.views.plan_text import plan_json, plan_text
 
 if TYPE_CHECKING:
     from dtk.refresh.node_drift import Drift
@@ -30,7 +33,10 @@ if TYPE_CHECKING:
 CHANGES = 10
 
 OutOption = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write plan.json, for dtk apply FILE.")]
-AllOption = Annotated[bool, typer.Option("--all", help="Hold every stage, not only what changed.")]
+AllOption = Annotated[
+    bool,
+    typer.Option("--all", help="Of a SERVICE: every stage, not only what changed. Without one: plan every service."),
+]
 
 
 def plan(  # noqa: PLR0913, PLR0917 - a command has the options it has
@@ -54,6 +60,7 @@ def plan(  # noqa: PLR0913, PLR0917 - a command has the options it has
         int | None,
         typer.Option("--max-chars", metavar="N", min=1, help="Fold the Markdown so that it fits a comment: 65536."),
     ] = None,
+    changed_since: ChangedSinceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what apply would do, and why.
@@ -64,52 +71,69 @@ def plan(  # noqa: PLR0913, PLR0917 - a command has the options it has
     workspace = current_workspace()
     if prune:
         raise typer.Exit(_list_gone(workspace, as_json=as_json))
-    form = _Form(as_json, markdown, max_chars)
+    form = PlanForm(as_json, markdown, max_chars)
     form.check(out)
-    name, selection = chosen_service(workspace, service), Selection(tuple(only or ()), tuple(exclude or ()))
     scope: Scope = "all" if every_step else "changes"
-    made = (
-        _refreshed(workspace, name, scope, selection, to_stderr=form.is_document)
-        if refresh
-        else make_plan(workspace, name, scope=scope, selection=selection)[0]
-    )
+    asks = _PlanWish(scope, Selection(tuple(only or ()), tuple(exclude or ())), refresh, out is not None)
+    if changed_since is not None or (every_step and not service and "DTK_SERVICE" not in os.environ):
+        _refuse_for_all(out, asks.selection, service if changed_since is not None else None)
+        code = _plan_all(workspace, changed_since, form, replace(asks, scope="changes"))
+    else:
+        code = _plan_one(workspace, chosen_service(workspace, service), form, asks, out)
+    raise typer.Exit(code if detailed_exitcode or code != CHANGES else 0)
+
+
+@dataclass(frozen=True)
+class _PlanWish:
+    """What is to be planned of a service; ``is_noted``: what a refresh finds is written to the state."""
+
+    scope: Scope
+    selection: Selection
+    refresh: bool
+    is_noted: bool
+
+    def plan(self, workspace: Workspace, name: str, form: PlanForm) -> Plan:
+        if self.refresh:
+            return _refreshed(workspace, name, self, to_stderr=form.is_document)
+        return make_plan(workspace, name, scope=self.scope, selection=self.selection)[0]
+
+
+def _plan_one(workspace: Workspace, name: str, form: PlanForm, asks: _PlanWish, out: Path | None) -> int:
+    made = asks.plan(workspace, name, form)
     typer.echo(form.text(made), nl=False)
     summarize(plan_markdown(made))
     if out:
         write_file(out, to_text(made))
         if not form.is_document:
             typer.echo(f"Written to {out}; next: dtk apply {os.fspath(out)}")
-    if not refresh and not made.serial and not _has_state(workspace, name):
+    if not asks.refresh and not made.serial and not _has_state(workspace, name):
         typer.echo("no state here: everything counts as new", err=True)
-    if detailed_exitcode and (made.drift or not made.is_empty):
-        raise typer.Exit(CHANGES)
+    return CHANGES if made.drift or not made.is_empty else 0
 
 
-@dataclass(frozen=True)
-class _Form:
-    """How a plan is printed: for people unless it is said otherwise."""
+def _plan_all(workspace: Workspace, changed_since: str | None, form: PlanForm, asks: _PlanWish) -> int:
+    """Plan every service, or every changed one; one that can't be planned does not hide the others."""
+    found = [_plan_or_error(workspace, name, form, asks) for name in chosen_services(workspace, changed_since)]
+    typer.echo(form.text_of_all(found), nl=False)
+    for one in found:
+        if one.error:
+            typer.echo(f"error: {one.service}: {one.error}", err=True)
+    summarize(PlanForm(markdown=True).text_of_all(found))
+    errors = [one.error.exit_code for one in found if one.error]
+    return errors[0] if errors else CHANGES if any(one.has_changes for one in found) else 0
 
-    as_json: bool
-    markdown: bool
-    max_chars: int | None
 
-    def check(self, out: Path | None) -> None:
-        if self.as_json and self.markdown:
-            raise UsageError("--json and --markdown are two forms of the same", hint="choose one")
-        if self.max_chars and not self.markdown:
-            raise UsageError("--max-chars is for Markdown", hint="dtk plan --markdown --max-chars 65536")
-        if out and str(out) == "-":
-            raise UsageError("--out takes a file: standard output has the plan already", hint="dtk plan --json")
+def _plan_or_error(workspace: Workspace, name: str, form: PlanForm, asks: _PlanWish) -> PlanOrError:
+    try:
+        return PlanOrError(name, asks.plan(workspace, name, form))
+    except DtkError as error:
+        return PlanOrError(name, error=error)
 
-    @property
-    def is_document(self) -> bool:
-        """Whether standard output is for programs."""
-        return self.as_json or self.markdown
 
-    def text(self, plan: Plan) -> str:
-        if self.as_json:
-            return plan_json(plan, to_document(plan))
-        return plan_markdown(plan, self.max_chars) if self.markdown else plan_text(plan, color=use_color())
+def _refuse_for_all(out: Path | None, selection: Selection, service: str | None) -> None:
+    if out or selection or service:
+        what = "a SERVICE is" if service else "--out, --only and --exclude are"
+        raise UsageError(f"{what} for the plan of one service", hint="dtk plan --all --json has every plan")
 
 
 def _has_state(workspace: Workspace, name: str) -> bool:
@@ -143,10 +167,15 @@ def _list_gone(workspace: Workspace, *, as_json: bool) -> int:
     return 0
 
 
-def _refreshed(workspace: Workspace, service: str, scope: Scope, selection: Selection, *, to_stderr: bool) -> Plan:
-    from dtk.service.refresh import refreshed_plan  # noqa: PLC0415 - asks a target, which plan alone never does
+def _refreshed(workspace: Workspace, service: str, asks: _PlanWish, *, to_stderr: bool) -> Plan:
+    """Return the plan after a look; one that is written to a file is applied to what was found, so that is noted."""
+    from dtk.service.refresh import noted_plan, refreshed_plan  # noqa: PLC0415 - asks a target, as plan alone does not
 
     def report(drift: Drift) -> None:
         typer.echo(f"Found: {drift.node}: {drift.what}", err=to_stderr)
 
-    return refreshed_plan(workspace, service, scope, selection, report)
+    if not asks.is_noted:
+        return refreshed_plan(workspace, service, asks.scope, asks.selection, report)
+    refuse_change(workspace)
+    with acquire(workspace.service_folder(service), f"dtk plan {service} --refresh", None):
+        return noted_plan(workspace, service, asks.scope, asks.selection, report)[0]

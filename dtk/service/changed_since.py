@@ -1,0 +1,84 @@
+"""Which services of a workspace a change in git touches: their files, the modules they use, dtk.yaml."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from dtk.dsl.catalog import Catalog, load_catalog
+from dtk.dsl.service import load_service
+from dtk.errors import DtkError, UsageError
+from dtk.state.workspace import Workspace
+
+
+def services_changed_since(workspace: Workspace, reference: str) -> list[str]:
+    """Return the services that differ from what they were where this branch left another one.
+
+    What is not committed counts as well. A service that can't be read counts as changed: planning it says why.
+
+    Args:
+        workspace: the workspace, in a git repository.
+        reference: a commit, a branch, a tag: ``origin/main``.
+
+    Raises:
+        UsageError: git has no such commit here, or none that both have in common.
+        DtkError: there is no git, or no repository.
+    """
+    changed = set(_changed_files(workspace.root, reference))
+    if workspace.file.name in changed:
+        return workspace.service_names()
+    catalog = load_catalog(workspace)
+    return [name for name in workspace.service_names() if _is_touched(workspace, catalog, name, changed)]
+
+
+def _is_touched(workspace: Workspace, catalog: Catalog, name: str, changed: set[str]) -> bool:
+    file = workspace.service_file(name)
+    if _any_below(file.parent, workspace.root, changed):
+        return True
+    try:
+        modules = _modules(workspace, catalog, name)
+    except DtkError:
+        return True
+    locked = workspace.lock_file.name in changed
+    return any(
+        (locked and folder.is_relative_to(workspace.installed)) or _any_below(folder, workspace.root, changed)
+        for folder in modules
+    )
+
+
+def _modules(workspace: Workspace, catalog: Catalog, name: str) -> list[Path]:
+    service = load_service(workspace.service_file(name), workspace.root)
+    uses = [use for node in service.nodes.values() for use in node.components]
+    uses += [use for found in service.components.values() for use in found]
+    names = {service.module, *(module.name for use in uses for module in catalog.providing(use.name.type))}
+    return [module.folder for one in names for module in catalog.with_dependencies(one).values()]
+
+
+def _any_below(folder: Path, root: Path, changed: set[str]) -> bool:
+    if not folder.is_relative_to(root):
+        return False
+    prefix = f"{folder.relative_to(root).as_posix()}/"
+    return any(name.startswith(prefix) for name in changed)
+
+
+def _changed_files(root: Path, reference: str) -> Iterator[str]:
+    """Yield the files below a folder that differ from the commit where a branch left another; also untracked ones."""
+    begun = _git(root, "merge-base", "--end-of-options", reference, "HEAD")
+    if begun.returncode:
+        message = begun.stderr.strip() or f"'{reference}' and HEAD have no commit in common"
+        hint = "fetch it with its history: git fetch --unshallow origin (fetch-depth: 0 in actions/checkout)"
+        raise UsageError(f"git can't compare with '{reference}': {message}", hint=hint)
+    commit = begun.stdout.strip()
+    for words in (("diff", "--name-only", "-z", "--relative", commit), ("ls-files", "-o", "-z", "--exclude-standard")):
+        done = _git(root, *words)
+        if done.returncode:
+            raise DtkError(f"git {words[0]} failed: {done.stderr.strip()}")
+        yield from filter(None, done.stdout.split("\0"))
+
+
+def _git(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise DtkError("git is not installed: --changed-since compares with a commit", hint="install git") from None
