@@ -85,7 +85,7 @@ def start_task(workspace: Workspace, plan: Plan, *, lock: ServiceLock, modules: 
     folder = make_task_folder(workspace, plan, number, modules)
     begin_task(workspace, plan, number, state)
     with EventLog(workspace.event_log(plan.service, number)) as log:
-        write_planned(log, plan, number)
+        write_planned(log, plan, number, lock.author())
     process = _spawn(workspace, folder, lock)
     lock.name_holder(_worker_holder(lock, number, process.pid))
     lock.hand_over()
@@ -127,4 +127,4 @@ def _spawn(workspace: Workspace, folder: Path, lock: ServiceLock) -> subprocess.
 
 def _worker_holder(lock: ServiceLock, number: int, pid: int) -> Holder:
     mine = this_process(f"{lock.command} (task {number})", number)
-    return Holder(pid, mine.command, mine.host, mine.since, number)
+    return Holder(pid, mine.command, mine.host, mine.since, number, lock.author())

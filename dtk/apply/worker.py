@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
     except LockedError as error:
         sys.stderr.write(f"{error.message}\n")
         return error.exit_code
-    lock.name_holder(this_process(f"{command} (task {number})", number))
+    lock.name_holder(this_process(f"{command} (task {number})", number, lock.author()))
     raise_file_limit()
     redactor, stopping = Redactor(), Stopping()
     with EventLog(workspace.event_log(service, number)) as log:

@@ -13,6 +13,7 @@ from dtk.events.log_reader import read_events
 from dtk.events.planned import event_errors, operation_result, planned_stages, text, texts, whole
 from dtk.events.rows import LeafRow, ParentRow
 from dtk.events.tree import Status, StepError, Task, TaskStage, TaskStep
+from dtk.model.author import author_of
 
 
 def fold(events: Iterable[Event | None], *, writer_alive: bool = True, notes: Iterable[str] = ()) -> Task:
@@ -121,6 +122,7 @@ class Fold:
             workflow=text(event, "workflow"),
             target=text(event, "target"),
             plan_digest=text(event, "plan_digest"),
+            by=author_of(event.get("by")),
         )
         for stage in planned_stages(event):
             branch = ParentRow(stage, None)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
 
+from dtk.model.author import NOBODY, Author
+
 Status = Literal["created", "executing", "succeeded", "failed", "cancelled"]
 """Source: docs/original.md 5.4; ``created`` is shown as a blank."""
 
@@ -141,6 +143,7 @@ class Task(Progress):
     workflow: str = ""
     target: str = ""
     plan_digest: str = ""
+    by: Author = NOBODY
     stages: tuple[TaskStage, ...] = ()
     errors: tuple[StepError, ...] = ()
     next_command: str = ""

@@ -15,6 +15,8 @@ from types import TracebackType
 from typing import Any
 
 from dtk.errors import LockedError
+from dtk.model.author import NOBODY, Author, author_of
+from dtk.state.author import this_author
 from dtk.state.files import PRIVATE_FILE, make_private_folder
 
 LOCK_FILE = "lock"
@@ -26,13 +28,17 @@ _SHORTEST_WAIT = 0.3
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock. ``since`` is UTC, RFC 3339; ``task`` is the running task's number, 0 before it has one."""
+    """Who holds a lock, and ``by`` whom it was taken.
+
+    ``since`` is UTC, RFC 3339; ``task`` is the running task's number, 0 before it has one.
+    """
 
     pid: int
     command: str
     host: str
     since: str
     task: int = 0
+    by: Author = NOBODY
 
     def age(self) -> str:
         """Return for how long the lock is held, for people: ``42s``, ``3m 12s``, ``2h 5m``."""
@@ -44,9 +50,10 @@ class Holder:
         return f"{minutes}m {rest}s" if minutes else f"{rest}s"
 
 
-def this_process(command: str, task: int = 0) -> Holder:
+def this_process(command: str, task: int = 0, by: Author | None = None) -> Holder:
     """Return this process as a holder from now on."""
-    return Holder(os.getpid(), command, socket.gethostname(), datetime.now(UTC).isoformat(timespec="seconds"), task)
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    return Holder(os.getpid(), command, socket.gethostname(), since, task, by or NOBODY)
 
 
 class ServiceLock:
@@ -56,6 +63,10 @@ class ServiceLock:
         self._path = path
         self.descriptor = descriptor
         self.command = command
+
+    def author(self) -> Author:
+        """Return by whom the lock was taken, as it stands in its file."""
+        return _read(os.pread(self.descriptor, 4096, 0)).by
 
     def name_holder(self, holder: Holder) -> None:
         """Write who holds the lock, for those who find it held."""
@@ -98,7 +109,7 @@ def acquire(folder: Path, command: str, wait: float | None = 0.0) -> ServiceLock
         lock = _try(folder)
         if lock is not None:
             lock.command = command
-            lock.name_holder(this_process(command))
+            lock.name_holder(this_process(command, by=this_author(folder.parent.parent.parent)))
             return lock
         if time.monotonic() >= deadline:
             raise _locked(folder, can_wait=wait is not None)
@@ -142,11 +153,19 @@ def _is_same_file(descriptor: int, path: Path) -> bool:
 
 def _locked(folder: Path, *, can_wait: bool) -> LockedError:
     found = holder(folder)
-    by = f"'{found.command}' (process {found.pid} on {found.host}, for {found.age()})" if found else "another process"
+    by = f"'{found.command}' (process {found.pid} on {found.host}{_job(found)}, for {found.age()})" if found else _OTHER
     wait = "wait for it with --lock-wait 5m" if can_wait else "try again when it has ended"
     # What holds it without a task, a refresh for example, can't be cancelled from here.
     end = f", or end it: dtk cancel-task {folder.name}" if found and found.task else ""
     return LockedError(f"service '{folder.name}' is locked by {by}", hint=wait + end)
+
+
+_OTHER = "another process"
+
+
+def _job(found: Holder) -> str:
+    """Name the job that holds it: that is where to look."""
+    return f", {found.by.job_url}" if found.by.job_url else ""
 
 
 def adopt(folder: Path, descriptor: int) -> ServiceLock:
@@ -189,6 +208,6 @@ def holder(folder: Path) -> Holder | None:
 def _read(text: bytes) -> Holder:
     try:
         document: Mapping[str, Any] = json.loads(text)
-        return Holder(**document)
-    except (ValueError, TypeError):
+        return Holder(**{**document, "by": author_of(document.get("by"))})
+    except (ValueError, TypeError, AttributeError):
         return Holder(0, "dtk", "?", datetime.now(UTC).isoformat(timespec="seconds"))

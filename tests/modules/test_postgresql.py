@@ -151,7 +151,7 @@ def a_primary_whose_machine_is_gone_is_made_anew_from_the_promoted_replica(bed: 
     gone = next(row["id"] for row in dtk.json("list-nodes", SERVICE) if row["node"] == "master")
     bed.client().terminate_instances(InstanceIds=[gone])
     assert f"{gone} is gone" in dtk.run("plan", SERVICE, "--refresh", **ENVIRONMENT).stdout
-    output = dtk.run("apply", SERVICE, "--yes", code=1, **ENVIRONMENT).stdout
+    output = dtk.run("apply", SERVICE, "--refresh", "--yes", code=1, **ENVIRONMENT).stdout
     assert "has the data of a primary that was lost, and this server has none" in output
 
     dtk.run("exec", SERVICE, "promote", "member=replicas:1", **ENVIRONMENT)

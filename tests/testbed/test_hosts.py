@@ -63,7 +63,7 @@ def test_a_node_that_reboots_and_one_that_vanishes_fail_the_step_and_are_repaire
     plan = dtk.run("plan", SERVICE, "--refresh").stdout
     assert f"{instances['master']} is gone" in plan
     assert "+ create master" in plan
-    dtk.run("apply", SERVICE, "--yes")
+    dtk.run("apply", SERVICE, "--refresh", "--yes")
     small.check_count(2)
     assert small.ids()["slaves:1"] == instances["slaves:1"]
     assert small.ids()["master"] != instances["master"]

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from dtk.events.log import EventLog
+from dtk.model.author import Author
 from dtk.model.json_data import Json, JsonObject
 from dtk.model.plan import Plan, Stage, Step
 
@@ -22,13 +23,13 @@ def next_command(plan: Plan) -> str:
     return f"dtk apply {plan.service} --resume"
 
 
-def write_planned(log: EventLog, plan: Plan, number: int) -> None:
-    """Write the ``task.planned`` event of a plan's task.
+def write_planned(log: EventLog, plan: Plan, number: int, by: Author) -> None:
+    """Write the ``task.planned`` event of a plan's task, with who has it done.
 
     Raises:
         LogWriteError: it can't be written.
     """
-    fields: dict[str, Any] = _fields(plan, number)
+    fields: dict[str, Any] = {**_fields(plan, number), "by": by.document()}
     log.append("task.planned", f"task {number} of '{plan.service}': {plan.task_type}", **fields)
 
 

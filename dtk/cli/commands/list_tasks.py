@@ -10,7 +10,7 @@ from dtk.events.tree import Task
 from dtk.model.json_data import Json
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.task_log import logged_tasks, read_task
-from dtk.views.formatting import duration_text, table_time
+from dtk.views.formatting import duration_text, one_line, table_time
 from dtk.views.listing_table import format_table
 from dtk.views.snapshot_table import status_text
 
@@ -26,7 +26,7 @@ def list_tasks(service: ServiceArgument = None, as_json: JsonOption = False) -> 
     if as_json:
         print_json([_document(number, task) for number, task in tasks.items()])
         return
-    headers = ["id", "task_type", "status", "steps", "duration", "started_at", "ended_at"]
+    headers = ["id", "task_type", "status", "steps", "duration", "started_at", "ended_at", "by", "commit"]
     typer.echo(format_table(headers, [_row(number, task) for number, task in tasks.items()]), nl=False)
 
 
@@ -34,7 +34,8 @@ def _row(number: int, task: Task) -> list[str]:
     leaves = list(task.leaves())
     steps = f"{sum(leaf.status == 'succeeded' for leaf in leaves)} of {len(leaves)}"
     times = [duration_text(task.duration), table_time(task.started_at), table_time(task.ended_at)]
-    return [str(number), task.title, status_text(task.status), steps, *times]
+    by = [one_line(task.by.who), one_line(task.by.source)]
+    return [str(number), task.title, status_text(task.status), steps, *times, *by]
 
 
 def _document(number: int, task: Task) -> dict[str, Json]:
@@ -48,4 +49,5 @@ def _document(number: int, task: Task) -> dict[str, Json]:
         "duration": task.duration,
         "started_at": task.started_at.isoformat() if task.started_at else None,
         "ended_at": task.ended_at.isoformat() if task.ended_at else None,
+        "by": task.by.document(),
     }

@@ -53,9 +53,17 @@ def _parts(task: Task, now: datetime, before: Task | None, arrows: Iterable[Arro
     yield steps_section(task)
 
 
+def _by(task: Task) -> Iterable[str]:
+    """Say who had it done: a log may be anybody's, so the job's address is text, and no link."""
+    yield f"by {task.by.who}" if task.by.who else ""
+    yield f"from commit {task.by.source}" if task.by.source else ""
+    yield task.by.job_url
+
+
 def _head(task: Task, now: datetime, before: Task | None) -> Markup:
     name = tag("h1", task.service or task.title, tag("span", f" task {task.number}" if task.number else ""))
-    message = [part for part in (task.title, task.assembly, f"on target {task.target}" if task.target else "") if part]
+    parts = (task.title, task.assembly, f"on target {task.target}" if task.target else "", *_by(task))
+    message = [part for part in parts if part]
     links = [("errors", "Errors")] if task.errors or any(leaf.errors for leaf in task.leaves()) else []
     links += [("timeline", "Timeline"), ("topology", "Topology")]
     links += [("comparison", "Compared")] if before else []
