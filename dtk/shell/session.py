@@ -58,7 +58,7 @@ class Session:
         if not words:
             return 0
         try:
-            return self._in(self.context, words)
+            return self._typed_elsewhere(words[1:]) if words[0] == "dtk" else self._in(self.context, words)
         except DtkError as error:
             return _tell(error)
         finally:
@@ -70,6 +70,14 @@ class Session:
             return next((code for line in lines for one in split_line(line) if (code := self.run_line(one))), 0)
         except LeaveShellError:
             return 0
+
+    def _typed_elsewhere(self, words: Sequence[str]) -> int:
+        """Run what hints and the documentation write, ``dtk plan spark1``: it means the same wherever one stands."""
+        if not words:
+            return self._built_in(self.context, "help", [])
+        names_service = any(word in self.names.services() for word in words[1:])
+        context = self.context if has_command(self.context, words[0]) and not names_service else ROOT
+        return self._command(context, words) if has_command(context, words[0]) else self._in(context, words)
 
     def _in(self, context: Context, words: Sequence[str]) -> int:
         name, *rest = [_ALIASES.get(words[0], words[0]), *words[1:]]

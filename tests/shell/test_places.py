@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from dtk.errors import UsageError
 from dtk.shell.command_lines import arguments, has_command
 from dtk.shell.contexts import ROOT, Context, children, moved
 from dtk.shell.history import MOST_LINES, HistoryFile
-from dtk.shell.session import split_line
+from dtk.shell.session import Session, split_line
+from dtk.shell.workspace_names import WorkspaceNames
+from dtk.state.workspace import Workspace
 
 NODES = {"master": False, "slaves": True, "slaves:1": False, "slaves:2": False}
 
@@ -29,6 +32,10 @@ class Town:
 
     def assemblies(self, module: str) -> list[str]:
         return ["cluster"] if module == "bigtop:spark" else []
+
+
+class TownWorkspace(Town, WorkspaceNames):
+    """The same names, for a session."""
 
 
 def at(path: str) -> Context:
@@ -125,3 +132,28 @@ def test_history_keeps_the_last_lines_without_repetitions_and_secrets(tmp_path: 
     for number in range(MOST_LINES):
         history.add(f"info {number}")
     assert len(history.lines()) == MOST_LINES
+
+
+@pytest.mark.parametrize(
+    ("place", "line", "expected"),
+    [
+        ("/service/spark1", "dtk plan spark1", "plan spark1"),
+        ("/service/spark1", "dtk plan web", "plan web"),
+        ("/service/spark1", "dtk plan", "plan spark1"),
+        ("/service/spark1/master", "dtk set-attribute spark1 master/a::b/c 5", "set-attribute spark1 master/a::b/c 5"),
+        ("/service/spark1/master", "dtk apply spark1 --resume", "apply spark1 --resume"),
+        ("/", "dtk ls", "ls"),
+        ("/service-module", "dtk stage bigtop:spark/cluster two", "stage bigtop:spark/cluster two"),
+    ],
+)
+def test_a_line_that_begins_with_dtk_means_what_it_means_outside(place: str, line: str, expected: str) -> None:
+    lines: list[list[str]] = []
+
+    def run(words: Sequence[str]) -> int:
+        lines.append(list(words))
+        return 0
+
+    session = Session(TownWorkspace(Workspace(Path("/town"))), run, asynchronous=False)
+    assert session.run_line(f"cd {place}") == 0
+    assert session.run_line(line) == 0
+    assert [words[2:] for words in lines] == [expected.split()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from dtk.errors import UsageError
 from dtk.service.context import current_workspace
 from dtk.state.edit_lock import editing
+from dtk.state.workspace import Workspace
 
 
 def install(
@@ -36,6 +38,8 @@ def install(
         raise UsageError("--locked installs what dtk.lock says, and takes no SOURCE")
     if path and not source:
         raise UsageError("--path is a folder of a SOURCE")
+    if source:
+        _refuse_built_in(workspace, source)
     with editing(workspace.file):
         if locked:
             names = work.install_locked(workspace, typer.echo)
@@ -45,3 +49,15 @@ def install(
             names = work.install_all(workspace, typer.echo)
     if not names:
         typer.echo("Nothing to install: dtk.yaml names no modules, and this workspace's own need none")
+
+
+def _refuse_built_in(workspace: Workspace, source: str) -> None:
+    """Say how a module that comes with dtk is used, rather than look for a host of its name."""
+    from dtk.dsl.catalog import load_catalog  # noqa: PLC0415 - the YAML parser, only when used
+
+    name = source.replace(":", "/", 1)
+    if Path(source).exists() or name not in load_catalog(workspace).names():
+        return
+    module = load_catalog(workspace).find(name)
+    assembly = next((f"dtk stage {source}/{one} NAME" for one in module.assemblies), f"dtk info {source}")
+    raise UsageError(f"module '{source}' is there already: nothing has to be installed", hint=assembly)

@@ -12,6 +12,7 @@ from dtk.cli.output import print_json
 from dtk.errors import UsageError
 from dtk.model.names import node_order
 from dtk.service.context import chosen_service, current_workspace
+from dtk.service.planned_nodes import PLANNED, planned_nodes
 from dtk.state.model import NodeState, State
 from dtk.state.store import load_state
 from dtk.views.listing_table import format_table
@@ -29,7 +30,8 @@ def list_nodes(
 ) -> None:
     """List a service's nodes and their addresses.
 
-    Groups are listed by their members. Example: dtk list-nodes dask1
+    Groups are listed by their members; nodes that the next plan would make are planned.
+    Example: dtk list-nodes dask1
     """
     if ((adopt or terminate) and not orphans) or (adopt and terminate):
         raise UsageError("--adopt and --terminate are for --orphans, one of them at a time", hint="dtk list-nodes -h")
@@ -41,7 +43,8 @@ def list_nodes(
     workspace = current_workspace()
     name = chosen_service(workspace, service)
     state = load_state(workspace.state_file(name)) or State(name, "")
-    nodes = {node: state.nodes[node] for node in sorted(state.nodes, key=node_order)}
+    planned = {node: NodeState("", PLANNED) for node in planned_nodes(workspace, name, state)}
+    nodes = dict(sorted({**state.nodes, **planned}.items(), key=lambda entry: node_order(entry[0])))
     if as_json:
         print_json([{"node": node, **asdict(record)} for node, record in nodes.items()])
         return

@@ -12,6 +12,7 @@ from dtk.cli.services import chosen_services
 from dtk.dsl.service import load_service
 from dtk.errors import DtkError, InvalidError
 from dtk.service.context import current_workspace
+from dtk.service.planned_nodes import planned_nodes
 from dtk.service.service_status import service_status
 from dtk.service.shared_store import read_state
 from dtk.service.task_log import last_task
@@ -30,7 +31,7 @@ _HEADERS = ["id", "assembly_name", "status", "last_run", "assembly_template", "t
 def ls(changed_since: ChangedSinceOption = None, as_json: JsonOption = False) -> None:
     """List the service instances of the workspace.
 
-    Example: dtk ls
+    Of one that has no nodes yet, # NODES counts those that are planned. Example: dtk ls
     """
     workspace = current_workspace()
     rows = [_service_row(workspace, name) for name in chosen_services(workspace, changed_since)]
@@ -69,4 +70,6 @@ def _service_row(workspace: Workspace, name: str) -> dict[str, object]:
     except InvalidError:
         return {**row, "status": "invalid" if state else row["status"], "assembly_template": "", "target": ""}
     assembly = f"{service.module.replace('/', ':')}/{service.assembly}"
+    if state and not state.nodes:
+        row["nodes"] = len(planned_nodes(workspace, name, state))
     return {**row, "assembly_template": assembly, "target": service.target}

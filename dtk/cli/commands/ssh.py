@@ -29,10 +29,11 @@ def ssh(
         Path | None, typer.Option("--identity", "-i", metavar="KEY", help="Another private key.", exists=True)
     ] = None,
 ) -> None:
-    """Open a terminal on a node, or run a command there; of a group, on each running member at once.
+    """Open a terminal on a node, or run a command there.
 
-    Options stand before SERVICE. The exit code is the command's; of a group, the highest, and each line begins with
-    its node. Examples: dtk ssh dask1 slaves:1 uptime, dtk ssh dask1 slaves -- df -h /
+    On a group, the command runs on each running member at once, and each line begins with its node. The exit code is
+    the command's; of a group, the highest. Options stand before NODE: those behind it are the command's.
+    Examples: dtk ssh dask1 slaves:1 uptime, dtk ssh dask1 slaves df -h /
     Example: dtk ssh dask1 master
     """
     workspace = current_workspace()
