@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 MOST_ROUNDS = 200_000
 """Rounds of all loops, and calls, of one rendering: more than any file needs, well below a second."""
 LARGEST = 4 * 1024 * 1024
 """Characters of a text, items of a list, that a template may make."""
 _MOST_BITS = 4096
+_REPLACED_TEXTS = 3
+"""What a replacement takes: the text, what to look for, what to put there."""
 _WIDTH = re.compile(r"\d{6,}")
 
 
@@ -69,17 +71,41 @@ def check_operands(operator: str, left: object, right: object) -> None:
 
 def check_call(function: object, arguments: Iterable[object]) -> None:
     """Refuse a call whose numbers, or texts with widths in them, ask for too large a result, before it is made."""
-    own = getattr(function, "__self__", "")
+    # The sandbox wraps a text's own format in a function that no longer says whose it is.
+    bound = getattr(function, "__wrapped__", function)
+    own = getattr(bound, "__self__", None)
     name = getattr(function, "__name__", "")
-    given = [own, *arguments]
-    for value in given[1:]:
+    given = list(arguments)
+    for value in given:
         if isinstance(value, int) and abs(value) > LARGEST:
             raise TemplateLimitError(f"a call is given {str(value)[:12]}, a number that is too large")
-    if "format" in name and any(isinstance(value, str) and _WIDTH.search(value) for value in given):
+    texts = [value for value in (own, *given) if isinstance(value, str)]
+    if "format" in name and any(_WIDTH.search(text) for text in texts):
         raise TemplateLimitError("a format asks for a width that is too large")
-    if "replace" in name:
-        texts = [len(value) for value in given if isinstance(value, str)]
-        check_size(max(texts[:1], default=0) * max(texts[1:], default=0) // 16)
+    if "replace" in name and len(texts) >= _REPLACED_TEXTS:
+        whole, old, new = texts[:_REPLACED_TEXTS]
+        check_size(len(whole) + whole.count(old) * len(new))
+
+
+def with_joined_items(
+    function: object, arguments: tuple[object, ...], named: Mapping[str, object]
+) -> tuple[object, ...]:
+    """Return a call's arguments; those of a join, Python's or Jinja2's, with its items counted before it is made."""
+    name, own = getattr(function, "__name__", ""), getattr(function, "__self__", None)
+    if name == "join" and isinstance(own, str) and arguments:
+        return (_joinable(arguments[0], own), *arguments[1:])
+    if name == "do_join" and len(arguments) > 1:
+        context, items, *others = arguments
+        return (context, _joinable(items, others[0] if others else named.get("d", "")), *others)
+    return arguments
+
+
+def _joinable(items: object, separator: object) -> object:
+    if not isinstance(items, Iterable):
+        return items
+    found = list(counted(items))
+    check_size(sum(map(size_of, found)) + len(found) * size_of(separator))
+    return found
 
 
 def bounded(function: Callable[..., object]) -> Callable[..., object]:
@@ -89,7 +115,7 @@ def bounded(function: Callable[..., object]) -> Callable[..., object]:
     def call(*arguments: object, **named: object) -> object:
         count_round()
         check_call(function, [*arguments, *named.values()])
-        result = function(*arguments, **named)
+        result = function(*with_joined_items(function, arguments, named), **named)
         check_size(size_of(result))
         return result
 

@@ -214,6 +214,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         """Call a function or a method in bounds."""
         bounds.count_round()
         bounds.check_call(function, [*arguments, *named.values()])
+        arguments = bounds.with_joined_items(function, arguments, named)
         result = super().call(context, function, *arguments, **named)
         bounds.check_size(bounds.size_of(result))
         return result
