@@ -7,10 +7,12 @@ where addresses have changed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dtk.errors import UsageError
 from dtk.model.names import group_of, node_order
 from dtk.model.plan import NodeChange, Plan
+from dtk.model.selection import Selection
 from dtk.model.suggestion import did_you_mean
 from dtk.model.target import Power
 from dtk.plan.compile import finished_plan
@@ -41,7 +43,8 @@ def power_plan(request: PlanRequest, power: Power, only: str = "") -> Plan:
         for node, existing in state.nodes.items()
     ]
     stages = node_stage(changes, power, {})
-    return finished_plan(request, nodes=changes, components=(), stages=stages, task_type=TASK_TYPES[power])
+    limited = replace(request, selection=Selection((only,))) if only else request
+    return finished_plan(limited, nodes=changes, components=(), stages=stages, task_type=TASK_TYPES[power])
 
 
 def _chosen(nodes: Sequence[str], only: str) -> list[str]:

@@ -27,5 +27,6 @@ def finishes_last_task(workspace: Workspace, plan: Plan, *, resumes: bool = Fals
     last = last_task(workspace, plan.service)
     if last is None or last.status not in ("failed", "cancelled") or last.next_command != next_command(plan):
         return False
-    is_whole = not plan.only and not plan.exclude
+    # A plan that powers nodes has no workflow; which nodes it is limited to is in its command.
+    is_whole = not plan.workflow or not (plan.only or plan.exclude)
     return resumes or bool(plan.resumes) or (is_whole and plan.workflow == last.workflow)

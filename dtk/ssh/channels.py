@@ -14,7 +14,7 @@ from gevent.event import Event
 
 from dtk.errors import DtkError
 from dtk.ssh.connect import close_all
-from dtk.ssh.delimited import LOGIN_COMMAND, Delimiter, OwnOutput
+from dtk.ssh.delimited import LOGIN_COMMAND, Delimiter, EchoError, OwnOutput
 from dtk.ssh.output import Stream
 
 KEEPALIVE_SECONDS = 15.0
@@ -119,7 +119,8 @@ class SshConnection:
         Raises:
             ConnectionLostError: the connection broke before the command ended.
             NoSessionError: the node allows no more commands at a time.
-            NoShellError: the login runs no commands, or did not come to this one within ``LOGIN_SECONDS``.
+            NoShellError: the login runs no commands, runs them on a terminal, or did not come to this one within
+                ``LOGIN_SECONDS``.
         """
         try:
             channel = self._session()
@@ -132,6 +133,8 @@ class SshConnection:
             return self._ended(exchange)
         except (EOFError, paramiko.SSHException) as error:
             raise self._failed(error) from None
+        except EchoError:
+            raise self._merged() from None
         finally:
             if exchange:
                 exchange.stop()
@@ -197,8 +200,17 @@ class SshConnection:
                 raise self.connection_lost()
         if not exchange.has_begun:
             raise self._no_shell(exchange.noise, code)
+        if code >= 0 and not exchange.has_begun_on_both:
+            raise self._merged()
         # The shell around the command ends with success only after the mark.
         return Ended(code or -1, output_is_held=not (exchange.channel.eof_received or exchange.channel.closed))
+
+    def _merged(self) -> NoShellError:
+        return NoShellError(
+            f"the login on {self._node} runs commands on a terminal, where errors can't be told from output",
+            hint="dtk asks for no terminal: take out what makes one, a ForceCommand in sshd_config, a command= in"
+            " authorized_keys or a login shell that runs script, tmux or ssh -t",
+        )
 
     def _no_shell(self, noise: str, code: int) -> NoShellError:
         answered = f"it answered '{noise}'" if noise else "it answered nothing"
@@ -239,6 +251,11 @@ class _Exchange:
     def has_begun(self) -> bool:
         """Whether the command was reached."""
         return any(stream.output.has_begun for stream in self._streams)
+
+    @property
+    def has_begun_on_both(self) -> bool:
+        """Whether the command's beginning was seen on both streams."""
+        return all(stream.output.has_begun for stream in self._streams)
 
     @property
     def noise(self) -> str:

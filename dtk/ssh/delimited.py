@@ -52,6 +52,10 @@ class Delimiter:
         return encoded(_AROUND.format(begin=self.begin, end=self.end, command=command))
 
 
+class EchoError(Exception):
+    """A stream holds what was sent to the command: a terminal stands between."""
+
+
 class OwnOutput:
     """Takes one stream's bytes and gives on those that the command itself printed."""
 
@@ -67,7 +71,11 @@ class OwnOutput:
         """The command's exit code, once its end has been seen."""
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes of the stream; what comes after the command's end is dropped."""
+        """Take the next bytes of the stream; what comes after the command's end is dropped.
+
+        Raises:
+            EchoError: they are what was sent to the command.
+        """
         if self.code is not None:
             return
         self._rest += chunk
@@ -101,6 +109,8 @@ class OwnOutput:
         if mark:
             self._rest = mark + after
             code, closed, _ = after.partition(b">")
+            if closed and not code.isdigit():
+                raise EchoError
             self.code = int(code) if closed else None
         else:
             kept = _beginning_of(self._end, output)

@@ -266,3 +266,18 @@ def test_a_secret_is_redacted_however_short_it_is_and_a_hidden_value_from_four_c
     redactor.add_hidden("123")
     redactor.add_hidden("1234")
     assert redactor.text("Q7 123 1234") == "(secret) 123 (secret)"
+
+
+def test_a_secret_that_a_failing_output_prints_in_many_lines_is_not_cut_before_it_is_found(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.add_node("master")
+    secret = "".join(f"{chr(97 + number % 26)}{chr(65 + number // 2)}" for number in range(32))
+    monkeypatch.setenv("DTK_TEST_PASSWORD", secret)
+    outputs = (output("master/m::c/value", "printf %s {{ password }} | fold -w 2; exit 3"),)
+    attributes = {"password": {"$secret": "env:DTK_TEST_PASSWORD"}}
+    result = lab.apply(stage(1, action("master", "m::c", run("true"), attributes=attributes, outputs=outputs)))
+    error = result.step("1.1")["error"]
+    assert error["exit_code"] == 3
+    assert "(secret)" in error["output"]
+    assert secret[-2:] not in everywhere(lab.workspace.local)

@@ -90,6 +90,19 @@ def test_a_stop_and_a_start_that_were_killed_are_settled_by_the_same_command(sta
             assert "in_doubt" not in state(staged)
 
 
+def test_a_stop_of_one_node_that_was_killed_is_settled_by_the_same_command(staged: Dtk, tmp_path: Path) -> None:
+    staged.run("apply", SERVICE, "--yes")
+    for at, when in (("step.finished", "before"), ("task.finished", "before")):
+        for verb, node in (("stop", "stopped"), ("start", "running")):
+            killed(staged, tmp_path, at, when, verb, SERVICE, "slaves:1")
+            assert staged.json("task-status", SERVICE)["next_command"] == f"dtk {verb} {SERVICE} slaves:1"
+            staged.run(verb, SERVICE, "slaves:1")
+            assert status(staged) == "succeeded"
+            assert {name for name, one in state(staged)["nodes"].items() if one["status"] == "stopped"} == (
+                {"slaves:1"} if node == "stopped" else set()
+            )
+
+
 def test_a_destroy_that_was_killed_is_finished_by_the_same_command(staged: Dtk, tmp_path: Path) -> None:
     staged.run("apply", SERVICE, "--yes")
     killed(staged, tmp_path, "task.finished", "before", "delete-and-destroy", SERVICE, "--yes")

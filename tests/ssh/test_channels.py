@@ -227,6 +227,23 @@ def test_a_login_that_runs_no_commands_is_named_with_what_to_do(
     assert "ForceCommand" in message
 
 
+@pytest.mark.parametrize(
+    "forced",
+    [
+        'ForceCommand script -qc "$SSH_ORIGINAL_COMMAND" /dev/null\n',
+        'ForceCommand sh -c "$SSH_ORIGINAL_COMMAND" 2>&1\n',
+        'ForceCommand sh -c "$SSH_ORIGINAL_COMMAND" >&2\n',
+    ],
+)
+def test_a_login_that_merges_output_and_errors_is_named_with_what_to_do(
+    lab: Lab, machine: Machine, forced: str
+) -> None:
+    machine(settings=forced)
+    message = odd(lab).step("1.1")["error"]["message"]
+    assert "runs commands on a terminal" in message
+    assert "ForceCommand" in message
+
+
 @pytest.mark.parametrize("settings", ["", "MaxSessions 1\n"])
 def test_a_cancelled_command_is_ended_on_the_node(lab: Lab, machine: Machine, settings: str) -> None:
     server = machine(settings=settings)

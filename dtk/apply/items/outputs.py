@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dtk.apply.items.action_run import Work, failed_command
 from dtk.apply.items.action_values import ActionValues
 from dtk.apply.reporting.failure import ActionError, FailedCommand
@@ -10,7 +12,6 @@ from dtk.apply.session.engine import get_fact
 from dtk.model.json_data import Json, JsonObject
 from dtk.model.planned_action import PlannedAction, PlannedOutput
 from dtk.model.types import coerce
-from dtk.ssh.output import KEPT_FOR_ERROR
 
 
 def take_outputs(action: PlannedAction, values: ActionValues, work: Work | None, redactor: Redactor) -> JsonObject:
@@ -48,11 +49,11 @@ def _raw(output: PlannedOutput, values: ActionValues, work: Work | None) -> Json
 
 
 def _of_command(work: Work, command: str) -> str:
-    ok, stdout, stderr = work.query(command)
+    ok, stdout, _ = work.query(command)
     if not ok:
-        last = "\n".join([*stdout, *stderr][-KEPT_FOR_ERROR:])
+        # Not the lines themselves: what is kept of them here was redacted before it was cut.
         found = work.session.record.failed
-        raise failed_command(work, FailedCommand(command, found.exit_code if found else None, last))
+        raise failed_command(work, replace(found, command=command) if found else FailedCommand(command, None, ""))
     return "\n".join(stdout).strip()
 
 

@@ -17,7 +17,8 @@ def next_command(plan: Plan) -> str:
     if plan.destroys:
         return f"dtk delete-and-destroy {plan.service}"
     if not plan.workflow:
-        return f"dtk {'start' if plan.task_type == 'power_on_nodes' else 'stop'} {plan.service}"
+        verb = "start" if plan.task_type == "power_on_nodes" else "stop"
+        return " ".join(["dtk", verb, plan.service, *plan.only])
     if plan.leaves_unfinished:
         return f"dtk exec {plan.service} {plan.workflow}{''.join(f' {name}=…' for name in plan.parameters)}"
     return f"dtk apply {plan.service} --resume"
