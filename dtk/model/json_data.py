@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeAlias, Union
+from typing import NoReturn, TypeAlias, TypeGuard, Union
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_LONE = re.compile("[\\ud800-\\udfff]")
 
 # Lists and dicts, not sequences and mappings: these are what json.loads makes, and what isinstance narrows to.
 # A Union, not "|": the alias names itself, and Python 3.11 evaluates it.
@@ -40,9 +45,42 @@ def parse_json(text: str | bytes) -> object:
     """Return the data in a JSON text, of whatever kind; its reader checks it.
 
     Raises:
-        ValueError: it is no JSON, or is nested more deeply than any document of dtk.
+        ValueError: it is not JSON, holds what is no character, or is nested more deeply than any document of dtk.
     """
     try:
-        return json.loads(text)
+        data: object = json.loads(text, parse_constant=refuse_constant)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    if _SURROGATE.search(text if isinstance(text, str) else text.decode("utf-8", "replace")):
+        check_characters(json.dumps(data, ensure_ascii=False))
+    return data
+
+
+def refuse_constant(name: str) -> NoReturn:
+    """Refuse NaN and Infinity, which Python's reader takes for numbers and JSON does not have."""
+    raise ValueError(f"{name} is not JSON")
+
+
+def check_characters(text: str) -> None:
+    """Refuse half a character: it can be written in escapes, and neither printed nor kept in a file.
+
+    Raises:
+        ValueError: there is one.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"U+{ord(text[error.start]):04X} is not a character") from None
+
+
+def is_json(value: object) -> TypeGuard[Json]:
+    """Say whether data can be written as JSON: keys that are texts, finite numbers, whole characters."""
+    if isinstance(value, str):
+        return value.isascii() or not _LONE.search(value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and is_json(key) and is_json(item) for key, item in value.items())
+    if isinstance(value, list):
+        return all(is_json(item) for item in value)
+    return value is None or isinstance(value, (bool, int))

@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
 
-from dtk.model.json_data import Json
+from dtk.model.json_data import Json, is_json, refuse_constant
 from dtk.model.written import WrittenFloat, WrittenInteger, as_written, written_scalar
 
 SCALAR_TYPES = ("string", "integer", "boolean", "port", "json", "log_file", "node_template_type")
@@ -110,11 +112,17 @@ def _json(value: Json) -> Json:
 
 
 def _loaded(text: str) -> Json:
-    data: Json = json.loads(
-        text,
-        parse_int=lambda written: WrittenInteger(int(written), written),
-        parse_float=lambda written: WrittenFloat(float(written), written),
-    )
+    try:
+        data: object = json.loads(
+            text,
+            parse_int=lambda written: WrittenInteger(int(written), written),
+            parse_float=lambda written: WrittenFloat(float(written), written),
+            parse_constant=refuse_constant,
+        )
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not is_json(data):
+        raise ValueError("it holds an infinite number, or half a character")
     return data
 
 
@@ -139,12 +147,27 @@ def _parsed_yaml(text: str) -> Json:
     for kind in ("null", "bool", "int", "float", "timestamp"):
         AsWritten.add_constructor(f"tag:yaml.org,2002:{kind}", lambda _, node: written_scalar(node.value))
     reader = YAML(typ="safe", pure=True)
-    reader.Constructor = AsWritten
+    reader.Constructor, reader.Composer = AsWritten, _without_anchors()
     try:
-        data: Json = reader.load(text)
-    except YAMLError:
+        data: object = reader.load(text)
+    except (YAMLError, ValueError, TypeError, RecursionError):  # TypeError: a key that is a list of lists
         return text
-    return data
+    return data if is_json(data) else text
+
+
+@cache
+def _without_anchors() -> Any:
+    """Return what refuses anchors: a few of them, each made of the one before, stand for millions of values."""
+    from ruamel.yaml.composer import Composer, ComposerError  # noqa: PLC0415 - as above
+
+    class WithoutAnchors(Composer):
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            event = self.parser.peek_event()
+            if event.anchor is not None:
+                raise ComposerError(None, None, "anchors are not supported", event.start_mark)
+            return super().compose_node(parent, index)
+
+    return WithoutAnchors
 
 
 def _shown(value: Json) -> str:

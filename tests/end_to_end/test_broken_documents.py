@@ -15,6 +15,7 @@ import pytest
 from dtk.errors import DtkError, InvalidError
 from dtk.model.suggestion import nearest
 from dtk.model.target import Target
+from dtk.model.types import coerce
 from dtk.nodes.ec2.settings import read_settings, read_spec
 from dtk.nodes.local.registry import read_allocations
 from dtk.plan.document import from_text
@@ -170,3 +171,31 @@ def test_a_time_of_400_digits_in_a_foreign_log_is_passed_over(dtk: Dtk, module: 
     for words in ((), ("--json",), ("-m", "stream"), ("--summarize",)):
         done = dtk.run("task-status", "--log", str(log), *words, code=None)
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    [f"dsl_version: {'9' * 5000}", f'dsl_version: "{"9" * 5000}"', r'description: "\ud800"', r'description: "a\0b"'],
+)
+def test_endless_versions_and_what_is_no_character_are_told(dtk: Dtk, line: str) -> None:
+    folder = dtk.root / "modules/acme/odd"
+    folder.mkdir(parents=True)
+    first = "" if line.startswith("dsl_version") else "dsl_version: 1.0.0\n"
+    (folder / "dtk.module.yaml").write_text(f"{first}{line}\nmodule: acme/odd\nversion: 1.0.0\n")
+    assert "modules/acme/odd/dtk.module.yaml:" in refused(dtk, "validate")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{[[[]]]}", "[&a [x, x], *a]", r'["\ud800"]'])
+def test_a_text_that_stands_for_no_list_is_refused_as_one(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a list"):
+        coerce("array", text)
+
+
+def test_dates_in_a_list_are_texts() -> None:
+    assert coerce("array", "[2015-11-26, 1.5.1, 2]") == ["2015-11-26", "1.5.1", 2]
+
+
+@pytest.mark.parametrize("text", ["NaN", '{"a": Infinity}', r'"\ud800"', r'["\uDFFF"]', "1e999"])
+def test_what_is_not_json_is_refused_though_python_reads_it(text: str) -> None:
+    with pytest.raises(ValueError, match="is not JSON"):
+        coerce("json", text)

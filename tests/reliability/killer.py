@@ -11,28 +11,30 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROOT, WANTED = os.environ.get("KILLER_ROOT", ""), int(os.environ.get("KILLER_POINT", "0"))
-WORDS = f"{' '.join(sys.orig_argv)} "
-ROLE = "worker" if "dtk.apply.worker" in WORDS else "command" if " -m dtk " in WORDS else ""
+NAMES = ("write", "fsync", "replace", "rename", "link", "unlink", "mkdir")
 passed = [0]
+mine = {"root": "", "role": ""}
 
 
 def point() -> None:
+    """Pass one point, or die there."""
     passed[0] += 1
-    if passed[0] == WANTED and os.environ.get("KILLER_ROLE") == ROLE:
+    if passed[0] == int(os.environ.get("KILLER_POINT", "0")) and os.environ.get("KILLER_ROLE") == mine["role"]:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def is_meant(name: str, arguments: tuple[Any, ...]) -> bool:
+    """Say whether a call changes the workspace: an event that is written, or a file that is put on disk."""
     if name == "write":
         return b'"seq":' in bytes(arguments[1])
     place = arguments[0]
     if isinstance(place, int):
         place = Path(f"/proc/self/fd/{place}").readlink()
-    return ROOT in os.fspath(place)
+    return mine["root"] in os.fspath(place)
 
 
 def watched(name: str) -> Callable[..., Any]:
+    """Return a function of ``os`` with a point before and after it."""
     real = getattr(os, name)
 
     def call(*arguments: Any, **named: Any) -> Any:
@@ -47,11 +49,22 @@ def watched(name: str) -> Callable[..., Any]:
 
 
 def write_count() -> None:
-    Path(f"{os.environ['KILLER_COUNTS']}.{ROLE}").write_text(str(passed[0]))
+    """Write down how many points this process passed, where that is asked for."""
+    if mine["role"] and "KILLER_COUNTS" in os.environ:
+        Path(f"{os.environ['KILLER_COUNTS']}.{mine['role']}").write_text(str(passed[0]))
 
 
-if ROLE and ROOT:
-    for name in ("write", "fsync", "replace", "rename", "link", "unlink", "mkdir"):
-        setattr(os, name, watched(name))
-    if "KILLER_COUNTS" in os.environ:
+def arm(role: str) -> None:
+    """Watch this process from now on, as a ``command`` or as a ``worker``."""
+    mine.update(root=os.environ.get("KILLER_ROOT", ""), role=role)
+    passed[0] = 0
+    if mine["root"]:
+        for name in NAMES:
+            setattr(os, name, watched(name))
+
+
+if __name__ == "sitecustomize":
+    WORDS = f"{' '.join(sys.orig_argv)} "
+    if ROLE := "worker" if "dtk.apply.worker" in WORDS else "command" if " -m dtk " in WORDS else "":
+        arm(ROLE)
         atexit.register(write_count)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 
 from dtk.events.fold import fold
 from dtk.events.log_reader import read_log
 from dtk.service.task_log import logged_tasks, read_task
+from dtk.state.document import to_document
 from dtk.state.store import load_state
 from dtk.state.workspace import Workspace
+from tests.reliability.forks import Ran
 from tests.support.command_line import Dtk
 from tests.support.waiting import eventually
 
@@ -38,8 +39,16 @@ components:
         outputs: {said: {command: 'echo {{ word }}'}}
       tick:
         commands: ['RUN echo tick >> {{ node.home }}/ticks']
+      say:
+        parameters: {what: {type: string}}
+        commands: ['RUN echo {{ what }} >> {{ node.home }}/ticks']
 assemblies:
   pair:
+    workflows:
+      greet:
+        parameters: {name: {type: string}}
+        subtasks:
+          - {name: 'greet {{name}}', actions: ['life::mark.say what={{name}}']}
     nodes:
       master: {components: [life::mark]}
       slaves: {attributes: {type: group, cardinality: 1}, components: [life::mark]}
@@ -49,6 +58,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "deploy": APPLY,
     "scale up": APPLY,
     "exec": ("exec", SERVICE, "master/life::mark.tick"),
+    "workflow": ("exec", SERVICE, "greet", "name=world"),
     "stop": ("stop", SERVICE),
     "start": ("start", SERVICE),
     "scale down": APPLY,
@@ -60,91 +70,148 @@ ROLES = ("worker", "command")
 
 @dataclass(frozen=True)
 class Kill:
-    """Where an operation is killed: in which process, at which of its points (from 1)."""
+    """Where an operation is killed: in which process, at which of its points (from 1), or after how many seconds."""
 
     operation: str
     role: str
     point: int
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """How each operation leaves the state, and how many points its processes pass."""
+    """How each operation leaves the state, how many lines its actions write, how many points its processes pass."""
 
     states: Mapping[str, Any]
+    lines: Mapping[str, int]
     points: Mapping[tuple[str, str], int]
+
+
+class Runner(Protocol):
+    """Runs dtk in a workspace, with the killer beside it."""
+
+    root: Path
+
+    def run(self, words: Sequence[str], environment: Mapping[str, str], seconds: float | None = None) -> Ran:
+        """Run one command; kill all of it after so many seconds where they are given."""
+
+    def is_idle(self) -> bool:
+        """Say whether no worker runs there."""
+
+
+class Processes:
+    """Runs dtk as people do: a process of its own each time."""
+
+    def __init__(self, dtk: Dtk, folder: Path) -> None:
+        self.root, self._dtk, self._folder = dtk.root, dtk, folder
+        folder.mkdir(exist_ok=True)
+        shutil.copy(Path(__file__).with_name("killer.py"), folder / "sitecustomize.py")
+
+    def run(self, words: Sequence[str], environment: Mapping[str, str], seconds: float | None = None) -> Ran:
+        """Run one command."""
+        assert seconds is None
+        path = os.pathsep.join([str(self._folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+        done = self._dtk.run(*words, code=None, PYTHONPATH=path, **environment)
+        return Ran(done.returncode, done.stdout + done.stderr)
+
+    def is_idle(self) -> bool:
+        """Say whether no worker runs there."""
+        return not any(_works_on(process, str(self.root)) for process in psutil.process_iter())
 
 
 class Life:
     """A service in a workspace of its own."""
 
-    def __init__(self, dtk: Dtk, folder: Path) -> None:
-        self.dtk, self.folder = dtk, folder
-        self.workspace = Workspace(dtk.root)
-        self.kills = self.reported = 0
-        module = dtk.root / "modules/acme/life"
-        module.mkdir(parents=True)
-        (module / "dtk.module.yaml").write_text(MODULE)
+    module, operations = MODULE, OPERATIONS
+
+    def __init__(self, runner: Runner, folder: Path) -> None:
+        self.runner, self.folder = runner, folder
+        self.workspace = Workspace(runner.root)
+        self.kills = self.random_kills = self.reported = self.operations_done = 0
         folder.mkdir(exist_ok=True)
-        shutil.copy(Path(__file__).with_name("killer.py"), folder / "sitecustomize.py")
-        dtk.run("stage", "acme:life/pair", SERVICE)
+
+    def begin(self) -> None:
+        """Make the workspace and stage the service."""
+        self._dtk("init")
+        self._prepare_workspace()
+        module = self.runner.root / "modules/acme/life"
+        module.mkdir(parents=True)
+        (module / "dtk.module.yaml").write_text(self.module)
+        self._dtk("stage", "acme:life/pair", SERVICE)
+
+    def _prepare_workspace(self) -> None:
+        """Do what the target needs before anything is staged."""
+
+    def _dtk(self, *words: str) -> None:
+        """Run a command that must succeed."""
+        done = self.runner.run(words, {})
+        assert done.code == 0, f"dtk {' '.join(words)}: {done.code}\n{done.output}"
 
     def undisturbed(self) -> Undisturbed:
         """Live the whole life; return what others are compared with."""
-        states, points = {}, {}
-        for operation in OPERATIONS:
+        states, lines, points = {}, {}, {}
+        for operation in self.operations:
             self._prepare(operation)
+            before = self._lines()
             counts = self.folder / f"{operation}.points"
             self._run(operation, KILLER_COUNTS=str(counts))
-            eventually(self._worker_is_gone, "the worker ends")
+            eventually(self.runner.is_idle, "the worker ends")
             states[operation] = self.state()
+            lines[operation] = self._lines() - before
             for role in ROLES:
                 points[operation, role] = int(Path(f"{counts}.{role}").read_text())
-        return Undisturbed(states, points)
+        return Undisturbed(states, lines, points)
 
     def disturbed(self, kills: Mapping[str, Kill], expected: Undisturbed) -> None:
-        """Live the whole life with a kill in each operation, following the advice after each."""
-        for operation, kill in kills.items():
+        """Live the whole life with a kill in some operations, following the advice after each."""
+        for operation in self.operations:
+            kill = kills.get(operation, Kill(operation, "", 0))
             self._prepare(operation)
-            before = self._last_task()
-            lines = self._ticks()
-            self._run(operation, code=None, KILLER_ROLE=kill.role, KILLER_POINT=str(kill.point))
-            eventually(self._worker_is_gone, "the worker ends")
+            before, lines = self._last_task(), self._lines()
+            self._run(operation, kill.seconds, KILLER_ROLE=kill.role, KILLER_POINT=str(kill.point))
+            eventually(self.runner.is_idle, "the worker ends")
             self._check_records(kill)
             in_doubt = self._follow_advice(operation, before, kill)
+            eventually(self.runner.is_idle, "the worker ends")
             found = self.state()
             assert found == expected.states[operation], f"{kill}: {found} != {expected.states[operation]}"
-            if operation == "exec":
-                ran = self._ticks() - lines
-                assert ran == 1 or (ran == 2 and in_doubt), f"{kill}: ran {ran} times, in doubt: {in_doubt}"
+            self._check_nothing_ran_twice(operation, self._lines() - lines, expected, in_doubt, kill)
+            self.operations_done += 1
 
-    def _run(self, operation: str, code: int | None = 0, **environment: str) -> None:
-        path = os.pathsep.join([str(self.folder), *filter(None, [os.environ.get("PYTHONPATH")])])
-        shim = {"PYTHONPATH": path, "KILLER_ROOT": str(self.dtk.root), **environment}
-        done = self.dtk.run(*OPERATIONS[operation], code=code, **shim)
+    def _check_nothing_ran_twice(
+        self, operation: str, ran: int, expected: Undisturbed, in_doubt: tuple[str, ...], kill: Kill
+    ) -> None:
+        """What may not run twice ran once, or its step was named as in doubt."""
+        if operation in ("exec", "workflow"):
+            once = expected.lines[operation]
+            assert once <= ran <= once + len(in_doubt), f"{kill}: wrote {ran} lines, not {once}; in doubt: {in_doubt}"
+
+    def _run(self, operation: str, seconds: float | None = None, **environment: str) -> None:
+        shim = {"KILLER_ROOT": str(self.runner.root), **environment}
+        done = self.runner.run(self.operations[operation], shim, seconds)
         is_worker = environment.get("KILLER_ROLE") == "worker"
-        self.kills += done.returncode == -9 or (is_worker and done.returncode != 0)
-        assert "Traceback" not in done.stderr, done.stderr
-        assert "a bug in dtk" not in done.stderr, done.stderr
+        is_killed = done.code == -9 or (is_worker and done.code != 0)
+        self.kills += is_killed and seconds is None
+        self.random_kills += is_killed and seconds is not None
+        assert "Traceback" not in done.output, done.output
+        assert "a bug in dtk" not in done.output, done.output
 
     def _prepare(self, operation: str) -> None:
         if operation in CARDINALITY:
-            self.dtk.run("set-attribute", SERVICE, "slaves/cardinality", CARDINALITY[operation])
-
-    def _worker_is_gone(self) -> bool:
-        return not any(_works_on(process, str(self.dtk.root)) for process in psutil.process_iter())
+            self._dtk("set-attribute", SERVICE, "slaves/cardinality", CARDINALITY[operation])
 
     def _last_task(self) -> int:
         return max(logged_tasks(self.workspace, SERVICE), default=0)
 
-    def _ticks(self) -> int:
+    def _lines(self) -> int:
+        """Count the lines that actions wrote that may not run twice."""
         found = load_state(self.workspace.state_file(SERVICE))
         homes = [str(node.attributes.get("home", "")) for node in found.nodes.values()] if found else []
         files = [Path(home) / "ticks" for home in homes if home]
         return sum(len(file.read_text().splitlines()) for file in files if file.exists())
 
     def _check_records(self, kill: Kill) -> None:
-        """Whatever was killed: documents parse, logs fold, and what was in flight is named."""
+        """Whatever was killed: documents parse, logs fold, no worker failed, and what was in flight is named."""
         load_state(self.workspace.state_file(SERVICE))
         for number in logged_tasks(self.workspace, SERVICE):
             reading = read_log(self.workspace.event_log(SERVICE, number))
@@ -153,6 +220,9 @@ class Life:
             started = {event["step"] for event in reading.events if event["type"] == "step.started"}
             ended = {event["step"] for event in reading.events if event["type"] == "step.finished"}
             assert started - ended <= set(task.in_doubt), kill
+            said = self.workspace.task_folder(SERVICE, number) / "worker.log"
+            text = said.read_text() if said.exists() else ""
+            assert "Traceback" not in text, f"{kill}: {text}"
 
     def _follow_advice(self, operation: str, before: int, kill: Kill) -> tuple[str, ...]:
         """Do what the killed task's end says; the operation itself where nothing of it is on record."""
@@ -164,13 +234,13 @@ class Life:
             if task.status != "succeeded":
                 assert task.next_command.startswith("dtk "), kill
                 words = shlex.split(task.next_command)[1:]
-                self.dtk.run(*words, *(["--yes"] if words[0] in ("apply", "delete-and-destroy") else []))
+                self._dtk(*words, *(["--yes"] if words[0] in ("apply", "delete-and-destroy") else []))
         elif operation != "destroy" or self.workspace.service_file(SERVICE).exists():
-            self.dtk.run(*OPERATIONS[operation])
+            self._dtk(*self.operations[operation])
+        eventually(self.runner.is_idle, "the worker ends")
         if operation == "destroy" and self.workspace.service_file(SERVICE).exists():
             # Killed between the task's end and the removal of what it has left: the same command goes on.
-            self.dtk.run(*OPERATIONS[operation])
-        eventually(self._worker_is_gone, "the worker ends")
+            self._dtk(*self.operations[operation])
         return in_doubt
 
     def state(self) -> Any:
@@ -178,11 +248,13 @@ class Life:
         services = self.workspace.local / "services"
         if not self.workspace.service_file(SERVICE).exists():
             return sorted(path.name for path in services.iterdir() if not path.name.endswith(".removed"))
-        document = json.loads(self.workspace.state_file(SERVICE).read_text())
-        for key in ("serial", "lineage", "last_task", "created_at"):
+        found = load_state(self.workspace.state_file(SERVICE))
+        assert found is not None
+        document: dict[str, Any] = to_document(found)
+        for key in ("serial", "lineage", "origin", "last_task", "created_at"):
             document.pop(key, None)
         document["nodes"] = {name: node["status"] for name, node in document["nodes"].items()}
-        for components in document["applied"].values():
+        for components in document.get("applied", {}).values():
             for applied in components.values():
                 applied.pop("task")
         return document

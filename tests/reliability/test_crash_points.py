@@ -1,18 +1,18 @@
 """Kills dtk at points of a service's life: nothing is lost, nothing runs twice unsaid, and the advice works.
 
-The short form lives a few lives with a fixed seed. The long one: ``tests/reliability/run --long``.
+The short form lives a few lives with a fixed seed, in processes as people start them. The long one, at each point, with
+forks of prepared processes: ``tests/reliability/run --long`` (campaign.py).
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.reliability.life import OPERATIONS, Life, Undisturbed, chosen_kills
+from tests.reliability.life import OPERATIONS, Life, Processes, Undisturbed, chosen_kills
 from tests.support.command_line import Dtk
 
 SEED = int(os.environ.get("RELIABILITY_SEED", "1"))
@@ -23,8 +23,8 @@ LIVES = int(os.environ.get("RELIABILITY_LIVES", "3"))
 def life(tmp_path: Path) -> Iterator[Life]:
     dtk = Dtk(tmp_path / "workspace")
     dtk.root.mkdir()
-    dtk.run("init")
-    made = Life(dtk, tmp_path / "killer")
+    made = Life(Processes(dtk, tmp_path / "killer"), tmp_path / "killer")
+    made.begin()
     yield made
     if made.workspace.service_file("life1").exists():
         dtk.run("delete-and-destroy", "life1", "--yes", "--force", "--lock-wait", "60s", code=None)
@@ -35,8 +35,9 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     folder = tmp_path_factory.mktemp("undisturbed")
     dtk = Dtk(folder / "workspace")
     dtk.root.mkdir()
-    dtk.run("init")
-    return Life(dtk, folder / "killer").undisturbed()
+    life = Life(Processes(dtk, folder / "killer"), folder / "killer")
+    life.begin()
+    return life.undisturbed()
 
 
 def test_the_points_of_a_life_are_many(expected: Undisturbed) -> None:
@@ -49,7 +50,3 @@ def test_a_life_with_a_kill_in_each_operation_ends_as_an_undisturbed_one(
 ) -> None:
     kills = {kill.operation: kill for kill in chosen_kills(seed, expected)}
     life.disturbed(kills, expected)
-    if figures := os.environ.get("RELIABILITY_FIGURES"):
-        with Path(figures).open("a") as file:
-            points = sum(expected.points.values())
-            file.write(json.dumps({"seed": seed, "kills": life.kills, "named": life.reported, "points": points}) + "\n")

@@ -33,6 +33,9 @@ from dtk.model.written import written_scalar
 _DEEPEST = 60
 """Levels of nesting. The deepest place of the language is at 14."""
 
+_NO_CHARACTER = re.compile("[\\x00\\ud800-\\udfff]")
+"""What escapes can write and no file, command or terminal can hold."""
+
 
 @dataclass
 class _Level:
@@ -62,6 +65,8 @@ class _Builder:
             return
         span = self._span(event)
         self._refuse_extras(event, span)
+        if isinstance(event, ScalarEvent) and (wrong := _NO_CHARACTER.search(event.value)):
+            self._problem(f"the character U+{ord(wrong[0]):04X} can't stand in a text", span.location)
         level = self.levels[-1] if self.levels else None
         if level and isinstance(level.container, dict) and level.key is None:
             self._take_key(event, level, span)

@@ -6,11 +6,14 @@ import re
 
 _TERM = re.compile(r"^\s*(?P<sign>>=|<=|==|!=|>|<)?\s*(?P<version>\S+)\s*$")
 
+_NUMBER = re.compile(r"[0-9]{1,300}")
+"""A longer number is none: Python reads no more than thousands of digits."""
+
 
 def _parts(version: str) -> tuple[tuple[int, str], ...]:
     """Return what a version is compared by: its numbers as numbers; ``1.0`` equals ``1``."""
     words = re.split(r"[.\-_]", version)
-    parts = [(int(word), "") if word.isdigit() else (-1, word) for word in words if word]
+    parts = [(int(word), "") if _NUMBER.fullmatch(word) else (-1, word) for word in words if word]
     while parts and parts[-1] == (0, ""):
         parts.pop()
     return tuple(parts)
