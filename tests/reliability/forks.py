@@ -202,6 +202,7 @@ def _worker(request: Mapping[str, Any], descriptors: Sequence[int]) -> int:
     import gevent  # noqa: PLC0415
 
     gevent.reinit()
+    gevent.get_hub().loop.update_now()  # else every time limit counts from when the server last looked at the clock
     os.setsid()
     os.chdir(request["cwd"])
     output, lock = descriptors
