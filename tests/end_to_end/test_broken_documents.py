@@ -175,7 +175,7 @@ def test_a_time_of_400_digits_in_a_foreign_log_is_passed_over(dtk: Dtk, module: 
 
 @pytest.mark.parametrize(
     "line",
-    [f"dsl_version: {'9' * 5000}", f'dsl_version: "{"9" * 5000}"', r'description: "\ud800"', r'description: "a\0b"'],
+    [f"dsl_version: {'9' * 5000}", f'dsl_version: "{"9" * 5000}"', r'description: "\ud800"'],
 )
 def test_endless_versions_and_what_is_no_character_are_told(dtk: Dtk, line: str) -> None:
     folder = dtk.root / "modules/acme/odd"

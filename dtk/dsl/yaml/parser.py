@@ -34,7 +34,7 @@ _DEEPEST = 60
 """Levels of nesting. The deepest place of the language is at 14."""
 
 _NO_CHARACTER = re.compile("[\\x00\\ud800-\\udfff]")
-"""What escapes can write and no file, command or terminal can hold."""
+"""Half of a character: escapes can write it, and no file, command or terminal can hold it."""
 
 
 @dataclass
