@@ -33,7 +33,7 @@ from dtk.model.written import written_scalar
 _DEEPEST = 60
 """Levels of nesting. The deepest place of the language is at 14."""
 
-_NO_CHARACTER = re.compile("[\\x00\\ud800-\\udfff]")
+_NO_CHARACTER = re.compile("[\\ud800-\\udfff]")
 """Half of a character: escapes can write it, and no file, command or terminal can hold it."""
 
 
