@@ -10,10 +10,13 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 from dtk.model.json_data import Json, is_json, refuse_constant
 from dtk.model.written import WrittenFloat, WrittenInteger, as_written, written_scalar
+
+if TYPE_CHECKING:
+    from ruamel.yaml.composer import Composer
 
 SCALAR_TYPES = ("string", "integer", "boolean", "port", "json", "log_file", "node_template_type")
 COLLECTION_TYPES = ("hash", "array", "object")
@@ -156,15 +159,15 @@ def _parsed_yaml(text: str) -> Json:
 
 
 @cache
-def _without_anchors() -> Any:
+def _without_anchors() -> type[Composer]:
     """Return what refuses anchors: a few of them, each made of the one before, stand for millions of values."""
-    from ruamel.yaml.composer import Composer, ComposerError  # noqa: PLC0415 - as above
+    from ruamel.yaml import composer  # noqa: PLC0415 - as above
 
-    class WithoutAnchors(Composer):
-        def compose_node(self, parent: Any, index: Any) -> Any:
+    class WithoutAnchors(composer.Composer):
+        def compose_node(self, parent: object, index: object) -> object:
             event = self.parser.peek_event()
             if event.anchor is not None:
-                raise ComposerError(None, None, "anchors are not supported", event.start_mark)
+                raise composer.ComposerError(None, None, "anchors are not supported", event.start_mark)
             return super().compose_node(parent, index)
 
     return WithoutAnchors
