@@ -254,7 +254,7 @@ class Ec2Provider(BasicProvider):
                 node,
                 DtkError(
                     f"instance {known[node].id or 'of ' + node} does not exist any more",
-                    hint="dtk plan --refresh notes it, and plans the node again",
+                    hint="dtk apply --refresh notes it, and makes the node again",
                 ),
             )
         return [node for node in known if node in found]
