@@ -60,9 +60,20 @@ def _copy(module: str, path: str, digest: str, modules: Mapping[str, Path], buil
         shutil.copy(source, copied)
     except FileNotFoundError:
         raise _stale(module, path, "is gone") from None
+    _copy_modes(modules[module], Path(path), building / FILES / module)
     # The copy is what will be used, so the copy is what is checked.
     if hashlib.sha256(copied.read_bytes()).hexdigest() != digest.removeprefix("sha256:"):
         raise _stale(module, path, "has changed")
+
+
+def _copy_modes(module: Path, path: Path, copied: Path) -> None:
+    """Give the copies of a file's folders the modes that they have in the module: what is put on nodes has them.
+
+    The task's own folder, above them, stays its owner's alone.
+    """
+    for folder in (*path.parents,):
+        mode = (module / folder).stat().st_mode & 0o777
+        (copied / folder).chmod(mode | 0o700)
 
 
 def _stale(module: str, path: str, what: str) -> StalePlanError:

@@ -16,7 +16,7 @@ from typing import IO
 import typer
 
 from dtk.errors import DtkError
-from dtk.model.ssh_address import parse_ssh_address
+from dtk.model.ssh_address import SshAddress, parse_jumps
 from dtk.nodes.provider import Connection
 from dtk.views.formatting import harmless
 
@@ -30,23 +30,25 @@ _USUAL_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 def ssh_arguments(connection: Connection, known_hosts: Path, user: str = "") -> list[str]:
     """Return OpenSSH's command line for a node: its key, its pinned host key, its jump host."""
     options = _options(connection.key, known_hosts)
-    if connection.jump:
-        # Not -J: the jump host is reached with keys of its own, and the same pinned host keys.
-        jump = parse_ssh_address(connection.jump)
-        key = connection.jump_key or connection.key
-        through = [
-            *_options("", known_hosts),
-            *_offered(key),
-            *(["-l", jump.user] if jump.user else []),
-            "-p",
-            str(jump.port),
-        ]
-        # Its own tokens are the outer ssh's to fill in; what else has a % in it passes through both.
-        words = ["ssh", *map(_literal, through), "-W", "[%h]:%p", _literal(jump.host)]
-        options = [*options, "-o", f"ProxyCommand={shlex.join(words)}"]
+    proxy = ""
+    for jump in parse_jumps(connection.jump):
+        proxy = _way_through(jump, connection.jump_key or connection.key, known_hosts, proxy)
+    options += ["-o", f"ProxyCommand={proxy}"] if proxy else []
     login = user or connection.user
     where = f"{login}@{connection.hostname}" if login else connection.hostname
     return ["ssh", *options, "-p", str(connection.port), where]
+
+
+def _way_through(jump: SshAddress, key: str, known_hosts: Path, before: str) -> str:
+    """Return the command whose streams lead through a jump host, which is itself reached by the one ``before``.
+
+    Not -J: jump hosts are reached with keys of their own, and the same pinned host keys.
+    """
+    own = ["-o", f"ProxyCommand={before}"] if before else []
+    login = ["-l", jump.user] if jump.user else []
+    options = [*_options("", known_hosts), *own, *_offered(key), *login, "-p", str(jump.port)]
+    # Its own tokens are for the ssh that runs it to fill in; what else has a % in it passes through unharmed.
+    return shlex.join(["ssh", *map(_literal, options), "-W", "[%h]:%p", _literal(jump.host)])
 
 
 def _options(key: str, known_hosts: Path) -> list[str]:

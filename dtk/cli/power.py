@@ -13,7 +13,8 @@ from dtk.model.target import Power
 from dtk.plan.power import power_plan
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.open_end import finishes_last_task
-from dtk.service.planning import read_inputs
+from dtk.service.planning import read_machine_inputs
+from dtk.service.power_status import note_nodes_that_are_off
 
 NodeArgument = Annotated[str | None, typer.Argument(metavar="[NODE]", help="A node or a group; else all of them.")]
 
@@ -24,8 +25,13 @@ def run_power(power: Power, service: str | None, node: str | None, *, detach: bo
     name = chosen_service(workspace, service)
     words = " ".join(["dtk", power, name, *([node] if node else [])])
     with changing(workspace, name, words, seconds(lock_wait)) as change:
-        inputs = read_inputs(workspace, name)
+        inputs, invalid = read_machine_inputs(workspace, name)
+        if invalid:
+            done = "started" if power == "start" else "stopped"
+            typer.echo(f"warning: {invalid.message} (dtk validate); its machines are {done} all the same", err=True)
         change.refuse_unknown(inputs)
+        if power == "start":
+            inputs = note_nodes_that_are_off(inputs)
         plan = power_plan(inputs.request(workflow=""), power, node or "")
         if plan.is_empty and not finishes_last_task(workspace, plan):
             state = "running" if power == "start" else "stopped"

@@ -35,14 +35,22 @@ def derived_progress(leaves: Sequence[Progress], *, over: bool = False) -> Progr
     ends = [leaf.ended_at for leaf in leaves if leaf.ended_at]
     running = status == "executing" or any(leaf.status == "executing" for leaf in leaves)
     ended_at = max(ends) if ends and not running else None
-    return Progress(status=status, started_at=min(starts, default=None), ended_at=ended_at)
+    found = Progress(status=status, started_at=min(starts, default=None), ended_at=ended_at)
+    longest = max((leaf.seconds for leaf in leaves if leaf.seconds is not None), default=0.0)
+    # Times of day may have been set back in between; what a leaf measured is true.
+    return replace(found, seconds=longest) if (found.duration or 0.0) < longest else found
 
 
 def derived_group(group: TaskStep, steps: tuple[TaskStep, ...], *, over: bool = False) -> TaskStep:
     """Return a group's row over these members."""
     progress = derived_progress([leaf for step in steps for leaf in step.leaves()], over=over)
     return replace(
-        group, steps=steps, status=progress.status, started_at=progress.started_at, ended_at=progress.ended_at
+        group,
+        steps=steps,
+        status=progress.status,
+        started_at=progress.started_at,
+        ended_at=progress.ended_at,
+        seconds=progress.seconds,
     )
 
 
@@ -58,4 +66,5 @@ def derived_stage(stage: TaskStage, steps: tuple[TaskStep, ...], *, over: bool =
         status="executing" if started else progress.status,
         started_at=stage.started_at or progress.started_at,
         ended_at=progress.ended_at,
+        seconds=progress.seconds,
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from dtk.events.closing import close_finished, close_orphan
 from dtk.events.event import Event, moment_of
 from dtk.events.log_reader import read_events
-from dtk.events.planned import event_errors, operation_result, planned_stages, text, texts, whole
+from dtk.events.planned import event_errors, measured, operation_result, planned_stages, text, texts, whole
 from dtk.events.rows import LeafRow, ParentRow
 from dtk.events.tree import Status, StepError, Task, TaskStage, TaskStep
 from dtk.model.author import author_of
@@ -153,6 +153,7 @@ class Fold:
             self._task,
             status=status,
             ended_at=_end(event),
+            seconds=measured(event),
             next_command=text(event, "next_command"),
             in_doubt=texts(event, "in_doubt"),
             errors=event_errors(event) or ((StepError(text(event, "message")),) if unexplained else ()),
@@ -164,7 +165,9 @@ class Fold:
 
     def _stage_finished(self, event: Event) -> None:
         if branch := self._stage(event):
-            branch.become(replace(branch.row, status=_final_status(event), ended_at=_end(event)))
+            branch.become(
+                replace(branch.row, status=_final_status(event), ended_at=_end(event), seconds=measured(event))
+            )
 
     def _step_started(self, event: Event) -> None:
         leaf = self._leaf(event)
@@ -194,6 +197,7 @@ class Fold:
                 status=_final_status(event),
                 started_at=leaf.step.started_at or moment_of(event.get("ts")),
                 ended_at=_end(event),
+                seconds=measured(event),
                 changed=changed if isinstance(changed, bool) else None,
                 errors=event_errors(event),
                 in_doubt=event.get("in_doubt") is True,

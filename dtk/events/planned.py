@@ -88,15 +88,16 @@ def operation_result(event: Event) -> OperationResult:
         exit_code=whole(event, "exit_code"),
         stdout=text(event, "stdout"),
         stderr=text(event, "stderr"),
-        seconds=_seconds(event.get("seconds")),
+        seconds=measured(event),
     )
 
 
-def _seconds(value: object) -> float | None:
-    """Return a number of seconds, None when it is something else, or one that no clock has."""
+def measured(event: Mapping[str, Json]) -> float | None:
+    """Return how long what an event ends took, as its writer measured it; None for what no clock has."""
+    value = event.get("seconds")
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if abs(value) < _LONGEST_SECONDS else None
+    return float(value) if 0 <= value < _LONGEST_SECONDS else None
 
 
 def _mappings(parent: Mapping[str, Json], name: str) -> list[Mapping[str, Json]]:

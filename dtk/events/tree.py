@@ -47,15 +47,18 @@ class OperationResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """What every row has: its status and when it ran (UTC)."""
+    """What every row has: its status and when it ran (UTC); ``seconds`` is how long, by a clock that nobody sets."""
 
     status: Status = "created"
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    seconds: float | None = None
 
     @property
     def duration(self) -> float | None:
-        """Seconds from start to end, None until both are known; never negative where a clock was set back."""
+        """Seconds from start to end, None until both are known; from the times alone where nobody measured it."""
+        if self.seconds is not None and self.ended_at is not None:
+            return self.seconds
         if self.started_at is None or self.ended_at is None:
             return None
         return max(0.0, (self.ended_at - self.started_at).total_seconds())

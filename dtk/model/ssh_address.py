@@ -15,7 +15,7 @@ HIGHEST_PORT = 65535
 _ADDRESS = re.compile(
     r"(?:(?P<user>[^@\s-][^@\s]*)@)?"
     r"(?:\[(?P<bracketed>[0-9A-Fa-f:.]+(?:%[^\]\s]+)?)\]"
-    r"|(?P<name>[^@:\s\[\]-][^@:\s\[\]]*)"
+    r"|(?P<name>[^@:/,\s\[\]-][^@:/,\s\[\]]*)"
     r"|(?P<ipv6>[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(?:%\w+)?))"
     r"(?::(?P<port>[0-9]{1,5}))?"
 )
@@ -49,3 +49,12 @@ def parse_ssh_address(text: str, default_port: int = SSH_PORT) -> SshAddress:
     if not found or not 0 < port <= HIGHEST_PORT:
         raise UsageError(f"'{text}' is not an SSH server's address", hint="write user@host:port, IPv6 as [::1]:22")
     return SshAddress(found["bracketed"] or found["name"] or found["ipv6"], port, found["user"] or "")
+
+
+def parse_jumps(text: str) -> list[SshAddress]:
+    """Return the hosts to go through, in order, from ``[user@]host[:port]`` with commas between; none of "".
+
+    Raises:
+        UsageError: one of them is written otherwise.
+    """
+    return [parse_ssh_address(one) for one in text.split(",")] if text else []

@@ -22,9 +22,9 @@ NodeStatus = Literal["pending", "running", "stopped", "terminated"]
 class Connection:
     """How a node is reached by SSH. ``key`` is a private key's path, "" to use the agent and the usual keys.
 
-    ``jump`` is ``user@host:port``; there the user's own keys are offered as well as ``jump_key``, or ``key`` where that
-    is "". ``host_key`` is the public host key line (``ssh-ed25519 AAAA…``) where the target knows it; otherwise the key
-    is pinned at first contact.
+    ``jump`` is ``user@host:port``, or several with commas between, gone through in this order. There the user's own
+    keys are offered as well as ``jump_key``, or ``key`` where that is "". ``host_key`` is the public host key line
+    (``ssh-ed25519 AAAA…``) where the target knows it; otherwise the key is pinned at first contact.
     """
 
     hostname: str
@@ -199,6 +199,9 @@ class Provider(Protocol):
     def terminate(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
         """End the nodes for good; report each with status ``terminated``. One that is gone already is fine."""
 
+    def why_off(self, identity: ServiceIdentity, record: NodeRecord) -> str:
+        """Say why a node that should run is off, where this machine can tell it at once; "" elsewhere."""
+
     def connection_to(self, record: NodeRecord) -> Connection:
         """Return how a node is reached as the target's settings say now, whatever they said when it was made.
 
@@ -255,6 +258,10 @@ class BasicProvider:
         return FirewallUpdate()
 
     def ssh_refusal(self, _identity: ServiceIdentity, _records: Sequence[NodeRecord]) -> str:
+        """Say nothing."""
+        return ""
+
+    def why_off(self, _identity: ServiceIdentity, _record: NodeRecord) -> str:
         """Say nothing."""
         return ""
 

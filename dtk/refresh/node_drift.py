@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
+from dtk.model.json_data import Json
 from dtk.nodes.provider import NodeRecord, Provider, ServiceIdentity
 from dtk.nodes.records import record_of, state_of
+from dtk.plan.diff.value_difference import value_differences
 from dtk.state import changes
 from dtk.state.model import NodeState, State
 
@@ -53,11 +56,7 @@ def _differences(record: NodeRecord, known: NodeState) -> Iterator[str]:
     for name in COMPARED:
         before, after = known.attributes.get(name), record.attributes.get(name)
         if before != after:
-            yield f"{name} {_text(before)} → {_text(after)}"
-
-
-def _text(value: object) -> str:
-    return "(none)" if value in (None, "") else str(value)
+            yield from value_differences(name, before or None, cast(Json, after or None))
 
 
 def _refreshed(state: State, records: Sequence[NodeRecord]) -> State:

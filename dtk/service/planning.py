@@ -93,6 +93,26 @@ def read_inputs(workspace: Workspace, name: str) -> Inputs:
     return Inputs(workspace, service, modules, state, target, configuration.id)
 
 
+def read_machine_inputs(workspace: Workspace, name: str) -> tuple[Inputs, InvalidError | None]:
+    """Read what powering and ending the nodes of a service needs: its state and its target.
+
+    Returns:
+        The inputs, and why they are without modules where one of those is missing or invalid.
+
+    Raises:
+        InvalidError: service.yaml or dtk.yaml is invalid.
+    """
+    try:
+        return read_inputs(workspace, name), None
+    except InvalidError as error:
+        service = load_service(workspace.service_file(name), workspace.root)
+        check_id(workspace, service)
+        state = state_of_service(workspace, service)
+        configuration = load_workspace(workspace.file, workspace.root)
+        target = _target_of(configuration, service)
+        return Inputs(workspace, service, {}, state, target, configuration.id), error
+
+
 def _modules(catalog: Catalog, service: Service, state: State) -> Mapping[str, Module]:
     """The service's modules, those of components added to it, and those it takes to take applied components away."""
     modules = dict(catalog.with_dependencies(service.module))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -13,9 +14,10 @@ from typing import Any
 
 import gevent
 import paramiko
+from paramiko.common import OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
 
 from dtk.errors import DtkError
-from dtk.model.ssh_address import SshAddress, parse_ssh_address
+from dtk.model.ssh_address import SshAddress, parse_jumps
 from dtk.nodes.provider import Connection
 from dtk.ssh.host_keys import KnownHosts, PinPolicy, fingerprint, host_entry
 
@@ -42,6 +44,9 @@ class Patience:
 
 
 _LEAST_SECONDS = 0.1
+_PUBLIC_KEY = re.compile(
+    rb"\s*((ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+ AAAA|-+BEGIN [A-Z ]*PUBLIC KEY|---- BEGIN SSH2 PUBLIC)"
+)
 _READS_A_TURN = 16
 # Why a connection failed is said where it is awaited; paramiko would print a traceback for it as well.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -67,7 +72,7 @@ def reach(
         is_new: the machine was made just now, so a refused login may only mean that it is not ready.
 
     Returns:
-        The clients, the machine's own last; a jump host's stands before it.
+        The clients, the machine's own last; those of the hosts on the way stand before it.
 
     Raises:
         UnreachableError: it did not answer in time, or refused the login.
@@ -82,6 +87,8 @@ def reach(
         seconds = min(patience.attempt, max(deadline - time.monotonic(), _LEAST_SECONDS))
         try:
             return _attempt(connection, known, seconds)
+        except paramiko.PasswordRequiredException:
+            raise _only_protected_keys(connection) from None
         except paramiko.AuthenticationException as error:
             failure = error
             refused_since = refused_since or time.monotonic()
@@ -105,6 +112,8 @@ def reach(
 def _reason(failure: Exception | None) -> str:
     if isinstance(failure, paramiko.AuthenticationException):
         return "the login is refused"
+    if isinstance(failure, paramiko.ChannelException):
+        return f"the jump host does not get there: {failure.text}"
     # Paramiko's error of all addresses together has words, and a number that is None.
     words = failure.strerror if isinstance(failure, OSError) else ""
     return words or str(failure) or type(failure).__name__
@@ -132,9 +141,10 @@ def _attempt(connection: Connection, known: KnownHosts, seconds: float) -> list[
         # a byte now and then would hold it up for ever.
         with gevent.Timeout(seconds, TimeoutError(f"no answer within {seconds:.0f} s")):
             channel = None
-            if connection.jump:
-                clients.append(_jump_client(connection, known, seconds))
-                channel = _forwarded(clients[0], connection, seconds)
+            jumps = jump_connections(connection)
+            for jump, following in zip(jumps, [*jumps, connection][1:], strict=True):
+                clients.append(_jump_client(jump, known, seconds, channel))
+                channel = _forwarded(clients[-1], jump, following, seconds)
             clients.append(_client(connection, known, seconds, channel))
     except BaseException:
         close_all(clients)
@@ -142,10 +152,11 @@ def _attempt(connection: Connection, known: KnownHosts, seconds: float) -> list[
     return clients
 
 
-def _jump_client(connection: Connection, known: KnownHosts, seconds: float) -> paramiko.SSHClient:
-    jump = jump_connection(connection)
+def _jump_client(
+    jump: Connection, known: KnownHosts, seconds: float, channel: paramiko.Channel | None
+) -> paramiko.SSHClient:
     try:
-        return _client(jump, known, seconds, None, own_keys=True)
+        return _client(jump, known, seconds, channel, own_keys=True)
     except paramiko.AuthenticationException as error:
         # It was there before the node: waiting does not help.
         raise _refused(jump, error, own_keys=True) from None
@@ -157,20 +168,35 @@ def close_all(clients: list[paramiko.SSHClient]) -> None:
         client.close()
 
 
-def jump_connection(connection: Connection) -> Connection:
-    """Return how a connection's jump host (``user@host:port``) is reached: with its key, else the machine's."""
-    jump = parse_ssh_address(connection.jump)
+def jump_connections(connection: Connection) -> list[Connection]:
+    """Return how the hosts on the way to a machine are reached, in order: with the jump hosts' key, else its own."""
     key = connection.jump_key or connection.key
-    return replace(connection, hostname=jump.host, port=jump.port, user=jump.user, jump="", host_key="", key=key)
+    return [
+        replace(connection, hostname=jump.host, port=jump.port, user=jump.user, jump="", host_key="", key=key)
+        for jump in parse_jumps(connection.jump)
+    ]
 
 
-def _forwarded(jump: paramiko.SSHClient, connection: Connection, seconds: float) -> paramiko.Channel:
-    transport = jump.get_transport()
+def _forwarded(client: paramiko.SSHClient, jump: Connection, following: Connection, seconds: float) -> paramiko.Channel:
+    """Open the way from a jump host to the next host.
+
+    Raises:
+        UnreachableError: the jump host forbids it.
+        paramiko.ChannelException: it tried, and did not get there.
+    """
+    transport = client.get_transport()
     if transport is None:
         raise EOFError("the jump host closed the connection")
-    return transport.open_channel(
-        "direct-tcpip", (connection.hostname, connection.port), ("127.0.0.1", 0), timeout=seconds
-    )
+    there = (following.hostname, following.port)
+    try:
+        return transport.open_channel("direct-tcpip", there, ("127.0.0.1", 0), timeout=seconds)
+    except paramiko.ChannelException as error:
+        if error.code != OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED:
+            raise
+        raise UnreachableError(
+            f"the jump host {_address_shown(jump)} does not forward connections to {SshAddress(*there)}",
+            hint="see AllowTcpForwarding and PermitOpen in its sshd_config, and what permits this key there",
+        ) from None
 
 
 def _client(
@@ -187,15 +213,58 @@ def _client(
     if pinned is not None:
         client.get_host_keys().add(entry, pinned.get_name(), pinned)
     client.set_missing_host_key_policy(PinPolicy(known))
+    arguments = _arguments(connection, seconds, own_keys=own_keys)
     try:
-        client.connect(connection.hostname, sock=channel, **_arguments(connection, seconds, own_keys=own_keys))
+        client.connect(connection.hostname, sock=channel, **arguments)
     except paramiko.BadHostKeyException as error:
         client.close()
         raise _changed_key(entry, known, error) from None
+    except paramiko.SSHException as error:
+        why = _why_no_key_fits(connection, error, client.get_transport())
+        client.close()
+        raise why or error from None
     except BaseException:
         client.close()
         raise
     return client
+
+
+class _Transport(paramiko.ServiceRequestingTransport):  # type: ignore[name-defined,misc] # not in its stubs
+    """A transport that remembers what the server said when it ended the connection.
+
+    Paramiko's usual one begins anew for each key, which strict servers end the connection for.
+    """
+
+    farewell = ""
+
+    def _parse_disconnect(self, message: paramiko.Message) -> None:
+        message.get_int()
+        self.farewell = message.get_text()
+
+
+def _why_no_key_fits(
+    connection: Connection, error: paramiko.SSHException, transport: paramiko.Transport | None
+) -> UnreachableError | None:
+    """Return why no key was accepted, where waiting does not help; None where it may."""
+    place, user = _address_shown(connection), connection.user or "this user"
+    if "Too many authentication failures" in getattr(transport, "farewell", ""):
+        return UnreachableError(
+            f"{place} ended the connection after too many keys of {user}: your SSH agent has more than it allows tries",
+            hint="name the one that fits as the target's key in dtk.yaml (jump_key for a jump host)",
+        )
+    if str(error) == "No authentication methods available":
+        return UnreachableError(
+            f"there is no key to log in to {place} with: dtk.yaml names none, your SSH agent and ~/.ssh have none",
+            hint="set the target's user and key in dtk.yaml, or: ssh-add FILE",
+        )
+    return None
+
+
+def _only_protected_keys(connection: Connection) -> UnreachableError:
+    return UnreachableError(
+        f"no key can be used to log in to {_address_shown(connection)}: those of ~/.ssh are protected by a passphrase",
+        hint="load one into your SSH agent: ssh-add",
+    )
 
 
 def _arguments(connection: Connection, seconds: float, *, own_keys: bool) -> dict[str, Any]:
@@ -237,10 +306,7 @@ class _FairSocket:
 
 
 def _transport(connection: socket.socket | paramiko.Channel, **arguments: object) -> paramiko.Transport:
-    # Paramiko's usual one begins anew for each key, which strict servers end the connection for.
-    made: paramiko.Transport = paramiko.ServiceRequestingTransport(  # type: ignore[attr-defined] # not in its stubs
-        _FairSocket(connection), **arguments
-    )
+    made: paramiko.Transport = _Transport(_FairSocket(connection), **arguments)
     return made
 
 
@@ -250,8 +316,11 @@ def private_key(path: str) -> paramiko.PKey:
     Raises:
         UnreachableError: it is not there, no private key, or protected by a passphrase.
     """
+    file = Path(path).expanduser()
     try:
-        return paramiko.PKey.from_path(Path(path).expanduser())
+        if _PUBLIC_KEY.match(file.read_bytes()):
+            raise UnreachableError(f"{path} is a public key", hint=f"name the private one: {path.removesuffix('.pub')}")
+        return paramiko.PKey.from_path(file)
     except FileNotFoundError:
         raise UnreachableError(f"the private key {path} does not exist") from None
     except TypeError:

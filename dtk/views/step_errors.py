@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dtk.events.tree import StepError
 from dtk.views.formatting import harmless
 
+LONGEST_COMMAND = 2000
+"""Characters of a failed command that are shown in front of why it failed; the log has the whole."""
+
 
 def error_text(error: StepError) -> str:
     """Return an error as text: its message, then the command, its exit code and last output where there was one.
@@ -26,7 +29,9 @@ def errors_text(errors: Sequence[StepError]) -> str:
 
 
 def _command(error: StepError) -> list[str]:
-    command = [f"  RUN: {_indented(error.command)}"] if error.command else []
+    cut = len(error.command) > LONGEST_COMMAND
+    shown = f"{error.command[:LONGEST_COMMAND]} … ({len(error.command)} characters)" if cut else error.command
+    command = [f"  RUN: {_indented(shown)}"] if shown else []
     code = [] if error.exit_code is None else [f"  RETURN CODE: {error.exit_code}"]
     return command + code
 

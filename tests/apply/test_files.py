@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 
 from dtk.errors import StalePlanError
-from tests.apply.lab import Lab, Result, action, operation, stage
+from dtk.events.fold import fold
+from dtk.events.log_reader import read_log
+from dtk.views.snapshot_table import render_snapshot
+from dtk.views.stream import stream
+from tests.apply.lab import Lab, Result, action, operation, run, stage
 
 FILES = {
     "files/plain.bin": b"\x00\xff binary",
@@ -132,3 +136,28 @@ def test_blanks_around_the_blocks_of_a_template_are_left_out_where_that_is_wante
     assert result.exit_code == 0, result.events
     assert (home / "tight").read_text() == "n1\nn2\n"
     assert (home / "wide").read_text() == "\n  \nn1\n  \n\n  \nn2\n  \n\n"
+
+
+def test_folders_have_on_the_node_the_modes_that_they_have_in_the_module(lab: Lab, module: Path) -> None:
+    home = lab.add_node("master").home
+    (module / "tree").chmod(0o755)
+    (module / "tree/deep").chmod(0o751)
+    (module / "tree/deep/b.txt").chmod(0o604)
+    result = applied(lab, module, operation("files.sync", {"src": "tree", "dest": str(home / "tree")}))
+    assert result.exit_code == 0, result.events
+    modes = {name: (home / name).stat().st_mode & 0o777 for name in ("tree", "tree/deep", "tree/deep/b.txt")}
+    assert modes == {"tree": 0o755, "tree/deep": 0o751, "tree/deep/b.txt": 0o604}
+    again = applied(lab, module, operation("files.sync", {"src": "tree", "dest": str(home / "tree")}))
+    assert [e["changed"] for e in again.of("operation.finished")] == [False]
+    assert result.folder.stat().st_mode & 0o077 == 0
+
+
+def test_a_command_of_140_kilobytes_does_not_stand_in_front_of_why_it_failed(lab: Lab) -> None:
+    lab.add_node("master")
+    result = lab.apply(stage(1, action("master", "m::c", run(f": {'x' * 140_000}; echo the reason; exit 3"))))
+    message = result.step("1.1")["error"]["message"]
+    assert message.endswith("exited with code 3: the reason")
+    assert len(message) < 400
+    task = fold(read_log(result.folder / "events.jsonl").events)
+    assert len(render_snapshot(task)) < 10_000
+    assert len("".join(stream(read_log(result.folder / "events.jsonl").events))) < 10_000

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from dtk.cli.openssh import ssh_arguments
-from dtk.errors import UsageError
+from dtk.dsl.workspace import load_workspace
+from dtk.errors import InvalidError, UsageError
 from dtk.model.ssh_address import SshAddress, parse_ssh_address
 from dtk.model.target import Target
 from dtk.nodes.hosts.description import HOSTS
@@ -35,7 +37,10 @@ def test_an_address_is_read_and_written(text: str, address: SshAddress, written:
     assert parse_ssh_address(written) == address
 
 
-@pytest.mark.parametrize("text", ["", "a:b", "a:0", "a:65536", "[::1", "-oProxyCommand=x", "-l@web1", "a b", "a@"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "a:b", "a:0", "a:65536", "[::1", "-oProxyCommand=x", "-l@web1", "a b", "a@", "ssh://a", "10.0.0.0/24", "a,b"],
+)
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is not an SSH server's address"):
         parse_ssh_address(text)
@@ -61,3 +66,48 @@ def test_a_path_with_blanks_quotes_and_percents_is_one_file_to_ssh(tmp_path: Pat
     shown = subprocess.run(["ssh", "-G", *words[1:]], capture_output=True, text=True, check=True).stdout
     (line,) = (line for line in shown.splitlines() if line.startswith("userknownhostsfile "))
     assert line == f"userknownhostsfile {folder}/known_hosts"
+
+
+def test_dtk_ssh_goes_through_a_chain_of_jump_hosts() -> None:
+    connection = Connection("node", jump="ops@one:2201,two")
+    proxy = next(word for word in ssh_arguments(connection, Path("known")) if word.startswith("ProxyCommand="))
+    inner = next(word for word in shlex.split(proxy.partition("=")[2]) if word.startswith("ProxyCommand=ssh"))
+    assert shlex.split(proxy.partition("=")[2])[-4:] == ["22", "-W", "[%h]:%p", "two"]
+    assert shlex.split(inner.partition("=")[2])[-4:] == ["2201", "-W", "[%%h]:%%p", "one"]
+
+
+TARGET = """format_version: 1
+targets:
+  rack:
+    type: hosts
+    jump: {jump}
+    hosts:
+      alpha: {host}
+"""
+
+
+@pytest.mark.parametrize(
+    ("jump", "host", "said"),
+    [
+        ("a", "{address: 'ssh://web1'}", "expected an address or a name, or user@host:port; no URL and no range"),
+        ("a", "{address: 10.0.0.0/24}", "expected an address or a name, or user@host:port; no URL and no range"),
+        ("a", "{address: 'web1:2222', port: 22}", "expected the port once: in the address or here"),
+        ("a", "{address: '[::1]:2222', port: 22}", "expected the port once: in the address or here"),
+        ("a", "{address: ops@web1, user: admin}", "expected the user once: in the address or here"),
+        ("ssh://a", "{address: web1}", "expected user@host:port, or several of them with commas between"),
+        ("'a,,b'", "{address: web1}", "expected user@host:port, or several of them with commas between"),
+        ("'ops@a:22,[::1]:2222'", "{address: '2001:db8::1', port: 22, user: admin}", ""),
+    ],
+)
+def test_what_can_be_no_way_to_a_host_is_refused_where_it_is_written(
+    tmp_path: Path, jump: str, host: str, said: str
+) -> None:
+    file = tmp_path / "dtk.yaml"
+    file.write_text(TARGET.format(jump=jump, host=host))
+    try:
+        load_workspace(file, tmp_path)
+        problems = ""
+    except InvalidError as error:
+        problems = str(error)
+    assert said in problems
+    assert bool(said) == bool(problems)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.support.command_line import Dtk
@@ -113,3 +116,35 @@ def test_a_command_is_run_on_a_node_with_its_exit_code(dtk: Dtk) -> None:
     file.write_text(before)
     dtk.run("stop", "ring1", "slaves:1")
     assert "dtk start ring1 slaves:1" in dtk.run("ssh", "ring1", "slaves:1", "--", "true", code=1).stderr
+
+
+def test_nodes_that_a_reboot_has_switched_off_are_told_at_once_and_started(dtk: Dtk) -> None:
+    dtk.run("deploy", "acme:ring/cluster", "ring1")
+    lineage = Path(dtk.json("list-nodes", "ring1")[0]["attributes"]["home"]).parent.name
+    servers = [one for one in psutil.process_iter(["cmdline"]) if f" {lineage}/" in " ".join(one.info["cmdline"] or ())]
+    assert len(servers) == 3
+    for process in servers:
+        process.kill()
+    psutil.wait_procs(servers, timeout=30)
+    refused = dtk.run("converge", "ring1", code=1).stdout
+    assert "node 'master' is off: its processes have ended, as they do when this machine reboots" in refused
+    assert "dtk start ring1 master" in refused
+    assert "power_on_node" in dtk.run("start", "ring1").stdout
+    dtk.run("converge", "ring1")
+
+
+@pytest.mark.parametrize("fault", ["missing", "invalid"])
+def test_nodes_are_stopped_started_and_ended_without_their_module(dtk: Dtk, module: Path, fault: str) -> None:
+    dtk.run("deploy", "acme:ring/cluster", "ring1", "--set", "slaves/cardinality=1")
+    if fault == "missing":
+        shutil.rmtree(module)
+    else:
+        (module / "dtk.module.yaml").write_text("dsl_version: 1.0.0\nmodule: acme/ring\nunknown: 1\n")
+    for verb, status in (("stop", "stopped"), ("start", "running")):
+        assert "its machines are" in dtk.run(verb, "ring1").stderr
+        assert set(states(dtk).values()) == {status}
+    refused = dtk.run("delete-and-destroy", "ring1", "--yes", code=3).stderr
+    assert "next: to end its nodes without the delete actions of components: " in refused
+    assert "dtk delete-and-destroy ring1 --force" in refused
+    dtk.run("delete-and-destroy", "ring1", "--yes", "--force")
+    assert dtk.json("ls") == []

@@ -198,3 +198,16 @@ def test_steps_that_no_plan_names_are_noted(recorder: Recorder) -> None:
     task = fold(recorder.started("9.9").started("9.9").events)
     assert task.notes == ("step '9.9' is not in the log's plan; its events are left out",)
     assert isinstance(next(task.leaves()), TaskStep)
+
+
+def test_durations_are_measured_and_no_differences_of_times_that_a_clock_may_set_back(recorder: Recorder) -> None:
+    recorder.at("10:00:01.0").event("stage.started", stage="1").started("1.1.1", "1.1.2", "1.2")
+    recorder.at("09:30:00.0")
+    for number, seconds in (("1.1.1", 4.0), ("1.1.2", 6.0), ("1.2", 2.0)):
+        recorder.finished(number, measured=seconds)
+    recorder.event("stage.finished", stage="1", status="succeeded", measured=6.5).end("failed", measured=7.0)
+    task = fold(recorder.events)
+    shown = {row.number: row.duration for _, row in task.rows()}
+    assert (shown["1"], shown["1.1"], shown["1.1.2"], shown["1.2"]) == (6.5, 6.0, 6.0, 2.0)
+    assert task.duration == 7.0
+    assert "0.0s" not in render_snapshot(task).replace("10.0s", "")

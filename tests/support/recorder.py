@@ -22,6 +22,7 @@ class Recorder:
         self.path = path
         self._now = datetime(2015, 11, 26, tzinfo=UTC)
         self.log = EventLog(path, clock=lambda: self._now)
+        self._begun: dict[tuple[str, str], datetime] = {}
 
     def at(self, time: str) -> Recorder:
         self._now = datetime.fromisoformat(f"{DAY}T{time}+00:00")
@@ -35,8 +36,7 @@ class Recorder:
         return self
 
     def start(self) -> Recorder:
-        self.log.append("task.started", "started", pid=1)
-        return self
+        return self.event("task.started", pid=1)
 
     def stage(
         self, number: str, start: str, end: str = "", status: str = "succeeded", steps: Sequence[Any] = ()
@@ -49,9 +49,17 @@ class Recorder:
         for time, kind, name, ending in sorted(moments, key=lambda moment: moment[0]):
             fields: dict[str, Any] = {"status": ending, "seconds": 0.0, "changed": True} if ending else {}
             fields |= {"stage": name} if kind.startswith("stage") else {"step": name, "node": "n"}
-            self.at(time).log.append(kind, f"{kind} {name}", **fields)
+            self.at(time).event(kind, **fields)
 
-    def event(self, event_type: str, /, **fields: Any) -> Recorder:
+    def event(self, event_type: str, /, *, measured: float | None = None, **fields: Any) -> Recorder:
+        """Record an event; an ending has the seconds since its beginning, unless a clock ``measured`` others."""
+        kind, _, what = event_type.partition(".")
+        part = (kind, str(fields.get(kind, "")))
+        if what == "started":
+            self._begun[part] = self._now
+        elif what == "finished" and part in self._begun:
+            since = (self._now - self._begun[part]).total_seconds()
+            fields["seconds"] = since if measured is None else measured
         self.log.append(event_type, event_type, **fields)
         return self
 

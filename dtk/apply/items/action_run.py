@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -79,6 +80,23 @@ class Work:
         return bool(ok)
 
 
+LONGEST_COMMAND = 200
+"""Characters of a command in a message; its event has the whole."""
+_FIRST_SIGNAL = 128
+
+
+def _ending(code: int) -> str:
+    """Return how a command ended, from its exit code: a shell's is 128 and the signal's number."""
+    if code == -1:
+        return "was ended by a signal before it gave an exit code"
+    try:
+        name = signal.Signals(code - _FIRST_SIGNAL).name
+    except ValueError:
+        return f"exited with code {code}"
+    why = ", which the kernel sends when memory runs out (dmesg)" if name == "SIGKILL" else ""
+    return f"was ended by {name}{why} (code {code})"
+
+
 @contextmanager
 def time_limit(work: Work, seconds: float | None) -> Iterator[None]:
     """Bound what is done inside; when the time is over, the command that runs is ended on the node too.
@@ -113,10 +131,9 @@ def _timed_out(work: Work, limit: TimeLimit) -> ActionError:
 def failed_command(work: Work, failed: FailedCommand) -> ActionError:
     """Return the error for a command that failed: what ran, how it ended, the last thing it printed."""
     last = next((line for line in reversed(failed.output.splitlines()) if line.strip()), "")
-    how = "was ended by a signal" if failed.exit_code == -1 else f"exited with code {failed.exit_code}"
-    if failed.exit_code is None:
-        how = "failed"
+    how = "failed" if failed.exit_code is None else _ending(failed.exit_code)
     first_line, _, more = failed.command.partition("\n")
-    command = f"{first_line} …" if more else first_line
+    cut = len(first_line) > LONGEST_COMMAND
+    command = f"{first_line[:LONGEST_COMMAND]} …" if more or cut else first_line
     detail = f": {last.strip()}" if last else ", without any output"
     return ActionError(f"{work.name}: '{command}' {how}{detail}", failed=failed)

@@ -252,7 +252,7 @@ class NodeSession:
         try:
             with gevent.Timeout(seconds, False):
                 problem = self._try_to_end(kill_script(marks, as_root=as_root, older=older))
-        except NoShellError as error:
+        except (NoShellError, NoSessionError) as error:
             if older is not None:
                 # At first contact: nothing can be done there, and nothing of a task was.
                 raise
@@ -278,7 +278,7 @@ class NodeSession:
                 # What is to be ended has the only session of this connection.
                 self.close()
                 code = run()
-        except NoShellError:
+        except (NoShellError, NoSessionError):
             raise
         except DtkError as error:
             return error.message

@@ -93,7 +93,10 @@ class TaskContext:
         state = self.store.state.nodes.get(node)
         if state is None or state.status != "running":
             raise DtkError(f"{node} does not run", hint=f"see: dtk list-nodes {self.plan.service}")
-        return self.provider.connection_to(record_of(node, state))
+        record = record_of(node, state)
+        if off := self.provider.why_off(self.identity, record):
+            raise DtkError(off, hint=f"power it on: dtk start {self.plan.service} {node}")
+        return self.provider.connection_to(record)
 
     def drop_session(self, node: str) -> None:
         """Close a node's connection because the node goes."""

@@ -10,11 +10,12 @@ from dtk.cli.following import Following
 from dtk.cli.options import DetachOption, LockWaitOption, YesOption, seconds
 from dtk.cli.output import use_color
 from dtk.cli.running import Change, confirm, run_plan
+from dtk.errors import InvalidError
 from dtk.plan.destroy import destroy_plan
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.gone import GoneService, gone_services, inputs_of_gone
 from dtk.service.identity import FoundIdentity, find_identity
-from dtk.service.planning import Inputs, read_inputs
+from dtk.service.planning import Inputs, read_machine_inputs
 from dtk.service.shared_store import refuse_change
 from dtk.service.unknown_machines import ServiceOnTarget, take_in_unknown
 from dtk.state.lock import acquire
@@ -44,9 +45,9 @@ def delete_and_destroy(
     command, wait = f"dtk delete-and-destroy {name}", seconds(lock_wait)
     with acquire(workspace.service_folder(name), command, wait) as lock:
         found = inputs_of_gone(workspace, gone)[1] if gone else find_identity(workspace, name)
-        inputs = _with_all_machines(workspace, name, gone, found)
+        inputs = _with_all_machines(workspace, name, gone, found, force=force)
         # Without its module nobody knows what its components' delete actions were.
-        plan = destroy_plan(inputs.request(), force=force or gone is not None)
+        plan = destroy_plan(inputs.request(), force=force or gone is not None or not inputs.modules)
         if not yes:
             typer.echo(plan_text(plan, color=use_color()))
             confirm(f"Are you sure you want to delete and destroy service '{name}' and its nodes?")
@@ -60,11 +61,22 @@ def _gone(workspace: Workspace, name: str) -> GoneService | None:
     return next((one for one in gone_services(workspace) if one.name == name), None)
 
 
-def _with_all_machines(workspace: Workspace, name: str, gone: GoneService | None, found: FoundIdentity) -> Inputs:
+def _inputs(workspace: Workspace, name: str, *, force: bool) -> Inputs:
+    """Read a service; with ``force`` also one whose module is missing or invalid: only delete actions need it."""
+    inputs, invalid = read_machine_inputs(workspace, name)
+    if invalid and not force:
+        hint = f"to end its nodes without the delete actions of components: dtk delete-and-destroy {name} --force"
+        raise InvalidError(invalid.message, invalid.problems, hint=hint)
+    return inputs
+
+
+def _with_all_machines(
+    workspace: Workspace, name: str, gone: GoneService | None, found: FoundIdentity, *, force: bool
+) -> Inputs:
     """Return the service with all of its machines in its state, also those that another clone has made."""
 
     def read() -> Inputs:
-        return inputs_of_gone(workspace, gone)[0] if gone else read_inputs(workspace, name)
+        return inputs_of_gone(workspace, gone)[0] if gone else _inputs(workspace, name, force=force)
 
     inputs = read()
     taken = take_in_unknown(ServiceOnTarget(workspace, name, found, inputs.target), inputs.state)

@@ -9,7 +9,7 @@ from pathlib import Path
 from dtk.errors import DtkError
 from dtk.model.names import group_of
 from dtk.model.settings import as_mapping, mapping, number, text, texts
-from dtk.model.ssh_address import SSH_PORT, parse_ssh_address
+from dtk.model.ssh_address import SSH_PORT, parse_jumps, parse_ssh_address
 from dtk.model.target import Target
 from dtk.nodes.concurrent import report_each
 from dtk.nodes.hosts.claims import Claim, Claims, changing_claims, read_claims
@@ -289,7 +289,7 @@ def _first_hop(connection: Connection) -> tuple[str, int]:
     """Return where a connection to the host begins: what lies behind a jump host is not seen from here."""
     if not connection.jump:
         return connection.hostname, connection.port
-    jump = parse_ssh_address(connection.jump)
+    jump = parse_jumps(connection.jump)[0]
     return jump.host, jump.port
 
 

@@ -129,6 +129,14 @@ class LocalProvider(BasicProvider):
 
         report_each({record.node: record for record in records}, erase_one, report)
 
+    def why_off(self, identity: ServiceIdentity, record: NodeRecord) -> str:
+        """Say that the node's processes are gone, as after a reboot of this machine."""
+        if node_key(identity, record.node) not in read_allocations(self._workspace):
+            return ""
+        if _running(identity, [record.node]):
+            return ""
+        return f"node '{record.node}' is off: its processes have ended, as they do when this machine reboots"
+
     @staticmethod
     def connection_to(record: NodeRecord) -> Connection:
         """Return what the record has: a local target has no settings for it."""
