@@ -42,6 +42,7 @@ COMMANDS = {
             "Work in the shell: places, completion, tasks in the background.",
             entry_point="dtk.shell.shell_command:shell",
         ),
+        CommandEntry("gc", WORKSPACE, "Remove the copies of module files that earlier tasks took with them."),
         CommandEntry("version", WORKSPACE, "Print the version of dtk."),
         CommandEntry(
             "install", MODULES, "Install modules from a git repository or a folder, and the modules they need."

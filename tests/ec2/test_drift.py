@@ -26,7 +26,8 @@ def test_what_changed_behind_dtks_back_is_told_noted_and_planned(
     output = capsys.readouterr().out
     assert f"Found: slaves:1: {ids['slaves:1']} is gone" in output
     assert f"Found: slaves:2: {ids['slaves:2']} is stopped, and was running" in output
-    assert "Found: master: tags" in output
+    assert "Found: master: tags/team " in output
+    assert "{" not in output.partition("Found: master: tags")[2].partition("\n")[0]
     assert "+ create slaves:1" in output
     assert "> start slaves:2" in output
     assert nodes_in_state(cloud) == {"master": "running", "slaves:1": "running", "slaves:2": "running"}, "only asked"

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from dtk.__main__ import run
+from dtk.nodes.ec2.firewall import find_groups
+from dtk.nodes.ec2.problems import AwsError
 from tests.ec2.cloud import Cloud, Reports, nodes_in_state, write_target
 from tests.support.ec2 import Fault
 
@@ -86,3 +88,22 @@ def test_a_permission_that_is_missing_is_named(
     assert "docs/ec2.md" in text
     assert "4Gt" not in text
     assert len(new.instances()) == 3
+
+
+def test_a_security_group_that_others_use_is_told_with_who_they_are(
+    cloud: Cloud, service: Reports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dtk.nodes.ec2.removal._GROUP_PAUSE_SECONDS", 0.0)
+    client = cloud.client()
+    (found,) = find_groups(cloud.provider().aws, cloud.identity())
+    group = client.describe_security_groups(GroupIds=[found["GroupId"]])["SecurityGroups"][0]
+    other = client.create_security_group(GroupName="lb", Description="x", VpcId=group["VpcId"])["GroupId"]
+    rule = {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 1, "UserIdGroupPairs": [{"GroupId": group["GroupId"]}]}
+    client.authorize_security_group_ingress(GroupId=other, IpPermissions=[rule])
+    cloud.api.faults.append(Fault("DeleteSecurityGroup", "DependencyViolation", times=99))
+    for record in service.records.values():
+        client.terminate_instances(InstanceIds=[record.id])
+    with pytest.raises(AwsError) as raised:
+        cloud.provider().terminate(cloud.identity(), list(service.records.values()), lambda *_: None)
+    assert f"security group {group['GroupId']} can't be deleted: rules of {other} name it" in raised.value.message
+    assert "then the same command again" in raised.value.hint

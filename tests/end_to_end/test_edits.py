@@ -310,3 +310,19 @@ def test_a_hidden_value_that_is_too_short_for_logs_is_warned_of_where_it_is_set(
     assert "abc" not in staged.stderr
     assert output in dtk.run("set-attribute", "ring1", "master/ring::hub/greeting", "xyz").stderr
     assert "warning" not in dtk.run("set-attribute", "ring1", "master/ring::hub/greeting", "long enough").stderr
+
+
+def test_copies_of_module_files_are_removed_but_for_those_of_the_last_task(dtk: Dtk, module: Path) -> None:
+    text = (module / "dtk.module.yaml").read_text()
+    put = "- files.put: {src: page, dest: '{{ node.home }}/page'}\n          - files.directory"
+    (module / "dtk.module.yaml").write_text(text.replace("- files.directory", put))
+    (module / "page").write_text("x" * 2048)
+    dtk.run("deploy", "acme:ring/cluster", "ring1", "--set", "slaves/cardinality=1")
+    dtk.run("converge", "ring1", "--yes")
+    dtk.run("converge", "ring1", "--yes")
+    tasks = dtk.root / ".dtk/services/ring1/tasks"
+    assert dtk.run("gc").stdout == "ring1: removed the module files of 2 tasks, 4.0 KiB\n"
+    assert [(tasks / str(number) / "files").exists() for number in (1, 2, 3)] == [False, False, True]
+    assert (tasks / "1/plan.json").exists()
+    assert dtk.run("gc", "ring1").stdout == "ring1: nothing to remove\n"
+    dtk.run("task-status", "ring1", "1")

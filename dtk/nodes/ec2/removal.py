@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
+from dtk.errors import DtkError
 from dtk.nodes.ec2.access import remove_access
+from dtk.nodes.ec2.answers import SecurityGroup
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.firewall import find_groups
 from dtk.nodes.ec2.instances import find_of_service
@@ -30,6 +33,21 @@ def remove_own_resources(aws: Aws, settings: Ec2Settings, identity: ServiceIdent
         remove_access(aws, identity)
 
 
+def _still_used(aws: Aws, group: str, error: AwsError) -> AwsError:
+    """Return the error for a security group that something beside the service's own instances uses."""
+    filters = [{"Name": "ip-permission.group-id", "Values": [group]}]
+    with suppress(DtkError):
+        found = aws.pages("describe_security_groups", "SecurityGroups", SecurityGroup, Filters=filters)
+        others = sorted(str(other["GroupId"]) for other in found if other["GroupId"] != group)
+        by = f"rules of {', '.join(others)} name it" if others else "another machine, load balancer or interface has it"
+        return AwsError(
+            f"the instances are ended, and the service's security group {group} can't be deleted: {by}",
+            code=error.code,
+            hint="take the group off there (EC2, Network interfaces and Security groups), then the same command again",
+        )
+    return error
+
+
 def _delete_group(aws: Aws, group: str) -> None:
     for tries_left in reversed(range(_GROUP_TRIES)):
         try:
@@ -39,6 +57,8 @@ def _delete_group(aws: Aws, group: str) -> None:
             if error.code == "InvalidGroup.NotFound":
                 return
             # The network interface of an instance outlives it for some seconds.
-            if error.code != "DependencyViolation" or not tries_left:
+            if error.code != "DependencyViolation":
                 raise
+            if not tries_left:
+                raise _still_used(aws, group, error) from None
         time.sleep(_GROUP_PAUSE_SECONDS)

@@ -6,7 +6,7 @@ but a default does not hide a link: a default on a linked attribute is what it i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from dtk.dsl.check.assembly_values import check_typed, kind_of
 from dtk.errors import Problem
@@ -85,6 +85,26 @@ class Values:
         """Return an attribute's value as it is set, linked or by default, whatever actions put out."""
         attribute = instance.component.attributes[name]
         return self._given(instance, attribute) if attribute.input else self.of(instance, name)
+
+    def origin(self, instance: Instance, name: str) -> tuple[Instance, str]:
+        """Return whose attribute is to be set so that this one gets another value: where one link brings it from."""
+        seen = {instance.path(name)}
+        while not gives_value(instance, name):
+            sources = list(self._settable_sources(instance, name))
+            if len(sources) != 1 or sources[0][0].path(sources[0][1]) in seen:
+                break
+            ((instance, name),) = sources
+            seen.add(instance.path(name))
+        return instance, name
+
+    def _settable_sources(self, instance: Instance, name: str) -> Iterator[tuple[Instance, str]]:
+        for binding in self._bindings.get((*instance.key, name), []):
+            source = binding.source
+            if isinstance(source, AttributeTerm) and not source.of_node and not source.key:
+                giver = binding.base if source.side == "base" else binding.dependency
+                declared = giver.component.attributes.get(source.attribute)
+                if declared and not (declared.constant or declared.is_computed):
+                    yield giver, source.attribute
 
     def node_attribute(self, node: str, name: str) -> Value:
         """Return a node's own attribute: static ones from the topology, the others as state or a step gives them."""

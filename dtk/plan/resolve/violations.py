@@ -19,18 +19,24 @@ from dtk.plan.resolve.values import Values
 def find_violations(topology: Topology, values: Values, service: str) -> list[Problem]:
     """Return required attributes that are unset, and values that are not of their type, in the assembly's order."""
     unset = dict.fromkeys(_required_unset(topology, values, service))
-    illegal = [_illegal(topology, path, problem, service) for path, problem in values.problems.items()]
+    illegal = [_illegal(topology, values, path, problem, service) for path, problem in values.problems.items()]
     return [*unset, *dict.fromkeys(illegal)]
 
 
-def _illegal(topology: Topology, path: str, problem: Problem, service: str) -> Problem:
-    """A value of the wrong type is fixed by setting it, under the path that a group's members share."""
-    instances = topology.instances.values()
-    paths = {i.path(name): i.declared_path(name) for i in instances for name in i.component.attributes}
-    shared = paths.get(path, path)
+def _illegal(topology: Topology, values: Values, path: str, problem: Problem, service: str) -> Problem:
+    """A value of the wrong type is fixed by setting it where it comes from, under the path that members share."""
     if problem.fix:
         return problem
-    return replace(problem, path=shared, kind=ILLEGAL, fix=f"dtk set-attribute {service} {shared} VALUE")
+    instances = topology.instances.values()
+    places = {i.path(name): (i, name) for i in instances for name in i.component.attributes}
+    if path not in places:
+        return replace(problem, path=path, kind=ILLEGAL, fix=f"dtk set-attribute {service} {path} VALUE")
+    instance, name = places[path]
+    giver, given = values.origin(instance, name)
+    shared = giver.declared_path(given)
+    comes = "" if shared == instance.declared_path(name) else f" (a link brings it from '{shared}')"
+    fix = f"dtk set-attribute {service} {shared} VALUE"
+    return replace(problem, message=f"{problem.message}{comes}", path=shared, kind=ILLEGAL, fix=fix)
 
 
 def _required_unset(topology: Topology, values: Values, service: str) -> Iterator[Problem]:
@@ -38,12 +44,16 @@ def _required_unset(topology: Topology, values: Values, service: str) -> Iterato
         for name, attribute in instance.component.attributes.items():
             value = values.of(instance, name)
             if attribute.required and value == UNSET and instance.path(name) not in values.problems:
-                path = instance.declared_path(name)
                 if _is_reported(topology, instance, name):
                     continue
+                giver, given = values.origin(instance, name)
+                path, own = giver.declared_path(given), instance.declared_path(name)
+                needed = "" if path == own else f"; '{own}' gets its value from it"
+                if given in giver.component.attributes and giver.component.attributes[given].required:
+                    needed = ""
                 yield Problem(
-                    f"Attribute ({path}) is required, but unset",
-                    location_of(instance),
+                    f"Attribute ({path}) is required, but unset{needed}",
+                    location_of(giver),
                     kind=REQUIRED,
                     fix=f"dtk set-attribute {service} {path} VALUE",
                 )
