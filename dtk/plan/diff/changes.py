@@ -7,7 +7,7 @@ worked out to its fixed point.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
@@ -128,7 +128,7 @@ def _compare(
     node, component = instance.key
     applied = state.applied.get(node, {}).get(component)
     if applied is None:
-        return ComponentChange(node, component, "new", (_new_reason(instance, state),))
+        return ComponentChange(node, component, "new", (_new_reason(instance, state, values.topology.components),))
     reasons = [
         *_differences(instance, applied, values),
         *_rotated(instance, applied, secrets),
@@ -137,11 +137,15 @@ def _compare(
     return ComponentChange(node, component, "changed" if reasons else "unchanged", tuple(reasons))
 
 
-def _new_reason(instance: Instance, state: State) -> str:
+def _new_reason(instance: Instance, state: State, components: Collection[str]) -> str:
     if instance.node != ASSEMBLY_WIDE and instance.node not in state.nodes:
         return "new node"
     if instance.node in state.nodes and not state.last_task and not state.applied.get(instance.node):
         return TAKEN_IN
+    gone = [name for name in state.applied.get(instance.node, ()) if name.partition("[")[0] not in components]
+    if gone:
+        # Renamed in its module, most likely: what it left on the node nobody knows how to take away.
+        return f"new component; {', '.join(gone)}, applied here before, is in no module any more: it is left as it is"
     return "new component"
 
 
