@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from dtk.model.json_data import Json
 from dtk.model.planned_action import PlannedAction
 
 FORMAT_VERSION = 1
@@ -52,6 +53,15 @@ class NodeChange:
 
 
 @dataclass(frozen=True)
+class ValueDifference:
+    """An attribute's whole value as it was applied and as it will be, where a reason shows a part of it."""
+
+    attribute: str
+    before: Json
+    after: Json
+
+
+@dataclass(frozen=True)
 class ComponentChange:
     """Whether a component instance is new, changed or unchanged on one node, and why."""
 
@@ -59,6 +69,7 @@ class ComponentChange:
     component: str
     change: ComponentChangeKind
     reasons: tuple[str, ...] = ()
+    differences: tuple[ValueDifference, ...] = ()
 
 
 @dataclass(frozen=True)

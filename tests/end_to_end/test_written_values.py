@@ -84,3 +84,15 @@ def test_a_number_in_a_file_of_values_is_refused_for_a_secret(kept: Dtk) -> None
     (kept.root / "values.yaml").write_text("main/kept/password: 1234\n")
     done = kept.run("stage", "acme:kept/one", "k1", "--values", "values.yaml", code=2)
     assert "'main/kept/password' holds a secret, and is set to a reference to it" in done.stderr
+
+
+def test_json_has_the_whole_of_a_long_value_that_changes(kept: Dtk) -> None:
+    before, after = f"{'x' * 200} old {'z' * 200}", f"{'x' * 200} new {'z' * 200}"
+    kept.run("deploy", "acme:kept/one", "k1", "--set", f"main/kept/text={before}")
+    kept.run("set-attribute", "k1", "main/kept/text", after)
+    shown = kept.run("plan", "k1").stdout
+    assert " old z" in shown
+    assert " new z" in shown
+    assert "x" * 50 not in shown
+    (change,) = kept.json("plan", "k1")["components"]
+    assert change["differences"] == [{"attribute": "main/kept/text", "before": before, "after": after}]

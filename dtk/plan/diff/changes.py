@@ -13,7 +13,7 @@ from functools import cache, cached_property
 
 from dtk.model.json_data import Json
 from dtk.model.names import ASSEMBLY_WIDE, CREATE, group_of, node_order
-from dtk.model.plan import ComponentChange, NodeChange
+from dtk.model.plan import ComponentChange, NodeChange, ValueDifference
 from dtk.model.value import UNSET, Value, holds_secret, is_known, secrets_in, shown
 from dtk.plan.diff.recomputed import RecomputedValues, ValuesFor, dynamic_paths
 from dtk.plan.diff.value_difference import value_differences
@@ -26,6 +26,8 @@ from dtk.plan.workflow.definitions import definition_of
 from dtk.plan.workflow.stages import StagedAction
 from dtk.state.model import Applied, State
 
+_CUT = "…"
+"""What a reason has in place of the rest of a value."""
 ActingFor = Callable[[bool, RecomputedValues], Iterable[str]]
 """Tells which actions other than create run, by their keys, given whether something changed and what is made anew."""
 
@@ -129,12 +131,13 @@ def _compare(
     applied = state.applied.get(node, {}).get(component)
     if applied is None:
         return ComponentChange(node, component, "new", (_new_reason(instance, state, values.topology.components),))
+    whole: list[ValueDifference] = []
     reasons = [
-        *_differences(instance, applied, values),
+        *_differences(instance, applied, values, whole),
         *_rotated(instance, applied, secrets),
         *drifted.get(instance.key, ()),
     ]
-    return ComponentChange(node, component, "changed" if reasons else "unchanged", tuple(reasons))
+    return ComponentChange(node, component, "changed" if reasons else "unchanged", tuple(reasons), tuple(whole))
 
 
 def _new_reason(instance: Instance, state: State, components: Collection[str]) -> str:
@@ -158,7 +161,8 @@ def _rotated(instance: Instance, applied: Applied, secrets: Mapping[str, str]) -
                 yield f"{instance.declared_path(name)} (hidden) has changed: {reference} has another value"
 
 
-def _differences(instance: Instance, applied: Applied, values: Values) -> list[str]:
+def _differences(instance: Instance, applied: Applied, values: Values, whole: list[ValueDifference]) -> list[str]:
+    """Return why an instance is not as it was applied; ``whole`` takes the values that are too long for a line."""
     reasons = []
     if applied.attempted:
         reasons.append(f"{instance.name}: task {applied.attempted} began to converge it and did not succeed")
@@ -168,17 +172,24 @@ def _differences(instance: Instance, applied: Applied, values: Values) -> list[s
     for name in sorted(desired.keys() | applied.attributes.keys()):
         before, after = applied.attributes.get(name, UNSET), desired.get(name, UNSET)
         if before != after:
-            was_hidden = name in applied.hidden
-            reasons += _difference(instance, name, before, after, was_hidden=was_hidden)
+            is_hidden = name in applied.hidden or _is_hidden(instance, name, before, after)
+            found = _difference(instance, name, before, after, is_hidden=is_hidden)
+            reasons += found
+            if not is_hidden and any(_CUT in reason for reason in found):
+                whole.append(ValueDifference(instance.declared_path(name), shown(before), shown(after)))
     return reasons
 
 
-def _difference(instance: Instance, name: str, before: Value, after: Value, *, was_hidden: bool) -> list[str]:
-    path = instance.declared_path(name)
+def _is_hidden(instance: Instance, name: str, before: Value, after: Value) -> bool:
     declared = instance.component.attributes.get(name)
+    is_declared = declared is not None and (declared.hidden or declared.secret)
+    return is_declared or holds_secret(before) or holds_secret(after)
+
+
+def _difference(instance: Instance, name: str, before: Value, after: Value, *, is_hidden: bool) -> list[str]:
+    path = instance.declared_path(name)
     origin = _from(instance.settings.get(name)) if is_known(after) else ""
-    is_hidden = was_hidden or (declared is not None and (declared.hidden or declared.secret))
-    if is_hidden or holds_secret(before) or holds_secret(after):
+    if is_hidden:
         return [f"{path} (hidden) has changed{origin}"]
     return [f"{found}{origin}" for found in value_differences(path, shown(before), shown(after))]
 
