@@ -208,7 +208,7 @@ from dtk.ssh.connect import Patience, reach
 from dtk.ssh.host_keys import KnownHosts
 channels.LOGIN_SECONDS = 2.0
 host, port, key, known = sys.argv[1], int(sys.argv[2]), sys.argv[3], KnownHosts(Path(sys.argv[4]))
-clients = reach(Connection(host, port, "tester", key), known, Patience(), print, fresh=False)
+clients = reach(Connection(host, port, "tester", key), known, Patience(), print, is_new=False)
 try:
     channels.SshConnection("master", clients).run("true", lambda *_: None)
 except channels.NoShellError as error:
