@@ -30,7 +30,6 @@ StepType = Literal[
 ]
 FirewallChange = Literal["close", "open", "keep"]
 FindingKind = Literal["differs", "unreachable", "runs_each_time", "unchecked"]
-GROUP_STEPS = ("configure_nodegroup", "nodegroup actions", "create_nodegroup", "terminate_nodegroup")
 
 
 @dataclass(frozen=True, kw_only=True)

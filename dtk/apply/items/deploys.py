@@ -14,7 +14,7 @@ from pyinfra.context import ctx_host
 
 from dtk.apply.items.action_run import Work
 from dtk.apply.reporting.failure import ActionError
-from dtk.model.code import NODE_ARGUMENT
+from dtk.dsl.check.deploy_function import NODE_ARGUMENT
 from dtk.model.json_data import JsonObject, ReadOnlyObject
 from dtk.model.planned_action import PlannedDeploy
 

@@ -6,10 +6,10 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from dtk.dsl.check.deploy_function import NODE_ARGUMENT, deploy_signature
 from dtk.dsl.check.template import Names
 from dtk.dsl.yaml.cursor import Cursor
 from dtk.errors import Problem
-from dtk.model.code import NODE_ARGUMENT, deploy_signature
 from dtk.model.suggestion import nearest
 
 

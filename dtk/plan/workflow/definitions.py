@@ -10,8 +10,8 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+from dtk.dsl.check.deploy_function import deploy_files
 from dtk.model.arguments import FILE_ARGUMENTS
-from dtk.model.code import deploy_files
 from dtk.model.module import PUPPET_FOLDER, Action, Command, DeployCall, Item, PuppetResource
 from dtk.model.planned_action import PlannedItem
 from dtk.plan.resolve.topology import Instance

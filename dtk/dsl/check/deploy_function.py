@@ -1,4 +1,4 @@
-"""What a module's pyinfra deploys take, and the files that come with them, found without running them."""
+"""What a module's pyinfra deploy takes, and the files that come with it, found without running it."""
 
 from __future__ import annotations
 
