@@ -10,7 +10,7 @@ from dtk.model.json_data import Json, texts_in
 from dtk.model.module import Attribute
 from dtk.model.names import group_of
 from dtk.model.value import SHORTEST_HIDDEN
-from dtk.plan.resolve.assembly_values import CARDINALITY, checked_cardinality
+from dtk.plan.resolve.cardinality import CARDINALITY, checked_cardinality
 from dtk.plan.resolve.concurrency import MAX_IN_FLIGHT, window_of
 from dtk.plan.resolve.topology import Topology, build_topology, settable_paths, why_not_settable
 from dtk.service.planning import Inputs

@@ -17,7 +17,7 @@ from dtk.errors import UsageError
 from dtk.model.json_data import Json
 from dtk.model.names import ASSEMBLY_WIDE, is_node_name
 from dtk.model.suggestion import did_you_mean
-from dtk.plan.resolve.assembly_values import MOST_MEMBERS, checked_cardinality
+from dtk.plan.resolve.cardinality import MOST_MEMBERS, checked_cardinality
 from dtk.service.attribute_value import typed_node_value
 from dtk.service.edits import check_edit
 from dtk.service.lookup import read_service, service_and_words

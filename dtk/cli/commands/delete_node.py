@@ -12,7 +12,7 @@ from dtk.dsl.yaml.edit import set_attribute, unset_entry
 from dtk.dsl.yaml.edit_list import add_item
 from dtk.errors import UsageError
 from dtk.model.names import group_of, split_member
-from dtk.plan.resolve.assembly_values import CARDINALITY
+from dtk.plan.resolve.cardinality import CARDINALITY
 from dtk.plan.resolve.service import ResolvedService
 from dtk.service.edits import remove_settings
 from dtk.service.lookup import declared_node, read_service, service_and_words

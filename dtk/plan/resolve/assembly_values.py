@@ -16,12 +16,9 @@ from dtk.model.json_data import Json
 from dtk.model.module import Assembly, Attribute, ComponentUse, Node
 from dtk.model.service import AttributeSetting, Service
 from dtk.model.value import UNSET, Known, Secret, Value, holds_secret, plain
+from dtk.plan.resolve.cardinality import CARDINALITY, checked_cardinality
 from dtk.plan.resolve.concurrency import MAX_IN_FLIGHT, window_of
 from dtk.plan.resolve.overrides import ILLEGAL, REQUIRED
-
-CARDINALITY = "cardinality"
-MOST_MEMBERS = 10_000
-"""Of one group. A slip of the finger must not plan for a hundred million machines."""
 
 
 @dataclass(frozen=True)
@@ -187,19 +184,6 @@ def _typed(path: str, name: str, found: FromAssembly, problems: list[Problem]) -
         problems.append(unfit(path, declared, found, reason))
         return None
     return typed
-
-
-def checked_cardinality(number: Json) -> int:
-    """Return how many members a group has, if it can have so many.
-
-    Raises:
-        ValueError: it can't.
-    """
-    if not isinstance(number, int) or number < 0:
-        raise ValueError("Value must be a whole number, 0 or more")
-    if number > MOST_MEMBERS:
-        raise ValueError(f"Value must be at most {MOST_MEMBERS}")
-    return number
 
 
 def unfit(path: str, attribute: Attribute, found: FromAssembly, reason: str) -> Problem:

@@ -13,7 +13,7 @@ from dtk.model.module import Node
 from dtk.model.names import member_name
 from dtk.model.service import Service
 from dtk.model.types import coerce
-from dtk.plan.resolve.assembly_values import CARDINALITY, MOST_MEMBERS, checked_cardinality
+from dtk.plan.resolve.cardinality import CARDINALITY, MOST_MEMBERS, checked_cardinality
 from dtk.plan.resolve.concurrency import MAX_IN_FLIGHT
 from dtk.plan.resolve.overrides import ILLEGAL, member_numbers
 

@@ -12,7 +12,8 @@ from dtk.model.json_data import Json
 from dtk.model.module import Attribute, AttributeTerm, ConstantTerm, LinkDef, TextTerm
 from dtk.model.names import ASSEMBLY_WIDE, component_path, group_of
 from dtk.model.value import Value, is_known, shown
-from dtk.plan.resolve.assembly_values import CARDINALITY, FromAssembly, assembly_values
+from dtk.plan.resolve.assembly_values import FromAssembly, assembly_values
+from dtk.plan.resolve.cardinality import CARDINALITY
 from dtk.plan.resolve.concurrency import MAX_IN_FLIGHT
 from dtk.plan.resolve.links import Binding, Link
 from dtk.plan.resolve.service import ResolvedService
