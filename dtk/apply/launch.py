@@ -44,6 +44,7 @@ def check_state(plan: Plan, state: State | None) -> None:
         StalePlanError: the lineage or the serial differs; the message says which, and what to do.
     """
     hint = f"make a new plan: dtk plan {plan.service}"
+    # A plan of the first task was made without a state, and has serial 0.
     if state is None:
         if plan.serial:
             raise StalePlanError(

@@ -60,9 +60,11 @@ def _run_within(context: TaskContext, stage: Stage, steps: Sequence[Step], statu
     while waiting:
         step = window.next(waiting)
         if step is None:
+            # No await between the two: greenlets switch only where one waits, so no step can leave unnoticed.
             left.clear()
             left.wait()
             continue
+        # All canaries are on their way: they must end well before the first of the others begins.
         if len(steps) - len(waiting) == stage.canary:
             running.join()
         if context.stopping.reason or "failed" in statuses:

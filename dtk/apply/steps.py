@@ -52,6 +52,7 @@ def run_step(context: TaskContext, step: Step, work: StepWork) -> str:
     Returns:
         Its status: ``succeeded``, ``failed`` or ``cancelled``.
     """
+    # It waited for its turn when the task began to stop: nothing is written of a step that never began.
     if context.stopping.reason:
         return context.stopping.reason
     with context.stopping.step(step.number):
@@ -116,6 +117,7 @@ def _with_problem(fields: JsonObject, problem: str) -> JsonObject:
 def _failure(context: TaskContext, error: Exception, component: str = "", kind: ErrorType = "USER") -> JsonObject:
     error = refused_by_machine(error) or error
     if not isinstance(error, DtkError):
+        # A bug of dtk: its traceback belongs in worker.log, redacted, and not on the user's screen.
         sys.stderr.write(context.redactor.text("".join(traceback.format_exception(error))))
     return error_fields(error, component, kind)
 
@@ -133,6 +135,7 @@ def run_actions(context: TaskContext, step: Step, reporter: StepReporter) -> boo
     for action in step.actions:
         try:
             changed |= run_action(context, action, reporter)
+        # on_failure: continue is about the module's work; without a log nothing more may be done at all.
         except RecordError:
             raise
         except Exception as error:

@@ -47,6 +47,7 @@ def _run_stages(context: TaskContext) -> str:
             if context.stopping.reason:
                 return context.stopping.reason
             status = run_stage(context, stage)
+            # Between stages, when nothing is under way: the journal is folded in once, not while steps append to it.
             context.write_snapshot()
             if status != "succeeded":
                 return status
@@ -58,6 +59,8 @@ def finish(context: TaskContext, status: str, failure: DtkError | None = None) -
     """Put the task's end on record; nothing is done after it."""
     left = _end_orphaned_commands(context) if status == "cancelled" else []
     for node in list(context.sessions):
+        # A connection that can't be closed in good order is as gone; the task's end must be on record whatever
+        # happens.
         with suppress(Exception):
             context.drop_session(node)
     with suppress(OSError):  # the state's journal has all that the snapshot lacks

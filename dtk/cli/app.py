@@ -35,6 +35,7 @@ class LazyCommand(TyperCommand):
 
     def real(self) -> TyperCommand:
         """Return the command that this one stands for."""
+        # Imported here, for the one command that runs: importing all of them would be paid at each start.
         module, _, function = self.entry.function.partition(":")
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
         app.command(self.entry.name, cls=QuickCommand)(getattr(importlib.import_module(module), function))
@@ -95,6 +96,7 @@ def hoisted(args: list[str]) -> list[str]:
     front: list[str] = []
     rest: list[str] = []
     position = 0
+    # Behind -- stands another program's command line (dtk ssh … -- ls --workspace): nothing of it is ours.
     while position < len(args) and args[position] != "--":
         name, _, value = args[position].partition("=")
         width = 2 if GLOBAL_OPTIONS.get(name) and not value else 1

@@ -63,6 +63,7 @@ def confirm(question: str) -> None:
     Raises:
         UsageError: nobody is there to ask.
     """
+    # A question in a CI job would wait for ever; and silence must never count as yes.
     if not sys.stdin.isatty():
         raise UsageError(f"{question} Nobody is there to answer.", hint="say --yes")
     answer = typer.prompt(f"{question} (yes|no)", default="no", show_default=False)
@@ -125,6 +126,7 @@ def run_plan(inputs: Inputs, plan: Plan, change: Change, how: Following, *, resu
     Raises:
         typer.Exit: with the task's exit code.
     """
+    # Before the task begins: a machine must not carry an id that no committed file will ever have.
     for file in write_identity(inputs.workspace, plan.service, change.found):
         typer.echo(f"{file} has an id now, by which every clone knows it: commit it", err=True)
     is_done = plan.is_empty and not plan.destroys
@@ -147,6 +149,7 @@ def run_plan(inputs: Inputs, plan: Plan, change: Change, how: Following, *, resu
             typer.echo(f"task_id: {started.number}")
             typer.echo(f"next: dtk task-status {plan.service} --wait")
             return
+        # Handlers first, then the mask: a signal that was held back is delivered to a handler that cancels.
         with _signals_cancel(inputs.workspace, plan.service, started.number) as signalled:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             code = follow_task(inputs, started.number, how)

@@ -56,6 +56,7 @@ def recall(key: str, kind: type[T]) -> T | None:
     except OSError:
         return None
     digest, kept = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+    # A torn entry, after a crash or on a full disk, must not reach pickle.
     if hashlib.sha256(kept).digest() != digest:
         return None
     with suppress(Exception):  # unpickling what an older class left may fail in any way
@@ -72,6 +73,7 @@ def keep(key: str, value: object) -> None:
         descriptor, name = tempfile.mkstemp(dir=folder)
         with os.fdopen(descriptor, "wb") as file:
             file.write(hashlib.sha256(kept).digest() + kept)
+        # In one step: another dtk may read the same key at this moment.
         Path(name).replace(folder / key)
         _forget_oldest(folder)
 
@@ -86,6 +88,7 @@ def _folder() -> Path:
     folder = Path(base) / "dtk" / "documents"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.stat()
+    # Loading a pickle runs what is in it: nobody else may have been able to write one.
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise PermissionError(f"{folder} is not this user's alone")
     return folder

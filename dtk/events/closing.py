@@ -21,6 +21,7 @@ def close_orphan(task: Task, next_command: str = "") -> Task:
     resume = f"dtk apply {task.service} --resume" if task.service else ""
     running = tuple(leaf.number for leaf in task.leaves() if leaf.status == "executing")
     in_doubt = tuple(leaf.number for leaf in task.leaves() if leaf.in_doubt or leaf.status == "executing")
+    # With a step in doubt its own error says it; only a worker that died between steps needs one of the task.
     errors = task.errors if running else (*task.errors, StepError(WORKER_GONE_BETWEEN))
     return replace(
         task,
@@ -66,6 +67,7 @@ def _close_step(step: TaskStep, task: Task, status: Status, message: str, end: d
         return derived_group(step, members, over=True)
     if step.status != "executing":
         return step
+    # A cancel ends what runs and waits for it, so such a step is in doubt only where the worker says so.
     in_doubt = status == "failed" or step.number in task.in_doubt
     errors = (*step.errors, StepError(message)) if in_doubt else step.errors
     return replace(step, status=status, ended_at=end, errors=errors, in_doubt=in_doubt)

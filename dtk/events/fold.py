@@ -84,6 +84,7 @@ class Fold:
 
     def feed(self, event: Event) -> None:
         """Take one event in; unknown types and fields are passed over."""
+        # A second writer, or a late greenlet, must not bring a finished task back to life.
         if self._task.is_over:
             return
         self._cache = None
@@ -110,6 +111,7 @@ class Fold:
         return close_orphan(self._cache, self._next_command)
 
     def _task_planned(self, event: Event) -> None:
+        # The first plan is the one that runs; numbers of a second would mean other steps.
         if self._stages:
             return
         self._next_command = text(event, "next_command")
@@ -148,6 +150,7 @@ class Fold:
     def _task_finished(self, event: Event) -> None:
         status = _final_status(event)
         failed_somewhere = any(leaf.step.errors or leaf.step.status == "executing" for leaf in self._leaves.values())
+        # A failure with no step to blame (a full disk, a refused state) shows its message with the task itself.
         unexplained = status == "failed" and not failed_somewhere
         self._task = replace(
             self._task,
@@ -171,6 +174,7 @@ class Fold:
 
     def _step_started(self, event: Event) -> None:
         leaf = self._leaf(event)
+        # A step that has begun keeps the time at which it began first, and one that has ended stays ended.
         if leaf and leaf.step.status == "created":
             leaf.become(replace(leaf.step, status="executing", started_at=moment_of(event.get("ts"))))
 

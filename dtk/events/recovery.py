@@ -34,8 +34,10 @@ def close_orphaned_log(path: Path, *, clock: Callable[[], datetime] = utc_now) -
     open_task = fold(events)
     if open_task.is_over:
         return None
+    # What is written is what readers of the torn log see already: closing it changes no view.
     closed = fold(events, writer_alive=False)
     with EventLog(path, clock=clock) as log:
+        # Steps, stages, task, in this order: a crash in the midst leaves a log that the next recovery goes on with.
         for before, after in zip(open_task.leaves(), closed.leaves(), strict=True):
             if before.status == "executing":
                 _close_step(log, after)

@@ -81,6 +81,7 @@ def compile_plan(request: PlanRequest) -> Plan:
     plan = _compiled(request)
     if not request.selection:
         return plan
+    # What is left out is told from the whole plan, not from the selection's words: a term may take steps with it.
     whole = _compiled(replace(request, selection=EVERYTHING, scope="all" if request.scope == "all" else "changes"))
     return _digested(replace(plan, left_out=left_out(whole, plan)))
 
@@ -91,9 +92,11 @@ def _compiled(request: PlanRequest) -> Plan:
         raise InvalidError(f"service '{request.service.name}' can't be planned", resolved.problems)
     outlines = outlines_of(request, resolved)
     check_parameters(request.parameters, workflow_of(request, resolved), outlines)
+    # Before anything is chosen: a term that names nothing would choose nothing, and look like an empty plan.
     check_terms(request.selection, resolved.topology, outlines, request.state)
     chosen = choose(request.selection, _node_changes(request, resolved), outlines, request.state)
     deletions = _deletions(request, resolved, chosen)
+    # An unfinished task counts as work: its smoke tests have not run, even when every component is as it should be.
     works = bool(deletions or pending_nodes(chosen.nodes)) or request.unfinished is not None
     changes = _changes(request, resolved, chosen, works=works)
     stages = _stages(request, resolved, chosen, changes, deletions)
@@ -109,6 +112,7 @@ def _compiled(request: PlanRequest) -> Plan:
 
 def _firewall(request: PlanRequest, values: Values) -> tuple[FirewallRule, ...]:
     """The service's firewall, where all of the service is converged."""
+    # A part of the service can't say which ports the whole needs: rules of the others would look stale.
     if request.workflow != CREATE or request.selection:
         return ()
     ports = {port for node in values.topology.nodes for port in declared_ports(values, node)}
@@ -139,6 +143,7 @@ def finished_plan(
     Raises:
         InvalidError: the nodes are not where the target is.
     """
+    # Here, as all plans come by: one that looks for nodes in another region would count all of them as gone.
     check_location(request.state, request.target)
     service, state, unfinished = request.service, request.state, request.unfinished
     plan = Plan(
@@ -218,6 +223,7 @@ def _node_changes(request: PlanRequest, resolved: ResolvedService) -> tuple[Node
     changes = node_changes(resolved.topology, request.state)
     if request.workflow == CREATE:
         return changes
+    # A workflow that was written expects its nodes; an action of one component must not cost a machine.
     keeps = ("terminate",) if workflow_of(request, resolved) else ("terminate", "create", "start")
     kept = (change for change in changes if change.change not in keeps or change.node in request.state.nodes)
     return tuple(NodeChange(c.node, "keep") if c.change in keeps else c for c in kept)
@@ -244,6 +250,7 @@ def _changes(request: PlanRequest, resolved: ResolvedService, chosen: Chosen, *,
         drifted=request.drifted,
         secrets=request.secrets,
     )
+    # Values are worked out when somebody asks: only now is known which of them can't be.
     if problems := recomputed.general().problems:
         raise InvalidError(f"service '{request.service.name}' can't be planned", [*problems.values()])
     busy = works or any(change.change != "unchanged" for change in components)
@@ -291,6 +298,8 @@ def _stages(
         component_stage(outline, lambda action: plan_action(action, general, ("members of a group go",)))
         for outline in _farewell_outlines(resolved, changes)
     ]
+    # Nodes that stay let go of those that leave while these still answer; then they leave, as
+    # deletions come first in every plan; then new machines are made, and worked on.
     stages = [*farewells, *deletions, *machines, *component_stages(kept, plan_one)]
     return within_windows(stages, resolved.topology.windows)
 

@@ -73,6 +73,7 @@ def _last_target(workspace: Workspace, name: str) -> Target | None:
         file = workspace.task_folder(name, number) / "plan.json"
         try:
             return planned_target(from_text(file.read_text(encoding="utf-8"), str(file)).target)
+        # An unreadable plan of one task is no reason to give up: an earlier one names the target as well.
         except (OSError, DtkError):
             continue
     return None

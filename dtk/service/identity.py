@@ -92,6 +92,7 @@ def check_id(workspace: Workspace, service: Service) -> None:
     """
     if not service.id:
         return
+    # Searched as text: parsing the files of all services would cost each command far more.
     written = re.compile(rf"""(?:^|[\s{{,"'])id["']?\s*:\s*["']?{re.escape(service.id)}""", re.MULTILINE)
     for name in workspace.service_names():
         if name != service.name and written.search(_text(workspace.service_file(name))):
@@ -125,6 +126,7 @@ def state_of_service(workspace: Workspace, service: Service) -> State:
         return State(service.name, service.id)
     if not service.id or state.lineage == service.id:
         return state
+    # Without nodes the old state holds nothing to lose; the number of its last task keeps the folders apart.
     if not state.nodes:
         return State(service.name, service.id, last_task=state.last_task)
     folder = workspace.service_folder(service.name).relative_to(workspace.root)

@@ -116,12 +116,15 @@ def read_machine_inputs(workspace: Workspace, name: str) -> tuple[Inputs, Invali
 def _modules(catalog: Catalog, service: Service, state: State) -> Mapping[str, Module]:
     """The service's modules, those of components added to it, and those it takes to take applied components away."""
     modules = dict(catalog.with_dependencies(service.module))
+    # People may add components of modules that the assembly's own module does not know.
     added = [use for node in service.nodes.values() for use in node.components]
     for use in [*added, *(use for uses in service.components.values() for use in uses)]:
         for module in catalog.providing(use.name.type):
             modules |= catalog.with_dependencies(module.name)
     applied = {one.module for components in state.applied.values() for one in components.values()}
+    # The delete action of what was dropped is in a module that nothing in the service names any more.
     for name in sorted(applied - modules.keys()):
+        # One that is gone can't delete anything; that must not keep the rest from being planned.
         if catalog.folder(name):
             modules |= catalog.with_dependencies(name)
     return modules
@@ -182,6 +185,7 @@ def check_plan(plan: Plan, inputs: Inputs) -> None:
         raise StalePlanError(f"the plan is stale: dtk {made} made it, and this is dtk {own}", hint=hint)
     digests = {name: module.digest for name, module in inputs.modules.items()}
     changed = [used.name for used in plan.modules if digests.get(used.name) != used.digest]
+    # The plan that ends a service whose file is gone has no digest to compare.
     if plan.service_digest not in ("", inputs.service.digest):
         file = inputs.workspace.service_file(plan.service)
         changed = [str(file.relative_to(inputs.workspace.root)), *changed]

@@ -61,6 +61,7 @@ class Session:
             return self._typed_elsewhere(words[1:]) if words[0] == "dtk" else self._in(self.context, words)
         except DtkError as error:
             return _tell(error)
+        # The line may have deleted the service, or the node, that the prompt stands in.
         finally:
             self.context = still_there(self.names, self.context)
 
@@ -85,6 +86,7 @@ class Session:
             return self._built_in(context, name, rest)
         if has_command(context, name):
             return self._command(context, [name, *rest])
+        # Commands before names: a node that is called like a command is still reached by its path.
         below = self._below(context, words[0])
         if below is None:
             raise UsageError(f"Method '{words[0]}' is not valid in current context.", hint="help")

@@ -69,10 +69,12 @@ def lines(folder: Path, *words: str) -> list[str]:
 
 def _environment() -> dict[str, str]:
     """Return an environment in which git asks nobody anything and is told of no other repository."""
+    # GIT_DIR and its like would make git work on the user's own repository, from a hook for instance.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in _KEPT}
     ssh = kept.get("GIT_SSH_COMMAND") or kept.get("GIT_SSH") or "ssh"
     return {
         **kept,
+        # git's messages are read, for the reason: not in the user's language.
         "LC_ALL": "C",
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ASKPASS": "",

@@ -64,6 +64,8 @@ class Store:
         """Return a pinned module that is here, whole and unchanged; None otherwise."""
         folder = self.module(name, pin)
         try:
+            # The digest each time: a module that somebody edited in place must never pass for what the lock file
+            # names.
             if not (folder / MODULE_FILE).is_file() or tree_digest(folder) != pin.tree:
                 return None
         except (InvalidError, OSError):
@@ -80,6 +82,7 @@ class Store:
             write: writes its files to a new folder.
         """
         make_private_folder(self.folder)
+        # In the same folder, so that the rename at the end stays on one file system and is one step.
         temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=self.folder))
         try:
             files = temporary / "module"

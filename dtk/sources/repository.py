@@ -42,8 +42,10 @@ class Repository:
         """
         if not (self.folder / "HEAD").is_file():
             self.folder.mkdir(parents=True, exist_ok=True)
+            # An empty template: hooks from this machine's git templates could run with a fetch.
             git(self.folder, "init", "--quiet", "--bare", "--template=", ".")
         requested = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", f"+HEAD:{_HEAD}")
+        # Forced and pruned: tags move and branches vanish; the lock file holds the commit, the copy only mirrors.
         self._fetch("--prune", "--force", *requested)
 
     def _fetch(self, *words: str) -> None:
@@ -63,6 +65,8 @@ class Repository:
             UsageError: there is none.
         """
         check_ref(ref)
+        # A tag before a branch of the same name, as git itself takes them; a commit last, for a tag may look like
+        # one.
         names = [_HEAD] if ref == DEFAULT_BRANCH else [f"refs/tags/{ref}", f"refs/heads/{ref}"]
         names += [ref] if _COMMIT.match(ref) else []
         for name in names:
@@ -122,6 +126,8 @@ class Repository:
         if problems:
             raise InvalidError(f"{self.url} can't be installed", problems)
         content = self._contents([entry.blob for entry in chosen])
+        # Written by hand from blobs, not checked out: no filter, no hook and no attribute of the repository takes
+        # part.
         for entry in chosen:
             file = folder / PurePosixPath(entry.path).relative_to(below)
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -164,6 +170,7 @@ def _problems(entries: list[TreeEntry]) -> Iterator[Problem]:
             yield Problem("a submodule can't be part of a module", location, expected="the files themselves")
         elif entry.mode == _SYMLINK:
             yield Problem("a symlink can't be part of a module", location, expected="a plain file")
+        # As case-insensitive file systems and Windows read it: .GIT, git~1 and a\b leave the folder there.
         elif any(part in _FORBIDDEN_PARTS or part.startswith("git~") for part in parts) or "\\" in entry.path:
             yield Problem("the path leaves the module", location)
 

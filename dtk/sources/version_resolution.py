@@ -114,6 +114,7 @@ class _Resolution:
         """Choose what a module needs and is not chosen yet."""
         new: list[FoundModule] = []
         for name, constraint in needed.items():
+            # Also of what is chosen already: the check at the end compares every need with what came of it.
             self.needs.append(_Need(by, version, name, constraint))
             if name in self.chosen or name in self.own:
                 continue
@@ -134,6 +135,7 @@ class _Resolution:
     def _needed(self, name: str, by: FoundModule | None) -> FoundModule | None:
         """Choose a module that another one needs: its neighbour in the repository, the pinned one, one by version."""
         pin = self._pin(name)
+        # Modules of one repository belong together: one of another commit would mix two states of it.
         if pin and by and (pin.url, pin.commit) == (by.pin.url, by.pin.commit):
             return self._pinned(name, pin)
         neighbour = self._neighbour(name, by) if by else None
@@ -214,11 +216,13 @@ class _Resolution:
             version = self._version(need.module)
             if version is None or satisfies(version, need.constraint):
                 continue
+            # Only what was chosen by version can be chosen anew; what people named stays, and is a conflict.
             if need.module in self.by_version and need not in self.limits.get(need.module, ()):
                 raise _VersionTooEarlyError(need)
             raise _conflict(need.module, version, self._known_needs(need.module))
 
     def _version(self, name: str) -> str | None:
+        # The workspace's own module is never replaced by an installed one.
         if name in self.own:
             return self.own[name].version
         if name in self.chosen:

@@ -46,6 +46,8 @@ def _removed(before: State, after: State) -> Iterator[EntryPath]:
     """Yield the paths of the entries that went."""
     for name in ("nodes", "attributes", "applied", "in_doubt", "open_ports"):
         yield from ((name, key) for key in _gone(getattr(before, name), getattr(after, name)))
+    # States share what did not change, so that identity tells it: comparing all nodes would cost a change more with
+    # each node.
     if before.applied is not after.applied:
         for node, components in before.applied.items():
             if node in after.applied:

@@ -66,6 +66,8 @@ class HeldLease:
     @property
     def valid_until(self) -> float:
         """When this holder has to stop starting anything, by its own clock."""
+        # Counted from when the request was sent: the store may have written it any time after that, and others count
+        # from there.
         return self._sent + self.seconds - min(MARGIN_SECONDS, self.seconds / 3)
 
     @property
@@ -129,6 +131,8 @@ class HeldLease:
     def _try(self, desired: Head) -> bool:
         """Write the head once; return whether it is what is there now."""
         data, objects = encode(desired), self.tools.objects
+        # A head of the same bytes may have been written by an earlier try without an answer: then that one's time
+        # counts.
         sent = self._open.setdefault(data, self.tools.clock())
         unclear: StoreUnreachableError | None = None
         try:
@@ -159,6 +163,7 @@ class HeldLease:
         if not head.held_by(self.nonce):
             by = f"{head.lease} took it" if head.lease else "another holder had it"
             raise FencedError(f"this task is superseded: {by} (epoch {head.epoch}, this one has {self.head.epoch})")
+        # The nonce is mine and the bytes are not: somebody edited the object, or copied one back.
         if found.etag != self._etag:
             raise DamagedError(f"{self.keys.head} was changed by something that does not keep to the protocol")
 
@@ -200,6 +205,8 @@ def take_up(tools: Tools, service: str, nonce: str) -> HeldLease:
     if found is None or head is None or not head.held_by(nonce):
         raise FencedError(f"service '{service}' was taken by another holder before its task began")
     held = HeldLease(tools, service, head, found.etag, sent - found.age)
+    # The age that the store gave is a guess; a write of its own makes the time certain before the worker relies on
+    # it.
     held.beat()
     return held
 

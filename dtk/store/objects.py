@@ -106,6 +106,7 @@ def check_conditions(objects: Objects, prefix: str) -> None:
     try:
         first = objects.put_new(key, b"1")
         second = objects.put_new(key, b"2")
+        # An etag that no object has: a store that writes anyway looks at no condition.
         stale = objects.put_if(key, b"3", '"0123456789abcdef0123456789abcdef"')
     finally:
         objects.delete(key)

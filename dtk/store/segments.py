@@ -53,6 +53,8 @@ class LogShipper:
         """
         while data := self._next():
             number = self.shipped.segment + 1
+            # Written once and never again: who recovers a task closes its log by taking the next number, and so
+            # fences the writer.
             if not put_once(self._objects, self._keys.segment(self._task, number), data):
                 raise FencedError(f"another holder has closed the log of task {self._task} (segment {number})")
             self.shipped = Shipped(number, self.shipped.size + len(data))
@@ -144,6 +146,7 @@ class LogMirror:
             if has_all or (number <= shipped.segment and not is_whole):
                 return
             start = self._start(file, data, shipped) if is_whole else shipped.size
+            # A crash between log and count leaves bytes that nobody has counted: they are written again.
             file.truncate(start)
             file.seek(start)
             file.write(data[start:] if is_whole else data)

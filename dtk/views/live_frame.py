@@ -45,6 +45,7 @@ def frame(
     small = lines < _SMALL
     room = max(1, lines - (3 if small else _FRAME_LINES))
     active = [(level, row) for level, row in task.rows() if _is_active(row)]
+    # Sorting is stable: failed ones move to the top, and each kind keeps the plan's order.
     active.sort(key=lambda item: item[1].status == "executing")
     folded: list[tuple[int, Row]] = [(1, stage.row) for stage in task.stages if not _is_active(stage.row)]
     folded.sort(key=lambda item: item[1].is_over)
@@ -53,6 +54,7 @@ def frame(
     around = (
         ([], []) if small else ([_progress(task, now, expectation)], [*_last_output(task, now), Line(footer, "dim")])
     )
+    # Cut once more: a terminal of two lines has room for neither table nor footer.
     whole = [_title(task, now), *around[0], *body, *around[1]]
     return [Line(cropped(line.text, columns), line.style) for line in whole[: max(1, lines)]]
 

@@ -70,6 +70,7 @@ def render_snapshot(
 def _too_wide(headers: Sequence[str], rows: Sequence[Sequence[str]], columns: int | None) -> Sequence[str]:
     """Return the columns to leave out of a table that is wider than so many columns of a terminal."""
     widths = [max(map(width, column)) + 3 for column in zip(headers, *rows, strict=True)]
+    # The times of day go first: the log has them, and the duration says most of what they do.
     return () if columns is None or sum(widths) + 1 <= columns else HEADERS[-2:]
 
 

@@ -33,6 +33,7 @@ def run_action(context: TaskContext, action: PlannedAction, reporter: StepReport
     Raises:
         DtkError: its last attempt failed.
     """
+    # First: a crash from here on must not leave an older success on record, which a resume would skip.
     context.change_state(lambda state: changes.without_success(state, action.key))
     attempts = action.retries + 1
     is_certain, changed_ids = _is_certain(context, action), set[str]()
@@ -77,6 +78,7 @@ def _attempt(context: TaskContext, action: PlannedAction, reporter: StepReporter
         with time_limit(work, action.timeout):
             for item in action.items:
                 changed |= run_item(work, item)
+            # What the last item printed is no answer to the commands of outputs.
             session.record = OperationRecord()
             outputs = take_outputs(action, values, work, context.redactor)
     _note_success(context, action, values, outputs)
@@ -84,6 +86,7 @@ def _attempt(context: TaskContext, action: PlannedAction, reporter: StepReporter
 
 
 def _note_success(context: TaskContext, action: PlannedAction, values: ActionValues, outputs: ReadOnlyObject) -> None:
+    # Read before the change: the log tells only values that are others now.
     before = context.store.state.attributes
 
     def achieved(state: State) -> State:

@@ -95,6 +95,7 @@ def _run_repeatedly(work: Work, item: PlannedItem) -> bool:
     attempts = item.retries + 1 if isinstance(item, PlannedRun) else 1
     for attempt in range(1, attempts + 1):
         try:
+            # Rendered for each attempt, inside of the time limit: a template can take long, too.
             with time_limit(work, limit_of(item)):
                 return _run_once(work, rendered_item(work, item))
         except ActionError as error:
@@ -213,6 +214,7 @@ def _copied(work: Work, source: str) -> Path:
         ActionError: it is none of those that came with the plan.
     """
     found = Path(source)
+    # Against the plan's list, not the disk: .. and links lead to nothing that was not reviewed.
     if any(found == Path(path) or found in Path(path).parents for path in work.action.files):
         return work.files / found
     raise ActionError(f"{work.name}: '{source}' is no file of the module that came with the plan")

@@ -92,6 +92,8 @@ class MachineBatch:
             if state is not None:
                 context.provider.terminate(context.identity, [record_of(step.node, state)], lambda *_: None)
                 context.change_state(lambda now: changes.without_node(now, step.node))
+            # It was never this service's: it goes back as it is, and the state forgets it, so that the next task
+            # takes another.
             raise
 
     def _unclaim(self, node: str) -> None:
@@ -111,6 +113,8 @@ class MachineBatch:
         """Wait no longer for a step: it has started, or it was stopped before it could."""
         if step.node in self._awaited:
             self._awaited.remove(step.node)
+            # The last one calls for all: the provider makes hundreds of machines in few calls, and each step is on
+            # record by then.
             if not self._awaited and self._steps:
                 gevent.spawn(self._call)
 
@@ -122,6 +126,7 @@ class MachineBatch:
                 missing = DtkError("the target did not say what became of the node")
         except Exception as error:
             missing = error
+        # Whatever the provider forgot must end as well: its step would wait for ever.
         for result in self._results.values():
             if not result.ready():
                 result.set_exception(missing)

@@ -125,6 +125,7 @@ class NodeSession:
             UnreachableError, HostKeyError: as ``dtk.ssh.connect.reach``.
             DtkError: a command that was begun before may still run.
         """
+        # In this order: what an earlier step left running ends before anything else begins here.
         self._connect(is_new=is_new)
         self._end_orphaned_command()
         if self._first_contact is not None and not self._is_met:

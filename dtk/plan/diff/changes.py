@@ -59,6 +59,8 @@ def node_changes(topology: Topology, state: State) -> tuple[NodeChange, ...]:
     changes = [NodeChange(node, "terminate", _removal_reason(node, topology, state)) for node in gone]
     for node in topology.nodes:
         existing = state.nodes.get(node)
+        # A pending node has no address yet, and one that was never met no facts: create finds the machine by its token or
+        # mark, and goes on with it.
         if existing is None or existing.status == "pending" or not (existing.is_met or existing.status == "stopped"):
             changes.append(NodeChange(node, "create", "new node" if existing is None else "not finished being created"))
         elif existing.status == "stopped":
@@ -103,6 +105,8 @@ def component_changes(
         One change per instance, in workflow order, and the values they were compared with.
     """
     running = {action.instance.key for action in created} if everything else set()
+    # One component's change makes its outputs anew, which may change others: until nothing is added. It ends, since
+    # what runs only grows.
     while True:
         recomputed = replace(recomputed, created=_produced(created, running))
         found = [_compare(action.instance, state, recomputed.of(action), drifted, secrets) for action in created]
@@ -164,10 +168,12 @@ def _rotated(instance: Instance, applied: Applied, secrets: Mapping[str, str]) -
 def _differences(instance: Instance, applied: Applied, values: Values, whole: list[ValueDifference]) -> list[str]:
     """Return why an instance is not as it was applied; ``whole`` takes the values that are too long for a line."""
     reasons = []
+    # Half done is neither as before nor as planned: nobody knows what the machine has of it.
     if applied.attempted:
         reasons.append(f"{instance.name}: task {applied.attempted} began to converge it and did not succeed")
     if applied.action_digest != definition_of(instance, CREATE).digest:
         reasons.append(f"{instance.name}: its create action is no longer the one applied")
+    # As the action takes them: its node's address is among them where its text uses it.
     desired = planned_attributes(instance, CREATE, values)
     for name in sorted(desired.keys() | applied.attributes.keys()):
         before, after = applied.attributes.get(name, UNSET), desired.get(name, UNSET)
@@ -213,6 +219,7 @@ def values_maker(
     ``missing`` are paths that have no value and get none in it: they are told from attributes that are just unset.
     """
 
+    # Most actions find the same paths made anew: their values are worked out once for all of them.
     @cache
     def values_for(paths: frozenset[str]) -> Values:
         return Values(topology, bindings, state, pending, paths | missing)

@@ -47,7 +47,9 @@ def deletion_stages(
     """
     dropped = frozenset(dropped)
     going = [change for change in changes if change.change == "terminate"]
+    # On a stopped machine nothing can run: it goes as it is.
     nodes = {change.node for change in going if state.nodes[change.node].status == "running"}
+    # From the state, not from the service: what leaves is no longer in it, and was applied with other values.
     applied = [i for node in state.applied for i in _applied_instances(node, state, modules)]
     leaving = [i for i in applied if i.node in nodes or i.key in dropped] if run_actions else []
     written = _written_outlines(leaving, workflow) if workflow else []
@@ -123,6 +125,7 @@ def _applied_instances(node: str, state: State, modules: Mapping[str, Module]) -
         name = ComponentName.parse(text)
         component = components.get(name.type) if name else None
         if name is not None and component is not None:
+            # Nobody's file mentions it any more; the state is the one place that a mistake can be laid to.
             use = ComponentUse(name, Location("state.json", 1, 1))
             component = with_hidden(component, state.applied[node][text].hidden)
             found.append(Instance(node, name, component, use, modules[component.module].folder))
@@ -164,6 +167,7 @@ def _applied_values(instance: Instance, state: State) -> dict[str, Value]:
         for a in attributes
         if a.dynamic and instance.path(a.name) in state.attributes
     }
+    # In this order: an output of the component's own action is newer than what it was given.
     return {**applied, **defaults, **dynamic}
 
 

@@ -48,6 +48,7 @@ def choose(selection: Selection, nodes: Sequence[NodeChange], outlines: Sequence
     }
     busy = {action.instance.node for outline in outlines for action in outline.actions() if action.key in selected}
     kept = [change if _takes_node(selection, change, busy) else _kept(change) for change in nodes]
+    # A node that is not made can't be worked on, whatever is chosen of it.
     absent = {
         change.node for change, now in zip(nodes, kept, strict=True) if change != now and change.change in _BRINGS
     }
@@ -73,6 +74,7 @@ def _takes_node(selection: Selection, change: NodeChange, busy: Collection[str])
         return True
     outline = NODE_STAGES[change.change]
     names = names_of_node(change.node) | {outline.name, outline.step}
+    # Who chooses a component means its machine as well, unless it is excluded by name.
     is_needed = change.change in _BRINGS and change.node in busy and names.isdisjoint(selection.exclude)
     return is_needed or selection.takes(names)
 
@@ -98,6 +100,7 @@ def check_terms(selection: Selection, topology: Topology, outlines: Iterable[Sta
     Raises:
         UsageError: names the first of them and what is like it.
     """
+    # What the state alone knows can be chosen too: that is how people pick what is to leave.
     known = {ASSEMBLY_WIDE} | {name for node in (*topology.nodes, *state.nodes) for name in names_of_node(node)}
     applied = ((node, component) for node, components in state.applied.items() for component in components)
     known |= {name for key in (*topology.instances, *applied) for name in names_of_component(*key)}

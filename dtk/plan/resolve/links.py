@@ -79,6 +79,7 @@ def _counterpart(
     if group == instance.node or len(targets) != len(own):
         return None
     groups = {(group_of(target.node), target.name) for target in targets}
+    # Only between two groups: members of one are peers, and a peer has no counterpart but itself.
     if len(groups) != 1 or group_of(targets[0].node) == group:
         return None
     return sorted(targets, key=lambda target: node_order(target.node))[own.index(instance.node)]
@@ -178,8 +179,10 @@ def _automatic_targets(instance: Instance, definition: LinkDef, topology: Topolo
         for other in topology.on_node(instance.node)
         if other.name.type == definition.component and other is not instance and not definition.other_node
     ]
+    # A component on the same node goes before all others: who puts both there means them for each other.
     if not candidates and not definition.same_node:
         candidates = [other for other in topology.of_type(definition.component) if other.node != instance.node]
+    # The members of a group are one candidate: people link to the group, and it may have any number.
     declared = sorted({(group_of(other.node), str(other.name)) for other in candidates})
     if len(declared) == 1:
         return sorted(candidates, key=lambda other: node_order(other.node))

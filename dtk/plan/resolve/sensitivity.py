@@ -33,6 +33,7 @@ def hide_what_flows(topology: Topology, links: Sequence[Link]) -> tuple[Topology
         for key, instance in topology.instances.items()
     }
     topology = replace(topology, instances=instances)
+    # Links hold instances, which are other ones now; what was wrong with them has been told already.
     return topology, build_links(topology)[0]
 
 
@@ -46,6 +47,7 @@ def _reached(hidden: set[_AttributeKey], flows: Sequence[tuple[_AttributeKey, _A
 
 def _linked(bindings: Iterable[Binding]) -> Iterator[tuple[_AttributeKey, _AttributeKey]]:
     for binding in bindings:
+        # A value that is set goes over what a link brings, so nothing hidden reaches it that way.
         if not gives_value(binding.destination, binding.attribute):
             for source in _sources(binding):
                 yield source, (*binding.destination.key, binding.attribute)
@@ -56,6 +58,7 @@ def _computed(topology: Topology) -> Iterator[tuple[_AttributeKey, _AttributeKey
     for key, instance in topology.instances.items():
         outputs = (output for action in instance.component.actions.values() for output in action.outputs)
         for output in outputs:
+            # Of commands and facts nobody can tell what they print; their authors declare such outputs hidden.
             for name in names_in(output.text) if output.source == "expression" else ():
                 yield (*key, name), (*key, output.attribute)
 

@@ -72,6 +72,8 @@ def _layers(subtask: Subtask, outer: StageOptions) -> list[Layer]:
 
 
 def _side_by_side(block: Subtask, inner: Iterable[list[Layer]], options: StageOptions) -> list[Layer]:
+    # The n-th stages of all branches are one layer: a task knows one list of stages, and no branch waits for more
+    # than the longest step of the row.
     rows = [[layer for layer in row if layer is not None] for row in zip_longest(*inner)]
     name = block.name if len(rows) == 1 else ""
     return [

@@ -46,6 +46,7 @@ def _ready(
     ready = [key for key in waiting if not {other for other in between[key] if other[0] != key[0]} & waiting.keys()]
     while True:
         later = waiting.keys() - set(ready)
+        # Each that falls out may have been needed by another on its node, so until nothing changes.
         kept = [key for key in ready if (on_node[key] | between[key]).isdisjoint(later)]
         if kept == ready:
             return [] if _is_circle(ready, on_node, between) else ready
@@ -83,6 +84,7 @@ def _circle(
     """Follow what waits for what until something comes again; report it from its first member on."""
     path: list[Key] = [next(key for key in waiting if (between[key] | on_node[key]) & waiting.keys())]
     while True:
+        # The smallest, as sets have no order: the same circle is told in the same words each time.
         following = min((between[path[-1]] | on_node[path[-1]]) & waiting.keys())
         if following in path:
             return [*path[path.index(following) :], following]

@@ -62,6 +62,8 @@ def sorted_actions(actions: Sequence[Action], topology: Topology, order: LinkOrd
     done: list[Action] = []
     while waiting:
         left = {action.instance.key for action in waiting}
+        # The first that is ready, not all of them: what nothing orders keeps the order in which it was written. In a
+        # circle the first one goes: sorting is not where circles are refused.
         ready = next((a for a in waiting if not needs[a.instance.key] & (left - {a.instance.key})), waiting[0])
         waiting.remove(ready)
         done.append(ready)

@@ -33,6 +33,7 @@ def report_page(task: Task, now: datetime, *, before: Task | None = None, arrows
         "head",
         tag("meta", charset="utf-8"),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        # All texts are escaped; should one slip through, the browser still loads and runs nothing.
         tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
         tag("title", f"{task.service} task {task.number}: {task.status}"),
         tag("style", Markup(_style())),
