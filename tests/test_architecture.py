@@ -82,15 +82,16 @@ LONGEST_FUNCTION = 50
 # How many parameters and returns of a room's functions may be of type Any: each is a place where no type says what
 # comes in. The numbers only go down.
 MOST_ANY = {
-    "apply": 21,
+    "apply": 19,
     "cli": 7,
     "convert": 13,
-    "dsl": 15,
+    "dsl": 9,
     "events": 1,
     "refresh": 4,
     "ssh": 1,
     "views": 4,
 }
+MOST_ANY_IN_ALL = 60
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -263,6 +264,7 @@ def test_signatures_hand_over_typed_values() -> None:
         for function, _ in functions_of(tree):
             found[part_of(path)] += sum(map(is_untyped, annotations_of(function)))
     assert {room: count for room, count in found.items() if count > MOST_ANY.get(room, 0)} == {}
+    assert sum(MOST_ANY.values()) < MOST_ANY_IN_ALL
 
 
 def test_no_two_classes_share_a_name() -> None:

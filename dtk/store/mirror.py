@@ -167,7 +167,7 @@ def bring_logs(objects: Objects, workspace: Workspace, service: str, found: Head
     here, seen = holder(workspace.service_folder(service)), seen_of(workspace, service)
     is_last_here = seen is not None and seen.epoch == found.head.epoch
 
-    def is_wanted(number: int) -> bool:
+    def is_needed(number: int) -> bool:
         log = workspace.event_log(service, number)
         if is_whole(log) or (here is not None and here.task == number):
             return False
@@ -181,7 +181,7 @@ def bring_logs(objects: Objects, workspace: Workspace, service: str, found: Head
         else:
             mirror.fetch_rest()
 
-    missing = [number for number in range(1, found.head.last_task + 1) if is_wanted(number)]
+    missing = [number for number in range(1, found.head.last_task + 1) if is_needed(number)]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         list(pool.map(bring, missing))
 

@@ -47,8 +47,8 @@ class RunningSteps:
             since = moment_of(event.get("ts")) or self._clock()
             self._running[number] = _Running(text(event, "node"), self._types.get(number, "step"), since)
         elif kind in ("step.output", "step.heartbeat") and number in self._running:
-            said = [*texts(event, "lines"), *filter(None, [text(event, "last_line")])]
-            self._running[number].last_line = said[-1] if said else self._running[number].last_line
+            printed = [*texts(event, "lines"), *filter(None, [text(event, "last_line")])]
+            self._running[number].last_line = printed[-1] if printed else self._running[number].last_line
         elif kind == "step.finished" and (step := self._running.pop(number, None)):
             yield _finished_line(event, step)
 

@@ -70,8 +70,8 @@ def apply(  # noqa: PLR0913, PLR0917 - a command has the options it has
     with files_of_refusals(how.files, what or ""):
         workspace = current_workspace()
         planned = _read_plan(what) if what and _is_file(workspace, what) else None
-        wish = _ApplyWish(Selection(tuple(only or ()), tuple(exclude or ())), resume, refresh, yes)
-        wish.check(planned)
+        options = _ApplyOptions(Selection(tuple(only or ()), tuple(exclude or ())), resume, refresh, yes)
+        options.check(planned)
         if not planned:
             _check_known(workspace, what)
         service = chosen_service(workspace, planned.service if planned else what)
@@ -79,11 +79,11 @@ def apply(  # noqa: PLR0913, PLR0917 - a command has the options it has
             if planned:
                 _apply_file(planned, read_inputs(workspace, service), change, how)
             else:
-                _apply_service(workspace, service, change, wish, how)
+                _apply_service(workspace, service, change, options, how)
 
 
 @dataclass(frozen=True)
-class _ApplyWish:
+class _ApplyOptions:
     """What is to be done of a service."""
 
     selection: Selection
@@ -108,15 +108,15 @@ def _apply_file(planned: Plan, inputs: Inputs, change: Change, how: Following) -
     run_plan(inputs, planned, change, how)
 
 
-def _apply_service(workspace: Workspace, service: str, change: Change, wish: _ApplyWish, how: Following) -> None:
-    scope: Scope = "resume" if wish.resumes and _has_rest(workspace, service) else "changes"
-    if wish.refresh:
-        plan, inputs = _refreshed(workspace, service, wish.selection, how)
+def _apply_service(workspace: Workspace, service: str, change: Change, options: _ApplyOptions, how: Following) -> None:
+    scope: Scope = "resume" if options.resumes and _has_rest(workspace, service) else "changes"
+    if options.refresh:
+        plan, inputs = _refreshed(workspace, service, options.selection, how)
     else:
-        plan, inputs = make_plan(workspace, service, scope=scope, selection=wish.selection)
+        plan, inputs = make_plan(workspace, service, scope=scope, selection=options.selection)
         change.refuse_unknown(inputs, strict=False)
-    show_and_ask(plan, ask=not wish.yes, is_shown=not how.is_data)
-    run_plan(inputs, plan, change, how, resumes=wish.resumes)
+    show_and_ask(plan, ask=not options.yes, is_shown=not how.is_data)
+    run_plan(inputs, plan, change, how, resumes=options.resumes)
 
 
 def _refreshed(workspace: Workspace, service: str, selection: Selection, how: Following) -> tuple[Plan, Inputs]:

@@ -48,16 +48,16 @@ def validate(
     checked = [*_module_checks(folder, warnings)] if folder else [*_workspace_checks(current_workspace(), warnings)]
     problems = list(dict.fromkeys(problem for _, check in checked for problem in _problems(check)))
     problems += warnings if strict else []
-    told = [] if strict else warnings
+    shown = [] if strict else warnings
     if code_quality:
-        write_file(code_quality, _code_quality(problems, told))
+        write_file(code_quality, _code_quality(problems, shown))
     if as_json:
         found = {"problems": [_document(p) for p in problems], "warnings": [_document(w) for w in warnings]}
         print_json({"checked": [name for name, _ in checked], **found})
         raise typer.Exit(InvalidError.exit_code if problems else 0)
-    for warning in told:
+    for warning in shown:
         typer.echo(f"warning: {warning}", err=True)
-    annotate(problem_annotations(told, is_warning=True), "warnings")
+    annotate(problem_annotations(shown, is_warning=True), "warnings")
     if problems:
         raise InvalidError(f"{len(problems)} mistake{'s' if len(problems) > 1 else ''}", problems)
     typer.echo(f"Valid: {', '.join(name for name, _ in checked)}")
