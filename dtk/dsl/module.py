@@ -73,6 +73,7 @@ def load_module(folder: Path, display_root: Path | None = None, find: FindModule
         InvalidError: with all mistakes, in file order.
     """
     problems: list[Problem] = []
+    # First of all: what is digested is what is read afterwards, and a link out of the folder stops here.
     digest = _digest(folder, display_root, problems)
     if problems:
         # What a link leads to is not read: a message would show it.
@@ -83,6 +84,7 @@ def load_module(folder: Path, display_root: Path | None = None, find: FindModule
     reading = _ModuleReading(sources, problems)
     _build(reading)
     _resolve_modules(reading, find)
+    # Bounded: one missing module makes every name of it unknown, and nobody reads thousands of lines.
     problems += islice(_meaning(reading), _MOST_MISTAKES)
     if problems:
         raise _invalid(folder, display_root, problems, checked)
@@ -158,6 +160,7 @@ def _resolve_modules(reading: _ModuleReading, find: FindModule | None) -> None:
     for entry in reading.sources.main.entries("dependencies"):
         name = _full_name(entry)
         short = name.rpartition("/")[2]
+        # Components are named by the module's short name, so two of one name could not be told apart.
         if short in reading.modules or short == reading.sources.module.rpartition("/")[2]:
             message = f"two modules are called '{short}', and components are named by that word alone"
             reading.problems.append(entry.key_problem(message))

@@ -70,11 +70,13 @@ class Codec:
 
     def _document(self, instance: object, written: dict[int, JsonObject]) -> JsonObject:
         """Write an instance; ``written`` are those that stand in many places, by their identity."""
+        # By identity: to compare instances by value would cost more than to write them again.
         if id(instance) in written:
             return written[id(instance)]
         found: JsonObject = {}
         for rule in self._rules_of(type(instance)):
             value = getattr(instance, rule.name)
+            # Defaults are left out: a plan of thousands of steps is read by people, and most fields say nothing.
             if rule.always or value != rule.default:
                 found[rule.key] = self._written(value, written)
         if isinstance(instance, self._repeated):
@@ -103,6 +105,7 @@ class Codec:
             if rule.default is _REQUIRED and rule.key not in document:
                 raise MalformedError(f"has no {rule.key}")
         found = {rule.name: _read(rule, document[rule.key]) for rule in rules if rule.key in document}
+        # Read strictly: a field that this dtk does not know may say that something must not be done.
         if len(found) != len(document):
             unknown = ", ".join(sorted(document.keys() - {rule.key for rule in rules}))
             raise MalformedError(f"has {unknown}, which this dtk does not know")

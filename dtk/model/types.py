@@ -54,6 +54,7 @@ def coerce(type_: str, value: Json) -> Json:
 
 
 def _string(value: Json) -> str:
+    # As YAML and the shell write it, not as Python does.
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (str, int, float)):
@@ -62,6 +63,7 @@ def _string(value: Json) -> str:
 
 
 def _integer(value: Json) -> int:
+    # For Python true is the number 1; for an author it is a slip.
     if isinstance(value, int) and not isinstance(value, bool):
         return int(value)
     if isinstance(value, str) and re.fullmatch(r"-?[0-9]+", value):
@@ -133,6 +135,7 @@ def _parsed(value: Json) -> Json:
     """Read a collection that was written as text: JSON, or YAML's flow and block forms."""
     if not isinstance(value, str):
         return value
+    # JSON first: it is exact, and needs no YAML parser.
     try:
         return _loaded(value)
     except ValueError:

@@ -271,6 +271,7 @@ def as_applied(value: Value, lookup: Callable[[str], Json]) -> Value:
     """
     if is_known(value):
         return value
+    # All of it is known now: as plain data it compares equal to what the next plan works out.
     if not holds_secret(value):
         return Known(evaluate(value, lambda part: _looked_up(part, lookup)))
 
@@ -295,6 +296,7 @@ def _rebuilt(value: Value, parts: list[Value]) -> Value:
 def _looked_up(part: Open, lookup: Callable[[str], Json]) -> Json:
     if isinstance(part, Reference):
         return lookup(part.path)
+    # Secrets were sorted out above, and templates are rendered before an action counts as applied.
     raise AssertionError(f"{part} where only attributes of earlier steps can be")
 
 

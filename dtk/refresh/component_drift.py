@@ -93,6 +93,7 @@ def _findings(work: Work, item: PlannedItem) -> Iterator[tuple[FindingKind, str]
         yield "unchecked", _UNCHECKED[item.kind]
         return
     runs = isinstance(item, PlannedRun) or (isinstance(item, PlannedOperation) and runs_each_time(item.name))
+    # Without a guard nobody can know whether it would change anything: it is counted, not called drift.
     if runs and not (item.if_ or item.unless):
         yield "runs_each_time", "runs each time"
     elif guards_hold(work, item):

@@ -124,6 +124,7 @@ def main() -> int:
     request = request_of(source.readline())
     actions = _actions(request)
     pool = Pool(AT_ONCE)
+    # The command that asked may be killed without a word; the end of its pipe ends what runs on nodes as well.
     watching = gevent.spawn(_end_with, source, pool)
     gevent.signal_handler(signal.SIGTERM, pool.kill, block=False)
     asking = _asking(request, list(actions))

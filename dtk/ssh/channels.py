@@ -244,6 +244,7 @@ class _Exchange:
     @property
     def code(self) -> int | None:
         """The command's exit code, when its end has been seen on both streams."""
+        # Both marks carry the code; one alone says that the other stream may still bring output.
         codes = {stream.output.code for stream in self._streams}
         return codes.pop() if len(codes) == 1 else None
 

@@ -94,6 +94,8 @@ class KnownHosts:
         return [line for line in self._lines if entry not in _hosts_of(line)]
 
     def _refresh(self) -> None:
+        # dtk ssh and other tasks of the workspace write the same file; reading it for each connection would be too
+        # much.
         identity = self._identity()
         if identity != self._read_as:
             text = self.path.read_text(encoding="utf-8") if identity else ""

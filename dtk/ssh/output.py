@@ -123,6 +123,7 @@ class OutputGate:
     def add(self, stream: Stream, line: str) -> None:
         """Take one line."""
         now = time.monotonic()
+        # A fixed second, not a moving one: a count and a clock are all it takes, and bursts are at most doubled.
         if now - self._second >= 1.0:
             self._second, self._used = now, 0
         if self._used < LINES_PER_SECOND:

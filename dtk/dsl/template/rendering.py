@@ -166,6 +166,7 @@ def plain_of(value: Json) -> Json:
     """
     if isinstance(value, Unknown):
         raise NeedsUnknown(value._name)
+    # An undefined value may be inside of a list or a map, where Jinja2 has not used it yet.
     if isinstance(value, Undefined):
         value._fail_with_undefined_error()
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -174,6 +175,7 @@ def plain_of(value: Json) -> Json:
         return {str(key): plain_of(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, Iterator, range)):
         return [plain_of(item) for item in value]
+    # A function or a bound method would be written as its address in memory: other bytes in each plan.
     raise TypeError(f"{type(value).__name__} is no value")
 
 
@@ -206,6 +208,7 @@ class _Environment(ImmutableSandboxedEnvironment):
     def _generate(
         self, source: nodes.Template, name: str | None, filename: str | None, defer_init: bool = False
     ) -> str:
+        # Loops are counted where they are compiled: a range of a billion is refused by its rounds, not by its text.
         for loop in source.find_all(nodes.For):
             loop.iter = nodes.Filter(loop.iter, _COUNTED, [], [], None, None, lineno=loop.lineno)
         return super()._generate(source, name, filename, defer_init)
@@ -247,6 +250,7 @@ def environment(*, shell: bool, blanks: frozenset[str] = frozenset()) -> Environ
     made = _Environment(
         undefined=_Strict,
         keep_trailing_newline=True,
+        # finalize sees each value on its way into the text: quoting here can't be forgotten by an author.
         finalize=lambda value: shown(_usable(value)),
         loader=None,
         trim_blocks="trim_blocks" in blanks,
@@ -255,6 +259,7 @@ def environment(*, shell: bool, blanks: frozenset[str] = frozenset()) -> Environ
     made.filters["raw"] = _raw
     made.filters["quote"] = lambda value: shell_text_of(_usable(value))
     made.filters["tojson"] = _to_json  # Jinja2's own escapes for HTML
+    # The same input gives the same plan.
     del made.filters["random"]
     made.filters |= {name: bounds.bounded(filter_) for name, filter_ in made.filters.items()}
     made.filters[_COUNTED] = bounds.counted
@@ -343,6 +348,8 @@ def _within_bounds(template: Template, variables: Mapping[str, object]) -> str:
 
 
 def _rendered(text: str, variables: Mapping[str, object], *, shell: bool) -> object:
+    # A shell command is always text; anything else that is one expression keeps its type, as {{ ports }} must stay a
+    # list.
     expression = None if shell else sole_expression(text)
     if expression is None:
         return _within_bounds(_compiled(text, shell=shell), variables)

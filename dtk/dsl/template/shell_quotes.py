@@ -82,6 +82,7 @@ class _QuoteScanner:
         character = self.text[self.at]
         if character == _VALUE:
             self._take_value(context)
+        # In single quotes a backslash stands for itself, so the quote behind it ends them.
         elif character == "\\" and context != "single":
             self._skip_escaped()
         elif context == "arithmetic":
@@ -143,6 +144,7 @@ class _QuoteScanner:
         match = _HEREDOC.match(self.text, self.at)
         if match:
             self.heredocs.append((match["end"].strip("'\""), bool(match["strip"])))
+            # Values in the delimiter are passed over, and count all the same.
             self.value += match[0].count(_VALUE)
         self.at = match.end() if match else self.at + 2
 

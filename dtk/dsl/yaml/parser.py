@@ -64,6 +64,7 @@ class _Builder:
             self._close(event)
             return
         span = self._span(event)
+        # Before the value is taken: an alias has none of its own, and a tag would change what it is.
         self._refuse_extras(event, span)
         if isinstance(event, ScalarEvent) and (wrong := _NO_CHARACTER.search(event.value)):
             self._problem(f"the character U+{ord(wrong[0]):04X} can't stand in a text", span.location)
@@ -85,6 +86,7 @@ class _Builder:
         path = (*level.path, key)
         if key == "<<" and event.style is None:
             self._problem("merge keys (<<) are not supported: write the entries out", span.location)
+        # YAML parsers take the last of two silently; which of them an author meant nobody knows.
         elif path in self.keys:
             first = self.keys[path].location.line
             self._problem(f"'{key}' is already given in line {first}", span.location, path)
@@ -165,6 +167,7 @@ def build(text: str, name: str) -> tuple[Json, dict[DocumentPath, Span], dict[Do
     builder = _Builder(name, text)
     documents = 0
     try:
+        # Events, not the loader: it makes data without positions, unfolds aliases, and reads yes as true.
         for event in YAML(typ="safe", pure=True).parse(text):
             if isinstance(event, DocumentStartEvent):
                 documents += 1
@@ -181,6 +184,7 @@ def build(text: str, name: str) -> tuple[Json, dict[DocumentPath, Span], dict[Do
     except (YAMLError, ValueError) as error:
         builder.problems.append(Problem(f"not YAML: {error}", Location(name, 1, 1)))
     if builder.problems:
+        # Asked last: the marks may stand in a text block, where they are no mistake as long as the rest is YAML.
         raise _failed(name, _merge_conflicts(text, name) or builder.problems)
     if () not in builder.values:
         raise _failed(name, [Problem("the file is empty", Location(name, 1, 1))])

@@ -80,6 +80,7 @@ class HostsProvider(BasicProvider):
         with changing_claims(self._workspace, self._target.name) as claims:
             for request in requests:
                 claim = Claim(identity.service, identity.lineage, request.node)
+                # A task that died after it had claimed: its host is taken again, not a second one.
                 host = self._claimed(claims, claim)
                 if host is None:
                     host = self._claim(claims, claim)
@@ -126,6 +127,7 @@ class HostsProvider(BasicProvider):
         marks, silent = self._marks(ask)
         own = [_marked(name, mark) for name, mark in marks.items() if mark.workspace == workspace]
         found = [machine for machine in own if machine.id not in known]
+        # What was found goes along: who may go on without the silent ones does so with the others.
         if silent:
             raise self._unasked("which hosts are this workspace's", silent, found)
         return found
@@ -181,6 +183,8 @@ class HostsProvider(BasicProvider):
                 f" claimed {mark.since} by dtk {mark.dtk_version}",
                 hint="destroy that service first; if it is gone, remove ~/.dtk/host-*.json there",
             )
+        # Two clones without a state began the same service: both marks carry its id, and only the origin tells them
+        # apart.
         if identity.is_rival(mark.origin):
             raise rival_error(identity.service, f"{mark.node} is the host of {node} here, claimed {mark.since}")
 
@@ -200,6 +204,8 @@ class HostsProvider(BasicProvider):
         existing: dict[str, NodeRecord] = {}
         for record in records:
             host = self._claimed(claims, Claim(identity.service, identity.lineage, record.node))
+            # Whose claim is gone, or whose host left dtk.yaml, has no machine any more, whether or not that one
+            # answers.
             if host is None:
                 now[record.node] = replace(record, status="terminated")
             else:
@@ -287,6 +293,7 @@ def _with_status(record: NodeRecord) -> NodeRecord:
 
 def _first_hop(connection: Connection) -> tuple[str, int]:
     """Return where a connection to the host begins: what lies behind a jump host is not seen from here."""
+    # A banner of the target behind a jump host would need a login there first; that is for the task itself.
     if not connection.jump:
         return connection.hostname, connection.port
     jump = parse_jumps(connection.jump)[0]

@@ -116,6 +116,7 @@ def make_disk(machine: Machine) -> None:
         with suppress(FileNotFoundError):
             _make_open_folders(machine.home)
     user = pwd.getpwnam(machine.allocation.user)
+    # Not through a link: a node's own user may have put one in its place.
     os.chown(machine.home, user.pw_uid, user.pw_gid, follow_symlinks=False)
     machine.home.chmod(0o700)
 
@@ -153,6 +154,7 @@ def switch_on(
         version=dtk.__version__,
     )
     replace_file(machine.settings_file, json.dumps(asdict(settings), indent=2) + "\n")
+    # The socket listens before the server is there: who connects meanwhile waits in its queue and is not refused.
     with listening, machine.log.open("ab") as log:
         arguments = [machine.marker, str(machine.settings_file), str(listening.fileno())]
         launcher = subprocess.Popen(

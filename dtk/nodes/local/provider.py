@@ -161,6 +161,7 @@ class LocalProvider(BasicProvider):
         try:
             access = _access(identity)
             boots = self._reserve(identity, nodes)
+        # What stops the whole call is each node's failure: every step waits for an answer of its own.
         except (DtkError, OSError) as error:
             for node in nodes:
                 report(node, error if isinstance(error, DtkError) else DtkError(str(error)))
@@ -186,6 +187,7 @@ class LocalProvider(BasicProvider):
         # A node whose server was killed may have processes left: a machine that starts has none.
         end({node_key(identity, node) for node in nodes if node not in running})
         boots = {}
+        # All in one hold of the lock, so that two services never get the same address or port.
         with changing_allocations(self._workspace) as allocations:
             for node in nodes:
                 is_new = node_key(identity, node) not in allocations
