@@ -59,8 +59,8 @@ def node_changes(topology: Topology, state: State) -> tuple[NodeChange, ...]:
     changes = [NodeChange(node, "terminate", _removal_reason(node, topology, state)) for node in gone]
     for node in topology.nodes:
         existing = state.nodes.get(node)
-        # A pending node has no address yet, and one that was never met no facts: create finds the machine by its token or
-        # mark, and goes on with it.
+        # A pending node has no address yet, and one that was never met no facts: create finds the machine by its token
+        # or mark, and goes on with it.
         if existing is None or existing.status == "pending" or not (existing.is_met or existing.status == "stopped"):
             changes.append(NodeChange(node, "create", "new node" if existing is None else "not finished being created"))
         elif existing.status == "stopped":
