@@ -9,7 +9,7 @@ from typing import Any
 from dtk.dsl.yaml.document import Document, parse_document, read_document
 from dtk.dsl.yaml.edit import cannot_edit, ended, line_end, replace_text, scalar
 from dtk.errors import DtkError
-from dtk.model.json_data import Json
+from dtk.model.json_data import Json, as_object
 from dtk.state.edit_lock import one_at_a_time
 
 _INDENT = "  "
@@ -55,15 +55,23 @@ def remove_item(file: Path, path: tuple[str, ...], name: str) -> bool:
     gone: tuple[str | int, ...] = (*path, index)
     while len(gone) > 1 and not _at(data, gone[:-1]):
         gone = gone[:-1]
-        del _at(data, gone[:-1])[gone[-1]]
+        _delete(data, gone)
     replace_text(file, document, _without(document, gone), data)
     return True
 
 
-def _at(data: Any, path: tuple[str | int, ...]) -> Any:
+def _at(data: Json, path: tuple[str | int, ...]) -> Json:
     for key in path:
-        data = data[key]
+        data = data[int(key)] if isinstance(data, list) else as_object(data)[str(key)]
     return data
+
+
+def _delete(data: Json, path: tuple[str | int, ...]) -> None:
+    inner = _at(data, path[:-1])
+    if isinstance(inner, list):
+        inner.pop(int(path[-1]))
+    elif isinstance(inner, dict):
+        inner.pop(str(path[-1]))
 
 
 def _list_at(file: Path, data: Json, path: tuple[str, ...], *, make: bool) -> list[Json]:
@@ -85,7 +93,7 @@ def _list_at(file: Path, data: Json, path: tuple[str, ...], *, make: bool) -> li
 
 def _with_item(document: Document, path: tuple[str, ...], text: str) -> str:
     items = _at(document.data, path) if path in document.values else None
-    if not items:
+    if not isinstance(items, list) or not items:
         return _with_list(document, path, text)
     span, whole = document.values[path], document.text
     if whole[span.start] == "[":
