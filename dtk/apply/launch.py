@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -17,11 +18,15 @@ from dtk.errors import StalePlanError
 from dtk.events.log import EventLog
 from dtk.events.recovery import close_orphaned_log
 from dtk.model.plan import Plan
+from dtk.plan.document import to_text
 from dtk.state.files import PRIVATE_FILE
 from dtk.state.lock import Holder, ServiceLock, this_process
 from dtk.state.model import State
 from dtk.state.store import load_state, new_state, save_state
 from dtk.state.workspace import Workspace
+from dtk.store.holding import HeldService
+from dtk.store.link import pair
+from dtk.store.shipping import start_shipper
 
 WORKER = "dtk.apply.worker"
 CANCEL_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -63,7 +68,14 @@ def check_state(plan: Plan, state: State | None) -> None:
         )
 
 
-def start_task(workspace: Workspace, plan: Plan, *, lock: ServiceLock, modules: Mapping[str, Path]) -> StartedTask:
+def start_task(
+    workspace: Workspace,
+    plan: Plan,
+    *,
+    lock: ServiceLock,
+    modules: Mapping[str, Path],
+    shared: HeldService | None = None,
+) -> StartedTask:
     """Start a task in a process of its own, which outlives this one and its terminal.
 
     Args:
@@ -71,10 +83,11 @@ def start_task(workspace: Workspace, plan: Plan, *, lock: ServiceLock, modules: 
         plan: what to do; that its modules' digests are the present ones was checked before.
         lock: the service's lock; the worker inherits it, and this process holds it no longer.
         modules: the modules' folders by name.
+        shared: the service as it is held in the shared store; the task's shipper holds it from then on.
 
     Raises:
         StalePlanError: the state or a file of a module is no longer what the plan was made from.
-        DtkError: the task can't be written to disk.
+        DtkError: the task can't be written to disk, or begun in the store.
     """
     found = load_state(workspace.state_file(plan.service))
     check_state(plan, found if found and _is_of(plan, found) else None)
@@ -83,11 +96,17 @@ def start_task(workspace: Workspace, plan: Plan, *, lock: ServiceLock, modules: 
     if earlier:
         close_orphaned_log(workspace.event_log(plan.service, earlier[-1]))
     number = max([*earlier, state.last_task]) + 1
+    if shared is not None:
+        number = shared.begin_task(number, to_text(plan))
     folder = make_task_folder(workspace, plan, number, modules)
     begin_task(workspace, plan, number, state)
     with EventLog(workspace.event_log(plan.service, number)) as log:
         write_planned(log, plan, number, lock.author())
-    process = _spawn(workspace, folder, lock)
+    if shared is None:
+        process = _spawn_worker(workspace, folder, lock)
+    else:
+        shared.hand_over(number)
+        process = _spawn_both(workspace, folder, lock, shared)
     lock.name_holder(_worker_holder(lock, number, process.pid))
     lock.hand_over()
     return StartedTask(number, folder, process.pid, process)
@@ -107,19 +126,31 @@ def _begun(workspace: Workspace, plan: Plan, found: State | None) -> State:
     return begun
 
 
-def _spawn(workspace: Workspace, folder: Path, lock: ServiceLock) -> subprocess.Popen[bytes]:
+def _spawn_both(workspace: Workspace, folder: Path, lock: ServiceLock, shared: HeldService) -> subprocess.Popen[bytes]:
+    """Start the worker and the process that ships what it writes; return the worker."""
+    with pair() as (workers, shippers):
+        process = _spawn_worker(workspace, folder, lock, workers)
+        with (folder / WORKER_LOG).open("ab") as output:
+            start_shipper(shared, folder, process.pid, shippers, lock.descriptor, output)
+    return process
+
+
+def _spawn_worker(
+    workspace: Workspace, folder: Path, lock: ServiceLock, link: socket.socket | None = None
+) -> subprocess.Popen[bytes]:
     # The worker keeps signals waiting until it can handle them: a task cancelled at once is cancelled, not killed.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, CANCEL_SIGNALS)
+    linked = [link.fileno()] if link else []
     descriptor = os.open(folder / WORKER_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE_FILE)
     try:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", WORKER, str(folder), str(lock.descriptor), lock.command],
+            [sys.executable, "-P", "-m", WORKER, str(folder), str(lock.descriptor), lock.command, *map(str, linked)],
             stdin=subprocess.DEVNULL,
             stdout=descriptor,
             stderr=descriptor,
             cwd=workspace.root,
             start_new_session=True,
-            pass_fds=[lock.descriptor],
+            pass_fds=[lock.descriptor, *linked],
         )
     finally:
         os.close(descriptor)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-
 from dtk.state.files import sync_folder
+from dtk.state.forgetting import forget_service
 from dtk.state.workspace import Workspace
 
 
-def remove_service(workspace: Workspace, service: str, lineage: str) -> None:
-    """Remove a service's desired state and local state; its lock is held, and goes with them.
+def remove_service(workspace: Workspace, service: str) -> None:
+    """Remove a service's local state but its logs, and its desired state; its lock is held.
 
-    The local state is moved aside first, in one step: whoever waits for the lock finds no half-removed service, and
-    after a crash the same command goes on with what is left of the desired state.
+    The desired state goes last: after a crash the same command goes on.
     """
-    local = workspace.service_folder(service)
-    local.rename(workspace.removed_folder(service, lineage))
-    sync_folder(local.parent)
+    forget_service(workspace, service)
     workspace.service_file(service).unlink(missing_ok=True)
     folder = workspace.service_file(service).parent
     if folder.is_dir():
@@ -24,11 +20,3 @@ def remove_service(workspace: Workspace, service: str, lineage: str) -> None:
         if not any(folder.iterdir()):
             folder.rmdir()
             sync_folder(folder.parent)
-    clear_removed(workspace)
-    sync_folder(local.parent)
-
-
-def clear_removed(workspace: Workspace) -> None:
-    """Delete the local state of services that are gone, keys included, also what a killed worker left of it."""
-    for folder in workspace.removed_folders():
-        shutil.rmtree(folder, ignore_errors=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from dtk.apply.items.action import run_action
-from dtk.apply.nodes.orphan_processes import end_leftovers
+from dtk.apply.nodes.first_contact import meet_node
 from dtk.apply.reporting.failure import ErrorType, StepStopped, error_fields
 from dtk.apply.reporting.redacted_log import RecordError
 from dtk.apply.reporting.reporter import StepReporter
@@ -53,7 +53,7 @@ def run_step(context: TaskContext, step: Step, work: StepWork) -> str:
         Its status: ``succeeded``, ``failed`` or ``cancelled``.
     """
     # It waited for its turn when the task began to stop: nothing is written of a step that never began.
-    if context.stopping.reason:
+    if context.may_not_start():
         return context.stopping.reason
     with context.stopping.step(step.number):
         reporter = StepReporter(context.journal, step)
@@ -95,7 +95,8 @@ def _stopped(context: TaskContext, step: Step) -> _Ending:
     problem = _end_processes(context, step)
     if context.stopping.reason == "cancelled":
         return _Ending("cancelled", error=error_fields(DtkError(problem)) if problem else None)
-    return _Ending("failed", error=_with_problem(error_fields(RecordError(context.journal.broken)), problem))
+    why = context.stopping.why or context.journal.broken
+    return _Ending("failed", error=_with_problem(error_fields(RecordError(why)), problem))
 
 
 def _end_processes(context: TaskContext, step: Step) -> str:
@@ -129,7 +130,7 @@ def run_actions(context: TaskContext, step: Step, reporter: StepReporter) -> boo
         Whether any of them changed anything.
     """
     if step.node != ASSEMBLY_WIDE:
-        first_contact = partial(end_leftovers, context, step.node, reporter)
+        first_contact = partial(meet_node, context, step.node, reporter)
         context.session(step.node).begin_step(reporter, context.step_mark(step.number), first_contact)
     changed = False
     for action in step.actions:

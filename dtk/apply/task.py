@@ -30,12 +30,17 @@ def run_task(context: TaskContext) -> str:
     status, failure = "failed", None
     try:
         context.journal.append("task.started", f"task {context.number} started", pid=os.getpid())
+        context.await_commit()
         status = _run_stages(context)
         if status == "succeeded" and context.plan.workflow:
             resolve_in_doubt(context)
             context.change_state(changes.with_task_succeeded)
     except DtkError as error:
         status, failure = "failed", error
+    # What is not in the store did not happen for anybody else: a task whose service was taken over did not succeed.
+    context.settle()
+    if context.stopping.why:
+        status, failure = "failed", DtkError(context.stopping.why)
     finish(context, status, failure)
     return status
 

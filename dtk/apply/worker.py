@@ -1,4 +1,4 @@
-"""The process of one task: ``python -m dtk.apply.worker TASK_FOLDER LOCK_DESCRIPTOR``."""
+"""The process of one task: ``python -m dtk.apply.worker TASK_FOLDER LOCK_DESCRIPTOR COMMAND [LINK_DESCRIPTOR]``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ monkey.patch_all()
 import os  # noqa: E402
 import resource  # noqa: E402
 import signal  # noqa: E402
+import socket  # noqa: E402
 import sys  # noqa: E402
 import traceback  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -17,6 +18,7 @@ from pathlib import Path  # noqa: E402
 import gevent  # noqa: E402
 
 from dtk.apply.launch import CANCEL_SIGNALS  # noqa: E402
+from dtk.apply.nodes.team_keys import read_team_keys  # noqa: E402
 from dtk.apply.removal import remove_service  # noqa: E402
 from dtk.apply.reporting.redacted_log import Journal  # noqa: E402
 from dtk.apply.reporting.redaction import Redactor  # noqa: E402
@@ -38,6 +40,8 @@ from dtk.ssh.host_keys import KnownHosts, state_keys  # noqa: E402
 from dtk.state.lock import adopt, this_process  # noqa: E402
 from dtk.state.store import StateStore, load_state  # noqa: E402
 from dtk.state.workspace import Workspace  # noqa: E402
+from dtk.store.errors import StoreError  # noqa: E402
+from dtk.store.link import StopReason, WorkerLink  # noqa: E402
 from dtk.targets import planned_target  # noqa: E402
 
 MOST_FILES = 65536
@@ -45,7 +49,10 @@ MOST_FILES = 65536
 
 
 def main(arguments: list[str]) -> int:
-    """Run the task of a folder; return its exit code (docs/architecture.md: 0 done, 1 failed, 6 cancelled)."""
+    """Run the task of a folder; return its exit code.
+
+    Source: docs/architecture.md: 0 done, 1 failed, 4 superseded by another holder, 6 cancelled.
+    """
     folder, descriptor, command = Path(arguments[0]), int(arguments[1]), arguments[2]
     workspace = Workspace(folder.parents[4])
     number, service = int(folder.name), folder.parents[1].name
@@ -58,11 +65,12 @@ def main(arguments: list[str]) -> int:
     lock.name_holder(this_process(f"{command} (task {number})", number, lock.author()))
     raise_file_limit()
     redactor, stopping = Redactor(), Stopping()
+    link = link_to_shipper(int(arguments[3]), stopping) if len(arguments) > 3 else None
     with EventLog(workspace.event_log(service, number)) as log:
         journal = Journal(log, redactor, lambda: stopping.stop("failed"))
         try:
             plan = from_text((folder / PLAN_FILE).read_text(encoding="utf-8"), str(folder / PLAN_FILE))
-            context = make_context(workspace, plan, number, journal, redactor, stopping)
+            context = make_context(workspace, plan, number, journal, redactor, stopping, link)
             handle_signals(context)
             status = run_task(context)
         except Exception as error:
@@ -70,10 +78,37 @@ def main(arguments: list[str]) -> int:
             if refused is None:
                 sys.stderr.write(redactor.text(traceback.format_exc()))
             _close_failed(journal, folder, refused or error)
-            return EXIT_CODES["failed"]
-    if status == "succeeded" and plan.destroys and not context.store.state.nodes:
-        remove_service(workspace, service, context.identity.lineage)
-    return EXIT_CODES[status]
+            return _end_in_store(link, EXIT_CODES["failed"])
+    is_gone = status == "succeeded" and plan.destroys and not context.store.state.nodes
+    code = _end_in_store(link, EXIT_CODES[status], destroyed=is_gone)
+    if is_gone and code == EXIT_CODES["succeeded"]:
+        remove_service(workspace, service)
+    return code
+
+
+def link_to_shipper(descriptor: int, stopping: Stopping) -> WorkerLink:
+    """Return the worker's end of the line to the process that ships its task; what that says ends the task."""
+
+    def on_stop(why: str, kind: StopReason) -> None:
+        if kind == "fenced":
+            # Another holder works on the nodes, or soon will: what this task runs there has to end.
+            stopping.stop("failed", why)
+        else:
+            stopping.start_nothing(why)
+
+    return WorkerLink(socket.socket(fileno=descriptor), on_stop)
+
+
+def _end_in_store(link: WorkerLink | None, code: int, *, destroyed: bool = False) -> int:
+    """Wait until the task's end is in the store and the service is given back; return the exit code."""
+    if link is None:
+        return code
+    try:
+        link.end(destroyed=destroyed)
+    except StoreError as error:
+        sys.stderr.write(f"{error.message}\n")
+        return LockedError.exit_code if link.is_fenced else code or EXIT_CODES["failed"]
+    return code
 
 
 def _close_failed(journal: Journal, folder: Path, error: Exception) -> None:
@@ -93,7 +128,13 @@ def raise_file_limit() -> None:
 
 
 def make_context(
-    workspace: Workspace, plan: Plan, number: int, journal: Journal, redactor: Redactor, stopping: Stopping
+    workspace: Workspace,
+    plan: Plan,
+    number: int,
+    journal: Journal,
+    redactor: Redactor,
+    stopping: Stopping,
+    link: WorkerLink | None = None,
 ) -> TaskContext:
     """Return the task with all its tools; nothing is connected yet."""
     folder = workspace.service_folder(plan.service)
@@ -118,6 +159,8 @@ def make_context(
         identity=ServiceIdentity(plan.service, state.lineage, folder, number, plan.workspace, state.origin),
         known_hosts=known_hosts,
         patience=Patience(overall=settings.number(target.settings, "connect_timeout", Patience.overall)),
+        link=link,
+        team_keys=read_team_keys(target, workspace.root),
     )
 
 

@@ -12,18 +12,19 @@ from types import FrameType
 import typer
 
 from dtk.apply.cancel import cancel_task
-from dtk.apply.launch import CANCEL_SIGNALS, start_task
+from dtk.apply.launch import CANCEL_SIGNALS, StartedTask, start_task
+from dtk.apply.task_folder import WORKER_LOG
 from dtk.cli.following import Following, follow_task
 from dtk.cli.forge import summarize
 from dtk.cli.output import print_json, use_color
 from dtk.cli.task_files import nothing_done
 from dtk.errors import DtkError, UsageError
 from dtk.model.plan import Plan
-from dtk.service.identity import FoundIdentity, find_identity, write_identity
+from dtk.service.holding import Holding, holding
+from dtk.service.identity import write_identity
 from dtk.service.open_end import finishes_last_task
 from dtk.service.planning import Inputs, check_plan
-from dtk.service.shared_store import refuse_change
-from dtk.state.lock import LOCK_FILE, ServiceLock, acquire
+from dtk.state.lock import LOCK_FILE
 from dtk.state.workspace import Workspace
 from dtk.views.plan_markdown import plan_markdown
 from dtk.views.plan_text import plan_text
@@ -33,11 +34,8 @@ WORKER_END_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Change:
-    """A service that is held to be changed, and whose it is."""
-
-    lock: ServiceLock
-    found: FoundIdentity
+class Change(Holding):
+    """A service that is held to be changed."""
 
     def refuse_unknown(self, inputs: Inputs, *, strict: bool = True) -> None:
         """Refuse, where this folder knows no machine of a service, while some exist.
@@ -97,19 +95,19 @@ def changing(workspace: Workspace, service: str, command: str, lock_wait: float)
         lock_wait: how long to wait for another holder, seconds.
 
     Raises:
-        LockedError: another process holds it for longer than that.
+        LockedError: another process holds it for longer than that, here or elsewhere.
         InvalidError: the service's files are invalid.
+        StoreError: the store can't be reached, or refuses.
     """
-    refuse_change(workspace)
-    folder = workspace.service_folder(service)
-    was_there = (folder / LOCK_FILE).exists()
-    with acquire(folder, command, lock_wait) as lock:
+    lock_file = workspace.service_folder(service) / LOCK_FILE
+    was_there = lock_file.exists()
+    with holding(workspace, service, command, lock_wait) as held:
         try:
-            yield Change(lock, find_identity(workspace, service))
+            yield Change(held.lock, held.found, held.shared)
         except DtkError:
             # What is refused changes nothing. Whoever waits for the lock sees that its file is gone, and makes another.
-            if not was_there and lock.descriptor >= 0:
-                (folder / LOCK_FILE).unlink(missing_ok=True)
+            if not was_there and held.lock.descriptor >= 0:
+                lock_file.unlink(missing_ok=True)
             raise
 
 
@@ -141,7 +139,7 @@ def run_plan(inputs: Inputs, plan: Plan, change: Change, how: Following, *, resu
     # A signal that comes while the worker starts is for the task: it waits until it can be handed on.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, CANCEL_SIGNALS)
     try:
-        started = start_task(inputs.workspace, owned, lock=change.lock, modules=inputs.folders())
+        started = start_task(inputs.workspace, owned, lock=change.lock, modules=inputs.folders(), shared=change.shared)
         if how.detach and how.is_data:
             print_json({"service": plan.service, "task": started.number})
             return
@@ -153,12 +151,23 @@ def run_plan(inputs: Inputs, plan: Plan, change: Change, how: Following, *, resu
         with _signals_cancel(inputs.workspace, plan.service, started.number) as signalled:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             code = follow_task(inputs, started.number, how)
-            if signalled:
+            if change.shared is not None:
+                code = _end_in_store(started, code)
+            elif signalled:
                 # Whoever sent it may end everything else as soon as this process is gone: a container, a CI job.
                 started.process.wait(WORKER_END_SECONDS)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     raise typer.Exit(code)
+
+
+def _end_in_store(started: StartedTask, code: int) -> int:
+    """Wait until a task's end is in the shared store: a CI job's container goes with this process. Return its code."""
+    ended = started.process.wait()
+    if ended != code:
+        log = started.folder / WORKER_LOG
+        typer.echo(f"the end of task {started.number} is not in the store; why is in {log}", err=True)
+    return ended
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from functools import lru_cache
 CREATE, DELETE = "create", "delete"
 """The actions and workflows that dtk itself knows: what converges a component, and what removes it."""
 
+DESTROY = "delete_and_destroy"
+"""The type of a task that ends a service."""
 ASSEMBLY_WIDE = "assembly_wide"
 """The node name that assembly-wide components run on: the control process."""
 

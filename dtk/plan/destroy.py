@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dtk.errors import DtkError
 from dtk.model.module import Workflow
-from dtk.model.names import DELETE, node_order
+from dtk.model.names import DELETE, DESTROY, node_order
 from dtk.model.plan import ComponentChange, NodeChange, Plan
 from dtk.plan.compile import finished_plan, outlines_of, resolve_for_plan
 from dtk.plan.diff.deletions import deletion_stages
@@ -35,7 +35,7 @@ def destroy_plan(request: PlanRequest, *, force: bool) -> Plan:
         nodes=nodes,
         components=components,
         stages=within_windows(stages, windows),
-        task_type="delete_and_destroy",
+        task_type=DESTROY,
         destroys=True,
     )
 

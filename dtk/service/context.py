@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
-from dtk.apply.removal import clear_removed
 from dtk.errors import Problem, UsageError
 from dtk.model.suggestion import nearest
 from dtk.service.global_options import settings
-from dtk.service.shared_store import read_state
+from dtk.service.shared_store import read_logs, read_state
 from dtk.state.workspace import WORKSPACE_FILE, Workspace, find_workspace
+
+_NAME = re.compile(r"[a-z][a-z0-9-]*")
+"""What can be a service's name: it becomes a path."""
 
 
 def current_workspace() -> Workspace:
@@ -20,9 +23,7 @@ def current_workspace() -> Workspace:
         UsageError: there is none.
     """
     given = settings().workspace
-    workspace = _workspace_at(given) if given else find_workspace(Path.cwd())
-    clear_removed(workspace)
-    return workspace
+    return _workspace_at(given) if given else find_workspace(Path.cwd())
 
 
 def _workspace_at(given: Path) -> Workspace:
@@ -43,6 +44,20 @@ def chosen_service(workspace: Workspace, given: str | None) -> str:
     name = _chosen(workspace, given)
     read_state(workspace, name)
     return name
+
+
+def chosen_with_logs(workspace: Workspace, given: str | None) -> str:
+    """Return the service meant, for what reads logs: also one that was destroyed, whose tasks are on record still.
+
+    Raises:
+        UsageError: there is none, and no log of one.
+        StoreError: the store can't be read, and nothing of the service was ever read here.
+    """
+    if given and _NAME.fullmatch(given) and given not in workspace.service_names():
+        read_logs(workspace, given)
+        if workspace.task_numbers(given):
+            return given
+    return chosen_service(workspace, given)
 
 
 def _chosen(workspace: Workspace, given: str | None) -> str:

@@ -11,11 +11,11 @@ from dtk.model.target import Target
 from dtk.nodes.provider import MarkedMachine, Provider, UnaskedError
 from dtk.nodes.targets import provider_for
 from dtk.refresh.ask_machines import asking
-from dtk.service.identity import find_identity, write_identity
-from dtk.service.shared_store import read_all_states, refuse_change
+from dtk.service.holding import holding
+from dtk.service.identity import write_identity
+from dtk.service.shared_store import read_all_states
 from dtk.service.unknown_machines import ServiceOnTarget, take_in
 from dtk.state.identity import earlier_workspace_id
-from dtk.state.lock import acquire
 from dtk.state.store import load_state
 from dtk.state.workspace import Workspace
 
@@ -68,9 +68,8 @@ def adopt_orphan(workspace: Workspace, orphan: Orphan) -> None:
             f"{machine.id} is of service '{name}', which is not in this workspace",
             hint=f"get its service.yaml back from git, or end what is left of it: dtk delete-and-destroy {name}",
         )
-    refuse_change(workspace)
-    found = find_identity(workspace, name)
-    with acquire(workspace.service_folder(name), "dtk list-nodes --orphans --adopt", None):
+    with holding(workspace, name, "dtk list-nodes --orphans --adopt", None) as held:
+        found = held.found
         write_identity(workspace, name, found)
         state = load_state(workspace.state_file(name))
         if not take_in(ServiceOnTarget(workspace, name, found, orphan.target), [machine]):

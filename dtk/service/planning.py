@@ -160,13 +160,18 @@ def make_plan(
     return compile_plan(replace(inputs.request(scope=scope), selection=selection)), inputs
 
 
-def check_digest(plan: Plan, file: str) -> None:
+def check_digest(plan: Plan, file: str, digest: str = "") -> None:
     """Refuse a plan that is no longer what ``dtk plan`` wrote: what was reviewed is what is applied.
+
+    Args:
+        plan: the plan.
+        file: where it is from, for the message.
+        digest: the digest that was asked for, "" where any will do.
 
     Raises:
         InvalidError: its content is not what its digest says.
     """
-    if plan.digest != plan_digest(plan):
+    if plan.digest != plan_digest(plan) or digest not in ("", plan.digest):
         raise InvalidError(
             f"{file} was changed after dtk plan wrote it: its digest is another",
             hint=f"plan what is wanted (--only, --exclude): dtk plan {plan.service} --out FILE",

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 POLL_SECONDS = 2.0
 """How long a follower waits before it asks the store again: with as long for the writer, it is 4 s behind."""
 
+READ_AGAIN_SECONDS = (0.5, 1.0)
+"""Pauses before a reader asks again: a person waits, and what was read last can be shown."""
+
 
 @dataclass(frozen=True)
 class SharedStore:
@@ -150,9 +153,10 @@ def _read(workspace: Workspace, service: str, read: Callable[[SharedStore], Head
         return None
     from dtk.store.errors import DamagedError, StoreError
     from dtk.store.mirror import seen_of
+    from dtk.store.objects import Patient
 
     try:
-        return read(SharedStore(found, _opened(found)))
+        return read(SharedStore(found, Patient(_opened(found), READ_AGAIN_SECONDS)))
     except DamagedError:
         raise
     except StoreError as error:
@@ -174,6 +178,25 @@ def _as_of(workspace: Workspace, service: str, why: str) -> str:
     return f"{service}: as of {moment:%Y-%m-%d %H:%M:%S} ({why})"
 
 
+def fetch_service_key(workspace: Workspace, service: str) -> None:
+    """Bring a service's private key from the store where this machine has none of it; nothing without a store.
+
+    Raises:
+        StoreError: the store can't be reached, or refuses: it takes more permission than reading state and logs.
+    """
+    from dtk.state.portable import own_key
+
+    key = own_key(workspace.service_folder(service))
+    found = None if settings().offline or key.exists() else store_settings_of(workspace)
+    if found is None:
+        return
+    from dtk.store.access import fetch_key
+    from dtk.store.layout import ServiceKeys
+    from dtk.store.opening import open_access
+
+    fetch_key(open_access(found), ServiceKeys(service), key)
+
+
 def refuse_offline(workspace: Workspace) -> None:
     """Refuse to change a service without its store: nobody else would see it, and nothing would be locked.
 
@@ -182,14 +205,3 @@ def refuse_offline(workspace: Workspace) -> None:
     """
     if settings().offline and store_settings_of(workspace) is not None:
         raise DtkError("--offline shows what was read last; it changes nothing", hint="leave --offline out")
-
-
-def refuse_change(workspace: Workspace) -> None:
-    """Refuse to change a service whose state is shared.
-
-    Raises:
-        DtkError: the workspace has a store.
-    """
-    refuse_offline(workspace)
-    if store_settings_of(workspace) is not None:
-        raise DtkError("this dtk reads a shared store, and changes no service in one yet")

@@ -14,7 +14,8 @@ from dtk.events.earlier_tasks import earlier_tasks
 from dtk.events.expected_times import Expectation, learn
 from dtk.events.fold import fold_log
 from dtk.events.tree import Task
-from dtk.service.context import chosen_service, current_workspace
+from dtk.model.names import DESTROY
+from dtk.service.context import chosen_with_logs, current_workspace
 from dtk.service.shared_store import read_logs, runs_elsewhere
 from dtk.state.lock import holder
 from dtk.state.workspace import Workspace
@@ -53,7 +54,7 @@ def named_log(service: str | None, number: int | None, file: Path | None) -> Tas
     if file is not None:
         return TaskLog(file, _recently_written(file))
     workspace = current_workspace()
-    name = chosen_service(workspace, service)
+    name = chosen_with_logs(workspace, service)
     task = chosen_task(workspace, name, number)
     return TaskLog(workspace.event_log(name, task), is_running(workspace, name, task), workspace, name, task)
 
@@ -76,9 +77,10 @@ def read_task(workspace: Workspace, service: str, number: int) -> Task:
 
 
 def last_task(workspace: Workspace, service: str) -> Task | None:
-    """Return a service's newest task, None when it never had one."""
+    """Return a service's newest task, None when it never had one; not one of a destroyed service of the same name."""
     numbers = logged_tasks(workspace, service)
-    return read_task(workspace, service, numbers[-1]) if numbers else None
+    task = read_task(workspace, service, numbers[-1]) if numbers else None
+    return None if task is not None and task.type == DESTROY and task.status == "succeeded" else task
 
 
 def logged_tasks(workspace: Workspace, service: str) -> list[int]:

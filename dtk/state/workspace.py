@@ -8,7 +8,6 @@ from pathlib import Path
 from dtk.errors import UsageError
 
 WORKSPACE_FILE = "dtk.yaml"
-_REMOVED = ".removed"
 
 
 @dataclass(frozen=True)
@@ -54,14 +53,6 @@ class Workspace:
     def service_folder(self, service: str) -> Path:
         """Return the folder of a service's local state."""
         return self.local / "services" / service
-
-    def removed_folder(self, service: str, lineage: str) -> Path:
-        """Return where the local state of a service that is gone is moved before it is deleted."""
-        return self.local / "services" / f".{service}.{lineage}{_REMOVED}"
-
-    def removed_folders(self) -> list[Path]:
-        """Return the local states that were moved aside to be deleted."""
-        return sorted((self.local / "services").glob(f".*{_REMOVED}"))
 
     def state_file(self, service: str) -> Path:
         """Return the path of a service's state.json."""

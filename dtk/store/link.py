@@ -18,6 +18,8 @@ from dtk.store.clock import Clock, since_boot
 from dtk.store.errors import StoreError
 
 StopReason = Literal["failed", "fenced"]
+SETTLE_SECONDS = 30.0
+"""How long a task that is over waits for the store before it says how it ended."""
 _WAIT_SECONDS = 1.0
 _CHUNK = 65536
 
@@ -77,6 +79,8 @@ class WorkerLink:
         self._ended = False
         self._changed = threading.Condition()
         self.stopped = ""
+        self.is_fenced = False
+        self._has_verdict = False
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -97,11 +101,20 @@ class WorkerLink:
         Raises:
             StoreError: it can't be put there, or another holder has the service.
         """
-        with self._changed:
-            self._asked += 1
-            number = self._asked
-        self._lines.send(barrier=number, serial=serial, log_bytes=log_bytes)
+        number = self._ask(serial, log_bytes)
         self._wait(lambda: self._passed >= number)
+
+    def settle(self, serial: int, log_bytes: int) -> None:
+        """Wait, for a time, until a state and the log up to a size are in the store, or it is known why they won't be.
+
+        Other than at a barrier nothing follows that must not happen: a lease that has run out is no reason to stop
+        waiting for what the store says of it. What has become of it is in ``stopped``.
+        """
+        number = self._ask(serial, log_bytes)
+        until = self._clock() + SETTLE_SECONDS
+        while self._passed < number and not self._has_verdict and self._clock() < until:
+            with self._changed:
+                self._changed.wait(_WAIT_SECONDS)
 
     def end(self, *, destroyed: bool) -> None:
         """Say that the task is done, and wait until all of it is in the store and the service is given back.
@@ -110,11 +123,19 @@ class WorkerLink:
             StoreError: it can't be put there; everything is on this machine's disk still.
         """
         self._lines.send(end=True, destroyed=destroyed)
-        while not self._ended and self._reader.is_alive():
+        while not (self._ended or self.is_fenced) and self._reader.is_alive():
             with self._changed:
                 self._changed.wait(_WAIT_SECONDS)
         if not self._ended:
             raise StoreError(self.stopped or "the task's end is not in the store: the process that ships it is gone")
+
+    def _ask(self, serial: int, log_bytes: int) -> int:
+        """Tell the shipper what is waited for; return the barrier's number."""
+        with self._changed:
+            self._asked += 1
+            number = self._asked
+        self._lines.send(barrier=number, serial=serial, log_bytes=log_bytes)
+        return number
 
     def _wait(self, is_done: Callable[[], bool]) -> None:
         while not is_done():
@@ -129,6 +150,7 @@ class WorkerLink:
                 self._take(message)
             with self._changed:
                 self._changed.notify_all()
+        self._has_verdict = True
         if not self._ended:
             self._stop("the process that ships this task to the store is gone", "failed")
 
@@ -138,12 +160,14 @@ class WorkerLink:
         self._passed = max(self._passed, number(message, "passed"))
         self._ended = self._ended or "ended" in message
         if "stop" in message:
+            self._has_verdict = True
             self._stop(str(message["stop"]), "fenced" if message.get("kind") == "fenced" else "failed")
 
     def _stop(self, reason: str, kind: StopReason) -> None:
-        if self.stopped:
+        # A service that is another's by now is worse news than a store that did not answer for a while.
+        if self.stopped and (kind != "fenced" or self.is_fenced):
             return
-        self.stopped = reason
+        self.stopped, self.is_fenced = reason, kind == "fenced"
         with self._changed:
             self._changed.notify_all()
         self._on_stop(reason, kind)

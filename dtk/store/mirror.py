@@ -17,6 +17,7 @@ from dtk.errors import DtkError, LockedError
 from dtk.model.json_data import parse_json
 from dtk.state.document import from_document
 from dtk.state.files import replace_file
+from dtk.state.forgetting import forget_service
 from dtk.state.lock import acquire, holder
 from dtk.state.model import State
 from dtk.state.store import KEPT_VERSIONS, journal_of, load_state
@@ -115,7 +116,10 @@ def put_state(objects: Objects, workspace: Workspace, service: str, head: Head) 
     """
     if not _is_current(workspace, service, head):
         body = None if head.destroyed else committed_state(objects, head)
-        _write(workspace.state_file(service), service, body)
+        if body is None:
+            forget_service(workspace, service)
+        else:
+            _write(workspace.state_file(service), service, body)
     note_seen(workspace, service, head)
 
 
@@ -142,12 +146,9 @@ def is_ahead(local: State | None, seen: Seen | None, head: Head) -> bool:
     return seen.epoch == head.epoch and local.serial >= head.serial and local.lineage == head.lineage
 
 
-def _write(file: Path, service: str, body: bytes | None) -> None:
+def _write(file: Path, service: str, body: bytes) -> None:
     # First: its records go on from the snapshot that is replaced.
     journal_of(file).unlink(missing_ok=True)
-    if body is None:
-        file.unlink(missing_ok=True)
-        return
     source = f"the state of '{service}' in the store"
     try:
         text = body.decode("utf-8")

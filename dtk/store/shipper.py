@@ -7,7 +7,6 @@ one that is killed gets its log closed and its service given back at once.
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
@@ -16,15 +15,13 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from dtk.errors import DtkError
 from dtk.events.recovery import close_orphaned_log
-from dtk.model.store_settings import StoreSettings, settings_of
 from dtk.state.store import journal_of, load_state, state_text
-from dtk.store.access import forget_key
+from dtk.store.access import forget_key, publish_key
 from dtk.store.commit import Barrier, Barriers, commit_state
 from dtk.store.errors import DamagedError, FencedError, StoreError
 from dtk.store.layout import ServiceKeys
@@ -32,38 +29,13 @@ from dtk.store.lease import HeldLease, Tools, take_up
 from dtk.store.link import Lines, number
 from dtk.store.opening import open_access, open_objects
 from dtk.store.segments import LogShipper, Shipped
+from dtk.store.shipping import Job, job_of
 
 SHIP_SECONDS = 2.0
 """How long something new waits at most: a follower elsewhere is a poll of its own behind that."""
 CANCEL_SECONDS = 5.0
 TICK_SECONDS = 0.5
 FENCED_EXIT = 4
-
-
-@dataclass(frozen=True)
-class Job:
-    """What to ship. ``worker`` is the worker's process id; ``segment`` and ``size`` say what is shipped already."""
-
-    settings: StoreSettings
-    service: str
-    task: int
-    nonce: str
-    state: str
-    log: str
-    worker: int = 0
-    segment: int = 0
-    size: int = 0
-
-
-def job_text(job: Job) -> str:
-    """Return a job as the shipper reads it."""
-    return json.dumps(asdict(job))
-
-
-def job_of(text: str) -> Job:
-    """Return the job that a text holds."""
-    document = json.loads(text)
-    return Job(**{**document, "settings": settings_of(document["settings"])})
 
 
 class StateTail:
@@ -114,6 +86,7 @@ class Shipper:
         self._worker_ended = False
         self._worker_gone = False
         self._destroyed = False
+        self._has_published = False
 
     def run(self) -> int:
         """Ship until the task is over and all of it is in the store; return the exit code."""
@@ -140,6 +113,7 @@ class Shipper:
     def _ship(self) -> None:
         # The log first: whoever sees a state can read what led to it.
         self._log.ship()
+        self._publish_key()
         self._state.look()
         if self._state.serial:
             commit_state(self._lease, self._state.serial, self._state.body)
@@ -147,6 +121,13 @@ class Shipper:
         self._tell_validity()
         for barrier in self._barriers.passed(self._lease.head.serial, self._log.shipped.size):
             self._lines.send(passed=barrier.number)
+
+    def _publish_key(self) -> None:
+        """Put the key that the task has made into the store, before any machine has its public half."""
+        key = Path(self._job.key)
+        if not self._has_published and self._job.key and key.exists():
+            publish_key(open_access(self._job.settings), self._keys, key)
+            self._has_published = True
 
     def _tell_validity(self) -> None:
         if self._lease.valid_until != self._reported_until:

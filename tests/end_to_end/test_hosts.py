@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from dtk.nodes.keys import ensure_key
 from tests.support.command_line import Dtk
 
 MODULE = (Path(__file__).parent / "ring.module.yaml").read_text()
@@ -134,3 +135,30 @@ def test_a_host_with_another_key_than_the_pinned_one_is_refused_by_name(dtk: Dtk
     refused = dtk.run("converge", "ring1", code=1).stdout
     assert "host key" in refused
     assert "SHA256:" in refused
+
+
+def test_the_team_s_keys_are_on_the_nodes_and_those_of_who_leaves_are_taken_off(dtk: Dtk) -> None:
+    alice, bob = (ensure_key(dtk.root / "keys" / name) for name in ("alice", "bob"))
+    (dtk.root / "alice.pub").write_text(f"{alice} alice@laptop\n")
+    document = json.loads((dtk.root / "dtk.yaml").read_text())
+    rack = document["targets"]["rack"]
+
+    def let_in(*keys: str) -> None:
+        rack["authorized_keys"] = list(keys)
+        (dtk.root / "dtk.yaml").write_text(json.dumps(document))
+
+    def on_master() -> list[str]:
+        return dtk.run("ssh", "ring1", "master", "--", "cat .ssh/authorized_keys").stdout.splitlines()
+
+    let_in("alice.pub", f"{bob} bob")
+    dtk.run("deploy", "acme:ring/cluster", "ring1")
+    assert on_master() == [f"{alice} alice@laptop dtk:team", f"{bob} bob dtk:team"]
+    dtk.run("ssh", "ring1", "master", "--", "echo somebody-else >> .ssh/authorized_keys")
+    let_in("alice.pub")
+    dtk.run("converge", "ring1", "--yes")
+    assert on_master() == ["somebody-else", f"{alice} alice@laptop dtk:team"]
+    let_in("keys/alice")
+    assert "keys/alice is not a public key" in dtk.run("converge", "ring1", "--yes", code=1).stdout
+    let_in()
+    dtk.run("converge", "ring1", "--yes")
+    assert on_master() == ["somebody-else"]

@@ -202,7 +202,10 @@ def test_destroying_leaves_no_process_and_no_file(dtk: Dtk) -> None:
     assert dtk.run("ls").stdout == "Message: List is empty.\n"
     assert not node_processes(lineage)
     assert not [path for path in homes if path.exists()]
-    assert not [*dtk.root.glob(".dtk/services/*"), *dtk.root.glob("services/*")]
+    assert not [*dtk.root.glob("services/*")]
+    assert dtk.files_left("ring1") == ["lock", "tasks/1/events.jsonl", "tasks/2/events.jsonl"]
+    assert [row["task"] for row in dtk.json("list-tasks", "ring1")] == [2, 1]
+    assert "Status: OK" in dtk.run("task-status", "ring1", "-m", "stream").stdout
 
 
 def test_ten_mistakes_are_told_at_once_and_nothing_is_written(dtk: Dtk, module: Path) -> None:

@@ -87,7 +87,7 @@ def test_a_cluster_grows_and_shrinks_and_computes_each_time(dtk: Dtk) -> None:
     lineage = dtk.state["lineage"]
     dtk.run("delete-and-destroy", SERVICE, "--yes")
     assert node_processes(lineage) == []
-    assert not (dtk.workspace / ".dtk" / "services" / SERVICE).exists()
+    assert not (dtk.workspace / ".dtk" / "services" / SERVICE / "state.json").exists()
 
 
 def test_a_taken_port_fails_with_its_reason_and_resume_succeeds_once_it_is_free(dtk: Dtk) -> None:

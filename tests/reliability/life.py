@@ -245,9 +245,9 @@ class Life:
 
     def state(self) -> Any:
         """The state without what differs between two undisturbed lives: numbers, ids, addresses, times."""
-        services = self.workspace.local / "services"
         if not self.workspace.service_file(SERVICE).exists():
-            return sorted(path.name for path in services.iterdir() if not path.name.endswith(".removed"))
+            # Its logs stay.
+            return sorted({path.name for path in self.workspace.local.glob("services/**/*") if path.is_file()})
         found = load_state(self.workspace.state_file(SERVICE))
         assert found is not None
         document: dict[str, Any] = to_document(found)

@@ -127,20 +127,31 @@ class FaultyObjects:
 
 @dataclass
 class S3Fault:
-    """What a request to the S3 server meets; with ``lost`` it takes effect but its answer never comes."""
+    """What a request to the S3 server meets.
+
+    With ``lost`` it takes effect but its answer never comes; with ``done`` it takes effect and this is the answer.
+    """
 
     method: str
     code: str = ""
     status: int = 500
     lost: bool = False
+    done: bool = False
     headers: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass
 class S3Server:
-    """Moto's S3. Moto is threaded and checks conditions without a lock: one request at a time is let in."""
+    """Moto's S3. Moto is threaded and checks conditions without a lock: one request at a time is let in.
+
+    Each of ``faults`` is met by the next request of its method, each of ``rare`` in turn by every third one. While
+    there is an ``outage``, every request meets that.
+    """
 
     faults: list[S3Fault] = field(default_factory=list)
+    rare: list[S3Fault] = field(default_factory=list)
+    outage: S3Fault | None = None
+    met: int = 0
     requests: list[tuple[str, str]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _server: BaseWSGIServer | None = None
@@ -157,6 +168,21 @@ class S3Server:
             self._server.shutdown()
             self._server.server_close()
 
+    def _fault(self, method: str) -> S3Fault | None:
+        """Return what this request meets, None where nothing is wrong with it."""
+        if self.outage is not None:
+            return self.outage
+        fault = next((one for one in self.faults if one.method == method), None)
+        if fault is not None:
+            self.faults.remove(fault)
+            return fault
+        asked = sum(one == method for one, _ in self.requests)
+        mine = [one for one in self.rare if one.method == method]
+        if not mine or asked % 3:
+            return None
+        self.met += 1
+        return mine[asked // 3 % len(mine)]
+
     def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         import io  # noqa: PLC0415
         import socket  # noqa: PLC0415
@@ -165,16 +191,17 @@ class S3Server:
         method = environ["REQUEST_METHOD"]
         with self._lock:
             self.requests.append((method, environ["PATH_INFO"]))
-            fault = next((one for one in self.faults if one.method == method), None)
-            if fault is not None:
-                self.faults.remove(fault)
-            if fault is not None and not fault.lost:
+            fault = self._fault(method)
+            if fault is not None and not fault.lost and not fault.done:
                 text = f"<Error><Code>{fault.code}</Code><Message>injected</Message></Error>".encode()
                 start_response(f"{fault.status} X", [("Content-Type", "application/xml"), *fault.headers])
                 return [text]
             inner = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
             chunks, status, headers = run_wsgi_app(self._moto, inner)
             data = b"".join(chunks)
+        if fault is not None and fault.done:
+            start_response(f"{fault.status} X", [("Content-Type", "application/xml")])
+            return [f"<Error><Code>{fault.code}</Code><Message>injected</Message></Error>".encode()]
         if fault is not None:
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             return []

@@ -28,7 +28,8 @@ from dtk.store.layout import ServiceKeys
 from dtk.store.lease import HeldLease, LeaseRequest, Tools, acquire, new_lease, read_head
 from dtk.store.link import WorkerLink
 from dtk.store.segments import read_log
-from dtk.store.shipper import FENCED_EXIT, Job, job_of, job_text
+from dtk.store.shipper import FENCED_EXIT
+from dtk.store.shipping import Job, job_of, job_text
 
 KEYS = ServiceKeys("s")
 SECONDS = 120.0

@@ -13,14 +13,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Dtk:
-    """Runs dtk in a workspace."""
+    """Runs dtk in a workspace; ``program`` is how Python is given dtk."""
 
     root: Path
+    program: tuple[str, ...] = ("-m", "dtk")
 
     def run(self, *words: str, code: int | None = 0, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run one command; fail the test unless it ends with ``code`` (None: any)."""
         done = subprocess.run(
-            [sys.executable, "-m", "dtk", *words],
+            [sys.executable, *self.program, *words],
             cwd=self.root,
             env={**os.environ, "COLUMNS": "200", **environment},
             capture_output=True,
@@ -36,7 +37,7 @@ class Dtk:
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start a command and leave it running."""
         return subprocess.Popen(
-            [sys.executable, "-m", "dtk", *words],
+            [sys.executable, *self.program, *words],
             cwd=self.root,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -50,6 +51,11 @@ class Dtk:
     def events(self, service: str, task: int) -> list[dict[str, Any]]:
         log = self.root / ".dtk" / "services" / service / "tasks" / str(task) / "events.jsonl"
         return [json.loads(line) for line in log.read_text().splitlines()]
+
+    def files_left(self, service: str) -> list[str]:
+        """Return the files that this machine keeps of a service."""
+        folder = self.root / ".dtk/services" / service
+        return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
     def addresses(self, service: str) -> dict[str, str]:
         return {node["node"]: node["attributes"]["host_address"] for node in self.json("list-nodes", service)}

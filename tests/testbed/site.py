@@ -56,7 +56,9 @@ class Site:
         groups = client.describe_security_groups()["SecurityGroups"]
         assert {group["GroupName"] for group in groups} == {"default"}
         assert self.dtk.run("ls").stdout == "Message: List is empty.\n"
-        assert not [*Path(self.dtk.root).glob(".dtk/services/*"), *Path(self.dtk.root).glob("services/*")]
+        left = [path.name for path in Path(self.dtk.root).glob(".dtk/services/**/*") if path.is_file()]
+        assert not set(left) - {"lock", "events.jsonl"}, left
+        assert not [*Path(self.dtk.root).glob("services/*")]
 
 
 @contextmanager

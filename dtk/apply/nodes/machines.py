@@ -146,6 +146,7 @@ class MachineBatch:
         state = self._context.store.state
         if kind == "terminate_node":
             gevent.joinall([gevent.spawn(self._unclaim, step.node) for step in self._steps])
+            self._context.await_commit()
         for step in self._steps:
             if kind in ("power_off_node", "terminate_node"):
                 self._context.drop_session(step.node)
@@ -166,9 +167,10 @@ class MachineBatch:
         self._context.change_state(
             lambda state: reduce(lambda changed, node: changes.with_node(changed, node, begun), new, state)
         )
+        self._context.await_commit()
 
     def _record(self, nodes: Sequence[str], known: Mapping[str, str]) -> None:
-        """Put on disk what the next call of the target can be known by, before it is made."""
+        """Put on disk, and in the shared store, what the target's next call can be known by, before it is made."""
         begun = NodeState("", "pending", asdict(Connection("")), dict(known))
         self._context.change_state(
             lambda state: reduce(lambda changed, node: changes.with_node(changed, node, begun), nodes, state)
@@ -177,6 +179,8 @@ class MachineBatch:
             self._context.journal.append(
                 "node.changed", f"{node} requested", node=node, change="requested", status="pending", **known
             )
+        if known:
+            self._context.await_commit()
 
     def _report(self, node: str, outcome: NodeRecord | DtkError) -> None:
         if isinstance(outcome, DtkError):

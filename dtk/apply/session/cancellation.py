@@ -18,17 +18,26 @@ class Stopping:
 
     def __init__(self) -> None:
         self.reason: Reason = ""
+        self.why = ""
         self._steps: dict[gevent.Greenlet, str] = {}
         self._shielded: set[gevent.Greenlet] = set()
 
-    def stop(self, reason: Reason) -> None:
-        """End the task: ``cancelled`` by somebody, or ``failed`` because it can't go on. The first reason stands."""
-        if self.reason:
+    def stop(self, reason: Reason, why: str = "") -> None:
+        """End the task: ``cancelled`` by somebody, or ``failed`` because it can't go on. The first reason stands.
+
+        ``why`` is for people. Steps that were let run to their end before are told now.
+        """
+        if self.reason and not (why and self.why):
             return
-        self.reason = reason
+        self.reason, self.why = self.reason or reason, why
         # The step that finds out that the task can't go on has its own error already.
         for greenlet in self._steps.keys() - self._shielded - {gevent.getcurrent()}:
             greenlet.kill(StepStopped, block=False)
+
+    def start_nothing(self, why: str) -> None:
+        """End the task as ``failed``, but let the steps that run come to their end."""
+        if not self.reason:
+            self.reason, self.why = "failed", why
 
     @property
     def running_steps(self) -> list[str]:

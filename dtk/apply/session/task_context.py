@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,13 +25,17 @@ from dtk.state.model import State
 from dtk.state.secret_digests import secret_digest, secret_key
 from dtk.state.store import StateStore
 from dtk.state.workspace import Workspace
+from dtk.store.errors import StoreError
+from dtk.store.link import WorkerLink
 
 
 @dataclass(frozen=True)
 class TaskContext:
     """One task's plan, records and tools. ``sessions`` holds one session per node, made at its first use.
 
-    ``in_doubt`` has the numbers of the steps that ended without anybody knowing what they did.
+    ``in_doubt`` has the numbers of the steps that ended without anybody knowing what they did. ``link`` leads to the
+    process that ships the task to the shared store, None without one. ``team_keys`` are the public keys of the people
+    that the target lets in, None where it does not say.
     """
 
     plan: Plan
@@ -48,6 +52,8 @@ class TaskContext:
     patience: Patience
     sessions: dict[str, NodeSession] = field(default_factory=dict)
     in_doubt: list[str] = field(default_factory=list)
+    link: WorkerLink | None = None
+    team_keys: tuple[str, ...] | None = None
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -72,6 +78,32 @@ class TaskContext:
         """
         with self._written_state():
             self.store.write_snapshot()
+
+    def may_not_start(self) -> bool:
+        """Say whether the task is to end, or the service may be another holder's by now: then no step may start."""
+        if self.link is not None:
+            with suppress(StoreError):
+                self.link.check()
+        return bool(self.stopping.reason)
+
+    def await_commit(self) -> None:
+        """Wait until the state and the log, as they are now, are in the shared store; nothing without one.
+
+        Called before what can't be repeated: whoever goes on elsewhere knows of it.
+
+        Raises:
+            StoreError: they can't be put there, or another holder has the service.
+        """
+        if self.link is not None:
+            self.link.barrier(self.store.state.serial, self._log_bytes())
+
+    def settle(self) -> None:
+        """Wait, for a time, until all is in the shared store, or ``stopping.why`` says why it is not."""
+        if self.link is not None:
+            self.link.settle(self.store.state.serial, self._log_bytes())
+
+    def _log_bytes(self) -> int:
+        return self.workspace.event_log(self.plan.service, self.number).stat().st_size
 
     @contextmanager
     def _written_state(self) -> Iterator[None]:

@@ -30,6 +30,7 @@ from dtk.plan.resolve.request import Scope
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.open_end import was_cut_off
 from dtk.service.planning import Inputs, check_digest, check_plan, make_plan, read_inputs
+from dtk.service.saved_plans import fetch_plan
 from dtk.state.store import load_state
 from dtk.state.workspace import Workspace
 
@@ -50,6 +51,9 @@ def apply(  # noqa: PLR0913, PLR0917 - a command has the options it has
     refresh: Annotated[
         bool, typer.Option("--refresh", help="First ask the target and the nodes what has changed there; fix that too.")
     ] = False,
+    saved: Annotated[
+        str, typer.Option("--plan", metavar="DIGEST", help="Do the plan that dtk plan --save put into the store.")
+    ] = "",
     only: OnlyOption = None,
     exclude: ExcludeOption = None,
     lock_wait: LockWaitOption = "0s",
@@ -69,7 +73,7 @@ def apply(  # noqa: PLR0913, PLR0917 - a command has the options it has
     how.check()
     with files_of_refusals(how.files, what or ""):
         workspace = current_workspace()
-        planned = _read_plan(what) if what and _is_file(workspace, what) else None
+        planned = _given_plan(workspace, what, saved)
         options = _ApplyOptions(Selection(tuple(only or ()), tuple(exclude or ())), resume, refresh, yes)
         options.check(planned)
         if not planned:
@@ -126,6 +130,16 @@ def _refreshed(workspace: Workspace, service: str, selection: Selection, how: Fo
         typer.echo(f"Found: {drift.node}: {drift.what}", err=how.is_data)
 
     return noted_plan(workspace, service, "changes", selection, report)
+
+
+def _given_plan(workspace: Workspace, what: str | None, saved: str) -> Plan | None:
+    """Return the plan that the command line names, by its digest or its file; None where one is to be made."""
+    if not saved:
+        return _read_plan(what) if what and _is_file(workspace, what) else None
+    plan = fetch_plan(workspace, saved)
+    if what not in (None, plan.service):
+        raise UsageError(f"plan {saved} is for service '{plan.service}'", hint=f"dtk apply --plan {saved}")
+    return plan
 
 
 def _has_rest(workspace: Workspace, service: str) -> bool:

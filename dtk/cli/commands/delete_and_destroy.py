@@ -14,11 +14,10 @@ from dtk.errors import InvalidError
 from dtk.plan.destroy import destroy_plan
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.gone import GoneService, gone_services, inputs_of_gone
-from dtk.service.identity import FoundIdentity, find_identity
+from dtk.service.holding import holding
+from dtk.service.identity import FoundIdentity
 from dtk.service.planning import Inputs, read_machine_inputs
-from dtk.service.shared_store import refuse_change
 from dtk.service.unknown_machines import ServiceOnTarget, take_in_unknown
-from dtk.state.lock import acquire
 from dtk.state.workspace import Workspace
 from dtk.views.plan_text import plan_text
 
@@ -35,23 +34,24 @@ def delete_and_destroy(
     """End a service's nodes and delete it.
 
     Runs the components' delete actions, terminates every node, also those that another clone has made, then removes
-    services/NAME and all local state of it. A service whose folder is gone from git is ended by its name.
+    services/NAME and all local state of it but the logs of its tasks. A service whose folder is gone from git is
+    ended by its name.
     Example: dtk delete-and-destroy dask1 -y
     """
     workspace = current_workspace()
     gone = _gone(workspace, service)
     name = gone.name if gone else chosen_service(workspace, service)
-    refuse_change(workspace)
     command, wait = f"dtk delete-and-destroy {name}", seconds(lock_wait)
-    with acquire(workspace.service_folder(name), command, wait) as lock:
-        found = inputs_of_gone(workspace, gone)[1] if gone else find_identity(workspace, name)
+    known = inputs_of_gone(workspace, gone)[1] if gone else None
+    with holding(workspace, name, command, wait, known) as held:
+        found = held.found
         inputs = _with_all_machines(workspace, name, gone, found, force=force)
         # Without its module nobody knows what its components' delete actions were.
         plan = destroy_plan(inputs.request(), force=force or gone is not None or not inputs.modules)
         if not yes:
             typer.echo(plan_text(plan, color=use_color()))
             confirm(f"Are you sure you want to delete and destroy service '{name}' and its nodes?")
-        run_plan(inputs, plan, Change(lock, found), Following(detach=detach))
+        run_plan(inputs, plan, Change(held.lock, found, held.shared), Following(detach=detach))
 
 
 def _gone(workspace: Workspace, name: str) -> GoneService | None:

@@ -8,7 +8,7 @@ from dtk.cli.options import JsonOption, ServiceArgument
 from dtk.cli.output import print_json
 from dtk.events.tree import Task
 from dtk.model.json_data import Json
-from dtk.service.context import chosen_service, current_workspace
+from dtk.service.context import chosen_with_logs, current_workspace
 from dtk.service.task_log import logged_tasks, read_task
 from dtk.views.formatting import duration_text, one_line, table_time
 from dtk.views.listing_table import format_table
@@ -21,7 +21,7 @@ def list_tasks(service: ServiceArgument = None, as_json: JsonOption = False) -> 
     Example: dtk list-tasks dask1
     """
     workspace = current_workspace()
-    name = chosen_service(workspace, service)
+    name = chosen_with_logs(workspace, service)
     tasks = {number: read_task(workspace, name, number) for number in reversed(logged_tasks(workspace, name))}
     if as_json:
         print_json([_document(number, task) for number, task in tasks.items()])

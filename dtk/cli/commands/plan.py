@@ -20,9 +20,10 @@ from dtk.model.selection import Selection
 from dtk.plan.document import to_text
 from dtk.plan.resolve.request import Scope
 from dtk.service.context import chosen_service, current_workspace
+from dtk.service.holding import holding
 from dtk.service.planning import make_plan
-from dtk.service.shared_store import refuse_change
-from dtk.state.lock import acquire
+from dtk.service.saved_plans import save_plan
+from dtk.service.shared_store import read_state
 from dtk.state.store import load_state
 from dtk.state.workspace import Workspace
 from dtk.views.plan_markdown import plan_markdown
@@ -42,6 +43,9 @@ AllOption = Annotated[
 def plan(  # noqa: PLR0913, PLR0917 - a command has the options it has
     service: ServiceArgument = None,
     out: OutOption = None,
+    save: Annotated[
+        bool, typer.Option("--save", help="Put it into the shared store, for dtk apply --plan DIGEST.")
+    ] = False,
     every_step: AllOption = False,
     only: OnlyOption = None,
     exclude: ExcludeOption = None,
@@ -74,9 +78,9 @@ def plan(  # noqa: PLR0913, PLR0917 - a command has the options it has
     form = PlanForm(as_json, markdown, max_chars)
     form.check(out)
     scope: Scope = "all" if every_step else "changes"
-    asks = _PlanWish(scope, Selection(tuple(only or ()), tuple(exclude or ())), refresh, out is not None)
+    asks = _PlanWish(scope, Selection(tuple(only or ()), tuple(exclude or ())), refresh, save, out is not None or save)
     if changed_since is not None or (every_step and not service and "DTK_SERVICE" not in os.environ):
-        _refuse_for_all(out, asks.selection, service if changed_since is not None else None)
+        _refuse_for_all(out or save, asks.selection, service if changed_since is not None else None)
         code = _plan_all(workspace, changed_since, form, replace(asks, scope="changes"))
     else:
         code = _plan_one(workspace, chosen_service(workspace, service), form, asks, out)
@@ -90,6 +94,7 @@ class _PlanWish:
     scope: Scope
     selection: Selection
     refresh: bool
+    save: bool
     is_noted: bool
 
     def plan(self, workspace: Workspace, name: str, form: PlanForm) -> Plan:
@@ -106,6 +111,9 @@ def _plan_one(workspace: Workspace, name: str, form: PlanForm, asks: _PlanWish, 
         write_file(out, to_text(made))
         if not form.is_document:
             typer.echo(f"Written to {out}; next: dtk apply {os.fspath(out)}")
+    if asks.save:
+        digest = save_plan(workspace, made)
+        typer.echo(f"Saved in the store; next: dtk apply --plan {digest}", err=form.is_document)
     if not asks.refresh and not made.serial and not _has_state(workspace, name):
         typer.echo("no state here: everything counts as new", err=True)
     return CHANGES if made.drift or not made.is_empty else 0
@@ -125,14 +133,15 @@ def _plan_all(workspace: Workspace, changed_since: str | None, form: PlanForm, a
 
 def _plan_or_error(workspace: Workspace, name: str, form: PlanForm, asks: _PlanWish) -> PlanOrError:
     try:
+        read_state(workspace, name)
         return PlanOrError(name, asks.plan(workspace, name, form))
     except DtkError as error:
         return PlanOrError(name, error=error)
 
 
-def _refuse_for_all(out: Path | None, selection: Selection, service: str | None) -> None:
+def _refuse_for_all(out: Path | bool | None, selection: Selection, service: str | None) -> None:
     if out or selection or service:
-        what = "a SERVICE is" if service else "--out, --only and --exclude are"
+        what = "a SERVICE is" if service else "--out, --save, --only and --exclude are"
         raise UsageError(f"{what} for the plan of one service", hint="dtk plan --all --json has every plan")
 
 
@@ -176,6 +185,5 @@ def _refreshed(workspace: Workspace, service: str, asks: _PlanWish, *, to_stderr
 
     if not asks.is_noted:
         return refreshed_plan(workspace, service, asks.scope, asks.selection, report)
-    refuse_change(workspace)
-    with acquire(workspace.service_folder(service), f"dtk plan {service} --refresh", None):
+    with holding(workspace, service, f"dtk plan {service} --refresh", None):
         return noted_plan(workspace, service, asks.scope, asks.selection, report)[0]

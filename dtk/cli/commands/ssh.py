@@ -11,7 +11,9 @@ import typer
 from dtk.cli.openssh import run_in_terminal, run_on_each, ssh_arguments
 from dtk.errors import DtkError, UsageError
 from dtk.model.names import group_of, node_order
+from dtk.nodes.provider import Connection
 from dtk.service.context import chosen_service, current_workspace
+from dtk.service.shared_store import fetch_service_key
 from dtk.state.model import State
 from dtk.state.store import load_state
 from dtk.state.workspace import Workspace
@@ -52,14 +54,28 @@ def ssh(
         raise UsageError(f"'{where}' is a group: a terminal opens on one node", hint=f"dtk ssh {name} {chosen[0]}")
     from dtk.service.ssh_connection import ssh_connection  # noqa: PLC0415 - reads dtk.yaml, and knows every kind of target
 
+    _fetch_key(workspace, name)
     lines = {}
     for one in chosen:
         connection = ssh_connection(workspace, state, one, _warn)
-        connection = replace(connection, key=str(key)) if key else connection
+        connection = replace(connection, key=str(key)) if key else _with_own_keys(connection)
         lines[one] = ssh_arguments(connection, workspace.known_hosts(name), user or named_user)
     if where in nodes:
         raise typer.Exit(run_in_terminal(lines[where], command or []))
     raise typer.Exit(run_on_each(lines, command or []))
+
+
+def _fetch_key(workspace: Workspace, name: str) -> None:
+    try:
+        fetch_service_key(workspace, name)
+    except DtkError as error:
+        _warn(f"Logging in with your own keys: {error.message}")
+
+
+def _with_own_keys(connection: Connection) -> Connection:
+    """Leave out a key that this machine does not have: people whose keys are on the nodes log in with those."""
+    is_missing = connection.key and not Path(connection.key).expanduser().exists()
+    return replace(connection, key="") if is_missing else connection
 
 
 def _running(state: State, service: str, where: str, nodes: list[str]) -> list[str]:

@@ -1,0 +1,76 @@
+"""People's own keys on the nodes: those that the target's ``authorized_keys`` names, and none that it named before."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from dtk.apply.session.node_session import NodeSession, Prepared
+from dtk.errors import DtkError
+from dtk.model import settings
+from dtk.model.target import Target
+
+SETTING = "authorized_keys"
+_MARK = "dtk:team"
+"""How the lines end that are dtk's own: all others are left alone."""
+_KEY = re.compile(r"((?:ssh|ecdsa|sk)-[a-z0-9@.-]+) ([A-Za-z0-9+/]{40,}={0,3})(?: ([^\r\n]*))?")
+_SCRIPT = """\
+set -eu
+umask 077
+mkdir -p "$HOME/.ssh"
+keys=$HOME/.ssh/authorized_keys
+touch "$keys"
+{{ grep -v ' {mark}$' "$keys" || true; cat <<'DTK_KEYS'
+{lines}DTK_KEYS
+}} > "$keys.dtk"
+if cmp -s "$keys" "$keys.dtk"; then rm "$keys.dtk"; else mv -f "$keys.dtk" "$keys"; fi
+"""
+
+
+def read_team_keys(target: Target, root: Path) -> tuple[str, ...] | None:
+    """Return the public keys that a target names, as files relative to the workspace or as text; None for no setting.
+
+    Raises:
+        DtkError: a file can't be read, or holds what is not a public key.
+    """
+    if target.settings.get(SETTING) is None:
+        return None
+    return tuple(line for text in settings.texts(target.settings, SETTING) for line in _keys_of(text, root))
+
+
+def _keys_of(text: str, root: Path) -> list[str]:
+    if _KEY.fullmatch(text.strip()):
+        return [_marked(text, text)]
+    try:
+        content = (root / Path(text).expanduser()).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        hint = "name a public key's file, for example alice.pub"
+        raise DtkError(f"{SETTING}: {text} can't be read: {reason}", hint=hint) from None
+    lines = (line.strip() for line in content.splitlines())
+    return [_marked(line, text) for line in lines if line and not line.startswith("#")]
+
+
+def _marked(line: str, source: str) -> str:
+    found = _KEY.fullmatch(line.strip())
+    if found is None:
+        raise DtkError(f"{SETTING}: {source} is not a public key", hint="ssh-keygen -y -f KEY prints the public half")
+    kind, key, comment = found.groups()
+    return " ".join([kind, key, *([comment] if comment else []), _MARK])
+
+
+def put_team_keys(session: NodeSession, keys: tuple[str, ...], mark: str) -> None:
+    """Let exactly these people in, beside those whose keys are not dtk's; the connection is open.
+
+    Args:
+        session: the node's.
+        keys: lines as ``read_team_keys`` returns them.
+        mark: what the command's processes carry.
+
+    Raises:
+        DtkError: the node's authorized_keys can't be written.
+    """
+    script = _SCRIPT.format(mark=_MARK, lines="".join(f"{key}\n" for key in keys))
+    answer = session.ask(Prepared.script("let the team's keys in", script.encode()), mark)
+    if answer.code:
+        raise DtkError(f"the team's keys can't be put on {session.node}: {' '.join(answer.stderr)}")

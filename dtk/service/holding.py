@@ -1,0 +1,77 @@
+"""Holds a service to change it: by the lock on this machine, and by the lease in the shared store, if any."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dtk.errors import DtkError
+from dtk.service.identity import FoundIdentity, find_identity
+from dtk.service.shared_store import refuse_offline, store_settings_of
+from dtk.state.lock import ServiceLock, acquire
+from dtk.state.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dtk.store.holding import HeldService
+
+
+@dataclass(frozen=True)
+class Holding:
+    """A service that is held, and whose it is; ``shared`` is its part in the store, None without one."""
+
+    lock: ServiceLock
+    found: FoundIdentity
+    shared: HeldService | None = None
+
+
+@contextmanager
+def holding(
+    workspace: Workspace, service: str, command: str, wait: float | None, found: FoundIdentity | None = None
+) -> Iterator[Holding]:
+    """Hold a service until the end of the block, or until its task's own processes hold it.
+
+    Its local state is what the last holder left then. What the block changes in it is in the store afterwards.
+
+    Args:
+        workspace: the workspace.
+        service: the service's name.
+        command: what it is held for, as people type it.
+        wait: how long to wait for another holder, seconds; None for a command that can't be told to wait.
+        found: the service's identity, where its files do not say it.
+
+    Raises:
+        LockedError: another process holds it for longer than that, here or elsewhere.
+        InvalidError: the service's files are invalid.
+        StoreError: the store can't be reached, or refuses.
+    """
+    refuse_offline(workspace)
+    until = time.monotonic() + (wait or 0.0)
+    with acquire(workspace.service_folder(service), command, wait) as lock:
+        identity = found or find_identity(workspace, service)
+        shared = _hold(workspace, service, command, max(until - time.monotonic(), 0.0), identity)
+        try:
+            yield Holding(lock, identity, shared)
+        except BaseException:
+            # What went wrong first is what is said; an unreachable store frees the service when the lease is over.
+            with suppress(DtkError):
+                _give_back(shared)
+            raise
+        _give_back(shared)
+
+
+def _hold(workspace: Workspace, service: str, command: str, wait: float, found: FoundIdentity) -> HeldService | None:
+    settings = store_settings_of(workspace)
+    if settings is None:
+        return None
+    from dtk.store.holding import HoldRequest, hold  # noqa: PLC0415 - only with a store
+
+    ids = found.identity
+    return hold(settings, workspace, HoldRequest(service, ids.service, ids.workspace, command, wait))
+
+
+def _give_back(shared: HeldService | None) -> None:
+    if shared is not None:
+        shared.give_back()

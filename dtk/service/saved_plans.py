@@ -1,0 +1,61 @@
+"""Plans in the shared store, by their digests: one CI job saves a plan, the next applies it, without an artefact."""
+
+from __future__ import annotations
+
+import re
+
+from dtk.errors import UsageError
+from dtk.model.plan import Plan
+from dtk.plan.document import from_text, to_text
+from dtk.service.planning import check_digest
+from dtk.service.shared_store import SharedStore, open_store, refuse_offline
+from dtk.state.workspace import Workspace
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def save_plan(workspace: Workspace, plan: Plan) -> str:
+    """Put a plan into the store and return its digest, ``sha256:…``.
+
+    Raises:
+        UsageError: the workspace has no store.
+        StoreError: the store can't be reached, or refuses.
+    """
+    store = _store(workspace, "--save")
+    from dtk.store.layout import saved_plan  # noqa: PLC0415 - only with a store
+    from dtk.store.objects import put_once  # noqa: PLC0415
+
+    # One that is there has the same digest, and so the same content.
+    put_once(store.objects, saved_plan(plan.digest), to_text(plan).encode())
+    return plan.digest
+
+
+def fetch_plan(workspace: Workspace, digest: str) -> Plan:
+    """Return the plan that was saved under a digest.
+
+    Raises:
+        UsageError: it is not a digest, no plan was saved under it, or the workspace has no store.
+        InvalidError: its content is not what its digest says.
+        StoreError: the store can't be reached, or refuses.
+    """
+    if not _DIGEST.fullmatch(digest):
+        raise UsageError(f"'{digest}' is not a plan's digest", hint="take the one that dtk plan --save printed")
+    store = _store(workspace, "--plan")
+    from dtk.store.layout import saved_plan  # noqa: PLC0415 - only with a store
+    from dtk.store.objects import get_patiently  # noqa: PLC0415
+
+    found = get_patiently(store.objects, saved_plan(digest))
+    if found is None:
+        raise UsageError(f"no plan {digest} in the store", hint="plans are kept for a time: dtk plan SERVICE --save")
+    source = f"plan {digest} in the store"
+    plan = from_text(found.data.decode("utf-8", "replace"), source)
+    check_digest(plan, source, digest)
+    return plan
+
+
+def _store(workspace: Workspace, option: str) -> SharedStore:
+    refuse_offline(workspace)
+    store = open_store(workspace)
+    if store is None:
+        raise UsageError(f"{option} needs a shared store, and dtk.yaml has none", hint="use a file: --out plan.json")
+    return store

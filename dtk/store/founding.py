@@ -1,0 +1,60 @@
+"""``store.json``: whose a store is. Made by the first who writes; its absence later means that the store was lost."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from dtk.model.json_data import as_object, parse_json
+from dtk.store.errors import DamagedError, StoreError
+from dtk.store.layout import STORE_FILE
+from dtk.store.objects import Objects, check_conditions, get_patiently, put_once
+
+FORMAT_VERSION = 1
+
+
+def check_store(objects: Objects, workspace: str, *, was_used: bool) -> None:
+    """Refuse a store that is another workspace's, has been emptied, or ignores conditions; found one that is new.
+
+    Args:
+        objects: the store.
+        workspace: the workspace's id.
+        was_used: whether this machine has read a service from the store before.
+
+    Raises:
+        StoreError: it can't be used.
+    """
+    found = get_patiently(objects, STORE_FILE)
+    if found is None and was_used:
+        raise StoreError(
+            "the store is empty, although this folder has read services from it",
+            hint="is the shared folder mounted, and are bucket and prefix in dtk.yaml as they were?",
+        )
+    if found is None:
+        # Once, before anything is trusted to it.
+        check_conditions(objects, "")
+        put_once(objects, STORE_FILE, _founded(workspace))
+        found = get_patiently(objects, STORE_FILE)
+    owner = _owner(found.data if found else b"")
+    if owner != workspace:
+        raise StoreError(
+            f"the store is of workspace {owner}, and this one is {workspace}",
+            hint="give each workspace a prefix or a folder of its own;"
+            f" if this is a clone of that one, dtk.yaml needs the line 'workspace: {owner}'",
+        )
+
+
+def _founded(workspace: str) -> bytes:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return json.dumps({"format_version": FORMAT_VERSION, "workspace": workspace, "created_at": now}).encode()
+
+
+def _owner(data: bytes) -> str:
+    try:
+        document = as_object(parse_json(data))
+        version = document["format_version"]
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            raise StoreError(f"the store was made by a newer dtk (format {version})", hint="update dtk")
+        return str(document["workspace"])
+    except (ValueError, KeyError) as error:
+        raise DamagedError(f"{STORE_FILE} in the store is damaged: {error}") from None

@@ -1,0 +1,95 @@
+"""Real tasks over a store in S3 that fails as S3 does: the task goes through, or ends in words and is resumed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dtk.model.store_settings import StoreSettings
+from dtk.store.head import decode
+from dtk.store.layout import ServiceKeys
+from dtk.store.s3_objects import S3Objects
+from dtk.store.segments import read_log
+from tests.end_to_end.test_takeover import CLUSTER, MODULE, NAP
+from tests.store.conftest import s3  # noqa: F401 - a fixture
+from tests.store.stores import S3Fault, S3Server
+from tests.support.command_line import Dtk
+from tests.support.processes import runs
+from tests.support.team import LEASE, Team, found_team
+from tests.support.waiting import eventually
+
+KEYS = ServiceKeys("app1")
+EVERY_FAULT = [
+    S3Fault("PUT", "ConditionalRequestConflict", 409),
+    S3Fault("PUT", lost=True),
+    S3Fault("PUT", "PreconditionFailed", 412, done=True),
+    S3Fault("PUT", "InternalError", 500),
+    S3Fault("PUT", "SlowDown", 503),
+    S3Fault("GET", lost=True),
+    S3Fault("GET", "InternalError", 500),
+]
+
+
+@pytest.fixture
+def team(tmp_path: Path, s3: tuple[S3Server, StoreSettings]) -> Iterator[Team]:  # noqa: F811 - the fixture
+    settings = s3[1]
+    store = f"{{type: s3, bucket: acme, prefix: platform, region: us-east-1, endpoint_url: '{settings.endpoint_url}'}}"
+    team = found_team(tmp_path, MODULE, store)
+    Dtk(team.origin).run("stage", CLUSTER, "app1")
+    yield team
+    s3[0].rare.clear()
+    s3[0].outage = None
+    team.clone("closer").run("delete-and-destroy", "app1", "--yes", "--force", "--lock-wait", "60s")
+
+
+def test_a_task_goes_through_a_store_that_fails_all_the_time(
+    team: Team,
+    s3: tuple[S3Server, StoreSettings],  # noqa: F811 - the fixture
+) -> None:
+    server, settings = s3
+    one, two = team.clone("one"), team.clone("two")
+    server.rare += EVERY_FAULT
+    one.run("apply", "app1", "--yes")
+    assert server.met > len(EVERY_FAULT)
+    server.rare.clear()
+    objects = S3Objects(settings)
+    found = objects.get(KEYS.head)
+    assert found is not None
+    head = decode(found.data, "head")
+    assert (head.epoch, head.last_task, head.lease) == (1, 1, None)
+    log, notes = read_log(objects, KEYS, 1)
+    assert notes == ()
+    assert log == (one.root / ".dtk/services/app1/tasks/1/events.jsonl").read_bytes()
+    segments = [objects.get(key) for key in objects.list(KEYS.segments(1))]
+    assert b"".join(one.data for one in segments if one) == log
+    assert "Nothing to do" in two.run("plan", "app1").stdout
+
+
+def test_expired_credentials_end_the_task_in_words_and_it_is_resumed(
+    team: Team,
+    s3: tuple[S3Server, StoreSettings],  # noqa: F811 - the fixture
+) -> None:
+    server, _ = s3
+    Dtk(team.origin).run("set-attribute", "app1", "slaves/ring::member/work", f"sleep {NAP}")
+    one, two = team.clone("one"), team.clone("two")
+    one.run("apply", "app1", "--yes", "--detach")
+    eventually(lambda: len(runs("sleep", NAP)) == 2, "the members work")
+    server.outage = S3Fault("", "ExpiredToken", 403)
+    log = one.root / ".dtk/services/app1/tasks/1"
+    eventually(lambda: "credentials for the store have expired" in (log / "worker.log").read_text(), "it is said")
+    assert runs("sleep", NAP), "what runs may finish"
+    assert "have expired" in two.run("apply", "app1", "--yes", code=1).stderr
+    time.sleep(LEASE)  # the outage itself: it has to outlast the lease
+    for process in runs("sleep", NAP):
+        process.kill()
+    eventually(lambda: "task.finished" in (log / "events.jsonl").read_text(), "the task ends")
+    finished = json.loads((log / "events.jsonl").read_text().splitlines()[-1])
+    assert "the credentials for the store have expired" in finished["message"]
+    server.outage = None
+    two.run("set-attribute", "app1", "slaves/ring::member/work", "true")
+    two.run("apply", "app1", "--yes", "--lock-wait", "120s")
+    assert "Nothing to do" in two.run("plan", "app1").stdout

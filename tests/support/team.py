@@ -1,0 +1,81 @@
+"""Clones of one workspace that share a folder store, with leases of seconds instead of a minute."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.support.command_line import Dtk
+
+LEASE = 6.0
+"""Seconds; nobody else takes a service before one and a half of it."""
+
+# dtk.yaml takes nothing below 30 s: the launcher hands the lease on to all who hold it.
+_SHORT_LEASE = f"""
+import dataclasses, os
+from dtk.service import shared_store
+found = shared_store.store_settings_of
+def short(workspace):
+    settings = found(workspace)
+    return settings and dataclasses.replace(settings, lease={LEASE})
+shared_store.store_settings_of = short
+from dtk.__main__ import main
+main()
+"""
+
+
+@dataclass(frozen=True)
+class Team:
+    """A workspace in git, its store, and the clones that work on it."""
+
+    folder: Path
+    store: Path
+
+    @property
+    def origin(self) -> Path:
+        """What is committed."""
+        return self.folder / "origin"
+
+    def clone(self, name: str) -> Dtk:
+        """Return a fresh clone: all that git has, and no .dtk."""
+        root = self.folder / name
+        shutil.copytree(self.origin, root, ignore=shutil.ignore_patterns(".dtk"))
+        return Dtk(root, ("-c", _SHORT_LEASE))
+
+    def head(self, service: str) -> dict[str, Any]:
+        """Return the head of a service as it is in the store."""
+        found: dict[str, Any] = json.loads((self.store / f"services/{service}/head.json").read_text())
+        return found
+
+
+def found_team(folder: Path, module: str, store: str = "{type: folder, path: ../store}") -> Team:
+    """Make a workspace with a module and a store, a folder beside the clones unless another one is given."""
+    team = Team(folder, folder / "store")
+    team.origin.mkdir(parents=True)
+    Dtk(team.origin).run("init")
+    (team.origin / "modules/acme/ring").mkdir(parents=True)
+    (team.origin / "modules/acme/ring/dtk.module.yaml").write_text(module)
+    with (team.origin / "dtk.yaml").open("a") as file:
+        file.write(f"store: {store}\n")
+    return team
+
+
+def task_processes(dtk: Dtk, service: str) -> dict[str, psutil.Process]:
+    """Return the worker and the shipper of the task that runs in a clone, by ``worker`` and ``shipper``."""
+    tasks = str(dtk.root / ".dtk/services" / service / "tasks")
+    found = {}
+    for process in psutil.process_iter():
+        try:
+            words = process.cmdline()
+            if "dtk.apply.worker" in words and any(tasks in word for word in words):
+                found["worker"] = process
+            if "dtk.store.shipper" in words and process.cwd() == str(dtk.root):
+                found["shipper"] = process
+        except (psutil.Error, OSError):
+            continue
+    return found
