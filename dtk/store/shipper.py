@@ -27,6 +27,7 @@ from dtk.store.errors import DamagedError, FencedError, StoreError
 from dtk.store.layout import ServiceKeys
 from dtk.store.lease import HeldLease, Tools, take_up
 from dtk.store.link import Lines, number
+from dtk.store.mirror import head_now
 from dtk.store.opening import open_access, open_objects
 from dtk.store.segments import LogShipper, Shipped
 from dtk.store.shipping import Job, job_of
@@ -195,10 +196,20 @@ class Shipper:
             forget_key(open_access(self._job.settings), self._keys)
         self._lease.release(destroyed=self._destroyed)
 
+    def _superseded(self) -> str:
+        """Say by whom this task is superseded, "" where that can't be known."""
+        with suppress(DtkError):
+            found = head_now(self._lease.tools.objects, self._job.service)
+            if found is not None and not found.head.held_by(self._job.nonce):
+                by = f": {found.head.lease}" if found.head.lease else ""
+                return f"task {self._job.task} is superseded by another holder of '{self._job.service}'{by}"
+        return ""
+
     def _fenced(self, error: DtkError) -> int:
         """Tell the worker, and stay until it has ended: the lock on this machine goes with this process."""
-        self._lines.send(stop=error.message, kind="fenced")
-        sys.stderr.write(f"{error.message}\n")
+        reason = self._superseded() or error.message
+        self._lines.send(stop=reason, kind="fenced")
+        sys.stderr.write(f"{reason}\n")
         while self._lines.receive() is not None:
             pass
         with suppress(FileNotFoundError):
