@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import tempfile
@@ -245,3 +246,23 @@ def test_another_workspace_does_not_get_into_a_store(team: Team) -> None:
     moved = team.store.rename(team.folder / "elsewhere")
     assert "the store is empty" in one.run("apply", "app1", "--yes", code=1).stderr
     moved.rename(team.store)
+
+
+@pytest.mark.usefixtures("slow")
+@pytest.mark.parametrize("ahead", [("one",), ("two",)], ids=["the holder", "the other"])
+def test_a_clock_that_is_two_hours_ahead_steals_no_service_and_loses_none(team: Team, ahead: tuple[str]) -> None:
+    folder = team.folder / "ahead"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text("import time\nreal = time.time\ntime.time = lambda: real() + 7200\n")
+    shifted = {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
+    one, two = team.clone("one"), team.clone("two")
+    one.run("apply", "app1", "--yes", "--detach", code=0, **(shifted if "one" in ahead else {}))
+    eventually(lambda: runs("sleep", NAP), "the member works")
+    begun = team.head("app1")["lease"]["beat"]
+    eventually(lambda: team.head("app1")["lease"]["beat"] > begun + 3, "more than a lease has passed")
+    two.run("apply", "app1", "--yes", code=4, **(shifted if "two" in ahead else {}))
+    assert team.head("app1")["epoch"] == 1
+    for process in runs("sleep", NAP):
+        process.kill()
+    two.run("apply", "app1", "--yes", "--lock-wait", "120s", code=0, **(shifted if "two" in ahead else {}))
+    assert_healed(team, two)
