@@ -24,7 +24,6 @@ from dtk.service.holding import Holding, holding
 from dtk.service.identity import write_identity
 from dtk.service.open_end import finishes_last_task
 from dtk.service.planning import Inputs, check_plan
-from dtk.state.lock import LOCK_FILE
 from dtk.state.workspace import Workspace
 from dtk.views.plan_markdown import plan_markdown
 from dtk.views.plan_text import plan_text
@@ -99,16 +98,8 @@ def changing(workspace: Workspace, service: str, command: str, lock_wait: float)
         InvalidError: the service's files are invalid.
         StoreError: the store can't be reached, or refuses.
     """
-    lock_file = workspace.service_folder(service) / LOCK_FILE
-    was_there = lock_file.exists()
     with holding(workspace, service, command, lock_wait) as held:
-        try:
-            yield Change(held.lock, held.found, held.shared)
-        except DtkError:
-            # What is refused changes nothing. Whoever waits for the lock sees that its file is gone, and makes another.
-            if not was_there and held.lock.descriptor >= 0:
-                lock_file.unlink(missing_ok=True)
-            raise
+        yield Change(held.lock, held.found, held.shared)
 
 
 def run_plan(inputs: Inputs, plan: Plan, change: Change, how: Following, *, resumes: bool = False) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from dtk.errors import DtkError
 from dtk.service.identity import FoundIdentity, find_identity
 from dtk.service.shared_store import refuse_offline, store_settings_of
-from dtk.state.lock import ServiceLock, acquire
+from dtk.state.lock import LOCK_FILE, ServiceLock, acquire
 from dtk.state.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -49,17 +49,19 @@ def holding(
     """
     refuse_offline(workspace)
     until = time.monotonic() + (wait or 0.0)
+    lock_file = workspace.service_folder(service) / LOCK_FILE
+    was_there = lock_file.exists()
     with acquire(workspace.service_folder(service), command, wait) as lock:
-        identity = found or find_identity(workspace, service)
-        shared = _hold(workspace, service, command, max(until - time.monotonic(), 0.0), identity)
         try:
-            yield Holding(lock, identity, shared)
-        except BaseException:
-            # What went wrong first is what is said; an unreachable store frees the service when the lease is over.
-            with suppress(DtkError):
-                _give_back(shared)
+            identity = found or find_identity(workspace, service)
+            shared = _hold(workspace, service, command, max(until - time.monotonic(), 0.0), identity)
+            with _given_back(shared):
+                yield Holding(lock, identity, shared)
+        except DtkError:
+            # What is refused changes nothing. Whoever waits for the lock sees that its file is gone, and makes another.
+            if not was_there and lock.descriptor >= 0:
+                lock_file.unlink(missing_ok=True)
             raise
-        _give_back(shared)
 
 
 def _hold(workspace: Workspace, service: str, command: str, wait: float, found: FoundIdentity) -> HeldService | None:
@@ -72,6 +74,17 @@ def _hold(workspace: Workspace, service: str, command: str, wait: float, found: 
     return hold(settings, workspace, HoldRequest(service, ids.service, ids.workspace, command, wait))
 
 
-def _give_back(shared: HeldService | None) -> None:
-    if shared is not None:
-        shared.give_back()
+@contextmanager
+def _given_back(shared: HeldService | None) -> Iterator[None]:
+    """Give the service back in the store at the end of the block, unless its task has it by then."""
+    if shared is None:
+        yield
+        return
+    try:
+        yield
+    except BaseException:
+        # What went wrong first is what is said; an unreachable store frees the service when the lease is over.
+        with suppress(DtkError):
+            shared.give_back()
+        raise
+    shared.give_back()
