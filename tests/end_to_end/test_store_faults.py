@@ -15,8 +15,7 @@ from dtk.store.layout import ServiceKeys
 from dtk.store.s3_objects import S3Objects
 from dtk.store.segments import read_log
 from tests.end_to_end.test_takeover import CLUSTER, MODULE, NAP
-from tests.store.conftest import s3  # noqa: F401 - a fixture
-from tests.store.stores import S3Fault, S3Server
+from tests.store.stores import S3Fault, S3Server, serve_s3
 from tests.support.command_line import Dtk
 from tests.support.processes import runs
 from tests.support.team import LEASE, Team, found_team
@@ -35,7 +34,12 @@ EVERY_FAULT = [
 
 
 @pytest.fixture
-def team(tmp_path: Path, s3: tuple[S3Server, StoreSettings]) -> Iterator[Team]:  # noqa: F811 - the fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[S3Server, StoreSettings]]:
+    yield from serve_s3(monkeypatch)
+
+
+@pytest.fixture
+def team(tmp_path: Path, s3: tuple[S3Server, StoreSettings]) -> Iterator[Team]:
     settings = s3[1]
     store = f"{{type: s3, bucket: acme, prefix: platform, region: us-east-1, endpoint_url: '{settings.endpoint_url}'}}"
     team = found_team(tmp_path, MODULE, store)
@@ -48,7 +52,7 @@ def team(tmp_path: Path, s3: tuple[S3Server, StoreSettings]) -> Iterator[Team]: 
 
 def test_a_task_goes_through_a_store_that_fails_all_the_time(
     team: Team,
-    s3: tuple[S3Server, StoreSettings],  # noqa: F811 - the fixture
+    s3: tuple[S3Server, StoreSettings],
 ) -> None:
     server, settings = s3
     one, two = team.clone("one"), team.clone("two")
@@ -71,7 +75,7 @@ def test_a_task_goes_through_a_store_that_fails_all_the_time(
 
 def test_expired_credentials_end_the_task_in_words_and_it_is_resumed(
     team: Team,
-    s3: tuple[S3Server, StoreSettings],  # noqa: F811 - the fixture
+    s3: tuple[S3Server, StoreSettings],
 ) -> None:
     server, _ = s3
     Dtk(team.origin).run("set-attribute", "app1", "slaves/ring::member/work", f"sleep {NAP}")

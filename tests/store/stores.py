@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import boto3
+import pytest
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.test import run_wsgi_app
 
+from dtk.model.store_settings import StoreSettings
 from dtk.store.errors import StoreError, StoreUnreachableError
 from dtk.store.objects import Objects, Stored
 
@@ -207,3 +210,24 @@ class S3Server:
             return []
         start_response(status, list(headers))
         return [data]
+
+
+def serve_s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[S3Server, StoreSettings]]:
+    """Serve S3 with an empty bucket; yield the server and the settings of a store in it."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    server = S3Server()
+    url = server.start()
+    settings = StoreSettings("s3", bucket="acme", prefix="platform", region="us-east-1", endpoint_url=url)
+    client = boto3.client("s3", endpoint_url=url, region_name="us-east-1")
+    # Another test's bucket: moto keeps one for the whole process.
+    for found in client.list_buckets()["Buckets"]:
+        for key in client.list_objects_v2(Bucket=found["Name"]).get("Contents", ()):
+            client.delete_object(Bucket=found["Name"], Key=key["Key"])
+        client.delete_bucket(Bucket=found["Name"])
+    client.create_bucket(Bucket="acme")
+    server.requests.clear()
+    yield server, settings
+    server.stop()
