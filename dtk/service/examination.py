@@ -145,8 +145,6 @@ def _files(workspace: Workspace, service: str) -> Iterator[Examined]:
     for path in open_to_others:
         name = path.relative_to(workspace.root)
         yield Examined("files", "wrong", f"{name} can be read by others", f"chmod 600 {name}")
-    for left in workspace.removed_folders():
-        yield Examined("files", "note", f"{left.name} is left of a service that is gone", "dtk ls removes it")
     if not open_to_others:
         yield Examined("files", "ok", f"{len(own)} files of its own, for this user alone")
 
