@@ -18,7 +18,7 @@ from tests.end_to_end.test_takeover import CLUSTER, MODULE, NAP
 from tests.store.stores import S3Fault, S3Server, serve_s3
 from tests.support.command_line import Dtk
 from tests.support.processes import runs
-from tests.support.team import LEASE, Team, found_team
+from tests.support.shared_clones import LEASE, Team, found_team
 from tests.support.waiting import eventually
 
 KEYS = ServiceKeys("app1")

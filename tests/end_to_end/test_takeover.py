@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.command_line import Dtk
 from tests.support.processes import runs
-from tests.support.team import LEASE, Team, found_team, task_processes
+from tests.support.shared_clones import LEASE, Team, found_team, task_processes
 from tests.support.waiting import eventually
 
 MODULE = (Path(__file__).parent / "ring.module.yaml").read_text()

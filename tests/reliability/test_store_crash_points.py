@@ -15,7 +15,7 @@ import pytest
 from tests.end_to_end.test_takeover import CLUSTER, MODULE
 from tests.reliability.forms import long_form
 from tests.support.command_line import Dtk
-from tests.support.team import Team, found_team
+from tests.support.shared_clones import Team, found_team
 
 # Loaded by every Python of a command: kills the process that makes the chosen write.
 _KILLER = '''
