@@ -73,4 +73,6 @@ def _close_task(log: EventLog, task: Task) -> None:
 def _ending(part: Progress, errors: tuple[StepError, ...] = ()) -> dict[str, Any]:
     ended_at = {"ended_at": timestamp(part.ended_at)} if part.ended_at else {}
     error = {"error": {"message": errors[-1].message, "type": errors[-1].type}} if errors else {}
-    return {"status": part.status, "seconds": round(part.duration or 0.0, 6), **ended_at, **error}
+    # Only what its writer measured: anything else follows from the times, as it did before the log was closed.
+    seconds = {} if part.seconds is None else {"seconds": round(part.seconds, 6)}
+    return {"status": part.status, **seconds, **ended_at, **error}

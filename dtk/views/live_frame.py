@@ -89,9 +89,9 @@ def _progress(task: Task, now: datetime, expectation: Expectation | None) -> Lin
 
 def _expected_end(end: ExpectedEnd, now: datetime) -> str:
     if end.unknown:
-        return f"expected end {end.moment:%H:%M:%S} or later"
+        return f"expected end {end.moment:%H:%M:%S} UTC or later"
     left = (end.moment - now).total_seconds()
-    return f"expected end {end.moment:%H:%M:%S}, in {long_duration(left)}" if left >= 1 else "expected to end now"
+    return f"expected end {end.moment:%H:%M:%S} UTC, in {long_duration(left)}" if left >= 1 else "expected to end now"
 
 
 def _table(rows: list[tuple[int, Row]], now: datetime, expectation: Expectation | None) -> list[Line]:

@@ -133,7 +133,7 @@ def _expected_end(task: Task, expectation: Expectation | None, now: datetime) ->
     if end is None:
         return ["expected end: unknown; no earlier task of this service tells"]
     later = f", or later: no earlier task did {end.unknown} of its steps" if end.unknown else ""
-    return [f"expected end: {table_time(end.moment)}{later}"]
+    return [f"expected end: {table_time(end.moment)} UTC{later}"]
 
 
 def _information(task: Task) -> list[str]:

@@ -145,7 +145,7 @@ def told(steps: RunningSteps, recorder: Recorder) -> Iterable[str]:
 
 def test_each_step_that_ends_is_a_line(tmp_path: Path) -> None:
     lines = list(told(RunningSteps(lambda: NOW), failed(tmp_path / "events.jsonl")))
-    assert lines[0] == "n: create_node succeeded in 0.0s\n"
+    assert lines[0] == "n: create_node succeeded in 12.0s\n"
     assert lines[-1].startswith("n: configure_node failed")
 
 

@@ -26,7 +26,7 @@ def list_tasks(service: ServiceArgument = None, as_json: JsonOption = False) -> 
     if as_json:
         print_json([_document(number, task) for number, task in tasks.items()])
         return
-    headers = ["id", "task_type", "status", "steps", "duration", "started_at", "ended_at", "by", "commit"]
+    headers = ["id", "task_type", "status", "steps", "duration", "started (utc)", "ended (utc)", "by", "commit"]
     typer.echo(format_table(headers, [_row(number, task) for number, task in tasks.items()]), nl=False)
 
 
