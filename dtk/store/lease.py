@@ -93,6 +93,10 @@ class HeldLease:
 
         self.swap(begun)
 
+    def note_last_task(self, number: int) -> None:
+        """Note the number of the newest task, of which none runs; raises as ``swap`` does."""
+        self.swap(lambda head: replace(head, last_task=number))
+
     def commit(self, serial: int, pointer: StatePointer) -> None:
         """Make a state whose body is written the service's own; raises as ``swap`` does."""
         self.swap(lambda head: replace(head, serial=serial, state=pointer))

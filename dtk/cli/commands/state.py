@@ -1,0 +1,233 @@
+"""``dtk state``: what the shared store keeps of services, looked at and put right by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from dtk.cli.options import JsonOption, ServiceArgument, YesOption
+from dtk.cli.output import print_json
+from dtk.cli.running import confirm
+from dtk.dsl.workspace import load_workspace
+from dtk.errors import UsageError
+from dtk.model.json_data import JsonObject
+from dtk.service.context import current_workspace
+from dtk.service.shared_states import (
+    Entry,
+    KeptState,
+    choose_kept,
+    free,
+    list_entries,
+    needed_entry,
+    needed_store,
+    read_kept,
+    shown_state,
+)
+from dtk.service.shared_store import SharedStore, refuse_offline
+from dtk.service.state_transfer import pull, push, restore
+from dtk.state.workspace import Workspace
+from dtk.views.formatting import long_duration
+from dtk.views.listing_table import format_table
+
+
+class Verb(StrEnum):
+    """What can be done with the states in a store."""
+
+    LIST = "list"
+    SHOW = "show"
+    HISTORY = "history"
+    PUSH = "push"
+    PULL = "pull"
+    RESTORE = "restore"
+    UNLOCK = "unlock"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A command line, and the store it is about."""
+
+    store: SharedStore
+    workspace: Workspace
+    service: str
+    serial: int | None
+    every: bool
+    force: bool
+    yes: bool
+    as_json: bool
+
+
+def state(
+    verb: Annotated[Verb, typer.Argument(help="What to do.")],
+    service: ServiceArgument = None,
+    serial: Annotated[int | None, typer.Argument(metavar="[SERIAL]", help="For restore: which state.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="For push and pull: every service.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="For push: replace an older state in the store.")] = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List, show, push, pull, restore or unlock what the shared store keeps of services.
+
+    push puts what this folder has of a service into the store, pull brings all of it here. restore commits an earlier
+    state again (dtk state history lists them). unlock takes a service from its holder.
+    Example: dtk state list
+    """
+    workspace = current_workspace()
+    store = needed_store(workspace)
+    if every and verb not in (Verb.PUSH, Verb.PULL):
+        raise UsageError("--all is for push and pull", hint="dtk state -h")
+    if verb in (Verb.PUSH, Verb.PULL, Verb.RESTORE, Verb.UNLOCK):
+        refuse_offline(workspace)
+    name = "" if verb is Verb.LIST or every else _chosen(workspace, store, service)
+    _DONE_BY[verb](Request(store, workspace, name, serial, every, force, yes, as_json))
+
+
+def _chosen(workspace: Workspace, store: SharedStore, given: str | None) -> str:
+    """Return the service meant; its file may be gone, and its state in the store damaged."""
+    if given:
+        return given
+    names = workspace.service_names() or [entry.name for entry in list_entries(store)]
+    if len(names) != 1:
+        raise UsageError(f"which service? there are {', '.join(names) or 'none'}", hint="name one")
+    return names[0]
+
+
+def _list(request: Request) -> None:
+    entries = list_entries(request.store)
+    if request.as_json:
+        print_json([_entry_document(entry) for entry in entries])
+        return
+    headers = ["service", "serial", "last_task", "age", "held_by"]
+    typer.echo(format_table(headers, [_entry_row(entry) for entry in entries]), nl=False)
+
+
+def _entry_row(entry: Entry) -> list[object]:
+    head = entry.head
+    held = entry.holder if entry.is_held or not entry.holder else f"(gone) {entry.holder}"
+    return [
+        entry.name,
+        head.serial,
+        head.last_task,
+        long_duration(entry.age),
+        "(destroyed)" if head.destroyed else held,
+    ]
+
+
+def _entry_document(entry: Entry) -> JsonObject:
+    head = entry.head
+    return {
+        "service": entry.name,
+        "lineage": head.lineage,
+        "serial": head.serial,
+        "epoch": head.epoch,
+        "last_task": head.last_task,
+        "destroyed": head.destroyed,
+        "age": entry.age,
+        "held_by": entry.holder if entry.is_held else None,
+        "running": entry.running or None,
+    }
+
+
+def _show(request: Request) -> None:
+    print_json(shown_state(request.store, request.service))
+
+
+def _history(request: Request) -> None:
+    kept = read_kept(request.store, request.service)
+    if request.as_json:
+        print_json([_kept_document(one) for one in kept])
+        return
+    headers = ["serial", "holder", "age", "last_task", "nodes", "note"]
+    typer.echo(format_table(headers, [_kept_row(one) for one in kept]), nl=False)
+
+
+def _kept_row(one: KeptState) -> list[object]:
+    task, nodes = (one.state.last_task, len(one.state.nodes)) if one.state else ("", "")
+    note = ", ".join(word for word, holds in (("current", one.is_current), ("damaged", one.state is None)) if holds)
+    return [one.serial, one.epoch, long_duration(one.age), task, nodes, note]
+
+
+def _kept_document(one: KeptState) -> JsonObject:
+    return {
+        "serial": one.serial,
+        "epoch": one.epoch,
+        "age": one.age,
+        "last_task": one.state.last_task if one.state else None,
+        "nodes": len(one.state.nodes) if one.state else None,
+        "current": one.is_current,
+        "damaged": one.state is None,
+    }
+
+
+def _push(request: Request) -> None:
+    workspace = request.workspace
+    names = workspace.names_with_state() if request.every else [request.service]
+    workspace_id = load_workspace(workspace.file, workspace.root).id
+    if not workspace_id:
+        raise UsageError("dtk.yaml has no id", hint="the next dtk apply writes one; commit it")
+    for name in names:
+        is_new = push(request.store, workspace, workspace_id, name, force=request.force)
+        typer.echo(f"{name}: {'put into' if is_new else 'is already in'} {request.store.settings.shown}")
+    if not names:
+        typer.echo("There is no state here.")
+
+
+def _pull(request: Request) -> None:
+    for name in [entry.name for entry in list_entries(request.store)] if request.every else [request.service]:
+        serial = pull(request.store, request.workspace, name)
+        typer.echo(f"{name}: state {serial}, its tasks and its key are here")
+    typer.echo(
+        "While dtk.yaml names the store, that is what counts. To go on without it, every clone takes 'store:' out."
+    )
+
+
+def _restore(request: Request) -> None:
+    service = request.service
+    if request.serial is None:
+        raise UsageError("restore takes a service and a serial", hint=f"dtk state history {service}")
+    lineage = needed_entry(request.store, service).head.lineage
+    kept = choose_kept(read_kept(request.store, service), service, request.serial)
+    nodes = len(kept.state.nodes) if kept.state else 0
+    typer.echo(
+        f"State {kept.serial} knows {nodes} nodes; what tasks did after it is forgotten."
+        f" Machines made since are found by: dtk list-nodes --orphans"
+    )
+    if not request.yes:
+        confirm(f"Make state {kept.serial} of '{service}' the current one?")
+    serial = restore(request.store, kept, service, lineage)
+    typer.echo(f"State {kept.serial} is the current one again, as serial {serial}; next: dtk plan {service} --refresh")
+
+
+def _unlock(request: Request) -> None:
+    service = request.service
+    entry = needed_entry(request.store, service)
+    if not entry.holder:
+        typer.echo(f"Nobody holds '{service}'.")
+        return
+    if not entry.is_held:
+        typer.echo(f"{entry.holder} is gone: the next command takes '{service}' by itself.")
+        return
+    typer.echo(
+        f"'{service}' is held by {entry.holder}; its last sign of life was {entry.age:.0f} s ago.\n"
+        "If it still runs, it goes on working on the nodes until its next write to the store, and two tasks may be at"
+        f" work at once.\nIf it is gone, the service frees itself {entry.frees_after:.0f} s after that sign."
+    )
+    if not request.yes:
+        confirm("Take the service away from it?")
+    if not free(request.store, service, entry.nonce):
+        raise UsageError(f"another process holds '{service}' by now", hint="dtk state list")
+    typer.echo(f"'{service}' is free.")
+
+
+_DONE_BY: dict[Verb, Callable[[Request], None]] = {
+    Verb.LIST: _list,
+    Verb.SHOW: _show,
+    Verb.HISTORY: _history,
+    Verb.PUSH: _push,
+    Verb.PULL: _pull,
+    Verb.RESTORE: _restore,
+    Verb.UNLOCK: _unlock,
+}

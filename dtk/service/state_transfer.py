@@ -1,0 +1,159 @@
+"""Carries states between the local folder, the shared store, and what the store keeps of earlier ones."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from pathlib import Path
+
+from dtk.errors import UsageError
+from dtk.events.recovery import close_orphaned_log
+from dtk.service.shared_states import KeptState, commit_again, needed_entry
+from dtk.service.shared_store import SharedStore
+from dtk.state.files import make_private_folder, replace_file
+from dtk.state.lock import acquire as lock_here
+from dtk.state.model import State
+from dtk.state.portable import own_key
+from dtk.state.store import load_state, state_text
+from dtk.state.workspace import Workspace
+from dtk.store.access import fetch_key, publish_key
+from dtk.store.commit import commit_state
+from dtk.store.errors import StoreError
+from dtk.store.founding import check_store
+from dtk.store.head import Head
+from dtk.store.layout import ServiceKeys
+from dtk.store.lease import HeldLease, LeaseRequest, Tools, acquire, new_lease
+from dtk.store.mirror import HeadNow, bring_logs, head_now, note_seen, put_state, seen_of
+from dtk.store.objects import get_patiently, put_once
+from dtk.store.opening import open_access
+
+
+def _take(store: SharedStore, service: str, lineage: str, command: str) -> HeldLease:
+    """Take a service in the store for a moment, without waiting for another holder.
+
+    Raises:
+        HeldError: another holder has it.
+        StoreError: the store can't be reached, or refuses.
+    """
+    holder = new_lease(socket.gethostname(), getpass.getuser(), command, store.settings.lease)
+    return acquire(Tools(store.objects), LeaseRequest(service, lineage, holder))
+
+
+def restore(store: SharedStore, kept: KeptState, service: str, lineage: str) -> int:
+    """Make an earlier state the current one again; return its new serial.
+
+    Raises:
+        HeldError: another holder has the service.
+        StoreError: the store can't be reached, or refuses.
+    """
+    lease = _take(store, service, lineage, f"dtk state restore {service} {kept.serial}")
+    try:
+        return commit_again(lease, kept)
+    finally:
+        lease.release()
+
+
+def push(store: SharedStore, workspace: Workspace, workspace_id: str, service: str, *, force: bool) -> bool:
+    """Put a service into the store as this folder has it: tasks and key first, then the state.
+
+    A crash in between leaves what the next push goes on from: all but the head is written once.
+
+    Args:
+        store: the store; one that is new is founded.
+        workspace: the workspace.
+        workspace_id: its id.
+        service: the service.
+        force: replace an older state of the service in the store.
+
+    Returns:
+        Whether the state was put there; False where it is there already.
+
+    Raises:
+        LockedError: a task runs, here or elsewhere.
+        UsageError: there is nothing of it here; or the store has the service already, and ``force`` is not given.
+        StoreError: the store has another service of this name, or a newer state; it can't be reached, or refuses.
+    """
+    command, folder = f"dtk state push {service}", workspace.service_folder(service)
+    with lock_here(folder, command, None):
+        state = load_state(workspace.state_file(service))
+        if state is None:
+            raise UsageError(f"there is no state of '{service}' here", hint="dtk ls")
+        check_store(store.objects, workspace_id, was_used=seen_of(workspace, service) is not None)
+        found = head_now(store.objects, service)
+        is_there = found is not None and _is_there(found.head, state, force=force)
+        lease = _take(store, service, state.lineage, command)
+        try:
+            _put_tasks(lease, workspace, service, state)
+            _put_key(store, lease.keys, own_key(folder))
+            if not is_there:
+                commit_state(lease, state.serial, state_text(state, folder).encode())
+        finally:
+            lease.release()
+        note_seen(workspace, service, lease.head)
+        return not is_there
+
+
+def _is_there(head: Head, state: State, *, force: bool) -> bool:
+    """Say whether the store has the state; refuse where it has a newer one, or an older one without being forced."""
+    if head.destroyed or head.state is None or head.lineage != state.lineage:
+        # Another lineage is refused by whoever takes the service, with both ids.
+        return False
+    if head.serial > state.serial:
+        raise StoreError(
+            f"the store has a newer state of '{state.service}' (serial {head.serial}, here it is {state.serial})",
+            hint="work with that one: every command brings it here",
+        )
+    if head.serial < state.serial and not force:
+        raise UsageError(
+            f"the store has an older state of '{state.service}' (serial {head.serial}, here it is {state.serial})",
+            hint=f"if nobody else has worked with that one since, replace it: dtk state push {state.service} --force",
+        )
+    return head.serial == state.serial
+
+
+def _put_tasks(lease: HeldLease, workspace: Workspace, service: str, state: State) -> None:
+    objects, numbers = lease.tools.objects, workspace.task_numbers(service)
+    for number in numbers:
+        log = workspace.event_log(service, number)
+        if not log.exists():
+            continue
+        close_orphaned_log(log)
+        files = {log: lease.keys.whole_log(number), log.parent / "plan.json": lease.keys.plan(number)}
+        for file, key in files.items():
+            if file.exists() and not put_once(objects, key, file.read_bytes()):
+                raise StoreError(
+                    f"the store has another task {number} of '{service}': {key}",
+                    hint="two folders have numbered their tasks alike; stage the service under another name in one",
+                )
+    last = max([*numbers, state.last_task, lease.head.last_task])
+    if last != lease.head.last_task:
+        lease.note_last_task(last)
+
+
+def _put_key(store: SharedStore, keys: ServiceKeys, file: Path) -> None:
+    if file.exists() and not publish_key(open_access(store.settings), keys, file):
+        raise StoreError(f"the store has another private key of '{keys.service}' than {file}")
+
+
+def pull(store: SharedStore, workspace: Workspace, service: str) -> int:
+    """Bring all of a service here, so that this folder can go on without the store; return the state's serial.
+
+    Raises:
+        LockedError: a task runs here.
+        UsageError: the store does not know the service.
+        StoreError: the store can't be read.
+    """
+    keys, found = ServiceKeys(service), needed_entry(store, service)
+    bring_logs(store.objects, workspace, service, HeadNow(found.head, found.age))
+    with lock_here(workspace.service_folder(service), f"dtk state pull {service}", None):
+        put_state(store.objects, workspace, service, found.head)
+        for number in workspace.task_numbers(service):
+            file = workspace.task_folder(service, number) / "plan.json"
+            plan = None if file.exists() else get_patiently(store.objects, keys.plan(number))
+            if plan is not None:
+                make_private_folder(file.parent)
+                replace_file(file, plan.data.decode("utf-8"))
+        fetch_key(open_access(store.settings), keys, own_key(workspace.service_folder(service)))
+        # From here on the folder's state counts as its own again.
+        workspace.store_file(service).unlink(missing_ok=True)
+    return found.head.serial

@@ -1,0 +1,154 @@
+"""``dtk state``: a service is carried into a shared store and back, looked at, put back, freed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dtk.store.folder_objects import FolderObjects
+from dtk.store.layout import ServiceKeys
+from dtk.store.lease import LeaseRequest, Tools, acquire, new_lease
+from tests.end_to_end.test_clones import clone
+from tests.end_to_end.test_identity import id_of
+from tests.support.command_line import Dtk
+
+CLUSTER = "acme:ring/cluster"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+def unshare(dtk: Dtk) -> None:
+    """Take the store out of a workspace's dtk.yaml again."""
+    yaml = dtk.root / "dtk.yaml"
+    yaml.write_text("".join(line for line in yaml.read_text().splitlines(keepends=True) if "store:" not in line))
+
+
+def change_state(dtk: Dtk, **changed: object) -> None:
+    """Write a state of app1 here as if tasks had come so far."""
+    file = dtk.root / ".dtk/services/app1/state.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changed}))
+
+
+def share(dtk: Dtk, store: Path) -> None:
+    """Have a workspace's dtk.yaml name a store."""
+    with (dtk.root / "dtk.yaml").open("a") as file:
+        file.write(f"store: {{type: folder, path: {store}}}\n")
+
+
+def test_a_service_goes_into_the_store_and_back_with_its_tasks_and_its_key(dtk: Dtk, module: Path, store: Path) -> None:
+    refused = dtk.run("state", "list", code=2).stderr
+    assert "dtk.yaml names no store" in refused
+    dtk.run("deploy", CLUSTER, "app1")
+    tasks, key = dtk.json("list-tasks", "app1"), (dtk.root / ".dtk/services/app1/keys/id_ed25519").read_text()
+    share(dtk, store)
+    assert "app1: put into" in dtk.run("state", "push", "--all").stdout
+    assert "app1: is already in" in dtk.run("state", "push", "app1").stdout
+    (row,) = dtk.json("state", "list")
+    assert (row["service"], row["last_task"], row["held_by"], row["destroyed"]) == ("app1", len(tasks), None, False)
+    # Nobody but those who run tasks may read it: it is below a prefix of its own.
+    holding_key = [path for path in store.rglob("*") if path.is_file() and key.strip() in path.read_text()]
+    assert holding_key == [store / "access/app1/id_ed25519"]
+
+    two = clone(dtk, "two")
+    assert "Nothing to do" in two.run("plan", "app1").stdout
+    assert two.json("list-tasks", "app1") == tasks
+    assert two.json("state", "show", "app1")["nodes"].keys() == {"master", "slaves:1", "slaves:2"}
+
+    three = clone(dtk, "three")
+    assert "its tasks and its key are here" in three.run("state", "pull", "--all").stdout
+    unshare(three)
+    unshare(dtk)
+    assert three.json("list-tasks", "app1") == tasks
+    assert (three.root / ".dtk/services/app1/tasks/1/plan.json").is_file()
+    assert "Nothing to do" in three.run("plan", "app1").stdout
+    assert three.run("ssh", "app1", "master", "--", "basename $HOME").stdout == "master\n"
+
+
+def test_what_is_hidden_is_not_shown(dtk: Dtk, module: Path, store: Path) -> None:
+    dtk.run("stage", CLUSTER, "app1")
+    one = {"module": "acme/ring", "action_digest": "x", "attributes": {"token": "squeamish"}, "task": 1}
+    applied = {"master": {"ring::hub": {**one, "hidden": ["token"]}}}
+    change_state(dtk, applied=applied, attributes={"master/ring::hub/token": "squeamish"}, last_task=1, serial=4)
+    share(dtk, store)
+    dtk.run("state", "push", "app1")
+    shown = dtk.run("state", "show", "app1").stdout
+    assert shown.count("(hidden)") == 2
+    assert "squeamish" not in shown
+
+
+def test_a_push_over_what_others_have_is_refused(dtk: Dtk, module: Path, store: Path) -> None:
+    dtk.run("stage", CLUSTER, "app1")
+    change_state(dtk, serial=7)
+    share(dtk, store)
+    dtk.run("state", "push", "app1")
+    kept = shutil.copytree(dtk.root / ".dtk", dtk.root.parent / "kept")
+
+    def here(**changed: object) -> None:
+        """What this folder has, as if it had gone on by itself."""
+        shutil.rmtree(dtk.root / ".dtk")
+        shutil.copytree(kept, dtk.root / ".dtk")
+        change_state(dtk, **changed)
+
+    here(serial=6)
+    assert "the store has a newer state of 'app1'" in dtk.run("state", "push", "app1", code=1).stderr
+    here(serial=12)
+    refused = dtk.run("state", "push", "app1", code=2).stderr
+    assert "the store has an older state of 'app1'" in refused
+    assert "--force" in refused
+    assert "put into" in dtk.run("state", "push", "app1", "--force").stdout
+    assert dtk.json("state", "list")[0]["serial"] == 12
+    other = "11111111-2222-4333-8444-555555555555"
+    here(lineage=other)
+    refused = dtk.run("state", "push", "app1", code=1).stderr
+    assert "the store has another service called 'app1'" in refused
+    assert id_of(dtk, "app1") in refused
+    assert other in refused
+
+
+def test_an_earlier_state_is_put_back_where_the_current_one_is_damaged(dtk: Dtk, module: Path, store: Path) -> None:
+    dtk.run("stage", CLUSTER, "app1")
+    change_state(dtk, serial=7)
+    share(dtk, store)
+    dtk.run("state", "push", "app1")
+    change_state(dtk, serial=8)
+    dtk.run("state", "push", "app1", "--force")
+    history = [(one["serial"], one["current"]) for one in dtk.json("state", "history", "app1")]
+    assert history == [(8, True), (7, False)]
+    (current,) = store.glob("services/app1/states/00000008-*")
+    current.write_text("{")
+    two = clone(dtk, "two")
+    assert "state 8 in the store is damaged" in two.run("plan", "app1", code=1).stderr
+    assert "damaged" in two.run("state", "history", "app1").stdout
+    assert "Nobody is there to answer" in two.run("state", "restore", "app1", "7", code=2).stderr
+    restored = two.run("state", "restore", "app1", "7", "--yes").stdout
+    assert "State 7 knows 0 nodes" in restored
+    assert "State 7 is the current one again, as serial 9" in restored
+    two.run("plan", "app1")
+    assert "is not in the store" in two.run("state", "restore", "app1", "9999", "--yes", code=2).stderr
+
+
+def test_a_service_is_taken_from_its_holder_by_hand(dtk: Dtk, module: Path, store: Path) -> None:
+    dtk.run("stage", CLUSTER, "app1")
+    share(dtk, store)
+    tools = Tools(FolderObjects(store), sleep=lambda _: None)
+    lineage = id_of(dtk, "app1")
+    held = acquire(tools, LeaseRequest("app1", lineage, new_lease("ci-7", "ci", "dtk apply app1", 60.0)))
+    assert dtk.json("state", "list")[0]["held_by"] == "'dtk apply app1' (ci@ci-7)"
+    asked = dtk.run("state", "unlock", "app1", code=2)
+    assert "is held by 'dtk apply app1' (ci@ci-7); its last sign of life was " in asked.stdout
+    assert "two tasks may be at work at once" in asked.stdout
+    assert "the service frees itself 75 s after that sign" in asked.stdout
+    assert dtk.json("state", "list")[0]["held_by"]
+    assert "'app1' is free" in dtk.run("state", "unlock", "app1", "--yes").stdout
+    assert dtk.json("state", "list")[0]["held_by"] is None
+    assert "Nobody holds 'app1'" in dtk.run("state", "unlock", "app1").stdout
+    head = json.loads((store / ServiceKeys("app1").head).read_text())
+    with pytest.raises(Exception, match="superseded"):
+        held.beat()
+    assert json.loads((store / ServiceKeys("app1").head).read_text()) == head
