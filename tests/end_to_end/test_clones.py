@@ -51,6 +51,9 @@ def homes(origin: Dtk) -> list[str]:
 
 def clone_json(origin: Dtk) -> list[dict[str, Any]]:
     looker = clone(origin, f"looker{len(list(origin.root.parent.iterdir()))}")
+    config = looker.root / "dtk.yaml"
+    # Without what a store knows: only the marks count.
+    config.write_text("".join(line for line in config.read_text().splitlines(keepends=True) if "store:" not in line))
     return [row for row in looker.json("list-nodes", "--orphans") if row["service"] == "app1"]
 
 
@@ -84,6 +87,29 @@ def test_three_clones_make_a_service_on_hosts_once(origin: Dtk) -> None:
     four = clone(origin, "four")
     four.run("delete-and-destroy", "app1", "--yes")
     assert homes(origin) == []
+
+
+def test_three_clones_with_a_store_go_on_from_each_other(origin: Dtk) -> None:
+    with (origin.root / "dtk.yaml").open("a") as file:
+        file.write("store: {type: folder, path: ../store}\n")
+    one = clone(origin, "one")
+    one.run("plan", "app1", "--out", "../plan.json")
+    one.run("apply", "../plan.json")
+    nodes = ["master", "slaves:1", "slaves:2"]
+    assert homes(origin) == nodes
+    # The job is run again with the same plan; the next push; a colleague; the end by anybody.
+    assert "the plan is stale" in clone(origin, "two").run("apply", "../plan.json", code=5).stderr
+    three = clone(origin, "three")
+    assert "Nothing to do" in three.run("apply", "app1", "--yes").stdout
+    assert "Nothing to do" in three.run("plan", "app1", "--refresh").stdout
+    assert three.json("list-tasks", "app1") == one.json("list-tasks", "app1")
+    three.run("set-attribute", "app1", "slaves/cardinality", "3")
+    three.run("apply", "app1", "--yes")
+    assert homes(origin) == [*nodes, "slaves:3"]
+    assert [node["node"] for node in one.json("list-nodes", "app1")] == [*nodes, "slaves:3"]
+    clone(origin, "four").run("delete-and-destroy", "app1", "--yes")
+    assert homes(origin) == []
+    assert one.json("list-nodes", "app1") == []
 
 
 def test_two_clones_that_begin_a_service_on_hosts_at_once_do_not_both_get_it(origin: Dtk) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,12 @@ shared_store.store_settings_of = short
 from dtk.__main__ import main
 main()
 """
+
+
+def command_with_short_lease(file: Path) -> None:
+    """Write a program that is dtk with a short lease, for what calls dtk by its name."""
+    file.write_text(f"#!{sys.executable}\n{_SHORT_LEASE}")
+    file.chmod(0o755)
 
 
 @dataclass(frozen=True)

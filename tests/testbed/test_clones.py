@@ -76,3 +76,25 @@ def test_three_clones_make_a_service_on_ec2_once(origin: Dtk, bed: Bed) -> None:
     four = clone(origin, "four")
     four.run("delete-and-destroy", SERVICE, "--yes")
     assert bed.instances() == {}
+
+
+def test_three_clones_with_a_store_go_on_from_each_other(origin: Dtk, bed: Bed) -> None:
+    """With the service's own key pair, whose private half comes from the store."""
+    yaml = YAML()
+    config = yaml.load((origin.root / "dtk.yaml").read_text())
+    del config["targets"]["vpc"]["key_pair"], config["targets"]["vpc"]["key"]
+    with (origin.root / "dtk.yaml").open("w") as file:
+        yaml.dump({**config, "store": {"type": "folder", "path": "../store"}}, file)
+    one = clone(origin, "one")
+    one.run("plan", SERVICE, "--out", "../plan.json")
+    one.run("apply", "../plan.json")
+    made = set(bed.instances())
+    assert len(made) == 3
+    assert "the plan is stale" in clone(origin, "two").run("apply", "../plan.json", code=5).stderr
+    three = clone(origin, "three")
+    assert "Nothing to do" in three.run("apply", SERVICE, "--yes").stdout
+    assert set(bed.instances()) == made
+    # From a clone that has pinned nothing and made no key.
+    assert three.run("ssh", SERVICE, "master", "--", "echo here").stdout == "here\n"
+    clone(origin, "four").run("delete-and-destroy", SERVICE, "--yes")
+    assert bed.instances() == {}

@@ -1,0 +1,33 @@
+"""examples/team: one clone deploys, another watches; the first is killed with -9; the second goes on and finishes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from dtk.nodes.local.processes import running_servers
+from tests.support.team import command_with_short_lease
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples/team/run"
+
+
+def test_the_example_of_a_team_runs_as_it_stands(tmp_path: Path) -> None:
+    command_with_short_lease(tmp_path / "dtk")
+    before = running_servers().keys()
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run([EXAMPLE], env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    # The parts of the story, in their order.
+    story = ["alice's machine dies", "Status: OK", "what bob watched ended with exit code 1", "Nothing to do"]
+    places = [done.stdout.index(words) for words in story]
+    assert places == sorted(places)
+    assert not {marker for marker in running_servers().keys() - before if "/web:" in marker}
+
+
+@pytest.mark.parametrize("file", ["run", "README.md"])
+def test_its_files_are_named_in_the_documentation(file: str) -> None:
+    assert (EXAMPLE.parent / file).is_file()
+    assert "examples/team" in (EXAMPLE.parents[2] / "docs/teams.md").read_text()
