@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -11,6 +13,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.utils import utcnow
 from moto.ec2.models import ec2_backends
 
+from dtk.__main__ import run
 from dtk.errors import DtkError
 from dtk.nodes.ec2 import access, launch
 from dtk.nodes.ec2.provider import Ec2Provider
@@ -93,3 +96,27 @@ def test_a_key_pair_that_another_clone_has_just_made_stops_the_second_one(cloud:
     # A job that is gone for good keeps nobody out.
     key_pair(cloud).create_time = utcnow() - timedelta(seconds=access.BEGINNING_SECONDS + 1)
     assert create(cloud, "two", "master").records.keys() == {"master"}
+
+
+def test_a_file_without_an_id_that_meets_machines_of_its_name_says_which_line_decides(
+    cloud: Cloud, service: Reports, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A service older than ids, in a clone without a state: whose the machines are, only people know."""
+    file, lineage = cloud.workspace.service_file("spark1"), cloud.identity().lineage
+    before = re.sub(r"(?m)^id: .*\n", "", file.read_text())
+    for words in (["apply", "spark1", "--yes"], ["stop", "spark1"], ["delete-and-destroy", "spark1", "--yes"]):
+        shutil.rmtree(cloud.workspace.local, ignore_errors=True)
+        file.write_text(before)
+        capsys.readouterr()
+        assert run(words) == 5, words
+        refused = capsys.readouterr().err
+        assert "3 machines of service 'spark1' exist that this folder does not know" in refused
+        assert "services/spark1/service.yaml has no id" in refused
+        assert f"add the line 'id: {lineage}' to it" in refused
+        assert file.read_text() == before
+    assert len(cloud.instances()) == 3
+    # As it is told to: from then on they are this service's, from every clone.
+    file.write_text(before + f"id: {lineage}\n")
+    assert run(["list-nodes", "--orphans", "--adopt"]) == 0
+    assert run(["delete-and-destroy", "spark1", "--yes"]) == 0
+    assert cloud.instances() == []

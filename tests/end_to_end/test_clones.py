@@ -131,6 +131,32 @@ def test_two_clones_that_begin_a_service_on_hosts_at_once_do_not_both_get_it(ori
     assert homes(origin) == ["master", "slaves:1", "slaves:2"]
 
 
+def test_a_host_that_cannot_be_asked_hides_nothing_and_stops_only_what_needs_it(origin: Dtk) -> None:
+    file = origin.root / "dtk.yaml"
+    config = file.read_text()
+    # Nothing listens there: a host of the pool that is switched off.
+    off = config.replace('"hosts": {', '"hosts": {"h0": {"address": "127.0.0.1", "port": 9, "nodes": ["nobody"]}, ')
+    assert off != config
+    file.write_text(off)
+    one = clone(origin, "one")
+    made = one.run("apply", "app1", "--yes")
+    assert (
+        "warning: whether service 'app1' has hosts of target 'rack' is not known: 1 of 7 can't be asked; 'h0'"
+        in made.stderr
+    )
+    two = clone(origin, "two")
+    assert "3 machines of service 'app1' exist" in two.run("apply", "app1", "--yes", code=5).stderr
+    assert "3 machines of service 'app1' exist" in two.run("stop", "app1", code=5).stderr
+    # The end is no end while one may be left.
+    refused = two.run("delete-and-destroy", "app1", "--yes", code=1)
+    assert "1 of 7 can't be asked" in refused.stderr
+    assert "take those that are gone out of dtk.yaml" in refused.stderr
+    file.write_text(config)
+    assert homes(origin) == ["master", "slaves:1", "slaves:2"]
+    clone(origin, "three").run("delete-and-destroy", "app1", "--yes")
+    assert homes(origin) == []
+
+
 def test_a_host_of_another_service_is_refused_from_another_clone(origin: Dtk) -> None:
     clone(origin, "one").run("apply", "app1", "--yes")
     other = clone(origin, "other")
