@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dtk.nodes.local.processes import running_servers
-from tests.support.team import command_with_short_lease
+from tests.support.shared_clones import command_with_short_lease
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples/team/run"
 
