@@ -103,7 +103,9 @@ COMMANDS = {
         CommandEntry("start", LIFECYCLE, "Power a service's nodes on."),
         CommandEntry("stop", LIFECYCLE, "Power a service's nodes off; their disks stay."),
         CommandEntry("delete-and-destroy", LIFECYCLE, "End a service's nodes and delete it."),
-        CommandEntry("state", LIFECYCLE, "List, show, push, pull, restore or unlock states in the shared store."),
+        CommandEntry(
+            "state", LIFECYCLE, "List, show, push, pull, restore or unlock what the shared store keeps of services."
+        ),
         CommandEntry("task-status", TASKS, "Show a task: table, live screen or stream."),
         CommandEntry("list-tasks", TASKS, "List a service's tasks, newest first."),
         CommandEntry("cancel-task", TASKS, "Cancel the running task of a service."),

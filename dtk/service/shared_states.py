@@ -26,7 +26,7 @@ _STATE_KEY = re.compile(r"([0-9]+)-([0-9]+)\.json")
 
 
 @dataclass(frozen=True)
-class Entry:
+class StoredService:
     """A service as the store has it now. ``age`` is of its head's last write, in seconds by the store's clock.
 
     ``holder`` says who holds it, "" for nobody; ``is_held`` is False once a holder has given no sign of life in time.
@@ -79,7 +79,7 @@ def needed_store(workspace: Workspace) -> SharedStore:
     return store
 
 
-def list_entries(store: SharedStore) -> list[Entry]:
+def list_entries(store: SharedStore) -> list[StoredService]:
     """Return all services that the store knows, by name.
 
     Raises:
@@ -89,7 +89,7 @@ def list_entries(store: SharedStore) -> list[Entry]:
     return [_entry(name, head) for name, head in found if head is not None]
 
 
-def needed_entry(store: SharedStore, service: str) -> Entry:
+def needed_entry(store: SharedStore, service: str) -> StoredService:
     """Return a service.
 
     Raises:
@@ -102,13 +102,15 @@ def needed_entry(store: SharedStore, service: str) -> Entry:
     return _entry(service, found)
 
 
-def _entry(name: str, found: HeadNow) -> Entry:
+def _entry(name: str, found: HeadNow) -> StoredService:
     lease = found.head.lease
     if lease is None:
-        return Entry(name, found.head, found.age, "", is_held=False, frees_after=0.0, running=0)
+        return StoredService(name, found.head, found.age, "", is_held=False, frees_after=0.0, running=0)
     after = lease.seconds + grace_of(lease)
     held = is_held(found.head, found.age)
-    return Entry(name, found.head, found.age, str(lease), is_held=held, frees_after=after, running=found.running)
+    return StoredService(
+        name, found.head, found.age, str(lease), is_held=held, frees_after=after, running=found.running
+    )
 
 
 def read_kept(store: SharedStore, service: str) -> list[KeptState]:

@@ -17,8 +17,8 @@ from dtk.errors import UsageError
 from dtk.model.json_data import JsonObject
 from dtk.service.context import current_workspace
 from dtk.service.shared_states import (
-    Entry,
     KeptState,
+    StoredService,
     choose_kept,
     free,
     list_entries,
@@ -34,7 +34,7 @@ from dtk.views.formatting import long_duration
 from dtk.views.listing_table import format_table
 
 
-class Verb(StrEnum):
+class StateVerb(StrEnum):
     """What can be done with the states in a store."""
 
     LIST = "list"
@@ -47,7 +47,7 @@ class Verb(StrEnum):
 
 
 @dataclass(frozen=True)
-class Request:
+class StateRequest:
     """A command line, and the store it is about."""
 
     store: SharedStore
@@ -61,7 +61,7 @@ class Request:
 
 
 def state(
-    verb: Annotated[Verb, typer.Argument(help="What to do.")],
+    verb: Annotated[StateVerb, typer.Argument(help="What to do.")],
     service: ServiceArgument = None,
     serial: Annotated[int | None, typer.Argument(metavar="[SERIAL]", help="For restore: which state.")] = None,
     every: Annotated[bool, typer.Option("--all", help="For push and pull: every service.")] = False,
@@ -77,12 +77,12 @@ def state(
     """
     workspace = current_workspace()
     store = needed_store(workspace)
-    if every and verb not in (Verb.PUSH, Verb.PULL):
+    if every and verb not in (StateVerb.PUSH, StateVerb.PULL):
         raise UsageError("--all is for push and pull", hint="dtk state -h")
-    if verb in (Verb.PUSH, Verb.PULL, Verb.RESTORE, Verb.UNLOCK):
+    if verb in (StateVerb.PUSH, StateVerb.PULL, StateVerb.RESTORE, StateVerb.UNLOCK):
         refuse_offline(workspace)
-    name = "" if verb is Verb.LIST or every else _chosen(workspace, store, service)
-    _DONE_BY[verb](Request(store, workspace, name, serial, every, force, yes, as_json))
+    name = "" if verb is StateVerb.LIST or every else _chosen(workspace, store, service)
+    _DONE_BY[verb](StateRequest(store, workspace, name, serial, every, force, yes, as_json))
 
 
 def _chosen(workspace: Workspace, store: SharedStore, given: str | None) -> str:
@@ -95,7 +95,7 @@ def _chosen(workspace: Workspace, store: SharedStore, given: str | None) -> str:
     return names[0]
 
 
-def _list(request: Request) -> None:
+def _list(request: StateRequest) -> None:
     entries = list_entries(request.store)
     if request.as_json:
         print_json([_entry_document(entry) for entry in entries])
@@ -104,7 +104,7 @@ def _list(request: Request) -> None:
     typer.echo(format_table(headers, [_entry_row(entry) for entry in entries]), nl=False)
 
 
-def _entry_row(entry: Entry) -> list[object]:
+def _entry_row(entry: StoredService) -> list[object]:
     head = entry.head
     held = entry.holder if entry.is_held or not entry.holder else f"(gone) {entry.holder}"
     return [
@@ -116,7 +116,7 @@ def _entry_row(entry: Entry) -> list[object]:
     ]
 
 
-def _entry_document(entry: Entry) -> JsonObject:
+def _entry_document(entry: StoredService) -> JsonObject:
     head = entry.head
     return {
         "service": entry.name,
@@ -131,11 +131,11 @@ def _entry_document(entry: Entry) -> JsonObject:
     }
 
 
-def _show(request: Request) -> None:
+def _show(request: StateRequest) -> None:
     print_json(shown_state(request.store, request.service))
 
 
-def _history(request: Request) -> None:
+def _history(request: StateRequest) -> None:
     kept = read_kept(request.store, request.service)
     if request.as_json:
         print_json([_kept_document(one) for one in kept])
@@ -162,7 +162,7 @@ def _kept_document(one: KeptState) -> JsonObject:
     }
 
 
-def _push(request: Request) -> None:
+def _push(request: StateRequest) -> None:
     workspace = request.workspace
     names = workspace.names_with_state() if request.every else [request.service]
     workspace_id = load_workspace(workspace.file, workspace.root).id
@@ -175,7 +175,7 @@ def _push(request: Request) -> None:
         typer.echo("There is no state here.")
 
 
-def _pull(request: Request) -> None:
+def _pull(request: StateRequest) -> None:
     for name in [entry.name for entry in list_entries(request.store)] if request.every else [request.service]:
         serial = pull(request.store, request.workspace, name)
         typer.echo(f"{name}: state {serial}, its tasks and its key are here")
@@ -184,7 +184,7 @@ def _pull(request: Request) -> None:
     )
 
 
-def _restore(request: Request) -> None:
+def _restore(request: StateRequest) -> None:
     service = request.service
     if request.serial is None:
         raise UsageError("restore takes a service and a serial", hint=f"dtk state history {service}")
@@ -201,7 +201,7 @@ def _restore(request: Request) -> None:
     typer.echo(f"State {kept.serial} is the current one again, as serial {serial}; next: dtk plan {service} --refresh")
 
 
-def _unlock(request: Request) -> None:
+def _unlock(request: StateRequest) -> None:
     service = request.service
     entry = needed_entry(request.store, service)
     if not entry.holder:
@@ -222,12 +222,12 @@ def _unlock(request: Request) -> None:
     typer.echo(f"'{service}' is free.")
 
 
-_DONE_BY: dict[Verb, Callable[[Request], None]] = {
-    Verb.LIST: _list,
-    Verb.SHOW: _show,
-    Verb.HISTORY: _history,
-    Verb.PUSH: _push,
-    Verb.PULL: _pull,
-    Verb.RESTORE: _restore,
-    Verb.UNLOCK: _unlock,
+_DONE_BY: dict[StateVerb, Callable[[StateRequest], None]] = {
+    StateVerb.LIST: _list,
+    StateVerb.SHOW: _show,
+    StateVerb.HISTORY: _history,
+    StateVerb.PUSH: _push,
+    StateVerb.PULL: _pull,
+    StateVerb.RESTORE: _restore,
+    StateVerb.UNLOCK: _unlock,
 }
