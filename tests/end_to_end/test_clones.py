@@ -109,7 +109,7 @@ def test_three_clones_with_a_store_go_on_from_each_other(origin: Dtk) -> None:
     assert [node["node"] for node in one.json("list-nodes", "app1")] == [*nodes, "slaves:3"]
     clone(origin, "four").run("delete-and-destroy", "app1", "--yes")
     assert homes(origin) == []
-    assert one.json("list-nodes", "app1") == []
+    assert [node["status"] for node in one.json("list-nodes", "app1") if node["id"]] == []
 
 
 def test_two_clones_that_begin_a_service_on_hosts_at_once_do_not_both_get_it(origin: Dtk) -> None:
@@ -176,7 +176,7 @@ def test_a_refresh_rebuilds_the_state_and_what_has_no_file_any_more_is_ended_by_
     two.run("set-attribute", "app1", "slaves/cardinality", "1")
     asked = two.run("plan", "app1", "--refresh", code=5).stdout
     assert asked.count("is not known here; dtk apply app1 --refresh takes it in") == 3
-    assert two.json("list-nodes", "app1") == [], "a refresh writes nothing"
+    assert [node for node in two.json("list-nodes", "app1") if node["id"]] == [], "a refresh writes nothing"
     output = two.run("plan", "app1", "--refresh", "--out", "plan.json").stdout
     assert output.count("was not known here, and is now") == 3
     assert [node["node"] for node in two.json("list-nodes", "app1")] == ["master", "slaves:1", "slaves:2"]
