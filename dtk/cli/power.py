@@ -8,12 +8,12 @@ import typer
 
 from dtk.cli.following import Following
 from dtk.cli.options import seconds
-from dtk.cli.running import changing, run_plan
+from dtk.cli.running import changing, run_plan, warn_of_mistake
 from dtk.model.target import Power
 from dtk.plan.power import power_plan
-from dtk.service.context import chosen_service, current_workspace
+from dtk.service.context import chosen_with_machines, current_workspace
+from dtk.service.machine_inputs import read_machine_inputs, remembered_identity
 from dtk.service.open_end import finishes_last_task
-from dtk.service.planning import read_machine_inputs
 from dtk.service.power_status import note_nodes_that_are_off
 
 NodeArgument = Annotated[str | None, typer.Argument(metavar="[NODE]", help="A node or a group; else all of them.")]
@@ -22,13 +22,13 @@ NodeArgument = Annotated[str | None, typer.Argument(metavar="[NODE]", help="A no
 def run_power(power: Power, service: str | None, node: str | None, *, detach: bool, lock_wait: str) -> None:
     """Run the task that powers a node, a group or all nodes on or off; say so where there is nothing to do."""
     workspace = current_workspace()
-    name = chosen_service(workspace, service)
+    name = chosen_with_machines(workspace, service)
     words = " ".join(["dtk", power, name, *([node] if node else [])])
-    with changing(workspace, name, words, seconds(lock_wait)) as change:
+    known = remembered_identity(workspace, name)
+    with changing(workspace, name, words, seconds(lock_wait), known) as change:
         inputs, invalid = read_machine_inputs(workspace, name)
         if invalid:
-            done = "started" if power == "start" else "stopped"
-            typer.echo(f"warning: {invalid.message} (dtk validate); its machines are {done} all the same", err=True)
+            warn_of_mistake(invalid, "started" if power == "start" else "stopped")
         change.refuse_unknown(inputs)
         if power == "start":
             inputs = note_nodes_that_are_off(inputs)

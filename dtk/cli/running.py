@@ -18,10 +18,10 @@ from dtk.cli.following import Following, follow_task
 from dtk.cli.forge import summarize
 from dtk.cli.output import print_json, use_color
 from dtk.cli.task_files import nothing_done
-from dtk.errors import DtkError, UsageError
+from dtk.errors import DtkError, InvalidError, UsageError
 from dtk.model.plan import Plan
 from dtk.service.holding import Holding, holding
-from dtk.service.identity import write_identity
+from dtk.service.identity import FoundIdentity, write_identity
 from dtk.service.open_end import finishes_last_task
 from dtk.service.planning import Inputs, check_plan
 from dtk.state.workspace import Workspace
@@ -69,6 +69,12 @@ def confirm(question: str) -> None:
         raise typer.Exit(0)
 
 
+def warn_of_mistake(mistake: InvalidError, done: str) -> None:
+    """Say which mistake in a service's files does not keep its machines from being stopped, started or ended."""
+    first = "".join(f": {problem}" for problem in mistake.problems[:1])
+    typer.echo(f"warning: {mistake.message}{first} (dtk validate); its machines are {done} all the same", err=True)
+
+
 def show_and_ask(plan: Plan, *, ask: bool, is_shown: bool = True) -> None:
     """Print a plan that is not empty and, unless ``--yes`` was given, ask whether to apply it."""
     if plan.is_empty:
@@ -81,7 +87,9 @@ def show_and_ask(plan: Plan, *, ask: bool, is_shown: bool = True) -> None:
 
 
 @contextmanager
-def changing(workspace: Workspace, service: str, command: str, lock_wait: float) -> Iterator[Change]:
+def changing(
+    workspace: Workspace, service: str, command: str, lock_wait: float, found: FoundIdentity | None = None
+) -> Iterator[Change]:
     """Hold a service's lock while its plan is made and its task is started.
 
     Whoever waits for the lock so plans with what the task before has left. What refuses gives the lock back: in the
@@ -92,13 +100,14 @@ def changing(workspace: Workspace, service: str, command: str, lock_wait: float)
         service: the service's name.
         command: what it is held for, as people type it.
         lock_wait: how long to wait for another holder, seconds.
+        found: the service's identity, where its files do not say it.
 
     Raises:
         LockedError: another process holds it for longer than that, here or elsewhere.
         InvalidError: the service's files are invalid.
         StoreError: the store can't be reached, or refuses.
     """
-    with holding(workspace, service, command, lock_wait) as held:
+    with holding(workspace, service, command, lock_wait, found) as held:
         yield Change(held.lock, held.found, held.shared)
 
 

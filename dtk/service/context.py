@@ -60,6 +60,19 @@ def chosen_with_logs(workspace: Workspace, given: str | None) -> str:
     return chosen_service(workspace, given)
 
 
+def chosen_with_machines(workspace: Workspace, given: str | None) -> str:
+    """Return the service meant, for what its machines need: also one that has a state here and no service.yaml.
+
+    Raises:
+        UsageError: there is neither.
+        StoreError: the store can't be read, and nothing of the service was ever read here.
+    """
+    if given and given not in workspace.service_names() and given in workspace.names_with_state():
+        read_state(workspace, given)
+        return given
+    return chosen_service(workspace, given)
+
+
 def _chosen(workspace: Workspace, given: str | None) -> str:
     names = workspace.service_names()
     name = given or os.environ.get("DTK_SERVICE", "")

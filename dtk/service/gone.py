@@ -11,16 +11,15 @@ from dtk.model.service import Service
 from dtk.model.target import Target
 from dtk.nodes.provider import MarkedMachine
 from dtk.nodes.targets import provider_for
-from dtk.plan.document import from_text
 from dtk.refresh.ask_machines import asking
 from dtk.service.identity import FoundIdentity
+from dtk.service.machine_inputs import last_target
 from dtk.service.planning import Inputs
 from dtk.service.shared_store import read_all_states
 from dtk.state.identity import Identity
 from dtk.state.model import State
 from dtk.state.store import load_state
 from dtk.state.workspace import Workspace
-from dtk.targets import planned_target
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def gone_services(workspace: Workspace) -> list[GoneService]:
     found = []
     for name in sorted({*machines, *workspace.names_with_state()} - existing):
         own = list(machines.get(name, {}).values())
-        target = own[0][0] if own else _last_target(workspace, name)
+        target = own[0][0] if own else last_target(workspace, name)
         found.append(GoneService(name, load_state(workspace.state_file(name)), tuple(one for _, one in own), target))
     return found
 
@@ -66,17 +65,6 @@ def _marked(workspace: Workspace, configuration: WorkspaceConfiguration) -> Iter
     for target in configuration.targets.values():
         for machine in provider_for(target, workspace).find_orphans(configuration.id, (), ask):
             yield target, machine
-
-
-def _last_target(workspace: Workspace, name: str) -> Target | None:
-    for number in reversed(workspace.task_numbers(name)):
-        file = workspace.task_folder(name, number) / "plan.json"
-        try:
-            return planned_target(from_text(file.read_text(encoding="utf-8"), str(file)).target)
-        # An unreadable plan of one task is no reason to give up: an earlier one names the target as well.
-        except (OSError, DtkError):
-            continue
-    return None
 
 
 def inputs_of_gone(workspace: Workspace, gone: GoneService) -> tuple[Inputs, FoundIdentity]:

@@ -89,28 +89,8 @@ def read_inputs(workspace: Workspace, name: str) -> Inputs:
     state = state_of_service(workspace, service)
     modules = _modules(load_catalog(workspace), service, state)
     configuration = load_workspace(workspace.file, workspace.root)
-    target = _target_of(configuration, service)
+    target = target_of(configuration, service)
     return Inputs(workspace, service, modules, state, target, configuration.id)
-
-
-def read_machine_inputs(workspace: Workspace, name: str) -> tuple[Inputs, InvalidError | None]:
-    """Read what powering and ending the nodes of a service needs: its state and its target.
-
-    Returns:
-        The inputs, and why they are without modules where one of those is missing or invalid.
-
-    Raises:
-        InvalidError: service.yaml or dtk.yaml is invalid.
-    """
-    try:
-        return read_inputs(workspace, name), None
-    except InvalidError as error:
-        service = load_service(workspace.service_file(name), workspace.root)
-        check_id(workspace, service)
-        state = state_of_service(workspace, service)
-        configuration = load_workspace(workspace.file, workspace.root)
-        target = _target_of(configuration, service)
-        return Inputs(workspace, service, {}, state, target, configuration.id), error
 
 
 def _modules(catalog: Catalog, service: Service, state: State) -> Mapping[str, Module]:
@@ -136,10 +116,15 @@ def find_target(workspace: Workspace, service: Service) -> Target:
     Raises:
         InvalidError: dtk.yaml has no such target.
     """
-    return _target_of(load_workspace(workspace.file, workspace.root), service)
+    return target_of(load_workspace(workspace.file, workspace.root), service)
 
 
-def _target_of(configuration: WorkspaceConfiguration, service: Service) -> Target:
+def target_of(configuration: WorkspaceConfiguration, service: Service) -> Target:
+    """Return the target that a service names, of a dtk.yaml that has been read.
+
+    Raises:
+        InvalidError: dtk.yaml has no such target.
+    """
     name, targets = service.target or configuration.default_target, configuration.targets
     if name in targets:
         return targets[name]

@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from dtk.state.store import load_state
+from dtk.state.workspace import Workspace
 from tests.support.command_line import Dtk
 
 pytestmark = pytest.mark.usefixtures("module")
@@ -148,3 +150,45 @@ def test_nodes_are_stopped_started_and_ended_without_their_module(dtk: Dtk, modu
     assert "dtk delete-and-destroy ring1 --force" in refused
     dtk.run("delete-and-destroy", "ring1", "--yes", "--force")
     assert dtk.json("ls") == []
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "mistake"),
+    [
+        ("services/ring1/service.yaml", "unknown: 1\n", "services/ring1/service.yaml:"),
+        ("dtk.yaml", "targets:\n  other: {type: hosts, unknown: 1}\n", "dtk.yaml:"),
+    ],
+)
+def test_nodes_are_stopped_started_and_ended_while_a_file_is_invalid(
+    dtk: Dtk, file: str, text: str, mistake: str
+) -> None:
+    dtk.run("deploy", "acme:ring/cluster", "ring1", "--set", "slaves/cardinality=1")
+    (dtk.root / file).write_text((dtk.root / file).read_text() + text)
+    for verb, status in (("stop", "stopped"), ("start", "running")):
+        warning = dtk.run(verb, "ring1").stderr
+        assert "its machines are" in warning
+        assert mistake in warning
+        assert recorded(dtk) == {status}
+    refused = dtk.run("delete-and-destroy", "ring1", "--yes", code=3).stderr
+    assert mistake in refused
+    assert "dtk delete-and-destroy ring1 --force" in refused
+    assert mistake in dtk.run("delete-and-destroy", "ring1", "--yes", "--force").stderr
+    assert not (dtk.root / "services/ring1").exists()
+    assert not (dtk.root / ".dtk/services/ring1/state.json").exists()
+
+
+def test_nodes_are_stopped_and_started_while_service_yaml_is_missing(dtk: Dtk) -> None:
+    dtk.run("deploy", "acme:ring/cluster", "ring1", "--set", "slaves/cardinality=1")
+    shutil.rmtree(dtk.root / "services/ring1")
+    for verb, status in (("stop", "stopped"), ("start", "running")):
+        assert "services/ring1/service.yaml" in dtk.run(verb, "ring1").stderr
+        assert recorded(dtk) == {status}
+    dtk.run("delete-and-destroy", "ring1", "--yes", "--force")
+    assert "no service 'ring1'" in dtk.run("stop", "ring1", code=2).stderr
+
+
+def recorded(dtk: Dtk) -> set[str]:
+    """Return what the state says of the nodes of ring1, whatever its files are like."""
+    state = load_state(Workspace(dtk.root).state_file("ring1"))
+    assert state is not None
+    return {node.status for node in state.nodes.values()}

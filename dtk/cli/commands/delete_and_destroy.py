@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -9,15 +10,17 @@ import typer
 from dtk.cli.following import Following
 from dtk.cli.options import DetachOption, LockWaitOption, YesOption, seconds
 from dtk.cli.output import use_color
-from dtk.cli.running import Change, confirm, run_plan
+from dtk.cli.running import Change, confirm, run_plan, warn_of_mistake
 from dtk.errors import InvalidError
 from dtk.plan.destroy import destroy_plan
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.gone import GoneService, gone_services, inputs_of_gone
 from dtk.service.holding import holding
 from dtk.service.identity import FoundIdentity
-from dtk.service.planning import Inputs, read_machine_inputs
+from dtk.service.machine_inputs import read_machine_inputs, remembered_identity
+from dtk.service.planning import Inputs
 from dtk.service.unknown_machines import ServiceOnTarget, take_in_unknown
+from dtk.state.store import load_state
 from dtk.state.workspace import Workspace
 from dtk.views.plan_text import plan_text
 
@@ -42,7 +45,7 @@ def delete_and_destroy(
     gone = _gone(workspace, service)
     name = gone.name if gone else chosen_service(workspace, service)
     command, wait = f"dtk delete-and-destroy {name}", seconds(lock_wait)
-    known = inputs_of_gone(workspace, gone)[1] if gone else None
+    known = inputs_of_gone(workspace, gone)[1] if gone else remembered_identity(workspace, name)
     with holding(workspace, name, command, wait, known) as held:
         found = held.found
         inputs = _with_all_machines(workspace, name, gone, found, force=force)
@@ -62,11 +65,13 @@ def _gone(workspace: Workspace, name: str) -> GoneService | None:
 
 
 def _inputs(workspace: Workspace, name: str, *, force: bool) -> Inputs:
-    """Read a service; with ``force`` also one whose module is missing or invalid: only delete actions need it."""
+    """Read a service; with ``force`` also one with invalid files: only delete actions need more than its state."""
     inputs, invalid = read_machine_inputs(workspace, name)
     if invalid and not force:
         hint = f"to end its nodes without the delete actions of components: dtk delete-and-destroy {name} --force"
         raise InvalidError(invalid.message, invalid.problems, hint=hint)
+    if invalid:
+        warn_of_mistake(invalid, "ended")
     return inputs
 
 
@@ -74,12 +79,8 @@ def _with_all_machines(
     workspace: Workspace, name: str, gone: GoneService | None, found: FoundIdentity, *, force: bool
 ) -> Inputs:
     """Return the service with all of its machines in its state, also those that another clone has made."""
-
-    def read() -> Inputs:
-        return inputs_of_gone(workspace, gone)[0] if gone else _inputs(workspace, name, force=force)
-
-    inputs = read()
+    inputs = inputs_of_gone(workspace, gone)[0] if gone else _inputs(workspace, name, force=force)
     taken = take_in_unknown(ServiceOnTarget(workspace, name, found, inputs.target), inputs.state)
     for machine in taken:
         typer.echo(f"Found: {machine.node} is {machine.id}, which this folder did not know")
-    return read() if taken else inputs
+    return replace(inputs, state=load_state(workspace.state_file(name)) or inputs.state) if taken else inputs
