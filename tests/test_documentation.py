@@ -138,4 +138,6 @@ def undescribed(part: object, where: str) -> Iterator[str]:
         if isinstance(value, dict) and value and not ({"description", "$ref", "const"} & value.keys()):
             yield f"{where}/{name}"
     for name, value in part.items():
-        yield from undescribed(value, f"{where}/{name}")
+        # Conditions name keys that are described where they are defined.
+        if name not in ("if", "then", "else"):
+            yield from undescribed(value, f"{where}/{name}")
