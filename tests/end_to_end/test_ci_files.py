@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -11,49 +10,33 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree as ET
 
-import psutil
 import pytest
-from ruamel.yaml import YAML
 
 from dtk.cli.registry import COMMANDS
 from tests.end_to_end.test_clones import clone
 from tests.support.command_line import Dtk
-from tests.support.documented import files_of
+from tests.support.forge import (
+    APPLY,
+    FILES,
+    GITLAB,
+    PLAN,
+    ROOT,
+    cancel,
+    checkout,
+    git,
+    github_job,
+    gitlab_job,
+    gitlab_script,
+    parsed,
+    start,
+    step,
+    steps,
+    workers,
+)
 from tests.support.processes import runs
 from tests.support.waiting import eventually
-
-ROOT = Path(__file__).resolve().parents[2]
-FILES = files_of("ci.md")
-PLAN, APPLY = ".github/workflows/dtk-plan.yml", ".github/workflows/dtk-apply.yml"
-GH = """#!{python}
-import json, os, pathlib, subprocess, sys
-words = sys.argv[2:]
-file = pathlib.Path(os.environ["COMMENTS"])
-comments = json.loads(file.read_text()) if file.exists() else []
-path = next(word for word in words if word.startswith("repos/"))
-if "--jq" in words:
-    program = words[words.index("--jq") + 1]
-    sys.exit(subprocess.run(["jq", "-r", program], input=json.dumps(comments), text=True).returncode)
-body = pathlib.Path(words[words.index("-F") + 1].removeprefix("body=@")).read_text()
-if words[words.index("--method") + 1] == "PATCH":
-    next(one for one in comments if str(one["id"]) == path.rpartition("/")[2])["body"] = body
-else:
-    comments.append({{"id": len(comments) + 1, "body": body}})
-file.write_text(json.dumps(comments))
-"""
-
-
-def parsed(text: str) -> Any:
-    return YAML(typ="safe").load(text)
-
-
-def steps(name: str) -> dict[str, str]:
-    """The shell steps of a workflow by their names."""
-    jobs = parsed(FILES[name])["jobs"].values()
-    return {step["name"]: step["run"] for job in jobs for step in job["steps"] if "run" in step}
 
 
 @pytest.mark.parametrize("name", [PLAN, APPLY])
@@ -86,7 +69,7 @@ def test_the_image_passes_hadolint_and_is_what_ci_needs() -> None:
 
 
 def test_gitlab_s_file_names_only_stages_and_templates_that_are_there() -> None:
-    document = parsed(FILES[".gitlab-ci.yml"])
+    document = parsed(FILES[GITLAB])
     jobs = {name: job for name, job in document.items() if isinstance(job, dict) and "script" in job}
     assert list(jobs) == ["check", "plan", "apply", "drift"]
     for job in jobs.values():
@@ -94,7 +77,7 @@ def test_gitlab_s_file_names_only_stages_and_templates_that_are_there() -> None:
         assert job.get("extends", ".aws") in document
 
 
-@pytest.mark.parametrize("name", [PLAN, APPLY, ".gitlab-ci.yml"])
+@pytest.mark.parametrize("name", [PLAN, APPLY, GITLAB])
 def test_every_option_of_a_command_in_a_file_exists(name: str) -> None:
     reference = (ROOT / "docs/commands.md").read_text()
     for command, options in re.findall(r"\bdtk ([a-z-]+)((?: [^|\n]*)?)", FILES[name]):
@@ -118,9 +101,9 @@ def test_pre_commit_and_the_action_run_commands_that_exist() -> None:
     assert all("shell" in step for step in action["runs"]["steps"] if "run" in step)
 
 
-def git(root: Path, *words: str) -> str:
-    who = ("-c", "user.name=t", "-c", "user.email=t@example.org")
-    return subprocess.run(["git", *who, *words], cwd=root, check=True, capture_output=True, text=True).stdout.strip()
+@pytest.fixture
+def job(tmp_path: Path) -> dict[str, str]:
+    return github_job(tmp_path, "app1")
 
 
 @pytest.fixture
@@ -136,49 +119,6 @@ def origin(dtk: Dtk, module: Path) -> Iterator[Dtk]:
             Dtk(root).run("delete-and-destroy", "app1", "--yes", "--force", code=None)
 
 
-@pytest.fixture
-def job(tmp_path: Path) -> dict[str, str]:
-    """The environment of a job, whose tools are in its PATH."""
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    (tools / "gh").write_text(GH.format(python=sys.executable))
-    (tools / "gh").chmod(0o755)
-    (tools / "dtk").write_text(f'#!/bin/sh\nexec {sys.executable} -m dtk "$@"\n')
-    (tools / "dtk").chmod(0o755)
-    return {
-        **os.environ,
-        "PATH": f"{tools}:{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
-        "COMMENTS": str(tmp_path / "comments.json"),
-        "GITHUB_ACTIONS": "true",
-        "GITHUB_OUTPUT": str(tmp_path / "output"),
-        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
-        "GITHUB_REPOSITORY": "acme/cluster",
-        "GITHUB_SERVER_URL": "https://github.com",
-        "GITHUB_RUN_ID": "17",
-        "GITHUB_ACTOR": "ada",
-        "PULL_REQUEST": "7",
-        "SERVICE": "app1",
-    }
-
-
-def start(script: str, root: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
-    """Start a step as the runner does: ``bash -e FILE``."""
-    file = root.parent / f"step-{root.name}.sh"
-    file.write_text(script)
-    words = ["bash", "-e", str(file)]
-    return subprocess.Popen(
-        words, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-
-
-def step(script: str, root: Path, environment: dict[str, str], code: int = 0) -> str:
-    process = start(script, root, environment)
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == code, output
-    return output
-
-
 def test_a_pull_request_gets_one_comment_that_follows_it(origin: Dtk, job: dict[str, str], tmp_path: Path) -> None:
     git(origin.root, "init", "-q", "-b", "main")
     git(origin.root, "add", ".")
@@ -186,8 +126,7 @@ def test_a_pull_request_gets_one_comment_that_follows_it(origin: Dtk, job: dict[
     base = git(origin.root, "rev-parse", "HEAD")
     origin.run("set-attribute", "app1", "slaves/cardinality", "3")
     git(origin.root, "commit", "-qam", "three members")
-    git(tmp_path, "clone", "-q", str(origin.root), "runner")
-    root, shell = tmp_path / "runner", steps(PLAN)
+    root, shell = checkout(origin, "runner").root, steps(PLAN)
     step(shell["check"], root, job)
     step(shell["changed services"], root, {**job, "BASE": base})
     assert (tmp_path / "output").read_text() == 'services=["app1"]\n'
@@ -228,19 +167,14 @@ def test_a_cancelled_job_is_healed_by_the_next(origin: Dtk, job: dict[str, str],
     one = clone(origin, "one")
     process = start(apply if way == "exec" else apply.replace("exec ", "") + "\ntrue", one.root, job)
     eventually(lambda: len(runs("sleep", "8631")) >= 2, "the members are at work")
-    process.send_signal(signal.SIGINT)
     if way == "exec":
+        process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
         assert process.returncode == 6, "it needs no further signal"
         assert ET.parse(one.root / "junit.xml").getroot().get("errors") == "1"
         eventually(lambda: not runs("sleep", "8631"), "nothing is left on the nodes")
     else:
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(7.5)
-        process.send_signal(signal.SIGTERM)
-        process.wait(2.5)
-        for left in workers(one.root):
-            left.kill()
+        cancel(process, one.root)
         eventually(lambda: not workers(one.root), "the runner has killed all of the job")
     origin.run("set-attribute", "app1", "slaves/ring::member/work", "true")
     two = clone(origin, "two")
@@ -248,10 +182,20 @@ def test_a_cancelled_job_is_healed_by_the_next(origin: Dtk, job: dict[str, str],
     assert "Nothing to do" in two.run("plan", "app1").stdout
 
 
-def workers(root: Path) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter(["cmdline", "cwd"]):
-        words = process.info["cmdline"] or []
-        if process.info["cwd"] == str(root) and "dtk" in " ".join(words) and "dtk.nodes.local" not in words:
-            found.append(process)
-    return found
+def test_gitlab_s_jobs_check_plan_and_apply(origin: Dtk, tmp_path: Path) -> None:
+    git(origin.root, "init", "-q", "-b", "main")
+    git(origin.root, "add", ".")
+    git(origin.root, "commit", "-qm", "app1")
+    job = gitlab_job(tmp_path, "app1")
+    runner = checkout(origin, "check")
+    step(gitlab_script("check"), runner.root, job)
+    assert json.loads((runner.root / "gl-code-quality-report.json").read_text()) == []
+    runner = checkout(origin, "plan")
+    step(gitlab_script("plan"), runner.root, job)
+    assert (tmp_path / "aws-token").read_text() == "token"
+    assert (runner.root / "plan.markdown").read_text().startswith("### Plan for `app1`\n")
+    runner = checkout(origin, "apply")
+    assert "section_start:" in step(gitlab_script("apply"), runner.root, job)
+    assert ET.parse(runner.root / "junit.xml").getroot().get("failures") == "0"
+    assert "https://gitlab.example.com/acme/cluster/-/jobs/17" in (runner.root / "report.html").read_text()
+    step(gitlab_script("drift"), runner.root, job)
