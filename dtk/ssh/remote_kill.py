@@ -66,7 +66,7 @@ if [ -n "$lineage" ]; then
   marks="$marks $(marked | while read -r pid mark; do
     rest=${{mark#"$lineage-"}}
     # The first process of a command carries its own number: while it lives, the command has not ended.
-    if [ "${{rest%%-*}}" -lt {task} ] 2>/dev/null && [ "${{mark##*-}}" = "$pid" ]; then echo "${{mark%-*}}-"; fi
+    if [ "${{rest%%-*}}" {of_tasks} ] 2>/dev/null && [ "${{mark##*-}}" = "$pid" ]; then echo "${{mark%-*}}-"; fi
   done)"
 fi
 code=0
@@ -80,10 +80,13 @@ _GRACE_TRIES = 20
 
 @dataclass(frozen=True)
 class Older:
-    """The commands of a service's earlier tasks: those whose marks begin with ``lineage``, of tasks before ``task``."""
+    """The commands of a service's earlier tasks: those whose marks begin with ``lineage``.
+
+    ``before``: only of tasks with a lower number; None: of all tasks, where other clones have numbers of their own.
+    """
 
     lineage: str
-    task: int
+    before: int | None
 
 
 def marking_shell(mark: str, shell: str) -> str:
@@ -116,5 +119,5 @@ def kill_script(marks: Sequence[str], *, as_root: bool, older: Older | None = No
         as_root="yes" if as_root else "",
         tries=_GRACE_TRIES,
         lineage=shlex.quote(older.lineage if older else ""),
-        task=older.task if older else 0,
+        of_tasks=f"-lt {older.before}" if older and older.before is not None else "-ge 0",
     )

@@ -179,6 +179,7 @@ def test_a_cancelled_job_is_healed_by_the_next(origin: Dtk, job: dict[str, str],
     origin.run("set-attribute", "app1", "slaves/ring::member/work", "true")
     two = clone(origin, "two")
     step(apply, two.root, job)
+    assert runs("sleep", "8631") == [], "what the cancelled job left is ended"
     assert "Nothing to do" in two.run("plan", "app1").stdout
 
 

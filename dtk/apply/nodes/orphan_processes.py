@@ -30,7 +30,9 @@ def end_leftovers(context: TaskContext, node: str, reporter: StepReporter | None
         task, _, number = step.partition("-")
         if reporter is not None:
             reporter.waiting(f"ending what step {number} of task {task} left running")
-    older = Older(context.lineage_shown, context.number)
+    # Each clone without a store counts its tasks from 1: a lower number is not an earlier task there. This one has not
+    # run anything on the node yet.
+    older = Older(context.lineage_shown, None if context.link is None else context.number)
     problem = context.session(node).end_earlier([context.mark(step) for step in steps], older)
     if problem:
         of = " and ".join(f"step {number} of task {task}" for task, _, number in (s.partition("-") for s in steps))
