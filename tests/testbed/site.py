@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from ruamel.yaml import YAML
 
 from dtk.state.store import load_state
@@ -17,6 +19,9 @@ from tests.testbed.host import Host
 
 MODULE = Path(__file__).parent / "module"
 SERVICE = "site1"
+PAIR = "team"
+# What a first command with a state would add.
+WORKSPACE = "5b8f6f0e-8a59-4dfb-9d2c-3f0c5f0d7a11"
 
 
 class Site:
@@ -75,6 +80,23 @@ def site_in(root: Path, bed: Bed, image: str = "") -> Iterator[Site]:
     yield Site(dtk, bed)
     bed.api.faults.clear()
     _empty(bed)
+
+
+@contextmanager
+def team_site_in(root: Path, bed: Bed) -> Iterator[Site]:
+    """Make a workspace for clones: its id is in git, and all who work on it have the key pair of its target."""
+    key = Ed25519PrivateKey.generate()
+    file = root.parent / "team_key"
+    file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    file.chmod(0o600)
+    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    with site_in(root, bed) as made:
+        bed.client().import_key_pair(KeyName=PAIR, PublicKeyMaterial=public)
+        target = bed.target(key_pair=PAIR, key=str(file))
+        document = {"format_version": 1, "workspace": WORKSPACE, "default_target": "vpc", "targets": {"vpc": target}}
+        with (root / "dtk.yaml").open("w") as config:
+            YAML().dump(document, config)
+        yield made
 
 
 def _empty(bed: Bed) -> None:

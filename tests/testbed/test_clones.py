@@ -7,35 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from ruamel.yaml import YAML
 
 from tests.support.command_line import Dtk
 from tests.testbed.bed import Bed
-from tests.testbed.site import MODULE, SERVICE, site_in
-
-PAIR = "team"
+from tests.testbed.site import MODULE, SERVICE, team_site_in
 
 
 @pytest.fixture
 def origin(bed: Bed, tmp_path: Path) -> Iterator[Dtk]:
     """What is committed: dtk.yaml with a key pair that the team has, a module, a service of three nodes."""
-    key = Ed25519PrivateKey.generate()
-    file = tmp_path / "team_key"
-    file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
-    file.chmod(0o600)
-    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
-    with site_in(tmp_path / "origin", bed) as made:
-        bed.client().import_key_pair(KeyName=PAIR, PublicKeyMaterial=public)
-        target = bed.target(key_pair=PAIR, key=str(file))
-        with (made.dtk.root / "dtk.yaml").open("w") as config:
-            YAML().dump({"format_version": 1, "default_target": "vpc", "targets": {"vpc": target}}, config)
+    with team_site_in(tmp_path / "origin", bed) as made:
         shutil.copytree(MODULE, made.dtk.root / "modules" / "acme" / "site")
         made.dtk.run("stage", "acme:site/cluster", SERVICE)
-        # As the first command with a state would: the id goes into dtk.yaml, and is committed.
-        with (made.dtk.root / "dtk.yaml").open("a") as config:
-            config.write("workspace: 5b8f6f0e-8a59-4dfb-9d2c-3f0c5f0d7a11\n")
         yield made.dtk
 
 
