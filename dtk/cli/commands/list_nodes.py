@@ -30,7 +30,8 @@ def list_nodes(
 ) -> None:
     """List a service's nodes and their addresses.
 
-    Groups are listed by their members; nodes that the next plan would make are planned.
+    Groups are listed by their members; nodes that the next plan would make are planned;
+    --json has those that exist.
     Example: dtk list-nodes dask1
     """
     if ((adopt or terminate) and not orphans) or (adopt and terminate):
@@ -43,11 +44,13 @@ def list_nodes(
     workspace = current_workspace()
     name = chosen_service(workspace, service)
     state = load_state(workspace.state_file(name)) or State(name, "")
+    if as_json:
+        # What exists, for programs that go on to reach it; what is planned is in the plan's JSON.
+        existing = sorted(state.nodes.items(), key=lambda entry: node_order(entry[0]))
+        print_json([{"node": node, **asdict(record)} for node, record in existing])
+        return
     planned = {node: NodeState("", PLANNED) for node in planned_nodes(workspace, name, state)}
     nodes = dict(sorted({**state.nodes, **planned}.items(), key=lambda entry: node_order(entry[0])))
-    if as_json:
-        print_json([{"node": node, **asdict(record)} for node, record in nodes.items()])
-        return
     headers = ["id", "name", "instance_id", "size", "os", "op_status", "dns_name"]
     rows = [[str(i), *_node_row(node, nodes[node])] for i, node in enumerate(nodes, start=1)]
     typer.echo(format_table(headers, rows), nl=False)
