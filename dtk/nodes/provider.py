@@ -102,6 +102,8 @@ class MarkedMachine:
     """The dtk that made it."""
     since: str = ""
     """When it was made: UTC, RFC 3339; "" where the target does not say."""
+    origin: str = ""
+    """Which first state of its service it was made for; "" where the mark does not say."""
 
 
 def rival_error(service: str, what: str) -> DtkError:

@@ -77,16 +77,24 @@ def refuse_unknown(service: ServiceOnTarget, state: State, warn: Callable[[str],
     if any(node.id or node.attributes for node in state.nodes.values()):
         return
     try:
-        machines = find_unknown(service)
+        machines = _made_elsewhere(find_unknown(service), state)
     except UnaskedError as error:
-        if error.found:
-            raise unknown_error(service, error.found) from None
+        if found := _made_elsewhere(error.found, state):
+            raise unknown_error(service, found) from None
         if warn is None:
             raise
         warn(error.message)
         return
     if machines:
         raise unknown_error(service, machines)
+
+
+def _made_elsewhere(machines: Sequence[MarkedMachine], state: State) -> list[MarkedMachine]:
+    """Leave out what a task of this very state made, in another clone, and died before it could say so.
+
+    The next task's own calls find those machines again: nothing is made twice.
+    """
+    return [one for one in machines if not state.origin or one.origin != state.origin]
 
 
 def unknown_error(service: ServiceOnTarget, machines: Sequence[MarkedMachine]) -> UnknownMachinesError:

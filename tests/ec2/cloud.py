@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import boto3
@@ -107,8 +107,11 @@ def write_target(cloud: Cloud, **settings: Any) -> None:
 
 
 def save(cloud: Cloud, made: Reports) -> None:
-    """Put what was reported into the state, as a task would."""
+    """Put what was reported into the state, as a task would that has met the machines."""
     nodes = {node: state_of(record) for node, record in made.records.items()}
+    nodes = {
+        node: replace(known, attributes={"home": "/home/admin", **known.attributes}) for node, known in nodes.items()
+    }
     save_state(cloud.workspace.state_file("spark1"), State("spark1", cloud.identity().lineage, 1, nodes))
 
 

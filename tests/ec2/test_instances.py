@@ -83,7 +83,7 @@ def test_a_node_with_several_types_to_choose_from_is_listed_with_the_one_it_has(
     capsys.readouterr()
     assert run(["list-nodes", "spark1"]) == 0
     sizes = {row.split("|")[2].strip(): row.split("|")[4].strip() for row in listed(capsys)}
-    assert sizes == {"edge": "m5a.large", "worker": "large"}
+    assert {name: size for name, size in sizes.items() if size} == {"edge": "m5a.large", "worker": "large"}
 
 
 def listed(capsys: pytest.CaptureFixture[str]) -> list[str]:

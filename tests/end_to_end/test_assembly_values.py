@@ -164,6 +164,6 @@ def test_values_reach_the_nodes_and_what_is_private_in_them_stands_nowhere(farm:
             ("task-action-detail", "f", "2.1"),
         )
     ]
-    assert "hub/farm::hub/ports [7078, 7079] → [8000, 8001] (from port)" in screens[0]
+    assert "hub/farm::hub/ports removed [7078, 7079], added [8000, 8001] (from port)" in screens[0]
     assert "hub/farm::hub/token (hidden) has changed (from token)" in screens[0]
     assert [text for text in (output, *screens) if PASSWORD in text or TOKEN in text] == []

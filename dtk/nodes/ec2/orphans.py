@@ -38,9 +38,11 @@ def find_marked(aws: Aws, identity: ServiceIdentity) -> list[MarkedMachine]:
 def _marked(instance: Ec2Instance) -> MarkedMachine:
     service, lineage = instance.tags.get(SERVICE, ""), instance.tags.get(LINEAGE, "")
     workspace, version = instance.tags.get(WORKSPACE, ""), instance.tags.get(VERSION, "")
-    made = instance.data.get("LaunchTime")
+    origin, made = instance.tags.get(ORIGIN, ""), instance.data.get("LaunchTime")
     since = made.isoformat(timespec="seconds") if isinstance(made, datetime) else ""
-    return MarkedMachine(instance.id, instance.state, service, lineage, instance.node, workspace, version, since)
+    return MarkedMachine(
+        instance.id, instance.state, service, lineage, instance.node, workspace, version, since, origin
+    )
 
 
 def adopt(aws: Aws, settings: Ec2Settings, identity: ServiceIdentity, orphan: MarkedMachine) -> NodeRecord:

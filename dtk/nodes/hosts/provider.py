@@ -250,7 +250,15 @@ class HostsProvider(BasicProvider):
 
 def _marked(name: str, mark: Mark) -> MarkedMachine:
     return MarkedMachine(
-        name, "running", mark.service, mark.lineage, mark.node, mark.workspace, mark.dtk_version, mark.since
+        name,
+        "running",
+        mark.service,
+        mark.lineage,
+        mark.node,
+        mark.workspace,
+        mark.dtk_version,
+        mark.since,
+        mark.origin,
     )
 
 

@@ -56,9 +56,9 @@ def nodes_elsewhere(workspace: Workspace) -> Iterator[Elsewhere]:
 def _mark(machine: Machine, lineage: str, settings: Mapping[str, object], server: Server | None) -> MarkedMachine:
     since = datetime.fromtimestamp(server.started, UTC).isoformat(timespec="seconds") if server else ""
     state = "running" if server else "stopped"
-    workspace, version = text(settings, "workspace"), text(settings, "version")
+    workspace, version, origin = (text(settings, key) for key in ("workspace", "version", "origin"))
     return MarkedMachine(
-        machine.id, state, machine.allocation.service, lineage, machine.node, workspace, version, since
+        machine.id, state, machine.allocation.service, lineage, machine.node, workspace, version, since, origin
     )
 
 
