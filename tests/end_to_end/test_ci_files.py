@@ -35,7 +35,7 @@ from tests.support.forge import (
     steps,
     workers,
 )
-from tests.support.processes import runs
+from tests.support.processes import NAP, runs
 from tests.support.waiting import eventually
 
 
@@ -163,23 +163,23 @@ def test_an_apply_an_unchanged_one_and_a_drift_report(origin: Dtk, job: dict[str
 def test_a_cancelled_job_is_healed_by_the_next(origin: Dtk, job: dict[str, str], way: str) -> None:
     """As GitHub cancels: SIGINT to the shell, SIGTERM 7.5 s later, SIGKILL to all 2.5 s after that."""
     apply = steps(APPLY)["apply"]
-    origin.run("set-attribute", "app1", "slaves/ring::member/work", "sleep 8631")
+    origin.run("set-attribute", "app1", "slaves/ring::member/work", f"sleep {NAP}")
     one = clone(origin, "one")
     process = start(apply if way == "exec" else apply.replace("exec ", "") + "\ntrue", one.root, job)
-    eventually(lambda: len(runs("sleep", "8631")) >= 2, "the members are at work")
+    eventually(lambda: len(runs("sleep", NAP)) >= 2, "the members are at work")
     if way == "exec":
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
         assert process.returncode == 6, "it needs no further signal"
         assert ET.parse(one.root / "junit.xml").getroot().get("errors") == "1"
-        eventually(lambda: not runs("sleep", "8631"), "nothing is left on the nodes")
+        eventually(lambda: not runs("sleep", NAP), "nothing is left on the nodes")
     else:
         cancel(process, one.root)
         eventually(lambda: not workers(one.root), "the runner has killed all of the job")
     origin.run("set-attribute", "app1", "slaves/ring::member/work", "true")
     two = clone(origin, "two")
     step(apply, two.root, job)
-    assert runs("sleep", "8631") == [], "what the cancelled job left is ended"
+    assert runs("sleep", NAP) == [], "what the cancelled job left is ended"
     assert "Nothing to do" in two.run("plan", "app1").stdout
 
 

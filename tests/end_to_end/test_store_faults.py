@@ -14,10 +14,10 @@ from dtk.store.head import decode
 from dtk.store.layout import ServiceKeys
 from dtk.store.s3_objects import S3Objects
 from dtk.store.segments import read_log
-from tests.end_to_end.test_takeover import CLUSTER, MODULE, NAP
+from tests.end_to_end.test_takeover import CLUSTER, MODULE
 from tests.store.stores import S3Fault, S3Server, serve_s3
 from tests.support.command_line import Dtk
-from tests.support.processes import runs
+from tests.support.processes import NAP, runs
 from tests.support.shared_clones import LEASE, Team, found_team
 from tests.support.waiting import eventually
 

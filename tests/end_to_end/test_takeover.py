@@ -14,16 +14,13 @@ from typing import Any
 
 import pytest
 
-from tests.reliability.forms import long_form
 from tests.support.command_line import Dtk
-from tests.support.processes import runs
+from tests.support.processes import NAP, runs
 from tests.support.shared_clones import LEASE, Team, found_team, task_processes
 from tests.support.waiting import eventually
 
 MODULE = (Path(__file__).parent / "ring.module.yaml").read_text()
 CLUSTER = "acme:ring/cluster"
-NAP = "4242"
-"""Seconds that members sleep: no other command has this number in it."""
 
 
 @pytest.fixture
@@ -106,7 +103,6 @@ def test_of_two_that_apply_at_once_one_runs_and_the_other_is_told(team: Team) ->
     assert team.head("app1")["epoch"] == 2
 
 
-@long_form
 @pytest.mark.parametrize("who", ["worker", "shipper", "both"])
 @pytest.mark.usefixtures("slow")
 def test_killed_the_other_clone_goes_on_by_itself(team: Team, who: str) -> None:
@@ -123,7 +119,6 @@ def test_killed_the_other_clone_goes_on_by_itself(team: Team, who: str) -> None:
     assert "Nothing to do" in one.run("plan", "app1").stdout
 
 
-@long_form
 @pytest.mark.usefixtures("slow")
 def test_paused_while_another_took_over_it_writes_nothing_and_starts_nothing(team: Team) -> None:
     one, two = team.clone("one"), team.clone("two")

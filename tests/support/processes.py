@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import psutil
+
+NAP = str(1_000_000 + os.getpid())
+"""Seconds for which the nodes of these tests sleep, and those of no other tests that run at the same time."""
 
 
 def node_processes(mark: str) -> list[psutil.Process]:
