@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Generator
-from typing import TypeVar
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.skips import every_skip_is_expected, is_permitted
+
+if TYPE_CHECKING:
+    from tests.apply.lab import Lab
 
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
@@ -25,6 +29,16 @@ for variable in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITLAB_CI"):
 # A shell starts what it runs in the background with ^C ignored, and every program that tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """A workspace with real SSH servers as nodes."""
+    from tests.apply.lab import Lab  # noqa: PLC0415 - with the executor, which most tests do without
+
+    made = Lab(tmp_path / "workspace")
+    yield made
+    made.close()
 
 
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)

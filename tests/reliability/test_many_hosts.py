@@ -25,13 +25,6 @@ CONNECT_SECONDS = 20
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    made = Lab(tmp_path / "workspace")
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def hosts(lab: Lab) -> Iterator[Farm]:
     with farm(lab.client_key, lab.workspace.root) as made:
         yield made

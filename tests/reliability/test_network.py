@@ -25,7 +25,7 @@ from dtk.nodes.provider import Connection
 from dtk.ssh.channels import ANSWER_SECONDS, KEEPALIVE_SECONDS, LOGIN_SECONDS
 from tests.apply.lab import Lab, Result, action, operation, output, run, stage, wait_until
 from tests.reliability.forms import long_form
-from tests.ssh.openssh import OpenSsh
+from tests.ssh.openssh import OpenSsh, openssh_machines
 from tests.support.wire import OwnNetwork, own_network
 
 Machine = Callable[..., OpenSsh]
@@ -37,31 +37,14 @@ PATIENT = {"name": "local", "type": "local", "connect_timeout": 120}
 LONG = f"echo began >> log; {' '.join(SLEEP)}; echo ended >> log"
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    made = Lab(tmp_path / "workspace")
-    yield made
-    made.close()
-
-
 network = pytest.fixture(own_network)
 
 
 @pytest.fixture
 def machine(lab: Lab, network: OwnNetwork, tmp_path: Path) -> Iterator[Machine]:
     """Starts one OpenSSH server in the network and makes it the node ``master``."""
-    started: list[OpenSsh] = []
-
-    def start(**settings: Any) -> OpenSsh:
-        key = lab.client_key.export_public_key().decode()
-        server = OpenSsh(tmp_path / "sshd", key, network=network, **settings)
-        started.append(server)
-        lab.put_node("master", Connection(server.host, server.port, "tester", str(lab.key_file)), server)
-        return server
-
-    yield start
-    for server in started:
-        server.stop()
+    with openssh_machines(lab, tmp_path, network) as start:
+        yield start
 
 
 def begun(lab: Lab, server: OpenSsh, command: str = LONG, **more: Any) -> StartedTask:

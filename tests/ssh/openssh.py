@@ -7,11 +7,16 @@ import shutil
 import signal
 import socket
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from dtk.nodes.provider import Connection
+from tests.apply.lab import Lab
 from tests.support.waiting import eventually
 from tests.support.wire import OwnNetwork
 
@@ -21,6 +26,34 @@ mount --bind "$0/passwd" /etc/passwd
 mkdir -p /run/sshd
 exec {sshd} -D -e -f "$0/sshd_config"
 """
+
+
+@contextmanager
+def openssh_servers(lab: Lab, folder: Path, network: OwnNetwork | None = None) -> Iterator[Callable[..., OpenSsh]]:
+    """Give a function that starts a server which takes the lab's key, with settings of ``OpenSsh``; end all of them."""
+    started: list[OpenSsh] = []
+
+    def start(**settings: Any) -> OpenSsh:
+        key = lab.client_key.export_public_key().decode()
+        started.append(OpenSsh(folder / f"sshd{len(started)}", key, network=network, **settings))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@contextmanager
+def openssh_machines(lab: Lab, folder: Path, network: OwnNetwork | None = None) -> Iterator[Callable[..., OpenSsh]]:
+    """As ``openssh_servers``; each server that is started is the lab's node ``master``."""
+    with openssh_servers(lab, folder, network) as start:
+
+        def start_master(**settings: Any) -> OpenSsh:
+            server = start(**settings)
+            lab.put_node("master", Connection(server.host, server.port, "tester", str(lab.key_file)), server)
+            return server
+
+        yield start_master
 
 
 class OpenSsh:

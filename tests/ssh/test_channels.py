@@ -12,9 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
-from dtk.nodes.provider import Connection
 from tests.apply.lab import Lab, Result, action, output, run, stage, wait_until
-from tests.ssh.openssh import OpenSsh
+from tests.ssh.openssh import OpenSsh, openssh_machines
 
 Machine = Callable[..., OpenSsh]
 BUSY = """
@@ -52,27 +51,10 @@ print(code, len(received["stdout"]), received["stdout"][-3:].decode(), received[
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    made = Lab(tmp_path / "workspace")
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def machine(lab: Lab, tmp_path: Path) -> Iterator[Machine]:
     """Starts one OpenSSH server and makes it the node ``master``."""
-    started: list[OpenSsh] = []
-
-    def start(**settings: Any) -> OpenSsh:
-        key = lab.client_key.export_public_key().decode()
-        server = OpenSsh(tmp_path / "sshd", key, **settings)
-        started.append(server)
-        lab.put_node("master", Connection(server.host, server.port, "tester", str(lab.key_file)), server)
-        return server
-
-    yield start
-    for server in started:
-        server.stop()
+    with openssh_machines(lab, tmp_path) as start:
+        yield start
 
 
 def value_of(lab: Lab, command: str, *items: dict[str, Any]) -> Any:

@@ -6,36 +6,20 @@ import hashlib
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from dtk.nodes.provider import Connection
 from tests.apply.lab import Lab, action, run, stage, wait_until
-from tests.ssh.openssh import OpenSsh
+from tests.ssh.openssh import OpenSsh, openssh_servers
 
 Server = Callable[..., OpenSsh]
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    made = Lab(tmp_path / "workspace")
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def server(lab: Lab, tmp_path: Path) -> Iterator[Server]:
-    started: list[OpenSsh] = []
-
-    def start(**settings: Any) -> OpenSsh:
-        key = lab.client_key.export_public_key().decode()
-        started.append(OpenSsh(tmp_path / f"sshd{len(started)}", key, **settings))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.stop()
+    with openssh_servers(lab, tmp_path) as start:
+        yield start
 
 
 @pytest.fixture
