@@ -18,6 +18,16 @@ def running_task(workspace: Workspace, service: str) -> Holder | None:
     return found if found is not None and found.task else None
 
 
+def not_running_error(service: str, number: int | None, running: int) -> UsageError:
+    """Return the error for a task that can't be cancelled: ``number`` is the one that was meant, None for any.
+
+    ``running`` is the service's task that does run, 0 for none.
+    """
+    if not running:
+        return UsageError("No running tasks found", hint=f"dtk task-status {service}")
+    return UsageError(f"task {number} of '{service}' is not running; task {running} is")
+
+
 def cancel_task(workspace: Workspace, service: str, number: int | None = None) -> int:
     """Ask the running task's worker to stop; a second call makes it stop at once.
 
@@ -34,10 +44,8 @@ def cancel_task(workspace: Workspace, service: str, number: int | None = None) -
         DtkError: it runs on another machine.
     """
     found = running_task(workspace, service)
-    if found is None:
-        raise UsageError("No running tasks found", hint=f"dtk task-status {service}")
-    if number not in (None, found.task):
-        raise UsageError(f"task {number} of '{service}' is not running; task {found.task} is")
+    if found is None or number not in (None, found.task):
+        raise not_running_error(service, number, found.task if found else 0)
     if found.host != socket.gethostname():
         raise DtkError(f"task {found.task} runs on {found.host}, as process {found.pid}", hint="cancel it there")
     # It may have ended since: then there is nothing to cancel any more.

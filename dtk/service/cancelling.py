@@ -6,8 +6,7 @@ import getpass
 import json
 import socket
 
-from dtk.apply.cancel import cancel_task, running_task
-from dtk.errors import UsageError
+from dtk.apply.cancel import cancel_task, not_running_error, running_task
 from dtk.service.shared_store import open_store, refuse_offline
 from dtk.state.workspace import Workspace
 
@@ -36,10 +35,8 @@ def cancel_anywhere(workspace: Workspace, service: str, number: int | None = Non
 
     refuse_offline(workspace)
     found = head_now(store.objects, service)
-    if found is None or not found.running:
-        raise UsageError("No running tasks found", hint=f"dtk task-status {service}")
-    if number not in (None, found.running):
-        raise UsageError(f"task {number} of '{service}' is not running; task {found.running} is")
+    if found is None or not found.running or number not in (None, found.running):
+        raise not_running_error(service, number, found.running if found else 0)
     asked = json.dumps({"host": socket.gethostname(), "user": getpass.getuser()}).encode()
     # Somebody may have asked before: that is as good.
     put_once(store.objects, ServiceKeys(service).cancel(found.running, found.head.epoch), asked)
