@@ -16,11 +16,11 @@ def planned_nodes(workspace: Workspace, service: str, state: State) -> list[str]
 
     What exists is listed whatever the files hold: saying what is wrong with them is for ``dtk validate``.
     """
-    from dtk.plan.resolve.service import resolve_service  # noqa: PLC0415 - with the compiler and the YAML parser
+    from dtk.plan.resolve.service import topology_of  # noqa: PLC0415 - with the compiler and the YAML parser
     from dtk.service.planning import read_inputs  # noqa: PLC0415
 
     try:
-        wanted = resolve_service(read_inputs(workspace, service).request()).topology.nodes
+        wanted = topology_of(read_inputs(workspace, service).request()).nodes
     except DtkError:
         return []
     return sorted((node for node in wanted if node not in state.nodes), key=node_order)

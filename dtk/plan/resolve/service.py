@@ -37,7 +37,7 @@ def resolve_service(request: PlanRequest) -> ResolvedService:
     Raises:
         InvalidError: its module has no such assembly.
     """
-    topology = build_topology(request.service, _assembly(request), request.modules)
+    topology = topology_of(request)
     found, unmet = build_links(topology)
     topology, links = hide_what_flows(topology, found)
     bindings = tuple(build_bindings(links))
@@ -46,6 +46,15 @@ def resolve_service(request: PlanRequest) -> ResolvedService:
     return ResolvedService(
         request.service, topology, tuple(links), bindings, values, (*topology.problems, *words, *unmet)
     )
+
+
+def topology_of(request: PlanRequest) -> Topology:
+    """Unfold a service's assembly; nothing is linked, no value is worked out.
+
+    Raises:
+        InvalidError: its module has no such assembly.
+    """
+    return build_topology(request.service, _assembly(request), request.modules)
 
 
 def _assembly(request: PlanRequest) -> Assembly:
