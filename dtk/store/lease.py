@@ -175,17 +175,6 @@ class HeldLease:
         return decode(found.data, self.keys.head)
 
 
-def read_head(objects: Objects, service: str, *, sleep: Sleep = time.sleep) -> tuple[Head, float] | None:
-    """Return a service's head with its age in seconds by the store's clock, None when the store does not know it.
-
-    Raises:
-        StoreError: the store can't be reached, or refuses.
-    """
-    key = ServiceKeys(service).head
-    found = get_patiently(objects, key, sleep=sleep)
-    return None if found is None else (decode(found.data, key), found.age)
-
-
 def grace_of(lease: Lease) -> float:
     """Return how long others wait after a lease has ended; only leases too short for dtk.yaml have a shorter one."""
     return min(GRACE_SECONDS, lease.seconds / 2)

@@ -21,7 +21,8 @@ from dtk.store.commit import commit_state, committed_state
 from dtk.store.errors import FencedError
 from dtk.store.head import Head, decode
 from dtk.store.layout import ServiceKeys
-from dtk.store.lease import HeldLease, LeaseRequest, Tools, acquire, new_lease, read_head
+from dtk.store.lease import HeldLease, LeaseRequest, Tools, acquire, new_lease
+from dtk.store.mirror import head_now
 from dtk.store.objects import Stored, put_once
 from tests.store.stores import MemoryObjects, Time
 
@@ -224,9 +225,9 @@ class Interleavings(RuleBasedStateMachine):
         self.world.time.sleep(LEASE * 2)
         tools = Tools(self.world.objects, self.world.time, self.world.time.sleep)
         held = acquire(tools, LeaseRequest("s", "L", new_lease("d", "u", "apply", LEASE)))
-        found = read_head(self.world.objects, "s")
+        found = head_now(self.world.objects, "s")
         assert found is not None
-        assert found[0] == held.head
+        assert found.head == held.head
 
 
 TestInterleavings = Interleavings.TestCase

@@ -23,9 +23,9 @@ from dtk.store.lease import (
     acquire,
     is_held,
     new_lease,
-    read_head,
     take_up,
 )
+from dtk.store.mirror import head_now
 from dtk.store.objects import Objects
 from dtk.store.segments import LogMirror, LogShipper, Shipped, read_log
 from tests.store.stores import FAULTS, FaultyObjects, MemoryObjects, Time
@@ -44,9 +44,9 @@ def take(objects: Objects, time: Time, host: str = "a", wait: float = 0.0, linea
 
 
 def head_of(objects: Objects) -> Head:
-    found = read_head(objects, "spark")
+    found = head_now(objects, "spark")
     assert found is not None
-    return found[0]
+    return found.head
 
 
 def test_the_head_is_what_its_schema_says(objects: Objects) -> None:

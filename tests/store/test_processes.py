@@ -25,8 +25,9 @@ from dtk.store.errors import FencedError, StoreError
 from dtk.store.folder_objects import FolderObjects
 from dtk.store.head import Head
 from dtk.store.layout import ServiceKeys
-from dtk.store.lease import HeldLease, LeaseRequest, Tools, acquire, new_lease, read_head
+from dtk.store.lease import HeldLease, LeaseRequest, Tools, acquire, new_lease
 from dtk.store.link import WorkerLink
+from dtk.store.mirror import head_now
 from dtk.store.segments import read_log
 from dtk.store.shipper import FENCED_EXIT
 from dtk.store.shipping import Job, job_of, job_text
@@ -70,9 +71,9 @@ class Task:
         self.link = WorkerLink(mine, lambda reason, kind: self.stops.append((reason, kind)))
 
     def head(self) -> Head:
-        found = read_head(self.objects, "s")
+        found = head_now(self.objects, "s")
         assert found is not None
-        return found[0]
+        return found.head
 
     def close(self) -> None:
         self.log.close()
@@ -227,10 +228,10 @@ def test_four_that_start_at_once_on_an_empty_store_go_one_after_the_other(tmp_pa
     folder = tmp_path / "store"
     processes = [subprocess.Popen([sys.executable, "-c", ONE_AT_A_TIME, str(folder), "L"]) for _ in range(4)]
     assert [process.wait(SECONDS) for process in processes] == [0] * 4
-    found = read_head(FolderObjects(folder), "s")
+    found = head_now(FolderObjects(folder), "s")
     assert found is not None
-    assert (found[0].lineage, found[0].serial, found[0].epoch, found[0].lease) == ("L", 4, 4, None)
-    assert committed_state(FolderObjects(folder), found[0]) == b"1 2 3 4 "
+    assert (found.head.lineage, found.head.serial, found.head.epoch, found.head.lease) == ("L", 4, 4, None)
+    assert committed_state(FolderObjects(folder), found.head) == b"1 2 3 4 "
 
 
 KILLED_AT = """
