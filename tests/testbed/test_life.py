@@ -49,7 +49,7 @@ def test_a_cluster_of_instances_lives_from_deploy_to_destroy(site: Site) -> None
     assert before.keys() == after.keys()
     assert not set(before.values()) & set(after.values())
     plan = dtk.run("plan", SERVICE, "--detailed-exitcode", code=10).stdout
-    assert f"master/site::roll/outside ['{before['slaves:1']}'" in plan
+    assert f"master/site::roll/outside removed [{before['slaves:1']}" in plan
     dtk.run("apply", SERVICE, "--yes")
     assert site.on("master", "cat outside").split() == members_of(after)
     assert site.on("slaves:1", "systemctl is-active web") == "active"
