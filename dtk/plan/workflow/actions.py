@@ -46,9 +46,12 @@ def planned_attributes(instance: Instance, action: str, values: Values) -> dict[
         for name, attribute in instance.component.attributes.items()
         if not (attribute.is_computed and action == CREATE)
     }
-    if instance.node != ASSEMBLY_WIDE and definition_of(instance, action).uses_node_address:
+    if instance.node == ASSEMBLY_WIDE:
+        return takes
+    definition = definition_of(instance, action)
+    if definition.uses_node_address:
         takes["node.host_address"] = values.node_attribute(instance.node, "host_address")
-    if instance.node != ASSEMBLY_WIDE and definition_of(instance, action).uses_is_first:
+    if definition.uses_is_first:
         takes[IS_FIRST] = values.node_attribute(instance.node, "is_first")
     return takes
 

@@ -54,14 +54,12 @@ class ActionDefinition:
     @cached_property
     def uses_node_address(self) -> bool:
         """Whether a text of it names the address of its node."""
-        return _NODE_ADDRESS.search(canonical(self.content)) is not None
+        return _NODE_ADDRESS.search(self._text) is not None
 
     @cached_property
     def uses_is_first(self) -> bool:
         """Whether a text of it, or a file, asks whether its node is the first of its group."""
-        return IS_FIRST in canonical(self.content) or any(
-            IS_FIRST.encode() in (self.folder / name).read_bytes() for name in self.files
-        )
+        return IS_FIRST in self._text or any(asks for _, asks in self._read.values())
 
     @cached_property
     def uses_node(self) -> tuple[bool, ...]:
@@ -71,13 +69,23 @@ class ActionDefinition:
     @cached_property
     def files(self) -> Mapping[str, str]:
         """The module files it uses: path in the module to the SHA-256 of its content, in hex."""
-        names = {name for item in self.action.items for name in _sources(item, self.folder)}
-        return {name: hashlib.sha256((self.folder / name).read_bytes()).hexdigest() for name in sorted(names)}
+        return {name: digest for name, (digest, _) in self._read.items()}
 
     @cached_property
     def digest(self) -> str:
         """The digest of the definition and of the files it uses."""
         return digest_of({"definition": self.content, "files": self.files})
+
+    @cached_property
+    def _text(self) -> str:
+        return canonical(self.content)
+
+    @cached_property
+    def _read(self) -> Mapping[str, tuple[str, bool]]:
+        """What is asked of the files it uses, so that each is read once: the digest, and whether IS_FIRST is in it."""
+        names = {name for item in self.action.items for name in _sources(item, self.folder)}
+        contents = ((name, (self.folder / name).read_bytes()) for name in sorted(names))
+        return {name: (hashlib.sha256(data).hexdigest(), IS_FIRST.encode() in data) for name, data in contents}
 
 
 class _Same:
