@@ -5,7 +5,7 @@ Source: docs/original.md 5.8; the texts are the original's where it has one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from dtk.errors import Problem
@@ -19,16 +19,24 @@ from dtk.plan.resolve.values import Values
 def find_violations(topology: Topology, values: Values, service: str) -> list[Problem]:
     """Return required attributes that are unset, and values that are not of their type, in the assembly's order."""
     unset = dict.fromkeys(_required_unset(topology, values, service))
-    illegal = [_illegal(topology, values, path, problem, service) for path, problem in values.problems.items()]
+    places = _places(topology) if values.problems else {}
+    illegal = [_illegal(places, values, path, problem, service) for path, problem in values.problems.items()]
     return [*unset, *dict.fromkeys(illegal)]
 
 
-def _illegal(topology: Topology, values: Values, path: str, problem: Problem, service: str) -> Problem:
+_Places = Mapping[str, tuple[Instance, str]]
+"""Each attribute by its path: whose it is, and its name."""
+
+
+def _places(topology: Topology) -> _Places:
+    instances = topology.instances.values()
+    return {instance.path(name): (instance, name) for instance in instances for name in instance.component.attributes}
+
+
+def _illegal(places: _Places, values: Values, path: str, problem: Problem, service: str) -> Problem:
     """A value of the wrong type is fixed by setting it where it comes from, under the path that members share."""
     if problem.fix:
         return problem
-    instances = topology.instances.values()
-    places = {i.path(name): (i, name) for i in instances for name in i.component.attributes}
     if path not in places:
         return replace(problem, path=path, kind=ILLEGAL, fix=f"dtk set-attribute {service} {path} VALUE")
     instance, name = places[path]
