@@ -17,6 +17,7 @@ from dtk.model.written import WrittenFloat, WrittenInteger, as_written, written_
 
 if TYPE_CHECKING:
     from ruamel.yaml.composer import Composer
+    from ruamel.yaml.constructor import SafeConstructor
 
 SCALAR_TYPES = ("string", "integer", "boolean", "port", "json", "log_file", "node_template_type")
 COLLECTION_TYPES = ("hash", "array", "object")
@@ -144,21 +145,28 @@ def _parsed(value: Json) -> Json:
 
 def _parsed_yaml(text: str) -> Json:
     from ruamel.yaml import YAML  # noqa: PLC0415 - 31 ms that most commands need not spend
-    from ruamel.yaml.constructor import SafeConstructor  # noqa: PLC0415
     from ruamel.yaml.error import YAMLError  # noqa: PLC0415
 
-    class AsWritten(SafeConstructor):
-        """Reads words and numbers as dtk's own parser of files does."""
-
-    for kind in ("null", "bool", "int", "float", "timestamp"):
-        AsWritten.add_constructor(f"tag:yaml.org,2002:{kind}", lambda _, node: written_scalar(node.value))
     reader = YAML(typ="safe", pure=True)
-    reader.Constructor, reader.Composer = AsWritten, _without_anchors()
+    reader.Constructor, reader.Composer = _as_written(), _without_anchors()
     try:
         data: object = reader.load(text)
     except (YAMLError, ValueError, TypeError, RecursionError):  # TypeError: a key that is a list of lists
         return text
     return data if is_json(data) else text
+
+
+@cache
+def _as_written() -> type[SafeConstructor]:
+    """Return what reads words and numbers as dtk's own parser of files does."""
+    from ruamel.yaml.constructor import SafeConstructor  # noqa: PLC0415 - as above
+
+    class AsWritten(SafeConstructor):
+        pass
+
+    for kind in ("null", "bool", "int", "float", "timestamp"):
+        AsWritten.add_constructor(f"tag:yaml.org,2002:{kind}", lambda _, node: written_scalar(node.value))
+    return AsWritten
 
 
 @cache
