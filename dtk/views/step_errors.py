@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dtk.events.tree import StepError
 from dtk.views.formatting import harmless
 
-LONGEST_COMMAND = 2000
+_LONGEST_COMMAND = 2000
 """Characters of a failed command that are shown in front of why it failed; the log has the whole."""
 
 
@@ -28,9 +28,14 @@ def errors_text(errors: Sequence[StepError]) -> str:
     return "\n\n".join(map(error_text, errors))
 
 
+def shown_command(command: str) -> str:
+    """Return a command as far as it is shown, with its length where that is not all of it."""
+    cut = len(command) > _LONGEST_COMMAND
+    return f"{command[:_LONGEST_COMMAND]} … ({len(command)} characters)" if cut else command
+
+
 def _command(error: StepError) -> list[str]:
-    cut = len(error.command) > LONGEST_COMMAND
-    shown = f"{error.command[:LONGEST_COMMAND]} … ({len(error.command)} characters)" if cut else error.command
+    shown = shown_command(error.command)
     command = [f"  RUN: {_indented(shown)}"] if shown else []
     code = [] if error.exit_code is None else [f"  RETURN CODE: {error.exit_code}"]
     return command + code

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dtk.events.tree import OperationResult, TaskStage, TaskStep
 from dtk.views.formatting import duration_text, harmless, one_line, stream_time
-from dtk.views.step_errors import LONGEST_COMMAND, errors_text
+from dtk.views.step_errors import errors_text, shown_command
 
 START_BORDER = "=" * 60
 END_BORDER = "-" * 60
@@ -93,9 +93,7 @@ def operation_heading(result: OperationResult) -> str:
     if result.kind == "add":
         return f"ADD: {harmless(result.command or result.name)}"
     if result.kind == "run":
-        cut = len(result.command) > LONGEST_COMMAND
-        command = f"{result.command[:LONGEST_COMMAND]} … ({len(result.command)} characters)" if cut else result.command
-        return f"RUN: {harmless(command)} (syscall)"
+        return f"RUN: {harmless(shown_command(result.command))} (syscall)"
     return f"OPERATION: {one_line(result.name or result.command)}"
 
 
