@@ -21,17 +21,18 @@ def plan_markdown(plan: Plan, max_chars: int | None = None) -> str:
         max_chars: the most characters that it may have: first the steps are folded into their stages' names, then
             the stages are left out, then the last of the changes; deletions come first, and stay longest.
     """
-    for stages in (_STAGES, _NAMES, _NO_STAGES):
-        page = _page(plan, _rows(plan), stages)
-        if max_chars is None or len(page) <= max_chars:
-            return page
-    assert max_chars is not None  # noqa: S101 - else the first page was it
-    return _with_fewer_rows(plan, max_chars)
-
-
-def _with_fewer_rows(plan: Plan, max_chars: int) -> str:
-    """Return the page with as many rows as fit, and without what a refresh and a selection have to say if need be."""
     rows = _rows(plan)
+    if max_chars is None:
+        return _page(plan, rows, _STAGES)
+    for stages in (_STAGES, _NAMES, _NO_STAGES):
+        page = _page(plan, rows, stages)
+        if len(page) <= max_chars:
+            return page
+    return _with_fewer_rows(plan, rows, max_chars)
+
+
+def _with_fewer_rows(plan: Plan, rows: list[str], max_chars: int) -> str:
+    """Return the page with as many rows as fit, and without what a refresh and a selection have to say if need be."""
     for is_short in (False, True):
         low, high = 0, len(rows)
         while low < high:
