@@ -9,12 +9,16 @@ import tempfile
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from dtk import __version__
 from dtk.errors import DtkError, InvalidError, refused_by_machine
 from dtk.views.harmless_stream import make_streams_harmless
+
+if TYPE_CHECKING:
+    from dtk.views.ci.annotation import Annotation
 
 INTERRUPTED = 130
 _UNKNOWN_COMMAND = re.compile(r"No such command '(?P<name>.*)'\.", re.DOTALL)
@@ -121,11 +125,15 @@ def _say(text: str) -> None:
 def _annotate(error: DtkError) -> None:
     """Put what is wrong beside the code, where the job's forge can."""
     from dtk.cli.forge import annotate  # noqa: PLC0415 - only for mistakes
-    from dtk.views.ci.annotation import Annotation, problem_annotations  # noqa: PLC0415 - as above
 
-    problems = problem_annotations(error.problems) if isinstance(error, InvalidError) else []
-    next_step = f"\nnext: {error.hint}" if error.hint else ""
-    annotate(problems or [Annotation(f"{error.message}{next_step}", "dtk")], "mistakes")
+    def mistakes() -> Sequence[Annotation]:
+        from dtk.views.ci.annotation import Annotation, problem_annotations  # noqa: PLC0415 - as above
+
+        problems = problem_annotations(error.problems) if isinstance(error, InvalidError) else []
+        next_step = f"\nnext: {error.hint}" if error.hint else ""
+        return problems or [Annotation(f"{error.message}{next_step}", "dtk")]
+
+    annotate(mistakes, "mistakes")
 
 
 def _closed_output() -> int:

@@ -24,7 +24,8 @@ from dtk.events.tree import Task, exit_code_of
 from dtk.service.planning import Inputs
 from dtk.service.task_log import is_running
 from dtk.views.ci.annotation import task_annotations
-from dtk.views.ci.forge import Forge, ForgeText, stage_frame
+from dtk.views.ci.forge import Forge, ForgeText
+from dtk.views.ci.stage_frame import stage_frame
 from dtk.views.ci.task_markdown import task_markdown
 from dtk.views.progress import RunningSteps
 from dtk.views.stream import stream
@@ -76,8 +77,8 @@ def follow_task(inputs: Inputs, number: int, how: Following) -> int:
         print_json(task_document(task))
     elif not how.events and _found_all_in_place(task):
         typer.echo("Nothing had to be changed.")
-    annotate(task_annotations(task, places_of(inputs)), "failures")
-    summarize(task_markdown(task))
+    annotate(lambda: task_annotations(task, places_of(inputs)), "failures")
+    summarize(lambda: task_markdown(task))
     return exit_code_of(task) or (0 if is_written else 1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 from dtk.errors import DtkError, Location
 from dtk.service.global_options import settings
 from dtk.state.workspace import find_workspace
-from dtk.views.ci import github
-from dtk.views.ci.annotation import Annotation, PlaceOf, fitting
 from dtk.views.ci.forge import Forge, ForgeText, detected
 from dtk.views.harmless_stream import HarmlessStream, drawing_stream
 
 if TYPE_CHECKING:
     from dtk.service.planning import Inputs
+    from dtk.views.ci.annotation import Annotation, PlaceOf
+
+# Every command asks on which forge it runs; what is written for one is imported, and made, only there.
+# ruff: noqa: PLC0415
 
 _ROOTS = {Forge.GITHUB: "GITHUB_WORKSPACE", Forge.GITLAB: "CI_PROJECT_DIR"}
 
@@ -32,6 +34,8 @@ def shield_streams() -> None:
     """Keep what modules and hosts print from acting as commands of the forge."""
     if forge() is not Forge.GITHUB:
         return
+    from dtk.views.ci import github
+
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, HarmlessStream):
             stream.shield(github.without_commands)
@@ -46,17 +50,20 @@ def write_for_forge(text: ForgeText, *, to_stderr: bool = False) -> None:
     drawing.flush()
 
 
-def annotate(found: Sequence[Annotation], noun: str) -> None:
+def annotate(find: Callable[[], Sequence[Annotation]], noun: str) -> None:
     """Put messages beside the code, as many as the forge keeps; elsewhere than on GitHub nothing is written.
 
     Args:
-        found: errors, or warnings.
+        find: returns errors, or warnings.
         noun: what they are, in the plural.
     """
     if forge() is not Forge.GITHUB:
         return
+    from dtk.views.ci import github
+    from dtk.views.ci.annotation import fitting
+
     # Standard output may be a document.
-    for one in fitting(found, noun):
+    for one in fitting(find(), noun):
         write_for_forge(ForgeText(github.annotation_line(in_repository(one))), to_stderr=True)
 
 
@@ -85,12 +92,14 @@ def _folders() -> list[Path]:
         return [Path.cwd()]
 
 
-def summarize(markdown: str) -> None:
-    """Append to the job's summary, where the forge has one; what does not fit any more is left out."""
+def summarize(page: Callable[[], str]) -> None:
+    """Append a page in Markdown to the job's summary, where the forge has one; what does not fit is left out."""
     name = os.environ.get("GITHUB_STEP_SUMMARY", "")
     if forge() is not Forge.GITHUB or not name:
         return
-    file = Path(name)
+    from dtk.views.ci import github
+
+    file, markdown = Path(name), page()
     try:
         room = github.SUMMARY_BYTES - (file.stat().st_size if file.exists() else 0)
         with file.open("ab") as summary:

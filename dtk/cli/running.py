@@ -79,7 +79,7 @@ def show_and_ask(plan: Plan, *, ask: bool, is_shown: bool = True) -> None:
     """Print a plan that is not empty and, unless ``--yes`` was given, ask whether to apply it."""
     if plan.is_empty:
         return
-    summarize(plan_markdown(plan))
+    summarize(lambda: plan_markdown(plan))
     if is_shown:
         typer.echo(plan_text(plan, color=use_color()))
     if ask:
@@ -131,7 +131,7 @@ def run_plan(inputs: Inputs, plan: Plan, change: Change, how: Following, *, resu
     if is_done and not finishes_last_task(inputs.workspace, plan, resumes=resumes):
         typer.echo(plan_text(plan), nl=False, err=how.is_data)
         how.files.write(nothing_done(plan.service), inputs.workspace)
-        summarize(plan_markdown(plan))
+        summarize(lambda: plan_markdown(plan))
         return
     check_plan(plan, inputs)
     ids = change.found.identity

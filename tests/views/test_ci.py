@@ -15,7 +15,8 @@ from dtk.events.fold import fold
 from dtk.plan.document import from_text
 from dtk.views.ci import github, gitlab
 from dtk.views.ci.annotation import MOST_ANNOTATIONS, Annotation, fitting, problem_annotations, task_annotations
-from dtk.views.ci.forge import Forge, ForgeText, detected, stage_frame
+from dtk.views.ci.forge import Forge, ForgeText, detected
+from dtk.views.ci.stage_frame import stage_frame
 from dtk.views.ci.task_markdown import task_markdown
 from dtk.views.plan_markdown import plan_markdown
 from dtk.views.progress import RunningSteps

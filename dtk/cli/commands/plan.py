@@ -106,7 +106,7 @@ class _PlanWish:
 def _plan_one(workspace: Workspace, name: str, form: PlanForm, asks: _PlanWish, out: Path | None) -> int:
     made = asks.plan(workspace, name, form)
     typer.echo(form.text(made), nl=False)
-    summarize(plan_markdown(made))
+    summarize(lambda: plan_markdown(made))
     if out:
         write_file(out, to_text(made))
         if not form.is_document:
@@ -126,7 +126,7 @@ def _plan_all(workspace: Workspace, changed_since: str | None, form: PlanForm, a
     for one in found:
         if one.error:
             typer.echo(f"error: {one.service}: {one.error}", err=True)
-    summarize(PlanForm(markdown=True).text_of_all(found))
+    summarize(lambda: PlanForm(markdown=True).text_of_all(found))
     errors = [one.error.exit_code for one in found if one.error]
     return errors[0] if errors else CHANGES if any(one.has_changes for one in found) else 0
 

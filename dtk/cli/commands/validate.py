@@ -57,7 +57,7 @@ def validate(
         raise typer.Exit(InvalidError.exit_code if problems else 0)
     for warning in shown:
         typer.echo(f"warning: {warning}", err=True)
-    annotate(problem_annotations(shown, is_warning=True), "warnings")
+    annotate(lambda: problem_annotations(shown, is_warning=True), "warnings")
     if problems:
         raise InvalidError(f"{len(problems)} mistake{'s' if len(problems) > 1 else ''}", problems)
     typer.echo(f"Valid: {', '.join(name for name, _ in checked)}")
