@@ -27,14 +27,13 @@ _ROOT = 5
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """A node in another workspace's folder: its mark, what it is there, whose first state it was made for.
+    """A node in another workspace's folder: its mark, and what it is there.
 
     ``key`` is the private key that logs in.
     """
 
     mark: MarkedMachine
     machine: Machine
-    origin: str
     key: Path
 
 
@@ -50,7 +49,7 @@ def nodes_elsewhere(workspace: Workspace) -> Iterator[Elsewhere]:
             if key in servers or machine.home.exists():
                 settings = _settings_of(machine)
                 mark = _mark(machine, lineage, settings, servers.get(key))
-                yield Elsewhere(mark, machine, text(settings, "origin"), own_key(folder))
+                yield Elsewhere(mark, machine, own_key(folder))
 
 
 def _mark(machine: Machine, lineage: str, settings: Mapping[str, object], server: Server | None) -> MarkedMachine:

@@ -52,7 +52,9 @@ def running_servers() -> dict[str, Server]:
         words = _words(process)
         for flag, name, marker, settings in zip(words, words[1:], words[2:], words[3:], strict=False):
             if (flag, name) == ("-m", SERVER_MODULE) and _is_alive(process):
-                found[marker] = Server(Path(settings), process.create_time())
+                # It may end meanwhile: then it is none that runs.
+                with contextlib.suppress(psutil.Error):
+                    found[marker] = Server(Path(settings), process.create_time())
     return found
 
 

@@ -35,6 +35,7 @@ from dtk.nodes.provider import (
     no_record,
 )
 from dtk.nodes.registry import node_key
+from dtk.state.portable import own_key
 from dtk.state.workspace import Workspace
 
 
@@ -205,9 +206,9 @@ class LocalProvider(BasicProvider):
             allocations.pop(key, None)
             has_others = any(other.startswith(f"{identity.lineage}/") for other in allocations)
         if not has_others:
-            _key_file(identity).unlink(missing_ok=True)
+            own_key(identity.folder).unlink(missing_ok=True)
             with suppress(OSError):
-                _key_file(identity).parent.rmdir()
+                own_key(identity.folder).parent.rmdir()
 
 
 def from_target(workspace: Workspace, target: Target) -> LocalProvider:
@@ -221,12 +222,9 @@ def _running(identity: ServiceIdentity, nodes: Sequence[str]) -> set[str]:
     return {node for node in nodes if node_key(identity, node) in up}
 
 
-def _key_file(identity: ServiceIdentity) -> Path:
-    return identity.folder.absolute() / "keys" / "id_ed25519"
-
-
 def _access(identity: ServiceIdentity) -> _ServerAccess:
-    return _ServerAccess(_key_file(identity), ensure_key(_key_file(identity)), find_python(node_user()), identity)
+    key = own_key(identity.folder)
+    return _ServerAccess(key, ensure_key(key), find_python(node_user()), identity)
 
 
 def _switch_on(boot: _Boot, access: _ServerAccess) -> None:

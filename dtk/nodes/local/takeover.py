@@ -37,7 +37,7 @@ def take_over(
         there = found.get(node_key(identity, node))
         if there is None:
             continue
-        if refuse_rivals and identity.is_rival(there.origin):
+        if refuse_rivals and identity.is_rival(there.mark.origin):
             raise rival_error(identity.service, f"{node} runs from {there.machine.folder}")
         _take_over(workspace, identity, node, there)
 
