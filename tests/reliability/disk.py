@@ -42,14 +42,13 @@ class Call:
     flags: str = ""
 
 
-def recorded(words: Sequence[str], root: Path, traces: Path, **environment: str) -> tuple[int, list[Call]]:
+def recorded(words: Sequence[str], root: Path, traces: Path) -> tuple[int, list[Call]]:
     """Run a program and all that it starts to their end; return its exit code and the calls, in their order."""
     traces.mkdir()
     tracing = ("strace", "-ff", "--seccomp-bpf", "-f", "-ttt", "-T", "-y", "-s", "100000000", "-o", traces / "t")
     done = subprocess.run(
         [*tracing, "-e", f"trace={CALLS}", *words],
         cwd=root,
-        env={**os.environ, **environment},
         capture_output=True,
         stdin=subprocess.DEVNULL,
         check=False,

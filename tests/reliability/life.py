@@ -133,14 +133,10 @@ class Life:
     def begin(self) -> None:
         """Make the workspace and stage the service."""
         self._dtk("init")
-        self._prepare_workspace()
         module = self.runner.root / "modules/acme/life"
         module.mkdir(parents=True)
         (module / "dtk.module.yaml").write_text(self.module)
         self._dtk("stage", "acme:life/pair", SERVICE)
-
-    def _prepare_workspace(self) -> None:
-        """Do what the target needs before anything is staged."""
 
     def _dtk(self, *words: str) -> None:
         """Run a command that must succeed."""

@@ -32,7 +32,10 @@ from tests.reliability.disk import FORMS, Call, Disk, Left, recorded, tree, writ
 from tests.reliability.forms import IS_LONG
 from tests.support.command_line import Dtk
 
-pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="Linux only")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="Linux only"),
+    pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed"),
+]
 
 SERVICE = "life1"
 FOLLOWED = int(os.environ.get("RELIABILITY_CUTS", "60" if IS_LONG else "1"))

@@ -36,7 +36,6 @@ class Cable:
     """Which part of the packets never arrives, drawn from a seed."""
     is_cut: bool = False
     lost: int = field(default=0, init=False)
-    passed: int = field(default=0, init=False)
 
 
 class OwnNetwork:
@@ -89,7 +88,6 @@ class OwnNetwork:
                 if self.cable.is_cut or self._chance.random() < self.cable.loss:
                     self.cable.lost += 1
                     continue
-                self.cable.passed += 1
                 count += 1
                 heapq.heappush(on_the_way, (time.monotonic() + self.cable.delay, count, self._ends.index(end), frame))
             while on_the_way and on_the_way[0][0] <= time.monotonic():
