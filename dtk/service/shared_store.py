@@ -94,8 +94,12 @@ def read_state(workspace: Workspace, service: str) -> HeadNow | None:
     return _read(workspace, service, read)
 
 
-def read_logs(workspace: Workspace, service: str) -> None:
-    """Make the local logs of a service's tasks those in the store; else as ``read_state``."""
+def read_logs(workspace: Workspace, service: str) -> int:
+    """Make the local logs of a service's tasks those in the store; else as ``read_state``.
+
+    Returns:
+        The number of the task that runs, on whichever machine; 0 where none does, and without a store.
+    """
 
     def read(store: SharedStore) -> HeadNow | None:
         from dtk.store.mirror import bring_logs, bring_state
@@ -105,7 +109,8 @@ def read_logs(workspace: Workspace, service: str) -> None:
             bring_logs(store.objects, workspace, service, found)
         return found
 
-    _read(workspace, service, read)
+    found = _read(workspace, service, read)
+    return found.running if found else 0
 
 
 def read_all_states(workspace: Workspace) -> None:

@@ -16,12 +16,16 @@ from dtk.events.fold import fold_log
 from dtk.events.tree import Task
 from dtk.model.names import DESTROY
 from dtk.service.context import chosen_with_logs, current_workspace
+from dtk.service.global_options import notify
 from dtk.service.shared_store import read_logs, runs_elsewhere
 from dtk.state.lock import holder
 from dtk.state.workspace import Workspace
 
 SILENCE_OF_THE_DEAD = 60.0
 """Seconds without a line after which a lone log's writer counts as gone: it writes one at least every 10 s."""
+
+FIRST_EVENTS_SECONDS = 0.2
+"""Pause before a log that has no events yet is looked at again; the store itself is asked less often."""
 
 
 @dataclass(frozen=True)
@@ -86,18 +90,31 @@ def last_task(workspace: Workspace, service: str) -> Task | None:
 def logged_tasks(workspace: Workspace, service: str) -> list[int]:
     """Return the numbers of a service's tasks that have a log, oldest first; with those in the shared store."""
     read_logs(workspace, service)
+    return _numbers(workspace, service)
+
+
+def _numbers(workspace: Workspace, service: str) -> list[int]:
     logs = {number: workspace.event_log(service, number) for number in workspace.task_numbers(service)}
     # A command that is killed may leave an empty log: nothing is on record of that task.
-    return [number for number, log in logs.items() if log.exists() and log.stat().st_size]
+    return [number for number, log in logs.items() if _has_events(log)]
+
+
+def _has_events(log: Path) -> bool:
+    return log.exists() and log.stat().st_size > 0
 
 
 def chosen_task(workspace: Workspace, service: str, number: int | None) -> int:
     """Return the task meant: the one given, else the newest.
 
+    One that has just begun on another machine is waited for: its first events follow what says that it runs.
+
     Raises:
         UsageError: there is no such task.
     """
-    numbers = logged_tasks(workspace, service)
+    running = read_logs(workspace, service)
+    if running and number in (None, running):
+        _await_events(workspace, service, running)
+    numbers = _numbers(workspace, service)
     if not numbers:
         raise UsageError(f"No tasks found for assembly ({service})", hint=f"dtk plan {service}")
     if number is None:
@@ -105,6 +122,14 @@ def chosen_task(workspace: Workspace, service: str, number: int | None) -> int:
     if number in numbers:
         return number
     raise UsageError(f"no task {number} of '{service}': it has {', '.join(map(str, numbers))}")
+
+
+def _await_events(workspace: Workspace, service: str, running: int) -> None:
+    """Wait until a running task's first events are here; not any longer than it runs."""
+    log, alive = workspace.event_log(service, running), is_running(workspace, service, running)
+    while not _has_events(log) and alive() and not _has_events(log):
+        notify(f"{service}: task {running} has begun; waiting for its first events")
+        time.sleep(FIRST_EVENTS_SECONDS)
 
 
 def is_running(workspace: Workspace, service: str, number: int) -> Callable[[], bool]:

@@ -10,7 +10,7 @@ import pytest
 from dtk.store.commit import commit_state
 from dtk.store.folder_objects import FolderObjects
 from dtk.store.layout import ServiceKeys
-from dtk.store.lease import LeaseRequest, Tools, acquire, new_lease
+from dtk.store.lease import HeldLease, LeaseRequest, Tools, acquire, new_lease
 from dtk.store.segments import LogShipper, Shipped
 from tests.support.command_line import Dtk
 
@@ -26,12 +26,23 @@ def clone(dtk: Dtk, module: Path, tmp_path: Path) -> Dtk:
     return Dtk(root)
 
 
+def begin(store: Path, task: int, seconds: float = 60.0) -> HeldLease:
+    """Begin a task of app1 as a machine elsewhere does that has not shipped any of its log yet."""
+    lease = new_lease("ci-7", "ci", "dtk apply app1", seconds)
+    held = acquire(Tools(FolderObjects(store)), LeaseRequest("app1", "L", lease))
+    held.begin_task(task)
+    return held
+
+
+def shipper_of(dtk: Dtk, store: Path, task: int) -> LogShipper:
+    log = dtk.root / ".dtk/services/app1/tasks/1/events.jsonl"
+    return LogShipper(FolderObjects(store), ServiceKeys("app1"), task, log, Shipped())
+
+
 def put(dtk: Dtk, store: Path, *, task_runs: bool = False) -> None:
     """Put a workspace's service app1 into a store, as the task that deployed it does."""
-    objects, folder = FolderObjects(store), dtk.root / ".dtk/services/app1"
-    held = acquire(Tools(objects), LeaseRequest("app1", "L", new_lease("ci-7", "ci", "dtk apply app1", 60.0)))
-    held.begin_task(1)
-    shipper = LogShipper(objects, ServiceKeys("app1"), 1, folder / "tasks/1/events.jsonl", Shipped())
+    folder = dtk.root / ".dtk/services/app1"
+    held, shipper = begin(store, 1), shipper_of(dtk, store, 1)
     shipper.ship()
     if not task_runs:
         commit_state(held, 9, (folder / "state.json").read_bytes())
@@ -84,3 +95,26 @@ def test_a_task_that_runs_elsewhere_is_followed_and_cancelled(dtk: Dtk, clone: D
     assert follower.returncode == 0, told
     log.write_text("".join([*lines, last]))
     assert told == dtk.run("task-status", "app1", "-m", "stream").stdout
+
+
+@pytest.mark.parametrize("words", [(), ("2",)], ids=["the newest", "by its number"])
+def test_a_task_that_has_just_begun_is_waited_for(dtk: Dtk, clone: Dtk, tmp_path: Path, words: tuple[str, ...]) -> None:
+    store = tmp_path / "store"
+    put(dtk, store)
+    held = begin(store, 2)
+    with clone.start("task-status", "app1", *words, "-m", "stream") as follower:
+        assert follower.stdout is not None
+        assert follower.stdout.readline() == "app1: task 2 has begun; waiting for its first events\n"
+        assert [row["task"] for row in clone.json("list-tasks", "app1")] == [1]
+        shipper_of(dtk, store, 2).finish()
+        held.release()
+        told, _ = follower.communicate(timeout=60)
+    assert follower.returncode == 0, told
+    assert told == dtk.run("task-status", "app1", "-m", "stream").stdout
+
+
+def test_a_task_that_died_before_its_first_event_is_not_waited_for_once_its_lease_is_over(
+    dtk: Dtk, clone: Dtk, tmp_path: Path
+) -> None:
+    begin(tmp_path / "store", 1, seconds=2.0)
+    assert "No tasks found" in clone.run("task-status", "app1", code=2).stderr
