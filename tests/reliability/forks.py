@@ -11,12 +11,14 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from tests.reliability import killer
@@ -97,7 +99,8 @@ def _command(root: Path, words: Sequence[str], environment: Mapping[str, str], o
     from dtk.__main__ import run  # noqa: PLC0415
     from dtk.apply import launch  # noqa: PLC0415
 
-    setattr(vars(launch)["subprocess"], "Popen", _HandedOver)  # noqa: B010 - the module as dtk sees it
+    # Only where workers are started: other programs, such as git, are started as ever.
+    setattr(launch, "subprocess", SimpleNamespace(Popen=_HandedOver, DEVNULL=subprocess.DEVNULL))  # noqa: B010
     os.umask(0o022)
     killer.arm("command")
     return run(list(words))

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -66,6 +67,15 @@ def resize(disk: Path, kilobytes: int | None) -> None:
     subprocess.run(["mount", "-o", f"remount,rw,size={size}k", disk], check=True)
 
 
+def users(disk: Path) -> list[str]:
+    """Return the files below a disk that processes have open, removed ones included."""
+    found = []
+    for opened in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):  # the process, or its file, is gone
+            found.append(str(opened.readlink()))
+    return [file for file in found if file.startswith(f"{disk}/")]
+
+
 # Whether there is room for no log, no state, not all of a task; with one page more each time in the long form.
 ROOM = range(4, 400, 4) if IS_LONG else (8, 80)
 
@@ -90,6 +100,8 @@ def test_a_read_only_disk_can_be_looked_at_and_is_named(disk: Path, make: Make) 
     small = make(disk / "workspace")
     small.dtk.run(*APPLY)
     small.dtk.run("stop", SERVICE)
+    # A command ends with its task; the worker closes log and lock a moment later, and until then no disk is read-only.
+    eventually(lambda: users(disk) == [], "the worker closes its files")
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
     try:
         for verb in ("plan", "info", "task-status", "list-tasks", "list-nodes"):
