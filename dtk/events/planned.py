@@ -47,6 +47,7 @@ def planned_steps(parent: Mapping[str, Json]) -> tuple[TaskStep, ...]:
             components=texts(step, "components"),
             actions=texts(step, "actions"),
             reason=text(step, "reason"),
+            group_size=whole(step, "group_size") or 0,
             steps=planned_steps(step),
         )
         for step in _mappings(parent, "steps")
@@ -82,6 +83,7 @@ def operation_result(event: Event) -> OperationResult:
         component=text(event, "component"),
         action=text(event, "action"),
         name=text(event, "name"),
+        arguments=text(event, "arguments"),
         command=text(event, "command"),
         changed=event.get("changed") is True,
         skipped=event.get("skipped") is True,

@@ -30,12 +30,16 @@ class StepError:
 
 @dataclass(frozen=True)
 class OperationResult:
-    """One operation or command of a step, done; ``kind`` is ``operation``, ``run`` or ``add``."""
+    """One operation or command of a step, done; ``kind`` is ``operation``, ``run`` or ``add``.
+
+    ``arguments`` are an operation's own, as a module writes them: ``{src: web.conf, dest: /etc/web.conf}``.
+    """
 
     kind: str
     component: str = ""
     action: str = ""
     name: str = ""
+    arguments: str = ""
     command: str = ""
     changed: bool = False
     skipped: bool = False
@@ -74,6 +78,7 @@ class TaskStep(Progress):
     """A step: a leaf on one node, or a group's row with its members in ``steps``.
 
     ``components`` and ``actions`` are names; ``changed`` is None until the step says; ``attempt`` counts from 1;
+    ``group_size`` is how many members a group has, of which some may take no part (0: the log does not tell);
     ``in_doubt`` marks a step that ran when its worker was lost: nobody knows what it did.
     """
 
@@ -87,6 +92,7 @@ class TaskStep(Progress):
     attempt: int = 1
     last_output: str = ""
     in_doubt: bool = False
+    group_size: int = 0
     errors: tuple[StepError, ...] = ()
     results: tuple[OperationResult, ...] = ()
     steps: tuple[TaskStep, ...] = ()

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from dtk.events.tree import OperationResult, Row, Task, TaskStep
-from dtk.views.formatting import duration_text, one_line, status_word, stream_time
+from dtk.views.formatting import counted, duration_text, one_line, status_word, stream_time
+from dtk.views.operation_text import commands_of, is_shown, operation_call
 from dtk.views.step_errors import errors_text
-from dtk.views.stream_blocks import indented, operation_heading, output_lines
+from dtk.views.stream_blocks import indented, output_lines
 
 BORDER = "=" * 62
 """Source: docs/original.md 6.5."""
@@ -28,7 +29,7 @@ def render_detail(row: Row, now: datetime) -> str:
         now: the moment up to which a running step is reckoned.
     """
     leaves = list(row.leaves())
-    title = [] if row in leaves else [f"{row.number} {one_line(row.title)}: {len(leaves)} steps", ""]
+    title = [] if row in leaves else [f"{row.number} {one_line(row.title)}: {counted(len(leaves), 'step')}", ""]
     return "\n".join([*title, *(line for leaf in leaves for line in _leaf(leaf, now))]).rstrip("\n") + "\n"
 
 
@@ -51,7 +52,7 @@ def _leaf(leaf: TaskStep, now: datetime) -> Iterator[str]:
     if leaf.status == "executing" and leaf.last_output:
         yield from ["LAST OUTPUT:", f"  {one_line(leaf.last_output)}", "--"]
     if leaf.errors:
-        yield from ["ERRORS:", *indented(errors_text(leaf.errors)), "--"]
+        yield from ["ERRORS:", *indented(errors_text(leaf.errors, is_shown=is_shown(leaf))), "--"]
     if not leaf.results:
         yield "no operations on record"
     yield ""
@@ -64,7 +65,8 @@ def _outcome(leaf: TaskStep) -> str:
 
 
 def _operation(result: OperationResult) -> Iterator[str]:
-    yield operation_heading(result)
+    yield operation_call(result)
+    yield from output_lines("COMMAND", commands_of(result))
     if result.component:
         yield f"COMPONENT: {result.component}{f'.{result.action}' if result.action else ''}"
     yield f"STATUS: {operation_status(result)}"

@@ -12,20 +12,21 @@ _LONGEST_COMMAND = 2000
 """Characters of a failed command that are shown in front of why it failed; the log has the whole."""
 
 
-def error_text(error: StepError) -> str:
+def error_text(error: StepError, *, is_shown: bool = False) -> str:
     """Return an error as text: its message, then the command, its exit code and last output where there was one.
 
-    ``Component X: `` stands before the message of a component's error (docs/original.md 6.1);
-    the indented lines are ours: the original did not say which command failed.
+    A command that the message quotes is not repeated; where ``is_shown`` says that command and output stand there
+    already, the message is all. ``Component X: `` stands before the message of a component's error
+    (docs/original.md 6.1); the indented lines are ours: the original did not say which command failed.
     """
     component = f"Component {error.component}: " if error.component else ""
-    details = [*_command(error), *_output(error)]
+    details = [] if is_shown else [*_command(error), *_output(error)]
     return "\n".join([component + harmless(error.message), *details])
 
 
-def errors_text(errors: Sequence[StepError]) -> str:
-    """Return the errors of one step, joined by a blank line."""
-    return "\n\n".join(map(error_text, errors))
+def errors_text(errors: Sequence[StepError], *, is_shown: bool = False) -> str:
+    """Return the errors of one step, joined by a blank line; ``is_shown`` as for ``error_text``."""
+    return "\n\n".join(error_text(error, is_shown=is_shown) for error in errors)
 
 
 def shown_command(command: str) -> str:
@@ -36,7 +37,8 @@ def shown_command(command: str) -> str:
 
 def _command(error: StepError) -> list[str]:
     shown = shown_command(error.command)
-    command = [f"  RUN: {_indented(shown)}"] if shown else []
+    is_quoted = f"'{error.command}'" in error.message
+    command = [f"  RUN: {_indented(shown)}"] if shown and not is_quoted else []
     code = [] if error.exit_code is None else [f"  RETURN CODE: {error.exit_code}"]
     return command + code
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dtk.events.tree import OperationResult, TaskStage, TaskStep
 from dtk.views.formatting import duration_text, harmless, one_line, stream_time
-from dtk.views.step_errors import errors_text, shown_command
+from dtk.views.operation_text import is_shown, operation_heading
+from dtk.views.plan_entries import members_text
+from dtk.views.step_errors import errors_text
 
 START_BORDER = "=" * 60
 END_BORDER = "-" * 60
@@ -54,8 +56,14 @@ def _names(step: TaskStep, *, actions: bool) -> list[str]:
     """Return ``node/component`` or ``node/component.action`` for a step; a group's once for all its members."""
     parts = [step] if not step.steps else [step, *step.leaves()]
     names = dict.fromkeys(name for part in parts for name in (part.actions if actions else _components(part)))
-    node = f"node-group:{step.node}" if step.steps else step.node
-    return [f"{node}/{name}" for name in names]
+    return [f"{_place(step)}/{name}" for name in names]
+
+
+def _place(step: TaskStep) -> str:
+    """Return where a step works: a node, a whole group, or those of its members that take part."""
+    members = [member.node for member in step.steps]
+    is_whole = len(members) > 1 and len(members) >= step.group_size
+    return step.node if not members else f"node-group:{step.node}" if is_whole else members_text(members)
 
 
 def _components(step: TaskStep) -> tuple[str, ...]:
@@ -88,15 +96,6 @@ def _command(result: OperationResult) -> list[str]:
     ]
 
 
-def operation_heading(result: OperationResult) -> str:
-    """Return the line that names an operation: ``RUN: … (syscall)``, ``ADD: …``, ``OPERATION: …``."""
-    if result.kind == "add":
-        return f"ADD: {harmless(result.command or result.name)}"
-    if result.kind == "run":
-        return f"RUN: {harmless(shown_command(result.command))} (syscall)"
-    return f"OPERATION: {one_line(result.name or result.command)}"
-
-
 def output_lines(title: str, output: str) -> list[str]:
     """Return an output's lines below its title, none where there is no output."""
     text = harmless(output).rstrip("\n")
@@ -105,14 +104,9 @@ def output_lines(title: str, output: str) -> list[str]:
 
 def _errors(stage: TaskStage) -> list[str]:
     """Return the errors that no result of their step shows already."""
-    leaves = [leaf for leaf in stage.leaves() if leaf.errors and not _is_shown(leaf)]
+    leaves = [leaf for leaf in stage.leaves() if leaf.errors and not (leaf.actions and is_shown(leaf))]
     lines = [line for leaf in leaves for line in (f"NODE: {leaf.node}", *indented(errors_text(leaf.errors)), "")]
     return ["ERRORS:", *lines] if lines else []
-
-
-def _is_shown(leaf: TaskStep) -> bool:
-    """Say whether the step's results hold the command that failed it."""
-    return bool(leaf.actions) and any(result.exit_code for result in leaf.results)
 
 
 def indented(text: str) -> list[str]:

@@ -13,6 +13,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from dtk.apply.items.item import LONGEST_ARGUMENT
 from dtk.apply.reporting.redaction import Redactor
 from dtk.apply.session.secrets import resolve_secret
 from dtk.errors import DtkError
@@ -31,7 +32,15 @@ def test_a_secret_is_used_on_the_node_and_written_nowhere(lab: Lab, monkeypatch:
     monkeypatch.setenv("DTK_TEST_PASSWORD", SECRET)
     template = {"$template": "printf %s {{ password }} > got; echo {{ password }}; ps -eo args", "shell": True}
     env = operation(
-        "server.shell", {"commands": ['printf %s "$P" > env'], "_env": {"P": {"$template": "{{ password }}"}}}
+        "server.shell",
+        {
+            "commands": [
+                'printf %s "$P" > env',
+                {"$template": f": {'x' * LONGEST_ARGUMENT}{{{{ password }}}}", "shell": True},
+            ],
+            "_chdir": {"$template": "{{ '.' }}"},
+            "_env": {"P": {"$template": "{{ password }}"}, "Q": {"$template": "y" * 57 + "{{ password }}"}},
+        },
     )
     fails = run({"$template": "echo {{ password }}; exit 4", "shell": True})
     result = lab.apply(
@@ -46,6 +55,10 @@ def test_a_secret_is_used_on_the_node_and_written_nowhere(lab: Lab, monkeypatch:
     written = everywhere(lab.workspace.local)
     assert "s3cret" not in written
     assert "(secret)" in result.of("operation.finished", step="1.1")[0]["stdout"]
+    arguments = result.of("operation.finished", step="1.1")[1]["arguments"]
+    assert arguments.startswith("{commands: [")
+    # Redacted before it is cut: half of a secret is one still.
+    assert arguments.endswith(f"_chdir: ., _env: {{P: (secret), Q: {'y' * 57}(se… (5 more characters)}}}}")
     assert "(secret)" in result.step("2.1")["error"]["command"]
     assert applied_attributes(lab, "master", "m::c") == {"password": {"$secret": "env:DTK_TEST_PASSWORD"}}
 

@@ -118,7 +118,12 @@ def test_what_tasks_did_is_told_afterwards_in_every_form(dtk: Dtk) -> None:
     assert "warming up" in dtk.run("task-action-detail", "3.1.2", "--task", "1").stdout
     refused = dtk.run("task-action-detail", "ring1", "9.9", code=2).stderr
     assert "Task action with identifier '9.9' does not exist for this service instance." in refused
+    made = dtk.run("task-action-detail", "ring1", "2.1", "--task", "1").stdout
+    assert "OPERATION: files.directory {path: /" in made
+    assert "\nCOMMAND:\n  mkdir -p " in made
+    assert "COMPONENT: slaves:3/ring::member\n" in dtk.run("task-status", "ring1", "-m", "stream").stdout
     shown = dtk.run("task-status", "ring1", "1", "-m", "stream", "--output").stdout
+    assert "COMPONENT: node-group:slaves/ring::member\n" in shown
     assert "slaves:2 | warming up\n" in shown
     assert dtk.run("replay", "ring1", "2", "--speed", "1000").stdout.endswith("9 rows in set\n")
     written = dtk.run("task-report", "ring1", "-o", "report.html").stdout

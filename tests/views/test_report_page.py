@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from dtk.events.tree import Task
 from dtk.views.picture import Arrow
 from dtk.views.report.page import report_page
 from dtk.views.report.steps import LONGEST_OUTPUT
-from tests.support.recorded_tasks import NOW, RECORDINGS, begin, failed, large, ring_plan, scaled
-from tests.support.recorder import Recorder, stage, step
+from tests.support.recorded_tasks import NOW, RECORDINGS, begin, failed, large, resumed, ring_plan, scaled
+from tests.support.recorder import Recorder, group, stage, step
 
 VOID = {"meta", "link", "br", "hr", "img"}
 
@@ -135,6 +136,28 @@ def test_a_comparison_tells_what_is_new_gone_slower_and_turned(tmp_path: Path) -
         assert text in compared
     many = fold(large(tmp_path / "3").events)
     assert "3.1.1 configure_node slaves:1: failed, now succeeded" in report_page(many, NOW, before=before)
+
+
+def test_a_node_counts_once_and_is_new_only_where_the_task_makes_it(tmp_path: Path) -> None:
+    before = fold(resumed(tmp_path / "1").events)
+    plan = [
+        stage("1", "create_node", step("1", "create_node", "slaves:3")),
+        stage("2", "values", step("2.1", "configure_node", "assembly_wide", "ring::values")),
+        stage("3", "members", group("3.1", "slaves", "ring::member", size=3)),
+    ]
+    recorder = Recorder(tmp_path / "2").at("10:00:00.0").plan(plan).start()
+    page = report_page(fold(recorder.at("10:00:10.2").end().events), NOW, before=before)
+    assert "<dt>Nodes</dt><dd>3</dd>" in page
+    assert "<h3>Nodes that are new</h3><ul><li>slaves:3</li></ul>" in page
+    assert "<h3>Nodes that took no part in the task before</h3><ul><li>slaves:2</li></ul>" in page
+    assert "<h3>Nodes that have no part in this task</h3><ul><li>master</li></ul>" in page
+
+
+def test_a_duration_is_compared_in_words(tmp_path: Path) -> None:
+    task = task_of("failed", tmp_path)
+    for seconds, words in ((45.09, "as long as task 1"), (44.0, "1.1s longer than task 1"), (60, "14.9s shorter than")):
+        before = replace(task, seconds=float(seconds), ended_at=NOW)
+        assert f"<dd>45.1s</dd><small>{words}" in report_page(replace(task, seconds=45.1), NOW, before=before)
 
 
 def test_the_topology_shows_members_and_who_uses_whom(tmp_path: Path) -> None:

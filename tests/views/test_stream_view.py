@@ -139,6 +139,19 @@ def test_each_stage_is_told_as_soon_as_it_begins_and_ends(tmp_path: Path) -> Non
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("members", "size", "named"), [
+    ((1, 2), 0, "node-group:slaves"), ((1, 2), 2, "node-group:slaves"), ((1, 2), 4, "slaves:[1-2]"),
+    ((1, 3), 4, "slaves:[1,3]"), ((2,), 0, "slaves:2"), ((2,), 3, "slaves:2"),
+])  # fmt: skip
+def test_of_a_group_only_those_that_take_part_are_named(
+    members: tuple[int, ...], size: int, named: str, tmp_path: Path
+) -> None:
+    steps = [step(f"1.1.{n}", "configure_node", f"slaves:{n}", "d::worker") for n in members]
+    planned = {**group("1.1", "slaves", "d::worker"), "steps": steps, "group_size": size}
+    recorder = Recorder(tmp_path / "events.jsonl").plan([stage("1", "workers", planned)]).start()
+    assert f"COMPONENT: {named}/d::worker\n" in printed(recorder.event("stage.started", stage="1"))
+
+
 def test_a_task_that_never_started_has_no_time(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "events.jsonl").plan([stage("1", "a", step("1.1", "action", "m"))])
     assert printed(recorder).startswith(

@@ -10,7 +10,7 @@ from typing import TypeVar
 from dtk.apply.reporting.failure import ActionError
 from dtk.apply.reporting.redaction import Redactor
 from dtk.dsl.template.rendering import NeedsUnknown, TemplateProblem, render, render_text, truth
-from dtk.model.json_data import Json, ReadOnlyObject
+from dtk.model.json_data import Json, ReadOnlyJson, ReadOnlyObject
 from dtk.model.loop import ITEM
 from dtk.model.planned_action import PlannedAction, Text
 from dtk.model.value import Open, Reference, Secret, Template, Value, as_applied, evaluate
@@ -54,6 +54,7 @@ class ActionValues:
             return value
 
         self.secrets: dict[str, str] = {}
+        self.redacted: Callable[[ReadOnlyJson], ReadOnlyJson] = redactor.data
 
         self._lookup, self._resolved = lookup_in(state), resolved
         self.applied = {name: as_applied(value, self._lookup) for name, value in action.attributes.items()}

@@ -19,7 +19,7 @@ from dtk.apply.reporting.failure import ActionError, FailedCommand
 from dtk.apply.reporting.operation_record import OperationRecord
 from dtk.apply.session.engine import run_operation
 from dtk.model.arguments import TEMPLATE_BLANKS, TEMPLATE_SETTINGS
-from dtk.model.json_data import JsonObject, ReadOnlyObject, as_object
+from dtk.model.json_data import JsonObject, ReadOnlyJson, ReadOnlyObject, as_object
 from dtk.model.loop import elements_of
 from dtk.model.module import PUPPET_FOLDER
 from dtk.model.planned_action import (
@@ -32,7 +32,8 @@ from dtk.model.planned_action import (
     PlannedRun,
     Text,
 )
-from dtk.model.value import UNSET, Known, Template
+from dtk.model.value import KNOWN_AFTER_APPLY, UNSET, Known, Template, Value
+from dtk.model.yaml_flow import flow_text
 
 T = TypeVar("T", bound=PlannedItem)
 
@@ -40,6 +41,8 @@ _TEMPLATES = {"files.template": "files.put", "server.script_template": "server.s
 """Operations whose template is rendered here, in the sandbox, and what then puts the text on the node."""
 _UPLOADS = ("files.put", "files.sync", "server.script")
 """Operations that take a file or a folder of the module to the node."""
+LONGEST_ARGUMENT = 400
+"""Characters of an argument's value that an event has: a whole file may be given as one."""
 _OWN_ARGUMENTS = ("src", "dest", "user", "group", "mode", "create_remote_dir", "args", "name", TEMPLATE_SETTINGS)
 
 
@@ -279,6 +282,7 @@ def _report(
         "action": work.action.action,
         "kind": item.kind,
         "name": "" if isinstance(item, PlannedRun | PlannedAdd) else item.name,
+        **_arguments(work, item),
         "command": _command(item, record),
         "changed": changed,
         "stdout": record.stdout.text(),
@@ -294,6 +298,22 @@ def _report(
         fields["output_held"] = True
         happened = f"{happened}; something it left running still holds its output, which is no longer read"
     work.reporter.operation(f"{label_of(item)}: {happened}", **fields)
+
+
+def _arguments(work: Work, item: PlannedItem) -> JsonObject:
+    """Return an operation's arguments for its record, as its module writes them; redacted before they are cut."""
+    if not isinstance(item, PlannedOperation) or not item.arguments:
+        return {}
+    shown = {name: work.values.redacted(_argument(value)) for name, value in item.arguments.items()}
+    texts = (f"{name}: {flow_text(value, LONGEST_ARGUMENT)}" for name, value in shown.items())
+    return {"arguments": f"{{{', '.join(texts)}}}"}
+
+
+def _argument(value: Value) -> ReadOnlyJson:
+    """Return an argument's data; of one that was not rendered, its item being skipped, what the module says."""
+    if isinstance(value, Known):
+        return value.data
+    return value.text if isinstance(value, Template) else KNOWN_AFTER_APPLY
 
 
 def _command(item: PlannedItem, record: OperationRecord) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dtk.events.log import EventLog
 from dtk.model.author import Author
 from dtk.model.json_data import Json, JsonObject
+from dtk.model.names import group_of
 from dtk.model.plan import Plan, Stage, Step
 
 
@@ -35,6 +37,7 @@ def write_planned(log: EventLog, plan: Plan, number: int, by: Author) -> None:
 
 
 def _fields(plan: Plan, number: int) -> JsonObject:
+    sizes = Counter(group_of(change.node) for change in plan.nodes)
     return {
         "service": plan.service,
         "task": number,
@@ -46,15 +49,15 @@ def _fields(plan: Plan, number: int) -> JsonObject:
         "dtk_version": plan.dtk_version,
         "pid": os.getpid(),
         "next_command": next_command(plan),
-        "stages": [_stage_fields(stage) for stage in plan.stages],
+        "stages": [_stage_fields(stage, sizes) for stage in plan.stages],
     }
 
 
-def _stage_fields(stage: Stage) -> JsonObject:
-    return {"number": stage.number, "name": stage.name, "steps": [_step_fields(step) for step in stage.steps]}
+def _stage_fields(stage: Stage, sizes: Mapping[str, int]) -> JsonObject:
+    return {"number": stage.number, "name": stage.name, "steps": [_step_fields(step, sizes) for step in stage.steps]}
 
 
-def _step_fields(step: Step) -> JsonObject:
+def _step_fields(step: Step, sizes: Mapping[str, int]) -> JsonObject:
     actions = [action for leaf in step.leaves() for action in leaf.actions]
     fields: JsonObject = {
         "number": step.number,
@@ -62,8 +65,10 @@ def _step_fields(step: Step) -> JsonObject:
         "node": step.node,
         "components": _unique(action.component for action in actions),
         "reason": step.reason,
-        "steps": [_step_fields(member) for member in step.steps],
+        "steps": [_step_fields(member, sizes) for member in step.steps],
     }
+    if step.steps:
+        fields["group_size"] = sizes.get(step.node, 0)
     if step.type in ("action", "nodegroup actions"):
         fields["actions"] = _unique(f"{action.component}.{action.action}" for action in actions)
     return fields

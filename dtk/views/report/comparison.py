@@ -7,10 +7,10 @@ from itertools import groupby
 
 from dtk.events.expected_times import Key, leaf_key
 from dtk.events.tree import Task, TaskStage, TaskStep
-from dtk.model.names import group_of, node_order
+from dtk.model.names import ASSEMBLY_WIDE, group_of, node_order
 from dtk.views.markup import Markup, join, tag
 from dtk.views.plan_entries import members_text
-from dtk.views.report.elements import badge, change_of, section, time_taken
+from dtk.views.report.elements import NOTICEABLE_SECONDS, badge, change_of, section, time_taken
 
 LISTED = 8
 """Steps that are listed of each kind; there may be thousands."""
@@ -55,7 +55,7 @@ def _stage_row(stage: TaskStage, old: TaskStage | None, longest: float) -> Marku
     now, then = stage.duration, old.duration if old else None
     difference = "only in this task" if old is None else ""
     if now is not None and then is not None:
-        difference = change_of(now - then) if abs(now - then) >= _NOTABLE_SECONDS / 5 else "same"
+        difference = change_of(now - then) if abs(now - then) >= NOTICEABLE_SECONDS else "same"
     bars = tag("div", _bar(then, longest, "then"), _bar(now, longest, "now"), class_="pair")
     cells = [f"{stage.number} {stage.name}", _text(then, old), _text(now, stage), difference]
     return tag("tr", *(tag("td", cell) for cell in cells), tag("td", bars, class_="bars"))
@@ -90,8 +90,9 @@ def _steps(task: Task, before: Task) -> Markup | None:
         _list("Ended otherwise", turned),
         _list("Slower", [_difference(*change) for change in slower]),
         _list("Faster", [_difference(*change) for change in faster]),
-        _list("Nodes that are new", _named(_nodes(task) - _nodes(before))),
-        _list("Nodes that have no part in this task", _named(_nodes(before) - _nodes(task))),
+        _list("Nodes that are new", _named(_made(task))),
+        _list("Nodes that took no part in the task before", _named(nodes_of(task) - nodes_of(before) - _made(task))),
+        _list("Nodes that have no part in this task", _named(nodes_of(before) - nodes_of(task))),
     ]
     found = [item for item in lists if item]
     return tag("div", *found, class_="lists") if found else None
@@ -101,8 +102,14 @@ def _by_key(task: Task) -> Mapping[Key, TaskStep]:
     return {leaf_key(leaf): leaf for leaf in task.leaves()}
 
 
-def _nodes(task: Task) -> set[str]:
-    return {leaf.node for leaf in task.leaves()}
+def nodes_of(task: Task) -> set[str]:
+    """Return the nodes that have a part in a task; assembly-wide components run on none."""
+    return {leaf.node for leaf in task.leaves()} - {"", ASSEMBLY_WIDE}
+
+
+def _made(task: Task) -> set[str]:
+    """Return the nodes that a task makes."""
+    return {leaf.node for leaf in task.leaves() if leaf.type == "create_node"}
 
 
 def _named(nodes: set[str]) -> list[str]:

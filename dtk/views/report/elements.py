@@ -9,6 +9,8 @@ from dtk.views.picture_svg import SYMBOLS
 
 _LONG = 100.0
 """Seconds from which a duration is shown in minutes."""
+NOTICEABLE_SECONDS = 0.05
+"""Differences of durations below this are no difference: durations are shown to a tenth of a second."""
 
 
 def badge(status: Status) -> Markup:

@@ -11,8 +11,8 @@ from dtk.events.tree import Status, Task
 from dtk.views.markup import Markup, join, tag
 from dtk.views.picture import Arrow, picture_of_task
 from dtk.views.picture_svg import STYLE, picture_svg
-from dtk.views.report.comparison import comparison_section
-from dtk.views.report.elements import badge, change_of, section, time_taken
+from dtk.views.report.comparison import comparison_section, nodes_of
+from dtk.views.report.elements import NOTICEABLE_SECONDS, badge, section, time_taken
 from dtk.views.report.steps import errors_section, steps_section
 from dtk.views.report.timeline import timeline
 
@@ -86,9 +86,8 @@ def _facts(task: Task, now: datetime, before: Task | None) -> Iterable[Markup]:
         seconds = (now - task.started_at).total_seconds()
     if seconds is not None:
         against = before.duration if before and task.duration is not None else None
-        yield _fact("Duration", time_taken(seconds), f"{change_of(seconds - against)} to before" if against else "")
-    nodes = {leaf.node for leaf in leaves if leaf.node}
-    yield _fact("Nodes", str(len(nodes)))
+        yield _fact("Duration", time_taken(seconds), _against(seconds - against, before) if against and before else "")
+    yield _fact("Nodes", str(len(nodes_of(task))))
     yield _fact("Stages", f"{_done(stage.status for stage in task.stages)} of {len(task.stages)}")
     changed = sum(leaf.changed is True for leaf in leaves)
     yield _fact("Steps", f"{_done(leaf.status for leaf in leaves)} of {len(leaves)}", f"{changed} changed something")
@@ -98,6 +97,14 @@ def _facts(task: Task, now: datetime, before: Task | None) -> Iterable[Markup]:
     if task.started_at:
         ended = f"to {_clock(task.ended_at)}" if task.ended_at else "still running"
         yield _fact("Started (UTC)", _clock(task.started_at), ended)
+
+
+def _against(seconds: float, before: Task) -> str:
+    """Return how much longer or shorter a task took than the one before it, in words."""
+    name = f"task {before.number}" if before.number else "the task before"
+    if abs(seconds) < NOTICEABLE_SECONDS:
+        return f"as long as {name}"
+    return f"{time_taken(abs(seconds))} {'longer' if seconds > 0 else 'shorter'} than {name}"
 
 
 def _done(statuses: Iterable[Status]) -> int:

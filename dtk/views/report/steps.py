@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dtk.events.tree import OperationResult, Row, Task, TaskStage, TaskStep
 from dtk.views.formatting import one_line, status_word
 from dtk.views.markup import Markup, join, tag
+from dtk.views.operation_text import commands_of, is_shown, operation_call
 from dtk.views.report.elements import anchor, badge, mark, section, time_taken
 from dtk.views.step_detail import operation_status
 from dtk.views.step_errors import error_text
-from dtk.views.stream_blocks import operation_heading
 
 MANY = 12
 """Steps beside one another from which on those that went well are folded."""
@@ -94,7 +94,7 @@ def _details(step: TaskStep) -> Iterator[Markup]:
     if step.reason:
         yield tag("p", "Why: ", one_line(step.reason), class_="quiet")
     for error in step.errors:
-        yield tag("pre", error_text(error), class_="error")
+        yield tag("pre", error_text(error, is_shown=is_shown(step)), class_="error")
     if step.status == "executing" and step.last_output:
         yield tag("p", "Last output: ", tag("code", one_line(step.last_output)))
     if step.results:
@@ -107,10 +107,14 @@ def _operation(result: OperationResult) -> Markup:
     status = operation_status(result)
     heading = join(
         tag("span", f"{_SIGNS[status]} {status}", class_=f"outcome {status}"),
-        tag("code", operation_heading(result).removesuffix(" (syscall)")),
+        tag("code", operation_call(result).removesuffix(" (syscall)")),
         tag("span", _numbers(result), class_="quiet time"),
     )
-    outputs = [*_output("stdout", result.stdout), *_output("stderr", result.stderr)]
+    outputs = [
+        *_output("commands", commands_of(result)),
+        *_output("stdout", result.stdout),
+        *_output("stderr", result.stderr),
+    ]
     if not outputs:
         return tag("li", tag("div", heading, class_="plain"))
     return tag("li", tag("details", tag("summary", heading), *outputs, open=status == "failed"))
