@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dtk.errors import DtkError
-from dtk.nodes.ec2 import aws, unanswered
+from dtk.nodes.ec2 import aws
 from dtk.nodes.provider import Connection, NodeRecord, NodeRequest
 from tests.ec2.cloud import Cloud, Reports
 from tests.support import ec2 as test_ec2
@@ -112,7 +112,7 @@ def test_no_other_token_is_used_while_it_is_not_known_what_became_of_the_first(c
 def test_a_lost_call_whose_nodes_ask_for_something_else_now_is_waited_for(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unanswered, "_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("dtk.nodes.ec2.made.PAUSE_SECONDS", 0.05)
     lost = lose(cloud, "master")
     cloud.api.blind = 4
     made = again(cloud, lost, "master", root_device_size=40)
@@ -123,7 +123,7 @@ def test_a_lost_call_whose_nodes_ask_for_something_else_now_is_waited_for(
 def test_a_lost_call_for_more_nodes_than_are_wanted_now_is_not_repeated(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unanswered, "_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("dtk.nodes.ec2.made.PAUSE_SECONDS", 0.05)
     lost = lose(cloud, "slaves:1", "slaves:2")
     cloud.api.blind = 3
     made = again(cloud, lost, "slaves:1")
@@ -152,7 +152,7 @@ def test_a_token_that_was_used_up_gives_way_to_the_next(cloud: Cloud) -> None:
 def test_a_node_that_is_ended_before_its_instance_could_be_seen_is_waited_for(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unanswered, "_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("dtk.nodes.ec2.made.PAUSE_SECONDS", 0.05)
     lost = lose(cloud, "master")
     cloud.api.blind = 3
     ended = Reports()
@@ -290,3 +290,46 @@ def test_an_answer_that_is_not_of_aws_is_no_answer(cloud: Cloud, monkeypatch: py
     lost = cloud.create("master")
     assert "no answer to ec2:RunInstances" in lost.errors["master"].message
     assert lost.recorded[-1][1]["client_token"]
+
+
+def test_instances_that_share_a_launch_index_are_as_many_as_were_asked_for(cloud: Cloud) -> None:
+    cloud.api.same_index = True
+    nodes = [f"slaves:{number}" for number in range(1, 9)]
+    made = cloud.create(*nodes)
+    assert made.errors == {}
+    assert sorted(made.records) == nodes
+    assert len(cloud.api.called("RunInstances")) == 1
+    counted(cloud, made)
+    # Another process finds each node's own instance again, by its tags alone.
+    again = cloud.create(*nodes)
+    assert {node: record.id for node, record in again.records.items()} == {n: r.id for n, r in made.records.items()}
+    counted(cloud, again)
+
+
+def test_instances_that_share_a_launch_index_are_found_after_their_answer_was_lost(cloud: Cloud) -> None:
+    cloud.api.same_index = True
+    lost = lose(cloud, "slaves:1", "slaves:2", "slaves:3")
+    made = again(cloud, lost, "slaves:1", "slaves:2", "slaves:3")
+    assert made.errors == {}
+    counted(cloud, made)
+
+
+def test_a_token_that_another_call_has_taken_gives_the_instances_of_that_call(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same task's token from another dtk, whose tags differ: what it made serves, however late it shows."""
+    monkeypatch.setattr("dtk.nodes.ec2.made.PAUSE_SECONDS", 0.05)
+    first = cloud.create("master")
+    cloud.api.blind = 4
+    made = cloud.create("master", provider=cloud.provider(tags={"team": "data"}))
+    assert made.records["master"].id == first.records["master"].id
+    assert len({call["ClientToken"] for call in cloud.api.called("RunInstances")}) == 1
+    counted(cloud, made)
+
+
+def test_every_list_is_asked_for_in_pages(cloud: Cloud, service: Reports) -> None:
+    cloud.provider().terminate(cloud.identity(), list(service.records.values()), lambda *_: None)
+    lists = {action for action, _ in cloud.api.calls if action.startswith("Describe")} - {"DescribeKeyPairs"}
+    assert {"DescribeInstances", "DescribeImages", "DescribeSubnets", "DescribeSecurityGroups"} <= lists
+    for action in lists:
+        assert all(int(call["MaxResults"]) >= 5 for call in cloud.api.called(action)), action

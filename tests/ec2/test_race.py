@@ -15,7 +15,7 @@ from moto.ec2.models import ec2_backends
 
 from dtk.__main__ import run
 from dtk.errors import DtkError
-from dtk.nodes.ec2 import access, launch
+from dtk.nodes.ec2 import access
 from dtk.nodes.ec2.provider import Ec2Provider
 from dtk.nodes.provider import NodeRequest
 from dtk.state.workspace import Workspace
@@ -26,8 +26,7 @@ NODES = ("master", "slaves:1", "slaves:2")
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launch, "SEEN_SECONDS", 2.0)
-    monkeypatch.setattr(launch, "SEEN_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("dtk.nodes.ec2.made.PAUSE_SECONDS", 0.05)
 
 
 def create(cloud: Cloud, clone: str, *nodes: str, **settings: Any) -> Reports:

@@ -77,6 +77,8 @@ class Ec2:
     """Calls' instances in one answer of DescribeInstances, where it is not 0; the next ones are in the next answer."""
     blind: int = 0
     """Calls of DescribeInstances that do not see what was made yet."""
+    same_index: bool = False
+    """Whether all instances of a call have one launch index: EC2 documents it of no market that they differ."""
     region: str = "us-east-1"
     _tokens: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     _moving: dict[str, tuple[str, float]] = field(default_factory=dict)
@@ -166,14 +168,20 @@ class Ec2:
         if action == "DescribeInstances" and self.page:
             body = urlencode({**parameters, "MaxResults": str(self.page)}).encode()
         status, text = self._ask_moto(environ, body)
-        if status == 200 and action in TRANSITIONS:
+        return status, self._as_ec2_tells_it(action, parameters, text) if status == 200 else text
+
+    def _as_ec2_tells_it(self, action: str, parameters: dict[str, str], text: bytes) -> bytes:
+        """Moto's answer with states that take time; what comes to a token is kept for it."""
+        if action in TRANSITIONS:
             for id_ in set(_INSTANCE.findall(text)):
                 self._moving[id_.decode()] = (TRANSITIONS[action], time.monotonic() + self.seconds)
-        if status == 200 and action in {*TRANSITIONS, "DescribeInstances"}:
+        if action in {*TRANSITIONS, "DescribeInstances"}:
             text = self._with_states(text)
-        if status == 200 and action == "RunInstances" and token:
+        if self.same_index and action in ("RunInstances", "DescribeInstances"):
+            text = re.sub(rb"(<amiLaunchIndex>)\d+", rb"\g<1>0", text)
+        if action == "RunInstances" and (token := parameters.get("ClientToken", "")):
             self._tokens[token] = (_digest(parameters), text)
-        return status, text
+        return text
 
     def _counted(self, parameters: dict[str, str]) -> bytes:
         """Moto makes MinCount instances; EC2 makes as many as there is room for, up to MaxCount."""

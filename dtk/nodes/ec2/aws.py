@@ -30,6 +30,10 @@ THROTTLED_SECONDS = 1800.0
 SETTLING_SECONDS = 60.0
 """How long EC2 may not know everywhere what it has just made."""
 
+PAGE = 1000
+"""Items in one answer, AWS's most: calls without a limit are throttled sooner, and may time out."""
+_PAGES = {"describe_route_tables": 100, "describe_instance_types": 100}
+"""AWS's most for the operations that give fewer."""
 
 _Answer = TypeVar("_Answer")
 
@@ -125,10 +129,11 @@ class Aws:
         """Return what an EC2 operation lists under ``key``, of all its pages; raises as ``request``."""
         found: list[_Answer] = []
         token = ""
+        limit = {} if any(name.endswith("Ids") for name in arguments) else {"MaxResults": _PAGES.get(method, PAGE)}
         while True:
             # Not botocore's paginator: a throttled page would end it, and what came before would pass for all.
             page = {"NextToken": token} if token else {}
-            answer = self.request(method, dict[str, object], {**arguments, **page})
+            answer = self.request(method, dict[str, object], {**limit, **arguments, **page})
             found += cast(list[_Answer], answer.get(key, []))
             token = str(answer.get("NextToken") or "")
             if not token:

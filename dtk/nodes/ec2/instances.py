@@ -11,7 +11,7 @@ from dtk.errors import DtkError
 from dtk.nodes.ec2.answers import InstanceAnswer, Reservation
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.problems import BAD_CREDENTIALS, NOT_ALLOWED, AwsError
-from dtk.nodes.ec2.tags import LINEAGE, TOKEN, node_of
+from dtk.nodes.ec2.tags import TOKEN, node_of
 from dtk.nodes.provider import NodeStatus
 
 STATUS: Mapping[str, NodeStatus] = {
@@ -23,8 +23,6 @@ STATUS: Mapping[str, NodeStatus] = {
     "terminated": "terminated",
 }
 GONE = ("shutting-down", "terminated")
-PAGE = 1000
-"""Instances in one answer, AWS's most: calls without a limit are throttled sooner, and may time out."""
 MOST_IDS = 200
 """Ids in one call of describe: well below what AWS takes."""
 _FIRST_PAUSE_SECONDS = 1.0
@@ -60,17 +58,9 @@ def find_by_tags(aws: Aws, **tags: str) -> list[Ec2Instance]:
     filters = [{"Name": f"tag:{name}", "Values": [value]} for name, value in tags.items()]
     states = {"Name": "instance-state-name", "Values": [state for state in STATUS if state not in GONE]}
     conditions = [*filters, states]
-    reservations = aws.pages("describe_instances", "Reservations", Reservation, Filters=conditions, MaxResults=PAGE)
+    reservations = aws.pages("describe_instances", "Reservations", Reservation, Filters=conditions)
     found = [instance for instance in _instances(reservations) if instance.exists]
     return sorted(found, key=lambda instance: str(instance.data.get("LaunchTime", "")))
-
-
-def find_of_service(aws: Aws, lineage: str) -> dict[str, Ec2Instance]:
-    """Return a service's instances by node, as their tags say."""
-    found: dict[str, Ec2Instance] = {}
-    for instance in find_by_tags(aws, **{LINEAGE: lineage}):
-        found.setdefault(instance.node, instance)
-    return found
 
 
 def find_by_ids(aws: Aws, ids: Iterable[str]) -> dict[str, Ec2Instance]:

@@ -20,7 +20,8 @@ from dtk.nodes.ec2.access import Access
 from dtk.nodes.ec2.answers import Reservation
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.images import Image
-from dtk.nodes.ec2.instances import Ec2Instance, find_by_token, to_instance
+from dtk.nodes.ec2.instances import Ec2Instance, to_instance
+from dtk.nodes.ec2.made import assigned, find_made, note_nodes
 from dtk.nodes.ec2.network import Subnet
 from dtk.nodes.ec2.problems import NO_CAPACITY, AwsError
 from dtk.nodes.ec2.settings import VOLUME_LETTERS, Ec2Settings, MachineSpec, Volume
@@ -40,9 +41,6 @@ from dtk.nodes.provider import Record, ServiceIdentity, rival_error
 MOST_AT_ONCE = 100
 """Nodes of one call."""
 MOST_TOKENS = 5
-SEEN_SECONDS = 20.0
-"""How long EC2 may take to show instances whose token it says is taken."""
-SEEN_PAUSE_SECONDS = 2.0
 BlockDevice = dict[str, object]
 """An item of the API's BlockDeviceMappings."""
 _LIMIT_KEYS = {"iops": "Iops", "throughput": "Throughput"}
@@ -202,9 +200,9 @@ def _launch_at(
         except AwsError as error:
             if error.code not in (ENDED, MISMATCH):
                 raise
-            if error.code == MISMATCH:
-                _refuse_rivals_call(aws, context.identity, call)
-            made = {}
+            # Another call had this token and asked for something else: what it made serves its nodes.
+            made = find_made(aws, call.token, call.at) if error.code == MISMATCH else {}
+            refuse_rivals(context.identity, made.values())
         if made:
             return made
     raise DtkError(f"EC2 answers for {nodes_text(nodes)} with instances that have ended", hint="apply again")
@@ -215,16 +213,10 @@ def run_call(aws: Aws, context: LaunchContext, machine: MachineRequest, call: Ca
     settling = [] if context.settings.security_groups else ["InvalidGroup.NotFound"]
     settling += [] if context.settings.key_pair else ["InvalidKeyPair.NotFound"]
     answer = aws.request("run_instances", Reservation, run_arguments(context, machine, call), settling=settling)
-    instances = [to_instance(data, answer.get("OwnerId", "")) for data in answer["Instances"]]
+    given = [to_instance(data, answer.get("OwnerId", "")) for data in answer["Instances"]]
+    instances = assigned(given)
+    note_nodes(aws, given, instances)
     return {instance.node: instance for instance in instances if instance.exists}
-
-
-def _refuse_rivals_call(aws: Aws, identity: ServiceIdentity, call: Call) -> None:
-    """Refuse a call whose token another clone's call has taken: their instances differ in their origin alone."""
-    until = time.monotonic() + SEEN_SECONDS
-    while not (found := find_by_token(aws, call.token)) and time.monotonic() < until:
-        time.sleep(SEEN_PAUSE_SECONDS)
-    refuse_rivals(identity, (instance for instance in found if instance.exists))
 
 
 def refuse_rivals(identity: ServiceIdentity, instances: Iterable[Ec2Instance]) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from dtk.errors import DtkError
 from dtk.nodes.ec2.aws import Aws
-from dtk.nodes.ec2.instances import Ec2Instance, find_by_ids, find_of_service
+from dtk.nodes.ec2.instances import Ec2Instance, find_by_ids
 from dtk.nodes.ec2.launch import LaunchContext, MachineRequest
 from dtk.nodes.ec2.location import check_missing
-from dtk.nodes.ec2.unanswered import calls_of, find_made, repeat_call
+from dtk.nodes.ec2.made import find_made, find_of_service
+from dtk.nodes.ec2.unanswered import calls_of, repeat_call
 from dtk.nodes.provider import NodeRecord, NodeRequest, ServiceIdentity
 
 
@@ -32,7 +33,7 @@ def _without_id(aws: Aws, identity: ServiceIdentity, records: Sequence[NodeRecor
         return {}
     found = find_of_service(aws, identity.lineage)
     for call in calls_of({record.node: record.attributes for record in records if record.node not in found}):
-        found |= find_made(aws, call)
+        found |= find_made(aws, call.token, call.at)
     return {record.node: found[record.node] for record in records if record.node in found}
 
 

@@ -11,6 +11,7 @@ from dtk.nodes.ec2.access import key_file
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.images import resolve_image
 from dtk.nodes.ec2.instances import Ec2Instance, find_by_ids, find_by_tags, on_each, wait_for
+from dtk.nodes.ec2.made import assigned
 from dtk.nodes.ec2.records import described, node_record
 from dtk.nodes.ec2.settings import Ec2Settings
 from dtk.nodes.ec2.tags import LINEAGE, ORIGIN, SERVICE, VERSION, WORKSPACE, as_list
@@ -20,7 +21,7 @@ from dtk.nodes.provider import MarkedMachine, NodeRecord, ServiceIdentity
 def find_orphans(aws: Aws, workspace: str, known: Collection[str]) -> list[MarkedMachine]:
     """Return the instances of a workspace whose ids are not among those known."""
     found = find_by_tags(aws, **{WORKSPACE: workspace})
-    return [_marked(instance) for instance in found if instance.id not in known]
+    return [_marked(instance) for instance in assigned(found) if instance.id not in known]
 
 
 def find_marked(aws: Aws, identity: ServiceIdentity) -> list[MarkedMachine]:
@@ -32,7 +33,7 @@ def find_marked(aws: Aws, identity: ServiceIdentity) -> list[MarkedMachine]:
     if not found:
         own = {WORKSPACE: identity.workspace} if identity.workspace else {}
         found = find_by_tags(aws, **{SERVICE: identity.service}, **own)
-    return [_marked(instance) for instance in found]
+    return [_marked(instance) for instance in assigned(found)]
 
 
 def _marked(instance: Ec2Instance) -> MarkedMachine:

@@ -11,10 +11,11 @@ from dtk.nodes.ec2 import orphans
 from dtk.nodes.ec2.access import Access
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.firewall import PORT_RULE, allow_ssh, find_groups, reconcile, sources_without_ssh
-from dtk.nodes.ec2.instances import Ec2Instance, find_of_service, on_each, wait_for
+from dtk.nodes.ec2.instances import Ec2Instance, on_each, wait_for
 from dtk.nodes.ec2.launch import MachineRequest, launch, refuse_rivals
 from dtk.nodes.ec2.location import check_location
 from dtk.nodes.ec2.lookup import instances_of, made_by_unanswered_calls
+from dtk.nodes.ec2.made import find_of_service
 from dtk.nodes.ec2.naming import name_instances
 from dtk.nodes.ec2.preparation import Preparation, alike
 from dtk.nodes.ec2.records import connection_to, described, node_record

@@ -10,7 +10,7 @@ from dtk.nodes.ec2.access import remove_access
 from dtk.nodes.ec2.answers import SecurityGroup
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.firewall import find_groups
-from dtk.nodes.ec2.instances import find_of_service
+from dtk.nodes.ec2.made import find_of_service
 from dtk.nodes.ec2.problems import AwsError
 from dtk.nodes.ec2.settings import Ec2Settings
 from dtk.nodes.provider import ServiceIdentity

@@ -82,10 +82,17 @@ def _members(word: str) -> list[str]:
 
 def node_of(tags: Mapping[str, str], launch_index: int) -> str:
     """Return which node an instance is, "" when its tags do not say it."""
+    nodes = nodes_in(tags)
+    # One that names a single node is that node, whatever its index.
+    return nodes[0] if len(nodes) == 1 else nodes[launch_index] if launch_index < len(nodes) else ""
+
+
+def nodes_in(tags: Mapping[str, str]) -> list[str]:
+    """Return the nodes of the call that an instance comes from; none where the tag is not dtk's."""
     try:
-        return nodes_of(tags.get(NODES, ""))[launch_index]
-    except (IndexError, ValueError):
-        return ""
+        return nodes_of(tags.get(NODES, ""))
+    except ValueError:
+        return []
 
 
 def as_list(tags: Mapping[str, str]) -> list[dict[str, str]]:

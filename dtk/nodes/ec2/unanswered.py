@@ -7,19 +7,15 @@ would have come into sight.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from dtk.model.target import Attributes
 from dtk.nodes.ec2.aws import Aws
-from dtk.nodes.ec2.instances import Ec2Instance, find_by_ids, find_by_token
+from dtk.nodes.ec2.instances import Ec2Instance, find_by_ids
 from dtk.nodes.ec2.launch import ENDED, MISMATCH, Call, LaunchContext, MachineRequest, run_call
+from dtk.nodes.ec2.made import find_made
 from dtk.nodes.ec2.problems import NO_CAPACITY, AwsError
-
-SETTLED_SECONDS = 300.0
-"""After these what DescribeInstances shows is the truth about a call."""
-_PAUSE_SECONDS = 2.0
 
 
 def repeat_call(
@@ -41,7 +37,7 @@ def repeat_call(
         AwsError, AwsUnreachableError: it is still not known.
     """
     if not set(call.nodes) <= set(nodes):
-        return find_made(aws, call)
+        return find_made(aws, call.token, call.at)
     try:
         made = run_call(aws, context, replace(machine, image=replace(machine.image, id=call.image)), call)
     except AwsError as error:
@@ -49,20 +45,10 @@ def repeat_call(
             return {}
         if error.code == MISMATCH:
             # Taken, and what the nodes ask for has changed since.
-            return find_made(aws, call)
+            return find_made(aws, call.token, call.at)
         raise
     now = find_by_ids(aws, [instance.id for instance in made.values()])
     return {node: one for node, one in made.items() if now.get(one.id, one).exists}
-
-
-def find_made(aws: Aws, call: Call) -> dict[str, Ec2Instance]:
-    """Return the instances that a call made and that exist, by node; wait for them while they may not be seen yet."""
-    until = min(call.at, time.time()) + SETTLED_SECONDS
-    while True:
-        found = find_by_token(aws, call.token)
-        if found or time.time() > until:
-            return {instance.node: instance for instance in found if instance.exists}
-        time.sleep(_PAUSE_SECONDS)
 
 
 def calls_of(known: Mapping[str, Attributes]) -> list[Call]:
