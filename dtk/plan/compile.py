@@ -177,16 +177,15 @@ def finished_plan(
 def _left_unfinished(request: PlanRequest) -> int:
     """Return the number of the converge that what is run in between leaves to be resumed, 0 for none."""
     last = request.state.unfinished
-    if last is None or request.workflow in ("", CREATE):
-        return 0
-    return last.task if last.workflow == CREATE else last.before.task if last.before else 0
+    left = last.of(CREATE) if last else None
+    return left.task if left and request.workflow not in ("", CREATE) else 0
 
 
 def _resumed(request: PlanRequest) -> PlanRequest:
     if request.scope != "resume":
         return request
     last = request.state.unfinished
-    unfinished = last.before if last and last.before else last
+    unfinished = (last.of(CREATE) or last) if last else None
     if unfinished is None:
         raise UsageError(
             f"there is nothing to resume: the last task of '{request.service.name}' succeeded, or there was none",

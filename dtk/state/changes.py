@@ -64,12 +64,10 @@ def with_task_begun(state: State, task: Unfinished, *, resumes: bool) -> State:
         resumes: whether it continues the last one, so that what had succeeded there stays noted.
     """
     last = state.unfinished
-    resumed = last.before if last and last.before and task.workflow == CREATE else last
-    succeeded = resumed.succeeded if resumes and resumed else {}
+    resumed = last.of(task.workflow) if resumes and last else None
+    succeeded = resumed.succeeded if resumed else {}
     # What is run in between, to find or fix what failed, does not make a converge done.
-    before = None
-    if last is not None and task.workflow != CREATE:
-        before = last if last.workflow == CREATE else last.before
+    before = last.of(CREATE) if last and task.workflow != CREATE else None
     return replace(state, last_task=task.task, unfinished=replace(task, succeeded=dict(succeeded), before=before))
 
 

@@ -62,6 +62,11 @@ class Unfinished:
     exclude: Sequence[str] = ()
     before: Unfinished | None = None
 
+    def of(self, workflow: str) -> Unfinished | None:
+        """Return what is unfinished of a workflow: this, or what was before it; None where that is another's."""
+        found = self if self.workflow == workflow else self.before
+        return found if found is not None and found.workflow == workflow else None
+
 
 @dataclass(frozen=True)
 class State:

@@ -174,3 +174,12 @@ def test_only_a_task_that_resumes_keeps_what_had_succeeded() -> None:
     assert resumed is not None
     assert fresh is not None
     assert (resumed.task, resumed.succeeded, fresh.succeeded) == (2, {"master m::c.create": "d"}, {})
+
+
+def test_what_is_unfinished_of_one_workflow_is_never_taken_for_anothers() -> None:
+    failed = full_state()
+    running = changes.with_task_begun(failed, Unfinished(2, "m::c.fix"), resumes=False)
+    assert running.unfinished is not None
+    assert running.unfinished.of("m::c.fix") == running.unfinished
+    assert running.unfinished.of("create") == failed.unfinished
+    assert running.unfinished.of("smoke_test") is None

@@ -50,7 +50,7 @@ class PlanRequest:
         A workflow or an action that was run in between (``dtk exec``) and did not succeed is no part of a converge.
         """
         found = self.state.unfinished
-        return found if found is None or found.workflow == self.workflow else found.before
+        return found.of(self.workflow) if found else None
 
     @property
     def drifted(self) -> Mapping[tuple[str, str], Sequence[str]]:
