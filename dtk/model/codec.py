@@ -11,9 +11,9 @@ import types
 import typing
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from functools import partial
-from typing import Literal, TypeVar, Union
+from typing import Any, Literal, TypeVar, Union, cast
 
 from dtk.model.json_data import Json, JsonObject
 from dtk.model.json_text import RepeatedObject
@@ -91,6 +91,30 @@ class Codec:
         if isinstance(value, Mapping):
             return {key: self._written(item, written) for key, item in value.items()}
         return value_document(value) if isinstance(value, Value) else self._document(value, written)
+
+    def part(self, value: object) -> Json:
+        """Return the value of a field as JSON, whatever it says."""
+        return self._written(value, {})
+
+    def changed(self, instance: T, document: JsonObject) -> T:
+        """Return an instance with the fields that a JSON object has; of maps, with the entries that it has.
+
+        Raises:
+            MalformedError: a field is unknown or of the wrong kind, or an entry is none that the instance has.
+        """
+        rules = {rule.key: rule for rule in self._rules_of(type(instance)) if rule.given}
+        if unknown := sorted(document.keys() - rules.keys()):
+            raise MalformedError(f"has {', '.join(unknown)}, which this dtk does not know")
+        found: dict[str, Any] = {}
+        for key, part in document.items():
+            rule = rules[key]
+            found[rule.name] = _read(rule, part)
+            before = getattr(instance, rule.name)
+            if isinstance(before, Mapping):
+                if unknown := sorted(found[rule.name].keys() - before.keys()):
+                    raise MalformedError(f"has {', '.join(unknown)}, which it is to change and does not have", key)
+                found[rule.name] = {**before, **found[rule.name]}
+        return cast(T, replace(cast(Any, instance), **found))
 
     def instance(self, cls: type[T], document: Json) -> T:
         """Return the instance of a dataclass that a JSON object stands for.

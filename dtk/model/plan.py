@@ -12,7 +12,8 @@ from typing import Literal
 from dtk.model.json_data import Json
 from dtk.model.planned_action import PlannedAction
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2 since a group's members are written by what differs from the first of them; in 1 each stands in full."""
 
 NodeChangeKind = Literal["create", "start", "stop", "terminate", "keep"]
 ComponentChangeKind = Literal["new", "changed", "unchanged", "delete"]

@@ -27,7 +27,7 @@ from dtk.plan.diff.recomputed import RecomputedValues, dynamic_paths, made_earli
 from dtk.plan.diff.scheduling import acts, reasons_of, scheduled_outlines
 from dtk.plan.diff.selection import Chosen, check_terms, choose, left_out, unmade_problems
 from dtk.plan.diff.steps import component_stage, component_stages, node_stage, number_stages, within_windows
-from dtk.plan.document import to_document
+from dtk.plan.document import digest_of_plan
 from dtk.plan.location import check_location
 from dtk.plan.resolve.node_attributes import declared_ports, machine_attributes
 from dtk.plan.resolve.request import PlanRequest
@@ -36,7 +36,6 @@ from dtk.plan.resolve.values import Values
 from dtk.plan.resolve.violations import find_violations
 from dtk.plan.workflow.actions import plan_action
 from dtk.plan.workflow.ad_hoc import action_stage, check_parameters
-from dtk.plan.workflow.definitions import digest_of
 from dtk.plan.workflow.flattening import layers_of
 from dtk.plan.workflow.generation import generate_workflow
 from dtk.plan.workflow.stages import SCALE_DOWN, StagedAction, StageOutline, expand_workflow
@@ -119,13 +118,8 @@ def _firewall(request: PlanRequest, values: Values) -> tuple[FirewallRule, ...]:
     return firewall_rules(request.target, ports, request.state)
 
 
-def plan_digest(plan: Plan) -> str:
-    """Return the digest of all that a plan says but its digest."""
-    return digest_of(to_document(replace(plan, digest="")))
-
-
 def _digested(plan: Plan) -> Plan:
-    return replace(plan, digest=plan_digest(plan))
+    return replace(plan, digest=digest_of_plan(plan))
 
 
 def finished_plan(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast, get_args
 
 from dtk.errors import InvalidError, NewerFormatError
+from dtk.model.canonical import digest_of
 from dtk.model.codec import Codec, MalformedError
 from dtk.model.json_data import Json, JsonObject, ReadOnlyObject, as_object, parse_json
 from dtk.model.json_text import indented
-from dtk.model.plan import FORMAT_VERSION, Plan
+from dtk.model.plan import FORMAT_VERSION, Plan, Stage
 from dtk.model.planned_action import PlannedAction, PlannedDeploy, PlannedItem, PlannedOperation, PlannedPuppet
+from dtk.plan.folding import StepFolder
 
 _ALWAYS = {
     Plan: ("nodes", "components", "stages", "destroys", "resumes"),
@@ -20,16 +23,35 @@ _ALWAYS = {
 }
 CODEC = Codec(_ALWAYS, repeated=get_args(PlannedItem))
 """Writes and reads a plan, and parts of one."""
+_FOLDER = StepFolder(CODEC)
 
 
 def to_document(plan: Plan) -> JsonObject:
-    """Return a plan as JSON data; fields that say nothing are left out."""
+    """Return a plan as JSON data with every step in full, for programs; fields that say nothing are left out."""
     return {"format_version": FORMAT_VERSION, **CODEC.document(plan)}
+
+
+def to_folded(plan: Plan) -> JsonObject:
+    """Return a plan as JSON data as plan.json has it: a group's members by what differs from the first of them."""
+    stages: list[Json] = [
+        {**CODEC.document(replace(stage, steps=())), "steps": _FOLDER.folded(stage.steps)} for stage in plan.stages
+    ]
+    return {"format_version": FORMAT_VERSION, **CODEC.document(replace(plan, stages=())), "stages": stages}
 
 
 def to_text(plan: Plan) -> str:
     """Return plan.json as text. Keys keep their order: that of hosts in a target says which is taken first."""
-    return indented(to_document(plan)) + "\n"
+    return indented(to_folded(plan)) + "\n"
+
+
+def digest_of_plan(plan: Plan) -> str:
+    """Return the digest of all that a plan says but its digest."""
+    return digest_of(to_folded(replace(plan, digest="")))
+
+
+def earlier_digest(plan: Plan) -> str:
+    """Return the digest that a plan had in format 1, where every step stood in full."""
+    return digest_of({**to_document(replace(plan, digest="")), "format_version": 1})
 
 
 def from_text(text: str, source: str) -> Plan:
@@ -71,4 +93,14 @@ def from_document(document: ReadOnlyObject) -> Plan:
     Raises:
         MalformedError: it is not one.
     """
-    return CODEC.instance(Plan, {key: value for key, value in document.items() if key != "format_version"})
+    head = {key: value for key, value in document.items() if key != "format_version"}
+    stages = head.get("stages")
+    if not isinstance(stages, list):
+        raise MalformedError("has no list of stages")
+    return replace(CODEC.instance(Plan, {**head, "stages": []}), stages=tuple(map(_stage, stages)))
+
+
+def _stage(document: Json) -> Stage:
+    if not isinstance(document, dict) or "steps" not in document:
+        raise MalformedError("has a stage without steps")
+    return replace(CODEC.instance(Stage, {**document, "steps": []}), steps=_FOLDER.unfolded(document["steps"]))

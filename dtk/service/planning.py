@@ -20,7 +20,8 @@ from dtk.model.selection import EVERYTHING, Selection
 from dtk.model.service import Service
 from dtk.model.suggestion import nearest
 from dtk.model.target import Target
-from dtk.plan.compile import compile_plan, plan_digest
+from dtk.plan.compile import compile_plan
+from dtk.plan.document import digest_of_plan, earlier_digest
 from dtk.plan.resolve.request import PlanRequest, Scope
 from dtk.service.identity import check_id, state_of_service
 from dtk.state.model import State
@@ -156,7 +157,8 @@ def check_digest(plan: Plan, file: str, digest: str = "") -> None:
     Raises:
         InvalidError: its content is not what its digest says.
     """
-    if plan.digest != plan_digest(plan) or digest not in ("", plan.digest):
+    is_as_written = plan.digest == digest_of_plan(plan) or plan.digest == earlier_digest(plan)
+    if not is_as_written or digest not in ("", plan.digest):
         raise InvalidError(
             f"{file} was changed after dtk plan wrote it: its digest is another",
             hint=f"plan what is wanted (--only, --exclude): dtk plan {plan.service} --out FILE",

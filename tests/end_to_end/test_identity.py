@@ -9,8 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dtk import __version__
-from dtk.plan.compile import plan_digest
-from dtk.plan.document import from_text, to_text
+from dtk.plan.document import digest_of_plan, from_text, to_text
 from tests.support.command_line import Dtk
 
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -70,7 +69,7 @@ def test_a_plan_is_bound_to_the_services_file_and_to_the_series_of_dtk(dtk: Dtk,
         dtk.run("plan", "ring1", "--out", "plan.json")
         file = dtk.root / "plan.json"
         made = replace(from_text(file.read_text(), "plan.json"), dtk_version=version)
-        file.write_text(to_text(replace(made, digest=plan_digest(made))))
+        file.write_text(to_text(replace(made, digest=digest_of_plan(made))))
         done = dtk.run("apply", "plan.json", code=code)
         assert (f"dtk {version} made it" in done.stderr) == bool(code)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from dtk.errors import InvalidError, Location, Problem
 from dtk.model.arguments import SHELL_ARGUMENTS
+from dtk.model.canonical import digest_of
 from dtk.model.json_data import Json, JsonObject, ReadOnlyObject
 from dtk.model.loop import ITEM, elements_of
 from dtk.model.module import Command, DeployCall, Item, Operation, Output, PuppetResource
@@ -28,7 +29,7 @@ from dtk.model.value import Known, Template, Value, list_of, map_of
 from dtk.model.value_document import value_document
 from dtk.plan.resolve.topology import Instance
 from dtk.plan.resolve.values import Values, static_node_variables
-from dtk.plan.workflow.definitions import IS_FIRST, ActionDefinition, definition_of, digest_of
+from dtk.plan.workflow.definitions import IS_FIRST, ActionDefinition, definition_of
 from dtk.plan.workflow.stages import StagedAction
 
 _STAGE_OPTIONS = ("retries", "retry_delay", "timeout", "on_failure")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from dtk.dsl.check.deploy_function import deploy_files
 from dtk.model.arguments import FILE_ARGUMENTS
+from dtk.model.canonical import canonical, digest_of
 from dtk.model.module import PUPPET_FOLDER, Action, Command, DeployCall, Item, PuppetResource
 from dtk.model.planned_action import PlannedItem
 from dtk.plan.resolve.topology import Instance
@@ -22,16 +22,6 @@ Signature = tuple[tuple[str, str | None], ...]
 _NODE_ADDRESS = re.compile(r"\bnode\.host_address\b")
 IS_FIRST = "node.is_first"
 _NODE = re.compile(r"\bnode\b")
-
-
-def canonical(value: object) -> str:
-    """Return the one JSON text of a value: sorted keys, no blanks, so that equal values have equal digests."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
-
-
-def digest_of(value: object) -> str:
-    """Return ``sha256:…`` of a value's canonical JSON."""
-    return f"sha256:{hashlib.sha256(canonical(value).encode()).hexdigest()}"
 
 
 @dataclass(frozen=True)
