@@ -91,7 +91,7 @@ def start_task(
     """
     found = load_state(workspace.state_file(plan.service))
     check_state(plan, found if found and _is_of(plan, found) else None)
-    state = _begun(workspace, plan, found)
+    state = _begun(workspace, plan, found, shared.settings.shown if shared else "")
     earlier = workspace.task_numbers(plan.service)
     if earlier:
         close_orphaned_log(workspace.event_log(plan.service, earlier[-1]))
@@ -117,11 +117,15 @@ def _is_of(plan: Plan, state: State) -> bool:
     return bool(state.nodes) or plan.lineage in ("", state.lineage)
 
 
-def _begun(workspace: Workspace, plan: Plan, found: State | None) -> State:
-    """Return the state that the task goes on from; the first one of a service has the service's id for its lineage."""
+def _begun(workspace: Workspace, plan: Plan, found: State | None, store: str) -> State:
+    """Return the state that the task goes on from; the first one of a service has the service's id for its lineage.
+
+    ``store`` is where the service is shared, "" where it is this folder's alone.
+    """
     if found is not None and _is_of(plan, found):
         return found
-    begun = replace(new_state(plan.service, plan.lineage), last_task=found.last_task if found else 0)
+    last_task = found.last_task if found else 0
+    begun = replace(new_state(plan.service, plan.lineage), last_task=last_task, moved_to=store)
     save_state(workspace.state_file(plan.service), begun)
     return begun
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dtk.errors import DtkError
 from dtk.service.identity import FoundIdentity, find_identity
-from dtk.service.shared_store import refuse_offline, store_settings_of
+from dtk.service.shared_store import refuse_left, refuse_offline, store_settings_of
 from dtk.state.lock import LOCK_FILE, ServiceLock, acquire
 from dtk.state.workspace import Workspace
 
@@ -67,6 +67,7 @@ def holding(
 def _hold(workspace: Workspace, service: str, command: str, wait: float, found: FoundIdentity) -> HeldService | None:
     settings = store_settings_of(workspace)
     if settings is None:
+        refuse_left(workspace, service)
         return None
     from dtk.store.holding import HoldRequest, hold  # noqa: PLC0415 - only with a store
 

@@ -89,7 +89,7 @@ def read_state(workspace: Workspace, service: str) -> HeadNow | None:
     def read(store: SharedStore) -> HeadNow | None:
         from dtk.store.mirror import bring_state
 
-        return bring_state(store.objects, workspace, service)
+        return bring_state(store.objects, workspace, service, store.settings.shown)
 
     return _read(workspace, service, read)
 
@@ -104,7 +104,7 @@ def read_logs(workspace: Workspace, service: str) -> int:
     def read(store: SharedStore) -> HeadNow | None:
         from dtk.store.mirror import bring_logs, bring_state
 
-        found = bring_state(store.objects, workspace, service)
+        found = bring_state(store.objects, workspace, service, store.settings.shown)
         if found is not None:
             bring_logs(store.objects, workspace, service, found)
         return found
@@ -151,18 +151,23 @@ def runs_elsewhere(workspace: Workspace, service: str, number: int) -> Callable[
 
 def _read(workspace: Workspace, service: str, read: Callable[[SharedStore], HeadNow | None]) -> HeadNow | None:
     found = store_settings_of(workspace)
-    if found is None:
-        return None
-    if settings().offline:
+    left = "" if found else left_store(workspace, service)
+    if settings().offline and (found or left):
         notify(_as_of(workspace, service, "--offline"))
         return None
-    from dtk.store.errors import DamagedError, StoreError
+    if found is None:
+        refuse_left(workspace, service)
+        return None
+    from dtk.store.errors import DamagedError, StoreError, StrangeStateError
     from dtk.store.mirror import seen_of
     from dtk.store.objects import Patient
 
     try:
-        return read(SharedStore(found, Patient(_opened(found), READ_AGAIN_SECONDS)))
-    except DamagedError:
+        head = read(SharedStore(found, Patient(_opened(found), READ_AGAIN_SECONDS)))
+        if head is None:
+            _say_unshared(workspace, service, found)
+        return head
+    except (DamagedError, StrangeStateError):
         raise
     except StoreError as error:
         if seen_of(workspace, service) is None:
@@ -170,6 +175,42 @@ def _read(workspace: Workspace, service: str, read: Callable[[SharedStore], Head
             raise type(error)(error.message, hint=hint) from error
         notify(_as_of(workspace, service, f"the store can't be read: {error.message}"))
         return None
+
+
+def _say_unshared(workspace: Workspace, service: str, found: StoreSettings) -> None:
+    """Say that a service is this folder's alone, although there is a store."""
+    from dtk.state.store import load_state
+    from dtk.store.mirror import has_content
+
+    local = load_state(workspace.state_file(service))
+    if local is not None and has_content(local):
+        notify(f"{service}: its state here is not in {found.shown}; put it there: dtk state push {service}")
+
+
+def left_store(workspace: Workspace, service: str) -> str:
+    """Return the store that has a service of which only a copy is here, "" where the local state is its own."""
+    # Only what a store is read into has this file.
+    if not workspace.store_file(service).exists():
+        return ""
+    from dtk.state.store import load_state
+
+    local = load_state(workspace.state_file(service))
+    return local.moved_to if local else ""
+
+
+def refuse_left(workspace: Workspace, service: str) -> None:
+    """Refuse a dtk.yaml without a store for a service that is in one: what is here would go on beside it.
+
+    Raises:
+        DtkError: the local state is a copy.
+    """
+    left = left_store(workspace, service)
+    if left:
+        raise DtkError(
+            f"the state of '{service}' is in {left}, and dtk.yaml names no store any more: what is here is a copy",
+            hint="put 'store:' back; to go on without it, bring all here first, with 'store:' in dtk.yaml:"
+            f" dtk state pull {service}; or show the copy: --offline",
+        )
 
 
 def _as_of(workspace: Workspace, service: str, why: str) -> str:

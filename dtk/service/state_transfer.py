@@ -14,7 +14,7 @@ from dtk.state.files import make_private_folder, replace_file
 from dtk.state.lock import acquire as lock_here
 from dtk.state.model import State
 from dtk.state.portable import own_key
-from dtk.state.store import load_state, state_text
+from dtk.state.store import load_state, shared_text
 from dtk.state.workspace import Workspace
 from dtk.store.access import fetch_key, publish_key
 from dtk.store.commit import commit_state
@@ -23,7 +23,7 @@ from dtk.store.founding import check_store
 from dtk.store.head import Head
 from dtk.store.layout import ServiceKeys
 from dtk.store.lease import HeldLease, LeaseRequest, Tools, acquire, new_lease
-from dtk.store.mirror import HeadNow, bring_logs, head_now, note_seen, put_state, seen_of
+from dtk.store.mirror import HeadNow, bring_logs, head_now, note_place, note_seen, put_state, seen_of
 from dtk.store.objects import get_patiently, put_once
 from dtk.store.opening import open_access
 
@@ -73,12 +73,19 @@ def push(store: SharedStore, workspace: Workspace, workspace_id: str, service: s
         UsageError: there is nothing of it here; or the store has the service already, and ``force`` is not given.
         StoreError: the store has another service of this name, or a newer state; it can't be reached, or refuses.
     """
-    command, folder = f"dtk state push {service}", workspace.service_folder(service)
+    command, folder, place = f"dtk state push {service}", workspace.service_folder(service), store.settings.shown
     with lock_here(folder, command, None):
         state = load_state(workspace.state_file(service))
         if state is None:
             raise UsageError(f"there is no state of '{service}' here", hint="dtk ls")
-        check_store(store.objects, workspace_id, was_used=seen_of(workspace, service) is not None)
+        if state.moved_to not in ("", place) and not force:
+            raise UsageError(
+                f"the state of '{service}' here is a copy of what is in {state.moved_to}",
+                hint=f"name that store in dtk.yaml and bring all here first: dtk state pull {service};"
+                f" if it is lost, take the copy: dtk state push {service} --force",
+            )
+        is_known = state.moved_to == place and seen_of(workspace, service) is not None
+        check_store(store.objects, workspace_id, was_used=is_known)
         found = head_now(store.objects, service)
         is_there = found is not None and _is_there(found.head, state, force=force)
         lease = _take(store, service, state.lineage, command)
@@ -86,10 +93,11 @@ def push(store: SharedStore, workspace: Workspace, workspace_id: str, service: s
             _put_tasks(lease, workspace, service, state)
             _put_key(store, lease.keys, own_key(folder))
             if not is_there:
-                commit_state(lease, state.serial, state_text(state, folder).encode())
+                commit_state(lease, state.serial, shared_text(state, folder).encode())
         finally:
             lease.release()
         note_seen(workspace, service, lease.head)
+        note_place(workspace, service, lease.head, place)
         return not is_there
 
 
@@ -146,7 +154,7 @@ def pull(store: SharedStore, workspace: Workspace, service: str) -> int:
     keys, found = ServiceKeys(service), needed_entry(store, service)
     bring_logs(store.objects, workspace, service, HeadNow(found.head, found.age))
     with lock_here(workspace.service_folder(service), f"dtk state pull {service}", None):
-        put_state(store.objects, workspace, service, found.head)
+        put_state(store.objects, workspace, service, found.head, "")
         for number in workspace.task_numbers(service):
             file = workspace.task_folder(service, number) / "plan.json"
             plan = None if file.exists() else get_patiently(store.objects, keys.plan(number))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dtk.errors import NewerFormatError
 from dtk.model.codec import Codec
 from dtk.model.json_data import JsonObject
-from dtk.state.model import FORMAT_VERSION, Applied, NodeState, State, Unfinished
+from dtk.state.model import FORMAT_VERSION, MOVED_FORMAT_VERSION, Applied, NodeState, State, Unfinished
 
 _CODEC = Codec(
     {
@@ -19,7 +19,8 @@ _CODEC = Codec(
 
 def to_document(state: State) -> JsonObject:
     """Return a state as JSON data; its shape is schemas/state.schema.json."""
-    return {"format_version": FORMAT_VERSION, **_CODEC.document(state)}
+    version = MOVED_FORMAT_VERSION if state.moved_to else FORMAT_VERSION
+    return {"format_version": version, **_CODEC.document(state)}
 
 
 def from_document(document: object, source: str) -> State:
@@ -36,7 +37,7 @@ def from_document(document: object, source: str) -> State:
     if not isinstance(document, dict):
         raise ValueError("it is not a state: it is not an object")
     version = document.get("format_version")
-    if isinstance(version, int) and version > FORMAT_VERSION:
+    if isinstance(version, int) and version > MOVED_FORMAT_VERSION:
         raise NewerFormatError(source, "state", version)
     try:
         return _CODEC.instance(State, {key: value for key, value in document.items() if key != "format_version"})

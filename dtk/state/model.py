@@ -9,6 +9,8 @@ from dtk.model.json_data import Json
 from dtk.model.value import Value
 
 FORMAT_VERSION = 1
+MOVED_FORMAT_VERSION = 2
+"""Of a state that is kept in a shared store: a dtk that knows no stores refuses its copies."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class State:
     may still run there because their worker died: ``{"slaves:2": ["3-3.1.2"]}`` is step 3.1.2 of task 3.
     ``open_ports`` has the ports opened for components, by whom they are open to: ``{"192.0.2.0/24": [8080]}``.
     ``origin`` is made with the first state, too: it tells this one from one that another clone began at once.
+    ``moved_to`` is the shared store that has the service, as people read it: this file is its copy; "" without one.
     """
 
     service: str
@@ -92,3 +95,4 @@ class State:
     in_doubt: Mapping[str, Sequence[str]] = field(default_factory=dict)
     open_ports: Mapping[str, Sequence[int]] = field(default_factory=dict)
     origin: str = ""
+    moved_to: str = ""

@@ -73,6 +73,11 @@ def state_text(state: State, folder: Path) -> str:
     return json.dumps(to_document(made_portable(state, folder)), indent=2, ensure_ascii=False) + "\n"
 
 
+def shared_text(state: State, folder: Path) -> str:
+    """Return a state as a shared store keeps it: as its snapshot's text, but for where it was moved to."""
+    return state_text(replace(state, moved_to=""), folder)
+
+
 def journal_of(path: Path) -> Path:
     """Return the journal of a snapshot, ``state.journal`` of ``state.json``."""
     return path.with_suffix(".journal")

@@ -27,3 +27,7 @@ class EmptiedError(FencedError):
 
 class HeldError(LockedError):
     """Another holder has a valid lease on the service; the message names it."""
+
+
+class StrangeStateError(StoreError):
+    """The state in this folder is not a copy of the one in the store, and one of both would be lost."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from dtk.events.recovery import close_orphaned_log
 from dtk.model.store_settings import StoreSettings
 from dtk.state.portable import own_key
-from dtk.state.store import load_state, state_text
+from dtk.state.store import load_state, shared_text
 from dtk.state.workspace import Workspace
 from dtk.store.access import fetch_key
 from dtk.store.beats import Beats
@@ -22,7 +22,16 @@ from dtk.store.founding import check_store
 from dtk.store.head import Head
 from dtk.store.layout import ServiceKeys
 from dtk.store.lease import HeldLease, LeaseRequest, Tools, acquire, new_lease
-from dtk.store.mirror import head_now, is_ahead, note_seen, put_state, seen_of
+from dtk.store.mirror import (
+    head_now,
+    is_ahead,
+    note_place,
+    note_seen,
+    put_state,
+    refuse_changed_store,
+    refuse_strange,
+    seen_of,
+)
 from dtk.store.objects import Objects, Patient, put_once
 from dtk.store.opening import open_access, open_objects
 from dtk.store.segments import LogMirror, LogShipper, Shipped, read_log
@@ -90,7 +99,8 @@ class HeldService:
         file = self._workspace.state_file(self._service)
         state = load_state(file)
         if state is not None and state.serial > self.lease.head.serial:
-            commit_state(self.lease, state.serial, state_text(state, file.parent).encode())
+            commit_state(self.lease, state.serial, shared_text(state, file.parent).encode())
+        note_place(self._workspace, self._service, self.lease.head, self.settings.shown)
         self.lease.release()
 
     def give_back_unchanged(self) -> None:
@@ -115,13 +125,16 @@ def hold(settings: StoreSettings, workspace: Workspace, request: HoldRequest) ->
     raw, service = open_objects(settings), request.service
     objects = Patient(raw)
     seen = seen_of(workspace, service)
+    found = head_now(objects, service)
+    if found is None:
+        refuse_changed_store(workspace, service, settings.shown)
     check_store(objects, request.workspace, was_used=seen is not None)
-    _refuse_unshared(objects, workspace, service)
+    refuse_strange(workspace, service, found.head if found else None, settings.shown)
     holder = new_lease(socket.gethostname(), getpass.getuser(), request.command, settings.lease, job_url(os.environ))
     lease = acquire(Tools(raw), LeaseRequest(service, request.lineage, holder), wait=request.wait)
     held = HeldService(settings, workspace, service, lease)
     try:
-        _bring(objects, workspace, service, lease.head)
+        _bring(objects, workspace, service, lease.head, settings.shown)
         fetch_key(Patient(open_access(settings)), held.keys, own_key(workspace.service_folder(service)))
     except BaseException:
         held.give_back_unchanged()
@@ -137,26 +150,12 @@ def job_url(environment: Mapping[str, str]) -> str:
     return environment.get("CI_JOB_URL") or environment.get("BUILD_URL", "")
 
 
-def _refuse_unshared(objects: Objects, workspace: Workspace, service: str) -> None:
-    """Refuse to begin a service in the store while this folder has a state of it that never was there."""
-    found, state = head_now(objects, service), load_state(workspace.state_file(service))
-    if state is None or (found is not None and not found.head.destroyed) or not (state.nodes or state.last_task):
-        return
-    seen = seen_of(workspace, service)
-    if found is not None and seen is not None and state.lineage == found.head.lineage:
-        return
-    raise StoreError(
-        f"the state of '{service}' here ({len(state.nodes)} nodes) is not in the store",
-        hint=f"put it there: dtk state push {service}",
-    )
-
-
-def _bring(objects: Objects, workspace: Workspace, service: str, head: Head) -> None:
+def _bring(objects: Objects, workspace: Workspace, service: str, head: Head, place: str) -> None:
     """Make the local state and the last log those that the holder before has left; close the log if it did not."""
     before = replace(head, epoch=head.epoch - 1)
     local, seen = load_state(workspace.state_file(service)), seen_of(workspace, service)
     goes_on_here = is_ahead(local, seen, before)
-    put_state(objects, workspace, service, before)
+    put_state(objects, workspace, service, before, place)
     for attempt in range(1, _CLOSINGS + 1):
         try:
             _close_last_log(objects, workspace, service, head.last_task, goes_on_here=goes_on_here)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,10 +20,10 @@ from dtk.state.files import replace_file
 from dtk.state.forgetting import forget_service
 from dtk.state.lock import acquire, holder
 from dtk.state.model import State
-from dtk.state.store import KEPT_VERSIONS, journal_of, load_state
+from dtk.state.store import journal_of, load_state, save_state
 from dtk.state.workspace import Workspace
 from dtk.store.commit import committed_state
-from dtk.store.errors import DamagedError
+from dtk.store.errors import DamagedError, StrangeStateError
 from dtk.store.head import Head, decode
 from dtk.store.layout import ServiceKeys
 from dtk.store.lease import is_held
@@ -90,26 +90,87 @@ def head_now(objects: Objects, service: str) -> HeadNow | None:
     return None if found is None else HeadNow(decode(found.data, key), found.age)
 
 
-def bring_state(objects: Objects, workspace: Workspace, service: str) -> HeadNow | None:
+def bring_state(objects: Objects, workspace: Workspace, service: str, place: str) -> HeadNow | None:
     """Make the local state the committed one; return the service's head, None when the store does not know it.
 
-    While somebody holds the service's lock on this machine the local files are left alone.
+    While somebody holds the service's lock on this machine the local files are left alone. ``place`` is the store as
+    people read it.
 
     Raises:
-        StoreError: the store can't be reached or refuses, or the state in it is damaged.
+        StoreError: the store can't be reached or refuses, the state in it is damaged, or the one here is not its copy.
     """
     found = head_now(objects, service)
     folder = workspace.service_folder(service)
-    if found is None or holder(folder) is not None:
+    if holder(folder) is not None:
         return found
+    if found is None:
+        refuse_changed_store(workspace, service, place)
+        return None
     # Another process may be reading as well, or a task may begin: it has the state.
     with suppress(LockedError), acquire(folder, "dtk (reading the store)", 0.0):
-        put_state(objects, workspace, service, found.head)
+        refuse_strange(workspace, service, found.head, place)
+        put_state(objects, workspace, service, found.head, place)
     return found
 
 
-def put_state(objects: Objects, workspace: Workspace, service: str, head: Head) -> None:
+def refuse_strange(workspace: Workspace, service: str, head: Head | None, place: str) -> None:
+    """Refuse a store for a service whose state here is not the store's: it would be lost, or its machines be made anew.
+
+    Args:
+        workspace: the workspace.
+        service: the service.
+        head: its head in the store, None where the store does not know it.
+        place: the store as people read it.
+
+    Raises:
+        StrangeStateError: the state here is of another store, or was never in one.
+    """
+    local, seen = load_state(workspace.state_file(service)), seen_of(workspace, service)
+    if local is None or not has_content(local) or _is_of(local, seen, head, place):
+        return
+    there = f"serial {head.serial}" if head and not head.destroyed else "nothing of it"
+    here = f"the state of '{service}' here (serial {local.serial}, {len(local.nodes)} nodes)"
+    if local.moved_to not in ("", place):
+        raise StrangeStateError(
+            f"{here} was read from {local.moved_to}, and dtk.yaml names {place}, which has {there}",
+            hint=f"name the store before again; to change to this one, bring all here first: dtk state pull {service}",
+        )
+    force = " --force" if head and head.serial < local.serial else ""
+    instead = f"; or give it up for the one in the store: dtk state pull {service}" if head else ""
+    raise StrangeStateError(
+        f"{here} is not in {place}, which has {there}",
+        hint=f"put it there: dtk state push {service}{force}{instead}",
+    )
+
+
+def refuse_changed_store(workspace: Workspace, service: str, place: str) -> None:
+    """Refuse a store without a service of which another store's copy is here; raises ``StrangeStateError``."""
+    local = load_state(workspace.state_file(service))
+    if local is not None and local.moved_to not in ("", place):
+        refuse_strange(workspace, service, None, place)
+
+
+def has_content(state: State) -> bool:
+    """Say whether a state has anything to lose: one that was only staged has not."""
+    return bool(state.nodes or state.last_task)
+
+
+def _is_of(local: State, seen: Seen | None, head: Head | None, place: str) -> bool:
+    """Say whether a state is a copy of what the store has or had, also under another name of the same store."""
+    if head is None:
+        return False
+    is_same = local.lineage == head.lineage
+    if seen is None:
+        return is_same and local.serial == head.serial
+    # Under its name a store may have a new service of the same name by now; one of another name may be an older copy.
+    is_replaced = not head.destroyed and local.moved_to in ("", place)
+    return (is_same or is_replaced) and head.epoch >= seen.epoch
+
+
+def put_state(objects: Objects, workspace: Workspace, service: str, head: Head, place: str) -> None:
     """Write the committed state to the local folder, whose lock this process holds, where it is another one.
+
+    ``place`` is noted in the copy as where the state is; "" for a folder that goes on by itself.
 
     Raises:
         StoreError: the store can't be reached or refuses, or the state in it is damaged.
@@ -119,8 +180,18 @@ def put_state(objects: Objects, workspace: Workspace, service: str, head: Head) 
         if body is None:
             forget_service(workspace, service)
         else:
-            _write(workspace.state_file(service), service, body)
+            _write(workspace.state_file(service), service, body, place)
+    else:
+        note_place(workspace, service, head, place)
     note_seen(workspace, service, head)
+
+
+def note_place(workspace: Workspace, service: str, head: Head, place: str) -> None:
+    """Note in the local state of a service, whose lock this process holds, where it is kept; "" for here alone."""
+    file = workspace.state_file(service)
+    local = load_state(file)
+    if local is not None and local.lineage == head.lineage and local.moved_to != place:
+        save_state(file, replace(local, moved_to=place))
 
 
 def _is_current(workspace: Workspace, service: str, head: Head) -> bool:
@@ -146,17 +217,15 @@ def is_ahead(local: State | None, seen: Seen | None, head: Head) -> bool:
     return seen.epoch == head.epoch and local.serial >= head.serial and local.lineage == head.lineage
 
 
-def _write(file: Path, service: str, body: bytes) -> None:
+def _write(file: Path, service: str, body: bytes, place: str) -> None:
     # First: its records go on from the snapshot that is replaced.
     journal_of(file).unlink(missing_ok=True)
     source = f"the state of '{service}' in the store"
     try:
-        text = body.decode("utf-8")
-        from_document(parse_json(text), source)
+        state = from_document(parse_json(body.decode("utf-8")), source)
     except ValueError as error:
         raise DamagedError(f"{source} is damaged: {error}") from None
-    file.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(file, text, keep_versions=KEPT_VERSIONS)
+    save_state(file, replace(state, moved_to=place))
 
 
 def bring_logs(objects: Objects, workspace: Workspace, service: str, found: HeadNow) -> None:

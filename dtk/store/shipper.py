@@ -20,7 +20,7 @@ from pathlib import Path
 
 from dtk.errors import DtkError
 from dtk.events.recovery import close_orphaned_log
-from dtk.state.store import journal_of, load_state, state_text
+from dtk.state.store import journal_of, load_state, shared_text
 from dtk.store.access import forget_key, publish_key
 from dtk.store.commit import Barrier, Barriers, commit_state
 from dtk.store.errors import DamagedError, FencedError, StoreError
@@ -57,7 +57,7 @@ class StateTail:
         self._seen = found
         if state is None or state.serial <= self.serial:
             return False
-        self.serial, self.body = state.serial, state_text(state, self._path.parent).encode()
+        self.serial, self.body = state.serial, shared_text(state, self._path.parent).encode()
         return True
 
     def _mark(self, path: Path) -> tuple[int, int, int] | None:

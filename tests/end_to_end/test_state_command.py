@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,11 +64,94 @@ def test_a_service_goes_into_the_store_and_back_with_its_tasks_and_its_key(dtk: 
     three = clone(dtk, "three")
     assert "its tasks and its key are here" in three.run("state", "pull", "--all").stdout
     unshare(three)
-    unshare(dtk)
     assert three.json("list-tasks", "app1") == tasks
     assert (three.root / ".dtk/services/app1/tasks/1/plan.json").is_file()
     assert "Nothing to do" in three.run("plan", "app1").stdout
     assert three.run("ssh", "app1", "master", "--", "basename $HOME").stdout == "master\n"
+
+
+def staged_as_used(dtk: Dtk) -> None:
+    """Make a service with a state that a task has left."""
+    dtk.run("stage", CLUSTER, "app1")
+    change_state(dtk, serial=7, last_task=1)
+
+
+def state_of(dtk: Dtk) -> Any:
+    return json.loads((dtk.root / ".dtk/services/app1/state.json").read_text())
+
+
+def test_without_its_store_a_service_is_neither_planned_nor_changed(dtk: Dtk, module: Path, store: Path) -> None:
+    staged_as_used(dtk)
+    share(dtk, store)
+    dtk.run("state", "push", "app1")
+    two = clone(dtk, "two")
+    two.run("plan", "app1")
+    for one in (dtk, two):
+        unshare(one)
+        for words in (["plan", "app1"], ["apply", "app1", "--yes"], ["list-nodes", "app1"], ["ls"]):
+            refused = one.run(*words, code=1).stderr
+            assert f"the state of 'app1' is in {store}, and dtk.yaml names no store any more" in refused, words
+            assert "dtk state pull app1" in refused
+        assert "app1: as of 2" in one.run("list-nodes", "app1", "--offline").stderr
+        assert "is a copy" in one.run("apply", "app1", "--yes", "--offline", code=1).stderr
+        # A dtk that knows no stores refuses a format that it does not know.
+        assert (state_of(one)["format_version"], state_of(one)["moved_to"]) == (2, str(store))
+    share(dtk, store)
+    dtk.run("state", "pull", "app1")
+    unshare(dtk)
+    dtk.run("plan", "app1")
+    assert (state_of(dtk)["format_version"], state_of(dtk).get("moved_to")) == (1, None)
+    (kept,) = store.glob("services/app1/states/*")
+    assert "moved_to" not in kept.read_text()
+
+
+def test_another_store_gets_a_service_only_from_the_one_before(
+    dtk: Dtk, module: Path, store: Path, tmp_path: Path
+) -> None:
+    staged_as_used(dtk)
+    share(dtk, store)
+    dtk.run("state", "push", "app1")
+    unshare(dtk)
+    share(dtk, tmp_path / "other")
+    for words in (["plan", "app1"], ["apply", "app1", "--yes"]):
+        refused = dtk.run(*words, code=1).stderr
+        assert f"was read from {store}, and dtk.yaml names {tmp_path / 'other'}, which has nothing of it" in refused
+    assert f"is a copy of what is in {store}" in dtk.run("state", "push", "app1", code=2).stderr
+    unshare(dtk)
+    share(dtk, store)
+    dtk.run("state", "pull", "--all")
+    unshare(dtk)
+    share(dtk, tmp_path / "other")
+    dtk.run("state", "push", "--all")
+    dtk.run("plan", "app1")
+    # The same store under another name is the same.
+    (tmp_path / "other").rename(tmp_path / "moved")
+    unshare(dtk)
+    share(dtk, tmp_path / "moved")
+    dtk.run("plan", "app1")
+    assert state_of(dtk)["moved_to"] == str(tmp_path / "moved")
+
+
+def test_a_state_that_never_was_in_the_store_is_not_lost_to_the_one_there(dtk: Dtk, module: Path, store: Path) -> None:
+    staged_as_used(dtk)
+    two = Dtk(Path(shutil.copytree(dtk.root, dtk.root.parent / "two")))
+    change_state(two, serial=9)
+    share(two, store)
+    alone = two.run("plan", "app1").stderr
+    assert f"app1: its state here is not in {store}; put it there: dtk state push app1" in alone
+    assert "put it there: dtk state push app1" in two.run("apply", "app1", "--yes", code=1).stderr
+    share(dtk, store)
+    dtk.run("state", "push", "app1")
+    for words in (["plan", "app1"], ["apply", "app1", "--yes"]):
+        refused = two.run(*words, code=1).stderr
+        assert f"here (serial 9, 0 nodes) is not in {store}, which has serial 7" in refused
+        assert "dtk state push app1 --force" in refused
+        assert "dtk state pull app1" in refused
+    assert state_of(two)["serial"] == 9
+    two.run("state", "push", "app1", "--force")
+    two.run("plan", "app1")
+    dtk.run("plan", "app1")
+    assert state_of(dtk)["serial"] == 9
 
 
 def test_what_is_hidden_is_not_shown(dtk: Dtk, module: Path, store: Path) -> None:

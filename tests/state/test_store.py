@@ -84,7 +84,7 @@ def test_a_broken_state_is_told_with_the_versions_that_are_kept(tmp_path: Path) 
 
 def test_a_state_of_a_newer_dtk_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "state.json"
-    file.write_text(json.dumps({**to_document(new_state("dask1")), "format_version": 2, "more": 1}))
+    file.write_text(json.dumps({**to_document(new_state("dask1")), "format_version": 3, "more": 1}))
     with pytest.raises(DtkError, match="newer dtk"):
         load_state(file)
 
