@@ -96,3 +96,12 @@ def test_json_has_the_whole_of_a_long_value_that_changes(kept: Dtk) -> None:
     assert "x" * 50 not in shown
     (change,) = kept.json("plan", "k1")["components"]
     assert change["differences"] == [{"attribute": "main/kept/text", "before": before, "after": after}]
+
+
+def test_json_has_the_whole_of_a_value_that_changes_in_many_parts(kept: Dtk) -> None:
+    before, after = ({f"k{key}": key + more for key in range(30)} for more in (0, 100))
+    kept.run("deploy", "acme:kept/one", "k1", "--set", f"main/kept/data={json.dumps(before)}")
+    kept.run("set-attribute", "k1", "main/kept/data", json.dumps(after))
+    assert "main/kept/data and 20 more" in kept.run("plan", "k1").stdout
+    (change,) = kept.json("plan", "k1")["components"]
+    assert change["differences"] == [{"attribute": "main/kept/data", "before": before, "after": after}]

@@ -16,7 +16,7 @@ from dtk.model.names import ASSEMBLY_WIDE, CREATE, group_of, node_order
 from dtk.model.plan import ComponentChange, NodeChange, ValueDifference
 from dtk.model.value import UNSET, Value, holds_secret, is_known, secrets_in, shown
 from dtk.plan.diff.recomputed import RecomputedValues, ValuesFor, dynamic_paths
-from dtk.plan.diff.value_difference import value_differences
+from dtk.plan.diff.value_difference import MOST_DIFFERENCES, value_differences
 from dtk.plan.resolve.assembly_values import FromAssembly
 from dtk.plan.resolve.links import Binding
 from dtk.plan.resolve.topology import Instance, Topology
@@ -181,7 +181,8 @@ def _differences(instance: Instance, applied: Applied, values: Values, whole: li
             is_hidden = name in applied.hidden or _is_hidden(instance, name, before, after)
             found = _difference(instance, name, before, after, is_hidden=is_hidden)
             reasons += found
-            if not is_hidden and any(_CUT in reason for reason in found):
+            # A reason shows a long value's piece that differs, and names the first of many parts.
+            if not is_hidden and (len(found) > MOST_DIFFERENCES or any(_CUT in reason for reason in found)):
                 whole.append(ValueDifference(instance.declared_path(name), shown(before), shown(after)))
     return reasons
 
