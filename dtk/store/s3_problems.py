@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TypedDict
 
+from dtk.model.aws_access import access_problem, clock_problem
 from dtk.store.errors import StoreError, StoreUnreachableError
 
 CHANGED = frozenset({412})
@@ -14,7 +13,6 @@ _CONFLICT = 409
 _THROTTLED = 429
 _SERVER = 500
 _NOT_IMPLEMENTED = 501
-_MINUTE = 60
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 _REGION = frozenset({"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})
 _HINTS = {
@@ -23,8 +21,6 @@ _HINTS = {
     "InvalidAccessKeyId": "check the credentials of 'store: profile' in dtk.yaml",
     "SignatureDoesNotMatch": "check the credentials of 'store: profile' in dtk.yaml",
 }
-_NO_CREDENTIALS = frozenset({"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"})
-_SSO = frozenset({"UnauthorizedSSOTokenError", "SSOTokenLoadError", "TokenRetrievalError"})
 
 
 class S3Metadata(TypedDict, total=False):
@@ -64,7 +60,7 @@ def refusal(answer: S3Refusal, where: str) -> StoreError:
 
 def _final(answer: S3Refusal, code: str, detail: str) -> StoreError:
     if code == "RequestTimeTooSkewed":
-        return StoreError(_skewed(answer), hint="set the clock (NTP), then run the command again")
+        return _skewed(answer)
     if code in _EXPIRED:
         return StoreError(f"the credentials for the store have expired ({detail})", hint="get new ones and try again")
     if code in _REGION:
@@ -74,19 +70,13 @@ def _final(answer: S3Refusal, code: str, detail: str) -> StoreError:
 
 def unanswered(error: Exception, where: str) -> StoreError:
     """Return the error to raise where no answer came; ``where`` is the object."""
-    kind = type(error).__name__
-    if kind in _NO_CREDENTIALS:
-        return StoreError("there are no AWS credentials for the store", hint="set AWS_PROFILE, or log in")
-    if kind in _SSO:
-        return StoreError("the AWS login for the store has ended", hint="log in again: aws sso login")
+    problem = access_problem(error)
+    if problem is not None:
+        return StoreError(f"the store can't be asked: {problem.message}", hint=problem.hint)
     return StoreUnreachableError(f"the store can't be reached ({where}: {error})")
 
 
-def _skewed(answer: S3Refusal) -> str:
-    date = answer.get("ResponseMetadata", S3Metadata()).get("HTTPHeaders", {}).get("date", "")
-    try:
-        behind = (parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds() / _MINUTE
-    except (ValueError, TypeError):
-        return "this machine's clock is wrong: the store refuses its requests"
-    direction = "behind" if behind > 0 else "ahead"
-    return f"this machine's clock is {abs(behind):.0f} minutes {direction}: the store refuses its requests"
+def _skewed(answer: S3Refusal) -> StoreError:
+    problem = clock_problem(answer.get("ResponseMetadata", S3Metadata()).get("HTTPHeaders", {}))
+    message = problem.message if problem else "this machine's clock is wrong: the store refuses its requests"
+    return StoreError(message, hint=problem.hint if problem else "set the clock: timedatectl set-ntp true")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
 
 import pytest
 
 from dtk.__main__ import run
+from dtk.errors import DtkError
 from dtk.nodes.ec2.firewall import find_groups
 from dtk.nodes.ec2.problems import AwsError
 from tests.ec2.cloud import Cloud, Reports, nodes_in_state, write_target
@@ -55,6 +60,79 @@ def test_a_profile_that_does_not_exist(new: Cloud, output: RunCommand) -> None:
     text = output("apply", "spark1", "--yes")
     assert "there are no AWS credentials" in text
     assert "nobody" in text
+
+
+CONFIGURATIONS = {
+    "sso": (
+        "[profile p]\nsso_session = s\nsso_account_id = 111122223333\nsso_role_name = dev\n"
+        "[sso-session s]\nsso_region = us-east-1\nsso_start_url = https://example.awsapps.com/start\n",
+        "the AWS login has ended, or there was none",
+        "aws sso login",
+    ),
+    "loop": (
+        "[profile p]\nrole_arn = arn:aws:iam::1:role/a\nsource_profile = q\n"
+        "[profile q]\nrole_arn = arn:aws:iam::1:role/b\nsource_profile = p\n",
+        "the AWS configuration can't be used: Infinite loop",
+        "correct ~/.aws/config",
+    ),
+    "no source": (
+        "[profile p]\nrole_arn = arn:aws:iam::1:role/a\nsource_profile = nobody\n",
+        "the AWS configuration can't be used",
+        "correct ~/.aws/config",
+    ),
+    "process": (
+        "[profile p]\ncredential_process = /bin/false\n",
+        "there are no AWS credentials",
+        "credential_process by hand",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_credentials_that_can_not_be_had_are_never_taken_for_the_network(
+    new: Cloud, output: RunCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Taken for the network they would switch off the check of whose account is asked."""
+    content, message, hint = CONFIGURATIONS[name]
+    (tmp_path / "config").write_text(content)
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_target(new, profile="p")
+    with pytest.raises(DtkError) as raised:
+        new.provider(profile="p").aws.account  # noqa: B018 - asking is what is tried
+    assert message in raised.value.message
+    text = output("plan", "spark1", "--refresh")
+    assert message in text
+    assert hint in text
+    assert "check the network" not in text
+
+
+@pytest.mark.parametrize(("minutes", "direction"), [(12, "behind"), (-9, "ahead")])
+def test_a_clock_that_is_wrong_is_told_as_such(new: Cloud, output: RunCommand, minutes: int, direction: str) -> None:
+    theirs = format_datetime(datetime.now(UTC) + timedelta(minutes=minutes), usegmt=True)
+    new.api.faults.append(Fault("*", "AuthFailure", "not able to validate", status=401, times=99, date=theirs))
+    text = output("plan", "spark1", "--refresh")
+    found = re.search(r"this machine's clock is (\d+) min (ahead|behind), and AWS refuses its requests", text)
+    assert found, text
+    assert found[2] == direction
+    assert abs(int(found[1]) - abs(minutes)) <= 2
+    assert "timedatectl set-ntp true" in text
+
+
+def test_an_explicit_deny_is_told_with_the_line_that_decodes_it(new: Cloud, output: RunCommand) -> None:
+    message = (
+        "You are not authorized to perform this operation. User: arn:aws:iam::1:user/x is not authorized to perform:"
+        " ec2:RunInstances on resource: arn:aws:ec2:us-east-1:1:instance/* with an explicit deny in a service control"
+        " policy. Encoded authorization failure message: 4Gt-encoded"
+    )
+    new.api.faults.append(Fault("RunInstances", "UnauthorizedOperation", message, status=403, times=99))
+    text = output("apply", "spark1", "--yes")
+    assert "a policy denies ec2:RunInstances explicitly" in text
+    assert "aws sts decode-authorization-message --encoded-message 4Gt-encoded" in text
+    assert "is missing" not in text
 
 
 @pytest.mark.parametrize("code", ["ExpiredToken", "RequestExpired"])

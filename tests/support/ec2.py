@@ -54,6 +54,8 @@ class Fault:
     status: int = 400
     times: int = 1
     lost: bool = False
+    date: str = ""
+    """The answer's time where it is not the present: that of a machine whose clock is wrong, seen from there."""
     suits: Callable[[dict[str, str]], bool] = lambda _: True
 
     def text(self, action: str) -> str:
@@ -111,7 +113,7 @@ class Ec2:
                 self.calls.append((action, parameters))
             fault = self._fault(action, parameters)
             if fault is not None and not fault.lost:
-                return _send(start_response, fault.status, fault.text(action))
+                return _send(start_response, fault.status, fault.text(action), fault.date)
             refused = self._refusal(action, parameters)
             if refused:
                 return _send(start_response, 400, ERROR.format(code=refused, message="as EC2 would"))
@@ -226,10 +228,11 @@ def _digest(parameters: dict[str, str]) -> str:
     return json.dumps({name: value for name, value in parameters.items() if name != "ClientToken"}, sort_keys=True)
 
 
-def _send(start_response: Callable[..., Any], status: int, text: str | bytes) -> list[bytes]:
+def _send(start_response: Callable[..., Any], status: int, text: str | bytes, date: str = "") -> list[bytes]:
     data = text.encode() if isinstance(text, str) else text
     kind = "application/json" if data.lstrip().startswith(b"{") else "text/xml"
-    start_response(f"{status} STATUS", [("Content-Type", kind), ("Content-Length", str(len(data)))])
+    head = [("Content-Type", kind), ("Content-Length", str(len(data))), *([("Date", date)] if date else [])]
+    start_response(f"{status} STATUS", head)
     return [data]
 
 

@@ -49,6 +49,13 @@ class _Ec2Client(Protocol):
     def meta(self) -> _ClientMeta: ...
 
 
+class _ClientError(Protocol):
+    """Botocore's error for an answer that refuses a call."""
+
+    response: Mapping[str, object]
+    operation_name: str
+
+
 class _BotoSession(Protocol):
     def client(self, service: str, *, endpoint_url: str | None, config: object) -> _Ec2Client: ...
 
@@ -151,7 +158,7 @@ class Aws:
             except ClientError as error:
                 code = error.response.get("Error", {}).get("Code", "")
                 if time.monotonic() - began >= waits.get(code, 0.0):
-                    raise refusal(error.response, service, operation) from None
+                    raise _refused(error, service, operation) from None
             # Something in between that answers for AWS, in HTML, is no answer either.
             except (BotoCoreError, ResponseParserError) as error:
                 raise unreachable(error, service, operation) from None
@@ -195,6 +202,15 @@ class Aws:
             return cast(_BotoSession, session)
         except BotoCoreError as error:
             raise unreachable(error, "ec2", "") from None
+
+
+def _refused(error: _ClientError, service: str, operation: str) -> AwsError:
+    """Return a refusal as an error for people: of the call itself, or of the one that was to give its credentials."""
+    if error.operation_name != operation:
+        return refusal(
+            error.response, "sts" if error.operation_name.startswith("AssumeRole") else "sso", error.operation_name
+        )
+    return refusal(error.response, service, operation)
 
 
 def _operation(method: str) -> str:

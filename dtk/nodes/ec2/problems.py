@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from dtk.errors import DtkError
+from dtk.model.aws_access import access_problem, clock_problem
 from dtk.model.settings import mapping, text
 
 THROTTLED = {
@@ -25,6 +26,8 @@ NO_CAPACITY = {
     "MaxSpotInstanceCountExceeded",
 }
 """What another subnet, type or market may not have; limits of the account are not among them."""
+NO_SPOT_ROLE = "AuthFailure.ServiceLinkedRoleCreationNotPermitted"
+"""The account has never used Spot, and the credentials may not make the role that it takes."""
 NOT_ALLOWED = {"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"}
 BAD_CREDENTIALS = {
     "AuthFailure",
@@ -37,7 +40,25 @@ BAD_CREDENTIALS = {
     "SignatureDoesNotMatch",
     "OptInRequired",
 }
-_LIMITS = {"InstanceLimitExceeded", "VcpuLimitExceeded", "VolumeLimitExceeded", "AddressLimitExceeded"}
+_QUOTA = (
+    "the account's limit is reached",
+    "end instances that are not needed, or ask AWS for a higher quota (Service Quotas, EC2)",
+)
+_EXPLAINED: Mapping[str, tuple[str, str]] = {
+    **dict.fromkeys(
+        ("InstanceLimitExceeded", "VcpuLimitExceeded", "VolumeLimitExceeded", "AddressLimitExceeded"), _QUOTA
+    ),
+    "RulesPerSecurityGroupLimitExceeded": (
+        "a security group's limit is reached",
+        "name fewer ranges in the target's open_to, or ask AWS for a higher quota (Service Quotas, VPC)",
+    ),
+    "OperationNotPermitted": ("", "remove its stop or termination protection in EC2, then apply again"),
+    NO_SPOT_ROLE: (
+        "the account has no service-linked role for Spot",
+        "make it once for the account: aws iam create-service-linked-role --aws-service-name spot.amazonaws.com",
+    ),
+}
+"""Error code → what it means ("" for the call's name) and what to do."""
 _SERVER_ERROR = 500
 _NAMED_PERMISSION = re.compile(r"perform: (\S+)")
 
@@ -68,39 +89,52 @@ def refusal(response: Mapping[str, object], service: str, operation: str) -> Aws
     """
     error = mapping(response, "Error")
     code = text(error, "Code")
-    reason = text(error, "Message").partition(" Encoded authorization")[0].strip()
-    action = f"{service}:{operation}"
+    reason, _, encoded = text(error, "Message").partition(" Encoded authorization failure message: ")
+    reason, action = reason.strip(), f"{service}:{operation}"
     if code in NOT_ALLOWED:
-        found = _NAMED_PERMISSION.search(reason)
-        missing = found[1].rstrip(".,") if found else action
-        return AwsError(
-            f"AWS does not allow {action}: the permission {missing} is missing ({reason})",
-            code=code,
-            hint="add it to the policy of these credentials; docs/ec2.md has the whole list",
-        )
+        return _not_allowed(action, code, reason, encoded.strip())
     if code in BAD_CREDENTIALS:
-        hint = "check the target's profile, or log in again (aws sso login)"
-        return AwsError(f"AWS does not accept the credentials: {reason} ({code})", code=code, hint=hint)
-    if code in _LIMITS:
-        hint = "end instances that are not needed, or ask AWS for a higher quota (Service Quotas, EC2)"
-        return AwsError(f"the account's limit is reached: {reason} ({code})", code=code, hint=hint)
-    if code == "RulesPerSecurityGroupLimitExceeded":
-        hint = "name fewer ranges in the target's open_to, or ask AWS for a higher quota (Service Quotas, VPC)"
-        return AwsError(f"a security group's limit is reached: {reason} ({code})", code=code, hint=hint)
-    if code == "OperationNotPermitted":
-        hint = "remove its stop or termination protection in EC2, then apply again"
-        return AwsError(f"{action} failed: {reason} ({code})", code=code, hint=hint)
+        return _not_accepted(code, reason, mapping(mapping(response, "ResponseMetadata"), "HTTPHeaders"))
+    if code in _EXPLAINED:
+        what, hint = _EXPLAINED[code]
+        return AwsError(f"{what or f'{action} failed'}: {reason} ({code})", code=code, hint=hint)
     status = int(text(mapping(response, "ResponseMetadata"), "HTTPStatusCode", "0"))
     in_doubt = status >= _SERVER_ERROR and code not in NO_CAPACITY | THROTTLED
     return AwsError(f"{action} failed: {reason} ({code})", code=code, in_doubt=in_doubt)
 
 
+def _not_accepted(code: str, reason: str, headers: Mapping[str, object]) -> AwsError:
+    """Return the error for a request that AWS does not believe: the credentials, or this machine's clock."""
+    skew = clock_problem(headers)
+    if skew:
+        return AwsError(f"{skew.message} ({code})", code=code, hint=skew.hint)
+    hint = "check the target's profile, or log in again (aws sso login)"
+    if code in ("AuthFailure", "OptInRequired"):
+        hint += "; check that the account has this region enabled (Account, AWS Regions)"
+    return AwsError(f"AWS does not accept the credentials: {reason} ({code})", code=code, hint=hint)
+
+
+def _not_allowed(action: str, code: str, reason: str, encoded: str) -> AwsError:
+    """Return the error for a call that a policy forbids, or that none allows."""
+    found = _NAMED_PERMISSION.search(reason)
+    permission = found[1].rstrip(".,") if found else action
+    if "explicit deny" in reason:
+        decode = f"; decode why: aws sts decode-authorization-message --encoded-message {encoded}" if encoded else ""
+        return AwsError(
+            f"AWS does not allow {action}: a policy denies {permission} explicitly ({reason})",
+            code=code,
+            hint=f"ask whoever keeps that policy; another permission does not help{decode}",
+        )
+    return AwsError(
+        f"AWS does not allow {action}: the permission {permission} is missing ({reason})",
+        code=code,
+        hint="add it to the policy of these credentials; docs/ec2.md has the whole list",
+    )
+
+
 def unreachable(error: Exception, service: str, operation: str) -> DtkError:
     """Return what botocore raises without an answer from AWS as an error for people."""
-    name = type(error).__name__
-    if name in ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound"):
-        hint = "set AWS_PROFILE, or name the target's profile in dtk.yaml; aws configure makes one"
-        return DtkError(f"there are no AWS credentials: {error}", hint=hint)
-    if name == "NoRegionError":
-        return DtkError("no AWS region is set", hint="name the target's region in dtk.yaml")
+    problem = access_problem(error)
+    if problem is not None:
+        return DtkError(problem.message, hint=problem.hint)
     return AwsUnreachableError(f"no answer to {service}:{operation}: {error}", hint="check the network, then try again")

@@ -1,0 +1,96 @@
+"""What keeps requests to AWS from being made or believed: credentials, configuration, this machine's clock.
+
+Errors of botocore are known by the names of their classes, so that nothing has to be imported to understand them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+_MINUTE_SECONDS = 60.0
+LEAST_SKEW_SECONDS = 240.0
+"""AWS takes requests up to five minutes old: from here on a clock is worth naming."""
+_NETWORK = frozenset(
+    {"HTTPClientError", "ConnectionError", "ResponseParserError", "ResponseStreamingError", "IncompleteReadError"}
+)
+"""Classes of errors, with all that derive from them, that say that AWS gave no answer."""
+_LOG_IN = "log in again: aws sso login"
+_CONFIGURE = "set AWS_PROFILE, or name the target's profile in dtk.yaml; aws configure makes one"
+_NONE = "there are no AWS credentials"
+_ENDED = "the AWS login has ended, or there was none"
+_FILE = "the AWS configuration can't be used"
+_CORRECT = "correct ~/.aws/config (or the file in AWS_CONFIG_FILE), then try again"
+_KNOWN: Mapping[str, tuple[str, str]] = {
+    "NoCredentialsError": (_NONE, _CONFIGURE),
+    "PartialCredentialsError": (_NONE, _CONFIGURE),
+    "ProfileNotFound": (_NONE, _CONFIGURE),
+    "CredentialRetrievalError": (_NONE, "run the profile's credential_process by hand, or set AWS_PROFILE"),
+    "MetadataRetrievalError": (_NONE, "give the instance or container a role, or set AWS_PROFILE"),
+    "SSOTokenLoadError": (_ENDED, _LOG_IN),
+    "UnauthorizedSSOTokenError": (_ENDED, _LOG_IN),
+    "TokenRetrievalError": (_ENDED, _LOG_IN),
+    "NoAuthTokenError": (_ENDED, _LOG_IN),
+    "SSOError": (_ENDED, _LOG_IN),
+    "LoginRefreshRequired": (_ENDED, "log in again: aws login"),
+    "LoginTokenLoadError": (_ENDED, "log in again: aws login"),
+    "LoginInsufficientPermissions": (_ENDED, "ask for the permission signin:CreateOAuth2Token, then: aws login"),
+    "LoginError": (_ENDED, "log in again: aws login"),
+    "RefreshWithMFAUnsupportedError": (_ENDED, "run the command again; it asks for an MFA code"),
+    "MissingDependencyException": (
+        "a library for this way of logging in to AWS is missing",
+        "install it beside dtk: pip install 'botocore[crt]'",
+    ),
+    "NoRegionError": ("no AWS region is set", "name the target's region in dtk.yaml"),
+    "InvalidRegionError": ("the AWS region is not valid", "correct the target's region in dtk.yaml, or AWS_REGION"),
+    "ParamValidationError": (
+        "the parameters of an AWS call are not valid",
+        "correct launch: and launch_template: of the target in dtk.yaml",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class AccessProblem:
+    """What is wrong, in words for people, and what to do."""
+
+    message: str
+    hint: str
+
+
+def access_problem(error: Exception) -> AccessProblem | None:
+    """Return why a request to AWS could not be made at all, None where it was made and no answer came.
+
+    Args:
+        error: a ``BotoCoreError``, or what botocore raises for an answer that it can't read.
+    """
+    kinds = [kind.__name__ for kind in type(error).__mro__]
+    known = next((_KNOWN[name] for name in kinds if name in _KNOWN), None)
+    if known is None and _NETWORK.intersection(kinds):
+        return None
+    message, hint = known or (_FILE, _CORRECT)
+    return AccessProblem(f"{message}: {error}", hint)
+
+
+def clock_problem(headers: Mapping[str, object]) -> AccessProblem | None:
+    """Return that this machine's clock is wrong, as the time in AWS's own answer shows; None where it is right.
+
+    Args:
+        headers: those of the answer, by name in lower case.
+    """
+    try:
+        # Always GMT, which the parser of e-mail's dates leaves without a zone.
+        theirs = parsedate_to_datetime(str(headers.get("date", "")).partition(" GMT")[0] + " +0000")
+    except ValueError:
+        return None
+    behind = (theirs - datetime.now(UTC)).total_seconds()
+    if abs(behind) < LEAST_SKEW_SECONDS:
+        return None
+    direction = "behind" if behind > 0 else "ahead"
+    minutes = abs(behind) / _MINUTE_SECONDS
+    return AccessProblem(
+        f"this machine's clock is {minutes:.0f} min {direction}, and AWS refuses its requests",
+        "set the clock: timedatectl set-ntp true",
+    )
