@@ -20,6 +20,7 @@ from dtk.model.json_data import Json, JsonObject
 from dtk.model.names import group_of, split_member
 from dtk.model.plan import Step
 from dtk.model.planned_action import PlannedAction
+from dtk.model.value import Reference
 
 LIKE = "like"
 
@@ -27,6 +28,8 @@ _STEP_FIELDS = ("reason", "node_attributes", "max_in_flight")
 _ACTION_FIELDS = tuple(
     f.name for f in fields(PlannedAction) if f.name not in ("node", "component", "action", "node_variables")
 )
+
+_WITHOUT_ORDER = (str, int, float, Reference)
 
 
 class StepFolder:
@@ -69,33 +72,32 @@ class StepFolder:
         return {**(found or {}), **({"actions": actions} if actions else {})}
 
     def _action_differences(self, first: PlannedAction, other: PlannedAction) -> JsonObject | None:
-        if first.node_variables.keys() != other.node_variables.keys():
+        expected = variables_of(first.node_variables, other.node)
+        if list(expected) != list(other.node_variables):
             return None
         differences = self._changed(first, other, _ACTION_FIELDS)
-        expected = variables_of(first.node_variables, other.node)
-        if differences is not None and expected != other.node_variables:
-            own = {key: value for key, value in other.node_variables.items() if value != expected[key]}
-            differences["node_variables"] = own
-        return differences
+        own: JsonObject = {key: new for key, new in other.node_variables.items() if not _same(expected[key], new)}
+        return {**differences, "node_variables": own} if own and differences is not None else differences
 
     def _changed(self, first: object, other: object, names: Sequence[str]) -> JsonObject | None:
         """Return the fields that differ; None where the entries of a map, or the number of items, do."""
         found: JsonObject = {}
         for name in names:
             one, its = getattr(first, name), getattr(other, name)
-            if one is its or one == its:
-                continue
             if isinstance(its, Mapping):
-                # Their order counts as well: what is written has to be read back the same.
                 if list(one) != list(its):
                     return None
-                found[name] = {key: self._codec.part(value) for key, value in its.items() if value != one[key]}
+                entries: Json = {key: self._codec.part(new) for key, new in its.items() if not _same(one[key], new)}
+                if entries:
+                    found[name] = entries
             elif name == "items":
                 if len(one) != len(its):
                     return None
                 pairs = enumerate(zip(one, its, strict=True))
-                found[name] = {str(at): self._codec.part(new) for at, (old, new) in pairs if old != new}
-            else:
+                items: Json = {str(at): self._codec.part(new) for at, (old, new) in pairs if not _same(old, new)}
+                if items:
+                    found[name] = items
+            elif not _same(one, its):
                 found[name] = self._codec.part(its)
         return found
 
@@ -146,6 +148,13 @@ class StepFolder:
         listed: list[Json] = list(items.values())
         its = iter(self._codec.changed(moved, {"items": listed}).items)
         return replace(changed, items=tuple(next(its) if at in items else one for at, one in enumerate(first.items)))
+
+
+def _same(one: object, other: object) -> bool:
+    """Say whether two values are written the same: equal maps may have their entries in another order."""
+    if one is other or one != other:
+        return one is other
+    return isinstance(one, _WITHOUT_ORDER) or repr(one) == repr(other)
 
 
 def _identity(action: PlannedAction) -> tuple[str, str]:
