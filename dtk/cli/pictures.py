@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from dtk.errors import InvalidError
+from dtk.plan.compile import outlined_stages, resolve_for_plan
 from dtk.plan.resolve.links import build_links
 from dtk.plan.resolve.topology import build_topology
-from dtk.service.planning import make_plan, read_inputs
+from dtk.service.planning import read_inputs
 from dtk.state.workspace import Workspace
 from dtk.views.picture import Arrow, Picture, arrows_of, picture_of_service
 
 
 def service_picture(workspace: Workspace, name: str) -> Picture:
-    """Return the picture of a service as its files want it."""
-    plan, inputs = make_plan(workspace, name, scope="all")
-    assembly = inputs.modules[inputs.service.module].assemblies[inputs.service.assembly]
-    topology = build_topology(inputs.service, assembly, inputs.modules)
-    return picture_of_service(name, topology, build_links(topology)[0], plan.stages)
+    """Return the picture of a service as its files want it.
+
+    Raises:
+        InvalidError: the service has violations; all of them are listed.
+    """
+    request = read_inputs(workspace, name).request(scope="all")
+    resolved = resolve_for_plan(request)
+    if resolved.problems:
+        raise InvalidError(f"service '{name}' can't be planned", resolved.problems)
+    return picture_of_service(name, resolved.topology, resolved.links, outlined_stages(request, resolved))
 
 
 def service_arrows(workspace: Workspace, name: str) -> tuple[Arrow, ...]:

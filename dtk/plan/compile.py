@@ -289,7 +289,7 @@ def _stages(
 
     farewells = [
         component_stage(outline, lambda action: plan_action(action, general, ("members of a group go",)))
-        for outline in _farewell_outlines(resolved, changes)
+        for outline in _farewell_outlines(resolved, changes.nodes)
     ]
     # Nodes that stay let go of those that leave while these still answer; then they leave, as
     # deletions come first in every plan; then new machines are made, and worked on.
@@ -297,8 +297,28 @@ def _stages(
     return within_windows(stages, resolved.topology.windows)
 
 
-def _farewell_outlines(resolved: ResolvedService, changes: Changes) -> list[StageOutline]:
+def _farewell_outlines(resolved: ResolvedService, nodes: Iterable[NodeChange]) -> list[StageOutline]:
     """Return what the nodes that stay do before others go: the workflow scale_down, where the assembly has one."""
     workflow = resolved.topology.assembly.workflows.get(SCALE_DOWN)
-    going = any(change.change == "terminate" for change in changes.nodes)
+    going = any(change.change == "terminate" for change in nodes)
     return expand_workflow(resolved.topology, workflow, resolved.links) if workflow and going else []
+
+
+def outlined_stages(request: PlanRequest, resolved: ResolvedService) -> tuple[Stage, ...]:
+    """Return the stages of a plan of everything without what their actions do: for a picture, which shows no more.
+
+    Args:
+        request: what is planned; its scope is "all".
+        resolved: the service, without problems.
+    """
+    nodes, outlines = _node_changes(request, resolved), outlines_of(request, resolved)
+    chosen = choose(EVERYTHING, nodes, outlines, request.state)
+
+    def name_one(action: StagedAction) -> PlannedAction:
+        instance = action.instance
+        return PlannedAction(instance.node, str(instance.name), action.action, instance.component.module)
+
+    machines = [*node_stage(nodes, "create", {}), *node_stage(nodes, "start", {})]
+    farewells = component_stages(_farewell_outlines(resolved, nodes), name_one)
+    deletions = _deletions(request, resolved, chosen)
+    return number_stages([*farewells, *deletions, *machines, *component_stages(outlines, name_one)])

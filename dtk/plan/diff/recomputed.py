@@ -37,6 +37,8 @@ class RecomputedValues:
 
     def made_before(self, action: StagedAction) -> frozenset[str]:
         """Return the attribute paths that actions other than create set before one."""
+        if not self.acting:
+            return frozenset()
         earlier = self.earlier[action.key].items()
         return frozenset[str]().union(*(paths for key, paths in earlier if key in self.acting))
 

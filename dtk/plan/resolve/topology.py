@@ -7,7 +7,7 @@ is a problem with its place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from dtk.dsl.check.scope import Scope
 from dtk.errors import Location, Problem
 from dtk.model.json_data import Json
 from dtk.model.module import Assembly, Component, ComponentUse, Module, Node
-from dtk.model.names import ASSEMBLY_WIDE, ComponentName, attribute_path, component_path, group_of, node_order
+from dtk.model.names import ASSEMBLY_WIDE, ComponentName, component_path, group_of, node_order
 from dtk.model.service import AttributeSetting, Service
 from dtk.model.suggestion import nearest
 from dtk.model.value import UNSET
@@ -57,13 +57,23 @@ class Instance:
         """Node and instance name: what identifies an instance in a service."""
         return self.node, str(self.name)
 
+    @cached_property
+    def own_path(self) -> str:
+        """The instance's path: ``slaves:1/spark::worker``. Asked for each attribute, link and value of it."""
+        return component_path(self.node, str(self.name))
+
+    @cached_property
+    def shared_path(self) -> str:
+        """The instance's path as people write it: a group's members share one, ``slaves/spark::worker``."""
+        return component_path(group_of(self.node), str(self.name))
+
     def path(self, attribute: str) -> str:
         """Return an attribute's path on this very node."""
-        return attribute_path(self.node, str(self.name), attribute)
+        return f"{self.own_path}/{attribute}"
 
     def declared_path(self, attribute: str) -> str:
         """Return an attribute's path as people set it: a group's members share one."""
-        return attribute_path(group_of(self.node), str(self.name), attribute)
+        return f"{self.shared_path}/{attribute}"
 
 
 @dataclass(frozen=True)
@@ -173,6 +183,7 @@ def _instances(
 ) -> dict[tuple[str, str], Instance]:
     """Return the instances that uses of components on nodes are, by their keys."""
     instances: dict[tuple[str, str], Instance] = {}
+    owners = {path.rpartition("/")[0] for path in service.attributes}
     for node, use, added in uses:
         component = components.get(use.name.type)
         if component is None:
@@ -186,7 +197,7 @@ def _instances(
         linked = with_chosen_links(service, node, use)
         folder = modules[component.module].folder
         instance = Instance(node, use.name, component, linked, folder, _own_settings(use, component), added)
-        instances[instance.key] = _with_settings(instance, service)
+        instances[instance.key] = _with_settings(instance, service, owners)
     return instances
 
 
@@ -247,14 +258,20 @@ def _unknown_component(service: Service, node: str, use: ComponentUse, component
     )
 
 
-def _with_settings(instance: Instance, service: Service) -> Instance:
-    """Lay the service's values over the assembly's: first those of the group, then those of the member."""
+def _with_settings(instance: Instance, service: Service, owners: Container[str]) -> Instance:
+    """Lay the service's values over the assembly's: first those of the group, then those of the member.
+
+    ``owners`` are the paths of the instances that the service sets something of: few, where members are many.
+    """
     settings = dict(instance.settings)
-    for attribute in instance.component.attributes:
+    is_set = instance.shared_path in owners or instance.own_path in owners
+    for attribute in instance.component.attributes if is_set else ():
         for path in (instance.declared_path(attribute), instance.path(attribute)):
             if path in service.attributes and not is_title(instance.component, attribute):
                 settings[attribute] = service.attributes[path].value
     hidden = {name for name, value in settings.items() if isinstance(value, FromAssembly) and value.hidden}
+    if not (is_set or hidden):
+        return instance
     return replace(instance, settings=settings, component=with_hidden(instance.component, hidden))
 
 

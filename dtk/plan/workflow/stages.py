@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from dtk.errors import InvalidError, Location, Problem, UsageError
 from dtk.model.json_data import Json, JsonObject, ReadOnlyObject
@@ -39,7 +40,7 @@ class StagedAction:
     location: Location | None = None
     repeat: str = ""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The name an action's success is remembered by in state: ``slaves:1 dask::worker.create``."""
         return action_key(self.instance.node, str(self.instance.name), self.action, self.repeat)
