@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from dtk.errors import DtkError
-from dtk.model.names import group_of
 from dtk.model.settings import as_mapping, mapping, number, text, texts
 from dtk.model.ssh_address import SSH_PORT, parse_jumps, parse_ssh_address
 from dtk.model.target import Target
 from dtk.nodes.concurrent import report_each
 from dtk.nodes.hosts.claims import Claim, Claims, changing_claims, read_claims
+from dtk.nodes.hosts.host import FreeHosts, Host
 from dtk.nodes.hosts.marks import READ, Mark, claim_script, read_mark, unclaim_script
 from dtk.nodes.provider import (
     Ask,
@@ -33,19 +33,6 @@ from dtk.nodes.reach import check_banner, wait_for_banner
 from dtk.state.workspace import Workspace
 
 _CONNECT_TIMEOUT_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Host:
-    """A machine of dtk.yaml. ``nodes`` are the nodes or groups it is kept for; empty: for any."""
-
-    name: str
-    connection: Connection
-    nodes: tuple[str, ...] = ()
-
-    def serves(self, node: str) -> bool:
-        """Say whether a node may claim this host."""
-        return not self.nodes or node in self.nodes or group_of(node) in self.nodes
 
 
 class HostsProvider(BasicProvider):
@@ -78,12 +65,13 @@ class HostsProvider(BasicProvider):
         new: set[str] = set()
         refused: dict[str, DtkError] = {}
         with changing_claims(self._workspace, self._target.name) as claims:
+            hosts, free = self._by_claim(claims), FreeHosts(self._hosts.values(), claims)
             for request in requests:
                 claim = Claim(identity.service, identity.lineage, request.node)
                 # A task that died after it had claimed: its host is taken again, not a second one.
-                host = self._claimed(claims, claim)
+                host = hosts.get(claim)
                 if host is None:
-                    host = self._claim(claims, claim)
+                    host = free.take(claim)
                     new.add(request.node)
                 if host is None:
                     refused[request.node] = self._none_free(claims, request.node)
@@ -98,7 +86,7 @@ class HostsProvider(BasicProvider):
             except DtkError:
                 # Another try may have another host; a claim of an earlier, successful create stays.
                 if record.node in new:
-                    self._release(Claim(identity.service, identity.lineage, record.node))
+                    self._release(identity, [record])
                 raise
             return record
 
@@ -114,8 +102,8 @@ class HostsProvider(BasicProvider):
 
     def terminate(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
         """Release the nodes' claims; the machines are left as they are."""
+        self._release(identity, records)
         for record in records:
-            self._release(Claim(identity.service, identity.lineage, record.node))
             report(record.node, replace(record, status="terminated"))
 
     def find_orphans(self, workspace: str, known: Collection[str], ask: Ask) -> Sequence[MarkedMachine]:
@@ -199,11 +187,11 @@ class HostsProvider(BasicProvider):
 
     def describe(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> Sequence[NodeRecord]:
         """Return the records as dtk.yaml and the machines are now: ``stopped`` is one that cannot be reached."""
-        claims = read_claims(self._workspace, self._target.name)
+        hosts = self._by_claim(read_claims(self._workspace, self._target.name))
         now: dict[str, NodeRecord] = {}
         existing: dict[str, NodeRecord] = {}
         for record in records:
-            host = self._claimed(claims, Claim(identity.service, identity.lineage, record.node))
+            host = hosts.get(Claim(identity.service, identity.lineage, record.node))
             # Whose claim is gone, or whose host left dtk.yaml, has no machine any more, whether or not that one
             # answers.
             if host is None:
@@ -217,20 +205,15 @@ class HostsProvider(BasicProvider):
         report_each(existing, _with_status, keep)
         return [now[record.node] for record in records]
 
-    def _claimed(self, claims: Claims, claim: Claim) -> Host | None:
-        return next((self._hosts[name] for name in claims if claims[name] == claim and name in self._hosts), None)
+    def _by_claim(self, claims: Claims) -> dict[Claim, Host]:
+        """Return the host of each claim, the first where several have one."""
+        return {claim: self._hosts[name] for name, claim in reversed(claims.items()) if name in self._hosts}
 
-    def _claim(self, claims: Claims, claim: Claim) -> Host | None:
-        free = [host for host in self._hosts.values() if host.name not in claims and host.serves(claim.node)]
-        # Those kept for this node first, so that it does not take one that others could have had.
-        for host in sorted(free, key=lambda host: not host.nodes):
-            claims[host.name] = claim
-            return host
-        return None
-
-    def _release(self, claim: Claim) -> None:
+    def _release(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> None:
+        """Give up the claims of some nodes in one change of the registry, however many they are."""
+        released = {Claim(identity.service, identity.lineage, record.node) for record in records}
         with changing_claims(self._workspace, self._target.name) as claims:
-            for name in [name for name in claims if claims[name] == claim]:
+            for name in [name for name, claim in claims.items() if claim in released]:
                 del claims[name]
 
     def _none_free(self, claims: Claims, node: str) -> DtkError:
