@@ -97,7 +97,8 @@ class LinkDef:
 
     ``same_node`` and ``other_node`` say where the other one may be; ``order`` (``after`` or ``before`` the other
     one, "" for what the values say) counts where dtk generates the workflow. A link to the component's own type leads
-    to its peers, the members of its group; ``include_self`` says whether a member is among its own.
+    to its peers, the members of its group; ``include_self`` says whether a member is among its own. An ``optional``
+    link may name a component of a module that is not there.
     """
 
     name: str
@@ -109,6 +110,7 @@ class LinkDef:
     other_node: bool = False
     order: Literal["after", "before", ""] = ""
     include_self: bool = True
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,13 +179,14 @@ class PuppetResource:
     """A Puppet class, or a resource of a defined type, applied on the node with the component's attributes.
 
     Source: the original's provider puppet (docs/original.md 4.4). ``parameters`` are the attributes handed over:
-    all but constants, dynamic ones and the title's ``name``.
+    all but constants, dynamic ones and the title's ``name``. ``on_node``: the node has its code, none is copied.
     """
 
     location: Location
     kind: Literal["class", "definition"]
     name: str
     parameters: tuple[str, ...] = ()
+    on_node: bool = False
 
 
 Item = Operation | Command | DeployCall | PuppetResource

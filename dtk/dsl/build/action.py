@@ -203,7 +203,11 @@ def _puppet(cursor: Cursor, parameters: tuple[str, ...]) -> Iterator[PuppetResou
         found = cursor.get(key)
         if found:
             yield PuppetResource(
-                found.location, "class" if kind == "class" else "definition", str(found.value), parameters
+                found.location,
+                "class" if kind == "class" else "definition",
+                str(found.value),
+                parameters,
+                on_node=cursor.text("puppet_code") == "node",
             )
 
 

@@ -71,6 +71,7 @@ def _links(cursor: Cursor, problems: list[Problem]) -> Iterator[LinkDef]:
             other_node=entry.text("location") == "remote",
             order=_order(entry),
             include_self=entry.flag("include_self", default=True),
+            optional=entry.flag("optional"),
             mappings=tuple(_mappings(entry, problems)),
             location=entry.key_location,
         )

@@ -88,7 +88,7 @@ class ActionChecker:
         if deploy:
             self.problems += deploy_problems(deploy, self.folder, self.names)
         resource = action.get("puppet_class", "puppet_definition")
-        if resource:
+        if resource and action.text("puppet_code") != "node":
             self._puppet(resource)
         for entry in action.entries("outputs"):
             self._output(entry)

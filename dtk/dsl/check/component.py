@@ -49,9 +49,13 @@ def _named(component: Component, type_: str, location: Location, scope: Scope) -
 
 
 def _link_problems(component: Component, link: LinkDef, scope: Scope) -> Iterator[Problem]:
-    unknown = scope.unknown(link.component, link.location)
-    if unknown:
-        yield unknown
+    if not (link.optional and scope.is_foreign(link.component)):
+        unknown = scope.unknown(link.component, link.location)
+        if unknown:
+            yield unknown
+    if link.optional and link.required:
+        message = f"link '{link.name}' is optional, and '{link.component}' is required"
+        yield Problem(message, link.location, expected="a link without optional, or no required and no dependency")
     if link.component != component.type and not link.include_self:
         message = (
             f"link '{link.name}' goes to '{link.component}': include_self is for a link to the component's own type"

@@ -38,6 +38,11 @@ class Scope:
         """Whether a component and all its attributes are known."""
         return self.component(type_) is not None and type_ not in self.doubtful
 
+    def is_foreign(self, type_: str) -> bool:
+        """Whether a type is of a module that this one does not depend on."""
+        short = type_.partition("::")[0]
+        return short != self.short_name and short not in self.modules
+
     def unknown(self, type_: str, location: Location) -> Problem | None:
         """Return the problem with a type that names no component, None when it does or can't be told."""
         short = type_.partition("::")[0]

@@ -65,9 +65,34 @@ def build_links(topology: Topology) -> tuple[list[Link], list[Problem]]:
             )
             if isinstance(found, Problem):
                 problems.append(found)
+            elif found and (unmapped := _unmapped(instance, definition, found[0].component)):
+                problems.append(unmapped)
             elif found:
                 links.append(Link(instance, definition, tuple(found), _counterpart(instance, found, members)))
     return links, problems
+
+
+def _unmapped(instance: Instance, definition: LinkDef, other: Component) -> Problem | None:
+    """Return the problem with an optional link to a component without a mapped attribute.
+
+    Validation can't have said so: the module of the link may do without the module of that component.
+    """
+    if not definition.optional:
+        return None
+    for mapping in definition.mappings:
+        source, destination = mapping.source, mapping.destination
+        terms = source.parts if isinstance(source, TextTerm) else (source,)
+        taken = [term for term in terms if isinstance(term, AttributeTerm) and not term.of_node]
+        for term in (*taken, destination):
+            if isinstance(term, AttributeTerm) and term.side == "dependency" and term.attribute not in other.attributes:
+                message = f"link '{definition.name}' of '{instance.name}' maps '{term.attribute}' of '{other.type}'"
+                return Problem(
+                    f"{message}, which has no such attribute",
+                    location_of(instance),
+                    nearest=nearest(term.attribute, other.attributes),
+                    kind=UNMET,
+                )
+    return None
 
 
 def _counterpart(

@@ -129,7 +129,7 @@ def _sources(item: Item, folder: Path) -> Iterator[str]:
     if isinstance(item, Command):
         source = item.source
     elif isinstance(item, PuppetResource):
-        source = PUPPET_FOLDER if (folder / PUPPET_FOLDER).is_dir() else ""
+        source = PUPPET_FOLDER if not item.on_node and (folder / PUPPET_FOLDER).is_dir() else ""
     else:
         source = str(item.arguments.get(FILE_ARGUMENTS.get(item.name, ""), ""))
     path = folder / source
