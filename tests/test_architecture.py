@@ -71,7 +71,7 @@ TARGETS = {path.parent.name for path in FILES if path.name == "description.py" a
 OTHER_MEANINGS = {
     ("dtk/apply/session/engine.py", "local"),  # pyinfra's operations on the machine that dtk runs on
     ("dtk/convert/links.py", "local"),  # a dependency on the same node, in the original's language
-    ("dtk/convert/module.py", "local"),  # the namespace of a module that names none
+    ("dtk/convert/source.py", "local"),  # the namespace of a module that names none
     ("dtk/dsl/build/component.py", "local"),  # as in convert/links.py
 }
 LIGHT_PARTS = ("targets", "store", "cli", "service", "shell", "views", "events", "state", "model")

@@ -190,7 +190,10 @@ def _function(cursor: Cursor, component: ComponentContext, notes: Notes) -> dict
 
 
 def _unmade(made: dict[str, Any], component: ComponentContext, section: Section) -> None:
-    """List the dynamic attributes that nothing gives a value: Puppet's exported variables have no counterpart."""
+    """Let ``create`` give the dynamic attributes that nothing gives a value, and list them: they have to be written.
+
+    The original took what Puppet exported. Without an output no plan could be made where a link needs the value.
+    """
     given = {name for body in made.values() for key in ("outputs", "compute") for name in body.get(key, ())}
     missing = [name for name in component.dynamic if name not in given]
     attributes = section.cursor.get("attributes")
@@ -198,3 +201,7 @@ def _unmade(made: dict[str, Any], component: ComponentContext, section: Section)
         entry = attributes.get(name) if attributes else None
         message = f"no action gives '{name}' a value: write its outputs (the original took what Puppet exported)"
         section.notes.add(entry or section.cursor, message)
+    if missing:
+        create = made.setdefault(CREATE, {})
+        key = "outputs" if component.on_node or set(create) - {"description", "compute"} else "compute"
+        create[key] = {**create.get(key, {}), **dict.fromkeys(missing, _REWRITE)}

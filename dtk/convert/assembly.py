@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from dtk.convert.attributes import attributes
+from dtk.convert.reach import Reach
 from dtk.convert.section import Notes, Section, names, type_name
-from dtk.convert.workflow import shared_workflows, workflows
+from dtk.convert.workflow import WorkflowContext, shared_workflows, workflows
 from dtk.dsl.yaml.cursor import Cursor
 from dtk.model.json_data import Json
 from dtk.model.names import is_node_name
@@ -20,10 +22,19 @@ _KNOWN = ("type", "cardinality", "size", "image", "root_device_size")
 _TARGET = re.compile(r"^(?:[A-Za-z][A-Za-z0-9_-]*/)?[A-Za-z][A-Za-z0-9_:-]*(?:\[[^\[\]/]+\])?$")
 
 
-def assembly(cursor: Cursor, notes: Notes, shared: Sequence[Cursor] = ()) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Nodes:
+    """The nodes of an assembly while it is read, what its components can be, and where is noted what they can't."""
+
+    nodes: dict[str, Any]
+    notes: Notes
+    reach: Reach
+
+
+def assembly(cursor: Cursor, notes: Notes, reach: Reach, shared: Sequence[Cursor] = ()) -> dict[str, Any]:
     """Return an assembly: a file of the original's 2015 service modules, or an entry of its unified module.
 
-    ``shared`` are the files of workflows that its module has for all its assemblies.
+    ``reach`` is what it can name, ``shared`` are the files of workflows that its module has for all its assemblies.
     """
     outer = Section(cursor, notes)
     for key in ("name", "dsl_version"):
@@ -37,16 +48,20 @@ def assembly(cursor: Cursor, notes: Notes, shared: Sequence[Cursor] = ()) -> dic
     declared = attributes(body.take("attributes"), notes)
     if declared:
         made["attributes"] = declared
-    nodes: dict[str, Any] = {}
-    wide = _uses(body.take("components"), nodes, notes)
+    into = _Nodes({}, notes, reach)
+    wide = _uses(body.take("components"), into)
     if wide:
         made["components"] = wide
     for entry in body.entries("nodes"):
-        _node(entry.name, entry, entry, nodes, notes)
-    _bindings(outer, nodes)
-    if nodes:
-        made["nodes"] = nodes
-    made |= _workflows(outer, body, made, shared_workflows(shared, _everything(made), notes))
+        _node(entry.name, entry, entry, into)
+    _bindings(outer, into.nodes)
+    if into.nodes:
+        made["nodes"] = into.nodes
+    context = WorkflowContext(notes, _everything(made), reach)
+    found = shared_workflows(shared, context) | workflows(outer, context)
+    found |= workflows(body, context) if body is not outer else {}
+    if found:
+        made["workflows"] = found
     outer.leave("target", "the target is said when the assembly is staged: --target")
     body.close()
     if body is not outer:
@@ -54,40 +69,39 @@ def assembly(cursor: Cursor, notes: Notes, shared: Sequence[Cursor] = ()) -> dic
     return made
 
 
-def _workflows(outer: Section, body: Section, made: dict[str, Json], shared: dict[str, Json]) -> dict[str, Json]:
-    there = _everything(made)
-    found = shared | workflows(outer, there) | (workflows(body, there) if body is not outer else {})
-    return {"workflows": found} if found else {}
-
-
 def _everything(made: dict[str, Any]) -> set[str]:
     uses = [*made.get("components", ()), *(u for n in made.get("nodes", {}).values() for u in n.get("components", ()))]
     return {use if isinstance(use, str) else next(iter(use)) for use in uses}
 
 
-def _uses(cursor: Cursor | None, nodes: dict[str, Json], notes: Notes) -> list[Json]:
+def _uses(cursor: Cursor | None, into: _Nodes) -> list[Json]:
     """Return component uses; later modules wrote nodes as components, ``node[n1]``."""
     made: list[Any] = []
     for name, entry, body in names(cursor):
         node = _NODE_COMPONENT.match(name)
-        if node is None:
-            made.append(_use(type_name(name), body, notes))
-        elif body is not None:
-            _node(node["name"], entry, body, nodes, notes, is_group=node["type"].endswith("group"))
-        else:
-            nodes[node["name"]] = {}
+        if node is None and into.reach.has(_type_of(name), entry, into.notes):
+            made.append(_use(type_name(name), body, into))
+        elif node is not None and body is not None:
+            _node(node["name"], entry, body, into, is_group=node["type"].endswith("group"))
+        elif node is not None:
+            into.nodes[node["name"]] = {}
     return made
 
 
-def _use(name: str, body: Cursor | None, notes: Notes) -> Json:
+def _type_of(target: str) -> str:
+    """Return the component type of a use or a target: ``cmp``, ``cmp[title]`` or ``node/cmp[title]``."""
+    return target.rpartition("/")[2].partition("[")[0]
+
+
+def _use(name: str, body: Cursor | None, into: _Nodes) -> Json:
     if body is None or not isinstance(body.value, dict):
         return name
-    section = Section(body, notes)
+    section, notes = Section(body, into.notes), into.notes
     made: dict[str, Any] = {}
     given = {entry.name: as_written(entry.value) for entry in section.entries("attributes") if entry.value is not None}
     if given:
         made["attributes"] = given
-    links = _links(section.take("component_links", "service_links", "links"), notes)
+    links = _links(section.take("component_links", "service_links", "links"), into)
     if links:
         made["component_links"] = links
     section.leave("attribute_info", "attribute_info (tags) has no counterpart")
@@ -98,8 +112,9 @@ def _use(name: str, body: Cursor | None, notes: Notes) -> Json:
     return {name: made} if made else name
 
 
-def _links(cursor: Cursor | None, notes: Notes) -> dict[str, Json]:
+def _links(cursor: Cursor | None, into: _Nodes) -> dict[str, Json]:
     made: dict[str, Any] = {}
+    notes = into.notes
     if cursor is None:
         return made
     parts = cursor.entries() if isinstance(cursor.value, list) else [cursor]
@@ -112,14 +127,14 @@ def _links(cursor: Cursor | None, notes: Notes) -> dict[str, Json]:
             good = [type_name(str(target)) for target in targets if _TARGET.match(str(target))]
             if len(good) < len(targets):
                 notes.add(entry, f"the link to '{entry.value}' is left out: it goes to another service")
-            if good:
+            good = [target for target in good if into.reach.has(_type_of(target), entry, notes)]
+            if good and ("::" not in entry.name or into.reach.has(entry.name, entry, notes)):
                 made[type_name(entry.name)] = good if len(good) > 1 else good[0]
     return made
 
 
-def _node(
-    name: str, entry: Cursor, cursor: Cursor, nodes: dict[str, Json], notes: Notes, *, is_group: bool = False
-) -> None:
+def _node(name: str, entry: Cursor, cursor: Cursor, into: _Nodes, *, is_group: bool = False) -> None:
+    nodes, notes = into.nodes, into.notes
     if not is_node_name(name):
         notes.add(entry, f"'{name}' can't name a node; it and what is on it are left out")
         return
@@ -131,7 +146,7 @@ def _node(
         if "cardinality" in given and "type" not in given:
             given["type"] = "group"
         made |= {"attributes": given} if given else {}
-        components = _uses(section.take("components"), nodes, notes)
+        components = _uses(section.take("components"), into)
         made |= {"components": components} if components else {}
         section.close()
     nodes[name] = made

@@ -7,6 +7,7 @@ from typing import Any
 from dtk.convert.actions import ComponentContext, actions
 from dtk.convert.attributes import attributes
 from dtk.convert.links import dependencies_and_links
+from dtk.convert.reach import Reach
 from dtk.convert.section import Notes, Section, names, type_name
 from dtk.dsl.yaml.cursor import Cursor
 from dtk.model.json_data import Json
@@ -15,12 +16,13 @@ from dtk.model.names import CREATE
 _DEFINITION = "puppet_definition"
 
 
-def component(cursor: Cursor, notes: Notes, *, on_node: bool) -> dict[str, Json]:
+def component(cursor: Cursor, notes: Notes, reach: Reach, *, on_node: bool) -> dict[str, Json]:
     """Return a component; Source: docs/original.md 4.1.
 
     Args:
         cursor: the original's definition.
         notes: takes what can't be carried over.
+        reach: what it can name.
         on_node: whether an assembly puts it on a node, and not on the assembly.
     """
     if not isinstance(cursor.value, dict):
@@ -34,8 +36,9 @@ def component(cursor: Cursor, notes: Notes, *, on_node: bool) -> dict[str, Json]
     declared = attributes(section.take("attributes"), notes)
     if declared:
         made["attributes"] = declared
-    made |= dependencies_and_links(section)
-    before = [type_name(name) for key in ("after", "component_order") for name, _, _ in names(section.take(key))]
+    made |= dependencies_and_links(section, reach)
+    listed = [found for key in ("after", "component_order") for found in names(section.take(key))]
+    before = [type_name(name) for name, entry, _ in listed if reach.has(name, entry, notes)]
     if before:
         made["after"] = list(dict.fromkeys(before))
     dynamic = tuple(name for name, attribute in declared.items() if attribute.get("dynamic"))

@@ -11,17 +11,21 @@ from dtk.errors import Location
 
 # A mark in a line with quotes may belong to a text: those lines are not counted.
 _COMMENT = re.compile(r"^\s*#|^[^'\"]*\s#\s")
+_SHOWN = 3
+"""How many of a folder's files a note names."""
 _KEPT_ELSEWHERE = (".git", "__pycache__")
 
 
 def leftovers(root: Path, documents: Collection[Path], copied: Collection[Path]) -> Iterator[Note]:
-    """Yield a note for each file that is neither read nor copied, and for each document with comments.
+    """Yield a note for each folder with files that are neither read nor copied, and for each document with comments.
 
     Args:
         root: the folder that was converted.
         documents: the documents that were read.
         copied: the files that go with the modules.
     """
+    used = {folder for file in (*documents, *copied) for folder in file.parents}
+    left: dict[Path, list[str]] = {}
     for file in sorted(path for path in root.rglob("*") if path.is_file() or path.is_symlink()):
         name = file.relative_to(root)
         if any(part in _KEPT_ELSEWHERE for part in name.parts) or file in copied:
@@ -29,7 +33,25 @@ def leftovers(root: Path, documents: Collection[Path], copied: Collection[Path])
         if file in documents:
             yield from _comments(file, str(name))
         else:
-            yield Note(Location(str(name), 1, 1), "", "the file is not copied: no action or Puppet code uses it")
+            folder = _topmost_unused(file, root, used)
+            left.setdefault(folder, []).append(file.relative_to(folder).as_posix())
+    for folder, names in left.items():
+        yield _not_copied(folder, names, root)
+
+
+def _topmost_unused(file: Path, root: Path, used: Collection[Path]) -> Path:
+    """Return the highest folder above a file of which nothing is used; else the file's own folder."""
+    above = [folder for folder in file.parents if folder != root and root in folder.parents and folder not in used]
+    return above[-1] if above else file.parent
+
+
+def _not_copied(folder: Path, names: list[str], root: Path) -> Note:
+    if len(names) == 1:
+        place = (folder / names[0]).relative_to(root)
+        return Note(Location(str(place), 1, 1), "", "the file is not copied: no action or Puppet code uses it")
+    shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+    message = f"{len(names)} files are not copied: no action or Puppet code uses them ({shown})"
+    return Note(Location(str(folder.relative_to(root)), 1, 1), "", message)
 
 
 def _comments(file: Path, name: str) -> Iterator[Note]:

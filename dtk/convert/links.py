@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dtk.convert.reach import Reach, Standing
 from dtk.convert.section import Notes, Section, names, type_name
 from dtk.dsl.build.mapping import parse_mapping
 from dtk.dsl.yaml.cursor import Cursor
@@ -13,14 +14,20 @@ _LOCATIONS = ("local", "remote")
 _ORDERS = ("after", "before")
 
 
-def dependencies_and_links(section: Section) -> dict[str, Json]:
-    """Return the keys ``dependencies`` and ``link_defs`` of a component; Source: docs/original.md 4.3."""
-    needed, links = _dependencies(section.take("dependencies", "dependency"), section.notes)
-    for name, _, body in names(section.take("link_defs", "link_def")):
+def dependencies_and_links(section: Section, reach: Reach) -> dict[str, Json]:
+    """Return the keys ``dependencies`` and ``link_defs`` of a component; Source: docs/original.md 4.3.
+
+    A link to a component of a module that is not there is an optional one, and the component is no dependency.
+    """
+    needed, links = _dependencies(section.take("dependencies", "dependency"), section.notes, reach)
+    for name, entry, body in names(section.take("link_defs", "link_def")):
         link = _link(name, body, section.notes)
         component = link.pop("component")
+        standing = reach.standing(component, entry, section.notes)
+        if standing == "unknown":
+            continue
         key = link.pop("name", "") or component
-        links[key] = {**({"component": component} if key != component else {}), **link}
+        links[key] = {**({"component": component} if key != component else {}), **_as_it_stands(link, standing)}
     made: dict[str, Any] = {}
     if needed:
         made["dependencies"] = list(dict.fromkeys(needed))
@@ -29,20 +36,26 @@ def dependencies_and_links(section: Section) -> dict[str, Json]:
     return made
 
 
-def _dependencies(cursor: Cursor | None, notes: Notes) -> tuple[list[str], dict[str, Json]]:
+def _dependencies(cursor: Cursor | None, notes: Notes, reach: Reach) -> tuple[list[str], dict[str, Json]]:
     needed: list[str] = []
     links: dict[str, Any] = {}
-    for name, _, body in names(cursor):
-        if body is None:
-            needed.append(type_name(name))
-            continue
+    for name, entry, body in names(cursor):
         link = _link(name, body, notes)
         component = link.pop("component")
         link.pop("name", None)
-        needed.append(component)
-        if link.get("attribute_mappings") or link.get("location") == "remote":
-            links[component] = link
+        standing = reach.standing(component, entry, notes)
+        if standing == "there":
+            needed.append(component)
+        if standing != "unknown" and (link.get("attribute_mappings") or link.get("location") == "remote"):
+            links[component] = _as_it_stands(link, standing)
     return needed, links
+
+
+def _as_it_stands(link: dict[str, Json], standing: Standing) -> dict[str, Json]:
+    """Return a link as an optional one where the module that it leads to is not there."""
+    if standing == "there":
+        return link
+    return {"optional": True, **{key: value for key, value in link.items() if key != "required"}}
 
 
 def _link(name: str, body: Cursor | None, notes: Notes) -> dict[str, Any]:

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dtk.convert.assembly import assembly
+from dtk.convert.circles import without_circles
 from dtk.convert.component import component
 from dtk.convert.leftovers import leftovers
+from dtk.convert.puppet import mark_classes_of_nodes, puppet_code
+from dtk.convert.reach import Reach, Tree, join_services
 from dtk.convert.section import Note, Notes, Section, names
+from dtk.convert.source import TREE_FOLDERS, Source, documents, read_sources
 from dtk.dsl.yaml.cursor import Cursor
-from dtk.dsl.yaml.document import read_document
 from dtk.errors import UsageError
 from dtk.model.json_data import Json
-from dtk.model.module import PUPPET_FOLDER
 from dtk.model.names import component_type, module_name
 
-COMPONENT_FILE, UNIFIED_FILE, REFERENCES_FILE = "dtk.model.yaml", "dtk.module.yaml", "module_refs.yaml"
-ASSEMBLY_SUFFIX = ".dtk.assembly.yaml"
-_PUPPET_PARTS = ("manifests", "templates", "files", "lib", "facts.d", "functions", "types", "data")
 _SECTION = re.compile(rb"\{\{[{#^/&!]")
 _FIRST_VERSION = "0.1.0"
-_FOLDERS_ABOVE = ("component_modules", "service_modules", "component-modules", "service-modules", "modules")
+_ANY_VERSION = ">=0"
 
 
 @dataclass
@@ -41,144 +40,118 @@ class Converted:
         return self.name.rpartition("/")[2]
 
 
-@dataclass
-class _Source:
-    """A folder with documents of the original's."""
+@dataclass(frozen=True)
+class _Conversion:
+    """What is known while modules are converted; ``tree`` is None where other modules may be elsewhere."""
 
-    folder: Path
-    name: str
-    components: Cursor | None = None
-    unified: Cursor | None = None
-    assemblies: dict[str, Cursor] = field(default_factory=dict)
-    references: Cursor | None = None
-    workflows: list[Cursor] = field(default_factory=list)
-    left: list[Path] = field(default_factory=list)
+    root: Path
+    sources: Sequence[Source]
+    tree: Tree | None
+    on_nodes: frozenset[str]
+    notes: Notes
 
 
-def convert(folder: Path, namespace: str) -> tuple[list[Converted], list[Note]]:
+def convert(folder: Path, namespace: str, *, whole_tree: bool = False) -> tuple[list[Converted], list[Note]]:
     """Return our modules for everything of the original's in a folder, and what could not be carried over.
 
     Args:
         folder: one of the original's modules, or a folder that holds several.
         namespace: of modules whose folders do not say it.
+        whole_tree: the folder holds ``component_modules/NS/NAME`` and ``service_modules/NS/NAME``, and what these name
+            is there or nowhere.
 
     Raises:
         UsageError: there is none of the original's modules.
         InvalidError: a document is not YAML.
     """
+    if whole_tree and not any((folder / name).is_dir() for name in TREE_FOLDERS):
+        raise UsageError(f"{folder} is not a tree of modules", hint=f"it has a folder {' or '.join(TREE_FOLDERS[:2])}")
     notes = Notes()
-    sources = [_read(found, folder, namespace, notes) for found in _folders(folder)]
-    if not sources:
-        raise UsageError(f"no module of the original's in {folder}", hint=f"it has {COMPONENT_FILE} or assemblies/")
-    on_nodes = _on_nodes(sources)
+    sources = read_sources(folder, namespace, notes)
+    if whole_tree:
+        join_services(sources, notes)
+    tree = without_circles(Tree.of(sources), sources) if whole_tree else None
+    conversion = _Conversion(folder, sources, tree, _on_nodes(sources), notes)
     made: dict[str, Converted] = {}
     for source in sources:
-        module = made.setdefault(source.name, Converted(source.name, _head(source.name)))
-        _fill(module, source, sources, on_nodes, notes)
-    documents = {file for source in sources for file in _documents(source.folder)}
+        _fill(made.setdefault(source.name, Converted(source.name, _head(source.name))), source, conversion)
+    read = {file for source in sources for file in documents(source.folder)}
     copied = {file for module in made.values() for file in module.files.values()}
-    notes.notes += leftovers(folder, documents, copied)
+    notes.notes += leftovers(folder, read, copied)
     return list(made.values()), notes.in_order()
-
-
-def _documents(folder: Path) -> Iterator[Path]:
-    names = (
-        COMPONENT_FILE,
-        UNIFIED_FILE,
-        REFERENCES_FILE,
-        f"assemblies/*{ASSEMBLY_SUFFIX}",
-        "assemblies/*/assembly.yaml",
-    )
-    for name in (*names, "workflows/*.dtk.workflow.yaml", "assemblies/*/*.dtk.settings.yaml"):
-        yield from folder.glob(name)
-
-
-def _folders(folder: Path) -> list[Path]:
-    names_of = (COMPONENT_FILE, UNIFIED_FILE)
-    found = {file.parent for name in names_of for file in folder.rglob(name)}
-    found |= {file.parent.parent for file in folder.rglob(f"assemblies/*{ASSEMBLY_SUFFIX}")}
-    found |= {file.parent.parent.parent for file in folder.rglob("assemblies/*/assembly.yaml")}
-    return sorted(found)
-
-
-def _read(folder: Path, root: Path, namespace: str, notes: Notes) -> _Source:
-    def cursor(name: str) -> Cursor | None:
-        file = folder / name
-        return Cursor(read_document(file, root)) if file.is_file() else None
-
-    components, unified = cursor(COMPONENT_FILE), cursor(UNIFIED_FILE)
-    files = sorted(folder.glob(f"assemblies/*{ASSEMBLY_SUFFIX}"))
-    legacy = sorted(folder.glob("assemblies/*/assembly.yaml"))
-    assemblies = {file.name.removesuffix(ASSEMBLY_SUFFIX): Cursor(read_document(file, root)) for file in files}
-    assemblies |= {file.parent.name: Cursor(read_document(file, root)) for file in legacy}
-    source = _Source(folder, "", components, unified, assemblies, cursor(REFERENCES_FILE))
-    source.name = _name(source, namespace)
-    source.workflows = [Cursor(read_document(f, root)) for f in sorted(folder.glob("workflows/*.dtk.workflow.yaml"))]
-    for file in sorted(folder.glob("assemblies/*/*.dtk.settings.yaml")):
-        notes.add(Cursor(read_document(file, root)), f"{file.name} has no counterpart: move it into the assembly")
-    return source
-
-
-def _name(source: _Source, namespace: str) -> str:
-    written = source.unified.text("module") if source.unified else ""
-    word = source.components.text("module") if source.components else ""
-    full = module_name(written)
-    if full:
-        return full
-    above = source.folder.resolve().parent.name
-    own = namespace or (above if above not in _FOLDERS_ABOVE and module_name(f"{above}/x") else "local")
-    return f"{own}/{word or written or source.folder.resolve().name}"
 
 
 def _head(name: str) -> dict[str, Json]:
     return {"dsl_version": "1.0.0", "module": name, "version": _FIRST_VERSION}
 
 
-def _on_nodes(sources: list[_Source]) -> set[str]:
+def _on_nodes(sources: list[Source]) -> frozenset[str]:
     """Return the component types that some assembly has on a node."""
     found: set[str] = set()
     for source in sources:
         for cursor in source.assemblies.values():
-            made = assembly(cursor, Notes())
+            made = assembly(cursor, Notes(), Reach())
             for node in made.get("nodes", {}).values():
                 uses = (use if isinstance(use, str) else next(iter(use)) for use in node.get("components", ()))
                 found |= {use.partition("[")[0] for use in uses}
-    return found
+    return frozenset(found)
 
 
-def _fill(module: Converted, source: _Source, sources: list[_Source], on_nodes: set[str], notes: Notes) -> None:
-    document = module.document
+def _fill(module: Converted, source: Source, conversion: _Conversion) -> None:
+    notes, document = conversion.notes, module.document
+    reach = Reach((source, conversion.tree) if conversion.tree else None)
+    needed: dict[str, str] = {}
     for cursor in filter(None, (source.components, source.unified)):
-        _document(module, source, cursor, on_nodes, notes)
-    needed = _references(source.references, notes)
+        needed |= _document(module, source, cursor, conversion, reach)
+    needed |= _references(source.references, notes)
     for name, cursor in source.assemblies.items():
-        document.setdefault("assemblies", {})[cursor.text("name") or name] = assembly(cursor, notes, source.workflows)
+        _add_assembly(document.setdefault("assemblies", {}), cursor.text("name") or name, source, cursor, reach, notes)
+    if conversion.tree is not None:
+        needed = dict.fromkeys(sorted(reach.used), _ANY_VERSION)
     _add_dependencies(document, needed, module.name)
-    _puppet(module, source, sources, notes)
+    module.files |= puppet_code(source, conversion.sources, conversion.root, notes)
+    if source.has_components:
+        mark_classes_of_nodes(source, document.get("components", {}), module.files, notes)
 
 
-def _document(module: Converted, source: _Source, cursor: Cursor, on_nodes: set[str], notes: Notes) -> None:
+def _add_assembly(
+    assemblies: dict[str, Json], name: str, source: Source, cursor: Cursor, reach: Reach, notes: Notes
+) -> None:
+    """Add an assembly; the second of a name, from another service module, is named after its namespace as well."""
+    if name in assemblies:
+        other = f"{source.folder.parent.name}-{name}"
+        notes.add(cursor, f"the module has another assembly '{name}': this one is '{other}'")
+        name = other
+    assemblies[name] = assembly(cursor, notes, reach, source.workflows)
+
+
+def _document(
+    module: Converted, source: Source, cursor: Cursor, conversion: _Conversion, reach: Reach
+) -> dict[str, str]:
+    """Carry over a document with components; return the modules it says it depends on."""
+    notes = conversion.notes
     section, document = Section(cursor, notes), module.document
     for key in ("module", "dsl_version"):
         section.take(key)
     for key in ("version", "description", "license"):
         written = section.text(key)
         document |= {key: written} if written else {}
-    _add_dependencies(document, _unified_dependencies(section), module.name)
+    needed = _unified_dependencies(section)
     for entry in section.entries("components", "component_defs"):
         type_ = component_type(module.name, entry.name)
-        made = component(entry, notes, on_node=type_ in on_nodes or not _seen(source))
+        made = component(entry, notes, reach, on_node=type_ in conversion.on_nodes or not _seen(source))
         document.setdefault("components", {})[entry.name] = made
         _command_files(module, source.folder, made, entry, notes)
     for entry in section.entries("assemblies"):
-        document.setdefault("assemblies", {})[entry.name] = assembly(entry, notes, source.workflows)
+        document.setdefault("assemblies", {})[entry.name] = assembly(entry, notes, reach, source.workflows)
     section.take("includes")
     section.leave("module_type", "the module's type has no counterpart: each action says how it is done")
     section.leave("keywords", "keywords have no counterpart")
     section.close()
+    return needed
 
 
-def _seen(source: _Source) -> bool:
+def _seen(source: Source) -> bool:
     """Without an assembly beside it nothing says that a component is assembly-wide."""
     return bool(source.assemblies) or source.components is not None
 
@@ -231,36 +204,3 @@ def _command_files(module: Converted, folder: Path, made: dict[str, Any], cursor
                     notes.add(cursor, f"the template '{source}' has mustache sections: rewrite them as Jinja2")
             else:
                 notes.add(cursor, f"the file '{source}', which is put on nodes, is not in the module")
-
-
-def _puppet(module: Converted, source: _Source, sources: list[_Source], notes: Notes) -> None:
-    """Put the module's Puppet code, and that of the modules it includes, below puppet/NAME."""
-    if source.components is None and source.unified is None:
-        return
-    parts = list(_puppet_files(source.folder))
-    for file in parts:
-        module.files[f"{PUPPET_FOLDER}/{module.word}/{file.relative_to(source.folder).as_posix()}"] = file
-    for name, entry in _includes(source):
-        other = next((found for found in sources if found.name.rpartition("/")[2] == name), None)
-        folder = other.folder if other else source.folder.parent / name
-        files = list(_puppet_files(folder)) if folder.is_dir() else []
-        if not files:
-            notes.add(entry, f"the Puppet module '{name}' is not beside it: nodes need it, or put it in puppet/{name}")
-        module.files |= {f"{PUPPET_FOLDER}/{name}/{file.relative_to(folder).as_posix()}": file for file in files}
-
-
-def _puppet_files(folder: Path) -> Iterator[Path]:
-    if (folder / "manifests").is_dir():
-        for part in _PUPPET_PARTS:
-            yield from sorted(path for path in (folder / part).rglob("*") if path.is_file() and not path.is_symlink())
-
-
-def _includes(source: _Source) -> Iterator[tuple[str, Cursor]]:
-    cursor = source.components or source.unified
-    if cursor is None:
-        return
-    requested = [cursor.get("includes")]
-    requested += [entry.get("includes") for entry in cursor.entries("components") if isinstance(entry.value, dict)]
-    for listed in filter(None, requested):
-        for entry in listed.entries():
-            yield (entry.text("module") if isinstance(entry.value, dict) else str(entry.value)), entry

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from dtk.convert.reach import Reach
 from dtk.convert.section import Notes, Section, as_entries, names, type_name
 from dtk.dsl.build.workflow import ITEM_KEYS
 from dtk.dsl.yaml.cursor import Cursor
@@ -18,15 +19,16 @@ _COMPONENT = re.compile(r"^[^.\s\[]+(\[[^\]]*\])?")
 
 
 @dataclass(frozen=True)
-class WorkflowNotes:
-    """What is noted while a workflow is read, and the components that the assembly has."""
+class WorkflowContext:
+    """What is known while a workflow is read: the components that the assembly has, and those that could be added."""
 
     notes: Notes
     there: set[str]
+    reach: Reach
 
 
-def shared_workflows(files: Iterable[Cursor], there: set[str], notes: Notes) -> dict[str, Json]:
-    """Return what a module's workflow files give one of its assemblies; ``there`` are the components in that.
+def shared_workflows(files: Iterable[Cursor], context: WorkflowContext) -> dict[str, Json]:
+    """Return what a module's workflow files give one of its assemblies.
 
     Source: docs/original.md 4.6, end: a file names its workflow itself, and create is none of them.
     """
@@ -34,20 +36,20 @@ def shared_workflows(files: Iterable[Cursor], there: set[str], notes: Notes) -> 
     for cursor in files:
         name, body = cursor.text("name"), cursor.get("workflow")
         if not name or name == CREATE:
-            notes.add(cursor, "the workflow has no name of its own and is left out")
+            context.notes.add(cursor, "the workflow has no name of its own and is left out")
             continue
-        _add(made, name, body if body is not None else cursor, WorkflowNotes(notes, there))
+        _add(made, name, body if body is not None else cursor, context)
     return made
 
 
-def workflows(section: Section, there: set[str]) -> dict[str, Json]:
-    """Return an assembly's workflows by action; ``there`` are the components that are somewhere in it."""
+def workflows(section: Section, context: WorkflowContext) -> dict[str, Json]:
+    """Return an assembly's workflows by action."""
     made: dict[str, Any] = {}
     single = section.take("workflow")
     if single is not None:
-        _add(made, _action_of(single) or CREATE, single, WorkflowNotes(section.notes, there))
+        _add(made, _action_of(single) or CREATE, single, context)
     for entry in _bodies(section.take("workflows", "actions")):
-        _add(made, _action_of(entry) or entry.name, entry, WorkflowNotes(section.notes, there))
+        _add(made, _action_of(entry) or entry.name, entry, context)
     return made
 
 
@@ -59,7 +61,7 @@ def _action_of(cursor: Cursor) -> str:
     return cursor.text("workflow_action") or cursor.text("assembly_action") if isinstance(cursor.value, dict) else ""
 
 
-def _add(made: dict[str, object], name: str, cursor: Cursor, context: WorkflowNotes) -> None:
+def _add(made: dict[str, object], name: str, cursor: Cursor, context: WorkflowContext) -> None:
     notes = context.notes
     if not isinstance(cursor.value, dict):
         notes.add(cursor, f"workflow '{name}' is empty and is left out")
@@ -81,7 +83,7 @@ def _add(made: dict[str, object], name: str, cursor: Cursor, context: WorkflowNo
     made[name] = {**({"subtask_order": order} if order else {}), "subtasks": subtasks}
 
 
-def _subtasks(cursor: Cursor, context: WorkflowNotes) -> list[dict[str, Json]]:
+def _subtasks(cursor: Cursor, context: WorkflowContext) -> list[dict[str, Json]]:
     made = []
     for number, entry in enumerate(cursor.entries(), start=1):
         if not isinstance(entry.value, dict):
@@ -93,7 +95,7 @@ def _subtasks(cursor: Cursor, context: WorkflowNotes) -> list[dict[str, Json]]:
     return made
 
 
-def _subtask(section: Section, number: int, context: WorkflowNotes) -> dict[str, Json]:
+def _subtask(section: Section, number: int, context: WorkflowContext) -> dict[str, Json]:
     made: dict[str, Any] = {"name": section.text("name") or f"stage {number}"}
     if section.cursor.get("subtasks"):
         return _nested(section, made, context)
@@ -116,11 +118,11 @@ def _subtask(section: Section, number: int, context: WorkflowNotes) -> dict[str,
     return made
 
 
-def _lists(section: Section, context: WorkflowNotes) -> dict[str, Json]:
+def _lists(section: Section, context: WorkflowContext) -> dict[str, Json]:
     return {key: _items(found, context) for key in ITEM_KEYS if (found := section.take(key)) is not None}
 
 
-def _block(cursor: Cursor, context: WorkflowNotes) -> dict[str, Any]:
+def _block(cursor: Cursor, context: WorkflowContext) -> dict[str, Any]:
     """Return a block of a stage, without the lists of which nothing is left."""
     if not isinstance(cursor.value, dict):
         context.notes.add(cursor, "this is no block of a stage and is left out")
@@ -146,7 +148,7 @@ def _attempts(section: Section) -> dict[str, Json]:
     return made
 
 
-def _nested(section: Section, made: dict[str, Json], context: WorkflowNotes) -> dict[str, Any]:
+def _nested(section: Section, made: dict[str, Json], context: WorkflowContext) -> dict[str, Any]:
     order = section.text("subtask_order")
     inner = section.take("subtasks")
     subtasks = _subtasks(inner, context) if inner is not None else []
@@ -161,7 +163,7 @@ def _leave(section: Section) -> None:
     section.leave("import", "importing is left out: where it names a workflow, write workflow: with its name")
 
 
-def _items(cursor: Cursor, context: WorkflowNotes) -> list[Json]:
+def _items(cursor: Cursor, context: WorkflowContext) -> list[Json]:
     made: list[Any] = []
     for entry in as_entries(cursor):
         for name, item_cursor, body in names(entry):
@@ -171,11 +173,13 @@ def _items(cursor: Cursor, context: WorkflowNotes) -> list[Json]:
                     item_cursor, f"'{item}' is on no node; the original left it out of its stage in silence"
                 )
                 continue
-            made.append(_with_parameters(item, body, context))
+            type_ = _component_of(item).partition("[")[0]
+            if "{{" in type_ or context.reach.has(type_, item_cursor, context.notes):
+                made.append(_with_parameters(item, body, context))
     return made
 
 
-def _with_parameters(item: str, body: Cursor | None, context: WorkflowNotes) -> Json:
+def _with_parameters(item: str, body: Cursor | None, context: WorkflowContext) -> Json:
     """Return an item with the parameters of its action: ``{ref: {parameters: {…}}}``."""
     if body is None or not isinstance(body.value, dict):
         return item

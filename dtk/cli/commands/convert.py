@@ -24,6 +24,13 @@ def convert(
     namespace: Annotated[
         str, typer.Option("--namespace", metavar="NS", help="The modules' namespace; else the folder above them.")
     ] = "",
+    tree: Annotated[
+        bool,
+        typer.Option(
+            "--tree",
+            help="DIR is a whole tree, component_modules/NS/NAME and service_modules/NS/NAME: with all that they name.",
+        ),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FOLDER", help="Write NS/NAME here; else to modules/.")
     ] = None,
@@ -36,7 +43,7 @@ def convert(
     from dtk.convert.module import convert as read  # noqa: PLC0415 - the YAML parser, only when used
     from dtk.convert.write import write_module  # noqa: PLC0415 - as above
 
-    modules, notes = read(folder, namespace)
+    modules, notes = read(folder, namespace, whole_tree=tree)
     root = out or current_workspace().modules
     written = [write_module(module, root) for module in modules]
     problems = [] if out else _problems([module.name for module in modules])
