@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,9 @@ from dtk.dsl.service import load_service
 from dtk.errors import DtkError, UsageError
 from dtk.state.workspace import Workspace
 
+_NO_COMMIT = re.compile(r"0{40}|0{64}")
+"""What forges give for the commit before the first push of a branch."""
+
 
 def services_changed_since(workspace: Workspace, reference: str) -> list[str]:
     """Return the services that differ from what they were where this branch left another one.
@@ -19,12 +23,14 @@ def services_changed_since(workspace: Workspace, reference: str) -> list[str]:
 
     Args:
         workspace: the workspace, in a git repository.
-        reference: a commit, a branch, a tag: ``origin/main``.
+        reference: a commit, a branch, a tag: ``origin/main``. All zeros, a forge's "no commit": everything is new.
 
     Raises:
         UsageError: git has no such commit here, or none that both have in common.
         DtkError: there is no git, or no repository.
     """
+    if _NO_COMMIT.fullmatch(reference):
+        return workspace.service_names()
     changed = set(_changed_files(workspace.root, reference))
     if workspace.file.name in changed:
         return workspace.service_names()

@@ -47,6 +47,8 @@ def test_a_service_has_changed_when_its_files_or_its_modules_have(dtk: Dtk, serv
     (module / "README.md").unlink()
     (dtk.root / "dtk.yaml").write_text((dtk.root / "dtk.yaml").read_text() + "# targets\n")
     assert changed(dtk) == services
+    git(dtk.root, "checkout", "-q", ".")
+    assert changed(dtk, "0" * 40) == services, "a forge's word for: there was no commit before this push"
     refused = dtk.run("ls", "--changed-since", "no-such", code=2)
     assert "git can't compare with 'no-such'" in refused.stderr
 
