@@ -6,7 +6,7 @@ RUN python -m venv /opt/dtk && /opt/dtk/bin/pip install --no-cache-dir --disable
 FROM python:3.12-slim-bookworm
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends git openssh-client tini \
+    && apt-get install --yes --no-install-recommends git jq openssh-client tini \
     && rm -rf /var/lib/apt/lists/* \
     # A job's clone belongs to another user than this one.
     && git config --system --add safe.directory '*' \
