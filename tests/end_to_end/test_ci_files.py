@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from dtk import __version__ as dtk_version
 from dtk.cli.registry import COMMANDS
 from tests.end_to_end.test_clones import clone
 from tests.support.command_line import Dtk
@@ -21,6 +26,7 @@ from tests.support.forge import (
     APPLY,
     FILES,
     GITLAB,
+    GITLAB_SERVICE,
     PLAN,
     ROOT,
     cancel,
@@ -28,6 +34,7 @@ from tests.support.forge import (
     git,
     github_job,
     gitlab_job,
+    gitlab_job_of,
     gitlab_script,
     parsed,
     start,
@@ -68,16 +75,22 @@ def test_the_image_passes_hadolint_and_is_what_ci_needs() -> None:
     assert "-slim" in text
 
 
-def test_gitlab_s_file_names_only_stages_and_templates_that_are_there() -> None:
-    document = parsed(FILES[GITLAB])
-    jobs = {name: job for name, job in document.items() if isinstance(job, dict) and "script" in job}
-    assert list(jobs) == ["check", "plan", "apply", "drift"]
+def test_gitlab_s_files_name_only_stages_and_templates_that_are_there() -> None:
+    document, templates = parsed(FILES[GITLAB]), parsed(FILES[GITLAB_SERVICE])
+    assert document["include"] == GITLAB_SERVICE
+    jobs = {name: job for name, job in document.items() if isinstance(job, dict) and "stage" in job}
+    assert list(jobs) == ["check", "changed services", "services", "drift"]
     for job in jobs.values():
         assert job["stage"] in document["stages"]
-        assert job.get("extends", ".aws") in document
+        assert job.get("extends", ".service") in templates
+        assert "rules" in job, "a job without rules is in no pipeline of a merge request"
+    assert list(templates) == [".service", ".plan", ".apply"]
+    (included,) = jobs["services"]["trigger"]["include"]
+    assert included["job"] in jobs
+    assert included["artifact"] in jobs[included["job"]]["artifacts"]["paths"]
 
 
-@pytest.mark.parametrize("name", [PLAN, APPLY, GITLAB])
+@pytest.mark.parametrize("name", [PLAN, APPLY, GITLAB, GITLAB_SERVICE])
 def test_every_option_of_a_command_in_a_file_exists(name: str) -> None:
     reference = (ROOT / "docs/commands.md").read_text()
     for command, options in re.findall(r"\bdtk ([a-z-]+)((?: [^|\n]*)?)", FILES[name]):
@@ -101,6 +114,24 @@ def test_pre_commit_and_the_action_run_commands_that_exist() -> None:
     assert all("shell" in step for step in action["runs"]["steps"] if "run" in step)
 
 
+def test_the_action_s_step_puts_dtk_in_the_path_of_the_steps_that_follow(tmp_path: Path) -> None:
+    (install,) = [one for one in parsed((ROOT / "action.yml").read_text())["runs"]["steps"] if "run" in one]
+    assert install["env"] == {"SOURCE": "${{ github.action_path }}"}
+    # What dtk needs is here already, which pip sees; the step makes an environment and puts dtk into it.
+    here = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib"), "RUNNER_TEMP": str(tmp_path / "temp")}
+    here["PATH"] = f"{Path(sys.executable).parent}:{here['PATH']}"
+    (tmp_path / "job").mkdir()
+    added = tmp_path / "path"
+    shown = step(install["run"], tmp_path / "job", {**here, "GITHUB_PATH": str(added), "SOURCE": str(ROOT)})
+    assert shown.splitlines()[-1].startswith(f"dtk {dtk_version}")
+    later = {**here, "PATH": f"{added.read_text().strip()}:/usr/bin:/bin"}
+    assert shutil.which("dtk", path=later["PATH"]) == f"{tmp_path}/temp/dtk-path/dtk"
+    code = "import dtk, sys; print(dtk.__file__)"
+    used = step(f"{tmp_path}/temp/dtk/bin/python -P -c {shlex.quote(code)}", tmp_path / "job", later)
+    assert used.startswith(str(tmp_path / "temp/dtk/lib")), "not the checkout that the tests run on"
+    assert "Usage: dtk" in step("dtk --help", tmp_path / "job", later)
+
+
 @pytest.fixture
 def job(tmp_path: Path) -> dict[str, str]:
     return github_job(tmp_path, "app1")
@@ -115,7 +146,7 @@ def origin(dtk: Dtk, module: Path) -> Iterator[Dtk]:
     dtk.run("stage", "acme:ring/cluster", "app1")
     yield dtk
     for root in dtk.root.parent.iterdir():
-        if (root / "dtk.yaml").exists():
+        if (root / ".dtk/services/app1").exists():
             Dtk(root).run("delete-and-destroy", "app1", "--yes", "--force", code=None)
 
 
@@ -183,20 +214,73 @@ def test_a_cancelled_job_is_healed_by_the_next(origin: Dtk, job: dict[str, str],
     assert "Nothing to do" in two.run("plan", "app1").stdout
 
 
-def test_gitlab_s_jobs_check_plan_and_apply(origin: Dtk, tmp_path: Path) -> None:
+def test_with_a_store_no_runner_keeps_anything_for_the_next(origin: Dtk, job: dict[str, str], tmp_path: Path) -> None:
+    with (origin.root / "dtk.yaml").open("a") as file:
+        file.write("store: {type: folder, path: ../store}\n")
+    apply, plan, drift = steps(APPLY)["apply"], steps(PLAN)["plan"], steps(APPLY)["drift"]
+    one = clone(origin, "one")
+    step(apply, one.root, job)
+    machines = one.json("list-nodes", "app1")
+
+    two = clone(origin, "two")
+    step(plan, two.root, job)
+    assert "Nothing to do" in (two.root / "plan.markdown").read_text()
+    assert "Nothing to do" in step(apply, two.root, job)
+    assert [task["task"] for task in two.json("list-tasks", "app1")] == [1], "nothing was verified"
+    assert [node["id"] for node in two.json("list-nodes", "app1")] == [node["id"] for node in machines]
+
+    looker = clone(origin, "looker")
+    step(drift, looker.root, job)
+    (home,) = [node["attributes"]["home"] for node in machines if node["node"] == "master"]
+    shutil.rmtree(Path(home) / "www")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.json")}
+    report = step(drift, clone(origin, "another").root, job, code=10)
+    assert re.search(r"^Drift:\n  ~ master/ring::hub  files\.directory: ", report, re.MULTILINE)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.json")} == before, "it only reads"
+    step(apply, clone(origin, "three").root, job)
+    assert (Path(home) / "www").is_dir()
+
+
+def child_pipeline(origin: Dtk, name: str, job: dict[str, str], rule: int, base: str) -> dict[str, Any]:
+    """Run the job that looks for changed services in a fresh clone; return the child pipeline that it writes."""
+    root = checkout(origin, name).root
+    (root / ".gitlab").mkdir(exist_ok=True)
+    (root / GITLAB_SERVICE).write_text(FILES[GITLAB_SERVICE])
+    given = parsed(FILES[GITLAB])["changed services"]["rules"][rule]["variables"]
+    step(gitlab_script("changed services"), root, {**job, "VERB": given["VERB"], "BASE": base})
+    made: dict[str, Any] = parsed((root / "pipeline.yml").read_text())
+    return made
+
+
+def test_gitlab_s_jobs_check_plan_and_apply_each_changed_service(origin: Dtk, tmp_path: Path) -> None:
+    origin.run("stage", "acme:ring/cluster", "untouched")
     git(origin.root, "init", "-q", "-b", "main")
     git(origin.root, "add", ".")
     git(origin.root, "commit", "-qm", "app1")
-    job = gitlab_job(tmp_path, "app1")
+    base = git(origin.root, "rev-parse", "HEAD")
+    job = gitlab_job(tmp_path)
+    nothing = child_pipeline(origin, "nothing", job, 0, base)
+    assert nothing["nothing to do"] == {"script": ["true"]}, "a pipeline needs a job"
+    origin.run("set-attribute", "app1", "slaves/cardinality", "1")
+    git(origin.root, "commit", "-qam", "one member")
     runner = checkout(origin, "check")
     step(gitlab_script("check"), runner.root, job)
     assert json.loads((runner.root / "gl-code-quality-report.json").read_text()) == []
+
+    request = child_pipeline(origin, "request", job, 0, base)
+    assert [name for name in request if not name.startswith(".")] == ["plan app1"]
+    job.update(gitlab_job_of(request, "plan app1")["variables"], AWS_WEB_IDENTITY_TOKEN_FILE=f"{tmp_path}/aws-token")
     runner = checkout(origin, "plan")
-    step(gitlab_script("plan"), runner.root, job)
+    step(gitlab_script("plan app1", request), runner.root, job)
     assert (tmp_path / "aws-token").read_text() == "token"
     assert (runner.root / "plan.markdown").read_text().startswith("### Plan for `app1`\n")
+
+    push = child_pipeline(origin, "push", job, 1, base)
+    assert [name for name in push if not name.startswith(".")] == ["apply app1"]
+    assert set(child_pipeline(origin, "first", job, 1, "0" * 40)) - set(push) == {"apply untouched"}, "the first push"
     runner = checkout(origin, "apply")
-    assert "section_start:" in step(gitlab_script("apply"), runner.root, job)
+    assert "section_start:" in step(gitlab_script("apply app1", push), runner.root, job)
     assert ET.parse(runner.root / "junit.xml").getroot().get("failures") == "0"
     assert "https://gitlab.example.com/acme/cluster/-/jobs/17" in (runner.root / "report.html").read_text()
+    git(runner.root, "rm", "-rqf", "services/untouched")
     step(gitlab_script("drift"), runner.root, job)

@@ -19,7 +19,7 @@ from tests.support.documented import files_of
 ROOT = Path(__file__).resolve().parents[2]
 FILES = files_of("ci.md")
 PLAN, APPLY = ".github/workflows/dtk-plan.yml", ".github/workflows/dtk-apply.yml"
-GITLAB = ".gitlab-ci.yml"
+GITLAB, GITLAB_SERVICE = ".gitlab-ci.yml", ".gitlab/dtk-service.yml"
 GH = """#!{python}
 import json, os, pathlib, subprocess, sys
 words = sys.argv[2:]
@@ -48,12 +48,21 @@ def steps(name: str) -> dict[str, str]:
     return {step["name"]: step["run"] for job in jobs for step in job["steps"] if "run" in step}
 
 
-def gitlab_script(name: str) -> str:
-    """Return the lines of a job of GitLab's, those of its template first."""
-    document = parsed(FILES[GITLAB])
-    job = document[name]
-    template = document[job["extends"]] if "extends" in job else {}
-    return "\n".join((*template.get("before_script", ()), *job["script"]))
+def gitlab_job_of(document: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a job of GitLab's with what it takes from its templates."""
+    own = document[name]
+    above = gitlab_job_of(document, own["extends"]) if "extends" in own else {}
+    variables = {**above.get("variables", {}), **own.get("variables", {})}
+    return {**above, **own, "variables": variables}
+
+
+def gitlab_script(name: str, document: dict[str, Any] | None = None) -> str:
+    """Return the lines that a runner of GitLab's has for a job: those before its script first.
+
+    ``document``: a child pipeline; without it, what the documentation shows, its include in it.
+    """
+    job = gitlab_job_of(document or {**parsed(FILES[GITLAB_SERVICE]), **parsed(FILES[GITLAB])}, name)
+    return "\n".join((*job.get("before_script", ()), *job["script"]))
 
 
 def git(root: Path, *words: str) -> str:
@@ -95,8 +104,8 @@ def github_job(folder: Path, service: str) -> dict[str, str]:
     }
 
 
-def gitlab_job(folder: Path, service: str) -> dict[str, str]:
-    """Return the environment of a job of GitLab's; its token is in the folder."""
+def gitlab_job(folder: Path) -> dict[str, str]:
+    """Return the environment of any job of GitLab's; its token is in the folder."""
     return {
         **_runner(folder),
         "GITLAB_CI": "true",
@@ -104,7 +113,6 @@ def gitlab_job(folder: Path, service: str) -> dict[str, str]:
         "GITLAB_USER_LOGIN": "ada",
         "AWS_TOKEN": "token",
         "AWS_WEB_IDENTITY_TOKEN_FILE": str(folder / "aws-token"),
-        "SERVICE": service,
     }
 
 
@@ -112,7 +120,7 @@ def start(script: str, root: Path, environment: dict[str, str]) -> subprocess.Po
     """Start a step as the runner does: ``bash -e FILE``."""
     file = root.parent / f"step-{root.name}.sh"
     file.write_text(script)
-    words = ["bash", "-e", str(file)]
+    words = ["bash", "--noprofile", "--norc", "-e", str(file)]
     return subprocess.Popen(
         words, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
