@@ -17,7 +17,7 @@ from dtk.__main__ import run
 from dtk.nodes.ec2 import address, instances
 from dtk.state.workspace import Workspace
 from tests.ec2.cloud import CREDENTIALS, ELSEWHERE, REGION, Cloud, Reports, save, write_target
-from tests.support.ec2 import Ec2
+from tests.support.ec2 import Ec2, open_to_the_internet
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -50,6 +50,7 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     for number, zone in enumerate("ab"):
         subnet = client.create_subnet(VpcId=vpc, CidrBlock=f"10.80.{number}.0/24", AvailabilityZone=f"{REGION}{zone}")
         made.subnets.append(subnet["Subnet"]["SubnetId"])
+    open_to_the_internet(client, vpc)
     for name in ("ubuntu/images/hvm-ssd/ubuntu-noble-24.04-amd64-server-20260101", "plain"):
         image = client.register_image(Name=name, RootDeviceName="/dev/sda1", Architecture="x86_64")
         made.image = image["ImageId"]

@@ -14,6 +14,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from dtk.__main__ import run
 from dtk.nodes.ec2.words import IMAGES
 from tests.ec2.cloud import REGION, Cloud, Reports, write_target
+from tests.support.ec2 import open_to_the_internet
 
 
 @pytest.fixture
@@ -75,6 +76,7 @@ def test_a_public_parameter_that_moto_has_from_aws_is_one_of_them(cloud: Cloud) 
 def test_where_no_network_is_named_instances_stand_in_the_default_subnets_of_the_default_one(cloud: Cloud) -> None:
     client = cloud.client()
     vpc = client.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
+    open_to_the_internet(client, vpc)
     # People's own subnets in it may have no way out.
     for number in range(5):
         client.create_subnet(VpcId=vpc, CidrBlock=f"172.31.{200 + number}.0/28", AvailabilityZone=f"{REGION}a")

@@ -81,6 +81,10 @@ class Ec2:
     """Calls of DescribeInstances that do not see what was made yet."""
     same_index: bool = False
     """Whether all instances of a call have one launch index: EC2 documents it of no market that they differ."""
+    falls: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Instances that are off again once they are no longer pending, with the reason's code and message."""
+    shown: dict[str, Callable[[bytes], bytes]] = field(default_factory=dict)
+    """By action, what its answer is turned into: what EC2 has and moto does not, as Local Zones."""
     region: str = "us-east-1"
     _tokens: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     _moving: dict[str, tuple[str, float]] = field(default_factory=dict)
@@ -174,6 +178,7 @@ class Ec2:
 
     def _as_ec2_tells_it(self, action: str, parameters: dict[str, str], text: bytes) -> bytes:
         """Moto's answer with states that take time; what comes to a token is kept for it."""
+        text = self.shown.get(action, bytes)(text)
         if action in TRANSITIONS:
             for id_ in set(_INSTANCE.findall(text)):
                 self._moving[id_.decode()] = (TRANSITIONS[action], time.monotonic() + self.seconds)
@@ -214,10 +219,21 @@ class Ec2:
             state = self._state(id_) if id_ else ""
             for name in ("instanceState", "currentState"):
                 shown = item.find(f"{{{space}}}{name}")
+                if id_ in self.falls and not state and shown is not None:
+                    state = "stopped"
+                    _set_reason(item, space, *self.falls[id_])
                 if state and shown is not None:
                     shown.find(f"{{{space}}}name").text = state  # type: ignore[union-attr]
                     shown.find(f"{{{space}}}code").text = str(CODES[state])  # type: ignore[union-attr]
         return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
+
+
+def _set_reason(item: ElementTree.Element, space: str, code: str, message: str) -> None:
+    for old in item.findall(f"{{{space}}}stateReason"):
+        item.remove(old)
+    reason = ElementTree.SubElement(item, f"{{{space}}}stateReason")
+    ElementTree.SubElement(reason, f"{{{space}}}code").text = code
+    ElementTree.SubElement(reason, f"{{{space}}}message").text = message
 
 
 def _ids(parameters: dict[str, str]) -> list[str]:
@@ -234,6 +250,19 @@ def _send(start_response: Callable[..., Any], status: int, text: str | bytes, da
     head = [("Content-Type", kind), ("Content-Length", str(len(data))), *([("Date", date)] if date else [])]
     start_response(f"{status} STATUS", head)
     return [data]
+
+
+def open_to_the_internet(client: Any, vpc: str) -> None:
+    """Give a VPC an internet gateway, and its main route table the route there."""
+    gateway = client.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    client.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
+    client.create_route(RouteTableId=main_table(client, vpc), DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
+
+
+def main_table(client: Any, vpc: str) -> str:
+    """Return the id of a VPC's main route table."""
+    filters = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": "association.main", "Values": ["true"]}]
+    return str(client.describe_route_tables(Filters=filters)["RouteTables"][0]["RouteTableId"])
 
 
 def public_addresses(network: str) -> Iterator[None]:

@@ -19,7 +19,7 @@ import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
 
-from tests.support.ec2 import Ec2, public_addresses
+from tests.support.ec2 import Ec2, open_to_the_internet, public_addresses
 from tests.testbed.host import Host, run
 from tests.testbed.image import image_root
 from tests.testbed.network import make_network, resolver
@@ -93,6 +93,7 @@ class Bed:
     def _make_vpc(self) -> None:
         client = self.client()
         vpc = client.create_vpc(CidrBlock=f"{self.network.private}.0/24")["Vpc"]["VpcId"]
+        open_to_the_internet(client, vpc)
         made = client.create_subnet(
             VpcId=vpc, CidrBlock=f"{self.network.private}.0/24", AvailabilityZone=f"{self.region}a"
         )

@@ -26,6 +26,7 @@ class NamedState(TypedDict):
 class Reason(TypedDict, total=False):
     """Why an instance is in its state."""
 
+    Code: str
     Message: str
 
 
@@ -80,6 +81,19 @@ class Reservation(TypedDict, total=False):
     Instances: list[InstanceAnswer]
 
 
+class Ebs(TypedDict, total=False):
+    """A disk of an AMI: its size in GB."""
+
+    VolumeSize: int
+
+
+class BlockDeviceAnswer(TypedDict, total=False):
+    """A device of an AMI."""
+
+    DeviceName: str
+    Ebs: Ebs
+
+
 class ImageAnswer(TypedDict, total=False):
     """An AMI."""
 
@@ -87,15 +101,85 @@ class ImageAnswer(TypedDict, total=False):
     Name: str
     RootDeviceName: str
     CreationDate: str
+    Architecture: str
+    BlockDeviceMappings: list[BlockDeviceAnswer]
 
 
-class SubnetAnswer(TypedDict):
-    """A subnet."""
+class Processor(TypedDict, total=False):
+    """The processor of an instance type."""
+
+    SupportedArchitectures: list[str]
+
+
+class Vcpus(TypedDict, total=False):
+    """The virtual processors of an instance type."""
+
+    DefaultVCpus: int
+
+
+class Memory(TypedDict, total=False):
+    """The memory of an instance type."""
+
+    SizeInMiB: int
+
+
+class InstanceTypeNamed(TypedDict):
+    """What every instance type has."""
+
+    InstanceType: str
+
+
+class InstanceType(InstanceTypeNamed, total=False):
+    """An instance type."""
+
+    ProcessorInfo: Processor
+    VCpuInfo: Vcpus
+    MemoryInfo: Memory
+
+
+class TypeOffering(TypedDict):
+    """A place that has an instance type."""
+
+    InstanceType: str
+    Location: str
+
+
+class SubnetNamed(TypedDict):
+    """What every subnet has."""
 
     SubnetId: str
     VpcId: str
     AvailabilityZone: str
+
+
+class SubnetAnswer(SubnetNamed, total=False):
+    """A subnet; one of IPv6 alone has no ``CidrBlock``."""
+
     CidrBlock: str
+    OutpostArn: str
+
+
+class Route(TypedDict, total=False):
+    """A route of a route table."""
+
+    GatewayId: str
+    DestinationCidrBlock: str
+    State: str
+
+
+class Association(TypedDict, total=False):
+    """Whose route table it is: a subnet's, or, ``Main``, of all in the VPC that have none of their own."""
+
+    SubnetId: str
+    Main: bool
+
+
+class RouteTable(TypedDict, total=False):
+    """A route table."""
+
+    VpcId: str
+    Associations: list[Association]
+    Routes: list[Route]
 
 
 class VpcAnswer(TypedDict):

@@ -24,6 +24,9 @@ class Image:
     id: str
     root_device: str
     user: str
+    architecture: str = ""
+    root_size: int = 0
+    """GB of its root device's snapshot, 0 where it is not known: a disk can't be smaller."""
 
 
 def resolve_image(aws: Aws, images: Mapping[str, object], word: str) -> Image:
@@ -43,7 +46,13 @@ def resolve_image(aws: Aws, images: Mapping[str, object], word: str) -> Image:
     if found is None:
         raise InvalidError(f"no image '{entry['name']}' of owner {entry.get('owner', 'self')} for '{word}'")
     user = text(entry, "user") or user_of(found.get("Name", ""))
-    return Image(found["ImageId"], found.get("RootDeviceName", "/dev/xvda"), user)
+    root = found.get("RootDeviceName", "/dev/xvda")
+    return Image(found["ImageId"], root, user, found.get("Architecture", ""), _size_of(found, root))
+
+
+def _size_of(image: ImageAnswer, device: str) -> int:
+    disks = (one for one in image.get("BlockDeviceMappings", []) if one.get("DeviceName") == device)
+    return next((int(disk.get("Ebs", {}).get("VolumeSize", 0)) for disk in disks), 0)
 
 
 def user_of(name: str) -> str:

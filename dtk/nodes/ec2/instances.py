@@ -53,6 +53,18 @@ class Ec2Instance:
         return message or self.data.get("StateTransitionReason") or "AWS gives no reason"
 
 
+def start_error(instance: Ec2Instance) -> DtkError:
+    """Return why an instance that was to run has ended or is off again, with what AWS does not say of disks' keys."""
+    hint = "look at its system log in EC2 (Actions, Monitor and troubleshoot), then apply again"
+    if instance.data.get("StateReason", {}).get("Code") == "Client.InternalError":
+        hint = (
+            "its disks may be encrypted with a KMS key that these credentials may not use:"
+            " allow kms:CreateGrant, kms:Decrypt and kms:GenerateDataKeyWithoutPlaintext on it; docs/ec2.md has them"
+        )
+    what = "is off again after it was started" if instance.exists else "ended while it started"
+    return DtkError(f"instance {instance.id} {what}: {instance.reason}", hint=hint)
+
+
 def find_by_tags(aws: Aws, **tags: str) -> list[Ec2Instance]:
     """Return the instances with these tags (``dtk:lineage`` and so on), those that are gone left out, oldest first."""
     filters = [{"Name": f"tag:{name}", "Values": [value]} for name, value in tags.items()]

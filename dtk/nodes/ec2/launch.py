@@ -14,107 +14,20 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dtk.errors import DtkError
-from dtk.model.settings import number
-from dtk.model.target import Attributes
-from dtk.nodes.ec2.access import Access
 from dtk.nodes.ec2.answers import Reservation
 from dtk.nodes.ec2.aws import Aws
-from dtk.nodes.ec2.images import Image
+from dtk.nodes.ec2.call import Call, LaunchContext, MachineRequest, Placement, run_arguments
 from dtk.nodes.ec2.instances import Ec2Instance, to_instance
 from dtk.nodes.ec2.made import assigned, find_made, note_nodes
-from dtk.nodes.ec2.network import Subnet
-from dtk.nodes.ec2.problems import NO_CAPACITY, AwsError
-from dtk.nodes.ec2.settings import VOLUME_LETTERS, Ec2Settings, MachineSpec, Volume
-from dtk.nodes.ec2.tags import (
-    LONGEST_VALUE,
-    NODES,
-    ORIGIN,
-    OWN_PREFIX,
-    TOKEN,
-    as_list,
-    node_tags,
-    nodes_of,
-    nodes_text,
-)
+from dtk.nodes.ec2.problems import NO_CAPACITY, NO_SPOT_ROLE, AwsError
+from dtk.nodes.ec2.tags import LONGEST_VALUE, ORIGIN, nodes_text
 from dtk.nodes.provider import Record, ServiceIdentity, rival_error
 
 MOST_AT_ONCE = 100
 """Nodes of one call."""
 MOST_TOKENS = 5
-BlockDevice = dict[str, object]
-"""An item of the API's BlockDeviceMappings."""
-_LIMIT_KEYS = {"iops": "Iops", "throughput": "Throughput"}
 ENDED, MISMATCH = "IdempotentInstanceTerminated", "IdempotentParameterMismatch"
 """An earlier call had this token: its instances have ended, or it asked for something else."""
-
-
-@dataclass(frozen=True)
-class LaunchContext:
-    """What all instances of a service share."""
-
-    settings: Ec2Settings
-    identity: ServiceIdentity
-    groups: tuple[str, ...]
-    access: Access
-    tags: Mapping[str, str]
-    location: Mapping[str, str]
-    """Region and account, by their names in node attributes."""
-
-    @property
-    def own_tags(self) -> dict[str, str]:
-        """Those that nobody else may set."""
-        return {name: value for name, value in self.tags.items() if name.startswith(OWN_PREFIX)}
-
-
-@dataclass(frozen=True)
-class MachineRequest:
-    """What like nodes ask for, looked up: the image, the subnets that may be tried, in order."""
-
-    spec: MachineSpec
-    image: Image
-    subnets: Sequence[Subnet]
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where a call asks for instances, of which type, in which market."""
-
-    instance_type: str
-    subnet: str
-    spot: bool
-
-
-@dataclass(frozen=True)
-class Call:
-    """One RunInstances call, as it is recorded before it is made; ``at`` is when, seconds since 1970."""
-
-    token: str
-    nodes: Sequence[str]
-    placement: Placement
-    image: str
-    at: float
-
-    def recorded(self) -> dict[str, str]:
-        """Return it as the attributes of its nodes."""
-        return {
-            "client_token": self.token,
-            "requested": nodes_text(self.nodes),
-            "requested_at": f"{self.at:.0f}",
-            "instance_type": self.placement.instance_type,
-            "subnet": self.placement.subnet,
-            "market": "spot" if self.placement.spot else "on-demand",
-            "image_id": self.image,
-        }
-
-    @staticmethod
-    def of(attributes: Attributes) -> Call | None:
-        """Return the call that a node's attributes record; None when there is none."""
-        if not attributes.get("client_token"):
-            return None
-        given = {name: str(attributes.get(name, "")) for name in ("requested", "instance_type", "subnet", "image_id")}
-        placement = Placement(given["instance_type"], given["subnet"], attributes.get("market") == "spot")
-        at = number(attributes, "requested_at", 0.0)
-        return Call(str(attributes["client_token"]), nodes_of(given["requested"]), placement, given["image_id"], at)
 
 
 @dataclass
@@ -173,12 +86,19 @@ def _launch_batch(
             if not error.in_doubt:
                 record(waiting, {})
             reason = error
-            if error.code not in NO_CAPACITY:
+            if error.code == NO_SPOT_ROLE and placement.spot:
+                record = _noting(record, {"spot_refused": f"{error.message}; {error.hint}"})
+            elif error.code not in NO_CAPACITY:
                 break
         except DtkError as error:
             reason = error
             break
     outcome.failed |= dict.fromkeys(waiting, reason)
+
+
+def _noting(record: Record, note: Mapping[str, str]) -> Record:
+    """Return what records calls together with why they are not the ones that were wanted."""
+    return lambda nodes, known: record(nodes, {**known, **note} if known else known)
 
 
 def _launch_at(
@@ -235,9 +155,15 @@ def refuse_rivals(identity: ServiceIdentity, instances: Iterable[Ec2Instance]) -
 def placements(machine: MachineRequest) -> list[Placement]:
     """Return where to ask, in order: spot first when it is wanted, each type in every subnet, then on demand."""
     zone, spec = machine.spec.availability_zone, machine.spec
-    allowed = [subnet.id for subnet in machine.subnets if zone in ("", subnet.availability_zone)]
+    allowed = [subnet for subnet in machine.subnets if zone in ("", subnet.availability_zone)]
     markets = (True, False) if spec.spot else (False,)
-    return [Placement(type_, subnet, spot) for spot in markets for type_ in spec.instance_types for subnet in allowed]
+    return [
+        Placement(type_, subnet.id, spot)
+        for spot in markets
+        for type_ in spec.instance_types
+        for subnet in allowed
+        if machine.offered is None or (type_, subnet.availability_zone) in machine.offered
+    ]
 
 
 def client_token(identity: ServiceIdentity, nodes: Sequence[str], placement: Placement, attempt: int = 0) -> str:
@@ -246,56 +172,3 @@ def client_token(identity: ServiceIdentity, nodes: Sequence[str], placement: Pla
     where = [placement.instance_type, placement.subnet, "spot" if placement.spot else "on-demand"]
     text = "\n".join([identity.lineage, str(identity.task), nodes_text(nodes), *where, *again])
     return f"dtk-{hashlib.sha256(text.encode()).hexdigest()[:48]}"
-
-
-def run_arguments(context: LaunchContext, machine: MachineRequest, call: Call) -> dict[str, object]:
-    """Return the arguments of RunInstances."""
-    spec, image, placement = machine.spec, machine.image, call.placement
-    names = node_tags(context.identity, call.nodes[0]) if len(call.nodes) == 1 else {}
-    tags = {**context.tags, **names, **spec.tags, **context.own_tags, NODES: nodes_text(call.nodes), TOKEN: call.token}
-    optional: dict[str, object] = {}
-    if context.settings.instance_profile:
-        profile = context.settings.instance_profile
-        optional["IamInstanceProfile"] = {"Arn" if profile.startswith("arn:") else "Name": profile}
-    if spec.user_data:
-        optional["UserData"] = spec.user_data
-    if placement.spot:
-        optional["InstanceMarketOptions"] = {"MarketType": "spot", "SpotOptions": _spot_options(spec)}
-    return {
-        "ClientToken": call.token,
-        # As many as there is room for: the others are asked for elsewhere.
-        "MinCount": 1,
-        "MaxCount": len(call.nodes),
-        "ImageId": image.id,
-        "InstanceType": placement.instance_type,
-        "KeyName": context.access.key_pair,
-        "NetworkInterfaces": [
-            {
-                "DeviceIndex": 0,
-                "SubnetId": placement.subnet,
-                "Groups": list(context.groups),
-                "AssociatePublicIpAddress": context.settings.public,
-            }
-        ],
-        "BlockDeviceMappings": list(_disks(spec, image)),
-        "MetadataOptions": {"HttpTokens": "required", "HttpEndpoint": "enabled"},
-        "TagSpecifications": [{"ResourceType": type_, "Tags": as_list(tags)} for type_ in ("instance", "volume")],
-        **optional,
-    }
-
-
-def _spot_options(spec: MachineSpec) -> dict[str, str]:
-    price = {"MaxPrice": spec.spot_max_price} if spec.spot_max_price else {}
-    return {"SpotInstanceType": "one-time", **price}
-
-
-def _disks(spec: MachineSpec, image: Image) -> Iterator[BlockDevice]:
-    yield _disk(image.root_device, Volume(spec.root_device_size, spec.root_device_type))
-    for letter, volume in zip(VOLUME_LETTERS, spec.volumes, strict=False):
-        yield _disk(volume.device or f"/dev/sd{letter}", volume)
-
-
-def _disk(device: str, volume: Volume) -> BlockDevice:
-    limits = {_LIMIT_KEYS[name]: value for name, value in volume.limits.items()}
-    disk = {"VolumeSize": volume.size, "VolumeType": volume.type, "Encrypted": True, "DeleteOnTermination": True}
-    return {"DeviceName": device, "Ebs": {**disk, **limits}}

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from dtk.errors import DtkError
 from dtk.nodes.ec2.aws import Aws
+from dtk.nodes.ec2.call import LaunchContext, MachineRequest
 from dtk.nodes.ec2.instances import Ec2Instance, find_by_ids
-from dtk.nodes.ec2.launch import LaunchContext, MachineRequest
 from dtk.nodes.ec2.location import check_missing
 from dtk.nodes.ec2.made import find_made, find_of_service
 from dtk.nodes.ec2.unanswered import calls_of, repeat_call

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dtk.errors import InvalidError
-from dtk.nodes.ec2.answers import SubnetAnswer, VpcAnswer
+from dtk.nodes.ec2.answers import RouteTable, SubnetAnswer, VpcAnswer
 from dtk.nodes.ec2.aws import Aws
+from dtk.nodes.ec2.problems import NOT_ALLOWED, AwsError
 from dtk.nodes.ec2.settings import Ec2Settings
+
+_USUAL_ZONE = re.compile(r"[a-z]+(-[a-z]+)+-[0-9]+[a-z]")
+"""``us-east-1a``; Local Zones and Wavelength Zones have longer names (``us-east-1-bos-1a``)."""
+_EVERYWHERE = "0.0.0.0/0"
 
 
 @dataclass(frozen=True)
@@ -19,36 +25,113 @@ class Subnet:
     vpc: str
     availability_zone: str
     cidr: str
+    on_outpost: bool = False
 
 
-def find_subnets(aws: Aws, settings: Ec2Settings, named: tuple[str, ...]) -> list[Subnet]:
+def find_subnets(aws: Aws, settings: Ec2Settings, named: tuple[str, ...], zone: str = "") -> list[Subnet]:
     """Return the subnets that may be used: those named, in their order; else all of the VPC, or of the default one.
+
+    Subnets without IPv4 addresses are left out; those of Local Zones and Outposts, too, unless they, or ``zone``, are
+    named. Where the instances are reached by public addresses, only subnets with a route to an internet gateway count.
 
     Raises:
         InvalidError: there are none.
     """
-    if named:
-        found = _describe(aws, "subnet-id", named)
-        missing = set(named) - {subnet.id for subnet in found}
-        if missing:
-            raise InvalidError(
-                f"target '{settings.name}' names subnets that do not exist: {', '.join(sorted(missing))}"
-            )
-        return sorted(found, key=lambda subnet: named.index(subnet.id))
+    found = _named(aws, settings, named) if named else _of_vpc(aws, settings, zone)
+    return _reachable(aws, found) if settings.public and not settings.jump else found
+
+
+def _named(aws: Aws, settings: Ec2Settings, named: tuple[str, ...]) -> list[Subnet]:
+    found = _describe(aws, "subnet-id", named)
+    missing = set(named) - {subnet.id for subnet in found}
+    if missing:
+        raise InvalidError(f"target '{settings.name}' names subnets that do not exist: {', '.join(sorted(missing))}")
+    without = [subnet.id for subnet in found if not subnet.cidr]
+    if without:
+        raise InvalidError(
+            f"target '{settings.name}' names subnets without IPv4 addresses: {', '.join(without)}",
+            hint="name subnets that have a range of IPv4 addresses: dtk reaches nodes by IPv4",
+        )
+    return sorted(found, key=lambda subnet: named.index(subnet.id))
+
+
+def _of_vpc(aws: Aws, settings: Ec2Settings, zone: str) -> list[Subnet]:
     vpc = settings.vpc or _default_vpc(aws, settings)
     # The default subnets of the default VPC reach the internet; others there may be anything.
     found = [] if settings.vpc else _describe(aws, "vpc-id", [vpc], {"Name": "default-for-az", "Values": ["true"]})
     found = found or _describe(aws, "vpc-id", [vpc])
+    usable = [one for one in found if one.cidr and (one.availability_zone == zone or _is_usual(one))]
+    if not usable:
+        others = (
+            f" but {', '.join(sorted(one.id for one in found))} (IPv6 alone, a Local Zone or an Outpost)"
+            if found
+            else ""
+        )
+        raise InvalidError(
+            f"VPC {vpc} of target '{settings.name}' has no subnet{others}", hint="name its subnet in dtk.yaml"
+        )
+    return sorted(usable, key=lambda subnet: (subnet.availability_zone, subnet.id))
+
+
+def _is_usual(subnet: Subnet) -> bool:
+    return bool(_USUAL_ZONE.fullmatch(subnet.availability_zone)) and not subnet.on_outpost
+
+
+def _reachable(aws: Aws, subnets: Sequence[Subnet]) -> list[Subnet]:
+    """Return the subnets whose instances can be reached by public addresses.
+
+    Raises:
+        InvalidError: none of them is such a subnet.
+    """
+    filters = [{"Name": "vpc-id", "Values": sorted({subnet.vpc for subnet in subnets})}]
+    try:
+        tables = aws.pages("describe_route_tables", "RouteTables", RouteTable, Filters=filters)
+    except AwsError as error:
+        # A policy of before this was asked: the instances will show it.
+        if error.code not in NOT_ALLOWED:
+            raise
+        return list(subnets)
+    found = [subnet for subnet in subnets if _leads_out(_table_of(tables, subnet))]
     if not found:
-        raise InvalidError(f"VPC {vpc} of target '{settings.name}' has no subnet", hint="name its subnet in dtk.yaml")
-    return sorted(found, key=lambda subnet: (subnet.availability_zone, subnet.id))
+        raise InvalidError(
+            f"no route leads from the internet to {', '.join(subnet.id for subnet in subnets)}: instances there"
+            " can't be reached by public addresses",
+            hint="set addresses: private in dtk.yaml where dtk runs inside that network, with jump: or proxy_command:"
+            " else; or name a subnet whose route table has an internet gateway",
+        )
+    return found
+
+
+def _table_of(tables: Iterable[RouteTable], subnet: Subnet) -> RouteTable:
+    """Return the route table of a subnet: its own, else the main one of its VPC."""
+    main: RouteTable = {}
+    for table in tables:
+        for association in table.get("Associations", []):
+            if association.get("SubnetId") == subnet.id:
+                return table
+            if association.get("Main") and table.get("VpcId") == subnet.vpc:
+                main = table
+    return main
+
+
+def _leads_out(table: RouteTable) -> bool:
+    routes = [route for route in table.get("Routes", []) if route.get("State") != "blackhole"]
+    # A firewall's endpoint may stand in front of the gateway; S3's has a route as well, but not to everywhere.
+    return any(
+        route.get("GatewayId", "").startswith("igw-")
+        or (route.get("GatewayId", "").startswith("vpce-") and route.get("DestinationCidrBlock") == _EVERYWHERE)
+        for route in routes
+    )
 
 
 def _describe(aws: Aws, name: str, values: Sequence[str], *more: Mapping[str, object]) -> list[Subnet]:
     found = aws.pages(
         "describe_subnets", "Subnets", SubnetAnswer, Filters=[{"Name": name, "Values": list(values)}, *more]
     )
-    return [Subnet(s["SubnetId"], s["VpcId"], s["AvailabilityZone"], s["CidrBlock"]) for s in found]
+    return [
+        Subnet(s["SubnetId"], s["VpcId"], s["AvailabilityZone"], s.get("CidrBlock", ""), bool(s.get("OutpostArn")))
+        for s in found
+    ]
 
 
 def _default_vpc(aws: Aws, settings: Ec2Settings) -> str:

@@ -8,9 +8,9 @@ from dataclasses import asdict
 
 from dtk.nodes.ec2.access import ensure_access
 from dtk.nodes.ec2.aws import Aws
+from dtk.nodes.ec2.call import LaunchContext, MachineRequest
 from dtk.nodes.ec2.firewall import ensure_group, open_ports
 from dtk.nodes.ec2.images import Image, resolve_image
-from dtk.nodes.ec2.launch import LaunchContext, MachineRequest
 from dtk.nodes.ec2.location import ACCOUNT, REGION
 from dtk.nodes.ec2.network import Subnet, find_subnets
 from dtk.nodes.ec2.settings import Ec2Settings, MachineSpec
@@ -25,7 +25,7 @@ class Preparation:
         self._aws = aws
         self._settings = settings
         self._images: dict[str, Image] = {}
-        self._subnets: dict[tuple[str, ...], list[Subnet]] = {}
+        self._subnets: dict[tuple[tuple[str, ...], str], list[Subnet]] = {}
 
     def machine_request(self, spec: MachineSpec) -> MachineRequest:
         """Return what a node asks for, with its image and its subnets looked up.
@@ -35,9 +35,10 @@ class Preparation:
         """
         if spec.image not in self._images:
             self._images[spec.image] = resolve_image(self._aws, self._settings.images, spec.image)
-        if spec.subnets not in self._subnets:
-            self._subnets[spec.subnets] = find_subnets(self._aws, self._settings, spec.subnets)
-        return MachineRequest(spec, self._images[spec.image], self._subnets[spec.subnets])
+        place = (spec.subnets, spec.availability_zone)
+        if place not in self._subnets:
+            self._subnets[place] = find_subnets(self._aws, self._settings, *place)
+        return MachineRequest(spec, self._images[spec.image], self._subnets[place])
 
     def launch_context(
         self, identity: ServiceIdentity, machines: Iterable[MachineRequest], *, is_first: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -10,13 +11,15 @@ from dtk.model.target import Target
 from dtk.nodes.ec2 import orphans
 from dtk.nodes.ec2.access import Access
 from dtk.nodes.ec2.aws import Aws
+from dtk.nodes.ec2.call import MachineRequest
 from dtk.nodes.ec2.firewall import PORT_RULE, allow_ssh, find_groups, reconcile, sources_without_ssh
-from dtk.nodes.ec2.instances import Ec2Instance, on_each, wait_for
-from dtk.nodes.ec2.launch import MachineRequest, launch, refuse_rivals
+from dtk.nodes.ec2.instances import Ec2Instance, on_each, start_error, wait_for
+from dtk.nodes.ec2.launch import launch, refuse_rivals
 from dtk.nodes.ec2.location import check_location
 from dtk.nodes.ec2.lookup import instances_of, made_by_unanswered_calls
 from dtk.nodes.ec2.made import find_of_service
 from dtk.nodes.ec2.naming import name_instances
+from dtk.nodes.ec2.preflight import checked
 from dtk.nodes.ec2.preparation import Preparation, alike
 from dtk.nodes.ec2.records import connection_to, described, node_record
 from dtk.nodes.ec2.removal import remove_own_resources
@@ -37,6 +40,9 @@ from dtk.nodes.provider import (
     no_record,
 )
 from dtk.state.workspace import Workspace
+
+STALE_SECONDS = 30.0
+"""How long EC2 may show an instance that was started as stopped, as it was before."""
 
 
 class Ec2Provider(BasicProvider):
@@ -98,9 +104,10 @@ class Ec2Provider(BasicProvider):
         found = find_of_service(self.aws, identity.lineage)
         refuse_rivals(identity, (found[node] for node in specs if node in found))
         machines = {node: self._preparation.machine_request(spec) for node, spec in specs.items()}
+        absent = [request for request in requests if request.node not in found]
+        machines |= checked(self.aws, {request.node: machines[request.node] for request in absent})
         is_first = not any(one.tags.get(ORIGIN) == identity.origin for one in found.values())
         context = self._preparation.launch_context(identity, machines.values(), is_first=is_first)
-        absent = [request for request in requests if request.node not in found]
         made, unknown = made_by_unanswered_calls(self.aws, context, machines, absent)
         found |= made
         for node, error in unknown.items():
@@ -229,9 +236,15 @@ class Ec2Provider(BasicProvider):
     def _await_running(
         self, ids: Mapping[str, str], finished: Callable[[str, Ec2Instance], NodeRecord], report: Report
     ) -> None:
+        began, pending = time.monotonic(), set[str]()
+
         def ready(instance: Ec2Instance) -> bool:
-            if not instance.exists:
-                raise DtkError(f"instance {instance.id} ended while it started: {instance.reason}")
+            if instance.state == "pending":
+                pending.add(instance.id)
+            # Just after the call EC2 may still show it as it was before.
+            was_seen = instance.id in pending or time.monotonic() - began > STALE_SECONDS
+            if not instance.exists or (instance.state == "stopped" and was_seen):
+                raise start_error(instance)
             address = "PublicIpAddress" if self.settings.public else "PrivateIpAddress"
             return instance.state == "running" and bool(instance.data.get(address))
 

@@ -48,6 +48,12 @@ class Ec2Settings:
     sizes: Mapping[str, object] = field(default_factory=dict)
     defaults: Mapping[str, object] = field(default_factory=dict)
     boot_timeout: float = BOOT_TIMEOUT_SECONDS
+    kms_key: str = ""
+    """The key that disks are encrypted with, "" for the account's own default."""
+    launch: Mapping[str, object] = field(default_factory=dict)
+    """Parameters of RunInstances, by the API's names, that go under dtk's own."""
+    launch_template: Mapping[str, str] = field(default_factory=dict)
+    """As the API takes it; empty for none."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,7 @@ class Volume:
     type: str = "gp3"
     device: str = ""
     limits: Mapping[str, int] = field(default_factory=dict)
+    kms_key: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,8 @@ class MachineSpec:
     instance_types: tuple[str, ...]
     subnets: tuple[str, ...] = ()
     availability_zone: str = ""
-    root_device_size: int = ROOT_DEVICE_GIGABYTES
+    root_device_size: int = 0
+    """In GB, 0 for as much as the image takes, and 20 at least."""
     root_device_type: str = "gp3"
     volumes: tuple[Volume, ...] = ()
     spot: bool = False
@@ -83,6 +91,7 @@ class MachineSpec:
     tags: Mapping[str, str] = field(default_factory=dict)
     user_data: str = ""
     ports: tuple[int, ...] = ()
+    kms_key: str = ""
 
 
 def read_settings(target: Target, folder: Path) -> Ec2Settings:
@@ -119,7 +128,20 @@ def read_settings(target: Target, folder: Path) -> Ec2Settings:
         sizes=sizes_of(given),
         defaults=mapping(given, "defaults"),
         boot_timeout=number(given, "boot_timeout", BOOT_TIMEOUT_SECONDS),
+        kms_key=text(given, "kms_key"),
+        launch=mapping(given, "launch"),
+        launch_template=_template(given.get("launch_template")),
     )
+
+
+def _template(given: object) -> Mapping[str, str]:
+    """Return a launch template as the API takes it: by id or by name, with its version."""
+    said = {"name": given} if isinstance(given, str) else _tags(given)
+    name = str(said.get("name", ""))
+    if not name:
+        return {}
+    key = "LaunchTemplateId" if name.startswith("lt-") else "LaunchTemplateName"
+    return {key: name, **({"Version": str(said["version"])} if "version" in said else {})}
 
 
 def _endpoints(given: object) -> Mapping[str, str]:
@@ -147,7 +169,7 @@ def read_spec(settings: Ec2Settings, node: str, attributes: Mapping[str, object]
             instance_types=types or _types_of(settings, node, size),
             subnets=texts(asked, "subnet") or settings.subnets,
             availability_zone=text(asked, "availability_zone"),
-            root_device_size=int(text(asked, "root_device_size", str(ROOT_DEVICE_GIGABYTES))),
+            root_device_size=int(text(asked, "root_device_size", "0")),
             root_device_type=text(asked, "root_device_type", "gp3"),
             volumes=_volumes(asked.get("volumes", ())),
             spot=text(asked, "spot").lower() == "true",
@@ -155,6 +177,7 @@ def read_spec(settings: Ec2Settings, node: str, attributes: Mapping[str, object]
             tags={**settings.tags, **_tags(asked.get("tags"))},
             user_data=text(asked, "user_data"),
             ports=tuple(map(int, texts(asked, "ports"))),
+            kms_key=settings.kms_key,
         )
     except (TypeError, ValueError) as error:
         raise InvalidError(f"the attributes of node '{node}' can't be used for an ec2 target: {error}") from None
@@ -184,7 +207,8 @@ def _volume(given: object) -> Volume:
     if "size" not in volume:
         raise ValueError("each of volumes needs a size: [{size: 100, type: gp3}]")
     limits = {name: int(text(volume, name)) for name in ("iops", "throughput") if name in volume}
-    return Volume(int(text(volume, "size")), text(volume, "type", "gp3"), text(volume, "device"), limits)
+    device, key = text(volume, "device"), text(volume, "kms_key")
+    return Volume(int(text(volume, "size")), text(volume, "type", "gp3"), device, limits, key)
 
 
 def _tags(given: object) -> dict[str, str]:

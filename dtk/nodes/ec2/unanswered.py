@@ -12,8 +12,9 @@ from dataclasses import replace
 
 from dtk.model.target import Attributes
 from dtk.nodes.ec2.aws import Aws
+from dtk.nodes.ec2.call import Call, LaunchContext, MachineRequest
 from dtk.nodes.ec2.instances import Ec2Instance, find_by_ids
-from dtk.nodes.ec2.launch import ENDED, MISMATCH, Call, LaunchContext, MachineRequest, run_call
+from dtk.nodes.ec2.launch import ENDED, MISMATCH, run_call
 from dtk.nodes.ec2.made import find_made
 from dtk.nodes.ec2.problems import NO_CAPACITY, AwsError
 

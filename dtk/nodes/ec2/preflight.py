@@ -1,0 +1,135 @@
+"""What would be refused, or would never work, found before anything is made: image, type, disk and zone fit each other.
+
+A policy that does not allow one of these looks leaves out that check: EC2 then says itself what it does not take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from dtk.errors import InvalidError
+from dtk.nodes.ec2.answers import InstanceType, TypeOffering
+from dtk.nodes.ec2.aws import Aws
+from dtk.nodes.ec2.call import MachineRequest
+from dtk.nodes.ec2.problems import NOT_ALLOWED, AwsError
+from dtk.nodes.ec2.settings import ROOT_DEVICE_GIGABYTES
+
+_Answer = TypeVar("_Answer")
+_ARM = "arm64"
+_MOST_NAMES = 100
+"""Names in one filter of the API: half of what AWS takes."""
+
+
+@dataclass(frozen=True)
+class TypeFacts:
+    """An instance type: what runs on it, its size, the zones of the region that have it."""
+
+    architectures: tuple[str, ...]
+    vcpus: int
+    memory: int
+    """MiB."""
+    zones: frozenset[str] = frozenset()
+
+
+def checked(aws: Aws, machines: Mapping[str, MachineRequest]) -> dict[str, MachineRequest]:
+    """Return what nodes ask for with the places left out that do not have their types, and disks as large as images.
+
+    Args:
+        aws: where.
+        machines: what each node that is to be made asks for.
+
+    Raises:
+        InvalidError: a node can't be made as it asks; names the node, what does not fit, and what to set.
+    """
+    types = sorted({type_ for machine in machines.values() for type_ in machine.spec.instance_types})
+    facts = if_allowed(lambda: type_facts(aws, types))
+    return {node: _checked(aws, node, machine, facts) for node, machine in machines.items()}
+
+
+def _checked(aws: Aws, node: str, machine: MachineRequest, facts: Mapping[str, TypeFacts] | None) -> MachineRequest:
+    machine = _with_root_disk(node, machine)
+    if facts is None:
+        return machine
+    for type_ in machine.spec.instance_types:
+        _check_type(aws, node, machine, type_, facts.get(type_))
+    offered = [(type_, zone) for type_ in machine.spec.instance_types for zone in facts[type_].zones]
+    zones = {subnet.availability_zone for subnet in machine.subnets}
+    if any(facts[type_].zones for type_ in machine.spec.instance_types):
+        wanted = {zone for zone in zones if machine.spec.availability_zone in ("", zone)}
+        if wanted and not wanted.intersection(zone for _, zone in offered):
+            _refuse_zones(node, machine, sorted(wanted), sorted({zone for _, zone in offered}))
+        return replace(machine, offered=frozenset(offered))
+    return machine
+
+
+def _with_root_disk(node: str, machine: MachineRequest) -> MachineRequest:
+    """A size that nobody set is the image's where that is larger; one that somebody did must hold the image."""
+    size, least = machine.spec.root_device_size, machine.image.root_size
+    if size and size < least:
+        raise InvalidError(
+            f"root_device_size {size} of node '{node}' is less than the {least} GB of its image {machine.image.id}"
+            f" ('{machine.spec.image}')",
+            hint=f"set it to at least {least}, or leave it out",
+        )
+    return replace(machine, spec=replace(machine.spec, root_device_size=size or max(ROOT_DEVICE_GIGABYTES, least)))
+
+
+def _check_type(aws: Aws, node: str, machine: MachineRequest, type_: str, facts: TypeFacts | None) -> None:
+    if facts is None:
+        raise InvalidError(
+            f"region {aws.region} has no instance type {type_}, which node '{node}' asks for",
+            hint="choose another size or instance_type, or correct the target's sizes: in dtk.yaml",
+        )
+    architecture = machine.image.architecture
+    if architecture and facts.architectures and architecture not in facts.architectures:
+        words = machine.spec.image
+        other = "t4g.small, m7g.large" if architecture == _ARM else "t3.small, m7i.large"
+        raise InvalidError(
+            f"node '{node}' can't be made: its image {machine.image.id} ('{words}') is for {architecture}, and its"
+            f" instance type {type_} runs {' and '.join(facts.architectures)}",
+            hint=f"choose an instance_type for {architecture} ({other}), or an image for {facts.architectures[0]}",
+        )
+
+
+def _refuse_zones(node: str, machine: MachineRequest, wanted: Sequence[str], offered: Sequence[str]) -> None:
+    types = " or ".join(machine.spec.instance_types)
+    raise InvalidError(
+        f"node '{node}' can't be made: {types} is not offered in {', '.join(wanted)}, where its subnets are",
+        hint=f"choose another instance_type, or a subnet in one of {', '.join(offered)}",
+    )
+
+
+def type_facts(aws: Aws, types: Sequence[str]) -> dict[str, TypeFacts]:
+    """Return what is to know of instance types, by name; those that the region does not have are missing."""
+    found: dict[str, TypeFacts] = {}
+    for start in range(0, len(types), _MOST_NAMES):
+        named = [{"Name": "instance-type", "Values": list(types[start : start + _MOST_NAMES])}]
+        # By filter: one unknown type would hide all the others.
+        for one in aws.pages("describe_instance_types", "InstanceTypes", InstanceType, Filters=named):
+            architectures = tuple(one.get("ProcessorInfo", {}).get("SupportedArchitectures", []))
+            vcpus = one.get("VCpuInfo", {}).get("DefaultVCpus", 0)
+            memory = one.get("MemoryInfo", {}).get("SizeInMiB", 0)
+            found[one["InstanceType"]] = TypeFacts(architectures, vcpus, memory)
+        offerings = aws.pages(
+            "describe_instance_type_offerings",
+            "InstanceTypeOfferings",
+            TypeOffering,
+            LocationType="availability-zone",
+            Filters=named,
+        )
+        for name, facts in list(found.items()):
+            zones = {one["Location"] for one in offerings if one["InstanceType"] == name}
+            found[name] = replace(facts, zones=facts.zones | zones)
+    return found
+
+
+def if_allowed(look: Callable[[], _Answer], codes: Collection[str] = NOT_ALLOWED) -> _Answer | None:
+    """Return what a look finds, None where the credentials may not look."""
+    try:
+        return look()
+    except AwsError as error:
+        if error.code not in codes:
+            raise
+        return None
