@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import IPv4Address
+from itertools import count
 
 from dtk.model import types
 from dtk.model.json_data import Json, JsonObject
@@ -13,6 +15,7 @@ from dtk.model.value import as_applied
 from dtk.state.changes import with_applied, with_attributes, with_node, without_applied, without_node
 from dtk.state.model import Applied, NodeState, State
 
+_FIRST = IPv4Address("10.0.0.0")
 _EXAMPLES: dict[str, Json] = {"string": "77", "integer": 7, "port": 7070, "boolean": True, "hash": {"k": "v"}}
 
 
@@ -27,7 +30,7 @@ def applied(plan: Plan, state: State, addresses: dict[str, str] | None = None) -
 def _after(leaf: Step, state: State, addresses: dict[str, str]) -> State:
     if leaf.type in ("create_node", "power_on_node"):
         used = {str(node.attributes["host_address"]) for node in state.nodes.values()}
-        free = next(f"10.0.0.{number}" for number in range(1, 255) if f"10.0.0.{number}" not in used)
+        free = next(address for number in count(1) if (address := str(_FIRST + number)) not in used)
         attributes: JsonObject = {
             "host_address": addresses.get(leaf.node, free),
             "port_offset": 0,

@@ -21,6 +21,7 @@ from dtk.model.service import AttributeSetting
 from dtk.plan.compile import compile_plan
 from dtk.plan.resolve.request import PlanRequest
 from dtk.plan.resolve.topology import Instance, Topology
+from dtk.plan.simulation import applied
 from tests.plan.cases import FOLDER, request
 
 MODULE = """\
@@ -111,6 +112,13 @@ def test_what_does_not_name_the_node_is_rendered_once_for_all_members(
     assert many[0] - few[0] == 30, "one text of each member's names its node"
     assert many[1] <= few[1], "no text is parsed anew for a member"
     assert many[2] <= 4 * few[2], "a link reads the candidates on its own node, not those of all nodes"
+
+
+def test_a_plan_of_more_members_than_a_small_network_has_is_applied_in_mind(tmp_path: Path) -> None:
+    made = of_members(tmp_path, 300)
+    state = applied(compile_plan(made), made.state)
+    addresses = {str(node.attributes["host_address"]) for node in state.nodes.values()}
+    assert len(addresses) == len(state.nodes) == 301
 
 
 def test_a_member_with_a_value_of_its_own_has_its_own_texts(tmp_path: Path) -> None:

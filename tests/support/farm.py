@@ -1,6 +1,7 @@
 """Many machines in one process: an SSH server that runs no program, answers from memory and counts.
 
-``python -m tests.support.farm PUBLIC_KEY_FILE`` prints its ports as JSON, and its counts for each line that it reads.
+``python -m tests.support.farm PUBLIC_KEY_FILE [SECONDS]`` prints its ports as JSON, and its counts for each line that
+it reads; a command takes that many seconds.
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ from typing import Any
 
 import asyncssh
 
+from dtk.ssh.delimited import LOGIN_COMMAND
+
 _MARKS = re.compile(rb"printf %s '(<[0-9a-f]+\+>)'.*\nprintf %s \"(<[0-9a-f]+-)", re.DOTALL)
 _OCTAL = re.compile(rb"\\0([0-7]{3})")
+_MARK_OF_HOST = re.compile(rb"printf '%s\\n' '(\{\"format_version\".*\})'")
 _SAY = re.compile(rb"farm-say (\d+) (\w+)")
 FACTS = b"home=/home/farm\nuser=farm\nos=farm-1\npython=\nhas_systemd=true\n"
 FLOOD = b"no end of line " * 4096
@@ -81,11 +85,18 @@ class _Visitor(asyncssh.SSHServer):
 
 class _Machine:
     channels = 0
+    seconds = 0.0
 
     @classmethod
     async def answer(cls, process: asyncssh.SSHServerProcess[bytes]) -> None:
         """Answer one command as the shell would that dtk speaks to."""
         cls.channels += 1
+        if cls.seconds:
+            await asyncio.sleep(cls.seconds)
+        if process.command != LOGIN_COMMAND:
+            # What speaks to it as to any shell, beside dtk.
+            process.exit(0)
+            return
         given = await process.stdin.read()
         line, _, rest = given.partition(b"\n")
         script = _OCTAL.sub(lambda found: bytes([int(found[1], 8)]), line)
@@ -93,7 +104,9 @@ class _Machine:
         assert marks, script
         begin, end = marks[1], marks[2]
         say = _SAY.search(rest) or _SAY.search(script)
+        claimed = _MARK_OF_HOST.search(rest)
         output = said(int(say[1]), say[2].decode()).encode() if say else FACTS if b'echo "home=' in rest else b""
+        output = claimed[1] if claimed else output
         process.stdout.write(begin + output + end + b"0>")
         process.stderr.write(begin + end + b"0>")
         process.exit(0)
@@ -130,4 +143,5 @@ async def _serve(key_file: str) -> None:
 
 
 if __name__ == "__main__":
+    _Machine.seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
     asyncio.run(_serve(sys.argv[1]))
