@@ -111,6 +111,7 @@ COMMANDS = {
         CommandEntry("cancel-task", TASKS, "Cancel the running task of a service."),
         CommandEntry("task-action-detail", TASKS, "Show every operation of a step: what, changed or not, output."),
         CommandEntry("task-report", TASKS, "Write a task as one page for a browser."),
+        CommandEntry("watch", TASKS, "Serve a running task as a page that follows it."),
         CommandEntry("doctor", TASKS, "Look at everything of a service: files, state, tasks, nodes. Change nothing."),
         CommandEntry("replay", TASKS, "Play a finished task through the live screen."),
     )

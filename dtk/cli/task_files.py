@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dtk.cli.output import write_file
 from dtk.cli.pictures import service_arrows
@@ -15,6 +16,9 @@ from dtk.events.log import utc_now
 from dtk.events.tree import StepError, Task
 from dtk.state.workspace import Workspace
 from dtk.views.picture import Arrow
+
+if TYPE_CHECKING:
+    from dtk.views.report.page import Surroundings
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,15 @@ def report_text(task: Task, log: Path | None, workspace: Workspace | None) -> st
     """
     from dtk.views.report.page import report_page  # noqa: PLC0415 - the page's parts only where a page is asked for
 
-    before = next(earlier_tasks(log, 1), None) if log else None
-    return report_page(task, utc_now(), before=before, arrows=_arrows(task, workspace))
+    around = surroundings(task, log, workspace)
+    return report_page(task, utc_now(), before=around.before, arrows=around.arrows)
+
+
+def surroundings(task: Task, log: Path | None, workspace: Workspace | None) -> Surroundings:
+    """Return what a task's page shows besides the task; the arguments are those of ``report_text``."""
+    from dtk.views.report.page import Surroundings  # noqa: PLC0415 - as above
+
+    return Surroundings(next(earlier_tasks(log, 1), None) if log else None, _arrows(task, workspace))
 
 
 def _arrows(task: Task, workspace: Workspace | None) -> tuple[Arrow, ...]:

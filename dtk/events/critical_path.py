@@ -24,12 +24,14 @@ def _in_stage(stage: TaskStage) -> list[TaskStep]:
     if not begun:
         return []
     path = [max(begun, key=_end)]
+    on_path = {path[0].number}
     start = stage.started_at or min(leaf.started_at for leaf in begun if leaf.started_at)
     while (began := path[0].started_at) and began - start > _AT_ONCE:
-        before = [leaf for leaf in begun if leaf.ended_at and leaf.ended_at <= began and leaf not in path]
+        before = [leaf for leaf in begun if leaf.ended_at and leaf.ended_at <= began and leaf.number not in on_path]
         if not before:
             break
         path.insert(0, max(before, key=_end))
+        on_path.add(path[0].number)
     return path
 
 

@@ -19,13 +19,17 @@ GRAVITY: Sequence[Status] = ("failed", "cancelled", "executing", "created", "suc
 
 @dataclass(frozen=True)
 class Box:
-    """A node, or a group with its members; ``statuses`` holds what a task made of them, by node, where one is told."""
+    """A node, or a group with its members.
+
+    ``statuses`` holds what a task made of them, by node, where one is told; ``steps`` which step says most of it.
+    """
 
     name: str
     members: tuple[str, ...]
     components: tuple[str, ...]
     is_group: bool = False
     statuses: Mapping[str, Status] | None = None
+    steps: Mapping[str, str] | None = None
 
     @property
     def is_node(self) -> bool:
@@ -113,7 +117,13 @@ def _task_box(name: str, nodes: Mapping[str, Sequence[TaskStep]]) -> Box:
     members = tuple(sorted((node for node in nodes if group_of(node) == name), key=node_order))
     components = dict.fromkeys(c for node in members for leaf in nodes[node] for c in _components(leaf))
     statuses = {node: _outcome(nodes[node]) for node in members}
-    return Box(name, members, tuple(components), members != (name,), statuses)
+    steps = {node: _telling_step(nodes[node], statuses[node]) for node in members}
+    return Box(name, members, tuple(components), members != (name,), statuses, steps)
+
+
+def _telling_step(leaves: Sequence[TaskStep], status: Status) -> str:
+    """Return the number of a node's last step that has its status, else its first."""
+    return next((leaf.number for leaf in reversed(leaves) if leaf.status == status), leaves[0].number)
 
 
 def _outcome(leaves: Sequence[TaskStep]) -> Status:

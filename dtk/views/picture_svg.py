@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeGuard
 
 from dtk.events.tree import Status
-from dtk.views.formatting import cropped, width
+from dtk.views.formatting import cropped, status_word, width
 from dtk.views.graph_text import heading, stage_lines
 from dtk.views.markup import Markup, join, tag
 from dtk.views.picture import Arrow, Box, Picture, gravest
@@ -37,6 +38,8 @@ STYLE = """
 .picture .cancelled { fill: var(--cancelled, #b26a00); }
 .picture .executing { fill: var(--executing, #1f6feb); }
 .picture .created { fill: var(--created, #aab4c2); }
+.picture .sign { font-size: 9px; fill: #fff; pointer-events: none; }
+.picture a:hover rect, .picture a:focus rect { stroke: var(--ring, #18202b); stroke-width: 2; }
 """
 
 _CHARACTER = 7.3
@@ -48,6 +51,8 @@ _HEAD = 34.0
 _ROW = 26.0
 _SQUARE = 11.0
 _SQUARES_IN_ROW = 24
+_MANY_SQUARES = 360
+"""Members from which on a row has twice as many: a thousand are to fit a screen."""
 _GAP_COLUMNS = 110.0
 _GAP_ROWS = 22.0
 _TALLEST_COLUMN = 10
@@ -155,7 +160,7 @@ def _ranks(picture: Picture) -> dict[str, int]:
 
 def _width(box: Box) -> float:
     text = max([width(_shown(name)) for name in box.components] + [width(heading(box)) + 4, 16])
-    squares = min(len(box.members), _SQUARES_IN_ROW) * (_SQUARE + 3.0) if box.is_group else 0.0
+    squares = min(len(box.members), _squares_in_row(box)) * (_SQUARE + 3.0) if box.is_group else 0.0
     return max(text * _CHARACTER + 2 * _PADDING + 14.0, squares + 2 * _PADDING)
 
 
@@ -163,8 +168,12 @@ def _height(box: Box) -> float:
     return _HEAD + _squares_height(box) + _ROW * len(box.components) + 8.0
 
 
+def _squares_in_row(box: Box) -> int:
+    return _SQUARES_IN_ROW * (2 if len(box.members) >= _MANY_SQUARES else 1)
+
+
 def _squares_height(box: Box) -> float:
-    rows = -(-len(box.members) // _SQUARES_IN_ROW) if box.is_group else 0
+    rows = -(-len(box.members) // _squares_in_row(box)) if box.is_group else 0
     return rows * (_SQUARE + 3.0) + (8.0 if rows else 0.0)
 
 
@@ -175,9 +184,7 @@ def _shown(name: str) -> str:
 def _box(item: _Placed) -> Markup:
     box = item.box
     status = gravest(box.statuses.values()) if box.statuses else None
-    symbol = (
-        tag("text", SYMBOLS[status], x=item.x + item.width - 26.0, y=item.y + 22.0, class_=status) if status else None
-    )
+    symbol = _symbol(item, status) if status else None
     return tag(
         "g",
         tag("title", _tooltip(box)),
@@ -190,6 +197,12 @@ def _box(item: _Placed) -> Markup:
     )  # fmt: skip
 
 
+def _symbol(item: _Placed, status: Status) -> Markup:
+    """Return a box's status; that of a node leads to its step."""
+    drawn = tag("text", SYMBOLS[status], x=item.x + item.width - 26.0, y=item.y + 22.0, class_=status)
+    return _linked(item.box, item.box.name, drawn)
+
+
 def _tooltip(box: Box) -> str:
     return ", ".join(f"{node} {status}" for node, status in (box.statuses or {}).items()) or heading(box)
 
@@ -198,16 +211,25 @@ def _squares(item: _Placed) -> Iterator[Markup]:
     """Yield a square for each member; a failed one is crossed, one that was not begun is hollow."""
     if not item.box.is_group:
         return
+    in_row = _squares_in_row(item.box)
     for index, member in enumerate(item.box.members):
-        x = item.x + _PADDING + (index % _SQUARES_IN_ROW) * (_SQUARE + 3.0)
-        y = item.y + _HEAD + (index // _SQUARES_IN_ROW) * (_SQUARE + 3.0)
+        x = item.x + _PADDING + (index % in_row) * (_SQUARE + 3.0)
+        y = item.y + _HEAD + (index // in_row) * (_SQUARE + 3.0)
         status = item.box.statuses.get(member, "created") if item.box.statuses else None
-        title = tag("title", f"{member} {status or ''}".strip())
-        yield tag("rect", title, x=x, y=y, width=_SQUARE, height=_SQUARE, rx=2.5, class_=status or "tip")
-        if status and status != "succeeded":
-            yield tag(
-                "text", SYMBOLS[status], x=x + 1.6, y=y + 9.2, font_size="9", style="fill:#fff", aria_hidden="true"
-            )
+        title = tag("title", f"{member} {status_word(status)}" if status else member)
+        square = tag("rect", title, x=x, y=y, width=_SQUARE, height=_SQUARE, rx=2.5, class_=status or "tip")
+        symbol = tag("text", SYMBOLS[status], x=x + 1.6, y=y + 9.2, class_="sign") if _has_sign(status) else None
+        yield _linked(item.box, member, square, symbol)
+
+
+def _has_sign(status: Status | None) -> TypeGuard[Status]:
+    """Say whether a square has a sign in it: a status is never a colour alone, and what went well is told by none."""
+    return status is not None and status != "succeeded"
+
+
+def _linked(box: Box, node: str, *drawn: Markup | None) -> Markup:
+    """Return what is drawn of a node, as a link to its step where the page around it has one."""
+    return tag("a", *drawn, href=f"#step-{box.steps[node]}") if box.steps and node in box.steps else join(*drawn)
 
 
 def _component(item: _Placed, name: str) -> Markup:

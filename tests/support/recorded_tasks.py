@@ -92,15 +92,21 @@ def scaled(path: Path) -> Recorder:
 
 def large(path: Path) -> Recorder:
     """300 nodes: most members are done, some run, some failed."""
-    recorder = begin(path, ring_plan(299), 299)
-    for member in range(1, 280):
+    return many(path, 299, 280)
+
+
+def many(path: Path, members: int, running: int) -> Recorder:
+    """As many members, those from ``running`` on not done yet; each 97th failed."""
+    recorder = begin(path, ring_plan(members), members)
+    for member in range(1, running):
         recorder.at(f"10:00:{31 + member % 28}.{member % 10}")
         if member % 97 == 0:
             recorder.finished(f"3.1.{member}", "failed", error={"message": "no route to the hub", "type": "USER"})
         else:
             recorder.ran(f"3.1.{member}", "join hub", f"member {member} joined\n").finished(f"3.1.{member}")
     recorder.at("10:00:59.0")
-    return recorder.event("step.output", step="3.1.280", node="slaves:280", stream="stdout", lines=["waiting"])
+    step, node = f"3.1.{running}", f"slaves:{running}"
+    return recorder.event("step.output", step=step, node=node, stream="stdout", lines=["waiting"])
 
 
 RECORDINGS: Mapping[str, Callable[[Path], Recorder]] = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import struct
 import subprocess
 from collections.abc import Callable
@@ -18,12 +17,9 @@ import pytest
 from dtk.events.fold import fold
 from dtk.views.picture import Arrow
 from dtk.views.report.page import report_page
+from tests.support.browser import CHROMIUM, OPTIONS, PATIENCE
 from tests.support.recorded_tasks import NOW, RECORDINGS
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
-OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-           "--disable-background-networking", "--disable-component-update", "--hide-scrollbars")  # fmt: skip
-PATIENCE = 120.0
 MEASURE = """<script>
 const box = (e) => { const r = e.getBoundingClientRect(); return [r.left, r.right, r.width, r.height]; };
 const seen = (e) => e.checkVisibility({contentVisibilityAuto: false, opacityProperty: true});

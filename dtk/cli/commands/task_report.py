@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from dtk.cli.browser import open_file
 from dtk.cli.options import LogOption, ServiceArgument, TaskArgument
 from dtk.cli.output import write_file
 from dtk.cli.task_files import report_text
+from dtk.errors import UsageError
 from dtk.service.task_log import named_log
 
 
@@ -19,16 +21,22 @@ def task_report(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="The page; else SERVICE-task-N.html here.")
     ] = None,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     log: LogOption = None,
 ) -> None:
     """Write a task as one page for a browser.
 
     Errors, a timeline with the critical path, the topology, a comparison with the task before, every operation with
-    its output. The page needs no network and no JavaScript. Example: dtk task-report dask1 -o report.html
+    its output. The page needs no network and no JavaScript. Of a running task dtk watch serves the page as it goes on.
+    Example: dtk task-report dask1 --open
     """
+    if open_browser and str(out) == "-":
+        raise UsageError("--open opens a file, and there is none", hint="leave -o - out")
     chosen = named_log(service, task, log)
     shown = chosen.task()
     file = out or Path(f"{shown.service or 'task'}-task-{shown.number}.html")
     write_file(file, report_text(shown, chosen.path, chosen.workspace))
     if str(file) != "-":
         typer.echo(f"Written to {file}")
+    if open_browser:
+        open_file(file)

@@ -38,6 +38,11 @@ def anchor(number: str) -> str:
     return f"step-{number}"
 
 
+def summary_place(number: str) -> str:
+    """Return the id of a step's own line; ``anchor`` is inside of it, so that following a link opens it."""
+    return f"row-{number}"
+
+
 def section(title: str, *content: Markup | None, note: str = "", id_: str = "") -> Markup:
     """Return a part of the page below its heading."""
     return tag(

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
 
 from dtk.events.event import timestamp
-from dtk.events.tree import Status, Task
+from dtk.events.tree import Status, Task, TaskStage
+from dtk.views.formatting import one_line
 from dtk.views.markup import Markup, join, tag
 from dtk.views.picture import Arrow, picture_of_task
 from dtk.views.picture_svg import STYLE, picture_svg
 from dtk.views.report.comparison import comparison_section, nodes_of
-from dtk.views.report.elements import NOTICEABLE_SECONDS, badge, section, time_taken
+from dtk.views.report.elements import NOTICEABLE_SECONDS, anchor, badge, mark, section, time_taken
 from dtk.views.report.steps import errors_section, steps_section
 from dtk.views.report.timeline import timeline
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 """The page loads nothing and runs nothing; the browser holds it to that."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a page shows besides its task.
+
+    ``before`` is the task before it, to compare with; ``arrows`` say which component uses which, where that is known:
+    the log does not tell.
+    """
+
+    before: Task | None = None
+    arrows: tuple[Arrow, ...] = ()
 
 
 def report_page(task: Task, now: datetime, *, before: Task | None = None, arrows: Iterable[Arrow] = ()) -> str:
@@ -29,29 +43,43 @@ def report_page(task: Task, now: datetime, *, before: Task | None = None, arrows
         before: the task before it, to compare with.
         arrows: which component uses which, where that is known; the log does not tell.
     """
+    parts = page_parts(task, now, Surroundings(before, tuple(arrows)))
+    return whole_page(page_title(task), [*parts.values(), steps_section(task), foot(now)], POLICY)
+
+
+def whole_page(title: str, content: Iterable[Markup | None], policy: str) -> str:
+    """Return a page of HTML with the report's styles, held by the browser to a content security policy."""
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         # All texts are escaped; should one slip through, the browser still loads and runs nothing.
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("title", f"{task.service} task {task.number}: {task.status}"),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy),
+        tag("title", title),
         tag("style", Markup(_style())),
     )
-    body = tag("body", tag("main", _head(task, now, before), *_parts(task, now, before, arrows), _foot(now)))
-    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
+    return f"<!DOCTYPE html>\n{tag('html', head, tag('body', tag('main', *content)), lang='en')}\n"
+
+
+def page_title(task: Task) -> str:
+    """Return what the browser's tab says."""
+    return f"{task.service} task {task.number}: {task.status}"
 
 
 def _style() -> str:
     return files("dtk.views.report").joinpath("style.css").read_text(encoding="utf-8") + STYLE
 
 
-def _parts(task: Task, now: datetime, before: Task | None, arrows: Iterable[Arrow]) -> Iterable[Markup | None]:
-    yield errors_section(task)
-    yield timeline(task, now)
-    yield _topology(task, arrows)
-    yield comparison_section(task, before) if before else None
-    yield steps_section(task)
+def page_parts(task: Task, now: datetime, around: Surroundings) -> Mapping[str, Markup | None]:
+    """Return the parts above the steps by their ids, in the page's order; None for those that have no content."""
+    before = around.before
+    return {
+        "head": _head(task, now, before),
+        "errors": errors_section(task),
+        "timeline": timeline(task, now),
+        "topology": _topology(task, around.arrows),
+        "comparison": comparison_section(task, before) if before else None,
+    }
 
 
 def _by(task: Task) -> Iterable[str]:
@@ -74,9 +102,22 @@ def _head(task: Task, now: datetime, before: Task | None) -> Markup:
         tag("div", name, badge(task.status), class_="title"),
         tag("p", " \u00b7 ".join(message), class_="quiet"),
         tag("div", *_facts(task, now, before), class_="facts"),
+        tag("ol", *map(_stage_pill, task.stages), class_="pills") if task.stages else None,
         join(tag("p", "The log: ", note, class_="warning") for note in task.notes),
         nav,
+        id="head",
     )
+
+
+def _stage_pill(stage: TaskStage) -> Markup:
+    """Return a stage in one word: its status, its name, how far it is."""
+    leaves = list(stage.leaves())
+    over = sum(leaf.is_over for leaf in leaves)
+    share = tag("i", style=f"width:{over / len(leaves) if leaves else 0:.1%}")
+    name = tag("span", f"{stage.number} {one_line(stage.name)}", class_="pill-name")
+    count = tag("small", f"{over}/{len(leaves)}")
+    link = tag("a", mark(stage.status), name, count, share, href=f"#{anchor(stage.row.number)}", title=stage.name)
+    return tag("li", link, class_=f"pill {stage.status}")
 
 
 def _facts(task: Task, now: datetime, before: Task | None) -> Iterable[Markup]:
@@ -131,5 +172,6 @@ def _topology(task: Task, arrows: Iterable[Arrow]) -> Markup | None:
     )
 
 
-def _foot(now: datetime) -> Markup:
-    return tag("footer", f"Made by dtk at {timestamp(now)} from the task's event log. Times are UTC.")
+def foot(now: datetime) -> Markup:
+    """Return the page's last line."""
+    return tag("footer", f"Made by dtk at {timestamp(now)} from the task's event log. Times are UTC.", id="foot")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from dtk.events.tree import OperationResult, Row, Task, TaskStage, TaskStep
 from dtk.views.formatting import one_line, status_word
 from dtk.views.markup import Markup, join, tag
 from dtk.views.operation_text import commands_of, is_shown, operation_call
-from dtk.views.report.elements import anchor, badge, mark, section, time_taken
+from dtk.views.report.elements import anchor, badge, mark, section, summary_place, time_taken
 from dtk.views.step_detail import operation_status
 from dtk.views.step_errors import error_text
 
@@ -23,33 +24,46 @@ _NOTHING = {"executing": "It runs; none of its operations is over.", "created": 
 _SIGNS = {"changed": "~", "unchanged": "=", "skipped": "-", "failed": "\u2717"}
 
 
+Known = Mapping[str, TaskStep]
+"""Steps that a live page has already, by number: instead of one there stands a mark, and the page keeps what it has."""
+_NONE: Known = MappingProxyType({})
+
+
 def steps_section(task: Task) -> Markup:
     """Return all stages with all that is in them; what failed is open."""
     note = "Click a line to see what was done. What failed is open."
-    return section("Steps", *map(_stage, task.stages), note=note, id_="steps")
+    return section("Steps", *map(stage_part, task.stages), note=note, id_="steps")
 
 
-def _stage(stage: TaskStage) -> Markup:
+def stage_place(stage: TaskStage) -> str:
+    """Return the id of a stage in the page."""
+    return f"stage-{stage.number}"
+
+
+def stage_part(stage: TaskStage, known: Known = _NONE) -> Markup:
+    """Return a stage with all that is in it."""
     row = stage.row
     if isinstance(row, TaskStep):
-        return tag("div", _leaf(row), class_="stage")
+        return tag("div", _leaf(row, known), class_="stage", id=stage_place(stage))
     message = [tag("b", f"{stage.number} {one_line(stage.name)}"), tag("span", _counts(stage), class_="quiet")]
     summary = tag("summary", mark(stage.status), *message, tag("span", time_taken(stage.duration), class_="time"))
-    inner = tag("div", *_members(stage.steps), class_="inner")
-    return tag("details", summary, inner, id=anchor(stage.number), class_="stage", open=_is_open(stage))
+    members = _members(stage.steps, known, stage.number)
+    inner = tag("div", *members, class_="inner", id=anchor(stage.number))
+    return tag("details", summary, inner, id=stage_place(stage), class_="stage", open=_is_open(stage))
 
 
-def _members(steps: Sequence[TaskStep]) -> Iterator[Markup]:
+def _members(steps: Sequence[TaskStep], known: Known, number: str) -> Iterator[Markup]:
     """Yield steps; of many those that need a look first, the others folded to a line."""
     if len(steps) <= MANY:
-        yield from map(_step, steps)
+        yield from (_step(step, known) for step in steps)
         return
-    yield from (_step(step) for step in steps if _needs_a_look(step))
+    yield from (_step(step, known) for step in steps if _needs_a_look(step))
     others = [step for step in steps if not _needs_a_look(step)]
     if others:
         counts = Counter(step.status for step in others)
         message = ", ".join(f"{count} {status_word(status)}" for status, count in counts.items())
-        yield tag("details", tag("summary", message), *map(_step, others), class_="others")
+        folded = [_step(step, known) for step in others]
+        yield tag("details", tag("summary", message), *folded, class_="others", id=f"others-{number}")
 
 
 def _needs_a_look(step: TaskStep) -> bool:
@@ -65,17 +79,19 @@ def _counts(row: Row) -> str:
     return ", ".join(f"{count} {status_word(status)}" for status, count in counts.items())
 
 
-def _step(step: TaskStep) -> Markup:
+def _step(step: TaskStep, known: Known) -> Markup:
     if not step.steps:
-        return _leaf(step)
+        return _leaf(step, known)
     names = tag("span", one_line(step.type), " ", tag("em", step.node), class_="what")
     message = [tag("b", step.number), names, tag("span", _counts(step), class_="quiet")]
     summary = tag("summary", mark(step.status), *message, tag("span", time_taken(step.duration), class_="time"))
-    inner = tag("div", *_members(step.steps), class_="inner")
-    return tag("details", summary, inner, id=anchor(step.number), class_="group", open=_is_open(step))
+    inner = tag("div", *_members(step.steps, known, step.number), class_="inner", id=anchor(step.number))
+    return tag("details", summary, inner, id=summary_place(step.number), class_="group", open=_is_open(step))
 
 
-def _leaf(step: TaskStep) -> Markup:
+def _leaf(step: TaskStep, known: Known) -> Markup:
+    if known.get(step.number) is step:
+        return tag("i", data_keep=summary_place(step.number))
     changed = {True: "changed", False: "unchanged", None: ""}[step.changed] if step.status == "succeeded" else ""
     summary = tag(
         "summary",
@@ -86,8 +102,8 @@ def _leaf(step: TaskStep) -> Markup:
         tag("span", changed, class_="quiet"),
         tag("span", time_taken(step.duration), class_="time"),
     )
-    inner = tag("div", *_details(step), class_="inner")
-    return tag("details", summary, inner, id=anchor(step.number), class_="leaf", open=_is_open(step))
+    inner = tag("div", *_details(step), class_="inner", id=anchor(step.number))
+    return tag("details", summary, inner, id=summary_place(step.number), class_="leaf", open=_is_open(step))
 
 
 def _details(step: TaskStep) -> Iterator[Markup]:
@@ -98,12 +114,13 @@ def _details(step: TaskStep) -> Iterator[Markup]:
     if step.status == "executing" and step.last_output:
         yield tag("p", "Last output: ", tag("code", one_line(step.last_output)))
     if step.results:
-        yield tag("ul", *map(_operation, step.results), class_="operations")
+        operations = (_operation(result, f"{step.number}-{place}") for place, result in enumerate(step.results))
+        yield tag("ul", *operations, class_="operations")
     elif not step.errors:
         yield tag("p", _NOTHING.get(step.status, "No operations on record."), class_="quiet")
 
 
-def _operation(result: OperationResult) -> Markup:
+def _operation(result: OperationResult, place: str) -> Markup:
     status = operation_status(result)
     heading = join(
         tag("span", f"{_SIGNS[status]} {status}", class_=f"outcome {status}"),
@@ -117,7 +134,7 @@ def _operation(result: OperationResult) -> Markup:
     ]
     if not outputs:
         return tag("li", tag("div", heading, class_="plain"))
-    return tag("li", tag("details", tag("summary", heading), *outputs, open=status == "failed"))
+    return tag("li", tag("details", tag("summary", heading), *outputs, open=status == "failed", id=f"did-{place}"))
 
 
 def _numbers(result: OperationResult) -> str:
@@ -145,7 +162,7 @@ def errors_section(task: Task) -> Markup | None:
     if not cards:
         return None
     shown, more = cards[:_OPEN_PROBLEMS], cards[_OPEN_PROBLEMS:]
-    rest = tag("details", tag("summary", f"{len(more)} more"), *more) if more else None
+    rest = tag("details", tag("summary", f"{len(more)} more"), *more, id="more-errors") if more else None
     resume = tag("p", "To go on: ", tag("code", task.next_command)) if task.next_command else None
     return section(f"Errors ({len(cards)})", *shown, rest, resume, id_="errors")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -88,34 +88,40 @@ def _stage_lane(task: Task, scale: Scale, end: datetime) -> Markup:
 
 
 def _node_lanes(task: Task, scale: Scale, end: datetime, critical: set[str]) -> Iterator[Markup]:
-    nodes = sorted({leaf.node for leaf in task.leaves() if leaf.started_at}, key=node_order)
-    for group in dict.fromkeys(map(group_of, nodes)):
-        members = [node for node in nodes if group_of(node) == group]
+    begun: dict[str, list[tuple[TaskStage, TaskStep]]] = {}
+    for stage in task.stages:
+        for leaf in stage.leaves():
+            if leaf.started_at:
+                begun.setdefault(leaf.node, []).append((stage, leaf))
+    groups: dict[str, list[str]] = {}
+    for node in sorted(begun, key=node_order):
+        groups.setdefault(group_of(node), []).append(node)
+    for group, members in groups.items():
         if members == [group]:
-            yield _lane(group, _node_spans(task, group, end, critical), scale)
+            yield _lane(group, _node_spans(begun[group], end, critical), scale)
             continue
-        summary = tag("summary", _lane(f"{group} ({len(members)})", _group_spans(task, group, end, critical), scale))
-        lanes = [_lane(node, _node_spans(task, node, end, critical), scale, "member") for node in members]
-        yield tag("details", summary, *lanes, open=len(members) <= OPEN_MEMBERS)
+        steps = [found for node in members for found in begun[node]]
+        summary = tag("summary", _lane(f"{group} ({len(members)})", _group_spans(steps, end, critical), scale))
+        lanes = [_lane(node, _node_spans(begun[node], end, critical), scale, "member") for node in members]
+        yield tag("details", summary, *lanes, open=len(members) <= OPEN_MEMBERS, id=f"lanes-{group}")
 
 
-def _node_spans(task: Task, node: str, end: datetime, critical: set[str]) -> list[Bar]:
+def _node_spans(steps: Iterable[tuple[TaskStage, TaskStep]], end: datetime, critical: set[str]) -> list[Bar]:
     spans = (
         _span(leaf, stage, f"{leaf.number} {leaf.type} {leaf.node}, stage {stage.name}", end,
               critical=leaf.number in critical)
-        for stage in task.stages for leaf in stage.leaves() if leaf.node == node
+        for stage, leaf in steps
     )  # fmt: skip
     return [span for span in spans if span]
 
 
-def _group_spans(task: Task, group: str, end: datetime, critical: set[str]) -> list[Bar]:
+def _group_spans(steps: Iterable[tuple[TaskStage, TaskStep]], end: datetime, critical: set[str]) -> list[Bar]:
     """Return a span for each stage that the group takes part in: from its first step's start to the last one's end."""
-    spans: list[Bar] = []
-    for stage in task.stages:
-        leaves = [leaf for leaf in stage.leaves() if group_of(leaf.node) == group and leaf.started_at]
-        if leaves:
-            spans.append(_group_span(stage, leaves, end, critical))
-    return spans
+    stages: dict[str, tuple[TaskStage, list[TaskStep]]] = {}
+    for stage, leaf in steps:
+        stages.setdefault(stage.number, (stage, []))[1].append(leaf)
+    spans = [_group_span(stage, leaves, end, critical) for stage, leaves in stages.values()]
+    return sorted(spans, key=lambda span: span.start)
 
 
 def _group_span(stage: TaskStage, leaves: Sequence[TaskStep], end: datetime, critical: set[str]) -> Bar:

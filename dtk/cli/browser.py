@@ -1,0 +1,40 @@
+"""Opening a page in the user's browser."""
+
+from __future__ import annotations
+
+import tempfile
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+
+from dtk.state.files import replace_file
+from dtk.views.markup import tag
+
+
+def open_file(page: Path) -> None:
+    """Open a page that is a file, or say that there is no browser."""
+    _open(page.resolve().as_uri())
+
+
+@contextmanager
+def opened(address: str) -> Iterator[None]:
+    """Open an address in which there is a token.
+
+    A browser is given what it opens on its command line, which every user of the machine can read. So it is given a
+    file that only its owner can read, and that leads on to the address.
+    """
+    with tempfile.TemporaryDirectory(prefix="dtk-watch-") as folder:
+        file = Path(folder) / "open.html"
+        refresh = tag("meta", http_equiv="refresh", content=f"0; url={address}")
+        referrer = tag("meta", name="referrer", content="no-referrer")
+        replace_file(file, f"<!DOCTYPE html>\n{tag('html', tag('head', referrer, refresh))}\n")
+        _open(file.as_uri())
+        yield
+
+
+def _open(address: str) -> None:
+    if not webbrowser.open(address):
+        typer.echo("There is no browser that could be opened here; open the page yourself.", err=True)

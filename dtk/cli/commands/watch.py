@@ -1,0 +1,83 @@
+"""``dtk watch``: a running task as a page in a browser, which follows it."""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from typing import Annotated
+
+import typer
+
+from dtk.cli.browser import opened
+from dtk.cli.live_server import LiveServer, TaskFeed, serving
+from dtk.cli.options import LogOption, ServiceArgument, TaskArgument
+from dtk.cli.task_files import surroundings
+from dtk.errors import UsageError
+from dtk.events.fold import Fold
+from dtk.events.log_reader import follow
+from dtk.events.tree import Task, exit_code_of
+from dtk.service.task_log import TaskLog, named_log
+
+BEHIND_SECONDS = 1.0
+"""How often the page is told the task while a long log is still being read."""
+OPENING_SECONDS = 15.0
+"""How long a browser that was opened may take to ask for the page of a task that has ended in the meantime."""
+
+
+def watch(
+    service: ServiceArgument = None,
+    task: TaskArgument = None,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    log: LogOption = None,
+) -> None:
+    """Serve a running task as a page that follows it.
+
+    The page is that of dtk task-report, kept as the task is: errors first, stages, nodes by colour, what each step
+    did and printed. It is served on this machine alone, at a port and below a token that nobody can guess, and ends
+    with the task, with its exit code. ^C ends it before that; the task goes on. Example: dtk watch dask1 --open
+    """
+    chosen = named_log(service, task, log)
+    shown = chosen.task()
+    if shown.is_over:
+        words = f"--log {log}" if log else f"{chosen.service} {chosen.number}"
+        raise UsageError(f"{_named(shown)} is over", hint=f"dtk task-report {words} --open")
+    raise typer.Exit(_watch(chosen, shown, open_browser=open_browser))
+
+
+def _named(task: Task) -> str:
+    return f"task {task.number} of '{task.service}'" if task.service else "the task"
+
+
+def _watch(chosen: TaskLog, shown: Task, *, open_browser: bool) -> int:
+    feed = TaskFeed()
+    feed.publish(shown)
+    server = LiveServer(feed, surroundings(shown, chosen.path, chosen.workspace))
+    try:
+        with serving(server):
+            typer.echo(f"{_named(shown)} is at {server.address}")
+            typer.echo("The page ends with the task; ^C ends it now, and the task goes on.")
+            with opened(server.address) if open_browser else nullcontext():
+                ended = _follow(chosen, feed)
+                if open_browser:
+                    server.was_opened.wait(OPENING_SECONDS)
+                server.wait_for_streams()
+    except KeyboardInterrupt:
+        return 0
+    typer.echo(f"{_named(ended)}: {ended.status}")
+    return exit_code_of(ended)
+
+
+def _follow(chosen: TaskLog, feed: TaskFeed) -> Task:
+    """Hand the task on as its log grows, to its end; return it then."""
+    fold = Fold()
+    is_new, told = False, time.monotonic()
+    for event in follow(chosen.path, is_alive=chosen.is_alive, note=fold.note):
+        if event is not None:
+            fold.feed(event)
+            is_new = True
+        if is_new and (event is None or time.monotonic() - told >= BEHIND_SECONDS):
+            feed.publish(fold.task())
+            is_new, told = False, time.monotonic()
+    ended = fold.task(writer_alive=False)
+    feed.publish(ended)
+    return ended

@@ -1,0 +1,81 @@
+"""The report of a running task: the page once, and then whatever part of it has become another one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.resources import files
+
+from dtk.events.tree import Task, TaskStage, TaskStep
+from dtk.views.markup import Markup, tag
+from dtk.views.report.page import Surroundings, foot, page_parts, page_title, whole_page
+from dtk.views.report.steps import stage_part, stage_place, steps_section
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the page as it is now; ``place`` is the id of the element that it takes the place of."""
+
+    place: str
+    markup: Markup
+
+
+def live_policy(nonce: str) -> str:
+    """Return the policy of a live page: its own script and its own events, and nothing else from anywhere."""
+    return (
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'nonce-{nonce}'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def live_page(task: Task, now: datetime, around: Surroundings, nonce: str) -> str:
+    """Return the page of a running task, which takes its parts from ``events`` beside it.
+
+    Without JavaScript it is the report as it is at this moment.
+
+    Args:
+        task: the task.
+        now: the moment it is made.
+        around: what it shows besides the task.
+        nonce: what only the page's own script has.
+    """
+    status = tag("p", id="live", class_="live", role="status", hidden=True)
+    still = tag("noscript", tag("p", "JavaScript is off: this is the task as it was when the page was loaded."))
+    parts = [markup or _absent(place) for place, markup in page_parts(task, now, around).items()]
+    script = tag("script", Markup(files("dtk.views.report").joinpath("live.js").read_text("utf-8")), nonce=nonce)
+    content = [status, still, *parts, steps_section(task), foot(now), script]
+    return whole_page(page_title(task), content, live_policy(nonce))
+
+
+def _absent(place: str) -> Markup:
+    """Return what keeps the place of a part that has no content yet."""
+    return tag("section", id=place, hidden=True)
+
+
+class LiveParts:
+    """What one browser has been sent of a task."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._sent: dict[str, Markup] = {}
+        self._stages: dict[str, TaskStage] = {}
+        self._steps: dict[str, TaskStep] = {}
+
+    def changed(self, task: Task, now: datetime) -> Iterator[Part]:
+        """Yield the parts that are not what was sent last; a step is sent again only when it has changed itself."""
+        for place, markup in page_parts(task, now, self._around).items():
+            yield from self._if_changed(Part(place, markup or _absent(place)))
+        for stage in task.stages:
+            # A fold keeps what has not changed, object for object.
+            if self._stages.get(stage.number) is not stage:
+                yield Part(stage_place(stage), stage_part(stage, self._steps))
+                self._stages[stage.number] = stage
+                self._steps |= {leaf.number: leaf for leaf in stage.leaves()}
+        if task.is_over:
+            yield from self._if_changed(Part("foot", foot(now)))
+
+    def _if_changed(self, part: Part) -> Iterator[Part]:
+        if self._sent.get(part.place) != part.markup:
+            self._sent[part.place] = part.markup
+            yield part
