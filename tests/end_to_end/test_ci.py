@@ -15,6 +15,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from dtk.views.ci.github import SUMMARY_BYTES
 from tests.support.command_line import Dtk
 from tests.support.waiting import eventually
 
@@ -132,3 +133,37 @@ def test_a_terminal_shows_how_long_a_step_takes_and_its_last_line(dtk: Dtk, ring
     eventually(lambda: shown(b"Status: CANCELLED"), "the end")
     assert process.wait(60) == 6
     os.close(master)
+
+
+def test_an_ad_hoc_action_that_failed_or_was_cancelled_leaves_nothing_to_plan(dtk: Dtk, ring: str) -> None:
+    dtk.run("apply", ring, "--yes", "--report", "report.html", GITHUB_ACTOR="ada")
+    (home,) = [Path(node["attributes"]["home"]) for node in dtk.json("list-nodes", ring) if node["node"] == "master"]
+    (home / "roll").unlink()
+    action = ("exec", ring, "master/ring::roll.call")
+    dtk.run(*action, "--junit", "junit.xml", code=1, GITHUB_ACTOR="ada")
+    assert suites(dtk.root / "junit.xml")["failures"] == "1"
+    assert "Nothing to do" in dtk.run("plan", ring, "--detailed-exitcode").stdout
+    os.mkfifo(home / "roll")  # the action waits until somebody writes
+    (home / "roll").chmod(0o666)
+    process = dtk.start(*action)
+    folder = dtk.root / ".dtk/services" / ring
+
+    def runs() -> bool:
+        return any(event["type"] == "step.started" for event in dtk.events(ring, 3))
+
+    eventually(lambda: (folder / "tasks/3/events.jsonl").exists() and runs(), "the action runs")
+    assert "Nothing to do" in dtk.run("plan", ring, "--refresh").stdout, "the task holds the lock; a refresh takes none"
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 6
+    assert "Nothing to do" in dtk.run("plan", ring, "--detailed-exitcode").stdout
+    assert [(task["task"], task["by"]["user"]) for task in dtk.json("list-tasks", ring)][1:] == [(2, "ada"), (1, "ada")]
+    assert "ada" in dtk.run("list-tasks", ring).stdout
+    assert "ada" in (dtk.root / "report.html").read_text()
+    assert dtk.events(ring, 1)[0]["by"]["user"] == "ada"
+    dtk.run("set-attribute", ring, "slaves/cardinality", "300")
+    summary = dtk.root / "summary.md"
+    summary.write_bytes(b"x" * (SUMMARY_BYTES - 2000))
+    dtk.run("plan", ring, GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(summary))
+    assert summary.stat().st_size <= SUMMARY_BYTES
+    assert "### Plan for `ring1`" in summary.read_text()
