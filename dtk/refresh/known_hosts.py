@@ -1,10 +1,17 @@
-"""A service's pinned host keys for those who only ask: what they see for the first time is forgotten with them."""
+"""A service's pinned host keys for those who run no task: as a state brings them along, and as they are for asking."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from dtk.ssh.host_keys import KnownHosts
+from dtk.nodes.provider import Provider
+from dtk.ssh.host_keys import KnownHosts, state_keys
+from dtk.state.model import State
+
+
+def seed_known_hosts(path: Path, provider: Provider, state: State) -> None:
+    """Pin the host keys that a state brought along in a file that is not there yet, in a fresh clone for instance."""
+    KnownHosts(path).seed(state_keys(provider, state))
 
 
 class UnchangedKnownHosts(KnownHosts):

@@ -35,6 +35,12 @@ def ssh_connection(workspace: Workspace, state: State, node: str, warn: Callable
         warn(f"Logging in as before: {error.message} (dtk validate)")
         return record_of(node, state.nodes[node]).connection
     provider = provider_for(target, workspace)
+    known_hosts = workspace.known_hosts(state.service)
+    if not known_hosts.exists():
+        # An SSH library, for the first login from a fresh clone alone.
+        from dtk.refresh.known_hosts import seed_known_hosts  # noqa: PLC0415
+
+        seed_known_hosts(known_hosts, provider, state)
     records = {name: record_of(name, known) for name, known in state.nodes.items()}
     connection = provider.connection_to(records[node])
     keeps_firewall = target.description.firewall_sources(target) is not None

@@ -203,8 +203,14 @@ def test_a_state_that_is_carried_to_another_clone_brings_the_host_keys_along(ori
     two.run("converge", "app1")
     pinned = (folder / "known_hosts").read_text()
     assert all(key in pinned for key in keys.values())
+    (folder / "known_hosts").unlink()
+    two.run("ssh", "app1", "master", "--", "true")
+    # All of them, not only the one that answered.
+    assert sorted((folder / "known_hosts").read_text().splitlines()) == sorted(pinned.splitlines())
     state = json.loads((folder / "state.json").read_text())
     state["nodes"]["master"]["attributes"]["host_key"] = keys["slaves:1"]
     (folder / "state.json").write_text(json.dumps(state))
+    (folder / "known_hosts").unlink()
+    assert "HOST IDENTIFICATION HAS CHANGED" in two.run("ssh", "app1", "master", "--", "true", code=255).stderr
     (folder / "known_hosts").unlink()
     assert "host key" in two.run("converge", "app1", code=1).stdout
