@@ -140,6 +140,38 @@ def test_paused_while_another_took_over_it_writes_nothing_and_starts_nothing(tea
     assert "Nothing to do" in one.run("plan", "app1").stdout
 
 
+# Loaded by every Python of a command: at the end of a task's first step, its worker and its shipper are gone.
+_KILLER = """
+import os, signal
+if "KILL_AT_FIRST_STEP" in os.environ:
+    import psutil
+    from dtk.events.log import EventLog
+    append = EventLog.append
+    def dying(self, kind, *words, **fields):
+        if kind == "step.finished":
+            for process in psutil.process_iter():
+                if "dtk.store.shipper" in process.cmdline() and process.cwd() == os.getcwd():
+                    process.kill()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return append(self, kind, *words, **fields)
+    EventLog.append = dying
+"""
+
+
+def test_a_node_that_is_gone_is_gone_for_all_when_its_task_is_killed_right_after(team: Team) -> None:
+    one, two = team.clone("one"), team.clone("two")
+    one.run("apply", "app1", "--yes")
+    for clone in (one, two):
+        clone.run("set-attribute", "app1", "slaves/cardinality", "1")
+    (team.folder / "killer").mkdir()
+    (team.folder / "killer/sitecustomize.py").write_text(_KILLER)
+    path = os.pathsep.join([str(team.folder / "killer"), os.environ.get("PYTHONPATH", "")])
+    one.run("apply", "app1", "--yes", code=None, PYTHONPATH=path, KILL_AT_FIRST_STEP="yes")
+    assert sorted(nodes(two)) == ["master", "slaves:1"]
+    two.run("apply", "app1", "--yes", "--lock-wait", "120s")
+    assert "Nothing to do" in two.run("plan", "app1").stdout
+
+
 @pytest.mark.usefixtures("slow")
 def test_cancelled_from_another_clone(team: Team) -> None:
     one, two = team.clone("one"), team.clone("two")

@@ -214,6 +214,9 @@ class MachineBatch:
             status=record.status,
             host_address=address,
         )
+        if kind == "terminate_node":
+            # Whoever goes on elsewhere after a crash looks for no machine that is gone.
+            context.await_commit()
 
     def _pinned_key(self, record: NodeRecord) -> dict[str, str]:
         """Return the host key that the machine was first seen with, for the state: other clones check it, too."""
