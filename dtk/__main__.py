@@ -16,6 +16,7 @@ import typer
 from dtk import __version__
 from dtk.errors import DtkError, InvalidError, refused_by_machine
 from dtk.views.harmless_stream import make_streams_harmless
+from dtk.views.stream_color import message_in_color
 
 if TYPE_CHECKING:
     from dtk.views.ci.annotation import Annotation
@@ -119,7 +120,10 @@ def _problem_lines(error: InvalidError) -> list[str]:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)  # noqa: T201 - the edge prints
+    from dtk.cli.output import use_color  # noqa: PLC0415 - only for mistakes
+
+    shown = message_in_color(text) if use_color(sys.stderr) else text
+    print(shown, file=sys.stderr)  # noqa: T201 - the edge prints
 
 
 def _annotate(error: DtkError) -> None:

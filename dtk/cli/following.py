@@ -12,7 +12,7 @@ from pathlib import Path
 import typer
 
 from dtk.cli.forge import annotate, forge, places_of, summarize, write_for_forge
-from dtk.cli.output import print_json
+from dtk.cli.output import print_json, use_color
 from dtk.cli.status_line import StatusLine
 from dtk.cli.task_files import TaskFiles
 from dtk.errors import DtkError, UsageError
@@ -29,6 +29,7 @@ from dtk.views.ci.stage_frame import stage_frame
 from dtk.views.ci.task_markdown import task_markdown
 from dtk.views.progress import RunningSteps
 from dtk.views.stream import stream
+from dtk.views.stream_color import stream_in_color
 from dtk.views.task_json import task_document
 
 
@@ -69,7 +70,7 @@ def follow_task(inputs: Inputs, number: int, how: Following) -> int:
     events = follow(workspace.event_log(service, number), is_alive=alive, note=fold.note)
     try:
         texts = _event_lines(events, fold) if how.events else _stream(events, fold, how)
-        _print(texts, service, is_shown=not how.document)
+        _print(stream_in_color(texts) if use_color() and not how.events else texts, service, is_shown=not how.document)
     finally:
         task = fold.task(writer_alive=False)
         is_written = _written(how.files, task, inputs)

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import TextIO
 
 import typer
 
@@ -14,10 +15,10 @@ from dtk.service.global_options import settings
 from dtk.state.files import replace_file
 
 
-def use_color() -> bool:
-    """Say whether output may be coloured: a terminal that can, and nobody who said no."""
+def use_color(output: TextIO | None = None) -> bool:
+    """Say whether output (standard output unless given) may be coloured: a terminal that can, and nobody said no."""
     plain = settings().no_color or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
-    return sys.stdout.isatty() and not plain
+    return (output or sys.stdout).isatty() and not plain
 
 
 def print_json(value: object) -> None:

@@ -23,6 +23,9 @@ _FRAME_LINES = 6
 _SMALL = 8
 """Below so many lines there are only the title, the headers, rows and the count."""
 
+_FINISHED = "finished:"
+"""Stands above the stages that are over, which come last: the plan's order does not."""
+
 _BAR_COLUMNS = 14
 
 
@@ -40,7 +43,8 @@ def frame(
     """Return the screen's lines for a task at a moment, at most ``lines`` of them, each within ``columns``.
 
     First what failed, then what runs, with the stages they belong to; then the other stages, one line each, those
-    to come before those that are over; what does not fit is counted. ``footer`` says what the keys do.
+    to come, and below a line that says so those that are over; what does not fit is counted. ``footer`` says what the
+    keys do.
     """
     small = lines < _SMALL
     room = max(1, lines - (3 if small else _FRAME_LINES))
@@ -49,8 +53,14 @@ def frame(
     active.sort(key=lambda item: item[1].status == "executing")
     folded: list[tuple[int, Row]] = [(1, stage.row) for stage in task.stages if not _is_active(stage.row)]
     folded.sort(key=lambda item: item[1].is_over)
+    over = len(active) + sum(not row.is_over for _, row in folded)
+    has_heading = 0 < over < min(room - 1, len(active + folded))
+    room -= has_heading
     shown, hidden = (active + folded)[:room], (active + folded)[room:]
-    body = [*_table(shown, now, expectation), *_hidden(hidden)]
+    table = _table(shown, now, expectation)
+    # The first line of the table has the headers.
+    heading = [Line(_FINISHED, "dim")] if has_heading else []
+    body = [*table[: over + 1], *heading, *table[over + 1 :], *_hidden(hidden)]
     around = (
         ([], []) if small else ([_progress(task, now, expectation)], [*_last_output(task, now), Line(footer, "dim")])
     )

@@ -15,7 +15,7 @@ from dtk.views.formatting import GREEN, RED, YELLOW, colored, counted
 from dtk.views.plan_entries import Entry, component_entries, is_deletion, members_text, node_entries
 
 HIDDEN = "(hidden)"
-_COLORS = {"-": RED, "-/+": RED, "+": GREEN, "~": YELLOW}
+_COLORS = {"-": RED, "-/+": RED, "+": GREEN, "~": YELLOW, "!": RED}
 _MOST_REASONS = 4
 """Reasons below one step; all of them stand with its components."""
 
@@ -30,8 +30,7 @@ def plan_text(plan: Plan, *, color: bool = False) -> str:
     if plan.is_empty:
         return "\n".join([*drift_lines(plan), *left_out_lines(plan), nothing_line(plan)]) + "\n"
     lines = [f"Plan for service '{plan.service}' ({plan.assembly} on target {plan.target['name']})", ""]
-    lines += drift_lines(plan)
-    lines += [_in_color(line) if color else line for line in _change_lines(plan)]
+    lines += [_in_color(line) if color else line for line in (*drift_lines(plan), *_change_lines(plan))]
     lines += stage_lines(plan)
     lines += left_out_lines(plan)
     return "\n".join([*lines, summary_line(plan)]) + "\n"

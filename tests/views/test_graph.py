@@ -99,3 +99,56 @@ def test_what_is_used_stands_left_of_what_uses_it(picture: Picture) -> None:
     one_way = Picture("s", picture.boxes, picture.arrows[:1])
     found = places(picture_svg(one_way))
     assert found["master"][0] + found["master"][2] < found["slaves (3)"][0]
+
+
+def ways(svg: str) -> dict[str, list[tuple[float, float]]]:
+    """Each arrow by its title: the points that its path is written with."""
+    found = {}
+    for path in ET.fromstring(svg).iter(f"{SVG}path"):
+        title = path.find(f"{SVG}title")
+        if title is not None:
+            numbers = [float(number) for number in re.findall(r"-?[0-9.]+", path.get("d", ""))]
+            found[title.text or ""] = list(zip(numbers[::2], numbers[1::2], strict=True))
+    return found
+
+
+def test_an_arrow_goes_round_the_boxes_that_stand_between() -> None:
+    boxes = tuple(Box(name, (name,), ("a", "b")) for name in ("used", "middle", "user"))
+    arrows = (
+        Arrow(("middle", "a"), ("used", "a")),
+        Arrow(("user", "a"), ("middle", "b")),
+        Arrow(("user", "a"), ("used", "a")),
+    )
+    svg = picture_svg(Picture("s", boxes, arrows))
+    left, top, wide, _ = places(svg)["middle"]
+    over = ways(svg)["user/a uses used/a"]
+    assert {y for x, y in over if left <= x <= left + wide} | {min(y for _, y in over)} == {min(y for _, y in over)}
+    assert min(y for _, y in over) < top
+    # It begins where it says it does: at the box of what uses the other.
+    assert over[0][0] == places(svg)["user"][0]
+    assert svg.count('marker-start="url(#start)"') == 3
+
+
+def test_no_two_arrows_lie_on_one_another() -> None:
+    components = tuple(f"c{number}" for number in range(9))
+    arrows = (*(Arrow(("m", "c0"), ("m", one)) for one in components[1:]), Arrow(("m", "c8"), ("m", "c4")))
+    found = ways(picture_svg(Picture("s", (Box("m", ("m",), components),), arrows)))
+    assert len({tuple(points) for points in found.values()}) == 9
+    assert len({points[1][0] for points in found.values()}) == 9
+    assert len({points[0] for points in found.values()}) == 9
+
+
+def test_a_long_name_stays_in_its_box() -> None:
+    name = "W" * 80
+    stages = (StageBox("1", name, (name,)), StageBox("2", "b", ()))
+    svg = picture_svg(Picture("s", (Box(name, (name,), (name,)),), (), stages))
+    root = ET.fromstring(svg)
+    sizes = ("x", "y", "width", "height")
+    found = [rect for rect in root.iter(f"{SVG}rect") if rect.get("class", "").startswith("box")]
+    boxes = [tuple(float(rect.get(key, "0")) for key in sizes) for rect in found]
+    # As wide as an average letter of the widest font; a name of W alone is wider, and cut the sooner.
+    for text in root.iter(f"{SVG}text"):
+        x, y, shown = float(text.get("x", "0")), float(text.get("y", "0")), text.text or ""
+        around = [box for box in boxes if box[0] <= x <= box[0] + box[2] and box[1] <= y <= box[1] + box[3]]
+        assert not around or x + len(shown) * 7.2 <= around[0][0] + around[0][2]
+    assert len([title for title in root.iter(f"{SVG}title") if title.text == name]) >= 3

@@ -224,6 +224,7 @@ def test_a_frame_shows_what_runs_first_and_folds_the_rest(recorder: Recorder) ->
         "10 spark master",
         "11 spark workers",
         "12 component gitarchive[mar01]",
+        "finished:",
         "1 create_nodes_stage            succeeded          83.8s",
         "2 bigtop_multiservice           succeeded          0.0s",
         "3 bigtop hiera                  succeeded          5.4s",

@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from dtk.cli.options import JsonOption, LogOption
-from dtk.cli.output import print_json
+from dtk.cli.output import print_json, use_color
 from dtk.errors import UsageError
 from dtk.events.log import utc_now
 from dtk.service.task_log import named_log
 from dtk.views.step_detail import find_row, numbers, render_detail
+from dtk.views.stream_color import lines_in_color
 from dtk.views.task_json import row_document
 
 DETAIL_USAGE = "dtk task-action-detail [SERVICE] N.M"
@@ -41,4 +42,5 @@ def task_action_detail(
     if as_json:
         print_json(row_document(row))
     else:
-        typer.echo(render_detail(row, utc_now()), nl=False)
+        detail = render_detail(row, utc_now())
+        typer.echo(lines_in_color(detail) if use_color() else detail, nl=False)

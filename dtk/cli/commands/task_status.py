@@ -19,6 +19,7 @@ from dtk.service.cancelling import cancel_anywhere
 from dtk.service.task_log import TaskLog, named_log
 from dtk.views.live_screen import Look, watch
 from dtk.views.stream import stream
+from dtk.views.stream_color import stream_in_color
 from dtk.views.task_json import task_document
 
 
@@ -86,6 +87,7 @@ def watch_task(chosen: TaskLog, *, summarize: bool = False, eta: bool = False) -
 def _stream(chosen: TaskLog, *, output: bool) -> int:
     folding = Fold()
     events = follow(chosen.path, is_alive=chosen.is_alive, note=folding.note)
-    for text in stream(events, fold=folding, output=output):
+    texts = stream(events, fold=folding, output=output)
+    for text in stream_in_color(texts) if use_color() else texts:
         typer.echo(text, nl=False)
     return exit_code_of(folding.task(writer_alive=False))

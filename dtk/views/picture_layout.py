@@ -1,0 +1,123 @@
+"""Where a picture's boxes stand: what is used left of what uses it, each as wide as what is written in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dtk.views.formatting import cropped, width
+from dtk.views.graph_text import heading
+from dtk.views.picture import Box, Picture
+
+_CHARACTER = 7.3
+"""Pixels of a monospaced character at 12 px; browsers differ by less than the padding."""
+HEAD_CHARACTER = 8.7
+"""Pixels of a bold proportional character at 13 px: of the widest fonts that browsers take, on average."""
+SMALL_CHARACTER = 7.2
+"""Pixels of a proportional character at 12 px, in the same way."""
+PADDING = 14.0
+HEAD = 34.0
+ROW = 26.0
+SQUARE = 11.0
+SQUARES_IN_ROW = 24
+_MANY_SQUARES = 360
+"""Members from which on a row has twice as many: a thousand are to fit a screen."""
+GAP_COLUMNS = 110.0
+GAP_ROWS = 22.0
+_TALLEST_COLUMN = 10
+"""Boxes in a column before another one is begun beside it."""
+_COLUMNS = 4
+"""Columns of boxes that nothing is known about that would order them."""
+_LONGEST_NAME = 44
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A box with its place."""
+
+    box: Box
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def right(self) -> float:
+        """Where it ends."""
+        return self.x + self.width
+
+    def row(self, component: str) -> float:
+        """Return the middle of a component's row."""
+        top = self.y + HEAD + squares_height(self.box)
+        return top + ROW * self.box.components.index(component) + ROW / 2 - 2
+
+
+def place(picture: Picture, above: float) -> dict[str, Placed]:
+    """Return the boxes with their places, with so much room above them."""
+    columns: dict[int, list[Box]] = {}
+    ranks = _ranks(picture)
+    for box in picture.boxes:
+        columns.setdefault(ranks[box.name], []).append(box)
+    placed: dict[str, Placed] = {}
+    x = PADDING
+    for rank in sorted(columns):
+        boxes = columns[rank]
+        tallest = _TALLEST_COLUMN if picture.arrows else -(-len(boxes) // _COLUMNS)
+        for start in range(0, len(boxes), tallest):
+            x = _place_column(boxes[start : start + tallest], x, placed, PADDING + above)
+        x += GAP_COLUMNS - 36.0
+    return placed
+
+
+def _place_column(boxes: Sequence[Box], x: float, placed: dict[str, Placed], y: float) -> float:
+    """Place boxes below one another; return where the next column may begin."""
+    wide = max(map(_width, boxes))
+    for box in boxes:
+        placed[box.name] = Placed(box, x, y, wide, _height(box))
+        y += _height(box) + GAP_ROWS
+    return x + wide + 36.0
+
+
+def _ranks(picture: Picture) -> dict[str, int]:
+    """Return each box's column: what uses nothing in another box stands in the first."""
+    uses: dict[str, set[str]] = {box.name: set() for box in picture.boxes}
+    for arrow in picture.arrows:
+        if arrow.user[0] != arrow.used[0] and {arrow.user[0], arrow.used[0]} <= uses.keys():
+            uses[arrow.user[0]].add(arrow.used[0])
+    ranks: dict[str, int] = {}
+
+    def rank(name: str, above: frozenset[str]) -> int:
+        # Nodes may use each other in a circle: what is being asked already counts as used by nobody.
+        if name not in ranks:
+            found = [rank(used, above | {name}) + 1 for used in sorted(uses[name]) if used not in above | {name}]
+            ranks[name] = max(found, default=0)
+        return ranks[name]
+
+    return {box.name: rank(box.name, frozenset()) for box in picture.boxes}
+
+
+def _width(box: Box) -> float:
+    names = max([width(shown_name(name)) for name in box.components] + [16]) * _CHARACTER + 14.0
+    head = width(shown_name(heading(box))) * HEAD_CHARACTER + 26.0
+    squares = min(len(box.members), squares_in_row(box)) * (SQUARE + 3.0) if box.is_group else 0.0
+    return max(names, head, squares) + 2 * PADDING
+
+
+def _height(box: Box) -> float:
+    return HEAD + squares_height(box) + ROW * len(box.components) + 8.0
+
+
+def squares_in_row(box: Box) -> int:
+    """Return how many of a group's members stand beside one another."""
+    return SQUARES_IN_ROW * (2 if len(box.members) >= _MANY_SQUARES else 1)
+
+
+def squares_height(box: Box) -> float:
+    """Return how much room a group's members take."""
+    rows = -(-len(box.members) // squares_in_row(box)) if box.is_group else 0
+    return rows * (SQUARE + 3.0) + (8.0 if rows else 0.0)
+
+
+def shown_name(name: str) -> str:
+    """Return a name as far as a box has it; its title has the whole."""
+    return name if width(name) <= _LONGEST_NAME else cropped(name, _LONGEST_NAME - 1) + "\u2026"
