@@ -8,6 +8,7 @@ from dataclasses import replace
 from dtk.errors import DtkError
 from dtk.events.fold import fold
 from dtk.events.log_reader import read_log
+from dtk.events.tree import Task
 from dtk.model.names import ASSEMBLY_WIDE
 from dtk.model.plan import Plan
 from dtk.state import changes
@@ -15,7 +16,7 @@ from dtk.state.model import State, Unfinished
 from dtk.state.store import StateStore
 from dtk.state.workspace import Workspace
 
-_ON_NODES = ("configure_node", "action")
+ON_NODES = ("configure_node", "action")
 """The steps that run commands on nodes. What was asked of the target, its provider finds out."""
 
 
@@ -34,13 +35,14 @@ def begin_task(workspace: Workspace, plan: Plan, number: int, state: State) -> N
     in_doubt = _steps_in_doubt(workspace, plan.service, state.last_task, number)
     store = StateStore(workspace.state_file(plan.service), state)
     try:
-        store.change(lambda now: changes.with_in_doubt(now, in_doubt), lambda now: _begun(plan, number, now))
+        store.change(lambda now: changes.with_in_doubt(now, in_doubt), lambda now: with_task_begun(plan, number, now))
     except OSError as error:
         reason = error.strerror or error
         raise DtkError(f"the state of '{plan.service}' can't be written: {reason}; nothing was done") from error
 
 
-def _begun(plan: Plan, number: int, state: State) -> State:
+def with_task_begun(plan: Plan, number: int, state: State) -> State:
+    """Return the state in which a plan's task, with this number, has begun."""
     if not plan.workflow:
         # Powering nodes on or off leaves what an earlier task has not finished to be finished.
         return replace(state, last_task=number)
@@ -60,7 +62,15 @@ def _steps_in_doubt(workspace: Workspace, service: str, last: int, number: int) 
         log = workspace.event_log(service, earlier)
         # The lock is held: the workers of all others are gone.
         task = fold(read_log(log).events, writer_alive=False) if log.exists() else None
-        for leaf in task.leaves() if task else ():
-            if leaf.in_doubt and leaf.node != ASSEMBLY_WIDE and leaf.type in _ON_NODES:
-                found[leaf.node].append(f"{earlier}-{leaf.number}")
+        for node, steps in steps_in_doubt(task, earlier).items() if task else ():
+            found[node] += steps
+    return dict(found)
+
+
+def steps_in_doubt(task: Task, number: int) -> dict[str, list[str]]:
+    """Return the steps of one task, whose worker is gone, that nobody saw end: ``{"slaves:2": ["3-3.1.2"]}``."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for leaf in task.leaves():
+        if leaf.in_doubt and leaf.node != ASSEMBLY_WIDE and leaf.type in ON_NODES:
+            found[leaf.node].append(f"{number}-{leaf.number}")
     return dict(found)

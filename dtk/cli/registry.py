@@ -104,7 +104,7 @@ COMMANDS = {
         CommandEntry("stop", LIFECYCLE, "Power a service's nodes off; their disks stay."),
         CommandEntry("delete-and-destroy", LIFECYCLE, "End a service's nodes and delete it."),
         CommandEntry(
-            "state", LIFECYCLE, "List, show, push, pull, restore or unlock what the shared store keeps of services."
+            "state", LIFECYCLE, "List, show, push, pull, restore, rebuild or unlock what is kept of services' states."
         ),
         CommandEntry("task-status", TASKS, "Show a task: table, live screen or stream."),
         CommandEntry("list-tasks", TASKS, "List a service's tasks, newest first."),

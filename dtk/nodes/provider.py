@@ -228,6 +228,12 @@ class Provider(Protocol):
             DtkError: it can't be found out.
         """
 
+    def find_own(self, identity: ServiceIdentity) -> Sequence[MarkedMachine]:
+        """Return the machines of a service that this folder itself has on record, beside the state.
+
+        Nothing for a target whose machines all carry marks, or that has no record of its own.
+        """
+
     def claim_script(self, identity: ServiceIdentity, node: str) -> str:
         """Return the shell script that leaves the mark of a node on its machine and prints the mark that is there.
 
@@ -272,6 +278,10 @@ class BasicProvider:
         return ()
 
     def find_service(self, _identity: ServiceIdentity, _ask: Ask) -> Sequence[MarkedMachine]:
+        """Find none."""
+        return ()
+
+    def find_own(self, _identity: ServiceIdentity) -> Sequence[MarkedMachine]:
         """Find none."""
         return ()
 

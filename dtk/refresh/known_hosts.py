@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dtk.nodes.provider import Provider
-from dtk.ssh.host_keys import KnownHosts, state_keys
+from dtk.nodes.provider import Connection, Provider
+from dtk.ssh.host_keys import KnownHosts, host_entry, state_keys
 from dtk.state.model import State
 
 
@@ -29,3 +29,9 @@ class UnchangedKnownHosts(KnownHosts):
 
     def _write(self, lines: list[str]) -> None:
         """Write nothing."""
+
+
+def pinned_key(path: Path, connection: Connection) -> str:
+    """Return the public host key that a file has pinned for a machine, "" where it has none."""
+    pinned = UnchangedKnownHosts(path).pinned(host_entry(connection.hostname, connection.port))
+    return f"{pinned.get_name()} {pinned.get_base64()}" if pinned else ""

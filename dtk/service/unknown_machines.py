@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from dtk.apply.nodes.facts import SCRIPT, read_facts
 from dtk.errors import DtkError
 from dtk.model.target import Target
-from dtk.nodes.provider import Ask, MarkedMachine, NodeRecord, Provider, ServiceIdentity, UnaskedError
-from dtk.nodes.records import state_of
+from dtk.nodes.provider import MarkedMachine, ServiceIdentity, UnaskedError
+from dtk.nodes.records import HOST_KEY, state_of
 from dtk.nodes.targets import provider_for
 from dtk.refresh.ask_machines import asking
 from dtk.service.identity import FoundIdentity
 from dtk.state import changes
-from dtk.state.model import State
+from dtk.state.model import NodeState, State
 from dtk.state.store import StateStore, load_state, new_state
 from dtk.state.workspace import Workspace
 
@@ -34,6 +34,8 @@ class ServiceOnTarget:
     name: str
     found: FoundIdentity
     target: Target
+    origin: str = ""
+    """Which first state of the service it is; "" where there may be none yet."""
 
     @property
     def identity(self) -> ServiceIdentity:
@@ -41,7 +43,7 @@ class ServiceOnTarget:
         ids = self.found.identity
         workspace = "" if self.found.is_new else ids.workspace
         folder = self.workspace.service_folder(self.name)
-        return ServiceIdentity(self.name, ids.service, folder, workspace=workspace)
+        return ServiceIdentity(self.name, ids.service, folder, workspace=workspace, origin=self.origin)
 
 
 def find_unknown(service: ServiceOnTarget) -> Sequence[MarkedMachine]:
@@ -117,14 +119,6 @@ def unknown_error(service: ServiceOnTarget, machines: Sequence[MarkedMachine]) -
     return UnknownMachinesError(message, hint="take them in: dtk list-nodes --orphans --adopt")
 
 
-def _with_facts(provider: Provider, record: NodeRecord, ask: Ask) -> NodeRecord:
-    """Return a node with what its machine says of itself; one that can't be asked is taken in without."""
-    if record.status != "running":
-        return record
-    answer = ask({record.node: provider.connection_to(record)}, SCRIPT.decode())[record.node]
-    return record if isinstance(answer, DtkError) else replace(record, attributes=read_facts(answer, record.attributes))
-
-
 def unknown_machines(service: ServiceOnTarget, state: State) -> Sequence[MarkedMachine]:
     """Return the machines of a service that its state here does not know, and that are certain to be its own.
 
@@ -182,14 +176,38 @@ def take_in(service: ServiceOnTarget, machines: Sequence[MarkedMachine]) -> list
         # A service whose state was lost gets the one back that its machines remember.
         begun = new_state(service.name, service.identity.lineage)
         state = replace(begun, last_task=state.last_task if state else 0)
-    store, provider = StateStore(file, state), provider_for(service.target, service.workspace)
-    identity = replace(service.identity, workspace=service.found.identity.workspace, origin=store.state.origin)
-    taken, ask = [], asking(service.workspace.known_hosts(service.name))
+    store, place = StateStore(file, state), replace(service, origin=state.origin)
+    taken: dict[str, MarkedMachine] = {}
     for machine in machines:
-        node = machine.node
-        if not node or (node in store.state.nodes and store.state.nodes[node].id):
-            continue
-        known = state_of(_with_facts(provider, provider.adopt(identity, machine), ask))
+        is_known = machine.node in store.state.nodes and store.state.nodes[machine.node].id
+        if machine.node and not is_known:
+            taken.setdefault(machine.node, machine)
+    for node, known in nodes_of(place, list(taken.values())).items():
         store.change(lambda now, node=node, known=known: changes.with_node(now, node, known))  # type: ignore[misc]
-        taken.append(machine)
-    return taken
+    return list(taken.values())
+
+
+def nodes_of(service: ServiceOnTarget, machines: Sequence[MarkedMachine]) -> dict[str, NodeState]:
+    """Return machines as the state keeps them, with what they say of themselves, and mark them as the service's.
+
+    One that can't be asked comes without what it would have said.
+
+    Raises:
+        DtkError: one can't be taken in.
+    """
+    from dtk.refresh.known_hosts import pinned_key  # noqa: PLC0415 - only where there are machines
+
+    known_hosts = service.workspace.known_hosts(service.name)
+    provider, identity = provider_for(service.target, service.workspace), service.identity
+    identity = replace(identity, workspace=service.found.identity.workspace)
+    records = {machine.node: provider.adopt(identity, machine) for machine in machines}
+    ways = {node: provider.connection_to(record) for node, record in records.items() if record.status == "running"}
+    answers = asking(known_hosts)(ways, SCRIPT.decode())
+    found = {}
+    for node, record in records.items():
+        answer = answers.get(node)
+        attributes = read_facts(answer, record.attributes) if isinstance(answer, str) else record.attributes
+        # The address of one that is off may be another's.
+        key = (pinned_key(known_hosts, ways[node]) if node in ways else "") or record.connection.host_key
+        found[node] = state_of(replace(record, attributes={**attributes, **({HOST_KEY: key} if key else {})}))
+    return found

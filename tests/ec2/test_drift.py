@@ -51,6 +51,25 @@ def test_a_retyped_instance_is_told(cloud: Cloud, service: Reports) -> None:
     assert "instance_type t3.small → m5.large" in [one.what for one in drift]
 
 
+def test_a_lost_state_is_made_anew_from_the_tagged_instances(
+    cloud: Cloud, service: Reports, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client, ids = cloud.client(), {node: record.id for node, record in service.records.items()}
+    client.terminate_instances(InstanceIds=[ids.pop("slaves:1")])
+    client.stop_instances(InstanceIds=list(ids.values()))
+    cloud.api._moving.clear()
+    file = cloud.workspace.state_file("spark1")
+    file.unlink()
+    assert run(["state", "rebuild", "spark1", "--yes"]) == 0
+    assert "2 nodes, 0 components applied; 0 tasks read" in capsys.readouterr().out
+    assert nodes_in_state(cloud) == {"master": "stopped", "slaves:2": "stopped"}
+    state = load_state(file)
+    assert state is not None
+    assert state.lineage == cloud.identity().lineage
+    # As the provider counts them.
+    assert {node.id for node in state.nodes.values()} == set(ids.values()) == {one.id for one in cloud.instances()}
+
+
 def listed(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     capsys.readouterr()
     assert run(["list-nodes", "--orphans", "--json"]) == 0

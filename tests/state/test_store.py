@@ -97,7 +97,8 @@ def test_a_file_that_is_no_state_is_refused(tmp_path: Path) -> None:
         file.write_text(text)
         with pytest.raises(DtkError, match="is broken: it is not a state: ") as refused:
             load_state(file)
-        assert refused.value.hint.endswith(f"copy the newest good one back from {file}.1")
+        assert f"({file}.1)" in refused.value.hint
+        assert refused.value.hint.endswith(f"dtk state rebuild {tmp_path.name}")
 
 
 def test_a_broken_state_says_where_in_it() -> None:

@@ -25,7 +25,7 @@ def update_firewall(context: TaskContext) -> None:
     plan, state = context.plan, context.store.state
     if not plan.firewall and not _connects(plan):
         return
-    ports = [OpenPort(rule.port, rule.source) for rule in plan.firewall if rule.change != "close"]
+    ports = planned_ports(plan)
     records = [record_of(node, known) for node, known in state.nodes.items()]
     try:
         changed = context.provider.update_firewall(context.identity, records, ports if plan.firewall else None)
@@ -36,7 +36,7 @@ def update_firewall(context: TaskContext) -> None:
         context.journal.append("firewall.changed", message, opened=[], closed=[], error={"message": error.message})
         return
     if plan.firewall:
-        context.change_state(lambda state: _with_open_ports(state, ports))
+        context.change_state(lambda state: with_open_ports(state, ports))
     if changed.opened or changed.closed:
         opened, closed = _texts(changed.opened), _texts(changed.closed)
         parts = [f"{verb} {', '.join(rules)}" for verb, rules in (("opened", opened), ("closed", closed)) if rules]
@@ -51,7 +51,13 @@ def _texts(ports: Iterable[OpenPort]) -> list[str]:
     return [f"{rule.port} to {rule.source}" for rule in ports]
 
 
-def _with_open_ports(state: State, ports: Iterable[OpenPort]) -> State:
+def planned_ports(plan: Plan) -> list[OpenPort]:
+    """Return the ports that are open once a plan is applied."""
+    return [OpenPort(rule.port, rule.source) for rule in plan.firewall if rule.change != "close"]
+
+
+def with_open_ports(state: State, ports: Iterable[OpenPort]) -> State:
+    """Return the state in which these ports, and no others, are open."""
     by_source: dict[str, list[int]] = {}
     for rule in ports:
         by_source.setdefault(rule.source, []).append(rule.port)

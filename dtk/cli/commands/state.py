@@ -1,4 +1,4 @@
-"""``dtk state``: what the shared store keeps of services, looked at and put right by hand."""
+"""``dtk state``: what is kept of services' states, in the shared store or here, looked at and put right by hand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dtk.cli.running import confirm
 from dtk.dsl.workspace import load_workspace
 from dtk.errors import UsageError
 from dtk.model.json_data import JsonObject
-from dtk.service.context import current_workspace
+from dtk.service.context import chosen_service, current_workspace
 from dtk.service.shared_states import (
     KeptState,
     StoredService,
@@ -27,7 +27,7 @@ from dtk.service.shared_states import (
     read_kept,
     shown_state,
 )
-from dtk.service.shared_store import SharedStore, refuse_offline
+from dtk.service.shared_store import SharedStore, refuse_offline, store_settings_of
 from dtk.service.state_transfer import pull, push, restore
 from dtk.state.workspace import Workspace
 from dtk.views.formatting import long_duration
@@ -43,6 +43,7 @@ class StateVerb(StrEnum):
     PUSH = "push"
     PULL = "pull"
     RESTORE = "restore"
+    REBUILD = "rebuild"
     UNLOCK = "unlock"
 
 
@@ -69,13 +70,19 @@ def state(
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List, show, push, pull, restore or unlock what the shared store keeps of services.
+    """List, show, push, pull, restore, rebuild or unlock what is kept of services' states.
 
-    push puts what this folder has of a service into the store, pull brings all of it here. restore commits an earlier
-    state again (dtk state history lists them). unlock takes a service from its holder.
-    Example: dtk state list
+    Without a shared store: history lists the versions that this folder keeps, restore makes one of them the current
+    state again, rebuild makes the state anew from the tasks' logs and the machines that exist.
+
+    With one: push puts what this folder has of a service into the store, pull brings all of it here. restore commits
+    an earlier state again (dtk state history lists them). unlock takes a service from its holder.
+    Example: dtk state history dask1
     """
     workspace = current_workspace()
+    if verb is StateVerb.REBUILD or (verb in _WITHOUT_STORE and store_settings_of(workspace) is None):
+        _here(workspace, verb, service, serial, yes=yes, as_json=as_json)
+        return
     store = needed_store(workspace)
     if every and verb not in (StateVerb.PUSH, StateVerb.PULL):
         raise UsageError("--all is for push and pull", hint="dtk state -h")
@@ -83,6 +90,27 @@ def state(
         refuse_offline(workspace)
     name = "" if verb is StateVerb.LIST or every else _chosen(workspace, store, service)
     _DONE_BY[verb](StateRequest(store, workspace, name, serial, every, force, yes, as_json))
+
+
+_WITHOUT_STORE = (StateVerb.HISTORY, StateVerb.RESTORE)
+
+
+def _here(
+    workspace: Workspace, verb: StateVerb, given: str | None, serial: int | None, *, yes: bool, as_json: bool
+) -> None:
+    """Do what concerns this folder alone."""
+    from dtk.cli import local_state  # noqa: PLC0415 - what asks machines is loaded by no listing
+
+    if store_settings_of(workspace) is not None:
+        hint = "put an earlier one back: dtk state history, dtk state restore SERVICE SERIAL"
+        raise UsageError("the states of this workspace are in its store, which is not rebuilt", hint=hint)
+    service = chosen_service(workspace, given)
+    if verb is StateVerb.HISTORY:
+        local_state.show_history(workspace, service, as_json=as_json)
+    elif verb is StateVerb.RESTORE:
+        local_state.put_back(workspace, service, serial, yes=yes)
+    else:
+        local_state.rebuild(workspace, service, yes=yes)
 
 
 def _chosen(workspace: Workspace, store: SharedStore, given: str | None) -> str:

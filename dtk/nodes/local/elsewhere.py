@@ -1,4 +1,4 @@
-"""Local nodes that other folders of this machine made: seen by their servers.
+"""Local nodes as their marks tell of them: those that other folders of this machine made, and this one's.
 
 A node's server names its settings on its command line. They are in ``.dtk`` of the workspace that made the node,
 whose registry says what all of its nodes were given, those that are switched off as well.
@@ -42,14 +42,27 @@ def nodes_elsewhere(workspace: Workspace) -> Iterator[Elsewhere]:
     servers = running_servers()
     roots = {server.settings.parents[_ROOT] for server in servers.values() if len(server.settings.parents) > _ROOT}
     for root in sorted(roots - {workspace.root.resolve()}):
-        for key, allocation in _allocations_at(root).items():
-            lineage, _, node = key.partition("/")
-            folder = Workspace(root).service_folder(allocation.service)
-            machine = Machine.at(folder, node, key, allocation)
-            if key in servers or machine.home.exists():
-                settings = _settings_of(machine)
-                mark = _mark(machine, lineage, settings, servers.get(key))
-                yield Elsewhere(mark, machine, own_key(folder))
+        yield from _nodes_at(root, _allocations_at(root), servers)
+
+
+def nodes_here(workspace: Workspace) -> Iterator[MarkedMachine]:
+    """Yield the nodes that this workspace made and whose disks exist, those that are switched off as well.
+
+    Raises:
+        DtkError: the registry is broken, or a newer dtk wrote it.
+    """
+    found = _nodes_at(workspace.root, read_allocations(workspace), running_servers())
+    yield from (one.mark for one in found)
+
+
+def _nodes_at(root: Path, allocations: Mapping[str, Allocation], servers: Mapping[str, Server]) -> Iterator[Elsewhere]:
+    for key, allocation in allocations.items():
+        lineage, _, node = key.partition("/")
+        folder = Workspace(root).service_folder(allocation.service)
+        machine = Machine.at(folder, node, key, allocation)
+        if key in servers or machine.home.exists():
+            mark = _mark(machine, lineage, _settings_of(machine), servers.get(key))
+            yield Elsewhere(mark, machine, own_key(folder))
 
 
 def _mark(machine: Machine, lineage: str, settings: Mapping[str, object], server: Server | None) -> MarkedMachine:

@@ -16,7 +16,7 @@ from dtk.nodes.concurrent import report_each
 from dtk.nodes.keys import ensure_key
 from dtk.nodes.local.account import find_python, node_user
 from dtk.nodes.local.allocation import NewNode, has_own_addresses, reserve
-from dtk.nodes.local.elsewhere import nodes_elsewhere
+from dtk.nodes.local.elsewhere import nodes_elsewhere, nodes_here
 from dtk.nodes.local.machine import Machine, erase, machine_of, make_disk, new_home, switch_on, wait_until_up
 from dtk.nodes.local.processes import end, find
 from dtk.nodes.local.registry import changing_allocations, read_allocations
@@ -72,6 +72,10 @@ class LocalProvider(BasicProvider):
     def find_service(self, identity: ServiceIdentity, _ask: Ask) -> Sequence[MarkedMachine]:
         """Return a service's nodes that other folders of this machine have made."""
         return [one.mark for one in nodes_elsewhere(self._workspace) if one.mark.lineage == identity.lineage]
+
+    def find_own(self, identity: ServiceIdentity) -> Sequence[MarkedMachine]:
+        """Return a service's nodes that this folder has made."""
+        return [mark for mark in nodes_here(self._workspace) if mark.lineage == identity.lineage]
 
     def find_orphans(self, workspace: str, known: Collection[str], _ask: Ask) -> Sequence[MarkedMachine]:
         """Return the nodes that other folders of this machine have made as this workspace's."""

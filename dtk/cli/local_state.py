@@ -1,0 +1,97 @@
+"""``dtk state`` in a workspace without a store: what this folder keeps of a service's state, put back or made anew."""
+
+from __future__ import annotations
+
+import typer
+
+from dtk.cli.output import print_json
+from dtk.cli.running import confirm
+from dtk.errors import UsageError
+from dtk.model.json_data import JsonObject
+from dtk.service.holding import holding
+from dtk.service.local_states import LocalState, choose_local, read_local, restore_local
+from dtk.service.state_rebuild import Rebuilt, known_identity, rebuilt
+from dtk.state.store import save_state
+from dtk.state.workspace import Workspace
+from dtk.views.formatting import counted, long_duration
+from dtk.views.listing_table import format_table
+
+
+def show_history(workspace: Workspace, service: str, *, as_json: bool) -> None:
+    """List the versions of a service's state that are kept here, newest first."""
+    kept = read_local(workspace, service)
+    if as_json:
+        print_json([_document(one) for one in kept])
+        return
+    headers = ["serial", "file", "age", "last_task", "nodes", "note"]
+    typer.echo(format_table(headers, [_row(one) for one in kept]), nl=False)
+
+
+def _row(one: LocalState) -> list[object]:
+    state = one.state
+    known = (state.serial, state.last_task, len(state.nodes)) if state else ("", "", "")
+    note = ", ".join(word for word, holds in (("current", one.is_current), ("damaged", state is None)) if holds)
+    return [known[0], one.file.name, long_duration(one.age), known[1], known[2], note]
+
+
+def _document(one: LocalState) -> JsonObject:
+    state = one.state
+    return {
+        "serial": state.serial if state else None,
+        "file": str(one.file),
+        "age": one.age,
+        "last_task": state.last_task if state else None,
+        "nodes": len(state.nodes) if state else None,
+        "current": one.is_current,
+        "damaged": state is None,
+    }
+
+
+def put_back(workspace: Workspace, service: str, serial: int | None, *, yes: bool) -> None:
+    """Make an earlier version of a service's state the current one again.
+
+    Raises:
+        UsageError: there is no such version, or nobody is there to confirm it.
+    """
+    if serial is None:
+        raise UsageError("restore takes a service and a serial", hint=f"dtk state history {service}")
+    earlier = choose_local(workspace, service, serial)
+    typer.echo(
+        f"State {serial} knows {counted(len(earlier.nodes), 'node')}; what tasks did after it is forgotten."
+        f" What they did is told by their logs, too: dtk state rebuild {service}"
+    )
+    if not yes:
+        confirm(f"Make state {serial} of '{service}' the current one?")
+    identity = known_identity(workspace, service)
+    with holding(workspace, service, f"dtk state restore {service} {serial}", None, identity):
+        new = restore_local(workspace, service, earlier)
+    typer.echo(f"State {serial} is the current one again, as serial {new}; next: dtk plan {service} --refresh")
+
+
+def rebuild(workspace: Workspace, service: str, *, yes: bool) -> None:
+    """Make a service's state anew from its tasks and its machines.
+
+    Raises:
+        UsageError: nothing is known of the service, or nobody is there to confirm it.
+        DtkError: the target can't be asked.
+    """
+    identity = known_identity(workspace, service)
+    if not yes:
+        confirm(f"Replace the state of '{service}' by what its tasks' logs and its machines tell?")
+    with holding(workspace, service, f"dtk state rebuild {service}", None, identity):
+        made = rebuilt(workspace, service, identity)
+        save_state(workspace.state_file(service), made.state)
+    typer.echo(_said(made))
+    typer.echo(f"next: dtk plan {service} --refresh")
+
+
+def _said(made: Rebuilt) -> str:
+    applied = sum(len(components) for components in made.state.applied.values())
+    lines = [
+        f"the state of '{made.state.service}' is made anew, as serial {made.state.serial}:"
+        f" {counted(len(made.state.nodes), 'node')}, {counted(applied, 'component')} applied;"
+        f" {counted(len(made.tasks), 'task')} read",
+        *made.notes,
+        *(f"{node} was made by a task, and its machine is gone" for node in made.gone),
+    ]
+    return "\n".join(lines)
