@@ -7,11 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dtk.state.lock import holder
+from dtk.state.workspace import Workspace
 from tests.support.command_line import Dtk
 from tests.support.waiting import eventually
 
@@ -157,3 +160,35 @@ def test_a_task_whose_reader_has_gone_is_followed_to_its_end(staged: Dtk) -> Non
     assert "the output is closed, the task goes on" in done.stderr
     assert done.stdout.splitlines()[-1] == "0"
     assert status(staged) == "succeeded"
+
+
+def test_a_signal_after_a_tasks_end_does_not_cancel_the_next_task(staged: Dtk) -> None:
+    # Local nodes of a root user see into a folder of their own alone, and into what all may see.
+    with tempfile.TemporaryDirectory(prefix="dtk-go-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        follower = applied_until(staged, folder / "one")
+        # It no longer looks: what it hears now comes after the task's end.
+        follower.send_signal(signal.SIGSTOP)
+        (folder / "one").touch()
+        lock = Workspace(staged.root).service_folder(SERVICE)
+        eventually(lambda: holder(lock) is None, "the first task ends")
+        second = applied_until(staged, folder / "two")
+        follower.send_signal(signal.SIGINT)
+        follower.send_signal(signal.SIGCONT)
+        said, _ = follower.communicate(timeout=120)
+        assert (follower.returncode, "cancelling the task" in said) == (0, True), said
+        (folder / "two").touch()
+        said, _ = second.communicate(timeout=120)
+        assert second.returncode == 0, said
+    events = staged.events(SERVICE, 2)
+    assert "task.cancelling" not in [event["type"] for event in events]
+
+
+def applied_until(dtk: Dtk, go: Path) -> subprocess.Popen[str]:
+    """Start a task that waits for a file on a node; return the process that follows it, once it waits."""
+    dtk.run("set-attribute", SERVICE, "slaves:1/ring::member/work", f"until test -e {go}; do sleep 0.1; done")
+    log = Workspace(dtk.root).event_log(SERVICE, 1 if go.name == "one" else 2)
+    following = dtk.start("apply", SERVICE, "--yes")
+    eventually(lambda: log.exists() and "configure_node on slaves:1" in log.read_text(), "the step begins")
+    return following

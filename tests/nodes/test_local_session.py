@@ -15,6 +15,8 @@ import pytest
 
 from dtk.nodes.provider import NodeRecord
 from tests.nodes.clients import connect, on_node, output, run
+from tests.nodes.service import Service
+from tests.support.waiting import eventually
 
 
 def test_a_command_runs_in_the_nodes_home_with_its_exit_code_and_both_streams(master: NodeRecord) -> None:
@@ -110,6 +112,25 @@ def test_the_server_survives_clients_that_vanish(master: NodeRecord) -> None:
     for _ in range(3):
         asyncio.run(vanish())
     assert output(master, "echo alive") == "alive"
+
+
+def test_a_connection_that_is_aborted_after_its_input_ended_leaves_no_traceback(
+    service: Service, master: NodeRecord
+) -> None:
+    home = Path(str(master.attributes["home"]))
+    log = service.identity.folder / "nodes/master/server.log"
+
+    async def vanish() -> None:
+        async with connect(master) as connection:
+            command = "trap '' PIPE; cat; echo read; while echo x 2>/dev/null; do sleep 0.1; done; touch let-go"
+            process = await connection.create_process(command)
+            process.stdin.write_eof()
+            assert await process.stdout.readline() == "read\n"
+            connection.abort()
+
+    asyncio.run(vanish())
+    eventually(lambda: (home / "let-go").exists() or "Traceback" in log.read_text(), "the server lets the command go")
+    assert "Traceback" not in log.read_text()
 
 
 def test_a_signal_from_the_client_reaches_the_command(master: NodeRecord) -> None:
