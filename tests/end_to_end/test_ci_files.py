@@ -103,6 +103,26 @@ def test_pre_commit_and_the_action_run_commands_that_exist() -> None:
     assert all("shell" in step for step in action["runs"]["steps"] if "run" in step)
 
 
+def test_the_hooks_of_a_workspace_pass_and_stop_a_commit_that_is_wrong(origin: Dtk) -> None:
+    fmt, validate = parsed((ROOT / ".pre-commit-hooks.yaml").read_text())
+    files = [path.relative_to(origin.root).as_posix() for path in origin.root.rglob("*.yaml")]
+    staged = [file for file in files if re.search(fmt["files"], file)]
+    assert {"dtk.yaml", "modules/acme/ring/dtk.module.yaml", "services/app1/service.yaml"} <= set(staged)
+    origin.run(*fmt["entry"].split()[1:], *staged)
+    before = {file: (origin.root / file).read_text() for file in staged}
+    assert "pass_filenames" not in fmt
+    assert validate["pass_filenames"] is False
+    origin.run(*validate["entry"].split()[1:])
+    file = origin.root / "services/app1/service.yaml"
+    file.write_text(before["services/app1/service.yaml"] + "nodez:    {}\n")
+    assert "nodez" in origin.run(*validate["entry"].split()[1:], code=3).stderr
+    file.write_text("# made by hand\n" + before["services/app1/service.yaml"].replace(": ", ":    ", 1))
+    origin.run(*fmt["entry"].split()[1:], *staged, code=None)
+    assert file.read_text() == "# made by hand\n" + before["services/app1/service.yaml"], (
+        "pre-commit sees a changed file"
+    )
+
+
 def test_the_action_s_step_puts_dtk_in_the_path_of_the_steps_that_follow(tmp_path: Path) -> None:
     (install,) = [one for one in parsed((ROOT / "action.yml").read_text())["runs"]["steps"] if "run" in one]
     assert install["env"] == {"SOURCE": "${{ github.action_path }}"}
