@@ -47,7 +47,9 @@ COMMANDS = {
         CommandEntry(
             "install", MODULES, "Install modules from a git repository or a folder, and the modules they need."
         ),
-        CommandEntry("update", MODULES, "Move installed modules to what their refs are now, and show what changes."),
+        CommandEntry(
+            "update", MODULES, "Update installed modules to the latest commits of their refs, and show the changes."
+        ),
         CommandEntry("uninstall", MODULES, "Remove an installed module, and what only it needed."),
         CommandEntry("module", MODULES, "Make a new module: small, valid, with a test."),
         CommandEntry(

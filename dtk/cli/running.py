@@ -62,7 +62,7 @@ def confirm(question: str) -> None:
     """
     # A question in a CI job would wait for ever; and silence must never count as yes.
     if not sys.stdin.isatty():
-        raise UsageError(f"{question} Nobody is there to answer.", hint="say --yes")
+        raise UsageError(f"{question} There is no terminal to ask on.", hint="say --yes")
     answer = typer.prompt(f"{question} (yes|no)", default="no", show_default=False)
     if answer.strip().lower() not in ("yes", "y"):
         typer.echo("Nothing was done.")

@@ -131,7 +131,7 @@ class Catalog:
             )
         pinned = self.installed.get(name)
         if pinned and folder == pinned.folder and module.digest != pinned.tree:
-            raise InvalidError(f"the installed module '{name}' is not what dtk.lock says", hint="dtk install")
+            raise InvalidError(f"the installed module '{name}' does not match dtk.lock", hint="dtk install")
         return module
 
     def _checked(self, folder: Path) -> Module:

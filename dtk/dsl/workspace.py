@@ -120,7 +120,7 @@ def _target_problems(cursor: Cursor) -> Iterator[Problem]:
         found = setting_violations(cursor.value, describe(str(type_.value)))
     except UnknownTypeError as error:
         expected, near = listed(error.known), nearest(str(type_.value), error.known)
-        yield type_.problem(f"{shown(type_.value)} can't stand here", expected=expected, near=near)
+        yield type_.problem(f"invalid value {shown(type_.value)}", expected=expected, near=near)
         return
     except InvalidError as error:
         yield type_.problem(error.message)

@@ -233,7 +233,7 @@ def _first_fitting(readers: Sequence[Reader], document: Json) -> object:
     for read in readers:
         with suppress(MalformedError):
             return read(document)
-    raise MalformedError("is of the wrong kind")
+    raise MalformedError("has the wrong type")
 
 
 def _scalar(type_: object, document: Json) -> Json:
@@ -242,7 +242,7 @@ def _scalar(type_: object, document: Json) -> Json:
     is_flag = isinstance(document, bool)
     if isinstance(accepted, (type, tuple)) and isinstance(document, accepted) and is_flag == (type_ is bool):
         return document
-    raise MalformedError("is of the wrong kind")
+    raise MalformedError("has the wrong type")
 
 
 _READERS: Mapping[Hashable, Reader] = {

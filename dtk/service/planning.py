@@ -160,7 +160,7 @@ def check_digest(plan: Plan, file: str, digest: str = "") -> None:
     is_as_written = plan.digest == digest_of_plan(plan) or plan.digest == earlier_digest(plan)
     if not is_as_written or digest not in ("", plan.digest):
         raise InvalidError(
-            f"{file} was changed after dtk plan wrote it: its digest is another",
+            f"{file} was edited after dtk plan wrote it (digest mismatch)",
             hint=f"plan what is wanted (--only, --exclude): dtk plan {plan.service} --out FILE",
         )
 

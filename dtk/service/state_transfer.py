@@ -66,7 +66,7 @@ def push(store: SharedStore, workspace: Workspace, workspace_id: str, service: s
         force: replace an older state of the service in the store.
 
     Returns:
-        Whether the state was put there; False where it is there already.
+        Whether the state was put there; False where it already exists.
 
     Raises:
         LockedError: a task runs, here or elsewhere.

@@ -91,7 +91,7 @@ class Session:
         if below is None:
             raise UsageError(f"Method '{words[0]}' is not valid in current context.", hint="help")
         if not rest:
-            raise UsageError(f"'{words[0]}' is a place: what is to be done there?", hint=f"cd {words[0]}")
+            raise UsageError(f"'{words[0]}' is a location, not a command", hint=f"cd {words[0]}")
         return self._in(below, rest)
 
     def _below(self, context: Context, path: str) -> Context | None:
@@ -134,7 +134,7 @@ class Session:
 
     def _pop(self) -> None:
         if not self._stack:
-            raise UsageError("no place is remembered", hint="pushc PATH")
+            raise UsageError("there is no previous location", hint="pushc PATH")
         self._previous, self.context = self.context, still_there(self.names, self._stack.pop())
 
     def _list(self, context: Context, words: Sequence[str]) -> int:

@@ -217,7 +217,7 @@ def _differences(before: Installation) -> list[str]:
 
 def _differ(differences: list[str]) -> InvalidError:
     problems = [Problem(difference) for difference in differences]
-    return InvalidError("dtk.lock does not say what there is", problems, hint="dtk install, and commit dtk.lock")
+    return InvalidError("dtk.lock is out of date", problems, hint="dtk install, and commit dtk.lock")
 
 
 def _difference(name: str, found: Mapping[str, FoundModule], pins: Mapping[str, Pin]) -> str:

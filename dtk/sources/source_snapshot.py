@@ -118,7 +118,7 @@ def _folder(address: Address, folder: Path) -> Snapshot:
     if not folder.is_dir():
         raise UsageError(f"there is no folder '{address.url}'")
     if address.ref != DEFAULT_BRANCH:
-        raise UsageError(f"'{address.url}' is no git repository, and has no '{address.ref}'")
+        raise UsageError(f"'{address.url}' is not a git repository, and has no '{address.ref}'")
     paths = _parents(PurePosixPath(file.relative_to(folder)) for file in sorted(folder.rglob(MODULE_FILE)))
 
     def write(path: str, target: Path) -> None:

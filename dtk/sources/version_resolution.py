@@ -195,7 +195,7 @@ class _Resolution:
         found = self._named(name, _address(pin), pin.commit, pin.path)
         if found.pin.tree != pin.tree:
             raise InvalidError(
-                f"module '{name}' is not what dtk.lock says: {pin.shown} gives {found.pin.tree}, not {pin.tree}",
+                f"module '{name}' does not match dtk.lock: {pin.shown} gives {found.pin.tree}, not {pin.tree}",
                 hint=f"take it as it is now: dtk update {name}",
             )
         return found
@@ -258,7 +258,7 @@ def _conflict(module: str, there: str, needs: list[_Need]) -> InvalidError:
 
 def _nowhere(need: _Need) -> InvalidError:
     return InvalidError(
-        f"module '{need.module}' is nowhere to be found",
+        f"module '{need.module}' was not found",
         [Problem(str(need))],
         hint="install it first: dtk install SOURCE; or name its repository under module_sources in dtk.yaml",
     )

@@ -12,7 +12,7 @@ from dtk.store.objects import Objects, get_patiently, put_once
 
 
 def commit_state(lease: HeldLease, serial: int, body: bytes) -> None:
-    """Make a state the service's own in the store; one that is there already is written no second time.
+    """Make a state the service's own in the store; one that already exists is written no second time.
 
     A crash between both writes leaves a body that nothing points to.
 

@@ -179,7 +179,7 @@ def test_a_secret_that_is_not_there_fails_the_step_by_its_name(lab: Lab) -> None
 def test_secrets_come_from_the_environment_and_from_files(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("from a file\n")
     assert resolve_secret("file:password", tmp_path) == "from a file"
-    with pytest.raises(DtkError, match="is no reference to a secret"):
+    with pytest.raises(DtkError, match="is not a valid secret reference"):
         resolve_secret("vault:password", tmp_path)
 
 

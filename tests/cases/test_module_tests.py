@@ -47,7 +47,7 @@ def test_a_new_module_is_valid_formatted_and_passes_its_test(root: Path) -> None
     dtk(root, "validate", "--strict")
     assert dtk(root, "test") == "ok acme:web first (plan)\n1 case, 0 failed\n"
     assert dtk(root, "fmt", "--check") == ""
-    assert "is there already" in dtk(root, "module", "new", "acme/web", code=2)
+    assert "already exists" in dtk(root, "module", "new", "acme/web", code=2)
     assert "can't name a module" in dtk(root, "module", "new", "web", code=2)
 
 

@@ -75,11 +75,10 @@ def test_mistakes_in_a_service_are_told_all_at_once(tmp_path: Path) -> None:
     text = "format_version: 1\nservice: other\nassembly: dask\nattribute: {}\ncomponents: {master: [a b, a, a]}\n"
     assert service_problems(tmp_path, text) == [
         "dask1/service.yaml:2:10: the service is named 'other', and its folder 'dask1'; expected 'dask1' (at service)",
-        "dask1/service.yaml:3:11: 'dask' can't stand here; expected an assembly: namespace:module/assembly"
-        " (at assembly)",
+        "dask1/service.yaml:3:11: invalid value 'dask'; expected an assembly: namespace:module/assembly (at assembly)",
         "dask1/service.yaml:4:1: unknown key 'attribute'; expected format_version, service, id, assembly, target,"
         " attributes, components, nodes, removed or links; did you mean 'attributes'? (at attribute)",
-        "dask1/service.yaml:5:23: 'a b' can't stand here; expected a component, e.g. dask::worker or"
+        "dask1/service.yaml:5:23: invalid value 'a b'; expected a component, e.g. dask::worker or"
         " 'dask::worker: {attributes: …}' (at components/master/0)",
         "dask1/service.yaml:5:31: component 'a' is already here, in line 5 (at components/master/2)",
     ]
@@ -137,7 +136,7 @@ def test_what_is_not_an_ssh_address_is_refused_in_its_place(tmp_path: Path, jump
         f"format_version: 1\ntargets:\n  rack: {{type: hosts, jump: '{jump}', hosts: {{a: {{address: '{jump}'}}}}}}\n"
     )
     problems = workspace_problems(tmp_path, text)
-    assert problems[0].startswith(f"dtk.yaml:3:29: '{jump}' can't stand here; expected user@host:port")
+    assert problems[0].startswith(f"dtk.yaml:3:29: invalid value '{jump}'; expected user@host:port")
     ipv6_without_port = "2001:db8::1:22"
     assert len(problems) == (1 if jump == ipv6_without_port else 2)
 
@@ -153,7 +152,7 @@ def test_mistakes_in_a_workspace_are_told_all_at_once(tmp_path: Path) -> None:
         "dtk.yaml:4:39: unknown key 'adress'; expected address, user, key, jump, jump_key, port or nodes;"
         " did you mean 'address'? (at targets/rack/hosts/alpha/adress)",
         "dtk.yaml:5:23: unknown key 'hosts'; expected type or shared_address (at targets/here/hosts)",
-        "dtk.yaml:6:17: 'docker' can't stand here; expected local, hosts or ec2 (at targets/there/type)",
+        "dtk.yaml:6:17: invalid value 'docker'; expected local, hosts or ec2 (at targets/there/type)",
         "dtk.yaml:7:3: 'hosts' is missing (at targets/empty)",
     ]
 
@@ -182,7 +181,7 @@ def test_a_workspace_says_where_its_state_is_shared(tmp_path: Path, store: str, 
 @pytest.mark.parametrize(
     ("store", "problem"),
     [
-        ("{type: git}", "2:15: 'git' can't stand here; expected s3 or folder (at store/type)"),
+        ("{type: git}", "2:15: invalid value 'git'; expected s3 or folder (at store/type)"),
         ("{path: /x}", "2:1: 'type' is missing (at store)"),
         ("{type: s3}", "2:8: bucket is missing; expected bucket, which a store of type s3 needs (at store)"),
         (
@@ -191,7 +190,7 @@ def test_a_workspace_says_where_its_state_is_shared(tmp_path: Path, store: str, 
         ),
         (
             "{type: folder, path: /x, lease: 20s}",
-            "2:40: '20s' can't stand here; expected a time from 30s to 10m (at store/lease)",
+            "2:40: invalid value '20s'; expected a time from 30s to 10m (at store/lease)",
         ),
     ],
 )

@@ -76,9 +76,9 @@ def test_a_plan_that_somebody_edited_is_not_applied(staged: Dtk) -> None:
     document = json.loads(file.read_text())
     document["stages"][1]["steps"][0]["actions"][0]["attributes"]["port"] = 9999
     file.write_text(json.dumps(document))
-    assert "plan.json was changed after dtk plan wrote it" in staged.run("apply", "plan.json", "--yes", code=3).stderr
+    assert "plan.json was edited after dtk plan wrote it" in staged.run("apply", "plan.json", "--yes", code=3).stderr
     file.write_bytes(b"\xff\xfe")
-    assert "plan.json is not a plan: it is no text" in staged.run("apply", "plan.json", "--yes", code=3).stderr
+    assert "plan.json is not a plan: it is not text" in staged.run("apply", "plan.json", "--yes", code=3).stderr
 
 
 def test_a_plan_is_written_to_a_device_as_to_a_file_and_one_that_can_not_be_is_told(staged: Dtk) -> None:

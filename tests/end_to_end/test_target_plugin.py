@@ -93,7 +93,7 @@ def test_a_plan_of_a_target_that_is_not_installed_says_what_is_missing(
     classroom.run("stage", "acme:ring/cluster", "ring1", "--set", "slaves/cardinality=1")
     monkeypatch.setenv("PYTHONPATH", "")
     done = classroom.run("plan", "ring1", code=3)
-    assert "'classroom' can't stand here; expected local, hosts or ec2" in done.stderr
+    assert "invalid value 'classroom'; expected local, hosts or ec2" in done.stderr
 
 
 def test_a_plugin_that_can_not_be_loaded_fails_only_its_own_targets(classroom: Dtk, module: Path, site: Path) -> None:

@@ -97,7 +97,7 @@ def test_a_plan_of_the_format_before_is_read_and_its_digest_holds(tmp_path: Path
     assert read == before
     check_digest(read, "plan.json")
     tampered = from_text(text.replace("start --port 8000", "start --port 8001"), "plan.json")
-    with pytest.raises(InvalidError, match="was changed after dtk plan wrote it"):
+    with pytest.raises(InvalidError, match="was edited after dtk plan wrote it"):
         check_digest(tampered, "plan.json")
 
 
@@ -111,7 +111,7 @@ def test_what_json_prints_in_full_is_applied_like_the_file(tmp_path: Path) -> No
 def test_a_difference_that_is_changed_afterwards_is_found_by_the_digest(tmp_path: Path) -> None:
     text = to_text(planned(tmp_path, 3))
     assert text.count("name agents:3") == 1
-    with pytest.raises(InvalidError, match="was changed after dtk plan wrote it"):
+    with pytest.raises(InvalidError, match="was edited after dtk plan wrote it"):
         check_digest(from_text(text.replace("name agents:3", "name agents:4"), "plan.json"), "plan.json")
 
 
@@ -119,9 +119,9 @@ def test_a_difference_that_is_changed_afterwards_is_found_by_the_digest(tmp_path
     ("before", "after", "why"),
     [
         ('"like": "2.', '"like": "9.', "which is not before it in its list"),
-        ('"like": "2.', '"like": ["2"], "reason": "', "can't stand here|is of the wrong kind"),
+        ('"like": "2.', '"like": ["2"], "reason": "', "invalid value|has the wrong type"),
         ('"actions": {\n                "0"', '"actions": {\n                "7"', "an object by positions below"),
-        ('"actions": {\n                "0"', '"actions": {\n                "x"', "'x' is not a name for this place"),
+        ('"actions": {\n                "0"', '"actions": {\n                "x"', "'x' is not a valid name here"),
     ],
 )
 def test_a_file_that_is_no_folded_plan_is_refused(tmp_path: Path, before: str, after: str, why: str) -> None:

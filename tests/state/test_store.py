@@ -104,7 +104,7 @@ def test_a_file_that_is_no_state_is_refused(tmp_path: Path) -> None:
 def test_a_broken_state_says_where_in_it() -> None:
     document = json.loads(json.dumps(to_document(full_state())))
     document["nodes"]["master"]["status"] = 5
-    with pytest.raises(ValueError, match=r"^it is not a state: nodes\.master\.status is of the wrong kind$"):
+    with pytest.raises(ValueError, match=r"^it is not a state: nodes\.master\.status has the wrong type$"):
         from_document(document, "state.json")
     del document["nodes"]["master"]["status"]
     with pytest.raises(ValueError, match=r"^it is not a state: nodes\.master has no status$"):

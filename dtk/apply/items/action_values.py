@@ -126,7 +126,7 @@ class ActionValues:
             blanks: which of ``TEMPLATE_BLANKS`` are wanted.
 
         Raises:
-            ActionError: it is no text, or names what is not there.
+            ActionError: it is not text, or names what is not there.
         """
         try:
             content = path.read_text(encoding="utf-8")

@@ -220,7 +220,7 @@ def _copied(work: Work, source: str) -> Path:
     # Against the plan's list, not the disk: .. and links lead to nothing that was not reviewed.
     if any(found == Path(path) or found in Path(path).parents for path in work.action.files):
         return work.files / found
-    raise ActionError(f"{work.name}: '{source}' is no file of the module that came with the plan")
+    raise ActionError(f"{work.name}: '{source}' is not a file of the module that the plan was made from")
 
 
 def _run(work: Work, item: PlannedRun) -> bool:

@@ -37,7 +37,7 @@ def _value(reference: str, root: Path) -> str:
     if kind in ("ssm", "secretsmanager"):
         return _from_aws(kind, name, reference)
     raise DtkError(
-        f"'{reference}' is no reference to a secret",
+        f"'{reference}' is not a valid secret reference",
         hint="write env:NAME, file:PATH, ssm:NAME or secretsmanager:NAME",
     )
 
@@ -54,7 +54,7 @@ def _from_file(path: Path) -> str:
         # Editors on Windows put a byte order mark in front; it is no part of the secret.
         return path.read_text(encoding="utf-8-sig").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise DtkError(f"the secret in {path} can't be read: {reason}") from None
 
 

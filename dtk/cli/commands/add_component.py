@@ -35,7 +35,7 @@ def add_component(
     node, name = component_on_node(found, text)
     path = component_path(node, str(name))
     if any(row.path == path for row in component_rows(found)):
-        raise UsageError(f"component '{path}' is there already", hint=f"dtk list-components {inputs.service.name}")
+        raise UsageError(f"component '{path}' already exists", hint=f"dtk list-components {inputs.service.name}")
     component = find_component(inputs, name, text)
     check_title(component, name)
     file = inputs.workspace.service_file(inputs.service.name)

@@ -43,7 +43,7 @@ def add_node(
     if not is_node_name(name) or name == ASSEMBLY_WIDE:
         raise UsageError(f"'{name}' can't name a node: letters, digits, _ and -, a letter first")
     if name in found.topology.assembly.nodes:
-        raise UsageError(f"node '{name}' is there already", hint=f"dtk list-nodes {inputs.service.name}")
+        raise UsageError(f"node '{name}' already exists", hint=f"dtk list-nodes {inputs.service.name}")
     attributes = {**_group(cardinality), **_settings(name, settings or [], is_group=cardinality is not None)}
     file = inputs.workspace.service_file(inputs.service.name)
     if name in inputs.service.removed:

@@ -163,7 +163,7 @@ def _read_plan(file: str) -> Plan:
         text = Path(file).read_text(encoding="utf-8")
     except UnicodeDecodeError:
         hint = "make one: dtk plan SERVICE --out FILE"
-        raise InvalidError(f"{file} is not a plan: it is no text", hint=hint) from None
+        raise InvalidError(f"{file} is not a plan: it is not text", hint=hint) from None
     plan = from_text(text, file)
     check_digest(plan, file)
     return plan

@@ -26,7 +26,7 @@ from dtk.views.plan_text import plan_text
 
 
 def delete_and_destroy(
-    service: Annotated[str, typer.Argument(metavar="SERVICE", help="The service to end.")],
+    service: Annotated[str, typer.Argument(metavar="SERVICE", help="The service to destroy.")],
     yes: YesOption = False,
     force: Annotated[
         bool, typer.Option("--force", help="Leave out the components' delete actions, for nodes that do not answer.")

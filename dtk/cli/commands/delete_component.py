@@ -18,7 +18,7 @@ WHERE = "[SERVICE] [NODE/]COMPONENT"
 
 
 def delete_component(
-    words: Annotated[list[str], typer.Argument(metavar=WHERE, help="What to take away, and from where.")],
+    words: Annotated[list[str], typer.Argument(metavar=WHERE, help="What to remove, and from where.")],
     as_json: JsonOption = False,
 ) -> None:
     """Take a component away from a node, a group or the service.

@@ -131,7 +131,7 @@ def _changes(inputs: Inputs, rows: list[AttributeRow], text: str) -> dict[str, o
     for path, (document_path, value) in _leaves(document):
         if path not in shown:
             where, near = document.locate_key(document_path), nearest(path, shown)
-            problems.append(Problem(f"'{path}' is no attribute that can be edited here", where, nearest=near))
+            problems.append(Problem(f"'{path}' is not an attribute that can be edited here", where, nearest=near))
         elif value != before[path][1]:
             _take(inputs, document, document_path, path, value, changes, problems)
     if problems:

@@ -60,4 +60,4 @@ def _refuse_built_in(workspace: Workspace, source: str) -> None:
         return
     module = load_catalog(workspace).find(name)
     assembly = next((f"dtk stage {source}/{one} NAME" for one in module.assemblies), f"dtk info {source}")
-    raise UsageError(f"module '{source}' is there already: nothing has to be installed", hint=assembly)
+    raise UsageError(f"module '{source}' is available already: nothing has to be installed", hint=assembly)

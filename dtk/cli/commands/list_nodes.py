@@ -24,7 +24,7 @@ def list_nodes(
         bool, typer.Option("--orphans", help="List instances tagged as this workspace's that no state knows.")
     ] = False,
     adopt: Annotated[bool, typer.Option("--adopt", help="With --orphans: take them into their services.")] = False,
-    terminate: Annotated[bool, typer.Option("--terminate", help="With --orphans: end them for good.")] = False,
+    terminate: Annotated[bool, typer.Option("--terminate", help="With --orphans: terminate them permanently.")] = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -80,7 +80,7 @@ def module(
         raise UsageError(f"'{name}' can't name a module", hint="write it as namespace/name: letters, digits, _ and -")
     folder = workspace.modules / full
     if folder.exists():
-        raise UsageError(f"{shown_path(folder)} is there already")
+        raise UsageError(f"{shown_path(folder)} already exists")
     word = full.rpartition("/")[2]
     words = {"name": full, "word": word, "component": "server", "type": f"{word}::server"}
     words |= {"shown": full.replace("/", ":")}

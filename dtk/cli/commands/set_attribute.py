@@ -25,7 +25,7 @@ UNSET_USAGE = "dtk set-attribute [SERVICE] PATH --unset"
 
 def set_attribute(
     words: Annotated[list[str], typer.Argument(metavar="[SERVICE] PATH [VALUE]", help="What to set, and to what.")],
-    unset: Annotated[bool, typer.Option("--unset", "-u", help="Take the value away: the assembly's counts.")] = False,
+    unset: Annotated[bool, typer.Option("--unset", "-u", help="Remove the value: the assembly's applies.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Set an attribute of a service.

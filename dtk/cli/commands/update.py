@@ -20,7 +20,7 @@ def update(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Move installed modules to what their refs are now, and show what changes.
+    """Update installed modules to the latest commits of their refs, and show the changes.
 
     Shows commits, and components and attributes that are added, removed or retyped. Example: dtk update bigtop:spark
     """

@@ -58,7 +58,7 @@ def _misplaced_keys(cursor: Cursor) -> Iterator[Problem]:
     for key in STAGE_KEYS:
         written = cursor.get(key)
         if written:
-            yield written.key_problem(f"'{key}' stands with a stage: the workflow has subtasks")
+            yield written.key_problem(f"'{key}' belongs to a stage: the workflow has subtasks")
     if _order(cursor) == "concurrent":
         yield from _misplaced_windows(cursor)
 
@@ -138,11 +138,11 @@ def _subtask_problems(cursor: Cursor, nodes: tuple[str, ...] | None) -> Iterator
         one_of = ", ".join(ITEM_KEYS)
         yield cursor.problem(f"In stage '{name}', missing a component or action field (one of: {one_of})")
     if len(contents) > 1:
-        yield cursor.problem(f"{' and '.join(contents)} can't stand together", expected="one list of what runs")
+        yield cursor.problem(f"{' and '.join(contents)} can't be used together", expected="one list of what runs")
     if "node" in cursor.value and "node_group" in cursor.value:
-        yield cursor.problem("node and node_group can't stand together", expected="one of them")
+        yield cursor.problem("node and node_group can't be used together", expected="one of them")
     if "nodes" in cursor.value and ("node" in cursor.value or "node_group" in cursor.value):
-        yield cursor.problem("nodes and a single node can't stand together", expected="one of them")
+        yield cursor.problem("nodes and a single node can't be used together", expected="one of them")
     yield from _block_problems(cursor)
     restriction = cursor.get("node", "node_group")
     if restriction and (unknown := unknown_node(restriction, str(restriction.value), nodes)):
@@ -177,7 +177,7 @@ def _misplaced_windows(cursor: Cursor) -> Iterator[Problem]:
         for key in ("max_in_flight", "canary"):
             option = inner.get(key)
             if option:
-                yield option.key_problem(f"'{key}' stands with the concurrent block, not in it")
+                yield option.key_problem(f"'{key}' belongs to the concurrent block, not inside it")
         yield from _misplaced_windows(inner)
 
 

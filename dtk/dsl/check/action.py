@@ -260,7 +260,7 @@ class ActionChecker:
         """A block holds nothing but its condition and its items."""
         for entry in item.entries():
             if entry.name not in ("when", key):
-                self._report(entry.key_problem(f"'{entry.name}' can't stand in a block", expected=f"when and {key}"))
+                self._report(entry.key_problem(f"'{entry.name}' is not allowed in a block", expected=f"when and {key}"))
         if item.get("when") is None:
             self._report(item.problem("the block has no condition", expected=f"when and {key}"))
 
@@ -330,7 +330,7 @@ def _no_condition(when: Cursor, text: str) -> Problem:
         meant = "true" if text.lower() in ("yes", "on") else "false"
         return when.problem(f"'{text}' is a text: YAML 1.2 has true and false alone", expected=meant)
     expected = f'a template that gives true or false, e.g. "{{{{ {text} }}}}"'
-    return when.problem(f"'{text}' is no condition", expected=expected)
+    return when.problem(f"'{text}' is not a condition", expected=expected)
 
 
 def _wrong_kind_of_source(source: Cursor, *, is_folder: bool) -> Problem:

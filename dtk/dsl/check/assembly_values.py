@@ -125,7 +125,7 @@ def check_typed(attribute: Attribute, value: Value) -> Value:
     if value == UNSET or holds_secret(value):
         return value
     if attribute.secret and not SECRET_REFERENCE.match(str(plain(value))):
-        raise ValueError("it is no reference such as env:NAME")
+        raise ValueError("it is not a reference such as env:NAME")
     return Known(coerce("string" if attribute.secret else attribute.type, plain(value)))
 
 

@@ -32,7 +32,7 @@ def deploy_problems(deploy: Cursor, folder: Path, names: Names) -> Iterator[Prob
     try:
         tree = ast.parse((folder / file).read_text(encoding="utf-8"))
     except (SyntaxError, ValueError) as error:
-        yield deploy.problem(f"file '{file}' is no Python: {error}")
+        yield deploy.problem(f"file '{file}' is not valid Python: {error}")
         return
     yield from _function_problems(deploy, tree, function, names)
 
@@ -44,11 +44,11 @@ def _function_problems(deploy: Cursor, tree: ast.Module, function: str, names: N
         yield deploy.problem(message, near=nearest(function, functions))
         return
     if not any(_is_deploy(decorator) for decorator in functions[function].decorator_list):
-        yield deploy.problem(f"function '{function}' is no pyinfra deploy", expected="@deploy(...) before it")
+        yield deploy.problem(f"function '{function}' is not a pyinfra deploy", expected="@deploy(...) before it")
     signature = deploy_signature(functions[function])
     for name in signature.required:
         if names.complete and name not in (*names.attributes, NODE_ARGUMENT):
-            message = f"function '{function}' takes '{name}', which is no attribute of the component"
+            message = f"function '{function}' takes '{name}', which is not an attribute of the component"
             yield deploy.problem(message, near=nearest(name, names.attributes))
 
 

@@ -176,7 +176,7 @@ def plain_of(value: Json) -> Json:
     if isinstance(value, (list, tuple, Iterator, range)):
         return [plain_of(item) for item in value]
     # A function or a bound method would be written as its address in memory: other bytes in each plan.
-    raise TypeError(f"{type(value).__name__} is no value")
+    raise TypeError(f"{type(value).__name__} is not a value")
 
 
 def _raw(value: Json) -> str:

@@ -302,7 +302,7 @@ def replace_text(file: Path, before: Document, text: str, data: object) -> None:
     if not done:
         raise cannot_edit(file)
     if read_document(file).text != before.text:
-        raise DtkError(f"{file} was changed by somebody else just now: nothing was written", hint="try again")
+        raise DtkError(f"{file} was changed by another process: nothing was written", hint="try again")
     target = file.resolve()  # where the file is a symlink, what it points to is edited
     temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
     temporary.unlink(missing_ok=True)
@@ -316,6 +316,6 @@ def _write_first(file: Path, text: str) -> None:
     try:
         write_new(file, text)
     except FileExistsError:
-        raise UsageError(f"{file} is there already") from None
+        raise UsageError(f"{file} already exists") from None
     file.chmod(_READABLE)
     sync_folder(file.parent)

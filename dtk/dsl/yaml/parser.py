@@ -67,7 +67,7 @@ class _Builder:
         # Before the value is taken: an alias has none of its own, and a tag would change what it is.
         self._refuse_extras(event, span)
         if isinstance(event, ScalarEvent) and (wrong := _NO_CHARACTER.search(event.value)):
-            self._problem(f"the character U+{ord(wrong[0]):04X} can't stand in a text", span.location)
+            self._problem(f"the character U+{ord(wrong[0]):04X} is not allowed in text", span.location)
         level = self.levels[-1] if self.levels else None
         if level and isinstance(level.container, dict) and level.key is None:
             self._take_key(event, level, span)
@@ -214,9 +214,9 @@ def _syntax_problem(error: MarkedYAMLError, name: str) -> Problem:
     location = Location(name, mark.line + 1, mark.column + 1) if mark else Location(name, 1, 1)
     detail = str(error.problem or error.context or "not YAML")
     if "'\\t'" in detail:
-        return Problem("a tab stands where YAML wants blanks", location, expected="blanks for indentation")
+        return Problem("a tab is used for indentation", location, expected="spaces for indentation")
     if "mapping values are not allowed" in detail:
-        return Problem("a text with ': ' in it can't stand here", location, expected="quotes around it")
+        return Problem("unquoted text contains ': '", location, expected="quotes around it")
     reason = f"{error.context}: {detail}" if error.context and error.problem else detail
     return Problem(f"not YAML: {reason}", location)
 
@@ -226,4 +226,4 @@ def _character_problem(error: ReaderError, text: str, name: str) -> Problem:
     line = before.count("\n") + 1
     column = len(before) - (before.rfind("\n") + 1) + 1
     code = error.character if isinstance(error.character, int) else ord(str(error.character)[0])
-    return Problem(f"the character U+{code:04X} can't stand in a YAML file", Location(name, line, column))
+    return Problem(f"the character U+{code:04X} is not allowed in a YAML file", Location(name, line, column))

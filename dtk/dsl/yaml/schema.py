@@ -128,20 +128,20 @@ def _violations(error: ValidationError) -> Iterator[Violation]:
 
 def _value(error: _Break, path: DocumentPath) -> Iterator[Violation]:
     near = nearest(str(error.instance), error.schema.get("examples", ()))
-    yield Violation(path, f"{shown(error.instance)} can't stand here", expected_by(error.schema), near)
+    yield Violation(path, f"invalid value {shown(error.instance)}", expected_by(error.schema), near)
 
 
 def _type(error: _Break, path: DocumentPath) -> Iterator[Violation]:
     if error.instance is None:
         yield Violation(path, "nothing is given", expected_by(error.schema), at_key=True)
     else:
-        yield Violation(path, f"{shown(error.instance)} is of the wrong kind", expected_by(error.schema))
+        yield Violation(path, f"{shown(error.instance)} has the wrong type", expected_by(error.schema))
 
 
 def _enum(error: _Break, path: DocumentPath) -> Iterator[Violation]:
     choices = [str(choice) for choice in error.schema["enum"]]
     near = nearest(str(error.instance), choices)
-    yield Violation(path, f"{shown(error.instance)} can't stand here", listed(choices), near)
+    yield Violation(path, f"invalid value {shown(error.instance)}", listed(choices), near)
 
 
 def _unknown_keys(error: _Break, path: DocumentPath) -> Iterator[Violation]:
@@ -168,25 +168,25 @@ def _missing(error: _Break, path: DocumentPath) -> Iterator[Violation]:
 
 def _name(error: _Break, path: DocumentPath) -> Iterator[Violation]:
     key = str(error.instance)
-    yield Violation((*path, key), f"'{key}' is not a name for this place", expected_by(error.schema), at_key=True)
+    yield Violation((*path, key), f"'{key}' is not a valid name here", expected_by(error.schema), at_key=True)
 
 
 def _one_of(error: _Break, path: DocumentPath) -> Iterator[Violation]:
     keys = [key for branch in error.schema["oneOf"] for key in branch.get("required", ())]
     given = [key for key in keys if key in error.instance]
     if given:
-        yield Violation(path, f"{' and '.join(given)} can't stand together", "one of them", at_key=True)
+        yield Violation(path, f"{' and '.join(given)} can't be used together", "one of them", at_key=True)
     else:
         yield Violation(path, f"{listed(keys)} is missing", at_key=True)
 
 
 def _few(error: _Break, path: DocumentPath) -> Iterator[Violation]:
-    yield Violation(path, "nothing is in it", expected_by(error.schema), at_key=True)
+    yield Violation(path, "it is empty", expected_by(error.schema), at_key=True)
 
 
 def _many(error: _Break, path: DocumentPath) -> Iterator[Violation]:
     keys = ", ".join(f"'{key}'" for key in error.instance)
-    yield Violation(path, f"{keys} stand in one map", expected_by(error.schema), at_key=True)
+    yield Violation(path, f"{keys} are in one map", expected_by(error.schema), at_key=True)
 
 
 def _bound(error: _Break, path: DocumentPath) -> Iterator[Violation]:

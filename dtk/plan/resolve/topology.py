@@ -190,9 +190,7 @@ def _instances(
             problems.append(_unknown_component(service, node, use, components))
             continue
         if (node, str(use.name)) in instances:
-            problems.append(
-                Problem(f"On node '{group_of(node)}': component '{use.name}' is there already", use.location)
-            )
+            problems.append(Problem(f"On node '{group_of(node)}': component '{use.name}' already exists", use.location))
             continue
         linked = with_chosen_links(service, node, use)
         folder = modules[component.module].folder
