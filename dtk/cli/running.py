@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import FrameType
 
 import typer
@@ -20,11 +21,13 @@ from dtk.cli.output import print_json, use_color
 from dtk.cli.task_files import nothing_done
 from dtk.errors import DtkError, InvalidError, UsageError
 from dtk.model.plan import Plan
+from dtk.model.store_settings import StoreSettings
 from dtk.service.holding import Holding, holding
 from dtk.service.identity import FoundIdentity, write_identity
 from dtk.service.open_end import finishes_last_task
 from dtk.service.planning import Inputs, check_plan
 from dtk.state.workspace import Workspace
+from dtk.views.formatting import long_duration
 from dtk.views.plan_markdown import plan_markdown
 from dtk.views.plan_text import plan_text
 
@@ -140,6 +143,8 @@ def run_plan(inputs: Inputs, plan: Plan, change: Change, how: Following, *, resu
     before = signal.pthread_sigmask(signal.SIG_BLOCK, CANCEL_SIGNALS)
     try:
         started = start_task(inputs.workspace, owned, lock=change.lock, modules=inputs.folders(), shared=change.shared)
+        if change.shared is not None:
+            _warn_of_early_end(change.shared.settings, inputs.workspace.event_log(plan.service, started.number))
         if how.detach and how.is_data:
             print_json({"service": plan.service, "task": started.number})
             return
@@ -159,6 +164,19 @@ def run_plan(inputs: Inputs, plan: Plan, change: Change, how: Following, *, resu
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     raise typer.Exit(code)
+
+
+def _warn_of_early_end(store: StoreSettings, log: Path) -> None:
+    from dtk.service.credentials_end import early_end  # noqa: PLC0415 - only with a store
+
+    found = early_end(store, log)
+    if found is not None:
+        left, expected = (long_duration(seconds) for seconds in found)
+        typer.echo(
+            f"warning: the credentials for the store end in {left}; tasks like this took {expected}. Without new ones"
+            " the task starts nothing more by then, and fails",
+            err=True,
+        )
 
 
 def _end_in_store(started: StartedTask, code: int) -> int:

@@ -145,7 +145,7 @@ class S3Objects:
             if status_of(answer) in expected and code_of(answer) != "NoSuchBucket":
                 return None
             raise refusal(answer, self._named(key)) from error
-        except (BotoCoreError, HTTPError, OSError) as error:
+        except (BotoCoreError, HTTPError, OSError, RuntimeError) as error:
             raise unanswered(error, self._named(key)) from error
 
     def _named(self, key: str) -> str:

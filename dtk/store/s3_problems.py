@@ -62,14 +62,21 @@ def _final(answer: S3Refusal, code: str, detail: str) -> StoreError:
     if code == "RequestTimeTooSkewed":
         return _skewed(answer)
     if code in _EXPIRED:
-        return StoreError(f"the credentials for the store have expired ({detail})", hint="get new ones and try again")
+        return _expired(detail)
     if code in _REGION:
         return StoreError(f"the bucket is in another region ({detail})", hint="correct 'store: region' in dtk.yaml")
     return StoreError(f"the store refused ({detail})", hint=_HINTS.get(code, ""))
 
 
+def _expired(detail: str) -> StoreError:
+    return StoreError(f"the credentials for the store have expired ({detail})", hint="get new ones and try again")
+
+
 def unanswered(error: Exception, where: str) -> StoreError:
     """Return the error to raise where no answer came; ``where`` is the object."""
+    if isinstance(error, RuntimeError):
+        # botocore's own word for credentials in variables that are past AWS_CREDENTIAL_EXPIRATION.
+        return _expired(f"{where}: {error}")
     problem = access_problem(error)
     if problem is not None:
         return StoreError(f"the store can't be asked: {problem.message}", hint=problem.hint)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,26 @@ def test_a_task_goes_through_a_store_that_fails_all_the_time(
     segments = [objects.get(key) for key in objects.list(KEYS.segments(1))]
     assert b"".join(one.data for one in segments if one) == log
     assert "Nothing to do" in two.run("plan", "app1").stdout
+
+
+def test_credentials_that_end_before_the_task_will_are_said_at_its_start(team: Team) -> None:
+    one = team.clone("one")
+    one.run("apply", "app1", "--yes")
+    log = one.root / ".dtk/services/app1/tasks/1/events.jsonl"
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    for event in events:
+        if event["type"] == "stage.finished":
+            event["seconds"] = 7200.0
+    log.write_text("".join(f"{json.dumps(event)}\n" for event in events))
+
+    def converged(left: timedelta) -> str:
+        end = (datetime.now(UTC) + left).isoformat(timespec="seconds")
+        return one.run("converge", "app1", AWS_CREDENTIAL_EXPIRATION=end).stderr
+
+    assert re.search(
+        r"credentials for the store end in 5\dm \d+s; tasks like this took \d+h", converged(timedelta(hours=1))
+    )
+    assert "credentials" not in converged(timedelta(hours=40))
 
 
 def test_expired_credentials_end_the_task_in_words_and_it_is_resumed(

@@ -20,6 +20,7 @@ from dtk.store.opening import open_access, open_objects
 from dtk.store.s3_objects import S3Objects
 from dtk.store.s3_problems import S3Refusal, refusal
 from tests.store.stores import MemoryObjects, S3Fault, S3Server, Time
+from tests.support.waiting import eventually
 
 S3 = tuple[S3Server, StoreSettings]
 
@@ -144,6 +145,17 @@ def test_what_must_be_put_right_first_is_said(s3: S3, code: str, status: int, me
         S3Objects(settings).put_new("k", b"1")
     assert not isinstance(refused.value, StoreUnreachableError)
     assert hint in refused.value.hint
+
+
+def test_credentials_past_the_end_that_their_variable_names_are_said_to_have_expired(
+    s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = datetime.now(UTC) + timedelta(seconds=1)
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", end.isoformat())
+    objects = S3Objects(s3[1])
+    eventually(lambda: datetime.now(UTC) > end, "the end has come")
+    with pytest.raises(StoreError, match="the credentials for the store have expired"):
+        objects.get("a")
 
 
 @pytest.mark.parametrize(("hours", "direction"), [(2, "behind"), (-2, "ahead")])
