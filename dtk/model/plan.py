@@ -30,7 +30,7 @@ StepType = Literal[
     "terminate_nodegroup",
 ]
 FirewallChange = Literal["close", "open", "keep"]
-FindingKind = Literal["differs", "unreachable", "runs_each_time", "unchecked"]
+FindingKind = Literal["differs", "unreachable", "machine", "runs_each_time", "unchecked"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,8 @@ class Finding:
     """What ``plan --refresh`` found on a node: ``what`` in words, free of secrets.
 
     ``differs``: the operation would change something. ``unreachable``: the node could not be asked, and ``component``
-    and ``operation`` are "". ``runs_each_time``: a command without a guard. ``unchecked``: it can't be told, and why.
+    and ``operation`` are "". ``machine``: the machine is not what its node asks for. ``runs_each_time``: a command
+    without a guard. ``unchecked``: it can't be told, and why.
     """
 
     node: str
@@ -89,7 +90,7 @@ class Finding:
     @property
     def is_drift(self) -> bool:
         """Whether the node is known not to be as it was left."""
-        return self.kind in ("differs", "unreachable")
+        return self.kind in ("differs", "unreachable", "machine")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -25,6 +25,25 @@ class UnknownWord:
     word: str
     known: tuple[str, ...]
     expected: str
+
+
+@dataclass(frozen=True)
+class MachineDifference:
+    """One way in which a machine is not what its node asks for; ``what`` in words: ``size small → large``.
+
+    ``how`` says what it takes: ``resize`` a stop and a start, ``grow`` a larger disk, ``replace`` another machine.
+    """
+
+    how: Literal["resize", "grow", "replace"]
+    what: str
+
+
+def _never_differs(_target: Target, _attributes: Attributes, _known: Attributes) -> Iterable[MachineDifference]:
+    return ()
+
+
+def _as_asked(attributes: Attributes, _members: Sequence[Attributes]) -> Attributes:
+    return attributes
 
 
 def _as_they_are(_target: Target, attributes: Attributes) -> Attributes:
@@ -70,6 +89,9 @@ class TargetDescription:
         region: where the target's machines are, "" where its settings do not say it; None for a target without regions.
             Its nodes have the attribute ``region``.
         machine_text: names what a machine will be, for the plan.
+        machine_differences: how an existing node's machine differs from what the node asks for now, given the node's
+            attributes as the target takes them and those in the state.
+        like_members: a new member's attributes with what it has in common with the members that its group has.
         power_refusal: why a node with these attributes can't be powered on or off, "" where it can.
     """
 
@@ -82,6 +104,8 @@ class TargetDescription:
     firewall_sources: Callable[[Target], tuple[str, ...] | None] = _no_firewall
     region: Callable[[Target], str | None] = _no_region
     machine_text: Callable[[Attributes], str] = _nothing_to_show
+    machine_differences: Callable[[Target, Attributes, Attributes], Iterable[MachineDifference]] = _never_differs
+    like_members: Callable[[Attributes, Sequence[Attributes]], Attributes] = _as_asked
     power_refusal: Callable[[Power, Attributes], str] = _never_refused
 
 

@@ -22,6 +22,7 @@ from dtk.model.selection import EVERYTHING, Selection, names_of_component
 from dtk.plan.diff.changes import Changes, component_changes, node_changes, pending_nodes, values_maker
 from dtk.plan.diff.deletions import deletion_stages, dropped_components
 from dtk.plan.diff.firewall import firewall_rules
+from dtk.plan.diff.machines import like_its_group, machine_findings
 from dtk.plan.diff.producers import guards, order_problems
 from dtk.plan.diff.recomputed import RecomputedValues, dynamic_paths, made_earlier, makers_in
 from dtk.plan.diff.scheduling import acts, reasons_of, scheduled_outlines
@@ -93,6 +94,9 @@ def _compiled(request: PlanRequest) -> Plan:
     check_parameters(request.parameters, workflow_of(request, resolved), outlines)
     # Before anything is chosen: a term that names nothing would choose nothing, and look like an empty plan.
     check_terms(request.selection, resolved.topology, outlines, request.state)
+    if request.workflow == CREATE:
+        findings = machine_findings(request.target, resolved.topology, request.state)
+        request = replace(request, findings=(*request.findings, *findings))
     chosen = choose(request.selection, _node_changes(request, resolved), outlines, request.state)
     deletions = _deletions(request, resolved, chosen)
     # An unfinished task counts as work: its smoke tests have not run, even when every component is as it should be.
@@ -277,7 +281,10 @@ def _stages(
     request: PlanRequest, resolved: ResolvedService, chosen: Chosen, changes: Changes, deletions: list[Stage]
 ) -> list[Stage]:
     recomputed, general = changes.recomputed, changes.recomputed.general()
-    attributes = {node: machine_attributes(request.target, general, node) for node in resolved.topology.nodes}
+    attributes = {
+        node: like_its_group(request.target, request.state, node, machine_attributes(request.target, general, node))
+        for node in resolved.topology.nodes
+    }
     machines = [*node_stage(changes.nodes, "create", attributes), *node_stage(changes.nodes, "start", attributes)]
     kept = scheduled_outlines(request, chosen.outlines, changes)
     late = [*order_problems(kept, chosen.whole, recomputed), *unmade_problems(chosen, kept, recomputed)]

@@ -66,6 +66,8 @@ def firewall_lines(plan: Plan) -> list[str]:
 
 def nothing_line(plan: Plan) -> str:
     """Return why there is nothing to do."""
+    if any(found.kind == "machine" for found in plan.drift):
+        return "No step to run: applying keeps these machines as they are."
     if plan.drift:
         return "Nothing to do: applying fixes none of this."
     what = "what was chosen" if plan.left_out else f"service '{plan.service}'"
@@ -93,12 +95,21 @@ def drift_lines(plan: Plan) -> list[str]:
     """Return what a refresh found: what differs, what can't be told and why, how many commands run each time."""
     each_time = [found for found in plan.unchecked if found.kind == "runs_each_time"]
     others = [found for found in plan.unchecked if found.kind != "runs_each_time"]
-    lines = ["Drift:", *map(_finding_line, plan.drift), ""] if plan.drift else []
+    machines = [found for found in plan.drift if found.kind == "machine"]
+    drift = [found for found in plan.drift if found.kind != "machine"]
+    lines = ["Drift:", *map(_finding_line, drift), ""] if drift else []
+    lines += ["Machines that differ:", *_machine_lines(machines), ""] if machines else []
     lines += ["Not checked:", *map(_finding_line, others), ""] if others else []
     if each_time:
         count = "1 command runs" if len(each_time) == 1 else f"{len(each_time)} commands run"
         lines += [f"{count} each time and can't be checked.", ""]
     return lines
+
+
+def _machine_lines(found: Sequence[Finding]) -> Iterator[str]:
+    """Yield how machines differ from what is asked for, a line for the members of a group together."""
+    for (_, what), alike in groupby(found, key=lambda one: (group_of(one.node), one.what)):
+        yield f"  ! {members_text([one.node for one in alike])}  {what}"
 
 
 def _finding_line(found: Finding) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dtk.__main__ import run
-from dtk.nodes.ec2 import aws
+from dtk.nodes.ec2 import aws, ssh_rules
 from dtk.nodes.provider import OpenPort
 from dtk.service import ssh_connection
 from dtk.state.store import load_state
@@ -139,6 +141,55 @@ def test_another_address_of_this_machine_as_aws_sees_it_replaces_the_old_one(clo
     assert rules(cloud) == {(22, "198.51.100.8/32")}
 
 
+def described(cloud: Cloud) -> dict[str, str]:
+    """The rules for SSH: who is let in, and what the rule says of whom it is for."""
+    (group,) = groups(cloud)
+    ranges = [one for rule in group["IpPermissions"] if rule.get("FromPort") == 22 for one in rule["IpRanges"]]
+    return {one["CidrIp"]: one["Description"] for one in ranges}
+
+
+def test_a_machine_replaces_its_own_rule_alone_and_a_task_takes_away_those_left_behind(
+    cloud: Cloud, asked: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engineer's dtk ssh must not shut out the CI job that works on the nodes."""
+    provider = cloud.provider(addresses="public", ssh_from=[])
+    by_task, by_hand = cloud.identity(), replace(cloud.identity(), task=0)
+    records = list(cloud.create("master", provider=provider).records.values())
+    monkeypatch.setattr(ssh_rules, "owner", lambda: "ada@laptop")
+    asked[0] = b"203.0.113.9"
+    provider.update_firewall(by_hand, records, None)
+    assert described(cloud).keys() == {"198.51.100.7/32", "203.0.113.9/32"}
+    assert described(cloud)["203.0.113.9/32"].startswith("SSH from where dtk runs: ada@laptop ")
+    # At another place she replaces her own.
+    asked[0] = b"203.0.113.10"
+    provider.update_firewall(by_hand, records, None)
+    assert described(cloud).keys() == {"198.51.100.7/32", "203.0.113.10/32"}
+    monkeypatch.setattr(ssh_rules, "owner", lambda: "bob@desk")
+    asked[0] = b"192.0.2.77"
+    provider.update_firewall(by_task, records, None)
+    assert described(cloud).keys() == {"198.51.100.7/32", "203.0.113.10/32", "192.0.2.77/32"}
+    # A day later a task takes away what nobody renewed, and nobody else does.
+    monkeypatch.setattr(ssh_rules, "KEPT", timedelta(seconds=-60))
+    provider.update_firewall(by_hand, records, None)
+    assert len(described(cloud)) == 3
+    provider.update_firewall(by_task, records, None)
+    assert described(cloud).keys() == {"192.0.2.77/32"}
+
+
+def test_a_machine_renews_its_rule_before_others_take_it_for_left_behind(
+    cloud: Cloud, asked: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = cloud.provider(addresses="public", ssh_from=[])
+    records = list(cloud.create("master", provider=provider).records.values())
+    cloud.api.calls.clear()
+    provider.update_firewall(cloud.identity(), records, None)
+    assert cloud.api.called("AuthorizeSecurityGroupIngress") == []
+    monkeypatch.setattr(ssh_rules, "_RENEWED", timedelta(seconds=-60))
+    assert provider.update_firewall(cloud.identity(), records, None).closed == ()
+    assert described(cloud).keys() == {f"{asked[0].decode().strip()}/32"}
+    assert len(cloud.api.called("AuthorizeSecurityGroupIngress")) == 1
+
+
 def test_an_address_that_can_not_be_found_out_keeps_the_one_that_is_let_in(cloud: Cloud, service: Reports) -> None:
     unknown = cloud.provider(ssh_from=[], jump="someone@192.0.2.1")
     assert unknown.update_firewall(cloud.identity(), list(service.records.values()), None).closed == ()
@@ -247,7 +298,7 @@ def test_ssh_from_another_address_lets_it_in_and_logs_in(
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     output = dtk("ssh", "spark1", "master", "--", "true", code=7)
     assert "The firewall allows SSH from 198.51.100.8/32 now." in output
-    assert rules(cloud) == {(22, "198.51.100.8/32")}
+    assert rules(cloud) == {(22, HERE), (22, "198.51.100.8/32")}, "whom a task has let in stays: it may run"
     program.write_text("#!/bin/sh\nkill -TERM $$\n")
     cloud.api.faults.append(Fault("*", "ExpiredToken", "The token is expired", times=99))
     assert "left as it is: AWS does not accept" in dtk("ssh", "spark1", "master", "--", "true", code=128 + 15)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dtk.model.settings import as_mapping, mapping, text, texts
-from dtk.model.target import Attributes, Power, Target, TargetDescription, UnknownWord, networks
+from dtk.model.target import Attributes, MachineDifference, Power, Target, TargetDescription, UnknownWord, networks
 from dtk.nodes.ec2.words import unknown_words, words_for
 
 
@@ -34,7 +34,22 @@ def _machine_text(attributes: Attributes) -> str:
     sizes = [as_mapping(volume).get("size") for volume in volumes] if isinstance(volumes, (list, tuple)) else []
     disks = [f"{size} GB" for size in [attributes.get("root_device_size"), *sizes] if size]
     market = "spot" if attributes.get("spot") is True else ""
-    return ", ".join(part for part in [" or ".join(types), text(attributes, "image"), *disks, market] if part)
+    image, kept = text(attributes, "image"), text(attributes, "image_id")
+    image = f"{image} ({kept})" if kept else image
+    return ", ".join(part for part in [" or ".join(types), image, *disks, market] if part)
+
+
+def _machine_differences(target: Target, attributes: Attributes, known: Attributes) -> Iterable[MachineDifference]:
+    # Only plans of services with machines take it.
+    from dtk.nodes.ec2.wish import machine_differences  # noqa: PLC0415
+
+    return machine_differences(target, attributes, known)
+
+
+def _like_members(attributes: Attributes, members: Sequence[Attributes]) -> Attributes:
+    from dtk.nodes.ec2.wish import like_members  # noqa: PLC0415
+
+    return like_members(attributes, members)
 
 
 def _power_refusal(power: Power, attributes: Attributes) -> str:
@@ -52,5 +67,7 @@ EC2 = TargetDescription(
     firewall_sources=_firewall_sources,
     region=_region,
     machine_text=_machine_text,
+    machine_differences=_machine_differences,
+    like_members=_like_members,
     power_refusal=_power_refusal,
 )

@@ -6,9 +6,8 @@ dtk knows the rules it made by their description, and takes back only these: wha
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from dtk.errors import DtkError
 from dtk.model.ssh_address import SSH_PORT
 from dtk.nodes.ec2.address import own_network
 from dtk.nodes.ec2.answers import Permission, SecurityGroup
@@ -20,46 +19,22 @@ from dtk.nodes.ec2.tags import LINEAGE, as_list, service_name
 from dtk.nodes.provider import FirewallUpdate, OpenPort, ServiceIdentity
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-SSH_RULE = "SSH from where dtk runs"
+DescribedRule = tuple[OpenPort, str]
 PORT_RULE = "declared by a component"
 JUST_MADE = ("InvalidGroup.NotFound",)
 """What EC2 may answer for some seconds about a group that it has just made."""
 
 
-def ensure_group(
-    aws: Aws, settings: Ec2Settings, identity: ServiceIdentity, subnet: Subnet, tags: Mapping[str, str]
-) -> SecurityGroup:
+def ensure_group(aws: Aws, identity: ServiceIdentity, subnet: Subnet, tags: Mapping[str, str]) -> SecurityGroup:
     """Return a service's own security group, made when it is missing; its nodes may reach each other."""
     found = find_groups(aws, identity, subnet.vpc)
     group = found[0] if found else _make_group(aws, identity, subnet, tags)
     _allow_among(aws, group)
-    allow_ssh(aws, settings, group, subnet.cidr.partition("/")[0])
     return group
 
 
-def allow_ssh(aws: Aws, settings: Ec2Settings, group: SecurityGroup, towards: str) -> FirewallUpdate:
-    """Let SSH in from where the target says, else from this machine, and no longer from where it was before.
-
-    Args:
-        aws: where the group is.
-        settings: the target's.
-        group: the group as EC2 describes it.
-        towards: a private address there, for targets whose nodes are reached by theirs.
-
-    Raises:
-        DtkError: this machine's address is not known, and SSH is not open to anybody yet.
-    """
-    try:
-        sources = settings.ssh_from or (own_network(settings, towards),)
-    except DtkError:
-        if rules_of(group, SSH_RULE):
-            return FirewallUpdate()
-        raise
-    return reconcile(aws, group, [OpenPort(SSH_PORT, source) for source in sources], SSH_RULE)
-
-
 def sources_without_ssh(settings: Ec2Settings, group: SecurityGroup, towards: str) -> tuple[str, ...]:
-    """Return the address ranges that SSH should be open to and is not; takes and raises what ``allow_ssh`` does."""
+    """Return the address ranges that SSH should be open to and is not; raises what ``allow_ssh`` does."""
     sources = settings.ssh_from or (own_network(settings, towards),)
     allowed = [ipaddress.ip_network(rule.source) for rule in rules_of(group) if rule.port == SSH_PORT]
     return tuple(source for source in sources if not any(_holds(one, source) for one in allowed))
@@ -76,19 +51,27 @@ def open_ports(aws: Aws, group: SecurityGroup, ports: Iterable[OpenPort]) -> Non
     """Open ports besides those that are open."""
     missing = set(ports) - rules_of(group)
     if missing:
-        _authorize(aws, group["GroupId"], _permissions(missing, PORT_RULE))
+        _authorize(aws, group["GroupId"], [_permission((rule, PORT_RULE)) for rule in sorted(missing)])
 
 
 def reconcile(aws: Aws, group: SecurityGroup, desired: Iterable[OpenPort], description: str) -> FirewallUpdate:
     """Make a group's rules of one description be those wanted; a rule that people made serves as well, and stays."""
     stale = rules_of(group, description) - set(desired)
     missing = set(desired) - rules_of(group)
-    # Stale ones first: a group holds 60 rules.
-    if stale:
-        _revoke(aws, group["GroupId"], _permissions(stale, description))
-    if missing:
-        _authorize(aws, group["GroupId"], _permissions(missing, description))
+    change_rules(aws, group, [(rule, description) for rule in stale], [(rule, description) for rule in missing])
     return FirewallUpdate(tuple(sorted(missing)), tuple(sorted(stale)))
+
+
+def change_rules(
+    aws: Aws, group: SecurityGroup, stale: Iterable[DescribedRule], missing: Iterable[DescribedRule]
+) -> None:
+    """Take rules out of a group, then add others; each is known by its port, its range and its description."""
+    gone, new = list(map(_permission, sorted(stale))), list(map(_permission, sorted(missing)))
+    # Stale ones first: a group holds 60 rules.
+    if gone:
+        _revoke(aws, group["GroupId"], gone)
+    if new:
+        _authorize(aws, group["GroupId"], new)
 
 
 def find_groups(aws: Aws, identity: ServiceIdentity, vpc: str = "") -> list[SecurityGroup]:
@@ -101,15 +84,18 @@ def find_groups(aws: Aws, identity: ServiceIdentity, vpc: str = "") -> list[Secu
 
 def rules_of(group: SecurityGroup, description: str = "") -> set[OpenPort]:
     """Return a group's rules for single TCP ports; those with this description alone, where one is given."""
-    found = set()
+    return {port for port, its_own in described_rules(group) if description in ("", its_own)}
+
+
+def described_rules(group: SecurityGroup) -> Iterator[DescribedRule]:
+    """Yield a group's rules for single TCP ports, each with its description."""
     for permission in group.get("IpPermissions", []):
         port = permission.get("FromPort")
         if permission.get("IpProtocol") != "tcp" or port is None or port != permission.get("ToPort"):
             continue
         ranges = [(r["CidrIp"], r.get("Description", "")) for r in permission.get("IpRanges", [])]
         ranges += [(r["CidrIpv6"], r.get("Description", "")) for r in permission.get("Ipv6Ranges", [])]
-        found |= {OpenPort(port, source) for source, its_own in ranges if description in ("", its_own)}
-    return found
+        yield from ((OpenPort(port, source), description) for source, description in ranges)
 
 
 def _make_group(aws: Aws, identity: ServiceIdentity, subnet: Subnet, tags: Mapping[str, str]) -> SecurityGroup:
@@ -137,11 +123,8 @@ def _allow_among(aws: Aws, group: SecurityGroup) -> None:
         _authorize(aws, id_, [{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": id_}]}])
 
 
-def _permissions(rules: Iterable[OpenPort], description: str) -> list[Permission]:
-    return [_permission(rule, description) for rule in sorted(rules)]
-
-
-def _permission(rule: OpenPort, description: str) -> Permission:
+def _permission(described: DescribedRule) -> Permission:
+    rule, description = described
     permission: Permission = {"IpProtocol": "tcp", "FromPort": rule.port, "ToPort": rule.port}
     if ":" in rule.source:
         permission["Ipv6Ranges"] = [{"CidrIpv6": rule.source, "Description": description}]

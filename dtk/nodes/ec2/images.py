@@ -29,20 +29,24 @@ class Image:
     """GB of its root device's snapshot, 0 where it is not known: a disk can't be smaller."""
 
 
-def resolve_image(aws: Aws, images: Mapping[str, object], word: str) -> Image:
+def resolve_image(aws: Aws, images: Mapping[str, object], word: str, known: str = "") -> Image:
     """Return the image behind a word.
 
     Args:
         aws: where it is.
         images: the target's dictionary: word → ``ami-…``, ``ssm:PARAMETER``, ``{name, owner}``, or ``{image, user}``.
         word: a word of the dictionary, ``ami-…`` or ``ssm:PARAMETER``.
+        known: the AMI that the word stood for when the group's members were made, "" for the one it stands for now.
 
     Raises:
         InvalidError: there is no such word or no such image.
     """
     given = images.get(word, word)
     entry = as_mapping(given) if isinstance(given, Mapping) else {"image": given}
-    found = _newest(aws, entry) if "name" in entry else _by_id(aws, _image_id(aws, text(entry, "image"), images), word)
+    if known or "name" not in entry:
+        found = _by_id(aws, known or _image_id(aws, text(entry, "image"), images), word)
+    else:
+        found = _newest(aws, entry)
     if found is None:
         raise InvalidError(f"no image '{entry['name']}' of owner {entry.get('owner', 'self')} for '{word}'")
     user = text(entry, "user") or user_of(found.get("Name", ""))
@@ -80,7 +84,7 @@ def _parameter(aws: Aws, name: str) -> str:
         raise InvalidError(f"this region has no SSM parameter {name}", hint=hint) from None
 
 
-def _by_id(aws: Aws, image: str, word: str) -> ImageAnswer:
+def _by_id(aws: Aws, image: str, word: str) -> ImageAnswer | None:
     # By filter: an id that is not there is an empty list, not an error without the word it stands for.
     found = aws.pages("describe_images", "Images", ImageAnswer, Filters=[{"Name": "image-id", "Values": [image]}])
     if not found:

@@ -14,6 +14,7 @@ from dtk.nodes.ec2.images import Image, resolve_image
 from dtk.nodes.ec2.location import ACCOUNT, REGION
 from dtk.nodes.ec2.network import Subnet, find_subnets
 from dtk.nodes.ec2.settings import Ec2Settings, MachineSpec
+from dtk.nodes.ec2.ssh_rules import allow_ssh
 from dtk.nodes.ec2.tags import service_tags
 from dtk.nodes.provider import OpenPort, ServiceIdentity
 
@@ -24,7 +25,7 @@ class Preparation:
     def __init__(self, aws: Aws, settings: Ec2Settings) -> None:
         self._aws = aws
         self._settings = settings
-        self._images: dict[str, Image] = {}
+        self._images: dict[tuple[str, str], Image] = {}
         self._subnets: dict[tuple[tuple[str, ...], str], list[Subnet]] = {}
 
     def machine_request(self, spec: MachineSpec) -> MachineRequest:
@@ -33,12 +34,13 @@ class Preparation:
         Raises:
             InvalidError: there is no such image or subnet.
         """
-        if spec.image not in self._images:
-            self._images[spec.image] = resolve_image(self._aws, self._settings.images, spec.image)
+        image = (spec.image, spec.image_id)
+        if image not in self._images:
+            self._images[image] = resolve_image(self._aws, self._settings.images, *image)
         place = (spec.subnets, spec.availability_zone)
         if place not in self._subnets:
             self._subnets[place] = find_subnets(self._aws, self._settings, *place)
-        return MachineRequest(spec, self._images[spec.image], self._subnets[place])
+        return MachineRequest(spec, self._images[image], self._subnets[place])
 
     def launch_context(
         self, identity: ServiceIdentity, machines: Iterable[MachineRequest], *, is_first: bool
@@ -58,7 +60,9 @@ class Preparation:
         return LaunchContext(settings, identity, groups, access, tags, {REGION: aws.region, ACCOUNT: aws.account})
 
     def _own_group(self, identity: ServiceIdentity, tags: Mapping[str, str], machines: Sequence[MachineRequest]) -> str:
-        group = ensure_group(self._aws, self._settings, identity, machines[0].subnets[0], tags)
+        subnet = machines[0].subnets[0]
+        group = ensure_group(self._aws, identity, subnet, tags)
+        allow_ssh(self._aws, self._settings, group, subnet.cidr.partition("/")[0], locked=True)
         ports = {port for machine in machines for port in machine.spec.ports}
         open_ports(self._aws, group, (OpenPort(port, source) for port in ports for source in self._settings.open_to))
         return group["GroupId"]

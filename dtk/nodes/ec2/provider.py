@@ -7,12 +7,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from dtk.errors import DtkError
-from dtk.model.target import Target
+from dtk.model.target import Attributes, Target
 from dtk.nodes.ec2 import orphans
 from dtk.nodes.ec2.access import Access
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.call import MachineRequest
-from dtk.nodes.ec2.firewall import PORT_RULE, allow_ssh, find_groups, reconcile, sources_without_ssh
+from dtk.nodes.ec2.firewall import PORT_RULE, find_groups, reconcile, sources_without_ssh
 from dtk.nodes.ec2.instances import Ec2Instance, on_each, start_error, wait_for
 from dtk.nodes.ec2.launch import launch, refuse_rivals
 from dtk.nodes.ec2.location import check_location
@@ -24,7 +24,9 @@ from dtk.nodes.ec2.preparation import Preparation, alike
 from dtk.nodes.ec2.records import connection_to, described, node_record
 from dtk.nodes.ec2.removal import remove_own_resources
 from dtk.nodes.ec2.settings import Ec2Settings, read_settings, read_spec
+from dtk.nodes.ec2.ssh_rules import allow_ssh
 from dtk.nodes.ec2.tags import ORIGIN
+from dtk.nodes.ec2.wish import MADE_WITH, made_with
 from dtk.nodes.provider import (
     Ask,
     BasicProvider,
@@ -68,7 +70,7 @@ class Ec2Provider(BasicProvider):
         self.check(identity, records)
         changed = []
         for group in find_groups(self.aws, identity):
-            changed.append(allow_ssh(self.aws, self.settings, group, towards))
+            changed.append(allow_ssh(self.aws, self.settings, group, towards, locked=identity.task > 0))
             if ports is not None:
                 changed.append(reconcile(self.aws, group, ports, PORT_RULE))
         return FirewallUpdate(
@@ -123,7 +125,8 @@ class Ec2Provider(BasicProvider):
         refused = self._power_on({node: found[node] for node in found if node in specs}, report)
 
         def finished(node: str, instance: Ec2Instance) -> NodeRecord:
-            return self._new_record(node, instance, machines[node], context.access)
+            made = made_with(self.settings, specs[node])
+            return self._new_record(node, instance, machines[node], context.access, made)
 
         ids = {node: instance.id for node, instance in instances.items() if node not in refused}
         self._await_running(ids, finished, report)
@@ -253,9 +256,12 @@ class Ec2Provider(BasicProvider):
 
         wait_for(self.aws, ids, ready, self.settings.boot_timeout, on_outcome)
 
-    def _new_record(self, node: str, instance: Ec2Instance, machine: MachineRequest, access: Access) -> NodeRecord:
+    def _new_record(
+        self, node: str, instance: Ec2Instance, machine: MachineRequest, access: Access, made: Attributes
+    ) -> NodeRecord:
         size = machine.spec.size or str(instance.data.get("InstanceType", ""))
-        attributes = {"size": size, "image": machine.spec.image, "keypair": access.key_pair}
+        attributes: dict[str, object] = {"size": size, "image": machine.spec.image, "keypair": access.key_pair}
+        attributes[MADE_WITH] = made
         blank = node_record(node, instance.id, machine.image.user, access.key_file, attributes)
         return described(blank, instance, self.settings, self.aws.region)
 

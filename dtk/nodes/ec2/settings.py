@@ -91,6 +91,8 @@ class MachineSpec:
     tags: Mapping[str, str] = field(default_factory=dict)
     user_data: str = ""
     ports: tuple[int, ...] = ()
+    image_id: str = ""
+    """The image that the word stood for when the group's other members were made; "" for what it stands for now."""
     kms_key: str = ""
 
 
@@ -177,6 +179,7 @@ def read_spec(settings: Ec2Settings, node: str, attributes: Mapping[str, object]
             tags={**settings.tags, **_tags(asked.get("tags"))},
             user_data=text(asked, "user_data"),
             ports=tuple(map(int, texts(asked, "ports"))),
+            image_id=text(asked, "image_id"),
             kms_key=settings.kms_key,
         )
     except (TypeError, ValueError) as error:

@@ -1,0 +1,126 @@
+"""What an instance was made with, compared with what its node asks for now: pure data, so that a plan can tell it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from dtk.model.settings import as_mapping, text, texts
+from dtk.model.target import Attributes, MachineDifference, Target
+from dtk.nodes.ec2.settings import ROOT_DEVICE_GIGABYTES, Ec2Settings, MachineSpec, Volume, read_settings, read_spec
+
+MADE_WITH = "made_with"
+"""The node attribute that holds what an instance was made with, as ``made_with`` gives it."""
+IMAGE_ID = "image_id"
+_DIGEST_LENGTH = 12
+
+
+def made_with(settings: Ec2Settings, spec: MachineSpec) -> dict[str, object]:
+    """Return what an instance is made with, as far as nothing else of its record says it."""
+    return {
+        "image": spec.image,
+        "root_device_size": spec.root_device_size,
+        "root_device_type": spec.root_device_type,
+        "volumes": [_volume(volume) for volume in spec.volumes],
+        "spot": spec.spot,
+        "user_data": hashlib.sha256(spec.user_data.encode()).hexdigest()[:_DIGEST_LENGTH] if spec.user_data else "",
+        "instance_profile": settings.instance_profile,
+    }
+
+
+def _volume(volume: Volume) -> dict[str, object]:
+    return {"size": volume.size, "type": volume.type, "device": volume.device, "limits": dict(volume.limits)}
+
+
+def machine_differences(target: Target, attributes: Attributes, known: Attributes) -> Iterator[MachineDifference]:
+    """Yield how a node's instance differs from what the node asks for now.
+
+    Args:
+        target: the node's.
+        attributes: the node's as the target takes them.
+        known: the node's in the state; one that an earlier dtk made does not say all: the rest is not compared.
+    """
+    settings = read_settings(target, Path())
+    wished = read_spec(settings, "", attributes)
+    before, now = as_mapping(known.get(MADE_WITH) or {}), made_with(settings, wished)
+    yield from _type(wished, known)
+    yield from _place(wished, known)
+    image = text(before, "image") or text(known, "image")
+    # A word stands for another image every month: the image that a node has stays until it is replaced.
+    if image and wished.image not in (image, text(known, IMAGE_ID)):
+        yield MachineDifference("replace", f"image {image} → {wished.image}")
+    if not before:
+        return
+    yield from _root_disk(before, now)
+    yield from _volumes(_items(before.get("volumes")), _items(now["volumes"]))
+    for name, shown in (("spot", True), ("user_data", False), ("instance_profile", True)):
+        if before.get(name) != now[name]:
+            values = f" {before.get(name) or 'none'} → {now[name] or 'none'}" if shown else " has changed"
+            yield MachineDifference("replace", f"{name}{values}")
+
+
+def _type(wished: MachineSpec, known: Attributes) -> Iterator[MachineDifference]:
+    has = text(known, "instance_type")
+    if has and has not in wished.instance_types:
+        size, types = text(known, "size"), " or ".join(wished.instance_types)
+        if wished.size and size and size != has:
+            yield MachineDifference("resize", f"size {size} → {wished.size} ({has} → {types})")
+        else:
+            yield MachineDifference("resize", f"instance_type {has} → {types}")
+
+
+def _place(wished: MachineSpec, known: Attributes) -> Iterator[MachineDifference]:
+    subnet, zone = text(known, "subnet"), text(known, "availability_zone")
+    if subnet and wished.subnets and subnet not in wished.subnets:
+        yield MachineDifference("replace", f"subnet {subnet} → {' or '.join(wished.subnets)}")
+    if zone and wished.availability_zone not in ("", zone):
+        yield MachineDifference("replace", f"availability_zone {zone} → {wished.availability_zone}")
+
+
+def _root_disk(before: Mapping[str, object], now: Mapping[str, object]) -> Iterator[MachineDifference]:
+    sizes = [int(text(one, "root_device_size", "0")) or ROOT_DEVICE_GIGABYTES for one in (before, now)]
+    if sizes[0] != sizes[1]:
+        yield MachineDifference(
+            "grow" if sizes[1] > sizes[0] else "replace", f"root_device_size {sizes[0]} → {sizes[1]}"
+        )
+    if before.get("root_device_type") != now["root_device_type"]:
+        kinds = f"{before.get('root_device_type')} → {now['root_device_type']}"
+        yield MachineDifference("replace", f"root_device_type {kinds}")
+
+
+def _volumes(
+    before: Sequence[Mapping[str, object]], now: Sequence[Mapping[str, object]]
+) -> Iterator[MachineDifference]:
+    if len(before) != len(now):
+        yield MachineDifference("replace", f"volumes {len(before)} → {len(now)}")
+        return
+    for number, (old, new) in enumerate(zip(before, now, strict=True), start=1):
+        sizes = [int(text(one, "size", "0")) for one in (old, new)]
+        if {**old, "size": 0} != {**new, "size": 0} or sizes[1] < sizes[0]:
+            yield MachineDifference("replace", f"volume {number} is another one")
+        elif sizes[1] > sizes[0]:
+            yield MachineDifference("grow", f"volume {number} size {sizes[0]} → {sizes[1]}")
+
+
+def _items(value: object) -> list[Mapping[str, object]]:
+    return [as_mapping(item) for item in value] if isinstance(value, (list, tuple)) else []
+
+
+def like_members(attributes: Attributes, members: Sequence[Attributes]) -> Attributes:
+    """Return a new member's attributes with the image that its group has: a word may stand for another one by now.
+
+    Args:
+        attributes: the new member's, as the target takes them.
+        members: those of the group's members that exist, from the state.
+    """
+    word = text(attributes, "image")
+    for known in members:
+        made = as_mapping(known.get(MADE_WITH) or {})
+        if (
+            known.get(IMAGE_ID)
+            and word == (text(made, "image") or text(known, "image"))
+            and texts(known, IMAGE_ID) != (word,)
+        ):
+            return {**attributes, IMAGE_ID: known[IMAGE_ID]}
+    return attributes

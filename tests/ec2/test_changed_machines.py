@@ -1,0 +1,84 @@
+"""What a node asks for now and its machine was not made with: told by every plan, never passed over."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from dtk.__main__ import run
+from tests.ec2.cloud import Cloud, Reports, write_target
+
+
+def planned(capsys: pytest.CaptureFixture[str], code: int = 10) -> str:
+    """What a plan says."""
+    capsys.readouterr()
+    assert run(["plan", "spark1", "--detailed-exitcode"]) == code
+    return capsys.readouterr().out
+
+
+def test_machines_as_they_were_made_are_nothing_to_tell(
+    cloud: Cloud, service: Reports, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "Nothing to do: service 'spark1' is as its files say." in planned(capsys, 0)
+    # Another word for the image and the type that it has already, and any type of several.
+    write_target(cloud, images={"other": {"image": cloud.image, "user": "admin"}}, defaults={"image": cloud.image})
+    assert run(["set-attribute", "spark1", "slaves/instance_type", '["m5.large", "t3.small"]']) == 0
+    assert "as its files say" in planned(capsys, 0)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "told"),
+    [
+        ("size", "large", "size small → large (t3.small → t3.large)"),
+        ("instance_type", "m5.large", "instance_type t3.small → m5.large"),
+        ("image", "ami-0123456789", "image plain → ami-0123456789"),
+        ("root_device_size", "40", "root_device_size 20 → 40"),
+        ("root_device_size", "8", "root_device_size 20 → 8"),
+        ("root_device_type", "io2", "root_device_type gp3 → io2"),
+        ("volumes", "[{size: 10}]", "volumes 0 → 1"),
+        ("subnet", "subnet-0123", "→ subnet-0123"),
+        ("availability_zone", "us-east-1b", "availability_zone us-east-1a → us-east-1b"),
+        ("user_data", "#!/bin/true", "user_data has changed"),
+        ("spot", "true", "spot none → True"),
+    ],
+)
+def test_what_a_group_asks_for_and_has_not_is_told_once_for_all_its_members(
+    cloud: Cloud, service: Reports, capsys: pytest.CaptureFixture[str], attribute: str, value: str, told: str
+) -> None:
+    assert run(["set-attribute", "spark1", f"slaves/{attribute}", value]) == 0
+    output = planned(capsys)
+    assert "as its files say" not in output
+    (line,) = [line for line in output.splitlines() if line.startswith("  ! ")]
+    assert line.startswith("  ! slaves:[1-2]  ")
+    assert told in line
+    assert "applying keeps the machine as it is" in line
+    capsys.readouterr()
+    assert run(["plan", "spark1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["drift"]
+    assert [(one["node"], one["kind"]) for one in found] == [("slaves:1", "machine"), ("slaves:2", "machine")]
+
+
+def test_another_profile_of_the_target_is_told_of_every_node(
+    cloud: Cloud, service: Reports, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_target(cloud, instance_profile="nodes")
+    assert planned(capsys).count("instance_profile none → nodes") == 2
+
+
+def launched(cloud: Cloud) -> list[dict[str, Any]]:
+    return cloud.api.called("RunInstances")
+
+
+def test_new_members_take_the_image_that_their_group_has(
+    cloud: Cloud, service: Reports, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A month later the word stands for another image; a group of both would be nobody's wish."""
+    newer = cloud.client().register_image(Name="newer", RootDeviceName="/dev/sda1", Architecture="x86_64")["ImageId"]
+    write_target(cloud, images={"plain": {"image": newer, "user": "admin"}}, connect_timeout=1)
+    assert run(["set-attribute", "spark1", "slaves/cardinality", "3"]) == 0
+    assert f"+ create slaves:3  small, plain ({cloud.image})" in planned(capsys)
+    cloud.api.calls.clear()
+    assert run(["apply", "spark1", "--yes"]) == 1, "nothing answers there by SSH"
+    assert [call["ImageId"] for call in launched(cloud)] == [cloud.image]
