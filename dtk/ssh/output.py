@@ -33,10 +33,20 @@ class TextFilter(Protocol):
 
 
 class LineSplitter:
-    """Turns chunks of bytes into lines; bytes that are no UTF-8 are replaced, never an error."""
+    """Turns chunks of bytes into lines; bytes that are no UTF-8 are replaced, never an error.
 
-    def __init__(self, give: Callable[[str], None], through: TextFilter | None = None) -> None:
+    A line that is drawn over and over (a download's progress bar) is none until it ends, which may take minutes:
+    ``redrawn`` is told how it looks meanwhile.
+    """
+
+    def __init__(
+        self,
+        give: Callable[[str], None],
+        through: TextFilter | None = None,
+        redrawn: Callable[[str], None] | None = None,
+    ) -> None:
         self._give = give
+        self._redrawn = redrawn
         self._through = through
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._rest = ""
@@ -53,6 +63,11 @@ class LineSplitter:
         while len(self._rest) > LONGEST_LINE:
             self._give(self._rest[:LONGEST_LINE])
             self._rest = self._rest[LONGEST_LINE:]
+        if self._redrawn is not None and "\r" in self._rest:
+            # What stands behind the last return may be half a drawing; what stands before it is whole.
+            looks = self._rest[: self._rest.rindex("\r")].rstrip("\r").rpartition("\r")[2]
+            if looks.strip():
+                self._redrawn(looks)
 
     def end(self) -> None:
         """Give on what stands after the last newline."""

@@ -32,6 +32,27 @@ def test_a_quiet_step_gives_signs_of_life() -> None:
     assert HEARTBEAT_SECONDS <= 10
 
 
+def test_a_progress_bar_is_told_while_it_is_drawn(lab: Lab) -> None:
+    server = lab.add_node("master")
+    bar = "printf '1 of 80 MB\\r2 of 80 MB\\r3 of' >&2; while [ ! -e seen ]; do sleep 0.1; done"
+    started = lab.start(stage(1, action("master", "m::c", run(bar))))
+    # No line of this output has ended; the log and whoever follows it know how far it is.
+    lab.wait_for(started, "step.heartbeat", last_line="2 of 80 MB")
+    (server.home / "seen").touch()
+    assert lab.result(started).exit_code == 0
+
+
+def test_what_is_drawn_over_is_no_line_until_it_ends() -> None:
+    lines: list[str] = []
+    looks: list[str] = []
+    splitter = LineSplitter(lines.append, redrawn=looks.append)
+    for chunk in (b"Get:1\n10", b" %\r", b"20 %\r30", b" %\r\r", b"done\n", b"\r \r", b"end"):
+        splitter.feed(chunk)
+    splitter.end()
+    assert lines == ["Get:1", "10 %\r20 %\r30 %\r\rdone", "\r \rend"]
+    assert looks == ["10 %", "20 %", "30 %"]
+
+
 def test_lines_survive_any_cut_of_the_bytes() -> None:
     lines: list[str] = []
     splitter = LineSplitter(lines.append)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -42,8 +43,8 @@ class Tmux:
         command = f"{sys.executable} -m dtk {' '.join(words)}; echo exit $?; exec sleep 300"
         self._tmux("new-session", "-d", "-x", "80", "-y", "24", command)
 
-    def screen(self) -> str:
-        return self._tmux("capture-pane", "-p")
+    def screen(self, *, color: bool = False) -> str:
+        return self._tmux("capture-pane", "-p", *(["-e"] if color else []))
 
     def shows(self, text: str) -> str:
         try:
@@ -97,6 +98,23 @@ def test_a_running_task_is_watched_left_and_cancelled_from_a_terminal(dtk: Dtk, 
     ended = tmux.shows("exit 6")
     assert "|     3.1 configure_nodegroup | cancelled | slaves   |" in ended
     assert "INFO: to resume: dtk apply ring1 --resume" in ended
+
+
+def test_a_followed_task_tells_at_a_terminal_what_takes_long_and_how_it_ended_in_colour(dtk: Dtk, tmux: Tmux) -> None:
+    dtk.run("stage", "acme:ring/cluster", "ring1", "--set", WORK.format(983))
+    tmux.run("apply", "ring1", "--yes")
+    last = tmux.shows("(and 1 more)  warming up").rstrip().splitlines()[-1]
+    assert re.fullmatch(r"slaves:\d configure_node (\d+m )?\d+s \(and 1 more\)  warming up", last)
+    tmux.press("C-c")
+    tmux.shows("exit 6")
+    colored = tmux.screen(color=True)
+    assert "\x1b[33mTo resume: dtk apply ring1 --resume\nStatus: CANCELLED\n\x1b[39mexit 6" in colored
+    tmux.run("apply", "nothing")
+    tmux.shows("exit 2")
+    assert "\x1b[31merror:\x1b[39m no service 'nothing'" in tmux.screen(color=True)
+    tmux.run("--no-color", "apply", "nothing")
+    tmux.shows("exit 2")
+    assert "\x1b[3" not in tmux.screen(color=True)
 
 
 def test_what_tasks_did_is_told_afterwards_in_every_form(dtk: Dtk) -> None:

@@ -56,7 +56,7 @@ class StepReporter:
             self._flusher = gevent.spawn_later(_FLUSH_SECONDS, self._flush)
 
     def waiting(self, reason: str) -> None:
-        """Say in the next heartbeat what the step waits for."""
+        """Say in the next heartbeat what the step waits for, or how far it is."""
         self.last_line = reason
 
     def _flush(self) -> None:

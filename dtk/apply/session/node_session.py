@@ -178,7 +178,10 @@ class NodeSession:
             Its exit code.
         """
         self.record.begin(command.shown)
-        lines = {stream: LineSplitter(partial(self._give, stream), RedactedStream(self.redactor)) for stream in STREAMS}
+        lines = {
+            stream: LineSplitter(partial(self._give, stream), RedactedStream(self.redactor), self._redrawn)
+            for stream in STREAMS
+        }
         try:
             ended = self._run(command, mark, lambda stream, chunk: lines[stream].feed(chunk))
         finally:
@@ -187,6 +190,11 @@ class NodeSession:
         self.record.end(command.shown, ended.code, failed=not is_success(ended.code))
         self.record.output_is_held |= ended.output_is_held
         return ended.code
+
+    def _redrawn(self, line: str) -> None:
+        """Tell how far a command is that says so on one line, over and over."""
+        if self._reporter is not None:
+            self._reporter.waiting(line)
 
     def _give(self, stream: Stream, line: str) -> None:
         self.record.line(stream, line)
