@@ -15,6 +15,7 @@ from dtk.model.target import Target
 from dtk.plan.document import from_text
 from dtk.service.identity import FoundIdentity, check_id, state_of_service
 from dtk.service.planning import Inputs, read_inputs, target_of
+from dtk.service.saved_plans import stored_plan
 from dtk.state.identity import Identity
 from dtk.state.store import load_state
 from dtk.state.workspace import Workspace
@@ -60,12 +61,14 @@ def remembered_identity(workspace: Workspace, name: str) -> FoundIdentity | None
 
 
 def last_plan(workspace: Workspace, name: str) -> Plan | None:
-    """Return the plan of the newest task of a service that can be read, None where there is none."""
+    """Return the plan of the newest task of a service that can be read, here or in its store, None where none is."""
     for number in reversed(workspace.task_numbers(name)):
         file = workspace.task_folder(name, number) / "plan.json"
         # An unreadable plan of one task is no reason to give up: an earlier one names the target as well.
         with suppress(OSError, DtkError):
             return from_text(file.read_text(encoding="utf-8"), str(file))
+    with suppress(DtkError):
+        return stored_plan(workspace, name)
     return None
 
 

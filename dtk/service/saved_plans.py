@@ -7,6 +7,7 @@ import re
 from dtk.errors import UsageError
 from dtk.model.plan import Plan
 from dtk.plan.document import from_text, to_text
+from dtk.service.global_options import settings
 from dtk.service.planning import check_digest
 from dtk.service.shared_store import SharedStore, open_store, refuse_offline
 from dtk.state.workspace import Workspace
@@ -51,6 +52,27 @@ def fetch_plan(workspace: Workspace, digest: str) -> Plan:
     plan = from_text(found.data.decode("utf-8", "replace"), source)
     check_digest(plan, source, digest)
     return plan
+
+
+def stored_plan(workspace: Workspace, service: str) -> Plan | None:
+    """Return the plan of a service's newest task that the store has one of, or None; not with --offline.
+
+    Raises:
+        DtkError: the store can't be reached, or refuses; or the plan can't be read.
+    """
+    store = None if settings().offline else open_store(workspace)
+    if store is None:
+        return None
+    from dtk.store.layout import ServiceKeys  # noqa: PLC0415 - only with a store
+    from dtk.store.mirror import head_now  # noqa: PLC0415
+    from dtk.store.objects import get_patiently  # noqa: PLC0415
+
+    head, keys = head_now(store.objects, service), ServiceKeys(service)
+    for number in range(head.head.last_task if head else 0, 0, -1):
+        found = get_patiently(store.objects, keys.plan(number))
+        if found is not None:
+            return from_text(found.data.decode("utf-8", "replace"), f"the plan of task {number} in the store")
+    return None
 
 
 def _store(workspace: Workspace, option: str) -> SharedStore:

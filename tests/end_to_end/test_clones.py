@@ -107,7 +107,13 @@ def test_three_clones_with_a_store_go_on_from_each_other(origin: Dtk) -> None:
     three.run("apply", "app1", "--yes")
     assert homes(origin) == [*nodes, "slaves:3"]
     assert [node["node"] for node in one.json("list-nodes", "app1")] == [*nodes, "slaves:3"]
-    clone(origin, "four").run("delete-and-destroy", "app1", "--yes")
+    # Neither its folder nor its target is in git any more: the last task's plan in the store says where they are.
+    four = clone(origin, "four")
+    shutil.rmtree(four.root / "services/app1")
+    config = (four.root / "dtk.yaml").read_text().splitlines(keepends=True)
+    (four.root / "dtk.yaml").write_text("".join(line for line in config if "target" not in line))
+    assert [row["service"] for row in four.json("plan", "--prune")] == ["app1"]
+    four.run("delete-and-destroy", "app1", "--yes")
     assert homes(origin) == []
     assert [node["status"] for node in one.json("list-nodes", "app1") if node["id"]] == []
 
