@@ -14,6 +14,7 @@ from dtk.state.files import write_bytes_new
 from dtk.state.workspace import Workspace
 
 _KEY_BYTES = 32
+_NAME_DIGITS = 8
 
 
 def secret_key(workspace: Workspace, service: str) -> bytes:
@@ -38,8 +39,16 @@ def known_secret_key(workspace: Workspace, service: str) -> bytes:
 
 
 def secret_digest(key: bytes, reference: str, value: str) -> str:
-    """Return the digest of a secret's value, for the reference that it was found by."""
-    return hmac.new(key, f"{reference}\0{value}".encode(), "sha256").hexdigest()
+    """Return the digest of a secret's value, for the reference that it was found by, behind the name of its key."""
+    name = hmac.new(key, b"name", "sha256").hexdigest()[:_NAME_DIGITS]
+    return f"{name}:{hmac.new(key, f'{reference}{chr(0)}{value}'.encode(), 'sha256').hexdigest()}"
+
+
+def is_other_value(applied: str, now: str) -> bool:
+    """Say whether two digests of a secret are of different values; those by another machine's key tell nothing."""
+    (key, _, digest), (key_now, _, digest_now) = applied.rpartition(":"), now.rpartition(":")
+    # Digests were written without their key's name, before.
+    return key in ("", key_now) and digest != digest_now
 
 
 def _path(workspace: Workspace, service: str) -> Path:

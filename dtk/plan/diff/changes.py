@@ -25,6 +25,7 @@ from dtk.plan.workflow.actions import planned_attributes
 from dtk.plan.workflow.definitions import definition_of
 from dtk.plan.workflow.stages import StagedAction
 from dtk.state.model import Applied, State
+from dtk.state.secret_digests import is_other_value
 
 _CUT = "…"
 """What a reason has in place of the rest of a value."""
@@ -158,7 +159,7 @@ def _new_reason(instance: Instance, state: State, components: Collection[str]) -
 
 def _rotated(instance: Instance, applied: Applied, secrets: Mapping[str, str]) -> Iterator[str]:
     """Yield the attributes whose secret has another value than the one that went to the node."""
-    rotated = {name for name, digest in applied.secrets.items() if secrets.get(name, digest) != digest}
+    rotated = {name for name, digest in applied.secrets.items() if is_other_value(digest, secrets.get(name, digest))}
     for name, value in applied.attributes.items():
         for reference in secrets_in(value):
             if reference in rotated:
