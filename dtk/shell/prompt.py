@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application import Application
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 from prompt_toolkit.history import History
@@ -52,15 +54,27 @@ def interact(session: Session, history: HistoryFile, watch: TaskWatch) -> int:
         complete_in_thread=True,
         history=_LineHistory(history),
         bottom_toolbar=lambda: watch.toolbar() or None,
-        refresh_interval=LOOK_EVERY,
     )
+    # The window's size is told by a signal; to ask for it all the time would keep an idle shell busy.
+    prompt.app.terminal_size_polling_interval = None
+
+    def keep_toolbar() -> None:
+        prompt.app.create_background_task(_refreshed(prompt.app, watch))
+
     print(WELCOME)  # noqa: T201 - the shell's own screen
     while True:
         for notice in watch.notices():
             print(notice)  # noqa: T201 - as above
         try:
-            session.run_line(prompt.prompt(f"dtk:{session.context.path}>"))
+            session.run_line(prompt.prompt(f"dtk:{session.context.path}>", pre_run=keep_toolbar))
         except KeyboardInterrupt:
             continue
         except (EOFError, LeaveShellError):
             return 0
+
+
+async def _refreshed(screen: Application[str], watch: TaskWatch) -> None:
+    """Draw the toolbar anew while a task runs; an idle shell does nothing."""
+    while watch.toolbar():
+        await asyncio.sleep(LOOK_EVERY)
+        screen.invalidate()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import psutil
 import pytest
 
 from tests.support.command_line import Dtk
@@ -100,3 +102,16 @@ def test_keys_drive_the_shell(dtk: Dtk, terminal: Terminal) -> None:
     history = (dtk.root / ".dtk" / "shell_history").read_text()
     assert "converge\n" in history
     assert "secret123" not in history
+
+
+def test_an_idle_shell_is_not_woken(terminal: Terminal) -> None:
+    shell = psutil.Process(int(terminal.tmux("display-message", "-p", "#{pane_pid}")))
+    counts = [shell.num_ctx_switches().voluntary]
+
+    def is_quiet() -> bool:
+        # It settles once its prompt is drawn; one that is woken each second, or more often, never does.
+        time.sleep(3)
+        counts.append(shell.num_ctx_switches().voluntary)
+        return counts[-1] == counts[-2]
+
+    eventually(is_quiet, "three seconds pass in which the shell does nothing")
