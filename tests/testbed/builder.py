@@ -7,6 +7,7 @@ environments in it, kept between runs.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import re
 import shutil
@@ -68,7 +69,7 @@ class Builder:
         return made
 
     def _make_base(self, name: str) -> None:
-        recipe = f"{image_root().name} {BASE_SCRIPT}"
+        recipe = hashlib.sha256(f"{image_root().name} {BASE_SCRIPT}".encode()).hexdigest()
         label = "dtk.recipe"
         found = self("images", "--filter", f"label={label}", "--format", "{{.Name}}:{{.Tag}}").split()
         if name in found and recipe in self("inspect", "--type", "image", name):
@@ -115,3 +116,4 @@ def builder() -> Iterator[Builder]:
             own = [name for name in made("images", "--format", "{{.Name}}").split() if name.startswith("localhost/")]
             if own:
                 made("rmi", "--force", *own)
+            made("rmi", "--prune")  # base images of earlier recipes
