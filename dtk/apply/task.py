@@ -56,8 +56,22 @@ def _run_stages(context: TaskContext) -> str:
             context.write_snapshot()
             if status != "succeeded":
                 return status
+    _clean_up(context)
     # Also when it was cancelled too late: all of it is done.
     return "succeeded"
+
+
+def _clean_up(context: TaskContext) -> None:
+    """Remove what was made beside the service's machines, after the last of them; what is left a later destroy takes.
+
+    Raises:
+        DtkError: something is left.
+    """
+    ends = any(leaf.type == "terminate_node" for leaf in context.plan.leaves())
+    # A service that no task has worked on has nothing, and may have no way to its target.
+    retries = context.plan.destroys and context.number > 1
+    if (ends or retries) and not context.store.state.nodes:
+        context.provider.clean_up(context.identity, lambda: not context.stopping.reason)
 
 
 def finish(context: TaskContext, status: str, failure: DtkError | None = None) -> None:

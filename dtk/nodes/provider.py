@@ -201,6 +201,17 @@ class Provider(Protocol):
     def terminate(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
         """End the nodes for good; report each with status ``terminated``. One that is gone already is fine."""
 
+    def clean_up(self, identity: ServiceIdentity, goes_on: Callable[[], bool]) -> None:
+        """Remove what was made for a service beside its machines, after the last of them; nothing is fine.
+
+        Args:
+            identity: the service.
+            goes_on: says whether what still refers to it may be waited for.
+
+        Raises:
+            DtkError: something is left; names it and what still refers to it. The same call takes it later.
+        """
+
     def why_off(self, identity: ServiceIdentity, record: NodeRecord) -> str:
         """Say why a node that should run is off, where this machine can tell it at once; "" elsewhere."""
 
@@ -268,6 +279,9 @@ class BasicProvider:
     def ssh_refusal(self, _identity: ServiceIdentity, _records: Sequence[NodeRecord]) -> str:
         """Say nothing."""
         return ""
+
+    def clean_up(self, _identity: ServiceIdentity, _goes_on: Callable[[], bool]) -> None:
+        """Remove nothing."""
 
     def why_off(self, _identity: ServiceIdentity, _record: NodeRecord) -> str:
         """Say nothing."""

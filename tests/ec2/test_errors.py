@@ -171,7 +171,8 @@ def test_a_permission_that_is_missing_is_named(
 def test_a_security_group_that_others_use_is_told_with_who_they_are(
     cloud: Cloud, service: Reports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dtk.nodes.ec2.removal._GROUP_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("dtk.nodes.ec2.removal.PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("dtk.nodes.ec2.removal.PATIENCE_SECONDS", 0.1)
     client = cloud.client()
     (found,) = find_groups(cloud.provider().aws, cloud.identity())
     group = client.describe_security_groups(GroupIds=[found["GroupId"]])["SecurityGroups"][0]
@@ -181,7 +182,27 @@ def test_a_security_group_that_others_use_is_told_with_who_they_are(
     cloud.api.faults.append(Fault("DeleteSecurityGroup", "DependencyViolation", times=99))
     for record in service.records.values():
         client.terminate_instances(InstanceIds=[record.id])
+    gone = Reports()
+    cloud.provider().terminate(cloud.identity(), list(service.records.values()), gone)
+    assert {record.status for record in gone.records.values()} == {"terminated"}, "gone, whatever becomes of the group"
     with pytest.raises(AwsError) as raised:
-        cloud.provider().terminate(cloud.identity(), list(service.records.values()), lambda *_: None)
+        cloud.provider().clean_up(cloud.identity(), lambda: True)
     assert f"security group {group['GroupId']} can't be deleted: rules of {other} name it" in raised.value.message
     assert "then the same command again" in raised.value.hint
+
+
+def test_nodes_that_are_gone_are_recorded_so_and_what_is_left_goes_with_the_same_command(
+    cloud: Cloud, service: Reports, output: RunCommand
+) -> None:
+    """A destroy that could not remove the group used to leave nodes in the state that nobody could end any more."""
+    cloud.api.faults.append(Fault("DeleteSecurityGroup", "UnauthorizedOperation", "You are not", status=403, times=99))
+    text = output("delete-and-destroy", "spark1", "--yes")
+    assert "the permission ec2:DeleteSecurityGroup is missing" in text
+    assert cloud.instances() == []
+    assert nodes_in_state(cloud) == {}
+    assert find_groups(cloud.provider().aws, cloud.identity())
+    # In use for a moment longer, as the interfaces of instances are.
+    cloud.api.faults[:] = [Fault("DeleteSecurityGroup", "DependencyViolation", times=1)]
+    assert run(["delete-and-destroy", "spark1", "--yes"]) == 0
+    assert find_groups(cloud.provider().aws, cloud.identity()) == []
+    assert not cloud.workspace.service_file("spark1").exists()

@@ -177,6 +177,7 @@ def test_ending_the_last_node_leaves_nothing(cloud: Cloud) -> None:
     cloud.provider().terminate(cloud.identity(), [made.records["master"]], last)
     assert last.records["master"].status == "terminated"
     assert cloud.instances() == []
+    cloud.provider().clean_up(cloud.identity(), lambda: True)
     assert cloud.client().describe_key_pairs()["KeyPairs"] == []
     filters = [{"Name": "tag-key", "Values": ["dtk:service"]}]
     assert cloud.client().describe_security_groups(Filters=filters)["SecurityGroups"] == []

@@ -161,25 +161,22 @@ class Ec2Provider(BasicProvider):
         wait_for(self.aws, ids, lambda instance: instance.state == "stopped", self.settings.boot_timeout, on_outcome)
 
     def terminate(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
-        """End the instances for good; with the last one the service's own key pair and security group go as well."""
+        """End the instances for good; report each once it is gone."""
         found = instances_of(self.aws, identity, records)
         refused = self._on_each(found, report, lambda ids: self.aws.call("terminate_instances", InstanceIds=ids))
         known = {record.node: record for record in records}
-        gone = [node for node in known if node not in found]
-        done: list[str] = []
 
         def on_outcome(node: str, outcome: Ec2Instance | DtkError) -> None:
-            if isinstance(outcome, DtkError):
-                report(node, outcome)
-            else:
-                done.append(node)
+            report(node, outcome if isinstance(outcome, DtkError) else replace(known[node], status="terminated"))
 
+        for node in known.keys() - found.keys():
+            report(node, replace(known[node], status="terminated"))
         ended = {node: instance.id for node, instance in found.items() if node not in refused}
         wait_for(self.aws, ended, lambda one: one.state == "terminated", self.settings.boot_timeout, on_outcome)
-        remove_own_resources(self.aws, self.settings, identity)
-        # Reported last: what fails while the service's own things are removed must not be forgotten.
-        for node in [*gone, *done]:
-            report(node, replace(known[node], status="terminated"))
+
+    def clean_up(self, identity: ServiceIdentity, goes_on: Callable[[], bool]) -> None:
+        """Remove the service's own security group and key pair; keep them while it has an instance."""
+        remove_own_resources(self.aws, self.settings, identity, goes_on)
 
     def connection_to(self, record: NodeRecord) -> Connection:
         """Return how the node is reached with the target's addresses, user, key and jump host."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from dtk.errors import DtkError
@@ -15,20 +16,30 @@ from dtk.nodes.ec2.problems import AwsError
 from dtk.nodes.ec2.settings import Ec2Settings
 from dtk.nodes.provider import ServiceIdentity
 
-_GROUP_TRIES = 10
-_GROUP_PAUSE_SECONDS = 3.0
+PATIENCE_SECONDS = 900.0
+"""How long a group may stay in use after the last instance: interfaces and rules of others outlive it by minutes."""
+PAUSE_SECONDS = 3.0
+_LONGEST_PAUSE_SECONDS = 15.0
 
 
-def remove_own_resources(aws: Aws, settings: Ec2Settings, identity: ServiceIdentity) -> None:
+def remove_own_resources(
+    aws: Aws, settings: Ec2Settings, identity: ServiceIdentity, goes_on: Callable[[], bool]
+) -> None:
     """Remove a service's own security group and key pair; keep them while it has an instance.
 
+    Args:
+        aws: where.
+        settings: the target's.
+        identity: the service.
+        goes_on: says whether a group that is in use may be waited for.
+
     Raises:
-        AwsError: the group is still in use after half a minute.
+        AwsError: the group is still in use after a quarter of an hour, or AWS refuses.
     """
     if find_of_service(aws, identity.lineage):
         return
     for group in find_groups(aws, identity):
-        _delete_group(aws, group["GroupId"])
+        _delete_group(aws, group["GroupId"], goes_on)
     if not settings.key_pair:
         remove_access(aws, identity)
 
@@ -48,8 +59,9 @@ def _still_used(aws: Aws, group: str, error: AwsError) -> AwsError:
     return error
 
 
-def _delete_group(aws: Aws, group: str) -> None:
-    for tries_left in reversed(range(_GROUP_TRIES)):
+def _delete_group(aws: Aws, group: str, goes_on: Callable[[], bool]) -> None:
+    until, pause = time.monotonic() + PATIENCE_SECONDS, PAUSE_SECONDS
+    while True:
         try:
             aws.call("delete_security_group", GroupId=group)
             return
@@ -59,6 +71,7 @@ def _delete_group(aws: Aws, group: str) -> None:
             # The network interface of an instance outlives it for some seconds.
             if error.code != "DependencyViolation":
                 raise
-            if not tries_left:
+            if time.monotonic() > until or not goes_on():
                 raise _still_used(aws, group, error) from None
-        time.sleep(_GROUP_PAUSE_SECONDS)
+        time.sleep(pause)
+        pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
