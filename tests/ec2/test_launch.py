@@ -65,6 +65,28 @@ def test_a_launch_template_is_taken_by_name_and_version(cloud: Cloud) -> None:
     assert call["LaunchTemplate.Version"] == "1"
 
 
+def zones(made: Reports) -> list[str]:
+    """The last letter of each node's zone."""
+    return [str(made.records[node].attributes["availability_zone"])[-1] for node in sorted(made.records)]
+
+
+def test_members_of_a_group_stand_in_zones_by_their_numbers(cloud: Cloud) -> None:
+    vpc = cloud.client().describe_subnets(SubnetIds=cloud.subnets)["Subnets"][0]["VpcId"]
+    nodes = [f"slaves:{number}" for number in range(1, 5)]
+    made = cloud.create("master", *nodes, provider=cloud.provider(subnet=[], vpc=vpc))
+    assert zones(made) == ["a", "a", "b", "a", "b"]
+    assert len(cloud.api.called("RunInstances")) == 2, "a call for each zone"
+    # One that is made later stands where its number says, and elsewhere where its zone has no room.
+    assert zones(cloud.create("slaves:6", provider=cloud.provider(subnet=[], vpc=vpc))) == ["b"]
+    cloud.api.capacity[cloud.subnets[1]] = 0
+    assert zones(cloud.create("slaves:8", provider=cloud.provider(subnet=[], vpc=vpc))) == ["a"]
+
+
+def test_subnets_that_are_named_are_tried_in_order_unless_members_are_to_be_spread(cloud: Cloud) -> None:
+    assert zones(cloud.create("slaves:1", "slaves:2")) == ["a", "a"]
+    assert zones(cloud.create("web:1", "web:2", provider=cloud.provider(spread="availability_zone"))) == ["a", "b"]
+
+
 def test_disks_are_encrypted_with_the_key_that_is_named(cloud: Cloud) -> None:
     volumes = [{"size": 10}, {"size": 10, "kms_key": "alias/logs"}]
     cloud.create("master", provider=cloud.provider(kms_key="alias/data"), volumes=volumes)

@@ -22,6 +22,7 @@ NODE_VARIABLES = (
     "host_address",
     "public_address",
     "dns_name",
+    "availability_zone",
     "port_offset",
     "shared_address",
     "home",

@@ -68,9 +68,10 @@ class Preparation:
         return group["GroupId"]
 
 
-def alike(specs: Mapping[str, MachineSpec]) -> list[list[str]]:
+def alike(machines: Mapping[str, MachineRequest]) -> list[list[str]]:
     """Return the nodes in groups of those that ask for the same: each group is one call, or a few."""
     groups: dict[str, list[str]] = {}
-    for node, spec in specs.items():
-        groups.setdefault(json.dumps(asdict(spec), sort_keys=True, default=str), []).append(node)
+    for node, machine in machines.items():
+        asked = [asdict(machine.spec), [subnet.id for subnet in machine.subnets]]
+        groups.setdefault(json.dumps(asked, sort_keys=True, default=str), []).append(node)
     return list(groups.values())

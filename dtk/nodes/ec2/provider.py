@@ -24,6 +24,7 @@ from dtk.nodes.ec2.preparation import Preparation, alike
 from dtk.nodes.ec2.records import connection_to, described, node_record
 from dtk.nodes.ec2.removal import remove_own_resources
 from dtk.nodes.ec2.settings import Ec2Settings, read_settings, read_spec
+from dtk.nodes.ec2.spread import spread_out
 from dtk.nodes.ec2.ssh_rules import allow_ssh
 from dtk.nodes.ec2.tags import ORIGIN
 from dtk.nodes.ec2.wish import MADE_WITH, made_with
@@ -107,7 +108,8 @@ class Ec2Provider(BasicProvider):
         refuse_rivals(identity, (found[node] for node in specs if node in found))
         machines = {node: self._preparation.machine_request(spec) for node, spec in specs.items()}
         absent = [request for request in requests if request.node not in found]
-        machines |= checked(self.aws, {request.node: machines[request.node] for request in absent})
+        suited = checked(self.aws, {request.node: machines[request.node] for request in absent})
+        machines |= {node: spread_out(self.settings, node, machine) for node, machine in suited.items()}
         is_first = not any(one.tags.get(ORIGIN) == identity.origin for one in found.values())
         context = self._preparation.launch_context(identity, machines.values(), is_first=is_first)
         made, unknown = made_by_unanswered_calls(self.aws, context, machines, absent)
@@ -115,7 +117,7 @@ class Ec2Provider(BasicProvider):
         for node, error in unknown.items():
             report(node, error)
         instances = {node: found[node] for node in specs if node in found}
-        missing = {node: spec for node, spec in specs.items() if node not in found.keys() | unknown.keys()}
+        missing = {node: machines[node] for node in specs if node not in found.keys() | unknown.keys()}
         for nodes in alike(missing):
             outcome = launch(self.aws, context, machines[nodes[0]], nodes, record)
             instances |= outcome.made

@@ -48,6 +48,8 @@ class Ec2Settings:
     sizes: Mapping[str, object] = field(default_factory=dict)
     defaults: Mapping[str, object] = field(default_factory=dict)
     boot_timeout: float = BOOT_TIMEOUT_SECONDS
+    spread: str = ""
+    """``availability_zone`` or ``none``; "" spreads groups over zones where no subnet is named."""
     kms_key: str = ""
     """The key that disks are encrypted with, "" for the account's own default."""
     launch: Mapping[str, object] = field(default_factory=dict)
@@ -130,6 +132,7 @@ def read_settings(target: Target, folder: Path) -> Ec2Settings:
         sizes=sizes_of(given),
         defaults=mapping(given, "defaults"),
         boot_timeout=number(given, "boot_timeout", BOOT_TIMEOUT_SECONDS),
+        spread=text(given, "spread"),
         kms_key=text(given, "kms_key"),
         launch=mapping(given, "launch"),
         launch_template=_template(given.get("launch_template")),
