@@ -91,6 +91,7 @@ def operation_result(event: Event) -> OperationResult:
         stdout=text(event, "stdout"),
         stderr=text(event, "stderr"),
         seconds=measured(event),
+        output_held=event.get("output_held") is True,
     )
 
 

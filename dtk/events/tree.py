@@ -33,6 +33,7 @@ class OperationResult:
     """One operation or command of a step, done; ``kind`` is ``operation``, ``run`` or ``add``.
 
     ``arguments`` are an operation's own, as a module writes them: ``{src: web.conf, dest: /etc/web.conf}``.
+    ``output_held``: something that it left running keeps its output open.
     """
 
     kind: str
@@ -47,6 +48,7 @@ class OperationResult:
     stdout: str = ""
     stderr: str = ""
     seconds: float | None = None
+    output_held: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

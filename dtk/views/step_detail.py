@@ -9,7 +9,7 @@ from dtk.events.tree import OperationResult, Row, Task, TaskStep
 from dtk.views.formatting import counted, duration_text, one_line, status_word, stream_time
 from dtk.views.operation_text import commands_of, is_shown, operation_call
 from dtk.views.step_errors import errors_text
-from dtk.views.stream_blocks import indented, output_lines
+from dtk.views.stream_blocks import HELD, indented, output_lines
 
 BORDER = "=" * 62
 """Source: docs/original.md 6.5."""
@@ -76,6 +76,8 @@ def _operation(result: OperationResult) -> Iterator[str]:
         yield f"DURATION: {duration_text(result.seconds)}"
     yield from output_lines("STDOUT", result.stdout)
     yield from output_lines("STDERR", result.stderr)
+    if result.output_held:
+        yield f"NOTE: {HELD}"
 
 
 def operation_status(result: OperationResult) -> str:

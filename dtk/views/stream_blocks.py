@@ -13,6 +13,11 @@ from dtk.views.step_errors import errors_text
 
 START_BORDER = "=" * 60
 END_BORDER = "-" * 60
+HELD = (
+    "something it left running holds its output, which is no longer read, and may end when it writes there:"
+    " let it write to a file, or start it with dtk/daemon"
+)
+"""What is said of a command whose output is no longer read, though somebody could still write to it."""
 _OPERATIONS = {
     "create_node": "CreateNode",
     "power_on_node": "PowerOnNode",
@@ -30,7 +35,7 @@ def stage_heading(stage: TaskStage) -> list[str]:
 def stage_ending(stage: TaskStage) -> list[str]:
     """Return the lines that a stage ends with, the blank one after it included."""
     duration = [] if stage.duration is None else [f"DURATION: {duration_text(stage.duration)}"]
-    return [f"STATUS: {stage.status}", *duration, *_results(stage), *_errors(stage), END_BORDER, ""]
+    return [f"STATUS: {stage.status}", *duration, *_results(stage), *_held(stage), *_errors(stage), END_BORDER, ""]
 
 
 def _steps(stage: TaskStage) -> list[str]:
@@ -100,6 +105,12 @@ def output_lines(title: str, output: str) -> list[str]:
     """Return an output's lines below its title, none where there is no output."""
     text = harmless(output).rstrip("\n")
     return [f"{title}:", *indented(text)] if text else []
+
+
+def _held(stage: TaskStage) -> list[str]:
+    """Return a note for each command that left something running which keeps its output open."""
+    held = [(leaf, result) for leaf in stage.leaves() for result in leaf.results if result.output_held]
+    return [f"NOTE: {leaf.node}: {operation_heading(result)}: {HELD}" for leaf, result in held]
 
 
 def _errors(stage: TaskStage) -> list[str]:

@@ -152,6 +152,42 @@ def test_folders_have_on_the_node_the_modes_that_they_have_in_the_module(lab: La
     assert result.folder.stat().st_mode & 0o077 == 0
 
 
+def test_a_file_alone_has_the_mode_that_is_said_or_keeps_the_one_it_has(lab: Lab, module: Path) -> None:
+    home = lab.add_node("master").home
+    (module / "files/run.sh").chmod(0o755)
+    puts = [
+        operation("files.put", {"src": "files/run.sh", "dest": str(home / "plain")}),
+        operation("files.put", {"src": "files/run.sh", "dest": str(home / "kept"), "mode": True}),
+        operation("files.put", {"src": "files/run.sh", "dest": str(home / "said"), "mode": "750"}),
+        add("files/run.sh", home / "added"),
+    ]
+    assert applied(lab, module, *puts).exit_code == 0
+    modes = {name: (home / name).stat().st_mode & 0o777 for name in ("plain", "kept", "said", "added")}
+    assert modes == {"plain": 0o644, "kept": 0o755, "said": 0o750, "added": 0o644}
+    (home / "plain").chmod(0o600)
+    (home / "kept").chmod(0o600)
+    again = applied(lab, module, *puts)
+    assert [e["changed"] for e in again.of("operation.finished")] == [False, True, False, False]
+    assert ((home / "plain").stat().st_mode & 0o777, (home / "kept").stat().st_mode & 0o777) == (0o600, 0o755)
+
+
+def test_a_template_ends_its_lines_as_unix_does_and_any_other_file_stays_as_it_is(lab: Lab, module: Path) -> None:
+    home = lab.add_node("master").home
+    content = b"port={{ port }}\r\nend\r\n"
+    (module / "files/crlf").write_bytes(content)
+    items = [
+        operation("files.template", {"src": "files/crlf", "dest": str(home / "rendered")}),
+        add("files/crlf", home / "added", template=True),
+        operation("files.put", {"src": "files/crlf", "dest": str(home / "put")}),
+    ]
+    files = {"files/crlf": hashlib.sha256(content).hexdigest()}
+    one = action("master", "m::c", *items, attributes={"port": 8786}, files=files)
+    assert lab.apply(stage(1, one), modules={"test/mod": module}).exit_code == 0
+    assert (home / "rendered").read_bytes() == b"port=8786\nend\n"
+    assert (home / "added").read_bytes() == b"port=8786\nend\n"
+    assert (home / "put").read_bytes() == content
+
+
 def test_a_command_of_140_kilobytes_does_not_stand_in_front_of_why_it_failed(lab: Lab) -> None:
     lab.add_node("master")
     result = lab.apply(stage(1, action("master", "m::c", run(f": {'x' * 140_000}; echo the reason; exit 3"))))

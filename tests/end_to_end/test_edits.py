@@ -326,3 +326,15 @@ def test_copies_of_module_files_are_removed_but_for_those_of_the_last_task(dtk: 
     assert (tasks / "1/plan.json").exists()
     assert dtk.run("gc", "ring1").stdout == "ring1: nothing to remove\n"
     dtk.run("task-status", "ring1", "1")
+
+
+def test_a_file_that_becomes_executable_is_a_change_where_its_mode_comes_along(dtk: Dtk, module: Path) -> None:
+    text = (module / "dtk.module.yaml").read_text()
+    sync = "- files.sync: {src: tools, dest: '{{ node.home }}/tools'}\n          - files.directory"
+    (module / "dtk.module.yaml").write_text(text.replace("- files.directory", sync))
+    (module / "tools").mkdir()
+    (module / "tools/run.sh").write_text("#!/bin/sh\n")
+    dtk.run("deploy", "acme:ring/cluster", "ring1", "--set", "slaves/cardinality=1")
+    assert "Nothing to do" in dtk.run("plan", "ring1").stdout
+    (module / "tools/run.sh").chmod(0o755)
+    assert "its create action is no longer the one applied" in dtk.run("plan", "ring1").stdout

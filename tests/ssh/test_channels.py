@@ -6,12 +6,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from dtk.events.fold import fold_log
+from dtk.views.step_detail import render_detail
+from dtk.views.stream_blocks import stage_ending
 from tests.apply.lab import Lab, Result, action, output, run, stage, wait_until
 from tests.ssh.openssh import OpenSsh, openssh_machines
 
@@ -115,6 +119,10 @@ def test_what_goes_on_in_the_background_holds_no_step_of_a_local_node(lab: Lab) 
     lab.add_node("master")
     _, event = done(lab, "sleep 77.7 & echo started; echo $! > pid")
     assert (event["stdout"], event["output_held"]) == ("started", True)
+    note = "sleep 77.7 & echo started; echo $! > pid (syscall): something it left running holds its output"
+    task = fold_log(lab.started[-1].folder / "events.jsonl")
+    assert f"NOTE: master: RUN: {note}" in "\n".join(stage_ending(task.stages[0]))
+    assert "NOTE: something it left running holds its output" in render_detail(task.stages[0], datetime.now(UTC))
     lab.servers["master"].kill(int((lab.servers["master"].home / "pid").read_text()))
 
 

