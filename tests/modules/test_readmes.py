@@ -13,10 +13,15 @@ from dtk.dsl.catalog import Catalog, load_catalog
 from dtk.model.module import Attribute, Component, Module
 from dtk.state.workspace import Workspace
 from dtk.views.module_description import assembly_markdown
+from tests.support.command_line import Dtk
 
 MODULES = Path(__file__).resolve().parents[2] / "modules"
 NAMES = sorted(f"{file.parent.parent.name}:{file.parent.name}" for file in MODULES.glob("*/*/dtk.module.yaml"))
 HEADER = "| attribute | type | default | |"
+
+
+def readme(name: str) -> str:
+    return (MODULES / name.replace(":", "/") / "README.md").read_text()
 
 
 @cache
@@ -74,9 +79,9 @@ def expected(module: Module) -> Iterator[tuple[str, str, str]]:
                 yield path, attribute.type, shown(attribute)
 
 
-def stated(readme: str) -> list[tuple[str, str, str]]:
+def stated(text: str) -> list[tuple[str, str, str]]:
     """The first three cells of each row of the table of attributes."""
-    lines = iter(readme.splitlines())
+    lines = iter(text.splitlines())
     rows = []
     for line in lines:
         if line == HEADER:
@@ -89,15 +94,23 @@ def stated(readme: str) -> list[tuple[str, str, str]]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_readme_states_each_attribute_that_people_set_with_its_type_and_default(name: str) -> None:
-    readme = (MODULES / name.replace(":", "/") / "README.md").read_text()
     desired = sorted(set(expected(catalog().find(name))))
-    assert sorted(stated(readme)) == desired, "\n".join(f"| `{a}` | {b} | {c} | |" for a, b, c in desired)
+    assert sorted(stated(readme(name))) == desired, "\n".join(f"| `{a}` | {b} | {c} | |" for a, b, c in desired)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_readme_states_the_nodes_of_each_assembly_and_their_components(name: str) -> None:
-    readme = (MODULES / name.replace(":", "/") / "README.md").read_text()
     for assembly in catalog().find(name).assemblies.values():
         lines = assembly_markdown(assembly)
         table = "\n".join(line for line in lines if line.startswith("|"))
-        assert table in readme, table
+        assert table in readme(name), table
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "```mermaid\n" in readme(name)])
+def test_the_picture_is_what_dtk_graph_draws(name: str, tmp_path: Path) -> None:
+    (assembly,) = catalog().find(name).assemblies
+    dtk = Dtk(tmp_path)
+    dtk.run("init")
+    dtk.run("stage", f"{name}/{assembly}", "drawn")
+    drawn = readme(name).partition("```mermaid\n")[2].partition("```")[0]
+    assert dtk.run("graph", "drawn").stdout == drawn

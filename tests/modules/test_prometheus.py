@@ -1,0 +1,71 @@
+"""dtk:prometheus on real local nodes: it finds its targets by links, and loses those that go.
+
+One test with one deployment: the steps build on each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.modules.changed import changed_by_create
+from tests.support.command_line import Dtk
+
+SERVICE = "mon1"
+STORE = """\
+dsl_version: 1.0.0
+module: acme/store
+version: 0.1.0
+components:
+  server:
+    attributes:
+      metrics_port: {type: port, default: 9200}
+    link_defs:
+      prometheus::server:
+        optional: true
+        attribute_mappings:
+          - targets <- store/${node.name}@${node.host_address}:${metrics_port + node.port_offset}
+"""
+
+
+@pytest.fixture
+def dtk(tmp_path: Path) -> Iterator[Dtk]:
+    made = Dtk(tmp_path)
+    made.run("init")
+    yield made
+    made.run("delete-and-destroy", SERVICE, "--yes", "--force", code=None)
+
+
+def up(output: str) -> list[str]:
+    return [line.strip().partition("{")[2] for line in output.splitlines() if line.strip().startswith("up{")]
+
+
+def test_prometheus_asks_what_links_to_it(dtk: Dtk) -> None:
+    dtk.run("stage", "dtk:prometheus/monitoring", SERVICE, "--set", "monitor/prometheus::server/interval=1s")
+    dtk.run("set-attribute", SERVICE, "machines/cardinality", "1")
+    assert up(dtk.run("apply", SERVICE, "--yes").stdout) == [
+        'instance="machines:1", job="node", node="machines:1"} => 1',
+        'instance="monitor", job="node", node="monitor"} => 1',
+        'instance="monitor", job="prometheus", node="monitor"} => 1',
+    ]
+    dtk.run("converge", SERVICE, "--yes")
+    assert changed_by_create(dtk, SERVICE, 2) == []
+    dtk.run("set-attribute", SERVICE, "machines/cardinality", "0")
+    assert len(up(dtk.run("apply", SERVICE, "--yes").stdout)) == 2
+    assert "node_load1{" in dtk.run("exec", SERVICE, "query", "expression=node_load1").stdout
+    dtk.run("delete-component", SERVICE, "monitor/prometheus::server")
+    assert "prometheus::server.delete" in dtk.run("apply", SERVICE, "--yes").stdout
+    assert dtk.run("ssh", SERVICE, "monitor", "--", "daemon/daemon.sh status prometheus", code=None).returncode != 0
+
+
+def test_any_component_with_a_metrics_port_becomes_a_target(dtk: Dtk) -> None:
+    folder = dtk.root / "modules/acme/store"
+    folder.mkdir(parents=True)
+    (folder / "dtk.module.yaml").write_text(STORE)
+    dtk.run("stage", "dtk:prometheus/monitoring", SERVICE)
+    dtk.run("add-component", SERVICE, "machines/store::server")
+    (targets,) = [a for a in dtk.json("list-attributes", SERVICE) if a["path"].endswith("/targets")]
+    assert "store/machines:2@" in str(targets["value"])
+    assert "node/monitor@" in str(targets["value"])
