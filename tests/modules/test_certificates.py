@@ -1,0 +1,65 @@
+"""dtk:certificates on real local nodes: each node gets a certificate of its own, and another before it ends.
+
+One test with one deployment: the steps build on each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.modules.changed import changed_by_create
+from tests.support.command_line import Dtk
+
+SERVICE = "ca1"
+NODES = ("nodes:1", "nodes:2")
+
+
+@pytest.fixture
+def dtk(tmp_path: Path) -> Iterator[Dtk]:
+    made = Dtk(tmp_path)
+    made.run("init")
+    yield made
+    made.run("delete-and-destroy", SERVICE, "--yes", "--force", code=None)
+
+
+def fingerprints(dtk: Dtk) -> dict[str, str]:
+    """Return what stands on each node, by asking it."""
+    shown = "openssl x509 -in certificates/certificate.pem -noout -fingerprint -sha256"
+    return {node: dtk.run("ssh", SERVICE, node, "--", shown).stdout for node in NODES}
+
+
+def keys_kept(root: Path) -> list[str]:
+    files = (path for path in (root / ".dtk/services").rglob("*") if path.is_file())
+    return [
+        path.name for path in files if "PRIVATE KEY" in path.read_text(errors="replace") and "keys" not in path.parts
+    ]
+
+
+def test_each_node_gets_a_certificate_and_another_before_it_ends(dtk: Dtk) -> None:
+    dtk.run("stage", "dtk:certificates/nodes", SERVICE)
+    assert dtk.run("apply", SERVICE, "--yes").stdout.count("certificate.pem: OK") == 2
+    first = fingerprints(dtk)
+    assert len(set(first.values())) == 2
+    assert keys_kept(dtk.root) == []
+    dtk.run("converge", SERVICE, "--yes")
+    assert changed_by_create(dtk, SERVICE, 2) == []
+    assert "issued" not in dtk.run("exec", SERVICE, "renew").stdout
+    assert fingerprints(dtk) == first
+
+    dtk.run("set-attribute", SERVICE, "authority/certificates::authority/renew_within", "91")
+    renewed = dtk.run("exec", SERVICE, "renew").stdout
+    assert renewed.count("  issued nodes:") == renewed.count("certificate.pem: OK") == 2
+    assert not set(first.values()) & set(fingerprints(dtk).values())
+
+    dtk.run("set-attribute", SERVICE, "nodes/cardinality", "1")
+    dtk.run("apply", SERVICE, "--yes")
+    assert dtk.run("ssh", SERVICE, "authority", "--", "ls authority/issued/*.pem").stdout.split() == [
+        "authority/issued/nodes:1.pem"
+    ]
+    dtk.run("delete-component", SERVICE, "nodes/certificates::certificate")
+    dtk.run("delete-component", SERVICE, "nodes/certificates::request")
+    dtk.run("apply", SERVICE, "--yes")
+    assert dtk.run("ssh", SERVICE, "nodes:1", "--", "ls certificates", code=None).returncode != 0
