@@ -66,6 +66,10 @@ def test_any_component_with_a_metrics_port_becomes_a_target(dtk: Dtk) -> None:
     (folder / "dtk.module.yaml").write_text(STORE)
     dtk.run("stage", "dtk:prometheus/monitoring", SERVICE)
     dtk.run("add-component", SERVICE, "machines/store::server")
-    (targets,) = [a for a in dtk.json("list-attributes", SERVICE) if a["path"].endswith("/targets")]
-    assert "store/machines:2@" in str(targets["value"])
-    assert "node/monitor@" in str(targets["value"])
+    linked = [line for line in dtk.run("list-links", SERVICE).stdout.splitlines() if "prometheus::server" in line]
+    assert [
+        name for name in ("machines/store::server", "monitor/node-exporter") if any(name in line for line in linked)
+    ] == [
+        "machines/store::server",
+        "monitor/node-exporter",
+    ]

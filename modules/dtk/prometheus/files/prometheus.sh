@@ -23,7 +23,8 @@ case $1 in
         ;;
     smoke_test)
         tries=0
-        until [ "$(query 'up == 1' 2>/dev/null | grep -c '=> 1 ')" = "$2" ]; do
+        # A target that has gone is known for a moment still.
+        until [ "$(query up 2>/dev/null | sed 's/.*=> \([01]\) .*/\1/' | tr -d '\n')" = "$(printf "%${2}s" | tr ' ' 1)" ]; do
             tries=$((tries + 1))
             if [ "$tries" -ge 100 ]; then
                 echo "not all $2 targets have answered:" >&2
