@@ -9,7 +9,7 @@ import typer
 
 from dtk.cli.edit_result import print_edit_result
 from dtk.cli.output import print_json
-from dtk.dsl.yaml.edit import set_attribute as write_attribute
+from dtk.dsl.yaml.edit import set_attributes
 from dtk.errors import UsageError
 from dtk.plan.resolve.rows import AttributeRow
 from dtk.service.attribute_value import checked_value
@@ -77,6 +77,5 @@ def ask_and_set(inputs: Inputs, rows: list[AttributeRow], *, as_json: bool = Fal
         print_json({"status": "OK", "changed": False}) if as_json else typer.echo("There is nothing to fill in.")
         return
     name = inputs.service.name
-    for path, value in fill_in(inputs, rows).items():
-        write_attribute(inputs.workspace.service_file(name), path, value)
+    set_attributes(inputs.workspace.service_file(name), fill_in(inputs, rows))
     print_edit_result(inputs.workspace, name, as_json=as_json)

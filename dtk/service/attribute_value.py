@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dtk.dsl.build.attribute import SECRET_REFERENCE
 from dtk.dsl.check.assembly_values import TEXT_OR_LIST
 from dtk.errors import Problem, UsageError
 from dtk.model import types
-from dtk.model.json_data import Json, texts_in
+from dtk.model.json_data import Json, ReadOnlyObject, texts_in
 from dtk.model.module import Attribute
 from dtk.model.names import group_of
+from dtk.model.service import AttributeSetting
 from dtk.model.value import SHORTEST_HIDDEN
 from dtk.plan.resolve.cardinality import CARDINALITY, checked_cardinality
 from dtk.plan.resolve.concurrency import MAX_IN_FLIGHT, window_of
@@ -80,6 +83,23 @@ def checked_value(inputs: Inputs, path: str, value: Json) -> object:
     if path.count("/") == 1 and group_of(path.partition("/")[0]) in topology.assembly.nodes:
         return typed_node_value(paths[path], path, value)
     return typed_value(paths[path], path, value, private=_is_hidden(topology, path))
+
+
+def checked_values(inputs: Inputs, settings: ReadOnlyObject) -> dict[str, object]:
+    """Return values as their attributes' types by path, each checked where those before it are set.
+
+    So a group's cardinality and the values of its new members can be set together.
+
+    Raises:
+        UsageError: as ``checked_value``.
+    """
+    values: dict[str, object] = {}
+    for path, value in settings.items():
+        values[path] = checked_value(inputs, path, value)
+        setting = AttributeSetting(value, inputs.service.location)
+        attributes = {**inputs.service.attributes, path: setting}
+        inputs = replace(inputs, service=replace(inputs.service, attributes=attributes))
+    return values
 
 
 def short_hidden_values(inputs: Inputs) -> list[str]:

@@ -72,6 +72,26 @@ def diff(dtk: Dtk) -> list[str]:
             "set-attribute --unset master/spark::master/eventlog_dir",
             ["-  master/spark::master/eventlog_dir: '/var/log'"],
         ),
+        (
+            "set-attribute web slaves/cardinality=4 spark::cluster/version=1.6",
+            [
+                "-  slaves/cardinality: 3   # three is enough",
+                "+  slaves/cardinality: 4   # three is enough",
+                "+  spark::cluster/version: '1.6'",
+            ],
+        ),
+        (
+            "set-attribute slaves/cardinality=4 slaves:4/bigtop_base/with_maven=true",
+            [
+                "-  slaves/cardinality: 3   # three is enough",
+                "+  slaves/cardinality: 4   # three is enough",
+                "+  slaves:4/bigtop_base/with_maven: true",
+            ],
+        ),
+        (
+            "set-attribute web master/spark::master/eventlog_dir a=b",
+            ["-  master/spark::master/eventlog_dir: '/var/log'", "+  master/spark::master/eventlog_dir: 'a=b'"],
+        ),
         ("add-component master/gitarchive[mar01]", ["+components:", "+  master:", "+    - gitarchive[mar01]"]),
         ("delete-component web slaves/spark::worker", ["+removed:", "+  - slaves/spark::worker"]),
         ("add-node edge", ["+nodes:", "+  edge: {}"]),
@@ -112,6 +132,21 @@ def test_an_edit_changes_its_own_lines_and_keeps_comments_order_and_quotes(
 ) -> None:
     run(web, command)
     assert diff(web) == expected
+
+
+def test_attributes_of_a_file_are_set_all_together_or_none_is(web: Dtk, capfd: pytest.CaptureFixture[str]) -> None:
+    values = web.root / "values.yaml"
+    values.write_text("slaves/cardinality: 5\nspark::cluster/version: '1.6'\n")
+    run(web, f"set-attribute web --values {values} slaves/cardinality=many", 2)
+    assert "'slaves/cardinality' is not of type integer" in capfd.readouterr().err
+    values.write_text("slaves/cardinality: 5\nspark::cluster/versoin: '1.6'\n")
+    run(web, f"set-attribute web --values {values}", 2)
+    assert "did you mean 'spark::cluster/version'" in capfd.readouterr().err
+    assert diff(web) == []
+    values.write_text("slaves/cardinality: 5\nspark::cluster/version: '1.6'\n")
+    run(web, f"set-attribute --values {values} slaves/cardinality=4")
+    assert len(diff(web)) == 3
+    assert "+  slaves/cardinality: 4   # three is enough" in diff(web)
 
 
 @pytest.mark.parametrize(

@@ -1,50 +1,86 @@
-"""``dtk set-attribute``: checked against the service, then written as one line of its file."""
+"""``dtk set-attribute``: checked against the service, then written as lines of its file, all of them or none."""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dtk.cli.edit_result import print_edit_result
 from dtk.cli.options import JsonOption
-from dtk.dsl.yaml.edit import set_attribute as write_attribute
-from dtk.dsl.yaml.edit import unset_attribute
+from dtk.dsl.yaml.edit import set_attributes, unset_attribute
 from dtk.errors import UsageError
+from dtk.model.json_data import JsonObject
 from dtk.model.suggestion import did_you_mean
-from dtk.service.attribute_value import checked_value
+from dtk.service.attribute_value import checked_values
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.lookup import service_and_words
 from dtk.service.planning import Inputs, read_inputs
+from dtk.service.staging import values_of
 
-USAGE = "dtk set-attribute [SERVICE] PATH VALUE"
+USAGE = "dtk set-attribute [SERVICE] PATH VALUE, or PATH=VALUE for each of several"
 
 
 UNSET_USAGE = "dtk set-attribute [SERVICE] PATH --unset"
+# A title may hold an equals sign: it is part of the path.
+_PAIR = re.compile(r"((?:[^\[\]=]|\[[^\]]*\])+)=(.*)", re.DOTALL)
 
 
 def set_attribute(
-    words: Annotated[list[str], typer.Argument(metavar="[SERVICE] PATH [VALUE]", help="What to set, and to what.")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SERVICE] PATH [VALUE]", help="What to set, and to what; PATH=VALUE for each of several."
+        ),
+    ] = None,
     unset: Annotated[bool, typer.Option("--unset", "-u", help="Remove the value: the assembly's applies.")] = False,
+    values: Annotated[
+        Path | None,
+        typer.Option("--values", metavar="FILE", help="YAML: values by path; PATH=VALUE wins.", exists=True),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Set an attribute of a service.
+    """Set attributes of a service.
 
-    Changes services/NAME/service.yaml; nothing happens to nodes before the next apply.
-    Paths are attribute, node/attribute, node/component/attribute or component/attribute.
+    Changes services/NAME/service.yaml; nothing happens to nodes before the next apply. Several are set together: when
+    one is wrong, none is set. Paths are attribute, node/attribute, node/component/attribute or component/attribute.
+    Examples: dtk set-attribute dask1 slaves/cardinality=4 scheduler/port=8800
     Example: dtk set-attribute dask1 slaves/cardinality 4
     """
-    count = 1 if unset else 2
-    service, (path, *value) = service_and_words(words, count, count, UNSET_USAGE if unset else USAGE)
+    if unset and values:
+        raise UsageError("--unset takes values away, and --values sets some", hint=UNSET_USAGE)
     workspace = current_workspace()
+    service, settings = _read(words or [], values, unset=unset)
     name = chosen_service(workspace, service)
     inputs = read_inputs(workspace, name)
-    file = workspace.service_file(name)
     if unset:
-        _unset(inputs, path)
+        _unset(inputs, next(iter(settings)))
     else:
-        write_attribute(file, path, checked_value(inputs, path, value[0]))
+        set_attributes(workspace.service_file(name), checked_values(inputs, settings))
     print_edit_result(workspace, name, as_json=as_json)
+
+
+def _read(words: list[str], file: Path | None, *, unset: bool) -> tuple[str | None, JsonObject]:
+    """Return the service that was named, and values by path; none of them counts where they are taken away."""
+    if unset:
+        service, (path,) = service_and_words(words, 1, 1, UNSET_USAGE)
+        return service, {path: None}
+    settings = values_of(file) if file else {}
+    service, pairs = _pairs(words)
+    if pairs is not None and (pairs or file):
+        return service, {**settings, **pairs}
+    service, (path, value) = service_and_words(words, 2, 2, USAGE)
+    return service, {**settings, path: value}
+
+
+def _pairs(words: list[str]) -> tuple[str | None, JsonObject | None]:
+    """Return ``[SERVICE] PATH=VALUE…`` as the service and the values; None for these where it is written otherwise."""
+    named = bool(words) and words[0] in current_workspace().service_names()
+    found = [_PAIR.fullmatch(word) for word in (words[1:] if named else words)]
+    pairs: JsonObject = {match[1]: match[2] for match in found if match}
+    return (words[0] if named else None), (pairs if all(found) else None)
 
 
 def _unset(inputs: Inputs, path: str) -> None:

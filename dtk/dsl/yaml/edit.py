@@ -23,43 +23,59 @@ _INDENT = "  "
 
 
 def set_attribute(file: Path, path: str, value: object) -> None:
-    """Set one line under ``attributes:`` of a service.yaml; comments, order and quotes stay.
+    """Set one line under ``attributes:`` of a service.yaml, as ``set_attributes``."""
+    set_attributes(file, {path: value})
+
+
+def set_attributes(file: Path, values: Mapping[str, object]) -> None:
+    """Set lines under ``attributes:`` of a service.yaml, all of them or none; comments, order and quotes stay.
 
     Args:
         file: the service.yaml.
-        path: the attribute's path (``slaves/cardinality``).
-        value: plain data.
+        values: plain data by the attribute's path (``slaves/cardinality``).
 
     Raises:
         InvalidError: the file is not YAML.
         DtkError: its attributes are written in a way that can't be edited.
     """
-    set_entry(file, _ATTRIBUTES, path, value)
+    set_entries(file, _ATTRIBUTES, values)
+
+
+def set_entry(file: Path, section: str, key: str, value: object) -> None:
+    """Set one entry of a map at the top of a document, as ``set_entries``."""
+    set_entries(file, section, {key: value})
 
 
 @one_at_a_time
-def set_entry(file: Path, section: str, key: str, value: object) -> None:
-    """Set one entry of a map at the top of a document; everything else stays as it is written.
+def set_entries(file: Path, section: str, entries: Mapping[str, object]) -> None:
+    """Set entries of a map at the top of a document, all of them or none; everything else stays as it is written.
 
     Args:
         file: the document.
         section: the map's key; it is added where it is missing.
-        key: the entry's key.
-        value: plain data.
+        entries: plain data by the entry's key.
 
     Raises:
-        InvalidError, DtkError: as ``set_attribute``.
+        InvalidError, DtkError: as ``set_attributes``.
     """
-    document = _opened(file, section)
+    before = document = _opened(file, section)
+    for key, value in entries.items():
+        try:
+            document = parse_document(_with(document, section, key, value), before.file)
+        except DtkError:
+            raise cannot_edit(file) from None
+    known = before.data.get(section) or {}
+    replace_text(file, before, document.text, {**before.data, section: {**known, **entries}})
+
+
+def _with(document: Document, section: str, key: str, value: object) -> str:
+    """Return a document's text with one entry of a section set."""
     path: DocumentPath = (section, key)
     if path in document.values:
-        text = _with_value(document, path, value)
-    elif document.data.get(section):
-        text = _with_entry(document, (section,), _entry(key, value))
-    else:
-        text = _with_section(document, section, _entry(key, value))
-    entries = {**(document.data.get(section) or {}), key: value}
-    replace_text(file, document, text, {**document.data, section: entries})
+        return _with_value(document, path, value)
+    if document.data.get(section):
+        return _with_entry(document, (section,), _entry(key, value))
+    return _with_section(document, section, _entry(key, value))
 
 
 def set_key(file: Path, key: str, value: str, *, after: str) -> None:
@@ -72,7 +88,7 @@ def set_key(file: Path, key: str, value: str, *, after: str) -> None:
         after: the key below which it stands; at the end where that is not there.
 
     Raises:
-        InvalidError, DtkError: as ``set_attribute``.
+        InvalidError, DtkError: as ``set_attributes``.
     """
     document = _opened(file, key)
     text, entry = document.text, _entry(key, value)
@@ -94,7 +110,7 @@ def unset_attribute(file: Path, path: str) -> bool:
         Whether there was one.
 
     Raises:
-        InvalidError, DtkError: as ``set_attribute``.
+        InvalidError, DtkError: as ``set_attributes``.
     """
     return unset_entry(file, _ATTRIBUTES, path)
 
@@ -107,7 +123,7 @@ def unset_entry(file: Path, section: str, key: str) -> bool:
         Whether there was one.
 
     Raises:
-        InvalidError, DtkError: as ``set_attribute``.
+        InvalidError, DtkError: as ``set_attributes``.
     """
     document = _opened(file, section)
     path: DocumentPath = (section, key)
@@ -125,7 +141,13 @@ def unset_entry(file: Path, section: str, key: str) -> bool:
 
 
 def new_service(
-    file: Path, *, assembly: str, target: str = "", attributes: Mapping[str, object] | None = None, id_: str = ""
+    file: Path,
+    *,
+    assembly: str,
+    target: str = "",
+    attributes: Mapping[str, object] | None = None,
+    id_: str = "",
+    modeline: str = "",
 ) -> None:
     """Write a new service.yaml; the service is named as its folder, which is made.
 
@@ -135,11 +157,12 @@ def new_service(
         target: a target of dtk.yaml; "" for its default.
         attributes: values by path.
         id_: which service it is, for good.
+        modeline: tells editors its schema.
 
     Raises:
         UsageError: there is one already.
     """
-    lines = ["format_version: 1", _entry("service", file.parent.name)]
+    lines = [*([modeline] if modeline else []), "format_version: 1", _entry("service", file.parent.name)]
     lines += [_entry("id", id_)] if id_ else []
     lines += [_entry("assembly", assembly)]
     lines += [_entry("target", target)] if target else []
