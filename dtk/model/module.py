@@ -14,6 +14,7 @@ from typing import Any, Literal
 from dtk.errors import Location
 from dtk.model.json_data import Json
 from dtk.model.names import ComponentName
+from dtk.model.output import AssemblyOutput
 
 Side = Literal["base", "dependency"]
 Order = Literal["sequential", "concurrent"]
@@ -29,6 +30,7 @@ class Attribute:
     ``default`` is of the declared type already; ``has_default`` tells a default of null from none.
     ``secret`` attributes hold references (``env:NAME`` …), never values. A ``dynamic`` one that is an ``input`` as well
     may be given; what is set wins over what an action puts out, and that over links and the default.
+    An ``internal`` one is of no interest to people: listings leave it out.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Attribute:
     secret: bool = False
     description: str = ""
     input: bool = False
+    internal: bool = False
 
     @property
     def is_computed(self) -> bool:
@@ -362,6 +365,7 @@ class Assembly:
     components: tuple[ComponentUse, ...] = ()
     nodes: Mapping[str, Node] = field(default_factory=dict)
     workflows: Mapping[str, Workflow] = field(default_factory=dict)
+    outputs: Mapping[str, AssemblyOutput] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 from dtk.model.json_data import Json, JsonObject
 from dtk.model.module import Action, Assembly, Attribute, Component, ComponentUse, LinkDef, Module, Node, Workflow
 
-_FLAGS = ("required", "dynamic", "input", "constant", "hidden", "secret")
+_FLAGS = ("required", "dynamic", "input", "constant", "hidden", "secret", "internal")
 
 
 def module_document(module: Module) -> dict[str, Json]:
@@ -49,6 +49,7 @@ def assembly_document(assembly: Assembly) -> dict[str, Json]:
             "components": [str(use.name) for use in assembly.components],
             "nodes": {name: _node(node) for name, node in assembly.nodes.items()},
             "workflows": {name: _workflow(workflow) for name, workflow in assembly.workflows.items()},
+            "outputs": {name: output.text for name, output in assembly.outputs.items()},
         }
     )
 
@@ -149,7 +150,8 @@ def assembly_markdown(assembly: Assembly) -> list[str]:
     lines += _table(["Node", "How many", "Components"], [*wide, *nodes])
     for name, workflow in assembly.workflows.items():
         lines += [f"Workflow `{name}`: {', '.join(map(str, _workflow(workflow)))}.", ""]
-    return lines
+    outputs = [[f"`{name}`", f"`{output.text}`"] for name, output in assembly.outputs.items()]
+    return [*lines, *_table(["Output", "Value"], outputs)]
 
 
 def _uses(uses: Iterable[ComponentUse]) -> str:

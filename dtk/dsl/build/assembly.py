@@ -15,6 +15,7 @@ from dtk.errors import Location, Problem
 from dtk.model.json_data import Json
 from dtk.model.module import Assembly, ComponentUse, Node
 from dtk.model.names import ASSEMBLY_WIDE, ComponentName
+from dtk.model.output import AssemblyOutput
 from dtk.model.written import as_written
 
 _IMAGE_AND_SIZE = re.compile(r"^(.+)-((?:[^-{]|\{\{[^{}]*\}\})+)$")
@@ -45,6 +46,7 @@ def build_assembly(cursor: Cursor, name: str, module: str, problems: list[Proble
         attributes={entry.name: build_attribute(entry, problems) for entry in cursor.entries("attributes")},
         components=build_uses(cursor.get("components"), problems),
         nodes=nodes,
+        outputs={one.name: AssemblyOutput(one.name, str(one.value), one.location) for one in cursor.entries("outputs")},
         workflows=with_calls(workflows, problems, complete=_is_whole(cursor, "workflows")),
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from dtk.dsl.check.assembly_values import fit_problem, node_problems, secret_use_problems, value_problems
+from dtk.dsl.check.outputs import output_problems
 from dtk.dsl.check.scope import Scope
 from dtk.dsl.check.template import Names
 from dtk.dsl.check.workflow import call_problems, workflow_problems
@@ -43,6 +44,8 @@ def assembly_problems(
         if str(use.name) in assembly.nodes:
             message = f"node '{use.name}' is named like an assembly-wide component: attribute paths could mean either"
             yield Problem(message, assembly.nodes[str(use.name)].location)
+    if complete and attributes_known:
+        yield from output_problems(assembly, scope)
     standing = {node: tuple(names) for node, names in uses_by_node.items()} if complete else None
     found: list[Problem] = []
     for workflow in assembly.workflows.values():
