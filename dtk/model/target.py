@@ -66,6 +66,10 @@ def _nothing_to_show(_attributes: Attributes) -> str:
     return ""
 
 
+def _always_enough(_target: Target, _nodes: Sequence[str], _held: Mapping[str, str]) -> Iterable[str]:
+    return ()
+
+
 def _never_refused(_power: Power, _attributes: Attributes) -> str:
     return ""
 
@@ -92,6 +96,8 @@ class TargetDescription:
         machine_differences: how an existing node's machine differs from what the node asks for now, given the node's
             attributes as the target takes them and those in the state.
         like_members: a new member's attributes with what it has in common with the members that its group has.
+        nodes_without_machine: given the nodes that a service wants, and the machine's id of those that exist, which of
+            the others the target will have no machine for.
         power_refusal: why a node with these attributes can't be powered on or off, "" where it can.
     """
 
@@ -106,6 +112,7 @@ class TargetDescription:
     machine_text: Callable[[Attributes], str] = _nothing_to_show
     machine_differences: Callable[[Target, Attributes, Attributes], Iterable[MachineDifference]] = _never_differs
     like_members: Callable[[Attributes, Sequence[Attributes]], Attributes] = _as_asked
+    nodes_without_machine: Callable[[Target, Sequence[str], Mapping[str, str]], Iterable[str]] = _always_enough
     power_refusal: Callable[[Power, Attributes], str] = _never_refused
 
 

@@ -53,6 +53,15 @@ def test_another_type_of_target_in_the_same_region_is_no_other_place() -> None:
     check_location(IN_EUROPE, Target("pool", pool))
 
 
+def test_hosts_that_are_kept_for_nodes_are_counted_for_them_alone() -> None:
+    hosts = {"a": {"nodes": ["slaves"]}, "b": {}, "c": {"nodes": ["master"]}}
+    rack = Target("rack", HOSTS, {"hosts": hosts})
+    assert [*HOSTS.nodes_without_machine(rack, ["master", "slaves:1", "slaves:2"], {})] == []
+    assert [*HOSTS.nodes_without_machine(rack, ["master", "edge", "slaves:1", "slaves:2"], {})] == ["slaves:2"]
+    assert [*HOSTS.nodes_without_machine(rack, ["edge", "slaves:1", "other"], {"edge": "b"})] == ["other"]
+    assert [*LOCAL.nodes_without_machine(Target("local", LOCAL), ["a"] * 1000, {})] == []
+
+
 def test_what_can_not_be_powered_is_known_before_a_task() -> None:
     assert EC2.power_refusal("stop", {"market": "spot"}) == "a one-time spot instance can't be stopped"
     assert EC2.power_refusal("start", {"market": "spot"}) == ""

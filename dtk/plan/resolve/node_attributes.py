@@ -6,13 +6,16 @@ from collections.abc import Iterator
 
 from dtk.errors import Location, Problem
 from dtk.model.module import Node
+from dtk.model.names import group_of
 from dtk.model.service import Service
 from dtk.model.suggestion import nearest
 from dtk.model.target import Target, UnknownWord
 from dtk.model.value import UNSET, Known
-from dtk.plan.resolve.overrides import ILLEGAL
+from dtk.plan.resolve.cardinality import CARDINALITY
+from dtk.plan.resolve.overrides import CONSTRAINT, ILLEGAL
 from dtk.plan.resolve.topology import Topology
 from dtk.plan.resolve.values import Values
+from dtk.state.model import State
 
 PORTS = "ports"
 
@@ -38,6 +41,24 @@ def word_problems(target: Target, topology: Topology, service: Service) -> Itera
     for desired in declared.values():
         for wrong in target.description.unknown_words(target, desired.attributes):
             yield _problem(wrong, desired.declared, target, topology, service)
+
+
+def machine_problems(target: Target, topology: Topology, service: Service, state: State) -> Iterator[Problem]:
+    """Yield the nodes and groups that the target has too few machines for, each where its number is written."""
+    held = {name: state.nodes[name].id for name in topology.nodes if name in state.nodes}
+    short: dict[str, list[str]] = {}
+    for node in target.description.nodes_without_machine(target, list(topology.nodes), held):
+        short.setdefault(group_of(node), []).append(node)
+    for name, missing in short.items():
+        declared = topology.nodes[missing[0]].declared
+        path = f"{name}/{CARDINALITY}"
+        location, _ = _where(path, CARDINALITY, declared, topology, service)
+        members = sum(group_of(node) == name for node in topology.nodes)
+        more = f" and {len(missing) - 1} more of its members" if len(missing) > 1 else ""
+        fix = f"dtk set-attribute {service.name} {path} {members - len(missing)}" if declared.is_group else ""
+        expected = f"more hosts in target '{target.name}' (dtk.yaml), or fewer nodes"
+        message = f"target '{target.name}' has no machine left for {missing[0]}{more}"
+        yield Problem(message, location, path if fix else "", expected, kind=CONSTRAINT, fix=fix)
 
 
 def _problem(wrong: UnknownWord, node: Node, target: Target, topology: Topology, service: Service) -> Problem:
