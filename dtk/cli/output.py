@@ -21,6 +21,12 @@ def use_color(output: TextIO | None = None) -> bool:
     return (output or sys.stdout).isatty() and not plain
 
 
+def says_yes(question: str, default: str = "no") -> bool:
+    """Ask a yes-or-no question as the original did; an empty answer is the default."""
+    answer: str = typer.prompt(f"{question} (yes|no)", default=default, show_default=False)
+    return answer.strip().lower() in ("yes", "y")
+
+
 def print_json(value: object) -> None:
     """Print one JSON document."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

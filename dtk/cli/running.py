@@ -17,13 +17,14 @@ from dtk.apply.launch import CANCEL_SIGNALS, StartedTask, start_task
 from dtk.apply.task_folder import WORKER_LOG
 from dtk.cli.following import Following, follow_task
 from dtk.cli.forge import summarize
-from dtk.cli.output import print_json, use_color
+from dtk.cli.output import print_json, says_yes, use_color
 from dtk.cli.task_files import nothing_done
 from dtk.errors import DtkError, InvalidError, UsageError
 from dtk.model.plan import Plan
 from dtk.model.store_settings import StoreSettings
 from dtk.service.holding import Holding, holding
 from dtk.service.identity import FoundIdentity, write_identity
+from dtk.service.machine_inputs import read_machine_inputs
 from dtk.service.open_end import finishes_last_task
 from dtk.service.planning import Inputs, check_plan
 from dtk.state.workspace import Workspace
@@ -66,8 +67,7 @@ def confirm(question: str) -> None:
     # A question in a CI job would wait for ever; and silence must never count as yes.
     if not sys.stdin.isatty():
         raise UsageError(f"{question} There is no terminal to ask on.", hint="say --yes")
-    answer = typer.prompt(f"{question} (yes|no)", default="no", show_default=False)
-    if answer.strip().lower() not in ("yes", "y"):
+    if not says_yes(question):
         typer.echo("Nothing was done.")
         raise typer.Exit(0)
 
@@ -76,6 +76,23 @@ def warn_of_mistake(mistake: InvalidError, done: str) -> None:
     """Say which mistake in a service's files does not keep its machines from being stopped, started or ended."""
     first = "".join(f": {problem}" for problem in mistake.problems[:1])
     typer.echo(f"warning: {mistake.message}{first} (dtk validate); its machines are {done} all the same", err=True)
+
+
+def read_ending_inputs(workspace: Workspace, name: str, command: str, *, force: bool) -> Inputs:
+    """Read a service whose nodes are to be ended; with ``force`` also one with invalid files.
+
+    Only delete actions need more than its state.
+
+    Raises:
+        InvalidError: a file is invalid, and the delete actions are to run.
+    """
+    inputs, invalid = read_machine_inputs(workspace, name)
+    if invalid and not force:
+        hint = f"to end its nodes without the delete actions of components: {command} {name} --force"
+        raise InvalidError(invalid.message, invalid.problems, hint=hint)
+    if invalid:
+        warn_of_mistake(invalid, "ended")
+    return inputs
 
 
 def show_and_ask(plan: Plan, *, ask: bool, is_shown: bool = True) -> None:

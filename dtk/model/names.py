@@ -15,6 +15,8 @@ CREATE, DELETE = "create", "delete"
 """The actions and workflows that dtk itself knows: what converges a component, and what removes it."""
 
 DESTROY = "delete_and_destroy"
+RESET = "destroy_and_reset_nodes"
+"""What the task is called that ends all nodes of a service and keeps the service."""
 """The type of a task that ends a service."""
 ASSEMBLY_WIDE = "assembly_wide"
 """The node name that assembly-wide components run on: the control process."""

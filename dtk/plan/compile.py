@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from dtk import __version__
 from dtk.errors import InvalidError, UsageError
 from dtk.model.module import Workflow
-from dtk.model.names import CREATE, DELETE
+from dtk.model.names import CREATE, DELETE, RESET
 from dtk.model.plan import ComponentChange, FirewallRule, ModuleUse, NodeChange, Plan, Stage
 from dtk.model.planned_action import PlannedAction
 from dtk.model.selection import EVERYTHING, Selection, names_of_component
@@ -206,6 +206,9 @@ def _resumed(request: PlanRequest) -> PlanRequest:
             f"there is nothing to resume: the last task of '{request.service.name}' succeeded, or there was none",
             hint=f"dtk plan {request.service.name}",
         )
+    if unfinished.workflow == RESET:
+        hint = f"dtk destroy-and-reset-nodes {request.service.name}, or dtk apply {request.service.name}"
+        raise UsageError("the last task was to end the nodes, which is not resumed", hint=hint)
     selection = Selection(tuple(unfinished.only), tuple(unfinished.exclude))
     return replace(request, workflow=unfinished.workflow, parameters=unfinished.parameters, selection=selection)
 

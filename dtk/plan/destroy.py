@@ -1,10 +1,12 @@
-"""The plan of delete-and-destroy: delete actions in reverse order of creation, then every node."""
+"""The plans that end all nodes: delete actions in reverse order of creation, then every node."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dtk.errors import DtkError
 from dtk.model.module import Workflow
-from dtk.model.names import DELETE, DESTROY, node_order
+from dtk.model.names import DELETE, DESTROY, RESET, node_order
 from dtk.model.plan import ComponentChange, NodeChange, Plan
 from dtk.plan.compile import finished_plan, outlines_of, resolve_for_plan
 from dtk.plan.diff.deletions import deletion_stages
@@ -15,14 +17,24 @@ from dtk.plan.workflow.stages import StageOutline
 
 
 def destroy_plan(request: PlanRequest, *, force: bool) -> Plan:
-    """Return the plan that ends every node of a service.
+    """Return the plan that ends every node of a service, and the service.
 
     Args:
         request: as for any plan; its workflow is ignored.
         force: leave the components' delete actions out, for nodes that no longer answer.
     """
+    return _ending_plan(request, request, DESTROY, force=force)
+
+
+def reset_plan(request: PlanRequest, *, force: bool) -> Plan:
+    """Return the plan that ends every node of a service, and keeps the service; the arguments are as above."""
+    return _ending_plan(request, replace(request, workflow=RESET), RESET, force=force)
+
+
+def _ending_plan(request: PlanRequest, planned: PlanRequest, task_type: str, *, force: bool) -> Plan:
     state = request.state
-    nodes = [NodeChange(node, "terminate", "the service is destroyed") for node in sorted(state.nodes, key=node_order)]
+    reason = "the service is destroyed" if task_type == DESTROY else "all nodes are reset"
+    nodes = [NodeChange(node, "terminate", reason) for node in sorted(state.nodes, key=node_order)]
     order, workflow, windows = _order(request)
     stages = deletion_stages(state, nodes, request.modules, order, run_actions=not force, workflow=workflow)
     components = [
@@ -31,12 +43,12 @@ def destroy_plan(request: PlanRequest, *, force: bool) -> Plan:
         for component in state.applied[node]
     ]
     return finished_plan(
-        request,
+        planned,
         nodes=nodes,
         components=components,
         stages=within_windows(stages, windows),
-        task_type=DESTROY,
-        destroys=True,
+        task_type=task_type,
+        destroys=task_type == DESTROY,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from dtk.model.json_data import Json
-from dtk.model.names import CREATE
+from dtk.model.names import CREATE, RESET
 from dtk.state.model import Applied, NodeState, State, Unfinished
 
 T = TypeVar("T")
@@ -67,7 +67,8 @@ def with_task_begun(state: State, task: Unfinished, *, resumes: bool) -> State:
     resumed = last.of(task.workflow) if resumes and last else None
     succeeded = resumed.succeeded if resumed else {}
     # What is run in between, to find or fix what failed, does not make a converge done.
-    before = last.of(CREATE) if last and task.workflow != CREATE else None
+    # On nodes that are made anew nothing of a converge is done.
+    before = last.of(CREATE) if last and task.workflow not in (CREATE, RESET) else None
     return replace(state, last_task=task.task, unfinished=replace(task, succeeded=dict(succeeded), before=before))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from dtk.events.log import EventLog
 from dtk.model.author import Author
 from dtk.model.json_data import Json, JsonObject
-from dtk.model.names import group_of
+from dtk.model.names import RESET, group_of
 from dtk.model.plan import Plan, Stage, Step
 
 
@@ -18,6 +18,8 @@ def next_command(plan: Plan) -> str:
     """Return the command that goes on where a task of this plan ends too early."""
     if plan.destroys:
         return f"dtk delete-and-destroy {plan.service}"
+    if plan.workflow == RESET:
+        return f"dtk destroy-and-reset-nodes {plan.service}"
     if not plan.workflow:
         verb = "start" if plan.task_type == "power_on_nodes" else "stop"
         return " ".join(["dtk", verb, plan.service, *plan.only])

@@ -8,16 +8,15 @@ from typing import Annotated
 import typer
 
 from dtk.cli.following import Following
-from dtk.cli.options import DetachOption, LockWaitOption, YesOption, seconds
+from dtk.cli.options import DetachOption, ForceOption, LockWaitOption, YesOption, seconds
 from dtk.cli.output import use_color
-from dtk.cli.running import Change, confirm, run_plan, warn_of_mistake
-from dtk.errors import InvalidError
+from dtk.cli.running import Change, confirm, read_ending_inputs, run_plan
 from dtk.plan.destroy import destroy_plan
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.gone import GoneService, gone_services, inputs_of_gone
 from dtk.service.holding import holding
 from dtk.service.identity import FoundIdentity
-from dtk.service.machine_inputs import read_machine_inputs, remembered_identity
+from dtk.service.machine_inputs import remembered_identity
 from dtk.service.planning import Inputs
 from dtk.service.unknown_machines import ServiceOnTarget, take_in_unknown
 from dtk.state.store import load_state
@@ -28,9 +27,7 @@ from dtk.views.plan_text import plan_text
 def delete_and_destroy(
     service: Annotated[str, typer.Argument(metavar="SERVICE", help="The service to destroy.")],
     yes: YesOption = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Leave out the components' delete actions, for nodes that do not answer.")
-    ] = False,
+    force: ForceOption = False,
     detach: DetachOption = False,
     lock_wait: LockWaitOption = "0s",
 ) -> None:
@@ -52,8 +49,10 @@ def delete_and_destroy(
         # Without its module nobody knows what its components' delete actions were.
         plan = destroy_plan(inputs.request(), force=force or gone is not None or not inputs.modules)
         if not yes:
-            typer.echo(plan_text(plan, color=use_color()))
-            confirm(f"Are you sure you want to delete and destroy service '{name}' and its nodes?")
+            if not plan.is_empty:
+                typer.echo(plan_text(plan, color=use_color()))
+            nodes = " and its nodes" if inputs.state.nodes else ", which has no nodes"
+            confirm(f"Are you sure you want to delete and destroy service '{name}'{nodes}?")
         run_plan(inputs, plan, Change(held.lock, found, held.shared), Following(detach=detach))
 
 
@@ -64,22 +63,15 @@ def _gone(workspace: Workspace, name: str) -> GoneService | None:
     return next((one for one in gone_services(workspace) if one.name == name), None)
 
 
-def _inputs(workspace: Workspace, name: str, *, force: bool) -> Inputs:
-    """Read a service; with ``force`` also one with invalid files: only delete actions need more than its state."""
-    inputs, invalid = read_machine_inputs(workspace, name)
-    if invalid and not force:
-        hint = f"to end its nodes without the delete actions of components: dtk delete-and-destroy {name} --force"
-        raise InvalidError(invalid.message, invalid.problems, hint=hint)
-    if invalid:
-        warn_of_mistake(invalid, "ended")
-    return inputs
-
-
 def _with_all_machines(
     workspace: Workspace, name: str, gone: GoneService | None, found: FoundIdentity, *, force: bool
 ) -> Inputs:
     """Return the service with all of its machines in its state, also those that another clone has made."""
-    inputs = inputs_of_gone(workspace, gone)[0] if gone else _inputs(workspace, name, force=force)
+    inputs = (
+        inputs_of_gone(workspace, gone)[0]
+        if gone
+        else read_ending_inputs(workspace, name, "dtk delete-and-destroy", force=force)
+    )
     taken = take_in_unknown(ServiceOnTarget(workspace, name, found, inputs.target), inputs.state)
     for machine in taken:
         typer.echo(f"Found: {machine.node} is {machine.id}, which this folder did not know")

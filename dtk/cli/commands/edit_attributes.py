@@ -14,7 +14,7 @@ import typer
 
 from dtk.cli.edit_result import print_edit_result
 from dtk.cli.options import AttributeOption, ComponentOption, JsonOption, NodeOption, ServiceArgument
-from dtk.cli.output import print_json, shown_path
+from dtk.cli.output import print_json, says_yes, shown_path
 from dtk.dsl.yaml.document import Document, parse_document
 from dtk.dsl.yaml.edit import set_attribute as write_attribute
 from dtk.dsl.yaml.edit import unset_attribute
@@ -112,7 +112,7 @@ def _changes_until_right(
                 hint = _kept_hint(kept) if ask else "nothing was taken"
                 raise InvalidError(error.message, error.problems, hint=hint) from None
             typer.echo("\n".join([error.message, *map(str, error.problems)]), err=True)
-            if not typer.confirm("Edit again?", default=True):
+            if not says_yes("Edit again?", default="yes"):
                 raise InvalidError(error.message, error.problems, hint=_kept_hint(kept)) from None
             text = _edited(kept, text)
 
