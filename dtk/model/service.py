@@ -34,6 +34,7 @@ class Service:
     nodes and groups. ``removed`` says what of the assembly the service does without, and where that is written: nodes,
     members (``slaves:2``), components (``master/ring::roll``). ``links`` maps ``node/component/link`` to a choice.
     ``id`` says which service it is, whatever it is called and wherever it is cloned; "" in a file that has none yet.
+    ``access`` maps people's names to their public keys, "" for those whose access was taken away.
     ``digest`` is of all that the file says but its id.
     """
 
@@ -49,3 +50,4 @@ class Service:
     links: Mapping[str, LinkChoice] = field(default_factory=dict)
     id: str = ""
     digest: str = ""
+    access: Mapping[str, str] = field(default_factory=dict)

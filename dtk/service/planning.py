@@ -13,6 +13,7 @@ from dtk.dsl.catalog import Catalog, load_catalog
 from dtk.dsl.service import load_service
 from dtk.dsl.workspace import WorkspaceConfiguration, load_workspace
 from dtk.errors import DtkError, InvalidError, Problem, StalePlanError
+from dtk.model.access import with_access
 from dtk.model.module import Module
 from dtk.model.names import CREATE
 from dtk.model.plan import Plan
@@ -90,7 +91,8 @@ def read_inputs(workspace: Workspace, name: str) -> Inputs:
     state = state_of_service(workspace, service)
     modules = _modules(load_catalog(workspace), service, state)
     configuration = load_workspace(workspace.file, workspace.root)
-    target = target_of(configuration, service)
+    # In the plan: nodes are made with the keys that were reviewed, whoever applies it.
+    target = with_access(target_of(configuration, service), service.access)
     return Inputs(workspace, service, modules, state, target, configuration.id)
 
 

@@ -80,9 +80,13 @@ def test_a_cluster_on_hosts_lives_from_deploy_to_destroy(dtk: Dtk, machines: lis
     assert "Nothing to do" in dtk.run("plan", "ring1").stdout
     check_edited_connection(dtk, machines)
     dtk.run("set-attribute", "ring1", "slaves/cardinality", "4")
-    too_few = dtk.run("apply", "ring1", "--yes", code=1).stdout
-    assert "no host of target 'rack' is free" in too_few.lower() or "free" in too_few
-    assert [node["node"] for node in dtk.json("list-nodes", "ring1") if node["status"] == "running"][-1] == "slaves:3"
+    too_few = dtk.run("apply", "ring1", "--yes", code=3).stderr
+    assert (
+        "services/ring1/service.yaml:8:3: target 'rack' has no machine left for slaves:4; expected more hosts"
+        in too_few
+    )
+    assert "fix it: dtk set-attribute ring1 slaves/cardinality 3" in too_few
+    assert [row["type"] for row in dtk.json("list-violations", "ring1")] == ["component_constraint"]
     dtk.run("set-attribute", "ring1", "slaves/cardinality", "3")
     dtk.run("apply", "ring1", "--yes")
     dtk.run("delete-and-destroy", "ring1", "--yes")
@@ -135,6 +139,36 @@ def test_a_host_with_another_key_than_the_pinned_one_is_refused_by_name(dtk: Dtk
     refused = dtk.run("converge", "ring1", code=1).stdout
     assert "host key" in refused
     assert "SHA256:" in refused
+
+
+def test_people_are_let_in_and_new_members_let_them_in_too(dtk: Dtk) -> None:
+    alice, bob = (ensure_key(dtk.root / "keys" / name) for name in ("alice", "bob"))
+    (dtk.root / "alice.pub").write_text(f"{alice} alice@laptop\n")
+
+    def on(node: str) -> list[str]:
+        return dtk.run("ssh", "ring1", node, "--", "cat .ssh/authorized_keys || true").stdout.splitlines()
+
+    dtk.run("stage", "acme:ring/cluster", "ring1", "--set", "slaves/cardinality=1")
+    dtk.run("grant-access", "ring1", "bob", f"{bob} bob's; $(key)")
+    dtk.run("apply", "ring1", "--yes")
+    assert on("master") == [f"{bob} bob's; $(key) dtk:team"]
+    done = dtk.run("grant-access", "ring1", "alice", "alice.pub")
+    assert "2 of 2 running nodes are up to date" in done.stdout
+    assert on("slaves:1") == [f"{bob} bob's; $(key) dtk:team", f"{alice} alice@laptop dtk:team"]
+    assert "Nothing to do" in dtk.run("plan", "ring1").stdout
+    rows = {row["name"]: row["fingerprint"] for row in dtk.json("list-ssh-access", "ring1")}
+    assert rows.keys() == {"alice", "bob"}
+    assert rows["alice"].startswith("SHA256:")
+    assert "'carol' was not granted access" in dtk.run("revoke-access", "ring1", "carol", code=2).stderr
+    dtk.run("revoke-access", "ring1", "bob")
+    assert on("master") == [f"{alice} alice@laptop dtk:team"]
+    dtk.run("set-attribute", "ring1", "slaves/cardinality", "2")
+    dtk.run("apply", "ring1", "--yes")
+    assert on("slaves:2") == [f"{alice} alice@laptop dtk:team"]
+    dtk.run("revoke-access", "ring1", "alice")
+    assert on("slaves:2") == []
+    assert dtk.json("list-ssh-access", "ring1") == []
+    assert "is not a public key" in dtk.run("grant-access", "ring1", "eve", "dtk.yaml", code=2).stderr
 
 
 def test_the_team_s_keys_are_on_the_nodes_and_those_of_who_leaves_are_taken_off(dtk: Dtk) -> None:

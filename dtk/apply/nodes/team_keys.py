@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from dtk.apply.session.node_session import NodeSession, Prepared
 from dtk.errors import DtkError
 from dtk.model import settings
+from dtk.model.access import PUBLIC_KEY, SETTING
 from dtk.model.target import Target
 
-SETTING = "authorized_keys"
 _MARK = "dtk:team"
 """How the lines end that are dtk's own: all others are left alone."""
-_KEY = re.compile(r"((?:ssh|ecdsa|sk)-[a-z0-9@.-]+) ([A-Za-z0-9+/]{40,}={0,3})(?: ([^\r\n]*))?")
 _SCRIPT = """\
 set -eu
 umask 077
@@ -39,7 +37,7 @@ def read_team_keys(target: Target, root: Path) -> tuple[str, ...] | None:
 
 
 def _keys_of(text: str, root: Path) -> list[str]:
-    if _KEY.fullmatch(text.strip()):
+    if PUBLIC_KEY.fullmatch(text.strip()):
         return [_marked(text, text)]
     try:
         content = (root / Path(text).expanduser()).read_text(encoding="utf-8")
@@ -52,11 +50,16 @@ def _keys_of(text: str, root: Path) -> list[str]:
 
 
 def _marked(line: str, source: str) -> str:
-    found = _KEY.fullmatch(line.strip())
+    found = PUBLIC_KEY.fullmatch(line.strip())
     if found is None:
         raise DtkError(f"{SETTING}: {source} is not a public key", hint="ssh-keygen -y -f KEY prints the public half")
     kind, key, comment = found.groups()
     return " ".join([kind, key, *([comment] if comment else []), _MARK])
+
+
+def keys_script(keys: tuple[str, ...]) -> str:
+    """Return the script that lets exactly these people in; ``keys`` are lines as ``read_team_keys`` returns them."""
+    return _SCRIPT.format(mark=_MARK, lines="".join(f"{key}\n" for key in keys))
 
 
 def put_team_keys(session: NodeSession, keys: tuple[str, ...], mark: str) -> None:
@@ -70,7 +73,6 @@ def put_team_keys(session: NodeSession, keys: tuple[str, ...], mark: str) -> Non
     Raises:
         DtkError: the node's authorized_keys can't be written.
     """
-    script = _SCRIPT.format(mark=_MARK, lines="".join(f"{key}\n" for key in keys))
-    answer = session.ask(Prepared.script("let the team's keys in", script.encode()), mark)
+    answer = session.ask(Prepared.script("let the team's keys in", keys_script(keys).encode()), mark)
     if answer.code:
         raise DtkError(f"the team's keys can't be put on {session.node}: {' '.join(answer.stderr)}")

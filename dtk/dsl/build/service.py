@@ -51,6 +51,7 @@ def _build(cursor: Cursor, problems: list[Problem]) -> Service:
         components={entry.name: build_uses(entry, problems) for entry in cursor.entries("components")},
         nodes={entry.name: build_node(entry, problems) for entry in cursor.entries("nodes")},
         removed={str(entry.value): entry.location for entry in cursor.entries("removed")},
+        access={entry.name: str(entry.value or "") for entry in cursor.entries("access")},
         links={entry.name: _choice(entry) for entry in cursor.entries("links")},
     )
 

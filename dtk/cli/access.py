@@ -1,0 +1,90 @@
+"""Access of people to a service's nodes: recorded in service.yaml, and put on the nodes that run at once."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import typer
+
+from dtk.cli.logins import login_lines
+from dtk.cli.openssh import run_on_each
+from dtk.cli.output import shown_path
+from dtk.cli.running import changing
+from dtk.dsl.yaml.edit import set_entry
+from dtk.errors import UsageError
+from dtk.model.access import PUBLIC_KEY, SETTING
+from dtk.service.planning import Inputs, read_inputs
+from dtk.state.workspace import Workspace
+
+SECTION = "access"
+_USUAL_KEYS = ("id_ed25519.pub", "id_ecdsa.pub", "id_rsa.pub")
+
+
+def public_key(given: str) -> str:
+    """Return a public key that is given as text, or by its file; "" for one's own.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if PUBLIC_KEY.fullmatch(given.strip()):
+        return given.strip()
+    files = [Path(given).expanduser()] if given else [Path("~/.ssh").expanduser() / name for name in _USUAL_KEYS]
+    file = next((file for file in files if file.is_file()), None)
+    if file is None:
+        raise UsageError(f"there is no public key {given or 'in ~/.ssh'}", hint="name its file: ~/.ssh/id_ed25519.pub")
+    text = file.read_text(encoding="utf-8", errors="replace").strip()
+    if not PUBLIC_KEY.fullmatch(text):
+        raise UsageError(f"{file} is not a public key", hint=f"ssh-keygen -y -f {file} prints the public half of a key")
+    return text
+
+
+def check_keeps_keys(inputs: Inputs) -> None:
+    """Refuse a target whose nodes people's keys can't be put on.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if f'"{SETTING}"' not in inputs.target.description.settings_schema.read_text(encoding="utf-8"):
+        kind = f"target '{inputs.target.name}' ({inputs.target.type})"
+        raise UsageError(f"people have no keys on nodes of {kind}", hint=f"dtk ssh {inputs.service.name} NODE")
+
+
+def record_access(
+    workspace: Workspace, service: str, name: str, key: str | None, command: str, lock_wait: float
+) -> int:
+    """Note somebody's key, or that there is none any more, and bring the nodes that run up to date.
+
+    Args:
+        workspace: the workspace.
+        service: the service's name.
+        name: whose key it is.
+        key: the public key; None takes the access away.
+        command: what is done, as people type it.
+        lock_wait: how long to wait for another holder of the service, seconds.
+
+    Returns:
+        The worst exit code of the nodes.
+    """
+    with changing(workspace, service, command, lock_wait):
+        file = workspace.service_file(service)
+        set_entry(file, SECTION, name, key)
+        code = _put_on_nodes(workspace, read_inputs(workspace, service))
+    typer.echo(f"changed {shown_path(file)}: commit it; new nodes are made with the same keys")
+    return code
+
+
+def _put_on_nodes(workspace: Workspace, inputs: Inputs) -> int:
+    from dtk.apply.nodes.team_keys import keys_script, read_team_keys  # noqa: PLC0415 - with the executor's parts
+
+    nodes = {name: node.status for name, node in inputs.state.nodes.items()}
+    running = [name for name, status in nodes.items() if status == "running"]
+    for name in nodes.keys() - set(running):
+        typer.echo(f"{name} is {nodes[name]}: the next task that works on it brings its keys up to date", err=True)
+    if not running:
+        return 0
+    script = keys_script(read_team_keys(inputs.target, workspace.root) or ())
+    codes = run_on_each(login_lines(workspace, inputs.state, running), [shlex.join(["sh", "-c", script])])
+    failed = [name for name, code in codes.items() if code]
+    typer.echo(f"{len(running) - len(failed)} of {len(running)} running nodes are up to date")
+    return max(codes.values())

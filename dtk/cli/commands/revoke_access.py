@@ -1,0 +1,28 @@
+"""``dtk revoke-access``: takes a person's key off a service's nodes."""
+
+from __future__ import annotations
+
+import typer
+
+from dtk.cli.access import record_access
+from dtk.cli.options import LockWaitOption, PersonArgument, ServiceNameArgument, seconds
+from dtk.errors import UsageError
+from dtk.model.suggestion import did_you_mean
+from dtk.service.context import chosen_service, current_workspace
+from dtk.service.planning import read_inputs
+
+
+def revoke_access(service: ServiceNameArgument, person: PersonArgument, lock_wait: LockWaitOption = "0s") -> None:
+    """Take a person's access to a service's nodes away.
+
+    The key is taken off the nodes that run at once, and off the others by the next task that works on them. A
+    login that is open stays open. Example: dtk revoke-access dask1 alice
+    """
+    workspace = current_workspace()
+    name = chosen_service(workspace, service)
+    known = [one for one, key in read_inputs(workspace, name).service.access.items() if key]
+    if person not in known:
+        hint = did_you_mean(person, known, f"dtk list-ssh-access {name}")
+        raise UsageError(f"'{person}' was not granted access to service '{name}'", hint=hint)
+    command = f"dtk revoke-access {name} {person}"
+    raise typer.Exit(record_access(workspace, name, person, None, command=command, lock_wait=seconds(lock_wait)))
