@@ -14,6 +14,9 @@ ALIASES = {
     "tasks": "list-tasks",
     "cancel": "cancel-task",
     "nodes": "list-nodes",
+    "output": "outputs",
+    "get-ps": "ps",
+    "get-netstats": "netstat",
     "attributes": "list-attributes",
     "run": "exec",
 }
@@ -25,12 +28,9 @@ _COMMANDS = {
     "remove": "dtk delete-and-destroy SERVICE ends its nodes and deletes it; dtk uninstall MODULE removes a module",
     "down": "dtk stop SERVICE keeps the disks; dtk delete-and-destroy SERVICE ends its nodes",
     "up": "dtk start SERVICE powers its nodes on; dtk deploy ASSEMBLY NAME makes a new service",
-    "show": "dtk info SERVICE, or dtk list-attributes SERVICE; of a task: dtk task-status SERVICE",
+    "show": "dtk info SERVICE, dtk list-attributes SERVICE or dtk outputs SERVICE; of a task: dtk task-status SERVICE",
     "describe": "dtk info SERVICE",
     "get": "dtk ls lists services; dtk info SERVICE describes one",
-    "logs": "dtk task-status SERVICE -m stream --output shows what steps print; dtk ssh SERVICE NODE COMMAND",
-    "output": "dtk list-attributes SERVICE",
-    "outputs": "dtk list-attributes SERVICE",
     "set": "dtk set-attribute SERVICE PATH VALUE",
     "scale": "dtk set-attribute SERVICE GROUP/cardinality N, and then dtk apply SERVICE",
     "diff": "dtk plan SERVICE",
@@ -46,6 +46,10 @@ _COMMANDS = {
     "retry": "dtk apply SERVICE --resume",
     "restart": "dtk stop SERVICE, then dtk start SERVICE; of a component: dtk list-actions SERVICE, dtk exec",
     "console": "dtk shell",
+    "grant": "dtk grant-access SERVICE NAME KEY; who has access: dtk list-ssh-access SERVICE",
+    "revoke": "dtk revoke-access SERVICE NAME; who has access: dtk list-ssh-access SERVICE",
+    "reset": "dtk destroy-and-reset-nodes SERVICE ends its nodes and keeps the service",
+    "recreate": "dtk destroy-and-reset-nodes SERVICE, then dtk apply SERVICE",
 }
 """Words of other tools that mean more than one thing here, with the commands that may be meant."""
 

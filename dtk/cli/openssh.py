@@ -7,23 +7,26 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from threading import Lock, Thread
-from typing import IO
+from typing import IO, Self
 
 import typer
 
 from dtk.errors import DtkError
 from dtk.model.ssh_address import SshAddress, parse_jumps
 from dtk.nodes.provider import Connection
-from dtk.views.formatting import harmless
+from dtk.views.formatting import CYAN, GREEN, YELLOW, colored, harmless
 
 CONNECT_SECONDS = 20
 MOST_AT_ONCE = 32
 """Nodes that a command runs on at the same time."""
 _SIGNALLED = 128
+_NODE_COLORS = (CYAN, GREEN, YELLOW)
 _USUAL_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 
 
@@ -108,41 +111,85 @@ def run_in_terminal(arguments: Sequence[str], command: Sequence[str]) -> int:
     return _exit_code(done.returncode)
 
 
-def run_on_each(nodes: Mapping[str, Sequence[str]], command: Sequence[str]) -> int:
-    """Run a command on several nodes at once, each line it prints behind its node's name; return the worst exit code.
+def run_on_each(
+    nodes: Mapping[str, Sequence[str]],
+    command: Sequence[str],
+    *,
+    look: Prefixes | None = None,
+    holds_input: bool = False,
+) -> dict[str, int]:
+    """Run a command on several nodes at once, and print what it prints line by line; return the exit codes.
 
     Lines are written as ``task-status --output`` writes them: ``NODE | line``, and ``NODE ! line`` for errors.
 
     Args:
         nodes: OpenSSH's command line by node.
-        command: what to run; they read nothing from standard input.
+        command: what to run; it reads nothing from standard input.
+        look: what stands before the lines, and which of them are printed; each node's name before all by default.
+        holds_input: run on all nodes at once, however many, and keep standard input open until the node's command
+            ends: one that waits for its end there knows that nobody reads it any more.
     """
     _require_openssh()
-    width, lock = max(map(len, nodes)), Lock()
+    look, lock = look or Prefixes(max(map(len, nodes))), Lock()
     # Where nohup has SIGHUP ignored, OpenSSH would wait for ever for its way through a jump host, which it ends so:
     # a signal that has a handler here is at its default there.
     signal.signal(signal.SIGHUP, lambda *_: None)
+    running: list[subprocess.Popen[bytes]] = []
 
     def run(node: str) -> int:
+        stdin = subprocess.PIPE if holds_input else subprocess.DEVNULL
         with subprocess.Popen(
-            [*nodes[node], *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [*nodes[node], *command], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         ) as process:
-            streams = ((process.stdout, f"{node:<{width}} | ", False), (process.stderr, f"{node:<{width}} ! ", True))
-            readers = [Thread(target=_copy, args=(*stream, lock)) for stream in streams]
+            running.append(process)
+            copies = ((process.stdout, False), (process.stderr, True))
+            readers = [Thread(target=_copy, args=(lines, look, node, err, lock)) for lines, err in copies]
             for reader in readers:
                 reader.start()
             for reader in readers:
                 reader.join()
         return _exit_code(process.returncode)
 
-    with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
-        return max(pool.map(run, nodes))
+    with ThreadPoolExecutor(len(nodes) if holds_input else MOST_AT_ONCE) as pool:
+        try:
+            return dict(zip(nodes, pool.map(run, nodes), strict=True))
+        except KeyboardInterrupt:
+            # A terminal tells them all; who sends the signal to dtk alone means them, too.
+            for process in running:
+                process.terminate()
+            raise
 
 
-def _copy(lines: IO[bytes], prefix: str, is_error: bool, lock: Lock) -> None:
-    for line in lines:
+@dataclass(frozen=True)
+class Prefixes:
+    """What stands before the lines of nodes: their names, padded to one width; in colours where that is wanted."""
+
+    width: int
+    colors: Mapping[str, str] = field(default_factory=dict)
+    is_kept: Callable[[str], bool] = lambda _: True
+
+    @classmethod
+    def of(cls, nodes: Iterable[str], *, color: bool = False, is_kept: Callable[[str], bool] = lambda _: True) -> Self:
+        """Return the prefixes of some nodes; of a single one, none. ``is_kept`` says which of its lines are printed."""
+        names = list(nodes)
+        colors = dict(zip(names, cycle(_NODE_COLORS), strict=False)) if color else {}
+        return cls(max(map(len, names)) if len(names) > 1 else 0, colors, is_kept)
+
+    def line(self, node: str, sign: str, line: str) -> str:
+        """Return a line as it is printed."""
+        if not self.width:
+            return line
+        name = f"{node:<{self.width}}"
+        return f"{colored(name, self.colors[node]) if node in self.colors else name} {sign} {line}"
+
+
+def _copy(lines: IO[bytes], look: Prefixes, node: str, is_error: bool, lock: Lock) -> None:
+    for raw in lines:
+        line = harmless(raw.decode(errors="replace").rstrip("\r\n"))
+        if not is_error and not look.is_kept(line):
+            continue
         with lock:
-            typer.echo(prefix + harmless(line.decode(errors="replace").rstrip("\r\n")), err=is_error)
+            typer.echo(look.line(node, "!" if is_error else "|", line), err=is_error)
 
 
 def _exit_code(returned: int) -> int:

@@ -16,6 +16,9 @@ ServiceArgument = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print a JSON document instead.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Leave out the components' delete actions, for nodes that do not answer.")
+]
 DetachOption = Annotated[bool, typer.Option("--detach", help="Return at once; the task goes on.")]
 LockWaitOption = Annotated[
     str, typer.Option("--lock-wait", metavar="TIME", help="How long to wait for another dtk on this service: 30s, 5m.")
@@ -57,6 +60,9 @@ EtaOption = Annotated[
 OutputOption = Annotated[bool, typer.Option("--output", help="In the stream: what running steps print, as it comes.")]
 
 LiveOutputOption = Annotated[bool, typer.Option("--output", help="Print what running steps print, as it comes.")]
+VerboseOption = Annotated[
+    int, typer.Option("--verbose", "-v", count=True, help="-v is --output; -vv prints what runs as well.")
+]
 JunitOption = Annotated[
     Path | None,
     typer.Option("--junit", metavar="FILE", help="When it ends, however it does, write JUnit XML."),
@@ -65,6 +71,19 @@ ReportOption = Annotated[
     Path | None,
     typer.Option("--report", metavar="FILE", help="When it ends, however it does, write a page."),
 ]
+
+ServiceNameArgument = Annotated[str, typer.Argument(metavar="SERVICE", help="The service.")]
+PersonArgument = Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is: alice.")]
+NodesArgument = Annotated[
+    str,
+    typer.Argument(metavar="NODE|GROUP", help="A node, a group, several of them with commas between, or all."),
+]
+LogArgument = Annotated[
+    str, typer.Argument(metavar="LOG", help="An attribute of type log_file, or a path on the node: /var/log/syslog.")
+]
+FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written, until ^C.")]
+LinesOption = Annotated[int, typer.Option("--lines", metavar="N", min=0, help="How many lines of each log.")]
+FilterOption = Annotated[str, typer.Option("--filter", metavar="TEXT", help="Only lines with this text in them.")]
 
 ChangedSinceOption = Annotated[
     str | None,

@@ -29,7 +29,7 @@ class CommandEntry:
         return self.entry_point or f"dtk.cli.commands.{word}:{word}"
 
 
-WORKSPACE, MODULES, SERVICE, LIFECYCLE, TASKS = "Workspace", "Modules", "Service", "Lifecycle", "Tasks"
+WORKSPACE, MODULES, SERVICE, NODES, LIFECYCLE, TASKS = "Workspace", "Modules", "Service", "Nodes", "Lifecycle", "Tasks"
 
 COMMANDS = {
     entry.name: entry
@@ -76,12 +76,13 @@ COMMANDS = {
         CommandEntry("list-nodes", SERVICE, "List a service's nodes and their addresses."),
         CommandEntry("list-components", SERVICE, "List the components of a service or of a module."),
         CommandEntry("list-attributes", SERVICE, "List a service's attributes: values, types, links."),
+        CommandEntry("outputs", SERVICE, "Show a service's outputs: its URLs and addresses, as its assembly declares."),
         CommandEntry("list-links", SERVICE, "List the links between a service's components."),
         CommandEntry("list-actions", SERVICE, "List what dtk exec can run: workflows and components' actions."),
         CommandEntry("list-workflows", SERVICE, "List a service's workflows."),
         CommandEntry("workflow-info", SERVICE, "Show a workflow as its module writes it."),
         CommandEntry("list-violations", SERVICE, "List what must be corrected before a service can run."),
-        CommandEntry("set-attribute", SERVICE, "Set an attribute of a service."),
+        CommandEntry("set-attribute", SERVICE, "Set attributes of a service."),
         CommandEntry("set-required-attributes", SERVICE, "Ask for every required attribute that has no value."),
         CommandEntry("edit-attributes", SERVICE, "Edit a service's attributes in $EDITOR."),
         CommandEntry("add-component", SERVICE, "Add a component to a node, a group or the service."),
@@ -91,7 +92,19 @@ COMMANDS = {
         CommandEntry("link", SERVICE, "Link a component to another one."),
         CommandEntry("unlink", SERVICE, "Take a component's link away."),
         CommandEntry("graph", SERVICE, "Draw a service's topology and the stages of its plan."),
-        CommandEntry("ssh", SERVICE, "Open a terminal on a node, or run a command there.", words_before_command=2),
+        CommandEntry("ssh", NODES, "Open a terminal on a node, or run a command there.", words_before_command=2),
+        CommandEntry("logs", NODES, "Show the logs of components on nodes."),
+        CommandEntry("tail", NODES, "Show the end of a log."),
+        CommandEntry("grep", NODES, "Find lines in a log on nodes."),
+        CommandEntry("ps", NODES, "List the processes of nodes."),
+        CommandEntry("netstat", NODES, "List the ports that nodes listen on."),
+        CommandEntry("grant-access", NODES, "Let a person log in to a service's nodes."),
+        CommandEntry("revoke-access", NODES, "Take a person's access to a service's nodes away."),
+        CommandEntry(
+            "list-ssh-access",
+            NODES,
+            "List who may log in to a service's nodes: by grant-access, and by authorized_keys of the target.",
+        ),
         CommandEntry("plan", LIFECYCLE, "Show what apply would do, and why."),
         CommandEntry("apply", LIFECYCLE, "Do what a plan says, and follow it."),
         CommandEntry("converge", LIFECYCLE, "Plan and apply every stage, changed or not."),
@@ -104,6 +117,7 @@ COMMANDS = {
         CommandEntry("deploy", LIFECYCLE, "Stage, plan and apply an assembly in one go."),
         CommandEntry("start", LIFECYCLE, "Power a service's nodes on."),
         CommandEntry("stop", LIFECYCLE, "Power a service's nodes off; their disks stay."),
+        CommandEntry("destroy-and-reset-nodes", LIFECYCLE, "End a service's nodes, and keep the service."),
         CommandEntry("delete-and-destroy", LIFECYCLE, "End a service's nodes and delete it."),
         CommandEntry(
             "state", LIFECYCLE, "List, show, push, pull, restore, rebuild or unlock what is kept of services' states."

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 from dtk.cli.app import LazyCommand
-from dtk.cli.registry import COMMANDS, LIFECYCLE, MODULES, SERVICE, TASKS, WORKSPACE, CommandEntry
+from dtk.cli.registry import COMMANDS, LIFECYCLE, MODULES, NODES, SERVICE, TASKS, WORKSPACE, CommandEntry
 from dtk.errors import UsageError
 from dtk.shell.contexts import Context, Kind
 
@@ -18,11 +18,12 @@ STREAM_WORDS = ("-s", "--stream", "--stream-results")
 """Asks for following a task in the shell, where tasks are left to themselves by default (docs/original.md 2.2)."""
 
 DETACH = "--detach"
-_OF_SERVICE = (SERVICE, LIFECYCLE, TASKS)
+_OF_SERVICE = (SERVICE, NODES, LIFECYCLE, TASKS)
 _AREAS: Mapping[Kind, tuple[str, ...]] = {
     "root": (WORKSPACE, MODULES, *_OF_SERVICE),
     "services": _OF_SERVICE,
     "service": _OF_SERVICE,
+    "utils": (NODES,),
     "service-modules": (MODULES,),
     "component-modules": (MODULES,),
 }
@@ -38,9 +39,21 @@ _NAMED: Mapping[Kind, tuple[str, ...]] = {
         "start",
         "stop",
         "ssh",
+        "logs",
+        "ps",
+        "netstat",
     ),
-    "group": ("add-component", "delete-component", "list-attributes", "list-components", "set-attribute"),
-    "member": ("info", "start", "stop", "ssh"),
+    "group": (
+        "add-component",
+        "delete-component",
+        "list-attributes",
+        "list-components",
+        "set-attribute",
+        "logs",
+        "ps",
+        "netstat",
+    ),
+    "member": ("info", "start", "stop", "ssh", "logs", "ps", "netstat"),
     "service-modules": ("info", "list-components"),
     "component-modules": ("info", "list-components"),
     "service-module": ("info", "list-assemblies", "list-components"),
@@ -51,6 +64,7 @@ _NAMED: Mapping[Kind, tuple[str, ...]] = {
 """The commands of a place by name; those of nodes, groups and members are the original's (1.1)."""
 
 _BEFORE_FIRST_WORD = ("add-component", "delete-component", "set-attribute")
+_SETS_ATTRIBUTES = "set-attribute"  # PATH=VALUE, several times
 _WITH_NODE_OPTION = ("list-attributes", "list-components")
 
 
@@ -94,7 +108,7 @@ def _with_place(context: Context, name: str, rest: list[str]) -> list[str]:
     kind = context.kind
     if context.node:
         return [context.service, *_with_node(context.node, name, rest)]
-    if kind == "service":
+    if kind in ("service", "utils"):
         return [context.service, *rest] if takes_service(name) else rest
     if kind == "assembly":
         return [context.assembly, *rest]
@@ -104,6 +118,8 @@ def _with_place(context: Context, name: str, rest: list[str]) -> list[str]:
 def _with_node(node: str, name: str, rest: list[str]) -> list[str]:
     if name in _WITH_NODE_OPTION:
         return ["--node", node, *rest]
+    if name == _SETS_ATTRIBUTES and all("=" in word for word in rest if not word.startswith("-")):
+        return [word if word.startswith("-") else f"{node}/{word}" for word in rest]
     if name in _BEFORE_FIRST_WORD:
         position = next((index for index, word in enumerate(rest) if not word.startswith("-")), None)
         return rest if position is None else [*rest[:position], f"{node}/{rest[position]}", *rest[position + 1 :]]

@@ -37,6 +37,9 @@ _NAMES: Mapping[str, tuple[Names, ...]] = {
     "delete-node": (_nodes,),
     "info": (_nodes,),
     "ssh": (_nodes,),
+    "logs": (_nodes,),
+    "ps": (_nodes,),
+    "netstat": (_nodes,),
     "start": (_nodes,),
     "stop": (_nodes,),
 }

@@ -19,6 +19,7 @@ Kind = Literal[
     "node",
     "group",
     "member",
+    "utils",
     "service-modules",
     "service-module",
     "assemblies",
@@ -26,6 +27,8 @@ Kind = Literal[
     "component-modules",
     "component-module",
 ]
+UTILS = "utils"
+"""Where the original had what looks at nodes: logs, processes, ports. A node of that name is reached all the same."""
 SERVICE, SERVICE_MODULE, COMPONENT_MODULE, ASSEMBLY, NODE = (
     "service",
     "service-module",
@@ -67,12 +70,15 @@ class Context:
 
     words: tuple[str, ...] = ()
     is_group: bool = False
+    is_utils: bool = False
 
     @property
     def kind(self) -> Kind:
         """What the place is."""
         if not self.words:
             return "root"
+        if self.is_utils:
+            return "utils"
         if self.words[0] == SERVICE and len(self.words) == 3:
             return "group" if self.is_group else "member" if split_member(self.words[2]) else "node"
         return _KINDS[self.words[0], len(self.words)]
@@ -85,7 +91,7 @@ class Context:
     @property
     def service(self) -> str:
         """The service one is in, "" outside of any."""
-        return self.words[1] if self.kind in ("service", "node", "group", "member") else ""
+        return self.words[1] if self.kind in ("service", "utils", "node", "group", "member") else ""
 
     @property
     def node(self) -> str:
@@ -111,7 +117,7 @@ def children(names: KnownNames, context: Context) -> list[str]:
     found: dict[Kind, Callable[[], list[str]]] = {
         "root": lambda: [COMPONENT_MODULE, SERVICE, SERVICE_MODULE],
         "services": names.services,
-        "service": lambda: list(names.nodes(context.service)),
+        "service": lambda: [*dict.fromkeys([*names.nodes(context.service), UTILS])],
         "service-modules": lambda: [module for module in names.modules() if names.assemblies(module)],
         "component-modules": names.modules,
         "service-module": lambda: [ASSEMBLY],
@@ -141,8 +147,9 @@ def _entered(names: KnownNames, context: Context, word: str) -> Context:
         is_kind = context.kind in ("root", "service-module")
         message = f"'{word}' context is not valid." if is_kind else f"Identifier '{word}' is not valid."
         raise UsageError(message, hint=f"there are {', '.join(known[:10])}" if known else "cd ..")
-    is_group = context.kind == "service" and names.nodes(context.service).get(word, False)
-    return Context((*context.words, word), is_group)
+    nodes = names.nodes(context.service) if context.kind == "service" else {}
+    is_utils = context.kind == "service" and word == UTILS and word not in nodes
+    return Context((*context.words, word), nodes.get(word, False), is_utils)
 
 
 def still_there(names: KnownNames, context: Context) -> Context:

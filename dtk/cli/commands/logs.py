@@ -1,0 +1,32 @@
+"""``dtk logs``: the logs of a service's components, on one node or on many."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dtk.cli.node_logs import show_logs
+from dtk.cli.options import FollowOption, LinesOption, NodesArgument, ServiceNameArgument
+from dtk.service.context import chosen_service, current_workspace
+
+
+def logs(
+    service: ServiceNameArgument,
+    nodes: NodesArgument,
+    log: Annotated[
+        str,
+        typer.Argument(metavar="[LOG]", help="An attribute of type log_file, or a path there; else all logs."),
+    ] = "",
+    follow: FollowOption = False,
+    lines: LinesOption = 20,
+) -> None:
+    """Show the logs of components on nodes.
+
+    Of several nodes each line begins with the node's name. The logs are the attributes of type log_file.
+    Examples: dtk logs dask1 workers log -f, dtk logs dask1 all /var/log/syslog
+    Example: dtk logs dask1 master
+    """
+    workspace = current_workspace()
+    name = chosen_service(workspace, service)
+    raise typer.Exit(show_logs(workspace, name, nodes, log, lines, follow=follow))
