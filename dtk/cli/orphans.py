@@ -8,7 +8,7 @@ from dtk.cli.output import print_json
 from dtk.cli.running import confirm
 from dtk.service.context import current_workspace
 from dtk.service.orphans import Orphan, adopt_orphan, find_orphans, terminate_orphans
-from dtk.views.listing_table import format_table
+from dtk.views.listing_table import format_table, stable_id
 
 
 def show_orphans(*, adopt: bool, terminate: bool, yes: bool, as_json: bool) -> None:
@@ -19,7 +19,7 @@ def show_orphans(*, adopt: bool, terminate: bool, yes: bool, as_json: bool) -> N
         print_json([_row(orphan) for orphan in found])
     else:
         headers = ["id", "target", "service", "node", "instance_id", "op_status"]
-        rows = [[str(index), *_row(orphan).values()] for index, orphan in enumerate(found, start=1)]
+        rows = [[stable_id(orphan.machine.id), *_row(orphan).values()] for orphan in found]
         typer.echo(format_table(headers, rows), nl=False)
     if adopt:
         for orphan in found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 
 from dtk.views.formatting import one_line, padded, width
@@ -21,6 +22,11 @@ def format_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> st
     """
     cells = [[_cell(value) for value in row] for row in rows]
     return render_cells(headers, cells) if cells else EMPTY_LIST
+
+
+def stable_id(*names: str) -> str:
+    """Return the number of a row in column ID: it belongs to what the row is about, whatever else is listed."""
+    return str(zlib.crc32("\0".join(names).encode()))
 
 
 def render_cells(

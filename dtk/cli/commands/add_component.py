@@ -14,6 +14,7 @@ from dtk.model.names import component_path
 from dtk.plan.resolve.rows import component_rows
 from dtk.service.component_choice import check_title, component_on_node, find_component
 from dtk.service.lookup import read_service, service_and_words
+from dtk.views.listing_table import stable_id
 
 WHERE = "[SERVICE] [NODE/]COMPONENT"
 
@@ -41,8 +42,6 @@ def add_component(
     file = inputs.workspace.service_file(inputs.service.name)
     if not remove_item(file, ("removed",), f"{node}/{name}"):
         add_item(file, ("components", node), str(name))
-    _, after = read_service(inputs.service.name)
-    number = next(i for i, row in enumerate(component_rows(after), start=1) if row.path == path)
     if not as_json:
-        typer.echo(f"component_id: {number}")
+        typer.echo(f"component_id: {stable_id(path)}")
     print_edit_result(inputs.workspace, inputs.service.name, as_json=as_json)

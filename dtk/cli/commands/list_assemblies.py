@@ -11,7 +11,7 @@ from dtk.cli.output import print_json
 from dtk.dsl.catalog import load_catalog
 from dtk.model.module import Assembly, Module, Node
 from dtk.service.context import current_workspace
-from dtk.views.listing_table import format_table
+from dtk.views.listing_table import format_table, stable_id
 
 
 def list_assemblies(
@@ -29,8 +29,8 @@ def list_assemblies(
         print_json([_document(owner, assembly) for owner, assembly in found])
         return
     rows = [
-        [str(index), full_name(owner, assembly), str(node_count(assembly)), assembly.description]
-        for index, (owner, assembly) in enumerate(found, start=1)
+        [stable_id(name := full_name(owner, assembly)), name, str(node_count(assembly)), assembly.description]
+        for owner, assembly in found
     ]
     typer.echo(format_table(["id", "assembly_name", "nodes", "description"], rows), nl=False)
 

@@ -13,7 +13,7 @@ from dtk.errors import UsageError
 from dtk.plan.resolve.rows import ComponentRow, component_rows
 from dtk.service.context import current_workspace
 from dtk.service.lookup import declared_node, means_module, read_service
-from dtk.views.listing_table import format_table
+from dtk.views.listing_table import format_table, stable_id
 
 NodeOption = Annotated[str | None, typer.Option("--node", "-n", metavar="NODE", help="Only this node's or group's.")]
 
@@ -50,7 +50,7 @@ def _list_of_module(module: str, *, as_json: bool) -> None:
             [{"component": c.type, "description": c.description, "actions": list(c.actions)} for c in components]
         )
         return
-    rows = [[str(index), component.type] for index, component in enumerate(components, start=1)]
+    rows = [[stable_id(component.type), component.type] for component in components]
     typer.echo(format_table(["id", "name"], rows), nl=False)
 
 
@@ -62,15 +62,15 @@ def _list_of_service(service: str | None, node: str | None, *, dependencies: boo
     if as_json:
         print_json([_document(row) for row in rows])
     elif dependencies:
-        cells = [cell for index, row in enumerate(rows, start=1) for cell in _with_dependencies(index, row)]
+        cells = [cell for row in rows for cell in _with_dependencies(row)]
         typer.echo(format_table(["id", "name", "depends_on", "satisfied_by"], cells), nl=False)
     else:
-        typer.echo(format_table(["id", "name"], [[i, row.path] for i, row in enumerate(rows, start=1)]), nl=False)
+        typer.echo(format_table(["id", "name"], [[stable_id(row.path), row.path] for row in rows]), nl=False)
 
 
-def _with_dependencies(index: int, row: ComponentRow) -> list[list[str]]:
+def _with_dependencies(row: ComponentRow) -> list[list[str]]:
     (first, *others) = row.dependencies or (("", ""),)
-    return [[str(index), row.path, *first], *[["", "", *other] for other in others]]
+    return [[stable_id(row.path), row.path, *first], *[["", "", *other] for other in others]]
 
 
 def _document(row: ComponentRow) -> dict[str, object]:

@@ -8,7 +8,7 @@ from dtk.cli.options import JsonOption, ServiceArgument
 from dtk.cli.output import print_json
 from dtk.plan.resolve.rows import link_rows
 from dtk.service.lookup import read_service
-from dtk.views.listing_table import format_table
+from dtk.views.listing_table import format_table, stable_id
 
 
 def list_links(service: ServiceArgument = None, as_json: JsonOption = False) -> None:
@@ -28,5 +28,5 @@ def list_links(service: ServiceArgument = None, as_json: JsonOption = False) -> 
             ]
         )
         return
-    table = [[i, row.base, row.name, ", ".join(row.satisfied_by)] for i, row in enumerate(rows, start=1)]
+    table = [[stable_id(row.base, row.name), row.base, row.name, ", ".join(row.satisfied_by)] for row in rows]
     typer.echo(format_table(["id", "base_component", "type", "satisfied_by"], table), nl=False)

@@ -11,7 +11,7 @@ from dtk.errors import InvalidError
 from dtk.service.context import current_workspace
 from dtk.state.pinned import Pin, load_pins
 from dtk.state.workspace import Workspace
-from dtk.views.listing_table import format_table
+from dtk.views.listing_table import format_table, stable_id
 
 _BUILT_IN = "built-in"
 
@@ -27,10 +27,7 @@ def list_modules(as_json: JsonOption = False) -> None:
     if as_json:
         print_json([_document(name, remote, parsed, pins.get(name)) for name, remote, parsed in modules])
         return
-    rows = [
-        [str(index), name.replace("/", ":"), remote, parsed]
-        for index, (name, remote, parsed) in enumerate(modules, start=1)
-    ]
+    rows = [[stable_id(name), name.replace("/", ":"), remote, parsed] for name, remote, parsed in modules]
     typer.echo(format_table(["id", "name", "remote(s)", "dsl_parsed"], rows), nl=False)
 
 

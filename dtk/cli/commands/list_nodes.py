@@ -15,7 +15,7 @@ from dtk.service.context import chosen_service, current_workspace
 from dtk.service.planned_nodes import PLANNED, planned_nodes
 from dtk.state.model import NodeState, State
 from dtk.state.store import load_state
-from dtk.views.listing_table import format_table
+from dtk.views.listing_table import format_table, stable_id
 
 
 def list_nodes(
@@ -52,7 +52,7 @@ def list_nodes(
     planned = {node: NodeState("", PLANNED) for node in planned_nodes(workspace, name, state)}
     nodes = dict(sorted({**state.nodes, **planned}.items(), key=lambda entry: node_order(entry[0])))
     headers = ["id", "name", "instance_id", "size", "os", "op_status", "dns_name"]
-    rows = [[str(i), *_node_row(node, nodes[node])] for i, node in enumerate(nodes, start=1)]
+    rows = [[stable_id(node), *_node_row(node, nodes[node])] for node in nodes]
     typer.echo(format_table(headers, rows), nl=False)
 
 

@@ -8,7 +8,7 @@ from dtk.cli.options import JsonOption, ServiceArgument
 from dtk.cli.output import print_json
 from dtk.model.names import CREATE
 from dtk.service.lookup import read_service
-from dtk.views.listing_table import format_table
+from dtk.views.listing_table import format_table, stable_id
 
 
 def list_workflows(service: ServiceArgument = None, as_json: JsonOption = False) -> None:
@@ -21,6 +21,4 @@ def list_workflows(service: ServiceArgument = None, as_json: JsonOption = False)
     if as_json:
         print_json(names)
     else:
-        typer.echo(
-            format_table(["id", "workflow_name"], [[i, name] for i, name in enumerate(names, start=1)]), nl=False
-        )
+        typer.echo(format_table(["id", "workflow_name"], [[stable_id(name), name] for name in names]), nl=False)

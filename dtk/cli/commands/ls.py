@@ -20,7 +20,7 @@ from dtk.state.model import State
 from dtk.state.store import load_state
 from dtk.state.workspace import Workspace
 from dtk.views.formatting import table_time
-from dtk.views.listing_table import format_table
+from dtk.views.listing_table import format_table, stable_id
 
 _LISTED = ["service_instance", "status", "last_run", "assembly_template", "target", "nodes"]
 
@@ -39,8 +39,8 @@ def ls(changed_since: ChangedSinceOption = None, as_json: JsonOption = False) ->
         print_json(rows)
         return
     table = [
-        [str(index), *(str(row[key]) for key in _LISTED), _created(str(row["created_at"]))]
-        for index, row in enumerate(rows, start=1)
+        [stable_id(str(row["service_instance"])), *(str(row[key]) for key in _LISTED), _created(str(row["created_at"]))]
+        for row in rows
     ]
     typer.echo(format_table(_HEADERS, table), nl=False)
 
