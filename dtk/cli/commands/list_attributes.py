@@ -14,7 +14,7 @@ from dtk.plan.resolve.rows import AttributeRow, attribute_rows
 from dtk.service.attribute_rows import filtered
 from dtk.service.lookup import read_service
 from dtk.views.attribute_text import REQUIRED, rows_yaml, value_cell
-from dtk.views.listing_table import format_table
+from dtk.views.listing_table import format_table, stable_id
 
 
 class ListFormat(StrEnum):
@@ -24,29 +24,33 @@ class ListFormat(StrEnum):
     YAML = "yaml"
 
 
-def list_attributes(
+def list_attributes(  # noqa: PLR0913, PLR0917 - a command has the options it has
     service: ServiceArgument = None,
     format_: Annotated[ListFormat, typer.Option("--format", "-f", help="A table, or YAML.")] = ListFormat.TABLE,
     links: Annotated[bool, typer.Option("--links", "-l", help="Show what each gets its value from.")] = False,
     node: NodeOption = None,
     component: ComponentOption = None,
     attribute: AttributeOption = None,
+    all_: Annotated[bool, typer.Option("--all", help="Also those that only carry values between components.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List a service's attributes: values, types, links.
 
-    Hidden ones are never shown; *REQUIRED* must be filled in before anything runs.
+    Hidden ones are never shown; *REQUIRED* must be filled in before anything runs. Those that their modules call
+    internal are shown by --all and --attribute, and in JSON.
     Example: dtk list-attributes dask1 --node slaves --links
     """
     _, found = read_service(service)
     rows = filtered(found, attribute_rows(found), node, component, attribute)
+    if not (all_ or attribute or as_json):
+        rows = [row for row in rows if row.is_missing or not row.internal]
     if as_json:
         print_json([_document(row) for row in rows])
     elif format_ is ListFormat.YAML:
         typer.echo(rows_yaml(rows), nl=False)
     else:
         headers = ["id", "path", "value", "type", *(["linked_to"] if links else [])]
-        table = [[index, *_cells(row, links=links)] for index, row in enumerate(rows, start=1)]
+        table = [[stable_id(row.path), *_cells(row, links=links)] for row in rows]
         typer.echo(format_table(headers, table), nl=False)
 
 
@@ -63,6 +67,7 @@ def _document(row: AttributeRow) -> dict[str, Json]:
         "required": row.required,
         "dynamic": row.dynamic,
         "editable": row.is_editable,
+        "internal": row.internal,
         "linked_to": list(row.linked_to),
         "made_from": list(row.made_from),
     }

@@ -48,6 +48,7 @@ def build_attribute(cursor: Cursor, problems: list[Problem]) -> Attribute:
         secret=cursor.flag("secret"),
         description=cursor.text("description"),
         input=cursor.flag("input"),
+        internal=cursor.flag("internal"),
     )
     problems += _attribute_problems(cursor, attribute)
     return attribute if default is None else _with_default(cursor, default, attribute, problems)

@@ -42,6 +42,7 @@ class AttributeRow:
     linked_to: tuple[str, ...] = ()
     made_from: tuple[str, ...] = ()
     is_computed: bool = False
+    internal: bool = False
 
     @property
     def is_editable(self) -> bool:
@@ -147,6 +148,7 @@ def _assembly_rows(service: ResolvedService) -> Iterator[AttributeRow]:
             constant=attribute.constant,
             secret=attribute.secret,
             hidden=attribute.hidden,
+            internal=attribute.internal,
         )
 
 
@@ -179,6 +181,7 @@ def _component_rows(
             linked_to=() if made_from and gives_value(first, attribute.name) else linked_to,
             made_from=made_from,
             is_computed=attribute.is_computed,
+            internal=attribute.internal,
         )
 
 
