@@ -11,6 +11,7 @@ from dtk.dsl.catalog import load_catalog
 from dtk.dsl.workspace import load_workspace
 from dtk.dsl.yaml.edit import new_service
 from dtk.dsl.yaml.edit import set_attribute as write_attribute
+from dtk.dsl.yaml.modeline import modeline, provide_schemas
 from dtk.errors import DtkError, UsageError
 from dtk.model.json_data import JsonObject, ReadOnlyObject
 from dtk.model.names import assembly_name
@@ -36,7 +37,9 @@ def stage_service(workspace: Workspace, assembly: str, name: str, target: str | 
     file = workspace.service_file(name)
     # Nodes that are left of a service of that name are this one's.
     id_ = state_before_id(workspace, name) or new_id()
-    new_service(file, assembly=f"{module.replace('/', ':')}/{assembly}", target=target, id_=id_)
+    named = f"{module.replace('/', ':')}/{assembly}"
+    new_service(file, assembly=named, target=target, id_=id_, modeline=modeline("service", file, workspace))
+    provide_schemas(workspace)
     try:
         for path, value in settings.items():
             write_attribute(file, path, checked_value(read_inputs(workspace, name), path, value))

@@ -36,7 +36,7 @@ def test_a_copied_service_is_refused_until_it_has_an_id_of_its_own(dtk: Dtk, mod
     copy.write_text((dtk.root / "services/ring1/service.yaml").read_text().replace("service: ring1", "service: ring2"))
     refused = dtk.run("plan", "ring2", code=3).stderr
     assert "services 'ring2' and 'ring1' have the same id" in refused
-    assert "services/ring2/service.yaml:3:1" in refused
+    assert "services/ring2/service.yaml:4:1" in refused
     assert dtk.run("validate", code=3).stderr.count("has this id, too") == 2
     copy.write_text(re.sub(r"(?m)^id: .*\n", "", copy.read_text()))
     dtk.run("plan", "ring2")

@@ -33,9 +33,10 @@ components:
       create:
         operations:
           - files.directory: {{path: {word}}}
+          - server.shell: {{commands: ["printf '%s\\n' {{{{ greeting }}}} > {word}/greeting"]}}
       check:
         commands:
-          - RUN test -d {word} && echo {{{{ greeting }}}}
+          - RUN cat {word}/greeting
 assemblies:
   single:
     description: One node
