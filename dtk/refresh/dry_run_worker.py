@@ -61,6 +61,9 @@ class Silent:
     def retrying(self, attempt: int, attempts: int, delay: float, reason: str) -> None:
         """Nothing is tried again."""
 
+    def waiting(self, reason: str) -> None:
+        """Nobody watches."""
+
     def operation(self, message: str, **fields: ReadOnlyJson) -> None:
         """Nothing is done."""
 

@@ -23,6 +23,9 @@ from dtk.model.planned_action import PlannedAction
 class ItemReporter(Protocol):
     """What an item tells while it is done: a ``StepReporter``, for a task."""
 
+    def waiting(self, reason: str) -> None:
+        """Something begins that may print nothing for long."""
+
     def retrying(self, attempt: int, attempts: int, delay: float, reason: str) -> None:
         """A failed item is tried again."""
 

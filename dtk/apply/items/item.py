@@ -43,6 +43,8 @@ _UPLOADS = ("files.put", "files.sync", "server.script")
 """Operations that take a file or a folder of the module to the node."""
 LONGEST_ARGUMENT = 400
 """Characters of an argument's value that an event has: a whole file may be given as one."""
+_ABOUT = ("src", "dest", "path", "url", "service", "packages", "commands")
+"""Arguments that say what an operation is about, the most telling first."""
 _OWN_ARGUMENTS = ("src", "dest", "user", "group", "mode", "create_remote_dir", "args", "name", TEMPLATE_SETTINGS)
 
 
@@ -100,7 +102,10 @@ def _run_repeatedly(work: Work, item: PlannedItem) -> bool:
         try:
             # Rendered for each attempt, inside of the time limit: a template can take long, too.
             with time_limit(work, limit_of(item)):
-                return _run_once(work, rendered_item(work, item))
+                rendered = rendered_item(work, item)
+                # A download prints nothing for minutes: what runs is known all the same.
+                work.reporter.waiting(_begun(rendered))
+                return _run_once(work, rendered)
         except ActionError as error:
             if attempt == attempts:
                 raise
@@ -270,6 +275,13 @@ def label_of(item: PlannedItem) -> str:
     if isinstance(item, PlannedAdd):
         return f"ADD {item.source} {_written(item.target)}"
     return f"RUN {_written(item.command).partition(chr(10))[0]}" if isinstance(item, PlannedRun) else item.name
+
+
+def _begun(item: PlannedItem) -> str:
+    """Return what an item does, as far as a line needs it: with what a download or a copy is of."""
+    arguments = item.arguments if isinstance(item, PlannedOperation) else {}
+    of = next((value.data for name in _ABOUT if isinstance(value := arguments.get(name), Known)), None)
+    return f"{label_of(item)} {of}" if isinstance(of, str) else label_of(item)
 
 
 def _report(
