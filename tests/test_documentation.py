@@ -62,6 +62,9 @@ def test_a_module_that_is_shown_is_valid(text: str, tmp_path: Path) -> None:
     (tmp_path / "dtk.yaml").write_text("format_version: 1\n")
     done = validate(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
+    if text in (ROOT / "README.md").read_text():
+        assert "warning" not in done.stderr, "the first module that people see is one to copy"
+        assert not FILE.findall(text), "nor does it need a file that is not shown"
 
 
 @pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in blocks("format_version:")])

@@ -53,7 +53,8 @@ class _QuickCoercion:
 
     def _one(self, type_: object, value: object) -> object:
         if not isinstance(value, str):
-            return value if type_ is bool and isinstance(value, bool) else _INVALID
+            # A flag, or how often one was given.
+            return value if type_ in (bool, int) and type(value) is type_ else _INVALID
         if type_ is str:
             return value
         if type_ is int:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -21,13 +22,17 @@ from dtk.events.fold import Fold
 from dtk.events.log import utc_now
 from dtk.events.log_reader import follow
 from dtk.events.tree import Task, exit_code_of
-from dtk.service.planning import Inputs
+from dtk.plan.resolve.outputs import output_rows
+from dtk.plan.resolve.service import resolve_service
+from dtk.service.planning import Inputs, read_inputs
 from dtk.service.task_log import is_running
 from dtk.views.ci.annotation import task_annotations
 from dtk.views.ci.forge import Forge, ForgeText
 from dtk.views.ci.stage_frame import stage_frame
 from dtk.views.ci.task_markdown import task_markdown
+from dtk.views.output_text import outputs_text
 from dtk.views.progress import RunningSteps
+from dtk.views.recap import recap
 from dtk.views.stream import stream
 from dtk.views.stream_color import stream_in_color
 from dtk.views.task_json import task_document
@@ -38,12 +43,14 @@ class Following:
     """What a command prints and writes of its task.
 
     ``document`` prints one document at the end, ``events`` each event as it comes, ``output`` what steps print.
+    ``verbosity`` counts -v: 1 is ``output``, 2 prints what they run as well.
     """
 
     detach: bool = False
     document: bool = False
     events: bool = False
     output: bool = False
+    verbosity: int = 0
     files: TaskFiles = field(default_factory=TaskFiles)
 
     def check(self) -> None:
@@ -52,10 +59,15 @@ class Following:
         Raises:
             UsageError: says what.
         """
-        if self.detach and (self.output or self.files.junit or self.files.report):
+        if self.detach and (self.output or self.verbosity or self.files.junit or self.files.report):
             hint = "leave --detach out, or ask later: dtk task-status --junit FILE, dtk task-report"
-            raise UsageError("--output, --junit and --report follow the task, which --detach does not", hint=hint)
+            raise UsageError("--output, -v, --junit and --report follow the task, which --detach does not", hint=hint)
         self.files.check()
+
+    @property
+    def prints_output(self) -> bool:
+        """Whether what running steps print is printed as it comes."""
+        return self.output or self.verbosity > 0
 
     @property
     def is_data(self) -> bool:
@@ -76,11 +88,24 @@ def follow_task(inputs: Inputs, number: int, how: Following) -> int:
         is_written = _written(how.files, task, inputs)
     if how.document:
         print_json(task_document(task))
-    elif not how.events and _found_all_in_place(task):
-        typer.echo("Nothing had to be changed.")
+    elif not how.events:
+        if _found_all_in_place(task):
+            typer.echo("Nothing had to be changed.")
+        # Not among the stream's lines, which are the original's.
+        typer.echo(recap(task), err=True)
+        _print_outputs(task, inputs)
     annotate(lambda: task_annotations(task, places_of(inputs)), "failures")
     summarize(lambda: task_markdown(task))
     return exit_code_of(task) or (0 if is_written else 1)
+
+
+def _print_outputs(task: Task, inputs: Inputs) -> None:
+    """Print what the assembly tells of a service that was converged, where it tells something."""
+    assembly = inputs.modules[inputs.service.module].assemblies.get(inputs.service.assembly)
+    if not assembly or not assembly.outputs or task.type != "assembly_converge" or task.status != "succeeded":
+        return
+    now = read_inputs(inputs.workspace, inputs.service.name)
+    typer.echo(outputs_text(output_rows(resolve_service(now.request()))), nl=False)
 
 
 def _written(files: TaskFiles, task: Task, inputs: Inputs) -> bool:
@@ -105,8 +130,9 @@ def _stream(events: Iterable[Event | None], fold: Fold, how: Following) -> Itera
     frame = stage_frame(forge(), utc_now)
     if how.document:
         return stream(events, fold=fold)
+    told = partial(stream, events, fold=fold, output=how.prints_output, commands=how.verbosity > 1)
     if not sys.stdout.isatty() or forge() is not Forge.PLAIN:
-        return stream(events, fold=fold, output=how.output, frame=frame, progress=progress.lines)
+        return told(frame=frame, progress=progress.lines)
     screen = StatusLine(sys.stdout)
 
     def on_event(event: Event | None) -> Iterator[str]:
@@ -115,7 +141,7 @@ def _stream(events: Iterable[Event | None], fold: Fold, how: Following) -> Itera
             screen.show(progress.status_line(), time.monotonic())
         return iter(())
 
-    return screen.cleared(stream(events, fold=fold, output=how.output, progress=on_event))
+    return screen.cleared(told(progress=on_event))
 
 
 def _print(texts: Iterable[str], service: str, *, is_shown: bool) -> None:

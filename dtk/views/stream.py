@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from dtk.events.event import Event
 from dtk.events.fold import Fold
-from dtk.events.planned import text, texts, whole
+from dtk.events.planned import operation_result, text, texts, whole
 from dtk.events.tree import Task, TaskStage
 from dtk.views.formatting import duration_text, harmless, one_line, stream_time
+from dtk.views.operation_text import operation_call
 from dtk.views.step_errors import error_text
 from dtk.views.stream_blocks import stage_ending, stage_heading
 
@@ -31,6 +32,7 @@ def stream(
     *,
     fold: Fold | None = None,
     output: bool = False,
+    commands: bool = False,
     frame: StageFrame | None = None,
     progress: Callable[[Event | None], Iterable[str]] | None = None,
 ) -> Iterator[str]:
@@ -45,6 +47,7 @@ def stream(
         fold: takes the events in; given by a caller who wants the task (``fold.task(writer_alive=False)``) after.
         output: tell what running steps print, too, as it comes (``--output``): ``NODE | line``, ``NODE ! line`` what
             they print as errors.
+        commands: tell each operation and command as it ends, too (``-vv``): ``NODE > RUN: … (syscall), RETURN CODE 0``.
         frame: what stands around each stage's block.
         progress: told every event, and None where nothing is new; gives what else is to be said then.
     """
@@ -55,6 +58,8 @@ def stream(
             folding.feed(event)
             if output and event.get("type") == "step.output":
                 yield _output(event)
+            if commands and event.get("type") == "operation.finished":
+                yield _ran(event)
             if event.get("type") in _TELLING:
                 yield from telling.advance(folding.task())
         if progress is not None:
@@ -126,6 +131,15 @@ def _output(event: Event) -> str:
         lines.append(f"... {left_out} lines left out")
     node = one_line(text(event, "node"))
     return _text([f"{node} {sign} {harmless(line)}" for line in lines])
+
+
+def _ran(event: Event) -> str:
+    result = operation_result(event)
+    outcome = "skipped" if result.skipped else "changed" if result.changed else "unchanged"
+    code = "" if result.exit_code is None else f", RETURN CODE {result.exit_code}"
+    time = "" if result.seconds is None else f", {duration_text(result.seconds)}"
+    lines = f"{operation_call(result)}: {outcome}{code}{time}".split("\n")
+    return _text([f"{one_line(text(event, 'node'))} > {line}" for line in lines])
 
 
 def _text(lines: list[str]) -> str:

@@ -18,6 +18,8 @@ from dtk.cli.registry import COMMANDS
         ("delete", "dtk delete-and-destroy SERVICE"),
         ("rm", "dtk uninstall MODULE"),
         ("show", "dtk info SERVICE"),
+        ("reset", "dtk destroy-and-reset-nodes SERVICE"),
+        ("grant", "dtk grant-access SERVICE NAME"),
         ("statsu", "did you mean 'dtk status'?"),
         ("nothing-like-it", "next: dtk --help"),
         ("apply web --auto-approve", "dtk apply has --yes for that"),

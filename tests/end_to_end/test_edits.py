@@ -210,7 +210,7 @@ BAD_INPUT = [
     ("workflow-info web crate", 2, "did you mean 'create'?"),
     ("list-violations wbe", 2, "did you mean 'web'?"),
     ("set-required-attributes wbe", 2, "did you mean 'web'?"),
-    ("set-attribute", 2, "Missing argument"),
+    ("set-attribute", 2, "PATH=VALUE for each of several"),
     ("set-attribute master/spark::master/master_port", 2, "dtk set-attribute [SERVICE] PATH VALUE"),
     ("set-attribute master/spark::master/master_prt 1", 2, "did you mean 'master/spark::master/master_port'?"),
     ("set-attribute master/spark::master/master_port eighty", 2, "not of type port"),

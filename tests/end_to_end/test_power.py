@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import pty
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import psutil
@@ -16,6 +11,7 @@ import pytest
 from dtk.state.store import load_state
 from dtk.state.workspace import Workspace
 from tests.support.command_line import Dtk
+from tests.support.terminal import at_a_terminal
 
 pytestmark = pytest.mark.usefixtures("module")
 
@@ -54,23 +50,6 @@ def test_at_a_terminal_converging_a_stopped_service_asks_first(dtk: Dtk) -> None
     assert set(states(dtk).values()) == {"stopped"}
     assert "Status: OK" in at_a_terminal(dtk, "converge", "ring1", answer="yes")
     assert set(states(dtk).values()) == {"running"}
-
-
-def at_a_terminal(dtk: Dtk, *words: str, answer: str) -> str:
-    """Run a command as a person would, who has typed the answer already; return what the terminal showed."""
-    ours, theirs = pty.openpty()
-    os.write(ours, f"{answer}\n".encode())
-    shown = b""
-    with subprocess.Popen(
-        [sys.executable, "-m", "dtk", *words], cwd=dtk.root, stdin=theirs, stdout=theirs, stderr=theirs
-    ) as process:
-        os.close(theirs)
-        with contextlib.suppress(OSError):  # the terminal's other end is gone: Linux says so with an error
-            while piece := os.read(ours, 4096):
-                shown += piece
-        process.wait(60)
-    os.close(ours)
-    return shown.decode().replace("\r\n", "\n")
 
 
 def test_stopping_and_starting_keeps_what_is_left_to_resume(dtk: Dtk) -> None:

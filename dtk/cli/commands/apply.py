@@ -17,6 +17,7 @@ from dtk.cli.options import (
     LockWaitOption,
     OnlyOption,
     ReportOption,
+    VerboseOption,
     YesOption,
     seconds,
 )
@@ -38,19 +39,22 @@ if TYPE_CHECKING:
     from dtk.refresh.node_drift import Drift
 
 
+_ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Go on with what failed last: do what has not succeeded with the same input.")
+]
+_RefreshOption = Annotated[
+    bool, typer.Option("--refresh", help="First ask the target and the nodes what has changed there; fix that too.")
+]
+
+
 def apply(  # noqa: PLR0913, PLR0917 - a command has the options it has
     what: Annotated[
         str | None, typer.Argument(metavar="[PLANFILE|SERVICE]", help="A plan made with dtk plan --out, or a service.")
     ] = None,
     yes: YesOption = False,
     detach: DetachOption = False,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Go on with what failed last: do what has not succeeded with the same input."),
-    ] = False,
-    refresh: Annotated[
-        bool, typer.Option("--refresh", help="First ask the target and the nodes what has changed there; fix that too.")
-    ] = False,
+    resume: _ResumeOption = False,
+    refresh: _RefreshOption = False,
     saved: Annotated[
         str, typer.Option("--plan", metavar="DIGEST", help="Do the plan that dtk plan --save put into the store.")
     ] = "",
@@ -58,6 +62,7 @@ def apply(  # noqa: PLR0913, PLR0917 - a command has the options it has
     exclude: ExcludeOption = None,
     lock_wait: LockWaitOption = "0s",
     output: LiveOutputOption = False,
+    verbose: VerboseOption = 0,
     junit: JunitOption = None,
     report: ReportOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print each event of the task as a line of JSON.")] = False,
@@ -69,7 +74,13 @@ def apply(  # noqa: PLR0913, PLR0917 - a command has the options it has
     a second one stops it at once.
     Example: dtk apply plan.json
     """
-    how = Following(detach=detach, events=as_json, output=output, files=TaskFiles(junit, report))
+    how = Following(
+        detach=detach,
+        events=as_json,
+        output=output,
+        verbosity=verbose,
+        files=TaskFiles(junit, report),
+    )
     how.check()
     with files_of_refusals(how.files, what or ""):
         workspace = current_workspace()

@@ -12,6 +12,7 @@ from dtk.cli.options import (
     LockWaitOption,
     ReportOption,
     ServiceArgument,
+    VerboseOption,
     YesOption,
     seconds,
 )
@@ -21,12 +22,13 @@ from dtk.service.context import chosen_service, current_workspace
 from dtk.service.planning import make_plan
 
 
-def converge(
+def converge(  # noqa: PLR0913, PLR0917 - a command has the options it has
     service: ServiceArgument = None,
     yes: YesOption = False,
     detach: DetachOption = False,
     lock_wait: LockWaitOption = "0s",
     output: LiveOutputOption = False,
+    verbose: VerboseOption = 0,
     junit: JunitOption = None,
     report: ReportOption = None,
 ) -> None:
@@ -37,7 +39,7 @@ def converge(
     """
     workspace = current_workspace()
     name = chosen_service(workspace, service)
-    how = Following(detach=detach, output=output, files=TaskFiles(junit, report))
+    how = Following(detach=detach, output=output, verbosity=verbose, files=TaskFiles(junit, report))
     how.check()
     with (
         files_of_refusals(how.files, name),

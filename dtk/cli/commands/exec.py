@@ -17,6 +17,7 @@ from dtk.cli.options import (
     LockWaitOption,
     ReportOption,
     ValuesOption,
+    VerboseOption,
     seconds,
 )
 from dtk.cli.running import changing, run_plan
@@ -47,6 +48,7 @@ def execute(  # noqa: PLR0913, PLR0917 - one argument an option
     detach: DetachOption = False,
     lock_wait: LockWaitOption = "0s",
     output: LiveOutputOption = False,
+    verbose: VerboseOption = 0,
     junit: JunitOption = None,
     report: ReportOption = None,
     as_json: JsonOption = False,
@@ -60,7 +62,13 @@ def execute(  # noqa: PLR0913, PLR0917 - one argument an option
     workspace = current_workspace()
     service, action, given = _read(workspace, words)
     parameters = {**(_of_file(values) if values else {}), **given}
-    how = Following(detach=detach, document=as_json, output=output, files=TaskFiles(junit, report))
+    how = Following(
+        detach=detach,
+        document=as_json,
+        output=output,
+        verbosity=verbose,
+        files=TaskFiles(junit, report),
+    )
     how.check()
     workflow = CREATE if action == _CONVERGE else action
     command = f"dtk exec {service} {action}"

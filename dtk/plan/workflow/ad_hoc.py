@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dtk.errors import DtkError, UsageError
 from dtk.model.module import Workflow
 from dtk.model.names import ASSEMBLY_WIDE, CREATE, ComponentName, group_of
-from dtk.model.parameters import typed_parameters, variables_in
+from dtk.model.parameters import typed_parameters
 from dtk.model.suggestion import did_you_mean
 from dtk.plan.resolve.topology import Instance, Topology
-from dtk.plan.workflow.flattening import terms_of
+from dtk.plan.workflow.flattening import parameters_of
 from dtk.plan.workflow.stages import StagedAction, StageOutline, stage_order
 from dtk.state.model import State
 
@@ -121,9 +121,8 @@ def check_parameters(given: Mapping[str, str], workflow: Workflow | None, outlin
     """
     known = dict.fromkeys(name for outline in outlines for action in outline.actions() for name in action.parameters)
     if workflow is not None:
-        named = (name for term in terms_of(workflow) for name in variables_in(term))
-        known |= dict.fromkeys([*workflow.parameters, *named])
+        known |= dict.fromkeys(parameters_of(workflow))
     unknown = next((name for name in given if name not in known), "")
     if unknown:
-        takes = ", ".join(known) or "none"
+        takes = ", ".join(known) or "no parameters"
         raise UsageError(f"there is no parameter '{unknown}'", hint=did_you_mean(unknown, known, f"it takes {takes}"))

@@ -18,6 +18,7 @@ from itertools import zip_longest
 
 from dtk.errors import Location
 from dtk.model.module import StageOptions, Subtask, Workflow, WorkflowItem
+from dtk.model.parameters import variables_in
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,12 @@ def terms_of(workflow: Workflow) -> Iterator[str]:
             yield from branch.given.values()
             for item in branch.items:
                 yield from (item.component.title, *item.parameters.values())
+
+
+def parameters_of(workflow: Workflow) -> list[str]:
+    """Return the parameters of a workflow: those it declares, and those that its terms name."""
+    named = (name for term in terms_of(workflow) for name in variables_in(term))
+    return list(dict.fromkeys([*workflow.parameters, *named]))
 
 
 def _layers(subtask: Subtask, outer: StageOptions) -> list[Layer]:

@@ -22,7 +22,7 @@ from dtk.model.planned_action import action_key
 from dtk.model.suggestion import nearest
 from dtk.plan.resolve.links import Link
 from dtk.plan.resolve.topology import Instance, Topology
-from dtk.plan.workflow.flattening import Branch, Layer, layers_of, terms_of
+from dtk.plan.workflow.flattening import Branch, Layer, layers_of, parameters_of, terms_of
 from dtk.plan.workflow.ordering import LinkOrder, link_order, sorted_actions
 
 SCALE_DOWN = "scale_down"
@@ -95,7 +95,11 @@ def _values(workflow: Workflow, given: Mapping[str, str]) -> JsonObject:
         for term in terms_of(workflow):
             filled_in(term, values)
     except ValueError as error:
-        raise UsageError(f"{error} (workflow '{workflow.name}')", hint="give it as NAME=VALUE") from None
+        takes = parameters_of(workflow)
+        unknown = [f"'{name}'" for name in given if name not in takes]
+        other = f", and has no parameter {', '.join(unknown)}" if unknown else ""
+        written = " ".join(f"{name}={name.upper()}" for name in takes)
+        raise UsageError(f"{error} (workflow '{workflow.name}'{other})", hint=f"give {written}") from None
     return values
 
 
