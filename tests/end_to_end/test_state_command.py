@@ -209,7 +209,7 @@ def test_an_earlier_state_is_put_back_where_the_current_one_is_damaged(dtk: Dtk,
     two = clone(dtk, "two")
     assert "state 8 in the store is damaged" in two.run("plan", "app1", code=1).stderr
     assert "damaged" in two.run("state", "history", "app1").stdout
-    assert "Nobody is there to answer" in two.run("state", "restore", "app1", "7", code=2).stderr
+    assert "There is no terminal to ask on" in two.run("state", "restore", "app1", "7", code=2).stderr
     restored = two.run("state", "restore", "app1", "7", "--yes").stdout
     assert "State 7 knows 0 nodes" in restored
     assert "State 7 is the current one again, as serial 9" in restored

@@ -45,7 +45,7 @@ def test_a_lost_state_is_made_anew_from_the_tasks_and_the_machines(dtk: Dtk) -> 
     lose_state(dtk)
     refused = dtk.run("plan", SERVICE, code=1).stderr
     assert f"dtk state rebuild {SERVICE}" in refused
-    assert "Nobody is there to answer" in dtk.run("state", "rebuild", SERVICE, code=2).stderr
+    assert "There is no terminal to ask on" in dtk.run("state", "rebuild", SERVICE, code=2).stderr
     said = dtk.run("state", "rebuild", SERVICE, "--yes").stdout
     assert "4 nodes, 5 components applied; 4 tasks read" in said
     assert state_of(dtk) == before
