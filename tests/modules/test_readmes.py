@@ -114,3 +114,10 @@ def test_the_picture_is_what_dtk_graph_draws(name: str, tmp_path: Path) -> None:
     dtk.run("stage", f"{name}/{assembly}", "drawn")
     drawn = readme(name).partition("```mermaid\n")[2].partition("```")[0]
     assert dtk.run("graph", "drawn").stdout == drawn
+
+
+def test_the_copies_of_one_program_are_the_same_in_each_module() -> None:
+    # A module ships its own files only; a fault that is fixed in one copy is fixed in all of them.
+    copies = list(MODULES.glob("*/*/files/unpack.sh"))
+    assert len(copies) > 1
+    assert len({file.read_bytes() for file in copies}) == 1
