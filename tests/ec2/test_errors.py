@@ -203,6 +203,6 @@ def test_nodes_that_are_gone_are_recorded_so_and_what_is_left_goes_with_the_same
     assert find_groups(cloud.provider().aws, cloud.identity())
     # In use for a moment longer, as the interfaces of instances are.
     cloud.api.faults[:] = [Fault("DeleteSecurityGroup", "DependencyViolation", times=1)]
-    assert run(["delete-and-destroy", "spark1", "--yes"]) == 0
+    assert run(["delete-and-destroy", "spark1", "--yes", "--lock-wait", "60s"]) == 0
     assert find_groups(cloud.provider().aws, cloud.identity()) == []
     assert not cloud.workspace.service_file("spark1").exists()

@@ -22,7 +22,7 @@ import moto.ec2.models.elastic_network_interfaces as moto_interfaces
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.test import run_wsgi_app
 
 NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/"
@@ -90,13 +90,24 @@ class Ec2:
     _moving: dict[str, tuple[str, float]] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _server: BaseWSGIServer | None = None
+    _date: str = ""
 
     def start(self, host: str = "127.0.0.1") -> str:
         """Serve; return the endpoint's URL."""
         self._moto = DomainDispatcherApplication(create_backend_app)
-        self._server = make_server(host, 0, self._answer, threaded=True)
+        self._server = make_server(host, 0, self._answer, threaded=True, request_handler=self._handler())
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return f"http://{host}:{self._server.server_port}"
+
+    def _handler(self) -> type[WSGIRequestHandler]:
+        """What answers with the time of the fault that is met, which the server would put its own before."""
+        api = self
+
+        class Handler(WSGIRequestHandler):
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                return api._date or super().date_time_string(timestamp)
+
+        return Handler
 
     def stop(self) -> None:
         """Stop serving, and forget everything."""
@@ -117,7 +128,8 @@ class Ec2:
                 self.calls.append((action, parameters))
             fault = self._fault(action, parameters)
             if fault is not None and not fault.lost:
-                return _send(start_response, fault.status, fault.text(action), fault.date)
+                self._date = fault.date
+                return _send(start_response, fault.status, fault.text(action))
             refused = self._refusal(action, parameters)
             if refused:
                 return _send(start_response, 400, ERROR.format(code=refused, message="as EC2 would"))
@@ -244,11 +256,10 @@ def _digest(parameters: dict[str, str]) -> str:
     return json.dumps({name: value for name, value in parameters.items() if name != "ClientToken"}, sort_keys=True)
 
 
-def _send(start_response: Callable[..., Any], status: int, text: str | bytes, date: str = "") -> list[bytes]:
+def _send(start_response: Callable[..., Any], status: int, text: str | bytes) -> list[bytes]:
     data = text.encode() if isinstance(text, str) else text
     kind = "application/json" if data.lstrip().startswith(b"{") else "text/xml"
-    head = [("Content-Type", kind), ("Content-Length", str(len(data))), *([("Date", date)] if date else [])]
-    start_response(f"{status} STATUS", head)
+    start_response(f"{status} STATUS", [("Content-Type", kind), ("Content-Length", str(len(data)))])
     return [data]
 
 
