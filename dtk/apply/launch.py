@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 from dtk.apply.beginning import begin_task
 from dtk.apply.reporting.planned_event import write_planned
 from dtk.apply.task_folder import WORKER_LOG, make_task_folder
+from dtk.apply.worker_ahead import WorkerAhead, spawn
 from dtk.errors import StalePlanError
 from dtk.events.log import EventLog
 from dtk.events.recovery import close_orphaned_log
@@ -27,9 +26,6 @@ from dtk.state.workspace import Workspace
 from dtk.store.holding import HeldService
 from dtk.store.link import pair
 from dtk.store.shipping import start_shipper
-
-WORKER = "dtk.apply.worker"
-CANCEL_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True)
@@ -75,6 +71,7 @@ def start_task(
     lock: ServiceLock,
     modules: Mapping[str, Path],
     shared: HeldService | None = None,
+    ahead: WorkerAhead | None = None,
 ) -> StartedTask:
     """Start a task in a process of its own, which outlives this one and its terminal.
 
@@ -84,6 +81,7 @@ def start_task(
         lock: the service's lock; the worker inherits it, and this process holds it no longer.
         modules: the modules' folders by name.
         shared: the service as it is held in the shared store; the task's shipper holds it from then on.
+        ahead: a worker that waits for the task, if there is one.
 
     Raises:
         StalePlanError: the state or a file of a module is no longer what the plan was made from.
@@ -103,7 +101,7 @@ def start_task(
     with EventLog(workspace.event_log(plan.service, number)) as log:
         write_planned(log, plan, number, lock.author())
     if shared is None:
-        process = _spawn_worker(workspace, folder, lock)
+        process = _spawn_worker(workspace, folder, lock, ahead=ahead)
     else:
         shared.hand_over(number)
         process = _spawn_both(workspace, folder, lock, shared)
@@ -140,25 +138,22 @@ def _spawn_both(workspace: Workspace, folder: Path, lock: ServiceLock, shared: H
 
 
 def _spawn_worker(
-    workspace: Workspace, folder: Path, lock: ServiceLock, link: socket.socket | None = None
+    workspace: Workspace,
+    folder: Path,
+    lock: ServiceLock,
+    link: socket.socket | None = None,
+    ahead: WorkerAhead | None = None,
 ) -> subprocess.Popen[bytes]:
-    # The worker keeps signals waiting until it can handle them: a task cancelled at once is cancelled, not killed.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, CANCEL_SIGNALS)
+    """Give the task to the worker that waits for it, or to one that is started now; return its process."""
     linked = [link.fileno()] if link else []
-    descriptor = os.open(folder / WORKER_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE_FILE)
+    log = os.open(folder / WORKER_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE_FILE)
     try:
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", WORKER, str(folder), str(lock.descriptor), lock.command, *map(str, linked)],
-            stdin=subprocess.DEVNULL,
-            stdout=descriptor,
-            stderr=descriptor,
-            cwd=workspace.root,
-            start_new_session=True,
-            pass_fds=[lock.descriptor, *linked],
-        )
+        if ahead and ahead.begin(folder, lock.descriptor, lock.command, log):
+            return ahead.process
+        words = [str(folder), str(lock.descriptor), lock.command, *map(str, linked)]
+        return spawn(words, workspace, log, [lock.descriptor, *linked])
     finally:
-        os.close(descriptor)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        os.close(log)
 
 
 def _worker_holder(lock: ServiceLock, number: int, pid: int) -> Holder:

@@ -1,4 +1,7 @@
-"""The process of one task: ``python -m dtk.apply.worker TASK_FOLDER LOCK_DESCRIPTOR COMMAND [LINK_DESCRIPTOR]``."""
+"""The process of one task: ``python -m dtk.apply.worker TASK_FOLDER LOCK_DESCRIPTOR COMMAND [LINK_DESCRIPTOR]``.
+
+One that is started before its task is known has the words ``TASKS_FOLDER SOCKET_DESCRIPTOR`` (dtk.apply.worker_ahead).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,6 @@ from pathlib import Path  # noqa: E402
 
 import gevent  # noqa: E402
 
-from dtk.apply.launch import CANCEL_SIGNALS  # noqa: E402
 from dtk.apply.nodes.team_keys import read_team_keys  # noqa: E402
 from dtk.apply.removal import remove_service  # noqa: E402
 from dtk.apply.reporting.redacted_log import Journal  # noqa: E402
@@ -27,6 +29,7 @@ from dtk.apply.session.engine import Engine  # noqa: E402
 from dtk.apply.session.task_context import TaskContext  # noqa: E402
 from dtk.apply.task import EXIT_CODES, abandon, run_task  # noqa: E402
 from dtk.apply.task_folder import PLAN_FILE, WORKER_LOG  # noqa: E402
+from dtk.apply.worker_ahead import CANCEL_SIGNALS, wait_for_task  # noqa: E402
 from dtk.errors import DtkError, LockedError, refused_by_machine  # noqa: E402
 from dtk.events.log import EventLog  # noqa: E402
 from dtk.model import settings  # noqa: E402
@@ -44,6 +47,7 @@ from dtk.store.errors import StoreError  # noqa: E402
 from dtk.store.link import StopReason, WorkerLink  # noqa: E402
 from dtk.targets import planned_target  # noqa: E402
 
+_WORDS_AHEAD = 2
 MOST_FILES = 65536
 """Open files asked for: a node takes about four. macOS answers an unlimited wish with an error."""
 
@@ -53,6 +57,10 @@ def main(arguments: list[str]) -> int:
 
     Source: docs/architecture.md: 0 done, 1 failed, 4 superseded by another holder, 6 cancelled.
     """
+    if len(arguments) == _WORDS_AHEAD:
+        arguments = wait_for_task(int(arguments[1]))
+        if not arguments:
+            return 0
     folder, descriptor, command = Path(arguments[0]), int(arguments[1]), arguments[2]
     workspace = Workspace(folder.parents[4])
     number, service = int(folder.name), folder.parents[1].name

@@ -13,8 +13,9 @@ from types import FrameType
 import typer
 
 from dtk.apply.cancel import cancel_task
-from dtk.apply.launch import CANCEL_SIGNALS, StartedTask, start_task
+from dtk.apply.launch import StartedTask, start_task
 from dtk.apply.task_folder import WORKER_LOG
+from dtk.apply.worker_ahead import CANCEL_SIGNALS, WorkerAhead, worker_ahead
 from dtk.cli.following import Following, follow_task
 from dtk.cli.forge import summarize
 from dtk.cli.output import print_json, says_yes, use_color
@@ -38,7 +39,14 @@ WORKER_END_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Change(Holding):
-    """A service that is held to be changed."""
+    """A service that is held to be changed; ``ahead`` is a worker that waits for its task, None for none."""
+
+    ahead: WorkerAhead | None = None
+
+    def start(self, inputs: Inputs, plan: Plan) -> StartedTask:
+        """Start a plan's task, whose own processes hold the service from then on."""
+        folders = inputs.folders()
+        return start_task(inputs.workspace, plan, lock=self.lock, modules=folders, shared=self.shared, ahead=self.ahead)
 
     def refuse_unknown(self, inputs: Inputs, *, strict: bool = True) -> None:
         """Refuse, where this folder knows no machine of a service, while some exist.
@@ -108,7 +116,13 @@ def show_and_ask(plan: Plan, *, ask: bool, is_shown: bool = True) -> None:
 
 @contextmanager
 def changing(
-    workspace: Workspace, service: str, command: str, lock_wait: float, found: FoundIdentity | None = None
+    workspace: Workspace,
+    service: str,
+    command: str,
+    lock_wait: float,
+    found: FoundIdentity | None = None,
+    *,
+    is_sure: bool = False,
 ) -> Iterator[Change]:
     """Hold a service's lock while its plan is made and its task is started.
 
@@ -121,14 +135,19 @@ def changing(
         command: what it is held for, as people type it.
         lock_wait: how long to wait for another holder, seconds.
         found: the service's identity, where its files do not say it.
+        is_sure: a task will most likely start: its worker loads what it needs while the plan is made.
 
     Raises:
         LockedError: another process holds it for longer than that, here or elsewhere.
         InvalidError: the service's files are invalid.
         StoreError: the store can't be reached, or refuses.
     """
-    with holding(workspace, service, command, lock_wait, found) as held:
-        yield Change(held.lock, held.found, held.shared)
+    with (
+        holding(workspace, service, command, lock_wait, found) as held,
+        # What ships to the store and the worker have a line to each other, which a worker has from its start.
+        worker_ahead(workspace, service, wanted=is_sure and held.shared is None) as ahead,
+    ):
+        yield Change(held.lock, held.found, held.shared, ahead)
 
 
 def run_plan(inputs: Inputs, plan: Plan, change: Change, how: Following, *, resumes: bool = False) -> None:
@@ -159,7 +178,7 @@ def run_plan(inputs: Inputs, plan: Plan, change: Change, how: Following, *, resu
     # A signal that comes while the worker starts is for the task: it waits until it can be handed on.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, CANCEL_SIGNALS)
     try:
-        started = start_task(inputs.workspace, owned, lock=change.lock, modules=inputs.folders(), shared=change.shared)
+        started = change.start(inputs, owned)
         if change.shared is not None:
             _warn_of_early_end(change.shared.settings, inputs.workspace.event_log(plan.service, started.number))
         if how.detach and how.is_data:

@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 import asyncssh
 
 from dtk.apply.launch import StartedTask, start_task
+from dtk.apply.worker_ahead import WorkerAhead
 from dtk.model.plan import Plan, Stage, Step
 from dtk.model.planned_action import PlannedAction
 from dtk.nodes.provider import Connection
@@ -160,12 +161,18 @@ class Lab:
         }
         return Plan(stages=stages, **given)
 
-    def start(self, *stages: Stage, modules: Mapping[str, Path] | None = None, **more: Any) -> StartedTask:
-        """Start a task."""
+    def start(
+        self,
+        *stages: Stage,
+        modules: Mapping[str, Path] | None = None,
+        ahead: WorkerAhead | None = None,
+        **more: Any,
+    ) -> StartedTask:
+        """Start a task, in a worker that waits for it where one is given."""
         plan = self.plan(*stages, **more)
         lock = acquire(self.workspace.service_folder(SERVICE), f"dtk apply {SERVICE}")
         try:
-            started = start_task(self.workspace, plan, lock=lock, modules=modules or {})
+            started = start_task(self.workspace, plan, lock=lock, modules=modules or {}, ahead=ahead)
         finally:
             lock.release()
         self.started.append(started)

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -97,10 +97,13 @@ def _command(root: Path, words: Sequence[str], environment: Mapping[str, str], o
     _streams(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
     os.environ.update({"COLUMNS": "200", **environment})
     from dtk.__main__ import run  # noqa: PLC0415
-    from dtk.apply import launch  # noqa: PLC0415
+    from dtk.apply import worker_ahead  # noqa: PLC0415
+    from dtk.cli import running  # noqa: PLC0415
 
     # Only where workers are started: other programs, such as git, are started as ever.
-    setattr(launch, "subprocess", SimpleNamespace(Popen=_HandedOver, DEVNULL=subprocess.DEVNULL))  # noqa: B010
+    setattr(worker_ahead, "subprocess", SimpleNamespace(Popen=_HandedOver, DEVNULL=subprocess.DEVNULL))  # noqa: B010
+    # A forked worker has loaded everything already.
+    setattr(running, "worker_ahead", lambda *_, **__: nullcontext())  # noqa: B010
     os.umask(0o022)
     killer.arm("command")
     return run(list(words))

@@ -90,7 +90,9 @@ def apply(  # noqa: PLR0913, PLR0917 - a command has the options it has
         if not planned:
             _check_known(workspace, what)
         service = chosen_service(workspace, planned.service if planned else what)
-        with changing(workspace, service, f"dtk apply {service}", seconds(lock_wait)) as change:
+        # A service that has machines may have nothing to do; then a worker would be loaded for nothing.
+        is_sure = bool(planned) or (yes and not workspace.state_file(service).exists())
+        with changing(workspace, service, f"dtk apply {service}", seconds(lock_wait), is_sure=is_sure) as change:
             if planned:
                 _apply_file(planned, read_inputs(workspace, service), change, how)
             else:

@@ -43,7 +43,7 @@ def converge(  # noqa: PLR0913, PLR0917 - a command has the options it has
     how.check()
     with (
         files_of_refusals(how.files, name),
-        changing(workspace, name, f"dtk converge {name}", seconds(lock_wait)) as change,
+        changing(workspace, name, f"dtk converge {name}", seconds(lock_wait), is_sure=True) as change,
     ):
         plan, inputs = make_plan(workspace, name, scope="all")
         change.refuse_unknown(inputs, strict=False)

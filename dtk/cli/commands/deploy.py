@@ -65,7 +65,7 @@ def _deploy(
     typer.echo(f"Service instance '/service/{name}' has been created!")
     _complete(read_inputs(workspace, name))
     warn_of_short_values(read_inputs(workspace, name))
-    with changing(workspace, name, f"dtk deploy {assembly} {name}", 0) as change:
+    with changing(workspace, name, f"dtk deploy {assembly} {name}", 0, is_sure=True) as change:
         plan, inputs = make_plan(workspace, name)
         change.refuse_unknown(inputs, strict=False)
         typer.echo(summary_line(plan))

@@ -1,0 +1,78 @@
+"""A worker that is started while the plan is made: it takes the task, or leaves no trace."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+
+from dtk.apply.worker_ahead import WorkerAhead, worker_ahead
+from dtk.state.lock import acquire
+from tests.apply.lab import SERVICE, Lab, action, run, stage
+from tests.support.waiting import eventually
+
+
+def test_the_worker_that_waits_runs_the_task_and_holds_the_lock(lab: Lab) -> None:
+    lab.add_node("n1")
+    marker = lab.workspace.root / "go-on"
+    command = run(f"until [ -e {marker} ]; do sleep 0.05; done; echo done")
+    with worker_ahead(lab.workspace, SERVICE, wanted=True) as ahead:
+        assert ahead
+        started = lab.start(stage(1, action("n1", "m::c", command)), ahead=ahead)
+    assert started.process is ahead.process
+    lab.wait_for(started, "step.started")
+    with (started.folder.parents[1] / "lock").open() as file:
+        assert f'"pid": {started.pid}' in file.read()
+    marker.touch()
+    result = lab.result(started)
+    assert result.exit_code == 0
+    assert [event["stdout"] for event in result.of("operation.finished")] == ["done"]
+    assert (started.folder / "worker.log").read_text() == ""
+
+
+def test_a_worker_without_a_task_is_ended_and_leaves_nothing(lab: Lab) -> None:
+    before = files_in(lab.workspace.root)
+    with worker_ahead(lab.workspace, SERVICE, wanted=True) as ahead:
+        assert ahead
+    assert ahead.process.returncode is not None
+    assert files_in(lab.workspace.root) == before
+
+
+def test_a_worker_whose_starter_died_ends_by_itself(lab: Lab) -> None:
+    before = files_in(lab.workspace.root)
+    starter = os.fork()
+    if not starter:
+        ahead = WorkerAhead(lab.workspace, SERVICE)
+        (lab.workspace.root / "pid").write_text(str(ahead.process.pid))
+        signal.pause()
+    pid_file = lab.workspace.root / "pid"
+    eventually(lambda: pid_file.exists() and pid_file.read_text() != "", "the worker is started")
+    worker = psutil.Process(int(pid_file.read_text()))
+    os.kill(starter, signal.SIGKILL)
+    os.waitpid(starter, 0)
+    eventually(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, "the worker has ended")
+    assert files_in(lab.workspace.root) - before == {"pid"}
+
+
+def test_while_a_worker_waits_its_starter_alone_holds_the_lock(lab: Lab) -> None:
+    with acquire(lab.workspace.service_folder(SERVICE), "dtk apply"), worker_ahead(lab.workspace, SERVICE, wanted=True):
+        pass
+    with acquire(lab.workspace.service_folder(SERVICE), "dtk apply") as lock:
+        assert lock.descriptor >= 0
+
+
+def test_a_task_goes_to_another_worker_when_the_one_that_waited_is_gone(lab: Lab) -> None:
+    lab.add_node("n1")
+    with worker_ahead(lab.workspace, SERVICE, wanted=True) as ahead:
+        assert ahead
+        ahead.process.kill()
+        ahead.process.wait()
+        started = lab.start(stage(1, action("n1", "m::c", run("echo done"))), ahead=ahead)
+    assert started.process is not ahead.process
+    assert lab.result(started).exit_code == 0
+
+
+def files_in(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
