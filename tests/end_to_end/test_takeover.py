@@ -140,20 +140,26 @@ def test_paused_while_another_took_over_it_writes_nothing_and_starts_nothing(tea
     assert "Nothing to do" in one.run("plan", "app1").stdout
 
 
-# Loaded by every Python of a command: at the end of a task's first step, its worker and its shipper are gone.
+# Loaded by every Python of a command: at the end of the step that ended a node, worker and shipper are gone.
 _KILLER = """
 import os, signal
-if "KILL_AT_FIRST_STEP" in os.environ:
+if "KILL_AT_THE_END_OF_A_NODE" in os.environ:
     import psutil
     from dtk.events.log import EventLog
     append = EventLog.append
-    def dying(self, kind, *words, **fields):
-        if kind == "step.finished":
-            for process in psutil.process_iter():
-                if "dtk.store.shipper" in process.cmdline() and process.cwd() == os.getcwd():
-                    process.kill()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return append(self, kind, *words, **fields)
+    shippers, gone = [], []
+    def dying(self, kind, message, /, **fields):
+        # Looked for before: while somebody looks, a shipper has the time to ship.
+        if kind == "step.started":
+            found = (one.info for one in psutil.process_iter(["pid", "cmdline", "cwd"]))
+            own = (one for one in found if one["cwd"] == os.getcwd() and "dtk.store.shipper" in (one["cmdline"] or ()))
+            shippers.extend(one["pid"] for one in own)
+        if kind == "node.changed" and fields["change"] == "terminated":
+            gone.append(fields["node"])
+        if kind == "step.finished" and gone:
+            for process in (*shippers, os.getpid()):
+                os.kill(process, signal.SIGKILL)
+        return append(self, kind, message, **fields)
     EventLog.append = dying
 """
 
@@ -166,7 +172,7 @@ def test_a_node_that_is_gone_is_gone_for_all_when_its_task_is_killed_right_after
     (team.folder / "killer").mkdir()
     (team.folder / "killer/sitecustomize.py").write_text(_KILLER)
     path = os.pathsep.join([str(team.folder / "killer"), os.environ.get("PYTHONPATH", "")])
-    one.run("apply", "app1", "--yes", code=None, PYTHONPATH=path, KILL_AT_FIRST_STEP="yes")
+    one.run("apply", "app1", "--yes", code=None, PYTHONPATH=path, KILL_AT_THE_END_OF_A_NODE="yes")
     assert sorted(nodes(two)) == ["master", "slaves:1"]
     two.run("apply", "app1", "--yes", "--lock-wait", "120s")
     assert "Nothing to do" in two.run("plan", "app1").stdout
