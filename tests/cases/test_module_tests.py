@@ -19,7 +19,7 @@ from dtk.nodes.local.answers import load_answers
 
 APPLY = """format_version: 1
 answers:
-  - {command: test -d web, exit_code: 3, stderr: no such folder, times: 1}
+  - {command: cat web/greeting, exit_code: 3, stderr: no such folder, times: 1}
 expect: failed
 stage: check
 resume: succeeded
@@ -137,7 +137,7 @@ def test_fmt_keeps_comments_order_and_quotes() -> None:
 def test_fmt_formats_the_documents_of_a_workspace(root: Path) -> None:
     file = root / "modules/acme/web/dtk.module.yaml"
     before = file.read_text()
-    file.write_text(before.replace("          - files", "            -   files"))
+    file.write_text(before.replace("          - RUN", "            -   RUN"))
     assert "Would format" in dtk(root, "fmt", "--check", code=1)
     dtk(root, "fmt")
     assert file.read_text() == before
