@@ -167,7 +167,7 @@ def test_a_clock_that_is_wrong_is_said_with_how_much(hours: int, direction: str)
     }
     problem = refusal(answer, "s3://b/k")
     assert re.search(f"clock is (119|120) min {direction}", problem.message)
-    assert "NTP" in problem.hint
+    assert "set-ntp" in problem.hint
 
 
 def test_a_bucket_of_another_region_is_said_with_the_setting_to_correct() -> None:
