@@ -77,7 +77,7 @@ def test_mistakes_in_a_service_are_told_all_at_once(tmp_path: Path) -> None:
         "dask1/service.yaml:2:10: the service is named 'other', and its folder 'dask1'; expected 'dask1' (at service)",
         "dask1/service.yaml:3:11: invalid value 'dask'; expected an assembly: namespace:module/assembly (at assembly)",
         "dask1/service.yaml:4:1: unknown key 'attribute'; expected format_version, service, id, assembly, target,"
-        " attributes, components, nodes, removed or links; did you mean 'attributes'? (at attribute)",
+        " attributes, components, nodes, removed, access or links; did you mean 'attributes'? (at attribute)",
         "dask1/service.yaml:5:23: invalid value 'a b'; expected a component, e.g. dask::worker or"
         " 'dask::worker: {attributes: …}' (at components/master/0)",
         "dask1/service.yaml:5:31: component 'a' is already here, in line 5 (at components/master/2)",
