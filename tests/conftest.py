@@ -6,7 +6,9 @@ A test that is skipped for a reason that is not in ``tests.support.skips`` fails
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -71,3 +73,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     seed = terminalreporter.config.getoption("randomly_seed", None)
     if seed is not None:
         terminalreporter.write_line(f"the order of the tests can be repeated with --randomly-seed={seed}")
+
+
+@pytest.fixture
+def outside() -> Iterator[Path]:
+    """A folder that every user of this machine can see into: local nodes are not root's."""
+    folder = Path(tempfile.mkdtemp(prefix="dtk-outside-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)

@@ -16,7 +16,7 @@ from dtk.cli.forge import annotate, forge, places_of, summarize, write_for_forge
 from dtk.cli.output import print_json, use_color
 from dtk.cli.status_line import StatusLine
 from dtk.cli.task_files import TaskFiles
-from dtk.errors import DtkError, UsageError
+from dtk.errors import DtkError, InvalidError, UsageError
 from dtk.events.event import Event, encode
 from dtk.events.fold import Fold
 from dtk.events.log import utc_now
@@ -101,10 +101,17 @@ def follow_task(inputs: Inputs, number: int, how: Following) -> int:
 
 def _print_outputs(task: Task, inputs: Inputs) -> None:
     """Print what the assembly tells of a service that was converged, where it tells something."""
-    assembly = inputs.modules[inputs.service.module].assemblies.get(inputs.service.assembly)
-    if not assembly or not assembly.outputs or task.type != "assembly_converge" or task.status != "succeeded":
+    if task.type != "assembly_converge" or task.status != "succeeded":
         return
-    now = read_inputs(inputs.workspace, inputs.service.name)
+    assembly = inputs.modules[inputs.service.module].assemblies.get(inputs.service.assembly)
+    if not assembly or not assembly.outputs:
+        return
+    try:
+        now = read_inputs(inputs.workspace, inputs.service.name)
+    except InvalidError as error:
+        # Edited while the task ran: the task has ended all the same.
+        typer.echo(f"warning: the outputs are not shown: {error.message} (dtk validate)", err=True)
+        return
     typer.echo(outputs_text(output_rows(resolve_service(now.request()))), nl=False)
 
 

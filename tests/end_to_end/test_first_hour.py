@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.command_line import Dtk
 from tests.support.terminal import at_a_terminal
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("module")
 
@@ -137,6 +138,26 @@ def test_outputs_are_shown_at_the_end_of_apply_and_by_a_command(dtk: Dtk, module
     refused = dtk.run("validate", code=3).stderr
     assert "output 'hubs' names 'slaves/ring::member/hob', which is no attribute of the assembly" in refused
     assert "did you mean 'slaves/ring::member/hub'?" in refused
+
+
+def test_a_service_that_is_edited_while_its_task_runs_is_told_how_the_task_ended(
+    dtk: Dtk, module: Path, outside: Path
+) -> None:
+    go, file = outside / "go", dtk.root / "services/ring1/service.yaml"
+    log = dtk.root / ".dtk/services/ring1/tasks/1/events.jsonl"
+    definition = module / "dtk.module.yaml"
+    title = "    description: A hub with members\n"
+    definition.write_text(definition.read_text().replace(title, title + OUTPUTS))
+    wait = f"until test -e {go}; do sleep 0.1; done"
+    dtk.run("stage", "acme:ring/cluster", "ring1", "--set", f"slaves/ring::member/work={wait}")
+    running = dtk.start("apply", "ring1", "--yes")
+    eventually(lambda: log.exists() and "configure_node on" in log.read_text(), "the step begins")
+    file.write_text(file.read_text() + "nonsense: [\n")
+    go.touch()
+    shown, _ = running.communicate()
+    assert running.returncode == 0, shown
+    assert "Status: OK" in shown
+    assert "warning: the outputs are not shown" in shown
 
 
 def test_what_only_carries_values_between_components_is_listed_when_asked_for(dtk: Dtk) -> None:

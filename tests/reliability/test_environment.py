@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -48,15 +47,6 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m,mode=755", "tmpfs", folder], check=True)
     yield folder
     subprocess.run(["umount", "-l", folder], check=True)
-
-
-@pytest.fixture
-def outside() -> Iterator[Path]:
-    """A folder that every user of this machine can see into: local nodes are not root's."""
-    folder = Path(tempfile.mkdtemp(prefix="dtk-outside-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
 
 
 def resize(disk: Path, kilobytes: int | None) -> None:
