@@ -11,13 +11,14 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from threading import Timer
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from dtk.views.ci.github import SUMMARY_BYTES
 from tests.support.command_line import Dtk
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 HOSTILE = "echo ::error::forged; echo '##[error]forged'; exit 3"
 
@@ -73,6 +74,30 @@ def test_events_are_streamed_and_an_unchanged_run_says_so_in_its_files(dtk: Dtk,
     assert re.search(r"^master \| 127\.", shown, re.M)
     assert re.search(r"^master: action succeeded in [0-9.]+s$", shown, re.M)
     assert "section" not in dtk.run("exec", ring, "master/ring::roll.call", "--ci", "plain", GITLAB_CI="true").stdout
+
+
+def test_events_come_while_the_task_runs(dtk: Dtk, ring: str, outside: Path) -> None:
+    go = outside / "go"
+    dtk.run("set-attribute", ring, "slaves/ring::member/work", f"until test -e {go}; do sleep 0.1; done")
+    process = dtk.start("apply", ring, "--yes", "--json")
+    assert process.stdout is not None
+    unheard = Timer(PATIENCE, process.kill)
+    unheard.start()
+    for line in process.stdout:
+        if json.loads(line)["type"] == "step.heartbeat":
+            go.touch()
+    unheard.cancel()
+    assert process.wait() == 0
+
+
+@pytest.mark.usefixtures("module")
+@pytest.mark.parametrize("words", [("deploy", "acme:ring/cluster", "ring1"), ("converge", "ring1")], ids=" ".join)
+def test_what_else_runs_a_task_writes_its_files_too(dtk: Dtk, words: tuple[str, ...]) -> None:
+    if words[0] == "converge":
+        dtk.run("stage", "acme:ring/cluster", "ring1")
+    dtk.run(*words, "--output", "--junit", "junit.xml", "--report", "report.html")
+    assert suites(dtk.root / "junit.xml") == {"tests": "8", "failures": "0", "errors": "0"}
+    assert "ring1" in (dtk.root / "report.html").read_text()
 
 
 def test_mistakes_are_annotations_and_a_code_quality_report_and_a_refused_apply_has_its_files(
