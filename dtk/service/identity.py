@@ -43,7 +43,10 @@ def find_identity(workspace: Workspace, name: str) -> FoundIdentity:
     Raises:
         InvalidError: dtk.yaml or service.yaml is invalid.
     """
-    given = load_workspace(workspace.file, workspace.root).id, load_service(workspace.service_file(name)).id
+    given = (
+        load_workspace(workspace.file, workspace.root).id,
+        load_service(workspace.service_file(name), workspace.root).id,
+    )
     state = load_state(workspace.state_file(name))
     lineage = state.lineage if state and _ID.fullmatch(state.lineage) else ""
     ids = Identity(given[0] or earlier_workspace_id(workspace) or new_id(), given[1] or lineage or new_id())

@@ -76,7 +76,9 @@ def rebuilt(workspace: Workspace, service: str, found: FoundIdentity) -> Rebuilt
         DtkError: the target can't be asked; a machine can't be taken in.
     """
     lineage = found.identity.service
-    target = target_of(load_workspace(workspace.file, workspace.root), load_service(workspace.service_file(service)))
+    target = target_of(
+        load_workspace(workspace.file, workspace.root), load_service(workspace.service_file(service), workspace.root)
+    )
     marked = _machines(ServiceOnTarget(workspace, service, found, target))
     origin = next((machine.origin for machine in marked.values() if machine.origin), new_id())
     place = ServiceOnTarget(workspace, service, found, target, origin)

@@ -245,7 +245,7 @@ BAD_INPUT = [
     ("add-node pool --set sise=big", 2, "did you mean 'size'?"),
     ("add-node pool --set max_in_flight=2", 2, "'max_in_flight' is for groups"),
     ("add-node pool -n 2 --set max_in_flight=0", 2, "Value must be a number above 0"),
-    ("add-node pool --set tags={a:b}", 3, "nothing is given"),
+    ("add-node pool --set tags={a:b}", 3, "no value is given"),
     ("add-node pool --set root_device_size=large", 2, "'pool/root_device_size' is not of type integer"),
     ("delete-node mastr", 2, "did you mean 'master'?"),
     ("delete-node slaves:7", 2, "no node 'slaves:7'"),

@@ -114,3 +114,15 @@ def test_a_service_whose_state_is_broken_is_listed_as_such_beside_the_others(sta
     assert [row["status"] for row in json.loads(listed.stdout)] == ["unreadable", "pending"]
     assert listed.stderr.startswith("ring1: ")
     assert "unreadable" in staged.run("ls").stdout
+
+
+@pytest.mark.parametrize(
+    "words", [("plan",), ("apply", "--yes"), ("converge",), ("exec", "create"), ("stop",)], ids=" ".join
+)
+def test_a_mistake_in_service_yaml_is_named_as_seen_from_the_workspace(staged: Dtk, words: tuple[str, ...]) -> None:
+    file = staged.root / "services/ring1/service.yaml"
+    file.write_text(file.read_text() + "attributes:\n")
+    verb, *rest = words
+    done = staged.run(verb, "ring1", *rest, code=None)
+    assert "services/ring1/service.yaml:" in done.stderr
+    assert str(staged.root) not in done.stderr

@@ -133,7 +133,7 @@ def _value(error: _Break, path: DocumentPath) -> Iterator[Violation]:
 
 def _type(error: _Break, path: DocumentPath) -> Iterator[Violation]:
     if error.instance is None:
-        yield Violation(path, "nothing is given", expected_by(error.schema), at_key=True)
+        yield Violation(path, "no value is given", expected_by(error.schema), at_key=True)
     else:
         yield Violation(path, f"{shown(error.instance)} has the wrong type", expected_by(error.schema))
 
