@@ -16,7 +16,7 @@ from dtk import __version__
 from dtk.errors import InvalidError, UsageError
 from dtk.model.module import Workflow
 from dtk.model.names import CREATE, DELETE, RESET
-from dtk.model.plan import ComponentChange, FirewallRule, ModuleUse, NodeChange, Plan, Stage
+from dtk.model.plan import ComponentChange, Finding, FirewallRule, ModuleUse, NodeChange, Plan, Stage
 from dtk.model.planned_action import PlannedAction
 from dtk.model.selection import EVERYTHING, Selection, names_of_component
 from dtk.plan.diff.changes import Changes, component_changes, node_changes, pending_nodes, values_maker
@@ -94,13 +94,14 @@ class _Parts:
     components: tuple[ComponentChange, ...]
     firewall: tuple[FirewallRule, ...]
     stages: list[Stage]
+    findings: tuple[Finding, ...]
 
 
 def _compiled(request: PlanRequest) -> Plan:
     # In a function of its own: what ten thousand nodes took to plan is given back before the plan's digest is made.
     parts = _parts(request)
     return finished_plan(
-        request,
+        replace(request, findings=parts.findings),
         nodes=parts.nodes,
         components=parts.components,
         firewall=parts.firewall,
@@ -127,7 +128,7 @@ def _parts(request: PlanRequest) -> _Parts:
     changes = _changes(request, resolved, chosen, works=works)
     stages = _stages(request, resolved, chosen, changes, deletions)
     firewall = _firewall(request, changes.recomputed.general())
-    return _Parts(changes.nodes, changes.components, firewall, stages)
+    return _Parts(changes.nodes, changes.components, firewall, stages, request.findings)
 
 
 def _firewall(request: PlanRequest, values: Values) -> tuple[FirewallRule, ...]:

@@ -107,7 +107,7 @@ def test_no_other_file_of_this_machine_gets_to_a_node(lab: Lab, module: Path, tm
     (tmp_path / "private").write_text("mine")
     for source in (str(tmp_path / "private"), "../../../client_key"):
         put = operation("files.put", {"src": source, "dest": str(home / "taken")})
-        assert "no file of the module" in applied(lab, module, put).step("1.1")["error"]["message"]
+        assert "not a file of the module" in applied(lab, module, put).step("1.1")["error"]["message"]
     get = operation("files.get", {"src": "/etc/hostname", "dest": str(tmp_path / "hostname")})
     assert "files.get is not supported" in applied(lab, module, get).step("1.1")["error"]["message"]
     assert not (tmp_path / "hostname").exists()

@@ -125,7 +125,8 @@ def test_a_profile_of_another_account_makes_no_node_gone(
 def test_instances_of_a_profile_are_made_in_its_account(cloud: Cloud, other_profile: str) -> None:
     subnets = boto3.Session(profile_name=other_profile).client("ec2", region_name=REGION, endpoint_url=cloud.url)
     made = subnets.create_vpc(CidrBlock="10.90.0.0/16")["Vpc"]["VpcId"]
-    subnet = subnets.create_subnet(VpcId=made, CidrBlock="10.90.0.0/24")["Subnet"]["SubnetId"]
+    subnet = subnets.create_subnet(VpcId=made, CidrBlock="10.90.0.0/24", AvailabilityZone="us-east-1a")
+    subnet = subnet["Subnet"]["SubnetId"]
     image = subnets.register_image(Name="plain", RootDeviceName="/dev/sda1", Architecture="x86_64")["ImageId"]
     provider = cloud.provider(profile=other_profile, subnet=[subnet], images={"plain": {"image": image}})
     reports = cloud.create("master", provider=provider)

@@ -116,7 +116,7 @@ def test_the_hooks_of_a_workspace_pass_and_stop_a_commit_that_is_wrong(origin: D
     file = origin.root / "services/app1/service.yaml"
     file.write_text(before["services/app1/service.yaml"] + "nodez:    {}\n")
     assert "nodez" in origin.run(*validate["entry"].split()[1:], code=3).stderr
-    file.write_text("# made by hand\n" + before["services/app1/service.yaml"].replace(": ", ":    ", 1))
+    file.write_text("# made by hand\n" + before["services/app1/service.yaml"].replace("service: ", "service:    ", 1))
     origin.run(*fmt["entry"].split()[1:], *staged, code=None)
     assert file.read_text() == "# made by hand\n" + before["services/app1/service.yaml"], (
         "pre-commit sees a changed file"

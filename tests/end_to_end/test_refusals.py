@@ -36,7 +36,7 @@ def run_without_rights(dtk: Dtk, *words: str) -> subprocess.CompletedProcess[str
 
 def test_local_state_that_may_not_be_used_is_named_with_what_to_do(staged: Dtk) -> None:
     folder = staged.root / ".dtk/services/ring1"
-    refused = [(0o500, ("converge", "ring1"), "lock"), (0, ("ls",), "state.journal"), (0, ("task-status",), "tasks")]
+    refused = [(0o500, ("converge", "ring1"), "lock"), (0, ("ls",), "store.json"), (0, ("task-status",), "store.json")]
     for mode, words, file in refused:
         folder.chmod(mode)
         try:

@@ -261,7 +261,7 @@ def test_a_plan_saved_by_one_clone_is_applied_by_another(team: Team) -> None:
     assert "stale" in one.run("apply", "--plan", digest, code=5).stderr
     saved = team.store / f"plans/{digest.removeprefix('sha256:')}.json"
     saved.write_text(saved.read_text().replace('"app1"', '"app2"'))
-    assert "was changed" in one.run("apply", "--plan", digest, code=3).stderr
+    assert "was edited" in one.run("apply", "--plan", digest, code=3).stderr
 
 
 def test_offline_changes_nothing(team: Team) -> None:

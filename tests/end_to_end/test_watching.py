@@ -108,7 +108,8 @@ def test_a_followed_task_tells_at_a_terminal_what_takes_long_and_how_it_ended_in
     tmux.press("C-c")
     tmux.shows("exit 6")
     colored = tmux.screen(color=True)
-    assert "\x1b[33mTo resume: dtk apply ring1 --resume\nStatus: CANCELLED\n\x1b[39mexit 6" in colored
+    ended = "\x1b[33mTo resume: dtk apply ring1 --resume\nStatus: CANCELLED\n\x1b[39m"
+    assert re.search(re.escape(ended) + r"3 of 3 nodes changed, \d+ operations, [^\n]+\nexit 6", colored)
     tmux.run("apply", "nothing")
     tmux.shows("exit 2")
     assert "\x1b[31merror:\x1b[39m no service 'nothing'" in tmux.screen(color=True)
