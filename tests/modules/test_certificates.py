@@ -5,24 +5,13 @@ One test with one deployment: the steps build on each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.modules.changed import changed_by_create
 from tests.support.command_line import Dtk
 
 SERVICE = "ca1"
 NODES = ("nodes:1", "nodes:2")
-
-
-@pytest.fixture
-def dtk(tmp_path: Path) -> Iterator[Dtk]:
-    made = Dtk(tmp_path)
-    made.run("init")
-    yield made
-    made.run("delete-and-destroy", SERVICE, "--yes", "--force", code=None)
 
 
 def fingerprints(dtk: Dtk) -> dict[str, str]:

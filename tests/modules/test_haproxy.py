@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import threading
 import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,14 +14,6 @@ from tests.modules.changed import changed_by_create
 from tests.support.command_line import Dtk
 
 SERVICE = "ha1"
-
-
-@pytest.fixture
-def dtk(tmp_path: Path) -> Iterator[Dtk]:
-    made = Dtk(tmp_path)
-    made.run("init")
-    yield made
-    made.run("delete-and-destroy", SERVICE, "--yes", "--force", code=None)
 
 
 def page(url: str) -> str:

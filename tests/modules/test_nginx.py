@@ -6,23 +6,11 @@ One test with one deployment: the steps build on each other.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from tests.modules.changed import changed_by_create
 from tests.support.command_line import Dtk
 
 SERVICE = "web1"
-
-
-@pytest.fixture
-def dtk(tmp_path: Path) -> Iterator[Dtk]:
-    made = Dtk(tmp_path)
-    made.run("init")
-    yield made
-    made.run("delete-and-destroy", SERVICE, "--yes", "--force", code=None)
 
 
 def served(dtk: Dtk) -> str:

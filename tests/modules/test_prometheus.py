@@ -5,11 +5,6 @@ One test with one deployment: the steps build on each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from tests.modules.changed import changed_by_create
 from tests.support.command_line import Dtk
 
@@ -28,14 +23,6 @@ components:
         attribute_mappings:
           - targets <- store/${node.name}@${node.host_address}:${metrics_port + node.port_offset}
 """
-
-
-@pytest.fixture
-def dtk(tmp_path: Path) -> Iterator[Dtk]:
-    made = Dtk(tmp_path)
-    made.run("init")
-    yield made
-    made.run("delete-and-destroy", SERVICE, "--yes", "--force", code=None)
 
 
 def up(output: str) -> list[str]:
