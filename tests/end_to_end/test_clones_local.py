@@ -35,7 +35,11 @@ def nodes_of(origin: Dtk) -> list[str]:
 def test_three_clones_make_a_service_on_local_nodes_once(origin: Dtk) -> None:
     one = clone(origin, "one")
     one.run("apply", "app1", "--yes")
-    made = {marker: server.started for marker, server in running_servers().items() if "/one/" in str(server.settings)}
+    made = {
+        marker: server.started
+        for marker, server in running_servers().items()
+        if server.settings.is_relative_to(one.root)
+    }
     assert nodes_of(origin) == NODES
     two = clone(origin, "two")
     for words in (["apply", "app1", "--yes"], ["stop", "app1"], ["exec", "app1", "smoke_test"], ["start", "app1"]):
