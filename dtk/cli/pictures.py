@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dtk.errors import InvalidError
 from dtk.plan.compile import outlined_stages, resolve_for_plan
 from dtk.plan.resolve.links import build_links
 from dtk.plan.resolve.topology import build_topology
+from dtk.plan.resolve.violations import unplannable
 from dtk.service.planning import read_inputs
 from dtk.state.workspace import Workspace
 from dtk.views.picture import Arrow, Picture, arrows_of, picture_of_service
@@ -20,7 +20,7 @@ def service_picture(workspace: Workspace, name: str) -> Picture:
     request = read_inputs(workspace, name).request(scope="all")
     resolved = resolve_for_plan(request)
     if resolved.problems:
-        raise InvalidError(f"service '{name}' can't be planned", resolved.problems)
+        raise unplannable(name, resolved.problems)
     return picture_of_service(name, resolved.topology, resolved.links, outlined_stages(request, resolved))
 
 

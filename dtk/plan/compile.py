@@ -34,7 +34,7 @@ from dtk.plan.resolve.node_attributes import declared_ports, machine_attributes
 from dtk.plan.resolve.request import PlanRequest
 from dtk.plan.resolve.service import ResolvedService, resolve_service
 from dtk.plan.resolve.values import Values
-from dtk.plan.resolve.violations import find_violations
+from dtk.plan.resolve.violations import find_violations, unplannable
 from dtk.plan.workflow.actions import plan_action
 from dtk.plan.workflow.ad_hoc import action_stage, check_parameters
 from dtk.plan.workflow.flattening import layers_of
@@ -113,7 +113,7 @@ def _compiled(request: PlanRequest) -> Plan:
 def _parts(request: PlanRequest) -> _Parts:
     resolved = resolve_for_plan(request)
     if resolved.problems:
-        raise InvalidError(f"service '{request.service.name}' can't be planned", resolved.problems)
+        raise unplannable(request.service.name, resolved.problems)
     outlines = outlines_of(request, resolved)
     check_parameters(request.parameters, workflow_of(request, resolved), outlines)
     # Before anything is chosen: a term that names nothing would choose nothing, and look like an empty plan.

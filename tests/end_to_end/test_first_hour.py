@@ -69,6 +69,22 @@ def test_deploy_without_a_terminal_names_what_is_required_and_unset(dtk: Dtk) ->
     dtk.run("plan", "ring1")
 
 
+@pytest.mark.usefixtures("two_required")
+def test_with_violations_the_refusal_comes_first_and_what_to_do_last(dtk: Dtk) -> None:
+    dtk.run("stage", "acme:ring/cluster", "ring1")
+    for line in ("plan ring1", "apply ring1 --yes", "converge ring1", "exec ring1 create"):
+        refused = dtk.run(*line.split(), code=3)
+        assert not refused.stdout, line
+        first, *_, last = refused.stderr.splitlines()
+        assert first == "error: service 'ring1' can't be planned"
+        assert last == "next: dtk set-required-attributes ring1 asks for what is unset"
+        assert refused.stderr.count("is required, but unset; fix it: dtk set-attribute ring1 master/ring::hub/") == 2
+    file = dtk.root / "services/ring1/service.yaml"
+    file.write_text(f"{file.read_text()}attributes: {{master/ring::hub/port: many}}\n")
+    last = dtk.run("converge", "ring1", code=3).stderr.splitlines()[-1]
+    assert last == "next: dtk list-violations ring1 lists what is to be fixed"
+
+
 def test_a_task_ends_with_what_it_did_and_vv_prints_what_runs(dtk: Dtk) -> None:
     done = dtk.run("deploy", "acme:ring/cluster", "ring1", "-vv")
     assert done.stdout.endswith("Status: OK\n"), "the stream is the original's, to its last line"
@@ -164,12 +180,12 @@ def test_what_only_carries_values_between_components_is_listed_when_asked_for(dt
     dtk.run("stage", "bigtop:spark/cluster", "spark1")
     shown, whole = dtk.run("list-attributes").stdout, dtk.run("list-attributes", "--all").stdout
     assert shown.endswith("\n30 rows in set\n")
-    assert whole.endswith("\n70 rows in set\n")
+    assert whole.endswith("\n74 rows in set\n")
     assert "slaves/spark::worker/master_port" in whole
     assert "slaves/spark::worker/master_port" not in shown
     assert "slaves/spark::worker/master_port" in dtk.run("list-attributes", "--attribute", "master_port").stdout
     marks = {row["path"]: row["internal"] for row in dtk.json("list-attributes")}
-    assert len(marks) == 70
+    assert len(marks) == 74
     assert marks["slaves/spark::worker/settings"]
     assert not marks["spark::cluster/version"]
 

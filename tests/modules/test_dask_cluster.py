@@ -76,6 +76,9 @@ def test_a_cluster_grows_and_shrinks_and_computes_each_time(dtk: Dtk) -> None:
     dtk.run("stage", "dtk:dask/cluster", SERVICE)
     assert "computed by 2 of 2 workers" in dtk.run("apply", SERVICE, "--yes")
     assert dtk.run("plan", SERVICE, "--detailed-exitcode")
+    registered = dtk.run("grep", SERVICE, "log", "slaves", "Registered to")
+    assert {"slaves:1", "slaves:2"} == {line.split()[0] for line in registered.splitlines()}
+    assert "Scheduler at" in dtk.run("logs", SERVICE, "master", "dask::scheduler/log", "--lines", "1000")
 
     assert "computed by 4 of 4 workers" in dtk.scale(4)
 

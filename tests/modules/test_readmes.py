@@ -1,13 +1,15 @@
-"""What the README of each module says of its attributes and nodes is what its dtk.module.yaml says."""
+"""What the README of each module, and its log files, say of it is what its dtk.module.yaml does."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from dtk.dsl.catalog import Catalog, load_catalog
 from dtk.model.module import Attribute, Component, Module
@@ -121,3 +123,12 @@ def test_the_copies_of_one_program_are_the_same_in_each_module() -> None:
     copies = list(MODULES.glob("*/*/files/unpack.sh"))
     assert len(copies) > 1
     assert len({file.read_bytes() for file in copies}) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_module_keeps_running_has_a_log_that_dtk_logs_knows(name: str) -> None:
+    document = YAML(typ="safe").load(MODULES / name.replace(":", "/") / "dtk.module.yaml")
+    for kind, component in document["components"].items():
+        for program in re.findall(r"{{ daemon }} stop ([a-z-]+)", str(component)):
+            assert component["attributes"]["log"]["type"] == "log_file", kind
+            assert f"run/{program}.log" in str(component), kind

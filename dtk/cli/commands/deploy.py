@@ -28,6 +28,7 @@ from dtk.errors import InvalidError
 from dtk.model.json_data import ReadOnlyObject
 from dtk.plan.compile import resolve_for_plan
 from dtk.plan.resolve.rows import all_attribute_rows
+from dtk.plan.resolve.violations import way_to_fix
 from dtk.service.context import current_workspace
 from dtk.service.planning import Inputs, make_plan, read_inputs
 from dtk.service.staging import read_settings, stage_service
@@ -84,5 +85,5 @@ def _complete(inputs: Inputs) -> None:
     if missing and sys.stdin.isatty():
         set_attributes(inputs.workspace.service_file(name), fill_in(inputs, missing))
     elif found.problems:
-        hint = f"dtk set-required-attributes {name} asks for what is unset; then dtk apply {name}"
+        hint = f"{way_to_fix(name, found.problems)}; then dtk apply {name}"
         raise InvalidError(f"service '{name}' is staged, and can't be planned", found.problems, hint=hint)

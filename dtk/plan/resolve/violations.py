@@ -5,10 +5,10 @@ Source: docs/original.md 5.8; the texts are the original's where it has one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from dtk.errors import Problem
+from dtk.errors import InvalidError, Problem
 from dtk.model.value import UNSET
 from dtk.plan.resolve.assembly_values import FromAssembly
 from dtk.plan.resolve.overrides import ILLEGAL, REQUIRED
@@ -22,6 +22,18 @@ def find_violations(topology: Topology, values: Values, service: str) -> list[Pr
     places = _places(topology) if values.problems else {}
     illegal = [_illegal(places, values, path, problem, service) for path, problem in values.problems.items()]
     return [*unset, *dict.fromkeys(illegal)]
+
+
+def unplannable(service: str, problems: Sequence[Problem]) -> InvalidError:
+    """Return the error of a service with violations: what is wrong before what to do about it."""
+    return InvalidError(f"service '{service}' can't be planned", problems, hint=way_to_fix(service, problems))
+
+
+def way_to_fix(service: str, problems: Sequence[Problem]) -> str:
+    """Return what to do about violations: answer questions where only values are missing, else go through the list."""
+    if all(problem.kind == REQUIRED for problem in problems):
+        return f"dtk set-required-attributes {service} asks for what is unset"
+    return f"dtk list-violations {service} lists what is to be fixed"
 
 
 _Places = Mapping[str, tuple[Instance, str]]

@@ -13,6 +13,8 @@ here=$(cd "$(dirname -- "$0")" && pwd)
 listens_within=60 # seconds
 source=/etc/apt/sources.list.d/bigtop.list
 policy=/usr/sbin/policy-rc.d
+# shellcheck disable=SC2016  # for the shell that finds them, with the service's name as its first argument
+logs='/var/log/hadoop-hdfs/*"${1#hadoop-hdfs-}"*.log /var/log/spark/"$1".out'
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
@@ -48,11 +50,18 @@ restart() {
         sleep 1
         waited=$((waited + 1))
     done
+    link_log
+}
+
+# Packages name their logs by the machine; NAME.log beside this script is the one that dtk logs shows.
+link_log() {
+    log=$(as_root sh -c "ls -t $logs 2>/dev/null" sh "$name" | head -n 1)
+    [ -z "$log" ] || ln -sfn "$log" "$here/$name.log"
 }
 
 fail() {
     echo "$1 does not listen on port $port; the end of its log:" >&2
-    as_root sh -c 'tail -q -n 15 /var/log/hadoop-hdfs/*"${1#hadoop-hdfs-}"*.log /var/log/spark/"$1".out' sh "$1" >&2 2>/dev/null || true
+    as_root sh -c "tail -q -n 15 $logs" sh "$1" >&2 2>/dev/null || true
     exit 1
 }
 
