@@ -33,7 +33,7 @@ _USUAL_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 def ssh_arguments(connection: Connection, known_hosts: Path, user: str = "") -> list[str]:
     """Return OpenSSH's command line for a node: its key, its pinned host key, its jump host."""
     options = _options(connection.key, known_hosts)
-    proxy = ""
+    proxy = _literal(connection.proxy_command)
     for jump in parse_jumps(connection.jump):
         proxy = _way_through(jump, connection.jump_key or connection.key, known_hosts, proxy)
     options += ["-o", f"ProxyCommand={proxy}"] if proxy else []

@@ -24,7 +24,8 @@ class Connection:
 
     ``jump`` is ``user@host:port``, or several with commas between, gone through in this order. There the user's own
     keys are offered as well as ``jump_key``, or ``key`` where that is "". ``host_key`` is the public host key line
-    (``ssh-ed25519 AAAA…``) where the target knows it; otherwise the key is pinned at first contact.
+    (``ssh-ed25519 AAAA…``) where the target knows it; otherwise the key is pinned at first contact. ``proxy_command``
+    is a program and its arguments, quoted as in a shell, whose streams lead to the machine; then there is no ``jump``.
     """
 
     hostname: str
@@ -34,6 +35,7 @@ class Connection:
     jump: str = ""
     host_key: str = ""
     jump_key: str = ""
+    proxy_command: str = ""
 
 
 @dataclass(frozen=True)

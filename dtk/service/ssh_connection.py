@@ -44,8 +44,9 @@ def ssh_connection(workspace: Workspace, state: State, node: str, warn: Callable
     records = {name: record_of(name, known) for name, known in state.nodes.items()}
     connection = provider.connection_to(records[node])
     keeps_firewall = target.description.firewall_sources(target) is not None
-    # A jump host's address in the firewall is not this machine's.
-    if keeps_firewall and not connection.jump and not _answers(connection):
+    # A jump host's address in the firewall is not this machine's, and a program's may be anywhere.
+    is_direct = not (connection.jump or connection.proxy_command)
+    if keeps_firewall and is_direct and not _answers(connection):
         identity = ServiceIdentity(state.service, state.lineage, workspace.service_folder(state.service))
         _open_firewall(provider, identity, list(records.values()), warn)
     return connection

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gevent
 import paramiko
@@ -19,7 +19,9 @@ from paramiko.common import OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
 from dtk.errors import DtkError
 from dtk.model.ssh_address import SshAddress, parse_jumps
 from dtk.nodes.provider import Connection
+from dtk.nodes.proxy_command import proxy_words
 from dtk.ssh.host_keys import KnownHosts, PinPolicy, fingerprint, host_entry
+from dtk.ssh.proxy import ProxySocket
 
 
 class UnreachableError(DtkError):
@@ -120,7 +122,8 @@ def _reason(failure: Exception | None) -> str:
 
 
 def _address_shown(connection: Connection) -> str:
-    through = f" through {connection.jump}" if connection.jump else ""
+    words = proxy_words(connection)
+    through = f" through {words[0]}" if words else f" through {connection.jump}" if connection.jump else ""
     return f"{SshAddress(connection.hostname, connection.port)}{through}"
 
 
@@ -145,11 +148,33 @@ def _attempt(connection: Connection, known: KnownHosts, seconds: float) -> list[
             for jump, following in zip(jumps, [*jumps, connection][1:], strict=True):
                 clients.append(_jump_client(jump, known, seconds, channel))
                 channel = _forwarded(clients[-1], jump, following, seconds)
-            clients.append(_client(connection, known, seconds, channel))
+            words = proxy_words(connection)
+            clients.append(
+                _proxied_client(connection, known, seconds, words)
+                if words
+                else _client(connection, known, seconds, channel)
+            )
     except BaseException:
         close_all(clients)
         raise
     return clients
+
+
+def _proxied_client(connection: Connection, known: KnownHosts, seconds: float, words: list[str]) -> paramiko.SSHClient:
+    """Connect over a program's streams; what it said goes into the reason where they end too early."""
+    proxy = ProxySocket(words)
+    try:
+        return _client(connection, known, seconds, cast(socket.socket, proxy))
+    except (paramiko.AuthenticationException, DtkError):
+        proxy.close()
+        raise
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        why = proxy.last_words()
+        proxy.close()
+        raise OSError(why) if why else error from None
+    except BaseException:
+        proxy.close()
+        raise
 
 
 def _jump_client(
@@ -203,7 +228,7 @@ def _client(
     connection: Connection,
     known: KnownHosts,
     seconds: float,
-    channel: paramiko.Channel | None,
+    channel: paramiko.Channel | socket.socket | None,
     *,
     own_keys: bool = False,
 ) -> paramiko.SSHClient:

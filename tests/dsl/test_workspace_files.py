@@ -141,6 +141,22 @@ def test_what_is_not_an_ssh_address_is_refused_in_its_place(tmp_path: Path, jump
     assert len(problems) == (1 if jump == ipv6_without_port else 2)
 
 
+@pytest.mark.parametrize("kind", ["type: ec2", "type: hosts, hosts: {a: {address: b}}"])
+def test_a_program_that_leads_to_machines_is_checked_in_its_place(tmp_path: Path, kind: str) -> None:
+    def problems(way: str) -> list[str]:
+        return workspace_problems(tmp_path, text.replace("WAY", way))
+
+    text = f"format_version: 1\ntargets:\n  rack: {{WAY, {kind}}}\n"
+    file = tmp_path / "dtk.yaml"
+    file.write_text(text.replace("WAY", "proxy_command: 'tunnel {id} {address}:{port} {user}', ssh_config: true"))
+    assert load_workspace(file).targets["rack"].settings["ssh_config"] is True
+    (unknown,) = problems("proxy_command: 'tunnel {instance}'")
+    assert unknown.startswith("dtk.yaml:3:")
+    assert "with no other words in braces than {id}, {address}, {port} and {user}" in unknown
+    (both,) = problems("proxy_command: tunnel, jump: bastion")
+    assert "expected one way to the machine: jump or proxy_command" in both
+
+
 def test_mistakes_in_a_workspace_are_told_all_at_once(tmp_path: Path) -> None:
     text = (
         "format_version: 1\ndefault_target: rak\ntargets:\n  rack: {type: hosts, hosts: {alpha: {adress: 10.0.0.5}}}\n"
@@ -149,8 +165,8 @@ def test_mistakes_in_a_workspace_are_told_all_at_once(tmp_path: Path) -> None:
     assert workspace_problems(tmp_path, text) == [
         "dtk.yaml:2:17: no target 'rak'; expected local or rack or here or there or empty; did you mean 'rack'?"
         " (at default_target)",
-        "dtk.yaml:4:39: unknown key 'adress'; expected address, user, key, jump, jump_key, port or nodes;"
-        " did you mean 'address'? (at targets/rack/hosts/alpha/adress)",
+        "dtk.yaml:4:39: unknown key 'adress'; expected address, user, key, jump, jump_key, proxy_command, port or"
+        " nodes; did you mean 'address'? (at targets/rack/hosts/alpha/adress)",
         "dtk.yaml:5:23: unknown key 'hosts'; expected type or shared_address (at targets/here/hosts)",
         "dtk.yaml:6:17: invalid value 'docker'; expected local, hosts or ec2 (at targets/there/type)",
         "dtk.yaml:7:3: 'hosts' is missing (at targets/empty)",

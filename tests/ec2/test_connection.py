@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+
+import pytest
+
 from dtk.nodes.provider import Connection
 from tests.ec2.cloud import Cloud
 
@@ -21,6 +26,37 @@ def test_addresses_user_and_jump_host_of_the_target_hold_for_instances_that_exis
         jump_key=str(cloud.workspace.root / "bastion.pem"),
     )
     assert cloud.provider(addresses="public", user="ops").connection_to(record) == record.connection
+
+
+def test_a_program_gets_the_instances_id_and_needs_no_rule_for_ssh(cloud: Cloud) -> None:
+    command = "aws ssm start-session --target {id} --document-name AWS-StartSSHSession --parameters portNumber={port}"
+    provider = cloud.provider(proxy_command=command, ssh_from=[])
+    record = cloud.create("master", provider=provider).records["master"]
+    assert shlex.split(record.connection.proxy_command)[4:6] == [record.id, "--document-name"]
+    assert record.connection.proxy_command.endswith(" --parameters portNumber=22")
+    (group,) = cloud.client().describe_security_groups(Filters=[{"Name": "group-name", "Values": ["dtk-*"]}])[
+        "SecurityGroups"
+    ]
+    assert [rule["IpProtocol"] for rule in group["IpPermissions"]] == ["-1"]
+    assert provider.ssh_refusal(cloud.identity(), [record]) == ""
+    endpoint = cloud.provider(proxy_command=command, ssh_from=["10.0.0.0/16"])
+    assert [port.source for port in endpoint.update_firewall(cloud.identity(), [record], None).opened] == [
+        "10.0.0.0/16"
+    ]
+
+
+def test_the_users_own_settings_name_who_logs_in_where_the_target_does_not(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = cloud.create("master").records["master"]
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh/config").write_text("Host 10.* 172.*\n  User deploy\n  ProxyJump bastion.example.com\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    found = cloud.provider(ssh_config=True).connection_to(record)
+    assert (found.user, found.jump, found.key) == ("deploy", "bastion.example.com:22", record.connection.key)
+    assert cloud.provider(ssh_config=True, user="ops", jump="192.0.2.1").connection_to(record).user == "ops"
+    (tmp_path / ".ssh/config").unlink()
+    assert cloud.provider(ssh_config=True).connection_to(record).user == "admin"
 
 
 def test_the_key_of_a_key_pair_is_that_of_the_instances_made_with_it(cloud: Cloud) -> None:

@@ -13,7 +13,7 @@ import pytest
 from dtk.errors import DtkError
 from dtk.model.target import Target
 from dtk.nodes.hosts.description import HOSTS
-from dtk.nodes.hosts.provider import HostsProvider
+from dtk.nodes.hosts.provider import HostsProvider, read_hosts
 from dtk.nodes.provider import NodeRecord, NodeRequest, ServiceIdentity
 from dtk.nodes.targets import provider_for
 from dtk.state.workspace import Workspace
@@ -164,6 +164,21 @@ def test_a_hosts_own_settings_win_and_key_paths_start_at_the_workspace(workspace
     assert (beta.user, beta.key) == ("admin", str(workspace.root / "keys/rack"))
     assert (beta.hostname, beta.port, beta.jump) == ("10.9.9.9", 22, f"ops@127.0.0.1:{port}")
     assert beta.host_key == ""
+
+
+def test_a_host_behind_a_program_is_not_asked_from_here_and_its_own_way_wins(workspace: Workspace) -> None:
+    hosts = {
+        "alpha": {"address": "web.internal", "port": 2222},
+        "beta": {"address": "10.9.9.9", "jump": "ops@192.0.2.1"},
+    }
+    target = rack(hosts, user="ops", proxy_command="tsh proxy ssh --name={id} {user}@{address}:{port}")
+    reported = create(workspace, target, "master")
+    alpha = reported["master"]
+    assert isinstance(alpha, NodeRecord)
+    assert alpha.connection.proxy_command == "tsh proxy ssh --name=alpha ops@web.internal:2222"
+    assert [one.status for one in provider_for(target, workspace).describe(identity(workspace), [alpha])] == ["running"]
+    beta = read_hosts(target, workspace)["beta"].connection
+    assert (beta.proxy_command, beta.jump) == ("", "ops@192.0.2.1")
 
 
 def test_a_host_that_went_away_shows_as_stopped(workspace: Workspace, port: int) -> None:

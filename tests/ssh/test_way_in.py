@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
+from dtk.cli.openssh import ssh_arguments
+from dtk.errors import InvalidError
 from dtk.nodes.provider import Connection
+from dtk.nodes.proxy_command import with_proxy_command
+from dtk.nodes.ssh_config import with_ssh_config
 from tests.apply.lab import Lab, action, run, stage, wait_until
 from tests.ssh.openssh import OpenSsh, openssh_servers
 
@@ -130,3 +138,106 @@ def test_a_file_whose_name_has_a_backslash_is_put_once(lab: Lab, server: Server)
         result = lab.apply(stage(1, one), modules={"test/mod": module})
         changed.append(result.of("operation.finished")[0]["changed"])
     assert changed == [True, False]
+
+
+RELAY = """
+import os, socket, sys, threading
+there = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+def copy(read, write):
+    while chunk := read():
+        write(chunk)
+def send(chunk):
+    os.write(1, chunk)
+threading.Thread(target=lambda: copy(lambda: os.read(0, 65536), there.sendall), daemon=True).start()
+copy(lambda: there.recv(65536), send)
+"""
+"""A program whose streams lead to an address, as those of vendors do."""
+
+
+@pytest.fixture
+def relay(tmp_path: Path) -> str:
+    """The command line of a program that leads to an address; each run of it leaves its arguments in a file."""
+    program = tmp_path / "relay.py"
+    program.write_text(f"import sys\nopen({str(tmp_path / 'ran')!r}, 'a').write(repr(sys.argv[1:]))\n{RELAY}")
+    return f"{sys.executable} {program}"
+
+
+def test_a_node_is_reached_over_the_streams_of_a_program(lab: Lab, server: Server, relay: str, tmp_path: Path) -> None:
+    node = server()
+    there = Connection("192.0.2.1", 2222, "tester", str(lab.key_file))
+    template = f"{relay} 127.0.0.1 {node.port} '{{id}} of' {{address}} {{port}} {{user}}"
+    way = with_proxy_command(there, template, "i-0a1b")
+    lab.put_node("master", way, node)
+    # A lot each way: neither end waits for the other for ever.
+    one = action("master", "m::c", run("head -c 3000000 /dev/zero | base64"), run("echo over"))
+    result = lab.apply(stage(1, one))
+    assert result.exit_code == 0, result.end
+    asked = f"['127.0.0.1', '{node.port}', 'i-0a1b of', '192.0.2.1', '2222', 'tester']"
+    assert (tmp_path / "ran").read_text() == asked
+    assert "[192.0.2.1]:2222 ssh-ed25519" in lab.workspace.known_hosts("dask1").read_text()
+    assert not running(str(tmp_path / "relay.py"))
+
+
+def running(word: str) -> list[int]:
+    """The processes that have a word on their command line."""
+    return [one.pid for one in psutil.process_iter(["cmdline"]) if word in (one.info["cmdline"] or [])]
+
+
+def test_a_program_that_leads_nowhere_is_told_in_its_own_words(lab: Lab, server: Server) -> None:
+    failing = shlex.join(["sh", "-c", "echo TargetNotConnected: i-0a1b is not connected >&2; exit 255"])
+    message = said(lab, server(), proxy_command=failing)
+    assert "through sh" in message
+    assert "the proxy command ended with code 255: TargetNotConnected: i-0a1b is not connected" in message
+
+
+def test_a_program_that_is_not_installed_is_told_at_once(lab: Lab, server: Server) -> None:
+    message = said(lab, server(), proxy_command="session-manager-of-nobody {id}")
+    assert "the program session-manager-of-nobody can't be run: No such file or directory" in message
+
+
+@pytest.mark.parametrize("machine", ["-oProxyCommand=x", "i-0$(id)", "i-0 1", "i'0"])
+def test_a_value_that_no_command_line_should_have_is_refused(machine: str) -> None:
+    with pytest.raises(InvalidError, match="no command line is given"):
+        with_proxy_command(Connection("192.0.2.1"), "tunnel {id}", machine)
+
+
+def test_the_users_own_settings_lead_to_a_node(lab: Lab, server: Server, no_keys: Path, tmp_path: Path) -> None:
+    jump, node = server(), server()
+    (no_keys / "conf.d").mkdir()
+    (no_keys / "conf.d/work").write_text(f"Host web\n  HostName 127.0.0.1\n  Port {node.port}\n  ProxyJump bastion\n")
+    (no_keys / "config").write_text(
+        "Include conf.d/*\nUser tester\n"
+        f"Host bastion\n  HostName 127.0.0.1\n  Port {jump.port}\n  IdentityFile {lab.key_file}\n"
+    )
+    way = with_ssh_config(Connection("web"), has_way=False)
+    key = str(lab.key_file)
+    assert way == Connection(
+        "127.0.0.1", node.port, "tester", key="", jump=f"tester@127.0.0.1:{jump.port}", jump_key=key
+    )
+    lab.put_node("master", replace(way, key=key), node)
+    assert lab.apply(stage(1, action("master", "m::c", run("true")))).exit_code == 0
+    said_here = Connection("web", 2200, "ops", "own.pem", jump="me@192.0.2.7:2201")
+    assert with_ssh_config(said_here, has_way=False) == replace(said_here, hostname="127.0.0.1", jump_key="")
+
+
+def test_a_program_of_the_users_own_settings_gets_what_dtk_yaml_says(no_keys: Path) -> None:
+    (no_keys / "config").write_text('Host i-*\n  User ec2-user\n  ProxyCommand sh -c "tunnel %h %p %r"\n')
+    found = with_ssh_config(Connection("i-0a1b", 2222, "admin"), has_way=False)
+    assert shlex.split(found.proxy_command) == ["sh", "-c", "tunnel i-0a1b 2222 admin"]
+    with pytest.raises(InvalidError, match="no command line is given"):
+        with_ssh_config(Connection("i-$(id)"), has_way=False)
+
+
+def test_settings_that_lead_in_a_circle_are_told(no_keys: Path) -> None:
+    (no_keys / "config").write_text("Host a\n ProxyJump b\nHost b\n ProxyJump a\n")
+    with pytest.raises(InvalidError, match="lead in a circle"):
+        with_ssh_config(Connection("a"), has_way=False)
+
+
+def test_openssh_takes_the_same_program(lab: Lab, server: Server, relay: str, tmp_path: Path) -> None:
+    node = server()
+    there = Connection("192.0.2.1", 22, "tester", str(lab.key_file))
+    way = with_proxy_command(there, f"{relay} 127.0.0.1 {node.port} '100% of {{id}}'", "i-0a1b")
+    line = ssh_arguments(way, tmp_path / "known_hosts")
+    assert subprocess.run([*line, "echo", "over"], stdout=subprocess.PIPE, check=True).stdout == b"over\n"
+    assert (tmp_path / "ran").read_text() == f"['127.0.0.1', '{node.port}', '100% of i-0a1b']"

@@ -35,6 +35,8 @@ def ensure_group(aws: Aws, identity: ServiceIdentity, subnet: Subnet, tags: Mapp
 
 def sources_without_ssh(settings: Ec2Settings, group: SecurityGroup, towards: str) -> tuple[str, ...]:
     """Return the address ranges that SSH should be open to and is not; raises what ``allow_ssh`` does."""
+    if settings.is_reached_from_inside:
+        return ()
     sources = settings.ssh_from or (own_network(settings, towards),)
     allowed = [ipaddress.ip_network(rule.source) for rule in rules_of(group) if rule.port == SSH_PORT]
     return tuple(source for source in sources if not any(_holds(one, source) for one in allowed))

@@ -38,7 +38,7 @@ def find_subnets(aws: Aws, settings: Ec2Settings, named: tuple[str, ...], zone: 
         InvalidError: there are none.
     """
     found = _named(aws, settings, named) if named else _of_vpc(aws, settings, zone)
-    return _reachable(aws, found) if settings.public and not settings.jump else found
+    return _reachable(aws, found) if settings.public and not (settings.jump or settings.proxy_command) else found
 
 
 def _named(aws: Aws, settings: Ec2Settings, named: tuple[str, ...]) -> list[Subnet]:

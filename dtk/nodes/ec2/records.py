@@ -11,6 +11,8 @@ from dtk.nodes.ec2.location import ACCOUNT, REGION
 from dtk.nodes.ec2.settings import Ec2Settings
 from dtk.nodes.ec2.tags import NAME, NODE, VERSION
 from dtk.nodes.provider import Connection, NodeRecord
+from dtk.nodes.proxy_command import with_proxy_command
+from dtk.nodes.ssh_config import with_ssh_config
 
 USER = "image_user"
 """The node attribute that says whom the image lets in; ``user`` is who has logged in."""
@@ -31,14 +33,19 @@ def connection_to(record: NodeRecord, settings: Ec2Settings) -> Connection:
     known = record.attributes
     address = known.get("public_address") if settings.public else known.get("private_address")
     has_targets_key = settings.key_pair and settings.key_pair == known.get("keypair")
-    return replace(
+    image_user = str(known.get(USER) or record.connection.user)
+    way = replace(
         record.connection,
         hostname=str(address or record.connection.hostname),
-        user=str(settings.user or known.get(USER) or record.connection.user),
+        user=settings.user or ("" if settings.ssh_config else image_user),
         key=settings.key if has_targets_key else record.connection.key,
         jump=settings.jump,
         jump_key=settings.jump_key,
+        proxy_command="",
     )
+    if settings.ssh_config:
+        way = with_ssh_config(way, has_way=bool(settings.proxy_command))
+    return with_proxy_command(replace(way, user=way.user or image_user), settings.proxy_command, record.id)
 
 
 def described(record: NodeRecord, instance: Ec2Instance, settings: Ec2Settings, region: str) -> NodeRecord:

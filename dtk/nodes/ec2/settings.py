@@ -36,6 +36,8 @@ class Ec2Settings:
     public: bool = True
     jump: str = ""
     jump_key: str = ""
+    proxy_command: str = ""
+    ssh_config: bool = False
     user: str = ""
     key_pair: str = ""
     key: str = ""
@@ -56,6 +58,11 @@ class Ec2Settings:
     """Parameters of RunInstances, by the API's names, that go under dtk's own."""
     launch_template: Mapping[str, str] = field(default_factory=dict)
     """As the API takes it; empty for none."""
+
+    @property
+    def is_reached_from_inside(self) -> bool:
+        """Whether no rule for SSH is needed: what the program leads to is on the machine itself, as an agent there."""
+        return bool(self.proxy_command and not self.ssh_from)
 
 
 @dataclass(frozen=True)
@@ -120,6 +127,8 @@ def read_settings(target: Target, folder: Path) -> Ec2Settings:
         public=given.get("addresses", "public") == "public",
         jump=text(given, "jump"),
         jump_key=path("jump_key"),
+        proxy_command=text(given, "proxy_command"),
+        ssh_config=given.get("ssh_config") is True,
         user=text(given, "user"),
         key_pair=text(given, "key_pair"),
         key=path("key"),

@@ -59,6 +59,8 @@ def allow_ssh(aws: Aws, settings: Ec2Settings, group: SecurityGroup, towards: st
     Raises:
         DtkError: this machine's address is not known, and SSH is not open to anybody yet.
     """
+    if settings.is_reached_from_inside:
+        return FirewallUpdate()
     rules = list(ssh_rules(group))
     try:
         sources = settings.ssh_from or (own_network(settings, towards),)

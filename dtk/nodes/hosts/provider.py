@@ -9,7 +9,7 @@ from pathlib import Path
 from dtk.errors import DtkError
 from dtk.model.settings import as_mapping, mapping, number, text, texts
 from dtk.model.ssh_address import SSH_PORT, parse_jumps, parse_ssh_address
-from dtk.model.target import Target
+from dtk.model.target import Attributes, Target
 from dtk.nodes.concurrent import report_each
 from dtk.nodes.hosts.claims import Claim, Claims, changing_claims, read_claims
 from dtk.nodes.hosts.host import FreeHosts, Host
@@ -29,7 +29,9 @@ from dtk.nodes.provider import (
     no_record,
     rival_error,
 )
+from dtk.nodes.proxy_command import with_proxy_command
 from dtk.nodes.reach import check_banner, wait_for_banner
+from dtk.nodes.ssh_config import with_ssh_config
 from dtk.state.workspace import Workspace
 
 _CONNECT_TIMEOUT_SECONDS = 60.0
@@ -82,7 +84,8 @@ class HostsProvider(BasicProvider):
 
         def reach(record: NodeRecord) -> NodeRecord:
             try:
-                wait_for_banner(*_first_hop(record.connection), self._timeout)
+                if not record.connection.proxy_command:
+                    wait_for_banner(*_first_hop(record.connection), self._timeout)
             except DtkError:
                 # Another try may have another host; a claim of an earlier, successful create stays.
                 if record.node in new:
@@ -260,8 +263,17 @@ def read_hosts(target: Target, workspace: Workspace) -> Mapping[str, Host]:
             jump=text(settings, "jump"),
             jump_key=_path(text(settings, "jump_key"), workspace.root),
         )
-        hosts[name] = Host(name, connection, texts(own, "nodes"))
+        hosts[name] = Host(name, _through(connection, settings, own, name), texts(own, "nodes"))
     return hosts
+
+
+def _through(connection: Connection, settings: Attributes, own: Attributes, name: str) -> Connection:
+    """Return the way to a host with its program, and with what the user's own settings say."""
+    # A host's own way goes before the target's, of whichever kind it is.
+    program = text(own, "proxy_command") or ("" if text(own, "jump") else text(settings, "proxy_command"))
+    way = replace(connection, jump="") if program else connection
+    way = with_ssh_config(way, has_way=bool(program)) if settings.get("ssh_config") is True else way
+    return with_proxy_command(way, program, name)
 
 
 def _path(written: str, folder: Path) -> str:
@@ -275,6 +287,9 @@ def _record(node: str, host: Host) -> NodeRecord:
 
 def _with_status(record: NodeRecord) -> NodeRecord:
     status: NodeStatus = "running"
+    if record.connection.proxy_command:
+        # What such a program leads to is found by logging in, which is for tasks.
+        return replace(record, status=status)
     try:
         check_banner(*_first_hop(record.connection))
     except OSError:

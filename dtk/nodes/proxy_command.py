@@ -1,0 +1,70 @@
+"""The command whose streams lead to a node's SSH server, ``proxy_command:``, with a node's own values filled in."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import replace
+
+from dtk.errors import InvalidError
+from dtk.nodes.provider import Connection
+
+# What stands in a command line of somebody else's program: nothing that an option, a shell or a URL would be read from.
+_VALUE = re.compile(r"[A-Za-z0-9_.:][A-Za-z0-9_.:%@+-]*")
+_PLACEHOLDER = re.compile(r"\{(id|address|port|user)\}")
+
+
+def with_proxy_command(connection: Connection, template: str, machine: str) -> Connection:
+    """Return how a node is reached through a command; as it was, where there is none.
+
+    Args:
+        connection: the address, the port and the user that are filled in.
+        template: a program and its arguments, quoted as in a shell, with ``{id}``, ``{address}``, ``{port}`` and
+            ``{user}``.
+        machine: the target's own name of the machine, which is ``{id}``.
+
+    Raises:
+        InvalidError: the command can't be read, or a value holds what no command line should be given.
+    """
+    if not template or not machine or not connection.hostname:
+        # A machine that does not run has no way to it.
+        return connection
+    values = {"id": machine, "address": connection.hostname, "port": str(connection.port), "user": connection.user}
+    # Part by part: what a value is does not change where a word begins or ends.
+    words = [_PLACEHOLDER.sub(lambda found: _checked(found[1], values[found[1]]), word) for word in _split(template)]
+    return replace(connection, proxy_command=shlex.join(words), jump="")
+
+
+def proxy_words(connection: Connection) -> list[str]:
+    """Return the program and its arguments; [] for a node that is reached without one."""
+    return _split(connection.proxy_command)
+
+
+def check_proxied(connection: Connection) -> None:
+    """Refuse an address or a user that a command line should not be given.
+
+    Raises:
+        InvalidError: it is such a one.
+    """
+    _checked("address", connection.hostname)
+    if connection.user:
+        _checked("user", connection.user)
+
+
+def _checked(name: str, value: str) -> str:
+    if not _VALUE.fullmatch(value):
+        what = f"is '{value}', which no command line is given" if value else "is not known"
+        raise InvalidError(
+            f"proxy_command: the node's {name} {what}",
+            hint="name the target's user" if name == "user" else f"leave {{{name}}} out of it",
+        )
+    return value
+
+
+def _split(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise InvalidError(
+            f"proxy_command can't be read: {error}", hint="close each quote: it is written as for a shell"
+        ) from None
