@@ -6,6 +6,7 @@ import gevent
 
 from dtk.apply.items.action_run import ActionProgress, Work, time_limit
 from dtk.apply.items.action_values import ActionValues
+from dtk.apply.items.foreseen import foreseeing
 from dtk.apply.items.item import run_item
 from dtk.apply.items.outputs import take_outputs
 from dtk.apply.reporting.failure import ActionError
@@ -76,8 +77,9 @@ def _attempt(context: TaskContext, action: PlannedAction, reporter: StepReporter
             context.change_state(lambda state: changes.with_attempt(state, *key, context.number))
         work = Work(action, session, context.engine.host(session), reporter, values, files, progress)
         with time_limit(work, action.timeout):
-            for item in action.items:
-                changed |= run_item(work, item)
+            with foreseeing(work):
+                for item in action.items:
+                    changed |= run_item(work, item)
             # What the last item printed is no answer to the commands of outputs.
             session.record = OperationRecord()
             outputs = take_outputs(action, values, work, context.redactor)

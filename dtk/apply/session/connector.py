@@ -14,6 +14,7 @@ from pyinfra.api.util import get_file_io
 from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine, make_unix_command_for_host
 
+from dtk.apply.session.look_ahead import LookAhead, answers_in, asking_all
 from dtk.apply.session.node_session import ROOT, CommandAnswer, NodeSession, Prepared
 from dtk.errors import DtkError
 from dtk.ssh.delimited import READ_ALL, READ_SCRIPT, encoded
@@ -54,6 +55,8 @@ class RecordingConnector(SSHConnector):
         """Begin without a connection; the session opens it."""
         super().__init__(*arguments)
         self._temporaries: list[tuple[str, dict[str, Any]]] = []
+        self.look_ahead: LookAhead | None = None
+        """What is asked together, while an action's items are done."""
 
     @property
     def session(self) -> NodeSession:
@@ -80,29 +83,56 @@ class RecordingConnector(SSHConnector):
     ) -> tuple[bool, CommandOutput]:
         """Run one command; ``print_output`` says that it only looks (see the class)."""
         codes = arguments.get("_success_exit_codes") or [0]
-        mark = self.session.next_mark(as_root=any(arguments.get(key) for key in _OTHER_USER))
-        prepared = self._prepared(command, mark, arguments)
         if print_output:
-            answer = self.session.ask(prepared, mark)
+            answer = self._answer(command, arguments)
             code = answer.code
             output = [
                 *(OutputLine("stdout", line) for line in answer.stdout),
                 *(OutputLine("stderr", line) for line in answer.stderr),
             ]
             if code not in codes:
-                self._record_failed_look(prepared, answer)
+                self._record_failed_look(str(command), answer)
         else:
-            code = self.session.perform(prepared, mark, lambda code: code in codes)
+            mark = self._next_mark(arguments)
+            code = self.session.perform(self._prepared(command, mark, arguments), mark, lambda code: code in codes)
             output = [OutputLine("stdout", line) for line in self.session.record.stdout.lines]
         return code in codes, CommandOutput(output)
 
-    def _record_failed_look(self, command: Prepared, answer: CommandAnswer) -> None:
+    def _next_mark(self, arguments: dict[str, object]) -> str:
+        return self.session.next_mark(as_root=any(arguments.get(key) for key in _OTHER_USER))
+
+    def _answer(self, command: StringCommand, arguments: dict[str, object]) -> CommandAnswer:
+        """Return the answer to a command that only looks: known already, or asked together with those to come."""
+        text, ahead = raw_text(command), self.look_ahead
+        if ahead is not None:
+            known = ahead.answer(text, arguments, self.session.exchanges) or self._asked_together(
+                ahead, text, arguments
+            )
+            if known is not None:
+                return known
+        mark = self._next_mark(arguments)
+        return self.session.ask(self._prepared(command, mark, arguments), mark)
+
+    def _asked_together(self, ahead: LookAhead, text: str, arguments: dict[str, object]) -> CommandAnswer | None:
+        """Ask what was foreseen with a command; None when there is nothing besides, or it did not work that way."""
+        # Elsewhere than in a POSIX shell that reads a script there is one command at a time.
+        together = ahead.together_with(text) if self._reads_its_script(arguments) else {}
+        if len(together) < 2:
+            return None
+        script, divider = asking_all(together.values())
+        mark = self._next_mark(arguments)
+        prepared = replace(self._prepared(StringCommand(script), mark, arguments), shown=f"{len(together)} questions")
+        answer = self.session.ask(prepared, mark)
+        ahead.keep(answers_in(answer, divider, together), arguments, self.session.exchanges)
+        return ahead.answer(text, arguments, self.session.exchanges)
+
+    def _record_failed_look(self, command: str, answer: CommandAnswer) -> None:
         record = self.session.record
-        record.begin(command.shown)
+        record.begin(command)
         for stream in STREAMS:
             for line in self.session.redactor.text("\n".join(getattr(answer, stream))).splitlines():
                 record.line(stream, line)
-        record.end(command.shown, answer.code, failed=True)
+        record.end(command, answer.code, failed=True)
 
     def _prepared(
         self, command: StringCommand, mark: str, arguments: dict[str, Any], data: Iterable[bytes] | None = None
@@ -119,13 +149,14 @@ class RecordingConnector(SSHConnector):
         given["_shell_executable"] = marking_shell(mark, str(shell))
         inside = {key: given.pop(key) for key in _INSIDE if key in given}
         script = _unix_command(self, command, {**inside, "_shell_executable": None})
-        if not self._reads_its_script(shell, given):
+        if not self._reads_its_script(arguments):
             return self._on_command_line(command, {**given, **inside}, data)
         reading = READ_ALL if data is None else READ_SCRIPT
         stdin = (script.encode(),) if data is None else chain((encoded(script),), data)
         return Prepared(str(command), _outer(_unix_command(self, StringCommand(reading), given)), stdin)
 
-    def _reads_its_script(self, shell: Any, arguments: dict[str, Any]) -> bool:
+    def _reads_its_script(self, arguments: dict[str, object]) -> bool:
+        shell = arguments.get("_shell_executable") or "sh"
         # su reads a password there.
         return str(shell).rpartition("/")[2] in _POSIX_SHELLS and not arguments.get("_su_password")
 
@@ -161,7 +192,7 @@ class RecordingConnector(SSHConnector):
         # Perhaps with a secret in it: from its first byte on for the user alone, and no file or link that is there.
         path = QuoteString(remote_filename)
         words = ("rm", "-f", path, "&& umask 077 && set -C && cat >", path) if temporary else ("cat >", path)
-        mark = self.session.next_mark(as_root=any(arguments.get(key) for key in _OTHER_USER))
+        mark = self._next_mark(arguments)
         with get_file_io(filename_or_io) as file:
             prepared = self._prepared(StringCommand(*words), mark, arguments, iter(lambda: file.read(_PIECE), b""))
             sent = replace(prepared, shown=f"upload {remote_filename}")
@@ -192,6 +223,11 @@ def _without_sudo(arguments: dict[str, Any]) -> dict[str, Any]:
 def _is_temporary(path: str) -> bool:
     """Say whether a path is one of pyinfra's ``host.get_temp_filename``."""
     return path.rpartition("/")[2].startswith("pyinfra-")
+
+
+def raw_text(command: str | StringCommand) -> str:
+    """Return a command as a shell gets it."""
+    return command if isinstance(command, str) else str(command.get_raw_value())
 
 
 def _outer(command: str) -> str:

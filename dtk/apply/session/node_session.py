@@ -83,6 +83,8 @@ class NodeSession:
         self._reporter: StepReporter | None = None
         self._step_mark = ""
         self._commands = 0
+        self.exchanges = 0
+        """How many commands were given to the node: what was seen before the last of them may no longer be so."""
         self._uses_root = False
         self._running = ""
         self._connection_was_lost = False
@@ -226,6 +228,7 @@ class NodeSession:
         if not connection.is_alive:
             raise connection.connection_lost()
         self._end_orphaned_command()
+        self.exchanges += 1
         self._running = mark
         try:
             ended = connection.run(command.sent, give, command.stdin)
@@ -277,6 +280,7 @@ class NodeSession:
 
         def run() -> int:
             self._connect()
+            self.exchanges += 1
             command = Prepared.script("", script.encode())
             return self.ssh.run(command.sent, lambda _, chunk: chunks.append(chunk), command.stdin).code
 

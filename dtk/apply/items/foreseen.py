@@ -1,0 +1,120 @@
+"""Which commands pyinfra's operations on files will ask a node by: asked together, before the first of them."""
+
+from __future__ import annotations
+
+import posixpath
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from typing import cast
+
+from pyinfra.api.command import StringCommand
+from pyinfra.facts.files import Directory, File, FindInFile, Link, Sha1File
+from pyinfra.facts.server import TmpDir
+from pyinfra.operations.util.files import adjust_regex
+
+from dtk.apply.items.action_run import Work
+from dtk.apply.items.item import arguments_of, conditions_hold, rendered_item, unfolded
+from dtk.apply.session.connector import RecordingConnector, raw_text
+from dtk.apply.session.look_ahead import LookAhead, Looks
+from dtk.model.json_data import ReadOnlyObject
+from dtk.model.planned_action import Guarded, PlannedAdd, PlannedItem, PlannedOperation
+
+_MOST = 200
+"""Operations of an action that are foreseen."""
+
+Scripts = Mapping[str, str]
+
+
+@contextmanager
+def foreseeing(work: Work) -> Iterator[None]:
+    """While an action's items are done, ask the node together what several of them are about to ask."""
+    connector = cast(RecordingConnector, work.host.connector)
+    connector.look_ahead = LookAhead(partial(_foreseen, work))
+    try:
+        yield
+    finally:
+        connector.look_ahead = None
+
+
+def _foreseen(work: Work) -> list[Looks | None]:
+    """Return how an action's operations will look at the node, in order.
+
+    Returns:
+        None for what can't be foreseen, or runs something on the node before it looks.
+    """
+    return list(islice((looks for item in work.action.items for looks in _of_item(work, item)), _MOST))
+
+
+def _of_item(work: Work, item: PlannedItem) -> Iterator[Looks | None]:
+    if not isinstance(item, PlannedOperation | PlannedAdd):
+        yield None
+        return
+    if item.if_ or item.unless:
+        # Guards are commands of the module: what they leave behind is not known before.
+        yield None
+    try:
+        # Its loop's elements: none of them is done that its conditions leave out.
+        yield from [_looks(*one) for one in islice(unfolded(work, item), _MOST) if conditions_hold(*one)]
+    except Exception:
+        # What is wrong with it is said when it is its turn.
+        yield None
+
+
+def _looks(work: Work, item: Guarded) -> Looks | None:
+    rendered = rendered_item(work, item)
+    if isinstance(rendered, PlannedAdd):
+        return Looks(_put({"dest": str(rendered.target)}), work.defaults)
+    if not isinstance(rendered, PlannedOperation) or rendered.name not in _OPERATIONS:
+        return None
+    arguments = {**work.defaults, **arguments_of(work, rendered)}
+    options = {name: value for name, value in arguments.items() if name.startswith("_")}
+    return Looks(_OPERATIONS[rendered.name](arguments), options)
+
+
+def _put(arguments: ReadOnlyObject) -> Scripts:
+    path = str(arguments["dest"])
+    folder = posixpath.dirname(path) if arguments.get("create_remote_dir", True) else ""
+    checksum = raw_text(Sha1File().command(path))
+    return {
+        **_asked(File().command(path)),
+        **(_asked(Directory().command(folder)) if folder else {}),
+        # Of a file alone: that is when the operation asks, and a pipe has no end.
+        checksum: f"if [ -f {shlex.quote(path)} ]; then {checksum}; fi",
+        **_asked(TmpDir().command()),
+    }
+
+
+def _asked(command: str | StringCommand) -> Scripts:
+    text = raw_text(command)
+    return {text: text}
+
+
+def _directory(arguments: ReadOnlyObject) -> Scripts:
+    return _asked(Directory().command(str(arguments["path"])))
+
+
+def _file(arguments: ReadOnlyObject) -> Scripts:
+    return _asked(File().command(str(arguments["path"])))
+
+
+def _link(arguments: ReadOnlyObject) -> Scripts:
+    return _asked(Link().command(str(arguments["path"])))
+
+
+def _line(arguments: ReadOnlyObject) -> Scripts:
+    pattern = adjust_regex(str(arguments["line"]), bool(arguments.get("escape_regex_characters")))
+    interpolates, extended = bool(arguments.get("interpolate_variables")), bool(arguments.get("extended_regex"))
+    return _asked(FindInFile().command(str(arguments["path"]), pattern, interpolates, extended))
+
+
+_OPERATIONS: dict[str, Callable[[ReadOnlyObject], Scripts]] = {
+    "files.put": _put,
+    "files.template": _put,
+    "files.directory": _directory,
+    "files.file": _file,
+    "files.link": _link,
+    "files.line": _line,
+}

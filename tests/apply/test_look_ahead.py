@@ -1,0 +1,84 @@
+"""Operations' questions are asked together, and each is answered as if it had been asked by itself, at its time."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dtk.apply.session.look_ahead import answers_in, asking_all
+from dtk.apply.session.node_session import CommandAnswer
+from dtk.ssh.output import lines_of
+from tests.apply.lab import Lab, Result, action, operation, run, stage
+
+COMMANDS = (
+    "printf a",
+    "echo a",
+    "printf 'a\\n\\n'",
+    "printf '\\n'",
+    "true",
+    "echo no >&2; exit 3",
+    "cat; exit",
+    "kill $$",
+)
+
+
+def line(path: Path, text: str, **more: Any) -> dict[str, Any]:
+    return operation("files.line", {"path": str(path), "line": text}, **more)
+
+
+def folder(path: Path, **more: Any) -> dict[str, Any]:
+    return operation("files.directory", {"path": str(path), **more})
+
+
+def changed(result: Result) -> list[bool]:
+    assert result.exit_code == 0, result.events
+    return [event["changed"] for event in result.of("operation.finished", kind="operation")]
+
+
+def answered(script: str) -> CommandAnswer:
+    ran = subprocess.run(["sh", "-c", 'eval "$(cat)"'], input=script.encode(), capture_output=True, check=False)
+    return CommandAnswer(ran.returncode, tuple(lines_of(ran.stdout)), tuple(lines_of(ran.stderr)))
+
+
+def test_commands_asked_together_answer_as_each_alone() -> None:
+    commands = COMMANDS[:-1]
+    script, divider = asking_all(commands)
+    found = answers_in(answered(script), divider, commands)
+    assert found == {command: answered(command) for command in commands}
+
+
+def test_a_script_that_does_not_come_to_its_end_answers_nothing() -> None:
+    script, divider = asking_all(COMMANDS)
+    assert answers_in(answered(script), divider, COMMANDS) == {}
+
+
+def test_what_a_command_or_a_guard_changes_between_operations_is_seen_by_the_next(lab: Lab) -> None:
+    home = lab.add_node("n1").home
+    first, second, third = (home / name for name in ("first", "second", "third"))
+    steps = (line(first, "text"), line(second, "text"), line(third, "text", unless=f"rm -f {third}; false"))
+    assert changed(lab.apply(stage(1, action("n1", "m::c", *steps)))) == [True, True, True]
+    again = (steps[0], run(f"rm {second}"), *steps[1:])
+    assert changed(lab.apply(stage(1, action("n1", "m::c", *again)))) == [False, True, True]
+    assert [one.read_text() for one in (first, second, third)] == ["text\n"] * 3
+
+
+def test_an_operation_sees_what_the_one_before_it_did_to_the_same_path(lab: Lab) -> None:
+    home = lab.add_node("n1").home
+    place, link = home / "place", home / "link"
+    items = (folder(place), operation("files.link", {"path": str(link), "target": str(place)}), folder(link / "in"))
+    # The last folder is found missing when all are asked, and is there once the link leads to it.
+    (home / "place/in").mkdir(parents=True)
+    assert changed(lab.apply(stage(1, action("n1", "m::c", *items)))) == [False, True, False]
+
+
+@pytest.mark.parametrize("name", ["files.put", "files.template"])
+def test_a_template_error_of_a_later_item_is_its_own(lab: Lab, name: str) -> None:
+    home = lab.add_node("n1").home
+    late = operation(name, {"src": "sent", "dest": {"$template": "{{ missing }}"}})
+    result = lab.apply(stage(1, action("n1", "m::c", folder(home / "one"), late)))
+    assert result.exit_code == 1
+    assert (home / "one").is_dir()
+    assert "missing" in str(result.of("step.finished"))
