@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, cast
@@ -22,6 +23,7 @@ from dtk.nodes.provider import Connection
 from dtk.nodes.proxy_command import proxy_words
 from dtk.ssh.host_keys import KnownHosts, PinPolicy, fingerprint, host_entry
 from dtk.ssh.proxy import ProxySocket
+from dtk.ssh.transport import Attempt, Transport
 
 
 class UnreachableError(DtkError):
@@ -34,8 +36,10 @@ class HostKeyError(DtkError):
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to try, in seconds: all in all, and once, from the first packet to the login, jump host included.
+    """How long to try, in seconds: all in all, jump hosts included, and once.
 
+    One try may take so long until the machine greets, and again from there to the login. The time stands still while a
+    login waits for its turn.
     A machine that boots refuses connections, then may refuse the user until cloud-init has put the key there: at
     first contact ``authentication`` is how long that may last after it first answers.
     """
@@ -46,10 +50,11 @@ class Patience:
 
 
 _LEAST_SECONDS = 0.1
+_PARAMIKO_SECONDS = 24 * 3600.0
+"""Paramiko's own bounds: later than the attempt's, which stands still while the login waits for its turn."""
 _PUBLIC_KEY = re.compile(
     rb"\s*((ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+ AAAA|-+BEGIN [A-Z ]*PUBLIC KEY|---- BEGIN SSH2 PUBLIC)"
 )
-_READS_A_TURN = 16
 # Why a connection failed is said where it is awaited; paramiko would print a traceback for it as well.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 logging.getLogger("paramiko").propagate = False
@@ -86,9 +91,9 @@ def reach(
     refused_since: float | None = None
     failure: Exception | None = None
     for pause in _pauses():
-        seconds = min(patience.attempt, max(deadline - time.monotonic(), _LEAST_SECONDS))
+        attempt = Attempt(patience.attempt, max(deadline - time.monotonic(), _LEAST_SECONDS))
         try:
-            return _attempt(connection, known, seconds)
+            return _try(connection, known, attempt)
         except paramiko.PasswordRequiredException:
             raise _only_protected_keys(connection) from None
         except paramiko.AuthenticationException as error:
@@ -98,7 +103,8 @@ def reach(
                 break
         except (OSError, EOFError, paramiko.SSHException) as error:
             # A last try that is cut short tells less than the one before.
-            failure = failure if failure and seconds < patience.attempt else error
+            failure = failure if failure and attempt.is_short else error
+        deadline += attempt.waited
         if time.monotonic() + pause >= deadline:
             break
         waiting(f"waiting for SSH on {_address_shown(connection)}: {_reason(failure)}")
@@ -137,22 +143,22 @@ def _refused(connection: Connection, error: Exception, *, own_keys: bool = False
     )
 
 
-def _attempt(connection: Connection, known: KnownHosts, seconds: float) -> list[paramiko.SSHClient]:
+def _try(connection: Connection, known: KnownHosts, attempt: Attempt) -> list[paramiko.SSHClient]:
     clients: list[paramiko.SSHClient] = []
     try:
         # Paramiko bounds each part of a connection's start by itself, beginning anew with each; a server that sends
-        # a byte now and then would hold it up for ever.
-        with gevent.Timeout(seconds, TimeoutError(f"no answer within {seconds:.0f} s")):
+        # a byte now and then would hold it up for ever. So its time is this attempt's.
+        with attempt:
             channel = None
             jumps = jump_connections(connection)
             for jump, following in zip(jumps, [*jumps, connection][1:], strict=True):
-                clients.append(_jump_client(jump, known, seconds, channel))
-                channel = _forwarded(clients[-1], jump, following, seconds)
+                clients.append(_jump_client(jump, known, attempt, channel))
+                channel = _forwarded(clients[-1], jump, following)
             words = proxy_words(connection)
             clients.append(
-                _proxied_client(connection, known, seconds, words)
+                _proxied_client(connection, known, attempt, words)
                 if words
-                else _client(connection, known, seconds, channel)
+                else _client(connection, known, attempt, channel)
             )
     except BaseException:
         close_all(clients)
@@ -160,11 +166,13 @@ def _attempt(connection: Connection, known: KnownHosts, seconds: float) -> list[
     return clients
 
 
-def _proxied_client(connection: Connection, known: KnownHosts, seconds: float, words: list[str]) -> paramiko.SSHClient:
+def _proxied_client(
+    connection: Connection, known: KnownHosts, attempt: Attempt, words: list[str]
+) -> paramiko.SSHClient:
     """Connect over a program's streams; what it said goes into the reason where they end too early."""
     proxy = ProxySocket(words)
     try:
-        return _client(connection, known, seconds, cast(socket.socket, proxy))
+        return _client(connection, known, attempt, cast(socket.socket, proxy))
     except (paramiko.AuthenticationException, DtkError):
         proxy.close()
         raise
@@ -178,10 +186,10 @@ def _proxied_client(connection: Connection, known: KnownHosts, seconds: float, w
 
 
 def _jump_client(
-    jump: Connection, known: KnownHosts, seconds: float, channel: paramiko.Channel | None
+    jump: Connection, known: KnownHosts, attempt: Attempt, channel: paramiko.Channel | None
 ) -> paramiko.SSHClient:
     try:
-        return _client(jump, known, seconds, channel, own_keys=True)
+        return _client(jump, known, attempt, channel, own_keys=True)
     except paramiko.AuthenticationException as error:
         # It was there before the node: waiting does not help.
         raise _refused(jump, error, own_keys=True) from None
@@ -202,7 +210,7 @@ def jump_connections(connection: Connection) -> list[Connection]:
     ]
 
 
-def _forwarded(client: paramiko.SSHClient, jump: Connection, following: Connection, seconds: float) -> paramiko.Channel:
+def _forwarded(client: paramiko.SSHClient, jump: Connection, following: Connection) -> paramiko.Channel:
     """Open the way from a jump host to the next host.
 
     Raises:
@@ -214,7 +222,7 @@ def _forwarded(client: paramiko.SSHClient, jump: Connection, following: Connecti
         raise EOFError("the jump host closed the connection")
     there = (following.hostname, following.port)
     try:
-        return transport.open_channel("direct-tcpip", there, ("127.0.0.1", 0), timeout=seconds)
+        return transport.open_channel("direct-tcpip", there, ("127.0.0.1", 0), timeout=_PARAMIKO_SECONDS)
     except paramiko.ChannelException as error:
         if error.code != OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED:
             raise
@@ -227,7 +235,7 @@ def _forwarded(client: paramiko.SSHClient, jump: Connection, following: Connecti
 def _client(
     connection: Connection,
     known: KnownHosts,
-    seconds: float,
+    attempt: Attempt,
     channel: paramiko.Channel | socket.socket | None,
     *,
     own_keys: bool = False,
@@ -238,7 +246,7 @@ def _client(
     if pinned is not None:
         client.get_host_keys().add(entry, pinned.get_name(), pinned)
     client.set_missing_host_key_policy(PinPolicy(known))
-    arguments = _arguments(connection, seconds, own_keys=own_keys)
+    arguments = _arguments(connection, own_keys=own_keys) | {"transport_factory": partial(Transport, attempt=attempt)}
     try:
         client.connect(connection.hostname, sock=channel, **arguments)
     except paramiko.BadHostKeyException as error:
@@ -251,20 +259,9 @@ def _client(
     except BaseException:
         client.close()
         raise
+    finally:
+        attempt.end_turn()
     return client
-
-
-class _Transport(paramiko.ServiceRequestingTransport):  # type: ignore[name-defined,misc] # not in its stubs
-    """A transport that remembers what the server said when it ended the connection.
-
-    Paramiko's usual one begins anew for each key, which strict servers end the connection for.
-    """
-
-    farewell = ""
-
-    def _parse_disconnect(self, message: paramiko.Message) -> None:
-        message.get_int()
-        self.farewell = message.get_text()
 
 
 def _why_no_key_fits(
@@ -292,14 +289,9 @@ def _only_protected_keys(connection: Connection) -> UnreachableError:
     )
 
 
-def _arguments(connection: Connection, seconds: float, *, own_keys: bool) -> dict[str, Any]:
-    arguments: dict[str, Any] = {
-        "port": connection.port,
-        "timeout": seconds,
-        "banner_timeout": seconds,
-        "auth_timeout": seconds,
-        "transport_factory": _transport,
-    }
+def _arguments(connection: Connection, *, own_keys: bool) -> dict[str, Any]:
+    bounds = dict.fromkeys(("timeout", "banner_timeout", "auth_timeout"), _PARAMIKO_SECONDS)
+    arguments: dict[str, Any] = {"port": connection.port, **bounds}
     if connection.user:
         arguments["username"] = connection.user
     if connection.key:
@@ -307,32 +299,6 @@ def _arguments(connection: Connection, seconds: float, *, own_keys: bool) -> dic
         own = {"allow_agent": own_keys, "look_for_keys": own_keys}
         return {**arguments, "pkey": private_key(connection.key), **own}
     return arguments
-
-
-class _FairSocket:
-    """A connection whose reader gives others their turn: a machine that sends without end would never let them have it.
-
-    Where bytes are there already, gevent's own socket returns them at once; then no other node's work goes on, and no
-    time runs out.
-    """
-
-    def __init__(self, connection: socket.socket | paramiko.Channel) -> None:
-        self._connection = connection
-        self._reads = 0
-
-    def recv(self, size: int) -> bytes:
-        self._reads += 1
-        if self._reads % _READS_A_TURN == 0:
-            gevent.sleep(0)
-        return self._connection.recv(size)
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._connection, name)
-
-
-def _transport(connection: socket.socket | paramiko.Channel, **arguments: object) -> paramiko.Transport:
-    made: paramiko.Transport = _Transport(_FairSocket(connection), **arguments)
-    return made
 
 
 def private_key(path: str) -> paramiko.PKey:

@@ -1,15 +1,16 @@
 """The long form of fuzzing: coverage-guided, over every target, by one command.
 
-``python -m tests.reliability.fuzz [--inputs N] [--minutes N] [--target NAME]… [--figures FILE]`` gives N inputs in all
-(a million) to the targets of fuzz_targets.py, more to those that cost less, with libFuzzer by way of atheris, each
-target in a process of its own, in rounds: one that is cut short has given all of them some. It ends with 1 when an
-input raised what it should not, or took too long of a processor; the inputs are kept and named.
+``python -m tests.reliability.fuzz [--inputs N] [--minutes N] [--target NAME]… [--folder FOLDER] [--seed N]`` gives N
+inputs in all (a million) to the targets of fuzz_targets.py, more to those that cost less, with libFuzzer by way of
+atheris, each target in a process of its own, in rounds: one that is cut short has given all of them some. The folder
+keeps what was found, what is worth changing again, and the figures: another run in the same folder goes on from there,
+with the next seeds. It ends with 1 when an input raised what it should not, or took too long of a processor; the
+inputs are kept and named.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import random
 import struct
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 import traceback
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.reliability.mutations import mutated
@@ -124,42 +126,65 @@ def fuzz_round(folder: Path, name: str, inputs: int, seed: int, seconds: float) 
     return (struct.unpack("q", counted)[0] if counted else 0), code
 
 
+@dataclass
+class Figures:
+    """What all runs in a folder have given the targets; written after each process, so that none is lost."""
+
+    next_seed: int
+    inputs: dict[str, int] = field(default_factory=dict)
+    codes: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str, inputs: int, code: int) -> None:
+        """Note what one process gave a target, and the first exit code that is not 0."""
+        self.inputs[name] = self.inputs.get(name, 0) + inputs
+        self.codes[name] = self.codes.get(name) or code
+
+    @property
+    def total(self) -> int:
+        """How many inputs all targets were given."""
+        return sum(self.inputs.values())
+
+
+def fuzz_in_rounds(folder: Path, costs: dict[str, int], options: argparse.Namespace) -> Figures:
+    """Give each target its share of each round until there were enough inputs, or the time is up."""
+    file, until = folder / "figures.json", time.monotonic() + 60 * options.minutes
+    figures = Figures(**json.loads(file.read_text())) if file.exists() else Figures(options.seed)
+    while figures.total < options.inputs:
+        seed, figures.next_seed = figures.next_seed, figures.next_seed + 1
+        for name, inputs in shares(costs, min(options.inputs - figures.total, ROUND)).items():
+            seconds = until - time.monotonic()
+            if seconds <= 0:
+                return figures
+            count, code = fuzz_round(folder / name, name, inputs, seed, seconds)
+            figures.add(name, count, code)
+            file.write_text(json.dumps(asdict(figures), indent=2) + "\n")
+            print(f"seed {seed}, {name}: {count} inputs, ended with {code}; {figures.total} in all", flush=True)
+    return figures
+
+
 def main() -> int:
     """Fuzz all targets, or do what a process of its own is started for."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--inputs", type=int, default=1_000_000)
     parser.add_argument("--minutes", type=float, default=6000)
     parser.add_argument("--target", action="append")
-    parser.add_argument("--figures", type=Path)
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         fuzz_one(options.one[0], int(options.one[1]), int(options.one[2]), Path(options.one[3]))
     from tests.reliability.fuzz_targets import TARGETS  # noqa: PLC0415 - not instrumented: only in this process
 
+    folder = options.folder or Path(tempfile.mkdtemp(prefix="dtk-fuzzed-"))
+    folder.mkdir(exist_ok=True)
     costs = {name: one.cost for name, one in TARGETS.items() if not options.target or name in options.target}
-    kept, until = Path(tempfile.mkdtemp(prefix="dtk-fuzzed-")), time.monotonic() + 60 * options.minutes
-    given, codes = dict.fromkeys(costs, 0), dict.fromkeys(costs, 0)
-    for seed in itertools.count(1):
-        left = options.inputs - sum(given.values())
-        for name, inputs in shares(costs, min(left, ROUND)).items() if left > 0 else ():
-            seconds = until - time.monotonic()
-            if seconds <= 0:
-                break
-            count, code = fuzz_round(kept / name, name, inputs, seed, seconds)
-            given[name] += count
-            codes[name] = codes[name] or code
-            print(f"round {seed}, {name}: {count} inputs, ended with {code}", flush=True)
-        if left <= 0 or time.monotonic() >= until:
-            break
-    figures = {
-        name: {"inputs": given[name], "faults": len(list((kept / name).glob("fault-*.txt"))), "code": codes[name]}
-        for name in costs
-    }
-    if options.figures:
-        options.figures.write_text(json.dumps(figures, indent=2) + "\n")
-    wrong = sum(one["faults"] + (one["code"] != 0) for one in figures.values())
-    print(f"{figures}\n{sum(given.values())} inputs, {wrong} faults; see {kept}")
+    figures = fuzz_in_rounds(folder, costs, options)
+    faults = {name: len(list((folder / name).glob("fault-*.txt"))) for name in figures.inputs}
+    for name, inputs in figures.inputs.items():
+        print(f"{name}: {inputs} inputs, {faults[name]} faults, ended with {figures.codes[name]}")
+    wrong = sum(faults.values()) + sum(code != 0 for code in figures.codes.values())
+    print(f"{figures.total} inputs, {wrong} faults; see {folder}")
     return 1 if wrong else 0
 
 
