@@ -37,9 +37,10 @@ from dtk.model.names import ASSEMBLY_WIDE  # noqa: E402
 from dtk.model.plan import Plan  # noqa: E402
 from dtk.nodes import targets  # noqa: E402
 from dtk.nodes.provider import ServiceIdentity  # noqa: E402
+from dtk.nodes.remembered_keys import state_keys  # noqa: E402
 from dtk.plan.document import from_text  # noqa: E402
 from dtk.ssh.connect import Patience  # noqa: E402
-from dtk.ssh.host_keys import KnownHosts, state_keys  # noqa: E402
+from dtk.ssh.host_keys import KnownHosts  # noqa: E402
 from dtk.state.lock import adopt, this_process  # noqa: E402
 from dtk.state.store import StateStore, load_state  # noqa: E402
 from dtk.state.workspace import Workspace  # noqa: E402
@@ -87,6 +88,7 @@ def main(arguments: list[str]) -> int:
                 sys.stderr.write(redactor.text(traceback.format_exc()))
             _close_failed(journal, folder, refused or error)
             return _end_in_store(link, EXIT_CODES["failed"])
+    context.known_hosts.note(state_keys(context.provider, context.store.state))
     is_gone = status == "succeeded" and plan.destroys and not context.store.state.nodes
     code = _end_in_store(link, EXIT_CODES[status], destroyed=is_gone)
     if is_gone and code == EXIT_CODES["succeeded"]:
@@ -152,7 +154,7 @@ def make_context(
         raise DtkError(f"{state_file} is gone since the task was started")
     target = planned_target(plan.target)
     provider, known_hosts = targets.provider_for(target, workspace), KnownHosts(workspace.known_hosts(plan.service))
-    known_hosts.seed(state_keys(provider, state))
+    known_hosts.take_over(state_keys(provider, state))
     nodes = {leaf.node for leaf in plan.leaves()} - {ASSEMBLY_WIDE}
     return TaskContext(
         plan=plan,

@@ -36,13 +36,13 @@ from dtk.model.plan import Finding  # noqa: E402
 from dtk.model.planned_action import PlannedAction  # noqa: E402
 from dtk.nodes.provider import Provider  # noqa: E402
 from dtk.nodes.records import record_of  # noqa: E402
+from dtk.nodes.remembered_keys import state_keys  # noqa: E402
 from dtk.nodes.targets import provider_for  # noqa: E402
 from dtk.refresh.component_drift import drift_of  # noqa: E402
 from dtk.refresh.dry_run_request import DryRunRequest, request_of, to_line  # noqa: E402
 from dtk.refresh.known_hosts import UnchangedKnownHosts  # noqa: E402
 from dtk.refresh.read_only_session import ReadOnlyConnector  # noqa: E402
 from dtk.ssh.connect import Patience  # noqa: E402
-from dtk.ssh.host_keys import state_keys  # noqa: E402
 from dtk.state.identity import short_lineage  # noqa: E402
 from dtk.state.model import State  # noqa: E402
 from dtk.state.store import load_state, new_state  # noqa: E402
@@ -166,7 +166,7 @@ def _asking(request: DryRunRequest, nodes: list[str]) -> Asking:
     state = load_state(workspace.state_file(service)) or new_state(service)
     provider = provider_for(planned_target(request.plan.target), workspace)
     known_hosts = UnchangedKnownHosts(workspace.known_hosts(service))
-    known_hosts.seed(state_keys(provider, state))
+    known_hosts.take_over(state_keys(provider, state))
     return Asking(
         workspace,
         state,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from dtk.nodes.provider import Connection, Provider
-from dtk.ssh.host_keys import KnownHosts, host_entry, state_keys
-from dtk.state.model import State
+from dtk.nodes.provider import Connection
+from dtk.nodes.remembered_keys import host_entry
+from dtk.ssh.host_keys import KnownHosts
 
 
-def seed_known_hosts(path: Path, provider: Provider, state: State) -> None:
-    """Pin the host keys that a state brought along in a file that is not there yet, in a fresh clone for instance."""
-    KnownHosts(path).seed(state_keys(provider, state))
+def pin_keys_of_state(path: Path, keys: Mapping[str, str]) -> None:
+    """Pin the host keys that a state brought along and did not have before: in a fresh clone all of them."""
+    KnownHosts(path).take_over(keys)
 
 
 class UnchangedKnownHosts(KnownHosts):
@@ -28,6 +29,9 @@ class UnchangedKnownHosts(KnownHosts):
         """Write nothing."""
 
     def _write(self, lines: list[str]) -> None:
+        """Write nothing."""
+
+    def _write_note(self, text: str) -> None:
         """Write nothing."""
 
 

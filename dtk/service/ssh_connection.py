@@ -9,6 +9,7 @@ from dtk.errors import DtkError, InvalidError
 from dtk.nodes.provider import Connection, NodeRecord, Provider, ServiceIdentity
 from dtk.nodes.reach import check_banner
 from dtk.nodes.records import record_of
+from dtk.nodes.remembered_keys import are_taken_over, state_keys
 from dtk.nodes.targets import provider_for
 from dtk.service.planning import find_target
 from dtk.state.model import State
@@ -36,11 +37,12 @@ def ssh_connection(workspace: Workspace, state: State, node: str, warn: Callable
         return record_of(node, state.nodes[node]).connection
     provider = provider_for(target, workspace)
     known_hosts = workspace.known_hosts(state.service)
-    if not known_hosts.exists():
-        # An SSH library, for the first login from a fresh clone alone.
-        from dtk.refresh.known_hosts import seed_known_hosts  # noqa: PLC0415
+    keys = state_keys(provider, state)
+    if not are_taken_over(known_hosts, keys):
+        # An SSH library, for the first login after other clones have met machines alone.
+        from dtk.refresh.known_hosts import pin_keys_of_state  # noqa: PLC0415
 
-        seed_known_hosts(known_hosts, provider, state)
+        pin_keys_of_state(known_hosts, keys)
     records = {name: record_of(name, known) for name, known in state.nodes.items()}
     connection = provider.connection_to(records[node])
     keeps_firewall = target.description.firewall_sources(target) is not None

@@ -21,7 +21,8 @@ from dtk.errors import DtkError
 from dtk.model.ssh_address import SshAddress, parse_jumps
 from dtk.nodes.provider import Connection
 from dtk.nodes.proxy_command import proxy_words
-from dtk.ssh.host_keys import KnownHosts, PinPolicy, fingerprint, host_entry
+from dtk.nodes.remembered_keys import host_entry
+from dtk.ssh.host_keys import KnownHosts, PinPolicy, fingerprint
 from dtk.ssh.proxy import ProxySocket
 from dtk.ssh.transport import Attempt, Transport
 

@@ -5,38 +5,20 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import paramiko
 from paramiko.hostkeys import HostKeyEntry
 
-from dtk.model.ssh_address import SSH_PORT
-from dtk.nodes.provider import Provider
-from dtk.nodes.records import HOST_KEY, record_of
+from dtk.nodes.remembered_keys import are_taken_over, host_line, host_lines, taken_over_file
 from dtk.state.files import append_line, make_private_folder, replace_file
-from dtk.state.model import State
 
 
 def fingerprint(key: paramiko.PKey) -> str:
     """Return a key's fingerprint as OpenSSH prints it: ``ssh-ed25519 SHA256:…``."""
     digest = base64.b64encode(hashlib.sha256(key.asbytes()).digest()).decode().rstrip("=")
     return f"{key.get_name()} SHA256:{digest}"
-
-
-def host_entry(hostname: str, port: int) -> str:
-    """Return a machine's name in known_hosts."""
-    return hostname if port == SSH_PORT else f"[{hostname}]:{port}"
-
-
-def state_keys(provider: Provider, state: State) -> dict[str, str]:
-    """Return the host keys that a state remembers, by the machines' names in known_hosts."""
-    keys = {}
-    for name, node in state.nodes.items():
-        key = node.attributes.get(HOST_KEY)
-        if isinstance(key, str) and node.status == "running":
-            connection = provider.connection_to(record_of(name, node))
-            keys[host_entry(connection.hostname, connection.port)] = key
-    return keys
 
 
 _Identity = tuple[int, int, int] | None
@@ -65,7 +47,7 @@ class KnownHosts:
     def pin_line(self, entry: str, public_key: str) -> None:
         """Pin a key that the target itself knows, given as ``ssh-ed25519 AAAA…``."""
         self._refresh()
-        line = _line(entry, public_key)
+        line = host_line(entry, public_key)
         known = self._by_host.get(entry)
         if known == line:
             return
@@ -78,11 +60,43 @@ class KnownHosts:
         else:
             self._replace([*self._others(entry), line])
 
-    def seed(self, keys: Mapping[str, str]) -> None:
-        """Pin keys that a state brought along (entry → ``ssh-ed25519 AAAA…``), where there is no file yet."""
+    def take_over(self, keys: Mapping[str, str]) -> None:
+        """Pin keys that a state brought along (entry → ``ssh-ed25519 AAAA…``) and did not have the last time.
+
+        Where it is not known what it had, only machines without a pinned key get theirs.
+        """
         self._refresh()
-        if keys and not self._lines and not self.path.exists():
-            self._replace([_line(entry, key) for entry, key in keys.items()])
+        noted = self._noted()
+        new = {
+            entry: line
+            for entry, key in keys.items()
+            if (line := host_line(entry, key)) != self._by_host.get(entry)
+            and (entry not in self._by_host if noted is None else line not in noted)
+        }
+        if new:
+            kept = [line for line in self._lines if not new.keys() & set(_hosts_of(line))]
+            self._replace([*kept, *new.values()])
+        self.note(keys)
+
+    def note(self, keys: Mapping[str, str]) -> None:
+        """Note which keys a state has, so that ``take_over`` pins those alone that others add."""
+        # Without it a key that others change has to be taken out by hand: no reason to end a task.
+        with suppress(OSError):
+            if not are_taken_over(self.path, keys) and self.path.exists():
+                self._write_note(host_lines(keys))
+
+    def _noted(self) -> set[str] | None:
+        """Return the lines that the state had last; None where that is not known, or where there is no known_hosts."""
+        if not self.path.exists():
+            return None
+        try:
+            return set(taken_over_file(self.path).read_text(encoding="utf-8").splitlines())
+        except FileNotFoundError:
+            return None
+
+    def _write_note(self, text: str) -> None:
+        make_private_folder(self.path.parent)
+        replace_file(taken_over_file(self.path), text)
 
     def forget(self, entry: str) -> None:
         """Drop the key of a machine that is no more; another one may get its address."""
@@ -129,10 +143,6 @@ class KnownHosts:
     def _write(self, lines: list[str]) -> None:
         make_private_folder(self.path.parent)
         replace_file(self.path, "".join(f"{line}\n" for line in lines))
-
-
-def _line(entry: str, public_key: str) -> str:
-    return f"{entry} {' '.join(public_key.split()[:2])}"
 
 
 def _hosts_of(line: str) -> list[str]:

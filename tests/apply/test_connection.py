@@ -12,8 +12,9 @@ import asyncssh
 import pytest
 
 from dtk.nodes.provider import Connection
+from dtk.nodes.remembered_keys import host_entry
 from dtk.ssh import host_keys
-from dtk.ssh.host_keys import KnownHosts, host_entry
+from dtk.ssh.host_keys import KnownHosts
 from tests.apply.lab import SERVICE, Lab, action, run, stage, wait_until
 from tests.apply.server import SshServer
 
@@ -47,6 +48,12 @@ def test_a_changed_host_key_is_refused_by_name_and_fingerprint(lab: Lab) -> None
     assert "ssh-keygen -R" in message
     assert not (server.home / "reached").exists()
     assert server.logins == 1
+    # As the hint says. From then on other clones, too, know the new key.
+    known_hosts(lab).write_text("")
+    assert lab.apply(stage(1, action("master", "m::c", run("true")))).exit_code == 0
+    public = server.host_key.export_public_key().decode().split()[1]
+    assert str(lab.state.nodes["master"].attributes["host_key"]).split()[1] == public
+    assert public in known_hosts(lab).read_text()
 
 
 def test_another_type_of_host_key_is_refused_as_well(lab: Lab) -> None:
@@ -306,3 +313,34 @@ def test_a_key_that_somebody_else_took_out_is_not_remembered(tmp_path: Path) -> 
     assert known.pinned("10.0.0.1") is None
     known.pin_line("10.0.0.1", key)
     assert KnownHosts(known.path).pinned("10.0.0.1") is not None
+
+
+def test_keys_that_a_state_has_since_last_time_are_pinned_and_those_it_had_are_not_again(tmp_path: Path) -> None:
+    known = KnownHosts(tmp_path / "known_hosts")
+    first, second = (asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode() for _ in range(2))
+
+    def is_pinned(entry: str, key: str) -> bool:
+        return f"{entry} {key.strip()}" in known.path.read_text().splitlines()
+
+    known.take_over({})
+    assert not known.path.exists()
+    known.take_over({"a": first})
+    known.take_over({"a": first, "b": first})
+    assert is_pinned("b", first), "a machine that another clone met"
+    known.take_over({"a": first, "b": second})
+    assert is_pinned("b", second), "one that another clone made anew"
+    known.path.write_text("")
+    known.take_over({"a": first, "b": second})
+    assert known.path.read_text() == "", "somebody took them out: the state's key is the old one"
+    known.path.unlink()
+    known.take_over({"a": first, "b": second})
+    assert is_pinned("a", first)
+    assert is_pinned("b", second)
+
+
+def test_a_key_pinned_before_dtk_noted_those_of_the_state_is_left_alone(tmp_path: Path) -> None:
+    known = KnownHosts(tmp_path / "known_hosts")
+    first, second = (asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode() for _ in range(2))
+    known.pin_line("a", second)
+    known.take_over({"a": first, "b": first})
+    assert sorted(known.path.read_text().splitlines()) == [f"a {second.strip()}", f"b {first.strip()}"]

@@ -13,7 +13,8 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from dtk.ssh.host_keys import KnownHosts, host_entry
+from dtk.nodes.remembered_keys import host_entry
+from dtk.ssh.host_keys import KnownHosts
 from tests.apply.lab import Lab
 from tests.apply.server import SshServer
 

@@ -107,6 +107,7 @@ def test_three_clones_with_a_store_go_on_from_each_other(origin: Dtk) -> None:
     three.run("apply", "app1", "--yes")
     assert homes(origin) == [*nodes, "slaves:3"]
     assert [node["node"] for node in one.json("list-nodes", "app1")] == [*nodes, "slaves:3"]
+    check_host_keys_of_others(one)
     # Neither its folder nor its target is in git any more: the last task's plan in the store says where they are.
     four = clone(origin, "four")
     shutil.rmtree(four.root / "services/app1")
@@ -116,6 +117,16 @@ def test_three_clones_with_a_store_go_on_from_each_other(origin: Dtk) -> None:
     four.run("delete-and-destroy", "app1", "--yes")
     assert homes(origin) == []
     assert [node["status"] for node in one.json("list-nodes", "app1") if node["id"]] == []
+
+
+def check_host_keys_of_others(one: Dtk) -> None:
+    """Another clone met slaves:3: the key that it saw counts in this one, too, before first contact."""
+    known = one.root / ".dtk/services/app1/known_hosts"
+    key = one.json("list-nodes", "app1")[-1]["attributes"]["host_key"]
+    assert known.exists()
+    assert key not in known.read_text()
+    one.run("ssh", "app1", "slaves:1", "--", "true")
+    assert known.read_text().count(key) == 1
 
 
 def test_two_clones_that_begin_a_service_on_hosts_at_once_do_not_both_get_it(origin: Dtk) -> None:

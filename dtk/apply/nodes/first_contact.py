@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dtk.apply.nodes.orphan_processes import end_leftovers
 from dtk.apply.nodes.team_keys import put_team_keys
 from dtk.apply.reporting.reporter import StepReporter
 from dtk.apply.session.task_context import TaskContext
+from dtk.nodes.records import HOST_KEY, record_of
+from dtk.state.changes import with_node
 
 
 def meet_node(context: TaskContext, node: str, reporter: StepReporter) -> None:
@@ -14,7 +18,19 @@ def meet_node(context: TaskContext, node: str, reporter: StepReporter) -> None:
     Raises:
         DtkError: something may still run there, or the team's keys can't be put there.
     """
+    _note_host_key(context, node)
     end_leftovers(context, node, reporter)
     if context.team_keys is not None:
         session = context.session(node)
         put_team_keys(session, context.team_keys, session.next_mark(as_root=False))
+
+
+def _note_host_key(context: TaskContext, node: str) -> None:
+    """Tell other clones the key that a machine shows now, where somebody took the one before out of known_hosts."""
+    known = context.store.state.nodes.get(node)
+    if known is None:
+        return
+    key = context.pinned_key(record_of(node, known))
+    if key and known.attributes.get(HOST_KEY) != key:
+        changed = replace(known, attributes={**known.attributes, HOST_KEY: key})
+        context.change_state(lambda state: with_node(state, node, changed))

@@ -20,7 +20,7 @@ from dtk.errors import DtkError
 from dtk.model.plan import Step, StepType
 from dtk.nodes.provider import Connection, NodeRecord, NodeRequest
 from dtk.nodes.records import HOST_KEY, record_of, state_of
-from dtk.ssh.host_keys import host_entry
+from dtk.nodes.remembered_keys import host_entry
 from dtk.state import changes
 from dtk.state.model import NodeState
 
@@ -220,17 +220,15 @@ class MachineBatch:
 
     def _pinned_key(self, record: NodeRecord) -> dict[str, str]:
         """Return the host key that the machine was first seen with, for the state: other clones check it, too."""
-        pinned = self._context.known_hosts.pinned(self._entry(record))
-        return {HOST_KEY: f"{pinned.get_name()} {pinned.get_base64()}"} if pinned else {}
+        key = self._context.pinned_key(record)
+        return {HOST_KEY: key} if key else {}
 
     def _with_host_key(self, record: NodeRecord) -> NodeRecord:
         """Keep the key pinned for a machine that stops with the machine: its address may change, and be another's."""
-        known_hosts, entry = self._context.known_hosts, self._entry(record)
-        pinned = known_hosts.pinned(entry)
-        if pinned is None:
+        key = self._context.pinned_key(record)
+        if not key:
             return record
-        known_hosts.forget(entry)
-        key = f"{pinned.get_name()} {pinned.get_base64()}"
+        self._context.known_hosts.forget(self._entry(record))
         return replace(record, connection=replace(record.connection, host_key=key))
 
     def _entry(self, record: NodeRecord) -> str:

@@ -16,8 +16,9 @@ from dtk.apply.session.node_session import NodeSession
 from dtk.apply.session.secrets import resolve_secret
 from dtk.errors import DtkError
 from dtk.model.plan import Plan
-from dtk.nodes.provider import Connection, Provider, ServiceIdentity
+from dtk.nodes.provider import Connection, NodeRecord, Provider, ServiceIdentity
 from dtk.nodes.records import record_of
+from dtk.nodes.remembered_keys import host_entry
 from dtk.ssh.connect import Patience
 from dtk.ssh.host_keys import KnownHosts
 from dtk.state.identity import short_lineage
@@ -129,6 +130,12 @@ class TaskContext:
         if off := self.provider.why_off(self.identity, record):
             raise DtkError(off, hint=f"power it on: dtk start {self.plan.service} {node}")
         return self.provider.connection_to(record)
+
+    def pinned_key(self, record: NodeRecord) -> str:
+        """Return the public host key that is pinned for a machine, "" before first contact."""
+        connection = self.provider.connection_to(record)
+        pinned = self.known_hosts.pinned(host_entry(connection.hostname, connection.port))
+        return f"{pinned.get_name()} {pinned.get_base64()}" if pinned else ""
 
     def drop_session(self, node: str) -> None:
         """Close a node's connection because the node goes."""
