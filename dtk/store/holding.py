@@ -17,6 +17,7 @@ from dtk.state.workspace import Workspace
 from dtk.store.access import fetch_key
 from dtk.store.beats import Beats
 from dtk.store.commit import commit_state
+from dtk.store.credentials import refuse_questions
 from dtk.store.errors import FencedError, StoreError
 from dtk.store.founding import check_store
 from dtk.store.head import Head
@@ -69,8 +70,9 @@ class HeldService:
         """Reserve a task's number, the given one or the next that is free, with its plan; return it.
 
         Raises:
-            StoreError: the store can't be reached, or refuses.
+            StoreError: the store can't be reached, or refuses, or somebody would have to be asked to use it.
         """
+        refuse_questions(self.settings)
         number = max(number, self.lease.head.last_task + 1)
         # A holder that died before it began its task may have left a plan: that number stays unused.
         while not put_once(self.lease.tools.objects, self.keys.plan(number), plan.encode()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import time
@@ -75,24 +76,57 @@ def test_a_task_goes_through_a_store_that_fails_all_the_time(
     assert "Nothing to do" in two.run("plan", "app1").stdout
 
 
-def test_credentials_that_end_before_the_task_will_are_said_at_its_start(team: Team) -> None:
+EARLY_END = r"credentials for the store end in 5\dm \d+s; tasks like this took \d+h"
+
+
+def test_credentials_and_logins_that_end_before_the_task_will_are_said_at_its_start(
+    team: Team, s3: tuple[S3Server, StoreSettings], tmp_path: Path
+) -> None:
     one = team.clone("one")
     one.run("apply", "app1", "--yes")
-    log = one.root / ".dtk/services/app1/tasks/1/events.jsonl"
+    take_two_hours(one)
+    start = "https://acme.awsapps.com/start"
+    logins = tmp_path / "home/.aws/sso/cache"
+    logins.mkdir(parents=True)
+    (tmp_path / "home/.aws/config").write_text(
+        f"[default]\nsso_start_url = {start}\nsso_region = us-east-1\nsso_account_id = 111122223333\n"
+        "sso_role_name = dev\nregion = us-east-1\n"
+    )
+
+    def with_variables(left: timedelta) -> str:
+        end = (datetime.now(UTC) + left).isoformat(timespec="seconds")
+        return one.run("converge", "app1", AWS_CREDENTIAL_EXPIRATION=end).stderr
+
+    def with_login(login: timedelta, role: timedelta) -> str:
+        now = datetime.now(UTC)
+        s3[0].role_end = now + role
+        token = {"accessToken": "t", "expiresAt": (now + login).isoformat(timespec="seconds")}
+        name = hashlib.sha1(start.encode()).hexdigest()
+        (logins / f"{name}.json").write_text(json.dumps(token))
+        return one.run(
+            "converge",
+            "app1",
+            HOME=str(tmp_path / "home"),
+            AWS_ENDPOINT_URL_SSO=s3[1].endpoint_url,
+            AWS_ACCESS_KEY_ID="",
+            AWS_SECRET_ACCESS_KEY="",
+        ).stderr
+
+    hour, days = timedelta(hours=1), timedelta(hours=40)
+    assert re.search(EARLY_END, with_variables(hour))
+    assert "credentials" not in with_variables(days)
+    assert re.search(EARLY_END, with_login(hour, role=timedelta(minutes=20)))
+    assert "credentials" not in with_login(hour, role=days), "what a login gave outlives it"
+
+
+def take_two_hours(dtk: Dtk) -> None:
+    """Have the first task of app1 taken two hours, as its log says."""
+    log = dtk.root / ".dtk/services/app1/tasks/1/events.jsonl"
     events = [json.loads(line) for line in log.read_text().splitlines()]
     for event in events:
         if event["type"] == "stage.finished":
             event["seconds"] = 7200.0
     log.write_text("".join(f"{json.dumps(event)}\n" for event in events))
-
-    def converged(left: timedelta) -> str:
-        end = (datetime.now(UTC) + left).isoformat(timespec="seconds")
-        return one.run("converge", "app1", AWS_CREDENTIAL_EXPIRATION=end).stderr
-
-    assert re.search(
-        r"credentials for the store end in 5\dm \d+s; tasks like this took \d+h", converged(timedelta(hours=1))
-    )
-    assert "credentials" not in converged(timedelta(hours=40))
 
 
 def test_expired_credentials_end_the_task_in_words_and_it_is_resumed(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeVar
 
 import boto3
@@ -154,6 +156,8 @@ class S3Server:
     faults: list[S3Fault] = field(default_factory=list)
     rare: list[S3Fault] = field(default_factory=list)
     outage: S3Fault | None = None
+    role_end: datetime | None = None
+    """Until when the credentials are good that this server, as AWS's login portal, gives for a role."""
     met: int = 0
     requests: list[tuple[str, str]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -192,6 +196,11 @@ class S3Server:
 
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         method = environ["REQUEST_METHOD"]
+        if environ["PATH_INFO"] == "/federation/credentials" and self.role_end is not None:
+            start_response("200 OK", [("Content-Type", "application/json")])
+            keys = {"accessKeyId": "testing", "secretAccessKey": "testing", "sessionToken": "testing"}
+            role = {**keys, "expiration": int(self.role_end.timestamp() * 1000)}
+            return [json.dumps({"roleCredentials": role}).encode()]
         with self._lock:
             self.requests.append((method, environ["PATH_INFO"]))
             fault = self._fault(method)

@@ -6,6 +6,7 @@ import os
 import re
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from dtk.model.store_settings import StoreSettings, settings_of
+from dtk.store.credentials import refuse_questions
 from dtk.store.errors import StoreError, StoreUnreachableError
 from dtk.store.folder_objects import FolderObjects
 from dtk.store.objects import Objects, check_conditions, put_once
@@ -156,6 +158,22 @@ def test_credentials_past_the_end_that_their_variable_names_are_said_to_have_exp
     eventually(lambda: datetime.now(UTC) > end, "the end has come")
     with pytest.raises(StoreError, match="the credentials for the store have expired"):
         objects.get("a")
+
+
+def test_credentials_that_a_person_is_asked_for_are_refused_in_words(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text(
+        "[profile ops]\nrole_arn = arn:aws:iam::111122223333:role/ops\nsource_profile = base\n"
+        "mfa_serial = arn:aws:iam::111122223333:mfa/alice\n"
+        "[profile base]\naws_access_key_id = testing\naws_secret_access_key = testing\n"
+    )
+    settings = StoreSettings("s3", bucket="b", profile="ops")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_CONFIG_FILE", str(config))
+        with pytest.raises(StoreError, match="profile 'ops' asks for an MFA code") as refused:
+            refuse_questions(settings)
+        assert "aws configure export-credentials --profile ops" in refused.value.hint
+        refuse_questions(replace(settings, profile="base"))
 
 
 @pytest.mark.parametrize(("hours", "direction"), [(2, "behind"), (-2, "ahead")])
