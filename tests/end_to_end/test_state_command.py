@@ -15,6 +15,7 @@ from dtk.store.lease import LeaseRequest, Tools, acquire, new_lease
 from tests.end_to_end.test_clones import clone
 from tests.end_to_end.test_identity import id_of
 from tests.support.command_line import Dtk
+from tests.support.recorded_tasks import failed
 
 CLUSTER = "acme:ring/cluster"
 
@@ -30,9 +31,9 @@ def unshare(dtk: Dtk) -> None:
     yaml.write_text("".join(line for line in yaml.read_text().splitlines(keepends=True) if "store:" not in line))
 
 
-def change_state(dtk: Dtk, **changed: object) -> None:
-    """Write a state of app1 here as if tasks had come so far."""
-    file = dtk.root / ".dtk/services/app1/state.json"
+def change_state(dtk: Dtk, service: str = "app1", **changed: object) -> None:
+    """Write a service's state here as if tasks had come so far."""
+    file = dtk.root / ".dtk/services" / service / "state.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), **changed}))
 
 
@@ -154,6 +155,46 @@ def test_a_state_that_never_was_in_the_store_is_not_lost_to_the_one_there(dtk: D
     assert state_of(dtk)["serial"] == 9
 
 
+def test_three_services_with_forty_tasks_go_there_and_back_and_a_second_push_writes_nothing(
+    dtk: Dtk, module: Path, store: Path
+) -> None:
+    tasks = {"app1": 14, "app2": 13, "app3": 13}
+    for service, count in tasks.items():
+        dtk.run("stage", CLUSTER, service)
+        change_state(dtk, service, serial=count, last_task=count)
+        for number in range(1, count + 1):
+            folder = dtk.root / f".dtk/services/{service}/tasks/{number}"
+            folder.mkdir(parents=True)
+            failed(folder / "events.jsonl").log.close()
+            (folder / "plan.json").write_text(f'{{"plan": {number}}}')
+    before = {service: task_files(dtk, service) for service in tasks}
+    share(dtk, store)
+    assert dtk.run("state", "push", "--all").stdout.count("put into") == 3
+    written = write_times(store)
+    assert len(written) > 2 * 40
+    assert dtk.run("state", "push", "--all").stdout.count("is already in") == 3
+    assert write_times(store) == written
+    two = clone(dtk, "two")
+    two.run("state", "pull", "--all")
+    unshare(two)
+    for service, count in tasks.items():
+        assert [row["task"] for row in two.json("list-tasks", service)] == list(range(count, 0, -1))
+        assert task_files(two, service) == before[service]
+
+
+def write_times(store: Path) -> dict[Path, int]:
+    """When each object was written; a head says who holds the service, for a push as well."""
+    objects = (path for path in store.rglob("*") if path.is_file() and path.name != "head.json" and path.name[0] != ".")
+    return {path: path.stat().st_mtime_ns for path in objects}
+
+
+def task_files(dtk: Dtk, service: str) -> dict[str, bytes]:
+    """The plans and logs of a service's tasks."""
+    tasks = dtk.root / ".dtk/services" / service / "tasks"
+    names = ("events.jsonl", "plan.json")
+    return {str(path.relative_to(tasks)): path.read_bytes() for path in tasks.rglob("*") if path.name in names}
+
+
 def test_what_is_hidden_is_not_shown(dtk: Dtk, module: Path, store: Path) -> None:
     dtk.run("stage", CLUSTER, "app1")
     one = {"module": "acme/ring", "action_digest": "x", "attributes": {"token": "squeamish"}, "task": 1}
@@ -177,7 +218,7 @@ def test_a_push_over_what_others_have_is_refused(dtk: Dtk, module: Path, store: 
         """What this folder has, as if it had gone on by itself."""
         shutil.rmtree(dtk.root / ".dtk")
         shutil.copytree(kept, dtk.root / ".dtk")
-        change_state(dtk, **changed)
+        change_state(dtk, "app1", **changed)
 
     here(serial=6)
     assert "the store has a newer state of 'app1'" in dtk.run("state", "push", "app1", code=1).stderr
