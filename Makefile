@@ -2,7 +2,7 @@
 python := .venv/bin/python
 environment := root=$(CURDIR); . tools/environment.sh; make_environment dev
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint types format docs bench smoke check
+.PHONY: help setup test lint types format docs site bench smoke check
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -28,7 +28,11 @@ format: setup ## format the code and apply safe fixes
 docs: setup ## regenerate the generated pages, then check links and examples
 	$(python) docs/make_commands.py
 	$(python) docs/make_language.py
+	$(python) docs/make_documents.py
 	$(python) -m pytest -q tests/test_documentation.py tests/test_references.py tests/cli/test_reference.py
+
+site: setup ## build the documentation site into build/site and check every link in it
+	NO_MKDOCS_2_WARNING=1 $(python) -m mkdocs build --quiet --strict
 
 bench: setup ## measure start-up and planning
 	$(python) bench/run.py

@@ -21,7 +21,7 @@ from dtk.nodes.provider import Provider
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "modules").rglob("*.md"))]
 BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 DEPLOY = re.compile(r"\bdeploy: '?([\w./-]+\.py):(\w+)")
 FILE = re.compile(r"\b(?:src|source): ([\w./-]+)")
 
@@ -82,6 +82,11 @@ def test_links_to_files_lead_somewhere(page: Path) -> None:
 def test_the_language_s_tables_are_what_the_schemas_say() -> None:
     namespace = runpy.run_path(str(ROOT / "docs" / "make_language.py"))
     assert namespace["page"]() == namespace["PAGE"].read_text(), "when this is meant: python docs/make_language.py"
+
+
+def test_the_page_of_documents_is_what_the_schemas_say() -> None:
+    namespace = runpy.run_path(str(ROOT / "docs" / "make_documents.py"))
+    assert namespace["page"]() == namespace["PAGE"].read_text(), "when this is meant: python docs/make_documents.py"
 
 
 def properties(part: object) -> set[str]:

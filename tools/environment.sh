@@ -66,7 +66,7 @@ make_environment() {
         printf '%s\n' "$root $python" >"$environment/installed-for"
     fi
     case $1 in
-        dev) install "${root}[dev]" ;;
+        dev) install "${root}[dev,docs]" ;;
         *) install "$root" ;;
     esac
     fingerprint "$1" >"$environment/installed-$1"

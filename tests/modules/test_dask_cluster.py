@@ -9,10 +9,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
+
+from tests.support.page import run_page
 
 SERVICE = "dask1"
 LONGEST_COMMAND = 300  # seconds; a deployment takes about 20 on a quiet machine
@@ -41,14 +42,6 @@ class Dtk:
         )
         return done.stdout + done.stderr
 
-    def scale(self, cardinality: int) -> str:
-        self.run("set-attribute", SERVICE, "slaves/cardinality", str(cardinality))
-        return self.run("apply", SERVICE, "--yes")
-
-    @property
-    def state(self) -> Any:
-        return json.loads((self.workspace / ".dtk" / "services" / SERVICE / "state.json").read_text())
-
 
 def node_processes(lineage: str) -> list[psutil.Process]:
     """Return the processes of a service's local nodes."""
@@ -72,25 +65,18 @@ def dtk(tmp_path: Path) -> Iterator[Dtk]:
         dtk.run("delete-and-destroy", SERVICE, "--yes")
 
 
-def test_a_cluster_grows_and_shrinks_and_computes_each_time(dtk: Dtk) -> None:
-    dtk.run("stage", "dtk:dask/cluster", SERVICE)
-    assert "computed by 2 of 2 workers" in dtk.run("apply", SERVICE, "--yes")
-    assert dtk.run("plan", SERVICE, "--detailed-exitcode")
-    registered = dtk.run("grep", SERVICE, "log", "slaves", "Registered to")
-    assert {"slaves:1", "slaves:2"} == {line.split()[0] for line in registered.splitlines()}
-    assert "Scheduler at" in dtk.run("logs", SERVICE, "master", "dask::scheduler/log", "--lines", "1000")
-
-    assert "computed by 4 of 4 workers" in dtk.scale(4)
-
-    dtk.run("set-attribute", SERVICE, "slaves/cardinality", "2")
-    assert set(dtk.state["nodes"]) == {"master", "slaves:1", "slaves:2", "slaves:3", "slaves:4"}
-    assert "computed by 2 of 2 workers" in dtk.run("apply", SERVICE, "--yes")
-    assert set(dtk.state["nodes"]) == {"master", "slaves:1", "slaves:2"}
-
-    lineage = dtk.state["lineage"]
-    dtk.run("delete-and-destroy", SERVICE, "--yes")
-    assert node_processes(lineage) == []
-    assert not (dtk.workspace / ".dtk" / "services" / SERVICE / "state.json").exists()
+def test_the_first_tutorial_deploys_scales_and_destroys_a_cluster(tmp_path: Path) -> None:
+    try:
+        assert run_page("first-cluster.md", tmp_path) == 18
+    finally:
+        if (tmp_path / "services" / SERVICE).exists():
+            Dtk(tmp_path).run("delete-and-destroy", SERVICE, "--yes")
+    # The logs outlive the service. A machine's id begins as the service's does.
+    events = [json.loads(line) for log in tmp_path.rglob("events.jsonl") for line in log.read_text().splitlines()]
+    machines = {event["id"].partition("/")[0] for event in events if event["type"] == "node.changed" and event["id"]}
+    assert len(machines) == 1
+    assert node_processes(machines.pop()) == []
+    assert not (tmp_path / ".dtk/services" / SERVICE / "state.json").exists()
 
 
 def test_a_taken_port_fails_with_its_reason_and_resume_succeeds_once_it_is_free(dtk: Dtk) -> None:
