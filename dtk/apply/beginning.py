@@ -46,7 +46,16 @@ def with_task_begun(plan: Plan, number: int, state: State) -> State:
     if not plan.workflow:
         # Powering nodes on or off leaves what an earlier task has not finished to be finished.
         return replace(state, last_task=number)
-    begun = Unfinished(number, plan.workflow, {}, plan.parameters, plan.only, plan.exclude)
+    begun = Unfinished(
+        number,
+        plan.workflow,
+        {},
+        plan.parameters,
+        plan.only,
+        plan.exclude,
+        replaces=plan.replaces,
+        forced=plan.forced,
+    )
     return changes.with_task_begun(state, begun, resumes=bool(plan.resumes))
 
 

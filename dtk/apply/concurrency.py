@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from dtk.model.plan import Stage, Step
+from dtk.model.window import in_flight
 
 
 class Window:
@@ -63,17 +63,3 @@ class Window:
 
     def _has_room(self, step: Step) -> bool:
         return all(self._running_of[shared] < self._limits[shared] for shared in self._shares[step.number])
-
-
-def in_flight(limit: int | str | None, steps: int) -> int:
-    """Return how many of a number of steps may run at once, at least one.
-
-    Args:
-        limit: a number, a share like ``25%`` (rounded up), or None for no limit.
-        steps: how many there are.
-    """
-    if limit is None:
-        return max(steps, 1)
-    if isinstance(limit, str) and limit.endswith("%"):
-        return max(math.ceil(steps * float(limit[:-1]) / 100), 1)
-    return max(int(limit), 1)

@@ -19,6 +19,15 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Leave out the components' delete actions, for nodes that do not answer.")
 ]
+MaxInFlightOption = Annotated[
+    str,
+    typer.Option(
+        "--max-in-flight", metavar="N", help="How many machines of a group at a time: 3, 25%; else as the group says."
+    ),
+]
+CanaryOption = Annotated[
+    int, typer.Option("--canary", metavar="N", min=0, help="The first N of a group alone, before all others.")
+]
 DetachOption = Annotated[bool, typer.Option("--detach", help="Return at once; the task goes on.")]
 LockWaitOption = Annotated[
     str, typer.Option("--lock-wait", metavar="TIME", help="How long to wait for another dtk on this service: 30s, 5m.")

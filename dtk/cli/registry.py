@@ -116,6 +116,7 @@ COMMANDS = {
         ),
         CommandEntry("deploy", LIFECYCLE, "Stage, plan and apply an assembly in one go."),
         CommandEntry("start", LIFECYCLE, "Power a service's nodes on."),
+        CommandEntry("replace", LIFECYCLE, "Give nodes other machines, a few at a time."),
         CommandEntry("stop", LIFECYCLE, "Power a service's nodes off; their disks stay."),
         CommandEntry("destroy-and-reset-nodes", LIFECYCLE, "End a service's nodes, and keep the service."),
         CommandEntry("delete-and-destroy", LIFECYCLE, "End a service's nodes and delete it."),

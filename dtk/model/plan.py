@@ -15,7 +15,7 @@ from dtk.model.planned_action import PlannedAction
 FORMAT_VERSION = 2
 """2 since a group's members are written by what differs from the first of them; in 1 each stands in full."""
 
-NodeChangeKind = Literal["create", "start", "stop", "terminate", "keep"]
+NodeChangeKind = Literal["create", "start", "stop", "terminate", "replace", "keep"]
 ComponentChangeKind = Literal["new", "changed", "unchanged", "delete"]
 StepType = Literal[
     "create_node",
@@ -30,6 +30,8 @@ StepType = Literal[
     "terminate_nodegroup",
 ]
 FirewallChange = Literal["close", "open", "keep"]
+Rounds = tuple[tuple[str, ...], ...]
+"""Nodes in groups that are worked on one after the other."""
 FindingKind = Literal["differs", "unreachable", "machine", "runs_each_time", "unchecked"]
 
 
@@ -156,6 +158,8 @@ class Plan:
     resumed whatever becomes of this. ``parameters`` are those its workflow was given. ``drift`` and ``unchecked`` are
     what a refresh found on the nodes. ``firewall`` has every declared port that the target opens or no longer opens.
     ``only`` and ``exclude`` are the terms of the selection it was limited to, ``left_out`` the steps which that cost.
+    ``replaces`` are the nodes that get another machine, in the rounds they do so; ``forced`` says that no action of a
+    component runs before their machines go.
     """
 
     dtk_version: str
@@ -180,6 +184,8 @@ class Plan:
     resumes: int = 0
     leaves_unfinished: int = 0
     parameters: Mapping[str, str] = field(default_factory=dict)
+    replaces: Rounds = ()
+    forced: bool = False
     drift: tuple[Finding, ...] = ()
     unchecked: tuple[Finding, ...] = ()
     digest: str = ""

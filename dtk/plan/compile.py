@@ -9,16 +9,17 @@ No network, no clock, no writes: the same input gives the same plan, to the byte
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from dtk import __version__
 from dtk.errors import InvalidError, UsageError
 from dtk.model.module import Workflow
 from dtk.model.names import CREATE, DELETE, RESET
-from dtk.model.plan import ComponentChange, Finding, FirewallRule, ModuleUse, NodeChange, Plan, Stage
+from dtk.model.plan import ComponentChange, FirewallRule, ModuleUse, NodeChange, Plan, Stage
 from dtk.model.planned_action import PlannedAction
 from dtk.model.selection import EVERYTHING, Selection, names_of_component
+from dtk.model.target import Attributes
 from dtk.plan.diff.changes import Changes, component_changes, node_changes, pending_nodes, values_maker
 from dtk.plan.diff.deletions import deletion_stages, dropped_components
 from dtk.plan.diff.firewall import firewall_rules
@@ -35,6 +36,7 @@ from dtk.plan.resolve.request import PlanRequest
 from dtk.plan.resolve.service import ResolvedService, resolve_service
 from dtk.plan.resolve.values import Values
 from dtk.plan.resolve.violations import find_violations, unplannable
+from dtk.plan.rounds import REASON, Parts, replacing, rounds_left, without_aside
 from dtk.plan.workflow.actions import plan_action
 from dtk.plan.workflow.ad_hoc import action_stage, check_parameters
 from dtk.plan.workflow.flattening import layers_of
@@ -46,7 +48,7 @@ def resolve_for_plan(request: PlanRequest) -> ResolvedService:
     """Resolve a service with the values that its plan will find, and find its violations."""
     resolved = resolve_service(request)
     topology = resolved.topology
-    pending = pending_nodes(node_changes(topology, request.state))
+    pending = pending_nodes(node_changes(topology, request.state)) | request.before.nodes
     # Whether a dynamic attribute has a value already or gets one on the way: here it counts as given.
     actions = _actions_of(topology.assembly.workflows.get(request.workflow))
     given = frozenset(
@@ -86,20 +88,9 @@ def compile_plan(request: PlanRequest) -> Plan:
     return _digested(replace(plan, left_out=left_out(whole, plan)))
 
 
-@dataclass(frozen=True)
-class _Parts:
-    """What a plan says of the service; the topology and the values that led to it are not needed any more."""
-
-    nodes: tuple[NodeChange, ...]
-    components: tuple[ComponentChange, ...]
-    firewall: tuple[FirewallRule, ...]
-    stages: list[Stage]
-    findings: tuple[Finding, ...]
-
-
 def _compiled(request: PlanRequest) -> Plan:
     # In a function of its own: what ten thousand nodes took to plan is given back before the plan's digest is made.
-    parts = _parts(request)
+    parts = replacing(request, _parts, _going_stages) if request.replaces else _parts(request)
     return finished_plan(
         replace(request, findings=parts.findings),
         nodes=parts.nodes,
@@ -110,7 +101,7 @@ def _compiled(request: PlanRequest) -> Plan:
     )
 
 
-def _parts(request: PlanRequest) -> _Parts:
+def _parts(request: PlanRequest) -> Parts:
     resolved = resolve_for_plan(request)
     if resolved.problems:
         raise unplannable(request.service.name, resolved.problems)
@@ -122,13 +113,14 @@ def _parts(request: PlanRequest) -> _Parts:
         findings = machine_findings(request.target, resolved.topology, request.state)
         request = replace(request, findings=(*request.findings, *findings))
     chosen = choose(request.selection, _node_changes(request, resolved), outlines, request.state)
+    chosen = without_aside(chosen, request.before.aside)
     deletions = _deletions(request, resolved, chosen)
     # An unfinished task counts as work: its smoke tests have not run, even when every component is as it should be.
     works = bool(deletions or pending_nodes(chosen.nodes)) or request.unfinished is not None
     changes = _changes(request, resolved, chosen, works=works)
     stages = _stages(request, resolved, chosen, changes, deletions)
     firewall = _firewall(request, changes.recomputed.general())
-    return _Parts(changes.nodes, changes.components, firewall, stages, request.findings)
+    return Parts(changes.nodes, changes.components, firewall, stages, request.findings)
 
 
 def _firewall(request: PlanRequest, values: Values) -> tuple[FirewallRule, ...]:
@@ -184,6 +176,8 @@ def finished_plan(
         parameters=dict(request.parameters),
         drift=tuple(found for found in request.findings if found.is_drift),
         unchecked=tuple(found for found in request.findings if not found.is_drift),
+        replaces=request.replaces,
+        forced=request.forced,
         only=request.selection.only,
         exclude=request.selection.exclude,
     )
@@ -211,7 +205,14 @@ def _resumed(request: PlanRequest) -> PlanRequest:
         hint = f"dtk destroy-and-reset-nodes {request.service.name}, or dtk apply {request.service.name}"
         raise UsageError("the last task was to end the nodes, which is not resumed", hint=hint)
     selection = Selection(tuple(unfinished.only), tuple(unfinished.exclude))
-    return replace(request, workflow=unfinished.workflow, parameters=unfinished.parameters, selection=selection)
+    return replace(
+        request,
+        workflow=unfinished.workflow,
+        parameters=unfinished.parameters,
+        selection=selection,
+        replaces=rounds_left(request.state, unfinished),
+        forced=unfinished.forced,
+    )
 
 
 def _module_uses(request: PlanRequest) -> tuple[ModuleUse, ...]:
@@ -240,19 +241,25 @@ def _node_changes(request: PlanRequest, resolved: ResolvedService) -> tuple[Node
     """Converging takes nodes away; other workflows only make those that are missing, and actions not even these."""
     changes = node_changes(resolved.topology, request.state)
     if request.workflow == CREATE:
-        return changes
+        return tuple(_in_its_place(request, change) for change in changes)
     # A workflow that was written expects its nodes; an action of one component must not cost a machine.
     keeps = ("terminate",) if workflow_of(request, resolved) else ("terminate", "create", "start")
     kept = (change for change in changes if change.change not in keeps or change.node in request.state.nodes)
     return tuple(NodeChange(c.node, "keep") if c.change in keeps else c for c in kept)
 
 
+def _in_its_place(request: PlanRequest, change: NodeChange) -> NodeChange:
+    is_replaced = change.change == "create" and change.node in request.before.nodes
+    return NodeChange(change.node, "create", REASON) if is_replaced else change
+
+
 def _changes(request: PlanRequest, resolved: ResolvedService, chosen: Chosen, *, works: bool) -> Changes:
     """Return what changes; ``works`` says that the plan is not empty whatever becomes of the components."""
     created = [action for outline in chosen.outlines for action in outline.actions() if action.action == CREATE]
     makers = [action for _, action in makers_in(chosen.outlines)]
-    pending = pending_nodes(chosen.nodes)
-    maker = values_maker(resolved.topology, resolved.bindings, request.state, pending, chosen.missing)
+    pending = pending_nodes(chosen.nodes) | request.before.nodes
+    missing = chosen.missing | request.before.paths
+    maker = values_maker(resolved.topology, resolved.bindings, request.state, pending, missing)
     everything = request.scope == "all" or request.workflow != CREATE
 
     def acting(changed: bool, recomputed: RecomputedValues) -> Iterator[str]:
@@ -302,13 +309,11 @@ def _stages(
     request: PlanRequest, resolved: ResolvedService, chosen: Chosen, changes: Changes, deletions: list[Stage]
 ) -> list[Stage]:
     recomputed, general = changes.recomputed, changes.recomputed.general()
-    attributes = {
-        node: like_its_group(request.target, request.state, node, machine_attributes(request.target, general, node))
-        for node in resolved.topology.nodes
-    }
+    attributes = {node: _machine(request, general, node) for node in resolved.topology.nodes}
     machines = [*node_stage(changes.nodes, "create", attributes), *node_stage(changes.nodes, "start", attributes)]
     kept = scheduled_outlines(request, chosen.outlines, changes)
-    late = [*order_problems(kept, chosen.whole, recomputed), *unmade_problems(chosen, kept, recomputed)]
+    unmade = unmade_problems(chosen, kept, recomputed) if request.selection else ()
+    late = [*order_problems(kept, chosen.whole, recomputed), *unmade]
     if late:
         raise InvalidError(f"service '{request.service.name}' can't be planned", list(dict.fromkeys(late)))
 
@@ -323,6 +328,37 @@ def _stages(
     # deletions come first in every plan; then new machines are made, and worked on.
     stages = [*farewells, *deletions, *machines, *component_stages(kept, plan_one)]
     return within_windows(stages, resolved.topology.windows)
+
+
+def _machine(request: PlanRequest, values: Values, node: str) -> Attributes:
+    """Return what a node's machine is to be; one that is made in place of another is as its files say now."""
+    attributes = machine_attributes(request.target, values, node)
+    anew = node in request.before.nodes or (request.unfinished is not None and node in request.unfinished.replaced)
+    return attributes if anew else like_its_group(request.target, request.state, node, attributes)
+
+
+def _going_stages(request: PlanRequest, nodes: Sequence[str]) -> list[Stage]:
+    """Return the stages after which the machines of nodes that stay in the service are gone.
+
+    The others let go of them first, and see only each other then, as before members of a group go.
+    """
+    changes = [NodeChange(node, "terminate", REASON) for node in nodes]
+    resolved = resolve_for_plan(replace(request, before=replace(request.before, without=frozenset(nodes))))
+    pending = request.before.nodes
+    values = values_maker(resolved.topology, resolved.bindings, request.state, pending)(request.before.paths)
+    outlines = [] if request.forced else _farewell_outlines(resolved, changes)
+    reasons = (f"{REASON}: {', '.join(nodes)}",)
+    try:
+        farewells = component_stages(outlines, lambda action: plan_action(action, values, reasons))
+    except InvalidError as error:
+        hint = f"to replace {nodes[0]} without what the others do before: --force"
+        raise InvalidError(error.message, error.problems, hint=hint) from None
+    order, delete = outlines_of(request, resolve_for_plan(request)), resolved.topology.assembly.workflows.get(DELETE)
+    run_actions = not request.forced
+    stages = deletion_stages(
+        request.state, changes, request.modules, order, run_actions=run_actions, workflow=delete, reason=REASON
+    )
+    return within_windows([*farewells, *stages], resolved.topology.windows)
 
 
 def _farewell_outlines(resolved: ResolvedService, nodes: Iterable[NodeChange]) -> list[StageOutline]:

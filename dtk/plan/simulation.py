@@ -23,11 +23,12 @@ def applied(plan: Plan, state: State, addresses: dict[str, str] | None = None) -
     """Return the state after the plan, with node addresses 10.0.0.1 … in the order of names unless given."""
     state = replace(state, lineage=state.lineage or "made-once")
     for leaf in plan.leaves():
-        state = _after(leaf, state, addresses or {})
+        state = after_step(leaf, state, addresses or {})
     return replace(state, serial=state.serial + 1, unfinished=None)
 
 
-def _after(leaf: Step, state: State, addresses: dict[str, str]) -> State:
+def after_step(leaf: Step, state: State, addresses: dict[str, str]) -> State:
+    """Return the state after one step of a plan, with node addresses as in ``applied``."""
     if leaf.type in ("create_node", "power_on_node"):
         used = {str(node.attributes["host_address"]) for node in state.nodes.values()}
         free = next(address for number in count(1) if (address := str(_FIRST + number)) not in used)

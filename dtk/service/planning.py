@@ -24,6 +24,7 @@ from dtk.model.target import Target
 from dtk.plan.compile import compile_plan
 from dtk.plan.document import digest_of_plan, earlier_digest
 from dtk.plan.resolve.request import PlanRequest, Scope
+from dtk.plan.rounds import Replacement, with_replacement
 from dtk.service.identity import check_id, state_of_service
 from dtk.state.model import State
 from dtk.state.pinned import Pin, load_pins
@@ -141,11 +142,25 @@ def target_of(configuration: WorkspaceConfiguration, service: Service) -> Target
 
 
 def make_plan(
-    workspace: Workspace, name: str, *, scope: Scope = "changes", selection: Selection = EVERYTHING
+    workspace: Workspace,
+    name: str,
+    *,
+    scope: Scope = "changes",
+    selection: Selection = EVERYTHING,
+    replacement: Replacement | None = None,
 ) -> tuple[Plan, Inputs]:
-    """Return the plan of a service's create workflow, or of what its last task left undone."""
+    """Return the plan of a service's create workflow, or of what its last task left undone.
+
+    Args:
+        workspace: the workspace.
+        name: the service's name.
+        scope: which steps the plan holds.
+        selection: the part of the service that is meant.
+        replacement: the machines that are replaced besides, None for none.
+    """
     inputs = read_inputs(workspace, name)
-    return compile_plan(replace(inputs.request(scope=scope), selection=selection)), inputs
+    request = replace(inputs.request(scope=scope), selection=selection)
+    return compile_plan(with_replacement(request, replacement) if replacement else request), inputs
 
 
 def check_digest(plan: Plan, file: str, digest: str = "") -> None:

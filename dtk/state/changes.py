@@ -22,11 +22,20 @@ def without_node(state: State, name: str) -> State:
     """Return the state without a node, without the values of its components and without what was applied to it."""
     return replace(
         state,
+        unfinished=_without_machine(state.unfinished, name),
         nodes=_without(state.nodes, name),
         attributes={path: value for path, value in state.attributes.items() if not path.startswith(f"{name}/")},
         applied=_without(state.applied, name),
         in_doubt=_without(state.in_doubt, name),
     )
+
+
+def _without_machine(task: Unfinished | None, node: str) -> Unfinished | None:
+    """Note that a node of the running task that is to get another machine has lost the one it had."""
+    if task is None or not any(node in batch for batch in task.replaces):
+        return task
+    # What succeeded, smoke tests above all, was done before this machine went: a resume does it again.
+    return replace(task, replaced=tuple(dict.fromkeys((*task.replaced, node))), succeeded={})
 
 
 def with_attributes(state: State, values: Mapping[str, Json]) -> State:
@@ -65,11 +74,12 @@ def with_task_begun(state: State, task: Unfinished, *, resumes: bool) -> State:
     """
     last = state.unfinished
     resumed = last.of(task.workflow) if resumes and last else None
-    succeeded = resumed.succeeded if resumed else {}
+    succeeded, replaced = (resumed.succeeded, resumed.replaced) if resumed else ({}, ())
     # What is run in between, to find or fix what failed, does not make a converge done.
     # On nodes that are made anew nothing of a converge is done.
     before = last.of(CREATE) if last and task.workflow not in (CREATE, RESET) else None
-    return replace(state, last_task=task.task, unfinished=replace(task, succeeded=dict(succeeded), before=before))
+    begun = replace(task, succeeded=dict(succeeded), replaced=replaced, before=before)
+    return replace(state, last_task=task.task, unfinished=begun)
 
 
 def with_success(state: State, key: str, input_digest: str) -> State:

@@ -53,7 +53,8 @@ class Unfinished:
 
     ``parameters`` are those the workflow was given, ``only`` and ``exclude`` the terms of the part that was meant.
     ``before`` is the converge that was unfinished when another workflow or an action was run: a resume goes on with it,
-    whatever became of what was run in between.
+    whatever became of what was run in between. ``replaces`` are the nodes that were to get another machine, in the
+    rounds they were to; those of them whose machine has gone are ``replaced``. ``forced`` is as in the plan.
     """
 
     task: int
@@ -63,6 +64,9 @@ class Unfinished:
     only: Sequence[str] = ()
     exclude: Sequence[str] = ()
     before: Unfinished | None = None
+    replaces: Sequence[Sequence[str]] = ()
+    replaced: Sequence[str] = ()
+    forced: bool = False
 
     def of(self, workflow: str) -> Unfinished | None:
         """Return what is unfinished of a workflow: this, or what was before it; None where that is another's."""

@@ -12,7 +12,16 @@ from dtk.model.plan import ComponentChange, NodeChange, Plan
 from dtk.model.target import Attributes
 from dtk.targets import describe
 
-_SIGNS = {"terminate": "-", "delete": "-", "create": "+", "new": "+", "start": ">", "stop": "<", "changed": "~"}
+_SIGNS = {
+    "terminate": "-",
+    "replace": "-/+",
+    "delete": "-",
+    "create": "+",
+    "new": "+",
+    "start": ">",
+    "stop": "<",
+    "changed": "~",
+}
 _COMPONENT_ORDER = {"delete": 0, "new": 1, "changed": 2}
 
 

@@ -122,7 +122,7 @@ def summary_line(plan: Plan) -> str:
     """Return the plan's sum: nodes by what happens to them, components by how they change, stages and steps."""
     nodes = _counted(
         (change.change for change in plan.nodes),
-        {"terminate": "terminate", "create": "create", "start": "start", "stop": "stop", "keep": "keep"},
+        {name: name for name in ("terminate", "replace", "create", "start", "stop", "keep")},
     )
     components = _counted(
         (change.change for change in plan.components),

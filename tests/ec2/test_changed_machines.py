@@ -82,3 +82,21 @@ def test_new_members_take_the_image_that_their_group_has(
     cloud.api.calls.clear()
     assert run(["apply", "spark1", "--yes"]) == 1, "nothing answers there by SSH"
     assert [call["ImageId"] for call in launched(cloud)] == [cloud.image]
+
+
+def test_a_replaced_member_is_made_as_its_files_say_now_and_a_resume_ends_none_twice(
+    cloud: Cloud, service: Reports, capsys: pytest.CaptureFixture[str]
+) -> None:
+    newer = cloud.client().register_image(Name="newer", RootDeviceName="/dev/sda1", Architecture="x86_64")["ImageId"]
+    write_target(cloud, images={"plain": {"image": newer, "user": "admin"}}, connect_timeout=1)
+    capsys.readouterr()
+    assert run(["plan", "spark1", "--replace", "slaves:2"]) == 0
+    output = capsys.readouterr().out
+    assert "-/+ replace slaves:2  small, plain" in output
+    assert "1 terminate_node" in output
+    cloud.api.calls.clear()
+    assert run(["replace", "spark1", "slaves:2", "--yes"]) == 1, "nothing answers there by SSH"
+    assert run(["apply", "spark1", "--resume", "--yes", "--lock-wait", "60s"]) == 1
+    assert len(cloud.api.called("TerminateInstances")) == 1
+    assert [call["ImageId"] for call in launched(cloud)] == [newer]
+    assert len(cloud.instances()) == 3

@@ -19,6 +19,7 @@ from dtk.model.plan import Plan
 from dtk.model.selection import Selection
 from dtk.plan.document import to_text
 from dtk.plan.resolve.request import Scope
+from dtk.plan.rounds import Replacement
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.holding import holding
 from dtk.service.planning import make_plan
@@ -39,19 +40,25 @@ AllOption = Annotated[
     typer.Option("--all", help="Of a SERVICE: every stage, not only what changed. Without one: plan every service."),
 ]
 
+_SaveOption = Annotated[bool, typer.Option("--save", help="Put it into the shared store, for dtk apply --plan DIGEST.")]
+_ReplaceOption = Annotated[
+    list[str] | None,
+    typer.Option("--replace", metavar="NODE", help="Give this node, or group, another machine; may be repeated."),
+]
+_RefreshOption = Annotated[
+    bool, typer.Option("--refresh", help="First ask the target how the nodes are, and the nodes what would change.")
+]
+
 
 def plan(  # noqa: PLR0913, PLR0917 - a command has the options it has
     service: ServiceArgument = None,
     out: OutOption = None,
-    save: Annotated[
-        bool, typer.Option("--save", help="Put it into the shared store, for dtk apply --plan DIGEST.")
-    ] = False,
+    save: _SaveOption = False,
     every_step: AllOption = False,
     only: OnlyOption = None,
     exclude: ExcludeOption = None,
-    refresh: Annotated[
-        bool, typer.Option("--refresh", help="First ask the target how the nodes are, and the nodes what would change.")
-    ] = False,
+    replaced: _ReplaceOption = None,
+    refresh: _RefreshOption = False,
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", help="Exit with 10 when there are changes, 0 when there are none.")
     ] = False,
@@ -78,7 +85,15 @@ def plan(  # noqa: PLR0913, PLR0917 - a command has the options it has
     form = PlanForm(as_json, markdown, max_chars)
     form.check(out)
     scope: Scope = "all" if every_step else "changes"
-    asks = _PlanWish(scope, Selection(tuple(only or ()), tuple(exclude or ())), refresh, save, out is not None or save)
+    asks = _PlanWish(
+        scope,
+        Selection(tuple(only or ()), tuple(exclude or ())),
+        refresh,
+        save,
+        out is not None or save,
+        Replacement(tuple(replaced)) if replaced else None,
+    )
+    asks.check()
     if changed_since is not None or (every_step and not service and "DTK_SERVICE" not in os.environ):
         _refuse_for_all(out or save, asks.selection, service if changed_since is not None else None)
         code = _plan_all(workspace, changed_since, form, replace(asks, scope="changes"))
@@ -96,11 +111,18 @@ class _PlanWish:
     refresh: bool
     save: bool
     is_noted: bool
+    replacement: Replacement | None = None
+
+    def check(self) -> None:
+        if self.replacement and (self.selection or self.refresh or self.scope == "all"):
+            raise UsageError(
+                "--replace goes with none of --all, --only, --exclude and --refresh", hint="leave them out"
+            )
 
     def plan(self, workspace: Workspace, name: str, form: PlanForm) -> Plan:
         if self.refresh:
             return _refreshed(workspace, name, self, to_stderr=form.is_document)
-        return make_plan(workspace, name, scope=self.scope, selection=self.selection)[0]
+        return make_plan(workspace, name, scope=self.scope, selection=self.selection, replacement=self.replacement)[0]
 
 
 def _plan_one(workspace: Workspace, name: str, form: PlanForm, asks: _PlanWish, out: Path | None) -> int:

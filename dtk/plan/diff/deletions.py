@@ -24,7 +24,7 @@ from dtk.plan.workflow.stages import StagedAction, StageOutline
 from dtk.state.model import NodeState, State
 
 
-def deletion_stages(
+def deletion_stages(  # noqa: PLR0913 - what exists, what goes, and in which order
     state: State,
     changes: Sequence[NodeChange],
     modules: Mapping[str, Module],
@@ -33,6 +33,7 @@ def deletion_stages(
     run_actions: bool = True,
     dropped: Collection[tuple[str, str]] = (),
     workflow: Workflow | None = None,
+    reason: str = "its node goes",
 ) -> list[Stage]:
     """Return the stages that take away the nodes marked ``terminate``, and dropped components of others.
 
@@ -44,6 +45,7 @@ def deletion_stages(
         run_actions: False leaves the delete actions out (``--force``).
         workflow: the assembly's delete workflow; it says the order of what leaves and is in it.
         dropped: node and component of what leaves nodes that stay, as ``dropped_components`` gives them.
+        reason: why the actions on nodes that go run.
     """
     dropped = frozenset(dropped)
     going = [change for change in changes if change.change == "terminate"]
@@ -58,7 +60,12 @@ def deletion_stages(
     }
     # What people added came last, and the workflow that does not know it can't say when it goes: first.
     outlined = _delete_outlines([i for i in leaving if i.key not in written_keys], outlines) + written
-    stages = [component_stage(outline, lambda action: _planned(action, state, dropped)) for outline in outlined]
+
+    def plan_one(action: StagedAction) -> PlannedAction:
+        is_dropped = action.instance.key in dropped
+        return _planned(action, state, "no longer in the service" if is_dropped else reason)
+
+    stages = [component_stage(outline, plan_one) for outline in outlined]
     return stages + (node_stage(going, "terminate", {}) if going else [])
 
 
@@ -142,13 +149,12 @@ def _positions(outlines: Sequence[StageOutline]) -> dict[ComponentName, int]:
     return found
 
 
-def _planned(staged: StagedAction, state: State, dropped: Collection[tuple[str, str]]) -> PlannedAction:
+def _planned(staged: StagedAction, state: State, reason: str) -> PlannedAction:
     instance = staged.instance
     node = _node_variables(instance.node, state.nodes[instance.node])
     if definition_of(instance, staged.action).uses_is_first:
         members = [name for name in state.nodes if group_of(name) == group_of(instance.node)]
         node["is_first"] = instance.node == min(members, key=node_order)
-    reason = "no longer in the service" if instance.key in dropped else "its node goes"
     try:
         return build_action(instance, staged.action, _applied_values(instance, state), node, (reason,))
     except InvalidError as error:

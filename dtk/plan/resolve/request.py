@@ -8,13 +8,30 @@ from typing import Literal
 
 from dtk.model.module import Module
 from dtk.model.names import CREATE
-from dtk.model.plan import Finding
+from dtk.model.plan import Finding, Rounds
 from dtk.model.selection import EVERYTHING, Selection
 from dtk.model.service import Service
 from dtk.model.target import Target
 from dtk.state.model import State, Unfinished
 
 Scope = Literal["changes", "all", "resume"]
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What a plan has done before one of its rounds: the ``nodes`` it made anew, the dynamic attributes (``paths``).
+
+    Their values are known only once it runs. ``aside`` are nodes that the round leaves as they are, ``without`` those
+    that it does not see.
+    """
+
+    nodes: frozenset[str] = frozenset()
+    paths: frozenset[str] = frozenset()
+    aside: frozenset[str] = frozenset()
+    without: frozenset[str] = frozenset()
+
+
+NOTHING_EARLIER = Earlier()
 
 
 @dataclass(frozen=True)
@@ -26,6 +43,8 @@ class PlanRequest:
     ``[NODE/]COMPONENT[.ACTION]``; ``parameters`` are what it is given, as texts.
     ``workspace`` is the workspace's id, ``service_digest`` that of what service.yaml says; "" where it is not asked.
     ``secrets`` are the keyed digests of secrets' present values, by reference, of those that are known here.
+    ``replaces`` are the nodes that are to get another machine, in rounds; ``forced`` leaves out what components do
+    before theirs goes. ``before`` is what earlier rounds of the same plan will have made.
     ``findings`` are what a refresh found on the nodes; ``selection`` is the part of the service that is meant.
     """
 
@@ -38,6 +57,9 @@ class PlanRequest:
     scope: Scope = "changes"
     parameters: Mapping[str, str] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    replaces: Rounds = ()
+    forced: bool = False
+    before: Earlier = NOTHING_EARLIER
     selection: Selection = EVERYTHING
     workspace: str = ""
     service_digest: str = ""

@@ -12,7 +12,7 @@ from dtk.plan.resolve.links import Binding, Link, build_bindings, build_links
 from dtk.plan.resolve.node_attributes import machine_problems, word_problems
 from dtk.plan.resolve.request import PlanRequest
 from dtk.plan.resolve.sensitivity import hide_what_flows
-from dtk.plan.resolve.topology import Topology, build_topology
+from dtk.plan.resolve.topology import Topology, build_topology, without_nodes
 from dtk.plan.resolve.values import Values
 
 
@@ -37,7 +37,7 @@ def resolve_service(request: PlanRequest) -> ResolvedService:
     Raises:
         InvalidError: its module has no such assembly.
     """
-    topology = topology_of(request)
+    topology = without_nodes(topology_of(request), request.before.without)
     found, unmet = build_links(topology)
     topology, links = hide_what_flows(topology, found)
     bindings = tuple(build_bindings(links))

@@ -7,7 +7,7 @@ is a problem with its place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -136,6 +136,20 @@ def _grouped(instances: Iterable[Instance], key: Callable[[Instance], str]) -> M
 def components_by_type(modules: Iterable[Module]) -> dict[str, Component]:
     """Return every component of the modules by its full type."""
     return {component.type: component for module in modules for component in module.components.values()}
+
+
+def without_nodes(topology: Topology, nodes: Collection[str]) -> Topology:
+    """Return a topology that lacks nodes which exist in it, as those see it that stay when these go."""
+    if not nodes:
+        return topology
+    going = [instance for instance in topology.instances.values() if instance.node in nodes]
+    absent = {(group_of(i.node), str(i.name)): replace(i, node=group_of(i.node)) for i in going}
+    return replace(
+        topology,
+        nodes={name: node for name, node in topology.nodes.items() if name not in nodes},
+        instances={key: instance for key, instance in topology.instances.items() if instance.node not in nodes},
+        absent={**topology.absent, **absent},
+    )
 
 
 def build_topology(service: Service, assembly: Assembly, modules: Mapping[str, Module]) -> Topology:

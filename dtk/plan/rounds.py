@@ -1,0 +1,190 @@
+"""Replaces machines round by round: those of one are gone, made and worked on before the next begins.
+
+    state ─► let go, delete, terminate ─► create, converge, test ─► state after it ─► the next round …
+
+Each round is planned from the state as the ones before it will leave it; what they make is known once they have run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from dtk.errors import UsageError
+from dtk.model.names import CREATE, DELETE, group_of, node_order
+from dtk.model.plan import ComponentChange, Finding, FirewallRule, NodeChange, Rounds, Stage, Step
+from dtk.model.planned_action import PlannedAction
+from dtk.model.suggestion import did_you_mean
+from dtk.model.window import in_flight
+from dtk.plan.diff.selection import Chosen
+from dtk.plan.resolve.concurrency import window_of
+from dtk.plan.resolve.request import NOTHING_EARLIER, Earlier, PlanRequest
+from dtk.plan.resolve.service import topology_of
+from dtk.state import changes
+from dtk.state.model import Applied, NodeState, State, Unfinished
+
+REASON = "its machine is replaced"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a plan, or a round of one, says of the service; the values that led to it are not needed any more."""
+
+    nodes: tuple[NodeChange, ...]
+    components: tuple[ComponentChange, ...]
+    firewall: tuple[FirewallRule, ...]
+    stages: list[Stage]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """Whose machines people want replaced, and how: nodes or groups, the first ``canary`` of a group alone.
+
+    ``max_in_flight`` is as in an assembly, "" for the group's own; ``forced`` leaves out what components do before.
+    """
+
+    names: tuple[str, ...]
+    max_in_flight: str = ""
+    canary: int = 0
+    forced: bool = False
+
+
+def with_replacement(request: PlanRequest, wish: Replacement) -> PlanRequest:
+    """Return the request of a plan that replaces machines.
+
+    Raises:
+        UsageError: a name means no node that exists and stays in the service.
+    """
+    topology = topology_of(request)
+    rounds: list[tuple[str, ...]] = []
+    for name in dict.fromkeys(wish.names):
+        members = [node for node in topology.nodes if name in (node, group_of(node)) and node in request.state.nodes]
+        if not members:
+            known = sorted(node for node in topology.nodes if node in request.state.nodes)
+            hint = did_you_mean(name, [*known, *map(group_of, known)], f"dtk list-nodes {request.service.name}")
+            raise UsageError(f"there is no node '{name}' that has a machine to replace", hint=hint)
+        done = {node for batch in rounds for node in batch}
+        left = sorted((node for node in members if node not in done), key=node_order)
+        window = _window(wish.max_in_flight) if wish.max_in_flight else topology.windows.get(group_of(members[0]), 1)
+        rounds += _rounds(left, in_flight(window, len(members)), wish.canary)
+    return replace(request, replaces=tuple(rounds), forced=wish.forced)
+
+
+def _window(text: str) -> int | str:
+    try:
+        return window_of(text)
+    except ValueError as error:
+        raise UsageError(f"--max-in-flight: {error}") from None
+
+
+def _rounds(nodes: Sequence[str], size: int, canary: int) -> Iterator[tuple[str, ...]]:
+    """One machine at a time unless people say otherwise: what is replaced is missing for as long as it takes."""
+    first = min(canary, len(nodes))
+    if first:
+        yield tuple(nodes[:first])
+    for start in range(first, len(nodes), size):
+        yield tuple(nodes[start : start + size])
+
+
+def rounds_left(state: State, unfinished: Unfinished) -> Rounds:
+    """Return the rounds that an interrupted task has left: what has lost its machine is made anew before them."""
+    left = (
+        tuple(node for node in batch if node in state.nodes and node not in unfinished.replaced)
+        for batch in unfinished.replaces
+    )
+    return tuple(batch for batch in left if batch)
+
+
+def without_aside(chosen: Chosen, aside: Collection[str]) -> Chosen:
+    """Return what is chosen without anything on nodes that a round leaves as they are."""
+    if not aside:
+        return chosen
+    nodes = tuple(NodeChange(one.node, "keep") if one.node in aside else one for one in chosen.nodes)
+    outlines = [
+        replace(outline, per_node=tuple(entry for entry in outline.per_node if entry[0] not in aside))
+        for outline in chosen.outlines
+    ]
+    return replace(chosen, nodes=nodes, outlines=[outline for outline in outlines if outline.per_node])
+
+
+def replacing(
+    request: PlanRequest,
+    plan_round: Callable[[PlanRequest], Parts],
+    going_stages: Callable[[PlanRequest, Sequence[str]], list[Stage]],
+) -> Parts:
+    """Return the parts of a plan that replaces machines.
+
+    Args:
+        request: what is planned, with its rounds.
+        plan_round: plans what makes a service as its files say, from the state in a request.
+        going_stages: plans the stages after which the machines of nodes are gone.
+    """
+    nodes = frozenset(node for batch in request.replaces for node in batch)
+    state, earlier, found = request.state, NOTHING_EARLIER, []
+    stages: list[Stage] = []
+    if request.scope == "resume":
+        # What an earlier round began is done before the next one takes more machines away.
+        found.append(plan_round(replace(request, before=Earlier(aside=nodes))))
+        stages += found[-1].stages
+        state, earlier = _after(stages, state, earlier)
+        request = replace(request, scope="changes", findings=())
+        state = replace(state, unfinished=None)
+    for batch in request.replaces:
+        now = replace(request, state=state, before=earlier)
+        stages += going_stages(now, batch)
+        for node in batch:
+            state = changes.without_node(state, node)
+        earlier = replace(earlier, nodes=earlier.nodes | frozenset(batch))
+        found.append(plan_round(replace(request, state=state, before=earlier)))
+        stages += found[-1].stages
+        state, earlier = _after(found[-1].stages, state, earlier)
+        request, state = replace(request, findings=()), replace(state, unfinished=None)
+    return _joined(found, stages, nodes)
+
+
+def _joined(found: Sequence[Parts], stages: list[Stage], replaced: Collection[str]) -> Parts:
+    first = found[0]
+    order = {"terminate": 0, "replace": 1}
+    nodes = [NodeChange(one.node, "replace") if one.node in replaced else one for one in first.nodes]
+    components: dict[tuple[str, str], ComponentChange] = {}
+    for change in (change for parts in found for change in parts.components):
+        key = change.node, change.component
+        if key not in components or components[key].change == "unchanged":
+            components[key] = change
+    findings = tuple(one for one in first.findings if one.kind != "machine" or one.node not in replaced)
+    nodes.sort(key=lambda one: (order.get(one.change, 2), node_order(one.node) if one.node in replaced else ()))
+    return Parts(tuple(nodes), tuple(components.values()), first.firewall, stages, findings)
+
+
+def _after(stages: Iterable[Stage], state: State, earlier: Earlier) -> tuple[State, Earlier]:
+    """Return the state after stages as far as a plan can know it, and what they made."""
+    for leaf in (leaf for stage in stages for leaf in stage.leaves()):
+        state = _after_step(leaf, state)
+        if leaf.type in ("create_node", "power_on_node"):
+            earlier = replace(earlier, nodes=earlier.nodes | {leaf.node})
+        made = {output.attribute for action in leaf.actions for output in action.outputs}
+        earlier = replace(earlier, paths=earlier.paths | made) if made else earlier
+    return state, earlier
+
+
+def _after_step(leaf: Step, state: State) -> State:
+    if leaf.type in ("create_node", "power_on_node"):
+        known = state.nodes.get(leaf.node, NodeState("", ""))
+        attributes = {"home": "", **known.attributes}
+        return changes.with_node(state, leaf.node, replace(known, status="running", attributes=attributes))
+    if leaf.type == "terminate_node":
+        return changes.without_node(state, leaf.node)
+    for action in leaf.actions:
+        state = _after_action(action, state)
+    return state
+
+
+def _after_action(action: PlannedAction, state: State) -> State:
+    if action.action == DELETE:
+        return changes.without_applied(state, action.node, action.component)
+    if action.action != CREATE:
+        return state
+    # With the values as planned: what is not known yet is the same in the next round, unless that makes it again.
+    applied = Applied(action.module, action.action_digest, action.attributes, 1, action.hidden)
+    return changes.with_applied(state, action.node, action.component, applied)

@@ -1,0 +1,125 @@
+"""Machines that are replaced: round by round, and after any interruption as if there had been none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from dtk.apply.beginning import with_task_begun
+from dtk.errors import UsageError
+from dtk.model.plan import Plan, Step
+from dtk.plan.compile import compile_plan
+from dtk.plan.document import from_text, to_text
+from dtk.plan.resolve.request import PlanRequest
+from dtk.plan.rounds import Replacement, with_replacement
+from dtk.plan.simulation import after_step, applied
+from dtk.state import changes
+from dtk.state.document import from_document, to_document
+from dtk.state.model import State
+from tests.plan.cases import FOLDER, request
+
+
+def applied_request(case: str = "scale-down-workflow") -> PlanRequest:
+    """A service whose files are applied."""
+    service = "before.yaml" if (FOLDER / case / "before.yaml").exists() else "service.yaml"
+    original = replace(request(FOLDER / case, service), state=State(case, ""))
+    return replace(original, state=applied(compile_plan(original), original.state))
+
+
+def replacing(original: PlanRequest, *names: str, **how: str | int | bool) -> Plan:
+    plan = compile_plan(with_replacement(original, Replacement(names, **how)))  # type: ignore[arg-type]
+    assert from_text(to_text(plan), "plan.json") == plan, "as a file it is the same"
+    return plan
+
+
+def words(leaf: Step) -> str:
+    does = [f"{action.component.partition('::')[2]}.{action.action}" for action in leaf.actions]
+    return " ".join([leaf.node, *(does or [leaf.type])])
+
+
+def round_of(*nodes: str) -> list[str]:
+    """What is done for nodes that are replaced at once; the head learns of them although it stays."""
+    return [
+        "master head.empty",
+        *(f"{node} member.delete" for node in nodes),
+        *(f"{node} terminate_node" for node in nodes),
+        *(f"{node} create_node" for node in nodes),
+        "master head.create",
+        *(f"{node} member.create" for node in nodes),
+    ]
+
+
+def test_one_member_after_the_other_leaves_comes_back_and_keeps_its_number() -> None:
+    plan = replacing(applied_request(), "slaves")
+    rounds = [round_of("slaves:1"), round_of("slaves:2"), round_of("slaves:3")]
+    assert [words(leaf) for leaf in plan.leaves()] == [line for one in rounds for line in one]
+    assert {one.node: one.change for one in plan.nodes} == {
+        "master": "keep",
+        **dict.fromkeys(("slaves:1", "slaves:2", "slaves:3"), "replace"),
+    }
+
+
+def test_those_that_stay_see_only_each_other_before_one_goes() -> None:
+    plan = replacing(applied_request(), "slaves:2")
+    (empty,) = [action for leaf in plan.leaves() for action in leaf.actions if action.action == "empty"]
+    assert "10.0.0.3" not in str(empty.items), "the address of slaves:2"
+    assert "10.0.0.2" in str(empty.items)
+
+
+@pytest.mark.parametrize(
+    ("how", "rounds"),
+    [
+        ({"max_in_flight": "2"}, (("slaves:1", "slaves:2"), ("slaves:3",))),
+        ({"max_in_flight": "100%", "canary": 1}, (("slaves:1",), ("slaves:2", "slaves:3"))),
+        ({"canary": 2}, (("slaves:1", "slaves:2"), ("slaves:3",))),
+    ],
+)
+def test_people_say_how_many_go_at_once(how: dict[str, str | int], rounds: tuple[tuple[str, ...], ...]) -> None:
+    plan = replacing(applied_request(), "slaves", **how)
+    assert plan.replaces == rounds
+    assert [words(leaf) for leaf in plan.leaves()] == [line for one in rounds for line in round_of(*one)]
+
+
+def test_what_does_not_answer_is_replaced_without_its_delete_actions() -> None:
+    plan = replacing(applied_request(), "slaves:2", forced=True)
+    assert [words(leaf) for leaf in plan.leaves()] == [
+        line for line in round_of("slaves:2") if "empty" not in line and "delete" not in line
+    ]
+
+
+def test_a_node_without_a_machine_is_not_replaced() -> None:
+    with pytest.raises(UsageError, match="there is no node 'slaves:9' that has a machine to replace"):
+        replacing(applied_request(), "slaves:9")
+
+
+def interrupted(plan: Plan, state: State, steps: int) -> State:
+    """The state that a task leaves on disk which died after some of its steps."""
+    state = with_task_begun(plan, state.last_task + 1, state)
+    for leaf in list(plan.leaves())[:steps]:
+        state = after_step(leaf, state, {})
+        for action in leaf.actions:
+            state = changes.with_success(state, action.key, action.input_digest)
+    return from_document(to_document(state), "state.json")
+
+
+def ended(state: State) -> State:
+    """What is to be the same whatever happened on the way."""
+    return replace(state, serial=0, last_task=0, unfinished=None)
+
+
+@pytest.mark.parametrize("case", ["scale-down-workflow", "group-window", "output-of-an-action-again", "peers"])
+def test_a_resume_after_any_step_comes_to_the_same_end(case: str) -> None:
+    original = applied_request(case)
+    group = next(name.partition(":")[0] for name in original.state.nodes if ":" in name)
+    plan = replacing(original, group, max_in_flight="2")
+    undisturbed = applied(plan, original.state)
+    total = len(list(plan.leaves()))
+    for steps in range(total + 1):
+        state = interrupted(plan, original.state, steps)
+        resumed = compile_plan(replace(original, state=state, scope="resume"))
+        assert ended(applied(resumed, state)) == ended(undisturbed), f"after {steps} of {total} steps"
+        done = {leaf.node for leaf in list(plan.leaves())[:steps] if leaf.type == "terminate_node"}
+        again = {leaf.node for leaf in resumed.leaves() if leaf.type == "terminate_node"}
+        assert done.isdisjoint(again), "no machine is replaced twice"
+        assert done | again == {node for batch in plan.replaces for node in batch}
