@@ -32,9 +32,10 @@ def replace(  # noqa: PLR0913, PLR0917 - a command has the options it has
     detach: DetachOption = False,
     lock_wait: LockWaitOption = "0s",
 ) -> None:
-    """Give nodes other machines, as the service's files ask for them now; members keep their numbers.
+    """Give nodes other machines, a few at a time.
 
-    In rounds of the group's max_in_flight, one by one where it has none: the others let go of the nodes (scale_down),
+    Machines are made as the files ask for them now, and members keep their numbers. In rounds of the group's
+    max_in_flight, one by one where it has none: the others let go of the nodes (scale_down),
     their components are deleted, new machines are made and converged, and the tests run before the next round.
     Example: dtk replace spark1 slaves --canary 1 --max-in-flight 25%
     """
