@@ -59,7 +59,9 @@ def run(arguments: list[str]) -> int:
         _annotate(error)
         return error.exit_code
     except typer.TyperException as error:
-        _say(f"error: {error.format_message()}\nnext: {_help_for(error)}")
+        # Click's own guess is by letters alone; ours is in the next line.
+        message = error.format_message().partition(" (Possible options: ")[0]
+        _say(f"error: {message}\nnext: {_help_for(error)}")
         return 2
     except (KeyboardInterrupt, typer.Abort):
         _say("interrupted")

@@ -87,6 +87,9 @@ NodesArgument = Annotated[
     str,
     typer.Argument(metavar="NODE|GROUP", help="A node, a group, several of them with commas between, or all."),
 ]
+WhereArgument = Annotated[
+    str, typer.Argument(metavar="[NODE|GROUP]", help="A node, a group, several of them with commas between; else all.")
+]
 LogArgument = Annotated[
     str, typer.Argument(metavar="LOG", help="An attribute of type log_file, or a path on the node: /var/log/syslog.")
 ]

@@ -14,7 +14,7 @@ from dtk.dsl.yaml.edit import set_attribute as write_attribute
 from dtk.dsl.yaml.modeline import modeline, provide_schemas
 from dtk.errors import DtkError, UsageError
 from dtk.model.json_data import JsonObject, ReadOnlyObject
-from dtk.model.names import assembly_name
+from dtk.model.names import assembly_name, module_name
 from dtk.service.attribute_value import checked_value
 from dtk.service.identity import state_before_id
 from dtk.service.planning import read_inputs
@@ -65,9 +65,12 @@ def find_assembly(workspace: Workspace, text: str) -> tuple[str, str]:
         UsageError: it names none.
     """
     parsed = assembly_name(text)
+    catalog = load_catalog(workspace)
     if parsed is None:
-        raise UsageError(f"'{text}' is not an assembly: write namespace:module/assembly", hint="dtk list-assemblies")
-    module, assembly = load_catalog(workspace).find_assembly(*parsed)
+        known = module_name(text) in catalog.names()
+        hint = f"dtk list-assemblies {text}" if known else "dtk list-assemblies"
+        raise UsageError(f"'{text}' is not an assembly: write namespace:module/assembly", hint=hint)
+    module, assembly = catalog.find_assembly(*parsed)
     return module.name, assembly.name
 
 

@@ -101,7 +101,7 @@ def test_a_parameter_is_one_word_and_its_value_holds_anything(dtk: Dtk, service:
     assert "write k=v, each as a word" in dtk.run("exec", service, "load", "a-b=1", code=2).stderr
     refused = dtk.run("exec", service, "load", "words=hello", code=2).stderr
     assert "'name'" in refused
-    assert "and has no parameter 'words'" in refused
+    assert "it has no parameter 'words'" in refused
     assert "next: give name=NAME user=USER" in refused
     refused = dtk.run("exec", service, "load", "name=jan", "user=ada", "words=hello", code=2).stderr
     assert "there is no parameter 'words'" in refused

@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from dtk.cli.node_logs import show_logs
-from dtk.cli.options import FollowOption, LinesOption, NodesArgument, ServiceNameArgument
+from dtk.cli.options import FollowOption, LinesOption, ServiceNameArgument, WhereArgument
 from dtk.service.context import chosen_service, current_workspace
 
 
 def logs(
     service: ServiceNameArgument,
-    nodes: NodesArgument,
+    nodes: WhereArgument = "all",
     log: Annotated[
         str,
         typer.Argument(metavar="[LOG]", help="An attribute of type log_file, or a path there; else all logs."),
@@ -24,8 +24,8 @@ def logs(
     """Show the logs of components on nodes.
 
     Of several nodes each line begins with the node's name. The logs are the attributes of type log_file.
-    Examples: dtk logs dask1 workers log -f, dtk logs dask1 all /var/log/syslog
-    Example: dtk logs dask1 master
+    Examples: dtk logs dask1, dtk logs dask1 slaves log -f
+    Example: dtk logs dask1 master /var/log/syslog
     """
     workspace = current_workspace()
     name = chosen_service(workspace, service)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import typer
 
 from dtk.cli.node_logs import run_on_nodes
-from dtk.cli.options import FilterOption, NodesArgument, ServiceNameArgument
+from dtk.cli.options import FilterOption, ServiceNameArgument, WhereArgument
 from dtk.service.context import chosen_service, current_workspace
 
+# Without the kernel's own threads, which stand in brackets: nobody looks for those among a service's processes.
+_PROCESSES = r"ps -ef | grep -v ' \[[^ ]*\]$'"
 
-def ps(service: ServiceNameArgument, nodes: NodesArgument, filter_: FilterOption = "") -> None:
+
+def ps(service: ServiceNameArgument, nodes: WhereArgument = "all", filter_: FilterOption = "") -> None:
     """List the processes of nodes.
 
-    Example: dtk ps dask1 workers --filter dask
+    Example: dtk ps dask1 slaves --filter dask
     """
     workspace = current_workspace()
-    raise typer.Exit(run_on_nodes(workspace, chosen_service(workspace, service), nodes, "ps -ef", filter_))
+    raise typer.Exit(run_on_nodes(workspace, chosen_service(workspace, service), nodes, _PROCESSES, filter_))

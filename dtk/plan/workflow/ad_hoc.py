@@ -98,9 +98,8 @@ def _check_running(instances: Iterable[Instance], state: State) -> None:
 def _unknown(topology: Topology, term: str) -> UsageError:
     workflows = list(topology.assembly.workflows)
     message = f"no workflow and no action '{term}' in {topology.assembly.name}"
-    return UsageError(
-        message, hint=did_you_mean(term, [*workflows, *_terms(topology)], f"it has {', '.join(workflows)}")
-    )
+    listed = f"dtk list-actions SERVICE has its actions; its workflows are {', '.join(workflows)}"
+    return UsageError(message, hint=did_you_mean(term, [*workflows, *_terms(topology)], listed))
 
 
 def _terms(topology: Topology) -> list[str]:

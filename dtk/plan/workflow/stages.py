@@ -97,9 +97,9 @@ def _values(workflow: Workflow, given: Mapping[str, str]) -> JsonObject:
     except ValueError as error:
         takes = parameters_of(workflow)
         unknown = [f"'{name}'" for name in given if name not in takes]
-        other = f", and has no parameter {', '.join(unknown)}" if unknown else ""
+        other = f"; it has no parameter {', '.join(unknown)}" if unknown else ""
         written = " ".join(f"{name}={name.upper()}" for name in takes)
-        raise UsageError(f"{error} (workflow '{workflow.name}'{other})", hint=f"give {written}") from None
+        raise UsageError(f"{error} (workflow '{workflow.name}'){other}", hint=f"give {written}") from None
     return values
 
 
