@@ -127,6 +127,21 @@ def test_of_300_nodes_those_that_failed_are_shown_and_the_others_folded(tmp_path
     assert len(page) < 2_000_000
 
 
+def test_nodes_that_failed_alike_are_one_error_and_what_failed_otherwise_is_another(tmp_path: Path) -> None:
+    recorder = begin(tmp_path / "events.jsonl", ring_plan(40), 40)
+    for member in range(1, 41):
+        message = "disk full" if member == 40 else "no route to the hub"
+        recorder.finished(f"3.1.{member}", "failed", error={"message": message, "type": "USER"})
+    page = report_page(fold(recorder.events), NOW)
+    errors = page[page.index('id="errors"') : page.index('id="timeline"')]
+    assert "Errors (40)" in errors
+    assert errors.count("no route to the hub") == 1
+    assert "disk full" in errors
+    assert "</a> on 39 nodes" in errors
+    assert "<summary>19 more</summary>" in errors
+    assert all(f'href="#step-3.1.{member}"' in errors for member in range(1, 41))
+
+
 def test_a_comparison_tells_what_is_new_gone_slower_and_turned(tmp_path: Path) -> None:
     before, now = fold(failed(tmp_path / "1").events), fold(scaled(tmp_path / "2").events)
     page = report_page(now, NOW, before=before)

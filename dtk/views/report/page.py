@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
 
-from dtk.events.event import timestamp
 from dtk.events.tree import Status, Task, TaskStage
 from dtk.views.formatting import one_line
 from dtk.views.markup import Markup, join, tag
@@ -174,4 +173,5 @@ def _topology(task: Task, arrows: Iterable[Arrow]) -> Markup | None:
 
 def foot(now: datetime) -> Markup:
     """Return the page's last line."""
-    return tag("footer", f"Made by dtk at {timestamp(now)} from the task's event log. Times are UTC.", id="foot")
+    made = f"{now:%Y-%m-%d %H:%M:%S}"
+    return tag("footer", f"Made by dtk at {made} from the task's event log. Times are UTC.", id="foot")

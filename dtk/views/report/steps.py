@@ -12,7 +12,7 @@ from dtk.views.markup import Markup, join, tag
 from dtk.views.operation_text import commands_of, is_shown, operation_call
 from dtk.views.report.elements import anchor, badge, mark, section, summary_place, time_taken
 from dtk.views.step_detail import operation_status
-from dtk.views.step_errors import error_text
+from dtk.views.step_errors import error_text, errors_text
 
 MANY = 12
 """Steps beside one another from which on those that went well are folded."""
@@ -154,31 +154,62 @@ def _output(name: str, text: str) -> Iterator[Markup]:
 
 def errors_section(task: Task) -> Markup | None:
     """Return what went wrong, before everything else: each error with its step, and what it printed."""
-    failed = [leaf for leaf in task.leaves() if leaf.errors]
+    failed: dict[str, list[TaskStep]] = {}
+    for leaf in task.leaves():
+        if leaf.errors:
+            failed.setdefault(f"{leaf.type}\0{errors_text(leaf.errors)}", []).append(leaf)
     cards = [
         tag("article", tag("h3", "The task"), tag("pre", error_text(error)), class_="problem") for error in task.errors
     ]
-    cards += [_problem(leaf) for leaf in failed]
+    cards += [_problem(alike) for alike in failed.values()]
     if not cards:
         return None
     shown, more = cards[:_OPEN_PROBLEMS], cards[_OPEN_PROBLEMS:]
     rest = tag("details", tag("summary", f"{len(more)} more"), *more, id="more-errors") if more else None
     resume = tag("p", "To go on: ", tag("code", task.next_command)) if task.next_command else None
-    return section(f"Errors ({len(cards)})", *shown, rest, resume, id_="errors")
+    count = len(task.errors) + sum(map(len, failed.values()))
+    return section(f"Errors ({count})", *shown, rest, resume, id_="errors")
 
 
 _OPEN_PROBLEMS = 12
-"""So many errors are read; where 300 nodes fail alike the others are counted."""
+"""So many different errors are read; the others are counted."""
 
 
-def _problem(leaf: TaskStep) -> Markup:
+def _problem(alike: Sequence[TaskStep]) -> Markup:
+    """Return one card for all steps that failed alike: where 300 nodes fail, the one that fails otherwise is seen."""
+    first, *others = alike
+    where = f" on {len(alike)} nodes" if others else " on "
     heading = tag(
         "h3",
-        badge(leaf.status),
+        badge(first.status),
         " ",
-        tag("a", f"{leaf.number} {one_line(leaf.type)}", href=f"#{anchor(leaf.number)}"),
-        " on ",
-        tag("em", leaf.node),
-        tag("span", f" [{leaf.errors[0].type} ERROR]", class_="quiet"),
+        tag("a", f"{first.number} {one_line(first.type)}", href=f"#{anchor(first.number)}"),
+        where,
+        None if others else tag("em", first.node),
+        tag("span", f" [{first.errors[0].type} ERROR]", class_="quiet"),
     )
-    return tag("article", heading, tag("pre", "\n\n".join(map(error_text, leaf.errors))), class_="problem")
+    nodes = [tag("a", leaf.node, href=f"#{anchor(leaf.number)}") for leaf in alike] if others else []
+    return tag(
+        "article",
+        heading,
+        tag("pre", errors_text(first.errors)),
+        _listed(nodes, f"alike-{first.number}"),
+        class_="problem",
+    )
+
+
+_LISTED_NODES = 20
+"""So many nodes with one error are listed; the others are unfolded by who wants them."""
+
+
+def _listed(links: Sequence[Markup], place: str) -> Markup | None:
+    if not links:
+        return None
+    shown, more = links[:_LISTED_NODES], links[_LISTED_NODES:]
+    rest = tag("details", tag("summary", f"{len(more)} more"), *_spaced(more), id=place) if more else None
+    return tag("div", *_spaced(shown), rest, class_="quiet")
+
+
+def _spaced(links: Sequence[Markup]) -> Iterator[Markup | str]:
+    for link in links:
+        yield from (link, " ")
