@@ -58,6 +58,23 @@ def test_a_fresh_clone_shows_what_the_store_has(dtk: Dtk, clone: Dtk, tmp_path: 
         assert clone.run(*words, "app1").stdout == dtk.run(*words, "app1").stdout
     assert clone.run("task-report", "app1", "--out", "-").stdout.startswith("<!DOCTYPE html>")
     assert "No running tasks found" in clone.run("cancel-task", "app1", code=2).stderr
+    # A part of the log is lost, and the task has never put it there as a whole.
+    lose_a_segment(tmp_path / "store")
+    shutil.rmtree(clone.root / ".dtk")
+    assert "a gap: event 4 expected, event 6 found" in clone.run("task-status", "app1", "-m", "stream").stdout
+
+
+def lose_a_segment(store: Path) -> None:
+    """Leave of task 1's log the lines before and after those of one segment."""
+    objects, keys = FolderObjects(store), ServiceKeys("app1")
+    whole = objects.get(keys.whole_log(1))
+    assert whole is not None
+    lines = whole.data.splitlines(keepends=True)
+    objects.delete(keys.whole_log(1))
+    for key in objects.list(keys.segments(1)):
+        objects.delete(key)
+    objects.put_new(keys.segment(1, 1), b"".join(lines[:3]))
+    objects.put_new(keys.segment(1, 3), b"".join(lines[5:]))
 
 
 def test_without_the_store_what_was_read_last_is_shown_with_its_time(dtk: Dtk, clone: Dtk, tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -103,15 +105,33 @@ def test_of_two_that_apply_at_once_one_runs_and_the_other_is_told(team: Team) ->
     assert team.head("app1")["epoch"] == 2
 
 
-@pytest.mark.parametrize("who", ["worker", "shipper", "both"])
+@pytest.mark.parametrize("who", ["worker", "shipper"])
 @pytest.mark.usefixtures("slow")
 def test_killed_the_other_clone_goes_on_by_itself(team: Team, who: str) -> None:
     one, two = team.clone("one"), team.clone("two")
     processes = begin(one)
     follower = two.start("task-status", "app1", "-m", "stream")
-    for name in ("shipper", "worker"):
-        if who in (name, "both"):
-            processes[name].kill()
+    processes[who].kill()
+    assert_other_goes_on(team, one, two, follower)
+
+
+@pytest.mark.usefixtures("slow")
+def test_killed_with_all_its_process_groups_the_other_clone_goes_on_by_itself(team: Team) -> None:
+    one, two = team.clone("one"), team.clone("two")
+    words = [sys.executable, *one.program, "apply", "app1", "--yes"]
+    with subprocess.Popen(words, cwd=one.root, stdout=subprocess.DEVNULL, start_new_session=True) as apply:
+        eventually(lambda: runs("sleep", NAP), "the member works")
+        follower = two.start("task-status", "app1", "-m", "stream")
+        groups = {apply.pid, *(os.getpgid(process.pid) for process in task_processes(one, "app1").values())}
+        assert len(groups) == 3
+        assert os.getpgrp() not in groups
+        for group in groups:
+            os.killpg(group, signal.SIGKILL)
+    assert_other_goes_on(team, one, two, follower)
+
+
+def assert_other_goes_on(team: Team, one: Dtk, two: Dtk, follower: subprocess.Popen[str]) -> None:
+    """The second clone finishes what was killed in the first one; who followed it is told that it failed."""
     two.run("apply", "app1", "--yes", "--lock-wait", "120s")
     said, _ = follower.communicate(timeout=180)
     assert follower.returncode == 1, said

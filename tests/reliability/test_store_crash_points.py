@@ -1,6 +1,6 @@
 """Killed before or after any write to the shared store, the service is finished from another clone, by itself.
 
-The short form kills at four writes; the long one at each: ``tests/reliability/run --long store``.
+The short form kills at four writes; the long one at each: ``tests/reliability/run --long store_crash_points``.
 """
 
 from __future__ import annotations

@@ -134,7 +134,8 @@ class FaultyObjects:
 class S3Fault:
     """What a request to the S3 server meets.
 
-    With ``lost`` it takes effect but its answer never comes; with ``done`` it takes effect and this is the answer.
+    With ``lost`` it takes effect but its answer never comes; with ``done`` it takes effect and this is the answer. With
+    ``hangs`` no answer comes while the server runs, whether or not it takes effect.
     """
 
     method: str
@@ -142,6 +143,7 @@ class S3Fault:
     status: int = 500
     lost: bool = False
     done: bool = False
+    hangs: bool = False
     headers: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -162,6 +164,7 @@ class S3Server:
     requests: list[tuple[str, str]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _server: BaseWSGIServer | None = None
+    _ended: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> str:
         """Serve; return the endpoint's URL."""
@@ -171,6 +174,7 @@ class S3Server:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def stop(self) -> None:
+        self._ended.set()
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
@@ -204,21 +208,20 @@ class S3Server:
         with self._lock:
             self.requests.append((method, environ["PATH_INFO"]))
             fault = self._fault(method)
-            if fault is not None and not fault.lost and not fault.done:
-                text = f"<Error><Code>{fault.code}</Code><Message>injected</Message></Error>".encode()
-                start_response(f"{fault.status} X", [("Content-Type", "application/xml"), *fault.headers])
-                return [text]
-            inner = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-            chunks, status, headers = run_wsgi_app(self._moto, inner)
-            data = b"".join(chunks)
-        if fault is not None and fault.done:
-            start_response(f"{fault.status} X", [("Content-Type", "application/xml")])
-            return [f"<Error><Code>{fault.code}</Code><Message>injected</Message></Error>".encode()]
-        if fault is not None:
+            if fault is None or fault.lost or fault.done:
+                inner = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+                chunks, status, headers = run_wsgi_app(self._moto, inner)
+                data = b"".join(chunks)
+        if fault is None:
+            start_response(status, list(headers))
+            return [data]
+        if fault.hangs:
+            self._ended.wait()
+        if fault.hangs or fault.lost:
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             return []
-        start_response(status, list(headers))
-        return [data]
+        start_response(f"{fault.status} X", [("Content-Type", "application/xml"), *fault.headers])
+        return [f"<Error><Code>{fault.code}</Code><Message>injected</Message></Error>".encode()]
 
 
 def serve_s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[S3Server, StoreSettings]]:

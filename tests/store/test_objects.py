@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from dtk.model.store_settings import StoreSettings, settings_of
+from dtk.store import s3_objects
 from dtk.store.credentials import refuse_questions
 from dtk.store.errors import StoreError, StoreUnreachableError
 from dtk.store.folder_objects import FolderObjects
@@ -116,6 +117,22 @@ def test_a_write_whose_answer_is_lost_is_known_as_its_own(s3: S3) -> None:
     assert put_once(objects, "k", b"mine", sleep=lambda _: None)
     assert not put_once(objects, "k", b"other", sleep=lambda _: None)
     assert objects.get("k").data == b"mine"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+def test_a_store_that_hangs_is_given_up_and_asked_what_became_of_it(
+    s3: S3, monkeypatch: pytest.MonkeyPatch, *, is_written: bool
+) -> None:
+    server, settings = s3
+    server.faults.append(S3Fault("PUT", hangs=True, lost=is_written))
+    with monkeypatch.context() as patch:
+        patch.setattr(s3_objects, "ANSWER_SECONDS", 0.5)
+        hasty = S3Objects(settings)
+    with pytest.raises(StoreUnreachableError, match="can't be reached"):
+        hasty.put_new("k", b"1")
+    objects = S3Objects(settings)
+    assert (objects.get("k") is not None) == is_written
+    assert put_once(objects, "k", b"1", sleep=lambda _: None)
 
 
 @pytest.mark.parametrize(
