@@ -72,6 +72,12 @@ class SshConnection:
         transport = self._clients[-1].get_transport()
         return transport is not None and transport.is_active()
 
+    @property
+    def host_key(self) -> paramiko.PKey | None:
+        """The key that the machine has shown."""
+        transport = self._clients[-1].get_transport()
+        return transport.get_remote_server_key() if transport else None
+
     def close(self) -> None:
         """Close it; what runs on the node over it goes on there."""
         self._watch.kill(block=False)

@@ -33,6 +33,8 @@ class KnownHosts:
         self._lines: list[str] = []
         self._by_host: dict[str, str] = {}
         self._is_torn = False
+        self.unsettled: set[str] = set()
+        """Machines whose first boot goes on, which may give them other keys: they are pinned after it."""
 
     def pinned(self, entry: str) -> paramiko.PKey | None:
         """Return the key that is pinned for a machine, None before first contact."""
@@ -164,4 +166,5 @@ class PinPolicy(paramiko.MissingHostKeyPolicy):
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:  # noqa: ARG002 - its signature is paramiko's
         """Pin the key of a machine at first contact; ``hostname`` is its entry's name already."""
-        self._known.pin(hostname, key)
+        if hostname not in self._known.unsettled:
+            self._known.pin(hostname, key)

@@ -17,6 +17,7 @@ from dtk.ssh import host_keys
 from dtk.ssh.host_keys import KnownHosts
 from tests.apply.lab import SERVICE, Lab, action, run, stage, wait_until
 from tests.apply.server import SshServer
+from tests.ssh.openssh import ssh_agent
 
 
 def known_hosts(lab: Lab) -> Path:
@@ -253,15 +254,9 @@ def test_a_jump_host_is_offered_the_keys_of_the_users_agent(
 ) -> None:
     jump, key = guarded
     monkeypatch.setenv("HOME", str(tmp_path / "empty"))
-    socket_file = tmp_path / "agent"
-    with subprocess.Popen(["ssh-agent", "-D", "-a", str(socket_file)], stdout=subprocess.DEVNULL) as agent:
-        try:
-            wait_until(socket_file.exists)
-            monkeypatch.setenv("SSH_AUTH_SOCK", str(socket_file))
-            subprocess.run(["ssh-add", "-q", str(key)], check=True)
-            assert through(lab, jump) == 0
-        finally:
-            agent.terminate()
+    with ssh_agent(tmp_path, key) as socket_file:
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket_file))
+        assert through(lab, jump) == 0
     assert jump.logins == 1
 
 

@@ -56,6 +56,21 @@ def openssh_machines(lab: Lab, folder: Path, network: OwnNetwork | None = None) 
         yield start_master
 
 
+@contextmanager
+def ssh_agent(folder: Path, *keys: Path) -> Iterator[Path]:
+    """Run an SSH agent that has some keys; give its socket."""
+    socket_file = folder / "agent"
+    own = {**os.environ, "SSH_AUTH_SOCK": str(socket_file)}
+    with subprocess.Popen(["ssh-agent", "-D", "-a", str(socket_file)], stdout=subprocess.DEVNULL) as agent:
+        try:
+            # The socket is there a moment before anybody listens; 2 says that nobody does.
+            eventually(lambda: subprocess.run(["ssh-add", "-l"], env=own, check=False).returncode != 2, "it listens")
+            subprocess.run(["ssh-add", "-q", *map(str, keys)], env=own, check=True)
+            yield socket_file
+        finally:
+            agent.terminate()
+
+
 class OpenSsh:
     """One sshd, on the loopback or in a network of its own; its user ``tester`` has ``home`` and a login shell.
 

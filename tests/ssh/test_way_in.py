@@ -18,8 +18,8 @@ from dtk.errors import InvalidError
 from dtk.nodes.provider import Connection
 from dtk.nodes.proxy_command import with_proxy_command
 from dtk.nodes.ssh_config import with_ssh_config
-from tests.apply.lab import Lab, action, run, stage, wait_until
-from tests.ssh.openssh import OpenSsh, openssh_servers
+from tests.apply.lab import Lab, action, run, stage
+from tests.ssh.openssh import OpenSsh, openssh_servers, ssh_agent
 
 Server = Callable[..., OpenSsh]
 
@@ -98,15 +98,9 @@ def test_too_many_keys_of_an_agent_are_told_as_that(
     lab: Lab, server: Server, no_keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = [make_key(tmp_path / f"key{number}") for number in range(4)]
-    socket = tmp_path / "agent"
-    with subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL) as agent:
-        try:
-            wait_until(socket.exists)
-            monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
-            subprocess.run(["ssh-add", "-q", *map(str, keys)], check=True)
-            message = said(lab, server(settings="MaxAuthTries 2\n"), key="")
-        finally:
-            agent.terminate()
+    with ssh_agent(tmp_path, *keys) as socket:
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+        message = said(lab, server(settings="MaxAuthTries 2\n"), key="")
     assert "after too many keys of tester" in message
     assert "name the one that fits" in message
 

@@ -10,8 +10,8 @@ from functools import reduce
 import gevent
 from gevent.event import AsyncResult
 
-from dtk.apply.nodes.cloud_init import await_first_boot
 from dtk.apply.nodes.facts import are_known, node_facts
+from dtk.apply.nodes.first_boot import await_first_boot
 from dtk.apply.reporting.failure import StepStopped
 from dtk.apply.reporting.reporter import StepReporter
 from dtk.apply.session.node_session import NodeSession, Prepared
@@ -61,15 +61,43 @@ class MachineBatch:
         if step.type in ("create_node", "power_on_node"):
             session = self._context.session(step.node)
             session.begin_step(reporter, self._context.step_mark(step.number))
-            session.connect(is_new=True)
-            if step.type == "create_node":
-                self._claim(step, session)
             if step.type == "create_node" and not are_known(record.attributes):
-                await_first_boot(session, reporter, has_user_data=bool(step.node_attributes.get("user_data")))
+                self._boot(step, record, session, reporter)
+            else:
+                session.connect(is_new=True)
+                if step.type == "create_node":
+                    self._claim(step, session)
             attributes = {**node_facts(session, dict(record.attributes)), **self._pinned_key(record)}
             known = state_of(replace(record, attributes=attributes))
             self._context.change_state(lambda state: changes.with_node(state, step.node, known))
         return True
+
+    def _boot(self, step: Step, record: NodeRecord, session: NodeSession, reporter: StepReporter) -> None:
+        """Connect to a machine that its node has just got, wait for the end of its first boot, and pin its host key.
+
+        Not before: images whose host keys are made anew by cloud-init show others until then.
+        """
+        known_hosts, entry = self._context.known_hosts, self._entry(record)
+        known_hosts.unsettled.add(entry)
+        try:
+            session.connect(is_new=True)
+            self._claim(step, session)
+            boot = await_first_boot(
+                session,
+                reporter,
+                has_user_data=bool(step.node_attributes.get("user_data")),
+                is_made=not self._context.provider.claim_script(self._context.identity, step.node),
+            )
+        finally:
+            known_hosts.unsettled.discard(entry)
+        shown = session.ssh.host_key
+        if shown is None or known_hosts.pinned(entry) is not None:
+            return
+        if boot.host_keys is None or f"{shown.get_name()} {shown.get_base64()}" in boot.host_keys:
+            known_hosts.pin(entry, shown)
+        else:
+            session.close()
+            session.connect(is_new=True)
 
     def _claim(self, step: Step, session: NodeSession) -> None:
         """Mark the machine as this node's, where its target does so on the machine; one of another service is let go.

@@ -14,6 +14,7 @@ from pyinfra.api.util import get_file_io
 from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine, make_unix_command_for_host
 
+from dtk.apply.session.apt_lock import patient
 from dtk.apply.session.look_ahead import LookAhead, answers_in, asking_all
 from dtk.apply.session.node_session import ROOT, CommandAnswer, NodeSession, Prepared
 from dtk.errors import DtkError
@@ -148,7 +149,7 @@ class RecordingConnector(SSHConnector):
         # An unquoted piece of pyinfra's command line, inside of sudo and su, which drop the environment.
         given["_shell_executable"] = marking_shell(mark, str(shell))
         inside = {key: given.pop(key) for key in _INSIDE if key in given}
-        script = _unix_command(self, command, {**inside, "_shell_executable": None})
+        script = _unix_command(self, patient(command), {**inside, "_shell_executable": None})
         if not self._reads_its_script(arguments):
             return self._on_command_line(command, {**given, **inside}, data)
         reading = READ_ALL if data is None else READ_SCRIPT

@@ -16,6 +16,7 @@ from pyinfra.api.state import State, StateStage
 from pyinfra.context import ctx_host, ctx_state
 
 from dtk.apply.reporting.failure import ActionError
+from dtk.apply.session.apt_lock import make_apt_wait
 from dtk.apply.session.connector import SESSION, RecordingConnector, silence_pyinfra
 from dtk.apply.session.node_session import NodeSession
 from dtk.apply.session.pyinfra_fixes import apply_fixes
@@ -33,6 +34,7 @@ class Engine:
     def __init__(self, nodes: Iterable[str], is_secret: Callable[[str], bool]) -> None:
         silence_pyinfra()
         apply_fixes()
+        make_apt_wait()
         names = list(nodes)
         config = Config(PARALLEL=max(len(names), 1))
         self._state = State(Inventory(([f"@dtk/{node}" for node in names], {})), config, check_for_changes=False)

@@ -1,0 +1,50 @@
+"""Apt's locks: automatic updates hold them, at a first boot for minutes, and apt by itself fails at once."""
+
+from __future__ import annotations
+
+from pyinfra.api.command import StringCommand
+from pyinfra.facts.apt import noninteractive_apt
+from pyinfra.operations import apt
+
+LOCK_SECONDS = 300
+"""How long an apt of a task waits for another one to end."""
+
+# /proc/locks says of every lock which file it is of: neither root's rights nor a program like fuser is needed.
+WAIT_FOR_LOCKS = r"""
+packages_are_locked() {
+    for lock in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock /var/cache/apt/archives/lock; do
+        inode=$(stat -c %i "$lock" 2>/dev/null) && grep -q ":$inode " /proc/locks 2>/dev/null && return 0
+    done
+    case $(systemctl is-active apt-daily.service apt-daily-upgrade.service 2>/dev/null) in
+        *activating*) return 0 ;;
+    esac
+    return 1
+}
+wait_for_locks() {
+    waited=0
+    while packages_are_locked; do
+        [ "$waited" -lt "$1" ] || return 1
+        sleep 1
+        waited=$((waited + 1))
+    done
+}
+"""
+"""Defines ``wait_for_locks SECONDS``, which fails where the packages are still locked after that time."""
+
+_UPDATE = "apt-get update"
+
+
+def patient(command: StringCommand) -> StringCommand:
+    """Return a command of pyinfra's; its update of package lists, for whose lock apt has no timeout, waits for it."""
+    if str(command) != _UPDATE:
+        return command
+    return StringCommand(f"{WAIT_FOR_LOCKS.strip()}\nwait_for_locks {LOCK_SECONDS}; {_UPDATE}")
+
+
+def make_apt_wait() -> None:
+    """Give each apt of pyinfra's operations a timeout for its lock; a second time nothing is done."""
+    vars(apt)["noninteractive_apt"] = _noninteractive_apt
+
+
+def _noninteractive_apt(command: str, force: bool = False) -> str:
+    return str(noninteractive_apt(f"-o DPkg::Lock::Timeout={LOCK_SECONDS} {command}", force=force))
