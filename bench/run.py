@@ -26,6 +26,7 @@ from bench.hosts import can_serve
 from bench.logs import logs
 from bench.plans import plans
 from bench.startup import startup
+from dtk import __version__
 
 RESULTS = Path(__file__).with_name("results.md")
 CURVES = Path(__file__).with_name("curves.svg")
@@ -34,10 +35,10 @@ PARTS = ("startup", "plan", "log", "real", "many")
 
 def machine() -> str:
     """Return what was measured, and on what, with how busy that was."""
-    names = ("dtk", "pyinfra", "paramiko", "typer")
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("pyinfra", "paramiko", "typer"))
     load = os.getloadavg()
     return (
-        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC; {', '.join(f'{name} {version(name)}' for name in names)};"
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC; dtk {__version__}, {libraries};"
         f" Python {platform.python_version()}; {platform.system()} {platform.release()}, {os.cpu_count()} cores,"
         f" {psutil.virtual_memory().total / 2**30:.0f} GiB; load average at the start"
         f" {load[0]:.1f}, {load[1]:.1f}, {load[2]:.1f}."

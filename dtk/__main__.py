@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import tempfile
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -154,6 +152,9 @@ def _refused(error: DtkError) -> int:
 
 
 def _bug(error: Exception) -> int:
+    import tempfile  # noqa: PLC0415 - only for bugs
+    import traceback  # noqa: PLC0415 - as above
+
     report = "".join(traceback.format_exception(error))
     with tempfile.NamedTemporaryFile("w", prefix="dtk-bug-", suffix=".txt", delete=False) as file:
         file.write(f"dtk {__version__}, Python {sys.version}\n\n{report}")

@@ -1,13 +1,14 @@
 """Documents that were read and found valid, kept between commands: most of a plan's time is reading the same YAML.
 
-They lie in the user's own cache folder and never in a workspace: a cloned repository could bring files that are loaded
-as Python objects. What is kept is found by the content it was made from and by the code that made it, so that nothing
-in it can be out of date. Losing it costs time only.
+They lie in the user's own cache folder and never in a workspace, and nothing but what documents become is loaded from
+there: whatever somebody puts into the folder, no code of theirs runs. What is kept is found by the content it was made
+from and by the code that made it, so that nothing in it can be out of date. Losing it costs time only.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import pickle
 import sys
@@ -26,6 +27,8 @@ _MAKERS = (*("", "model", "dsl", "dsl/yaml", "dsl/build", "dsl/check", "dsl/temp
 """The folders whose code and schemas decide what a document becomes, besides those of the targets' descriptions."""
 _LIBRARIES = ("pyinfra", "jinja2", "ruamel.yaml", "jsonschema")
 _MOST_ENTRIES = 400
+_LOADED = ("dtk.model.", "dtk.dsl.", "dtk.errors", "dtk.nodes.")
+"""Where what documents become is defined; of ``dtk.nodes`` the descriptions of targets alone."""
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 T = TypeVar("T")
@@ -60,9 +63,32 @@ def recall(key: str, kind: type[T]) -> T | None:
     if hashlib.sha256(kept).digest() != digest:
         return None
     with suppress(Exception):  # unpickling what an older class left may fail in any way
-        found = pickle.loads(kept)  # noqa: S301 - ours alone: see the head of this file, and _folder
+        found = _Unpickler(io.BytesIO(kept)).load()
         return found if isinstance(found, kind) else None
     return None
+
+
+class _Unpickler(pickle.Unpickler):
+    """Loads what documents become: a pickle may name any function there is, and have it called."""
+
+    def find_class(self, module: str, name: str) -> object:
+        """Return what a pickle names.
+
+        Raises:
+            UnpicklingError: it is no part of a document. Those of a target's description from elsewhere are not,
+                either: such a file is read each time.
+        """
+        is_path = module.partition(".")[0] == "pathlib" and name == type(Path()).__name__
+        is_ours = module.startswith(_LOADED) and (
+            not module.startswith("dtk.nodes.") or module.endswith(".description")
+        )
+        # Before it is found: finding it imports its module.
+        if is_path or (is_ours and "." not in name):
+            found: object = super().find_class(module, name)
+            # Not what the module itself got from elsewhere.
+            if getattr(found, "__module__", None) == module:
+                return found
+        raise pickle.UnpicklingError(f"{module}.{name} is no part of a document")
 
 
 def keep(key: str, value: object) -> None:

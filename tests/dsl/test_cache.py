@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,12 @@ from dtk.dsl import cache
 from dtk.dsl.catalog import Catalog
 from dtk.dsl.service import load_service
 from dtk.errors import InvalidError
+from dtk.service.planned_nodes import planned_nodes
+from dtk.state.model import State
+from dtk.state.workspace import Workspace
 
+MOST_MODULES_OF_LS = 101
+"""Modules of dtk's own that a listing loads: each costs, and the number only goes down."""
 MODULE = """\
 dsl_version: 1.0.0
 module: acme/web
@@ -75,6 +82,46 @@ def test_a_second_reading_loads_no_parser(tmp_path: Path) -> None:
     assert [run.stdout.strip() for run in runs] == ["jsonschema ruamel", ""]
 
 
+def test_a_second_listing_of_what_is_planned_loads_no_compiler(tmp_path: Path) -> None:
+    write_module(tmp_path, MODULE + "assemblies:\n  farm:\n    nodes:\n      n: {components: [web::server]}\n")
+    (tmp_path / "dtk.yaml").write_text("format_version: 1\ntargets:\n  here: {type: local}\n")
+    write_service(tmp_path, SERVICE.partition("attributes")[0] + "target: here\n")
+    program = (
+        "import sys\nfrom dtk.__main__ import run\n"
+        f"run(['ls', '--workspace', {str(tmp_path)!r}, '--json'])\n"
+        "heavy = {'ruamel', 'jsonschema', 'jinja2', 'pydantic', 'gevent', 'dtk.plan.compile'}\n"
+        "print(*sorted({name for name in sys.modules} & heavy))\n"
+        "print(len([name for name in sys.modules if name.startswith('dtk.')]))\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    runs = [
+        subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+        for _ in range(2)
+    ]
+    assert all('"nodes": 1' in run.stdout for run in runs), runs
+    first, second = (run.stdout.splitlines()[-2:] for run in runs)
+    assert "jinja2" in first[0]
+    assert second[0] == ""
+    assert int(second[1]) <= MOST_MODULES_OF_LS
+
+
+def test_a_changed_service_is_counted_anew(tmp_path: Path) -> None:
+    assembly = (
+        "assemblies:\n  farm:\n    nodes:\n"
+        "      n: {attributes: {type: group, cardinality: 2}, components: [web::server]}\n"
+    )
+    write_module(tmp_path, MODULE + assembly)
+    (tmp_path / "dtk.yaml").write_text("format_version: 1\ntargets:\n  here: {type: local}\n")
+    workspace, state = Workspace(tmp_path), State("web1", "")
+    text = SERVICE.partition("attributes")[0] + "target: here\n"
+    for count, more in ((2, ""), (2, ""), (3, "attributes: {n/cardinality: 3}\n")):
+        write_service(tmp_path, text + more)
+        assert len(planned_nodes(workspace, "web1", state)) == count
+    write_module(tmp_path, MODULE + assembly.replace("cardinality: 2", "cardinality: 5"))
+    write_service(tmp_path, text)
+    assert len(planned_nodes(workspace, "web1", state)) == 5
+
+
 def test_a_changed_module_is_read_again(tmp_path: Path) -> None:
     write_module(tmp_path).find("acme/web")
     changed = write_module(tmp_path, MODULE.replace("8080", "9090")).find("acme/web")
@@ -120,6 +167,37 @@ def test_a_folder_that_others_may_write_to_is_not_used(tmp_path: Path, folder: P
     assert load_service(file) == service
     cache.keep(entry.name, "something else")
     assert entry.read_bytes() == before
+
+
+class Hostile:
+    """A pickle of it calls a function with an argument when it is loaded."""
+
+    def __init__(self, call: Callable[[str], object], argument: str) -> None:
+        self.call, self.argument = call, argument
+
+    def __reduce__(self) -> tuple[Callable[[str], object], tuple[str]]:
+        return self.call, (self.argument,)
+
+
+@pytest.mark.parametrize("call", [os.mkdir, os.system, eval], ids=lambda call: call.__name__)
+def test_no_code_in_the_folder_runs(tmp_path: Path, folder: Path, call: Callable[[str], object]) -> None:
+    file = write_service(tmp_path)
+    service = load_service(file)
+    (entry,) = folder.iterdir()
+    made = tmp_path / "made"
+    arguments = {os.system: f"touch {made}", eval: f"__import__('os').mkdir({str(made)!r})"}
+    kept = pickle.dumps((service, Hostile(call, arguments.get(call, str(made)))))
+    entry.write_bytes(hashlib.sha256(kept).digest() + kept)
+    assert load_service(file) == service
+    assert not made.exists()
+
+
+@pytest.mark.parametrize("name", ["os", "load_pins", "Catalog.find", "Path.touch"])
+def test_a_pickle_gets_at_nothing_that_a_module_only_uses(folder: Path, name: str) -> None:
+    cache.keep("key", "text")
+    kept = b"\x80\x04\x8c\x0fdtk.dsl.catalog\x8c" + bytes([len(name)]) + name.encode() + b"\x93."
+    (folder / "key").write_bytes(hashlib.sha256(kept).digest() + kept)
+    assert cache.recall("key", object) is None
 
 
 def test_a_value_of_another_kind_is_not_taken(folder: Path) -> None:
