@@ -15,13 +15,15 @@ from dtk.model.planned_action import PlannedAction
 FORMAT_VERSION = 2
 """2 since a group's members are written by what differs from the first of them; in 1 each stands in full."""
 
-NodeChangeKind = Literal["create", "start", "stop", "terminate", "replace", "keep"]
+NodeChangeKind = Literal["create", "start", "stop", "terminate", "replace", "resize", "grow", "keep"]
 ComponentChangeKind = Literal["new", "changed", "unchanged", "delete"]
 StepType = Literal[
     "create_node",
     "power_on_node",
     "power_off_node",
     "terminate_node",
+    "resize_node",
+    "grow_volumes",
     "configure_node",
     "configure_nodegroup",
     "action",

@@ -67,6 +67,14 @@ class NodeRequest:
 
 
 @dataclass(frozen=True)
+class MachineChange:
+    """A node that exists and the attributes that its machine should have been made with."""
+
+    record: NodeRecord
+    attributes: Attributes = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ServiceIdentity:
     """Whose nodes they are: names for people, the lineage for machines, the workspace's own folder of the service."""
 
@@ -203,6 +211,12 @@ class Provider(Protocol):
     def terminate(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
         """End the nodes for good; report each with status ``terminated``. One that is gone already is fine."""
 
+    def resize(self, identity: ServiceIdentity, changes: Sequence[MachineChange], report: Report) -> None:
+        """Give machines another size: stop, modify and start them; report each with its new addresses."""
+
+    def grow(self, identity: ServiceIdentity, changes: Sequence[MachineChange], report: Report) -> None:
+        """Make machines' disks larger; report each. What is as large already is fine."""
+
     def clean_up(self, identity: ServiceIdentity, goes_on: Callable[[], bool]) -> None:
         """Remove what was made for a service beside its machines, after the last of them; nothing is fine.
 
@@ -281,6 +295,13 @@ class BasicProvider:
     def ssh_refusal(self, _identity: ServiceIdentity, _records: Sequence[NodeRecord]) -> str:
         """Say nothing."""
         return ""
+
+    def resize(self, _identity: ServiceIdentity, changes: Sequence[MachineChange], report: Report) -> None:
+        """Refuse."""
+        for change in changes:
+            report(change.record.node, DtkError("a target of this type can't change the size of its machines"))
+
+    grow = resize
 
     def clean_up(self, _identity: ServiceIdentity, _goes_on: Callable[[], bool]) -> None:
         """Remove nothing."""

@@ -13,17 +13,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from dtk import __version__
-from dtk.errors import InvalidError, UsageError
+from dtk.errors import InvalidError
 from dtk.model.module import Workflow
-from dtk.model.names import CREATE, DELETE, RESET
+from dtk.model.names import CREATE, DELETE
 from dtk.model.plan import ComponentChange, FirewallRule, ModuleUse, NodeChange, Plan, Stage
 from dtk.model.planned_action import PlannedAction
-from dtk.model.selection import EVERYTHING, Selection, names_of_component
+from dtk.model.selection import EVERYTHING, names_of_component
 from dtk.model.target import Attributes
 from dtk.plan.diff.changes import Changes, component_changes, node_changes, pending_nodes, values_maker
 from dtk.plan.diff.deletions import deletion_stages, dropped_components
 from dtk.plan.diff.firewall import firewall_rules
-from dtk.plan.diff.machines import like_its_group, machine_findings
+from dtk.plan.diff.machines import (
+    Differences,
+    changed_in_place,
+    in_place_stages,
+    like_its_group,
+    machine_differences,
+    machine_findings,
+)
 from dtk.plan.diff.producers import guards, order_problems
 from dtk.plan.diff.recomputed import RecomputedValues, dynamic_paths, made_earlier, makers_in
 from dtk.plan.diff.scheduling import acts, reasons_of, scheduled_outlines
@@ -36,7 +43,8 @@ from dtk.plan.resolve.request import PlanRequest
 from dtk.plan.resolve.service import ResolvedService, resolve_service
 from dtk.plan.resolve.values import Values
 from dtk.plan.resolve.violations import find_violations, unplannable
-from dtk.plan.rounds import REASON, Parts, replacing, rounds_left, without_aside
+from dtk.plan.resumption import left_unfinished, resumed
+from dtk.plan.rounds import REASON, Parts, replacing, without_aside
 from dtk.plan.workflow.actions import plan_action
 from dtk.plan.workflow.ad_hoc import action_stage, check_parameters
 from dtk.plan.workflow.flattening import layers_of
@@ -79,7 +87,7 @@ def compile_plan(request: PlanRequest) -> Plan:
         InvalidError: the service has violations; all of them are listed.
         UsageError: the assembly has no such workflow, or there is nothing to resume.
     """
-    request = _resumed(request)
+    request = resumed(request)
     plan = _compiled(request)
     if not request.selection:
         return plan
@@ -109,18 +117,24 @@ def _parts(request: PlanRequest) -> Parts:
     check_parameters(request.parameters, workflow_of(request, resolved), outlines)
     # Before anything is chosen: a term that names nothing would choose nothing, and look like an empty plan.
     check_terms(request.selection, resolved.topology, outlines, request.state)
-    if request.workflow == CREATE:
-        findings = machine_findings(request.target, resolved.topology, request.state)
-        request = replace(request, findings=(*request.findings, *findings))
-    chosen = choose(request.selection, _node_changes(request, resolved), outlines, request.state)
+    differences = _differences(request, resolved)
+    request = replace(request, findings=(*request.findings, *machine_findings(differences)))
+    aside = {node for batch in request.replaces for node in batch}
+    nodes = changed_in_place(_node_changes(request, resolved), differences, aside)
+    chosen = choose(request.selection, nodes, outlines, request.state)
     chosen = without_aside(chosen, request.before.aside)
     deletions = _deletions(request, resolved, chosen)
     # An unfinished task counts as work: its smoke tests have not run, even when every component is as it should be.
     works = bool(deletions or pending_nodes(chosen.nodes)) or request.unfinished is not None
     changes = _changes(request, resolved, chosen, works=works)
-    stages = _stages(request, resolved, chosen, changes, deletions)
+    stages = _stages(request, resolved, chosen, changes, deletions, differences)
     firewall = _firewall(request, changes.recomputed.general())
     return Parts(changes.nodes, changes.components, firewall, stages, request.findings)
+
+
+def _differences(request: PlanRequest, resolved: ResolvedService) -> Differences:
+    """How machines differ from what is asked for: only who converges a service changes them, or is told."""
+    return machine_differences(request.target, resolved.topology, request.state) if request.workflow == CREATE else {}
 
 
 def _firewall(request: PlanRequest, values: Values) -> tuple[FirewallRule, ...]:
@@ -172,7 +186,7 @@ def finished_plan(
         stages=number_stages(stages),
         destroys=destroys,
         resumes=unfinished.task if unfinished and request.scope == "resume" else 0,
-        leaves_unfinished=0 if destroys else _left_unfinished(request),
+        leaves_unfinished=0 if destroys else left_unfinished(request),
         parameters=dict(request.parameters),
         drift=tuple(found for found in request.findings if found.is_drift),
         unchecked=tuple(found for found in request.findings if not found.is_drift),
@@ -182,37 +196,6 @@ def finished_plan(
         exclude=request.selection.exclude,
     )
     return _digested(plan)
-
-
-def _left_unfinished(request: PlanRequest) -> int:
-    """Return the number of the converge that what is run in between leaves to be resumed, 0 for none."""
-    last = request.state.unfinished
-    left = last.of(CREATE) if last else None
-    return left.task if left and request.workflow not in ("", CREATE) else 0
-
-
-def _resumed(request: PlanRequest) -> PlanRequest:
-    if request.scope != "resume":
-        return request
-    last = request.state.unfinished
-    unfinished = (last.of(CREATE) or last) if last else None
-    if unfinished is None:
-        raise UsageError(
-            f"there is nothing to resume: the last task of '{request.service.name}' succeeded, or there was none",
-            hint=f"dtk plan {request.service.name}",
-        )
-    if unfinished.workflow == RESET:
-        hint = f"dtk destroy-and-reset-nodes {request.service.name}, or dtk apply {request.service.name}"
-        raise UsageError("the last task was to end the nodes, which is not resumed", hint=hint)
-    selection = Selection(tuple(unfinished.only), tuple(unfinished.exclude))
-    return replace(
-        request,
-        workflow=unfinished.workflow,
-        parameters=unfinished.parameters,
-        selection=selection,
-        replaces=rounds_left(request.state, unfinished),
-        forced=unfinished.forced,
-    )
 
 
 def _module_uses(request: PlanRequest) -> tuple[ModuleUse, ...]:
@@ -306,11 +289,20 @@ def _deletions(request: PlanRequest, resolved: ResolvedService, chosen: Chosen) 
 
 
 def _stages(
-    request: PlanRequest, resolved: ResolvedService, chosen: Chosen, changes: Changes, deletions: list[Stage]
+    request: PlanRequest,
+    resolved: ResolvedService,
+    chosen: Chosen,
+    changes: Changes,
+    deletions: list[Stage],
+    differences: Differences,
 ) -> list[Stage]:
     recomputed, general = changes.recomputed, changes.recomputed.general()
     attributes = {node: _machine(request, general, node) for node in resolved.topology.nodes}
-    machines = [*node_stage(changes.nodes, "create", attributes), *node_stage(changes.nodes, "start", attributes)]
+    machines = [
+        *in_place_stages(changes.nodes, differences, attributes, resolved.topology.windows),
+        *node_stage(changes.nodes, "create", attributes),
+        *node_stage(changes.nodes, "start", attributes),
+    ]
     kept = scheduled_outlines(request, chosen.outlines, changes)
     unmade = unmade_problems(chosen, kept, recomputed) if request.selection else ()
     late = [*order_problems(kept, chosen.whole, recomputed), *unmade]

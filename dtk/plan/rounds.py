@@ -24,6 +24,8 @@ from dtk.state import changes
 from dtk.state.model import Applied, NodeState, State, Unfinished
 
 REASON = "its machine is replaced"
+_COMPARED = {"instance_type", "made_with"}
+"""The node attributes by which targets tell that a machine is of another size than its node asks for."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,7 @@ def _after(stages: Iterable[Stage], state: State, earlier: Earlier) -> tuple[Sta
     """Return the state after stages as far as a plan can know it, and what they made."""
     for leaf in (leaf for stage in stages for leaf in stage.leaves()):
         state = _after_step(leaf, state)
-        if leaf.type in ("create_node", "power_on_node"):
+        if leaf.type in ("create_node", "power_on_node", "resize_node"):
             earlier = replace(earlier, nodes=earlier.nodes | {leaf.node})
         made = {output.attribute for action in leaf.actions for output in action.outputs}
         earlier = replace(earlier, paths=earlier.paths | made) if made else earlier
@@ -172,6 +174,11 @@ def _after_step(leaf: Step, state: State) -> State:
     if leaf.type in ("create_node", "power_on_node"):
         known = state.nodes.get(leaf.node, NodeState("", ""))
         attributes = {"home": "", **known.attributes}
+        return changes.with_node(state, leaf.node, replace(known, status="running", attributes=attributes))
+    if leaf.type in ("resize_node", "grow_volumes"):
+        # What it is then is as its files say: it is not compared again.
+        known = state.nodes[leaf.node]
+        attributes = {name: known.attributes[name] for name in known.attributes.keys() - _COMPARED}
         return changes.with_node(state, leaf.node, replace(known, status="running", attributes=attributes))
     if leaf.type == "terminate_node":
         return changes.without_node(state, leaf.node)

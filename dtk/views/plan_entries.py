@@ -21,6 +21,8 @@ _SIGNS = {
     "start": ">",
     "stop": "<",
     "changed": "~",
+    "resize": "~",
+    "grow": "~",
 }
 _COMPONENT_ORDER = {"delete": 0, "new": 1, "changed": 2}
 

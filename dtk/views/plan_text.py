@@ -98,7 +98,7 @@ def drift_lines(plan: Plan) -> list[str]:
     machines = [found for found in plan.drift if found.kind == "machine"]
     drift = [found for found in plan.drift if found.kind != "machine"]
     lines = ["Drift:", *map(_finding_line, drift), ""] if drift else []
-    lines += ["Machines that differ:", *_machine_lines(machines), ""] if machines else []
+    lines += ["Machines that differ:", *_machine_lines(plan.service, machines), ""] if machines else []
     lines += ["Not checked:", *map(_finding_line, others), ""] if others else []
     if each_time:
         count = "1 command runs" if len(each_time) == 1 else f"{len(each_time)} commands run"
@@ -106,10 +106,12 @@ def drift_lines(plan: Plan) -> list[str]:
     return lines
 
 
-def _machine_lines(found: Sequence[Finding]) -> Iterator[str]:
+def _machine_lines(service: str, found: Sequence[Finding]) -> Iterator[str]:
     """Yield how machines differ from what is asked for, a line for the members of a group together."""
     for (_, what), alike in groupby(found, key=lambda one: (group_of(one.node), one.what)):
-        yield f"  ! {members_text([one.node for one in alike])}  {what}"
+        nodes = [one.node for one in alike]
+        named = nodes[0] if len(nodes) == 1 else group_of(nodes[0])
+        yield f"  ! {members_text(nodes)}  {what}; another one: dtk replace {service} {named}"
 
 
 def _finding_line(found: Finding) -> str:
@@ -122,7 +124,7 @@ def summary_line(plan: Plan) -> str:
     """Return the plan's sum: nodes by what happens to them, components by how they change, stages and steps."""
     nodes = _counted(
         (change.change for change in plan.nodes),
-        {name: name for name in ("terminate", "replace", "create", "start", "stop", "keep")},
+        {name: name for name in ("terminate", "replace", "create", "resize", "grow", "start", "stop", "keep")},
     )
     components = _counted(
         (change.change for change in plan.components),

@@ -78,6 +78,10 @@ class Cloud:
         found = ec2_backends[DEFAULT_ACCOUNT_ID][REGION].all_instances()
         return [instance for instance in found if instance.state != "terminated"]
 
+    def volumes(self) -> list[Any]:
+        """The volumes that moto has."""
+        return list(ec2_backends[DEFAULT_ACCOUNT_ID][REGION].volumes.values())
+
 
 class Reports:
     """What a provider reported and recorded."""

@@ -31,10 +31,7 @@ def test_machines_as_they_were_made_are_nothing_to_tell(
 @pytest.mark.parametrize(
     ("attribute", "value", "told"),
     [
-        ("size", "large", "size small → large (t3.small → t3.large)"),
-        ("instance_type", "m5.large", "instance_type t3.small → m5.large"),
         ("image", "ami-0123456789", "image plain → ami-0123456789"),
-        ("root_device_size", "40", "root_device_size 20 → 40"),
         ("root_device_size", "8", "root_device_size 20 → 8"),
         ("root_device_type", "io2", "root_device_type gp3 → io2"),
         ("volumes", "[{size: 10}]", "volumes 0 → 1"),
@@ -53,11 +50,27 @@ def test_what_a_group_asks_for_and_has_not_is_told_once_for_all_its_members(
     (line,) = [line for line in output.splitlines() if line.startswith("  ! ")]
     assert line.startswith("  ! slaves:[1-2]  ")
     assert told in line
-    assert "applying keeps the machine as it is" in line
+    assert line.endswith("applying keeps the machine as it is; another one: dtk replace spark1 slaves")
     capsys.readouterr()
     assert run(["plan", "spark1", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["drift"]
     assert [(one["node"], one["kind"]) for one in found] == [("slaves:1", "machine"), ("slaves:2", "machine")]
+
+
+def test_larger_disks_and_another_type_are_steps_of_the_plan_and_disks_grow_first(
+    cloud: Cloud, service: Reports, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["set-attribute", "spark1", "master/root_device_size", "40"]) == 0
+    output = planned(capsys)
+    assert "  ~ grow master  (root_device_size 20 → 40)" in output
+    assert "Summary: nodes 1 grow, 2 keep" in output
+    assert run(["apply", "spark1", "--yes"]) == 0
+    assert [volume.size for volume in cloud.volumes() if volume.size == 40] == [40]
+    assert run(["set-attribute", "spark1", "master/root_device_size", "50"]) == 0
+    assert run(["set-attribute", "spark1", "master/instance_type", "m5.large"]) == 0
+    output = planned(capsys)
+    assert "  ~ resize master  (root_device_size 40 → 50; t3.small → m5.large: stop, modify, start)" in output
+    assert output.index("1 grow_volumes") < output.index("2 resize_node")
 
 
 def test_another_profile_of_the_target_is_told_of_every_node(
@@ -100,3 +113,29 @@ def test_a_replaced_member_is_made_as_its_files_say_now_and_a_resume_ends_none_t
     assert len(cloud.api.called("TerminateInstances")) == 1
     assert [call["ImageId"] for call in launched(cloud)] == [newer]
     assert len(cloud.instances()) == 3
+
+
+def test_a_changed_size_is_applied_in_place_one_member_at_a_time(
+    cloud: Cloud, service: Reports, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_target(cloud, connect_timeout=1)
+    assert run(["set-attribute", "spark1", "slaves/size", "large"]) == 0
+    output = planned(capsys)
+    assert "  ~ resize slaves:[1-2]  (t3.small → t3.large: stop, modify, start)" in output
+    assert [line for line in output.splitlines() if line.endswith("resize_node")] == [
+        "  1 resize_node",
+        "  2 resize_node",
+    ]
+    cloud.api.calls.clear()
+    assert run(["apply", "spark1", "--yes"]) == 1, "nothing answers there by SSH"
+    done = [
+        (name, call.get("InstanceId", call.get("InstanceId.1"))) for name, call in cloud.api.calls if name in RESIZE
+    ]
+    first = service.records["slaves:1"].id
+    assert done == [("StopInstances", first), ("ModifyInstanceAttribute", first), ("StartInstances", first)]
+    types = {instance.id: instance.instance_type for instance in cloud.instances()}
+    assert types[first] == "t3.large"
+    assert types[service.records["slaves:2"].id] == "t3.small", "the first one that fails is the last one"
+
+
+RESIZE = ("StopInstances", "ModifyInstanceAttribute", "StartInstances")

@@ -151,14 +151,28 @@ class Ec2:
         now = [state for id_ in _ids(parameters) if (state := self._state(id_))]
         if action == "StartInstances" and "stopping" in now:
             return "IncorrectInstanceState"
+        if action == "ModifyInstanceAttribute":
+            return "IncorrectInstanceState" if self._is_on(parameters["InstanceId"]) else ""
         if action != "RunInstances":
-            return ""
+            full = any(self.capacity.get(self._type(id_), 1) < 1 for id_ in _ids(parameters))
+            return "InsufficientInstanceCapacity" if action == "StartInstances" and full else ""
         token = parameters.get("ClientToken", "")
         if token in self._tokens:
             if self._tokens[token][0] != _digest(parameters):
                 return "IdempotentParameterMismatch"
             return "IdempotentInstanceTerminated" if self._has_ended(self._tokens[token][1]) else ""
         return "InsufficientInstanceCapacity" if self._room(parameters) < int(parameters["MinCount"]) else ""
+
+    def _is_on(self, id_: str) -> bool:
+        """Whether an instance is not quite off: then its type can't be changed."""
+        return bool(self._state(id_)) or self._instance(id_).state != "stopped"
+
+    def _type(self, id_: str) -> str:
+        return str(self._instance(id_).instance_type)
+
+    def _instance(self, id_: str) -> Any:
+        found = ec2_backends[DEFAULT_ACCOUNT_ID][self.region].all_instances()
+        return next(instance for instance in found if instance.id == id_)
 
     def _has_ended(self, answer: bytes) -> bool:
         """Whether all instances of an answer are terminated."""

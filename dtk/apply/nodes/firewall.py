@@ -13,7 +13,7 @@ from dtk.nodes.provider import OpenPort
 from dtk.nodes.records import record_of
 from dtk.state.model import State
 
-_CONNECTING = ("power_on_node", "configure_node", "action")
+_CONNECTING = ("power_on_node", "resize_node", "configure_node", "action")
 
 
 def update_firewall(context: TaskContext) -> None:

@@ -18,7 +18,7 @@ from dtk.apply.session.node_session import NodeSession, Prepared
 from dtk.apply.session.task_context import TaskContext
 from dtk.errors import DtkError
 from dtk.model.plan import Step, StepType
-from dtk.nodes.provider import Connection, NodeRecord, NodeRequest
+from dtk.nodes.provider import Connection, MachineChange, NodeRecord, NodeRequest
 from dtk.nodes.records import HOST_KEY, record_of, state_of
 from dtk.nodes.remembered_keys import host_entry
 from dtk.state import changes
@@ -29,7 +29,11 @@ CHANGES: dict[StepType, str] = {
     "power_on_node": "started",
     "power_off_node": "stopped",
     "terminate_node": "terminated",
+    "grow_volumes": "grown",
+    "resize_node": "resized",
 }
+_MET = ("create_node", "power_on_node", "resize_node")
+"""After these the machine runs, and where it is reached may have changed."""
 
 
 UNCLAIM_SECONDS = 10.0
@@ -58,7 +62,7 @@ class MachineBatch:
         with self._context.stopping.shielded():
             record = self._results[step.node].get()
             self._note(step.type, record)
-        if step.type in ("create_node", "power_on_node"):
+        if step.type in _MET:
             session = self._context.session(step.node)
             session.begin_step(reporter, self._context.step_mark(step.number))
             if step.type == "create_node" and not are_known(record.attributes):
@@ -176,11 +180,16 @@ class MachineBatch:
             gevent.joinall([gevent.spawn(self._unclaim, step.node) for step in self._steps])
             self._context.await_commit()
         for step in self._steps:
-            if kind in ("power_off_node", "terminate_node"):
+            if kind in ("power_off_node", "resize_node", "terminate_node"):
                 self._context.drop_session(step.node)
             if step.node not in state.nodes:
                 self._results[step.node].set_exception(DtkError(f"there is no node {step.node} in the state"))
         records = [record_of(step.node, state.nodes[step.node]) for step in self._steps if step.node in state.nodes]
+        if kind in ("resize_node", "grow_volumes"):
+            wanted = {step.node: step.node_attributes for step in self._steps}
+            change = provider.resize if kind == "resize_node" else provider.grow
+            change(identity, [MachineChange(record, wanted[record.node]) for record in records], self._report)
+            return
         call = {
             "power_on_node": provider.start,
             "power_off_node": provider.stop,
@@ -219,7 +228,12 @@ class MachineBatch:
     def _note(self, kind: StepType, record: NodeRecord) -> None:
         context, node = self._context, record.node
         known = context.store.state.nodes.get(node)
-        record = self._with_host_key(record) if kind == "power_off_node" else record
+        if kind == "power_off_node":
+            record = self._with_host_key(record)
+        elif kind == "resize_node" and known is not None:
+            # It was off for a while, and may have come back with another address: its key goes with it.
+            kept = self._with_host_key(record_of(node, known)).connection.host_key
+            record = replace(record, connection=replace(record.connection, host_key=kept))
         if kind == "terminate_node" or known is None or known.id != record.id:
             # Another machine than the one whose key may be pinned for this address.
             context.known_hosts.forget(self._entry(record))

@@ -34,7 +34,7 @@ def converge(  # noqa: PLR0913, PLR0917 - a command has the options it has
 ) -> None:
     """Plan and apply every stage, changed or not.
 
-    Asks only when nodes would be terminated, and, at a terminal, before stopped ones are started.
+    Asks only when nodes would be terminated or resized, and, at a terminal, before stopped ones are started.
     Example: dtk converge dask1
     """
     workspace = current_workspace()
@@ -47,7 +47,7 @@ def converge(  # noqa: PLR0913, PLR0917 - a command has the options it has
     ):
         plan, inputs = make_plan(workspace, name, scope="all")
         change.refuse_unknown(inputs, strict=False)
-        if any(one.change == "terminate" for one in plan.nodes):
+        if any(one.change in ("terminate", "resize") for one in plan.nodes):
             show_and_ask(plan, ask=not yes)
         # As the original asked (docs/original.md 2.2); a script that converges wants its nodes up.
         elif not yes and sys.stdin.isatty() and any(one.change == "start" for one in plan.nodes):

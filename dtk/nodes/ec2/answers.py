@@ -49,6 +49,49 @@ class NetworkInterface(TypedDict, total=False):
     Groups: list[GroupName]
 
 
+class AttachedVolume(TypedDict, total=False):
+    """A volume as an instance has it."""
+
+    VolumeId: str
+
+
+class AttachedDevice(TypedDict, total=False):
+    """A device of an instance."""
+
+    DeviceName: str
+    Ebs: AttachedVolume
+
+
+class Attachment(TypedDict, total=False):
+    """Where a volume is attached."""
+
+    InstanceId: str
+    State: str
+
+
+class VolumeNamed(TypedDict):
+    """What every volume has."""
+
+    VolumeId: str
+
+
+class VolumeAnswer(VolumeNamed, total=False):
+    """A volume; its size is in GB."""
+
+    Size: int
+    State: str
+    AvailabilityZone: str
+    Attachments: list[Attachment]
+    Tags: list[TagAnswer]
+
+
+class VolumeModification(VolumeNamed, total=False):
+    """A change of a volume."""
+
+    ModificationState: str
+    StatusMessage: str
+
+
 class InstanceAnswer(TypedDict, total=False):
     """An instance."""
 
@@ -72,6 +115,8 @@ class InstanceAnswer(TypedDict, total=False):
     VpcId: str
     SecurityGroups: list[GroupName]
     NetworkInterfaces: list[NetworkInterface]
+    RootDeviceName: str
+    BlockDeviceMappings: list[AttachedDevice]
 
 
 class Reservation(TypedDict, total=False):

@@ -13,7 +13,7 @@ from dtk.model.target import Attributes
 from dtk.nodes.ec2.access import Access
 from dtk.nodes.ec2.images import Image
 from dtk.nodes.ec2.network import Subnet
-from dtk.nodes.ec2.settings import VOLUME_LETTERS, Ec2Settings, MachineSpec, Volume
+from dtk.nodes.ec2.settings import Ec2Settings, MachineSpec, Volume, device_of
 from dtk.nodes.ec2.tags import NODES, OWN_PREFIX, TOKEN, as_list, node_tags, nodes_of, nodes_text
 from dtk.nodes.provider import ServiceIdentity
 
@@ -166,8 +166,8 @@ def _spot_options(spec: MachineSpec) -> dict[str, str]:
 
 def _disks(spec: MachineSpec, image: Image) -> Iterator[BlockDevice]:
     yield _disk(image.root_device, Volume(spec.root_device_size, spec.root_device_type), spec.kms_key)
-    for letter, volume in zip(VOLUME_LETTERS, spec.volumes, strict=False):
-        yield _disk(volume.device or f"/dev/sd{letter}", volume, volume.kms_key or spec.kms_key)
+    for place, volume in enumerate(spec.volumes):
+        yield _disk(device_of(place, volume), volume, volume.kms_key or spec.kms_key)
 
 
 def _disk(device: str, volume: Volume, kms_key: str) -> BlockDevice:

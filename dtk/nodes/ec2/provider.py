@@ -23,16 +23,18 @@ from dtk.nodes.ec2.preflight import checked
 from dtk.nodes.ec2.preparation import Preparation, alike
 from dtk.nodes.ec2.records import connection_to, described, node_record
 from dtk.nodes.ec2.removal import remove_own_resources
+from dtk.nodes.ec2.reshape import grow_volumes, start_as
 from dtk.nodes.ec2.settings import Ec2Settings, read_settings, read_spec
 from dtk.nodes.ec2.spread import spread_out
 from dtk.nodes.ec2.ssh_rules import allow_ssh
 from dtk.nodes.ec2.tags import ORIGIN
-from dtk.nodes.ec2.wish import MADE_WITH, made_with
+from dtk.nodes.ec2.wish import MADE_WITH, grown, made_with
 from dtk.nodes.provider import (
     Ask,
     BasicProvider,
     Connection,
     FirewallUpdate,
+    MachineChange,
     MarkedMachine,
     NodeRecord,
     NodeRequest,
@@ -175,6 +177,56 @@ class Ec2Provider(BasicProvider):
             report(node, replace(known[node], status="terminated"))
         ended = {node: instance.id for node, instance in found.items() if node not in refused}
         wait_for(self.aws, ended, lambda one: one.state == "terminated", self.settings.boot_timeout, on_outcome)
+
+    def resize(self, identity: ServiceIdentity, changes: Sequence[MachineChange], report: Report) -> None:
+        """Stop the instances, give each the first of its types that there is room for, and start them."""
+        wanted = {change.record.node: change for change in changes}
+        specs = {node: read_spec(self.settings, node, change.attributes) for node, change in wanted.items()}
+        off: dict[str, NodeRecord] = {}
+        started = {
+            node: instance.id
+            for node, instance in instances_of(self.aws, identity, [change.record for change in changes]).items()
+            if instance.state in ("pending", "running")
+            and instance.data.get("InstanceType") in specs[node].instance_types
+        }
+
+        def stopped(node: str, outcome: NodeRecord | DtkError) -> None:
+            if isinstance(outcome, DtkError):
+                report(node, outcome)
+            else:
+                off[node] = outcome
+
+        # What a task that died has started with its new size already stays up.
+        self.stop(identity, [wanted[node].record for node in wanted if node not in started], stopped)
+        found = instances_of(self.aws, identity, list(off.values()))
+        for node in self._report_missing(off, found, report):
+            try:
+                start_as(self.aws, found[node], specs[node].instance_types)
+                started[node] = found[node].id
+            except DtkError as error:
+                report(node, error)
+
+        def finished(node: str, instance: Ec2Instance) -> NodeRecord:
+            record = wanted[node].record
+            size = specs[node].size or str(instance.data.get("InstanceType", ""))
+            resized = replace(record, attributes={**record.attributes, "size": size})
+            return described(resized, instance, self.settings, self.aws.region)
+
+        self._await_running(started, finished, report)
+
+    def grow(self, identity: ServiceIdentity, changes: Sequence[MachineChange], report: Report) -> None:
+        """Make the instances' volumes larger, running or not."""
+        wanted = {change.record.node: change for change in changes}
+        found = instances_of(self.aws, identity, [change.record for change in changes])
+        known = {node: change.record for node, change in wanted.items()}
+        for node in self._report_missing(known, found, report):
+            spec = read_spec(self.settings, node, wanted[node].attributes)
+            try:
+                grow_volumes(self.aws, found[node], spec)
+            except DtkError as error:
+                report(node, error)
+            else:
+                report(node, replace(known[node], attributes=grown(known[node].attributes, spec)))
 
     def clean_up(self, identity: ServiceIdentity, goes_on: Callable[[], bool]) -> None:
         """Remove the service's own security group and key pair; keep them while it has an instance."""

@@ -79,6 +79,11 @@ class Volume:
     kms_key: str = ""
 
 
+def device_of(number: int, volume: Volume) -> str:
+    """Return the device that a node's volume, counted from 0, has on its instance."""
+    return volume.device or f"/dev/sd{VOLUME_LETTERS[number]}"
+
+
 @dataclass(frozen=True)
 class MachineSpec:
     """What one node asks for. ``instance_types`` and ``subnets`` are tried in order when there is no capacity.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from dtk.model.settings import as_mapping, text, texts
 from dtk.model.target import Attributes, MachineDifference, Target
@@ -27,6 +28,13 @@ def made_with(settings: Ec2Settings, spec: MachineSpec) -> dict[str, object]:
         "user_data": hashlib.sha256(spec.user_data.encode()).hexdigest()[:_DIGEST_LENGTH] if spec.user_data else "",
         "instance_profile": settings.instance_profile,
     }
+
+
+def grown(known: Attributes, spec: MachineSpec) -> dict[str, object]:
+    """Return a node's attributes once its disks are as large as it asks for."""
+    made = as_mapping(known.get(MADE_WITH) or {})
+    sizes = {"root_device_size": spec.root_device_size, "volumes": [_volume(volume) for volume in spec.volumes]}
+    return {**known, MADE_WITH: {**made, **sizes}}
 
 
 def _volume(volume: Volume) -> dict[str, object]:
@@ -63,11 +71,9 @@ def machine_differences(target: Target, attributes: Attributes, known: Attribute
 def _type(wished: MachineSpec, known: Attributes) -> Iterator[MachineDifference]:
     has = text(known, "instance_type")
     if has and has not in wished.instance_types:
-        size, types = text(known, "size"), " or ".join(wished.instance_types)
-        if wished.size and size and size != has:
-            yield MachineDifference("resize", f"size {size} → {wished.size} ({has} → {types})")
-        else:
-            yield MachineDifference("resize", f"instance_type {has} → {types}")
+        # A one-time spot instance can't be stopped.
+        how: Literal["replace", "resize"] = "replace" if text(known, "market") == "spot" else "resize"
+        yield MachineDifference(how, f"{has} → {' or '.join(wished.instance_types)}")
 
 
 def _place(wished: MachineSpec, known: Attributes) -> Iterator[MachineDifference]:

@@ -231,4 +231,4 @@ def values_maker(
 
 def pending_nodes(changes: Sequence[NodeChange]) -> frozenset[str]:
     """Return the nodes that get their addresses in this plan."""
-    return frozenset(change.node for change in changes if change.change in ("create", "start"))
+    return frozenset(change.node for change in changes if change.change in ("create", "start", "resize"))

@@ -1,34 +1,103 @@
-"""How machines that exist differ from what their nodes ask for, and what new ones have in common with them."""
+"""How machines that exist differ from what their nodes ask for: what is changed in place, and what stays as it is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from dtk.model.names import group_of
-from dtk.model.plan import Finding
-from dtk.model.target import Attributes, Target
+from dtk.model.names import group_of, node_order
+from dtk.model.plan import Finding, NodeChange, Stage
+from dtk.model.target import Attributes, MachineDifference, Target
+from dtk.model.window import in_flight
+from dtk.plan.diff.steps import node_stage
+from dtk.plan.resolve.concurrency import Windows
 from dtk.plan.resolve.topology import Topology
 from dtk.state.model import State
 
 _REMEDY = "applying keeps the machine as it is"
+_RESIZED = "stop, modify, start"
+
+Differences = Mapping[str, Sequence[MachineDifference]]
+"""By node."""
 
 
-def machine_findings(target: Target, topology: Topology, state: State) -> Iterator[Finding]:
-    """Yield how machines differ from what the service's files say of their nodes.
+def machine_differences(target: Target, topology: Topology, state: State) -> Differences:
+    """Return how machines differ from what the service's files say of their nodes.
 
     Args:
         target: says what its machines are made with.
         topology: the nodes as they are wanted.
         state: the nodes that exist.
     """
+    found = {}
     for name, node in topology.nodes.items():
         known = state.nodes.get(name)
-        if known is None or not known.id:
-            continue
-        wished = target.description.machine_attributes(target, node.attributes)
-        found = list(target.description.machine_differences(target, wished, known.attributes))
-        if found:
-            yield Finding(name, "machine", f"{', '.join(one.what for one in found)}: {_REMEDY}")
+        if known is not None and known.id:
+            wished = target.description.machine_attributes(target, node.attributes)
+            found[name] = tuple(target.description.machine_differences(target, wished, known.attributes))
+    return {name: differences for name, differences in found.items() if differences}
+
+
+def machine_findings(differences: Differences) -> Iterator[Finding]:
+    """Yield what only another machine would be: applying does not touch it."""
+    for name, found in differences.items():
+        kept = [one.what for one in found if one.how == "replace"]
+        if kept:
+            yield Finding(name, "machine", f"{', '.join(kept)}: {_REMEDY}")
+
+
+def changed_in_place(
+    changes: Iterable[NodeChange], differences: Differences, aside: Collection[str]
+) -> tuple[NodeChange, ...]:
+    """Return node changes with those of machines that get another size, or larger disks, and stay the same machines.
+
+    Args:
+        changes: the others.
+        differences: how machines differ.
+        aside: nodes whose machines are not changed in place.
+    """
+    return tuple(
+        _in_place(one, differences[one.node])
+        if one.node in differences and one.node not in aside and one.change in ("keep", "start")
+        else one
+        for one in changes
+    )
+
+
+def _in_place(change: NodeChange, differences: Sequence[MachineDifference]) -> NodeChange:
+    sizes = [one.what for one in differences if one.how == "resize"]
+    disks = [one.what for one in differences if one.how == "grow"]
+    parts = [*disks, *(f"{size}: {_RESIZED}" for size in sizes)]
+    # One that is off is started with its new size; larger disks alone leave it to be started as any other.
+    if sizes or (disks and change.change == "keep"):
+        return NodeChange(change.node, "resize" if sizes else "grow", "; ".join(parts))
+    return change
+
+
+def in_place_stages(
+    changes: Sequence[NodeChange], differences: Differences, attributes: Mapping[str, Attributes], windows: Windows
+) -> list[Stage]:
+    """Return the stages that change machines in place: all disks at once, then members by their group's limit.
+
+    A group without ``max_in_flight`` has one member off at a time: whoever is off is missing.
+    """
+    chosen = {one.node: one for one in changes if one.change in ("grow", "resize")}
+    growing = [
+        replace(one, change="grow") for node, one in chosen.items() if any(d.how == "grow" for d in differences[node])
+    ]
+    stages = node_stage(growing, "grow", attributes)
+    for batch in _batches([one for one in chosen.values() if one.change == "resize"], windows):
+        stages += node_stage(batch, "resize", attributes)
+    return stages
+
+
+def _batches(changes: Sequence[NodeChange], windows: Windows) -> Iterator[list[NodeChange]]:
+    groups: dict[str, list[NodeChange]] = {}
+    for one in sorted(changes, key=lambda change: node_order(change.node)):
+        groups.setdefault(group_of(one.node), []).append(one)
+    for group, members in groups.items():
+        size = in_flight(windows.get(group, 1), len(members))
+        yield from (members[start : start + size] for start in range(0, len(members), size))
 
 
 def like_its_group(target: Target, state: State, node: str, attributes: Attributes) -> dict[str, object]:

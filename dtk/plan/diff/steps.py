@@ -35,6 +35,8 @@ NODE_STAGES = {
     "create": NodeStage("create_nodes_stage", "create_node", "create"),
     "start": NodeStage("power_on_nodes_stage", "power_on_node", "start"),
     "stop": NodeStage("power_off_nodes_stage", "power_off_node", "stop"),
+    "grow": NodeStage("grow_volumes_stage", "grow_volumes", "grow"),
+    "resize": NodeStage("resize_nodes_stage", "resize_node", "resize"),
 }
 
 
