@@ -57,6 +57,7 @@ def test_a_fresh_clone_shows_what_the_store_has(dtk: Dtk, clone: Dtk, tmp_path: 
     for words in (["list-nodes"], ["task-status"], ["list-tasks"], ["task-status", "-m", "stream"]):
         assert clone.run(*words, "app1").stdout == dtk.run(*words, "app1").stdout
     assert clone.run("task-report", "app1", "--out", "-").stdout.startswith("<!DOCTYPE html>")
+    assert clone.run("replay", "app1", "--speed", "1000").stdout.endswith("rows in set\n")
     assert "No running tasks found" in clone.run("cancel-task", "app1", code=2).stderr
     # A part of the log is lost, and the task has never put it there as a whole.
     lose_a_segment(tmp_path / "store")
