@@ -11,6 +11,7 @@ import gevent
 import gevent.lock
 import paramiko
 from gevent.event import Event
+from paramiko.buffered_pipe import BufferedPipe
 
 from dtk.errors import DtkError
 from dtk.ssh.connect import close_all
@@ -171,7 +172,7 @@ class SshConnection:
             # A command whose shell was killed marks no end. What it left behind may hold its output for ever, so that
             # all there is has been read once the node has answered, and nothing new has come before the answer.
             if exchange.channel.exit_status_ready():
-                before, rounds = exchange.received, rounds + 1
+                before, rounds = exchange.arrived, rounds + 1
                 self._ask_for_a_sign()
                 if rounds > _MOST_ROUNDS or exchange.has_read_all_since(before):
                     return
@@ -233,6 +234,8 @@ class _Exchange:
 
     def __init__(self, channel: paramiko.Channel, command: str, give: GiveBytes, stdin: Input) -> None:
         self.channel = channel
+        self._arriving = (_CountedPipe(), _CountedPipe())
+        channel.in_buffer, channel.in_stderr_buffer = self._arriving
         delimiter = Delimiter()
         channel.exec_command(LOGIN_COMMAND)
         self._streams = (
@@ -243,9 +246,9 @@ class _Exchange:
         self._feeder = gevent.spawn(_send, channel, chain((delimiter.around(command),), pieces))
 
     @property
-    def received(self) -> int:
-        """How many bytes have been read."""
-        return sum(stream.received for stream in self._streams)
+    def arrived(self) -> int:
+        """How many bytes have come from the node, read or not."""
+        return sum(pipe.arrived for pipe in self._arriving)
 
     @property
     def code(self) -> int | None:
@@ -282,9 +285,9 @@ class _Exchange:
                 raise failure
         return all(stream.ended.is_set() for stream in self._streams)
 
-    def has_read_all_since(self, received: int) -> bool:
-        """Return whether nothing has come since so much was read, and nothing waits to be read."""
-        return received == self.received and not self.channel.recv_ready() and not self.channel.recv_stderr_ready()
+    def has_read_all_since(self, arrived: int) -> bool:
+        """Return whether nothing has come since so much had, and all of it has been read and given on."""
+        return arrived == self.arrived == sum(stream.received for stream in self._streams)
 
     def wait_for_close(self, seconds: float) -> bool:
         """Wait so long until nobody can write to the streams any more, and return whether that is so."""
@@ -294,6 +297,23 @@ class _Exchange:
     def stop(self) -> None:
         """Read and send no more."""
         gevent.killall([self._feeder, *(stream.greenlet for stream in self._streams)])
+
+
+class _CountedPipe(BufferedPipe):  # type: ignore[type-arg] # generic in its stubs alone
+    """Bytes of a channel that nobody has read yet, and how many there have been.
+
+    A reader that has taken some may have to wait for the channel's lock before it gets on with them, on a busy machine.
+    They are then neither here nor read, which only this count shows.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arrived = 0
+
+    def feed(self, data: bytes | str) -> None:
+        """Take what has come."""
+        self.arrived += len(data)
+        super().feed(data)
 
 
 class _Reader:
@@ -310,8 +330,8 @@ class _Reader:
     def _read(self) -> None:
         try:
             while chunk := self._receive(_CHUNK):
-                self.received += len(chunk)
                 self.output.feed(chunk)
+                self.received += len(chunk)
                 if self.output.code is not None:
                     self.ended.set()
                 # A stream that never runs dry must not keep heartbeats and signals from their turn.

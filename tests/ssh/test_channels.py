@@ -53,6 +53,34 @@ code = connection.run("head -c 100000 /dev/zero; printf end; printf errors >&2",
 print(code, len(received["stdout"]), received["stdout"][-3:].decode(), received["stderr"].decode(), flush=True)
 """
 
+SLOW_READER = """
+from gevent import monkey
+monkey.patch_all()
+import sys
+from pathlib import Path
+import gevent
+import paramiko
+from dtk.nodes.provider import Connection
+from dtk.ssh import channels
+from dtk.ssh.connect import Patience, reach
+from dtk.ssh.host_keys import KnownHosts
+
+real = paramiko.Channel.recv_stderr
+
+def held_up(channel, size):
+    taken = real(channel, size)
+    gevent.sleep(2.0)
+    return taken
+
+paramiko.Channel.recv_stderr = held_up
+channels._LOOK_SECONDS = 0.1
+node = Connection("127.0.0.1", int(sys.argv[1]), "tester", sys.argv[2])
+clients = reach(node, KnownHosts(Path(sys.argv[3])), Patience(), print, is_new=False)
+received = []
+code = channels.SshConnection("master", clients).run("echo errors >&2", lambda _, chunk: received.append(chunk)).code
+print(code, b"".join(received).decode())
+"""
+
 
 @pytest.fixture
 def machine(lab: Lab, tmp_path: Path) -> Iterator[Machine]:
@@ -81,6 +109,13 @@ def test_nothing_is_lost_while_the_process_is_busy(lab: Lab, machine: Machine, t
     arguments = [sys.executable, "-c", BUSY, str(server.port), str(lab.key_file), str(tmp_path / "known_hosts")]
     ended = subprocess.run(arguments, stdout=subprocess.PIPE, text=True, check=True, timeout=300)
     assert ended.stdout.split() == ["0", "100003", "end", "errors"]
+
+
+def test_what_a_reader_has_taken_and_not_given_on_is_waited_for(lab: Lab, machine: Machine, tmp_path: Path) -> None:
+    server = machine()
+    arguments = [sys.executable, "-c", SLOW_READER, str(server.port), str(lab.key_file), str(tmp_path / "known_hosts")]
+    ended = subprocess.run(arguments, stdout=subprocess.PIPE, text=True, check=True, timeout=300)
+    assert ended.stdout.split() == ["0", "errors"]
 
 
 @pytest.mark.parametrize(
