@@ -26,11 +26,11 @@ ACTIONS = {"GET": "s3:GetObject", "PUT": "s3:PutObject", "DELETE": "s3:DeleteObj
 
 
 def policies() -> dict[str, list[dict[str, Any]]]:
-    """The statements of each role, as the documentation has them."""
+    """The statements of each role and those of the bucket, as the documentation has them."""
     text = DOCUMENT.read_text()
     blocks = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
     found = [block["Statement"] for block in blocks if "Statement" in block]
-    return dict(zip(ROLES, found, strict=False))
+    return dict(zip((*ROLES, "bucket"), found, strict=True))
 
 
 @dataclass
@@ -41,6 +41,8 @@ class GuardedServer(S3Server):
     used: dict[str, set[tuple[int, str, str]]] = field(default_factory=lambda: {role: set() for role in ROLES})
     """By role: which statement, action and resource pattern allowed something."""
     refused: list[tuple[str, str, str]] = field(default_factory=list)
+    swaps: int = 0
+    """Writes that the bucket's policy permits with a condition only."""
 
     def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         found = re.search(r"Credential=([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
@@ -55,6 +57,9 @@ class GuardedServer(S3Server):
         listed = parse_qs(environ.get("QUERY_STRING", "")).get("prefix", [""])[0]
         action = ACTIONS[environ["REQUEST_METHOD"]] if key else "s3:ListBucket"
         resource = f"arn:aws:s3:::{bucket}/{key}" if key else f"arn:aws:s3:::{bucket}"
+        if self._bucket_denies(action, resource, environ):
+            self.refused.append((role, action, key))
+            return False
         for number, statement in enumerate(self.statements[role]):
             patterns = [one for one in _texts(statement["Resource"]) if fnmatch.fnmatchcase(resource, one)]
             prefixes = _texts(statement.get("Condition", {}).get("StringLikeIfExists", {}).get("s3:prefix", "*"))
@@ -66,6 +71,17 @@ class GuardedServer(S3Server):
                 self.used[role].add((number, action, patterns[0]))
                 return True
         self.refused.append((role, action, key or listed))
+        return False
+
+    def _bucket_denies(self, action: str, resource: str, environ: dict[str, Any]) -> bool:
+        """Say whether the bucket's policy denies a request for the headers that it lacks."""
+        for statement in self.statements["bucket"]:
+            lacking = statement["Condition"].get("Null", {})
+            if lacking and action == statement["Action"] and fnmatch.fnmatchcase(resource, statement["Resource"]):
+                self.swaps += 1
+                return all(
+                    f"HTTP_{name.removeprefix('s3:').replace('-', '_').upper()}" not in environ for name in lacking
+                )
         return False
 
 
@@ -137,6 +153,13 @@ def test_each_role_can_do_its_work_and_no_more(origin: Dtk, server: tuple[Guarde
     guarded.refused.clear()
     run("runner", "delete-and-destroy", "app1", "--yes")
     assert guarded.refused == []
+    # Nor may a runner write a head as it likes.
+    assert guarded.swaps
+    runner = boto3.client(
+        "s3", endpoint_url=server[1], region_name="us-east-1", aws_access_key_id="runner", aws_secret_access_key="x"
+    )
+    with pytest.raises(Exception, match="AccessDenied"):
+        runner.put_object(Bucket=BUCKET, Key=f"{PREFIX}/services/app1/head.json", Body=b"{}")
     # What the policies allow is what was asked for: no action, and no place, is there for nothing.
     for role in ("planner", "runner"):
         for number, statement in enumerate(guarded.statements[role]):
