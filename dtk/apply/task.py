@@ -71,6 +71,8 @@ def _clean_up(context: TaskContext) -> None:
     # A service that no task has worked on has nothing, and may have no way to its target.
     retries = context.plan.destroys and context.number > 1
     if (ends or retries) and not context.store.state.nodes:
+        if context.plan.deletes_volumes:
+            context.provider.delete_volumes(context.identity)
         context.provider.clean_up(context.identity, lambda: not context.stopping.reason)
 
 

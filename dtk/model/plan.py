@@ -161,7 +161,8 @@ class Plan:
     what a refresh found on the nodes. ``firewall`` has every declared port that the target opens or no longer opens.
     ``only`` and ``exclude`` are the terms of the selection it was limited to, ``left_out`` the steps which that cost.
     ``replaces`` are the nodes that get another machine, in the rounds they do so; ``forced`` says that no action of a
-    component runs before their machines go.
+    component runs before their machines go. ``volumes`` are those that outlive the machines which go for good:
+    ``slaves:1 data (vol-0a1b, 500 GB)``; ``deletes_volumes`` says that the service's are deleted at the end.
     """
 
     dtk_version: str
@@ -188,6 +189,8 @@ class Plan:
     parameters: Mapping[str, str] = field(default_factory=dict)
     replaces: Rounds = ()
     forced: bool = False
+    volumes: tuple[str, ...] = ()
+    deletes_volumes: bool = False
     drift: tuple[Finding, ...] = ()
     unchecked: tuple[Finding, ...] = ()
     digest: str = ""

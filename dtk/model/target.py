@@ -70,6 +70,10 @@ def _always_enough(_target: Target, _nodes: Sequence[str], _held: Mapping[str, s
     return ()
 
 
+def _nothing_kept(_attributes: Attributes) -> Iterable[str]:
+    return ()
+
+
 def _never_refused(_power: Power, _attributes: Attributes) -> str:
     return ""
 
@@ -98,6 +102,7 @@ class TargetDescription:
         like_members: a new member's attributes with what it has in common with the members that its group has.
         nodes_without_machine: given the nodes that a service wants, and the machine's id of those that exist, which of
             the others the target will have no machine for.
+        kept_volumes: names the volumes that stay when a node with these attributes goes.
         power_refusal: why a node with these attributes can't be powered on or off, "" where it can.
     """
 
@@ -114,6 +119,7 @@ class TargetDescription:
     like_members: Callable[[Attributes, Sequence[Attributes]], Attributes] = _as_asked
     nodes_without_machine: Callable[[Target, Sequence[str], Mapping[str, str]], Iterable[str]] = _always_enough
     power_refusal: Callable[[Power, Attributes], str] = _never_refused
+    kept_volumes: Callable[[Attributes], Iterable[str]] = _nothing_kept
 
 
 @dataclass(frozen=True)

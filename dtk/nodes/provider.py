@@ -228,6 +228,9 @@ class Provider(Protocol):
             DtkError: something is left; names it and what still refers to it. The same call takes it later.
         """
 
+    def delete_volumes(self, identity: ServiceIdentity) -> Sequence[str]:
+        """Delete the volumes that outlived a service's machines; return which, in words. None left is fine."""
+
     def why_off(self, identity: ServiceIdentity, record: NodeRecord) -> str:
         """Say why a node that should run is off, where this machine can tell it at once; "" elsewhere."""
 
@@ -305,6 +308,10 @@ class BasicProvider:
 
     def clean_up(self, _identity: ServiceIdentity, _goes_on: Callable[[], bool]) -> None:
         """Remove nothing."""
+
+    def delete_volumes(self, _identity: ServiceIdentity) -> Sequence[str]:
+        """Delete none: there are none."""
+        return ()
 
     def why_off(self, _identity: ServiceIdentity, _record: NodeRecord) -> str:
         """Say nothing."""

@@ -168,6 +168,7 @@ def finished_plan(
     # Here, as all plans come by: one that looks for nodes in another region would count all of them as gone.
     check_location(request.state, request.target)
     service, state, unfinished = request.service, request.state, request.unfinished
+    nodes = tuple(nodes)
     plan = Plan(
         dtk_version=__version__,
         service=service.name,
@@ -180,11 +181,13 @@ def finished_plan(
         workspace=request.workspace,
         service_digest=request.service_digest,
         modules=_module_uses(request),
-        nodes=tuple(nodes),
+        nodes=nodes,
         components=tuple(components),
         firewall=tuple(firewall),
         stages=number_stages(stages),
         destroys=destroys,
+        volumes=tuple(_volumes(request, nodes)),
+        deletes_volumes=destroys and request.deletes_volumes,
         resumes=unfinished.task if unfinished and request.scope == "resume" else 0,
         leaves_unfinished=0 if destroys else left_unfinished(request),
         parameters=dict(request.parameters),
@@ -196,6 +199,15 @@ def finished_plan(
         exclude=request.selection.exclude,
     )
     return _digested(plan)
+
+
+def _volumes(request: PlanRequest, nodes: Iterable[NodeChange]) -> Iterator[str]:
+    """Name the volumes of nodes that go for good: they stay, and nothing else would say so."""
+    for change in nodes:
+        known = request.state.nodes.get(change.node)
+        if change.change == "terminate" and known is not None:
+            for volume in request.target.description.kept_volumes(known.attributes):
+                yield f"{change.node} {volume}"
 
 
 def _module_uses(request: PlanRequest) -> tuple[ModuleUse, ...]:

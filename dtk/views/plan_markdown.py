@@ -8,7 +8,15 @@ from dtk.model.plan import Plan
 from dtk.views.formatting import counted
 from dtk.views.markdown import cell, pre
 from dtk.views.plan_entries import Entry, component_entries, is_deletion, node_entries
-from dtk.views.plan_text import drift_lines, firewall_lines, left_out_lines, nothing_line, stage_lines, summary_line
+from dtk.views.plan_text import (
+    drift_lines,
+    firewall_lines,
+    left_out_lines,
+    nothing_line,
+    stage_lines,
+    summary_line,
+    volume_lines,
+)
 
 _STAGES, _NAMES, _NO_STAGES = "steps", "names", "none"
 
@@ -63,6 +71,7 @@ def _page(plan: Plan, rows: list[str], stages: str, *, is_short: bool = False) -
         lines += [f"**{cell(summary_line(plan))}**", ""]
         lines += ["| | change | node | component | why |", "|---|---|---|---|---|", *rows, ""] if rows else []
         lines += [] if is_short else _folded("Firewall", firewall_lines(plan))
+        lines += [] if is_short else _folded("Volumes", volume_lines(plan))
         lines += _folded(counted(len(plan.stages), "stage"), _stage_text(plan, stages))
     if not is_short:
         lines += _folded("Drift", drift_lines(plan))

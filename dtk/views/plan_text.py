@@ -49,6 +49,7 @@ def _change_lines(plan: Plan) -> Iterator[str]:
     yield from _section("Nodes:", [entry for entry in nodes if entry not in gone])
     yield from _section("Components:", [entry for entry in components if entry not in gone])
     yield from firewall_lines(plan)
+    yield from volume_lines(plan)
 
 
 def _section(title: str, entries: list[Entry]) -> list[str]:
@@ -62,6 +63,15 @@ def firewall_lines(plan: Plan) -> list[str]:
     changes = [rule for rule in plan.firewall if rule.change in signs]
     lines = [f"  {signs[rule.change]} {rule.change} {rule.port} to {rule.source}" for rule in changes]
     return ["Firewall:", *lines, ""] if lines else []
+
+
+def volume_lines(plan: Plan) -> list[str]:
+    """Return which volumes outlive the machines that go, or are deleted after them."""
+    if not plan.volumes:
+        return []
+    if plan.deletes_volumes:
+        return ["Deleted volumes:", *(f"  - {volume}" for volume in plan.volumes), ""]
+    return ["Kept volumes:", *(f"    {volume}" for volume in plan.volumes), ""]
 
 
 def nothing_line(plan: Plan) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from dtk.nodes.ec2 import reshape
+from dtk.__main__ import run
+from dtk.errors import InvalidError
+from dtk.nodes.ec2 import kept_volumes, reshape
 from dtk.nodes.provider import MachineChange
-from tests.ec2.cloud import Cloud, Reports
+from tests.ec2.cloud import Cloud, Reports, save
 from tests.support.ec2 import Fault
 
 
@@ -75,3 +78,85 @@ def test_a_disk_that_was_changed_just_now_says_what_aws_says(cloud: Cloud) -> No
     cloud.api.faults.append(Fault("ModifyVolume", "VolumeModificationRateExceeded", "You've reached the maximum rate"))
     failed = changed(cloud, made, "grow", root_device_size=40)
     assert "You've reached the maximum rate" in failed.errors["master"].message
+
+
+KEPT: dict[str, Any] = {"volumes": [{"name": "data", "size": 50, "keep": True}, {"size": 10}]}
+
+
+@pytest.fixture
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_volumes, "_PAUSE_SECONDS", 0.1)
+
+
+def ended(cloud: Cloud, made: Reports) -> None:
+    cloud.provider().terminate(cloud.identity(), list(made.records.values()), Reports())
+
+
+def data_volumes(cloud: Cloud) -> list[Any]:
+    return [volume for volume in cloud.volumes() if volume.size == 50]
+
+
+@pytest.mark.usefixtures("_short_waits")
+def test_a_kept_volume_outlives_its_instance_and_is_attached_to_the_next_one_in_its_zone(cloud: Cloud) -> None:
+    made = cloud.create("slaves:2", provider=cloud.provider(spread="availability_zone"), **KEPT)
+    assert made.errors == {}
+    (volume,) = data_volumes(cloud)
+    zone = volume.zone.name
+    assert zone == "us-east-1b"
+    known: Any = made.records["slaves:2"].attributes["kept_volumes"]
+    assert known == [{"name": "data", "id": volume.id, "size": 50}]
+    assert volume.attachment.instance.id == made.records["slaves:2"].id
+    assert volume.attachment.device == "/dev/sdf"
+    ended(cloud, made)
+    assert [one.id for one in cloud.volumes()] == [volume.id], "what the launch made went with it"
+    cloud.task = 2
+    # Spread or not: where the volume is, its node goes.
+    again = cloud.create("slaves:2", **KEPT)
+    assert again.errors == {}
+    assert [one.id for one in data_volumes(cloud)] == [volume.id]
+    assert data_volumes(cloud)[0].attachment.instance.id == again.records["slaves:2"].id != made.records["slaves:2"].id
+    assert again.records["slaves:2"].attributes["availability_zone"] == zone
+
+
+@pytest.mark.usefixtures("_short_waits")
+def test_a_node_that_is_to_be_elsewhere_than_its_volume_is_refused_before_anything_is_made(cloud: Cloud) -> None:
+    ended(cloud, cloud.create("master", **KEPT))
+    cloud.task = 2
+    with pytest.raises(InvalidError, match="node 'master' can't be in us-east-1b: its kept volumes"):
+        cloud.create("master", **KEPT, availability_zone="us-east-1b")
+    assert cloud.instances() == []
+
+
+@pytest.mark.usefixtures("_short_waits")
+def test_an_answer_that_is_lost_makes_no_second_volume_and_only_the_service_deletes_its_own(cloud: Cloud) -> None:
+    cloud.api.faults.append(Fault("CreateVolume", lost=True))
+    made = cloud.create("master", **KEPT)
+    assert made.errors == {}
+    assert len(data_volumes(cloud)) == 1
+    ended(cloud, made)
+    assert list(cloud.provider().delete_volumes(cloud.identity("another"))) == []
+    (deleted,) = cloud.provider().delete_volumes(cloud.identity())
+    assert deleted.startswith("data of master (vol-")
+    assert cloud.volumes() == []
+
+
+@pytest.mark.usefixtures("_short_waits")
+def test_a_destroy_names_what_it_keeps_and_deletes_it_where_it_is_told_to(
+    cloud: Cloud, service: Reports, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tags = {"dtk:lineage": cloud.identity().lineage, "dtk:nodes": "master", "dtk:volume": "data"}
+    listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+    id_ = cloud.client().create_volume(
+        AvailabilityZone="us-east-1a", Size=50, TagSpecifications=[{"ResourceType": "volume", "Tags": listed}]
+    )["VolumeId"]
+    master = service.records["master"]
+    kept = {"kept_volumes": [{"name": "data", "id": id_, "size": 50}]}
+    service.records["master"] = replace(master, attributes={**master.attributes, **kept})
+    save(cloud, service)
+    capsys.readouterr()
+    for option, title, sign in ((), "Kept volumes:", " "), (("--delete-volumes",), "Deleted volumes:", "-"):
+        assert run(["delete-and-destroy", "spark1", *option]) == 2, "there is no terminal to ask on"
+        assert f"{title}\n  {sign} master data ({id_}, 50 GB)\n" in capsys.readouterr().out
+    assert len(cloud.instances()) == 3
+    assert run(["delete-and-destroy", "spark1", "--yes", "--delete-volumes"]) == 0
+    assert cloud.volumes() == []

@@ -190,7 +190,7 @@ class Ec2:
         token = parameters.get("ClientToken", "")
         if action == "GetParameter" and (name := json.loads(body)["Name"]) in self.parameters:
             return 200, json.dumps({"Parameter": {"Name": name, "Value": self.parameters[name]}}).encode()
-        if action == "RunInstances" and token in self._tokens:
+        if action in ("RunInstances", "CreateVolume") and token in self._tokens:
             return 200, self._tokens[token][1]
         if action == "RunInstances":
             body = self._counted(parameters)
@@ -212,7 +212,7 @@ class Ec2:
             text = self._with_states(text)
         if self.same_index and action in ("RunInstances", "DescribeInstances"):
             text = re.sub(rb"(<amiLaunchIndex>)\d+", rb"\g<1>0", text)
-        if action == "RunInstances" and (token := parameters.get("ClientToken", "")):
+        if action in ("RunInstances", "CreateVolume") and (token := parameters.get("ClientToken", "")):
             self._tokens[token] = (_digest(parameters), text)
         return text
 

@@ -17,7 +17,7 @@ from dtk.model.plan import Plan, Stage, Step
 def next_command(plan: Plan) -> str:
     """Return the command that goes on where a task of this plan ends too early."""
     if plan.destroys:
-        return f"dtk delete-and-destroy {plan.service}"
+        return f"dtk delete-and-destroy {plan.service}{' --delete-volumes' if plan.deletes_volumes else ''}"
     if plan.workflow == RESET:
         return f"dtk destroy-and-reset-nodes {plan.service}"
     if not plan.workflow:

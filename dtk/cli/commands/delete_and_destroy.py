@@ -28,6 +28,9 @@ def delete_and_destroy(
     service: Annotated[str, typer.Argument(metavar="SERVICE", help="The service to destroy.")],
     yes: YesOption = False,
     force: ForceOption = False,
+    delete_volumes: Annotated[
+        bool, typer.Option("--delete-volumes", help="Delete the volumes, too, that outlive their nodes (keep: true).")
+    ] = False,
     detach: DetachOption = False,
     lock_wait: LockWaitOption = "0s",
 ) -> None:
@@ -47,7 +50,8 @@ def delete_and_destroy(
         found = held.found
         inputs = _with_all_machines(workspace, name, gone, found, force=force)
         # Without its module nobody knows what its components' delete actions were.
-        plan = destroy_plan(inputs.request(), force=force or gone is not None or not inputs.modules)
+        is_forced = force or gone is not None or not inputs.modules
+        plan = destroy_plan(replace(inputs.request(), deletes_volumes=delete_volumes), force=is_forced)
         if not yes:
             if not plan.is_empty:
                 typer.echo(plan_text(plan, color=use_color()))

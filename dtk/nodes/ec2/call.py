@@ -167,7 +167,9 @@ def _spot_options(spec: MachineSpec) -> dict[str, str]:
 def _disks(spec: MachineSpec, image: Image) -> Iterator[BlockDevice]:
     yield _disk(image.root_device, Volume(spec.root_device_size, spec.root_device_type), spec.kms_key)
     for place, volume in enumerate(spec.volumes):
-        yield _disk(device_of(place, volume), volume, volume.kms_key or spec.kms_key)
+        # One that is kept is made, or found again, when the instance runs.
+        if not volume.keep:
+            yield _disk(device_of(place, volume), volume, volume.kms_key or spec.kms_key)
 
 
 def _disk(device: str, volume: Volume, kms_key: str) -> BlockDevice:

@@ -52,6 +52,12 @@ def _like_members(attributes: Attributes, members: Sequence[Attributes]) -> Attr
     return like_members(attributes, members)
 
 
+def _kept_volumes(attributes: Attributes) -> Iterable[str]:
+    volumes = attributes.get("kept_volumes")
+    for volume in map(as_mapping, volumes if isinstance(volumes, (list, tuple)) else ()):
+        yield f"{volume.get('name')} ({volume.get('id')}, {volume.get('size')} GB)"
+
+
 def _power_refusal(power: Power, attributes: Attributes) -> str:
     is_spot = attributes.get("market") == "spot"
     return "a one-time spot instance can't be stopped" if power == "stop" and is_spot else ""
@@ -70,4 +76,5 @@ EC2 = TargetDescription(
     machine_differences=_machine_differences,
     like_members=_like_members,
     power_refusal=_power_refusal,
+    kept_volumes=_kept_volumes,
 )

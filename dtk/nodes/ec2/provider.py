@@ -14,6 +14,7 @@ from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.call import MachineRequest
 from dtk.nodes.ec2.firewall import PORT_RULE, find_groups, reconcile, sources_without_ssh
 from dtk.nodes.ec2.instances import Ec2Instance, on_each, start_error, wait_for
+from dtk.nodes.ec2.kept_volumes import KEPT_VOLUMES, attach_kept, delete_kept, in_their_zones
 from dtk.nodes.ec2.launch import launch, refuse_rivals
 from dtk.nodes.ec2.location import check_location
 from dtk.nodes.ec2.lookup import instances_of, made_by_unanswered_calls
@@ -106,6 +107,7 @@ class Ec2Provider(BasicProvider):
             DtkError: nothing could be made at all: no credentials, no subnet, a permission missing.
         """
         specs = {request.node: read_spec(self.settings, request.node, request.attributes) for request in requests}
+        specs = in_their_zones(self.aws, identity, specs)
         found = find_of_service(self.aws, identity.lineage)
         refuse_rivals(identity, (found[node] for node in specs if node in found))
         machines = {node: self._preparation.machine_request(spec) for node, spec in specs.items()}
@@ -129,7 +131,9 @@ class Ec2Provider(BasicProvider):
         refused = self._power_on({node: found[node] for node in found if node in specs}, report)
 
         def finished(node: str, instance: Ec2Instance) -> NodeRecord:
-            made = made_with(self.settings, specs[node])
+            made: dict[str, object] = {MADE_WITH: made_with(self.settings, specs[node])}
+            if kept := attach_kept(self.aws, identity, instance, node, specs[node]):
+                made[KEPT_VOLUMES] = kept
             return self._new_record(node, instance, machines[node], context.access, made)
 
         ids = {node: instance.id for node, instance in instances.items() if node not in refused}
@@ -232,6 +236,10 @@ class Ec2Provider(BasicProvider):
         """Remove the service's own security group and key pair; keep them while it has an instance."""
         remove_own_resources(self.aws, self.settings, identity, goes_on)
 
+    def delete_volumes(self, identity: ServiceIdentity) -> Sequence[str]:
+        """Delete the volumes that outlived the service's instances."""
+        return delete_kept(self.aws, identity)
+
     def connection_to(self, record: NodeRecord) -> Connection:
         """Return how the node is reached with the target's addresses, user, key and jump host."""
         return connection_to(record, self.settings)
@@ -303,7 +311,10 @@ class Ec2Provider(BasicProvider):
             return instance.state == "running" and bool(instance.data.get(address))
 
         def on_outcome(node: str, outcome: Ec2Instance | DtkError) -> None:
-            report(node, outcome if isinstance(outcome, DtkError) else finished(node, outcome))
+            try:
+                report(node, outcome if isinstance(outcome, DtkError) else finished(node, outcome))
+            except DtkError as error:
+                report(node, error)
 
         wait_for(self.aws, ids, ready, self.settings.boot_timeout, on_outcome)
 
@@ -311,8 +322,7 @@ class Ec2Provider(BasicProvider):
         self, node: str, instance: Ec2Instance, machine: MachineRequest, access: Access, made: Attributes
     ) -> NodeRecord:
         size = machine.spec.size or str(instance.data.get("InstanceType", ""))
-        attributes: dict[str, object] = {"size": size, "image": machine.spec.image, "keypair": access.key_pair}
-        attributes[MADE_WITH] = made
+        attributes: dict[str, object] = {"size": size, "image": machine.spec.image, "keypair": access.key_pair, **made}
         blank = node_record(node, instance.id, machine.image.user, access.key_file, attributes)
         return described(blank, instance, self.settings, self.aws.region)
 

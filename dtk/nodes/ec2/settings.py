@@ -77,6 +77,9 @@ class Volume:
     device: str = ""
     limits: Mapping[str, int] = field(default_factory=dict)
     kms_key: str = ""
+    name: str = ""
+    keep: bool = False
+    """Whether it outlives its instance, and is attached to the one that the node has next."""
 
 
 def device_of(number: int, volume: Volume) -> str:
@@ -217,6 +220,9 @@ def _types_of(settings: Ec2Settings, node: str, size: str) -> tuple[str, ...]:
 
 def _volumes(given: object) -> tuple[Volume, ...]:
     volumes = tuple(_volume(volume) for volume in (given if isinstance(given, (list, tuple)) else ()))
+    names = [volume.name for volume in volumes if volume.name]
+    if len(set(names)) < len(names):
+        raise ValueError("two of volumes have the same name")
     if len(volumes) > len(VOLUME_LETTERS):
         raise ValueError(f"{len(volumes)} volumes, and at most {len(VOLUME_LETTERS)} can be had")
     return volumes
@@ -227,8 +233,11 @@ def _volume(given: object) -> Volume:
     if "size" not in volume:
         raise ValueError("each of volumes needs a size: [{size: 100, type: gp3}]")
     limits = {name: int(text(volume, name)) for name in ("iops", "throughput") if name in volume}
+    name, keep = text(volume, "name"), text(volume, "keep").lower() == "true"
+    if keep and not name:
+        raise ValueError("a volume that is kept needs a name: [{name: data, size: 100, keep: true}]")
     device, key = text(volume, "device"), text(volume, "kms_key")
-    return Volume(int(text(volume, "size")), text(volume, "type", "gp3"), device, limits, key)
+    return Volume(int(text(volume, "size")), text(volume, "type", "gp3"), device, limits, key, name, keep)
 
 
 def _tags(given: object) -> dict[str, str]:

@@ -38,7 +38,8 @@ def grown(known: Attributes, spec: MachineSpec) -> dict[str, object]:
 
 
 def _volume(volume: Volume) -> dict[str, object]:
-    return {"size": volume.size, "type": volume.type, "device": volume.device, "limits": dict(volume.limits)}
+    kept = {"name": volume.name, "keep": True} if volume.keep else {}
+    return {"size": volume.size, "type": volume.type, "device": volume.device, "limits": dict(volume.limits), **kept}
 
 
 def machine_differences(target: Target, attributes: Attributes, known: Attributes) -> Iterator[MachineDifference]:

@@ -44,7 +44,8 @@ class PlanRequest:
     ``workspace`` is the workspace's id, ``service_digest`` that of what service.yaml says; "" where it is not asked.
     ``secrets`` are the keyed digests of secrets' present values, by reference, of those that are known here.
     ``replaces`` are the nodes that are to get another machine, in rounds; ``forced`` leaves out what components do
-    before theirs goes. ``before`` is what earlier rounds of the same plan will have made.
+    before theirs goes. ``before`` is what earlier rounds of the same plan will have made. With ``deletes_volumes``
+    what outlives machines goes with the service.
     ``findings`` are what a refresh found on the nodes; ``selection`` is the part of the service that is meant.
     """
 
@@ -59,6 +60,7 @@ class PlanRequest:
     findings: tuple[Finding, ...] = ()
     replaces: Rounds = ()
     forced: bool = False
+    deletes_volumes: bool = False
     before: Earlier = NOTHING_EARLIER
     selection: Selection = EVERYTHING
     workspace: str = ""

@@ -1,0 +1,150 @@
+"""Volumes that outlive instances: found by their tags, attached to whichever instance their node has.
+
+They are made by calls of their own, never by RunInstances: what an instance's launch makes, its end takes away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from dtk.errors import DtkError, InvalidError
+from dtk.nodes.ec2.answers import VolumeAnswer
+from dtk.nodes.ec2.aws import Aws
+from dtk.nodes.ec2.instances import Ec2Instance
+from dtk.nodes.ec2.settings import MachineSpec, Volume, device_of
+from dtk.nodes.ec2.tags import LINEAGE, NAME, NODES, as_list, service_label, service_tags
+from dtk.nodes.provider import ServiceIdentity
+
+KEPT_VOLUMES = "kept_volumes"
+"""The node attribute that names the volumes which stay when its instance goes."""
+_VOLUME = "dtk:volume"
+_WAIT_SECONDS = 300.0
+"""How long a volume may take to be made, let go by an instance that has ended, or attached."""
+_PAUSE_SECONDS = 1.0
+_GOING = ("deleting", "deleted", "error")
+
+
+def find_kept(aws: Aws, lineage: str) -> dict[tuple[str, str], VolumeAnswer]:
+    """Return the volumes that a service keeps, by node and name."""
+    filters = [{"Name": f"tag:{LINEAGE}", "Values": [lineage]}, {"Name": "tag-key", "Values": [_VOLUME]}]
+    found = {}
+    for one in aws.pages("describe_volumes", "Volumes", VolumeAnswer, Filters=filters):
+        tags = {tag["Key"]: tag["Value"] for tag in one.get("Tags", [])}
+        if one.get("State") not in _GOING:
+            found[tags.get(NODES, ""), tags[_VOLUME]] = one
+    return found
+
+
+def in_their_zones(aws: Aws, identity: ServiceIdentity, specs: Mapping[str, MachineSpec]) -> dict[str, MachineSpec]:
+    """Return what nodes ask for, in the zones that their kept volumes are in: one can't be attached elsewhere.
+
+    Raises:
+        InvalidError: a node asks for another zone, or has volumes in two.
+    """
+    if not any(volume.keep for spec in specs.values() for volume in spec.volumes):
+        return dict(specs)
+    kept = find_kept(aws, identity.lineage)
+    return {node: _in_zone(node, spec, kept) for node, spec in specs.items()}
+
+
+def _in_zone(node: str, spec: MachineSpec, kept: Mapping[tuple[str, str], VolumeAnswer]) -> MachineSpec:
+    volumes = [kept[node, one.name] for one in spec.volumes if one.keep and (node, one.name) in kept]
+    zones = sorted({volume.get("AvailabilityZone", "") for volume in volumes})
+    if not zones:
+        return spec
+    if len(zones) > 1 or spec.availability_zone not in ("", *zones):
+        ids = ", ".join(volume["VolumeId"] for volume in volumes)
+        wanted = spec.availability_zone or " and ".join(zones)
+        raise InvalidError(
+            f"node '{node}' can't be in {wanted}: its kept volumes ({ids}) are in {' and '.join(zones)}",
+            hint=f"set availability_zone to {zones[0]}, or delete the volumes",
+        )
+    return replace(spec, availability_zone=zones[0])
+
+
+def attach_kept(
+    aws: Aws, identity: ServiceIdentity, instance: Ec2Instance, node: str, spec: MachineSpec
+) -> list[dict[str, object]]:
+    """Attach the volumes that a node keeps to its instance; those that do not exist are made in its zone.
+
+    Returns:
+        What the node's attribute ``kept_volumes`` says of them: name, id and size of each.
+    """
+    wanted = [(device_of(place, one), one) for place, one in enumerate(spec.volumes) if one.keep]
+    kept = find_kept(aws, identity.lineage) if wanted else {}
+    found: list[dict[str, object]] = []
+    for device, volume in wanted:
+        known = kept.get((node, volume.name))
+        id_ = known["VolumeId"] if known else _made(aws, identity, instance, node, volume, spec.kms_key)
+        _attach(aws, id_, instance.id, device)
+        found.append({"name": volume.name, "id": id_, "size": int(known.get("Size", 0)) if known else volume.size})
+    return found
+
+
+def _made(aws: Aws, identity: ServiceIdentity, instance: Ec2Instance, node: str, volume: Volume, kms_key: str) -> str:
+    zone = instance.data.get("Placement", {}).get("AvailabilityZone", "")
+    label = f"{service_label(identity)}/{node}/{volume.name}"
+    tags = {**people_tags(instance), **service_tags(identity), NAME: label, NODES: node, _VOLUME: volume.name}
+    token = hashlib.sha256("\n".join([identity.lineage, str(identity.task), label, zone]).encode()).hexdigest()[:48]
+    arguments: dict[str, object] = {
+        "AvailabilityZone": zone,
+        "Size": volume.size,
+        "VolumeType": volume.type,
+        "Encrypted": True,
+        "ClientToken": f"dtk-{token}",
+        "TagSpecifications": [{"ResourceType": "volume", "Tags": as_list(tags)}],
+        **{name.capitalize(): value for name, value in volume.limits.items()},
+    }
+    if key := volume.kms_key or kms_key:
+        arguments["KmsKeyId"] = key
+    answer = aws.request("create_volume", VolumeAnswer, arguments)
+    return answer["VolumeId"]
+
+
+def people_tags(instance: Ec2Instance) -> dict[str, str]:
+    """Return the tags that people gave an instance: its volumes have them as well."""
+    return {name: value for name, value in instance.tags.items() if not name.startswith(("dtk:", "aws:"))}
+
+
+def _attach(aws: Aws, volume: str, instance: str, device: str) -> None:
+    """Attach a volume once whoever had it has let it go; fine where the instance has it."""
+
+    def is_free(one: VolumeAnswer) -> bool:
+        return one.get("State") == "available" or _is_at(one, instance)
+
+    found = _wait(aws, volume, is_free, f"be free for instance {instance}")
+    if not _is_at(found, instance):
+        aws.call("attach_volume", VolumeId=volume, InstanceId=instance, Device=device)
+        _wait(aws, volume, lambda one: _is_at(one, instance, "attached"), f"be attached to instance {instance}")
+
+
+def _is_at(volume: VolumeAnswer, instance: str, state: str = "") -> bool:
+    return any(
+        one.get("InstanceId") == instance and state in ("", one.get("State")) for one in volume.get("Attachments", [])
+    )
+
+
+def _wait(aws: Aws, volume: str, ready: Callable[[VolumeAnswer], bool], what: str) -> VolumeAnswer:
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while True:
+        filters = [{"Name": "volume-id", "Values": [volume]}]
+        found = aws.pages("describe_volumes", "Volumes", VolumeAnswer, Filters=filters)
+        if found and ready(found[0]):
+            return found[0]
+        if time.monotonic() > deadline:
+            state = found[0].get("State", "unknown") if found else "not to be seen"
+            raise DtkError(f"volume {volume} did not {what} within {_WAIT_SECONDS:g} s: it is {state}")
+        time.sleep(_PAUSE_SECONDS)
+
+
+def delete_kept(aws: Aws, identity: ServiceIdentity) -> list[str]:
+    """Delete the volumes that a service keeps, once its instances have let them go; return what was deleted."""
+    deleted = []
+    for (node, name), volume in find_kept(aws, identity.lineage).items():
+        _wait(aws, volume["VolumeId"], lambda one: one.get("State") == "available", "be free to be deleted")
+        aws.call("delete_volume", VolumeId=volume["VolumeId"])
+        deleted.append(f"{name} of {node} ({volume['VolumeId']})")
+    return deleted
