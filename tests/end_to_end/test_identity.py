@@ -29,6 +29,15 @@ def test_init_and_stage_write_ids_and_the_services_is_the_lineage_of_its_plan(dt
     assert dtk.json("plan", "ring1")["lineage"] == id_of(dtk, "ring1")
 
 
+def test_init_makes_the_workspace_that_it_is_given(tmp_path: Path) -> None:
+    for words, made in ((["init", "one"], "here/one"), (["--workspace", "../two", "init"], "two"), (["init"], "here")):
+        here = tmp_path / "here"
+        here.mkdir(exist_ok=True)
+        Dtk(here).run(*words)
+        assert (tmp_path / made / "dtk.yaml").is_file(), words
+    assert not (tmp_path / "dtk.yaml").exists()
+
+
 def test_a_copied_service_is_refused_until_it_has_an_id_of_its_own(dtk: Dtk, module: Path) -> None:
     dtk.run("stage", "acme:ring/cluster", "ring1")
     copy = dtk.root / "services/ring2/service.yaml"

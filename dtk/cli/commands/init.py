@@ -9,13 +9,16 @@ import typer
 
 from dtk.cli.output import shown_path
 from dtk.errors import UsageError
+from dtk.service.global_options import settings
 from dtk.state.workspace import Workspace
 
 GITIGNORE = ".dtk/\n"
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="The folder to make a workspace of.")] = Path(),
+    folder: Annotated[
+        Path | None, typer.Argument(help="The folder to make a workspace of; else --workspace, else this one.")
+    ] = None,
 ) -> None:
     """Make a workspace in a folder.
 
@@ -25,7 +28,7 @@ def init(
     from dtk.dsl.yaml.modeline import modeline, provide_schemas  # noqa: PLC0415 - as below
     from dtk.state.identity import new_id  # noqa: PLC0415 - as below
 
-    workspace = Workspace(folder.resolve())
+    workspace = Workspace((folder or settings().workspace or Path()).resolve())
     if workspace.file.exists():
         raise UsageError(f"{shown_path(workspace.file)} exists already: this is a workspace", hint="dtk ls")
     for path in (workspace.modules, workspace.services):
