@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.logs import write_log
 from bench.sampling import HEAD, command, in_turn, row, table
 from bench.workspaces import DTK, spark
 
@@ -24,13 +25,14 @@ def startup(folder: Path, rounds: int) -> str:
     """Return the table of start-up, measured in a workspace of one service of three nodes."""
     place = spark(folder / "startup", 2)
     (place / "minimal.py").write_text(MINIMAL)
-    (place / ".log").write_text("")
+    write_log(place / "task.jsonl", 32)
     minimal, imports = "a minimal typer command", "import typer"
     words: dict[str, Sequence[str]] = {
         imports: (sys.executable, "-c", "import typer"),
         minimal: (sys.executable, "minimal.py", "one"),
         "dtk --help": (DTK, "--help"),
         "dtk ls": (DTK, "ls"),
+        "dtk task-status (35 rows)": (DTK, "task-status", "--log", "task.jsonl"),
         "dtk plan (3 nodes)": (DTK, "plan"),
         "pyinfra --version": (str(Path(DTK).with_name("pyinfra")), "--version"),
     }
@@ -38,5 +40,6 @@ def startup(folder: Path, rounds: int) -> str:
     rows = [row(imports, taken[imports], None), row(minimal, taken[minimal], taken[imports], imports)]
     for name in ("dtk --help", "dtk plan (3 nodes)", "pyinfra --version"):
         rows.append(row(name, taken[name], taken[imports], imports))
-    rows.append(row("dtk ls", taken["dtk ls"], taken[minimal], minimal))
+    for name in ("dtk ls", "dtk task-status (35 rows)"):
+        rows.append(row(name, taken[name], taken[minimal], minimal))
     return table(HEAD, rows)
