@@ -42,7 +42,9 @@ def logs_of(workspace: Workspace, service: str, nodes: Sequence[str], log: str) 
     chosen = {node: [path for name, path in logs.items() if _means(log, name)] for node, logs in known.items()}
     if not any(chosen.values()):
         names = list(dict.fromkeys(name for logs in known.values() for name in logs))
-        there = f"there are {', '.join(names)}" if names else "name a file by its path: /var/log/syslog"
+        there = (
+            f"there are {', '.join(names)}" if names else f"name a file: dtk logs {service} {nodes[0]} /var/log/syslog"
+        )
         message = (
             f"no log '{log}' on {', '.join(nodes)}" if log else "no component there has an attribute of type log_file"
         )

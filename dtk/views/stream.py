@@ -10,7 +10,7 @@ from dtk.events.fold import Fold
 from dtk.events.planned import operation_result, text, texts, whole
 from dtk.events.tree import Task, TaskStage
 from dtk.views.formatting import duration_text, harmless, one_line, stream_time
-from dtk.views.operation_text import operation_call
+from dtk.views.operation_text import commands_of, operation_call
 from dtk.views.step_errors import error_text
 from dtk.views.stream_blocks import stage_ending, stage_heading
 
@@ -139,6 +139,7 @@ def _ran(event: Event) -> str:
     code = "" if result.exit_code is None else f", RETURN CODE {result.exit_code}"
     time = "" if result.seconds is None else f", {duration_text(result.seconds)}"
     lines = f"{operation_call(result)}: {outcome}{code}{time}".split("\n")
+    lines += [f"  {line}" for line in commands_of(result).splitlines()]
     return _text([f"{one_line(text(event, 'node'))} > {line}" for line in lines])
 
 

@@ -213,6 +213,7 @@ BAD_INPUT = [
     ("set-attribute", 2, "PATH=VALUE for each of several"),
     ("set-attribute master/spark::master/master_port", 2, "dtk set-attribute [SERVICE] PATH VALUE"),
     ("set-attribute master/spark::master/master_prt 1", 2, "did you mean 'master/spark::master/master_port'?"),
+    ("set-attribute eventlog_dir /logs", 2, "did you mean 'master/spark::master/eventlog_dir'?"),
     ("set-attribute master/spark::master/master_port eighty", 2, "not of type port"),
     ("set-attribute master/spark::master/master_host x", 2, "computed by its component"),
     ("set-attribute slaves/spark::common/worker_port 1", 2, "a constant of its module"),

@@ -91,6 +91,7 @@ def test_a_task_ends_with_what_it_did_and_vv_prints_what_runs(dtk: Dtk) -> None:
     *_, line = done.stderr.splitlines()
     assert line.startswith("3 of 3 nodes changed, 7 operations, ")
     assert "master > OPERATION: files.directory {path: " in done.stdout
+    assert "master >   mkdir -p " in done.stdout, "an operation is told with the commands that it ran"
     assert "slaves:2 > RUN: sh -c true (syscall): changed, RETURN CODE 0, " in done.stdout
     dtk.run("set-attribute", "ring1", "slaves/ring::member/work=sleep 9; echo said; exit 3")
     failed = dtk.run("apply", "ring1", "--yes", "-v", code=1)
@@ -208,6 +209,8 @@ def test_a_row_keeps_its_number_whatever_else_is_listed(dtk: Dtk) -> None:
 def test_a_new_module_does_what_it_says(dtk: Dtk) -> None:
     dtk.run("module", "new", "acme/mine")
     assert "acme/mine" not in dtk.run("validate").stderr, "it draws no warning"
+    assert "Valid: " in dtk.run("validate", "acme:mine", "--strict").stdout, "a module is known by its name, too"
+    assert "no dtk.module.yaml in acme:none" in dtk.run("validate", "acme:none", code=2).stderr
     done = dtk.run("deploy", "acme:mine/single", "mine1", "--set", "main/mine::server/greeting=good day")
     assert "STDOUT:\n  good day\n" in done.stdout
     modeline, *_ = (dtk.root / "services/mine1/service.yaml").read_text().splitlines()

@@ -32,7 +32,7 @@ def ring(dtk: Dtk, module: Path) -> Dtk:
 
 
 def test_logs_of_many_nodes_are_shown_together_and_searched(ring: Dtk) -> None:
-    shown = ring.run("logs", "ring1", "slaves", "--lines", "2").stdout.splitlines()
+    shown = ring.run("logs", "ring1", "--lines", "2").stdout.splitlines()
     assert sorted(line for line in shown if "line" in line) == ["slaves:1 | line 1", "slaves:2 | line 2"]
     assert not any("first" in line for line in shown)
     assert ring.run("logs", "ring1", "slaves:2", "log").stdout.startswith("first\nline 2\n"), "one node, no prefix"
@@ -44,7 +44,9 @@ def test_logs_of_many_nodes_are_shown_together_and_searched(ring: Dtk) -> None:
     assert ring.run("grep", "ring1", "log", "slaves:1", pattern).stdout == f"{pattern}\n"
     assert not (home / "run").exists(), "a pattern reaches no shell"
     ring.run("grep", "ring1", "log", "all", "--", "-e", code=1)
-    assert "no component there has an attribute of type log_file" in ring.run("logs", "ring1", "master", code=2).stderr
+    refused = ring.run("logs", "ring1", "master", code=2).stderr
+    assert "no component there has an attribute of type log_file" in refused
+    assert "next: name a file: dtk logs ring1 master /var/log/syslog" in refused
     assert "has no node 'slave'" in ring.run("logs", "ring1", "slave", code=2).stderr
     assert "line 0\n" in ring.run("tail", "ring1", f"{home.parent}/master/a log", "master").stdout
 
@@ -72,9 +74,10 @@ def test_followed_logs_end_with_their_reader_and_leave_nothing_on_the_nodes(ring
 
 
 def test_processes_and_ports_of_nodes_are_listed(ring: Dtk) -> None:
-    header = ring.run("ps", "ring1", "master").stdout.splitlines()[0].split()
-    assert header[:2] == ["UID", "PID"]
-    shown = ring.run("get-ps", "ring1", "all", "--filter", "--filter").stdout.splitlines()
+    header, *processes = ring.run("ps", "ring1", "master").stdout.splitlines()
+    assert header.split()[:2] == ["UID", "PID"]
+    assert not [line for line in processes if line.split()[-1].startswith("[k")], "the kernel's threads are left out"
+    shown = ring.run("get-ps", "ring1", "--filter", "--filter").stdout.splitlines()
     assert {line.partition(" ")[0] for line in shown} == {"master", "slaves:1", "slaves:2"}
     assert all("--filter" in line for line in shown)
     assert "Local Address" in ring.run("netstat", "ring1", "master").stdout

@@ -18,6 +18,7 @@ from dtk.dsl.module import is_module, load_module
 from dtk.dsl.workspace import load_workspace
 from dtk.dsl.yaml.modeline import provide_schemas
 from dtk.errors import InvalidError, Problem, UsageError
+from dtk.model.names import module_name
 from dtk.plan.compile import resolve_for_plan
 from dtk.service.context import current_workspace
 from dtk.service.planning import read_inputs
@@ -27,7 +28,7 @@ from dtk.views.ci.annotation import problem_annotations
 
 def validate(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[MODULE_FOLDER]", help="Only the module in this folder.", file_okay=False)
+        Path | None, typer.Argument(metavar="[MODULE]", help="Only this module: its name or folder.", file_okay=False)
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings are mistakes too.")] = False,
     code_quality: Annotated[
@@ -72,8 +73,21 @@ def _code_quality(problems: list[Problem], warnings: list[Problem]) -> str:
 
 def _module_checks(folder: Path, warnings: list[Problem]) -> Iterator[tuple[str, Callable[[], object]]]:
     if not is_module(folder):
-        raise UsageError(f"no dtk.module.yaml in {folder}")
+        folder = _named(folder)
     yield str(folder), lambda: warnings.extend(module_warnings(load_module(folder, Path.cwd())))
+
+
+def _named(given: Path) -> Path:
+    """Return the folder of a module of this workspace that is named, ``acme:web``, rather than given by its folder.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    name = module_name(str(given))
+    found = current_workspace().modules / name if name else None
+    if found is None or not is_module(found):
+        raise UsageError(f"no dtk.module.yaml in {given}", hint="dtk validate checks all modules of this workspace")
+    return found
 
 
 def _workspace_checks(workspace: Workspace, warnings: list[Problem]) -> Iterator[tuple[str, Callable[[], object]]]:

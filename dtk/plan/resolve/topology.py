@@ -356,7 +356,9 @@ def why_not_settable(path: str, topology: Topology, known: Mapping[str, str]) ->
                 fixed = "its component's title" if is_title(instance.component, name) else "a constant of its module"
                 what = "computed by its component" if attribute.is_computed else fixed
                 return f"attribute '{path}' is {what} and can't be set", ""
-    return f"attribute path '{path}' names nothing in this service", nearest(path, known)
+    # Where only one attribute is called so, its node and component are what is missing.
+    ends = [one for one in known if one.endswith(f"/{path}")]
+    return f"attribute path '{path}' names nothing in this service", ends[0] if len(ends) == 1 else nearest(path, known)
 
 
 def _unmatched_links(service: Service, topology: Topology) -> Iterator[Problem]:
