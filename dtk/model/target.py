@@ -70,6 +70,10 @@ def _always_enough(_target: Target, _nodes: Sequence[str], _held: Mapping[str, s
     return ()
 
 
+def _no_sum(_machines: Sequence[Attributes]) -> str:
+    return ""
+
+
 def _nothing_kept(_attributes: Attributes) -> Iterable[str]:
     return ()
 
@@ -97,6 +101,7 @@ class TargetDescription:
         region: where the target's machines are, "" where its settings do not say it; None for a target without regions.
             Its nodes have the attribute ``region``.
         machine_text: names what a machine will be, for the plan.
+        machines_text: sums up several new machines, given the attributes of each, for the plan.
         machine_differences: how an existing node's machine differs from what the node asks for now, given the node's
             attributes as the target takes them and those in the state.
         like_members: a new member's attributes with what it has in common with the members that its group has.
@@ -115,6 +120,7 @@ class TargetDescription:
     firewall_sources: Callable[[Target], tuple[str, ...] | None] = _no_firewall
     region: Callable[[Target], str | None] = _no_region
     machine_text: Callable[[Attributes], str] = _nothing_to_show
+    machines_text: Callable[[Sequence[Attributes]], str] = _no_sum
     machine_differences: Callable[[Target, Attributes, Attributes], Iterable[MachineDifference]] = _never_differs
     like_members: Callable[[Attributes, Sequence[Attributes]], Attributes] = _as_asked
     nodes_without_machine: Callable[[Target, Sequence[str], Mapping[str, str]], Iterable[str]] = _always_enough

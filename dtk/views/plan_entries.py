@@ -59,6 +59,15 @@ def node_entries(plan: Plan) -> list[Entry]:
     return [_node_entry(list(group), machine) for (*_, machine), group in groupby(changes, key=alike)]
 
 
+def machines_text(plan: Plan) -> str:
+    """Sum up the machines that a plan makes: how many, of which sizes, with how much disk; "" where none is made."""
+    machines = [leaf.node_attributes for leaf in plan.leaves() if leaf.type == "create_node"]
+    try:
+        return describe(str(plan.target["type"])).machines_text(machines)
+    except InvalidError:
+        return ""
+
+
 def _machine_text(plan: Plan) -> Callable[[Attributes], str]:
     """Return what names a machine of the plan's target; a plan can be read where the target's package is missing."""
     try:

@@ -12,7 +12,7 @@ from dtk.model.names import CREATE, group_of
 from dtk.model.plan import Finding, Plan, Stage, Step
 from dtk.model.planned_action import PlannedAction
 from dtk.views.formatting import GREEN, RED, YELLOW, colored, counted
-from dtk.views.plan_entries import Entry, component_entries, is_deletion, members_text, node_entries
+from dtk.views.plan_entries import Entry, component_entries, is_deletion, machines_text, members_text, node_entries
 
 HIDDEN = "(hidden)"
 _COLORS = {"-": RED, "-/+": RED, "+": GREEN, "~": YELLOW, "!": RED}
@@ -33,6 +33,8 @@ def plan_text(plan: Plan, *, color: bool = False) -> str:
     lines += [_in_color(line) if color else line for line in (*drift_lines(plan), *_change_lines(plan))]
     lines += stage_lines(plan)
     lines += left_out_lines(plan)
+    if made := machines_text(plan):
+        lines.append(f"Machines to make: {made}")
     return "\n".join([*lines, summary_line(plan)]) + "\n"
 
 

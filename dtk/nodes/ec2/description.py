@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from dtk.model.settings import as_mapping, mapping, text, texts
 from dtk.model.target import Attributes, MachineDifference, Power, Target, TargetDescription, UnknownWord, networks
-from dtk.nodes.ec2.words import unknown_words, words_for
+from dtk.nodes.ec2.words import ROOT_DEVICE_GIGABYTES, unknown_words, words_for
 
 
 def _machine_attributes(target: Target, attributes: Attributes) -> Attributes:
@@ -37,6 +38,27 @@ def _machine_text(attributes: Attributes) -> str:
     image, kept = text(attributes, "image"), text(attributes, "image_id")
     image = f"{image} ({kept})" if kept else image
     return ", ".join(part for part in [" or ".join(types), image, *disks, market] if part)
+
+
+def _machines_text(machines: Sequence[Attributes]) -> str:
+    """Count instances by what is asked for first, and add up their disks as far as they are said."""
+    sizes = Counter((texts(one, "instance_type") or texts(one, "size"))[0] for one in machines)
+    disks = sum(size for one in machines for size in _disk_sizes(one))
+    counted = ", ".join(f"{count} {size}" for size, count in sorted(sizes.items()))
+    plural = "" if len(machines) == 1 else "s"
+    return f"{len(machines)} instance{plural} ({counted}), {disks} GB of disks" if machines else ""
+
+
+def _disk_sizes(attributes: Attributes) -> Iterator[int]:
+    yield _gigabytes(attributes, "root_device_size") or ROOT_DEVICE_GIGABYTES
+    volumes = attributes.get("volumes")
+    for volume in map(as_mapping, volumes if isinstance(volumes, (list, tuple)) else ()):
+        yield _gigabytes(volume, "size")
+
+
+def _gigabytes(given: Attributes, name: str) -> int:
+    size = text(given, name)
+    return int(size) if size.isdecimal() else 0
 
 
 def _machine_differences(target: Target, attributes: Attributes, known: Attributes) -> Iterable[MachineDifference]:
@@ -73,6 +95,7 @@ EC2 = TargetDescription(
     firewall_sources=_firewall_sources,
     region=_region,
     machine_text=_machine_text,
+    machines_text=_machines_text,
     machine_differences=_machine_differences,
     like_members=_like_members,
     power_refusal=_power_refusal,

@@ -14,7 +14,7 @@ from dtk.nodes.ec2.answers import InstanceType, TypeOffering
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.call import MachineRequest
 from dtk.nodes.ec2.problems import NOT_ALLOWED, AwsError
-from dtk.nodes.ec2.settings import ROOT_DEVICE_GIGABYTES
+from dtk.nodes.ec2.words import ROOT_DEVICE_GIGABYTES
 
 _Answer = TypeVar("_Answer")
 _ARM = "arm64"

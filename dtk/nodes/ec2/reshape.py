@@ -10,7 +10,8 @@ from dtk.nodes.ec2.answers import VolumeAnswer, VolumeModification
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.instances import Ec2Instance
 from dtk.nodes.ec2.problems import NO_CAPACITY, AwsError
-from dtk.nodes.ec2.settings import ROOT_DEVICE_GIGABYTES, MachineSpec, device_of
+from dtk.nodes.ec2.settings import MachineSpec, device_of
+from dtk.nodes.ec2.words import ROOT_DEVICE_GIGABYTES
 
 MODIFYING_SECONDS = 600.0
 """How long a volume may take until its new size can be used; it is optimized for hours after that."""

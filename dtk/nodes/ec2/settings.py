@@ -17,7 +17,6 @@ SERVICES = ("ec2", "ssm", "sts")
 _OF_AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 BOOT_TIMEOUT_SECONDS = 600.0
 """How long an instance may be pending; a stop with hibernating disks takes minutes as well."""
-ROOT_DEVICE_GIGABYTES = 20
 VOLUME_LETTERS = "fghijklmnop"
 """Of the devices (``/dev/sdf`` …) that further volumes get: as many as EC2 recommends for them."""
 

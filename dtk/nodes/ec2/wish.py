@@ -9,7 +9,8 @@ from typing import Literal
 
 from dtk.model.settings import as_mapping, text, texts
 from dtk.model.target import Attributes, MachineDifference, Target
-from dtk.nodes.ec2.settings import ROOT_DEVICE_GIGABYTES, Ec2Settings, MachineSpec, Volume, read_settings, read_spec
+from dtk.nodes.ec2.settings import Ec2Settings, MachineSpec, Volume, read_settings, read_spec
+from dtk.nodes.ec2.words import ROOT_DEVICE_GIGABYTES
 
 MADE_WITH = "made_with"
 """The node attribute that holds what an instance was made with, as ``made_with`` gives it."""

@@ -13,6 +13,7 @@ from dtk.model.target import UnknownWord
 
 DEFAULT_IMAGE = "ubuntu_24_04"
 DEFAULT_SIZE = "small"
+ROOT_DEVICE_GIGABYTES = 20
 IMAGE_PARAMETER = "ssm:"
 IMAGE_ID = "ami-"
 
