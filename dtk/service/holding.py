@@ -8,14 +8,18 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dtk.errors import DtkError
+from dtk.errors import DtkError, LockedError
+from dtk.events.log_reader import read_log
 from dtk.service.identity import FoundIdentity, find_identity
 from dtk.service.shared_store import refuse_left, refuse_offline, store_settings_of
-from dtk.state.lock import LOCK_FILE, ServiceLock, acquire
+from dtk.state.lock import LOCK_FILE, ServiceLock, acquire, holder
 from dtk.state.workspace import Workspace
 
 if TYPE_CHECKING:
     from dtk.store.holding import HeldService
+
+ENDING_SECONDS = 60.0
+"""How long a worker may take to end once its task has ended; a command waits for that unasked."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ def holding(
     until = time.monotonic() + (wait or 0.0)
     lock_file = workspace.service_folder(service) / LOCK_FILE
     was_there = lock_file.exists()
-    with acquire(workspace.service_folder(service), command, wait) as lock:
+    with _take(workspace, service, command, wait) as lock:
         try:
             identity = found or find_identity(workspace, service)
             shared = _hold(workspace, service, command, max(until - time.monotonic(), 0.0), identity)
@@ -62,6 +66,30 @@ def holding(
             if not was_there and lock.descriptor >= 0:
                 lock_file.unlink(missing_ok=True)
             raise
+
+
+def _take(workspace: Workspace, service: str, command: str, wait: float | None) -> ServiceLock:
+    """Take a service's lock. A worker whose task has ended holds it for a moment more: that is no reason to refuse."""
+    folder = workspace.service_folder(service)
+    try:
+        return acquire(folder, command, wait)
+    except LockedError as refused:
+        if not _holder_has_ended(workspace, service):
+            raise
+        with suppress(LockedError):
+            return acquire(folder, command, ENDING_SECONDS)
+        raise refused from None
+
+
+def _holder_has_ended(workspace: Workspace, service: str) -> bool:
+    found = holder(workspace.service_folder(service))
+    if found is None or not found.task:
+        return False
+    try:
+        events = read_log(workspace.event_log(service, found.task)).events
+    except OSError:
+        return False
+    return bool(events) and events[-1]["type"] == "task.finished"
 
 
 def _hold(workspace: Workspace, service: str, command: str, wait: float, found: FoundIdentity) -> HeldService | None:

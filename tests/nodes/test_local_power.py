@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -222,6 +225,22 @@ def test_a_node_whose_address_was_taken_while_it_was_off_gets_another(service: S
     assert again.connection.hostname != record.connection.hostname
     assert again.attributes["host_address"] == again.connection.hostname
     assert output(again, "echo up") == "up"
+
+
+def test_a_node_that_is_off_keeps_its_address_whatever_other_workspaces_make(
+    new_service: Callable[..., Service],
+) -> None:
+    first, second = new_service("a"), new_service("b")
+    # Both services begin to look at the same address.
+    begins = zlib.crc32(first.identity.lineage.encode()) % 254
+    lineage = next(text for text in map(str, itertools.count()) if zlib.crc32(text.encode()) % 254 == begins)
+    second.identity = replace(second.identity, lineage=lineage)
+    records = first.create("one", "two")
+    first.stop(records[1])
+    made = second.create("three", "four")
+    assert first.start(records[1]) == [records[1]]
+    addresses = {record.connection.hostname for record in (*records, *made)}
+    assert len(addresses) == 4
 
 
 def test_a_node_that_cannot_start_fails_with_its_log_and_leaves_nothing(

@@ -121,16 +121,18 @@ def lane(number: int, lanes: int, options: argparse.Namespace, kind: type[Life],
         first = kind(Forks(folder / "undisturbed/workspace"), folder / "undisturbed/counts")
         first.begin()
         expected = first.undisturbed()
+        meant = options.kill_in or list(kind.operations)
+        points_meant = {point: count for point, count in expected.points.items() if point[0] in meant}
         planned = [
-            *kills_at_each_point(expected.points, options.seed)[: options.lives],
-            *kills_at_random(list(kind.operations), options.random, options.seed),
+            *kills_at_each_point(points_meant, options.seed)[: options.lives],
+            *kills_at_random(meant, options.random, options.seed),
         ]
         random.Random(options.seed).shuffle(planned)  # a campaign that is cut short has some of both
         until = time.monotonic() + 60 * options.minutes
         for index, kills in enumerate(planned):
             if index % lanes == number and time.monotonic() < until:
                 live(kind, kills, expected, figures, f"life {index + 1} of {len(planned)}")
-        points = sum(expected.points.values())
+        points = sum(points_meant.values())
     finally:
         workers.terminate()
         shutil.rmtree(folder, ignore_errors=True)
@@ -142,6 +144,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--lives", type=int, default=100_000, help="at most so many lives with kills at points")
     parser.add_argument("--random", type=int, default=300, help="kills at random moments")
+    parser.add_argument("--kill-in", action="append", help="an operation; all where none is named")
     parser.add_argument("--lanes", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=600)

@@ -57,6 +57,7 @@ APPLY = ("apply", SERVICE, "--yes")
 OPERATIONS: dict[str, tuple[str, ...]] = {
     "deploy": APPLY,
     "scale up": APPLY,
+    "replace": ("replace", SERVICE, "slaves:2", "--yes"),
     "exec": ("exec", SERVICE, "master/life::mark.tick"),
     "workflow": ("exec", SERVICE, "greet", "name=world"),
     "stop": ("stop", SERVICE),
@@ -65,6 +66,8 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "destroy": ("delete-and-destroy", SERVICE, "--yes"),
 }
 CARDINALITY = {"scale up": "2", "scale down": "1"}
+ASKING = ("apply", "replace", "delete-and-destroy")
+"""Commands that ask before they begin."""
 ROLES = ("worker", "command")
 
 
@@ -230,7 +233,7 @@ class Life:
             if task.status != "succeeded":
                 assert task.next_command.startswith("dtk "), kill
                 words = shlex.split(task.next_command)[1:]
-                self._dtk(*words, *(["--yes"] if words[0] in ("apply", "delete-and-destroy") else []))
+                self._dtk(*words, *(["--yes"] if words[0] in ASKING else []))
         elif operation != "destroy" or self.workspace.service_file(SERVICE).exists():
             self._dtk(*self.operations[operation])
         eventually(self.runner.is_idle, "the worker ends")

@@ -1,14 +1,15 @@
 """Addresses of local nodes: 127.77.S.N with one port, S a number per service; or 127.0.0.1 with a port per node.
 
 An address counts as free when it can be bound and listened on, so that workspaces that know nothing of each other
-never share one. The listening socket is handed to the node's server: nothing can come between.
+never share one; and when no node has it that is switched off, here or in another workspace that has one running.
+The listening socket is handed to the node's server: nothing can come between.
 """
 
 from __future__ import annotations
 
 import socket
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 
 from dtk.errors import DtkError
@@ -44,6 +45,10 @@ class NewNode:
     shared_address: bool
 
 
+Places = Collection[tuple[str, int]]
+"""Addresses with their ports."""
+
+
 def has_own_addresses() -> bool:
     """Say whether nodes can have an address each: on Linux every 127/8 address is there; macOS has only 127.0.0.1."""
     with socket.socket() as trial:
@@ -55,7 +60,13 @@ def has_own_addresses() -> bool:
 
 
 def reserve(
-    allocations: Allocations, identity: ServiceIdentity, node: str, new: NewNode, *, listens: bool
+    allocations: Allocations,
+    identity: ServiceIdentity,
+    node: str,
+    new: NewNode,
+    elsewhere: Callable[[], Places],
+    *,
+    listens: bool,
 ) -> tuple[Allocation, socket.socket | None]:
     """Find what a node was allotted, or allot it, in the registry, whose lock is held.
 
@@ -64,6 +75,7 @@ def reserve(
         identity: the node's service.
         node: its name.
         new: what it gets if it is not there yet.
+        elsewhere: returns what nodes of other workspaces were allotted; called where an address is looked for.
         listens: whether a socket is wanted that listens at its address; another address is given where its own is
             taken by another process.
 
@@ -79,7 +91,7 @@ def reserve(
         if listening is not None:
             return allocation, listening
         new = NewNode(allocation.home, allocation.user, allocation.shared_address)
-    endpoint, listening = _find_endpoint(allocations, identity.lineage, shared=new.shared_address)
+    endpoint, listening = _find_endpoint(allocations, identity.lineage, elsewhere(), shared=new.shared_address)
     allocations[key] = Allocation(service=identity.service, **asdict(endpoint), **asdict(new))
     return allocations[key], listening
 
@@ -99,18 +111,21 @@ def _listen(endpoint: Endpoint) -> socket.socket | None:
     return listening
 
 
-def _find_endpoint(allocations: Allocations, lineage: str, *, shared: bool) -> tuple[Endpoint, socket.socket]:
+def _find_endpoint(
+    allocations: Allocations, lineage: str, elsewhere: Places, *, shared: bool
+) -> tuple[Endpoint, socket.socket]:
     """Find a free place for one more node of a service, and listen there.
 
     Args:
         allocations: all nodes of the workspace; its lock is held.
         lineage: the service's.
+        elsewhere: what nodes of other workspaces were allotted.
         shared: whether nodes share 127.0.0.1.
 
     Raises:
         DtkError: there is no free one.
     """
-    taken = {(allocation.address, allocation.port) for allocation in allocations.values()}
+    taken = {(allocation.address, allocation.port) for allocation in allocations.values()} | set(elsewhere)
     for endpoint in _shared_endpoints() if shared else _own_endpoints(allocations, lineage):
         if (endpoint.address, endpoint.port) in taken:
             continue

@@ -15,7 +15,7 @@ from dtk.model.target import Target
 from dtk.nodes.concurrent import report_each
 from dtk.nodes.keys import ensure_key
 from dtk.nodes.local.account import find_python, node_user
-from dtk.nodes.local.allocation import NewNode, has_own_addresses, reserve
+from dtk.nodes.local.allocation import NewNode, Places, has_own_addresses, reserve
 from dtk.nodes.local.elsewhere import nodes_elsewhere, nodes_here
 from dtk.nodes.local.machine import Machine, erase, machine_of, make_disk, new_home, switch_on, wait_until_up
 from dtk.nodes.local.processes import end, find
@@ -197,9 +197,14 @@ class LocalProvider(BasicProvider):
             for node in nodes:
                 is_new = node_key(identity, node) not in allocations
                 new = NewNode(str(new_home(identity, node)), user.pw_name, shared)
-                allocation, listening = reserve(allocations, identity, node, new, listens=node not in running)
+                off = node not in running
+                allocation, listening = reserve(allocations, identity, node, new, self._elsewhere, listens=off)
                 boots[node] = _Boot(machine_of(identity, node, allocation), listening, is_new)
         return boots
+
+    def _elsewhere(self) -> Places:
+        found = (one.machine.allocation for one in nodes_elsewhere(self._workspace))
+        return {(allocation.address, allocation.port) for allocation in found}
 
     def _erase(self, identity: ServiceIdentity, node: str) -> None:
         key = node_key(identity, node)

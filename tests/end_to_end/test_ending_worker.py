@@ -1,0 +1,69 @@
+"""A command that comes while the worker before it ends: it waits for the worker, and for that one alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+
+from dtk.errors import LockedError
+from dtk.events.log import EventLog
+from dtk.service.holding import holding
+from dtk.state.lock import ServiceLock, acquire, this_process
+from dtk.state.workspace import Workspace
+from tests.support.command_line import Dtk
+
+pytestmark = pytest.mark.usefixtures("module")
+SERVICE = "app1"
+
+
+class Clock:
+    """Time that passes in sleeps alone; a lock is given back after half a minute."""
+
+    def __init__(self, lock: ServiceLock) -> None:
+        self.now, self.lock = 0.0, lock
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        if self.now > 30:
+            self.lock.release()
+
+
+@pytest.fixture
+def workspace(dtk: Dtk) -> Workspace:
+    """A workspace with a staged service whose first task has begun, as its log says."""
+    dtk.run("stage", "acme:ring/cluster", SERVICE)
+    made = Workspace(dtk.root)
+    made.task_folder(SERVICE, 1).mkdir(parents=True)
+    with EventLog(made.event_log(SERVICE, 1)) as log:
+        log.append("task.started", "task 1 started")
+    return made
+
+
+@pytest.fixture
+def clock(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    """The clock of a lock that the task's worker holds."""
+    worker = acquire(workspace.service_folder(SERVICE), f"dtk apply {SERVICE}")
+    worker.name_holder(this_process(f"dtk apply {SERVICE} (task 1)", 1))
+    made = Clock(worker)
+    monkeypatch.setattr("dtk.state.lock.time", SimpleNamespace(monotonic=made.monotonic, sleep=made.sleep))
+    yield made
+    worker.release()
+
+
+def test_a_worker_whose_task_has_ended_is_waited_for(workspace: Workspace, clock: Clock) -> None:
+    with EventLog(workspace.event_log(SERVICE, 1)) as log:
+        log.append("task.finished", "task 1 succeeded", status="succeeded", seconds=1.0)
+    with holding(workspace, SERVICE, f"dtk stop {SERVICE}", 0.0):
+        assert clock.now > 30
+
+
+def test_a_task_that_goes_on_refuses_at_once(workspace: Workspace, clock: Clock) -> None:
+    with pytest.raises(LockedError) as refused, holding(workspace, SERVICE, f"dtk stop {SERVICE}", 0.0):
+        pass
+    assert f"dtk cancel-task {SERVICE}" in refused.value.hint
+    assert clock.now < 1
