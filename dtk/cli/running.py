@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import FrameType
 
 import typer
@@ -22,6 +21,7 @@ from dtk.cli.output import print_json, says_yes, use_color
 from dtk.cli.task_files import nothing_done
 from dtk.errors import DtkError, InvalidError, UsageError
 from dtk.model.plan import Plan
+from dtk.model.settings import text
 from dtk.model.store_settings import StoreSettings
 from dtk.service.holding import Holding, holding
 from dtk.service.identity import FoundIdentity, write_identity
@@ -33,6 +33,7 @@ from dtk.views.formatting import long_duration
 from dtk.views.plan_markdown import plan_markdown
 from dtk.views.plan_text import plan_text
 
+MACHINE_STEPS = ("create_node", "power_on_node", "power_off_node", "terminate_node", "resize_node", "grow_volumes")
 WORKER_END_SECONDS = 60.0
 """How long a worker whose task has ended may take to end."""
 
@@ -175,12 +176,16 @@ def run_plan(inputs: Inputs, plan: Plan, change: Change, how: Following, *, resu
     check_plan(plan, inputs)
     ids = change.found.identity
     owned = replace(plan, lineage=plan.lineage or ids.service, workspace=plan.workspace or ids.workspace)
+    _resolve_credentials(inputs, owned)
     # A signal that comes while the worker starts is for the task: it waits until it can be handed on.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, CANCEL_SIGNALS)
     try:
         started = change.start(inputs, owned)
         if change.shared is not None:
-            _warn_of_early_end(change.shared.settings, inputs.workspace.event_log(plan.service, started.number))
+            _warn_of_early_end(change.shared.settings, "the store", inputs, started)
+        if inputs.target.description.region(inputs.target) is not None:
+            aws = StoreSettings("s3", profile=text(inputs.target.settings, "profile"))
+            _warn_of_early_end(aws, f"target '{inputs.target.name}'", inputs, started)
         if how.detach and how.is_data:
             print_json({"service": plan.service, "task": started.number})
             return
@@ -202,14 +207,31 @@ def run_plan(inputs: Inputs, plan: Plan, change: Change, how: Following, *, resu
     raise typer.Exit(code)
 
 
-def _warn_of_early_end(store: StoreSettings, log: Path) -> None:
-    from dtk.service.credentials_end import early_end  # noqa: PLC0415 - only with a store
+def _resolve_credentials(inputs: Inputs, plan: Plan) -> None:
+    """Ask whoever has to give an MFA code now: a task's worker has no terminal.
 
-    found = early_end(store, log)
+    Raises:
+        DtkError: there are no credentials, and the task makes, starts, stops or ends machines.
+    """
+    from dtk.nodes.targets import provider_for  # noqa: PLC0415 - loads the target's own library
+
+    if inputs.target.description.region(inputs.target) is None:
+        return
+    try:
+        provider_for(inputs.target, inputs.workspace).resolve_credentials()
+    except DtkError:
+        if any(leaf.type in MACHINE_STEPS for leaf in plan.leaves()):
+            raise
+
+
+def _warn_of_early_end(credentials: StoreSettings, of: str, inputs: Inputs, started: StartedTask) -> None:
+    from dtk.service.credentials_end import early_end  # noqa: PLC0415 - only where there are credentials
+
+    found = early_end(credentials, inputs.workspace.event_log(inputs.service.name, started.number))
     if found is not None:
         left, expected = (long_duration(seconds) for seconds in found)
         typer.echo(
-            f"warning: the credentials for the store end in {left}; tasks like this took {expected}. Without new ones"
+            f"warning: the credentials for {of} end in {left}; tasks like this took {expected}. Without new ones"
             " the task starts nothing more by then, and fails",
             err=True,
         )

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Protocol
 
 _MINUTE_SECONDS = 60.0
 LEAST_SKEW_SECONDS = 240.0
@@ -52,12 +54,41 @@ _KNOWN: Mapping[str, tuple[str, str]] = {
 }
 
 
+ROLE_CACHE = Path("~/.aws/cli/cache")
+"""The AWS CLI's own, readable by its user alone."""
+
+
+class _RoleProvider(Protocol):
+    cache: object
+
+
+class _CredentialResolver(Protocol):
+    def get_provider(self, name: str, /) -> _RoleProvider: ...
+
+
+class _BotocoreSession(Protocol):
+    """What is used of botocore's session here, which has no types of its own."""
+
+    def get_component(self, name: str, /) -> _CredentialResolver: ...
+
+
 @dataclass(frozen=True)
 class AccessProblem:
     """What is wrong, in words for people, and what to do."""
 
     message: str
     hint: str
+
+
+def share_role_cache(session: _BotocoreSession) -> None:
+    """Keep the credentials of roles where the AWS CLI does: who gave an MFA code is asked again when they end.
+
+    A task's worker, which has no terminal, finds them there, too.
+    """
+    from botocore.utils import JSONFileCache  # noqa: PLC0415 - slow to import
+
+    provider = session.get_component("credential_provider").get_provider("assume-role")
+    provider.cache = JSONFileCache(str(ROLE_CACHE.expanduser()))
 
 
 def access_problem(error: Exception) -> AccessProblem | None:

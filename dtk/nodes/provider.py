@@ -231,6 +231,13 @@ class Provider(Protocol):
     def delete_volumes(self, identity: ServiceIdentity) -> Sequence[str]:
         """Delete the volumes that outlived a service's machines; return which, in words. None left is fine."""
 
+    def resolve_credentials(self) -> None:
+        """Get what the target's machines are worked on with, while there is a terminal to ask somebody on.
+
+        Raises:
+            DtkError: it can't be had.
+        """
+
     def why_off(self, identity: ServiceIdentity, record: NodeRecord) -> str:
         """Say why a node that should run is off, where this machine can tell it at once; "" elsewhere."""
 
@@ -312,6 +319,9 @@ class BasicProvider:
     def delete_volumes(self, _identity: ServiceIdentity) -> Sequence[str]:
         """Delete none: there are none."""
         return ()
+
+    def resolve_credentials(self) -> None:
+        """Need none."""
 
     def why_off(self, _identity: ServiceIdentity, _record: NodeRecord) -> str:
         """Say nothing."""

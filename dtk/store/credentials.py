@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
+from dtk.model.aws_access import share_role_cache
 from dtk.model.store_settings import StoreSettings
 from dtk.store.errors import StoreError
 
@@ -37,7 +38,7 @@ def credentials_end(settings: StoreSettings, environment: Mapping[str, str]) -> 
     """Return when the credentials for a store end; None where that is not known, or where they are renewed.
 
     Those in variables never change. Those of an AWS login (SSO) are renewed for as long as the login lasts, and so are
-    those of roles that are taken with it. botocore itself renews all others.
+    those of roles that are taken with it; those of a role with an MFA code are not. botocore itself renews all others.
     """
     if settings.type != "s3":
         return None
@@ -47,6 +48,8 @@ def credentials_end(settings: StoreSettings, environment: Mapping[str, str]) -> 
         return None
     if found.method == "env":
         return _moment(environment.get(EXPIRATION, ""))
+    if found.method == "assume-role" and any("mfa_serial" in one for one in _profiles(session)):
+        return _own_end(found)
     login = next((end for one in _profiles(session) if (end := _login_end(session, one)) is not None), None)
     # What the login gave last outlives it.
     return None if login is None else max(login, _own_end(found) or login)
@@ -75,8 +78,9 @@ def refuse_questions(settings: StoreSettings) -> None:
 def _session(settings: StoreSettings) -> _BotocoreSession:
     import botocore.session  # noqa: PLC0415 - only for a store in S3
 
-    session: _BotocoreSession = botocore.session.Session(profile=settings.profile or None)
-    return session
+    session = botocore.session.Session(profile=settings.profile or None)
+    share_role_cache(session)
+    return cast(_BotocoreSession, session)
 
 
 def _profiles(session: _BotocoreSession) -> Iterator[Mapping[str, str]]:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Protocol, TypeVar, cast
 
 from dtk.errors import DtkError
+from dtk.model.aws_access import share_role_cache
 from dtk.nodes.ec2.answers import CallerIdentity, Nothing
 from dtk.nodes.ec2.problems import (
     THROTTLED,
@@ -56,7 +57,13 @@ class _ClientError(Protocol):
     operation_name: str
 
 
+class _Credentials(Protocol):
+    def get_frozen_credentials(self) -> object: ...
+
+
 class _BotoSession(Protocol):
+    def get_credentials(self) -> _Credentials | None: ...
+
     def client(self, service: str, *, endpoint_url: str | None, config: object) -> _Ec2Client: ...
 
 
@@ -87,6 +94,25 @@ class Aws:
                 # A private network may have no way to it; bad credentials EC2 will tell as well.
                 self._account = ""
         return self._account
+
+    def resolve_credentials(self) -> None:
+        """Get the credentials, so that whoever has to be asked for an MFA code is asked here.
+
+        Raises:
+            DtkError: there are none.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow to import
+
+        found = self._session.get_credentials()
+        try:
+            if found is not None:
+                found.get_frozen_credentials()
+        except EOFError:
+            raise _nobody_to_ask(self._settings) from None
+        except ClientError as error:
+            raise _refused(error, "sts", "") from None
+        except BotoCoreError as error:
+            raise unreachable(error, "sts", "AssumeRole") from None
 
     def call(
         self,
@@ -159,6 +185,8 @@ class Aws:
                 code = error.response.get("Error", {}).get("Code", "")
                 if time.monotonic() - began >= waits.get(code, 0.0):
                     raise _refused(error, service, operation) from None
+            except EOFError:
+                raise _nobody_to_ask(self._settings) from None
             # Something in between that answers for AWS, in HTML, is no answer either.
             except (BotoCoreError, ResponseParserError) as error:
                 raise unreachable(error, service, operation) from None
@@ -191,6 +219,7 @@ class Aws:
         """One for all services: credentials are looked for once, and who logs in by MFA is asked once."""
         try:
             import boto3  # noqa: PLC0415 - slow to import, and only this target needs it
+            import botocore.session  # noqa: PLC0415
             from botocore.exceptions import BotoCoreError  # noqa: PLC0415
         except ImportError:
             raise DtkError(
@@ -198,10 +227,21 @@ class Aws:
             ) from None
         settings = self._settings
         try:
-            session = boto3.Session(profile_name=settings.profile or None, region_name=settings.region or None)
+            own = botocore.session.Session(profile=settings.profile or None)
+            share_role_cache(own)
+            session = boto3.Session(botocore_session=own, region_name=settings.region or None)
             return cast(_BotoSession, session)
         except BotoCoreError as error:
             raise unreachable(error, "ec2", "") from None
+
+
+def _nobody_to_ask(settings: Ec2Settings) -> DtkError:
+    profile = f" --profile {settings.profile}" if settings.profile else ""
+    return DtkError(
+        "the AWS profile asks for an MFA code, and there is no terminal to ask on",
+        hint="run the command in a terminal: what it gets serves others until it ends; or hand credentials over:"
+        f' eval "$(aws configure export-credentials{profile} --format env)", without profile: in dtk.yaml',
+    )
 
 
 def _refused(error: _ClientError, service: str, operation: str) -> AwsError:

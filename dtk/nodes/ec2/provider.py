@@ -240,6 +240,10 @@ class Ec2Provider(BasicProvider):
         """Delete the volumes that outlived the service's instances."""
         return delete_kept(self.aws, identity)
 
+    def resolve_credentials(self) -> None:
+        """Get the credentials of AWS: who has to give an MFA code is asked now."""
+        self.aws.resolve_credentials()
+
     def connection_to(self, record: NodeRecord) -> Connection:
         """Return how the node is reached with the target's addresses, user, key and jump host."""
         return connection_to(record, self.settings)

@@ -1,0 +1,81 @@
+"""Credentials that a person is asked for: an MFA code is asked for at the terminal, once, before the worker begins."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.ec2.cloud import Cloud, Reports, write_target
+from tests.ec2.test_firewall import FIRST, HERE, SECOND, SERVING, rules
+
+PROFILES = """
+[profile ops]
+role_arn = arn:aws:iam::123456789012:role/operations
+source_profile = ada
+mfa_serial = arn:aws:iam::123456789012:mfa/ada
+[profile ada]
+aws_access_key_id = testing
+aws_secret_access_key = testing
+"""
+PROMPT = b"Enter MFA code for arn:aws:iam::123456789012:mfa/ada"
+
+
+@pytest.fixture
+def asking(cloud: Cloud, service: Reports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    """A service whose target takes a role with an MFA code, and whose ports are yet to be opened."""
+    (cloud.workspace.modules / "acme" / "bare" / "dtk.module.yaml").write_text(SERVING)
+    (tmp_path / "config").write_text(PROFILES)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", cloud.url)
+    write_target(cloud, open_to=[FIRST], profile="ops")
+    return cloud
+
+
+def at_terminal(*words: str) -> tuple[int, bytes]:
+    """Run dtk at a terminal, and type a code when one is asked for; return its exit code and what was shown."""
+    ours, theirs = pty.openpty()
+    shown = b""
+    with subprocess.Popen(
+        [sys.executable, "-m", "dtk", *words], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    ) as process:
+        os.close(theirs)
+        answered = 0
+        with contextlib.suppress(OSError):  # the terminal's other end is gone: Linux says so with an error
+            while piece := os.read(ours, 4096):
+                shown += piece
+                if shown.count(PROMPT) > answered:
+                    answered += 1
+                    os.write(ours, b"123456\n")
+        process.wait(120)
+    os.close(ours)
+    return process.returncode, shown
+
+
+def test_an_mfa_code_is_asked_for_once_before_the_task_and_its_worker_finds_the_role(asking: Cloud) -> None:
+    code, shown = at_terminal("apply", "spark1", "--yes")
+    assert code == 0, shown.decode()
+    assert shown.count(PROMPT) == 1
+    assert rules(asking) == {(22, HERE), (8080, FIRST), (9090, FIRST)}
+    write_target(asking, open_to=[SECOND], profile="ops")
+    code, shown = at_terminal("apply", "spark1", "--yes", "--lock-wait", "60s")
+    assert (code, shown.count(PROMPT)) == (0, 0), shown.decode()
+    assert rules(asking) == {(22, HERE), (8080, SECOND), (9090, SECOND)}
+    kept = [file.stat().st_mode & 0o777 for file in Path("~/.aws/cli/cache").expanduser().iterdir()]
+    assert kept == [0o600]
+
+
+def test_where_nobody_can_be_asked_for_the_code_it_is_said_how_to_go_on(asking: Cloud) -> None:
+    command = [sys.executable, "-m", "dtk", "plan", "spark1", "--refresh"]
+    asked = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, start_new_session=True
+    )
+    assert "the AWS profile asks for an MFA code, and there is no terminal to ask on" in asked.stdout + asked.stderr
+    assert "aws configure export-credentials --profile ops" in asked.stdout + asked.stderr
+    assert "Traceback" not in asked.stderr
