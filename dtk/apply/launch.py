@@ -18,6 +18,7 @@ from dtk.events.log import EventLog
 from dtk.events.recovery import close_orphaned_log
 from dtk.model.plan import Plan
 from dtk.plan.document import to_text
+from dtk.ssh.passphrases import known_as_pipe
 from dtk.state.files import PRIVATE_FILE
 from dtk.state.lock import Holder, ServiceLock, this_process
 from dtk.state.model import State
@@ -147,13 +148,15 @@ def _spawn_worker(
     """Give the task to the worker that waits for it, or to one that is started now; return its process."""
     linked = [link.fileno()] if link else []
     log = os.open(folder / WORKER_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE_FILE)
+    asked = known_as_pipe()
     try:
-        if ahead and ahead.begin(folder, lock.descriptor, lock.command, log):
+        if ahead and ahead.begin(folder, lock.descriptor, lock.command, log, asked):
             return ahead.process
         words = [str(folder), str(lock.descriptor), lock.command, *map(str, linked)]
-        return spawn(words, workspace, log, [lock.descriptor, *linked])
+        return spawn(words, workspace, log, [lock.descriptor, *linked], asked)
     finally:
         os.close(log)
+        os.close(asked)
 
 
 def _worker_holder(lock: ServiceLock, number: int, pid: int) -> Holder:

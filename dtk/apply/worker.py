@@ -41,6 +41,7 @@ from dtk.nodes.remembered_keys import state_keys  # noqa: E402
 from dtk.plan.document import from_text  # noqa: E402
 from dtk.ssh.connect import Patience  # noqa: E402
 from dtk.ssh.host_keys import KnownHosts  # noqa: E402
+from dtk.ssh.passphrases import unlock_from  # noqa: E402
 from dtk.state.lock import adopt, this_process  # noqa: E402
 from dtk.state.store import StateStore, load_state  # noqa: E402
 from dtk.state.workspace import Workspace  # noqa: E402
@@ -62,6 +63,7 @@ def main(arguments: list[str]) -> int:
         arguments = wait_for_task(int(arguments[1]))
         if not arguments:
             return 0
+    unlock_from(sys.stdin.fileno())
     folder, descriptor, command = Path(arguments[0]), int(arguments[1]), arguments[2]
     workspace = Workspace(folder.parents[4])
     number, service = int(folder.name), folder.parents[1].name

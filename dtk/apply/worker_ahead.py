@@ -33,7 +33,7 @@ class WorkerAhead:
         with its:
             self.process = spawn([str(tasks), str(its.fileno())], workspace, subprocess.DEVNULL, [its.fileno()])
 
-    def begin(self, folder: Path, lock: int, command: str, log: int) -> bool:
+    def begin(self, folder: Path, lock: int, command: str, log: int, asked: int) -> bool:
         """Tell the worker its task.
 
         Args:
@@ -41,13 +41,14 @@ class WorkerAhead:
             lock: the descriptor of the service's lock, which is held.
             command: what it is held for.
             log: the descriptor of the file that the worker's output goes to.
+            asked: the descriptor that it reads from what a person was asked for.
 
         Returns:
             Whether the worker was there to be told.
         """
         message = json.dumps([str(folder), command]).encode()
         try:
-            socket.send_fds(self._mine, [message], [lock, log])
+            socket.send_fds(self._mine, [message], [lock, log, asked])
         except OSError:
             return False
         finally:
@@ -76,14 +77,16 @@ def worker_ahead(workspace: Workspace, service: str, *, wanted: bool) -> Iterato
         worker.end()
 
 
-def spawn(words: list[str], workspace: Workspace, output: int, descriptors: list[int]) -> subprocess.Popen[bytes]:
-    """Start a worker in a session of its own, with more words and more descriptors."""
+def spawn(
+    words: list[str], workspace: Workspace, output: int, descriptors: list[int], asked: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
+    """Start a worker in a session of its own, with more words and more descriptors; it reads ``asked``."""
     # It keeps signals waiting until it can handle them: a task cancelled at once is cancelled, not killed.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, CANCEL_SIGNALS)
     try:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", WORKER, *words],
-            stdin=subprocess.DEVNULL,
+            stdin=asked,
             stdout=output,
             stderr=output,
             cwd=workspace.root,
@@ -100,14 +103,15 @@ def wait_for_task(descriptor: int) -> list[str]:
     From then on its output goes to the task's file.
     """
     with socket.socket(fileno=descriptor) as told:
-        message, received, *_ = socket.recv_fds(told, _MESSAGE_BYTES, 2)
+        message, received, *_ = socket.recv_fds(told, _MESSAGE_BYTES, 3)
         if not message:
             return []
         while more := told.recv(_MESSAGE_BYTES):
             message += more
-    lock, log = received
-    for stream in (1, 2):
-        os.dup2(log, stream)
+    lock, log, asked = received
+    for one, stream in ((asked, 0), (log, 1), (log, 2)):
+        os.dup2(one, stream)
     os.close(log)
+    os.close(asked)
     folder, command = json.loads(message)
     return [folder, str(lock), command]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ from dtk.views.plan_markdown import plan_markdown
 from dtk.views.plan_text import plan_text
 
 MACHINE_STEPS = ("create_node", "power_on_node", "power_off_node", "terminate_node", "resize_node", "grow_volumes")
+_KEY_SETTINGS = ("key", "jump_key", "ssh_config")
 WORKER_END_SECONDS = 60.0
 """How long a worker whose task has ended may take to end."""
 
@@ -46,8 +48,14 @@ class Change(Holding):
 
     def start(self, inputs: Inputs, plan: Plan) -> StartedTask:
         """Start a plan's task, whose own processes hold the service from then on."""
-        folders = inputs.folders()
-        return start_task(inputs.workspace, plan, lock=self.lock, modules=folders, shared=self.shared, ahead=self.ahead)
+        return start_task(
+            inputs.workspace,
+            plan,
+            lock=self.lock,
+            modules=inputs.folders(),
+            shared=self.shared,
+            ahead=self.ahead,
+        )
 
     def refuse_unknown(self, inputs: Inputs, *, strict: bool = True) -> None:
         """Refuse, where this folder knows no machine of a service, while some exist.
@@ -62,6 +70,7 @@ class Change(Holding):
         """
         from dtk.service.unknown_machines import ServiceOnTarget, refuse_unknown  # noqa: PLC0415 - asks a target
 
+        _ask_passphrases(inputs)
         service_target = ServiceOnTarget(inputs.workspace, inputs.service.name, self.found, inputs.target)
         warn = None if strict else lambda text: typer.echo(f"warning: {text}", err=True)
         refuse_unknown(service_target, inputs.state, warn)
@@ -177,6 +186,7 @@ def run_plan(inputs: Inputs, plan: Plan, change: Change, how: Following, *, resu
     ids = change.found.identity
     owned = replace(plan, lineage=plan.lineage or ids.service, workspace=plan.workspace or ids.workspace)
     _resolve_credentials(inputs, owned)
+    _ask_passphrases(inputs)
     # A signal that comes while the worker starts is for the task: it waits until it can be handed on.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, CANCEL_SIGNALS)
     try:
@@ -213,15 +223,31 @@ def _resolve_credentials(inputs: Inputs, plan: Plan) -> None:
     Raises:
         DtkError: there are no credentials, and the task makes, starts, stops or ends machines.
     """
-    from dtk.nodes.targets import provider_for  # noqa: PLC0415 - loads the target's own library
-
     if inputs.target.description.region(inputs.target) is None:
         return
+    from dtk.nodes.targets import provider_for  # noqa: PLC0415 - loads the target's own library
+
     try:
         provider_for(inputs.target, inputs.workspace).resolve_credentials()
     except DtkError:
         if any(leaf.type in MACHINE_STEPS for leaf in plan.leaves()):
             raise
+
+
+def _ask_passphrases(inputs: Inputs) -> None:
+    """Ask for the passphrases of the target's keys now, once: a task's worker has no terminal.
+
+    Raises:
+        DtkError: no answer fits.
+    """
+    named = json.dumps(inputs.target.settings, default=str)
+    if not sys.stdin.isatty() or not any(f'"{setting}"' in named for setting in _KEY_SETTINGS):
+        return
+    from dtk.apply.passphrases import ask_passphrases  # noqa: PLC0415 - loads an SSH library
+    from dtk.nodes.targets import provider_for  # noqa: PLC0415 - loads the target's own library
+
+    keys = provider_for(inputs.target, inputs.workspace).private_keys()
+    ask_passphrases(keys, lambda question: str(typer.prompt(question, hide_input=True, err=True)))
 
 
 def _warn_of_early_end(credentials: StoreSettings, of: str, inputs: Inputs, started: StartedTask) -> None:

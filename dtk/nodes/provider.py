@@ -238,6 +238,9 @@ class Provider(Protocol):
             DtkError: it can't be had.
         """
 
+    def private_keys(self) -> Sequence[str]:
+        """Return the private keys' files that the target's settings name."""
+
     def why_off(self, identity: ServiceIdentity, record: NodeRecord) -> str:
         """Say why a node that should run is off, where this machine can tell it at once; "" elsewhere."""
 
@@ -322,6 +325,10 @@ class BasicProvider:
 
     def resolve_credentials(self) -> None:
         """Need none."""
+
+    def private_keys(self) -> Sequence[str]:
+        """Name none."""
+        return ()
 
     def why_off(self, _identity: ServiceIdentity, _record: NodeRecord) -> str:
         """Say nothing."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dtk.errors import DtkError
 from dtk.nodes.provider import Ask, Connection
+from dtk.ssh.passphrases import known_passphrases
 
 WORKER = "dtk.refresh.ask_worker"
 _PATIENCE = 120.0
@@ -24,7 +25,9 @@ def asking(known_hosts: Path) -> Ask:
         if not connections:
             return {}
         documents = {name: asdict(one) for name, one in connections.items()}
-        request = json.dumps({"known_hosts": str(known_hosts), "script": script, "connections": documents})
+        asked = {"known_hosts": str(known_hosts), "script": script, "connections": documents}
+        # On its standard input: a command line can be read by everybody.
+        request = json.dumps({**asked, "passphrases": known_passphrases()})
         command = [sys.executable, "-P", "-m", WORKER]
         try:
             done = subprocess.run(

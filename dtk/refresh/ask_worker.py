@@ -18,6 +18,7 @@ from dtk.errors import DtkError  # noqa: E402
 from dtk.nodes.provider import Connection  # noqa: E402
 from dtk.refresh.known_hosts import UnchangedKnownHosts  # noqa: E402
 from dtk.ssh.connect import Patience, close_all, reach  # noqa: E402
+from dtk.ssh.passphrases import unlock  # noqa: E402
 
 PATIENCE = Patience(overall=30.0, attempt=20.0)
 AT_ONCE = 100
@@ -28,6 +29,7 @@ MOST_BYTES = 65536
 def main() -> int:
     """Run the request's script on all of its machines at once; print what each answered."""
     request = json.load(sys.stdin)
+    unlock(request["passphrases"])
     script, known_hosts = request["script"], Path(request["known_hosts"])
     pool = Pool(AT_ONCE)
     asked = {

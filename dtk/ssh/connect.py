@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import re
 import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, repeat
-from pathlib import Path
 from typing import Any, cast
 
 import gevent
@@ -23,12 +21,9 @@ from dtk.nodes.provider import Connection
 from dtk.nodes.proxy_command import proxy_words
 from dtk.nodes.remembered_keys import host_entry
 from dtk.ssh.host_keys import KnownHosts, PinPolicy, fingerprint
+from dtk.ssh.private_keys import UnreachableError, private_key
 from dtk.ssh.proxy import ProxySocket
 from dtk.ssh.transport import Attempt, Transport
-
-
-class UnreachableError(DtkError):
-    """A node can't be reached by SSH, or does not let this user in."""
 
 
 class HostKeyError(DtkError):
@@ -53,9 +48,6 @@ class Patience:
 _LEAST_SECONDS = 0.1
 _PARAMIKO_SECONDS = 24 * 3600.0
 """Paramiko's own bounds: later than the attempt's, which stands still while the login waits for its turn."""
-_PUBLIC_KEY = re.compile(
-    rb"\s*((ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+ AAAA|-+BEGIN [A-Z ]*PUBLIC KEY|---- BEGIN SSH2 PUBLIC)"
-)
 # Why a connection failed is said where it is awaited; paramiko would print a traceback for it as well.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 logging.getLogger("paramiko").propagate = False
@@ -300,29 +292,6 @@ def _arguments(connection: Connection, *, own_keys: bool) -> dict[str, Any]:
         own = {"allow_agent": own_keys, "look_for_keys": own_keys}
         return {**arguments, "pkey": private_key(connection.key), **own}
     return arguments
-
-
-def private_key(path: str) -> paramiko.PKey:
-    """Return the private key in a file; nobody is asked for a passphrase.
-
-    Raises:
-        UnreachableError: it is not there, no private key, or protected by a passphrase.
-    """
-    file = Path(path).expanduser()
-    try:
-        if _PUBLIC_KEY.match(file.read_bytes()):
-            raise UnreachableError(f"{path} is a public key", hint=f"name the private one: {path.removesuffix('.pub')}")
-        return paramiko.PKey.from_path(file)
-    except FileNotFoundError:
-        raise UnreachableError(f"the private key {path} does not exist") from None
-    except TypeError:
-        # What the cryptography library raises when a passphrase is needed and none given.
-        raise UnreachableError(
-            f"the private key {path} is protected by a passphrase",
-            hint="load it into your SSH agent (ssh-add) and leave 'key' out of dtk.yaml",
-        ) from None
-    except (OSError, ValueError, paramiko.SSHException, paramiko.pkey.UnknownKeyType) as error:
-        raise UnreachableError(f"the private key {path} can't be used: {error}") from None
 
 
 def _changed_key(entry: str, known: KnownHosts, error: paramiko.BadHostKeyException) -> HostKeyError:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +10,7 @@ import pytest
 
 from tests.ec2.cloud import Cloud, Reports, write_target
 from tests.ec2.test_firewall import FIRST, HERE, SECOND, SERVING, rules
+from tests.support.terminal import answering
 
 PROFILES = """
 [profile ops]
@@ -23,7 +21,8 @@ mfa_serial = arn:aws:iam::123456789012:mfa/ada
 aws_access_key_id = testing
 aws_secret_access_key = testing
 """
-PROMPT = b"Enter MFA code for arn:aws:iam::123456789012:mfa/ada"
+PROMPT = "Enter MFA code for arn:aws:iam::123456789012:mfa/ada"
+CODE = {PROMPT: "123456"}
 
 
 @pytest.fixture
@@ -38,34 +37,14 @@ def asking(cloud: Cloud, service: Reports, tmp_path: Path, monkeypatch: pytest.M
     return cloud
 
 
-def at_terminal(*words: str) -> tuple[int, bytes]:
-    """Run dtk at a terminal, and type a code when one is asked for; return its exit code and what was shown."""
-    ours, theirs = pty.openpty()
-    shown = b""
-    with subprocess.Popen(
-        [sys.executable, "-m", "dtk", *words], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
-    ) as process:
-        os.close(theirs)
-        answered = 0
-        with contextlib.suppress(OSError):  # the terminal's other end is gone: Linux says so with an error
-            while piece := os.read(ours, 4096):
-                shown += piece
-                if shown.count(PROMPT) > answered:
-                    answered += 1
-                    os.write(ours, b"123456\n")
-        process.wait(120)
-    os.close(ours)
-    return process.returncode, shown
-
-
 def test_an_mfa_code_is_asked_for_once_before_the_task_and_its_worker_finds_the_role(asking: Cloud) -> None:
-    code, shown = at_terminal("apply", "spark1", "--yes")
-    assert code == 0, shown.decode()
+    code, shown = answering(["apply", "spark1", "--yes"], CODE)
+    assert code == 0, shown
     assert shown.count(PROMPT) == 1
     assert rules(asking) == {(22, HERE), (8080, FIRST), (9090, FIRST)}
     write_target(asking, open_to=[SECOND], profile="ops")
-    code, shown = at_terminal("apply", "spark1", "--yes", "--lock-wait", "60s")
-    assert (code, shown.count(PROMPT)) == (0, 0), shown.decode()
+    code, shown = answering(["apply", "spark1", "--yes", "--lock-wait", "60s"], CODE)
+    assert (code, shown.count(PROMPT)) == (0, 0), shown
     assert rules(asking) == {(22, HERE), (8080, SECOND), (9090, SECOND)}
     kept = [file.stat().st_mode & 0o777 for file in Path("~/.aws/cli/cache").expanduser().iterdir()]
     assert kept == [0o600]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shlex
 import subprocess
@@ -20,6 +21,7 @@ from dtk.nodes.proxy_command import with_proxy_command
 from dtk.nodes.ssh_config import with_ssh_config
 from tests.apply.lab import Lab, action, run, stage
 from tests.ssh.openssh import OpenSsh, openssh_servers, ssh_agent
+from tests.support.terminal import answering
 
 Server = Callable[..., OpenSsh]
 
@@ -235,3 +237,68 @@ def test_openssh_takes_the_same_program(lab: Lab, server: Server, relay: str, tm
     line = ssh_arguments(way, tmp_path / "known_hosts")
     assert subprocess.run([*line, "echo", "over"], stdout=subprocess.PIPE, check=True).stdout == b"over\n"
     assert (tmp_path / "ran").read_text() == f"['127.0.0.1', '{node.port}', '100% of i-0a1b']"
+
+
+def protected_key(lab: Lab) -> Path:
+    key = lab.workspace.root / "protected"
+    lab.client_key.write_private_key(key, passphrase="open sesame")
+    key.chmod(0o600)
+    return key
+
+
+def test_a_protected_key_that_the_agent_has_needs_no_passphrase(
+    lab: Lab, server: Server, no_keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ssh_agent(tmp_path, lab.key_file) as socket:
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+        assert said(lab, server(), key=str(protected_key(lab))) == ""
+
+
+MODULE = """
+dsl_version: 1.0.0
+module: acme/one
+components: {look: {actions: {create: {commands: ["RUN 'true'"]}}}}
+assemblies: {one: {nodes: {master: {components: ['one::look']}}}}
+"""
+
+
+def test_a_passphrase_is_asked_for_once_at_the_terminal_and_stands_in_no_file_and_no_list_of_processes(
+    lab: Lab, server: Server, no_keys: Path, tmp_path: Path
+) -> None:
+    node, root = server(), lab.workspace.root
+    lab.workspace.file.write_text(
+        "format_version: 1\ntargets:\n"
+        f"  rack: {{type: hosts, user: tester, key: {protected_key(lab)}, hosts: {{a: {{address: 127.0.0.1,"
+        f" port: {node.port}}}}}}}\n"
+    )
+    (root / "modules/acme/one").mkdir(parents=True)
+    (root / "modules/acme/one/dtk.module.yaml").write_text(MODULE)
+    seen = Seen(str(root))
+    code, shown = answering(
+        ["deploy", "acme:one/one", "one1", "--target", "rack"],
+        {"Passphrase for": "open sesame"},
+        cwd=root,
+        meanwhile=seen.look,
+    )
+    assert code == 0, shown
+    assert shown.count("Passphrase for") == 1
+    assert seen.workers
+    assert not any("sesame" in one for one in seen.processes)
+    assert [file for file in root.rglob("*") if file.is_file() and b"sesame" in file.read_bytes()] == []
+
+
+class Seen:
+    """The command lines and environments of a workspace's processes."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self.processes: set[str] = set()
+        self.workers = 0
+
+    def look(self) -> None:
+        for one in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                line = " ".join(one.cmdline())
+                if self._root in line or one.cwd() == self._root:
+                    self.processes.add(f"{line} {one.environ()}")
+                    self.workers += "dtk.apply.worker" in line

@@ -17,7 +17,7 @@ from dtk.model.json_data import Json, ReadOnlyObject
 from dtk.model.names import ASSEMBLY_WIDE, CREATE, DELETE
 from dtk.model.planned_action import PlannedAction
 from dtk.ssh.channels import ConnectionLostError
-from dtk.ssh.connect import UnreachableError
+from dtk.ssh.private_keys import UnreachableError
 from dtk.state import changes
 from dtk.state.model import Applied, State
 

@@ -244,6 +244,10 @@ class Ec2Provider(BasicProvider):
         """Get the credentials of AWS: who has to give an MFA code is asked now."""
         self.aws.resolve_credentials()
 
+    def private_keys(self) -> Sequence[str]:
+        """Return the keys of the target's key pair and of its jump hosts."""
+        return [key for key in (self.settings.key, self.settings.jump_key) if key]
+
     def connection_to(self, record: NodeRecord) -> Connection:
         """Return how the node is reached with the target's addresses, user, key and jump host."""
         return connection_to(record, self.settings)

@@ -95,6 +95,11 @@ class HostsProvider(BasicProvider):
 
         report_each(claimed, reach, report)
 
+    def private_keys(self) -> Sequence[str]:
+        """Return the keys of the hosts and of the hosts on the way to them."""
+        ways = [host.connection for host in self._hosts.values()]
+        return list(dict.fromkeys(key for way in ways for key in (way.key, way.jump_key) if key))
+
     def start(self, _: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
         """Refuse: dtk has no way to power a host on."""
         self._refuse_power(records, report)

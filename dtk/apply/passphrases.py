@@ -1,0 +1,34 @@
+"""Passphrases of private keys are asked for before a task begins, once: its worker has no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from dtk.errors import DtkError
+from dtk.ssh.passphrases import unlock
+from dtk.ssh.private_keys import fits, needs_passphrase
+
+_TRIES = 3
+
+
+def ask_passphrases(files: Iterable[str], ask: Callable[[str], str]) -> None:
+    """Ask for the passphrases of those keys that need one, once in this process; what the SSH agent has needs none.
+
+    Args:
+        files: private keys.
+        ask: asks a person for one, given the question.
+
+    Raises:
+        DtkError: none of three answers fits.
+    """
+    for file in dict.fromkeys(files):
+        if needs_passphrase(file):
+            unlock({file: _asked(file, ask)})
+
+
+def _asked(file: str, ask: Callable[[str], str]) -> str:
+    for _ in range(_TRIES):
+        answer = ask(f"Passphrase for {file}")
+        if fits(file, answer):
+            return answer
+    raise DtkError(f"the passphrase does not open {file}", hint=f"try it by hand: ssh-keygen -y -f {file}")
