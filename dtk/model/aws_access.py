@@ -66,7 +66,7 @@ class _CredentialResolver(Protocol):
     def get_provider(self, name: str, /) -> _RoleProvider: ...
 
 
-class _BotocoreSession(Protocol):
+class _SessionWithRoles(Protocol):
     """What is used of botocore's session here, which has no types of its own."""
 
     def get_component(self, name: str, /) -> _CredentialResolver: ...
@@ -80,7 +80,7 @@ class AccessProblem:
     hint: str
 
 
-def share_role_cache(session: _BotocoreSession) -> None:
+def share_role_cache(session: _SessionWithRoles) -> None:
     """Keep the credentials of roles where the AWS CLI does: who gave an MFA code is asked again when they end.
 
     A task's worker, which has no terminal, finds them there, too.
