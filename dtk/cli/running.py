@@ -191,11 +191,7 @@ def run_plan(inputs: Inputs, plan: Plan, change: Change, how: Following, *, resu
     before = signal.pthread_sigmask(signal.SIG_BLOCK, CANCEL_SIGNALS)
     try:
         started = change.start(inputs, owned)
-        if change.shared is not None:
-            _warn_of_early_end(change.shared.settings, "the store", inputs, started)
-        if inputs.target.description.region(inputs.target) is not None:
-            aws = StoreSettings("s3", profile=text(inputs.target.settings, "profile"))
-            _warn_of_early_end(aws, f"target '{inputs.target.name}'", inputs, started)
+        _warn_of_early_ends(change, inputs, started)
         if how.detach and how.is_data:
             print_json({"service": plan.service, "task": started.number})
             return
@@ -248,6 +244,14 @@ def _ask_passphrases(inputs: Inputs) -> None:
 
     keys = provider_for(inputs.target, inputs.workspace).private_keys()
     ask_passphrases(keys, lambda question: str(typer.prompt(question, hide_input=True, err=True)))
+
+
+def _warn_of_early_ends(change: Change, inputs: Inputs, started: StartedTask) -> None:
+    if change.shared is not None:
+        _warn_of_early_end(change.shared.settings, "the store", inputs, started)
+    if inputs.target.description.region(inputs.target) is not None:
+        aws = StoreSettings("s3", profile=text(inputs.target.settings, "profile"))
+        _warn_of_early_end(aws, f"target '{inputs.target.name}'", inputs, started)
 
 
 def _warn_of_early_end(credentials: StoreSettings, of: str, inputs: Inputs, started: StartedTask) -> None:
