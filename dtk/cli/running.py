@@ -185,8 +185,7 @@ def run_plan(inputs: Inputs, plan: Plan, change: Change, how: Following, *, resu
     check_plan(plan, inputs)
     ids = change.found.identity
     owned = replace(plan, lineage=plan.lineage or ids.service, workspace=plan.workspace or ids.workspace)
-    _resolve_credentials(inputs, owned)
-    _ask_passphrases(inputs)
+    _ask_before_task(inputs, owned)
     # A signal that comes while the worker starts is for the task: it waits until it can be handed on.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, CANCEL_SIGNALS)
     try:
@@ -211,6 +210,11 @@ def run_plan(inputs: Inputs, plan: Plan, change: Change, how: Following, *, resu
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     raise typer.Exit(code)
+
+
+def _ask_before_task(inputs: Inputs, plan: Plan) -> None:
+    _resolve_credentials(inputs, plan)
+    _ask_passphrases(inputs)
 
 
 def _resolve_credentials(inputs: Inputs, plan: Plan) -> None:
