@@ -13,10 +13,11 @@ setup: ## create .venv with dtk in editable mode and the development tools
 test: ## run the tests; ARGS="-x tests/plan" passes arguments to pytest
 	tests/run $(ARGS)
 
-lint: setup ## check format, lint rules and spelling
+lint: setup ## check format, lint rules, spelling and prose
 	$(python) -m ruff format --check .
 	$(python) -m ruff check .
 	.venv/bin/codespell
+	.venv/bin/proselint --config .proselintrc.json check README.md SECURITY.md CONTRIBUTING.md docs/*.md modules/*/*/README.md
 
 types: setup ## run mypy in strict mode
 	$(python) -m mypy --strict

@@ -96,7 +96,7 @@ def _help_for(error: typer.TyperException) -> str:
         return f"{command} --help"
     known = [name for parameter in context.command.params for name in parameter.opts] if context else []
     # An option that nothing is like may have been meant as a value: a negative number, a flag of Java's.
-    return option_hint(option, command, known) or f"{command} --help; a value that begins with '-' goes behind '--'"
+    return option_hint(option, command, known) or f"{command} --help; a value that begins with '-' must follow '--'"
 
 
 def error_text(error: DtkError) -> str:

@@ -34,7 +34,7 @@ class UnknownTypeError(InvalidError):
     def __init__(self, type_: str) -> None:
         self.known = (*BUILT_IN, *sorted(point.name for point in _entry_points() if point.name not in BUILT_IN))
         hint = did_you_mean(type_, self.known, "install the package that provides it beside dtk")
-        super().__init__(f"there is no target type '{type_}': this dtk has {', '.join(self.known)}", hint=hint)
+        super().__init__(f"unknown target type '{type_}': this dtk has {', '.join(self.known)}", hint=hint)
 
 
 def describe(type_: str) -> TargetDescription:

@@ -38,7 +38,7 @@ def begin_task(workspace: Workspace, plan: Plan, number: int, state: State) -> N
         store.change(lambda now: changes.with_in_doubt(now, in_doubt), lambda now: with_task_begun(plan, number, now))
     except OSError as error:
         reason = error.strerror or error
-        raise DtkError(f"the state of '{plan.service}' can't be written: {reason}; nothing was done") from error
+        raise DtkError(f"the state of '{plan.service}' cannot be written: {reason}; nothing was changed") from error
 
 
 def with_task_begun(plan: Plan, number: int, state: State) -> State:

@@ -50,7 +50,7 @@ def check_state(plan: Plan, state: State | None) -> None:
     if state is None:
         if plan.serial:
             raise StalePlanError(
-                f"the plan is stale: it was made from a state of '{plan.service}' that is gone", hint=hint
+                f"the plan is stale: it was made from a state of '{plan.service}' that no longer exists", hint=hint
             )
         return
     if plan.lineage and state.lineage != plan.lineage:
@@ -59,7 +59,7 @@ def check_state(plan: Plan, state: State | None) -> None:
         )
     if state.serial != plan.serial:
         raise StalePlanError(
-            f"the plan is stale: the state of '{plan.service}' has moved on since it was made"
+            f"the plan is stale: the state of '{plan.service}' has changed since the plan was made"
             f" (it has serial {state.serial}, the plan {plan.serial})",
             hint=hint,
         )

@@ -143,7 +143,7 @@ def run_actions(context: TaskContext, step: Step, reporter: StepReporter) -> boo
             fields = _failure(context, error, action.component, _kind(action))
             if action.on_failure != "continue":
                 raise _ActionFailedError(fields) from None
-            reporter.waiting(f"{fields['message']} (the step goes on: on_failure is continue)")
+            reporter.waiting(f"{fields['message']} (the step continues: on_failure is continue)")
     return changed
 
 

@@ -32,7 +32,9 @@ def public_key(given: str) -> str:
     files = [Path(given).expanduser()] if given else [Path("~/.ssh").expanduser() / name for name in _USUAL_KEYS]
     file = next((file for file in files if file.is_file()), None)
     if file is None:
-        raise UsageError(f"there is no public key {given or 'in ~/.ssh'}", hint="name its file: ~/.ssh/id_ed25519.pub")
+        raise UsageError(
+            f"public key not found: {given or 'none in ~/.ssh'}", hint="name a file: ~/.ssh/id_ed25519.pub"
+        )
     text = file.read_text(encoding="utf-8", errors="replace").strip()
     if not PUBLIC_KEY.fullmatch(text):
         raise UsageError(f"{file} is not a public key", hint=f"ssh-keygen -y -f {file} prints the public half of a key")
@@ -47,7 +49,7 @@ def check_keeps_keys(inputs: Inputs) -> None:
     """
     if f'"{SETTING}"' not in inputs.target.description.settings_schema.read_text(encoding="utf-8"):
         kind = f"target '{inputs.target.name}' ({inputs.target.type})"
-        raise UsageError(f"people have no keys on nodes of {kind}", hint=f"dtk ssh {inputs.service.name} NODE")
+        raise UsageError(f"{kind} does not manage people's keys", hint=f"dtk ssh {inputs.service.name} NODE")
 
 
 def record_access(

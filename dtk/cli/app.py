@@ -123,20 +123,20 @@ def _print_version(asked: bool) -> None:
 def root(
     workspace: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="The workspace; else the one this folder lies in.", envvar="DTK_WORKSPACE"),
+        typer.Option(
+            metavar="DIR", help="The workspace. Default: the one that contains this folder.", envvar="DTK_WORKSPACE"
+        ),
     ] = None,
-    no_color: Annotated[bool, typer.Option("--no-color", help="No colours; NO_COLOR does the same.")] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colors, as with NO_COLOR.")] = False,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Ask nothing of the shared store: show what was read of it last.")
+        bool, typer.Option("--offline", help="Do not contact the shared store: show what was last read from it.")
     ] = False,
     version: Annotated[  # noqa: ARG001 - done by its callback
         bool, typer.Option("--version", "-V", help="Print the version of dtk.", is_eager=True, callback=_print_version)
     ] = False,
     ci: Annotated[
         Forge | None,
-        typer.Option(
-            "--ci", help="Log groups, annotations and a summary for this forge; else as the environment tells."
-        ),
+        typer.Option("--ci", help="Write log groups, annotations and a summary for this forge. Default: detected."),
     ] = None,
 ) -> None:
     """Deploy services of many nodes from files in git: plan, apply, watch.

@@ -37,4 +37,4 @@ def opened(address: str) -> Iterator[None]:
 
 def _open(address: str) -> None:
     if not webbrowser.open(address):
-        typer.echo("There is no browser that could be opened here; open the page yourself.", err=True)
+        typer.echo("No browser found; open the page yourself.", err=True)

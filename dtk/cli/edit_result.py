@@ -15,7 +15,7 @@ from dtk.state.workspace import Workspace
 def warn_of_short_values(inputs: Inputs) -> None:
     """Say on stderr which hidden values of a service logs will show all the same."""
     for path in short_hidden_values(inputs):
-        what = f"'{path}' is hidden, but values shorter than {SHORTEST_HIDDEN} characters are not kept out of logs"
+        what = f"'{path}' is hidden, but values shorter than {SHORTEST_HIDDEN} characters are not removed from logs"
         typer.echo(f"warning: {what}; declare it secret, or use a longer value", err=True)
 
 

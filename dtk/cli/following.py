@@ -60,7 +60,7 @@ class Following:
             UsageError: says what.
         """
         if self.detach and (self.output or self.verbosity or self.files.junit or self.files.report):
-            hint = "leave --detach out, or ask later: dtk task-status --junit FILE, dtk task-report"
+            hint = "omit --detach, or ask later: dtk task-status --junit FILE, dtk task-report"
             raise UsageError("--output, -v, --junit and --report follow the task, which --detach does not", hint=hint)
         self.files.check()
 
@@ -165,7 +165,7 @@ def _shown(text: str, service: str) -> bool:
             typer.echo(text, nl=False)
     except BrokenPipeError:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
-        typer.echo(f"the output is closed, the task goes on; see: dtk task-status {service} --wait", err=True)
+        typer.echo(f"the output was closed; the task continues; see: dtk task-status {service} --wait", err=True)
         return False
     return True
 

@@ -39,7 +39,7 @@ _COMMANDS = {
     "lint": "dtk validate",
     "format": "dtk fmt",
     "refresh": "dtk plan SERVICE --refresh",
-    "import": "dtk install ADDRESS fetches modules; dtk list-nodes --orphans --adopt takes in machines that exist",
+    "import": "dtk install ADDRESS fetches modules; dtk list-nodes --orphans --adopt adopts existing machines",
     "create": "dtk stage ASSEMBLY NAME, or dtk module new NAMESPACE/NAME for a module of your own",
     "new": "dtk module new NAMESPACE/NAME, or dtk stage ASSEMBLY NAME",
     "resume": "dtk apply SERVICE --resume",

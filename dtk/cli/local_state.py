@@ -57,15 +57,15 @@ def put_back(workspace: Workspace, service: str, serial: int | None, *, yes: boo
         raise UsageError("restore takes a service and a serial", hint=f"dtk state history {service}")
     earlier = choose_local(workspace, service, serial)
     typer.echo(
-        f"State {serial} knows {counted(len(earlier.nodes), 'node')}; what tasks did after it is forgotten."
-        f" What they did is told by their logs, too: dtk state rebuild {service}"
+        f"State {serial} knows {counted(len(earlier.nodes), 'node')}; what later tasks did is lost."
+        f" To recover it from their logs: dtk state rebuild {service}"
     )
     if not yes:
         confirm(f"Make state {serial} of '{service}' the current one?")
     identity = known_identity(workspace, service)
     with holding(workspace, service, f"dtk state restore {service} {serial}", None, identity):
         new = restore_local(workspace, service, earlier)
-    typer.echo(f"State {serial} is the current one again, as serial {new}; next: dtk plan {service} --refresh")
+    typer.echo(f"State {serial} is current again, with serial {new}; next: dtk plan {service} --refresh")
 
 
 def rebuild(workspace: Workspace, service: str, *, yes: bool) -> None:
@@ -77,7 +77,7 @@ def rebuild(workspace: Workspace, service: str, *, yes: bool) -> None:
     """
     identity = known_identity(workspace, service)
     if not yes:
-        confirm(f"Replace the state of '{service}' by what its tasks' logs and its machines tell?")
+        confirm(f"Replace the state of '{service}' with one rebuilt from its tasks' logs and its machines?")
     with holding(workspace, service, f"dtk state rebuild {service}", None, identity):
         made = rebuilt(workspace, service, identity)
         save_state(workspace.state_file(service), made.state)
@@ -88,7 +88,7 @@ def rebuild(workspace: Workspace, service: str, *, yes: bool) -> None:
 def _said(made: Rebuilt) -> str:
     applied = sum(len(components) for components in made.state.applied.values())
     lines = [
-        f"the state of '{made.state.service}' is made anew, as serial {made.state.serial}:"
+        f"rebuilt the state of '{made.state.service}' with serial {made.state.serial}:"
         f" {counted(len(made.state.nodes), 'node')}, {counted(applied, 'component')} applied;"
         f" {counted(len(made.tasks), 'task')} read",
         *made.notes,

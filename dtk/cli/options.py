@@ -12,23 +12,23 @@ from dtk.errors import UsageError
 
 ServiceArgument = Annotated[
     str | None,
-    typer.Argument(metavar="[SERVICE]", help="The service; else DTK_SERVICE, or the only one there is."),
+    typer.Argument(metavar="[SERVICE]", help="The service. Default: DTK_SERVICE, or the only service."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print a JSON document instead.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 ForceOption = Annotated[
-    bool, typer.Option("--force", help="Leave out the components' delete actions, for nodes that do not answer.")
+    bool, typer.Option("--force", help="Skip the components' delete actions, for nodes that cannot be reached.")
 ]
 MaxInFlightOption = Annotated[
     str,
     typer.Option(
-        "--max-in-flight", metavar="N", help="How many machines of a group at a time: 3, 25%; else as the group says."
+        "--max-in-flight", metavar="N", help="How many members of a group at once: 3, 25%. Default: as the group says."
     ),
 ]
 CanaryOption = Annotated[
-    int, typer.Option("--canary", metavar="N", min=0, help="The first N of a group alone, before all others.")
+    int, typer.Option("--canary", metavar="N", min=0, help="Change the first N members of a group before all others.")
 ]
-DetachOption = Annotated[bool, typer.Option("--detach", help="Return at once; the task goes on.")]
+DetachOption = Annotated[bool, typer.Option("--detach", help="Return at once; the task continues.")]
 LockWaitOption = Annotated[
     str, typer.Option("--lock-wait", metavar="TIME", help="How long to wait for another dtk on this service: 30s, 5m.")
 ]

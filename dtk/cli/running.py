@@ -84,7 +84,7 @@ def confirm(question: str) -> None:
     """
     # A question in a CI job would wait for ever; and silence must never count as yes.
     if not sys.stdin.isatty():
-        raise UsageError(f"{question} There is no terminal to ask on.", hint="say --yes")
+        raise UsageError(f"{question} Cannot ask: there is no terminal.", hint="say --yes")
     if not says_yes(question):
         typer.echo("Nothing was done.")
         raise typer.Exit(0)

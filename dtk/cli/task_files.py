@@ -36,7 +36,7 @@ class TaskFiles:
         """
         for file in filter(None, (self.junit, self.report)):
             if not file.absolute().parent.is_dir():
-                raise UsageError(f"there is no folder {file.parent} to write {file.name} to", hint="make it first")
+                raise UsageError(f"cannot write {file.name}: folder {file.parent} does not exist", hint="make it first")
 
     def write(self, task: Task, workspace: Workspace | None) -> None:
         """Write what was asked for of a task.

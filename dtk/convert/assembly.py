@@ -126,7 +126,7 @@ def _links(cursor: Cursor | None, into: _Nodes) -> dict[str, Json]:
             targets = entry.value if isinstance(entry.value, list) else [entry.value]
             good = [type_name(str(target)) for target in targets if _TARGET.match(str(target))]
             if len(good) < len(targets):
-                notes.add(entry, f"the link to '{entry.value}' is left out: it goes to another service")
+                notes.add(entry, f"the link to '{entry.value}' was omitted: it leads to another service")
             good = [target for target in good if into.reach.has(_type_of(target), entry, notes)]
             if good and ("::" not in entry.name or into.reach.has(entry.name, entry, notes)):
                 made[type_name(entry.name)] = good if len(good) > 1 else good[0]

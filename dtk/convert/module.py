@@ -178,7 +178,7 @@ def _unified_dependencies(section: Section) -> dict[str, str]:
         if full:
             needed[full] = _constraint(version)
         else:
-            section.notes.add(entry, f"'{name}' is no module's name and is left out")
+            section.notes.add(entry, f"'{name}' is not the name of a module and was omitted")
     return needed
 
 

@@ -88,7 +88,7 @@ class _Unpickler(pickle.Unpickler):
             # Not what the module itself got from elsewhere.
             if getattr(found, "__module__", None) == module:
                 return found
-        raise pickle.UnpicklingError(f"{module}.{name} is no part of a document")
+        raise pickle.UnpicklingError(f"{module}.{name} is not part of a document")
 
 
 def keep(key: str, value: object) -> None:

@@ -111,13 +111,13 @@ class Catalog:
     def _load(self, name: str) -> Module:
         folder = self.folder(name)
         if folder is None and name in self.installed:
-            raise InvalidError(f"module '{name}' is in dtk.lock and not installed yet", hint="dtk install")
+            raise InvalidError(f"module '{name}' is in dtk.lock but not installed", hint="dtk install")
         if folder is None:
             near = nearest(name, self.names())
             raise InvalidError("a module is missing", [Problem(f"no module '{name}'", nearest=near)])
         if name in self._open:
             circle = " -> ".join([*self._open[self._open.index(name) :], name])
-            raise InvalidError(f"modules depend on each other in a circle: {circle}")
+            raise InvalidError(f"module dependencies form a cycle: {circle}")
         self._open.append(name)
         try:
             module = self._checked(folder)

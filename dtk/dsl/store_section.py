@@ -27,7 +27,7 @@ def store_problems(workspace: Cursor) -> Iterator[Problem]:
         if entry.name not in _COMMON and is_path != (kind.value == "folder"):
             other = "folder" if is_path else "s3"
             yield entry.key_problem(
-                f"{entry.name} is a setting of stores of type {other}, and this one is {kind.value}"
+                f"{entry.name} is a setting of stores of type {other}, but this one is {kind.value}"
             )
 
 

@@ -144,7 +144,7 @@ def _version_problems(cursor: Cursor) -> Iterator[Problem]:
         yield required.problem(f"'{required.value}' does not name versions", expected="for example >=1.2,<2")
         return
     if not allowed.contains(__version__, prereleases=True):
-        message = f"this is dtk {__version__}, and the workspace requires {required.value}"
+        message = f"this is dtk {__version__}, and the workspace requires version {required.value}"
         yield required.problem(message, expected=f"a dtk of that version: pip install 'dtk{required.value}'")
 
 
@@ -155,7 +155,7 @@ def _word_problems(cursor: Cursor) -> Iterator[Problem]:
         return
     for wrong in target.description.unknown_words(target, mapping(target.settings, defaults.name)):
         default = defaults.get(wrong.attribute) or defaults
-        message = f"{wrong.attribute} '{wrong.word}' is not one that target '{target.name}' knows"
+        message = f"{wrong.attribute} '{wrong.word}' is not known to target '{target.name}'"
         yield default.problem(message, expected=wrong.expected, near=nearest(wrong.word, wrong.known))
 
 

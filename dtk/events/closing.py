@@ -8,9 +8,9 @@ from datetime import datetime
 from dtk.events.derived_rows import derived_group, derived_stage
 from dtk.events.tree import Status, StepError, Task, TaskStage, TaskStep
 
-WORKER_GONE = "the worker is gone: whether this step was done is in doubt"
-NO_OUTCOME = "the task ended while this step ran: whether it was done is in doubt"
-WORKER_GONE_BETWEEN = "the worker is gone, and the task was not over"
+WORKER_GONE = "the worker has ended: it is unknown whether this step completed"
+NO_OUTCOME = "the task ended while this step was running: it is unknown whether it completed"
+WORKER_GONE_BETWEEN = "the worker ended before the task did"
 
 
 def close_orphan(task: Task, next_command: str = "") -> Task:

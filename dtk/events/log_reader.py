@@ -152,7 +152,7 @@ class _LogScanner:
         if self._reported <= _MAX_NOTES:
             self._tell(f"line {self._line}: {text}")
         elif self._reported == _MAX_NOTES + 1:
-            self._tell(f"line {self._line}: more is wrong from here on; not listed")
+            self._tell(f"line {self._line}: more problems follow; not listed")
 
 
 class _LogTail:

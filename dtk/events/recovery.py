@@ -65,7 +65,7 @@ def _close_stage(log: EventLog, stage: TaskStage) -> None:
 
 
 def _close_task(log: EventLog, task: Task) -> None:
-    message = task.errors[-1].message if task.errors else "the worker is gone; some steps are in doubt"
+    message = task.errors[-1].message if task.errors else "the worker has ended; some steps are in doubt"
     ending = _ending(task, task.errors)
     log.append("task.finished", message, next_command=task.next_command, in_doubt=list(task.in_doubt), **ending)
 

@@ -19,4 +19,4 @@ def elements_of(data: Json) -> list[Json]:
     if isinstance(data, dict):
         return [{"key": key, "value": value} for key, value in data.items()]
     found = "nothing is set" if data is None else f"it gives {data!r}"
-    raise ValueError(f"'for' goes over a list or a hash, and {found}")
+    raise ValueError(f"'for' needs a list or a hash, but {found}")

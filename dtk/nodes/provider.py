@@ -120,7 +120,7 @@ def rival_error(service: str, what: str) -> DtkError:
     """Return the error for machines that another clone is making; ``what`` says which and since when."""
     return DtkError(
         f"another clone makes the machines of service '{service}': {what}",
-        hint="wait until it is done, then take them in: dtk list-nodes --orphans --adopt",
+        hint="wait until it has finished, then adopt them: dtk list-nodes --orphans --adopt",
     )
 
 

@@ -50,7 +50,7 @@ def check_banner(hostname: str, port: int, timeout: float = _TRY_SECONDS) -> Non
     with socket.create_connection((hostname, port), timeout=timeout) as connection:
         connection.settimeout(max(deadline - time.monotonic(), _LEAST_SECONDS))
         if not connection.recv(255).startswith(_BANNER_START):
-            raise OSError("what listens there does not answer as an SSH server")
+            raise OSError("the program that listens there is not an SSH server")
 
 
 def wait_for_banner(hostname: str, port: int, timeout: float) -> None:

@@ -52,5 +52,5 @@ def _chosen(nodes: Sequence[str], only: str) -> list[str]:
     if only and not chosen:
         known = [*nodes, *dict.fromkeys(map(group_of, nodes))]
         hint = did_you_mean(only, known, "dtk list-nodes")
-        raise UsageError(f"there is no node '{only}' in the state", hint=hint)
+        raise UsageError(f"node '{only}' is not in the state", hint=hint)
     return chosen

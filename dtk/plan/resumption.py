@@ -30,12 +30,12 @@ def resumed(request: PlanRequest) -> PlanRequest:
     unfinished = (last.of(CREATE) or last) if last else None
     if unfinished is None:
         raise UsageError(
-            f"there is nothing to resume: the last task of '{request.service.name}' succeeded, or there was none",
+            f"nothing to resume: the last task of '{request.service.name}' succeeded, or it has no task",
             hint=f"dtk plan {request.service.name}",
         )
     if unfinished.workflow == RESET:
         hint = f"dtk destroy-and-reset-nodes {request.service.name}, or dtk apply {request.service.name}"
-        raise UsageError("the last task was to end the nodes, which is not resumed", hint=hint)
+        raise UsageError("the last task terminated nodes, which cannot be resumed", hint=hint)
     selection = Selection(tuple(unfinished.only), tuple(unfinished.exclude))
     return replace(
         request,

@@ -34,7 +34,7 @@ def asking(known_hosts: Path) -> Ask:
                 command, input=request, capture_output=True, text=True, timeout=_PATIENCE, check=False
             )
         except subprocess.TimeoutExpired:
-            raise DtkError(f"the machines did not answer within {_PATIENCE:.0f} s") from None
+            raise DtkError(f"the target did not respond within {_PATIENCE:.0f} s") from None
         if done.returncode:
             last = done.stderr.strip().rpartition("\n")[2]
             raise DtkError(f"the machines can't be asked: {last or f'exit code {done.returncode}'}")

@@ -98,7 +98,7 @@ def _findings(work: Work, item: PlannedItem) -> Iterator[tuple[FindingKind, str]
         yield "runs_each_time", "runs each time"
     elif guards_hold(work, item):
         if isinstance(item, PlannedRun) or runs:
-            yield "differs", "would run: its guard says so"
+            yield "differs", "would run, according to its guard"
         else:
             yield from _changes(work, item)
 
@@ -115,7 +115,7 @@ def _changes(work: Work, item: PlannedOperation | PlannedAdd) -> Iterator[tuple[
     failed = work.session.record.failed
     if failed is not None:
         last = failed.output.strip().rpartition("\n")[2]
-        yield "unchecked", f"the node gave no answer to '{_shortened(failed.command)}': {last}"
+        yield "unchecked", f"no response from the node to '{_shortened(failed.command)}': {last}"
     elif connector.would:
         yield "differs", "; ".join(_words(work, item, arguments, tuple(connector.would)))
 

@@ -63,7 +63,7 @@ def _number(members: int) -> int:
         raise UsageError(str(error)) from None
 
 
-_REFERENCE = "give where it is: env:NAME, file:PATH, ssm:NAME or secretsmanager:NAME"
+_REFERENCE = "write a reference: env:NAME, file:PATH, ssm:NAME or secretsmanager:NAME"
 
 
 def checked_value(inputs: Inputs, path: str, value: Json) -> object:
@@ -79,7 +79,7 @@ def checked_value(inputs: Inputs, path: str, value: Json) -> object:
         reason, near = why_not_settable(path, topology, paths)
         raise UsageError(Problem(reason, nearest=near).description, hint=f"dtk list-attributes {inputs.service.name}")
     if any(attribute.secret and not SECRET_REFERENCE.match(str(value)) for attribute in _attributes_at(topology, path)):
-        raise UsageError(f"'{path}' holds a secret, and is set to a reference to it", hint=_REFERENCE)
+        raise UsageError(f"'{path}' is secret: set it to a reference", hint=_REFERENCE)
     if path.count("/") == 1 and group_of(path.partition("/")[0]) in topology.assembly.nodes:
         return typed_node_value(paths[path], path, value)
     return typed_value(paths[path], path, value, private=_is_hidden(topology, path))

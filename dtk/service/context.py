@@ -83,9 +83,7 @@ def _chosen(workspace: Workspace, given: str | None) -> str:
     if len(names) == 1:
         return names[0]
     if not names:
-        raise UsageError(
-            "there is no service in this workspace", hint="dtk list-assemblies, then dtk stage ASSEMBLY NAME"
-        )
+        raise UsageError("this workspace has no service", hint="dtk list-assemblies, then dtk stage ASSEMBLY NAME")
     raise UsageError(f"which service? there are {', '.join(names)}", hint="name one, or set DTK_SERVICE")
 
 

@@ -84,7 +84,7 @@ def _state(workspace: Workspace, service: str) -> Iterator[Examined]:
     yield from (_backup(version_of(file, number)) for number in range(1, KEPT_VERSIONS + 1) if _is_kept(file, number))
     state = load_state(file)
     if state is None:
-        yield Examined("state", "note", "there is none here: nothing was applied from this folder")
+        yield Examined("state", "note", "no state: nothing was applied from this folder")
         return
     nodes = f"{len(state.nodes)} node{'' if len(state.nodes) == 1 else 's'}, {service_status(state)}"
     yield Examined("state", "ok", f"serial {state.serial}, {nodes}, last task {state.last_task}")
@@ -92,7 +92,7 @@ def _state(workspace: Workspace, service: str) -> Iterator[Examined]:
         resume = f"dtk apply {service} --resume"
         yield Examined("state", "note", f"task {state.unfinished.task} is not finished", resume)
     for node, steps in state.in_doubt.items():
-        text = f"on {node} may still run what nobody saw end: {', '.join(steps)}"
+        text = f"steps may still be running on {node}: {', '.join(steps)}"
         yield Examined("state", "note", text, "the next task that works on the node ends it")
 
 
@@ -122,7 +122,7 @@ def _tasks(workspace: Workspace, service: str) -> Iterator[Examined]:
     for number in numbers[-_MOST_LOGS:]:
         log = workspace.event_log(service, number)
         if not log.exists():
-            yield Examined("tasks", "note", f"task {number} has no log: it ended before it began")
+            yield Examined("tasks", "note", f"task {number} has no log: it ended before it started")
             continue
         notes = read_log(log).notes
         if notes:
@@ -146,7 +146,7 @@ def _files(workspace: Workspace, service: str) -> Iterator[Examined]:
         name = path.relative_to(workspace.root)
         yield Examined("files", "wrong", f"{name} can be read by others", f"chmod 600 {name}")
     if not open_to_others:
-        yield Examined("files", "ok", f"{len(own)} files of its own, for this user alone")
+        yield Examined("files", "ok", f"{len(own)} private files, readable by this user only")
 
 
 def _disk(workspace: Workspace, _service: str) -> Iterator[Examined]:
@@ -176,7 +176,7 @@ def _nodes(workspace: Workspace, service: str) -> Iterator[Examined]:
         if isinstance(answer, DtkError):
             yield Examined("nodes", "wrong", f"{node}: {answer.message}", answer.hint)
     reached = sum(not isinstance(answer, DtkError) for answer in answers.values())
-    yield Examined("nodes", "ok", f"{reached} of {len(connections)} that run answer over SSH")
+    yield Examined("nodes", "ok", f"{reached} of {len(connections)} running nodes can be reached over SSH")
 
 
 def redacted(workspace: Workspace, service: str, found: list[Examined]) -> list[Examined]:

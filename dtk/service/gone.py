@@ -76,7 +76,7 @@ def inputs_of_gone(workspace: Workspace, gone: GoneService) -> tuple[Inputs, Fou
     configuration = load_workspace(workspace.file, workspace.root)
     if gone.target is None:
         raise DtkError(
-            f"where the nodes of '{gone.name}' are is not known: its service.yaml is gone, and no task ran here",
+            f"where the nodes of '{gone.name}' are unknown: its service.yaml does not exist, and no task ran here",
             hint="get its service.yaml back from git, then: dtk delete-and-destroy",
         )
     file = workspace.service_file(gone.name).relative_to(workspace.root)

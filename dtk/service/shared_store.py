@@ -207,8 +207,8 @@ def refuse_left(workspace: Workspace, service: str) -> None:
     left = left_store(workspace, service)
     if left:
         raise DtkError(
-            f"the state of '{service}' is in {left}, and dtk.yaml names no store any more: what is here is a copy",
-            hint="put 'store:' back; to go on without it, bring all here first, with 'store:' in dtk.yaml:"
+            f"the state of '{service}' is in {left}, but dtk.yaml no longer names a store: the local state is a copy",
+            hint="put 'store:' back; to stop using the store, first copy everything here, with 'store:' in dtk.yaml:"
             f" dtk state pull {service}; or show the copy: --offline",
         )
 
@@ -219,7 +219,7 @@ def _as_of(workspace: Workspace, service: str, why: str) -> str:
 
     seen = seen_of(workspace, service)
     if seen is None:
-        return f"{service}: nothing of it was ever read from the store here ({why})"
+        return f"{service}: it was never read from the store on this machine ({why})"
     moment = datetime.fromisoformat(seen.seen_at).astimezone()
     return f"{service}: as of {moment:%Y-%m-%d %H:%M:%S} ({why})"
 
@@ -250,4 +250,4 @@ def refuse_offline(workspace: Workspace) -> None:
         DtkError: the workspace has a store, and ``--offline`` was given.
     """
     if settings().offline and store_settings_of(workspace) is not None:
-        raise DtkError("--offline shows what was read last; it changes nothing", hint="leave --offline out")
+        raise DtkError("--offline only shows what was last read; it cannot change anything", hint="leave --offline out")

@@ -68,7 +68,7 @@ def _open_firewall(
     try:
         changed = provider.update_firewall(identity, records, None)
     except DtkError as error:
-        warn(f"The firewall is left as it is: {error.message}")
+        warn(f"The firewall was not changed: {error.message}")
         return
     for rule in changed.opened:
         warn(f"The firewall allows SSH from {rule.source} now.")

@@ -59,7 +59,7 @@ def known_identity(workspace: Workspace, service: str) -> FoundIdentity:
     id_ = own or (plan.lineage if plan else "")
     if not id_:
         raise UsageError(
-            f"'{service}' has no id and no task on record: there is nothing to rebuild its state from",
+            f"'{service}' has no id and no task on record: its state cannot be rebuilt",
             hint=f"dtk plan {service}",
         )
     configuration = load_workspace(workspace.file, workspace.root)

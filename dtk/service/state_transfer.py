@@ -77,7 +77,7 @@ def push(store: SharedStore, workspace: Workspace, workspace_id: str, service: s
     with lock_here(folder, command, None):
         state = load_state(workspace.state_file(service))
         if state is None:
-            raise UsageError(f"there is no state of '{service}' here", hint="dtk ls")
+            raise UsageError(f"no state of '{service}' here", hint="dtk ls")
         if state.moved_to not in ("", place) and not force:
             raise UsageError(
                 f"the state of '{service}' here is a copy of what is in {state.moved_to}",
@@ -109,7 +109,7 @@ def _is_there(head: Head, state: State, *, force: bool) -> bool:
     if head.serial > state.serial:
         raise StoreError(
             f"the store has a newer state of '{state.service}' (serial {head.serial}, here it is {state.serial})",
-            hint="work with that one: every command brings it here",
+            hint="use that one: every command downloads it",
         )
     if head.serial < state.serial and not force:
         raise UsageError(
@@ -131,7 +131,7 @@ def _put_tasks(lease: HeldLease, workspace: Workspace, service: str, state: Stat
             if file.exists() and not put_once(objects, key, file.read_bytes()):
                 raise StoreError(
                     f"the store has another task {number} of '{service}': {key}",
-                    hint="two folders have numbered their tasks alike; stage the service under another name in one",
+                    hint="two folders have used the same task number; stage the service under another name in one",
                 )
     last = max([*numbers, state.last_task, lease.head.last_task])
     if last != lease.head.last_task:

@@ -16,7 +16,7 @@ from dtk.shell.history import HistoryFile
 from dtk.shell.session import LeaveShellError, Session
 from dtk.shell.watch import LOOK_EVERY, TaskWatch
 
-WELCOME = "help shows what can be done here; tasks go on when you leave (^D)."
+WELCOME = "help lists the commands; tasks continue when you leave (^D)."
 
 
 class _NameCompleter(Completer):

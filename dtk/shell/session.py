@@ -16,12 +16,12 @@ from dtk.shell.workspace_names import WorkspaceNames
 from dtk.views.harmless_stream import drawing_stream
 
 BUILT_IN = {
-    "cd": "Go to a place: /service/NAME, a name below, .., - for the one before; nothing for /.",
+    "cd": "Change the location: /service/NAME, a name below, .. or - (the previous one). Default: /.",
     "pushc": "Go to a place, and remember this one.",
     "popc": "Go back to the place remembered last.",
     "dirs": "Show the remembered places.",
     "ls": "List what is here.",
-    "help": "Show the commands of this place; help COMMAND shows one.",
+    "help": "List the commands at this location; help COMMAND shows one.",
     "clear": "Clear the screen.",
     "exit": "Leave the shell; tasks go on.",
 }
@@ -134,7 +134,7 @@ class Session:
 
     def _pop(self) -> None:
         if not self._stack:
-            raise UsageError("there is no previous location", hint="pushc PATH")
+            raise UsageError("no previous location", hint="pushc PATH")
         self._previous, self.context = self.context, still_there(self.names, self._stack.pop())
 
     def _list(self, context: Context, words: Sequence[str]) -> int:

@@ -21,10 +21,10 @@ def shell(
         str | None, typer.Option("--command", "-c", metavar="LINES", help="Run these lines, ; between commands.")
     ] = None,
 ) -> None:
-    """Work in the shell: places, completion, tasks in the background.
+    """Open the interactive shell: locations, completion, tasks in the background.
 
-    With -c, or with lines on standard input, it runs them and waits for every task; the first that fails ends it, with
-    its exit code. Example: dtk shell -c 'cd service/dask1; master info'
+    With -c, or with commands on standard input, it runs them and waits for every task. It stops at the first
+    command that fails, with its exit code. Example: dtk shell -c 'cd service/dask1; master info'
     """
     workspace = current_workspace()
     names = WorkspaceNames(workspace)

@@ -54,7 +54,7 @@ def git(folder: Path, *words: str, given: bytes | None = None) -> bytes:
             check=False,
         )
     except FileNotFoundError:
-        raise DtkError("there is no program 'git'", hint="install git") from None
+        raise DtkError("the program git is not installed", hint="install git") from None
     except subprocess.TimeoutExpired:
         raise DtkError(f"git {words[0]} took longer than {_LONGEST:.0f} s") from None
     if done.returncode:

@@ -209,7 +209,7 @@ def _differences(before: Installation) -> list[str]:
     for name, requested in before.requested.items():
         pin = before.pins.get(name)
         if pin is None:
-            found.append(f"'{name}' is in dtk.yaml and not in dtk.lock")
+            found.append(f"'{name}' is in dtk.yaml but not in dtk.lock")
         elif (pin.url, pin.ref, pin.path) != (requested.address.url, requested.address.ref, requested.path):
             found.append(f"'{name}' is from {requested.address} in dtk.yaml and from {pin.shown} in dtk.lock")
     return found

@@ -91,8 +91,8 @@ def _check_authority(authority: str, url: str) -> None:
         raise UsageError(f"'{url}' can't be a source: its host begins with -")
     if ":" in user:
         raise UsageError(
-            f"'{_without_password(url)}' holds a password, and dtk.lock is for everybody",
-            hint="leave it out; git's credential helpers or an SSH key give it",
+            f"'{_without_password(url)}' contains a password, but dtk.lock is shared",
+            hint="remove it and use git's credential helpers or an SSH key",
         )
 
 

@@ -40,13 +40,11 @@ class Snapshot:
             if module.name in found:
                 location = Location(f"{path}/{MODULE_FILE}", 1, 1)
                 problem = Problem(f"module '{module.name}' is already in '{found[module.name].pin.path}'", location)
-                raise InvalidError(f"{self.address} has two modules of one name", [problem])
+                raise InvalidError(f"{self.address} has two modules with the same name", [problem])
             found[module.name] = module
         if not found:
             where = f" below '{below}'" if below else ""
-            folders = (
-                f"its modules are in {', '.join(self.paths)}" if self.paths else f"there is no {MODULE_FILE} in it"
-            )
+            folders = f"its modules are in {', '.join(self.paths)}" if self.paths else f"it has no {MODULE_FILE}"
             raise UsageError(f"{self.address} has no module{where}", hint=folders)
         return found
 
@@ -116,7 +114,7 @@ class Sources:
 
 def _folder(address: Address, folder: Path) -> Snapshot:
     if not folder.is_dir():
-        raise UsageError(f"there is no folder '{address.url}'")
+        raise UsageError(f"folder '{address.url}' not found")
     if address.ref != DEFAULT_BRANCH:
         raise UsageError(f"'{address.url}' is not a git repository, and has no '{address.ref}'")
     paths = _parents(PurePosixPath(file.relative_to(folder)) for file in sorted(folder.rglob(MODULE_FILE)))

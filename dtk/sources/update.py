@@ -48,7 +48,8 @@ def update(workspace: Workspace, name: str = "", ref: str = "", *, write: bool =
 def _with_ref(requested: Mapping[str, ModuleRequest], name: str, ref: str) -> Mapping[str, ModuleRequest]:
     if name not in requested:
         raise UsageError(
-            f"module '{shown(name)}' is not in dtk.yaml: it came with another one", hint="dtk install SOURCE@REF"
+            f"module '{shown(name)}' is not in dtk.yaml: it is a dependency of another module",
+            hint="dtk install SOURCE@REF",
         )
     check_ref(ref)
     return {**requested, name: replace(requested[name], address=replace(requested[name].address, ref=ref))}

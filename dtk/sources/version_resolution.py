@@ -81,7 +81,7 @@ def resolve(request: Request) -> dict[str, FoundModule]:
             return _Resolution(request, limits).run()
         except _VersionTooEarlyError as error:
             limits.setdefault(error.need.module, []).append(error.need)
-    raise DtkError("the modules' dependencies can't be resolved: versions keep contradicting each other")
+    raise DtkError("the modules' dependencies cannot be resolved: the required versions conflict")
 
 
 class _Resolution:
@@ -196,7 +196,7 @@ class _Resolution:
         if found.pin.tree != pin.tree:
             raise InvalidError(
                 f"module '{name}' does not match dtk.lock: {pin.shown} gives {found.pin.tree}, not {pin.tree}",
-                hint=f"take it as it is now: dtk update {name}",
+                hint=f"accept the new content: dtk update {name}",
             )
         return found
 
@@ -253,7 +253,7 @@ def _address(pin: Pin) -> Address:
 
 def _conflict(module: str, there: str, needs: list[_Need]) -> InvalidError:
     sides = [Problem(str(need)) for need in dict.fromkeys(needs)]
-    return InvalidError(f"no version of module '{module}' suits all that need it: there is {there}", sides)
+    return InvalidError(f"no version of module '{module}' satisfies all that require it: available is {there}", sides)
 
 
 def _nowhere(need: _Need) -> InvalidError:

@@ -109,8 +109,8 @@ class SshConnection:
     def connection_lost(self) -> ConnectionLostError:
         """Return the error that says that this node is gone."""
         return ConnectionLostError(
-            f"the connection to {self._node} is lost: it went down, rebooted, or the network between broke",
-            hint="when the node is up again: apply --resume",
+            f"the connection to {self._node} was lost: the node went down or rebooted, or the network failed",
+            hint="when the node is up again: dtk apply --resume",
         )
 
     def run(self, command: str, give: GiveBytes, stdin: Input = b"") -> Ended:
@@ -157,7 +157,7 @@ class SshConnection:
             return self._transport().open_session()
         except paramiko.ChannelException as error:
             raise NoSessionError(
-                f"{self._node} lets no further command run over its connection: {error.args[-1]}",
+                f"{self._node} does not allow another command on its connection: {error.args[-1]}",
                 hint="see MaxSessions in its sshd_config, and what permits this key (restrict, no-pty are fine)",
             ) from None
 
@@ -185,9 +185,9 @@ class SshConnection:
         if not self.is_alive:
             raise self.connection_lost()
         raise NoShellError(
-            f"the login on {self._node} did not come to the command within {LOGIN_SECONDS:.0f} s"
-            + (f": it printed '{exchange.noise}' and goes on" if exchange.noise else ""),
-            hint="see what its login shell waits for: .bashrc, .profile, a home on a server that does not answer",
+            f"the login on {self._node} did not start the command within {LOGIN_SECONDS:.0f} s"
+            + (f": it printed '{exchange.noise}' and continues" if exchange.noise else ""),
+            hint="check what its login shell waits for: .bashrc, .profile, or a home folder on an unreachable server",
         )
 
     def _ended(self, exchange: _Exchange) -> Ended:
@@ -214,8 +214,8 @@ class SshConnection:
 
     def _merged(self) -> NoShellError:
         return NoShellError(
-            f"the login on {self._node} runs commands on a terminal, where errors can't be told from output",
-            hint="dtk asks for no terminal: take out what makes one, a ForceCommand in sshd_config, a command= in"
+            f"the login on {self._node} runs commands on a terminal, where errors cannot be separated from output",
+            hint="dtk asks for no terminal: remove what allocates one: a ForceCommand in sshd_config, a command= in"
             " authorized_keys or a login shell that runs script, tmux or ssh -t",
         )
 

@@ -114,7 +114,7 @@ def _reason(failure: Exception | None) -> str:
     if isinstance(failure, paramiko.AuthenticationException):
         return "the login is refused"
     if isinstance(failure, paramiko.ChannelException):
-        return f"the jump host does not get there: {failure.text}"
+        return f"the jump host cannot reach it: {failure.text}"
     # Paramiko's error of all addresses together has words, and a number that is None.
     words = failure.strerror if isinstance(failure, OSError) else ""
     return words or str(failure) or type(failure).__name__
@@ -269,7 +269,7 @@ def _why_no_key_fits(
         )
     if str(error) == "No authentication methods available":
         return UnreachableError(
-            f"there is no key to log in to {place} with: dtk.yaml names none, your SSH agent and ~/.ssh have none",
+            f"no key to log in to {place}: none in dtk.yaml, your SSH agent or ~/.ssh",
             hint="set the target's user and key in dtk.yaml, or: ssh-add FILE",
         )
     return None
@@ -297,6 +297,6 @@ def _arguments(connection: Connection, *, own_keys: bool) -> dict[str, Any]:
 def _changed_key(entry: str, known: KnownHosts, error: paramiko.BadHostKeyException) -> HostKeyError:
     return HostKeyError(
         f"the host key of {entry} has changed: pinned is {fingerprint(error.expected_key)},"
-        f" the machine shows {fingerprint(error.key)}; somebody may be in between",
-        hint=f"if the machine was made anew, forget its old key: ssh-keygen -R '{entry}' -f {known.path}",
+        f" the machine shows {fingerprint(error.key)}; this may be an attack",
+        hint=f"if the machine was replaced, remove its old key: ssh-keygen -R '{entry}' -f {known.path}",
     )

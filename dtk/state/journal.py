@@ -195,7 +195,7 @@ def _record(path: Path, number: int, line: bytes) -> JsonObject:
 
 
 def _damaged(path: Path, number: int, why: str) -> DtkError:
-    hint = f"mv {path} {path}.damaged, to go on from state.json without the changes made since it was written"
+    hint = f"mv {path} {path}.damaged, to continue from state.json without the changes made since it was written"
     return DtkError(f"{path}:{number} is damaged: {why}", hint=hint)
 
 

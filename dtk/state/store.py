@@ -51,8 +51,8 @@ def load_state(path: Path) -> State | None:
 def _broken(path: Path, error: ValueError) -> DtkError:
     kept = [str(older) for number in range(1, KEPT_VERSIONS + 1) if (older := version_of(path, number)).exists()]
     name = path.parent.name
-    back = f"put an earlier version back: dtk state history {name} ({', '.join(kept)}); or " if kept else ""
-    hint = f"{back}make it anew from its tasks and machines: dtk state rebuild {name}"
+    back = f"restore an earlier version: dtk state history {name} ({', '.join(kept)}); or " if kept else ""
+    hint = f"{back}rebuild it from its tasks and machines: dtk state rebuild {name}"
     return DtkError(f"{path} is broken: {error}", hint=hint)
 
 

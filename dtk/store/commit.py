@@ -30,7 +30,7 @@ def commit_state(lease: HeldLease, serial: int, body: bytes) -> None:
         return
     key = lease.keys.state(serial, lease.head.epoch)
     if not put_once(lease.tools.objects, key, body, sleep=lease.tools.sleep):
-        raise FencedError(f"another process has written {key}: this one does not hold the service any more")
+        raise FencedError(f"another process has written {key}: this process no longer holds the lock of the service")
     lease.commit(serial, StatePointer(key, hashlib.sha256(body).hexdigest()))
 
 

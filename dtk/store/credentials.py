@@ -69,7 +69,7 @@ def refuse_questions(settings: StoreSettings) -> None:
         return
     name = session.get_config_variable("profile") or "default"
     raise StoreError(
-        f"profile '{name}' asks for an MFA code, and a task, which goes on without a terminal, can't be asked",
+        f"profile '{name}' asks for an MFA code, but a task runs without a terminal and cannot ask for it",
         hint=f'hand temporary credentials to dtk: eval "$(aws configure export-credentials --profile {name}'
         ' --format env)", without profile: in dtk.yaml',
     )

@@ -27,7 +27,7 @@ def check_store(objects: Objects, workspace: str, *, was_used: bool) -> None:
     found = get_patiently(objects, STORE_FILE)
     if found is None and was_used:
         raise StoreError(
-            "the store is empty, although this folder has read services from it",
+            "the store is empty, but this folder has read services from it before",
             hint="is the shared folder mounted, and are bucket and prefix in dtk.yaml as they were?",
         )
     if found is None:
@@ -38,7 +38,7 @@ def check_store(objects: Objects, workspace: str, *, was_used: bool) -> None:
     owner = _owner(found.data if found else b"")
     if owner != workspace:
         raise StoreError(
-            f"the store is of workspace {owner}, and this one is {workspace}",
+            f"the store is of workspace {owner}, but this one is {workspace}",
             hint="give each workspace a prefix or a folder of its own;"
             f" if this is a clone of that one, dtk.yaml needs the line 'workspace: {owner}'",
         )

@@ -121,7 +121,7 @@ class HeldLease:
             StoreUnreachableError: no clear answer came; the change may have happened, calling again is safe.
             StoreError: the store refuses.
         """
-        problem = StoreUnreachableError("the store did not answer")
+        problem = StoreUnreachableError("the store did not respond")
         for pause in (*RETRY_SECONDS, 0.0):
             desired = with_beat(change(self.head))
             try:
@@ -169,7 +169,7 @@ class HeldLease:
             raise FencedError(f"this task is superseded: {by} (epoch {head.epoch}, this one has {self.head.epoch})")
         # The nonce is mine and the bytes are not: somebody edited the object, or copied one back.
         if found.etag != self._etag:
-            raise DamagedError(f"{self.keys.head} was changed by something that does not keep to the protocol")
+            raise DamagedError(f"{self.keys.head} was changed by a program that does not follow the protocol")
 
     def _read(self, found: Stored) -> Head:
         return decode(found.data, self.keys.head)
@@ -277,6 +277,6 @@ def _held(service: str, head: Head, age: float) -> HeldError:
     lease = head.lease
     left = max(lease.seconds + grace_of(lease) - age, 0.0) if lease else 0.0
     return HeldError(
-        f"service '{service}' is locked by {lease}; its last sign of life was {age:.0f} s ago",
-        hint=f"wait for it with --lock-wait 5m; if it is gone, the service is free in {left:.0f} s",
+        f"service '{service}' is locked by {lease}; its last heartbeat was {age:.0f} s ago",
+        hint=f"wait with --lock-wait 5m; if its process has ended, the lock expires in {left:.0f} s",
     )

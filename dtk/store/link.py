@@ -127,7 +127,9 @@ class WorkerLink:
             with self._changed:
                 self._changed.wait(_WAIT_SECONDS)
         if not self._ended:
-            raise StoreError(self.stopped or "the task's end is not in the store: the process that ships it is gone")
+            raise StoreError(
+                self.stopped or "the task's end is not in the store: the process that uploads it has ended"
+            )
 
     def _ask(self, serial: int, log_bytes: int) -> int:
         """Tell the shipper what is waited for; return the barrier's number."""
@@ -152,7 +154,7 @@ class WorkerLink:
                 self._changed.notify_all()
         self._has_verdict = True
         if not self._ended:
-            self._stop("the process that ships this task to the store is gone", "failed")
+            self._stop("the process that uploads this task to the store has ended", "failed")
 
     def _take(self, message: JsonObject) -> None:
         if isinstance(until := message.get("valid_until"), float):

@@ -65,7 +65,7 @@ def put_once(objects: Objects, key: str, data: bytes, *, sleep: Sleep = time.sle
         Whether the object has this content now; False means that somebody else wrote another one there.
 
     Raises:
-        StoreUnreachableError: the store gave no clear answer several times; calling again is safe.
+        StoreUnreachableError: the store gave an ambiguous response several times; calling again is safe.
         StoreError: the store refuses.
     """
     problem = StoreUnreachableError(f"the store did not take {key}")
@@ -157,7 +157,7 @@ def _probe(objects: Objects, prefix: str) -> None:
     finally:
         objects.delete(key)
     if first is None:
-        raise StoreUnreachableError(f"the store says of a new object that it exists ({key})")
+        raise StoreUnreachableError(f"the store reports that a new object already exists ({key})")
     if second is not None or stale is not None:
         raise StoreError(
             "this store ignores the conditions of writes (If-None-Match, If-Match), so two writers could both commit",

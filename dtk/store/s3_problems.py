@@ -54,7 +54,7 @@ def refusal(answer: S3Refusal, where: str) -> StoreError:
     if status == _NOT_IMPLEMENTED:
         return StoreError(f"this store has no conditional writes ({detail})", hint="use a store that has them")
     if status in (_CONFLICT, _THROTTLED) or status >= _SERVER or code in ("RequestTimeout", "SlowDown"):
-        return StoreUnreachableError(f"the store gave no clear answer ({detail})")
+        return StoreUnreachableError(f"the store gave an ambiguous response ({detail})")
     return _final(answer, code, detail)
 
 
@@ -85,5 +85,5 @@ def unanswered(error: Exception, where: str) -> StoreError:
 
 def _skewed(answer: S3Refusal) -> StoreError:
     problem = clock_problem(answer.get("ResponseMetadata", S3Metadata()).get("HTTPHeaders", {}))
-    message = problem.message if problem else "this machine's clock is wrong: the store refuses its requests"
+    message = problem.message if problem else "the store refuses requests because this machine's clock is wrong"
     return StoreError(message, hint=problem.hint if problem else "set the clock: timedatectl set-ntp true")

@@ -44,7 +44,7 @@ class Control:
             raise LeftError
         elif key in "cC" and self._cancel:
             self._asking = True
-            self.footer = "Cancel the task? y cancels it, any other key goes on watching"
+            self.footer = "Cancel the task? y cancels it, any other key continues watching"
 
     def _cancelled(self) -> str:
         """Ask for the task's end; a task that is over by now is no reason to leave the screen with an error."""

@@ -131,7 +131,7 @@ def _expected_end(task: Task, expectation: Expectation | None, now: datetime) ->
         return []
     end = expectation.end_of(task, now)
     if end is None:
-        return ["expected end: unknown; no earlier task of this service tells"]
+        return ["expected end: unknown; this service has no earlier task to compare with"]
     later = f", or later: no earlier task did {end.unknown} of its steps" if end.unknown else ""
     return [f"expected end: {table_time(end.moment)} UTC{later}"]
 

@@ -14,8 +14,8 @@ from dtk.views.step_errors import errors_text
 START_BORDER = "=" * 60
 END_BORDER = "-" * 60
 HELD = (
-    "something it left running holds its output, which is no longer read, and may end when it writes there:"
-    " let it write to a file, or start it with dtk/daemon"
+    "a process that it left running keeps its output open, which is no longer read, so it may end when it writes to it:"
+    " redirect its output to a file, or start it with dtk/daemon"
 )
 """What is said of a command whose output is no longer read, though somebody could still write to it."""
 _OPERATIONS = {

@@ -26,7 +26,7 @@ from dtk.cli.registry import COMMANDS
         ("apply web --limit master", "dtk apply has --only for that"),
         ("apply web --check", "next: dtk plan SERVICE"),
         ("plan web --jsn", "did you mean '--json'?"),
-        ("apply web --nothing-like-it", "a value that begins with '-' goes behind '--'"),
+        ("apply web --nothing-like-it", "a value that begins with '-' must follow '--'"),
     ],
 )
 def test_a_word_or_option_of_another_tool_is_answered_with_dtks_own(

@@ -149,9 +149,9 @@ def test_nested_data_is_rendered_throughout_and_the_rest_is_left_alone() -> None
         ("{{ [prot] }}", "'prot' is not defined; did you mean 'port'?"),
         ("{{ node.hme }}", "'hme' is not defined; did you mean 'home'?"),
         ("x{{ empty }}", "'empty' is not set"),
-        ("{{ port + 'a' }}", "template can't be rendered: unsupported operand type(s) for +: 'int' and 'str'"),
-        ("{{ port", "template can't be read: unexpected end of template, expected 'end of print statement'."),
-        ("{{ node.items }}", "template can't be rendered: builtin_function_or_method is not a value"),
+        ("{{ port + 'a' }}", "template cannot be rendered: unsupported operand type(s) for +: 'int' and 'str'"),
+        ("{{ port", "invalid template: unexpected end of template, expected 'end of print statement'."),
+        ("{{ node.items }}", "template cannot be rendered: builtin_function_or_method is not a value"),
     ],
 )
 def test_what_a_template_can_not_have_is_told(text: str, message: str) -> None:

@@ -117,9 +117,9 @@ def test_images_and_sizes_that_a_target_has_for_defaults_are_ones_that_it_knows(
         "  other: {type: ec2, defaults: {size: gaint, image: ubunto_24_04}}\n"
     )
     size, image = workspace_problems(tmp_path, text)
-    assert size.startswith("dtk.yaml:4:39: size 'gaint' is not one that target 'other' knows; expected micro, ")
+    assert size.startswith("dtk.yaml:4:39: size 'gaint' is not known to target 'other'; expected micro, ")
     assert "giant" not in size
-    assert image.startswith("dtk.yaml:4:53: image 'ubunto_24_04' is not one that target 'other' knows; expected ")
+    assert image.startswith("dtk.yaml:4:53: image 'ubunto_24_04' is not known to target 'other'; expected ")
     assert "did you mean 'ubuntu_24_04'?" in image
 
 
@@ -202,7 +202,7 @@ def test_a_workspace_says_where_its_state_is_shared(tmp_path: Path, store: str, 
         ("{type: s3}", "2:8: bucket is missing; expected bucket, which a store of type s3 needs (at store)"),
         (
             "{type: folder, path: /x, bucket: acme}",
-            "2:33: bucket is a setting of stores of type s3, and this one is folder (at store/bucket)",
+            "2:33: bucket is a setting of stores of type s3, but this one is folder (at store/bucket)",
         ),
         (
             "{type: folder, path: /x, lease: 20s}",

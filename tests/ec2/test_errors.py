@@ -66,7 +66,7 @@ CONFIGURATIONS = {
     "sso": (
         "[profile p]\nsso_session = s\nsso_account_id = 111122223333\nsso_role_name = dev\n"
         "[sso-session s]\nsso_region = us-east-1\nsso_start_url = https://example.awsapps.com/start\n",
-        "the AWS login has ended, or there was none",
+        "the AWS login has expired or does not exist",
         "aws sso login",
     ),
     "loop": (

@@ -234,7 +234,7 @@ def test_work_on_nodes_goes_on_without_aws_as_long_as_no_port_is_planned(
     # Nothing listens at that address: what the node says is told, not what AWS does.
     assert "no SSH connection" in dtk("apply", "spark1", "--yes", code=1)
     (log,) = cloud.workspace.root.glob(".dtk/services/spark1/tasks/*/events.jsonl")
-    assert "the firewall is left as it is: there are no AWS credentials" in log.read_text()
+    assert "the firewall was not changed: there are no AWS credentials" in log.read_text()
     write_target(cloud, open_to=[FIRST])
     assert "there are no AWS credentials" in dtk("apply", "spark1", "--yes", "--lock-wait", "60s", code=1)
 
@@ -257,7 +257,7 @@ def test_a_planned_port_that_is_refused_ends_the_task_with_the_reason_and_resume
 ) -> None:
     cloud.api.faults.append(refused)
     output = dtk("apply", "spark1", "--yes", code=1)
-    assert "ERROR: the firewall is not as planned: " in output
+    assert "ERROR: the firewall differs from the plan: " in output
     assert reason in output
     assert "To resume: dtk apply spark1 --resume" in output
     (log,) = cloud.workspace.root.glob(".dtk/services/spark1/tasks/1/events.jsonl")

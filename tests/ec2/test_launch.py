@@ -121,6 +121,6 @@ def test_an_instance_that_is_off_again_ends_the_wait_with_its_reason(cloud: Clou
     cloud.api.falls[made.records["master"].id] = ("Client.InternalError", message)
     cloud.provider(boot_timeout=300).start(cloud.identity(), list(stopped.records.values()), started)
     error = started.errors["master"]
-    assert f"is off again after it was started: {message}" in error.message
+    assert f"stopped again after it was started: {message}" in error.message
     assert "kms:CreateGrant" in error.hint
     assert json.dumps(cloud.api.called("StartInstances")).count("InstanceId") == 1

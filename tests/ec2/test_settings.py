@@ -25,7 +25,7 @@ def test_this_machines_address_is_what_aws_sees(cloud: Cloud, asked: list[bytes]
 
 def test_an_answer_that_is_no_address_is_not_trusted(cloud: Cloud, asked: list[bytes]) -> None:
     asked[0] = b"<html>please log in</html>"
-    with pytest.raises(DtkError, match="own address is not known") as wrong:
+    with pytest.raises(DtkError, match="cannot determine this machine's address") as wrong:
         own_network(cloud.provider(addresses="public").settings, "10.80.0.0")
     assert "ssh_from" in wrong.value.hint
 

@@ -126,7 +126,7 @@ def test_a_size_that_the_target_does_not_know_is_told_by_the_plan_with_the_neare
     )
     output = farm.run("plan", "c", code=3).stderr
     assert "services/c/service.yaml:" in output
-    assert "size 'smal' is not one that target 'cloud' knows; expected micro, small, " in output
+    assert "size 'smal' is not known to target 'cloud'; expected micro, small, " in output
     assert "did you mean 'small'?" in output
     farm.run("set-attribute", "c", "leaves/size", "t3.large")
     farm.run("set-attribute", "c", "hub/instance_type", '["c5.large", "c6i.large"]')

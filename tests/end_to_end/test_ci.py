@@ -120,7 +120,7 @@ def test_mistakes_are_annotations_and_a_code_quality_report_and_a_refused_apply_
     assert "requird" in (dtk.root / "junit.xml").read_text()
     assert "requird" in (dtk.root / "report.html").read_text()
     missing = dtk.run("apply", ring, "--yes", "--junit", "no/such/junit.xml", code=2)
-    assert "there is no folder no/such" in missing.stderr
+    assert "folder no/such does not exist" in missing.stderr
     assert "--detach" in dtk.run("converge", ring, "--detach", "--junit", "junit.xml", code=2).stderr
 
 

@@ -79,7 +79,7 @@ def test_three_clones_make_a_service_on_hosts_once(origin: Dtk) -> None:
     assert "3 machines" in three.run("ssh", "app1", "master", "--", "true", code=5).stderr
     taken = three.run("list-nodes", "--orphans", "--adopt").stdout
     assert "What is applied on them is not known here: dtk apply app1 verifies it" in taken
-    assert "what is applied there is not known, one apply verifies it" in three.run("plan", "app1").stdout
+    assert "what was applied there is unknown, so this apply verifies it" in three.run("plan", "app1").stdout
     three.run("apply", "app1", "--yes")
     assert "Nothing to do" in three.run("plan", "app1").stdout
     assert homes(origin) == nodes
@@ -167,7 +167,7 @@ def test_a_host_that_cannot_be_asked_hides_nothing_and_stops_only_what_needs_it(
     # The end is no end while one may be left.
     refused = two.run("delete-and-destroy", "app1", "--yes", code=1)
     assert "1 of 7 can't be asked" in refused.stderr
-    assert "take those that are gone out of dtk.yaml" in refused.stderr
+    assert "remove those that no longer exist from dtk.yaml" in refused.stderr
     file.write_text(config)
     assert homes(origin) == ["master", "slaves:1", "slaves:2"]
     clone(origin, "three").run("delete-and-destroy", "app1", "--yes")

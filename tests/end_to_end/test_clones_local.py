@@ -47,7 +47,7 @@ def test_three_clones_make_a_service_on_local_nodes_once(origin: Dtk) -> None:
         assert "3 machines of service 'app1' exist that this folder does not know" in refused.stderr, words
         assert "Nothing to do" not in refused.stdout
     two.run("list-nodes", "--orphans", "--adopt")
-    assert "one apply verifies it" in two.run("plan", "app1").stdout
+    assert "this apply verifies it" in two.run("plan", "app1").stdout
     two.run("apply", "app1", "--yes")
     assert "Nothing to do" in two.run("plan", "app1").stdout
     assert {marker: running_servers()[marker].started for marker in made} == made, "none was made or started again"

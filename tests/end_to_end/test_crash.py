@@ -157,7 +157,7 @@ def test_a_task_whose_reader_has_gone_is_followed_to_its_end(staged: Dtk) -> Non
         timeout=200,
         check=True,
     )
-    assert "the output is closed, the task goes on" in done.stderr
+    assert "the output was closed; the task continues" in done.stderr
     assert done.stdout.splitlines()[-1] == "0"
     assert status(staged) == "succeeded"
 

@@ -101,7 +101,7 @@ def test_what_was_changed_by_hand_is_told_and_mended(dtk: Dtk, nodes: dict[str, 
         ("n:2", "files.directory"): f"{second}/folder mode 700 → 750",
         ("n:2", "files.template"): f"{second}/folder/secret content differs",
         ("n:2", "files.line"): f"{second}/lines is missing",
-        ("n:2", "RUN nohup sleep 7654 >/dev/null 2>&1 & echo $! > pid"): "would run: its guard says so",
+        ("n:2", "RUN nohup sleep 7654 >/dev/null 2>&1 & echo $! > pid"): "would run, according to its guard",
     }
     assert {node: contents(home) for node, home in nodes.items()} == before
     output = dtk.run("plan", SERVICE, "--refresh", "--out", "p.json", "--detailed-exitcode", code=10).stdout
@@ -142,7 +142,10 @@ def test_a_node_that_does_not_answer_is_told_and_the_others_are_judged(dtk: Dtk,
 def test_a_missing_secret_is_told_and_nothing_else_stops(dtk: Dtk, nodes: dict[str, Path], monkeypatch: Any) -> None:
     monkeypatch.delenv("DRIFT_PASSWORD")
     output = dtk.run("plan", SERVICE, "--refresh", "--detailed-exitcode").stdout
-    assert "  ? n:1/drift::files  values: the environment has no DRIFT_PASSWORD" in output
+    assert (
+        "  ? n:1/drift::files  values: environment variable DRIFT_PASSWORD, which a secret refers to, is not set"
+        in output
+    )
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])

@@ -219,7 +219,7 @@ BAD_INPUT = [
     ("set-attribute slaves/spark::common/worker_port 1", 2, "a constant of its module"),
     ("set-attribute slaves/cardinality 10001", 2, "Value must be at most 10000"),
     ("set-attribute slaves/cardinality many", 2, "not of type integer"),
-    ("set-attribute slaves/cardinality -1", 2, "a value that begins with '-' goes behind '--'"),
+    ("set-attribute slaves/cardinality -1", 2, "a value that begins with '-' must follow '--'"),
     ("set-attribute slaves/cardinality -- -1", 2, "Value must be a whole number, 0 or more"),
     ("set-attribute slaves/max_in_flight 0", 2, "a number above 0, or a share such as 25%"),
     ("set-attribute master/max_in_flight 2", 2, "'master' is one node, and max_in_flight is for groups"),
@@ -263,7 +263,7 @@ BAD_INPUT = [
     ("shell -c nope", 2, "Method 'nope' is not valid in current context."),
     ("shell -c 'cd /service/wbe'", 2, "Identifier 'wbe' is not valid."),
     ("shell -c 'cd /servce'", 2, "'servce' context is not valid."),
-    ("shell -c popc", 2, "there is no previous location"),
+    ("shell -c popc", 2, "no previous location"),
     ("shell -c 'help nope'", 2, "Method 'nope' is not valid in current context."),
     ('shell -c "info \'web"', 2, "a quote is not closed"),
     ("shell -c 'cd service/web/slaves:1; set-attribute x y'", 2, "Method 'set-attribute' is not valid"),
@@ -339,7 +339,7 @@ def test_a_hidden_value_that_is_too_short_for_logs_is_warned_of_where_it_is_set(
     text = (module / "dtk.module.yaml").read_text()
     (module / "dtk.module.yaml").write_text(text.replace("default: welcome}", "default: welcome, hidden: true}"))
     output = (
-        "warning: 'master/ring::hub/greeting' is hidden, but values shorter than 4 characters are not kept out of logs"
+        "warning: 'master/ring::hub/greeting' is hidden, but values shorter than 4 characters are not removed from logs"
     )
     staged = dtk.run("stage", "acme:ring/cluster", "ring1", "--set", "master/ring::hub/greeting=abc")
     assert output in staged.stderr

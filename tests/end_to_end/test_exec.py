@@ -98,11 +98,11 @@ def test_a_parameter_is_one_word_and_its_value_holds_anything(dtk: Dtk, service:
     dtk.run("exec", service, "main/data::set[jan].load", "--values", "values.yaml", "count=7")
     out = homes(dtk, service)["main"] / "sets/jan/out"
     assert out.read_text() == "opt=rw,uid=1000 4\na,b=c 5\na,b=c 8\n"
-    assert "write k=v, each as a word" in dtk.run("exec", service, "load", "a-b=1", code=2).stderr
+    assert "write each parameter as k=v" in dtk.run("exec", service, "load", "a-b=1", code=2).stderr
     refused = dtk.run("exec", service, "load", "words=hello", code=2).stderr
     assert "'name'" in refused
     assert "it has no parameter 'words'" in refused
     assert "next: give name=NAME user=USER" in refused
     refused = dtk.run("exec", service, "load", "name=jan", "user=ada", "words=hello", code=2).stderr
-    assert "there is no parameter 'words'" in refused
+    assert "unknown parameter 'words'" in refused
     assert "next: it takes who, count, name, user" in refused

@@ -153,7 +153,7 @@ def test_outputs_are_shown_at_the_end_of_apply_and_by_a_command(dtk: Dtk, module
     assert "did you mean 'members'" in dtk.run("outputs", "ring1", "member", code=2).stderr
     file.write_text(file.read_text().replace("slaves/ring::member/hub", "slaves/ring::member/hob"))
     refused = dtk.run("validate", code=3).stderr
-    assert "output 'hubs' names 'slaves/ring::member/hob', which is no attribute of the assembly" in refused
+    assert "output 'hubs' names 'slaves/ring::member/hob', which is not an attribute of the assembly" in refused
     assert "did you mean 'slaves/ring::member/hub'?" in refused
 
 

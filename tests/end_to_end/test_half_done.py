@@ -35,7 +35,7 @@ def test_a_change_that_failed_and_was_taken_back_is_still_to_be_done(dtk: Dtk) -
     dtk.run("apply", "word1", "--yes", code=1)
     assert word.read_text() == "bad"
     dtk.run("set-attribute", "word1", "main/word::file/word", "good")
-    assert "task 2 began to converge it and did not succeed" in dtk.run("plan", "word1").stdout
+    assert "task 2 started to converge it but did not succeed" in dtk.run("plan", "word1").stdout
     dtk.run("apply", "word1", "--yes")
     assert word.read_text() == "good"
     assert "Nothing to do" in dtk.run("plan", "word1").stdout

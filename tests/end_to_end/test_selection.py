@@ -88,9 +88,12 @@ def test_a_term_that_names_nothing_is_told_with_the_nearest_that_does(dtk: Dtk) 
     dtk.run("stage", "acme:ring/cluster", "ring1")
     for term, near in (("slavs", "slaves"), ("ring::hubb", "ring::hub"), ("rol call", "roll call")):
         answer = dtk.run("plan", "ring1", "--only", term, code=2).stderr
-        assert f"'{term}' names nothing in this service\nnext: did you mean '{near}'?" in answer
+        assert f"'{term}' matches nothing in this service\nnext: did you mean '{near}'?" in answer
     dtk.run("plan", "ring1", "--out", "plan.json")
-    assert "said in the plan's file" in dtk.run("apply", "plan.json", "--only", "slaves", "--yes", code=2).stderr
+    assert (
+        "a plan file already contains what to do"
+        in dtk.run("apply", "plan.json", "--only", "slaves", "--yes", code=2).stderr
+    )
 
 
 def test_markdown_of_a_plan_has_its_changes_and_no_value_acts_as_markup(dtk: Dtk) -> None:

@@ -45,7 +45,7 @@ def share(dtk: Dtk, store: Path) -> None:
 
 def test_a_service_goes_into_the_store_and_back_with_its_tasks_and_its_key(dtk: Dtk, module: Path, store: Path) -> None:
     refused = dtk.run("state", "list", code=2).stderr
-    assert "dtk.yaml names no store" in refused
+    assert "dtk.yaml no longer names a store" in refused
     dtk.run("deploy", CLUSTER, "app1")
     tasks, key = dtk.json("list-tasks", "app1"), (dtk.root / ".dtk/services/app1/keys/id_ed25519").read_text()
     share(dtk, store)
@@ -91,7 +91,7 @@ def test_without_its_store_a_service_is_neither_planned_nor_changed(dtk: Dtk, mo
         unshare(one)
         for words in (["plan", "app1"], ["apply", "app1", "--yes"], ["list-nodes", "app1"], ["ls"]):
             refused = one.run(*words, code=1).stderr
-            assert f"the state of 'app1' is in {store}, and dtk.yaml names no store any more" in refused, words
+            assert f"the state of 'app1' is in {store}, but dtk.yaml no longer names a store" in refused, words
             assert "dtk state pull app1" in refused
         assert "app1: as of 2" in one.run("list-nodes", "app1", "--offline").stderr
         assert "is a copy" in one.run("apply", "app1", "--yes", "--offline", code=1).stderr
@@ -250,10 +250,10 @@ def test_an_earlier_state_is_put_back_where_the_current_one_is_damaged(dtk: Dtk,
     two = clone(dtk, "two")
     assert "state 8 in the store is damaged" in two.run("plan", "app1", code=1).stderr
     assert "damaged" in two.run("state", "history", "app1").stdout
-    assert "There is no terminal to ask on" in two.run("state", "restore", "app1", "7", code=2).stderr
+    assert "Cannot ask: there is no terminal" in two.run("state", "restore", "app1", "7", code=2).stderr
     restored = two.run("state", "restore", "app1", "7", "--yes").stdout
     assert "State 7 knows 0 nodes" in restored
-    assert "State 7 is the current one again, as serial 9" in restored
+    assert "State 7 is current again, with serial 9" in restored
     two.run("plan", "app1")
     assert "is not in the store" in two.run("state", "restore", "app1", "9999", "--yes", code=2).stderr
 
@@ -266,9 +266,9 @@ def test_a_service_is_taken_from_its_holder_by_hand(dtk: Dtk, module: Path, stor
     held = acquire(tools, LeaseRequest("app1", lineage, new_lease("ci-7", "ci", "dtk apply app1", 60.0)))
     assert dtk.json("state", "list")[0]["held_by"] == "'dtk apply app1' (ci@ci-7)"
     asked = dtk.run("state", "unlock", "app1", code=2)
-    assert "is held by 'dtk apply app1' (ci@ci-7); its last sign of life was " in asked.stdout
-    assert "two tasks may be at work at once" in asked.stdout
-    assert "the service frees itself 75 s after that sign" in asked.stdout
+    assert "is held by 'dtk apply app1' (ci@ci-7); its last heartbeat was " in asked.stdout
+    assert "two tasks may run at once" in asked.stdout
+    assert "its lock expires 75 s after that heartbeat" in asked.stdout
     assert dtk.json("state", "list")[0]["held_by"]
     assert "'app1' is free" in dtk.run("state", "unlock", "app1", "--yes").stdout
     assert dtk.json("state", "list")[0]["held_by"] is None

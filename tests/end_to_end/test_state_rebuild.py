@@ -45,7 +45,7 @@ def test_a_lost_state_is_made_anew_from_the_tasks_and_the_machines(dtk: Dtk) -> 
     lose_state(dtk)
     refused = dtk.run("plan", SERVICE, code=1).stderr
     assert f"dtk state rebuild {SERVICE}" in refused
-    assert "There is no terminal to ask on" in dtk.run("state", "rebuild", SERVICE, code=2).stderr
+    assert "Cannot ask: there is no terminal" in dtk.run("state", "rebuild", SERVICE, code=2).stderr
     said = dtk.run("state", "rebuild", SERVICE, "--yes").stdout
     assert "4 nodes, 5 components applied; 4 tasks read" in said
     assert state_of(dtk) == before
@@ -102,7 +102,7 @@ def test_an_earlier_version_that_is_kept_here_is_put_back(dtk: Dtk) -> None:
     assert "is not kept here" in dtk.run("state", "restore", SERVICE, "99999", "--yes", code=2).stderr
     assert "restore takes a service and a serial" in dtk.run("state", "restore", SERVICE, code=2).stderr
     said = dtk.run("state", "restore", SERVICE, str(serial), "--yes").stdout
-    assert f"State {serial} is the current one again" in said
+    assert f"State {serial} is current again" in said
     # What was damaged is not thrown away.
     assert (folder_of(dtk) / "state.json.1").read_text() == "{"
     dtk.run("apply", SERVICE, "--yes", "--refresh")

@@ -59,7 +59,7 @@ def test_a_plugins_settings_and_words_are_checked_as_dtks_own_are(classroom: Dtk
     assert "unknown key 'most_node'; expected type, most_nodes or defaults; did you mean 'most_nodes'?" in output
     file.write_text(file.read_text().replace("most_node", "most_nodes").replace("size: bench", "size: bensh"))
     output = classroom.run("validate", code=3).stderr
-    assert "size 'bensh' is not one that target 'room' knows; expected desk or bench; did you mean 'bench'?" in output
+    assert "size 'bensh' is not known to target 'room'; expected desk or bench; did you mean 'bench'?" in output
 
 
 def test_editors_get_the_schemas_of_all_installed_targets(classroom: Dtk, module: Path) -> None:

@@ -83,7 +83,7 @@ def test_numbers_inside_of_a_value_stay_as_they_are_written(kept: Dtk) -> None:
 def test_a_number_in_a_file_of_values_is_refused_for_a_secret(kept: Dtk) -> None:
     (kept.root / "values.yaml").write_text("main/kept/password: 1234\n")
     done = kept.run("stage", "acme:kept/one", "k1", "--values", "values.yaml", code=2)
-    assert "'main/kept/password' holds a secret, and is set to a reference to it" in done.stderr
+    assert "'main/kept/password' is secret: set it to a reference" in done.stderr
 
 
 def test_json_has_the_whole_of_a_long_value_that_changes(kept: Dtk) -> None:

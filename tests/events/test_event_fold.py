@@ -99,7 +99,7 @@ def test_a_worker_lost_between_two_steps_is_an_error_of_the_task(recorder: Recor
     assert fold(recorder.events).status == "executing"
     task = fold(recorder.events, writer_alive=False)
     assert (task.status, task.duration, task.in_doubt) == ("failed", 1.0, ())
-    assert "worker is gone" in task.errors[0].message
+    assert "worker ended" in task.errors[0].message
     assert task.next_command == "dtk apply s --resume"
 
 

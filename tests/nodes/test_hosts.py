@@ -129,7 +129,7 @@ def test_what_is_no_ssh_server_is_refused(workspace: Workspace) -> None:
         target = rack({"web": {"address": "127.0.0.1", "port": listening.getsockname()[1]}}, connect_timeout=0)
         reported = create(workspace, target, "master")
         answer.join()
-    assert "does not answer as an SSH server" in str(reported["master"])
+    assert "is not an SSH server" in str(reported["master"])
 
 
 def test_a_host_that_accepts_and_says_nothing_fails_its_node_in_the_stated_time(workspace: Workspace) -> None:

@@ -214,7 +214,7 @@ def test_starting_a_node_that_is_gone_says_so(service: Service) -> None:
     (record,) = service.create("master")
     service.terminate(record)
     service.provider.start(service.identity, [record], service.report)
-    assert "does not exist any more" in str(service.reported["master"])
+    assert "no longer exists" in str(service.reported["master"])
 
 
 def test_a_node_whose_address_was_taken_while_it_was_off_gets_another(service: Service) -> None:

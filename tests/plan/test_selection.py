@@ -57,7 +57,7 @@ def test_a_part_without_the_action_that_makes_a_value_first_is_refused() -> None
     assert list(found) == [
         (
             "center/app::hub/token, which 'app::hub.token' makes in stage 'token'",
-            "what makes it chosen too, or applied before",
+            "select what produces it too, or apply that first",
         )
     ]
     again = request(FOLDER / "output-of-an-action-again")

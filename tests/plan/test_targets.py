@@ -82,7 +82,7 @@ def test_entry_points_are_read_only_for_a_type_that_dtk_does_not_have(monkeypatc
 def test_an_unknown_type_says_which_there_are(installed: list[EntryPoint]) -> None:
     installed.append(entry_point("classroom", "nowhere:IT"))
     with pytest.raises(
-        InvalidError, match="no target type 'classrom': this dtk has local, hosts, ec2, classroom"
+        InvalidError, match="unknown target type 'classrom': this dtk has local, hosts, ec2, classroom"
     ) as wrong:
         planned_target({"name": "room", "type": "classrom"})
     assert wrong.value.hint == "did you mean 'classroom'?"

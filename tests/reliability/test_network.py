@@ -205,7 +205,7 @@ def test_a_login_that_never_comes_to_the_command_is_named(lab: Lab, machine: Mac
     (server.home / ".bashrc").write_text(NEVER)
     arguments = [server.host, str(server.port), str(lab.key_file), str(tmp_path / "known_hosts")]
     ended = subprocess.run([sys.executable, "-c", HUNG, *arguments], capture_output=True, text=True, check=True)
-    assert "did not come to the command within 2 s: it printed 'your name, please:" in ended.stdout
+    assert "did not start the command within 2 s: it printed 'your name, please:" in ended.stdout
 
 
 @long_form
@@ -216,7 +216,7 @@ def test_a_login_that_never_comes_to_the_command_fails_the_step_in_the_stated_ti
         started = lab.start(stage(1, action("master", "m::c", run("true"))))
         started.process.wait(timeout=300)
     message = lab.result(started).step("1.1")["error"]["message"]
-    assert "did not come to the command within 60 s: it printed 'your name, please:" in message
+    assert "did not start the command within 60 s: it printed 'your name, please:" in message
 
 
 @long_form

@@ -136,7 +136,7 @@ def test_a_conflict_names_both_sides(repo: MakeRepo, place: Place) -> None:
     source.module("acme/shop", "shop", version="0.3", needs={"acme/base": "<2"})
     source.commit()
     output = place.run("install", "../many", code=3)
-    assert "no version of module 'acme/base' suits all that need it: there is 1.5.0" in output
+    assert "no version of module 'acme/base' satisfies all that require it: available is 1.5.0" in output
     assert "acme/web 1.2 needs acme/base >=2" in output
     assert "acme/shop 0.3 needs acme/base <2" in output
     assert not place.workspace.lock_file.exists()
@@ -165,7 +165,7 @@ def test_installed_modules_work_offline_and_are_restored_from_the_lock(repo: Mak
     place.run("install")
     away.rename(source.folder)
     shutil.rmtree(place.workspace.installed)
-    assert "in dtk.lock and not installed yet" in place.run("info", "acme:base", code=3)
+    assert "in dtk.lock but not installed" in place.run("info", "acme:base", code=3)
     place.run("install", "--locked")
     assert "level" in place.run("info", "acme:base")
 

@@ -72,7 +72,7 @@ def test_a_jump_host_that_forwards_nothing_is_named_at_once(lab: Lab, server: Se
 
 def test_a_node_that_lets_no_command_run_is_told_with_its_setting(lab: Lab, server: Server) -> None:
     message = said(lab, server(settings="MaxSessions 0\n"))
-    assert "master lets no further command run over its connection" in message
+    assert "master does not allow another command on its connection" in message
     assert "MaxSessions" in message
 
 
@@ -85,7 +85,7 @@ def test_a_public_key_in_place_of_a_private_one_is_told_as_that(lab: Lab, server
 
 def test_a_login_without_any_key_is_told_at_once(lab: Lab, server: Server, no_keys: Path) -> None:
     message = said(lab, server(), key="")
-    assert "there is no key to log in to" in message
+    assert "no key to log in to" in message
     assert "ssh-add FILE" in message
 
 

@@ -165,7 +165,7 @@ def test_a_head_changed_against_the_protocol_stops_its_holder() -> None:
     objects = MemoryObjects(time)
     held = take(objects, time)
     objects.files[KEYS.head] = (encode(replace(held.head, serial=99)), time.now)
-    with pytest.raises(DamagedError, match="does not keep to the protocol"):
+    with pytest.raises(DamagedError, match="does not follow the protocol"):
         held.beat()
 
 

@@ -44,7 +44,7 @@ def headless(content: bytes) -> bytes:
 
 NOTES: dict[Callable[[bytes], bytes], str] = {
     torn: "torn: the writer stopped in the middle of it",
-    truncated: "the worker is gone",
+    truncated: "the worker has ended",
     gapped: "a gap: event 6 expected, event 10 found",
     unknown: "event type 'node.sang' is not known to this dtk",
     garbage: "line 7: not JSON; skipped",
@@ -101,4 +101,4 @@ def test_a_log_that_vanishes_while_it_is_watched_ends_the_watching(log: Path) ->
         output, errors = watching.communicate(timeout=60)
     assert watching.returncode == 1
     assert errors == ""
-    assert "the worker is gone" in output
+    assert "the worker has ended" in output

@@ -205,7 +205,7 @@ def test_without_a_terminal_a_changed_table_is_printed_and_the_last_one_at_the_e
     running, final = output.getvalue().split("37 rows in set\n", 1)
     assert "| assembly_converge                | executing |" in running
     assert final.count("rows in set") == 1
-    assert "the worker is gone" in final
+    assert "the worker has ended" in final
 
 
 def test_a_frame_shows_what_runs_first_and_folds_the_rest(recorder: Recorder) -> None:

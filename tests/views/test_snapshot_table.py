@@ -82,7 +82,7 @@ def test_a_task_whose_worker_is_gone_failed_and_says_what_is_in_doubt(recorder: 
     statuses = column(task)
     assert [statuses[number] for number in ("assembly_converge", "2", "2.1", "2.1.1", "2.2")] == ["failed"] * 4 + [""]
     text = render_snapshot(task)
-    assert "[ 2.1.1 ] [SERVER ERROR] the worker is gone" in text
+    assert "[ 2.1.1 ] [SERVER ERROR] the worker has ended" in text
     assert "INFO: to resume: dtk apply s --resume\n" in text
     assert "INFO: in doubt: 2.1.1, 2.1.2\n" in text
 

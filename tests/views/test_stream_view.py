@@ -103,7 +103,7 @@ def test_a_cancelled_task_says_cancelled(workers: Recorder) -> None:
 
 def test_a_lost_worker_ends_the_stream_as_failed_with_what_is_in_doubt(workers: Recorder) -> None:
     text = printed(workers)
-    assert text.count("the worker is gone: whether this step was done is in doubt") == 2
+    assert text.count("the worker has ended: it is unknown whether this step completed") == 2
     assert text.endswith("To resume: dtk apply spark-cluster1 --resume\nStatus: FAILED\n")
 
 

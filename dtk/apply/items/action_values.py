@@ -29,7 +29,7 @@ def lookup_in(state: State) -> Lookup:
         node, _, attribute = path.partition("/")
         if node in state.nodes and attribute in state.nodes[node].attributes:
             return state.nodes[node].attributes[attribute]
-        raise ActionError(f"the value of {path} is not known: the step that gives it has not run")
+        raise ActionError(f"the value of {path} is not known: the step that produces it has not run")
 
     return lookup
 
@@ -131,7 +131,7 @@ class ActionValues:
         try:
             content = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:
-            raise ActionError(f"the template {path.name} is not a text") from None
+            raise ActionError(f"the template {path.name} is not text") from None
         return _guarded(lambda: render_text(content, {**self.variables, **more}, blanks), path.name)
 
 

@@ -23,7 +23,7 @@ _FOLDER = ".dtk/puppet"
 _UNCHANGED, _CHANGED = 0, 2
 """Exit codes of ``puppet apply --detailed-exitcodes`` that are successes; 1, 4 and 6 are failures."""
 _SCRIPT = """PATH=$PATH:/opt/puppetlabs/bin
-command -v puppet >/dev/null || {{ echo 'there is no program puppet on the node' >&2; rm -f {manifest}; exit 127; }}
+command -v puppet >/dev/null || {{ echo 'puppet is not installed on this node' >&2; rm -f {manifest}; exit 127; }}
 puppet apply --detailed-exitcodes --color=false --modulepath={code}"$(puppet config print basemodulepath)" {manifest}
 code=$?
 rm -f {manifest}

@@ -22,7 +22,7 @@ else echo "os=$(uname -s | tr A-Z a-z)"; fi
 echo "python=$(command -v python3)"
 [ ! -d /run/systemd/system ] || echo has_systemd=true
 """.replace(b"@NEEDED@", " ".join(NEEDED).encode())
-_INSTALL = "install them there: coreutils, findutils, grep and sed of its distribution have them"
+_INSTALL = "install the packages coreutils, findutils, grep and sed there"
 _LACKS = "lacks="
 FACTS = ("home", "user", "os", "python", "has_systemd")
 

@@ -31,8 +31,8 @@ def update_firewall(context: TaskContext) -> None:
         changed = context.provider.update_firewall(context.identity, records, ports if plan.firewall else None)
     except DtkError as error:
         if any(rule.change != "keep" for rule in plan.firewall):
-            raise DtkError(f"the firewall is not as planned: {error.message}", hint=error.hint) from error
-        message = f"the firewall is left as it is: {error.message}"
+            raise DtkError(f"the firewall differs from the plan: {error.message}", hint=error.hint) from error
+        message = f"the firewall was not changed: {error.message}"
         context.journal.append("firewall.changed", message, opened=[], closed=[], error={"message": error.message})
         return
     if plan.firewall:

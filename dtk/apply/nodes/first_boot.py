@@ -64,7 +64,7 @@ def await_first_boot(session: NodeSession, reporter: StepReporter, *, has_user_d
     node = session.node
     reporter.waiting(f"waiting for cloud-init and automatic updates on {node}")
     mark = session.next_mark(as_root=False)
-    late = DtkError(f"cloud-init on {node} was not done within {LONGEST} s", hint=_hint(node))
+    late = DtkError(f"cloud-init on {node} did not finish within {LONGEST} s", hint=_hint(node))
     script = _WAIT + (_APT_WAITS if is_made else "") + 'exit "${code:-0}"\n'
     with gevent.Timeout(LONGEST, late):
         answer = session.ask(Prepared.script("cloud-init status", script.encode(), mark), mark)
@@ -80,4 +80,4 @@ def await_first_boot(session: NodeSession, reporter: StepReporter, *, has_user_d
 
 
 def _hint(node: str) -> str:
-    return f"see /var/log/cloud-init-output.log on {node}; once a boot there ends well, go on with --resume"
+    return f"see /var/log/cloud-init-output.log on {node}; after a successful boot, continue with --resume"

@@ -155,7 +155,7 @@ class MachineBatch:
         try:
             if not self._context.stopping.reason:
                 self._call_provider(self._steps[0].type)
-                missing = DtkError("the target did not say what became of the node")
+                missing = DtkError("the target did not report the status of the node")
         except Exception as error:
             missing = error
         # Whatever the provider forgot must end as well: its step would wait for ever.
@@ -183,7 +183,7 @@ class MachineBatch:
             if kind in ("power_off_node", "resize_node", "terminate_node"):
                 self._context.drop_session(step.node)
             if step.node not in state.nodes:
-                self._results[step.node].set_exception(DtkError(f"there is no node {step.node} in the state"))
+                self._results[step.node].set_exception(DtkError(f"node {step.node} is not in the state"))
         records = [record_of(step.node, state.nodes[step.node]) for step in self._steps if step.node in state.nodes]
         if kind in ("resize_node", "grow_volumes"):
             wanted = {step.node: step.node_attributes for step in self._steps}

@@ -75,4 +75,4 @@ def put_team_keys(session: NodeSession, keys: tuple[str, ...], mark: str) -> Non
     """
     answer = session.ask(Prepared.script("let the team's keys in", keys_script(keys).encode()), mark)
     if answer.code:
-        raise DtkError(f"the team's keys can't be put on {session.node}: {' '.join(answer.stderr)}")
+        raise DtkError(f"cannot install the team's keys on {session.node}: {' '.join(answer.stderr)}")

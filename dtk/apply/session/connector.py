@@ -207,7 +207,7 @@ class RecordingConnector(SSHConnector):
 
     def get_file(self, *_: Any, **__: Any) -> bool:
         """Refuse: what a module says is done on nodes, and writes no file here."""
-        raise NotImplementedError("files.get is not supported, take what is needed as an output")
+        raise NotImplementedError("files.get is not supported: use an output")
 
     def check_can_rsync(self) -> None:
         """Refuse: rsync would open a connection of its own, past the pinned host keys."""

@@ -125,7 +125,7 @@ def get_fact(host: Host, name: str, arguments: Mapping[str, Any]) -> Any:
 def _find(kind: str, name: str) -> Any:
     module, _, attribute = name.rpartition(".")
     if not module or module.partition(".")[0] in _LOCAL_MODULES:
-        raise ActionError(f"'{name}' is none of the {kind} that run on nodes")
+        raise ActionError(f"'{name}' is not one of the {kind} that run on nodes")
     try:
         return getattr(importlib.import_module(f"pyinfra.{kind}.{module}"), attribute)
     except (ImportError, AttributeError):

@@ -164,7 +164,7 @@ class NodeSession:
             DtkError: there is none, because the node went away while a step was running.
         """
         if self._open is None:
-            raise DtkError(f"there is no connection to {self.node}")
+            raise DtkError(f"not connected to {self.node}")
         return self._open
 
     def next_mark(self, *, as_root: bool) -> str:
@@ -260,7 +260,7 @@ class NodeSession:
 
     def _end(self, marks: Sequence[str], *, as_root: bool, older: Older | None = None) -> str:
         seconds = KILL_SECONDS if older is None else _FIRST_CONTACT_SECONDS
-        problem = f"it did not answer within {seconds:.0f} s"
+        problem = f"no response within {seconds:.0f} s"
         try:
             with gevent.Timeout(seconds, False):
                 problem = self._try_to_end(kill_script(marks, as_root=as_root, older=older))
@@ -295,4 +295,4 @@ class NodeSession:
             raise
         except DtkError as error:
             return error.message
-        return "" if code == 0 else " ".join(lines_of(b"".join(chunks))[-1:]) or "some could not be ended"
+        return "" if code == 0 else " ".join(lines_of(b"".join(chunks))[-1:]) or "some could not be stopped"

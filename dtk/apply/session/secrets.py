@@ -24,7 +24,7 @@ def resolve_secret(reference: str, root: Path) -> str:
     """
     value = _value(reference, root)
     if not value:
-        raise DtkError(f"the secret {reference} is empty", hint="put the value there, or refer to another place")
+        raise DtkError(f"the secret {reference} is empty", hint="set the value there, or change the reference")
     return value
 
 
@@ -45,7 +45,7 @@ def _value(reference: str, root: Path) -> str:
 def _from_environment(name: str) -> str:
     value = os.environ.get(name)
     if value is None:
-        raise DtkError(f"the environment has no {name}, which a secret refers to", hint=f"export {name}=…")
+        raise DtkError(f"environment variable {name}, which a secret refers to, is not set", hint=f"export {name}=…")
     return value
 
 
@@ -69,7 +69,7 @@ def _from_aws(kind: str, name: str, reference: str) -> str:
         message = f"the secret {reference} can't be read: {_reason(error)}"
         raise DtkError(message, hint="aws sts get-caller-identity") from None
     if value is None:
-        raise DtkError(f"the secret {reference} has no such value")
+        raise DtkError(f"the secret {reference} does not have this key")
     return value
 
 

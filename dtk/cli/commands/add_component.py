@@ -28,8 +28,9 @@ def add_component(
 ) -> None:
     """Add a component to a node, a group or the service.
 
-    Without a NODE it is assembly-wide. A namespace may stand in front: namespace:module::component[title].
-    Nothing happens to nodes before the next apply. Example: dtk add-component dask1 master/gitarchive[mar01]
+    Without a NODE, the component is assembly-wide. A namespace can precede it: namespace:module::component[title].
+    Nodes change with the next apply.
+    Example: dtk add-component dask1 master/gitarchive[mar01]
     """
     service, (text,) = service_and_words(words, 1, 1, f"dtk add-component {WHERE}")
     inputs, found = read_service(service)

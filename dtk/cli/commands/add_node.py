@@ -26,7 +26,7 @@ from dtk.service.lookup import read_service, service_and_words
 def add_node(
     words: Annotated[list[str], typer.Argument(metavar="[SERVICE] NAME", help="The new node's name.")],
     cardinality: Annotated[
-        str | None, typer.Option("--cardinality", "-n", metavar="N", help="Make it a group of so many members.")
+        str | None, typer.Option("--cardinality", "-n", metavar="N", help="Make it a group with this many members.")
     ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A node attribute: size, image …")
@@ -35,8 +35,8 @@ def add_node(
 ) -> None:
     """Add a node, or a group of nodes, to a service.
 
-    Put components on it with dtk add-component; the next apply makes it. A node that was deleted from the assembly
-    comes back. Example: dtk add-node dask1 workers --cardinality 2 --set size=large
+    Add components with dtk add-component; the next apply creates the node. A deleted node of the assembly is
+    restored. Example: dtk add-node dask1 workers --cardinality 2 --set size=large
     """
     service, (name,) = service_and_words(words, 1, 1, "dtk add-node [SERVICE] NAME")
     inputs, found = read_service(service)

@@ -40,10 +40,10 @@ if TYPE_CHECKING:
 
 
 _ResumeOption = Annotated[
-    bool, typer.Option("--resume", help="Go on with what failed last: do what has not succeeded with the same input.")
+    bool, typer.Option("--resume", help="Continue the last task: run only what has not succeeded with the same input.")
 ]
 _RefreshOption = Annotated[
-    bool, typer.Option("--refresh", help="First ask the target and the nodes what has changed there; fix that too.")
+    bool, typer.Option("--refresh", help="First check the target and the nodes for changes, and fix those too.")
 ]
 
 
@@ -56,7 +56,7 @@ def apply(  # noqa: PLR0913, PLR0917 - a command has the options it has
     resume: _ResumeOption = False,
     refresh: _RefreshOption = False,
     saved: Annotated[
-        str, typer.Option("--plan", metavar="DIGEST", help="Do the plan that dtk plan --save put into the store.")
+        str, typer.Option("--plan", metavar="DIGEST", help="Apply the plan that dtk plan --save put into the store.")
     ] = "",
     only: OnlyOption = None,
     exclude: ExcludeOption = None,
@@ -67,11 +67,11 @@ def apply(  # noqa: PLR0913, PLR0917 - a command has the options it has
     report: ReportOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print each event of the task as a line of JSON.")] = False,
 ) -> None:
-    """Do what a plan says, and follow it.
+    """Apply a plan and follow the task.
 
-    A PLANFILE is applied as it is, or refused when the state, the service, the modules or dtk have moved on (exit code
-    5) or somebody edited it (3). For a SERVICE the plan is made, shown and asked about. ^C or SIGTERM cancels the task,
-    a second one stops it at once.
+    A PLANFILE is applied as it is. It is refused if the state, the service, the modules or dtk have changed since
+    (exit code 5), or if somebody edited it (3). For a SERVICE, dtk makes a plan, shows it and asks. ^C or SIGTERM
+    cancels the task; a second one stops it at once.
     Example: dtk apply plan.json
     """
     how = Following(
@@ -110,13 +110,13 @@ class _ApplyOptions:
 
     def check(self, planned: Plan | None) -> None:
         if self.resumes and self.refresh:
-            raise UsageError("--resume goes on with what the last task was for", hint="leave --refresh out")
+            raise UsageError("--resume continues what the last task was for", hint="leave --refresh out")
         if planned and (self.resumes or self.refresh or self.selection):
             own = "--resume" if self.resumes else "--refresh" if self.refresh else ""
-            reason = f"{own} makes its own plan" if own else "what to do is said in the plan's file"
+            reason = f"{own} makes its own plan" if own else "a plan file already contains what to do"
             raise UsageError(reason, hint="name the service instead of the plan's file")
         if self.resumes and self.selection:
-            raise UsageError("--resume goes on with what the last task was for", hint="leave --only and --exclude out")
+            raise UsageError("--resume continues what the last task was for", hint="leave --only and --exclude out")
 
 
 def _apply_file(planned: Plan, inputs: Inputs, change: Change, how: Following) -> None:

@@ -14,12 +14,14 @@ from dtk.service.context import chosen_service, current_workspace
 
 def cancel_task(
     service: ServiceArgument = None,
-    task: Annotated[int | None, typer.Argument(metavar="[TASK]", help="Its number; else the running one.")] = None,
+    task: Annotated[
+        int | None, typer.Argument(metavar="[TASK]", help="The task's number. Default: the running task.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Cancel the running task of a service.
 
-    Nothing new starts, remote processes are ended, the log is closed as cancelled. Example: dtk cancel-task dask1
+    Starts nothing new, stops remote processes and closes the log as cancelled. Example: dtk cancel-task dask1
     """
     workspace = current_workspace()
     name = chosen_service(workspace, service)

@@ -34,7 +34,7 @@ def converge(  # noqa: PLR0913, PLR0917 - a command has the options it has
 ) -> None:
     """Plan and apply every stage, changed or not.
 
-    Asks only when nodes would be terminated or resized, and, at a terminal, before stopped ones are started.
+    Asks only before it terminates or resizes nodes and, at a terminal, before it starts stopped ones.
     Example: dtk converge dask1
     """
     workspace = current_workspace()

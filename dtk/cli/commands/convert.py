@@ -22,23 +22,26 @@ def convert(
         ),
     ],
     namespace: Annotated[
-        str, typer.Option("--namespace", metavar="NS", help="The modules' namespace; else the folder above them.")
+        str,
+        typer.Option(
+            "--namespace", metavar="NS", help="The modules' namespace. Default: the name of the folder above them."
+        ),
     ] = "",
     tree: Annotated[
         bool,
         typer.Option(
             "--tree",
-            help="DIR is a whole tree, component_modules/NS/NAME and service_modules/NS/NAME: with all that they name.",
+            help="DIR is a whole tree: component_modules/NS/NAME and service_modules/NS/NAME, with all that they name.",
         ),
     ] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FOLDER", help="Write NS/NAME here; else to modules/.")
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Write NS/NAME to this folder. Default: modules/.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Convert modules of the original DTK (2015 and unified ones); list what can't be carried over.
+    """Convert modules of the original DTK (2015 and unified ones), and list what cannot be converted.
 
-    Exit code 3 when what comes out is not valid yet. Example: dtk convert ~/dtk/component_modules/bigtop
+    Exit code 3 if the converted modules are not valid yet. Example: dtk convert ~/dtk/component_modules/bigtop
     """
     from dtk.convert.module import convert as read  # noqa: PLC0415 - the YAML parser, only when used
     from dtk.convert.write import write_module  # noqa: PLC0415 - as above
@@ -53,7 +56,9 @@ def convert(
     else:
         _print_result([shown_path(path) for path in written], [str(note) for note in notes])
     if problems:
-        raise InvalidError("what came out is not valid yet", problems, hint="fix these places, then: dtk validate")
+        raise InvalidError(
+            "the converted modules are not valid yet", problems, hint="fix these places, then: dtk validate"
+        )
 
 
 def _problems(names: list[str]) -> list[Problem]:
@@ -71,5 +76,5 @@ def _print_result(written: list[str], notes: list[str]) -> None:
     for path in written:
         typer.echo(f"Converted to {path}")
     if notes:
-        typer.echo(f"\nNot carried over as it was, {len(notes)} in all:")
+        typer.echo(f"\nNot converted exactly, {len(notes)} in total:")
         typer.echo("\n".join(f"  {note}" for note in notes))

@@ -34,11 +34,11 @@ def delete_and_destroy(
     detach: DetachOption = False,
     lock_wait: LockWaitOption = "0s",
 ) -> None:
-    """End a service's nodes and delete it.
+    """Terminate a service's nodes and delete the service.
 
-    Runs the components' delete actions, terminates every node, also those that another clone has made, then removes
-    services/NAME and all local state of it but the logs of its tasks. A service whose folder is gone from git is
-    ended by its name.
+    Runs the components' delete actions, terminates every node, including those that another clone created, and
+    removes services/NAME and all local state except the logs of its tasks. A service whose folder is no longer in
+    git can be destroyed by its name.
     Example: dtk delete-and-destroy dask1 -y
     """
     workspace = current_workspace()

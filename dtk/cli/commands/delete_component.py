@@ -21,9 +21,9 @@ def delete_component(
     words: Annotated[list[str], typer.Argument(metavar=WHERE, help="What to remove, and from where.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Take a component away from a node, a group or the service.
+    """Remove a component from a node, a group or the service.
 
-    The values and links set for it go with it. The next apply runs its delete action, if it has one.
+    Its values and links are removed as well. The next apply runs its delete action, if it has one.
     Example: dtk delete-component dask1 master/gitarchive[mar01]
     """
     service, (text,) = service_and_words(words, 1, 1, f"dtk delete-component {WHERE}")

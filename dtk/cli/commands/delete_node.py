@@ -23,10 +23,11 @@ def delete_node(
     words: Annotated[list[str], typer.Argument(metavar="[SERVICE] NODE", help="A node, a group, or a member.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Take a node, a group or one member out of a service.
+    """Remove a node, a group or one member from a service.
 
-    The next apply runs the components' delete actions and ends it. A member's number is not given again: without
-    slaves:2, three members are slaves:1, slaves:3 and slaves:4. Example: dtk delete-node dask1 slaves:2
+    The next apply runs the components' delete actions and terminates the node. Member numbers are not reused:
+    without slaves:2, three members are slaves:1, slaves:3 and slaves:4.
+    Example: dtk delete-node dask1 slaves:2
     """
     service, (node,) = service_and_words(words, 1, 1, "dtk delete-node [SERVICE] NODE")
     inputs, found = read_service(service)

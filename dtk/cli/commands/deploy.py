@@ -48,7 +48,7 @@ def deploy(  # noqa: PLR0913, PLR0917 - a command has the options it has
     junit: JunitOption = None,
     report: ReportOption = None,
 ) -> None:
-    """Stage, plan and apply an assembly in one go.
+    """Stage, plan and apply an assembly.
 
     Example: dtk deploy dtk:dask/cluster dask1 --detach
     """
@@ -86,4 +86,4 @@ def _complete(inputs: Inputs) -> None:
         set_attributes(inputs.workspace.service_file(name), fill_in(inputs, missing))
     elif found.problems:
         hint = f"{way_to_fix(name, found.problems)}; then dtk apply {name}"
-        raise InvalidError(f"service '{name}' is staged, and can't be planned", found.problems, hint=hint)
+        raise InvalidError(f"service '{name}' is staged, but cannot be planned", found.problems, hint=hint)

@@ -20,10 +20,10 @@ def destroy_and_reset_nodes(
     detach: DetachOption = False,
     lock_wait: LockWaitOption = "0s",
 ) -> None:
-    """End a service's nodes, and keep the service.
+    """Terminate a service's nodes, but keep the service.
 
-    Runs the components' delete actions and terminates every node. services/NAME stays as it is, and the next dtk apply
-    makes all nodes anew. Example: dtk destroy-and-reset-nodes dask1
+    Runs the components' delete actions and terminates every node. services/NAME does not change, and the next dtk
+    apply creates all nodes again. Example: dtk destroy-and-reset-nodes dask1
     """
     workspace = current_workspace()
     name = chosen_service(workspace, service)

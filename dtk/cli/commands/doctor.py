@@ -18,10 +18,10 @@ _SIGNS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
 
 
 def doctor(service: ServiceArgument = None, as_json: JsonOption = False) -> None:
-    """Look at everything of a service: files, state, tasks, nodes. Change nothing.
+    """Examine a service: files, state, tasks and nodes. Change nothing.
 
-    At the end stands a report for an issue, without hidden values, addresses and names of folders. Exit code 1 when
-    something is wrong. Example: dtk doctor dask1
+    Ends with a report for an issue, without hidden values, addresses and names of folders. Exit code 1 if something
+    is wrong. Example: dtk doctor dask1
     """
     workspace = current_workspace()
     name = chosen_service(workspace, service)

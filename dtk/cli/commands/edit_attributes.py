@@ -31,8 +31,8 @@ from dtk.views.attribute_text import rows_yaml
 
 KEPT = "edit-attributes.yaml"
 _HELP = (
-    "# Attributes of service {service}: change values, save and leave. An empty value is taken away.\n"
-    "# Lines that begin with # are ignored; nothing is taken before everything is right.\n"
+    "# Attributes of service {service}: change values, save and leave. An empty value is removed.\n"
+    "# Lines that begin with # are ignored; nothing is saved until every value is valid.\n"
 )
 
 
@@ -42,14 +42,17 @@ def edit_attributes(
     component: ComponentOption = None,
     attribute: AttributeOption = None,
     file: Annotated[
-        Path | None, typer.Option("--file", "-f", metavar="FILE", help="Take this edited text, open no editor.")
+        Path | None,
+        typer.Option(
+            "--file", "-f", metavar="FILE", help="Read the edited text from this file instead of opening an editor."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Edit a service's attributes in $EDITOR.
 
-    Computed, constant and linked ones are not among them. With a mistake nothing is taken, and what you wrote is kept.
-    Example: dtk edit-attributes dask1 --node slaves
+    Computed, constant and linked attributes are not listed. If a value is invalid, nothing changes and your text is
+    kept. Example: dtk edit-attributes dask1 --node slaves
     """
     inputs, found = read_service(service)
     rows = [row for row in attribute_rows(found) if row.is_editable and not row.secret]
@@ -92,7 +95,7 @@ def _edited(file: Path, text: str) -> str:
     except OSError as error:
         raise DtkError(f"the editor '{words[0]}' can't be started: {error.strerror}", hint="set EDITOR") from None
     if done.returncode:
-        raise DtkError(f"the editor ended with code {done.returncode}; nothing was taken", hint=_kept_hint(file))
+        raise DtkError(f"the editor ended with code {done.returncode}; nothing was changed", hint=_kept_hint(file))
     return _read(file)
 
 
@@ -135,7 +138,7 @@ def _changes(inputs: Inputs, rows: list[AttributeRow], text: str) -> dict[str, o
         elif value != before[path][1]:
             _take(inputs, document, document_path, path, value, changes, problems)
     if problems:
-        raise InvalidError("the edited attributes are not right", problems)
+        raise InvalidError("the edited attributes are invalid", problems)
     return changes
 
 

@@ -55,9 +55,9 @@ def execute(  # noqa: PLR0913, PLR0917 - one argument an option
 ) -> None:
     """Run a workflow, or an action of a component.
 
-    A workflow makes the nodes that are missing; an action needs those it runs on. A component without an action
-    converges it. Each parameter is a word of its own, k=v, whose value may hold anything; those of --values FILE
-    come before them. Example: dtk exec dask1 smoke_test
+    A workflow creates missing nodes; an action needs the nodes that it runs on. A component without an action
+    converges it. Write each parameter as k=v; values from --values FILE come first.
+    Example: dtk exec dask1 smoke_test
     """
     workspace = current_workspace()
     service, action, given = _read(workspace, words)
@@ -92,7 +92,7 @@ def _read(workspace: Workspace, words: list[str]) -> tuple[str, str, dict[str, s
 def _parameter(word: str) -> tuple[str, str]:
     name, _, value = word.partition("=")
     if not name.isidentifier():
-        raise UsageError(f"'{word}' is not a parameter", hint="write k=v, each as a word of its own")
+        raise UsageError(f"'{word}' is not a parameter", hint="write each parameter as k=v")
     return name, value
 
 

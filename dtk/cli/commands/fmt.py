@@ -25,11 +25,15 @@ _PATTERNS = (
 def fmt(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FILE]...", help="Only these; else every document of the workspace.", exists=True),
+        typer.Argument(
+            metavar="[FILE]...", help="The documents. Default: every document of the workspace.", exists=True
+        ),
     ] = None,
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 when one would change.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit with 1 if a document would change.")
+    ] = False,
 ) -> None:
-    """Write YAML documents in one form; comments, order and quotes stay.
+    """Format YAML documents; keep comments, order and quotes.
 
     Example: dtk fmt --check
     """

@@ -15,13 +15,15 @@ _UNITS = ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
 
 
 def gc(
-    service: Annotated[str | None, typer.Argument(metavar="[SERVICE]", help="The service; else all of them.")] = None,
+    service: Annotated[
+        str | None, typer.Argument(metavar="[SERVICE]", help="The service. Default: all services.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove the copies of module files that earlier tasks took with them.
+    """Remove module files that earlier tasks copied.
 
-    Each task copies the files that it puts on nodes, and keeps them. Those of a service's last task stay, and so do
-    all plans and logs. Example: dtk gc
+    Each task keeps a copy of the files that it puts on nodes. The copies of a service's last task, all plans and
+    all logs are kept. Example: dtk gc
     """
     workspace = current_workspace()
     names = [chosen_service(workspace, service)] if service else workspace.service_names()

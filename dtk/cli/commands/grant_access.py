@@ -20,14 +20,14 @@ def grant_access(
     service: ServiceNameArgument,
     person: PersonArgument,
     key: Annotated[
-        str, typer.Argument(metavar="[KEY]", help="The public key's file, or the key itself; else your own of ~/.ssh.")
+        str, typer.Argument(metavar="[KEY]", help="The public key or its file. Default: your own in ~/.ssh.")
     ] = "",
     lock_wait: LockWaitOption = "0s",
 ) -> None:
-    """Let a person log in to a service's nodes.
+    """Give a person SSH access to a service's nodes.
 
-    The key is noted in service.yaml under access, and is put on the nodes that run at once; nodes that are made later
-    get it, too. Everybody logs in as the nodes' own user, as dtk ssh does.
+    The key is written to service.yaml and installed on running nodes at once, on others when they are created.
+    Everybody logs in as the nodes' own user, as dtk ssh does.
     Example: dtk grant-access dask1 alice alice.pub
     """
     if not _NAME.fullmatch(person):

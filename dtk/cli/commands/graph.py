@@ -33,7 +33,7 @@ def graph(
 ) -> None:
     """Draw a service's topology and the stages of its plan.
 
-    Arrows lead from a component to the one it uses. The stages are those of dtk plan --all. Nothing is changed.
+    Arrows lead from a component to the one it uses. The stages are those of dtk plan --all. Nothing changes.
     Example: dtk graph dask1 --format svg --out dask1.svg
     """
     workspace = current_workspace()

@@ -18,9 +18,9 @@ def grep(
     pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="A basic regular expression, as grep takes it.")],
     first: Annotated[bool, typer.Option("--first", help="Only the first match in each log.")] = False,
 ) -> None:
-    """Find lines in a log on nodes.
+    """Search a log on nodes.
 
-    The exit code is 0 when a node has a match, 1 when none has. Example: dtk grep dask1 log all ERROR --first
+    The exit code is 0 if a node has a match, else 1. Example: dtk grep dask1 log all ERROR --first
     """
     workspace = current_workspace()
     name = chosen_service(workspace, service)

@@ -23,7 +23,7 @@ def info(
 ) -> None:
     """Describe a service, a node, a module or an assembly.
 
-    Of a module: components, attributes, actions, nodes, workflows.
+    For a module: components, attributes, actions, nodes and workflows.
     Examples: dtk info dask1 master, dtk info dtk:dask --markdown
     Example: dtk info dask1
     """

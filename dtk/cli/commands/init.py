@@ -17,10 +17,10 @@ GITIGNORE = ".dtk/\n"
 
 def init(
     folder: Annotated[
-        Path | None, typer.Argument(help="The folder to make a workspace of; else --workspace, else this one.")
+        Path | None, typer.Argument(help="The folder that becomes a workspace. Default: --workspace, or this one.")
     ] = None,
 ) -> None:
-    """Make a workspace in a folder.
+    """Create a workspace in a folder.
 
     Writes dtk.yaml, modules/, services/ and a .gitignore for .dtk/. Example: dtk init my-services
     """

@@ -19,12 +19,14 @@ def install(
         typer.Argument(
             metavar="[SOURCE[@REF]]",
             help="A git URL (https, ssh, file, user@host:path) or a folder; a tag, branch or commit of it. "
-            "Without it: what dtk.yaml names, as dtk.lock pins it.",
+            "Default: the modules in dtk.yaml, at the commits in dtk.lock.",
         ),
     ] = None,
-    path: Annotated[str, typer.Option("--path", metavar="SUBDIR", help="Only the modules in this folder of it.")] = "",
+    path: Annotated[
+        str, typer.Option("--path", metavar="SUBDIR", help="Install only the modules in this folder of the source.")
+    ] = "",
     locked: Annotated[
-        bool, typer.Option("--locked", help="Change nothing: fail when dtk.yaml, dtk.lock and the sources differ.")
+        bool, typer.Option("--locked", help="Change nothing; fail if dtk.yaml, dtk.lock and the sources differ.")
     ] = False,
 ) -> None:
     """Install modules from a git repository or a folder, and the modules they need.
@@ -60,4 +62,4 @@ def _refuse_built_in(workspace: Workspace, source: str) -> None:
         return
     module = load_catalog(workspace).find(name)
     assembly = next((f"dtk stage {source}/{one} NAME" for one in module.assemblies), f"dtk info {source}")
-    raise UsageError(f"module '{source}' is available already: nothing has to be installed", hint=assembly)
+    raise UsageError(f"module '{source}' is already available: nothing to install", hint=assembly)

@@ -16,13 +16,14 @@ LINK_USAGE = "[SERVICE] COMPONENT TARGET [LINK]"
 
 def link(
     words: Annotated[
-        list[str], typer.Argument(metavar=LINK_USAGE, help="What to link, to what; the link's name if it has several.")
+        list[str],
+        typer.Argument(metavar=LINK_USAGE, help="The component, its target, and the link's name if there are several."),
     ],
     as_json: JsonOption = False,
 ) -> None:
     """Link a component to another one.
 
-    Both are written node/component. Values then flow along the link at the next apply.
+    Write both as node/component. The next apply passes values along the link.
     Example: dtk link dask1 slaves/dask::worker master/dask::scheduler
     """
     service, rest = service_and_words(words, 2, 3, f"dtk link {LINK_USAGE}")

@@ -28,11 +28,9 @@ def list_actions(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List what dtk exec can run: workflows and components' actions.
+    """List what dtk exec can run: workflows and actions of components.
 
-    A group's run on all its members, or on one.
-
-    Example: dtk list-actions dask1 -t component
+    An action of a group runs on all of its members, or on one member only. Example: dtk list-actions dask1 -t component
     """
     _, found = read_service(service)
     rows = [row for row in action_rows(found) if type_ is None or row[1].startswith(type_.value)]

@@ -15,7 +15,9 @@ from dtk.views.listing_table import format_table, stable_id
 
 
 def list_assemblies(
-    module: Annotated[str | None, typer.Argument(metavar="[MODULE]", help="Only this module's, as ns:name.")] = None,
+    module: Annotated[
+        str | None, typer.Argument(metavar="[MODULE]", help="Only those of this module (ns:name).")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the assemblies that can be staged.

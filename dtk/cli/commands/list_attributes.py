@@ -27,17 +27,19 @@ class ListFormat(StrEnum):
 def list_attributes(  # noqa: PLR0913, PLR0917 - a command has the options it has
     service: ServiceArgument = None,
     format_: Annotated[ListFormat, typer.Option("--format", "-f", help="A table, or YAML.")] = ListFormat.TABLE,
-    links: Annotated[bool, typer.Option("--links", "-l", help="Show what each gets its value from.")] = False,
+    links: Annotated[bool, typer.Option("--links", "-l", help="Show where each value comes from.")] = False,
     node: NodeOption = None,
     component: ComponentOption = None,
     attribute: AttributeOption = None,
-    all_: Annotated[bool, typer.Option("--all", help="Also those that only carry values between components.")] = False,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Include those that only pass values between components.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List a service's attributes: values, types, links.
 
-    Hidden ones are never shown; *REQUIRED* must be filled in before anything runs. Those that their modules call
-    internal are shown by --all and --attribute, and in JSON.
+    Hidden values are never shown. *REQUIRED* marks a value that must be set before anything runs. Attributes that
+    their modules call internal are shown with --all, --attribute and --json.
     Example: dtk list-attributes dask1 --node slaves --links
     """
     _, found = read_service(service)

@@ -18,7 +18,9 @@ from dtk.views.listing_table import format_table, stable_id
 NodeOption = Annotated[str | None, typer.Option("--node", "-n", metavar="NODE", help="Only this node's or group's.")]
 
 
-DepsOption = Annotated[bool, typer.Option("--deps", "-l", help="What each depends on, and what satisfies that.")]
+DepsOption = Annotated[
+    bool, typer.Option("--deps", "-l", help="Show dependencies and the components that satisfy them.")
+]
 
 
 def list_components(

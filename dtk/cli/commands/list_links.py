@@ -14,9 +14,7 @@ from dtk.views.listing_table import format_table, stable_id
 def list_links(service: ServiceArgument = None, as_json: JsonOption = False) -> None:
     """List the links between a service's components.
 
-    One that leads nowhere has a blank cell.
-
-    Example: dtk list-links dask1
+    An unresolved link has an empty cell. Example: dtk list-links dask1
     """
     _, found = read_service(service)
     rows = link_rows(found)

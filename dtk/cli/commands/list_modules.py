@@ -17,7 +17,7 @@ _BUILT_IN = "built-in"
 
 
 def list_modules(as_json: JsonOption = False) -> None:
-    """List modules: this workspace's own, installed ones, those of dtk; whether each can be parsed.
+    """List modules: those of this workspace, installed ones, and those that come with dtk.
 
     Example: dtk list-modules
     """

@@ -21,18 +21,17 @@ from dtk.views.listing_table import format_table, stable_id
 def list_nodes(
     service: ServiceArgument = None,
     orphans: Annotated[
-        bool, typer.Option("--orphans", help="List instances tagged as this workspace's that no state knows.")
+        bool, typer.Option("--orphans", help="List instances of this workspace that are in no state.")
     ] = False,
-    adopt: Annotated[bool, typer.Option("--adopt", help="With --orphans: take them into their services.")] = False,
+    adopt: Annotated[bool, typer.Option("--adopt", help="With --orphans: adopt them into their services.")] = False,
     terminate: Annotated[bool, typer.Option("--terminate", help="With --orphans: terminate them permanently.")] = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """List a service's nodes and their addresses.
 
-    Groups are listed by their members; nodes that the next plan would make are planned;
-    --json has those that exist.
-    Example: dtk list-nodes dask1
+    Groups are listed member by member. Nodes that the next plan would create are shown as planned;
+    --json lists existing nodes. Example: dtk list-nodes dask1
     """
     if ((adopt or terminate) and not orphans) or (adopt and terminate):
         raise UsageError("--adopt and --terminate are for --orphans, one of them at a time", hint="dtk list-nodes -h")

@@ -14,7 +14,7 @@ from dtk.views.listing_table import format_table
 
 
 def list_ssh_access(service: ServiceArgument = None, as_json: JsonOption = False) -> None:
-    """List who may log in to a service's nodes: by grant-access, and by authorized_keys of the target.
+    """List who can log in to a service's nodes.
 
     Example: dtk list-ssh-access dask1
     """

@@ -28,9 +28,9 @@ def list_violations(
     fix: Annotated[bool, typer.Option("--fix", help="Ask for what is missing or wrong, and set it.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List what must be corrected before a service can run.
+    """List what must be fixed before a service can run.
 
-    Each with the command that fixes it. That there are some is no failure of this command: exit code 0.
+    Each violation is shown with the command that fixes it. The exit code is 0 even if there are violations.
     Example: dtk list-violations dask1 --fix
     """
     inputs, found = read_service(service)

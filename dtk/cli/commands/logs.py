@@ -16,14 +16,14 @@ def logs(
     nodes: WhereArgument = "all",
     log: Annotated[
         str,
-        typer.Argument(metavar="[LOG]", help="An attribute of type log_file, or a path there; else all logs."),
+        typer.Argument(metavar="[LOG]", help="An attribute of type log_file, or a path. Default: all logs."),
     ] = "",
     follow: FollowOption = False,
     lines: LinesOption = 20,
 ) -> None:
     """Show the logs of components on nodes.
 
-    Of several nodes each line begins with the node's name. The logs are the attributes of type log_file.
+    With several nodes, each line starts with the name of its node. The logs are the attributes of type log_file.
     Examples: dtk logs dask1, dtk logs dask1 slaves log -f
     Example: dtk logs dask1 master /var/log/syslog
     """

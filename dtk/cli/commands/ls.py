@@ -31,7 +31,7 @@ _HEADERS = ["id", "assembly_name", "status", "last_run", "assembly_template", "t
 def ls(changed_since: ChangedSinceOption = None, as_json: JsonOption = False) -> None:
     """List the service instances of the workspace.
 
-    Of one that has no nodes yet, # NODES counts those that are planned. Example: dtk ls
+    For a service without nodes, # NODES counts the planned ones. Example: dtk ls
     """
     workspace = current_workspace()
     rows = [_service_row(workspace, name) for name in chosen_services(workspace, changed_since)]

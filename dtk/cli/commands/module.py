@@ -66,7 +66,7 @@ def module(
     verb: Annotated[Verb, typer.Argument(metavar="new", help="Make a new module.")],  # noqa: ARG001 - the only one
     name: Annotated[str, typer.Argument(metavar="NS/NAME", help="Its name.")],
 ) -> None:
-    """Make a new module: small, valid, with a test.
+    """Create a new module: small, valid, with a test.
 
     Example: dtk module new acme/web
     """

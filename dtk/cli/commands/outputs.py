@@ -23,10 +23,10 @@ def outputs(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a service's outputs: its URLs and addresses, as its assembly declares.
+    """Show a service's outputs, such as URLs and addresses.
 
-    What depends on nodes is known once they run; what is made of a hidden value or of a secret is not shown.
-    Example: dtk outputs dask1 url
+    Outputs that depend on nodes are known once the nodes run. Outputs made from hidden or secret values are not
+    shown. Example: dtk outputs dask1 url
     """
     service, names = service_and_words(words or [], 0, 1, "dtk outputs [SERVICE] [OUTPUT]")
     inputs, found = read_service(service)

@@ -76,8 +76,9 @@ def plan(  # noqa: PLR0913, PLR0917 - a command has the options it has
 ) -> None:
     """Show what apply would do, and why.
 
-    --only and --exclude take slaves, slaves:1, spark::worker, slaves/spark::worker or a stage's name.
-    The same modules, service and state give the same plan, to the byte. Example: dtk plan dask1 --out plan.json
+    --only and --exclude accept slaves, slaves:1, spark::worker, slaves/spark::worker or the name of a stage. The
+    same modules, service and state always give the same plan.
+    Example: dtk plan dask1 --out plan.json
     """
     workspace = current_workspace()
     if prune:

@@ -20,7 +20,7 @@ def replay(
     speed: Annotated[float, typer.Option(metavar="N", help="How many times as fast as it was.", min=0.01)] = 10.0,
     log: LogOption = None,
 ) -> None:
-    """Play a finished task through the live screen.
+    """Replay a finished task on the live screen.
 
     q leaves it. Example: dtk replay dask1 1 --speed 10
     """

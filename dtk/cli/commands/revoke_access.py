@@ -13,10 +13,10 @@ from dtk.service.planning import read_inputs
 
 
 def revoke_access(service: ServiceNameArgument, person: PersonArgument, lock_wait: LockWaitOption = "0s") -> None:
-    """Take a person's access to a service's nodes away.
+    """Remove a person's SSH access to a service's nodes.
 
-    The key is taken off the nodes that run at once, and off the others by the next task that works on them. A
-    login that is open stays open. Example: dtk revoke-access dask1 alice
+    The key is removed from running nodes at once, from others by the next task that changes them. Open sessions
+    stay open. Example: dtk revoke-access dask1 alice
     """
     workspace = current_workspace()
     name = chosen_service(workspace, service)

@@ -44,13 +44,14 @@ def set_attribute(
 ) -> None:
     """Set attributes of a service.
 
-    Changes services/NAME/service.yaml; nothing happens to nodes before the next apply. Several are set together: when
-    one is wrong, none is set. Paths are attribute, node/attribute, node/component/attribute or component/attribute.
+    Changes services/NAME/service.yaml; nodes change with the next apply. Several attributes are set together or, if
+    one value is invalid, not at all. Paths are attribute, node/attribute, node/component/attribute or
+    component/attribute.
     Examples: dtk set-attribute dask1 slaves/cardinality=4 scheduler/port=8800
     Example: dtk set-attribute dask1 slaves/cardinality 4
     """
     if unset and values:
-        raise UsageError("--unset takes values away, and --values sets some", hint=UNSET_USAGE)
+        raise UsageError("--unset removes values; --values sets them", hint=UNSET_USAGE)
     workspace = current_workspace()
     service, settings = _read(words or [], values, unset=unset)
     name = chosen_service(workspace, service)

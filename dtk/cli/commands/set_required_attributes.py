@@ -9,9 +9,9 @@ from dtk.service.lookup import read_service
 
 
 def set_required_attributes(service: ServiceArgument = None, as_json: JsonOption = False) -> None:
-    """Ask for every required attribute that has no value.
+    """Prompt for every required attribute that has no value.
 
-    Answers may come from standard input, one a line, and yes at the end. Example: dtk set-required-attributes dask1
+    Answers can come from standard input, one per line, followed by yes. Example: dtk set-required-attributes dask1
     """
     inputs, found = read_service(service)
     ask_and_set(inputs, [row for row in all_attribute_rows(found) if row.is_missing], as_json=as_json)

@@ -18,17 +18,18 @@ def ssh(
     node: Annotated[str, typer.Argument(metavar="NODE", help="The node (master, slaves:1), USER@NODE, or a group.")],
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[COMMAND...]", help="What to run; a terminal without it. Its options are its own."),
+        typer.Argument(metavar="[COMMAND...]", help="The command to run, with its options. Default: open a terminal."),
     ] = None,
-    user: Annotated[str, typer.Option("--user", "-l", metavar="USER", help="Another user to log in as.")] = "",
+    user: Annotated[str, typer.Option("--user", "-l", metavar="USER", help="Log in as this user.")] = "",
     key: Annotated[
-        Path | None, typer.Option("--identity", "-i", metavar="KEY", help="Another private key.", exists=True)
+        Path | None, typer.Option("--identity", "-i", metavar="KEY", help="Use this private key.", exists=True)
     ] = None,
 ) -> None:
     """Open a terminal on a node, or run a command there.
 
-    On a group, the command runs on each running member at once, and each line begins with its node. The exit code is
-    the command's; of a group, the highest. Options stand before NODE: those behind it are the command's.
+    On a group, the command runs on all running members at once, and each line starts with the name of its node. The
+    exit code is that of the command; for a group, the highest. Options must precede NODE; what follows NODE belongs
+    to the command.
     Examples: dtk ssh dask1 slaves:1 uptime, dtk ssh dask1 slaves df -h /
     Example: dtk ssh dask1 master
     """

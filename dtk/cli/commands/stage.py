@@ -20,7 +20,7 @@ def stage(
     values: ValuesOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a service instance of an assembly; run nothing.
+    """Create a service instance from an assembly, without running anything.
 
     Writes services/NAME/service.yaml. Example: dtk stage dtk:dask/cluster dask1 --set slaves/cardinality=3
     """

@@ -12,9 +12,9 @@ def start(
     detach: DetachOption = False,
     lock_wait: LockWaitOption = "0s",
 ) -> None:
-    """Power a service's nodes on.
+    """Power on a service's nodes.
 
-    Takes their new addresses and configures nothing: dtk apply does, where addresses have changed.
+    Updates their addresses but configures nothing: if addresses have changed, run dtk apply.
     Example: dtk start dask1
     """
     run_power("start", service, node, detach=detach, lock_wait=lock_wait)

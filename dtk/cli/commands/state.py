@@ -70,10 +70,10 @@ def state(
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List, show, push, pull, restore, rebuild or unlock what is kept of services' states.
+    """List, show, push, pull, restore, rebuild or unlock the states of services.
 
     Without a shared store: history lists the versions that this folder keeps, restore makes one of them the current
-    state again, rebuild makes the state anew from the tasks' logs and the machines that exist.
+    state again, rebuild creates the state again from the tasks' logs and the existing machines.
 
     With one: push puts what this folder has of a service into the store, pull brings all of it here. restore commits
     an earlier state again (dtk state history lists them). unlock takes a service from its holder.
@@ -102,8 +102,10 @@ def _here(
     from dtk.cli import local_state  # noqa: PLC0415 - what asks machines is loaded by no listing
 
     if store_settings_of(workspace) is not None:
-        hint = "put an earlier one back: dtk state history, dtk state restore SERVICE SERIAL"
-        raise UsageError("the states of this workspace are in its store, which is not rebuilt", hint=hint)
+        hint = "restore an earlier state: dtk state history, dtk state restore SERVICE SERIAL"
+        raise UsageError(
+            "the states of this workspace are in a shared store, which keeps earlier states itself", hint=hint
+        )
     service = chosen_service(workspace, given)
     if verb is StateVerb.HISTORY:
         local_state.show_history(workspace, service, as_json=as_json)
@@ -207,9 +209,7 @@ def _pull(request: StateRequest) -> None:
     for name in [entry.name for entry in list_entries(request.store)] if request.every else [request.service]:
         serial = pull(request.store, request.workspace, name)
         typer.echo(f"{name}: state {serial}, its tasks and its key are here")
-    typer.echo(
-        "While dtk.yaml names the store, that is what counts. To go on without it, every clone takes 'store:' out."
-    )
+    typer.echo("dtk uses the store as long as dtk.yaml names it. To stop using it, remove 'store:' in every clone.")
 
 
 def _restore(request: StateRequest) -> None:
@@ -220,13 +220,13 @@ def _restore(request: StateRequest) -> None:
     kept = choose_kept(read_kept(request.store, service), service, request.serial)
     nodes = len(kept.state.nodes) if kept.state else 0
     typer.echo(
-        f"State {kept.serial} knows {nodes} nodes; what tasks did after it is forgotten."
+        f"State {kept.serial} knows {nodes} nodes; what later tasks did is lost."
         f" Machines made since are found by: dtk list-nodes --orphans"
     )
     if not request.yes:
         confirm(f"Make state {kept.serial} of '{service}' the current one?")
     serial = restore(request.store, kept, service, lineage)
-    typer.echo(f"State {kept.serial} is the current one again, as serial {serial}; next: dtk plan {service} --refresh")
+    typer.echo(f"State {kept.serial} is current again, with serial {serial}; next: dtk plan {service} --refresh")
 
 
 def _unlock(request: StateRequest) -> None:
@@ -236,15 +236,16 @@ def _unlock(request: StateRequest) -> None:
         typer.echo(f"Nobody holds '{service}'.")
         return
     if not entry.is_held:
-        typer.echo(f"{entry.holder} is gone: the next command takes '{service}' by itself.")
+        typer.echo(f"{entry.holder} has ended: the next command gets the lock of '{service}'.")
         return
     typer.echo(
-        f"'{service}' is held by {entry.holder}; its last sign of life was {entry.age:.0f} s ago.\n"
-        "If it still runs, it goes on working on the nodes until its next write to the store, and two tasks may be at"
-        f" work at once.\nIf it is gone, the service frees itself {entry.frees_after:.0f} s after that sign."
+        f"'{service}' is held by {entry.holder}; its last heartbeat was {entry.age:.0f} s ago.\n"
+        "If it still runs, it continues to change nodes until its next write to the store,"
+        " so two tasks may run at once.\n"
+        f"If it has ended, its lock expires {entry.frees_after:.0f} s after that heartbeat."
     )
     if not request.yes:
-        confirm("Take the service away from it?")
+        confirm("Take over its lock?")
     if not free(request.store, service, entry.nonce):
         raise UsageError(f"another process holds '{service}' by now", hint="dtk state list")
     typer.echo(f"'{service}' is free.")

@@ -12,7 +12,7 @@ def stop(
     detach: DetachOption = False,
     lock_wait: LockWaitOption = "0s",
 ) -> None:
-    """Power a service's nodes off; their disks stay.
+    """Power off a service's nodes; their disks are kept.
 
     Example: dtk stop dask1 slaves:2
     """

@@ -19,14 +19,16 @@ DETAIL_USAGE = "dtk task-action-detail [SERVICE] N.M"
 
 
 def task_action_detail(
-    words: Annotated[list[str], typer.Argument(metavar="[SERVICE] N.M", help="The step's number in task-status.")],
-    task: Annotated[int | None, typer.Option("--task", metavar="N", help="The task's number; else the newest.")] = None,
+    words: Annotated[list[str], typer.Argument(metavar="[SERVICE] N.M", help="The step's number, as in task-status.")],
+    task: Annotated[
+        int | None, typer.Option("--task", metavar="N", help="The task's number. Default: the newest.")
+    ] = None,
     log: LogOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show every operation of a step: what, changed or not, output.
+    """Show every operation of a step with its result and output.
 
-    With its exit code and seconds. A group's or a stage's number shows each of its steps.
+    Includes exit codes and durations. For the number of a group or a stage, shows all of its steps.
     Example: dtk task-action-detail dask1 3.1.1
     """
     if len(words) > 2:

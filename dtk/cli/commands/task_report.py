@@ -19,15 +19,15 @@ def task_report(
     service: ServiceArgument = None,
     task: TaskArgument = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="The page; else SERVICE-task-N.html here.")
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="The file. Default: SERVICE-task-N.html.")
     ] = None,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     log: LogOption = None,
 ) -> None:
-    """Write a task as one page for a browser.
+    """Write a task as a single HTML page.
 
-    Errors, a timeline with the critical path, the topology, a comparison with the task before, every operation with
-    its output. The page needs no network and no JavaScript. Of a running task dtk watch serves the page as it goes on.
+    Errors, a timeline with the critical path, the topology, a comparison with the previous task, and every
+    operation with its output. The page needs no network and no JavaScript. To watch a running task, use dtk watch.
     Example: dtk task-report dask1 --open
     """
     if open_browser and str(out) == "-":

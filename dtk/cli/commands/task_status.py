@@ -34,22 +34,25 @@ class Mode(StrEnum):
 def task_status(  # noqa: PLR0913, PLR0917 - a command has the options it has
     service: ServiceArgument = None,
     task: TaskArgument = None,
-    wait: Annotated[bool, typer.Option("--wait", help="A live screen to the task's end; q leaves it.")] = False,
-    mode: Annotated[Mode, typer.Option("--mode", "-m", help="Table, live screen, or stage by stage.")] = Mode.SNAPSHOT,
-    summarize: Annotated[bool, typer.Option("--summarize", "-s", help="Count a group's members in one row.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Show a live screen until the task ends; q leaves it.")] = False,
+    mode: Annotated[
+        Mode, typer.Option("--mode", "-m", help="A table, a live screen, or a stream of stages.")
+    ] = Mode.SNAPSHOT,
+    summarize: Annotated[bool, typer.Option("--summarize", "-s", help="Show each group in one row.")] = False,
     eta: EtaOption = False,
     output: OutputOption = False,
     junit: Annotated[
-        Path | None, typer.Option("--junit", metavar="FILE", help="Write the steps as JUnit XML too, for CI.")
+        Path | None, typer.Option("--junit", metavar="FILE", help="Also write the steps as JUnit XML, for CI.")
     ] = None,
     log: LogOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show a task: table, live screen or stream.
 
-    A snapshot is a table of all steps. --wait (-m refresh) ends with the task, with its exit code; so does -m stream,
-    which tells the finished stages first. Leaving a screen (q, ^C, ^D) leaves the task running; c cancels it, if you
-    say yes. Example: dtk task-status dask1 -m stream
+    The default is a table of all steps. --wait (-m refresh) and -m stream follow the task and exit with its exit
+    code; the stream starts with the finished stages. Leaving the screen (q, ^C, ^D) does not stop the task; c
+    cancels it after a confirmation.
+    Example: dtk task-status dask1 -m stream
     """
     chosen = named_log(service, task, log)
     refresh = wait or mode is Mode.REFRESH

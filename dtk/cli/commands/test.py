@@ -16,13 +16,15 @@ from dtk.service.context import current_workspace
 
 
 def run_tests(
-    module: Annotated[str | None, typer.Argument(metavar="[MODULE]", help="Only this one, as ns:name.")] = None,
-    apply: Annotated[bool, typer.Option("--apply", help="Apply each case on local nodes, too.")] = False,
-    update: Annotated[bool, typer.Option("--update", help="Write what is expected anew, to be reviewed.")] = False,
+    module: Annotated[str | None, typer.Argument(metavar="[MODULE]", help="Only this module (ns:name).")] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Also apply each case on local nodes.")] = False,
+    update: Annotated[
+        bool, typer.Option("--update", help="Update the expected files, for review in the diff.")
+    ] = False,
 ) -> None:
-    """Run modules' own cases: each plan as expected; with --apply on local nodes, with scripted failures.
+    """Run the test cases of modules: compare plans and, with --apply, run tasks on local nodes.
 
-    Cases are folders tests/NAME of a module. Exit code 1 when one fails. Example: dtk test acme:web
+    Cases are the folders tests/NAME of a module. Exit code 1 if one fails. Example: dtk test acme:web
     """
     cases = _cases(module)
     if update:

@@ -14,7 +14,7 @@ from dtk.state.edit_lock import editing
 def uninstall(
     module: Annotated[str, typer.Argument(metavar="MODULE", help="The module, as ns:name.")],
 ) -> None:
-    """Remove an installed module, and what only it needed.
+    """Remove an installed module and the modules that only it needed.
 
     Refused while a module or a service uses it. Example: dtk uninstall bigtop:spark
     """

@@ -17,14 +17,14 @@ UNLINK_USAGE = "[SERVICE] COMPONENT [LINK]"
 
 def unlink(
     words: Annotated[
-        list[str], typer.Argument(metavar=UNLINK_USAGE, help="What to unlink; the link's name if it has several.")
+        list[str], typer.Argument(metavar=UNLINK_USAGE, help="The component, and the link's name if it has several.")
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Take a component's link away.
+    """Remove a component's link.
 
-    A required link must lead somewhere before anything runs. Without its line in service.yaml dtk chooses again.
-    Example: dtk unlink dask1 slaves/dask::worker
+    A required link must lead somewhere before anything runs. If its line is removed from service.yaml, dtk chooses
+    the target again. Example: dtk unlink dask1 slaves/dask::worker
     """
     service, rest = service_and_words(words, 1, 2, f"dtk unlink {UNLINK_USAGE}")
     inputs, found = read_service(service)

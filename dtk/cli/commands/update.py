@@ -15,7 +15,7 @@ from dtk.state.edit_lock import editing
 
 
 def update(
-    module: Annotated[str | None, typer.Argument(metavar="[MODULE]", help="Only this one, as ns:name.")] = None,
+    module: Annotated[str | None, typer.Argument(metavar="[MODULE]", help="Only this module (ns:name).")] = None,
     ref: Annotated[str, typer.Option("--ref", metavar="REF", help="Move MODULE to this tag, branch or commit.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
     as_json: JsonOption = False,

@@ -30,17 +30,17 @@ def validate(
     folder: Annotated[
         Path | None, typer.Argument(metavar="[MODULE]", help="Only this module: its name or folder.", file_okay=False)
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings are mistakes too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")] = False,
     code_quality: Annotated[
         Path | None,
-        typer.Option("--code-quality", metavar="FILE", help="Write GitLab's code-quality report, too."),
+        typer.Option("--code-quality", metavar="FILE", help="Also write a code-quality report for GitLab."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check modules, services and dtk.yaml; list every mistake.
+    """Check modules, services and dtk.yaml, and list every mistake.
 
-    Warns of attributes that nothing uses, of dynamic ones that no action gives, of components in no stage. Exit code
-    3 when there is a mistake. Example: dtk validate modules/acme/web --strict
+    Warns about attributes that nothing uses, dynamic attributes that no action sets, and components in no stage.
+    Exit code 3 if there is a mistake. Example: dtk validate modules/acme/web --strict
     """
     warnings: list[Problem] = []
     if folder is None:

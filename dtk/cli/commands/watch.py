@@ -30,11 +30,12 @@ def watch(
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     log: LogOption = None,
 ) -> None:
-    """Serve a running task as a page that follows it.
+    """Serve a running task as a web page that follows it.
 
-    The page is that of dtk task-report, kept as the task is: errors first, stages, nodes by colour, what each step
-    did and printed. It is served on this machine alone, at a port and below a token that nobody can guess, and ends
-    with the task, with its exit code. ^C ends it before that; the task goes on. Example: dtk watch dask1 --open
+    The page is that of dtk task-report, updated while the task runs: errors first, then stages, nodes by status,
+    and what each step did and printed. It is served on this machine only, with a token in its address. The command
+    ends with the task and its exit code. ^C stops it earlier; the task continues.
+    Example: dtk watch dask1 --open
     """
     chosen = named_log(service, task, log)
     shown = chosen.task()
@@ -55,7 +56,7 @@ def _watch(chosen: TaskLog, shown: Task, *, open_browser: bool) -> int:
     try:
         with serving(server):
             typer.echo(f"{_named(shown)} is at {server.address}")
-            typer.echo("The page ends with the task; ^C ends it now, and the task goes on.")
+            typer.echo("The page is served until the task ends. ^C stops it; the task continues.")
             with opened(server.address) if open_browser else nullcontext():
                 ended = _follow(chosen, feed)
                 if open_browser:

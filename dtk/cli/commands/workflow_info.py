@@ -22,11 +22,11 @@ from dtk.views.yaml_text import yaml_text
 
 def workflow_info(
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[SERVICE] [WORKFLOW]", help="The workflow; else create.")
+        list[str] | None, typer.Argument(metavar="[SERVICE] [WORKFLOW]", help="The workflow. Default: create.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a workflow as its module writes it.
+    """Show a workflow as written in its module.
 
     Example: dtk workflow-info dask1 create
     """
@@ -44,7 +44,9 @@ def _workflow_document(inputs: Inputs, found: ResolvedService, name: str) -> dic
     if name in workflows:
         return {name: _written(inputs, workflows[name])}
     if name == CREATE:
-        raise UsageError("the assembly writes no create workflow: its stages follow from links", hint="dtk plan --all")
+        raise UsageError(
+            "the assembly has no create workflow: dtk derives the stages from its links", hint="dtk plan --all"
+        )
     hint = did_you_mean(name, workflows, "dtk list-workflows")
     raise UsageError(f"no workflow '{name}' in service '{inputs.service.name}'", hint=hint)
 
@@ -58,4 +60,4 @@ def _written(inputs: Inputs, workflow: Workflow) -> Any:
             for key in path:
                 value = value[key]
             return value
-    raise UsageError(f"workflow '{workflow.name}' is not where it was: {workflow.location}", hint="dtk validate")
+    raise UsageError(f"workflow '{workflow.name}' has moved: {workflow.location}", hint="dtk validate")

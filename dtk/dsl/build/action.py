@@ -80,10 +80,10 @@ def _body_problems(cursor: Cursor) -> Iterator[Problem]:
             expected=f"{_BODIES} or outputs",
         )
     if cursor.name in (CREATE, DELETE) and cursor.get("parameters"):
-        message = f"action '{cursor.name}' takes no parameters: what it does follows from attributes alone"
+        message = f"action '{cursor.name}' takes no parameters: it depends on attributes only"
         yield cursor.key_problem(message)
     if "compute" in cursor.value and "outputs" in cursor.value:
-        yield cursor.key_problem("compute gives the outputs itself", expected="compute without outputs")
+        yield cursor.key_problem("compute defines the outputs itself", expected="compute without outputs")
 
 
 def _seconds(cursor: Cursor, key: str) -> float | None:
@@ -162,7 +162,7 @@ def _operation(item: Cursor, when: tuple[str, ...], problems: list[Problem]) -> 
         )
     elif not item.is_partial:
         names = " and ".join(f"'{entry.name}'" for entry in item.entries() if "." in entry.name)
-        mistake = f"{names} stand in one item" if names else "the item names no operation"
+        mistake = f"{names} are in one item" if names else "the item names no operation"
         problems.append(item.problem(mistake, expected="one operation, e.g. files.directory: {path: …}"))
 
 

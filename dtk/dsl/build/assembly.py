@@ -93,7 +93,11 @@ def _bound(cursor: Cursor | None) -> dict[str, Json]:
 def build_node(cursor: Cursor, problems: list[Problem], binding: Cursor | None = None) -> Node:
     """Return the node, or the group of nodes, at a place of a document; ``binding`` says its image and size."""
     if cursor.name == ASSEMBLY_WIDE:
-        problems.append(cursor.key_problem(f"a node can't be named {ASSEMBLY_WIDE}: that is where no node is"))
+        problems.append(
+            cursor.key_problem(
+                f"a node cannot be named {ASSEMBLY_WIDE}: the name is reserved for components without a node"
+            )
+        )
     written = list(cursor.entries("attributes"))
     bound = _bound(binding)
     attributes = {**bound, **{entry.name: as_written(entry.value) for entry in written}}

@@ -56,15 +56,17 @@ def build_attribute(cursor: Cursor, problems: list[Problem]) -> Attribute:
 
 def _attribute_problems(cursor: Cursor, attribute: Attribute) -> Iterator[Problem]:
     if attribute.name in _RESERVED_ATTRIBUTES:
-        yield cursor.key_problem(f"an attribute can't be named '{attribute.name}': templates use the word")
+        yield cursor.key_problem(f"an attribute cannot be named '{attribute.name}': the name is reserved in templates")
     if attribute.constant and not attribute.has_default and cursor.get("default") is None and not cursor.is_partial:
-        yield cursor.key_problem(f"constant '{attribute.name}' has no default: nothing else gives it a value")
+        yield cursor.key_problem(f"constant '{attribute.name}' has no default, so it never has a value")
     if attribute.constant and attribute.dynamic:
         yield cursor.key_problem(f"'{attribute.name}' can't be both constant and dynamic")
     if attribute.input and not attribute.dynamic:
-        yield cursor.key_problem(f"'{attribute.name}' can be given anyway: input is for dynamic attributes")
+        yield cursor.key_problem(f"'{attribute.name}' can be set anyway: input is only for dynamic attributes")
     if attribute.secret and attribute.dynamic:
-        yield cursor.key_problem(f"'{attribute.name}' can't be both secret and dynamic: dynamic values stand in state")
+        yield cursor.key_problem(
+            f"'{attribute.name}' cannot be both secret and dynamic: dynamic values are stored in the state"
+        )
 
 
 def _with_default(cursor: Cursor, default: Cursor, attribute: Attribute, problems: list[Problem]) -> Attribute:
@@ -85,7 +87,7 @@ def _with_default(cursor: Cursor, default: Cursor, attribute: Attribute, problem
         if cursor.get("type") is not None or "type" not in cursor.value:
             problems.append(
                 default.problem(
-                    f"Attribute ({attribute.name}) has a default that is not of its type ({attribute.type}){detail}",
+                    f"Attribute ({attribute.name}) has a default of the wrong type ({attribute.type}){detail}",
                     private=attribute.hidden,
                 )
             )

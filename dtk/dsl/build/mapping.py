@@ -58,7 +58,7 @@ def _source(text: str, side: Side) -> AttributeTerm | TextTerm | ConstantTerm:
         raise ValueError(f"'{text}' is not $attribute, $attribute[key], $node.attribute or $port + node.port_offset")
     if side == "base":
         return ConstantTerm(_constant(text))
-    raise ValueError(f"'{text}' is its source: mark it with $, as in ${text}; constants stand right of <-")
+    raise ValueError(f"'{text}' is its source: mark it with $, as in ${text}; constants go right of <-")
 
 
 def _term(match: re.Match[str], side: Side) -> AttributeTerm:
@@ -75,7 +75,7 @@ def _text(text: str, side: Side) -> TextTerm:
     parts.append(text[end:])
     if any(isinstance(part, str) and "${" in part for part in parts):
         raise ValueError(
-            f"'{text}' holds a variable that is not ${{attribute}}, ${{node.attribute}} or ${{port + node.port_offset}}"
+            f"'{text}' has a variable that is not ${{attribute}}, ${{node.attribute}} or ${{port + node.port_offset}}"
         )
     return TextTerm(tuple(part for part in parts if part))
 
@@ -85,7 +85,7 @@ def _destination(text: str, side: Side) -> AttributeTerm:
     if match:
         return AttributeTerm(side, match["attribute"], match["key"] or "")
     if text.startswith("$"):
-        raise ValueError(f"the arrow points to '{text}', and $ marks the source")
+        raise ValueError(f"the arrow points to '{text}', but $ marks the source")
     raise ValueError(f"the arrow points to '{text}', which is not an attribute or attribute[key]")
 
 

@@ -122,7 +122,7 @@ def _list(cursor: Cursor, default: str, problems: list[Problem]) -> Subtask:
 def _call_problems(cursor: Cursor) -> Iterator[Problem]:
     given = cursor.get("parameters")
     if given and "workflow" not in cursor.value and not cursor.is_partial:
-        message = "parameters stand with a call of a workflow, or with an item of a stage"
+        message = "parameters belong to a call of a workflow or to an item of a stage"
         yield given.key_problem(message, expected="- module::component.action: {parameters: {name: value}}")
 
 
@@ -168,7 +168,7 @@ def _misplaced(cursor: Cursor, keys: tuple[str, ...], addition: str) -> Iterator
     for key in keys:
         found = cursor.get(key)
         if found:
-            yield found.key_problem(f"'{key}' stands with a stage{addition}")
+            yield found.key_problem(f"'{key}' belongs to a stage{addition}")
 
 
 def _misplaced_windows(cursor: Cursor) -> Iterator[Problem]:

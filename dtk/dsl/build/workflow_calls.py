@@ -76,7 +76,7 @@ def _call_problems(call: Subtask, site: _CallSite) -> Iterator[Problem]:
             yield Problem(f"no workflow '{call.calls}' in the assembly", call.location, nearest=near)
     elif call.calls in site.path:
         circle = " -> ".join([*site.path[site.path.index(call.calls) :], call.calls])
-        yield Problem(f"workflows call one another in a circle: {circle}", call.location)
+        yield Problem(f"workflow calls form a cycle: {circle}", call.location)
     else:
         yield from _type_problems(call, called)
         for key in sorted(_windows(called.subtasks)) if site.beside else ():

@@ -41,8 +41,8 @@ GLOBAL_ARGUMENTS = (
 """Arguments that are files of the module."""
 
 _TEMPLATE_FILES = ("files.template", "server.script_template")
-_LOOP = 'a list, a hash, or a template that gives one, e.g. "{{ names }}"'
-_ORDER = "each node is worked on by itself; order and parallelism come from the workflow's stages"
+_LOOP = 'a list, a hash, or a template that returns one, e.g. "{{ names }}"'
+_ORDER = "nodes are configured independently; order and parallelism come from the workflow's stages"
 _REFUSED = {
     "_serial": _ORDER,
     "_run_once": _ORDER,
@@ -54,8 +54,8 @@ _REFUSED = {
     "_retry_until": "write retries in the action",
     "_ignore_errors": "write on_failure: continue in the action",
     "_continue_on_error": "write on_failure: continue in the action",
-    "_sudo_password": "passwords do not stand in modules; the user on the node needs sudo without one",
-    "_su_password": "passwords do not stand in modules",
+    "_sudo_password": "do not put passwords into modules: give the user on the node sudo without a password",
+    "_su_password": "do not put passwords into modules",
 }
 
 
@@ -98,7 +98,7 @@ class ActionChecker:
         parameters = list(action.entries("parameters"))
         for entry in parameters:
             if entry.name in self.attributes:
-                message = f"parameter '{entry.name}' is named like an attribute: templates could mean either"
+                message = f"parameter '{entry.name}' has the same name as an attribute: templates would be ambiguous"
                 self._report(entry.key_problem(message))
         self.names = self.names.with_names(entry.name for entry in parameters)
 
@@ -157,12 +157,14 @@ class ActionChecker:
             return
         signature = pyinfra.operation(operation.name)
         if operation.name.startswith("python."):
-            self._report(operation.key_problem(f"'{operation.name}' takes Python objects, which data can't say"))
+            self._report(
+                operation.key_problem(f"'{operation.name}' takes Python objects, which a module cannot express as data")
+            )
         elif signature is None:
             near = nearest(operation.name, pyinfra.operations_near(operation.name))
             self._report(operation.key_problem(f"pyinfra has no operation '{operation.name}'", near=near))
         elif signature.instead:
-            message = f"pyinfra has given up operation '{operation.name}'"
+            message = f"pyinfra has removed operation '{operation.name}'"
             self._report(operation.key_problem(message, expected=signature.instead))
         else:
             self._arguments(operation, signature)
@@ -312,7 +314,7 @@ class ActionChecker:
         try:
             text = file.read_text(encoding="utf-8")
         except UnicodeDecodeError:
-            self._report(Problem("a template has to be UTF-8 text", Location(name, 1, 1)))
+            self._report(Problem("a template must be UTF-8 text", Location(name, 1, 1)))
             return
         for found in template_problems(text, names, shell=False):
             self._report(found.at(Location(name, max(found.line, 1), 1)))
@@ -328,8 +330,8 @@ _FOLDED_TO_TEXT = ("yes", "no", "on", "off")
 def _no_condition(when: Cursor, text: str) -> Problem:
     if text.lower() in _FOLDED_TO_TEXT:
         meant = "true" if text.lower() in ("yes", "on") else "false"
-        return when.problem(f"'{text}' is a text: YAML 1.2 has true and false alone", expected=meant)
-    expected = f'a template that gives true or false, e.g. "{{{{ {text} }}}}"'
+        return when.problem(f"'{text}' is text: in YAML 1.2, only true and false are booleans", expected=meant)
+    expected = f'a template that returns true or false, e.g. "{{{{ {text} }}}}"'
     return when.problem(f"'{text}' is not a condition", expected=expected)
 
 

@@ -42,7 +42,9 @@ def assembly_problems(
                 yield from _links_problems(use, uses_by_node, scope)
     for use in assembly.components:
         if str(use.name) in assembly.nodes:
-            message = f"node '{use.name}' is named like an assembly-wide component: attribute paths could mean either"
+            message = (
+                f"node '{use.name}' has the same name as an assembly-wide component: attribute paths would be ambiguous"
+            )
             yield Problem(message, assembly.nodes[str(use.name)].location)
     if complete and attributes_known:
         yield from output_problems(assembly, scope)
@@ -79,7 +81,7 @@ class AssemblyScope:
 def _dynamic_problems(assembly: Assembly) -> Iterator[Problem]:
     for attribute in assembly.attributes.values():
         if attribute.dynamic:
-            message = f"attribute '{attribute.name}' of the assembly can't be dynamic: no action makes it"
+            message = f"attribute '{attribute.name}' of the assembly cannot be dynamic: no action sets it"
             yield Problem(message, attribute.location)
 
 
@@ -130,7 +132,7 @@ def _setting_problems(use: ComponentUse, component: Component, values: AssemblyS
         elif name == "name" and not component.singleton:
             yield Problem(f"attribute 'name' of '{component.type}' is its title and can't be set", location)
         elif attribute.constant:
-            yield Problem(f"attribute '{name}' of '{component.type}' is constant and can't be set", location)
+            yield Problem(f"attribute '{name}' of '{component.type}' is constant and cannot be set", location)
         elif attribute.is_computed:
             message = f"attribute '{name}' of '{component.type}' is dynamic, its value comes from an action"
             yield Problem(message, location)
@@ -181,7 +183,7 @@ def _link_problems(
         yield Problem(message, location, nearest=nearest(name, [link.name for link in component.links]))
         return
     if link.required and not targets:
-        message = f"link '{name}' of '{component.type}' is required and can't be left out"
+        message = f"link '{name}' of '{component.type}' is required and cannot be omitted"
         yield Problem(message, location, expected=f"node/{link.component}")
     for target in targets:
         yield from _target_problems(link, target, location, uses_by_node)

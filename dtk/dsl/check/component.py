@@ -62,7 +62,7 @@ def _link_problems(component: Component, link: LinkDef, scope: Scope) -> Iterato
         )
         yield Problem(message, link.location)
     if link.component == component.type and link.same_node and component.singleton:
-        message = f"link '{link.name}' leads from '{component.type}' to itself, which stands once on a node"
+        message = f"link '{link.name}' leads from '{component.type}' to itself, but a node has only one"
         yield Problem(message, link.location, expected="a link without same_node, to all members of the group")
 
 
@@ -94,10 +94,10 @@ def _type_problems(
     if taken is None or given is None or given.type == "json" or is_list_type(given.type):
         return
     if is_list_type(taken.type):
-        message = f"attribute mapping ({mapping.text}) brings a list to '{given.name}', which is {given.type}"
+        message = f"attribute mapping ({mapping.text}) assigns a list to '{given.name}', which is {given.type}"
         yield Problem(message, mapping.location, expected=f"${source.attribute}[0] for one element")
     elif taken.type in ("hash", "object") and given.type not in ("hash", "object"):
-        message = f"attribute mapping ({mapping.text}) brings a map to '{given.name}', which is {given.type}"
+        message = f"attribute mapping ({mapping.text}) assigns a map to '{given.name}', which is {given.type}"
         yield Problem(message, mapping.location, expected=f"${source.attribute}[key] for one value")
 
 
@@ -171,7 +171,7 @@ def cycle_problems(components: Mapping[str, Component]) -> Iterator[Problem]:
     while circle := _circle(needs):
         # The edge is taken out, so that the next circle is found.
         location = needs[circle[0]].pop(circle[1])
-        yield Problem(f"dependencies go in a circle: {' -> '.join(circle)}", location)
+        yield Problem(f"dependencies form a cycle: {' -> '.join(circle)}", location)
 
 
 def _circle(needs: Mapping[str, Mapping[str, Location]]) -> list[str]:

@@ -24,12 +24,12 @@ def id_problems(action: Cursor) -> Iterator[Problem]:
         if own is None:
             continue
         if str(own.value) in seen:
-            yield own.problem(f"the id '{own.value}' is given already, in line {seen[str(own.value)]}")
+            yield own.problem(f"the id '{own.value}' is already used in line {seen[str(own.value)]}")
         seen.setdefault(str(own.value), own.location.line)
 
 
 def _unknown(named: Cursor, all_ids: list[str]) -> Problem:
     if named.value in all_ids:
-        message = f"the item '{named.value}' comes no earlier than this one: it can't have changed anything yet"
+        message = f"the item '{named.value}' does not come before this one, so it cannot have changed anything yet"
         return named.problem(message)
     return named.problem(f"no item of the action has the id '{named.value}'", near=nearest(str(named.value), all_ids))

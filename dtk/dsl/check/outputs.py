@@ -27,7 +27,7 @@ def output_problems(assembly: Assembly, scope: Scope) -> Iterator[Problem]:
     for output in assembly.outputs.values():
         for path in output.paths:
             if path not in known:
-                message = f"output '{output.name}' names '{path}', which is no attribute of the assembly"
+                message = f"output '{output.name}' names '{path}', which is not an attribute of the assembly"
                 near = nearest(path, sorted(known))
                 yield Problem(message, output.location, nearest=near, expected="" if near else EXPECTED)
 

@@ -40,7 +40,7 @@ def deploy_problems(deploy: Cursor, folder: Path, names: Names) -> Iterator[Prob
 def _function_problems(deploy: Cursor, tree: ast.Module, function: str, names: Names) -> Iterator[Problem]:
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     if function not in functions:
-        message = f"there is no function '{function}' in the file"
+        message = f"function '{function}' is not in the file"
         yield deploy.problem(message, near=nearest(function, functions))
         return
     if not any(_is_deploy(decorator) for decorator in functions[function].decorator_list):

@@ -95,9 +95,9 @@ def template_problems(text: str, names: Names, *, shell: bool) -> list[TemplateP
     except TemplateSyntaxError as error:
         return [unreadable(error)]
     except RecursionError:
-        return [TemplateProblem("template can't be read: it is nested too deeply")]
+        return [TemplateProblem("invalid template: it is nested too deeply")]
     except ValueError as error:  # a number of thousands of digits
-        return [TemplateProblem(f"template can't be read: {error}")]
+        return [TemplateProblem(f"invalid template: {error}")]
     return sorted(found, key=lambda problem: problem.line)
 
 

@@ -62,7 +62,7 @@ class TemplateProblem(Exception):  # noqa: N818 - becomes a Problem once its pla
 
 def unreadable(error: TemplateSyntaxError) -> TemplateProblem:
     """Return why a text can't be read as a template, and how braces that are a program's own are written."""
-    message = f"template can't be read: {error.message}"
+    message = f"invalid template: {error.message}"
     if error.message == "Missing end of comment tag":
         message = "'{#' begins a comment of a template, and no '#}' ends it"
     expected = "a template, or {% raw %}…{% endraw %} around braces that are for the program itself"
@@ -387,7 +387,7 @@ def _as_template_problems(text: str, variables: Mapping[str, object]) -> Iterato
     except RecursionError:
         raise TemplateProblem("template is nested too deeply") from None
     except Exception as error:  # expressions are the author's code: any of their errors is a mistake
-        raise TemplateProblem(f"template can't be rendered: {error}") from None
+        raise TemplateProblem(f"template cannot be rendered: {error}") from None
 
 
 def _unset_name(text: str, variables: Mapping[str, object]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 Piece = str | None
 """One character of a command, or None where a value goes."""
 
-WITHOUT_QUOTES = "values are quoted for you: write it without quotes around it"
+WITHOUT_QUOTES = "dtk quotes values: write it without quotes around it"
 _REASONS = {
     "single": WITHOUT_QUOTES,
     "escaping": WITHOUT_QUOTES,

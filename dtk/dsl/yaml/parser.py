@@ -80,7 +80,7 @@ class _Builder:
 
     def _take_key(self, event: NodeEvent, level: _Level, span: Span) -> None:
         if not isinstance(event, ScalarEvent):
-            hint = 'a text; a template needs quotes around it: "{{ name }}"'
+            hint = 'text; a template needs quotes: "{{ name }}"'
             self._stop("this can't be a key", span.location, hint)
         key = str(event.value)
         path = (*level.path, key)
@@ -197,7 +197,7 @@ _CONFLICT = re.compile(r"^<{7} .*?^={7}$.*?^>{7}", re.MULTILINE | re.DOTALL)
 def _merge_conflicts(text: str, name: str) -> list[Problem]:
     """Return the places of git's marks, which explain whatever else is wrong with the text."""
     found = (text.count("\n", 0, conflict.start()) + 1 for conflict in _CONFLICT.finditer(text.replace("\r\n", "\n")))
-    message = "an unfinished git merge: both sides of a conflict stand here"
+    message = "unresolved git merge conflict"
     return [Problem(message, Location(name, line, 1), expected="one of the two, without git's marks") for line in found]
 
 

@@ -76,7 +76,7 @@ def _refuse_beginning(identity: ServiceIdentity, pair: KeyPairAnswer) -> None:
         raise DtkError(
             f"another clone began to make the machines of service '{identity.service}' {max(age, 0):.0f} s ago"
             f" (key pair {service_name(identity)})",
-            hint="wait until it is done, then take them in: dtk list-nodes --orphans --adopt;"
+            hint="wait until it has finished, then adopt them: dtk list-nodes --orphans --adopt;"
             f" if it is gone, try again in {BEGINNING_SECONDS - max(age, 0):.0f} s",
         )
 

@@ -35,7 +35,7 @@ def own_network(settings: Ec2Settings, towards: str) -> str:
         found = _seen_by_aws() if settings.public else _address_towards(towards)
         return str(ipaddress.ip_network(found))
     except (OSError, ValueError) as error:
-        raise DtkError(f"this machine's own address is not known: {error}", hint=hint) from None
+        raise DtkError(f"cannot determine this machine's address: {error}", hint=hint) from None
 
 
 def _seen_by_aws() -> str:

@@ -55,13 +55,13 @@ class Ec2Instance:
 
 def start_error(instance: Ec2Instance) -> DtkError:
     """Return why an instance that was to run has ended or is off again, with what AWS does not say of disks' keys."""
-    hint = "look at its system log in EC2 (Actions, Monitor and troubleshoot), then apply again"
+    hint = "see its system log in EC2 (Actions, Monitor and troubleshoot), then apply again"
     if instance.data.get("StateReason", {}).get("Code") == "Client.InternalError":
         hint = (
             "its disks may be encrypted with a KMS key that these credentials may not use:"
             " allow kms:CreateGrant, kms:Decrypt and kms:GenerateDataKeyWithoutPlaintext on it; docs/ec2.md has them"
         )
-    what = "is off again after it was started" if instance.exists else "ended while it started"
+    what = "stopped again after it was started" if instance.exists else "ended while it started"
     return DtkError(f"instance {instance.id} {what}: {instance.reason}", hint=hint)
 
 

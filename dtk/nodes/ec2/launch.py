@@ -125,7 +125,7 @@ def _launch_at(
             refuse_rivals(context.identity, made.values())
         if made:
             return made
-    raise DtkError(f"EC2 answers for {nodes_text(nodes)} with instances that have ended", hint="apply again")
+    raise DtkError(f"EC2 returned only terminated instances for {nodes_text(nodes)}", hint="apply again")
 
 
 def run_call(aws: Aws, context: LaunchContext, machine: MachineRequest, call: Call) -> dict[str, Ec2Instance]:

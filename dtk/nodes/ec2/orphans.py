@@ -54,7 +54,7 @@ def adopt(aws: Aws, settings: Ec2Settings, identity: ServiceIdentity, orphan: Ma
     """
     instance = find_by_ids(aws, [orphan.id]).get(orphan.id)
     if instance is None or not instance.exists:
-        raise DtkError(f"instance {orphan.id} does not exist any more", hint="dtk list-nodes --orphans")
+        raise DtkError(f"instance {orphan.id} no longer exists", hint="dtk list-nodes --orphans")
     own = {LINEAGE: identity.lineage, **({ORIGIN: identity.origin} if identity.origin else {})}
     if any(instance.tags.get(name) != value for name, value in own.items()):
         aws.call("create_tags", Resources=[instance.id], Tags=as_list(own))

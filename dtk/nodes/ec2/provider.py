@@ -342,7 +342,7 @@ class Ec2Provider(BasicProvider):
             report(
                 node,
                 DtkError(
-                    f"instance {known[node].id or 'of ' + node} does not exist any more",
+                    f"instance {known[node].id or 'of ' + node} no longer exists",
                     hint="dtk apply --refresh notes it, and makes the node again",
                 ),
             )

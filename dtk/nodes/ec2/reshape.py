@@ -60,7 +60,7 @@ def grow_volumes(aws: Aws, instance: Ec2Instance, spec: MachineSpec) -> None:
     grown = []
     for device, size in wanted.items():
         if device not in disks:
-            raise DtkError(f"instance {instance.id} has no disk {device}", hint="dtk replace makes it anew")
+            raise DtkError(f"instance {instance.id} has no disk {device}", hint="dtk replace creates it again")
         if sizes.get(disks[device], size) < size:
             aws.call("modify_volume", VolumeId=disks[device], Size=size)
             grown.append(disks[device])

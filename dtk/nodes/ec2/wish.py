@@ -106,7 +106,7 @@ def _volumes(
     for number, (old, new) in enumerate(zip(before, now, strict=True), start=1):
         sizes = [int(text(one, "size", "0")) for one in (old, new)]
         if {**old, "size": 0} != {**new, "size": 0} or sizes[1] < sizes[0]:
-            yield MachineDifference("replace", f"volume {number} is another one")
+            yield MachineDifference("replace", f"volume {number} was replaced")
         elif sizes[1] > sizes[0]:
             yield MachineDifference("grow", f"volume {number} size {sizes[0]} → {sizes[1]}")
 

@@ -146,7 +146,7 @@ class HostsProvider(BasicProvider):
             f"{what} of target '{self._target.name}' is not known: {len(silent)} of {len(self._hosts)} can't be asked;"
             f" '{name}': {error.message}",
             found,
-            hint="see that they run, or take those that are gone out of dtk.yaml",
+            hint="make sure that they are running, or remove those that no longer exist from dtk.yaml",
         )
 
     def _marks(self, ask: Ask) -> tuple[dict[str, Mark], dict[str, DtkError]]:

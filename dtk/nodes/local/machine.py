@@ -188,7 +188,7 @@ def wait_until_up(machine: Machine) -> str:
         try:
             if host_key(machine.allocation.address, machine.allocation.port) == expected:
                 return expected
-            problem = "another SSH server answers at its address"
+            problem = "another SSH server is listening at its address"
         except ConnectionRefusedError:
             # The socket listened before the server was started: now nothing holds it any more.
             raise DtkError(f"the SSH server of node '{machine.node}' ended: {_log_tail(machine)}") from None

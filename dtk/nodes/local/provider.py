@@ -87,7 +87,7 @@ class LocalProvider(BasicProvider):
         take_over(self._workspace, identity, [orphan.node])
         allocation = read_allocations(self._workspace).get(node_key(identity, orphan.node))
         if allocation is None:
-            raise DtkError(f"{orphan.id} does not exist any more", hint="dtk list-nodes --orphans")
+            raise DtkError(f"{orphan.id} no longer exists", hint="dtk list-nodes --orphans")
         machine = machine_of(identity, orphan.node, allocation)
         record = _record(machine, _access(identity), ensure_key(machine.host_key_file))
         return self.describe(identity, [record])[0]
@@ -109,9 +109,7 @@ class LocalProvider(BasicProvider):
         known = read_allocations(self._workspace)
         for record in records:
             if node_key(identity, record.node) not in known:
-                report(
-                    record.node, DtkError(f"node '{record.node}' does not exist any more", hint="plan and apply again")
-                )
+                report(record.node, DtkError(f"node '{record.node}' no longer exists", hint="plan and apply again"))
         existing = [record.node for record in records if node_key(identity, record.node) in known]
         self._power_on(identity, existing, report)
 

@@ -32,7 +32,7 @@ _CUT = "…"
 ActingFor = Callable[[bool, RecomputedValues], Iterable[str]]
 """Tells which actions other than create run, by their keys, given whether something changed and what is made anew."""
 
-TAKEN_IN = "taken in: what is applied there is not known, one apply verifies it"
+TAKEN_IN = "adopted: what was applied there is unknown, so this apply verifies it"
 """Why a component counts as new on a machine that another clone made: only its tags or its mark are known here."""
 
 
@@ -153,7 +153,9 @@ def _new_reason(instance: Instance, state: State, components: Collection[str]) -
     gone = [name for name in state.applied.get(instance.node, ()) if name.partition("[")[0] not in components]
     if gone:
         # Renamed in its module, most likely: what it left on the node nobody knows how to take away.
-        return f"new component; {', '.join(gone)}, applied here before, is in no module any more: it is left as it is"
+        return (
+            f"new component; {', '.join(gone)}, applied here before, is no longer in any module: it is left unchanged"
+        )
     return "new component"
 
 
@@ -171,7 +173,7 @@ def _differences(instance: Instance, applied: Applied, values: Values, whole: li
     reasons = []
     # Half done is neither as before nor as planned: nobody knows what the machine has of it.
     if applied.attempted:
-        reasons.append(f"{instance.name}: task {applied.attempted} began to converge it and did not succeed")
+        reasons.append(f"{instance.name}: task {applied.attempted} started to converge it but did not succeed")
     if applied.action_digest != definition_of(instance, CREATE).digest:
         reasons.append(f"{instance.name}: its create action is no longer the one applied")
     # As the action takes them: its node's address is among them where its text uses it.

@@ -33,7 +33,7 @@ def deletion_stages(  # noqa: PLR0913 - what exists, what goes, and in which ord
     run_actions: bool = True,
     dropped: Collection[tuple[str, str]] = (),
     workflow: Workflow | None = None,
-    reason: str = "its node goes",
+    reason: str = "its node is removed",
 ) -> list[Stage]:
     """Return the stages that take away the nodes marked ``terminate``, and dropped components of others.
 
@@ -158,7 +158,7 @@ def _planned(staged: StagedAction, state: State, reason: str) -> PlannedAction:
     try:
         return build_action(instance, staged.action, _applied_values(instance, state), node, (reason,))
     except InvalidError as error:
-        hint = "the module has changed since it was applied: apply it first, or leave delete actions out with --force"
+        hint = "the module has changed since it was applied: apply it first, or skip delete actions with --force"
         raise InvalidError(error.message, error.problems, hint=hint) from None
 
 

@@ -108,5 +108,5 @@ def _problem(action: StagedAction, number: int, path: str, made: tuple[int, Stag
     called = str(maker.instance.name) if maker.action == CREATE else f"{maker.instance.name}.{maker.action}"
     when = "in the same stage" if made_in == number else f"in stage '{stage.name}'"
     location = action.location or action.instance.use.location
-    expected = "what makes it chosen too, or applied before" if made_in == LEFT_OUT else "an earlier stage"
+    expected = "select what produces it too, or apply that first" if made_in == LEFT_OUT else "an earlier stage"
     return Problem(f"{subject}, which '{called}' makes {when}", location, expected=expected)

@@ -109,7 +109,7 @@ def check_terms(selection: Selection, topology: Topology, outlines: Iterable[Sta
     for term in (*selection.only, *selection.exclude):
         if term not in known:
             hint = did_you_mean(term, sorted(known), "name a node, a group, a component or a stage")
-            raise UsageError(f"'{term}' names nothing in this service", hint=hint)
+            raise UsageError(f"'{term}' matches nothing in this service", hint=hint)
 
 
 def unmade_problems(chosen: Chosen, kept: Iterable[StageOutline], recomputed: RecomputedValues) -> Iterator[Problem]:
@@ -128,7 +128,7 @@ def unmade_problems(chosen: Chosen, kept: Iterable[StageOutline], recomputed: Re
                     yield Problem(f"'{where}' takes {path}, which is not there yet", location, expected=_NEEDED)
 
 
-_NEEDED = "what makes it chosen too, or applied before"
+_NEEDED = "select what produces it too, or apply that first"
 
 
 def left_out(whole: Plan, part: Plan) -> tuple[str, ...]:

@@ -64,7 +64,7 @@ def machine_problems(target: Target, topology: Topology, service: Service, state
 def _problem(wrong: UnknownWord, node: Node, target: Target, topology: Topology, service: Service) -> Problem:
     path = f"{node.name}/{wrong.attribute}"
     location, fix = _where(path, wrong.attribute, node, topology, service)
-    message = f"{wrong.attribute} '{wrong.word}' is not one that target '{target.name}' knows"
+    message = f"{wrong.attribute} '{wrong.word}' is not known to target '{target.name}'"
     near = nearest(wrong.word, wrong.known)
     return Problem(message, location, path, wrong.expected, nearest=near, kind=ILLEGAL, fix=fix)
 

@@ -358,7 +358,8 @@ def why_not_settable(path: str, topology: Topology, known: Mapping[str, str]) ->
                 return f"attribute '{path}' is {what} and can't be set", ""
     # Where only one attribute is called so, its node and component are what is missing.
     ends = [one for one in known if one.endswith(f"/{path}")]
-    return f"attribute path '{path}' names nothing in this service", ends[0] if len(ends) == 1 else nearest(path, known)
+    near = ends[0] if len(ends) == 1 else nearest(path, known)
+    return f"attribute path '{path}' matches nothing in this service", near
 
 
 def _unmatched_links(service: Service, topology: Topology) -> Iterator[Problem]:
@@ -369,7 +370,7 @@ def _unmatched_links(service: Service, topology: Topology) -> Iterator[Problem]:
     }
     for path, choice in service.links.items():
         if path not in known:
-            message = f"'{path}' names no link of this service"
+            message = f"'{path}' is not a link of this service"
             yield Problem(message, choice.location, path, nearest=nearest(path, known), kind=CONSTRAINT)
 
 

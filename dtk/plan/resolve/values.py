@@ -72,7 +72,7 @@ class Values:
             return self._known[path]
         if path in self._open:
             chain = " -> ".join([*self._open[self._open.index(path) :], path])
-            self._problem(path, Problem(f"attributes are linked in a circle: {chain}", location_of(instance)))
+            self._problem(path, Problem(f"linked attributes form a cycle: {chain}", location_of(instance)))
             return UNSET
         self._open.append(path)
         try:

@@ -124,4 +124,4 @@ def check_parameters(given: Mapping[str, str], workflow: Workflow | None, outlin
     unknown = next((name for name in given if name not in known), "")
     if unknown:
         takes = ", ".join(known) or "no parameters"
-        raise UsageError(f"there is no parameter '{unknown}'", hint=did_you_mean(unknown, known, f"it takes {takes}"))
+        raise UsageError(f"unknown parameter '{unknown}'", hint=did_you_mean(unknown, known, f"it takes {takes}"))
