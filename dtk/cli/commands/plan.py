@@ -77,8 +77,7 @@ def plan(  # noqa: PLR0913, PLR0917 - a command has the options it has
     """Show what apply would do, and why.
 
     --only and --exclude accept slaves, slaves:1, spark::worker, slaves/spark::worker or the name of a stage. The
-    same modules, service and state always give the same plan.
-    Example: dtk plan dask1 --out plan.json
+    same input always gives the same plan. Example: dtk plan dask1 --out plan.json
     """
     workspace = current_workspace()
     if prune:
