@@ -20,6 +20,7 @@ import tempfile
 import time
 import traceback
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from tests.reliability.mutations import mutated
@@ -150,7 +151,7 @@ def fuzz_in_rounds(folder: Path, costs: dict[str, int], options: argparse.Namesp
     file, until = folder / "figures.json", time.monotonic() + 60 * options.minutes
     figures = Figures(**json.loads(file.read_text())) if file.exists() else Figures(options.seed)
     while figures.total < options.inputs:
-        seed, figures.next_seed = figures.next_seed, figures.next_seed + 1
+        seed, figures.next_seed, before = figures.next_seed, figures.next_seed + 1, figures.total
         for name, inputs in shares(costs, min(options.inputs - figures.total, ROUND)).items():
             seconds = until - time.monotonic()
             if seconds <= 0:
@@ -159,6 +160,8 @@ def fuzz_in_rounds(folder: Path, costs: dict[str, int], options: argparse.Namesp
             figures.add(name, count, code)
             file.write_text(json.dumps(asdict(figures), indent=2) + "\n")
             print(f"seed {seed}, {name}: {count} inputs, ended with {code}; {figures.total} in all", flush=True)
+        if figures.total == before:
+            return figures  # no target can be run: the next round would be the same
     return figures
 
 
@@ -172,6 +175,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if find_spec("atheris") is None:
+        parser.error("atheris is not installed: pip install atheris")
     if options.one:
         fuzz_one(options.one[0], int(options.one[1]), int(options.one[2]), Path(options.one[3]))
     from tests.reliability.fuzz_targets import TARGETS  # noqa: PLC0415 - not instrumented: only in this process
