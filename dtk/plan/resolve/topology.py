@@ -356,9 +356,8 @@ def why_not_settable(path: str, topology: Topology, known: Mapping[str, str]) ->
                 fixed = "its component's title" if is_title(instance.component, name) else "a constant of its module"
                 what = "computed by its component" if attribute.is_computed else fixed
                 return f"attribute '{path}' is {what} and can't be set", ""
-    # Where only one attribute is called so, its node and component are what is missing.
-    ends = [one for one in known if one.endswith(f"/{path}")]
-    near = ends[0] if len(ends) == 1 else nearest(path, known)
+    # An attribute's bare name: its node and component are missing.
+    near = next((one for one in known if one.endswith(f"/{path}")), "") or nearest(path, known)
     return f"attribute path '{path}' matches nothing in this service", near
 
 
