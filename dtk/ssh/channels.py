@@ -172,9 +172,10 @@ class SshConnection:
             # A command whose shell was killed marks no end. What it left behind may hold its output for ever, so that
             # all there is has been read once the node has answered, and nothing new has come before the answer.
             if exchange.channel.exit_status_ready():
-                before, rounds = exchange.arrived, rounds + 1
+                before = exchange.arrived
                 self._ask_for_a_sign()
-                if rounds > _MOST_ROUNDS or exchange.has_read_all_since(before):
+                rounds += exchange.has_read(before)
+                if rounds > _MOST_ROUNDS or (exchange.has_read(exchange.arrived) and exchange.arrived == before):
                     return
 
     def _await_begin(self, exchange: _Exchange) -> None:
@@ -246,9 +247,9 @@ class _Exchange:
         self._feeder = gevent.spawn(_send, channel, chain((delimiter.around(command),), pieces))
 
     @property
-    def arrived(self) -> int:
-        """How many bytes have come from the node, read or not."""
-        return sum(pipe.arrived for pipe in self._arriving)
+    def arrived(self) -> tuple[int, ...]:
+        """How many bytes of each stream have come from the node, read or not."""
+        return tuple(pipe.arrived for pipe in self._arriving)
 
     @property
     def code(self) -> int | None:
@@ -285,9 +286,9 @@ class _Exchange:
                 raise failure
         return all(stream.ended.is_set() for stream in self._streams)
 
-    def has_read_all_since(self, arrived: int) -> bool:
-        """Return whether nothing has come since so much had, and all of it has been read and given on."""
-        return arrived == self.arrived == sum(stream.received for stream in self._streams)
+    def has_read(self, arrived: tuple[int, ...]) -> bool:
+        """Return whether so many bytes of each stream have been read and given on."""
+        return all(stream.received >= bytes_ for stream, bytes_ in zip(self._streams, arrived, strict=True))
 
     def wait_for_close(self, seconds: float) -> bool:
         """Wait so long until nobody can write to the streams any more, and return whether that is so."""
