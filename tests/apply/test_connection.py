@@ -90,7 +90,7 @@ def test_a_node_that_is_lost_fails_its_step_and_the_next_task_reaches_it_again(l
     server.drop_connections()
     result = lab.result(started)
     error = result.step("1.1")["error"]
-    assert "the connection to master is lost" in error["message"]
+    assert "the connection to master was lost" in error["message"]
     assert error["type"] == "SERVER"
     server.kill(int((server.home / "pid").read_text()))
     assert lab.apply(stage(1, action("master", "m::c", run("true")))).exit_code == 0
@@ -177,7 +177,7 @@ def test_a_node_that_falls_silent_is_noticed(lab: Lab, tmp_path: Path) -> None:
         assert client.stdout
         pid = int(client.stdout.readline())
         with server.frozen():
-            assert "the connection to master is lost" in client.stdout.readline()
+            assert "the connection to master was lost" in client.stdout.readline()
     server.kill(pid)
 
 

@@ -37,7 +37,7 @@ def test_a_staged_service_shows_its_planned_nodes(dtk: Dtk) -> None:
 @pytest.mark.parametrize("name", ["bigtop:spark", "bigtop/spark"])
 def test_installing_a_module_of_dtks_own_says_how_it_is_staged(dtk: Dtk, name: str) -> None:
     refused = dtk.run("install", name, code=2).stderr
-    assert f"module '{name}' is available already" in refused
+    assert f"module '{name}' is already available" in refused
     assert f"next: dtk stage {name}/cluster NAME" in refused
 
 

@@ -91,7 +91,7 @@ def within(seconds: float) -> Iterator[None]:
 def check_lost_and_begun_anew(lab: Lab, server: OpenSsh, result: Result) -> None:
     """The step has failed, and what ran is ended before anything else runs."""
     assert result.exit_code == 1
-    assert "the connection to master is lost" in result.step("1.1")["error"]["message"]
+    assert "the connection to master was lost" in result.step("1.1")["error"]["message"]
     assert result.end["in_doubt"] == ["1.1"]
     again = lab.apply(stage(1, action("master", "m::c", run("echo again >> log"))))
     assert again.exit_code == 0, again.events
@@ -239,7 +239,7 @@ def test_an_upload_is_cut_for_ever_in_the_stated_time(lab: Lab, network: OwnNetw
     wait_until((server.home / "received").exists)
     with cut(network), within(LOST_SECONDS):
         result = lab.result(started)
-    assert "the connection to master is lost" in result.step("1.1")["error"]["message"]
+    assert "the connection to master was lost" in result.step("1.1")["error"]["message"]
 
 
 @long_form

@@ -158,7 +158,7 @@ def test_a_shipper_that_is_killed_stops_the_worker_and_another_takes_the_service
     short.shipper.kill()
     until(lambda: bool(short.stops))
     assert short.stops == [("the process that uploads this task to the store has ended", "failed")]
-    with pytest.raises(StoreError, match="is gone"):
+    with pytest.raises(StoreError, match="has ended"):
         short.link.barrier(2)
     taken = take_over(short)
     assert taken.previous is not None
