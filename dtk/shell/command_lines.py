@@ -95,7 +95,7 @@ def arguments(context: Context, words: Sequence[str], *, asynchronous: bool) -> 
     """
     name, *rest = words
     if not has_command(context, name):
-        raise UsageError(f"Method '{name}' is not valid in current context.", hint="help")
+        raise UsageError(f"'{name}' is not a command in this location", hint="help")
     if DETACH in options_of(name):
         follows = any(word in STREAM_WORDS for word in rest)
         rest = [word for word in rest if word not in STREAM_WORDS]

@@ -145,7 +145,7 @@ def _entered(names: KnownNames, context: Context, word: str) -> Context:
     known = children(names, context)
     if word not in known:
         is_kind = context.kind in ("root", "service-module")
-        message = f"'{word}' context is not valid." if is_kind else f"Identifier '{word}' is not valid."
+        message = f"'{word}' is not a valid location" if is_kind else f"Identifier '{word}' is not valid."
         raise UsageError(message, hint=f"there are {', '.join(known[:10])}" if known else "cd ..")
     nodes = names.nodes(context.service) if context.kind == "service" else {}
     is_utils = context.kind == "service" and word == UTILS and word not in nodes

@@ -89,7 +89,7 @@ class Session:
         # Commands before names: a node that is called like a command is still reached by its path.
         below = self._below(context, words[0])
         if below is None:
-            raise UsageError(f"Method '{words[0]}' is not valid in current context.", hint="help")
+            raise UsageError(f"'{words[0]}' is not a command in this location", hint="help")
         if not rest:
             raise UsageError(f"'{words[0]}' is a location, not a command", hint=f"cd {words[0]}")
         return self._in(below, rest)
@@ -163,7 +163,7 @@ class Session:
             typer.echo(BUILT_IN[name])
             return 0
         if not has_command(context, name):
-            raise UsageError(f"Method '{name}' is not valid in current context.", hint="help")
+            raise UsageError(f"'{name}' is not a command in this location", hint="help")
         return self._run([name, "--help"])
 
 

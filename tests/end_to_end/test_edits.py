@@ -260,13 +260,13 @@ BAD_INPUT = [
     ("task-status", 2, "No tasks found for assembly (web)"),
     ("task-action-detail 3.1", 2, "No tasks found for assembly (web)"),
     ("cancel-task", 2, "No running tasks found"),
-    ("shell -c nope", 2, "Method 'nope' is not valid in current context."),
+    ("shell -c nope", 2, "'nope' is not a command in this location"),
     ("shell -c 'cd /service/wbe'", 2, "Identifier 'wbe' is not valid."),
-    ("shell -c 'cd /servce'", 2, "'servce' context is not valid."),
+    ("shell -c 'cd /servce'", 2, "'servce' is not a valid location"),
     ("shell -c popc", 2, "no previous location"),
-    ("shell -c 'help nope'", 2, "Method 'nope' is not valid in current context."),
+    ("shell -c 'help nope'", 2, "'nope' is not a command in this location"),
     ('shell -c "info \'web"', 2, "a quote is not closed"),
-    ("shell -c 'cd service/web/slaves:1; set-attribute x y'", 2, "Method 'set-attribute' is not valid"),
+    ("shell -c 'cd service/web/slaves:1; set-attribute x y'", 2, "'set-attribute' is not a command"),
 ]
 
 

@@ -61,7 +61,7 @@ def test_cd_takes_absolute_relative_and_upward_paths(start: str, path: str, expe
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("/servce", "'servce' context is not valid."),
+        ("/servce", "'servce' is not a valid location"),
         ("/service/nope", "Identifier 'nope' is not valid."),
         ("/service/spark1/slaves:9", "Identifier 'slaves:9' is not valid."),
     ],
@@ -114,7 +114,7 @@ def test_at_a_prompt_tasks_are_left_to_themselves_unless_the_line_asks_to_follow
 def test_each_place_has_the_commands_of_its_kind(place: str, there: str, not_there: str) -> None:
     assert has_command(at(place), there)
     assert not has_command(at(place), not_there)
-    with pytest.raises(UsageError, match=f"Method '{not_there}' is not valid in current context"):
+    with pytest.raises(UsageError, match=f"'{not_there}' is not a command in this location"):
         arguments(at(place), [not_there], asynchronous=False)
 
 
