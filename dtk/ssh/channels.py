@@ -1,4 +1,4 @@
-"""One SSH connection to one node: commands run over it and their bytes come back, and its loss is noticed."""
+"""One SSH connection to one node: runs commands, returns their output and detects a lost connection."""
 
 from __future__ import annotations
 
@@ -20,78 +20,78 @@ from dtk.ssh.output import Stream
 
 KEEPALIVE_SECONDS = 15.0
 ANSWER_SECONDS = 30.0
-"""A node that leaves a keepalive unanswered for so long is lost: 45 s after its last sign of life at most."""
+"""A node that does not answer a keepalive within this time is lost: at most 45 s after its last sign of life."""
 LOGIN_SECONDS = 60.0
-"""How long a login may take to come to the command that it is given."""
+"""How long a login may take until it starts the command."""
 _CHUNK = 64 * 1024
 _LOOK_SECONDS = 2.0
-"""How often a command that ended without its last mark is looked for."""
+"""Interval between checks for a command that ended without printing its end mark."""
 _CLOSING_SECONDS = 1.0
-"""How long the end of a channel may take after the command's own end before the node is asked who holds it open."""
+"""How long a channel may stay open after its command ended before dtk checks whether another process holds it open."""
 _MOST_ROUNDS = 20
-"""How often what goes on printing after a command was killed is read again."""
+"""Maximum number of extra reads when output continues after a command was killed."""
 _SESSION_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-"""Seconds to wait for a session: sshd frees the one before a moment after its channel is closed (MaxSessions)."""
+"""Pauses between attempts to open a session: sshd frees a session shortly after its channel closes (MaxSessions)."""
 
 GiveBytes = Callable[[Stream, bytes], None]
 Input = bytes | Iterable[bytes]
 
 
 class ConnectionLostError(DtkError):
-    """The connection to a node broke while something ran there."""
+    """The connection to a node was lost while a command ran there."""
 
 
 class NoSessionError(DtkError):
-    """The node's SSH server lets no more commands run over this connection at present."""
+    """The node's SSH server does not allow another command on this connection at present."""
 
 
 class NoShellError(DtkError):
-    """The login answers, but runs something else than the command it is given, or never comes to it."""
+    """The login answers, but runs something other than the requested command, or never reaches it."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended: its exit code, -1 when nobody said one; whether what it left behind holds its output."""
+    """The end of a command: its exit code (-1 if unknown), and whether a process it left behind holds its output."""
 
     code: int
     output_is_held: bool = False
 
 
 class SshConnection:
-    """An open connection, watched; it is opened once and, when lost, never used again."""
+    """An open, monitored connection. It is opened once; after a loss it is never reused."""
 
     def __init__(self, node: str, clients: list[paramiko.SSHClient]) -> None:
         self._node = node
         self._clients = clients
-        # Paramiko takes the next answer, whoever asked, for everybody's.
+        # Paramiko treats the next reply as the answer to every pending request, so only one may be pending.
         self._asking = gevent.lock.BoundedSemaphore()
         self._watch = gevent.spawn(self._keep_alive)
 
     @property
     def is_alive(self) -> bool:
-        """Whether commands can still be run over it."""
+        """Whether the connection can still run commands."""
         transport = self._clients[-1].get_transport()
         return transport is not None and transport.is_active()
 
     @property
     def host_key(self) -> paramiko.PKey | None:
-        """The key that the machine has shown."""
+        """The host key that the machine presented."""
         transport = self._clients[-1].get_transport()
         return transport.get_remote_server_key() if transport else None
 
     def close(self) -> None:
-        """Close it; what runs on the node over it goes on there."""
+        """Close the connection; processes on the node that use it continue to run."""
         self._watch.kill(block=False)
         close_all(self._clients)
 
     def _keep_alive(self) -> None:
-        # Paramiko's own keepalive asks for no answer, so it can't tell that nobody is there any more.
+        # Paramiko's own keepalive requests no reply, so it cannot detect that the node is gone.
         while self.is_alive:
             gevent.sleep(KEEPALIVE_SECONDS)
             self._ask_for_a_sign()
 
     def _ask_for_a_sign(self) -> None:
-        """Wait for one answer of the node; all that it sent before has then been taken in."""
+        """Wait for one reply from the node; everything that it sent earlier has then been received."""
         transport = self._clients[-1].get_transport()
         if transport is None:
             return
@@ -107,26 +107,27 @@ class SshConnection:
         return transport
 
     def connection_lost(self) -> ConnectionLostError:
-        """Return the error that says that this node is gone."""
+        """Return the error for a lost connection to this node."""
         return ConnectionLostError(
             f"the connection to {self._node} was lost: the node went down or rebooted, or the network failed",
             hint="when the node is up again: dtk apply --resume",
         )
 
     def run(self, command: str, give: GiveBytes, stdin: Input = b"") -> Ended:
-        """Run a command and give its output as it comes, every byte of it, and nothing that its login prints.
+        """Run a command and pass on its output as it arrives: every byte of it, without what the login prints.
 
-        It is over when the marks around it have been read on both streams, or both have ended. No clock says so.
+        The command is over when its end marks have been read on both streams, or both streams have ended. No timeout
+        ends it.
 
         Args:
             command: for a POSIX shell, whatever the login shell is.
-            give: takes the bytes of each stream.
-            stdin: what the command reads, at once or piece by piece; then its standard input ends.
+            give: receives the bytes of each stream.
+            stdin: the command's standard input, as a whole or in pieces; it is closed afterwards.
 
         Raises:
-            ConnectionLostError: the connection broke before the command ended.
+            ConnectionLostError: the connection was lost before the command ended.
             NoSessionError: the node allows no more commands at a time.
-            NoShellError: the login runs no commands, runs them on a terminal, or did not come to this one within
+            NoShellError: the login runs no commands, runs them on a terminal, or did not start this one within
                 ``LOGIN_SECONDS``.
         """
         try:
@@ -169,8 +170,8 @@ class SshConnection:
         while not exchange.wait(_LOOK_SECONDS):
             if not exchange.has_begun and time.monotonic() > begins_by:
                 self._await_begin(exchange)
-            # A command whose shell was killed marks no end. What it left behind may hold its output for ever, so that
-            # all there is has been read once the node has answered, and nothing new has come before the answer.
+            # A command whose shell was killed prints no end mark, and a process that it left behind may hold its output
+            # open forever. All output has been read once the node has replied and nothing new came before the reply.
             if exchange.channel.exit_status_ready():
                 before = exchange.arrived
                 self._ask_for_a_sign()
@@ -179,7 +180,7 @@ class SshConnection:
                     return
 
     def _await_begin(self, exchange: _Exchange) -> None:
-        """Say that the command has not begun, once all that the node has sent so far has been read."""
+        """Raise an error if the command has not begun after everything that the node sent so far has been read."""
         self._ask_for_a_sign()
         if exchange.wait(_LOOK_SECONDS) or exchange.has_begun:
             return
@@ -202,7 +203,7 @@ class SshConnection:
     def _ended_without_mark(self, exchange: _Exchange) -> Ended:
         code = exchange.channel.recv_exit_status()
         if code == -1:
-            # The channels of a connection that breaks end before it does.
+            # When a connection breaks, its channels end before it does.
             self._ask_for_a_sign()
             if not self.is_alive:
                 raise self.connection_lost()
@@ -210,7 +211,7 @@ class SshConnection:
             raise self._no_shell(exchange.noise, code)
         if code >= 0 and not exchange.has_begun_on_both:
             raise self._merged()
-        # The shell around the command ends with success only after the mark.
+        # The shell around the command exits with 0 only after it has printed the end mark.
         return Ended(code or -1, output_is_held=not (exchange.channel.eof_received or exchange.channel.closed))
 
     def _merged(self) -> NoShellError:
@@ -231,7 +232,7 @@ class SshConnection:
 
 
 class _Exchange:
-    """A command at work on a channel: what is sent to it, and the two streams that come back."""
+    """A command that runs on a channel: its input, and the two streams of its output."""
 
     def __init__(self, channel: paramiko.Channel, command: str, give: GiveBytes, stdin: Input) -> None:
         self.channel = channel
@@ -248,36 +249,36 @@ class _Exchange:
 
     @property
     def arrived(self) -> tuple[int, ...]:
-        """How many bytes of each stream have come from the node, read or not."""
+        """Number of bytes of each stream received from the node, read or not."""
         return tuple(pipe.arrived for pipe in self._arriving)
 
     @property
     def code(self) -> int | None:
-        """The command's exit code, when its end has been seen on both streams."""
-        # Both marks carry the code; one alone says that the other stream may still bring output.
+        """The command's exit code, once its end mark has been seen on both streams."""
+        # Both marks carry the code. While only one has come, the other stream may still carry output.
         codes = {stream.output.code for stream in self._streams}
         return codes.pop() if len(codes) == 1 else None
 
     @property
     def has_begun(self) -> bool:
-        """Whether the command was reached."""
+        """Whether the login has reached the command."""
         return any(stream.output.has_begun for stream in self._streams)
 
     @property
     def has_begun_on_both(self) -> bool:
-        """Whether the command's beginning was seen on both streams."""
+        """Whether the begin mark was seen on both streams."""
         return all(stream.output.has_begun for stream in self._streams)
 
     @property
     def noise(self) -> str:
-        """What was printed before the command, as one line."""
+        """The output before the command began, as one line."""
         return " ".join(b" ".join(stream.output.noise for stream in self._streams).decode(errors="replace").split())
 
     def wait(self, seconds: float) -> bool:
-        """Wait so long for the end of both streams, and return whether it has come.
+        """Wait up to ``seconds`` for the end of both streams; return whether both have ended.
 
         Raises:
-            Exception: what was to be sent can't be read here, or what has come can't be taken.
+            Exception: the input cannot be read on this side, or the output cannot be processed.
         """
         gevent.wait([stream.ended for stream in self._streams], timeout=seconds)
         failures = [self._feeder.value, *(stream.greenlet.exception for stream in self._streams)]
@@ -287,24 +288,24 @@ class _Exchange:
         return all(stream.ended.is_set() for stream in self._streams)
 
     def has_read(self, arrived: tuple[int, ...]) -> bool:
-        """Return whether so many bytes of each stream have been read and given on."""
+        """Return whether this many bytes of each stream have been read and passed on."""
         return all(stream.received >= bytes_ for stream, bytes_ in zip(self._streams, arrived, strict=True))
 
     def wait_for_close(self, seconds: float) -> bool:
-        """Wait so long until nobody can write to the streams any more, and return whether that is so."""
+        """Wait up to ``seconds`` until no process can write to the streams; return whether that is so."""
         readers = [stream.greenlet for stream in self._streams]
         return len(gevent.joinall(readers, timeout=seconds)) == len(readers)
 
     def stop(self) -> None:
-        """Read and send no more."""
+        """Stop reading and sending."""
         gevent.killall([self._feeder, *(stream.greenlet for stream in self._streams)])
 
 
 class _CountedPipe(BufferedPipe):  # type: ignore[type-arg] # generic in its stubs alone
-    """Bytes of a channel that nobody has read yet, and how many there have been.
+    """A channel's buffer of unread bytes that also counts all bytes received.
 
-    A reader that has taken some may have to wait for the channel's lock before it gets on with them, on a busy machine.
-    They are then neither here nor read, which only this count shows.
+    On a busy machine, a reader that has taken bytes may have to wait for the channel's lock before it processes them.
+    Such bytes are neither in the buffer nor counted as read; only this count shows them.
     """
 
     def __init__(self) -> None:
@@ -312,7 +313,7 @@ class _CountedPipe(BufferedPipe):  # type: ignore[type-arg] # generic in its stu
         self.arrived = 0
 
     def feed(self, data: bytes | str) -> None:
-        """Take what has come."""
+        """Add received bytes and count them."""
         self.arrived += len(data)
         super().feed(data)
 
@@ -324,7 +325,7 @@ class _Reader:
         self.received = 0
         self.output = output
         self.ended = Event()
-        """Set when the command's end has been read, or the stream's."""
+        """Set when the command's end mark has been read, or the stream has ended."""
         self._receive = receive
         self.greenlet = gevent.spawn(self._read)
 
@@ -335,7 +336,7 @@ class _Reader:
                 self.received += len(chunk)
                 if self.output.code is not None:
                     self.ended.set()
-                # A stream that never runs dry must not keep heartbeats and signals from their turn.
+                # A stream that is never empty must not starve heartbeats and signal handlers.
                 gevent.sleep(0)
         finally:
             self.output.close()
@@ -343,12 +344,12 @@ class _Reader:
 
 
 def _send(channel: paramiko.Channel, pieces: Iterator[bytes]) -> Exception | None:
-    """Send a command's standard input; return what went wrong on this side."""
+    """Send a command's standard input; return the error if the input cannot be read on this side."""
     try:
         for piece in pieces:
             if not _is_sent(channel, piece):
                 return None
-    except Exception as error:  # whatever reading it here brings up is told where the command is awaited
+    except Exception as error:  # whatever the caller's input raises is re-raised where the command is awaited
         return error
     channel.shutdown_write()
     return None
@@ -358,6 +359,6 @@ def _is_sent(channel: paramiko.Channel, piece: bytes) -> bool:
     try:
         channel.sendall(piece)
     except OSError:
-        # The command ended without reading all of it: how it ended is what counts.
+        # The command ended without reading all its input: only its exit code matters.
         return False
     return True

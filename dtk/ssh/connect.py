@@ -1,4 +1,4 @@
-"""Gets an SSH client to a node: waits while it boots, goes through its jump host, trusts only pinned keys."""
+"""Connects an SSH client to a node: waits while it boots, passes jump hosts, trusts only pinned host keys."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from dtk.ssh.transport import Attempt, Transport
 
 
 class HostKeyError(DtkError):
-    """A machine shows another host key than the one pinned for it."""
+    """A machine presents a host key other than the pinned one."""
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to try, in seconds: all in all, jump hosts included, and once.
+    """How long to try to connect, in seconds: in total including jump hosts, and per attempt.
 
-    One try may take so long until the machine greets, and again from there to the login. The time stands still while a
-    login waits for its turn.
-    A machine that boots refuses connections, then may refuse the user until cloud-init has put the key there: at
-    first contact ``authentication`` is how long that may last after it first answers.
+    Within an attempt, the machine has ``attempt`` seconds to send its SSH banner, and again as long to complete the
+    login. The clock stops while a login waits for its turn.
+    A booting machine first refuses connections, then may refuse the user until cloud-init has installed the key.
+    ``authentication`` is how long a new machine may refuse the user after its first answer.
     """
 
     overall: float = 120.0
@@ -47,12 +47,12 @@ class Patience:
 
 _LEAST_SECONDS = 0.1
 _PARAMIKO_SECONDS = 24 * 3600.0
-"""Paramiko's own bounds: later than the attempt's, which stands still while the login waits for its turn."""
-# Why a connection failed is said where it is awaited; paramiko would print a traceback for it as well.
+"""Paramiko's own timeouts, too long to matter: the attempt's timer decides, as it stops during a wait for a turn."""
+# The caller reports why a connection failed; paramiko would print a traceback as well.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 logging.getLogger("paramiko").propagate = False
 Waiting = Callable[[str], None]
-"""Called with the reason, in words, each time an attempt failed and another follows."""
+"""Called with the reason, as text, each time an attempt failed and another one follows."""
 
 
 def _pauses() -> Iterator[float]:
@@ -62,17 +62,17 @@ def _pauses() -> Iterator[float]:
 def reach(
     connection: Connection, known: KnownHosts, patience: Patience, waiting: Waiting, *, is_new: bool
 ) -> list[paramiko.SSHClient]:
-    """Connect to a machine, trying again while it does not answer.
+    """Connect to a machine; retry while it does not answer.
 
     Args:
-        connection: where it is and who logs in; a host key in it is pinned first.
+        connection: address, user and keys; a host key in it is pinned first.
         known: the service's known hosts.
         patience: how long to try.
-        waiting: told why an attempt failed.
-        is_new: the machine was made just now, so a refused login may only mean that it is not ready.
+        waiting: called with the reason why an attempt failed.
+        is_new: the machine was just created, so a refused login may only mean that it is not ready yet.
 
     Returns:
-        The clients, the machine's own last; those of the hosts on the way stand before it.
+        The clients of the jump hosts, in order, and last the machine's own.
 
     Raises:
         UnreachableError: it did not answer in time, or refused the login.
@@ -95,7 +95,7 @@ def reach(
             if not is_new or time.monotonic() - refused_since > patience.authentication:
                 break
         except (OSError, EOFError, paramiko.SSHException) as error:
-            # A last try that is cut short tells less than the one before.
+            # A last attempt that was cut short says less about the cause than the one before.
             failure = failure if failure and attempt.is_short else error
         deadline += attempt.waited
         if time.monotonic() + pause >= deadline:
@@ -115,7 +115,7 @@ def _reason(failure: Exception | None) -> str:
         return "the login is refused"
     if isinstance(failure, paramiko.ChannelException):
         return f"the jump host cannot reach it: {failure.text}"
-    # Paramiko's error of all addresses together has words, and a number that is None.
+    # Paramiko's combined error for several addresses has a message, and None as its error number.
     words = failure.strerror if isinstance(failure, OSError) else ""
     return words or str(failure) or type(failure).__name__
 
@@ -139,8 +139,8 @@ def _refused(connection: Connection, error: Exception, *, own_keys: bool = False
 def _try(connection: Connection, known: KnownHosts, attempt: Attempt) -> list[paramiko.SSHClient]:
     clients: list[paramiko.SSHClient] = []
     try:
-        # Paramiko bounds each part of a connection's start by itself, beginning anew with each; a server that sends
-        # a byte now and then would hold it up for ever. So its time is this attempt's.
+        # Paramiko applies its timeout to each part of the connection setup separately; a server that sends a byte now
+        # and then would block it forever. Therefore the attempt's timer applies.
         with attempt:
             channel = None
             jumps = jump_connections(connection)
@@ -162,7 +162,7 @@ def _try(connection: Connection, known: KnownHosts, attempt: Attempt) -> list[pa
 def _proxied_client(
     connection: Connection, known: KnownHosts, attempt: Attempt, words: list[str]
 ) -> paramiko.SSHClient:
-    """Connect over a program's streams; what it said goes into the reason where they end too early."""
+    """Connect over a program's streams; if they end too early, report the program's last error output as the reason."""
     proxy = ProxySocket(words)
     try:
         return _client(connection, known, attempt, cast(socket.socket, proxy))
@@ -184,18 +184,18 @@ def _jump_client(
     try:
         return _client(jump, known, attempt, channel, own_keys=True)
     except paramiko.AuthenticationException as error:
-        # It was there before the node: waiting does not help.
+        # The jump host existed before the node: waiting does not help.
         raise _refused(jump, error, own_keys=True) from None
 
 
 def close_all(clients: list[paramiko.SSHClient]) -> None:
-    """Close a machine's client and then its jump host's."""
+    """Close a machine's client, then those of its jump hosts."""
     for client in reversed(clients):
         client.close()
 
 
 def jump_connections(connection: Connection) -> list[Connection]:
-    """Return how the hosts on the way to a machine are reached, in order: with the jump hosts' key, else its own."""
+    """Return the connections of a machine's jump hosts, in order; they use the jump key, or else the machine's key."""
     key = connection.jump_key or connection.key
     return [
         replace(connection, hostname=jump.host, port=jump.port, user=jump.user, jump="", host_key="", key=key)
@@ -204,11 +204,11 @@ def jump_connections(connection: Connection) -> list[Connection]:
 
 
 def _forwarded(client: paramiko.SSHClient, jump: Connection, following: Connection) -> paramiko.Channel:
-    """Open the way from a jump host to the next host.
+    """Open a channel from a jump host to the next host.
 
     Raises:
-        UnreachableError: the jump host forbids it.
-        paramiko.ChannelException: it tried, and did not get there.
+        UnreachableError: the jump host does not permit forwarding.
+        paramiko.ChannelException: the jump host could not reach the next host.
     """
     transport = client.get_transport()
     if transport is None:
@@ -260,7 +260,7 @@ def _client(
 def _why_no_key_fits(
     connection: Connection, error: paramiko.SSHException, transport: paramiko.Transport | None
 ) -> UnreachableError | None:
-    """Return why no key was accepted, where waiting does not help; None where it may."""
+    """Return why no key was accepted if waiting does not help, else None."""
     place, user = _address_shown(connection), connection.user or "this user"
     if "Too many authentication failures" in getattr(transport, "farewell", ""):
         return UnreachableError(
@@ -288,7 +288,7 @@ def _arguments(connection: Connection, *, own_keys: bool) -> dict[str, Any]:
     if connection.user:
         arguments["username"] = connection.user
     if connection.key:
-        # A jump host is people's own: after the key that is named, theirs are offered.
+        # Jump hosts are the user's own: after the configured key, the keys of the agent and of ~/.ssh are offered.
         own = {"allow_agent": own_keys, "look_for_keys": own_keys}
         return {**arguments, "pkey": private_key(connection.key), **own}
     return arguments

@@ -1,9 +1,9 @@
-"""Where a command's own output begins and ends on a channel, whatever the login shell prints around it.
+"""Separates a command's own output on a channel from what the login shell prints around it.
 
-A node is always given the same command line, `LOGIN_COMMAND`, which every login shell passes on unharmed: it has no
-backslash, no newline and no exclamation mark. What is to be done comes after it on the standard input, so that no
-command stands in a process list. A script around the command then prints a mark with a nonce on both streams before it
-and after it. A pipe keeps the order of its bytes: once the last mark has come, all that the command printed has.
+A node always receives the same command line, `LOGIN_COMMAND`. Every login shell passes it on unchanged, since it has no
+backslash, no newline and no exclamation mark. The command itself follows on the standard input, so that no process list
+shows it. A script around the command prints a mark with a nonce on both streams before and after it. A pipe keeps the
+order of its bytes: once the end mark has come, all output of the command has come.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import secrets
 from collections.abc import Callable
 
 READ_SCRIPT = 'IFS= read -r dtk; eval "$(printf %b "$dtk")"'
-"""For a shell that runs the first line of its standard input and leaves the rest to what it runs."""
+"""For a shell that runs the first line of its standard input and leaves the rest to the command."""
 READ_ALL = 'eval "$(cat)"'
-"""For a shell that runs the whole of its standard input."""
+"""For a shell that runs its whole standard input."""
 LOGIN_COMMAND = f"sh -c '{READ_SCRIPT}'"
 
 KEPT_NOISE = 2000
-"""Bytes of what a login prints that are kept for an error."""
+"""Bytes of a login's own output that are kept for an error message."""
 
 _AROUND = """printf %s '{begin}'; printf %s '{begin}' >&2
 (
@@ -30,13 +30,13 @@ exit $dtk"""
 
 
 def encoded(script: str) -> bytes:
-    """Return a script as the one line of plain ASCII that `READ_SCRIPT` reads."""
+    """Return a script as the single line of plain ASCII that `READ_SCRIPT` reads."""
     plain = (chr(byte) if 32 <= byte < 127 and byte != ord("\\") else f"\\0{byte:03o}" for byte in script.encode())
     return "".join(plain).encode() + b"\n"
 
 
 class Delimiter:
-    """The marks of one command. The nonce is drawn anew for each, so that no output holds them."""
+    """The marks of one command. Each command has a new nonce, so that no output contains the marks."""
 
     def __init__(self) -> None:
         nonce = secrets.token_hex(16)
@@ -44,20 +44,20 @@ class Delimiter:
         self.end = f"<{nonce}-"
 
     def around(self, command: str) -> bytes:
-        """Return what goes first over the standard input of `LOGIN_COMMAND`.
+        """Return the first bytes for the standard input of `LOGIN_COMMAND`.
 
         Args:
-            command: for a POSIX shell. Where it has an ``exit``, that ends the command alone.
+            command: for a POSIX shell. An ``exit`` in it ends only the command.
         """
         return encoded(_AROUND.format(begin=self.begin, end=self.end, command=command))
 
 
 class EchoError(Exception):
-    """A stream holds what was sent to the command: a terminal stands between."""
+    """A stream contains the script that was sent: the login runs on a terminal, which echoes it."""
 
 
 class OwnOutput:
-    """Takes one stream's bytes and gives on those that the command itself printed."""
+    """A filter that passes on only those bytes of a stream that the command itself printed."""
 
     def __init__(self, delimiter: Delimiter, give: Callable[[bytes], None]) -> None:
         self._begin = delimiter.begin.encode()
@@ -65,16 +65,16 @@ class OwnOutput:
         self._give = give
         self._rest = b""
         self.noise = b""
-        """The beginning of what was printed before the command began."""
+        """The first bytes printed before the command began, at most `KEPT_NOISE`."""
         self.has_begun = False
         self.code: int | None = None
-        """The command's exit code, once its end has been seen."""
+        """The command's exit code, once its end mark has been seen."""
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes of the stream; what comes after the command's end is dropped.
+        """Process the next bytes of the stream; bytes after the command's end are dropped.
 
         Raises:
-            EchoError: they are what was sent to the command.
+            EchoError: the bytes are the script that was sent.
         """
         if self.code is not None:
             return
@@ -85,7 +85,7 @@ class OwnOutput:
             self._look_for_end()
 
     def close(self) -> None:
-        """Give on what looked like a mark and was none, as the stream has ended."""
+        """Pass on held-back bytes that could have been part of a mark: the stream has ended."""
         rest, self._rest = self._rest, b""
         if self.code is not None:
             return
@@ -120,6 +120,6 @@ class OwnOutput:
 
 
 def _beginning_of(mark: bytes, text: bytes) -> int:
-    """Return how many of a text's last bytes may be the beginning of a mark."""
+    """Return how many bytes at the end of a text may be the beginning of a mark."""
     at = text.rfind(mark[:1], max(len(text) - len(mark) + 1, 0))
     return len(text) - at if at >= 0 and mark.startswith(text[at:]) else 0

@@ -1,4 +1,4 @@
-"""Host keys pinned in the service's own known_hosts: the first one seen is kept, any other is refused."""
+"""Host keys pinned in the service's known_hosts: the first key seen is trusted, any other is refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _Identity = tuple[int, int, int] | None
 
 
 class KnownHosts:
-    """A known_hosts file with one writer. It is kept in memory, and read anew when somebody else has changed it."""
+    """A known_hosts file, cached in memory and reloaded when another process has changed it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -34,27 +34,27 @@ class KnownHosts:
         self._by_host: dict[str, str] = {}
         self._is_torn = False
         self.unsettled: set[str] = set()
-        """Machines whose first boot goes on, which may give them other keys: they are pinned after it."""
+        """Entries of machines whose first boot may still replace their host keys; they are pinned after it."""
 
     def pinned(self, entry: str) -> paramiko.PKey | None:
-        """Return the key that is pinned for a machine, None before first contact."""
+        """Return the key pinned for a machine, or None before first contact."""
         self._refresh()
         found = _parsed(self._by_host.get(entry, ""))
         return found.key if found else None
 
     def pin(self, entry: str, key: paramiko.PKey) -> None:
-        """Pin a machine's key in place of any other."""
+        """Pin a machine's key and replace any other."""
         self.pin_line(entry, f"{key.get_name()} {key.get_base64()}")
 
     def pin_line(self, entry: str, public_key: str) -> None:
-        """Pin a key that the target itself knows, given as ``ssh-ed25519 AAAA…``."""
+        """Pin a key that the target reports, in the form ``ssh-ed25519 AAAA…``."""
         self._refresh()
         line = host_line(entry, public_key)
         known = self._by_host.get(entry)
         if known == line:
             return
         if known is None:
-            # One line more: what is there is not written anew for each of many machines.
+            # Append one line: with many machines, rewriting the file for each would be slow.
             self._append(line)
             self._lines.append(line)
             self._by_host[entry] = line
@@ -63,9 +63,9 @@ class KnownHosts:
             self._replace([*self._others(entry), line])
 
     def take_over(self, keys: Mapping[str, str]) -> None:
-        """Pin keys that a state brought along (entry → ``ssh-ed25519 AAAA…``) and did not have the last time.
+        """Pin keys from a state (entry → ``ssh-ed25519 AAAA…``) that it did not have the last time.
 
-        Where it is not known what it had, only machines without a pinned key get theirs.
+        If its last keys are unknown, only machines without a pinned key get one.
         """
         self._refresh()
         noted = self._noted()
@@ -81,14 +81,14 @@ class KnownHosts:
         self.note(keys)
 
     def note(self, keys: Mapping[str, str]) -> None:
-        """Note which keys a state has, so that ``take_over`` pins those alone that others add."""
-        # Without it a key that others change has to be taken out by hand: no reason to end a task.
+        """Record which keys a state has, so that ``take_over`` pins only those that others add."""
+        # Without the record, a key that others change must be removed by hand: no reason to end a task.
         with suppress(OSError):
             if not are_taken_over(self.path, keys) and self.path.exists():
                 self._write_note(host_lines(keys))
 
     def _noted(self) -> set[str] | None:
-        """Return the lines that the state had last; None where that is not known, or where there is no known_hosts."""
+        """Return the lines that the state had last, or None if that is unknown or there is no known_hosts."""
         if not self.path.exists():
             return None
         try:
@@ -101,7 +101,7 @@ class KnownHosts:
         replace_file(taken_over_file(self.path), text)
 
     def forget(self, entry: str) -> None:
-        """Drop the key of a machine that is no more; another one may get its address."""
+        """Remove the key of a machine that no longer exists; another machine may get its address."""
         self._refresh()
         if entry in self._by_host:
             self._replace(self._others(entry))
@@ -110,8 +110,8 @@ class KnownHosts:
         return [line for line in self._lines if entry not in _hosts_of(line)]
 
     def _refresh(self) -> None:
-        # dtk ssh and other tasks of the workspace write the same file; reading it for each connection would be too
-        # much.
+        # dtk ssh and other tasks of the workspace write the same file. Reading it again for every connection would be
+        # too slow.
         identity = self._identity()
         if identity != self._read_as:
             text = self.path.read_text(encoding="utf-8") if identity else ""
@@ -138,7 +138,7 @@ class KnownHosts:
 
     def _append(self, line: str) -> None:
         make_private_folder(self.path.parent)
-        # A line that a crash has torn is no host's, and the next begins behind it.
+        # A line that a crash cut off belongs to no host; the next line starts after it.
         append_line(self.path, f"\n{line}" if self._is_torn else line)
         self._is_torn = False
 
@@ -159,12 +159,12 @@ def _parsed(line: str) -> HostKeyEntry | None:
 
 
 class PinPolicy(paramiko.MissingHostKeyPolicy):
-    """Paramiko's answer to a machine without a pinned key: pin it."""
+    """Paramiko policy for a machine without a pinned key: pin it."""
 
     def __init__(self, known: KnownHosts) -> None:
         self._known = known
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:  # noqa: ARG002 - its signature is paramiko's
-        """Pin the key of a machine at first contact; ``hostname`` is its entry's name already."""
+        """Pin the key of a machine at first contact; ``hostname`` is already the name of its entry."""
         if hostname not in self._known.unsettled:
             self._known.pin(hostname, key)

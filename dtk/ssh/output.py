@@ -1,4 +1,4 @@
-"""What a command prints, bounded: whole lines out of raw bytes, the last of them, not too many a second."""
+"""Command output within limits: splits bytes into lines, keeps the last ones, limits lines per second."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ Stream = Literal["stdout", "stderr"]
 STREAMS: tuple[Stream, Stream] = ("stdout", "stderr")
 
 LONGEST_LINE = 16 * 1024
-"""Characters; a longer line (a progress bar, a binary file) is cut into pieces of this length."""
+"""In characters; a longer line (a progress bar, a binary file) is split into pieces of this length."""
 KEPT_OUTPUT = 64 * 1024
-"""Characters of a command's output that its event keeps, per stream."""
+"""In characters: how much of a command's output its event keeps, per stream."""
 KEPT_FOR_ERROR = 20
-"""Lines of output that an error names."""
+"""Number of output lines in an error message."""
 LINES_PER_SECOND = 100
-"""Lines of output that a step puts into the log within a second; the rest is only counted."""
+"""Maximum number of output lines that a step writes to the log per second; further lines are only counted."""
 LONGEST_SHOWN_LINE = 2000
 
 
 class TextFilter(Protocol):
-    """What an output goes through, piece by piece, before it is cut into lines."""
+    """A filter that text passes, piece by piece, before it is split into lines."""
 
     def feed(self, text: str) -> str:
-        """Take the next piece; return what is final of all that came."""
+        """Process the next piece; return the text that is final so far."""
 
     def end(self) -> str:
-        """Return what was held back: nothing follows."""
+        """Return the text that was held back: no more input follows."""
 
 
 class LineSplitter:
-    """Turns chunks of bytes into lines; bytes that are no UTF-8 are replaced, never an error.
+    """A splitter of byte chunks into lines; invalid UTF-8 is replaced and never an error.
 
-    A line that is drawn over and over (a download's progress bar) is none until it ends, which may take minutes:
-    ``redrawn`` is told how it looks meanwhile.
+    A line that is redrawn in place (a download's progress bar) is incomplete until it ends, which may take minutes.
+    ``redrawn`` is called with its present text meanwhile.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class LineSplitter:
         self._rest = ""
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes; every line that is complete is given on."""
+        """Process the next bytes and pass on every complete line."""
         text = self._decoder.decode(chunk)
         self._take(self._through.feed(text) if self._through else text)
 
@@ -64,13 +64,13 @@ class LineSplitter:
             self._give(self._rest[:LONGEST_LINE])
             self._rest = self._rest[LONGEST_LINE:]
         if self._redrawn is not None and "\r" in self._rest:
-            # What stands behind the last return may be half a drawing; what stands before it is whole.
+            # The text after the last carriage return may be drawn in part; the text before it is complete.
             looks = self._rest[: self._rest.rindex("\r")].rstrip("\r").rpartition("\r")[2]
             if looks.strip():
                 self._redrawn(looks)
 
     def end(self) -> None:
-        """Give on what stands after the last newline."""
+        """Pass on the text after the last newline."""
         last = self._decoder.decode(b"", final=True)
         self._take(self._through.feed(last) + self._through.end() if self._through else last)
         rest, self._rest = self._rest, ""
@@ -84,7 +84,7 @@ class LineSplitter:
 
 
 def lines_of(output: bytes) -> list[str]:
-    """Return the lines of a whole output, none of them cut; bytes that are no UTF-8 are replaced."""
+    """Return the lines of a complete output, none of them split; invalid UTF-8 is replaced."""
     lines = output.decode(errors="replace").split("\n")
     if not lines[-1]:
         del lines[-1]
@@ -92,7 +92,7 @@ def lines_of(output: bytes) -> list[str]:
 
 
 class Tail:
-    """The last lines of an output, up to a number of characters; it says how many were left out."""
+    """The last lines of an output, limited in characters, with the number of dropped lines."""
 
     def __init__(self, characters: int = KEPT_OUTPUT) -> None:
         self._lines: deque[str] = deque()
@@ -101,7 +101,7 @@ class Tail:
         self._dropped = 0
 
     def add(self, line: str) -> None:
-        """Take one line; the oldest ones make room for it."""
+        """Add one line; drop the oldest lines if there are too many characters."""
         self._lines.append(line)
         self._size += len(line) + 1
         while self._size > self._limit and len(self._lines) > 1:
@@ -110,25 +110,25 @@ class Tail:
 
     @property
     def lines(self) -> list[str]:
-        """The lines that are kept."""
+        """The kept lines."""
         return list(self._lines)
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing was left out."""
+        """Whether no line was dropped."""
         return not self._dropped
 
     def text(self) -> str:
-        """Return the kept lines, after a first one that says what is missing."""
+        """Return the kept lines, preceded by a note about dropped lines if there are any."""
         lines = [] if self.is_complete else [f"[{self._dropped} earlier lines left out]"]
         return "\n".join([*lines, *self._lines])
 
 
 class OutputGate:
-    """Lets a bounded number of lines a second through to the log, in batches, and counts the others."""
+    """A rate limiter between a command's output and the log: it writes lines in batches and counts the dropped ones."""
 
     def __init__(self, write: Callable[[Stream, list[str], int], None]) -> None:
-        """``write`` takes a stream, its lines in order, and how many were left out before this moment."""
+        """``write`` receives a stream, its lines in order, and how many lines were dropped so far."""
         self._write = write
         self._batch: list[tuple[Stream, str]] = []
         self._left_out = 0
@@ -136,9 +136,9 @@ class OutputGate:
         self._used = 0
 
     def add(self, stream: Stream, line: str) -> None:
-        """Take one line."""
+        """Add one line, or count it if the limit is reached."""
         now = time.monotonic()
-        # A fixed second, not a moving one: a count and a clock are all it takes, and bursts are at most doubled.
+        # A fixed window, not a sliding one: it needs only a counter and a clock, and at most doubles a burst.
         if now - self._second >= 1.0:
             self._second, self._used = now, 0
         if self._used < LINES_PER_SECOND:
@@ -153,7 +153,7 @@ class OutputGate:
         return not self._batch and not self._left_out
 
     def flush(self) -> None:
-        """Write what has come since the last time, neighbouring lines of one stream together."""
+        """Write the lines since the last flush, with consecutive lines of one stream in one call."""
         batch, self._batch = self._batch, []
         left_out, self._left_out = self._left_out, 0
         runs: list[tuple[Stream, list[str]]] = []

@@ -1,6 +1,6 @@
-"""The passphrases of private keys that this process knows, by file, and their way to a task's worker: a pipe.
+"""Passphrases of private keys, by file: known to this process, and passed to a task's worker through a pipe.
 
-They stand on no command line, in no environment and in no file.
+They appear on no command line, in no environment and in no file.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ _known: dict[str, str] = {}
 
 
 def unlock(passphrases: Mapping[str, str]) -> None:
-    """Open the keys in some files with these passphrases, for as long as this process lives."""
+    """Remember the passphrases of key files for the lifetime of this process."""
     _known.update(passphrases)
 
 
 def known_passphrases() -> dict[str, str]:
-    """Return the passphrases that this process knows."""
+    """Return the passphrases known to this process, by key file."""
     return dict(_known)
 
 
 def known_as_pipe() -> int:
-    """Return the end of a pipe that this process's passphrases are read from; what a pipe holds at once is far more."""
+    """Return a pipe's read end that provides the known passphrases; they are far smaller than a pipe's buffer."""
     ours, theirs = os.pipe()
     with os.fdopen(theirs, "wb") as pipe:
         pipe.write(json.dumps(_known).encode())
@@ -32,7 +32,7 @@ def known_as_pipe() -> int:
 
 
 def unlock_from(descriptor: int) -> None:
-    """Open the keys whose passphrases are handed over by a descriptor; nothing there is fine."""
+    """Remember the passphrases that a file descriptor provides; it may be empty."""
     content = b""
     while piece := os.read(descriptor, _PIECE):
         content += piece

@@ -1,4 +1,4 @@
-"""Private keys in files: those with a passphrase are the SSH agent's, or opened with one that was asked for."""
+"""Private keys in files; keys with a passphrase come from the SSH agent or are decrypted with a known passphrase."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dtk.ssh.passphrases import known_passphrases
 
 
 class UnreachableError(DtkError):
-    """A node can't be reached by SSH, or does not let this user in."""
+    """A node can't be reached by SSH, or refuses this user."""
 
 
 _PUBLIC_KEY = re.compile(
@@ -23,14 +23,14 @@ _PUBLIC_KEY = re.compile(
 _OPENSSH_BODY = re.compile(rb"-----BEGIN OPENSSH PRIVATE KEY-----(.*?)-----END", re.DOTALL)
 _OPENSSH_MAGIC = b"openssh-key-v1\0"
 _FIELDS_BEFORE_KEY = 3
-"""Cipher, key derivation and its options stand before the number of keys and the public key, all of it in the clear."""
+"""Cipher, key derivation and its options precede the number of keys and the public key; none of it is encrypted."""
 
 
 def private_key(path: str) -> paramiko.PKey:
-    """Return the private key in a file; one with a passphrase is the SSH agent's, or opened with the one that is known.
+    """Return the private key in a file; one with a passphrase comes from the SSH agent or is decrypted if it is known.
 
     Raises:
-        UnreachableError: it is not there, no private key, or protected by a passphrase that is not known.
+        UnreachableError: the file does not exist, is not a private key, or its passphrase is not known.
     """
     try:
         found = _read(path, None) or key_in_agent(path)
@@ -42,16 +42,16 @@ def private_key(path: str) -> paramiko.PKey:
 
 
 def needs_passphrase(path: str) -> bool:
-    """Say whether a file's key is protected by a passphrase, and the SSH agent does not have it."""
+    """Return whether a key file has a passphrase that is not known, and the SSH agent does not have the key."""
     try:
         return path not in known_passphrases() and _read(path, None) is None and key_in_agent(path) is None
     except (DtkError, OSError, ValueError, paramiko.SSHException, paramiko.pkey.UnknownKeyType):
-        # What is wrong with it is said where it is used.
+        # Any other problem with the key is reported where the key is used.
         return False
 
 
 def fits(path: str, passphrase: str) -> bool:
-    """Say whether a passphrase opens the key in a file."""
+    """Return whether a passphrase decrypts the key in a file."""
     try:
         return _read(path, passphrase) is not None
     except (ValueError, paramiko.SSHException):
@@ -70,19 +70,19 @@ def _opened(path: str) -> paramiko.PKey:
 
 
 def _read(path: str, passphrase: str | None) -> paramiko.PKey | None:
-    """Return a file's key, None where it needs a passphrase and none is given."""
+    """Return the key in a file, or None if it needs a passphrase and none is given."""
     file = Path(path).expanduser()
     if _PUBLIC_KEY.match(file.read_bytes()):
         raise UnreachableError(f"{path} is a public key", hint=f"name the private one: {path.removesuffix('.pub')}")
     try:
         return paramiko.PKey.from_path(file, passphrase=None if passphrase is None else passphrase.encode())
     except TypeError:
-        # What the cryptography library raises when a passphrase is needed and none given.
+        # The cryptography library raises this if a passphrase is needed and none is given.
         return None
 
 
 def key_in_agent(path: str) -> paramiko.PKey | None:
-    """Return the SSH agent's key whose public half is that of a file; None where it has none."""
+    """Return the SSH agent's key with the same public key as a file, or None."""
     public = _public_half(Path(path).expanduser())
     if not public:
         return None
@@ -94,7 +94,7 @@ def key_in_agent(path: str) -> paramiko.PKey | None:
 
 
 def _public_half(file: Path) -> bytes:
-    """Return the public key that belongs to a private one, as SSH sends it; b"" where it is not known."""
+    """Return the public key of a private key file, as SSH encodes it, or b"" if unknown."""
     body = _OPENSSH_BODY.search(file.read_bytes())
     if body is not None:
         return _embedded(base64.b64decode(body[1]))
@@ -104,7 +104,7 @@ def _public_half(file: Path) -> bytes:
 
 
 def _embedded(data: bytes) -> bytes:
-    """Return the public key in OpenSSH's format of private ones. Source: OpenSSH, PROTOCOL.key."""
+    """Return the public key in OpenSSH's private key format. Source: OpenSSH, PROTOCOL.key."""
     if not data.startswith(_OPENSSH_MAGIC):
         return b""
     place = len(_OPENSSH_MAGIC)

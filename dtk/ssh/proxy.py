@@ -1,4 +1,4 @@
-"""The streams of a program that leads to a machine (``proxy_command``), as a socket that SSH is spoken over."""
+"""The streams of a ``proxy_command`` program that leads to a machine, as a socket for SSH."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ import gevent
 from dtk.errors import DtkError
 
 _LAST_WORDS = 4096
-"""Bytes of what the program said at last that are kept."""
+"""Bytes of the program's latest error output that are kept."""
 _END_SECONDS = 2.0
 
 
 class ProxySocket:
-    """A program that runs; what is sent it reads, what it writes is received. It ends when this is closed."""
+    """A running program as a socket: sent bytes go to its input, its output is received. Closing it ends both."""
 
     def __init__(self, words: Sequence[str]) -> None:
         """Start the program.
 
         Raises:
-            DtkError: there is no such program, or it can't be run.
+            DtkError: the program does not exist or can't be run.
         """
         self._socket, its = socket.socketpair()
         self._errors, its_errors = socket.socketpair()
         self._said = b""
         for end in (its, its_errors):
-            # The program's ends wait, as it expects; those here are gevent's, which never do.
+            # The program expects blocking streams; the ends on this side are gevent's, which never block.
             os.set_blocking(end.fileno(), True)
         try:
-            # In a session of its own: ^C in the terminal is the task's to handle, and all that it starts ends with it.
+            # In its own session: the task handles ^C in the terminal, and the whole process group can be ended.
             self._process = subprocess.Popen(
                 list(words), stdin=its.fileno(), stdout=its.fileno(), stderr=its_errors.fileno(), start_new_session=True
             )
@@ -51,13 +51,13 @@ class ProxySocket:
         self._listener = gevent.spawn(self._listen)
 
     def _listen(self) -> None:
-        # Until nobody holds the other end: a program that says much must not have to wait for a reader.
+        # Read until nobody holds the other end: a program that prints a lot must not block on a full pipe.
         with suppress(OSError):
             while chunk := self._errors.recv(_LAST_WORDS):
                 self._said = (self._said + chunk)[-_LAST_WORDS:]
 
     def last_words(self) -> str:
-        """Return how the program ended and what it said at last; "" while it runs and has said nothing."""
+        """Return the program's exit code and last line of error output; "" while it runs and has printed nothing."""
         self._listener.join(_END_SECONDS)
         code = self._process.poll()
         lines = [line.strip() for line in self._said.decode(errors="replace").splitlines() if line.strip()]
@@ -66,7 +66,7 @@ class ProxySocket:
         return ": ".join(part for part in (ended, said) if part)
 
     def close(self) -> None:
-        """End the program and all that it started."""
+        """End the program and all processes that it started."""
         self._socket.close()
         for one in (signal.SIGTERM, signal.SIGKILL):
             if self._process.poll() is not None:

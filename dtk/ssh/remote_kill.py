@@ -1,4 +1,4 @@
-"""Ends processes on a node by the mark that their environment carries: a step's, one command's, or an older task's."""
+"""Ends processes on a node by a mark in their environment: those of a step, a command or earlier tasks."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ _GRACE_TRIES = 20
 class Older:
     """The commands of a service's earlier tasks: those whose marks begin with ``lineage``.
 
-    ``before``: only of tasks with a lower number; None: of all tasks, where other clones have numbers of their own.
+    ``before``: only tasks with a lower number. None means all tasks, because other clones number their own.
     """
 
     lineage: str
@@ -90,10 +90,10 @@ class Older:
 
 
 def marking_shell(mark: str, shell: str) -> str:
-    """Return the words that start a shell whose processes carry a mark, for in front of ``-c COMMAND``.
+    """Return the shell words, to precede ``-c COMMAND``, that start a shell whose processes carry a mark.
 
-    The mark ends with the number of the command's first process. What a command leaves running on purpose, a daemon,
-    inherits the mark; by the number it is told from a command that has not ended.
+    The mark ends with the process id of the command's first process. A process that a command leaves running on
+    purpose, such as a daemon, inherits the mark; the id distinguishes it from a command that has not ended.
 
     Args:
         mark: ``LINEAGE-TASK-STEP-COMMAND-``.
@@ -103,16 +103,16 @@ def marking_shell(mark: str, shell: str) -> str:
 
 
 def kill_script(marks: Sequence[str], *, as_root: bool, older: Older | None = None) -> str:
-    """Return a POSIX shell script for the standard input of ``sh -s`` that ends all processes with one of some marks.
+    """Return a POSIX shell script for the standard input of ``sh -s`` that ends all processes with any of the marks.
 
-    They get TERM, and about four seconds later KILL. Given on the standard input, the marks are in no command line,
-    which ``ps -E`` would show beside environments. The script prints the marks whose processes it could not end, and
-    ends with 1 when there are any.
+    They get TERM, and about four seconds later KILL. On the standard input, the marks appear in no command line, which
+    ``ps -E`` would show next to the environments. The script prints the marks whose processes it could not end, and
+    exits with 1 if there are any.
 
     Args:
-        marks: the beginnings of the marks' values, e.g. ``1a2b3c4d-7-3.1.1-`` for all commands of a step.
-        as_root: also look, with ``sudo -n`` where it is allowed, at processes of other users.
-        older: also end every command of these tasks that has not ended.
+        marks: prefixes of the marks, e.g. ``1a2b3c4d-7-3.1.1-`` for all commands of a step.
+        as_root: also end processes of other users, with ``sudo -n`` where it is allowed.
+        older: also end every unfinished command of these tasks.
     """
     return _SCRIPT.format(
         marks=shlex.quote(" ".join(marks)),

@@ -1,4 +1,4 @@
-"""The transport of a connection to a node: it waits for its turn to log in, and a machine that floods ends it."""
+"""The transport of a connection to a node: limits concurrent logins and disconnects a machine that floods it."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ import paramiko
 from gevent.lock import Semaphore
 
 LOGINS_AT_ONCE = 32
-"""Key exchanges and logins that go on at once. They need the processor: 300 at once would take it from each other until
-all of them had run out of time, and begun again."""
+"""Maximum number of concurrent key exchanges and logins. They are CPU-bound: 300 at once would slow each other down
+until all of them timed out and started again."""
 LONGEST_GREETING = 64 * 1024
-"""Bytes that may come before a machine says that it speaks SSH; what sends more is something else."""
+"""Bytes that may come before the SSH banner; a peer that sends more does not speak SSH."""
 _READS_A_TURN = 16
 _turns = Semaphore(LOGINS_AT_ONCE)
 
 
 class Attempt:
-    """One try to get to a machine, in the greenlet that makes it: it ends that greenlet's wait when time is up.
+    """One attempt to connect, in the greenlet that makes it: a timer interrupts that greenlet when time is up.
 
-    The machine has the time once to say that it speaks SSH, and once for each login from there. Waiting for the turn to
-    log in counts for neither.
+    The machine has the full time to send its SSH banner, and again for each login. Waiting for the turn to log in
+    counts for neither.
     """
 
     def __init__(self, seconds: float, overall: float) -> None:
-        """Say how many seconds each part of the try has, and the whole of it, without the waiting."""
+        """Set the seconds for each part of the attempt, and for all of it without the time spent waiting for a turn."""
         self.waited = 0.0
-        """Seconds for which it has waited for its turn."""
+        """Seconds spent waiting for a turn."""
         self._seconds, self._end = seconds, time.monotonic() + overall
         self.is_short = overall < seconds
-        """Whether the end of all tries ends this one."""
+        """Whether the overall deadline, not the attempt's own time, ends this attempt."""
         self._greenlet = gevent.getcurrent()
         self._timer = gevent.get_hub().loop.timer(0)
         self._has_turn = self._is_over = False
 
     def __enter__(self) -> Attempt:
-        """Begin."""
+        """Start the timer."""
         self._start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the time, and the turn."""
+        """Stop the timer and give up the turn."""
         self._is_over = True
         self._timer.close()
         self.end_turn()
@@ -54,10 +54,10 @@ class Attempt:
         self._timer.start(self._greenlet.throw, TimeoutError(f"no answer within {seconds:.0f} s"))
 
     def take_turn(self) -> None:
-        """Wait until this login may go on; called by the transport, in a greenlet of its own.
+        """Wait until this login may proceed; the transport calls it in its own greenlet.
 
         Raises:
-            EOFError: the try is over.
+            EOFError: the attempt is over.
         """
         self._timer.close()
         since = time.monotonic()
@@ -70,27 +70,27 @@ class Attempt:
         self._start()
 
     def end_turn(self) -> None:
-        """Let another login go on, when this one has had its turn."""
+        """Let another login proceed if this one has the turn."""
         if self._has_turn:
             self._has_turn = False
             _turns.release()
 
 
 class FairSocket:
-    """A connection whose reader gives others their turn: a machine that sends without end would never let them have it.
+    """A connection whose reader yields to other greenlets: a machine that sends without end would starve them.
 
-    Where bytes are there already, gevent's own socket returns them at once; then no other node's work goes on, and no
-    time runs out.
+    gevent's own socket returns available bytes at once and does not yield, so that no other node's work would proceed
+    and no timer would fire.
     """
 
     def __init__(self, connection: socket.socket | paramiko.Channel) -> None:
         self._connection = connection
         self._reads = 0
         self.bytes_before_greeting: int | None = 0
-        """Bytes that came so far; None once the machine has said that it speaks SSH."""
+        """Bytes received so far; None once the machine has sent its SSH banner."""
 
     def recv(self, size: int) -> bytes:
-        """Read what is there, at most so many bytes."""
+        """Read available bytes, at most ``size``."""
         self._reads += 1
         if self._reads % _READS_A_TURN == 0:
             gevent.sleep(0)
@@ -106,9 +106,9 @@ class FairSocket:
 
 
 class Transport(paramiko.ServiceRequestingTransport):  # type: ignore[name-defined,misc] # not in its stubs
-    """A transport that waits for its turn, and remembers what the server said when it ended the connection.
+    """A transport that waits for its turn to log in, and keeps the server's disconnect message.
 
-    Paramiko's usual one begins anew for each key, which strict servers end the connection for.
+    Paramiko's default transport restarts the authentication for each key, and strict servers disconnect because of it.
     """
 
     farewell = ""
