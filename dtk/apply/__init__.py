@@ -1,5 +1,5 @@
-"""The executor: applies one plan, in a worker process of its own.
+"""The executor: applies one plan in a separate worker process.
 
-In: a task folder with plan.json. Out: changed machines, events.jsonl, state. Must not know: how a plan was made, and
-how its events are shown.
+In: a task folder with plan.json. Out: changed machines, events.jsonl, state. Must not know: how the plan was made, or
+how its events are displayed.
 """

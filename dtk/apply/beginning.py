@@ -1,4 +1,4 @@
-"""Puts a task's beginning into the state, and what earlier tasks left in doubt, in one change."""
+"""Records the start of a task in the state, with the steps that earlier tasks left in doubt, as one change."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from dtk.state.store import StateStore
 from dtk.state.workspace import Workspace
 
 ON_NODES = ("configure_node", "action")
-"""The steps that run commands on nodes. What was asked of the target, its provider finds out."""
+"""The steps that run commands on nodes. The provider itself finds out what became of calls to the target."""
 
 
 def begin_task(workspace: Workspace, plan: Plan, number: int, state: State) -> None:
-    """Note in the state that a task runs, before anything is on record of it: from then on it can be resumed.
+    """Record in the state that a task runs, before its first event: from then on it can be resumed.
 
     Args:
-        workspace: the workspace; the service's lock is held.
-        plan: what the task does.
+        workspace: the workspace; the caller holds the service's lock.
+        plan: the task's plan.
         number: the task's number.
-        state: the present state, the first one where there is none on disk.
+        state: the present state; the initial one if there is none on disk.
 
     Raises:
         DtkError: the state can't be written.
@@ -42,9 +42,9 @@ def begin_task(workspace: Workspace, plan: Plan, number: int, state: State) -> N
 
 
 def with_task_begun(plan: Plan, number: int, state: State) -> State:
-    """Return the state in which a plan's task, with this number, has begun."""
+    """Return the state after the start of a plan's task with this number."""
     if not plan.workflow:
-        # Powering nodes on or off leaves what an earlier task has not finished to be finished.
+        # Powering nodes on or off does not complete or replace the unfinished work of an earlier task.
         return replace(state, last_task=number)
     begun = Unfinished(
         number,
@@ -60,16 +60,16 @@ def with_task_begun(plan: Plan, number: int, state: State) -> State:
 
 
 def _steps_in_doubt(workspace: Workspace, service: str, last: int, number: int) -> dict[str, list[str]]:
-    """Return the steps of earlier tasks that nobody saw end: ``{"slaves:2": ["3-3.1.2"]}``, by node.
+    """Return the steps of earlier tasks without a known end, by node: ``{"slaves:2": ["3-3.1.2"]}``.
 
-    A worker that was killed leaves its commands running on the nodes: sshd does not end what has no terminal. A task
-    takes over the doubt of those before it with its beginning, so that only the last one that began is read, and
-    those after it that died before they began.
+    When a worker is killed, its commands continue on the nodes: sshd does not end a process without a terminal. A task
+    takes over the steps in doubt of earlier tasks when it begins. Therefore only the last task that began is read, and
+    the later ones that died before they began.
     """
     found: defaultdict[str, list[str]] = defaultdict(list)
     for earlier in (one for one in workspace.task_numbers(service) if last <= one < number):
         log = workspace.event_log(service, earlier)
-        # The lock is held: the workers of all others are gone.
+        # The lock is held, so no worker of another task runs.
         task = fold(read_log(log).events, writer_alive=False) if log.exists() else None
         for node, steps in steps_in_doubt(task, earlier).items() if task else ():
             found[node] += steps
@@ -77,7 +77,7 @@ def _steps_in_doubt(workspace: Workspace, service: str, last: int, number: int) 
 
 
 def steps_in_doubt(task: Task, number: int) -> dict[str, list[str]]:
-    """Return the steps of one task, whose worker is gone, that nobody saw end: ``{"slaves:2": ["3-3.1.2"]}``."""
+    """Return the steps of a task without a worker whose end is unknown, by node: ``{"slaves:2": ["3-3.1.2"]}``."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     for leaf in task.leaves():
         if leaf.in_doubt and leaf.node != ASSEMBLY_WIDE and leaf.type in ON_NODES:

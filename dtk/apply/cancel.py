@@ -13,15 +13,15 @@ from dtk.state.workspace import Workspace
 
 
 def running_task(workspace: Workspace, service: str) -> Holder | None:
-    """Return who runs a service's task now, None when no task runs."""
+    """Return the process that runs a service's task now, or None if no task runs."""
     found = holder(workspace.service_folder(service))
     return found if found is not None and found.task else None
 
 
 def not_running_error(service: str, number: int | None, running: int) -> UsageError:
-    """Return the error for a task that can't be cancelled: ``number`` is the one that was meant, None for any.
+    """Return the error for a task that can't be cancelled.
 
-    ``running`` is the service's task that does run, 0 for none.
+    ``number`` is the requested task, None for any; ``running`` is the service's running task, 0 for none.
     """
     if not running:
         return UsageError("No running tasks found", hint=f"dtk task-status {service}")
@@ -34,7 +34,7 @@ def cancel_task(workspace: Workspace, service: str, number: int | None = None) -
     Args:
         workspace: the workspace.
         service: the service.
-        number: the task that is meant, None for whichever runs.
+        number: the task to cancel, None for whichever runs.
 
     Returns:
         The task's number.
@@ -48,7 +48,7 @@ def cancel_task(workspace: Workspace, service: str, number: int | None = None) -
         raise not_running_error(service, number, found.task if found else 0)
     if found.host != socket.gethostname():
         raise DtkError(f"task {found.task} runs on {found.host}, as process {found.pid}", hint="cancel it there")
-    # It may have ended since: then there is nothing to cancel any more.
+    # The task may have ended in the meantime; then there is nothing to cancel.
     with suppress(ProcessLookupError):
         os.kill(found.pid, signal.SIGTERM)
     return found.task

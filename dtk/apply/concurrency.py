@@ -1,4 +1,4 @@
-"""Which of a stage's steps may start next: as many at once as the stage, the step's group and its actions allow."""
+"""Decides which steps of a stage may start next, within the limits of the stage, the groups and the actions."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dtk.model.window import in_flight
 
 
 class Window:
-    """Keeps count of the steps that run; a group, or an action, that is full holds up no other step.
+    """Counter of a stage's running steps. A group or an action at its limit delays no other steps.
 
-    ``stage`` says the limits; ``steps`` are those of its leaves that they bound.
+    ``stage`` defines the limits; ``steps`` are those of its leaves that the limits apply to.
     """
 
     def __init__(self, stage: Stage, steps: Sequence[Step]) -> None:
@@ -28,7 +28,7 @@ class Window:
         self._running_of: Counter[str] = Counter()
 
     def _add_actions(self, steps: Sequence[Step]) -> None:
-        """Note which actions bound how many nodes run them at once."""
+        """Add the limits of actions that restrict how many nodes run them at once."""
         running: defaultdict[str, list[Step]] = defaultdict(list)
         limits: dict[str, int | str] = {}
         for step in steps:
@@ -43,17 +43,17 @@ class Window:
                 self._shares[step.number].append(name)
 
     def next(self, waiting: Sequence[Step]) -> Step | None:
-        """Return the first step that may start now, None while those that run leave no room for any."""
+        """Return the first step that may start now, or None if the running steps leave no room for any."""
         if self._running >= self._limit:
             return None
         return next((step for step in waiting if self._has_room(step)), None)
 
     def enter(self, step: Step) -> None:
-        """Count a step as running."""
+        """Count a step as started."""
         self._count(step, 1)
 
     def leave(self, step: Step) -> None:
-        """Count a step as done."""
+        """Count a step as finished."""
         self._count(step, -1)
 
     def _count(self, step: Step, change: int) -> None:

@@ -1,4 +1,4 @@
-"""Starts a task's worker, which then lives on its own."""
+"""Starts a task's worker as an independent process."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from dtk.store.shipping import start_shipper
 
 @dataclass(frozen=True)
 class StartedTask:
-    """A task whose worker runs. ``process`` lets the process that started it wait for its exit code."""
+    """A task with a running worker. ``process`` allows the starting process to wait for its exit code."""
 
     number: int
     folder: Path
@@ -46,7 +46,7 @@ def check_state(plan: Plan, state: State | None) -> None:
         StalePlanError: the lineage or the serial differs; the message says which, and what to do.
     """
     hint = f"make a new plan: dtk plan {plan.service}"
-    # A plan of the first task was made without a state, and has serial 0.
+    # The plan of a first task is made without a state and has serial 0.
     if state is None:
         if plan.serial:
             raise StalePlanError(
@@ -74,19 +74,19 @@ def start_task(
     shared: HeldService | None = None,
     ahead: WorkerAhead | None = None,
 ) -> StartedTask:
-    """Start a task in a process of its own, which outlives this one and its terminal.
+    """Start a task in a separate process, which outlives this one and its terminal.
 
     Args:
         workspace: the workspace.
-        plan: what to do; that its modules' digests are the present ones was checked before.
-        lock: the service's lock; the worker inherits it, and this process holds it no longer.
+        plan: the plan; the caller has checked that its modules' digests are the present ones.
+        lock: the service's lock; the worker inherits it, and this process releases it.
         modules: the modules' folders by name.
-        shared: the service as it is held in the shared store; the task's shipper holds it from then on.
+        shared: the hold on the service in the shared store; it passes to the task's shipper.
         ahead: a worker that waits for the task, if there is one.
 
     Raises:
-        StalePlanError: the state or a file of a module is no longer what the plan was made from.
-        DtkError: the task can't be written to disk, or begun in the store.
+        StalePlanError: the state or a module's file has changed since the plan was made.
+        DtkError: the task can't be written to disk, or can't be started in the store.
     """
     found = load_state(workspace.state_file(plan.service))
     check_state(plan, found if found and _is_of(plan, found) else None)
@@ -112,14 +112,14 @@ def start_task(
 
 
 def _is_of(plan: Plan, state: State) -> bool:
-    """Say whether a state is this service's. One that knows no node may be of another that was called the same."""
+    """Return whether a state is this service's; one without nodes may be that of an earlier service of this name."""
     return bool(state.nodes) or plan.lineage in ("", state.lineage)
 
 
 def _begun(workspace: Workspace, plan: Plan, found: State | None, store: str) -> State:
-    """Return the state that the task goes on from; the first one of a service has the service's id for its lineage.
+    """Return the state that the task continues from; a service's first state has the service's id as its lineage.
 
-    ``store`` is where the service is shared, "" where it is this folder's alone.
+    ``store`` is the location of the shared store, "" if the service is not shared.
     """
     if found is not None and _is_of(plan, found):
         return found
@@ -130,7 +130,7 @@ def _begun(workspace: Workspace, plan: Plan, found: State | None, store: str) ->
 
 
 def _spawn_both(workspace: Workspace, folder: Path, lock: ServiceLock, shared: HeldService) -> subprocess.Popen[bytes]:
-    """Start the worker and the process that ships what it writes; return the worker."""
+    """Start the worker and the process that ships its records to the store; return the worker."""
     with pair() as (workers, shippers):
         process = _spawn_worker(workspace, folder, lock, workers)
         with (folder / WORKER_LOG).open("ab") as output:
@@ -145,7 +145,7 @@ def _spawn_worker(
     link: socket.socket | None = None,
     ahead: WorkerAhead | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Give the task to the worker that waits for it, or to one that is started now; return its process."""
+    """Pass the task to the waiting worker, or else start one; return its process."""
     linked = [link.fileno()] if link else []
     log = os.open(folder / WORKER_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE_FILE)
     asked = known_as_pipe()

@@ -1,4 +1,4 @@
-"""Passphrases of private keys are asked for before a task begins, once: its worker has no terminal."""
+"""Asks for the passphrases of private keys once, before a task begins: its worker has no terminal."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _TRIES = 3
 
 
 def ask_passphrases(files: Iterable[str], ask: Callable[[str], str]) -> None:
-    """Ask for the passphrases of those keys that need one, once in this process; what the SSH agent has needs none.
+    """Ask once per key for the passphrases that this process needs; keys in the SSH agent need none.
 
     Args:
-        files: private keys.
-        ask: asks a person for one, given the question.
+        files: private key files.
+        ask: asks a person the given question and returns the answer.
 
     Raises:
-        DtkError: none of three answers fits.
+        DtkError: three answers were wrong.
     """
     for file in dict.fromkeys(files):
         if needs_passphrase(file):

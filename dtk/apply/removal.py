@@ -1,4 +1,4 @@
-"""Takes away what is left of a service on this machine once its last node is gone."""
+"""Removes what is left of a service on this machine after its last node is gone."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dtk.state.workspace import Workspace
 
 
 def remove_service(workspace: Workspace, service: str) -> None:
-    """Remove a service's local state but its logs, and its desired state; its lock is held.
+    """Remove a service's desired state, and its local state except the logs; the caller holds its lock.
 
-    The desired state goes last: after a crash the same command goes on.
+    The desired state is removed last: after a crash, the same command continues.
     """
     forget_service(workspace, service)
     workspace.service_file(service).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Runs a stage: its nodes at once, as many as it and their groups allow; one that fails leaves the others to finish."""
+"""Runs a stage: its nodes in parallel within the limits; after a failure, the running steps finish."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from dtk.model.plan import Stage, Step
 def run_stage(context: TaskContext, stage: Stage) -> str:
     """Run a stage and return its status: ``succeeded``, ``failed`` or ``cancelled``.
 
-    After a failure the steps that run finish; those that wait for their turn (``max_in_flight`` of the stage or of
-    their group) do not start: who limits how many nodes are worked on at once wants the first failure to be the last.
+    After a failure, running steps finish, but steps that wait because of a limit (``max_in_flight`` of the stage or of
+    their group) do not start: whoever limits the number of nodes in progress wants no further failures.
     """
     began = time.monotonic()
     context.journal.append("stage.started", f"stage {stage.number}: {stage.name}", stage=stage.number)
@@ -37,7 +37,7 @@ def _run_steps(context: TaskContext, stage: Stage) -> list[str]:
     statuses: list[str] = []
     machines = [step for step in leaves if step.type in CHANGES]
     running = Group()
-    # Machines are the target's own business: it is asked for all of them at once.
+    # The target itself handles concurrency for machines: it receives all of them in one call.
     for step, batch in _machine_work(context, machines):
         running.spawn(lambda step, batch: statuses.append(_run_machine(context, step, batch)), step, batch)
     _run_within(context, stage, [step for step in leaves if step.type not in CHANGES], statuses)
@@ -46,7 +46,7 @@ def _run_steps(context: TaskContext, stage: Stage) -> list[str]:
 
 
 def _run_within(context: TaskContext, stage: Stage, steps: Sequence[Step], statuses: list[str]) -> None:
-    """Run steps as the stage's and their groups' limits let them; ``statuses`` takes how each ends."""
+    """Run steps within the limits of the stage and of their groups; append the status of each to ``statuses``."""
     window, running, left = Window(stage, steps), Group(), Event()
 
     def run(step: Step) -> None:
@@ -60,11 +60,11 @@ def _run_within(context: TaskContext, stage: Stage, steps: Sequence[Step], statu
     while waiting:
         step = window.next(waiting)
         if step is None:
-            # No await between the two: greenlets switch only where one waits, so no step can leave unnoticed.
+            # Nothing yields between the two lines, and greenlets switch only when one yields: no event is missed.
             left.clear()
             left.wait()
             continue
-        # All canaries are on their way: they must end well before the first of the others begins.
+        # All canaries are running: they must succeed before any other step begins.
         if len(steps) - len(waiting) == stage.canary:
             running.join()
         if context.stopping.reason or "failed" in statuses:
@@ -90,7 +90,7 @@ def _machine_work(context: TaskContext, machines: list[Step]) -> Iterator[tuple[
 
 
 def _combined(context: TaskContext, stage: Stage, statuses: list[str]) -> str:
-    """A stage is cancelled when any of its steps is, then failed (docs/original.md 5.4)."""
+    """Return the stage's status: cancelled if any step is, otherwise failed if any is (docs/original.md 5.4)."""
     if "cancelled" in statuses or context.stopping.reason == "cancelled":
         return "succeeded" if statuses == ["succeeded"] * len(list(stage.leaves())) else "cancelled"
     return "failed" if "failed" in statuses or context.stopping.reason else "succeeded"

@@ -1,4 +1,4 @@
-"""Runs one step from its start on record to its end on record, whatever happens in between."""
+"""Runs one step and records its start and its end, whatever happens in between."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from dtk.model.plan import Step
 from dtk.model.planned_action import PlannedAction
 
 StepWork = Callable[[Step, StepReporter], bool]
-"""Does what a step is for; returns whether it changed anything, raises when it failed."""
+"""The work of a step; returns whether it changed anything, raises an error on failure."""
 
 
 @dataclass(frozen=True)
 class _Ending:
-    """How a step ended: its status, whether it changed anything, the ``error`` of its last event."""
+    """The end of a step: its status, whether it changed anything, the ``error`` of its last event."""
 
     status: str
     changed: bool = False
@@ -34,7 +34,7 @@ class _Ending:
 
 
 class _ActionFailedError(Exception):
-    """An action of a step failed: the ``error`` of the event."""
+    """An action of a step failed; ``fields`` is the ``error`` of the event."""
 
     def __init__(self, fields: JsonObject) -> None:
         super().__init__(str(fields["message"]))
@@ -47,12 +47,12 @@ def run_step(context: TaskContext, step: Step, work: StepWork) -> str:
     Args:
         context: the task.
         step: a leaf.
-        work: what it does.
+        work: the work of the step.
 
     Returns:
         Its status: ``succeeded``, ``failed`` or ``cancelled``.
     """
-    # It waited for its turn when the task began to stop: nothing is written of a step that never began.
+    # The task began to stop while the step waited for its turn: a step that never began writes no events.
     if context.may_not_start():
         return context.stopping.reason
     with context.stopping.step(step.number):
@@ -100,13 +100,13 @@ def _stopped(context: TaskContext, step: Step) -> _Ending:
 
 
 def _end_processes(context: TaskContext, step: Step) -> str:
-    """End what the step still runs on its node; return why that can't be said to be done, "" when it is."""
+    """End the step's processes on its node; return why this is uncertain, "" on success."""
     session = context.sessions.get(step.node)
     return session.end_step_processes() if session else ""
 
 
 def _end_orphaned_command(context: TaskContext, step: Step) -> str:
-    """End the command that was running when the step failed: its connection was lost; return as ``_end_processes``."""
+    """End the command that was running when the step lost its connection; return the same as ``_end_processes``."""
     session = context.sessions.get(step.node)
     return session.end_running_command() if session else ""
 
@@ -118,13 +118,13 @@ def _with_problem(fields: JsonObject, problem: str) -> JsonObject:
 def _failure(context: TaskContext, error: Exception, component: str = "", kind: ErrorType = "USER") -> JsonObject:
     error = refused_by_machine(error) or error
     if not isinstance(error, DtkError):
-        # A bug of dtk: its traceback belongs in worker.log, redacted, and not on the user's screen.
+        # A bug in dtk: its traceback belongs in worker.log, redacted, and not on the user's screen.
         sys.stderr.write(context.redactor.text("".join(traceback.format_exception(error))))
     return error_fields(error, component, kind)
 
 
 def run_actions(context: TaskContext, step: Step, reporter: StepReporter) -> bool:
-    """Do the work of a step that runs components' actions, in order.
+    """Run the component actions of a step, in order.
 
     Returns:
         Whether any of them changed anything.
@@ -136,7 +136,7 @@ def run_actions(context: TaskContext, step: Step, reporter: StepReporter) -> boo
     for action in step.actions:
         try:
             changed |= run_action(context, action, reporter)
-        # on_failure: continue is about the module's work; without a log nothing more may be done at all.
+        # on_failure: continue applies to the module's work; without a log, nothing more may be done at all.
         except RecordError:
             raise
         except Exception as error:
@@ -148,5 +148,5 @@ def run_actions(context: TaskContext, step: Step, reporter: StepReporter) -> boo
 
 
 def _kind(action: PlannedAction) -> ErrorType:
-    """A failing test is told apart from a failing component, as in the original's errors section."""
+    """Return the error type: tests are distinguished from components, as in the original's errors section."""
     return "TEST" if action.action != CREATE and "test" in action.action else "USER"

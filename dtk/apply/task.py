@@ -1,4 +1,4 @@
-"""Runs a task: its stages in order, its beginning and its end on record and in the state."""
+"""Runs a task: its stages in order; records its start and its end in the log and in the state."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EXIT_CODES = {"succeeded": 0, "failed": 1, "cancelled": 6}
 
 
 def run_task(context: TaskContext) -> str:
-    """Run all stages of a task that is on record as planned.
+    """Run all stages of a task whose ``task.planned`` event is written.
 
     Returns:
         Its status: ``succeeded``, ``failed`` or ``cancelled``.
@@ -37,7 +37,7 @@ def run_task(context: TaskContext) -> str:
             context.change_state(changes.with_task_succeeded)
     except DtkError as error:
         status, failure = "failed", error
-    # What is not in the store did not happen for anybody else: a task whose service was taken over did not succeed.
+    # Other clones see only what is in the store: a task whose service was taken over did not succeed.
     context.settle()
     if context.stopping.why:
         status, failure = "failed", DtkError(context.stopping.why)
@@ -52,23 +52,23 @@ def _run_stages(context: TaskContext) -> str:
             if context.stopping.reason:
                 return context.stopping.reason
             status = run_stage(context, stage)
-            # Between stages, when nothing is under way: the journal is folded in once, not while steps append to it.
+            # Between stages nothing runs: the snapshot is written once, not while steps append to the journal.
             context.write_snapshot()
             if status != "succeeded":
                 return status
     _clean_up(context)
-    # Also when it was cancelled too late: all of it is done.
+    # Also if it was cancelled too late: everything is done.
     return "succeeded"
 
 
 def _clean_up(context: TaskContext) -> None:
-    """Remove what was made beside the service's machines, after the last of them; what is left a later destroy takes.
+    """Remove what exists beside the service's machines after the last of them is gone; a later destroy retries.
 
     Raises:
-        DtkError: something is left.
+        DtkError: something could not be removed.
     """
     ends = any(leaf.type == "terminate_node" for leaf in context.plan.leaves())
-    # A service that no task has worked on has nothing, and may have no way to its target.
+    # A service without any task yet has nothing to remove, and its target may be unreachable.
     retries = context.plan.destroys and context.number > 1
     if (ends or retries) and not context.store.state.nodes:
         if context.plan.deletes_volumes:
@@ -77,14 +77,14 @@ def _clean_up(context: TaskContext) -> None:
 
 
 def finish(context: TaskContext, status: str, failure: DtkError | None = None) -> None:
-    """Put the task's end on record; nothing is done after it."""
+    """Write the task's end to the log; nothing happens after it."""
     left = _end_orphaned_commands(context) if status == "cancelled" else []
     for node in list(context.sessions):
-        # A connection that can't be closed in good order is as gone; the task's end must be on record whatever
+        # A connection that can't be closed properly is lost anyway; the task's end must be recorded whatever
         # happens.
         with suppress(Exception):
             context.drop_session(node)
-    with suppress(OSError):  # the state's journal has all that the snapshot lacks
+    with suppress(OSError):  # the state's journal has every change that the snapshot lacks
         context.store.write_snapshot()
     broken = RecordError(context.journal.broken) if context.journal.broken else failure
     service = context.plan.service
@@ -98,7 +98,7 @@ def finish(context: TaskContext, status: str, failure: DtkError | None = None) -
 
 
 def _end_orphaned_commands(context: TaskContext) -> list[str]:
-    """End what steps left running whose connections were lost; return why that can't be said to be done."""
+    """End commands that steps with lost connections left running; return the problems."""
     left = [session for session in context.sessions.values() if session.has_orphaned_command]
     endings = [gevent.spawn(session.end_running_command) for session in left]
     gevent.joinall(endings)
@@ -106,7 +106,7 @@ def _end_orphaned_commands(context: TaskContext) -> list[str]:
 
 
 def abandon(context: TaskContext) -> None:
-    """Put on record that a task ends at once: what its steps were doing on their nodes nobody knows."""
+    """Record that a task ends at once; what its running steps did on their nodes is unknown."""
     message = f"task {context.number} of '{context.plan.service}' was stopped at once"
     context.journal.append(
         "task.finished",

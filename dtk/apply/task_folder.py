@@ -1,4 +1,4 @@
-"""Makes a task's folder, complete in one step: the plan, the files it needs, an empty log."""
+"""Creates a task's folder atomically: the plan and the files that it needs."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ PLAN_FILE, WORKER_LOG, FILES = "plan.json", "worker.log", "files"
 
 
 def make_task_folder(workspace: Workspace, plan: Plan, number: int, modules: Mapping[str, Path]) -> Path:
-    """Make ``tasks/N`` with ``plan.json`` and ``files/NS/NAME/…``; readers see it only when it is whole.
+    """Create ``tasks/N`` with ``plan.json`` and ``files/NS/NAME/…``; readers see it only when it is complete.
 
     Args:
         workspace: the workspace.
-        plan: what the task will do.
+        plan: the plan of the task.
         number: the task's number; no task has it yet.
         modules: the modules' folders by name.
 
     Raises:
-        StalePlanError: a module's file is no longer the one the plan was made from.
+        StalePlanError: a module's file has changed since the plan was made.
         DtkError: it can't be written.
     """
     folder = workspace.task_folder(plan.service, number)
@@ -61,15 +61,15 @@ def _copy(module: str, path: str, digest: str, modules: Mapping[str, Path], buil
     except FileNotFoundError:
         raise _stale(module, path, "is gone") from None
     _copy_modes(modules[module], Path(path), building / FILES / module)
-    # The copy is what will be used, so the copy is what is checked.
+    # The task uses the copy, so the copy is checked.
     if hashlib.sha256(copied.read_bytes()).hexdigest() != digest.removeprefix("sha256:"):
         raise _stale(module, path, "has changed")
 
 
 def _copy_modes(module: Path, path: Path, copied: Path) -> None:
-    """Give the copies of a file's folders the modes that they have in the module: what is put on nodes has them.
+    """Give copied folders the modes that they have in the module, since uploads preserve them.
 
-    The task's own folder, above them, stays its owner's alone.
+    The task's own folder, above them, stays private to its owner.
     """
     for folder in (*path.parents,):
         mode = (module / folder).stat().st_mode & 0o777

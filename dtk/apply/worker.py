@@ -1,13 +1,13 @@
 """The process of one task: ``python -m dtk.apply.worker TASK_FOLDER LOCK_DESCRIPTOR COMMAND [LINK_DESCRIPTOR]``.
 
-One that is started before its task is known has the words ``TASKS_FOLDER SOCKET_DESCRIPTOR`` (dtk.apply.worker_ahead).
+A worker started before its task is known has the arguments ``TASKS_FOLDER SOCKET_DESCRIPTOR`` (dtk.apply.worker_ahead).
 """
 
 from __future__ import annotations
 
 from gevent import monkey
 
-# Before anything that opens a socket, starts a thread or waits: else all nodes take turns (pyinfra does not patch).
+# Before anything opens a socket, starts a thread or waits; otherwise nodes run one by one (pyinfra does not patch).
 monkey.patch_all()
 
 import os  # noqa: E402
@@ -51,13 +51,13 @@ from dtk.targets import planned_target  # noqa: E402
 
 _WORDS_AHEAD = 2
 MOST_FILES = 65536
-"""Open files asked for: a node takes about four. macOS answers an unlimited wish with an error."""
+"""Number of open files to request: a node needs about four. macOS rejects a request for an unlimited number."""
 
 
 def main(arguments: list[str]) -> int:
     """Run the task of a folder; return its exit code.
 
-    Source: docs/architecture.md: 0 done, 1 failed, 4 superseded by another holder, 6 cancelled.
+    The exit codes, from docs/architecture.md: 0 done, 1 failed, 4 superseded by another holder, 6 cancelled.
     """
     if len(arguments) == _WORDS_AHEAD:
         arguments = wait_for_task(int(arguments[1]))
@@ -99,11 +99,11 @@ def main(arguments: list[str]) -> int:
 
 
 def link_to_shipper(descriptor: int, stopping: Stopping) -> WorkerLink:
-    """Return the worker's end of the line to the process that ships its task; what that says ends the task."""
+    """Return the worker's end of the connection to the shipper process; a stop message from it ends the task."""
 
     def on_stop(why: str, kind: StopReason) -> None:
         if kind == "fenced":
-            # Another holder works on the nodes, or soon will: what this task runs there has to end.
+            # Another holder works on the nodes, or soon will: what this task runs there must end.
             stopping.stop("failed", why)
         else:
             stopping.start_nothing(why)
@@ -112,7 +112,7 @@ def link_to_shipper(descriptor: int, stopping: Stopping) -> WorkerLink:
 
 
 def _end_in_store(link: WorkerLink | None, code: int, *, destroyed: bool = False) -> int:
-    """Wait until the task's end is in the store and the service is given back; return the exit code."""
+    """Wait until the task's end is in the store and the service is released; return the exit code."""
     if link is None:
         return code
     try:
@@ -124,7 +124,7 @@ def _end_in_store(link: WorkerLink | None, code: int, *, destroyed: bool = False
 
 
 def _close_failed(journal: Journal, folder: Path, error: Exception) -> None:
-    """End the log of a task that dtk itself could not run: never a silent death."""
+    """Write the end of a task that dtk itself could not run, so that it never ends without a record."""
     fields = {"message": f"{type(error).__name__}: {error}; the details are in {folder / WORKER_LOG}", "type": "SERVER"}
     if isinstance(error, DtkError):
         fields["message"] = f"{error.message} ({error.hint})" if error.hint else error.message
@@ -132,7 +132,7 @@ def _close_failed(journal: Journal, folder: Path, error: Exception) -> None:
 
 
 def raise_file_limit() -> None:
-    """Allow this process as many open files as it may ask for."""
+    """Raise this process's limit of open files as far as allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
     if soft != resource.RLIM_INFINITY and soft < limit:
@@ -148,7 +148,7 @@ def make_context(
     stopping: Stopping,
     link: WorkerLink | None = None,
 ) -> TaskContext:
-    """Return the task with all its tools; nothing is connected yet."""
+    """Return the task with all its tools, without open connections."""
     folder = workspace.service_folder(plan.service)
     state_file = workspace.state_file(plan.service)
     state = load_state(state_file)
@@ -177,7 +177,7 @@ def make_context(
 
 
 def handle_signals(context: TaskContext) -> None:
-    """Cancel at the first TERM or INT, stop at once at the second. A closed terminal is none of the task's business."""
+    """Cancel at the first TERM or INT, stop at once at the second. Ignore the terminal's hangup."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def cancel(name: str) -> None:
@@ -189,7 +189,7 @@ def handle_signals(context: TaskContext) -> None:
 
     for one in CANCEL_SIGNALS:
         gevent.signal_handler(one, cancel, one.name)
-    # The process that started this one had them blocked for it until now.
+    # The process that started this one had blocked them until now.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, CANCEL_SIGNALS)
 
 

@@ -1,7 +1,7 @@
-"""A task's worker that is started before its task is known: it loads what it needs while the plan is made.
+"""A worker that is started before its task is known: it loads its modules while the plan is made.
 
-It holds no lock and knows no plan until it is told its task, over a socket that carries the lock's descriptor as well.
-When the socket is closed without a task, it ends and has done nothing.
+It holds no lock and knows no plan until it receives its task over a socket, together with the lock's descriptor.
+If the socket is closed without a task, it exits without having done anything.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ class WorkerAhead:
     """A worker that waits for its task; ``process`` is its process."""
 
     def __init__(self, workspace: Workspace, service: str) -> None:
-        # The words are those of a worker of this service to whoever looks for one in a list of processes.
+        # The arguments let anyone who reads a process list recognize it as a worker of this service.
         tasks = workspace.service_folder(service) / "tasks"
         self._mine, its = socket.socketpair()
         with its:
             self.process = spawn([str(tasks), str(its.fileno())], workspace, subprocess.DEVNULL, [its.fileno()])
 
     def begin(self, folder: Path, lock: int, command: str, log: int, asked: int) -> bool:
-        """Tell the worker its task.
+        """Send the worker its task.
 
         Args:
             folder: the task's folder.
             lock: the descriptor of the service's lock, which is held.
-            command: what it is held for.
-            log: the descriptor of the file that the worker's output goes to.
-            asked: the descriptor that it reads from what a person was asked for.
+            command: the command that holds the lock.
+            log: the descriptor of the file for the worker's output.
+            asked: the descriptor from which it reads the passphrases that the user entered.
 
         Returns:
-            Whether the worker was there to be told.
+            Whether the worker was still there to receive it.
         """
         message = json.dumps([str(folder), command]).encode()
         try:
@@ -56,17 +56,17 @@ class WorkerAhead:
         return True
 
     def end(self) -> None:
-        """End a worker that was told nothing; one that has a task goes on."""
+        """End a worker without a task; one that has a task continues."""
         if self._mine.fileno() >= 0:
             self._mine.close()
-            # It may still be loading, for nothing.
+            # It may still be loading modules.
             self.process.kill()
             self.process.wait()
 
 
 @contextmanager
 def worker_ahead(workspace: Workspace, service: str, *, wanted: bool) -> Iterator[WorkerAhead | None]:
-    """Give a worker that waits for a task of a service until the end of the block; None where none is wanted."""
+    """Provide a worker that waits for a service's task until the end of the block, or None if not wanted."""
     if not wanted:
         yield None
         return
@@ -80,8 +80,8 @@ def worker_ahead(workspace: Workspace, service: str, *, wanted: bool) -> Iterato
 def spawn(
     words: list[str], workspace: Workspace, output: int, descriptors: list[int], asked: int = subprocess.DEVNULL
 ) -> subprocess.Popen[bytes]:
-    """Start a worker in a session of its own, with more words and more descriptors; it reads ``asked``."""
-    # It keeps signals waiting until it can handle them: a task cancelled at once is cancelled, not killed.
+    """Start a worker in its own session with these arguments and descriptors; ``asked`` is its standard input."""
+    # Signals stay pending until it can handle them: a task cancelled at once is cancelled, not killed.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, CANCEL_SIGNALS)
     try:
         return subprocess.Popen(
@@ -98,9 +98,9 @@ def spawn(
 
 
 def wait_for_task(descriptor: int) -> list[str]:
-    """Return the arguments that a worker would have been started with, [] when there is no task for it.
+    """Return the arguments of a normally started worker once the task arrives, [] if there is no task.
 
-    From then on its output goes to the task's file.
+    Redirect the worker's output to the task's file.
     """
     with socket.socket(fileno=descriptor) as told:
         message, received, *_ = socket.recv_fds(told, _MESSAGE_BYTES, 3)

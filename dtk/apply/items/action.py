@@ -1,4 +1,4 @@
-"""Runs one action on one node: its items, then its outputs, then what it achieved goes into the state."""
+"""Runs one action on one node: its items, then its outputs; then records its success in the state."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from dtk.state import changes
 from dtk.state.model import Applied, State
 
 LONGEST_SHOWN_VALUE = 200
-"""Characters of a value in an event's message; the event's own field has all of it."""
+"""Characters of a value in an event's message; the event's own field has the whole value."""
 
 
 def run_action(context: TaskContext, action: PlannedAction, reporter: StepReporter) -> bool:
-    """Run an action, again as often as it says, and note its success.
+    """Run an action, with its retries, and record its success.
 
     Returns:
         Whether it changed anything.
 
     Raises:
-        DtkError: its last attempt failed.
+        DtkError: the last attempt failed.
     """
-    # First: a crash from here on must not leave an older success on record, which a resume would skip.
+    # First of all: after a crash from here on, a resume must not find an older success and skip the action.
     context.change_state(lambda state: changes.without_success(state, action.key))
     attempts = action.retries + 1
     is_certain, changed_ids = _is_certain(context, action), set[str]()
@@ -50,10 +50,10 @@ def run_action(context: TaskContext, action: PlannedAction, reporter: StepReport
 
 
 def _is_certain(context: TaskContext, action: PlannedAction) -> bool:
-    """Say whether nothing of an action was done before that what follows from it may not have followed.
+    """Return whether no earlier attempt may have stopped between a change and its consequence.
 
-    A component that was never converged, or whose last attempt did not succeed, may have been left between a change and
-    its consequence (a new configuration, and the restart that it takes). So may any action that a resume repeats.
+    This may have happened to a component that was never converged or whose last attempt did not succeed (for example, a
+    new configuration without the restart that it needs), and to any action that a resume repeats.
     """
     if action.action != CREATE:
         return not context.plan.resumes
@@ -73,14 +73,14 @@ def _attempt(context: TaskContext, action: PlannedAction, reporter: StepReporter
         session = context.session(action.node)
         session.connect()
         if action.action == CREATE:
-            # Not before: a node that is not reached holds what it held.
+            # Not earlier: a node that could not be reached still has what it had before.
             context.change_state(lambda state: changes.with_attempt(state, *key, context.number))
         work = Work(action, session, context.engine.host(session), reporter, values, files, progress)
         with time_limit(work, action.timeout):
             with foreseeing(work):
                 for item in action.items:
                     changed |= run_item(work, item)
-            # What the last item printed is no answer to the commands of outputs.
+            # Output of the last item must not be mistaken for output of the commands of outputs.
             session.record = OperationRecord()
             outputs = take_outputs(action, values, work, context.redactor)
     _note_success(context, action, values, outputs)
@@ -88,7 +88,7 @@ def _attempt(context: TaskContext, action: PlannedAction, reporter: StepReporter
 
 
 def _note_success(context: TaskContext, action: PlannedAction, values: ActionValues, outputs: ReadOnlyObject) -> None:
-    # Read before the change: the log tells only values that are others now.
+    # Read before the change: the log reports only values that differ from the earlier ones.
     before = context.store.state.attributes
 
     def achieved(state: State) -> State:

@@ -1,4 +1,4 @@
-"""One action at work on one node: what its items, guards and outputs need, and how they run commands there."""
+"""A running action on one node: what its items, guards and outputs need, and how they run commands there."""
 
 from __future__ import annotations
 
@@ -21,38 +21,37 @@ from dtk.model.planned_action import PlannedAction
 
 
 class ItemReporter(Protocol):
-    """What an item tells while it is done: a ``StepReporter``, for a task."""
+    """What an item reports while it runs; in a task, a ``StepReporter`` receives it."""
 
     def waiting(self, reason: str) -> None:
-        """Something begins that may print nothing for long."""
+        """Report that something begins that may print nothing for a long time."""
 
     def retrying(self, attempt: int, attempts: int, delay: float, reason: str) -> None:
-        """A failed item is tried again."""
+        """Report that a failed item is retried after ``delay`` seconds."""
 
     def operation(self, message: str, **fields: ReadOnlyJson) -> None:
-        """An item is done."""
+        """Report that an item is finished."""
 
 
 @dataclass(frozen=True)
 class ActionProgress:
-    """What items of an action have changed so far.
+    """What the items of an action have changed so far.
 
-    ``changed`` takes their ids, in this attempt and those before it. ``is_certain`` says that nothing was changed
-    before that; where an earlier task may have been stopped between a change and what follows from it, everything
-    counts as changed.
+    ``changed`` collects their ids, over this attempt and the earlier ones. ``is_certain`` means that nothing changed
+    before. If an earlier task may have stopped between a change and its consequence, everything counts as changed.
     """
 
     changed: set[str] = field(default_factory=set)
     is_certain: bool = True
 
     def may_have_changed(self, ids: Collection[str]) -> bool:
-        """Say whether one of the items with these ids changed something, or may have."""
+        """Return whether one of the items with these ids changed something, or may have."""
         return not self.is_certain or not self.changed.isdisjoint(ids)
 
 
 @dataclass(frozen=True)
 class Work:
-    """An action, its node and its values. ``files`` is the folder of the module's copied files."""
+    """An action, its node and its values. ``files`` is the folder with the copies of the module's files."""
 
     action: PlannedAction
     session: NodeSession
@@ -64,32 +63,32 @@ class Work:
 
     @property
     def name(self) -> str:
-        """The action as errors name it, ``dask::scheduler.create``."""
+        """The action's name in error messages, for example ``dask::scheduler.create``."""
         return f"{self.action.component}.{self.action.action}"
 
     @property
     def defaults(self) -> JsonObject:
-        """pyinfra's global arguments for all that the action runs."""
+        """pyinfra's global arguments for everything that the action runs."""
         return {name: self.values.data(value) for name, value in self.action.defaults.items()}
 
     def query(self, command: str) -> tuple[bool, list[str], list[str]]:
-        """Run a command that only asks; return whether it succeeded, its standard output and its errors."""
+        """Run a read-only command; return whether it succeeded, and its lines of standard output and of errors."""
         ok, output = self.host.run_shell_command(StringCommand(command), print_output=True, **self.defaults)
         return ok, output.stdout_lines, output.stderr_lines
 
     def execute(self, command: str) -> bool:
-        """Run a command that does something; return whether it succeeded."""
+        """Run a command that changes something; return whether it succeeded."""
         ok, _ = self.host.run_shell_command(StringCommand(command), **self.defaults)
         return bool(ok)
 
 
 LONGEST_COMMAND = 200
-"""Characters of a command in a message; its event has the whole."""
+"""Characters of a command in a message; its event has the whole command."""
 _FIRST_SIGNAL = 128
 
 
 def _ending(code: int) -> str:
-    """Return how a command ended, from its exit code: a shell's is 128 and the signal's number."""
+    """Describe how a command ended, from its exit code: a shell returns 128 plus the signal's number."""
     if code == -1:
         return "was ended by a signal before it gave an exit code"
     try:
@@ -102,10 +101,10 @@ def _ending(code: int) -> str:
 
 @contextmanager
 def time_limit(work: Work, seconds: float | None) -> Iterator[None]:
-    """Bound what is done inside; when the time is over, the command that runs is ended on the node too.
+    """Limit the time of the block, in seconds; on timeout, also end the running command on the node.
 
     Raises:
-        ActionError: it took too long.
+        ActionError: the block timed out.
     """
     if seconds is None:
         yield
@@ -132,7 +131,7 @@ def _timed_out(work: Work, limit: TimeLimit) -> ActionError:
 
 
 def failed_command(work: Work, failed: FailedCommand) -> ActionError:
-    """Return the error for a command that failed: what ran, how it ended, the last thing it printed."""
+    """Return the error for a failed command: the command, how it ended, and the last line that it printed."""
     last = next((line for line in reversed(failed.output.splitlines()) if line.strip()), "")
     how = "failed" if failed.exit_code is None else _ending(failed.exit_code)
     first_line, _, more = failed.command.partition("\n")

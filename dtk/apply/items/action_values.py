@@ -1,4 +1,4 @@
-"""The values an action works with: its attributes as they are now, templates rendered with them."""
+"""The values of an action: its attributes as they are now, and templates rendered with them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def lookup_in(state: State) -> Lookup:
-    """Return the look-up of attribute paths in a state: ``master/dask::scheduler/address``, ``master/host_address``."""
+    """Return a lookup of attribute paths in a state: ``master/dask::scheduler/address``, ``master/host_address``."""
 
     def lookup(path: str) -> Json:
         if path in state.attributes:
@@ -35,7 +35,7 @@ def lookup_in(state: State) -> Lookup:
 
 
 class ActionValues:
-    """What the templates of one action on one node may name, with secrets resolved and made known to the redactor."""
+    """The variables for the templates of one action on one node; resolved secrets are added to the redactor."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class ActionValues:
         redactor: Redactor,
         files: Path,
     ) -> None:
-        """``files`` is the folder of the module's copied files; templates see it as ``dtk.module.dir``."""
+        """``files`` is the folder with the copies of the module's files; templates see it as ``dtk.module.dir``."""
 
         def resolved(reference: str) -> str:
             value = secret(reference)
@@ -67,7 +67,7 @@ class ActionValues:
         self.variables["dtk"] = {"module": {"dir": str(files)}}
 
     def with_element(self, element: Json) -> ActionValues:
-        """Return these values for one element of a loop, which templates call ``item``."""
+        """Return these values with one element of a loop, which templates call ``item``."""
         found = copy(self)
         found.variables = {**self.variables, ITEM: element}
         return found
@@ -81,15 +81,15 @@ class ActionValues:
         """Return the data of a value with its templates rendered.
 
         Raises:
-            ActionError: a template names what is not there.
+            ActionError: a template uses an unknown name.
         """
         return evaluate(value, self._fill)
 
     def text(self, text: Text) -> str:
-        """Return a text of an item with its template rendered; "" for a value that is not set.
+        """Return a text of an item with its template rendered; "" if it has no value.
 
         Raises:
-            ActionError: the template names what is not there.
+            ActionError: the template uses an unknown name.
         """
         if isinstance(text, str):
             return text
@@ -97,10 +97,10 @@ class ActionValues:
         return "" if value is None else str(value)
 
     def condition(self, condition: Template) -> bool:
-        """Return whether a ``when`` that had to wait for its values holds.
+        """Return whether a ``when`` condition holds that could not be evaluated before its values were known.
 
         Raises:
-            ActionError: it is neither true nor false, or names what is not there.
+            ActionError: it is neither true nor false, or uses an unknown name.
         """
         text = condition.text
         return _guarded(lambda: truth(render(text, self.variables), text), text)
@@ -109,24 +109,24 @@ class ActionValues:
         return self.template(template.text, shell=template.shell)
 
     def template(self, text: str, *, shell: bool) -> Json:
-        """Return a template rendered; in a shell command its values are quoted.
+        """Return the result of a template; in a shell command its values are quoted.
 
         Raises:
-            ActionError: it names what is not there.
+            ActionError: it uses an unknown name.
         """
         rendered: Json = _guarded(lambda: render(text, self.variables, shell=shell), text)
         return rendered
 
     def file(self, path: Path, more: ReadOnlyObject, blanks: Sequence[str] = ()) -> str:
-        """Return a template file's content rendered, with ``more`` to be named besides.
+        """Return the rendered content of a template file, with further variables.
 
         Args:
             path: the file.
-            more: further values by name.
-            blanks: which of ``TEMPLATE_BLANKS`` are wanted.
+            more: further variables, by name.
+            blanks: the names of the ``TEMPLATE_BLANKS`` settings that are on.
 
         Raises:
-            ActionError: it is not text, or names what is not there.
+            ActionError: it is not text, or uses an unknown name.
         """
         try:
             content = path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Runs a pyinfra deploy that comes with a module: a function in one of its files, called with attributes."""
+"""Runs a pyinfra deploy of a module: a function in one of its files, called with attributes as arguments."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dtk.model.planned_action import PlannedDeploy
 
 
 def run_deploy(work: Work, item: PlannedDeploy, file: Path) -> bool:
-    """Run a deploy: its operations are done one after the other, where the function calls them.
+    """Run a deploy: each operation runs at the moment the function calls it.
 
     Args:
         work: the action and its node.
@@ -28,7 +28,7 @@ def run_deploy(work: Work, item: PlannedDeploy, file: Path) -> bool:
         file: this machine's copy of the file.
 
     Returns:
-        Whether any of its operations did anything.
+        Whether any of its operations ran a command.
 
     Raises:
         ActionError: the file or the function can't be used, or the function raised an exception.
@@ -42,7 +42,7 @@ def run_deploy(work: Work, item: PlannedDeploy, file: Path) -> bool:
         function(**_taken(function, given), **work.defaults)
     except (PyinfraError, ActionError):
         raise
-    except Exception as error:  # the function is the author's: whatever it raises is reported as the action's failure
+    except Exception as error:  # the module's author wrote the function: any exception is a failure of the action
         raise ActionError(f"{work.name}: {item.name}: {type(error).__name__}: {error}") from error
     finally:
         ctx_host.reset()
@@ -55,7 +55,7 @@ def _function(file: Path, name: str, action: str) -> Callable[..., object]:
         if module not in sys.modules:
             _load(module, file)
         return getattr(sys.modules[module], name)  # type: ignore[no-any-return]
-    except Exception as error:  # it is the author's code that is loaded
+    except Exception as error:  # loading runs the code of the module's author
         sys.modules.pop(module, None)
         raise ActionError(f"{action}: {file.name}:{name} can't be loaded: {type(error).__name__}: {error}") from error
 
@@ -69,7 +69,7 @@ def _load(name: str, file: Path) -> None:
 
 
 def _taken(function: Callable[..., object], given: ReadOnlyObject) -> JsonObject:
-    """Return what the function names of what there is; all of it when it takes any."""
+    """Return the given values that the function has parameters for; all of them if it has ``**kwargs``."""
     parameters = inspect.signature(function).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return dict(given)

@@ -1,4 +1,4 @@
-"""Which commands pyinfra's operations on files will ask a node by: asked together, before the first of them."""
+"""Predicts the commands with which pyinfra's file operations will query a node, to run them in one exchange."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from dtk.model.json_data import ReadOnlyObject
 from dtk.model.planned_action import Guarded, PlannedAdd, PlannedItem, PlannedOperation
 
 _MOST = 200
-"""Operations of an action that are foreseen."""
+"""Maximum number of an action's operations that are predicted."""
 
 Scripts = Mapping[str, str]
 
 
 @contextmanager
 def foreseeing(work: Work) -> Iterator[None]:
-    """While an action's items are done, ask the node together what several of them are about to ask."""
+    """While the items of an action run, combine the queries of several upcoming operations into one exchange."""
     connector = cast(RecordingConnector, work.host.connector)
     connector.look_ahead = LookAhead(partial(_foreseen, work))
     try:
@@ -40,10 +40,10 @@ def foreseeing(work: Work) -> Iterator[None]:
 
 
 def _foreseen(work: Work) -> list[Looks | None]:
-    """Return how an action's operations will look at the node, in order.
+    """Return the predicted queries of an action's operations, in order.
 
     Returns:
-        None for what can't be foreseen, or runs something on the node before it looks.
+        None for an operation that can't be predicted, or that runs something on the node before its queries.
     """
     return list(islice((looks for item in work.action.items for looks in _of_item(work, item)), _MOST))
 
@@ -53,13 +53,13 @@ def _of_item(work: Work, item: PlannedItem) -> Iterator[Looks | None]:
         yield None
         return
     if item.if_ or item.unless:
-        # Guards are commands of the module: what they leave behind is not known before.
+        # Guards are commands of the module: their effects can't be predicted.
         yield None
     try:
-        # Its loop's elements: none of them is done that its conditions leave out.
+        # The elements of its loop, without those that its conditions exclude.
         yield from [_looks(*one) for one in islice(unfolded(work, item), _MOST) if conditions_hold(*one)]
     except Exception:
-        # What is wrong with it is said when it is its turn.
+        # Any error in the item is reported when the item runs.
         yield None
 
 
@@ -81,7 +81,7 @@ def _put(arguments: ReadOnlyObject) -> Scripts:
     return {
         **_asked(File().command(path)),
         **(_asked(Directory().command(folder)) if folder else {}),
-        # Of a file alone: that is when the operation asks, and a pipe has no end.
+        # Only of a regular file, as the operation does: reading a pipe would block forever.
         checksum: f"if [ -f {shlex.quote(path)} ]; then {checksum}; fi",
         **_asked(TmpDir().command()),
     }

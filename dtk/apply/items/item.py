@@ -1,4 +1,4 @@
-"""Runs one item of an action: a pyinfra operation, a RUN or an ADD, with its guards, and records what it did."""
+"""Runs one item of an action (a pyinfra operation, a RUN, an ADD …) with its guards, and records what it did."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ from dtk.model.yaml_flow import flow_text
 T = TypeVar("T", bound=PlannedItem)
 
 _TEMPLATES = {"files.template": "files.put", "server.script_template": "server.script"}
-"""Operations whose template is rendered here, in the sandbox, and what then puts the text on the node."""
+"""Operations whose template dtk renders, in the sandbox, and the operation that then uploads the text."""
 _UPLOADS = ("files.put", "files.sync", "server.script")
-"""Operations that take a file or a folder of the module to the node."""
+"""Operations that upload a file or a folder of the module to the node."""
 LONGEST_ARGUMENT = 400
-"""Characters of an argument's value that an event has: a whole file may be given as one."""
+"""Characters of an argument's value in an event: an argument may be a whole file."""
 _ABOUT = ("src", "dest", "path", "url", "service", "packages", "commands")
-"""Arguments that say what an operation is about, the most telling first."""
+"""Arguments that identify what an operation works on, the most informative first."""
 _OWN_ARGUMENTS = ("src", "dest", "user", "group", "mode", "create_remote_dir", "args", "name", TEMPLATE_SETTINGS)
 
 
 def run_item(work: Work, item: PlannedItem) -> bool:
-    """Run one item, again where it says so, and record each run.
+    """Run one item, with its loop and its retries, and record each run.
 
     Returns:
         Whether it changed anything.
 
     Raises:
-        ActionError: it failed, or took too long.
+        ActionError: it failed or timed out.
     """
     if isinstance(item, Guarded):
         return _run_guarded(work, item)
@@ -63,10 +63,10 @@ def run_item(work: Work, item: PlannedItem) -> bool:
 
 
 def unfolded(work: Work, item: Guarded) -> Iterator[tuple[Work, Guarded]]:
-    """Yield an item for each element of its loop, with the values it then has; one without a loop as it is.
+    """Yield the item for each element of its loop, with that element's values; without a loop, yield it unchanged.
 
     Raises:
-        ActionError: its loop goes over what is neither a list nor a hash.
+        ActionError: its loop iterates over something other than a list or a hash.
     """
     if item.item != UNSET:
         yield replace(work, values=work.values.with_element(work.values.data(item.item))), item
@@ -83,7 +83,7 @@ def unfolded(work: Work, item: Guarded) -> Iterator[tuple[Work, Guarded]]:
 
 
 def _run_guarded(work: Work, item: Guarded) -> bool:
-    """Run an item, for each element of its loop, and note by its id that it changed something."""
+    """Run an item for each element of its loop; record its id if it changed something."""
     changed = False
     for inner, one in unfolded(work, item):
         changed |= _run_repeatedly(inner, one)
@@ -93,17 +93,17 @@ def _run_guarded(work: Work, item: Guarded) -> bool:
 
 
 def _run_repeatedly(work: Work, item: PlannedItem) -> bool:
-    """Run one item, again as often as it says while it fails."""
+    """Run one item; retry it as often as it allows while it fails."""
     if not conditions_hold(work, item):
         _report(work, _as_in_the_module(item), OperationRecord(), 0.0, changed=False, skipped=True)
         return False
     attempts = item.retries + 1 if isinstance(item, PlannedRun) else 1
     for attempt in range(1, attempts + 1):
         try:
-            # Rendered for each attempt, inside of the time limit: a template can take long, too.
+            # Rendered again for each attempt, within the time limit: a template can take long, too.
             with time_limit(work, limit_of(item)):
                 rendered = rendered_item(work, item)
-                # A download prints nothing for minutes: what runs is known all the same.
+                # Report what runs: a download may print nothing for minutes.
                 work.reporter.waiting(_begun(rendered))
                 return _run_once(work, rendered)
         except ActionError as error:
@@ -115,12 +115,12 @@ def _run_repeatedly(work: Work, item: PlannedItem) -> bool:
 
 
 def limit_of(item: PlannedItem) -> float | None:
-    """Return how long an item may take, in seconds; None for as long as its action may."""
+    """Return an item's time limit in seconds; None if only that of its action applies."""
     return item.timeout if isinstance(item, PlannedRun) else None
 
 
 def conditions_hold(work: Work, item: PlannedItem) -> bool:
-    """Say whether all of an item's ``when`` are true, and what its ``if_changed`` names has changed."""
+    """Return whether all of an item's ``when`` conditions hold and an item named in ``if_changed`` has changed."""
     if not isinstance(item, Guarded):
         return True
     if item.if_changed and not work.progress.may_have_changed(item.if_changed):
@@ -143,7 +143,7 @@ def rendered_item(work: Work, item: T) -> T:
 
 
 def _as_in_the_module(item: PlannedItem) -> PlannedItem:
-    """Return an item that is not done with its templates as the module has them: values may be missing."""
+    """Return a skipped item with its templates unrendered, as in the module: values may be missing."""
     if isinstance(item, PlannedRun):
         return replace(item, command=_written(item.command))
     return replace(item, target=_written(item.target)) if isinstance(item, PlannedAdd) else item
@@ -159,7 +159,7 @@ def _run_once(work: Work, item: PlannedItem) -> bool:
     changed = skipped = False
     try:
         skipped = not guards_hold(work, item)
-        # What a guard printed is nobody's result.
+        # Output of a guard is not part of the item's result.
         record = work.session.record = OperationRecord()
         changed = not skipped and do_item(work, item)
     except PyinfraError as error:
@@ -170,7 +170,7 @@ def _run_once(work: Work, item: PlannedItem) -> bool:
 
 
 def guards_hold(work: Work, item: PlannedItem) -> bool:
-    """Say whether the guards of a rendered item, asked on the node, let it be done."""
+    """Return whether the guards of a rendered item, run on the node, allow it to run."""
     if not isinstance(item, Guarded):
         return True
     if item.if_ and not work.query(str(item.if_))[0]:
@@ -179,7 +179,7 @@ def guards_hold(work: Work, item: PlannedItem) -> bool:
 
 
 def do_item(work: Work, item: PlannedItem) -> bool:
-    """Do a rendered item without asking its guards or recording it; return whether it changed anything."""
+    """Run a rendered item without its guards and without recording it; return whether it changed anything."""
     if isinstance(item, PlannedOperation):
         return _operation(work, item)
     if isinstance(item, PlannedRun):
@@ -190,7 +190,7 @@ def do_item(work: Work, item: PlannedItem) -> bool:
 
 
 def _operation(work: Work, item: PlannedOperation) -> bool:
-    # pyinfra takes files as objects as well as data.
+    # pyinfra accepts file objects as well as plain data, hence Any.
     arguments: dict[str, Any] = {**work.defaults, **arguments_of(work, item)}
     name = item.name
     if name in _TEMPLATES:
@@ -204,7 +204,7 @@ def _operation(work: Work, item: PlannedOperation) -> bool:
 
 
 def arguments_of(work: Work, item: PlannedOperation) -> JsonObject:
-    """Return an operation's own arguments, with their templates rendered."""
+    """Return an operation's own arguments with their templates rendered."""
     return {name: work.values.data(value) for name, value in item.arguments.items()}
 
 
@@ -216,13 +216,13 @@ def _rendered_file(work: Work, arguments: ReadOnlyObject) -> str:
 
 
 def _copied(work: Work, source: str) -> Path:
-    """Return the copy of a file or a folder of the module; nothing else of this machine gets to a node.
+    """Return the local copy of a module's file or folder; no other local file is ever sent to a node.
 
     Raises:
-        ActionError: it is none of those that came with the plan.
+        ActionError: it is not one of the files of the plan.
     """
     found = Path(source)
-    # Against the plan's list, not the disk: .. and links lead to nothing that was not reviewed.
+    # Checked against the plan's list, not the disk: .. and symbolic links can't reach a file that was not reviewed.
     if any(found == Path(path) or found in Path(path).parents for path in work.action.files):
         return work.files / found
     raise ActionError(f"{work.name}: '{source}' is not a file of the module that the plan was made from")
@@ -269,7 +269,7 @@ def _failure(work: Work, item: PlannedItem, error: PyinfraError | None) -> Actio
 
 
 def label_of(item: PlannedItem) -> str:
-    """Return what an item is called in messages; a text that waits for its values is its template."""
+    """Return an item's name in messages; for a text with unknown values, its template."""
     if isinstance(item, PlannedPuppet):
         return f"puppet {item.resource} {item.name}"
     if isinstance(item, PlannedAdd):
@@ -278,7 +278,7 @@ def label_of(item: PlannedItem) -> str:
 
 
 def _begun(item: PlannedItem) -> str:
-    """Return what an item does, as far as a line needs it: with what a download or a copy is of."""
+    """Return a short description of an item for a progress line, with what it downloads or copies."""
     arguments = item.arguments if isinstance(item, PlannedOperation) else {}
     of = next((value.data for name in _ABOUT if isinstance(value := arguments.get(name), Known)), None)
     return f"{label_of(item)} {of}" if isinstance(of, str) else label_of(item)
@@ -313,7 +313,7 @@ def _report(
 
 
 def _arguments(work: Work, item: PlannedItem) -> JsonObject:
-    """Return an operation's arguments for its record, as its module writes them; redacted before they are cut."""
+    """Return an operation's arguments for its record, as the module writes them; redacted before they are shortened."""
     if not isinstance(item, PlannedOperation) or not item.arguments:
         return {}
     shown = {name: work.values.redacted(_argument(value)) for name, value in item.arguments.items()}
@@ -322,12 +322,12 @@ def _arguments(work: Work, item: PlannedItem) -> JsonObject:
 
 
 def _argument(value: Value) -> ReadOnlyJson:
-    """Return an argument's data; of one that was not rendered, its item being skipped, what the module says."""
+    """Return an argument's data; if its item was skipped and it was not rendered, the text in the module."""
     if isinstance(value, Known):
         return value.data
     return value.text if isinstance(value, Template) else KNOWN_AFTER_APPLY
 
 
 def _command(item: PlannedItem, record: OperationRecord) -> str:
-    """An item that ran no command of its own is named as its module writes it."""
+    """Return the commands that an item ran; if it ran none, how the module writes the item."""
     return record.command or (_written(item.command) if isinstance(item, PlannedRun) else label_of(item))

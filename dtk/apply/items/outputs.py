@@ -1,4 +1,4 @@
-"""Takes an action's outputs: dynamic attributes from commands, facts and expressions."""
+"""Collects the outputs of an action: dynamic attributes from commands, facts and expressions."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def take_outputs(action: PlannedAction, values: ActionValues, work: Work | None,
 
     Args:
         action: the action that just ran.
-        values: its values; each output can be used by those that follow it.
-        work: the action on its node; None for an assembly-wide one, which has expressions only.
-        redactor: knows the secrets, and learns hidden outputs.
+        values: its values; later outputs can use earlier ones.
+        work: the action on its node; None for an assembly-wide one, which has only expressions.
+        redactor: knows the secrets; hidden outputs are added to it.
 
     Raises:
-        ActionError: a value can't be taken, is of another type, or holds a secret, which may not be written down.
+        ActionError: a value can't be determined, has the wrong type, or contains a secret, which must not be stored.
     """
     taken: JsonObject = {}
     for output in action.outputs:
@@ -51,7 +51,7 @@ def _raw(output: PlannedOutput, values: ActionValues, work: Work | None) -> Json
 def _of_command(work: Work, command: str) -> str:
     ok, stdout, _ = work.query(command)
     if not ok:
-        # Not the lines themselves: what is kept of them here was redacted before it was cut.
+        # Not the lines themselves: the record's copy was redacted before it was shortened.
         found = work.session.record.failed
         raise failed_command(work, replace(found, command=command) if found else FailedCommand(command, None, ""))
     return "\n".join(stdout).strip()

@@ -1,6 +1,6 @@
-"""Applies a Puppet class or a resource of a defined type on a node, with the module's Puppet code beside it.
+"""Applies a Puppet class or a resource of a defined type on a node, with the Puppet code of the module.
 
-The manifest holds the attributes' values, secrets too, so it goes to the node as a private file and is removed after.
+The manifest contains attribute values, including secrets. It is uploaded as a private file and removed afterwards.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from dtk.model.json_data import Json, ReadOnlyObject
 from dtk.model.planned_action import PlannedPuppet
 
 _FOLDER = ".dtk/puppet"
-"""Where Puppet code and manifests are on a node, below the login's home."""
+"""Folder for Puppet code and manifests on a node, relative to the login's home."""
 _UNCHANGED, _CHANGED = 0, 2
-"""Exit codes of ``puppet apply --detailed-exitcodes`` that are successes; 1, 4 and 6 are failures."""
+"""Exit codes of ``puppet apply --detailed-exitcodes`` for success; 1, 4 and 6 are failures."""
 _SCRIPT = """PATH=$PATH:/opt/puppetlabs/bin
 command -v puppet >/dev/null || {{ echo 'puppet is not installed on this node' >&2; rm -f {manifest}; exit 127; }}
 puppet apply --detailed-exitcodes --color=false --modulepath={code}"$(puppet config print basemodulepath)" {manifest}
@@ -36,10 +36,10 @@ def apply_resource(work: Work, item: PlannedPuppet, code: Path | None) -> bool |
     Args:
         work: the action and its node.
         item: the plan's ``puppet`` item.
-        code: this machine's copy of the module's Puppet code; None when the node has it.
+        code: this machine's copy of the module's Puppet code; None if the node has it.
 
     Returns:
-        Whether it changed anything; None when it failed, and the session's record says how.
+        Whether it changed anything; None if it failed: the session's record has the details.
     """
     folder = f"{_FOLDER}/{work.action.module}"
     name = re.sub(r"[^A-Za-z0-9]+", "-", f"{work.action.component}-{work.action.action}").strip("-")
@@ -57,7 +57,7 @@ def apply_resource(work: Work, item: PlannedPuppet, code: Path | None) -> bool |
 
 
 def manifest_of(item: PlannedPuppet, values: ReadOnlyObject) -> str:
-    """Return the manifest that declares the resource; what has no value is left to Puppet's own default."""
+    """Return the manifest that declares the resource; parameters without a value keep Puppet's default."""
     given = {name: values[name] for name in item.parameters if values.get(name) is not None}
     parameters = "".join(f"  {name} => {literal_of(value)},\n" for name, value in given.items())
     if item.resource == "class":
@@ -69,7 +69,7 @@ def literal_of(value: Json) -> str:
     """Return plain data as a literal of Puppet's language.
 
     Raises:
-        ActionError: Puppet has no such value.
+        ActionError: Puppet has no such type of value.
     """
     if value is None:
         return "undef"
@@ -78,7 +78,7 @@ def literal_of(value: Json) -> str:
     if isinstance(value, (int, float)):
         return repr(value)
     if isinstance(value, str):
-        # In single quotes Puppet knows two escapes only: the quote's and the backslash's own.
+        # In single quotes Puppet knows only two escapes: \' and \\.
         return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
     if isinstance(value, list):
         return f"[{', '.join(literal_of(item) for item in value)}]"

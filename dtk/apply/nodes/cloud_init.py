@@ -1,4 +1,4 @@
-"""A machine's first boot: cloud-init may still install packages or run user data when SSH answers already."""
+"""The first boot of a machine: SSH may answer while cloud-init still installs packages or runs user data."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dtk.apply.session.node_session import NodeSession, Prepared
 from dtk.errors import DtkError
 
 LONGEST = 1800
-"""Seconds that a first boot may take from the first login on: user data may install a lot."""
+"""Time limit for a first boot in seconds, from the first login: user data may install a lot."""
 _FAILED = 1
-"""What cloud-init ends with when it failed; 2 says that it went on after a mistake it could live with."""
+"""Exit code of cloud-init for a failure; 2 means that it continued after a recoverable error."""
 _WAIT = rb"""
 command -v cloud-init >/dev/null 2>&1 || exit 0
 cloud-init status --wait >/dev/null 2>&1 || code=$?
@@ -21,15 +21,15 @@ exit "${code:-0}"
 
 
 def await_first_boot(session: NodeSession, reporter: StepReporter, *, has_user_data: bool) -> None:
-    """Wait until cloud-init, where a machine has it, is done: what it installs holds the packages' lock.
+    """Wait until cloud-init, if the machine has it, is done: while it installs packages, it holds the package lock.
 
     Args:
         session: the node's session, connected.
-        reporter: told that it is waited for, and of an image's own mistakes.
-        has_user_data: the node was given some, so that a failure may be that of its user's words.
+        reporter: receives the reason for waiting, and errors that come from the image.
+        has_user_data: the node has user data, so that a failure may be a mistake of the user.
 
     Raises:
-        DtkError: it failed on a node with user data, or took too long.
+        DtkError: it failed on a node with user data, or timed out.
     """
     node = session.node
     reporter.waiting(f"waiting for cloud-init on {node}")

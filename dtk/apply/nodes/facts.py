@@ -1,4 +1,4 @@
-"""What a machine says of itself at first contact: what links and templates may know of a node beside its address."""
+"""Facts that a machine reports at first contact: node attributes for links and templates, beside its address."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NEEDED = (
     *("cat", "chmod", "chown", "cp", "cut", "find", "grep", "head", "id", "ls", "mkdir", "mv", "rm", "sed", "sleep"),
     *("stat", "tail", "touch", "tr", "uname"),
 )
-"""Programs that dtk and pyinfra's operations on files call on a node; a minimal Debian and a busybox have them."""
+"""Programs that dtk and pyinfra's file operations run on a node; a minimal Debian and a busybox have them."""
 
 SCRIPT = b"""
 for tool in @NEEDED@; do command -v $tool >/dev/null || echo "lacks=$tool"; done
@@ -28,16 +28,16 @@ FACTS = ("home", "user", "os", "python", "has_systemd")
 
 
 def are_known(attributes: Mapping[str, object]) -> bool:
-    """Say whether a target knows all of it by itself, as it does of its own processes on this machine."""
+    """Return whether a target itself provides all facts, as it does for its own processes on this machine."""
     return all(name in attributes for name in FACTS)
 
 
 def node_facts(session: NodeSession, known: dict[str, object]) -> dict[str, object]:
-    """Return a node's attributes, with those that its target does not know asked of the machine itself.
+    """Return a node's attributes; those that the target does not provide are read from the machine.
 
     Args:
         session: the node's session, connected.
-        known: the attributes that its target gave.
+        known: the attributes that the target provides.
 
     Raises:
         DtkError: the node has no working shell, or lacks programs.
@@ -54,10 +54,10 @@ def node_facts(session: NodeSession, known: dict[str, object]) -> dict[str, obje
 
 
 def check_programs(printed: str, node: str) -> None:
-    """Check that a machine has the programs that dtk needs there, from what it printed for ``SCRIPT``.
+    """Check that a machine has the programs that dtk needs, from the output of ``SCRIPT``.
 
     Raises:
-        DtkError: it lacks some, all of which are named.
+        DtkError: programs are missing; the message names all of them.
     """
     lacking = [line.removeprefix(_LACKS) for line in printed.splitlines() if line.startswith(_LACKS)]
     if lacking:
@@ -65,7 +65,7 @@ def check_programs(printed: str, node: str) -> None:
 
 
 def read_facts(printed: str, known: Mapping[str, object]) -> dict[str, object]:
-    """Return a node's attributes with what its machine printed for ``SCRIPT``; what its target knows wins."""
+    """Return a node's attributes from the output of ``SCRIPT``; attributes that the target provides take precedence."""
     lines = (line for line in printed.splitlines() if "=" in line and not line.startswith(_LACKS))
     answers = dict(line.split("=", 1) for line in lines)
     return {**answers, "has_systemd": "has_systemd" in answers, **known}

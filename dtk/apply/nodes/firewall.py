@@ -1,4 +1,4 @@
-"""Brings the target's firewall up to date before a task's first stage: lets in this machine, opens planned ports."""
+"""Updates the target's firewall before a task's first stage: admits this machine, opens the planned ports."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ _CONNECTING = ("power_on_node", "resize_node", "configure_node", "action")
 
 
 def update_firewall(context: TaskContext) -> None:
-    """Let this machine reach the service's nodes, and others the planned ports; a new node's group is made with it.
+    """Let this machine reach the nodes, and others the planned ports; a new node's group is created with the node.
 
     Raises:
-        DtkError: the target refuses what is planned. Where nothing is, the nodes tell whether they let this one in.
+        DtkError: the target refuses a planned change. Without planned changes, a refusal is only logged: if the nodes
+            do not admit this machine, the connections will show it.
     """
     plan, state = context.plan, context.store.state
     if not plan.firewall and not _connects(plan):
@@ -52,12 +53,12 @@ def _texts(ports: Iterable[OpenPort]) -> list[str]:
 
 
 def planned_ports(plan: Plan) -> list[OpenPort]:
-    """Return the ports that are open once a plan is applied."""
+    """Return the ports that are open after a plan is applied."""
     return [OpenPort(rule.port, rule.source) for rule in plan.firewall if rule.change != "close"]
 
 
 def with_open_ports(state: State, ports: Iterable[OpenPort]) -> State:
-    """Return the state in which these ports, and no others, are open."""
+    """Return the state with exactly these ports open."""
     by_source: dict[str, list[int]] = {}
     for rule in ports:
         by_source.setdefault(rule.source, []).append(rule.port)

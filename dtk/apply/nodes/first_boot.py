@@ -1,4 +1,4 @@
-"""A machine's first boot: cloud-init and automatic updates may still be at work when SSH answers already."""
+"""The first boot of a machine: SSH may answer while cloud-init and automatic updates still run."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from dtk.apply.session.node_session import NodeSession, Prepared
 from dtk.errors import DtkError
 
 LONGEST = 1800
-"""Seconds that a first boot may take from the first login on: user data may install a lot."""
+"""Time limit for a first boot in seconds, from the first login: user data may install a lot."""
 UPDATES_SECONDS = 600
-"""How long automatic updates are waited for; after that apt itself waits for them."""
+"""How long to wait for automatic updates, in seconds; after that, apt itself waits for them."""
 _FAILED = 1
-"""What cloud-init ends with when it failed; 2 says that it went on after a mistake it could live with."""
+"""Exit code of cloud-init for a failure; 2 means that it continued after a recoverable error."""
 _BOOTED = "booted"
 _BUSY = "busy"
 _WAIT = f"""
@@ -29,7 +29,7 @@ fi
 {WAIT_FOR_LOCKS}
 wait_for_locks {UPDATES_SECONDS} || echo {_BUSY}
 """
-# Whatever calls apt on a machine that dtk made waits for automatic updates, also where sudo drops its environment.
+# Every apt on a machine that dtk created waits for automatic updates, even if sudo drops its environment.
 _APT_WAITS = f"""
 if [ -d /etc/apt/apt.conf.d ]; then
     [ "$(id -u)" = 0 ] || as_root="sudo -n"
@@ -40,26 +40,26 @@ fi
 
 @dataclass(frozen=True)
 class FirstBoot:
-    """What a machine says once its first boot is done.
+    """What a machine reports at the end of its first boot.
 
-    ``host_keys`` are its public host keys (``ssh-ed25519 AAAA…``) where cloud-init was at work, which may have made new
-    ones; None where it was not.
+    ``host_keys`` are its public host keys (``ssh-ed25519 AAAA…``) if cloud-init ran, since it may have generated new
+    ones; None if it did not run.
     """
 
     host_keys: frozenset[str] | None
 
 
 def await_first_boot(session: NodeSession, reporter: StepReporter, *, has_user_data: bool, is_made: bool) -> FirstBoot:
-    """Wait until cloud-init and automatic updates, where a machine has them, are done: they hold the packages' lock.
+    """Wait until cloud-init and automatic updates, if the machine has them, are done: they hold the package lock.
 
     Args:
         session: the node's session, connected.
-        reporter: told that it is waited for, and of an image's own mistakes.
-        has_user_data: the node was given some, so that a failure may be that of its user's words.
-        is_made: dtk made the machine, and may set there that apt waits for its lock.
+        reporter: receives the reason for waiting, and errors that come from the image.
+        has_user_data: the node has user data, so that a failure may be a mistake of the user.
+        is_made: dtk created the machine, and may configure its apt to wait for the lock.
 
     Raises:
-        DtkError: cloud-init failed on a node with user data, or took too long.
+        DtkError: cloud-init failed on a node with user data, or timed out.
     """
     node = session.node
     reporter.waiting(f"waiting for cloud-init and automatic updates on {node}")

@@ -1,4 +1,4 @@
-"""What a task does on a node before anything else, once: it ends what earlier tasks left, and lets the team in."""
+"""A task's first contact with a node: ends leftovers of earlier tasks and installs the team's keys, once."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from dtk.state.changes import with_node
 
 
 def meet_node(context: TaskContext, node: str, reporter: StepReporter) -> None:
-    """Make a node ready for a task.
+    """Prepare a node for a task.
 
     Raises:
-        DtkError: something may still run there, or the team's keys can't be put there.
+        DtkError: a process of an earlier task may still run there, or the team's keys can't be installed.
     """
     _note_host_key(context, node)
     end_leftovers(context, node, reporter)
@@ -26,7 +26,7 @@ def meet_node(context: TaskContext, node: str, reporter: StepReporter) -> None:
 
 
 def _note_host_key(context: TaskContext, node: str) -> None:
-    """Tell other clones the key that a machine shows now, where somebody took the one before out of known_hosts."""
+    """Record a machine's present host key for other clones, in case the earlier one was removed from known_hosts."""
     known = context.store.state.nodes.get(node)
     if known is None:
         return

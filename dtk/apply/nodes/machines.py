@@ -1,4 +1,4 @@
-"""Makes, starts, stops and ends nodes: those of a stage in one call to the provider, each told as it is done."""
+"""Creates, starts, stops and terminates nodes: one provider call per stage and kind of step, reported per node."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ CHANGES: dict[StepType, str] = {
     "resize_node": "resized",
 }
 _MET = ("create_node", "power_on_node", "resize_node")
-"""After these the machine runs, and where it is reached may have changed."""
+"""After these steps the machine runs, possibly at a new address."""
 
 
 UNCLAIM_SECONDS = 10.0
-"""How long a machine that is let go may take to forget whose it was."""
+"""Time limit in seconds for removing the service's mark from a machine that is released."""
 
 
 class MachineBatch:
-    """The steps of one kind in one stage. The provider is called once all of them are on record as started."""
+    """The steps of one kind in a stage. The provider is called once all of them are recorded as started."""
 
     def __init__(self, context: TaskContext, steps: Sequence[Step]) -> None:
         self._context = context
@@ -50,15 +50,15 @@ class MachineBatch:
         self._results: dict[str, AsyncResult] = {step.node: AsyncResult() for step in steps}
 
     def run(self, step: Step, reporter: StepReporter) -> bool:
-        """Do one step's part; returns that it changed something.
+        """Do one step's part; return True, since it always changes something.
 
         Raises:
-            DtkError: it could not be done for this node.
+            DtkError: it failed for this node.
         """
         self._steps.append(step)
         self.leave(step)
         reporter.waiting(f"waiting for the target to have {step.node} {CHANGES[step.type]}")
-        # A machine half made is found again by the provider; one that nobody wrote down is paid for and forgotten.
+        # The provider finds a half-created machine again; one without a record would cost money unnoticed.
         with self._context.stopping.shielded():
             record = self._results[step.node].get()
             self._note(step.type, record)
@@ -77,9 +77,9 @@ class MachineBatch:
         return True
 
     def _boot(self, step: Step, record: NodeRecord, session: NodeSession, reporter: StepReporter) -> None:
-        """Connect to a machine that its node has just got, wait for the end of its first boot, and pin its host key.
+        """Connect to a new machine, wait for the end of its first boot, and pin its host key.
 
-        Not before: images whose host keys are made anew by cloud-init show others until then.
+        Not earlier: some images present other host keys until cloud-init has generated new ones.
         """
         known_hosts, entry = self._context.known_hosts, self._entry(record)
         known_hosts.unsettled.add(entry)
@@ -104,7 +104,7 @@ class MachineBatch:
             session.connect(is_new=True)
 
     def _claim(self, step: Step, session: NodeSession) -> None:
-        """Mark the machine as this node's, where its target does so on the machine; one of another service is let go.
+        """Mark the machine as this node's, for targets that keep marks on machines; release one of another service.
 
         Raises:
             DtkError: it is marked as another service's.
@@ -114,7 +114,7 @@ class MachineBatch:
         if not script:
             return
         prepared = Prepared("mark the machine", "sh -s", script.encode())
-        # One that does not answer may be this service's: what was begun with it is finished once it does.
+        # Without an answer, the machine may still be this service's: the step is then finished later.
         answer = session.ask(prepared, session.next_mark(as_root=False))
         try:
             context.provider.check_claim(context.identity, step.node, "\n".join(answer.stdout))
@@ -124,12 +124,12 @@ class MachineBatch:
             if state is not None:
                 context.provider.terminate(context.identity, [record_of(step.node, state)], lambda *_: None)
                 context.change_state(lambda now: changes.without_node(now, step.node))
-            # It was never this service's: it goes back as it is, and the state forgets it, so that the next task
-            # takes another.
+            # It never was this service's. It stays unchanged and leaves the state, so that the next task takes another
+            # machine.
             raise
 
     def _unclaim(self, node: str) -> None:
-        """Take the service's mark from a machine before it is let go; one that does not answer keeps it."""
+        """Remove the service's mark from a machine before it is released; a machine that does not answer keeps it."""
         context = self._context
         script = context.provider.unclaim_script(context.identity)
         if not script or node not in context.store.state.nodes:
@@ -142,11 +142,11 @@ class MachineBatch:
             session.ask(prepared, session.next_mark(as_root=False))
 
     def leave(self, step: Step) -> None:
-        """Wait no longer for a step: it has started, or it was stopped before it could."""
+        """Stop waiting for a step: it has started, or was stopped before it could."""
         if step.node in self._awaited:
             self._awaited.remove(step.node)
-            # The last one calls for all: the provider makes hundreds of machines in few calls, and each step is on
-            # record by then.
+            # The last step calls the provider for all of them: it creates hundreds of machines in few calls, and each
+            # step is recorded as started by then.
             if not self._awaited and self._steps:
                 gevent.spawn(self._call)
 
@@ -158,7 +158,7 @@ class MachineBatch:
                 missing = DtkError("the target did not report the status of the node")
         except Exception as error:
             missing = error
-        # Whatever the provider forgot must end as well: its step would wait for ever.
+        # End also the nodes that the provider did not report: their steps would wait forever.
         for result in self._results.values():
             if not result.ready():
                 result.set_exception(missing)
@@ -198,7 +198,7 @@ class MachineBatch:
         call(identity, records, self._report)
 
     def _note_intent(self) -> None:
-        """Put the nodes into the state before they are made: after a crash they are found again, or ended."""
+        """Add the nodes to the state before they are created: after a crash they can be found, or terminated."""
         new = [step.node for step in self._steps if step.node not in self._context.store.state.nodes]
         begun = NodeState("", "pending", asdict(Connection("")))
         self._context.change_state(
@@ -207,7 +207,7 @@ class MachineBatch:
         self._context.await_commit()
 
     def _record(self, nodes: Sequence[str], known: Mapping[str, str]) -> None:
-        """Put on disk, and in the shared store, what the target's next call can be known by, before it is made."""
+        """Store, on disk and in the shared store, what identifies the target's next call, before it is made."""
         begun = NodeState("", "pending", asdict(Connection("")), dict(known))
         self._context.change_state(
             lambda state: reduce(lambda changed, node: changes.with_node(changed, node, begun), nodes, state)
@@ -231,16 +231,16 @@ class MachineBatch:
         if kind == "power_off_node":
             record = self._with_host_key(record)
         elif kind == "resize_node" and known is not None:
-            # It was off for a while, and may have come back with another address: its key goes with it.
+            # It was stopped for a while and may have another address now: its host key must move with it.
             kept = self._with_host_key(record_of(node, known)).connection.host_key
             record = replace(record, connection=replace(record.connection, host_key=kept))
         if kind == "terminate_node" or known is None or known.id != record.id:
-            # Another machine than the one whose key may be pinned for this address.
+            # The key pinned for this address may be that of another machine.
             context.known_hosts.forget(self._entry(record))
         if kind == "terminate_node":
             context.change_state(lambda state: changes.without_node(state, node))
         elif kind == "power_off_node":
-            # On a machine that is off nothing of an earlier step runs.
+            # On a stopped machine, no process of an earlier step runs.
             context.change_state(
                 lambda state: changes.without_in_doubt(changes.with_node(state, node, state_of(record)), node)
             )
@@ -257,16 +257,16 @@ class MachineBatch:
             host_address=address,
         )
         if kind == "terminate_node":
-            # Whoever goes on elsewhere after a crash looks for no machine that is gone.
+            # After a crash, another machine that continues the task must not look for a terminated machine.
             context.await_commit()
 
     def _pinned_key(self, record: NodeRecord) -> dict[str, str]:
-        """Return the host key that the machine was first seen with, for the state: other clones check it, too."""
+        """Return the machine's pinned host key as an attribute for the state, so that other clones check it, too."""
         key = self._context.pinned_key(record)
         return {HOST_KEY: key} if key else {}
 
     def _with_host_key(self, record: NodeRecord) -> NodeRecord:
-        """Keep the key pinned for a machine that stops with the machine: its address may change, and be another's."""
+        """Move a stopping machine's pinned key into its record: another machine may get its address."""
         key = self._context.pinned_key(record)
         if not key:
             return record

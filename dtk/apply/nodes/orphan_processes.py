@@ -1,4 +1,4 @@
-"""Ends on a node what earlier tasks still run there, before this one does anything there."""
+"""Ends processes of earlier tasks on a node before this task does anything there."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from dtk.ssh.remote_kill import Older
 from dtk.state import changes
 
 _RESOLVE_SECONDS = 30.0
-"""How long a task that has succeeded waits for nodes that it had nothing to do on; what is left stays in doubt."""
+"""How long a succeeded task waits for nodes on which it had no steps, in seconds; the rest stays in doubt."""
 
 
 def end_leftovers(context: TaskContext, node: str, reporter: StepReporter | None) -> None:
-    """End what earlier tasks still run on a node: their steps in doubt, and each command that has not ended.
+    """End what earlier tasks still run on a node: their steps in doubt, and every unfinished command.
 
-    The second needs no record: it also finds what the log of a task that is lost would have told.
+    Unfinished commands are found without a record, even if the log of their task is lost.
 
     Raises:
-        DtkError: something may still run, and so nothing else may be done on the node.
+        DtkError: a process may still run, so that nothing else may be done on the node.
     """
     steps = context.store.state.in_doubt.get(node, ())
     for step in steps:
         task, _, number = step.partition("-")
         if reporter is not None:
             reporter.waiting(f"ending what step {number} of task {task} left running")
-    # Each clone without a store counts its tasks from 1: a lower number is not an earlier task there. This one has not
-    # run anything on the node yet.
+    # Without a store, each clone numbers its tasks from 1, so a lower number does not mean an earlier task. This task
+    # has not run anything on the node yet.
     older = Older(context.lineage_shown, None if context.link is None else context.number)
     problem = context.session(node).end_earlier([context.mark(step) for step in steps], older)
     if problem:
@@ -44,9 +44,9 @@ def end_leftovers(context: TaskContext, node: str, reporter: StepReporter | None
 
 
 def resolve_in_doubt(context: TaskContext) -> None:
-    """End what earlier tasks may still run on nodes on which this one had nothing to do; keep in doubt what can't be.
+    """End what earlier tasks may still run on nodes on which this one had no steps; the rest stays in doubt.
 
-    A worker may be killed between a step's success, which is noted in the state, and the step's end on record.
+    A worker may be killed after a step's success is stored in the state, but before the step's end is recorded.
     """
     nodes = [node for node in context.store.state.in_doubt if context.store.state.nodes[node].status == "running"]
     meetings = [gevent.spawn(_contact, context, node) for node in nodes]

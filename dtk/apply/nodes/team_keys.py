@@ -1,4 +1,4 @@
-"""People's own keys on the nodes: those that the target's ``authorized_keys`` names, and none that it named before."""
+"""The team's public keys on the nodes: installs those of the target's ``authorized_keys``, removes earlier ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dtk.model.access import PUBLIC_KEY, SETTING
 from dtk.model.target import Target
 
 _MARK = "dtk:team"
-"""How the lines end that are dtk's own: all others are left alone."""
+"""Suffix of the lines that dtk manages; it leaves all others alone."""
 _SCRIPT = """\
 set -eu
 umask 077
@@ -26,10 +26,10 @@ if cmp -s "$keys" "$keys.dtk"; then rm "$keys.dtk"; else mv -f "$keys.dtk" "$key
 
 
 def read_team_keys(target: Target, root: Path) -> tuple[str, ...] | None:
-    """Return the public keys that a target names, as files relative to the workspace or as text; None for no setting.
+    """Return the public keys that a target names, as text or as files relative to the workspace; None if not set.
 
     Raises:
-        DtkError: a file can't be read, or holds what is not a public key.
+        DtkError: a file can't be read, or contains something other than public keys.
     """
     if target.settings.get(SETTING) is None:
         return None
@@ -58,17 +58,17 @@ def _marked(line: str, source: str) -> str:
 
 
 def keys_script(keys: tuple[str, ...]) -> str:
-    """Return the script that lets exactly these people in; ``keys`` are lines as ``read_team_keys`` returns them."""
+    """Return the script that installs exactly these keys; ``keys`` are lines as ``read_team_keys`` returns them."""
     return _SCRIPT.format(mark=_MARK, lines="".join(f"{key}\n" for key in keys))
 
 
 def put_team_keys(session: NodeSession, keys: tuple[str, ...], mark: str) -> None:
-    """Let exactly these people in, beside those whose keys are not dtk's; the connection is open.
+    """Install exactly these keys, besides those that dtk does not manage; the connection must be open.
 
     Args:
-        session: the node's.
+        session: the node's session.
         keys: lines as ``read_team_keys`` returns them.
-        mark: what the command's processes carry.
+        mark: the mark of the command's processes.
 
     Raises:
         DtkError: the node's authorized_keys can't be written.

@@ -1,4 +1,4 @@
-"""Why a step did not succeed: what its module did wrong, what was taken from it, what stopped it."""
+"""Why a step did not succeed: an error of its module, a timeout, a stop, or a failure of dtk or the machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ErrorType = Literal["USER", "TEST", "SERVER"]
 
 @dataclass(frozen=True)
 class FailedCommand:
-    """The command that failed: as it ran, its exit code, the last lines of all it printed."""
+    """A failed command: its text, its exit code, and the last lines of its output."""
 
     command: str
     exit_code: int | None
@@ -22,7 +22,7 @@ class FailedCommand:
 
 
 class ActionError(DtkError):
-    """An action failed on a node; ``failed`` is its command, where it was one."""
+    """An action failed on a node; ``failed`` is the command that failed, if there is one."""
 
     def __init__(self, message: str, *, failed: FailedCommand | None = None, hint: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -30,11 +30,11 @@ class ActionError(DtkError):
 
 
 class StepStopped(BaseException):
-    """Thrown into a step's greenlet to end it; no ``except Exception`` on the way holds it up."""
+    """Raised in a step's greenlet to end it; a BaseException, so that no ``except Exception`` catches it."""
 
 
 class TimeLimit(BaseException):
-    """Thrown into a step's greenlet when its action, or one command, took too long."""
+    """Raised in a step's greenlet when its action, or one command, timed out."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"timed out after {seconds:g} s")
@@ -42,12 +42,12 @@ class TimeLimit(BaseException):
 
 
 def error_fields(error: Exception, component: str = "", kind: ErrorType = "USER") -> JsonObject:
-    """Return the ``error`` of a step.finished event.
+    """Return the ``error`` field of a step.finished event.
 
     Args:
         error: what ended the step.
         component: the component whose action failed, "" for work on the machine itself.
-        kind: the type of an action's failure; anything else is ``SERVER``.
+        kind: the error type of a failed action; any other failure is ``SERVER``.
     """
     if not isinstance(error, DtkError):
         return {"message": f"dtk failed: {type(error).__name__}: {error}; see worker.log", "type": "SERVER"}

@@ -1,4 +1,4 @@
-"""What one operation did on a node: its commands, the last one's exit code, the tails of what they printed."""
+"""What one operation did on a node: its commands, the last exit code, and the ends of their output."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _KEPT_COMMANDS = 20
 
 
 class OperationRecord:
-    """Filled by the connector while an operation runs."""
+    """A record that the connector fills while an operation runs."""
 
     def __init__(self) -> None:
         self._commands: list[str] = []
@@ -17,14 +17,14 @@ class OperationRecord:
         self.running = ""
         self.exit_code: int | None = None
         self.output_is_held = False
-        """Whether something that a command left running can still print to its output, which is no longer read."""
+        """Whether a process that a command left running holds its output open, which is no longer read."""
         self.stdout = Tail()
         self.stderr = Tail()
         self._last = Tail(KEPT_FOR_ERROR * LONGEST_SHOWN_LINE)
         self.failed: FailedCommand | None = None
 
     def begin(self, command: str) -> None:
-        """Note a command before it runs."""
+        """Record a command before it runs."""
         if len(self._commands) < _KEPT_COMMANDS:
             self._commands.append(command)
         else:
@@ -34,23 +34,23 @@ class OperationRecord:
         self._last = Tail(KEPT_FOR_ERROR * LONGEST_SHOWN_LINE)
 
     def line(self, stream: Stream, line: str) -> None:
-        """Take one line that the running command printed."""
+        """Record one line of output of the running command."""
         (self.stdout if stream == "stdout" else self.stderr).add(line)
         self._last.add(line[:LONGEST_SHOWN_LINE])
 
     def end(self, command: str, exit_code: int | None, *, failed: bool) -> None:
-        """Note how a command ended; the last one that failed is the one an error names."""
+        """Record how a command ended; an error names the last one that failed."""
         self.running = ""
         self.exit_code = exit_code
         if failed:
             self.failed = FailedCommand(command, exit_code, self.last_output())
 
     def last_output(self) -> str:
-        """Return the last lines of the running command, both streams in the order they came."""
+        """Return the last lines of the running command, from both streams in the order of arrival."""
         return "\n".join(self._last.lines[-KEPT_FOR_ERROR:])
 
     @property
     def command(self) -> str:
-        """All commands, a line each."""
+        """All commands, one per line."""
         more = [f"[{self._left_out} more commands]"] if self._left_out else []
         return "\n".join([*self._commands, *more])

@@ -1,4 +1,4 @@
-"""The first event of a task: the whole tree of steps, so that the log alone renders everything."""
+"""The first event of a task: the whole tree of steps, so that the log alone is enough to render the task."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dtk.model.plan import Plan, Stage, Step
 
 
 def next_command(plan: Plan) -> str:
-    """Return the command that goes on where a task of this plan ends too early."""
+    """Return the command that continues after a task of this plan has ended early."""
     if plan.destroys:
         return f"dtk delete-and-destroy {plan.service}{' --delete-volumes' if plan.deletes_volumes else ''}"
     if plan.workflow == RESET:
@@ -29,10 +29,10 @@ def next_command(plan: Plan) -> str:
 
 
 def write_planned(log: EventLog, plan: Plan, number: int, by: Author) -> None:
-    """Write the ``task.planned`` event of a plan's task, with who has it done.
+    """Write the ``task.planned`` event of a plan's task, with its author.
 
     Raises:
-        LogWriteError: it can't be written.
+        LogWriteError: the event can't be written.
     """
     fields: dict[str, Any] = {**_fields(plan, number), "by": by.document()}
     log.append("task.planned", f"task {number} of '{plan.service}': {plan.task_type}", **fields)

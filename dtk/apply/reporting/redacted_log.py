@@ -1,4 +1,4 @@
-"""The task's event log as the executor writes it: redacted, and with a full disk noticed once for the whole task."""
+"""The event log of a task as the executor writes it: redacted, and with one failure mode for a full disk."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ CLOSING_TYPES = ("step.finished", "stage.finished", "task.finished")
 
 
 class RecordError(DtkError):
-    """What happens can't be put on record any more, in the log or in the state; the task has to end."""
+    """The log or the state can no longer be written; the task must end."""
 
 
 class Journal:
-    """Writes events. From the first failure on, only those that close what is open are written, as far as they fit."""
+    """A writer of events. After the first failure it writes only closing events, as far as they fit on the disk."""
 
     def __init__(self, log: EventLog, redactor: Redactor, on_broken: Callable[[], None]) -> None:
         self._log = log
@@ -27,14 +27,14 @@ class Journal:
         self.broken = ""
 
     def redacted(self, text: str) -> str:
-        """Return a text as the log may show it; what is to be cut is cut after this."""
+        """Return a text as the log may show it; shorten it only after redaction."""
         return self._redactor.text(text)
 
     def append(self, event_type: str, message: str, **fields: ReadOnlyJson) -> None:
         """Write one event.
 
         Raises:
-            RecordError: it can't be written; never for an event that closes a step, a stage or the task.
+            RecordError: it can't be written; never raised for an event that closes a step, a stage or the task.
         """
         if event_type in CLOSING_TYPES:
             self._close(event_type, message, fields)
@@ -53,7 +53,7 @@ class Journal:
         if not self.broken:
             with suppress(RecordError):
                 return self._write(event_type, message, fields)
-        # The first failure frees what the log held back on disk: this line fits in there, its output may not.
+        # The first failure frees the disk space that the log had reserved: this line fits there, its output may not.
         if "error" in fields:
             error = as_object(fields["error"])
             fields = {**fields, "error": {**error, "output": ""}}
@@ -62,7 +62,7 @@ class Journal:
         return None
 
     def break_off(self, reason: str) -> RecordError:
-        """Note that nothing more can be recorded, tell the task, and return the error to raise."""
+        """Stop all further records, notify the task, and return the error to raise."""
         if not self.broken:
             self.broken = reason
             self._on_broken()

@@ -1,4 +1,4 @@
-"""Tells the log what a step does while it runs: its start, output, heartbeats, results, end."""
+"""Writes to the log what a step does while it runs: its start, output, heartbeats, results, end."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dtk.model.plan import Step
 from dtk.ssh.output import LONGEST_SHOWN_LINE, OutputGate, Stream
 
 HEARTBEAT_SECONDS = 8.0
-"""Readers are promised a sign of life at least every ten seconds (docs/events.md)."""
+"""In seconds. Readers can rely on an event at least every ten seconds (docs/events.md)."""
 _FLUSH_SECONDS = 0.5
 
 
 class StepReporter:
-    """One step's voice in the log, from ``started`` to ``finished``."""
+    """The writer of one step's events, from ``started`` to ``finished``."""
 
     def __init__(self, journal: Journal, step: Step) -> None:
         self._journal = journal
@@ -31,11 +31,11 @@ class StepReporter:
 
     @property
     def seconds(self) -> float:
-        """How long the step has been running."""
+        """Seconds since the step started."""
         return round(time.monotonic() - self._began, 3)
 
     def started(self) -> None:
-        """Put the step's start on disk: only after this may anything be done."""
+        """Write the step's start to disk: only after this may the step do anything."""
         self._began = time.monotonic()
         digest = {"input_digest": self.step.actions[0].input_digest} if len(self.step.actions) == 1 else {}
         self._event("step.started", f"{self.step.type} on {self.step.node}", **digest)
@@ -49,14 +49,14 @@ class StepReporter:
                 self._event("step.heartbeat", line or "running", seconds=self.seconds, last_line=line)
 
     def output(self, stream: Stream, line: str) -> None:
-        """Take one line of output; it is written with others, a moment later."""
+        """Add one line of output; it is written in a batch a moment later."""
         self.last_line = line
         self._gate.add(stream, self._journal.redacted(line)[:LONGEST_SHOWN_LINE])
         if not self._flusher:
             self._flusher = gevent.spawn_later(_FLUSH_SECONDS, self._flush)
 
     def waiting(self, reason: str) -> None:
-        """Say in the next heartbeat what the step waits for, or how far it is."""
+        """Set the text of the next heartbeat: what the step waits for, or its progress."""
         self.last_line = reason
 
     def _flush(self) -> None:
@@ -69,12 +69,12 @@ class StepReporter:
         self._event("step.output", message, stream=stream, lines=lines, **truncated)
 
     def operation(self, message: str, **fields: ReadOnlyJson) -> None:
-        """Record one finished operation, after all the output it gave."""
+        """Record one finished operation, after all of its output."""
         self._gate.flush()
         self._event("operation.finished", message, **fields)
 
     def retrying(self, attempt: int, attempts: int, delay: float, reason: str) -> None:
-        """Record that a failed action is tried again."""
+        """Record that a failed action is retried after ``delay`` seconds."""
         self._event(
             "step.retrying",
             f"attempt {attempt} of {attempts} in {delay:g} s: {reason}",
@@ -85,7 +85,7 @@ class StepReporter:
         )
 
     def finished(self, status: str, *, changed: bool, error: JsonObject | None = None, in_doubt: bool = False) -> None:
-        """Put the step's end on disk; ``in_doubt`` says that nobody knows what it did."""
+        """Write the step's end to disk; ``in_doubt`` means that its effect is unknown."""
         for greenlet in (self._heart, self._flusher):
             if greenlet is not None:
                 greenlet.kill(block=False)

@@ -1,4 +1,4 @@
-"""The ways in which a value is written: quoted, escaped or encoded; and which of them a text holds."""
+"""The forms in which a value can be written (quoted, escaped, encoded), and a search for them in a text."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
 _PREFIX = 4
-"""Characters by which forms are found: a text is looked up by its own length, not by how many forms there are."""
+"""Length of the prefix index: the cost of a search depends on the text's length, not on the number of forms."""
 _SHORTEST_ENCODED = 4
-"""Characters of a value that is looked for in base64 and hexadecimal, too; shorter ones would be found everywhere."""
+"""Minimum length of values that are also redacted as base64 and hexadecimal; shorter ones would match everywhere."""
 _SHORTEST_BASE64 = 5
 _BREAK = "[\r\n]*"
 
 
 def forms_of(text: str) -> set[str]:
-    """Return the ways a value is written, each as one line: programs break lines where they like."""
+    """Return the forms of a value without line breaks: programs may wrap lines anywhere."""
     written = {text, *_in_quotes(text), *_escaped(text), *_in_urls(text)}
     if len(text) >= _SHORTEST_ENCODED:
         written |= {*_in_base64(text.encode()), text.encode().hex(), text.encode().hex().upper()}
@@ -32,7 +32,7 @@ def flat(text: str) -> str:
 
 
 def _in_quotes(text: str) -> Iterator[str]:
-    """Inside the quotes of a shell, once and twice, and of YAML and SQL."""
+    """Yield a text as in the quotes of a shell, quoted once and twice, and of YAML and SQL."""
     quoted = shlex.quote(text)
     for words in (quoted, shlex.quote(quoted)):
         yield words[1:-1] if len(words) > 2 and words[0] == words[-1] == "'" else words
@@ -42,7 +42,7 @@ def _in_quotes(text: str) -> Iterator[str]:
 
 
 def _escaped(text: str) -> Iterator[str]:
-    """As JSON, once and twice, as Python and as HTML write it."""
+    """Yield a text as JSON writes it, escaped once and twice, and as Python and HTML write it."""
     for ascii_only in (True, False):
         once = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
         yield from (once, json.dumps(once, ensure_ascii=ascii_only)[1:-1])
@@ -57,7 +57,7 @@ def _in_urls(text: str) -> Iterator[str]:
 
 
 def _in_base64(value: bytes) -> Iterator[str]:
-    """In both alphabets, wherever the value begins in what is encoded: the characters that depend on it alone."""
+    """Yield, in both alphabets and for each alignment, the base64 characters that depend on the value alone."""
     for before in range(3):
         first, last = -(-before * 8 // 6), (before + len(value)) * 8 // 6
         inside = base64.b64encode(bytes(before) + value).decode()[first:last]
@@ -67,7 +67,7 @@ def _in_base64(value: bytes) -> Iterator[str]:
 
 
 class FormIndex:
-    """Forms of many values, and a quick answer to which of them a text holds."""
+    """An index of the forms of many values that quickly finds those in a text."""
 
     def __init__(self) -> None:
         self._forms: set[str] = set()
@@ -77,11 +77,11 @@ class FormIndex:
         self._longest = 0
 
     def __bool__(self) -> bool:
-        """Say whether there are any."""
+        """Return whether the index has any forms."""
         return bool(self._forms)
 
     def add(self, forms: Iterable[str]) -> None:
-        """Learn more forms, which hold no line breaks."""
+        """Add forms; they must have no line breaks."""
         for form in set(forms) - self._forms:
             self._forms.add(form)
             self._longest = max(self._longest, len(form))
@@ -92,7 +92,7 @@ class FormIndex:
                 self._by_prefix.setdefault(form[:_PREFIX], []).append(form)
 
     def found_in(self, text: str) -> list[str]:
-        """Return the forms in a text, whose line breaks do not count, the longest first."""
+        """Return the forms in a text, the longest first; line breaks in the text are ignored."""
         one_line = flat(text)
         found = [form for form in self._candidates(one_line) if form in one_line]
         return sorted(found, key=len, reverse=True)
@@ -104,8 +104,8 @@ class FormIndex:
         return [*self._short, *(form for start in starts & self._by_prefix.keys() for form in self._by_prefix[start])]
 
     def unfinished(self, text: str) -> int:
-        """Return where the last part of a text begins that may go on to be a form; its length when there is none."""
-        # Line breaks, which do not count, may stand between any two characters.
+        """Return the start of a suffix of a text that may continue as a form; the text's length if there is none."""
+        # Ignored line breaks may occur between any two characters.
         tail = text[-3 * self._longest :] if self._longest else ""
         positions = [at for at, character in enumerate(tail) if character not in "\r\n"]
         one_line = flat(tail)
@@ -121,5 +121,5 @@ class FormIndex:
 
 
 def pattern_of(forms: Iterable[str]) -> re.Pattern[str]:
-    """Return what matches any of some forms, wherever lines break inside of them."""
+    """Return a pattern that matches any of the forms, even with line breaks inside."""
     return re.compile("|".join(_BREAK.join(map(re.escape, form)) for form in forms))

@@ -1,4 +1,4 @@
-"""Apt's locks: automatic updates hold them, at a first boot for minutes, and apt by itself fails at once."""
+"""Apt's locks: automatic updates hold them, for minutes during a first boot, and apt by default fails at once."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pyinfra.facts.apt import noninteractive_apt
 from pyinfra.operations import apt
 
 LOCK_SECONDS = 300
-"""How long an apt of a task waits for another one to end."""
+"""How long an apt command of a task waits for another one to end, in seconds."""
 
-# /proc/locks says of every lock which file it is of: neither root's rights nor a program like fuser is needed.
+# /proc/locks lists the file of every lock, so that neither root's rights nor a program like fuser is needed.
 WAIT_FOR_LOCKS = r"""
 packages_are_locked() {
     for lock in /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock /var/cache/apt/archives/lock; do
@@ -29,20 +29,20 @@ wait_for_locks() {
     done
 }
 """
-"""Defines ``wait_for_locks SECONDS``, which fails where the packages are still locked after that time."""
+"""Defines ``wait_for_locks SECONDS``, which fails if the packages are still locked after that time."""
 
 _UPDATE = "apt-get update"
 
 
 def patient(command: StringCommand) -> StringCommand:
-    """Return a command of pyinfra's; its update of package lists, for whose lock apt has no timeout, waits for it."""
+    """Return a pyinfra command, with a wait for the lock if it updates the package lists: there apt has no timeout."""
     if str(command) != _UPDATE:
         return command
     return StringCommand(f"{WAIT_FOR_LOCKS.strip()}\nwait_for_locks {LOCK_SECONDS}; {_UPDATE}")
 
 
 def make_apt_wait() -> None:
-    """Give each apt of pyinfra's operations a timeout for its lock; a second time nothing is done."""
+    """Add a lock timeout to every apt command of pyinfra's operations; calling it again has no effect."""
     vars(apt)["noninteractive_apt"] = _noninteractive_apt
 
 

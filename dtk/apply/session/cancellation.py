@@ -1,4 +1,4 @@
-"""How a task is ended before its time: nothing new starts, what runs is told, some of it may finish first."""
+"""Ends a task early: no new step starts, running steps are stopped, and some may finish a part first."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Reason = Literal["", "cancelled", "failed"]
 
 
 class Stopping:
-    """Whether the task is to end, and the greenlets of the steps that have to be told."""
+    """Whether the task must end, and the greenlets of the steps that have to be stopped."""
 
     def __init__(self) -> None:
         self.reason: Reason = ""
@@ -23,30 +23,30 @@ class Stopping:
         self._shielded: set[gevent.Greenlet] = set()
 
     def stop(self, reason: Reason, why: str = "") -> None:
-        """End the task: ``cancelled`` by somebody, or ``failed`` because it can't go on. The first reason stands.
+        """End the task as ``cancelled`` by a user, or as ``failed`` because it can't continue. The first reason wins.
 
-        ``why`` is for people. Steps that were let run to their end before are told now.
+        ``why`` is for people. Running steps are stopped, also those that ``start_nothing`` allowed to finish.
         """
         if self.reason and not (why and self.why):
             return
         self.reason, self.why = self.reason or reason, why
-        # The step that finds out that the task can't go on has its own error already.
+        # The step that detects that the task can't continue already has its own error.
         for greenlet in self._steps.keys() - self._shielded - {gevent.getcurrent()}:
             greenlet.kill(StepStopped, block=False)
 
     def start_nothing(self, why: str) -> None:
-        """End the task as ``failed``, but let the steps that run come to their end."""
+        """End the task as ``failed``, but let running steps finish."""
         if not self.reason:
             self.reason, self.why = "failed", why
 
     @property
     def running_steps(self) -> list[str]:
-        """The numbers of the steps that are not over."""
+        """The numbers of the steps that have not ended."""
         return list(self._steps.values())
 
     @contextmanager
     def step(self, number: str) -> Iterator[None]:
-        """Let the current greenlet, which runs a step, be told by a ``StepStopped`` thrown into it, once."""
+        """Register the current greenlet as a step's, so that ``stop`` raises ``StepStopped`` in it, once."""
         current = gevent.getcurrent()
         self._steps[current] = number
         try:
@@ -56,7 +56,7 @@ class Stopping:
 
     @contextmanager
     def shielded(self) -> Iterator[None]:
-        """Let the current step finish what may not be interrupted; it is told afterwards."""
+        """Protect a part of the current step from interruption; a stop takes effect afterwards."""
         current = gevent.getcurrent()
         self._shielded.add(current)
         try:

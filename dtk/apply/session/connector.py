@@ -1,4 +1,4 @@
-"""pyinfra's way to a node: over the session's one connection, recording all it does, asking nobody for anything."""
+"""pyinfra's connector to a node: uses the session's one connection, records everything, never prompts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dtk.ssh.output import STREAMS
 from dtk.ssh.remote_kill import marking_shell
 
 SESSION = "dtk_session"
-"""Where a pyinfra host keeps its ``NodeSession`` (in ``connector_data``)."""
+"""Key of a node's ``NodeSession`` in the ``connector_data`` of its pyinfra host."""
 _CONTROL = ("_get_pty", "_timeout", "_stdin", "_success_exit_codes")
 _OTHER_USER = ("_sudo", "_su_user", "_doas", "_dzdo")
 _OF_SUDO = ("_sudo", "_sudo_user", "_use_sudo_login", "_preserve_sudo_env")
@@ -33,7 +33,7 @@ _POSIX_SHELLS = ("sh", "ash", "bash", "dash", "ksh", "mksh", "zsh")
 
 
 def silence_pyinfra() -> None:
-    """Keep pyinfra's own messages quiet: they repeat output, with secrets in it; the record has it, redacted."""
+    """Silence pyinfra's own messages: they repeat output with secrets; the record has the output, redacted."""
     logger = logging.getLogger("pyinfra")
     logger.addHandler(logging.NullHandler())
     logger.propagate = False
@@ -41,23 +41,23 @@ def silence_pyinfra() -> None:
 
 
 class RecordingConnector(SSHConnector):
-    """Runs pyinfra's commands and uploads through a node's session.
+    """A connector that runs pyinfra's commands and uploads through a node's session.
 
-    pyinfra tells commands that do something from facts by ``print_output``: the executor sets
+    ``print_output`` distinguishes facts from commands that change something: the executor sets
     ``state.print_fact_output`` and leaves ``state.print_output`` unset.
     """
 
     @staticmethod
     def make_names_data(name: str) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
-        """Name a host by its node: ``@dtk/slaves:1`` is the host ``slaves:1``."""
+        """Name a host after its node: ``@dtk/slaves:1`` is the host ``slaves:1``."""
         yield name, {}, []
 
     def __init__(self, *arguments: Any) -> None:
-        """Begin without a connection; the session opens it."""
+        """Create the connector without a connection; the session opens it."""
         super().__init__(*arguments)
         self._temporaries: list[tuple[str, dict[str, Any]]] = []
         self.look_ahead: LookAhead | None = None
-        """What is asked together, while an action's items are done."""
+        """The prediction of upcoming queries while the items of an action run."""
 
     @property
     def session(self) -> NodeSession:
@@ -65,14 +65,14 @@ class RecordingConnector(SSHConnector):
         return cast(NodeSession, self.host.connector_data[SESSION])
 
     def connect(self) -> None:
-        """Open the node's connection (server.reboot does so after its reboot)."""
+        """Open the node's connection (server.reboot calls this after the reboot)."""
         try:
             self.session.connect()
         except DtkError as error:
             raise ConnectError(error.message) from error
 
     def disconnect(self) -> None:
-        """Close the node's connection (server.reboot does so)."""
+        """Close the node's connection (server.reboot calls this)."""
         self.session.close()
 
     def run_shell_command(
@@ -82,7 +82,7 @@ class RecordingConnector(SSHConnector):
         print_input: bool = False,  # noqa: ARG002 - pyinfra's signature
         **arguments: Any,
     ) -> tuple[bool, CommandOutput]:
-        """Run one command; ``print_output`` says that it only looks (see the class)."""
+        """Run one command; ``print_output`` means that it only reads (see the class)."""
         codes = arguments.get("_success_exit_codes") or [0]
         if print_output:
             answer = self._answer(command, arguments)
@@ -103,7 +103,7 @@ class RecordingConnector(SSHConnector):
         return self.session.next_mark(as_root=any(arguments.get(key) for key in _OTHER_USER))
 
     def _answer(self, command: StringCommand, arguments: dict[str, object]) -> CommandAnswer:
-        """Return the answer to a command that only looks: known already, or asked together with those to come."""
+        """Return the answer to a read-only command: from an earlier exchange, or asked together with later queries."""
         text, ahead = raw_text(command), self.look_ahead
         if ahead is not None:
             known = ahead.answer(text, arguments, self.session.exchanges) or self._asked_together(
@@ -115,8 +115,8 @@ class RecordingConnector(SSHConnector):
         return self.session.ask(self._prepared(command, mark, arguments), mark)
 
     def _asked_together(self, ahead: LookAhead, text: str, arguments: dict[str, object]) -> CommandAnswer | None:
-        """Ask what was foreseen with a command; None when there is nothing besides, or it did not work that way."""
-        # Elsewhere than in a POSIX shell that reads a script there is one command at a time.
+        """Run a command together with predicted queries; return None if there are none or that did not work."""
+        # Only a POSIX shell that reads a script can run several commands together.
         together = ahead.together_with(text) if self._reads_its_script(arguments) else {}
         if len(together) < 2:
             return None
@@ -138,15 +138,15 @@ class RecordingConnector(SSHConnector):
     def _prepared(
         self, command: StringCommand, mark: str, arguments: dict[str, Any], data: Iterable[bytes] | None = None
     ) -> Prepared:
-        """Return a command whose shell reads it on its standard input: a command line can be read by everybody.
+        """Return a command whose shell reads it from standard input: any user can read a command line.
 
-        ``data`` is what comes after it there, for the command itself.
+        ``data`` follows it there, as the input of the command itself.
         """
         given = {key: value for key, value in arguments.items() if key not in _CONTROL}
         if given.get("_sudo") and self.session.login_is_root:
             given = _without_sudo(given)
         shell = given.get("_shell_executable") or "sh"
-        # An unquoted piece of pyinfra's command line, inside of sudo and su, which drop the environment.
+        # An unquoted part of pyinfra's command line, inside sudo and su, because they drop the environment.
         given["_shell_executable"] = marking_shell(mark, str(shell))
         inside = {key: given.pop(key) for key in _INSIDE if key in given}
         script = _unix_command(self, patient(command), {**inside, "_shell_executable": None})
@@ -158,7 +158,7 @@ class RecordingConnector(SSHConnector):
 
     def _reads_its_script(self, arguments: dict[str, object]) -> bool:
         shell = arguments.get("_shell_executable") or "sh"
-        # su reads a password there.
+        # su reads its password from standard input.
         return str(shell).rpartition("/")[2] in _POSIX_SHELLS and not arguments.get("_su_password")
 
     def _on_command_line(
@@ -182,15 +182,15 @@ class RecordingConnector(SSHConnector):
         print_input: bool = False,  # noqa: ARG002
         **arguments: Any,
     ) -> bool:
-        """Upload a file, recorded as what it is, with the reason when it can't be put there.
+        """Upload a file and record the upload, or the reason for its failure.
 
-        It goes over a channel like any command's, as the user that the operation has: no SFTP is needed, and nothing
-        lies in /tmp on its way, where pyinfra would put it for all to read, under a name that can be guessed.
+        The data goes over a channel like that of any command, as the operation's user. No SFTP is needed, and nothing
+        is stored in /tmp on the way, where pyinfra would put it readable for everyone under a predictable name.
         """
         temporary = _is_temporary(remote_filename)
         if temporary:
             self._temporaries.append((remote_filename, arguments))
-        # Perhaps with a secret in it: from its first byte on for the user alone, and no file or link that is there.
+        # It may contain a secret: only the user may ever read it, and it must not overwrite a file or follow a link.
         path = QuoteString(remote_filename)
         words = ("rm", "-f", path, "&& umask 077 && set -C && cat >", path) if temporary else ("cat >", path)
         mark = self._next_mark(arguments)
@@ -200,39 +200,39 @@ class RecordingConnector(SSHConnector):
             return self.session.perform(sent, mark, lambda code: code == 0) == 0
 
     def remove_temporaries(self) -> None:
-        """Remove what operations have put on the node only to run it: pyinfra would leave it there."""
+        """Remove the files that operations uploaded only to run them: pyinfra would leave them on the node."""
         while self._temporaries:
             path, arguments = self._temporaries.pop()
             self.run_shell_command(StringCommand("rm", "-f", path), print_output=True, **arguments)
 
     def get_file(self, *_: Any, **__: Any) -> bool:
-        """Refuse: what a module says is done on nodes, and writes no file here."""
+        """Refuse: operations of a module run on nodes and write no file on this machine."""
         raise NotImplementedError("files.get is not supported: use an output")
 
     def check_can_rsync(self) -> None:
-        """Refuse: rsync would open a connection of its own, past the pinned host keys."""
+        """Refuse: rsync would open its own connection and bypass the pinned host keys."""
         raise NotImplementedError("files.rsync is not supported, use files.sync")
 
 
 def _without_sudo(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return a command's arguments for a login that is root: where there is no sudo, there still is su."""
+    """Return a command's arguments for a login that is already root: sudo may be missing there, but su exists."""
     given = {key: value for key, value in arguments.items() if key not in _OF_SUDO}
     user = arguments.get("_sudo_user") or ROOT
     return given if user == ROOT else {**given, "_su_user": user, "_su_shell": "sh"}
 
 
 def _is_temporary(path: str) -> bool:
-    """Say whether a path is one of pyinfra's ``host.get_temp_filename``."""
+    """Return whether a path comes from pyinfra's ``host.get_temp_filename``."""
     return path.rpartition("/")[2].startswith("pyinfra-")
 
 
 def raw_text(command: str | StringCommand) -> str:
-    """Return a command as a shell gets it."""
+    """Return a command as the shell receives it."""
     return command if isinstance(command, str) else str(command.get_raw_value())
 
 
 def _outer(command: str) -> str:
-    """Return pyinfra's command line for a shell that has assignments: ``env`` would show them to everybody."""
+    """Return pyinfra's command line with assignments for a shell: with ``env``, a process list would show them."""
     return command.removeprefix("env ")
 
 

@@ -1,4 +1,4 @@
-"""pyinfra as the executor uses it: one State for the task, a host per node, each operation run where it is called."""
+"""pyinfra as the executor uses it: one State per task, one host per node; an operation runs when it is called."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from dtk.apply.session.connector import SESSION, RecordingConnector, silence_pyi
 from dtk.apply.session.node_session import NodeSession
 from dtk.apply.session.pyinfra_fixes import apply_fixes
 
-# What they do, they do on this machine.
+# Their operations run on this machine, not on a node.
 _LOCAL_MODULES = ("local", "python")
 
 _UPGRADES = ("apt.upgrade", "apt.dist_upgrade")
-"""Operations that pyinfra calls idempotent although they run a command each time."""
+"""Operations that pyinfra declares idempotent although they run a command each time."""
 
 
 class Engine:
-    """The pyinfra State of a task. Enter ``running`` once, around all the greenlets that run operations."""
+    """The pyinfra State of a task. Enter ``running`` once, around all greenlets that run operations."""
 
     def __init__(self, nodes: Iterable[str], is_secret: Callable[[str], bool]) -> None:
         silence_pyinfra()
@@ -40,13 +40,13 @@ class Engine:
         self._state = State(Inventory(([f"@dtk/{node}" for node in names], {})), config, check_for_changes=False)
         self._state.set_stage(StateStage.Execute)
         self._state.is_executing = True
-        # How the connector tells facts from commands; it prints neither.
+        # The connector uses this to distinguish facts from commands; it prints neither.
         self._state.print_fact_output = True
         self._is_secret = is_secret
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Make this State pyinfra's current one. It is current for the whole process, not for one greenlet."""
+        """Make this State pyinfra's current one, for the whole process and not only for one greenlet."""
         ctx_state.set(self._state)
         try:
             yield
@@ -58,7 +58,7 @@ class Engine:
         host = self._state.inventory.get_host(session.node)
         host.connector_data.update({SESSION: session, "dtk_is_secret": self._is_secret})
         host.connected = True
-        # An operation that was stopped in its midst leaves these behind.
+        # An operation that was interrupted leaves these set.
         host.in_op = False
         host.executing_op_hash = host.nested_executing_op_hash = None
         host.current_op_hash = host.current_op_global_arguments = host.current_op_deploy_data = None
@@ -77,7 +77,7 @@ def run_operation(host: Host, name: str, arguments: Mapping[str, Any]) -> bool:
         Whether it changed anything.
 
     Raises:
-        ActionError: it does not exist, does not take these arguments, or says that they make no sense.
+        ActionError: it does not exist, or rejects these arguments.
         PyinfraError: one of its commands failed; the session's record says which.
     """
     operation = _find("operations", name)
@@ -96,12 +96,12 @@ def run_operation(host: Host, name: str, arguments: Mapping[str, Any]) -> bool:
 
 
 def _remove_temporaries(host: Host) -> None:
-    """Leave nothing behind; but not after a timeout or a cancel: the command that was running is ended first."""
+    """Remove temporary files; not after a timeout or a cancel, where the running command must be ended first."""
     cast(RecordingConnector, host.connector).remove_temporaries()
 
 
 def runs_each_time(name: str) -> bool:
-    """Say whether an operation runs its commands whatever it finds on the node (pyinfra's own word for each).
+    """Return whether an operation runs its commands whatever the node's state (as pyinfra declares it).
 
     Raises:
         ActionError: it does not exist.

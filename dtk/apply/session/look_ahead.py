@@ -1,4 +1,4 @@
-"""What pyinfra is about to ask a node, asked in one exchange: the answers hold until anything else runs there."""
+"""Combines pyinfra's upcoming queries of a node in one exchange; answers are valid until anything else runs there."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from itertools import dropwhile
 from dtk.apply.session.node_session import CommandAnswer
 
 WIDEST = 16
-"""Operations whose questions are asked together."""
+"""Maximum number of operations whose queries are combined."""
 
 Options = Mapping[str, object]
-"""pyinfra's global arguments of a command: who runs it, in which shell."""
+"""pyinfra's global arguments of a command: which user runs it, in which shell."""
 
 
 @dataclass(frozen=True)
 class Looks:
-    """How an operation will look at its node, in its order, as far as that can be foreseen.
+    """The predicted queries of an operation, in order.
 
-    ``scripts`` has for each command what is run in its place: the same, or something that can't hang where the
-    operation would not get as far as to ask.
+    ``scripts`` maps each command to the script that runs in its place: the same command, or one that can't block in
+    cases in which the operation would not run the query.
     """
 
     scripts: Mapping[str, str]
@@ -29,14 +29,14 @@ class Looks:
 
 
 class LookAhead:
-    """The operations of an action that are still to come, and what was last learned about them.
+    """The upcoming operations of an action, and the latest answers to their queries.
 
-    Nothing depends on what is foreseen being right: an answer is given to the very same command alone, and only while
-    nothing else has run on the node since.
+    A wrong prediction does no harm: an answer is only used for exactly the same command, and only while nothing else
+    has run on the node since.
     """
 
     def __init__(self, foresee: Callable[[], Sequence[Looks | None]]) -> None:
-        """``foresee`` gives the operations to come, in order; None for what changes the node whatever it finds."""
+        """``foresee`` returns the upcoming operations, in order; None for one that always changes the node."""
         self._foresee = foresee
         self._looks: Sequence[Looks | None] | None = None
         self._at = self._asked = 0
@@ -46,29 +46,29 @@ class LookAhead:
         self._exchange = -1
 
     def answer(self, command: str, options: Options, exchange: int) -> CommandAnswer | None:
-        """Return what is known to be the answer to a command; None when it has to be asked.
+        """Return the known answer to a command, or None if it must be asked.
 
         Args:
-            command: as a shell gets it.
-            options: who runs it.
-            exchange: the number of the node's last exchange; what was learned in another may no longer hold.
+            command: as the shell receives it.
+            options: which user runs it, and how.
+            exchange: the number of the node's last exchange; answers from an earlier one may be outdated.
         """
         if exchange != self._exchange or options != self._options:
             return None
         return self._answers.get(command)
 
     def keep(self, answers: Mapping[str, CommandAnswer], options: Options, exchange: int) -> None:
-        """Keep answers of an exchange, in place of all earlier ones."""
+        """Store the answers of an exchange and drop all earlier ones."""
         self._answers, self._options, self._exchange = answers, options, exchange
 
     def together_with(self, command: str) -> dict[str, str]:
-        """Return what is best asked in one exchange with a command, itself first; {} when it was not foreseen."""
+        """Return the scripts to run together with a command, itself first; {} if it was not predicted."""
         if self._looks is None:
             self._looks = self._foresee()
         at = next((at for at, looks in enumerate(self._ahead(), self._at) if looks and command in looks.scripts), None)
         if at is None:
             return {}
-        # What was asked before is asked again: something was changed, so what follows is likely to change as well.
+        # A repeated query means that something changed, so the next operations are likely to change something as well.
         self._width = 1 if at < self._asked else min(2 * self._width, WIDEST)
         window = list(self._window(at))
         self._at, self._asked = at, at + len(window)
@@ -89,8 +89,8 @@ class LookAhead:
 
 
 def asking_all(scripts: Iterable[str]) -> tuple[str, str]:
-    """Return a script that runs others, each in a shell of its own, and the word by which its output is divided."""
-    # Drawn anew each time, so that no output holds it.
+    """Return a script that runs others, each in a subshell, and the marker that separates their outputs."""
+    # Random for each call, so that no output contains it.
     divider = secrets.token_hex(16)
     parts = (
         f"(\n{script}\n)\ndtk=$?; echo; echo {divider} $dtk; {{ echo; echo {divider}; }} >&2" for script in scripts
@@ -99,7 +99,7 @@ def asking_all(scripts: Iterable[str]) -> tuple[str, str]:
 
 
 def answers_in(answer: CommandAnswer, divider: str, commands: Collection[str]) -> dict[str, CommandAnswer]:
-    """Return each command's answer; none when the script did not come to its end."""
+    """Return the answer to each command; {} if the script did not complete."""
     printed = list(_divided(answer.stdout, divider))
     errors = list(_divided(answer.stderr, divider))
     if not len(printed) == len(errors) == len(commands):
@@ -111,13 +111,13 @@ def answers_in(answer: CommandAnswer, divider: str, commands: Collection[str]) -
 
 
 def _divided(lines: Iterable[str], divider: str) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield what stands before each divider, and what stands behind the word in its line."""
+    """Yield the lines before each divider, and the text after the marker on its line."""
     piece: list[str] = []
     for line in lines:
         word, _, rest = line.partition(" ")
         if word != divider:
             piece.append(line)
             continue
-        # The empty line in front of the divider: it ends a last line that has no end of its own, and is else too many.
+        # The empty line before the divider ends an unterminated last line; otherwise it is superfluous.
         yield tuple(piece[:-1] if piece and not piece[-1] else piece), rest
         piece = []

@@ -1,4 +1,4 @@
-"""A node as the executor works on it: its one connection, the step that has it now, the marks of its commands."""
+"""A node as the executor uses it: its one connection, the step that uses it now, the marks of its commands."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from dtk.ssh.output import STREAMS, LineSplitter, Stream, lines_of
 from dtk.ssh.remote_kill import Older, kill_script, marking_shell
 
 KILL_SECONDS = 20.0
-"""How long ending a step's remote processes may take before the node is left alone."""
+"""Time limit in seconds for ending a step's remote processes."""
 _FIRST_CONTACT_SECONDS = KILL_SECONDS + 2 * LOGIN_SECONDS
-"""The same at first contact, where nobody has cancelled: the login may be slow, and what is wrong with it is said."""
+"""The same at first contact, where no user waits for a cancel: the login may be slow, and problems are reported."""
 ROOT = "root"
 LARGEST_ANSWER = 64 * 1024 * 1024
-"""Bytes of a fact's or an output's command that are taken; more is a mistake that would fill this machine's memory."""
+"""Maximum output in bytes of a fact's or an output's command; more would fill this machine's memory."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A command ready for a node: as its log shows it, as a POSIX shell there runs it, with the bytes it reads."""
+    """A command ready for a node: its text in the log, its form for a POSIX shell there, and its input."""
 
     shown: str
     sent: str
@@ -49,14 +49,14 @@ class Prepared:
 
     @classmethod
     def script(cls, shown: str, script: bytes, mark: str = "") -> Prepared:
-        """Return a script of dtk's own, whose processes carry a mark."""
+        """Return one of dtk's own scripts; its processes carry a mark."""
         shell = marking_shell(mark, "sh") if mark else "sh"
         return cls(shown, f"{shell} -c {shlex.quote(READ_ALL)}", script)
 
 
 @dataclass(frozen=True)
 class CommandAnswer:
-    """What a command that only looked printed: lines, none of them cut."""
+    """The output of a read-only command as lines, none of them shortened."""
 
     code: int
     stdout: tuple[str, ...]
@@ -84,7 +84,7 @@ class NodeSession:
         self._step_mark = ""
         self._commands = 0
         self.exchanges = 0
-        """How many commands were given to the node: what was seen before the last of them may no longer be so."""
+        """Number of commands sent to the node; anything read before the last one may be outdated."""
         self._uses_root = False
         self._running = ""
         self._connection_was_lost = False
@@ -95,39 +95,39 @@ class NodeSession:
     def begin_step(
         self, reporter: StepReporter | None, mark: str, first_contact: Callable[[], None] | None = None
     ) -> None:
-        """Give the session to a step.
+        """Assign the session to a step.
 
         Args:
-            reporter: told what is waited for, and the output.
-            mark: what the step's commands' processes carry, ``LINEAGE-TASK-STEP-``.
-            first_contact: what is done on the node, once, before anything else; it raises when it can't be done.
+            reporter: receives reasons for waiting, and the output.
+            mark: the prefix of the marks of the step's processes, ``LINEAGE-TASK-STEP-``.
+            first_contact: runs once on the node, before anything else; it raises an error if it fails.
         """
         self._reporter, self._step_mark, self._first_contact = reporter, mark, first_contact
         self._commands, self._uses_root, self._connection_was_lost = 0, False, False
 
     @property
     def login_is_root(self) -> bool:
-        """Whether the login has root's rights already, so that nothing has to give them to a command."""
+        """Whether the login user is root, so that commands need no sudo."""
         return self._connection_of_node().user == ROOT
 
     @property
     def is_in_doubt(self) -> bool:
-        """Whether nobody knows what the step's last command did: its connection was lost, or it may still run."""
+        """Whether the effect of the step's last command is unknown: its connection was lost, or it may still run."""
         return self._connection_was_lost or (bool(self._step_mark) and self._running.startswith(self._step_mark))
 
     @property
     def has_orphaned_command(self) -> bool:
-        """Whether a command may still run that nobody waits for."""
+        """Whether a command may still run for which nothing waits."""
         return bool(self._running)
 
     def connect(self, *, is_new: bool = False) -> None:
-        """Open the node's connection unless it is open; what was begun before does not go on beside what follows.
+        """Open the node's connection unless it is open, and end commands that were left running.
 
         Raises:
             UnreachableError, HostKeyError: as ``dtk.ssh.connect.reach``.
-            DtkError: a command that was begun before may still run.
+            DtkError: an earlier command may still run.
         """
-        # In this order: what an earlier step left running ends before anything else begins here.
+        # In this order: a command that an earlier step left running must end before anything else begins.
         self._connect(is_new=is_new)
         self._end_orphaned_command()
         if self._first_contact is not None and not self._is_met:
@@ -135,7 +135,7 @@ class NodeSession:
             self._is_met = True
 
     def _end_orphaned_command(self) -> None:
-        """End the command that was running when a connection was lost."""
+        """End the command that was running when the connection was lost."""
         problem = self._end([self._running], as_root=True) if self._running else ""
         if problem:
             raise DtkError(problem, hint="see what runs there: dtk ssh")
@@ -151,7 +151,7 @@ class NodeSession:
             self._reporter.waiting(reason)
 
     def close(self) -> None:
-        """Close the connection; the next use opens another."""
+        """Close the connection; the next use opens a new one."""
         if self._open is not None:
             self._open.close()
             self._open = None
@@ -174,7 +174,7 @@ class NodeSession:
         return f"{self._step_mark}{self._commands}-"
 
     def perform(self, command: Prepared, mark: str, is_success: Callable[[int], bool]) -> int:
-        """Run a command that does something: recorded, its output shown as it comes.
+        """Run a command that changes something; record it and report its output as it arrives.
 
         Returns:
             Its exit code.
@@ -194,7 +194,7 @@ class NodeSession:
         return ended.code
 
     def _redrawn(self, line: str) -> None:
-        """Tell how far a command is that says so on one line, over and over."""
+        """Report the progress of a command that redraws one line."""
         if self._reporter is not None:
             self._reporter.waiting(line)
 
@@ -204,7 +204,7 @@ class NodeSession:
             self._reporter.output(stream, line)
 
     def ask(self, command: Prepared, mark: str) -> CommandAnswer:
-        """Run a command that only looks: its whole output is returned, and shown nowhere unless it fails.
+        """Run a read-only command and return its whole output, which is reported only if the command fails.
 
         Raises:
             DtkError: it prints more than ``LARGEST_ANSWER``.
@@ -236,25 +236,25 @@ class NodeSession:
             self._connection_was_lost = True
             raise
         except (NoSessionError, NoShellError):
-            # It never began.
+            # The command never began.
             self._running = ""
             raise
         self._running, self._connection_was_lost = "", False
         return ended
 
     def end_step_processes(self) -> str:
-        """End all that the step's commands still run on the node; return what went wrong, "" when all is well."""
+        """End all processes of the step on the node; return the problem, or "" on success."""
         return self._end([self._step_mark], as_root=self._uses_root) if self._commands else ""
 
     def end_running_command(self) -> str:
-        """End the processes of the command that was running last; return as ``end_step_processes``."""
+        """End the processes of the last running command; return the same as ``end_step_processes``."""
         return self._end([self._running], as_root=self._uses_root) if self._running else ""
 
     def end_earlier(self, marks: Sequence[str], older: Older) -> str:
-        """End what earlier tasks still run: all with one of these marks, and each command that has not ended.
+        """End what earlier tasks still run: all processes with one of these marks, and every unfinished command.
 
         Returns:
-            As ``end_step_processes``.
+            The same as ``end_step_processes``.
         """
         return self._end(marks, as_root=True, older=older)
 
@@ -266,7 +266,7 @@ class NodeSession:
                 problem = self._try_to_end(kill_script(marks, as_root=as_root, older=older))
         except (NoShellError, NoSessionError) as error:
             if older is not None:
-                # At first contact: nothing can be done there, and nothing of a task was.
+                # At first contact no command of this task has run yet, and none could run.
                 raise
             problem = error.message
         if problem:
@@ -288,7 +288,7 @@ class NodeSession:
             try:
                 code = run()
             except NoSessionError:
-                # What is to be ended has the only session of this connection.
+                # The command to be ended occupies the only session of this connection.
                 self.close()
                 code = run()
         except (NoShellError, NoSessionError):

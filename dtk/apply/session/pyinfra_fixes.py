@@ -1,4 +1,4 @@
-"""Faults of pyinfra 3.10 that dtk works around until the oldest pyinfra it accepts is without them."""
+"""Workarounds for bugs of pyinfra 3.10, needed until the oldest supported pyinfra has fixes for them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _ESCAPED = re.compile(r"\\(?P<hash>[0-9a-fA-F]{32,96})\s")
 
 
 def apply_fixes() -> None:
-    """Mend the running pyinfra; a second time nothing is done.
+    """Patch the loaded pyinfra; calling it again has no effect.
 
-    GNU's checksum programs put a backslash in front of a line whose file name holds one (systemd's units:
-    ``mnt-data\\x2dbig.mount``). pyinfra took that for a file that is not there, and put it there each time:
+    GNU's checksum programs print a backslash before a line whose file name contains one (systemd units such as
+    ``mnt-data\\x2dbig.mount``). pyinfra then considered the file missing and uploaded it each time:
     https://github.com/pyinfra-dev/pyinfra/issues/1911, fixed by pull request 1912, which is in no release yet.
     """
     if files.HashFileFactBase.process is not _process:
@@ -27,5 +27,5 @@ _originals: list[object] = []
 
 def _process(self: files.HashFileFactBase, output: Sequence[str]) -> str | None:
     escaped = _ESCAPED.match(output[0])
-    # The program was asked about this one file, so that the name need not be compared.
+    # The program was run for this one file, so the name need not be compared.
     return escaped["hash"] if escaped else _originals[0](self, output)  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""Resolves references to secrets, on their way to a node and not earlier."""
+"""Resolves secret references at the moment a node needs the values, and not earlier."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ def resolve_secret(reference: str, root: Path) -> str:
         root: the workspace's folder.
 
     Raises:
-        DtkError: there is no such secret, it is empty, or this dtk can't ask where it is kept. The message names the
-            reference.
+        DtkError: the secret does not exist, is empty, or its store can't be queried. The message names the reference.
     """
     value = _value(reference, root)
     if not value:
@@ -51,7 +50,7 @@ def _from_environment(name: str) -> str:
 
 def _from_file(path: Path) -> str:
     try:
-        # Editors on Windows put a byte order mark in front; it is no part of the secret.
+        # Editors on Windows write a byte order mark first; it is not part of the secret.
         return path.read_text(encoding="utf-8-sig").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
@@ -59,7 +58,7 @@ def _from_file(path: Path) -> str:
 
 
 def _from_aws(kind: str, name: str, reference: str) -> str:
-    """Ask AWS, with the credentials and the region of the environment that the task was started in."""
+    """Read a secret from AWS with the credentials and the region of the environment that the task was started in."""
     import boto3  # noqa: PLC0415 - only services with such secrets need it
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
@@ -90,6 +89,6 @@ def _secret(boto3: Any, name: str) -> str | None:
 
 
 def _reason(error: Exception) -> str:
-    """Return AWS's own reason, which holds no secret: names and codes."""
+    """Return AWS's own error message; it contains names and codes, but no secret."""
     response = getattr(error, "response", {})
     return f"{response['Error']['Code']}: {response['Error']['Message']}" if response else str(error)

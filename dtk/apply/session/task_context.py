@@ -1,4 +1,4 @@
-"""What every part of a running task shares."""
+"""What all parts of a running task share."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from dtk.store.link import WorkerLink
 
 @dataclass(frozen=True)
 class TaskContext:
-    """One task's plan, records and tools. ``sessions`` holds one session per node, made at its first use.
+    """One task's plan, records and tools. ``sessions`` holds one session per node, created at its first use.
 
-    ``in_doubt`` has the numbers of the steps that ended without anybody knowing what they did. ``link`` leads to the
-    process that ships the task to the shared store, None without one. ``team_keys`` are the public keys of the people
-    that the target lets in, None where it does not say.
+    ``in_doubt`` has the numbers of the steps whose effect is unknown. ``link`` is the connection to the process that
+    ships the task to the shared store, None without a store. ``team_keys`` are the public keys that the target grants
+    access, None if it has no such setting.
     """
 
     plan: Plan
@@ -59,47 +59,47 @@ class TaskContext:
 
     @property
     def seconds(self) -> float:
-        """How long the task has been running."""
+        """Seconds since the task started."""
         return round(time.monotonic() - self.began, 3)
 
     def change_state(self, *changes: Callable[[State], State]) -> None:
-        """Change the state as one new version on disk.
+        """Change the state and write it to disk as one new version.
 
         Raises:
-            RecordError: it can't be written, and so the task has to end.
+            RecordError: it can't be written, so the task must end.
         """
         with self._written_state():
             self.store.change(*changes)
 
     def write_snapshot(self) -> None:
-        """Fold the changes since the last boundary into state.json.
+        """Write the changes since the last snapshot to state.json.
 
         Raises:
-            RecordError: it can't be written, and so the task has to end; no change is lost.
+            RecordError: it can't be written, so the task must end; no change is lost.
         """
         with self._written_state():
             self.store.write_snapshot()
 
     def may_not_start(self) -> bool:
-        """Say whether the task is to end, or the service may be another holder's by now: then no step may start."""
+        """Return whether no step may start: the task must end, or another holder may have the service by now."""
         if self.link is not None:
             with suppress(StoreError):
                 self.link.check()
         return bool(self.stopping.reason)
 
     def await_commit(self) -> None:
-        """Wait until the state and the log, as they are now, are in the shared store; nothing without one.
+        """Wait until the present state and log are in the shared store; do nothing without one.
 
-        Called before what can't be repeated: whoever goes on elsewhere knows of it.
+        Called before actions that can't be repeated, so that a process that continues elsewhere knows of them.
 
         Raises:
-            StoreError: they can't be put there, or another holder has the service.
+            StoreError: they can't be stored, or another holder has the service.
         """
         if self.link is not None:
             self.link.barrier(self.store.state.serial, self._log_bytes())
 
     def settle(self) -> None:
-        """Wait, for a time, until all is in the shared store, or ``stopping.why`` says why it is not."""
+        """Wait, for a limited time, until everything is in the shared store; if it fails, ``stopping.why`` says why."""
         if self.link is not None:
             self.link.settle(self.store.state.serial, self._log_bytes())
 
@@ -115,7 +115,7 @@ class TaskContext:
             raise self.journal.break_off(reason) from error
 
     def session(self, node: str) -> NodeSession:
-        """Return a node's session."""
+        """Return a node's session; create it at its first use."""
         if node not in self.sessions:
             self.sessions[node] = NodeSession(
                 node, lambda: self._connection(node), self.known_hosts, self.patience, self.redactor
@@ -132,36 +132,36 @@ class TaskContext:
         return self.provider.connection_to(record)
 
     def pinned_key(self, record: NodeRecord) -> str:
-        """Return the public host key that is pinned for a machine, "" before first contact."""
+        """Return the pinned public host key of a machine, "" before first contact."""
         connection = self.provider.connection_to(record)
         pinned = self.known_hosts.pinned(host_entry(connection.hostname, connection.port))
         return f"{pinned.get_name()} {pinned.get_base64()}" if pinned else ""
 
     def drop_session(self, node: str) -> None:
-        """Close a node's connection because the node goes."""
+        """Close a node's connection because the node goes away."""
         session = self.sessions.pop(node, None)
         if session is not None:
             session.close()
 
     def step_mark(self, step: str) -> str:
-        """Return how the marks of a step's commands begin."""
+        """Return the prefix of the marks of a step's commands."""
         return self.mark(f"{self.number}-{step}")
 
     def mark(self, task_and_step: str) -> str:
-        """Return how the marks of any task's step begin; ``3-5.1`` is step 5.1 of task 3."""
+        """Return the prefix of the marks of any task's step; ``3-5.1`` is step 5.1 of task 3."""
         return f"{self.lineage_shown}-{task_and_step}-"
 
     @property
     def lineage_shown(self) -> str:
-        """What the marks of all tasks of this service begin with."""
+        """The prefix of the marks of all tasks of this service."""
         return short_lineage(self.identity.lineage)
 
     def secret(self, reference: str) -> str:
-        """Return a secret's value."""
+        """Return the value of a secret."""
         return resolve_secret(reference, self.workspace.root)
 
     def secret_digests(self, values: Mapping[str, str]) -> dict[str, str]:
-        """Return the keyed digests of secrets' values, by reference; none where their key can't be kept."""
+        """Return the keyed digests of secret values, by reference; none if their key can't be stored."""
         if not values:
             return {}
         try:
@@ -171,5 +171,5 @@ class TaskContext:
         return {reference: secret_digest(key, reference, value) for reference, value in values.items()}
 
     def module_files(self, module: str) -> Path:
-        """Return the folder of a module's files as they were copied with the plan."""
+        """Return the folder with the copies of a module's files that were made with the plan."""
         return self.workspace.task_folder(self.plan.service, self.number) / "files" / module
