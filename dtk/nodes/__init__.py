@@ -1,5 +1,5 @@
-"""Targets: where nodes come from, and how they are reached.
+"""Targets: where nodes come from, and how to reach them.
 
-In: the settings of a target and the nodes that are needed. Out: machines made, started, stopped, terminated. Must not
-know: plans and events. Only `nodes/TARGET/` knows what is special to a target.
+In: the settings of a target and the requested nodes. Out: machines created, started, stopped, terminated. Must not
+know: plans and events. Only `nodes/TARGET/` knows what is specific to a target.
 """

@@ -1,4 +1,4 @@
-"""One piece of work for each of several nodes, all at once, each reported as soon as it is done."""
+"""Runs a task for several nodes in parallel and reports each result as soon as it is available."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _Work = TypeVar("_Work")
 
 
 def report_each(work: Mapping[str, _Work], do: Callable[[_Work], NodeRecord], report: Report) -> None:
-    """Do the work of every node at once; report a node's record, or its error, when it is there.
+    """Process all nodes in parallel; report each node's record or error as soon as it is available.
 
     Args:
-        work: node → what ``do`` is called with.
-        do: returns the node's record; a ``DtkError`` or an ``OSError`` fails that node alone.
+        work: node → argument of ``do``.
+        do: returns the node's record; a ``DtkError`` or an ``OSError`` fails only that node.
         report: called in this thread, one node at a time.
     """
     if not work:
@@ -30,7 +30,7 @@ def report_each(work: Mapping[str, _Work], do: Callable[[_Work], NodeRecord], re
 
 
 def attempt(node: str, do: Callable[[], NodeRecord]) -> NodeRecord | DtkError:
-    """Return what ``do`` returns, or its failure as an error that can be reported."""
+    """Return what ``do`` returns, or its failure as an error to report."""
     try:
         return do()
     except DtkError as error:

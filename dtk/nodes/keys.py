@@ -1,4 +1,4 @@
-"""ed25519 keys: made once, kept private, their public half as OpenSSH writes it."""
+"""ed25519 keys: creates them once, stores them privately, and exports the public key in OpenSSH's format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dtk.state.files import make_private_folder, replace_file
 
 
 def ensure_key(path: Path) -> str:
-    """Return the public half (``ssh-ed25519 AAAA…``) of the private key in a file, made when it is missing."""
+    """Return the public key (``ssh-ed25519 AAAA…``) of the private key in a file; create the key if it is missing."""
     try:
         key = load_ssh_private_key(path.read_bytes(), password=None)
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""What a target must do for the executor: make machines, start, stop, end them, say how to reach them.
+"""The interface of targets for the executor: create machines, start, stop and terminate them, say how to reach them.
 
 Every call is idempotent: it first looks for what an earlier, interrupted call with the same service lineage and
-node may have left, so that no machine is made twice or lost (docs/architecture.md, Targets).
+node may have left, so that no machine is created twice or lost (docs/architecture.md, Targets).
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ NodeStatus = Literal["pending", "running", "stopped", "terminated"]
 
 @dataclass(frozen=True)
 class Connection:
-    """How a node is reached by SSH. ``key`` is a private key's path, "" to use the agent and the usual keys.
+    """How to reach a node by SSH. ``key`` is a private key's path, "" to use the SSH agent and the usual keys.
 
-    ``jump`` is ``user@host:port``, or several with commas between, gone through in this order. There the user's own
-    keys are offered as well as ``jump_key``, or ``key`` where that is "". ``host_key`` is the public host key line
-    (``ssh-ed25519 AAAA…``) where the target knows it; otherwise the key is pinned at first contact. ``proxy_command``
-    is a program and its arguments, quoted as in a shell, whose streams lead to the machine; then there is no ``jump``.
+    ``jump`` is ``user@host:port``, or several separated by commas, in order. Jump hosts are offered the user's own keys
+    as well as ``jump_key``, or ``key`` if that is "". ``host_key`` is the public host key line
+    (``ssh-ed25519 AAAA…``) if the target knows it; otherwise the key is pinned at first contact. ``proxy_command``
+    is a program and its arguments, quoted as in a shell, whose streams lead to the machine; then ``jump`` is empty.
     """
 
     hostname: str
@@ -40,7 +40,7 @@ class Connection:
 
 @dataclass(frozen=True)
 class NodeRecord:
-    """A node that exists, as it stands in state.
+    """An existing node, as stored in the state.
 
     ``id`` is the target's own name for it (an instance id, a host's name). ``attributes`` are the node attributes
     that links and templates may use: ``host_address``, ``port_offset`` (0 unless nodes share one address), ``home``,
@@ -56,9 +56,9 @@ class NodeRecord:
 
 @dataclass(frozen=True)
 class NodeRequest:
-    """A node that should exist; ``attributes`` are those of the node in the plan (size, image …).
+    """A node that should exist; ``attributes`` are the node's attributes in the plan (size, image …).
 
-    ``known`` is what ``Record`` was given for it before, by a task that did not come to its end.
+    ``known`` is what ``Record`` stored for it in an earlier task that did not finish.
     """
 
     node: str
@@ -68,7 +68,7 @@ class NodeRequest:
 
 @dataclass(frozen=True)
 class MachineChange:
-    """A node that exists and the attributes that its machine should have been made with."""
+    """An existing node and the attributes that its machine should have."""
 
     record: NodeRecord
     attributes: Attributes = field(default_factory=dict)
@@ -76,30 +76,30 @@ class MachineChange:
 
 @dataclass(frozen=True)
 class ServiceIdentity:
-    """Whose nodes they are: names for people, the lineage for machines, the workspace's own folder of the service."""
+    """The service that owns nodes: its name for people, its lineage for machines, its folder in the workspace."""
 
     service: str
     lineage: str
     folder: Path
-    """.dtk/services/NAME: keys, known_hosts and local nodes live below it."""
+    """.dtk/services/NAME: contains keys, known_hosts and local nodes."""
     task: int = 0
-    """The number of the task that acts; 0 outside of tasks."""
+    """The number of the running task; 0 outside tasks."""
     workspace: str = ""
-    """The id of the workspace that the service is at home in."""
+    """The id of the service's home workspace."""
     origin: str = ""
-    """Which first state of the service this is: another clone's is another one; "" where it does not matter."""
+    """The id of the service's first state, which differs between clones that began it separately; "" if irrelevant."""
 
     def is_rival(self, origin: str) -> bool:
-        """Say whether a mark was left for a state that another clone began."""
+        """Return whether a mark was left for a first state that another clone began."""
         return bool(self.origin and origin and self.origin != origin)
 
 
 @dataclass(frozen=True)
 class MarkedMachine:
-    """A machine that carries dtk's own mark.
+    """A machine with dtk's mark.
 
-    ``service``, ``lineage`` and ``node`` are what the mark says, "" for what it does not; ``state`` is the target's own
-    word for its state.
+    ``service``, ``lineage`` and ``node`` come from the mark, "" if it lacks them; ``state`` is the target's own word
+    for the machine's state.
     """
 
     id: str
@@ -109,15 +109,15 @@ class MarkedMachine:
     node: str
     workspace: str = ""
     version: str = ""
-    """The dtk that made it."""
+    """The version of dtk that created it."""
     since: str = ""
-    """When it was made: UTC, RFC 3339; "" where the target does not say."""
+    """When it was created: UTC, RFC 3339; "" if the target does not know."""
     origin: str = ""
-    """Which first state of its service it was made for; "" where the mark does not say."""
+    """The first state of its service that it was created for; "" if the mark does not say."""
 
 
 def rival_error(service: str, what: str) -> DtkError:
-    """Return the error for machines that another clone is making; ``what`` says which and since when."""
+    """Return the error for machines that another clone is creating; ``what`` says which ones and since when."""
     return DtkError(
         f"another clone makes the machines of service '{service}': {what}",
         hint="wait until it has finished, then adopt them: dtk list-nodes --orphans --adopt",
@@ -125,7 +125,7 @@ def rival_error(service: str, what: str) -> DtkError:
 
 
 class UnaskedError(DtkError):
-    """Some machines could not be asked whose they are; ``found`` are those of the service among the others."""
+    """Some machines could not be queried for their owner; ``found`` are the matching ones among the others."""
 
     def __init__(self, message: str, found: Sequence[MarkedMachine] = (), *, hint: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -133,12 +133,12 @@ class UnaskedError(DtkError):
 
 
 Ask = Callable[[Mapping[str, Connection], str], Mapping[str, str | DtkError]]
-"""Runs a shell script on machines at once, by name; returns what each printed, or why it could not be asked."""
+"""Runs a shell script on several machines in parallel, by name; returns the output or the error of each."""
 
 
 @dataclass(frozen=True, order=True)
 class OpenPort:
-    """A TCP port let in from a range of addresses, ``192.0.2.0/24``."""
+    """A TCP port that is open to a range of addresses, ``192.0.2.0/24``."""
 
     port: int
     source: str
@@ -146,49 +146,49 @@ class OpenPort:
 
 @dataclass(frozen=True)
 class FirewallUpdate:
-    """What was changed in a firewall."""
+    """The changes made to a firewall."""
 
     opened: tuple[OpenPort, ...] = ()
     closed: tuple[OpenPort, ...] = ()
 
 
 Report = Callable[[str, NodeRecord | DtkError], None]
-"""Called once per node, as soon as it is done: with its record, or with what went wrong for it alone."""
+"""Called once per node, as soon as it is done: with its record, or with the error of this node."""
 
 
 Record = Callable[[Sequence[str], Mapping[str, str]], None]
-"""Called before a call that makes machines, with the nodes it is for and what it can be known by (``client_token``).
+"""Called before a call that creates machines, with its nodes and data that identifies the call (``client_token``).
 
-What it is given is on disk when it returns. Called with the nodes alone, it forgets them: the call made no machine.
+The data is on disk when it returns. Called with an empty mapping, it forgets the nodes: the call created no machine.
 """
 
 
 def no_record(_nodes: Sequence[str], _known: Mapping[str, str]) -> None:
-    """Record nothing: for targets whose machines can't be made twice, and outside of tasks."""
+    """Record nothing: for targets whose machines can't be created twice, and outside tasks."""
 
 
 class Provider(Protocol):
-    """A target's machines. Calls block; the executor runs them in a greenlet or a thread of its own."""
+    """A target's machines. Calls block; the executor runs them in a separate greenlet or thread."""
 
     def check(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> None:
-        """Raise ``DtkError`` when a service's nodes are out of this target's sight: they would count as gone."""
+        """Raise ``DtkError`` if the target can't see a service's nodes at present: they would count as gone."""
 
     def update_firewall(
         self, identity: ServiceIdentity, records: Sequence[NodeRecord], ports: Sequence[OpenPort] | None
     ) -> FirewallUpdate:
-        """Let this machine reach a service's nodes, and others these ports and no others.
+        """Let this machine reach a service's nodes, and open exactly these ports to others.
 
         Args:
-            identity: whose nodes they are.
-            records: all that exist.
-            ports: those that are wanted; None leaves all as they are.
+            identity: the nodes' service.
+            records: all existing nodes.
+            ports: the desired ports; None leaves all ports as they are.
 
         Returns:
-            What had to be changed; nothing, for a target that keeps no firewall.
+            The changes; nothing for a target without a firewall.
         """
 
     def ssh_refusal(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> str:
-        """Say that the firewall stops this machine from reaching the nodes by SSH; "" where it does not.
+        """Return why the firewall stops this machine from reaching the nodes by SSH; "" if it does not.
 
         This changes nothing; ``update_firewall`` does.
         """
@@ -200,7 +200,7 @@ class Provider(Protocol):
         report: Report,
         record: Record = no_record,
     ) -> None:
-        """Make the nodes, or find those an earlier call made; report each with status ``running``."""
+        """Create the nodes, or find those of an earlier call; report each with status ``running``."""
 
     def start(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
         """Power the nodes on; report each with its new addresses."""
@@ -209,95 +209,95 @@ class Provider(Protocol):
         """Power the nodes off, keeping their disks; report each with status ``stopped``."""
 
     def terminate(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
-        """End the nodes for good; report each with status ``terminated``. One that is gone already is fine."""
+        """Terminate the nodes; report each with status ``terminated``, including those that are already gone."""
 
     def resize(self, identity: ServiceIdentity, changes: Sequence[MachineChange], report: Report) -> None:
-        """Give machines another size: stop, modify and start them; report each with its new addresses."""
+        """Change the size of machines: stop, modify and start them; report each with its new addresses."""
 
     def grow(self, identity: ServiceIdentity, changes: Sequence[MachineChange], report: Report) -> None:
-        """Make machines' disks larger; report each. What is as large already is fine."""
+        """Enlarge machines' disks; report each, including those that are already large enough."""
 
     def clean_up(self, identity: ServiceIdentity, goes_on: Callable[[], bool]) -> None:
-        """Remove what was made for a service beside its machines, after the last of them; nothing is fine.
+        """Remove a service's other resources after its last machine is gone; do nothing if there are none.
 
         Args:
             identity: the service.
-            goes_on: says whether what still refers to it may be waited for.
+            goes_on: returns whether to keep waiting for resources that are still in use.
 
         Raises:
-            DtkError: something is left; names it and what still refers to it. The same call takes it later.
+            DtkError: a resource remains; the message names it and what still uses it. A later call removes it.
         """
 
     def delete_volumes(self, identity: ServiceIdentity) -> Sequence[str]:
-        """Delete the volumes that outlived a service's machines; return which, in words. None left is fine."""
+        """Delete the volumes that outlived a service's machines; return their descriptions, possibly none."""
 
     def resolve_credentials(self) -> None:
-        """Get what the target's machines are worked on with, while there is a terminal to ask somebody on.
+        """Load the target's credentials while there is a terminal to ask the user.
 
         Raises:
-            DtkError: it can't be had.
+            DtkError: there are none.
         """
 
     def private_keys(self) -> Sequence[str]:
-        """Return the private keys' files that the target's settings name."""
+        """Return the private key files in the target's settings."""
 
     def why_off(self, identity: ServiceIdentity, record: NodeRecord) -> str:
-        """Say why a node that should run is off, where this machine can tell it at once; "" elsewhere."""
+        """Return why a node that should run is off, if this machine can tell at once; else ""."""
 
     def connection_to(self, record: NodeRecord) -> Connection:
-        """Return how a node is reached as the target's settings say now, whatever they said when it was made.
+        """Return how to reach a node with the target's present settings, whatever they were when it was created.
 
-        Nobody is asked; what the settings do not say is as the record has it.
+        This makes no calls; values that the settings lack come from the record.
         """
 
     def describe(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> Sequence[NodeRecord]:
-        """Return the records as the machines are now, without changing anything."""
+        """Return the records with the machines' present status, without changing anything."""
 
     def find_orphans(self, workspace: str, known: Collection[str], ask: Ask) -> Sequence[MarkedMachine]:
-        """Return the machines that carry a workspace's mark and whose ids are not among those known.
+        """Return the machines with a workspace's mark whose ids are not among the known ones.
 
-        ``ask`` is for targets whose machines keep the mark themselves.
+        ``ask`` is for targets that keep the mark on the machines.
         """
 
     def find_service(self, identity: ServiceIdentity, ask: Ask) -> Sequence[MarkedMachine]:
-        """Return the machines that carry a service's mark: its id, or its name and its workspace's id.
+        """Return the machines with a service's mark: its id, or its name and its workspace's id.
 
-        Of an identity without a workspace it is those of its name, whosever they are.
+        For an identity without a workspace, its name alone is enough, whatever the workspace.
 
         Raises:
-            DtkError: it can't be found out.
+            DtkError: they can't be determined.
         """
 
     def find_own(self, identity: ServiceIdentity) -> Sequence[MarkedMachine]:
-        """Return the machines of a service that this folder itself has on record, beside the state.
+        """Return the machines of a service in this folder's own records, which are kept besides the state.
 
-        Nothing for a target whose machines all carry marks, or that has no record of its own.
+        Nothing for a target without such records, or whose machines all carry marks.
         """
 
     def claim_script(self, identity: ServiceIdentity, node: str) -> str:
-        """Return the shell script that leaves the mark of a node on its machine and prints the mark that is there.
+        """Return the shell script that marks a machine for a node and prints the mark that the machine then has.
 
         "" for a target that marks its machines in another way, or not at all.
         """
 
     def check_claim(self, identity: ServiceIdentity, node: str, printed: str) -> None:
-        """Raise ``DtkError`` when what ``claim_script`` printed is the mark of another service."""
+        """Raise ``DtkError`` if the output of ``claim_script`` is the mark of another service."""
 
     def unclaim_script(self, identity: ServiceIdentity) -> str:
-        """Return the shell script that takes a service's mark from a machine, "" as for ``claim_script``."""
+        """Return the shell script that removes a service's mark from a machine, "" as for ``claim_script``."""
 
     def adopt(self, identity: ServiceIdentity, orphan: MarkedMachine) -> NodeRecord:
         """Return an orphan as the record of its node, and mark it as the service's."""
 
     def end_orphans(self, orphans: Sequence[MarkedMachine]) -> Mapping[str, DtkError]:
-        """End machines for good; return, by id, why some could not be."""
+        """Terminate machines; return the errors by id."""
 
 
 class BasicProvider:
-    """What a provider answers whose machines carry no mark, and that keeps no firewall: a base for others."""
+    """Default implementations for a provider without marks on machines and without a firewall; a base class."""
 
     def check(self, _identity: ServiceIdentity, _records: Sequence[NodeRecord]) -> None:
-        """Accept all."""
+        """Accept all nodes."""
 
     def update_firewall(
         self, _identity: ServiceIdentity, _records: Sequence[NodeRecord], _ports: Sequence[OpenPort] | None
@@ -306,61 +306,61 @@ class BasicProvider:
         return FirewallUpdate()
 
     def ssh_refusal(self, _identity: ServiceIdentity, _records: Sequence[NodeRecord]) -> str:
-        """Say nothing."""
+        """Return "": there is no firewall."""
         return ""
 
     def resize(self, _identity: ServiceIdentity, changes: Sequence[MachineChange], report: Report) -> None:
-        """Refuse."""
+        """Refuse to change machines."""
         for change in changes:
             report(change.record.node, DtkError("a target of this type can't change the size of its machines"))
 
     grow = resize
 
     def clean_up(self, _identity: ServiceIdentity, _goes_on: Callable[[], bool]) -> None:
-        """Remove nothing."""
+        """Do nothing: there are no other resources."""
 
     def delete_volumes(self, _identity: ServiceIdentity) -> Sequence[str]:
-        """Delete none: there are none."""
+        """Return nothing: there are no such volumes."""
         return ()
 
     def resolve_credentials(self) -> None:
-        """Need none."""
+        """Do nothing: the target needs no credentials."""
 
     def private_keys(self) -> Sequence[str]:
-        """Name none."""
+        """Return no files."""
         return ()
 
     def why_off(self, _identity: ServiceIdentity, _record: NodeRecord) -> str:
-        """Say nothing."""
+        """Return "": the reason can't be determined."""
         return ""
 
     def find_orphans(self, _workspace: str, _known: Collection[str], _ask: Ask) -> Sequence[MarkedMachine]:
-        """Find none."""
+        """Return no machines."""
         return ()
 
     def find_service(self, _identity: ServiceIdentity, _ask: Ask) -> Sequence[MarkedMachine]:
-        """Find none."""
+        """Return no machines."""
         return ()
 
     def find_own(self, _identity: ServiceIdentity) -> Sequence[MarkedMachine]:
-        """Find none."""
+        """Return no machines."""
         return ()
 
     def claim_script(self, _identity: ServiceIdentity, _node: str) -> str:
-        """Leave no mark."""
+        """Return "": machines are not marked."""
         return ""
 
     def check_claim(self, _identity: ServiceIdentity, _node: str, _printed: str) -> None:
-        """Accept all."""
+        """Accept any output."""
 
     def unclaim_script(self, _identity: ServiceIdentity) -> str:
-        """Take no mark away."""
+        """Return "": machines are not marked."""
         return ""
 
     def adopt(self, _identity: ServiceIdentity, orphan: MarkedMachine) -> NodeRecord:
-        """Refuse."""
+        """Refuse to adopt a machine."""
         raise DtkError(f"a target of this type can't adopt {orphan.id}")
 
     def end_orphans(self, _orphans: Sequence[MarkedMachine]) -> Mapping[str, DtkError]:
-        """End none: there are none."""
+        """Return no errors: there are no orphans."""
         return {}

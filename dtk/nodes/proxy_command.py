@@ -1,4 +1,4 @@
-"""The command whose streams lead to a node's SSH server, ``proxy_command:``, with a node's own values filled in."""
+"""The ``proxy_command:`` whose streams lead to a node's SSH server, with the node's own values filled in."""
 
 from __future__ import annotations
 
@@ -9,42 +9,42 @@ from dataclasses import replace
 from dtk.errors import InvalidError
 from dtk.nodes.provider import Connection
 
-# What stands in a command line of somebody else's program: nothing that an option, a shell or a URL would be read from.
+# The characters allowed in the external program's command line: nothing that an option, shell or URL parser interprets.
 _VALUE = re.compile(r"[A-Za-z0-9_.:][A-Za-z0-9_.:%@+-]*")
 _PLACEHOLDER = re.compile(r"\{(id|address|port|user)\}")
 
 
 def with_proxy_command(connection: Connection, template: str, machine: str) -> Connection:
-    """Return how a node is reached through a command; as it was, where there is none.
+    """Return a connection with its proxy command filled in, or unchanged without a template.
 
     Args:
-        connection: the address, the port and the user that are filled in.
+        connection: the address, the port and the user to fill in.
         template: a program and its arguments, quoted as in a shell, with ``{id}``, ``{address}``, ``{port}`` and
             ``{user}``.
-        machine: the target's own name of the machine, which is ``{id}``.
+        machine: the target's own name of the machine, for ``{id}``.
 
     Raises:
-        InvalidError: the command can't be read, or a value holds what no command line should be given.
+        InvalidError: the command can't be parsed, or a value has characters that are unsafe on a command line.
     """
     if not template or not machine or not connection.hostname:
-        # A machine that does not run has no way to it.
+        # A stopped machine can't be reached.
         return connection
     values = {"id": machine, "address": connection.hostname, "port": str(connection.port), "user": connection.user}
-    # Part by part: what a value is does not change where a word begins or ends.
+    # Word by word, so that a value can't change where words begin or end.
     words = [_PLACEHOLDER.sub(lambda found: _checked(found[1], values[found[1]]), word) for word in _split(template)]
     return replace(connection, proxy_command=shlex.join(words), jump="")
 
 
 def proxy_words(connection: Connection) -> list[str]:
-    """Return the program and its arguments; [] for a node that is reached without one."""
+    """Return the program and its arguments; [] for a node without a proxy command."""
     return _split(connection.proxy_command)
 
 
 def check_proxied(connection: Connection) -> None:
-    """Refuse an address or a user that a command line should not be given.
+    """Refuse an address or a user that is unsafe on a command line.
 
     Raises:
-        InvalidError: it is such a one.
+        InvalidError: the address or the user is unsafe.
     """
     _checked("address", connection.hostname)
     if connection.user:

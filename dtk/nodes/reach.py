@@ -1,4 +1,4 @@
-"""Does an SSH server answer there, and with which host key?"""
+"""Checks whether an SSH server answers at an address, and which host key it has."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
 _LEAST_SECONDS = 0.1
 _BANNER_START = b"SSH-"
-# A server that is still starting is no news; without this paramiko prints a traceback for each try.
+# A server that is still starting is normal; without this, paramiko prints a traceback for each attempt.
 _LOG = "dtk.nodes.reach"
 logging.getLogger(_LOG).addHandler(logging.NullHandler())
 logging.getLogger(_LOG).propagate = False
 
 
 def host_key(hostname: str, port: int) -> str:
-    """Return the public host key (``ssh-ed25519 AAAA…``) that the server proves to have.
+    """Return the public host key (``ssh-ed25519 AAAA…``) that the server proves to possess.
 
     Raises:
         OSError: nothing listens there, or it does not answer in time.
-        paramiko.SSHException, EOFError: what answers is not an SSH server that could be used.
+        paramiko.SSHException, EOFError: the answer does not come from a usable SSH server.
     """
     with socket.create_connection((hostname, port), timeout=_TRY_SECONDS) as connection:
         transport = paramiko.Transport(connection)
@@ -41,7 +41,7 @@ def host_key(hostname: str, port: int) -> str:
 
 
 def check_banner(hostname: str, port: int, timeout: float = _TRY_SECONDS) -> None:
-    """Return when an SSH server greets at this address.
+    """Return if an SSH server sends its banner at this address.
 
     Raises:
         OSError: nothing listens there, it does not answer in time, or it is not an SSH server.
@@ -54,15 +54,15 @@ def check_banner(hostname: str, port: int, timeout: float = _TRY_SECONDS) -> Non
 
 
 def wait_for_banner(hostname: str, port: int, timeout: float) -> None:
-    """Wait until an SSH server greets at this address, with growing pauses between the tries.
+    """Wait until an SSH server sends its banner at this address, with growing pauses between attempts.
 
     Args:
         hostname: its name or address.
         port: its port.
-        timeout: how long to wait, seconds; at least one try is made.
+        timeout: how long to wait, in seconds; at least one attempt is made.
 
     Raises:
-        DtkError: it did not in that time; the message holds the last try's failure.
+        DtkError: it did not within that time; the message includes the last failure.
     """
     deadline = time.monotonic() + timeout
     pause = _FIRST_PAUSE_SECONDS

@@ -1,4 +1,4 @@
-"""A node as its provider knows it and as the state keeps it: the one from the other."""
+"""Converts nodes between the provider's form and the state's form."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HOST_KEY = "host_key"
 
 
 def record_of(node: str, state: NodeState) -> NodeRecord:
-    """Return a node of the state as the provider knows it."""
+    """Return a node of the state in the provider's form."""
     status = cast(NodeStatus, state.status)
     return NodeRecord(
         node, state.id, status, Connection(**cast(dict[str, Any], state.connection)), dict(state.attributes)
@@ -22,7 +22,7 @@ def record_of(node: str, state: NodeState) -> NodeRecord:
 
 
 def state_of(record: NodeRecord) -> NodeState:
-    """Return a provider's node as the state keeps it; where it has one address, that is its public one as well."""
+    """Return a provider's node in the state's form; if it has only one address, it is also the public one."""
     address = record.attributes.get("host_address", "")
     attributes = {"public_address": address, "dns_name": address, **record.attributes}
     return NodeState(record.id, record.status, asdict(record.connection), cast(JsonObject, attributes))

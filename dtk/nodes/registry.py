@@ -1,7 +1,7 @@
-"""Which machine of a workspace belongs to which node: written down before anything is done with it.
+"""The registry of a workspace's machines and their nodes: written before anything is done with a machine.
 
-``.dtk/nodes.json`` has a section for each type of target that needs one, keyed so that a create that runs again after a
-crash finds what the interrupted one began. Changes are made under a flock on ``.dtk/nodes.lock``.
+``.dtk/nodes.json`` has a section for each type of target that needs one. Its keys allow a create that is repeated after
+a crash to find what the interrupted one began. Changes are made under a flock on ``.dtk/nodes.lock``.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _LOCK_POLL_SECONDS = 0.02
 
 
 def node_key(identity: ServiceIdentity, node: str) -> str:
-    """Return the name that tells a node from all others of all workspaces: ``LINEAGE/NODE``."""
+    """Return a node's unique name among all workspaces: ``LINEAGE/NODE``."""
     return f"{identity.lineage}/{node}"
 
 
 def read_section(workspace: Workspace, section: str) -> Mapping[str, object]:
-    """Return what the registry holds of one type of target, as it is on disk; nothing where there is no file.
+    """Return the registry's section for one type of target from disk; empty if there is no file.
 
     Raises:
         DtkError: a newer dtk wrote it.
@@ -42,9 +42,9 @@ def read_section(workspace: Workspace, section: str) -> Mapping[str, object]:
 
 @contextmanager
 def changing_section(workspace: Workspace, section: str) -> Iterator[dict[str, object]]:
-    """Give what the registry holds of one type of target to change, under the registry's lock.
+    """Provide the registry's section for one type of target for changes, under the registry's lock.
 
-    What it holds at the end is on disk before this returns.
+    It is written to disk at the end of the block.
 
     Raises:
         DtkError: another process holds the lock for too long, or a newer dtk wrote the registry.
@@ -80,7 +80,7 @@ def _read(workspace: Workspace) -> dict[str, object]:
 
 
 def broken(workspace: Workspace, why: str) -> DtkError:
-    """Return the error for a registry that can't be understood."""
+    """Return the error for a registry that can't be parsed."""
     file = _file(workspace)
     hint = f"dtk ls says which services have nodes; once none runs on local nodes, or hosts: mv {file} {file}.broken"
     return DtkError(f"{file} is broken: {why}", hint=hint)
@@ -91,7 +91,7 @@ def _file(workspace: Workspace) -> Path:
 
 
 def _lock(descriptor: int) -> None:
-    # Never a blocking flock: it would stop every greenlet of a worker, the one that holds the lock included.
+    # No blocking flock: it would stop every greenlet of a worker, including the one that holds the lock.
     deadline = time.monotonic() + _LOCK_WAIT_SECONDS
     while True:
         try:

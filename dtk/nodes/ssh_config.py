@@ -1,4 +1,4 @@
-"""What the user's own ``~/.ssh/config`` says of the way to a node, for targets with ``ssh_config: true``."""
+"""Settings of the user's ``~/.ssh/config`` for the connection to a node, for targets with ``ssh_config: true``."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 _NONE = "none"
 _DEEPEST = 8
-"""Hosts that lead to one another, and files that include one another."""
+"""Maximum depth of jump hosts that need other jump hosts, and of files that include other files."""
 
 
 def with_ssh_config(connection: Connection, *, has_way: bool) -> Connection:
-    """Return how a node is reached with what is not said in dtk.yaml taken from ``~/.ssh/config``.
+    """Return a connection with settings that dtk.yaml lacks taken from ``~/.ssh/config``.
 
-    HostName, Port, User, IdentityFile, ProxyCommand and ProxyJump count there, by the node's address, and by the
+    HostName, Port, User, IdentityFile, ProxyCommand and ProxyJump are used, looked up by the node's address and by the
     names of its jump hosts.
 
     Args:
-        connection: what dtk.yaml says.
-        has_way: whether dtk.yaml names a program that leads there.
+        connection: the connection from dtk.yaml.
+        has_way: whether dtk.yaml has a proxy command for it.
 
     Raises:
-        InvalidError: the file can't be read, or its jump hosts lead in a circle.
+        InvalidError: the file can't be read, or its jump hosts form a circle.
     """
     config = _config(_said(connection))
     if config is None or not connection.hostname:
@@ -54,7 +54,7 @@ def with_ssh_config(connection: Connection, *, has_way: bool) -> Connection:
 
 
 def _said(connection: Connection) -> str:
-    """Return what dtk.yaml says as lines before the file: there, whatever comes first counts, in commands as well."""
+    """Return dtk.yaml's settings as lines to precede the file: the first value wins there, also within commands."""
     port = f"Port {connection.port}\n" if connection.port != SSH_PORT else ""
     return f"{port}User {connection.user}\n" if connection.user else port
 
@@ -65,7 +65,7 @@ def _with_jumps(config: SSHConfig, connection: Connection) -> Connection:
 
 
 def _jumps(config: SSHConfig, text: str, depth: int) -> tuple[list[SshAddress], list[str]]:
-    """Return the hosts on the way, those before the first included, and the keys that are named for them."""
+    """Return the jump hosts in order, including those needed to reach the first, and the keys named for them."""
     if depth > _DEEPEST:
         raise InvalidError(f"the jump hosts of {_file()} lead in a circle: {text}", hint="correct its ProxyJump lines")
     ways: list[SshAddress] = []
@@ -103,7 +103,7 @@ def _looked_up(config: SSHConfig, host: str) -> SSHConfigDict:
 
 
 def _config(before: str) -> SSHConfig | None:
-    """Return the file's settings behind some lines; None where there is no file."""
+    """Return the settings in the file, preceded by some lines; None if there is no file."""
     from paramiko.config import SSHConfig  # noqa: PLC0415 - slow to import
     from paramiko.ssh_exception import SSHException  # noqa: PLC0415
 
@@ -127,7 +127,7 @@ def _with_included(file: Path, _changed: int) -> str:
 
 
 def _lines(file: Path, depth: int) -> list[str]:
-    """Return a file's lines with those of the files that it includes, which paramiko does not read."""
+    """Return a file's lines with those of included files, because paramiko ignores Include."""
     lines: list[str] = []
     section = "Host *"
     for line in file.read_text(encoding="utf-8").splitlines():
@@ -139,7 +139,7 @@ def _lines(file: Path, depth: int) -> list[str]:
             lines.append(line)
             continue
         for pattern in words[1:]:
-            # Relative to ~/.ssh, as OpenSSH has it.
+            # Relative to ~/.ssh, as in OpenSSH.
             named = _file().parent / Path(pattern.strip('"')).expanduser()
             for found in sorted(named.parent.glob(named.name)):
                 lines += _lines(found, depth + 1)

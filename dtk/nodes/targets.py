@@ -1,4 +1,4 @@
-"""From a target of dtk.yaml to the provider that makes its nodes."""
+"""Resolves a target in dtk.yaml to the provider of its nodes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ from dtk.state.workspace import Workspace
 
 
 def provider_for(target: Target, workspace: Workspace) -> Provider:
-    """Return the provider of a target's machines; only here its libraries are loaded."""
+    """Return the provider of a target's machines; its libraries are only loaded here."""
     make = cast(Callable[[Workspace, Target], Provider], resolve_name(target.description.provider))
     return make(workspace, target)

@@ -1,4 +1,4 @@
-"""The key pair of a service: an ed25519 key made here, whose public half alone goes to AWS."""
+"""The key pair of a service: an ed25519 key created on this machine; only its public key is sent to AWS."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from dtk.nodes.provider import ServiceIdentity
 from dtk.state.portable import own_key
 
 BEGINNING_SECONDS = 900.0
-"""For how long a key pair that another clone made says that its instances are still to come."""
+"""While a key pair of another clone is younger than this, that clone may still create its instances."""
 
 
 @dataclass(frozen=True)
 class Access:
-    """How instances are logged in to: the key pair's name in EC2, the private key's file here ("": the agent's)."""
+    """How to log in to instances: the key pair's name in EC2, the local private key file ("" to use the SSH agent)."""
 
     key_pair: str
     key_file: str
@@ -33,17 +33,17 @@ class Access:
 def ensure_access(
     aws: Aws, settings: Ec2Settings, identity: ServiceIdentity, tags: Mapping[str, str], *, is_first: bool
 ) -> Access:
-    """Return the key pair that the target names, else the service's own, made when it is missing.
+    """Return the key pair that the target names, or else the service's own; create it if it is missing.
 
     Args:
-        aws: where.
-        settings: the target's.
+        aws: the AWS services.
+        settings: the target's settings.
         identity: the service.
-        tags: what a key pair that is made here gets.
-        is_first: whether the instances are the first that this state knows of.
+        tags: tags for a new key pair.
+        is_first: whether this state knows of no instances yet.
 
     Raises:
-        DtkError: another clone is about to make the first instances.
+        DtkError: another clone is about to create the first instances.
     """
     if settings.key_pair:
         return Access(settings.key_pair, settings.key)
@@ -53,7 +53,7 @@ def ensure_access(
     if found and found[0].get("PublicKey", "").split()[:2] != public.split()[:2]:
         if is_first:
             _refuse_beginning(identity, found[0])
-        # The private half was lost with the workspace's folder: instances made from now on get the new one.
+        # The private key was lost with the workspace's folder: instances created from now on get the new one.
         aws.call("delete_key_pair", KeyName=name)
         found = []
     if not found:
@@ -62,10 +62,10 @@ def ensure_access(
 
 
 def _refuse_beginning(identity: ServiceIdentity, pair: KeyPairAnswer) -> None:
-    """Refuse while another clone may be about to make the instances that are to have its key.
+    """Refuse if another clone may be about to create instances with its key.
 
     Raises:
-        DtkError: it made the key pair a moment ago.
+        DtkError: the other clone created the key pair a short time ago.
     """
     origin = {tag["Key"]: tag["Value"] for tag in pair.get("Tags", [])}.get(ORIGIN, "")
     made = pair.get("CreateTime")
@@ -90,7 +90,7 @@ def _import(aws: Aws, name: str, public: str, tags: Mapping[str, str]) -> None:
             TagSpecifications=[{"ResourceType": "key-pair", "Tags": as_list(tags)}],
         )
     except AwsError as error:
-        # The same key, from a call whose answer was lost.
+        # An earlier call whose answer was lost has imported the same key.
         if error.code != "InvalidKeyPair.Duplicate":
             raise
 
@@ -101,12 +101,12 @@ def _own_pairs(aws: Aws, name: str) -> list[KeyPairAnswer]:
 
 
 def key_file(identity: ServiceIdentity) -> Path:
-    """Return where a service's own private key is kept."""
+    """Return the file of a service's own private key."""
     return own_key(identity.folder)
 
 
 def remove_access(aws: Aws, identity: ServiceIdentity) -> None:
-    """Remove a service's own key pair and key, after its last instance."""
+    """Remove a service's own key pair and key file after its last instance is gone."""
     name = service_name(identity)
     if _own_pairs(aws, name):
         aws.call("delete_key_pair", KeyName=name)

@@ -1,4 +1,4 @@
-"""The address that this machine's connections to instances come from: whom SSH is opened to."""
+"""This machine's address as the instances see it: the address from which SSH must be allowed."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from dtk.model.ssh_address import SSH_PORT
 from dtk.nodes.ec2.settings import Ec2Settings
 
 OWN_ADDRESS = "https://checkip.amazonaws.com"
-"""AWS's own service that answers with the address it was asked from; its certificate is checked."""
+"""AWS's service that returns the client's address; dtk verifies its certificate."""
 _OWN_ADDRESS_SECONDS = 10
 _LONGEST_ANSWER = 64
 
 
 def own_network(settings: Ec2Settings, towards: str) -> str:
-    """Return this machine's address as the instances see it, as a range of one: ``192.0.2.1/32``.
+    """Return this machine's address as the instances see it, as a range of one address: ``192.0.2.1/32``.
 
     Args:
-        settings: reached by public addresses, AWS says what it sees; by private ones, this machine's routes do.
-        towards: a private address of where the instances are.
+        settings: with public addresses, AWS is asked; with private ones, this machine's routes decide.
+        towards: a private address in the instances' network.
 
     Raises:
-        DtkError: it is not known; the target has to name it.
+        DtkError: the address can't be determined; the target must name it.
     """
     hint = "name it in dtk.yaml: ssh_from: [ADDRESS/32]"
     if settings.jump:
@@ -39,14 +39,14 @@ def own_network(settings: Ec2Settings, towards: str) -> str:
 
 
 def _seen_by_aws() -> str:
-    # Past any HTTP proxy: SSH goes past it as well.
+    # Bypass any HTTP proxy, because SSH bypasses it, too.
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with direct.open(OWN_ADDRESS, timeout=_OWN_ADDRESS_SECONDS) as answer:
         return str(answer.read(_LONGEST_ANSWER).decode().strip())
 
 
 def _address_towards(address: str) -> str:
-    """Connecting a datagram socket sends nothing; it only chooses the route."""
+    """Return the local address of the route to an address; connecting a datagram socket sends no packet."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
         trial.connect((address, SSH_PORT))
         return str(trial.getsockname()[0])

@@ -1,4 +1,4 @@
-"""What EC2, SSM and STS answer, as far as dtk reads it; names are the API's, and any of them may be missing."""
+"""Types of the EC2, SSM and STS answers, as far as dtk reads them; names are the API's, and any may be missing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TypedDict
 
 
 class Nothing(TypedDict):
-    """An answer of which nothing is read."""
+    """An answer of which dtk reads nothing."""
 
 
 class TagAnswer(TypedDict):
@@ -24,20 +24,20 @@ class NamedState(TypedDict):
 
 
 class Reason(TypedDict, total=False):
-    """Why an instance is in its state."""
+    """The reason for an instance's state."""
 
     Code: str
     Message: str
 
 
 class Zone(TypedDict, total=False):
-    """Where an instance runs."""
+    """The placement of an instance."""
 
     AvailabilityZone: str
 
 
 class GroupName(TypedDict, total=False):
-    """A security group as an instance names it."""
+    """A security group, as it appears in an instance."""
 
     GroupId: str
     GroupName: str
@@ -50,7 +50,7 @@ class NetworkInterface(TypedDict, total=False):
 
 
 class AttachedVolume(TypedDict, total=False):
-    """A volume as an instance has it."""
+    """A volume, as it appears in an instance."""
 
     VolumeId: str
 
@@ -63,14 +63,14 @@ class AttachedDevice(TypedDict, total=False):
 
 
 class Attachment(TypedDict, total=False):
-    """Where a volume is attached."""
+    """The instance that a volume is attached to."""
 
     InstanceId: str
     State: str
 
 
 class VolumeNamed(TypedDict):
-    """What every volume has."""
+    """The fields that every volume has."""
 
     VolumeId: str
 
@@ -86,7 +86,7 @@ class VolumeAnswer(VolumeNamed, total=False):
 
 
 class VolumeModification(VolumeNamed, total=False):
-    """A change of a volume."""
+    """A modification of a volume."""
 
     ModificationState: str
     StatusMessage: str
@@ -120,14 +120,14 @@ class InstanceAnswer(TypedDict, total=False):
 
 
 class Reservation(TypedDict, total=False):
-    """The instances of one RunInstances call, and the account that they belong to."""
+    """The instances of one RunInstances call, and the account that owns them."""
 
     OwnerId: str
     Instances: list[InstanceAnswer]
 
 
 class Ebs(TypedDict, total=False):
-    """A disk of an AMI: its size in GB."""
+    """A disk of an AMI; its size is in GB."""
 
     VolumeSize: int
 
@@ -169,7 +169,7 @@ class Memory(TypedDict, total=False):
 
 
 class InstanceTypeNamed(TypedDict):
-    """What every instance type has."""
+    """The fields that every instance type has."""
 
     InstanceType: str
 
@@ -183,14 +183,14 @@ class InstanceType(InstanceTypeNamed, total=False):
 
 
 class TypeOffering(TypedDict):
-    """A place that has an instance type."""
+    """A location that offers an instance type."""
 
     InstanceType: str
     Location: str
 
 
 class SubnetNamed(TypedDict):
-    """What every subnet has."""
+    """The fields that every subnet has."""
 
     SubnetId: str
     VpcId: str
@@ -198,7 +198,7 @@ class SubnetNamed(TypedDict):
 
 
 class SubnetAnswer(SubnetNamed, total=False):
-    """A subnet; one of IPv6 alone has no ``CidrBlock``."""
+    """A subnet; an IPv6-only subnet has no ``CidrBlock``."""
 
     CidrBlock: str
     OutpostArn: str
@@ -213,7 +213,7 @@ class Route(TypedDict, total=False):
 
 
 class Association(TypedDict, total=False):
-    """Whose route table it is: a subnet's, or, ``Main``, of all in the VPC that have none of their own."""
+    """What a route table applies to: a subnet, or (``Main``) all subnets of the VPC without their own route table."""
 
     SubnetId: str
     Main: bool
@@ -248,27 +248,27 @@ class KeyPairs(TypedDict, total=False):
 
 
 class IpRange(TypedDict, total=False):
-    """A range of IPv4 addresses that a rule lets in."""
+    """A range of IPv4 addresses that a rule allows."""
 
     CidrIp: str
     Description: str
 
 
 class Ipv6Range(TypedDict, total=False):
-    """A range of IPv6 addresses that a rule lets in."""
+    """A range of IPv6 addresses that a rule allows."""
 
     CidrIpv6: str
     Description: str
 
 
 class GroupPair(TypedDict, total=False):
-    """A security group that a rule lets in."""
+    """A security group that a rule allows."""
 
     GroupId: str
 
 
 class Permission(TypedDict, total=False):
-    """A rule of a security group; the API takes it as it gives it."""
+    """A rule of a security group; the API uses the same form in requests and answers."""
 
     IpProtocol: str
     FromPort: int
@@ -286,7 +286,7 @@ class SecurityGroup(TypedDict, total=False):
 
 
 class ParameterValue(TypedDict):
-    """A parameter of SSM."""
+    """A parameter of SSM with its value."""
 
     Value: str
 

@@ -1,4 +1,4 @@
-"""Calls to AWS: clients made when they are first used, throttling waited out, errors in words for people."""
+"""Calls to AWS: creates clients on first use, waits out throttling, and turns errors into readable messages."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from dtk.nodes.ec2.settings import Ec2Settings
 CONNECT_SECONDS = 10
 ANSWER_SECONDS = 60
 TRIES = 6
-"""Tries of botocore itself for one call, the first included, with growing pauses (adaptive mode)."""
+"""Number of attempts of botocore itself for one call, including the first, with growing pauses (adaptive mode)."""
 _FEWER = {"sts": 2}
-"""Of services that a private network may have no way to."""
+"""Fewer attempts for services that a private network may be unable to reach."""
 LONGEST_PAUSE_SECONDS = 20.0
 THROTTLED_SECONDS = 1800.0
-"""How long a call that is throttled is repeated: an account's busiest half hour must not fail a task."""
+"""How long a throttled call is repeated: half an hour of high load in the account must not fail a task."""
 SETTLING_SECONDS = 60.0
-"""How long EC2 may not know everywhere what it has just made."""
+"""How long a new resource may be unknown in parts of EC2."""
 
 PAGE = 1000
-"""Items in one answer, AWS's most: calls without a limit are throttled sooner, and may time out."""
+"""Items per answer, AWS's maximum: calls without a limit are throttled sooner and may time out."""
 _PAGES = {"describe_route_tables": 100, "describe_instance_types": 100}
-"""AWS's most for the operations that give fewer."""
+"""AWS's maximum for the operations with smaller pages."""
 
 _Answer = TypeVar("_Answer")
 
@@ -44,14 +44,14 @@ class _ClientMeta(Protocol):
 
 
 class _Ec2Client(Protocol):
-    """A boto3 client: a method for each operation of its service."""
+    """A boto3 client: it has a method for each operation of its service."""
 
     @property
     def meta(self) -> _ClientMeta: ...
 
 
 class _ClientError(Protocol):
-    """Botocore's error for an answer that refuses a call."""
+    """Botocore's error for a refused call."""
 
     response: Mapping[str, object]
     operation_name: str
@@ -77,12 +77,12 @@ class Aws:
 
     @property
     def region(self) -> str:
-        """The region that is asked."""
+        """The region of the calls."""
         return str(self._client("ec2").meta.region_name)
 
     @property
     def account(self) -> str:
-        """The id of the account that the credentials are of, "" where no way leads to the service that tells it.
+        """The account id of the credentials; "" if AWS STS can't be reached.
 
         Raises:
             DtkError: there are no credentials.
@@ -91,12 +91,12 @@ class Aws:
             try:
                 self._account = self.ask("get_caller_identity", CallerIdentity, service="sts")["Account"]
             except (AwsError, AwsUnreachableError):
-                # A private network may have no way to it; bad credentials EC2 will tell as well.
+                # A private network may be unable to reach STS; EC2 reports bad credentials as well.
                 self._account = ""
         return self._account
 
     def resolve_credentials(self) -> None:
-        """Get the credentials, so that whoever has to be asked for an MFA code is asked here.
+        """Load the credentials now, so that the user is asked for an MFA code while there is a terminal.
 
         Raises:
             DtkError: there are none.
@@ -122,7 +122,7 @@ class Aws:
         patience: float = THROTTLED_SECONDS,
         **arguments: object,
     ) -> None:
-        """Call an EC2 operation of whose answer nothing is needed; arguments and errors are those of ``request``."""
+        """Call an EC2 operation and ignore its answer; arguments and errors are those of ``request``."""
         self.request(method, Nothing, arguments, settling=settling, patience=patience)
 
     def ask(self, method: str, answer: type[_Answer], *, service: str = "ec2", **arguments: object) -> _Answer:
@@ -143,11 +143,11 @@ class Aws:
 
         Args:
             method: the operation as boto3 names it.
-            answer: what of its answer is read; AWS is taken at its word.
+            answer: the type of the answer; it is not validated.
             arguments: the operation's own.
             service: the AWS service as boto3 names it.
-            settling: error codes that only say that what was made just now is not known everywhere yet.
-            patience: for how many seconds throttling is waited out, and what has to settle.
+            settling: error codes that only mean that a new resource is not known everywhere yet.
+            patience: maximum number of seconds to wait for throttling and for ``settling`` to end.
 
         Raises:
             AwsError: AWS refused.
@@ -159,12 +159,12 @@ class Aws:
         return cast(_Answer, self._patient(lambda: function(**arguments), service, operation, waits))
 
     def pages(self, method: str, key: str, item: type[_Answer], **arguments: object) -> list[_Answer]:  # noqa: ARG002
-        """Return what an EC2 operation lists under ``key``, of all its pages; raises as ``request``."""
+        """Return the items that an EC2 operation lists under ``key``, from all pages; raises as ``request``."""
         found: list[_Answer] = []
         token = ""
         limit = {} if any(name.endswith("Ids") for name in arguments) else {"MaxResults": _PAGES.get(method, PAGE)}
         while True:
-            # Not botocore's paginator: a throttled page would end it, and what came before would pass for all.
+            # botocore's paginator stops at a throttled page, and the items so far would look like the complete list.
             page = {"NextToken": token} if token else {}
             answer = self.request(method, dict[str, object], {**limit, **arguments, **page})
             found += cast(list[_Answer], answer.get(key, []))
@@ -173,7 +173,7 @@ class Aws:
                 return found
 
     def _patient(self, do: Callable[[], object], service: str, operation: str, waits: Mapping[str, float]) -> object:
-        """Call; an error among ``waits`` is waited out for its seconds."""
+        """Call a function; retry errors in ``waits`` for the given number of seconds."""
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow to import
         from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
@@ -187,7 +187,7 @@ class Aws:
                     raise _refused(error, service, operation) from None
             except EOFError:
                 raise _nobody_to_ask(self._settings) from None
-            # Something in between that answers for AWS, in HTML, is no answer either.
+            # A proxy that answers in place of AWS, in HTML, is no valid answer either.
             except (BotoCoreError, ResponseParserError) as error:
                 raise unreachable(error, service, operation) from None
             time.sleep(pause)
@@ -216,7 +216,7 @@ class Aws:
 
     @cached_property
     def _session(self) -> _BotoSession:
-        """One for all services: credentials are looked for once, and who logs in by MFA is asked once."""
+        """The session for all services: credentials are loaded once, and the user is asked for an MFA code once."""
         try:
             import boto3  # noqa: PLC0415 - slow to import, and only this target needs it
             import botocore.session  # noqa: PLC0415
@@ -245,7 +245,7 @@ def _nobody_to_ask(settings: Ec2Settings) -> DtkError:
 
 
 def _refused(error: _ClientError, service: str, operation: str) -> AwsError:
-    """Return a refusal as an error for people: of the call itself, or of the one that was to give its credentials."""
+    """Return a readable error for a refusal, either of the call itself or of the call that requests its credentials."""
     if error.operation_name != operation:
         return refusal(
             error.response, "sts" if error.operation_name.startswith("AssumeRole") else "sso", error.operation_name

@@ -1,6 +1,6 @@
-"""One RunInstances call: what it is recorded as before it is made, and its arguments.
+"""One RunInstances call: how it is recorded before it is made, and its arguments.
 
-What a target's ``launch`` says goes under dtk's own arguments: tokens, tags, network and disks are never another's.
+A target's ``launch`` parameters can't override dtk's own arguments, such as tokens, tags, network and disks.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TAGGED = ("instance", "volume", "network-interface")
 
 @dataclass(frozen=True)
 class LaunchContext:
-    """What all instances of a service share."""
+    """What all instances of a service have in common."""
 
     settings: Ec2Settings
     identity: ServiceIdentity
@@ -37,24 +37,24 @@ class LaunchContext:
 
     @property
     def own_tags(self) -> dict[str, str]:
-        """Those that nobody else may set."""
+        """The tags that only dtk may set."""
         return {name: value for name, value in self.tags.items() if name.startswith(OWN_PREFIX)}
 
 
 @dataclass(frozen=True)
 class MachineRequest:
-    """What like nodes ask for, looked up: the image, the subnets that may be tried, in order."""
+    """A request of nodes with equal attributes, resolved: the image, and the subnets to try, in order."""
 
     spec: MachineSpec
     image: Image
     subnets: Sequence[Subnet]
     offered: frozenset[tuple[str, str]] | None = None
-    """Which types which zones have, where that is known."""
+    """Pairs of instance type and zone that offers it; None if unknown."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a call asks for instances, of which type, in which market."""
+    """The subnet, instance type and market (spot or not) of a call."""
 
     instance_type: str
     subnet: str
@@ -63,7 +63,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class Call:
-    """One RunInstances call, as it is recorded before it is made; ``at`` is when, seconds since 1970."""
+    """One RunInstances call, as it is recorded before it is made; ``at`` is its time in seconds since 1970."""
 
     token: str
     nodes: Sequence[str]
@@ -72,7 +72,7 @@ class Call:
     at: float
 
     def recorded(self) -> dict[str, str]:
-        """Return it as the attributes of its nodes."""
+        """Return the call as attributes of its nodes."""
         return {
             "client_token": self.token,
             "requested": nodes_text(self.nodes),
@@ -85,7 +85,7 @@ class Call:
 
     @staticmethod
     def of(attributes: Attributes) -> Call | None:
-        """Return the call that a node's attributes record; None when there is none."""
+        """Return the call recorded in a node's attributes, or None."""
         if not attributes.get("client_token"):
             return None
         given = {name: str(attributes.get(name, "")) for name in ("requested", "instance_type", "subnet", "image_id")}
@@ -112,7 +112,7 @@ def run_arguments(context: LaunchContext, machine: MachineRequest, call: Call) -
     tagged = [*_TAGGED, *(["spot-instances-request"] if placement.spot else [])]
     own: dict[str, object] = {
         "ClientToken": call.token,
-        # As many as there is room for: the others are asked for elsewhere.
+        # Create as many instances as there is capacity for; the others are requested elsewhere.
         "MinCount": 1,
         "MaxCount": len(call.nodes),
         "ImageId": image.id,
@@ -135,7 +135,7 @@ def run_arguments(context: LaunchContext, machine: MachineRequest, call: Call) -
 
 
 def _merged(under: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
-    """Return API parameters with others under them: maps and items of lists that stand at one place are merged."""
+    """Merge API parameters; ``over`` wins, and maps and corresponding items of lists are merged recursively."""
     merged = {**under, **over}
     for name in under.keys() & over.keys():
         merged[name] = _both(under[name], over[name])
@@ -147,7 +147,7 @@ def _both(under: object, over: object) -> object:
         return _merged(as_mapping(under), as_mapping(over))
     if not isinstance(under, list) or not isinstance(over, list):
         return over
-    # Disks are known by their device, interfaces by their number; what only the target names is added.
+    # Disks are matched by device, interfaces by index; items that only the target names are added.
     names = ("DeviceName", "DeviceIndex", "ResourceType")
     found = {_place(item, names): item for item in under}
     merged = [_both(found.pop(_place(item, names), item), item) for item in over]
@@ -167,7 +167,7 @@ def _spot_options(spec: MachineSpec) -> dict[str, str]:
 def _disks(spec: MachineSpec, image: Image) -> Iterator[BlockDevice]:
     yield _disk(image.root_device, Volume(spec.root_device_size, spec.root_device_type), spec.kms_key)
     for place, volume in enumerate(spec.volumes):
-        # One that is kept is made, or found again, when the instance runs.
+        # A kept volume is created, or found again, once the instance runs.
         if not volume.keep:
             yield _disk(device_of(place, volume), volume, volume.kms_key or spec.kms_key)
 

@@ -1,4 +1,4 @@
-"""What dtk has to know of ec2 targets before AWS is asked: the words they know, their firewall, what a plan shows."""
+"""The description of ec2 targets, usable without calls to AWS: known words, firewall, and texts for plans."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _unknown_words(target: Target, attributes: Attributes) -> Iterable[UnknownWo
 
 
 def _firewall_sources(target: Target) -> tuple[str, ...] | None:
-    """Groups that the target names belong to whoever named them: dtk leaves them as they are."""
+    """Return the networks that may reach open ports; None if the target names groups, which dtk never changes."""
     return None if texts(target.settings, "security_groups") else networks(target, "open_to")
 
 
@@ -29,7 +29,7 @@ def _region(target: Target) -> str:
 
 
 def _machine_text(attributes: Attributes) -> str:
-    """Name instance types or size, the image, and the disks and the market where they are said."""
+    """Describe a machine by its instance types or size, its image, and its disks and market if they are given."""
     types = texts(attributes, "instance_type") or texts(attributes, "size")
     volumes = attributes.get("volumes")
     sizes = [as_mapping(volume).get("size") for volume in volumes] if isinstance(volumes, (list, tuple)) else []
@@ -41,7 +41,7 @@ def _machine_text(attributes: Attributes) -> str:
 
 
 def _machines_text(machines: Sequence[Attributes]) -> str:
-    """Count instances by what is asked for first, and add up their disks as far as they are said."""
+    """Count machines by their first type or size, and add up the sizes of their disks as far as they are given."""
     sizes = Counter((texts(one, "instance_type") or texts(one, "size"))[0] for one in machines)
     disks = sum(size for one in machines for size in _disk_sizes(one))
     counted = ", ".join(f"{count} {size}" for size, count in sorted(sizes.items()))
@@ -62,7 +62,7 @@ def _gigabytes(given: Attributes, name: str) -> int:
 
 
 def _machine_differences(target: Target, attributes: Attributes, known: Attributes) -> Iterable[MachineDifference]:
-    # Only plans of services with machines take it.
+    # Imported late: only plans of services with machines need it.
     from dtk.nodes.ec2.wish import machine_differences  # noqa: PLC0415
 
     return machine_differences(target, attributes, known)

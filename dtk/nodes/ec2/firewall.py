@@ -1,6 +1,6 @@
-"""The security group of a service: SSH from here, all among its own nodes, declared ports to whom the target names.
+"""The security group of a service: SSH from this machine, traffic between its nodes, declared ports for ``open_to``.
 
-dtk knows the rules it made by their description, and takes back only these: what people add to the group stays.
+dtk recognizes its own rules by their description and removes only these: rules that people add to the group stay.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 DescribedRule = tuple[OpenPort, str]
 PORT_RULE = "declared by a component"
 JUST_MADE = ("InvalidGroup.NotFound",)
-"""What EC2 may answer for some seconds about a group that it has just made."""
+"""Error codes that EC2 may return for some seconds about a new group."""
 
 
 def ensure_group(aws: Aws, identity: ServiceIdentity, subnet: Subnet, tags: Mapping[str, str]) -> SecurityGroup:
-    """Return a service's own security group, made when it is missing; its nodes may reach each other."""
+    """Return a service's own security group; create it if it is missing, and allow traffic between its nodes."""
     found = find_groups(aws, identity, subnet.vpc)
     group = found[0] if found else _make_group(aws, identity, subnet, tags)
     _allow_among(aws, group)
@@ -34,7 +34,7 @@ def ensure_group(aws: Aws, identity: ServiceIdentity, subnet: Subnet, tags: Mapp
 
 
 def sources_without_ssh(settings: Ec2Settings, group: SecurityGroup, towards: str) -> tuple[str, ...]:
-    """Return the address ranges that SSH should be open to and is not; raises what ``allow_ssh`` does."""
+    """Return the address ranges from which SSH should be allowed but is not; raises the same as ``allow_ssh``."""
     if settings.is_reached_from_inside:
         return ()
     sources = settings.ssh_from or (own_network(settings, towards),)
@@ -50,14 +50,14 @@ def _holds(network: Network, source: str) -> bool:
 
 
 def open_ports(aws: Aws, group: SecurityGroup, ports: Iterable[OpenPort]) -> None:
-    """Open ports besides those that are open."""
+    """Open ports in addition to those that are open."""
     missing = set(ports) - rules_of(group)
     if missing:
         _authorize(aws, group["GroupId"], [_permission((rule, PORT_RULE)) for rule in sorted(missing)])
 
 
 def reconcile(aws: Aws, group: SecurityGroup, desired: Iterable[OpenPort], description: str) -> FirewallUpdate:
-    """Make a group's rules of one description be those wanted; a rule that people made serves as well, and stays."""
+    """Make a group's rules with this description match the desired ones; a rule by people counts as well, and stays."""
     stale = rules_of(group, description) - set(desired)
     missing = set(desired) - rules_of(group)
     change_rules(aws, group, [(rule, description) for rule in stale], [(rule, description) for rule in missing])
@@ -67,9 +67,9 @@ def reconcile(aws: Aws, group: SecurityGroup, desired: Iterable[OpenPort], descr
 def change_rules(
     aws: Aws, group: SecurityGroup, stale: Iterable[DescribedRule], missing: Iterable[DescribedRule]
 ) -> None:
-    """Take rules out of a group, then add others; each is known by its port, its range and its description."""
+    """Remove rules from a group, then add others; each is identified by port, range and description."""
     gone, new = list(map(_permission, sorted(stale))), list(map(_permission, sorted(missing)))
-    # Stale ones first: a group holds 60 rules.
+    # Remove stale rules first: a group has room for 60 rules.
     if gone:
         _revoke(aws, group["GroupId"], gone)
     if new:
@@ -77,7 +77,7 @@ def change_rules(
 
 
 def find_groups(aws: Aws, identity: ServiceIdentity, vpc: str = "") -> list[SecurityGroup]:
-    """Return the security groups that were made for a service."""
+    """Return the security groups of a service."""
     filters = [{"Name": "group-name", "Values": [service_name(identity)]}]
     filters += [{"Name": f"tag:{LINEAGE}", "Values": [identity.lineage]}]
     filters += [{"Name": "vpc-id", "Values": [vpc]}] if vpc else []
@@ -85,7 +85,7 @@ def find_groups(aws: Aws, identity: ServiceIdentity, vpc: str = "") -> list[Secu
 
 
 def rules_of(group: SecurityGroup, description: str = "") -> set[OpenPort]:
-    """Return a group's rules for single TCP ports; those with this description alone, where one is given."""
+    """Return a group's rules for single TCP ports; with a description, only those that have it."""
     return {port for port, its_own in described_rules(group) if description in ("", its_own)}
 
 
@@ -111,7 +111,7 @@ def _make_group(aws: Aws, identity: ServiceIdentity, subnet: Subnet, tags: Mappi
             TagSpecifications=[{"ResourceType": "security-group", "Tags": as_list(tags)}],
         )
     except AwsError as error:
-        # An earlier call whose answer was lost: botocore tried again and met its own work.
+        # An earlier attempt succeeded, but its answer was lost; botocore's retry then found the group.
         found = find_groups(aws, identity, subnet.vpc) if error.code == "InvalidGroup.Duplicate" else []
         if not found:
             raise
@@ -150,7 +150,7 @@ def _revoke(aws: Aws, group: str, permissions: list[Permission]) -> None:
 
 
 def _all_or_each(call: Callable[[list[Permission]], None], permissions: list[Permission], done_already: str) -> None:
-    """EC2 refuses a whole call for one rule that is as wanted, from a call whose answer was lost."""
+    """Call for all rules; if EC2 refuses because one was changed before (a lost answer), call for each rule."""
     try:
         call(permissions)
     except AwsError as error:

@@ -1,4 +1,4 @@
-"""From a word for an image to the AMI, its root device and the user who may log in."""
+"""Resolves an image word to the AMI, its root device and its login user."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dtk.nodes.ec2.problems import AwsError
 from dtk.nodes.ec2.words import IMAGE_ID, IMAGE_PARAMETER
 
 _LOGIN_USERS = (("ubuntu", "ubuntu"), ("debian", "admin"), ("al2023", "ec2-user"), ("amzn", "ec2-user"))
-"""Part of an image's name → who may log in, for images that nobody named a user for (docs/original.md 2.4)."""
+"""Part of an image's name → login user, for images without a configured user (docs/original.md 2.4)."""
 _USUAL_USER = "ec2-user"
 
 
@@ -26,20 +26,20 @@ class Image:
     user: str
     architecture: str = ""
     root_size: int = 0
-    """GB of its root device's snapshot, 0 where it is not known: a disk can't be smaller."""
+    """Size of the snapshot of its root device in GB, 0 if unknown: a disk can't be smaller."""
 
 
 def resolve_image(aws: Aws, images: Mapping[str, object], word: str, known: str = "") -> Image:
-    """Return the image behind a word.
+    """Return the image that a word stands for.
 
     Args:
-        aws: where it is.
+        aws: the AWS services.
         images: the target's dictionary: word → ``ami-…``, ``ssm:PARAMETER``, ``{name, owner}``, or ``{image, user}``.
         word: a word of the dictionary, ``ami-…`` or ``ssm:PARAMETER``.
-        known: the AMI that the word stood for when the group's members were made, "" for the one it stands for now.
+        known: the AMI that the word stood for when the group's members were created, "" to resolve the word now.
 
     Raises:
-        InvalidError: there is no such word or no such image.
+        InvalidError: the word or the image does not exist.
     """
     given = images.get(word, word)
     entry = as_mapping(given) if isinstance(given, Mapping) else {"image": given}
@@ -60,7 +60,7 @@ def _size_of(image: ImageAnswer, device: str) -> int:
 
 
 def user_of(name: str) -> str:
-    """Return who may log in to machines made from an image of this name."""
+    """Return the login user of machines with an image of this name."""
     return next((user for part, user in _LOGIN_USERS if part in name.lower()), _USUAL_USER)
 
 
@@ -79,13 +79,13 @@ def _parameter(aws: Aws, name: str) -> str:
     except AwsError as error:
         if error.code != "ParameterNotFound":
             raise
-        # AWS's own message is empty.
+        # AWS's own error message is empty.
         hint = "check the image's word in the target's images: in dtk.yaml, and the region"
         raise InvalidError(f"this region has no SSM parameter {name}", hint=hint) from None
 
 
 def _by_id(aws: Aws, image: str, word: str) -> ImageAnswer | None:
-    # By filter: an id that is not there is an empty list, not an error without the word it stands for.
+    # By filter: AWS returns an empty list for an unknown id instead of an error, so that the message can name the word.
     found = aws.pages("describe_images", "Images", ImageAnswer, Filters=[{"Name": "image-id", "Values": [image]}])
     if not found:
         raise InvalidError(f"there is no image {image} (for '{word}') in this region")

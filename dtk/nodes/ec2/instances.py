@@ -1,4 +1,4 @@
-"""Instances as EC2 describes them: found by id or by tags, awaited, turned into records of nodes."""
+"""Instances as EC2 describes them: finds them by id or by tags, waits for states, and converts them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STATUS: Mapping[str, NodeStatus] = {
 }
 GONE = ("shutting-down", "terminated")
 MOST_IDS = 200
-"""Ids in one call of describe: well below what AWS takes."""
+"""Ids per describe call: well below AWS's limit."""
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 8.0
 _ID = re.compile(r"i-[0-9a-f]+")
@@ -32,7 +32,7 @@ _ID = re.compile(r"i-[0-9a-f]+")
 
 @dataclass(frozen=True)
 class Ec2Instance:
-    """An instance as it is now; ``node`` is what its tags say, "" for one that is not tagged so."""
+    """An instance in its present state; ``node`` comes from its tags, "" if they name none."""
 
     id: str
     state: str
@@ -43,18 +43,18 @@ class Ec2Instance:
 
     @property
     def exists(self) -> bool:
-        """Whether it is there still, and paid for."""
+        """Whether it still exists and costs money."""
         return self.state not in GONE
 
     @property
     def reason(self) -> str:
-        """Why it is in its state, in AWS's words."""
+        """The reason for its state, in AWS's words."""
         message = self.data.get("StateReason", {}).get("Message")
         return message or self.data.get("StateTransitionReason") or "AWS gives no reason"
 
 
 def start_error(instance: Ec2Instance) -> DtkError:
-    """Return why an instance that was to run has ended or is off again, with what AWS does not say of disks' keys."""
+    """Return the error for an instance that ended or stopped while it started, with a hint about KMS keys of disks."""
     hint = "see its system log in EC2 (Actions, Monitor and troubleshoot), then apply again"
     if instance.data.get("StateReason", {}).get("Code") == "Client.InternalError":
         hint = (
@@ -66,7 +66,7 @@ def start_error(instance: Ec2Instance) -> DtkError:
 
 
 def find_by_tags(aws: Aws, **tags: str) -> list[Ec2Instance]:
-    """Return the instances with these tags (``dtk:lineage`` and so on), those that are gone left out, oldest first."""
+    """Return the existing instances with these tags (``dtk:lineage`` and so on), oldest first."""
     filters = [{"Name": f"tag:{name}", "Values": [value]} for name, value in tags.items()]
     states = {"Name": "instance-state-name", "Values": [state for state in STATUS if state not in GONE]}
     conditions = [*filters, states]
@@ -76,19 +76,19 @@ def find_by_tags(aws: Aws, **tags: str) -> list[Ec2Instance]:
 
 
 def find_by_ids(aws: Aws, ids: Iterable[str]) -> dict[str, Ec2Instance]:
-    """Return instances by id, of all states; one that AWS does not know, or no longer, is missing."""
+    """Return instances by id, in any state; those that AWS does not know (any more) are missing."""
     unique = [id_ for id_ in dict.fromkeys(ids) if id_]
     found: dict[str, Ec2Instance] = {}
     for start in range(0, len(unique), MOST_IDS):
         filters = [{"Name": "instance-id", "Values": unique[start : start + MOST_IDS]}]
-        # By filter, not by argument: one unknown id would hide all the others.
+        # By filter, not by argument: one unknown id would make the call fail for all others.
         reservations = aws.pages("describe_instances", "Reservations", Reservation, Filters=filters)
         found |= {instance.id: instance for instance in _instances(reservations)}
     return found
 
 
 def find_by_token(aws: Aws, token: str) -> list[Ec2Instance]:
-    """Return the instances that a call with this client token made, of all states."""
+    """Return the instances created by the call with this client token, in any state."""
     filters = [{"Name": f"tag:{TOKEN}", "Values": [token]}]
     return _instances(aws.pages("describe_instances", "Reservations", Reservation, Filters=filters))
 
@@ -102,33 +102,33 @@ def _instances(reservations: Iterable[Reservation]) -> list[Ec2Instance]:
 
 
 def to_instance(data: InstanceAnswer, account: str) -> Ec2Instance:
-    """Return an instance from its description and the account that it belongs to."""
+    """Return an instance from its description and the account that owns it."""
     tags = {tag["Key"]: tag["Value"] for tag in data.get("Tags", [])}
     node = node_of(tags, data.get("AmiLaunchIndex", 0))
     return Ec2Instance(data["InstanceId"], data["State"]["Name"], node, tags, data, account)
 
 
 OnOutcome = Callable[[str, Ec2Instance | DtkError], None]
-"""Called once per node: the instance in the state that was waited for, or why it will not get there."""
+"""Called once per node: with the instance in the desired state, or with the reason why it will not reach it."""
 
 
 def wait_for(
     aws: Aws, ids: Mapping[str, str], ready: Callable[[Ec2Instance], bool], timeout: float, on_outcome: OnOutcome
 ) -> None:
-    """Wait until instances are as wanted, asking for all of them at once with growing pauses.
+    """Wait until instances are in the desired state; query all of them in one call, with growing pauses.
 
     Args:
-        aws: where they are.
+        aws: the AWS services.
         ids: node → instance id.
-        ready: says whether an instance is as wanted; raises ``DtkError`` when it never will be.
-        timeout: seconds for all of them.
-        on_outcome: called for each, as soon as it is known.
+        ready: returns whether an instance is in the desired state; raises ``DtkError`` if it never will be.
+        timeout: time limit for all of them, in seconds.
+        on_outcome: called for each node as soon as its outcome is known.
     """
     waiting = dict(ids)
     deadline, pause = time.monotonic() + timeout, _FIRST_PAUSE_SECONDS
     seen: dict[str, Ec2Instance] = {}
     while waiting:
-        # One that was made just now may be unknown for some seconds: it is asked for again.
+        # A new instance may be unknown to EC2 for some seconds: query it again.
         seen |= find_by_ids(aws, waiting.values())
         for node, id_ in list(waiting.items()):
             outcome = _outcome(seen.get(id_), ready)
@@ -155,19 +155,19 @@ def _outcome(instance: Ec2Instance | None, ready: Callable[[Ec2Instance], bool])
 
 
 def on_each(ids: Sequence[str], call: Callable[[list[str]], object]) -> dict[str, AwsError]:
-    """Call an operation on instances at once; one that it is refused for keeps none of the others from it.
+    """Call an operation on several instances; a refusal for one of them does not affect the others.
 
-    EC2 refuses the whole call and names the instance, or does not say which it is: then the call is cut in two.
+    EC2 refuses the whole call and may name the instance. If it does not, the call is split in two.
 
     Args:
         ids: the instances.
         call: makes the call for some of them.
 
     Returns:
-        Why it was refused, by instance; those that AWS no longer knows are left out.
+        The refusals by instance; instances that AWS no longer knows are left out.
 
     Raises:
-        AwsError: it was refused for a reason that is none of the instances'.
+        AwsError: the call was refused for a reason other than its instances.
     """
     failed: dict[str, AwsError] = {}
     left = list(ids)

@@ -1,6 +1,6 @@
-"""Volumes that outlive instances: found by their tags, attached to whichever instance their node has.
+"""Volumes that outlive instances: finds them by tags and attaches them to the present instance of their node.
 
-They are made by calls of their own, never by RunInstances: what an instance's launch makes, its end takes away.
+They are created by separate calls and not by RunInstances, because volumes of a launch are deleted with the instance.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from dtk.nodes.ec2.tags import LINEAGE, NAME, NODES, as_list, service_label, ser
 from dtk.nodes.provider import ServiceIdentity
 
 KEPT_VOLUMES = "kept_volumes"
-"""The node attribute that names the volumes which stay when its instance goes."""
+"""The node attribute that lists the volumes which remain when its instance is terminated."""
 _VOLUME = "dtk:volume"
 _WAIT_SECONDS = 300.0
-"""How long a volume may take to be made, let go by an instance that has ended, or attached."""
+"""How long it may take to create a volume, to detach it from a terminated instance, or to attach it."""
 _PAUSE_SECONDS = 1.0
 _GOING = ("deleting", "deleted", "error")
 
 
 def find_kept(aws: Aws, lineage: str) -> dict[tuple[str, str], VolumeAnswer]:
-    """Return the volumes that a service keeps, by node and name."""
+    """Return the kept volumes of a service, by node and name."""
     filters = [{"Name": f"tag:{LINEAGE}", "Values": [lineage]}, {"Name": "tag-key", "Values": [_VOLUME]}]
     found = {}
     for one in aws.pages("describe_volumes", "Volumes", VolumeAnswer, Filters=filters):
@@ -39,10 +39,10 @@ def find_kept(aws: Aws, lineage: str) -> dict[tuple[str, str], VolumeAnswer]:
 
 
 def in_their_zones(aws: Aws, identity: ServiceIdentity, specs: Mapping[str, MachineSpec]) -> dict[str, MachineSpec]:
-    """Return what nodes ask for, in the zones that their kept volumes are in: one can't be attached elsewhere.
+    """Return the nodes' specs, restricted to the zones of their kept volumes, which can't be attached elsewhere.
 
     Raises:
-        InvalidError: a node asks for another zone, or has volumes in two.
+        InvalidError: a node requests another zone, or has volumes in two zones.
     """
     if not any(volume.keep for spec in specs.values() for volume in spec.volumes):
         return dict(specs)
@@ -68,10 +68,10 @@ def _in_zone(node: str, spec: MachineSpec, kept: Mapping[tuple[str, str], Volume
 def attach_kept(
     aws: Aws, identity: ServiceIdentity, instance: Ec2Instance, node: str, spec: MachineSpec
 ) -> list[dict[str, object]]:
-    """Attach the volumes that a node keeps to its instance; those that do not exist are made in its zone.
+    """Attach a node's kept volumes to its instance; create missing ones in the instance's zone.
 
     Returns:
-        What the node's attribute ``kept_volumes`` says of them: name, id and size of each.
+        The value of the node's attribute ``kept_volumes``: name, id and size of each.
     """
     wanted = [(device_of(place, one), one) for place, one in enumerate(spec.volumes) if one.keep]
     kept = find_kept(aws, identity.lineage) if wanted else {}
@@ -105,12 +105,12 @@ def _made(aws: Aws, identity: ServiceIdentity, instance: Ec2Instance, node: str,
 
 
 def people_tags(instance: Ec2Instance) -> dict[str, str]:
-    """Return the tags that people gave an instance: its volumes have them as well."""
+    """Return the tags that people gave an instance; its volumes get them, too."""
     return {name: value for name, value in instance.tags.items() if not name.startswith(("dtk:", "aws:"))}
 
 
 def _attach(aws: Aws, volume: str, instance: str, device: str) -> None:
-    """Attach a volume once whoever had it has let it go; fine where the instance has it."""
+    """Attach a volume once its previous instance has released it; do nothing if the instance already has it."""
 
     def is_free(one: VolumeAnswer) -> bool:
         return one.get("State") == "available" or _is_at(one, instance)
@@ -141,7 +141,7 @@ def _wait(aws: Aws, volume: str, ready: Callable[[VolumeAnswer], bool], what: st
 
 
 def delete_kept(aws: Aws, identity: ServiceIdentity) -> list[str]:
-    """Delete the volumes that a service keeps, once its instances have let them go; return what was deleted."""
+    """Delete a service's kept volumes once its instances have released them; return the deleted ones."""
     deleted = []
     for (node, name), volume in find_kept(aws, identity.lineage).items():
         _wait(aws, volume["VolumeId"], lambda one: one.get("State") == "available", "be free to be deleted")

@@ -1,8 +1,8 @@
-"""Makes instances: one call for all like nodes, other places when there is no capacity, never two for one node.
+"""Creates instances: one call for all equal nodes, other subnets or types without capacity, never two per node.
 
-Every call has a client token derived from the task, the nodes and the place it asks for. Token and nodes are on disk
-before the call is made; the tags that the call gives tie each instance to its node. So whatever is lost, the answer
-or this process, the instance is found again (dtk.nodes.ec2.unanswered).
+Every call has a client token derived from the task, the nodes and the requested placement. Token and nodes are on disk
+before the call is made, and the tags in the call tie each instance to its node. So even if the answer is lost or this
+process dies, the instance is found again (dtk.nodes.ec2.unanswered).
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ from dtk.nodes.ec2.tags import LONGEST_VALUE, ORIGIN, nodes_text
 from dtk.nodes.provider import Record, ServiceIdentity, rival_error
 
 MOST_AT_ONCE = 100
-"""Nodes of one call."""
+"""Maximum number of nodes per call."""
 MOST_TOKENS = 5
 ENDED, MISMATCH = "IdempotentInstanceTerminated", "IdempotentParameterMismatch"
-"""An earlier call had this token: its instances have ended, or it asked for something else."""
+"""An earlier call used this token: its instances have ended, or it had other parameters."""
 
 
 @dataclass
 class Outcome:
-    """What became of a batch: the instance of each node that has one, why the others have none."""
+    """The outcome of a batch: the instance of each node that has one, and the errors of the others."""
 
     made: dict[str, Ec2Instance]
     failed: dict[str, DtkError]
 
 
 def launch(aws: Aws, context: LaunchContext, machine: MachineRequest, nodes: Sequence[str], record: Record) -> Outcome:
-    """Make the instances of like nodes.
+    """Create the instances of equal nodes.
 
     Args:
-        aws: where.
-        context: what they share with the service's others.
-        machine: what each of them asks for.
-        nodes: whom they are for.
+        aws: the AWS services.
+        context: what they have in common with the service's other instances.
+        machine: the request of each of them.
+        nodes: the nodes.
         record: called with the nodes and the call before each call.
 
     Returns:
-        What became of each node. An answer that was lost counts as failed here; what was recorded brings it back.
+        The outcome of each node. A lost answer counts as a failure here; the recorded call recovers it.
     """
     outcome = Outcome({}, {})
     for batch in batches(nodes):
@@ -58,7 +58,7 @@ def launch(aws: Aws, context: LaunchContext, machine: MachineRequest, nodes: Seq
 
 
 def batches(nodes: Sequence[str]) -> Iterator[list[str]]:
-    """Cut nodes into calls: as many as fit into a tag, and into a call."""
+    """Split nodes into batches for calls, limited by the length of a tag and the size of a call."""
     batch: list[str] = []
     for node in nodes:
         if batch and (len(batch) == MOST_AT_ONCE or len(nodes_text([*batch, node])) > LONGEST_VALUE):
@@ -76,7 +76,7 @@ def _launch_batch(
     reason = DtkError(f"no subnet of target '{context.settings.name}' suits what {nodes_text(nodes)} asks for")
     for placement in placements(machine):
         try:
-            # Until the place says why it has no more: a call makes as many as there is room for.
+            # Each call creates as many instances as there is capacity for; repeat until EC2 refuses with a reason.
             while waiting:
                 made = _launch_at(aws, context, machine, placement, waiting, record)
                 outcome.made |= made
@@ -97,7 +97,7 @@ def _launch_batch(
 
 
 def _noting(record: Record, note: Mapping[str, str]) -> Record:
-    """Return what records calls together with why they are not the ones that were wanted."""
+    """Return a ``record`` that adds a note on why the placement is not the requested one."""
     return lambda nodes, known: record(nodes, {**known, **note} if known else known)
 
 
@@ -109,7 +109,7 @@ def _launch_at(
     nodes: Sequence[str],
     record: Record,
 ) -> dict[str, Ec2Instance]:
-    """Ask for instances in one place; a token that an earlier call has used up is left for the next one."""
+    """Request instances in one placement; if an earlier call used up the token, try the next one."""
     for attempt in range(MOST_TOKENS):
         call = Call(
             client_token(context.identity, nodes, placement, attempt), nodes, placement, machine.image.id, time.time()
@@ -120,7 +120,7 @@ def _launch_at(
         except AwsError as error:
             if error.code not in (ENDED, MISMATCH):
                 raise
-            # Another call had this token and asked for something else: what it made serves its nodes.
+            # Another call with other parameters used this token: the instances that it created serve its nodes.
             made = find_made(aws, call.token, call.at) if error.code == MISMATCH else {}
             refuse_rivals(context.identity, made.values())
         if made:
@@ -129,7 +129,7 @@ def _launch_at(
 
 
 def run_call(aws: Aws, context: LaunchContext, machine: MachineRequest, call: Call) -> dict[str, Ec2Instance]:
-    """Make a call; return the instances of its answer that exist, by node."""
+    """Make a call; return the existing instances of its answer, by node."""
     settling = [] if context.settings.security_groups else ["InvalidGroup.NotFound"]
     settling += [] if context.settings.key_pair else ["InvalidKeyPair.NotFound"]
     answer = aws.request("run_instances", Reservation, run_arguments(context, machine, call), settling=settling)
@@ -140,10 +140,10 @@ def run_call(aws: Aws, context: LaunchContext, machine: MachineRequest, call: Ca
 
 
 def refuse_rivals(identity: ServiceIdentity, instances: Iterable[Ec2Instance]) -> None:
-    """Refuse instances that another clone makes for the service, at this moment or since somebody looked.
+    """Refuse instances that another clone creates for the service, or has created in the meantime.
 
     Raises:
-        DtkError: names one of them.
+        DtkError: there is such an instance; the message names it.
     """
     for instance in instances:
         if identity.is_rival(instance.tags.get(ORIGIN, "")):
@@ -153,7 +153,7 @@ def refuse_rivals(identity: ServiceIdentity, instances: Iterable[Ec2Instance]) -
 
 
 def placements(machine: MachineRequest) -> list[Placement]:
-    """Return where to ask, in order: spot first when it is wanted, each type in every subnet, then on demand."""
+    """Return the placements to try, in order: spot first if requested, each type in every subnet, then on demand."""
     zone, spec = machine.spec.availability_zone, machine.spec
     allowed = [subnet for subnet in machine.subnets if zone in ("", subnet.availability_zone)]
     markets = (True, False) if spec.spot else (False,)
@@ -167,7 +167,7 @@ def placements(machine: MachineRequest) -> list[Placement]:
 
 
 def client_token(identity: ServiceIdentity, nodes: Sequence[str], placement: Placement, attempt: int = 0) -> str:
-    """Return the token of one call: the same for the same task, nodes, place and attempt; at most 64 characters."""
+    """Return the token of one call: the same for the same task, nodes, placement and attempt; at most 64 characters."""
     again = [str(attempt)] if attempt else []
     where = [placement.instance_type, placement.subnet, "spot" if placement.spot else "on-demand"]
     text = "\n".join([identity.lineage, str(identity.task), nodes_text(nodes), *where, *again])

@@ -1,4 +1,4 @@
-"""Region and account that nodes are in: asked elsewhere, AWS would say that they are gone, and they would run on."""
+"""Region and account of nodes. In a wrong one, AWS would report instances as gone while they continue to run."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.provider import NodeRecord, ServiceIdentity
 
 REGION, ACCOUNT = "region", "account"
-"""The node attributes that say where an instance is."""
+"""The node attributes with an instance's location."""
 
 
 def check_location(aws: Aws, target: str, identity: ServiceIdentity, records: Iterable[NodeRecord]) -> None:
-    """Refuse nodes of another region or account than the one that is asked.
+    """Refuse nodes in a region or account other than the present one.
 
     Args:
-        aws: the services that would be asked.
+        aws: the AWS services of the present region and account.
         target: the target's name in dtk.yaml.
-        identity: whose nodes they are.
-        records: the nodes; of those that say nothing nothing is known.
+        identity: the service of the nodes.
+        records: the nodes; those without these attributes are not checked.
 
     Raises:
-        InvalidError: names both locations and what to do.
+        InvalidError: the location differs; the message names both locations and what to do.
     """
     known = list(records)
     regions = {str(record.attributes[REGION]) for record in known if record.attributes.get(REGION)}
@@ -43,10 +43,10 @@ def check_location(aws: Aws, target: str, identity: ServiceIdentity, records: It
 
 
 def check_missing(aws: Aws, records: Iterable[NodeRecord]) -> None:
-    """Refuse to take instances that AWS does not know for gone while the account may be another one.
+    """Refuse to treat unknown instances as gone while the account can't be determined and may be another one.
 
     Raises:
-        InvalidError: names one, and what to do.
+        InvalidError: names one of them, and what to do.
     """
     missing = next((record for record in records if record.attributes.get(ACCOUNT)), None)
     if missing is not None and not aws.account:

@@ -1,4 +1,4 @@
-"""Which instance is which node's: by its id in the state, by its tags, or as what an unanswered call made."""
+"""Finds the instance of each node: by its id in the state, by its tags, or through an unanswered call."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dtk.nodes.provider import NodeRecord, NodeRequest, ServiceIdentity
 
 
 def instances_of(aws: Aws, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> dict[str, Ec2Instance]:
-    """Return the instances that exist of nodes, by node: by the id in the state, else by the tags of the launch.
+    """Return the existing instances of nodes, by node: by the id in the state, else by the tags of the launch.
 
     Raises:
         InvalidError: one is missing, and the account may be another one.
@@ -28,7 +28,7 @@ def instances_of(aws: Aws, identity: ServiceIdentity, records: Sequence[NodeReco
 
 
 def _without_id(aws: Aws, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> dict[str, Ec2Instance]:
-    """Return the instances of nodes whose task died before it could note their ids."""
+    """Return the instances of nodes whose task died before it could record their ids."""
     if not records:
         return {}
     found = find_of_service(aws, identity.lineage)
@@ -40,16 +40,16 @@ def _without_id(aws: Aws, identity: ServiceIdentity, records: Sequence[NodeRecor
 def made_by_unanswered_calls(
     aws: Aws, context: LaunchContext, machines: Mapping[str, MachineRequest], requests: Sequence[NodeRequest]
 ) -> tuple[dict[str, Ec2Instance], dict[str, DtkError]]:
-    """Repeat the calls that were recorded for nodes and not answered.
+    """Repeat the recorded calls of nodes that were not answered.
 
     Args:
-        aws: where.
-        context: what the service's instances share.
-        machines: what every node asks for now.
-        requests: the nodes that no instance is known of.
+        aws: the AWS services.
+        context: what the service's instances have in common.
+        machines: the present request of every node.
+        requests: the nodes without a known instance.
 
     Returns:
-        The instances that the calls made, by node; and by node, why it is still not known whether one was made.
+        The instances that the calls created, by node; and errors for nodes whose outcome is still unknown.
     """
     made: dict[str, Ec2Instance] = {}
     unknown: dict[str, DtkError] = {}

@@ -1,8 +1,8 @@
-"""What a RunInstances call made: which of its nodes each instance is, found by the call's token where it is not known.
+"""The result of a RunInstances call: assigns each instance to a node; finds lost instances by the call's token.
 
-An instance's launch index says which node of the call it is. That is documented for one reservation and not for every
-market: where two instances have one index, or none that fits, they get the call's free nodes in the order of their ids,
-so that as many instances as were asked for are never taken for fewer.
+An instance's launch index says which node of the call it is. AWS documents this for one reservation, but not for every
+market. If two instances have the same index, or an index does not fit, they get the call's free nodes in the order of
+their ids, so that the instances of a complete call are never taken for fewer.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from dtk.nodes.ec2.instances import Ec2Instance, find_by_tags, find_by_token
 from dtk.nodes.ec2.tags import LINEAGE, NODES, TOKEN, as_list, nodes_in
 
 SETTLED_SECONDS = 300.0
-"""After these what DescribeInstances shows is the truth about a call."""
+"""After this time, in seconds, DescribeInstances shows the result of a call reliably."""
 PAUSE_SECONDS = 2.0
 _JUST_MADE = ("InvalidInstanceID.NotFound",)
 
 
 def find_of_service(aws: Aws, lineage: str) -> dict[str, Ec2Instance]:
-    """Return a service's instances by node."""
+    """Return the instances of a service by node."""
     found: dict[str, Ec2Instance] = {}
     for instance in assigned(find_by_tags(aws, **{LINEAGE: lineage})):
         found.setdefault(instance.node, instance)
@@ -32,12 +32,12 @@ def find_of_service(aws: Aws, lineage: str) -> dict[str, Ec2Instance]:
 
 
 def find_made(aws: Aws, token: str, at: float) -> dict[str, Ec2Instance]:
-    """Return the instances that a call made and that exist, by node; wait for them while they may not be seen yet.
+    """Return the existing instances that a call created, by node; wait while they may not be visible yet.
 
     Args:
-        aws: where.
-        token: the call's.
-        at: when it was made, seconds since 1970.
+        aws: the AWS services.
+        token: the call's client token.
+        at: the time of the call, in seconds since 1970.
     """
     until = min(at, time.time()) + SETTLED_SECONDS
     while True:
@@ -48,7 +48,7 @@ def find_made(aws: Aws, token: str, at: float) -> dict[str, Ec2Instance]:
 
 
 def assigned(instances: Iterable[Ec2Instance]) -> list[Ec2Instance]:
-    """Return instances in their order, each with the node that it is; no two of one call are the same node."""
+    """Return the instances in the same order, each with its node; no two of one call have the same node."""
     found = list(instances)
     calls: dict[str, list[Ec2Instance]] = {}
     for instance in found:
@@ -68,9 +68,9 @@ def _nodes_of_call(instances: Sequence[Ec2Instance]) -> list[tuple[Ec2Instance, 
 
 
 def note_nodes(aws: Aws, before: Iterable[Ec2Instance], after: Iterable[Ec2Instance]) -> None:
-    """Tag the instances whose launch index does not say which node they are with that node alone.
+    """Tag instances whose launch index does not identify their node with that one node.
 
-    What stops this fails no node: the order of their ids gives the same answer until one of them has ended.
+    An error here fails no node: the order of the ids gives the same result until one of the instances has ended.
     """
     told = {instance.id: instance.node for instance in before}
     for instance in after:

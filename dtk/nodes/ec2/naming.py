@@ -1,4 +1,4 @@
-"""Tags for people who look at instances in AWS's console: which node each is. dtk goes by those of the launch."""
+"""Tags for people who read AWS's console: they show each instance's node. dtk itself uses the tags of the launch."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dtk.nodes.ec2.tags import NAME, NODE, as_list, node_tags, service_label
 from dtk.nodes.provider import ServiceIdentity
 
 NAMING_SECONDS = 60.0
-"""How long a service's nodes may wait for their names: what is not named then stays so."""
+"""Time limit for naming a service's instances, in seconds; the rest stays unnamed."""
 _JUST_MADE = ("InvalidInstanceID.NotFound",)
 
 
 def name_instances(aws: Aws, identity: ServiceIdentity, instances: Mapping[str, Ec2Instance]) -> None:
-    """Give each instance the tags of its node that it has not got; a name that people chose stays.
+    """Give each instance the missing tags of its node; a name that people chose stays.
 
-    One call made several of them, and could not give each its own. Whatever goes wrong here fails no node.
+    A single call created several of them and could not give each its own tags. An error here fails no node.
     """
     until = time.monotonic() + NAMING_SECONDS
     for node, instance in instances.items():

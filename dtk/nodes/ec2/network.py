@@ -1,4 +1,4 @@
-"""The subnets that instances may stand in."""
+"""The subnets that instances may use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _EVERYWHERE = "0.0.0.0/0"
 
 @dataclass(frozen=True)
 class Subnet:
-    """A subnet that instances may stand in."""
+    """A subnet that instances may use."""
 
     id: str
     vpc: str
@@ -29,13 +29,13 @@ class Subnet:
 
 
 def find_subnets(aws: Aws, settings: Ec2Settings, named: tuple[str, ...], zone: str = "") -> list[Subnet]:
-    """Return the subnets that may be used: those named, in their order; else all of the VPC, or of the default one.
+    """Return the usable subnets: the named ones, in their order, else all of the VPC or of the default VPC.
 
-    Subnets without IPv4 addresses are left out; those of Local Zones and Outposts, too, unless they, or ``zone``, are
-    named. Where the instances are reached by public addresses, only subnets with a route to an internet gateway count.
+    Subnets without IPv4 addresses are left out, as are those of Local Zones and Outposts unless they or their ``zone``
+    are named. For targets with public addresses, only subnets with a route to an internet gateway are usable.
 
     Raises:
-        InvalidError: there are none.
+        InvalidError: there is no usable subnet.
     """
     found = _named(aws, settings, named) if named else _of_vpc(aws, settings, zone)
     return _reachable(aws, found) if settings.public and not (settings.jump or settings.proxy_command) else found
@@ -57,7 +57,7 @@ def _named(aws: Aws, settings: Ec2Settings, named: tuple[str, ...]) -> list[Subn
 
 def _of_vpc(aws: Aws, settings: Ec2Settings, zone: str) -> list[Subnet]:
     vpc = settings.vpc or _default_vpc(aws, settings)
-    # The default subnets of the default VPC reach the internet; others there may be anything.
+    # Default subnets of the default VPC reach the internet; other subnets there may not.
     found = [] if settings.vpc else _describe(aws, "vpc-id", [vpc], {"Name": "default-for-az", "Values": ["true"]})
     found = found or _describe(aws, "vpc-id", [vpc])
     usable = [one for one in found if one.cidr and (one.availability_zone == zone or _is_usual(one))]
@@ -81,13 +81,13 @@ def _reachable(aws: Aws, subnets: Sequence[Subnet]) -> list[Subnet]:
     """Return the subnets whose instances can be reached by public addresses.
 
     Raises:
-        InvalidError: none of them is such a subnet.
+        InvalidError: there is no such subnet.
     """
     filters = [{"Name": "vpc-id", "Values": sorted({subnet.vpc for subnet in subnets})}]
     try:
         tables = aws.pages("describe_route_tables", "RouteTables", RouteTable, Filters=filters)
     except AwsError as error:
-        # A policy of before this was asked: the instances will show it.
+        # An older IAM policy without this permission: go on, since unreachable instances will be noticed later.
         if error.code not in NOT_ALLOWED:
             raise
         return list(subnets)
@@ -103,7 +103,7 @@ def _reachable(aws: Aws, subnets: Sequence[Subnet]) -> list[Subnet]:
 
 
 def _table_of(tables: Iterable[RouteTable], subnet: Subnet) -> RouteTable:
-    """Return the route table of a subnet: its own, else the main one of its VPC."""
+    """Return the route table of a subnet: its own, or else the main one of its VPC."""
     main: RouteTable = {}
     for table in tables:
         for association in table.get("Associations", []):
@@ -116,7 +116,7 @@ def _table_of(tables: Iterable[RouteTable], subnet: Subnet) -> RouteTable:
 
 def _leads_out(table: RouteTable) -> bool:
     routes = [route for route in table.get("Routes", []) if route.get("State") != "blackhole"]
-    # A firewall's endpoint may stand in front of the gateway; S3's has a route as well, but not to everywhere.
+    # A firewall endpoint may precede the gateway. The endpoint of S3 has a route, too, but not to 0.0.0.0/0.
     return any(
         route.get("GatewayId", "").startswith("igw-")
         or (route.get("GatewayId", "").startswith("vpce-") and route.get("DestinationCidrBlock") == _EVERYWHERE)

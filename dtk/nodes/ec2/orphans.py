@@ -1,4 +1,4 @@
-"""Instances that are tagged as this workspace's own and that no state knows: found, taken in, ended."""
+"""Orphans, instances with this workspace's tags that are in no state: finds, adopts and terminates them."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def find_orphans(aws: Aws, workspace: str, known: Collection[str]) -> list[Marke
 
 
 def find_marked(aws: Aws, identity: ServiceIdentity) -> list[MarkedMachine]:
-    """Return a service's instances: those with its id, else those with its name in its workspace.
+    """Return a service's instances: those with its id, or else those with its name in its workspace.
 
-    The id alone would not find what was made before the service's folder was lost and staged anew.
+    By id alone, instances from before the service's folder was lost and staged again would not be found.
     """
     found = find_by_tags(aws, **{LINEAGE: identity.lineage})
     if not found:
@@ -47,10 +47,10 @@ def _marked(instance: Ec2Instance) -> MarkedMachine:
 
 
 def adopt(aws: Aws, settings: Ec2Settings, identity: ServiceIdentity, orphan: MarkedMachine) -> NodeRecord:
-    """Return an orphan as the record of its node, tagged with the service's lineage if it had another.
+    """Return an orphan as the record of its node; tag it with the service's lineage if it had another one.
 
     Raises:
-        DtkError: it has ended in the meantime.
+        DtkError: it has been terminated in the meantime.
     """
     instance = find_by_ids(aws, [orphan.id]).get(orphan.id)
     if instance is None or not instance.exists:
@@ -70,7 +70,7 @@ def adopt(aws: Aws, settings: Ec2Settings, identity: ServiceIdentity, orphan: Ma
 
 
 def end(aws: Aws, settings: Ec2Settings, orphans: Sequence[MarkedMachine]) -> dict[str, DtkError]:
-    """Terminate orphans; return why some could not be."""
+    """Terminate orphans; return the errors by instance id."""
     ids = [orphan.id for orphan in orphans]
     refused = on_each(ids, lambda some: aws.call("terminate_instances", InstanceIds=some))
     failed: dict[str, DtkError] = dict(refused)

@@ -1,6 +1,6 @@
-"""What would be refused, or would never work, found before anything is made: image, type, disk and zone fit each other.
+"""Checks before anything is created that image, instance type, disk and zone are compatible.
 
-A policy that does not allow one of these looks leaves out that check: EC2 then says itself what it does not take.
+If the IAM policy does not allow a query, its check is skipped: EC2 itself then reports what it refuses.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from dtk.nodes.ec2.words import ROOT_DEVICE_GIGABYTES
 _Answer = TypeVar("_Answer")
 _ARM = "arm64"
 _MOST_NAMES = 100
-"""Names in one filter of the API: half of what AWS takes."""
+"""Names per API filter: half of AWS's limit."""
 
 
 @dataclass(frozen=True)
 class TypeFacts:
-    """An instance type: what runs on it, its size, the zones of the region that have it."""
+    """An instance type: its architectures, its size, and the zones of the region that offer it."""
 
     architectures: tuple[str, ...]
     vcpus: int
     memory: int
-    """MiB."""
+    """In MiB."""
     zones: frozenset[str] = frozenset()
 
 
 def checked(aws: Aws, machines: Mapping[str, MachineRequest]) -> dict[str, MachineRequest]:
-    """Return what nodes ask for with the places left out that do not have their types, and disks as large as images.
+    """Return the nodes' requests without zones that lack their types, and with disks at least as large as the images.
 
     Args:
-        aws: where.
-        machines: what each node that is to be made asks for.
+        aws: the AWS services.
+        machines: the request of each node to create.
 
     Raises:
-        InvalidError: a node can't be made as it asks; names the node, what does not fit, and what to set.
+        InvalidError: a node can't be created as requested; names the node, what does not fit, and what to set.
     """
     types = sorted({type_ for machine in machines.values() for type_ in machine.spec.instance_types})
     facts = if_allowed(lambda: type_facts(aws, types))
@@ -65,7 +65,7 @@ def _checked(aws: Aws, node: str, machine: MachineRequest, facts: Mapping[str, T
 
 
 def _with_root_disk(node: str, machine: MachineRequest) -> MachineRequest:
-    """A size that nobody set is the image's where that is larger; one that somebody did must hold the image."""
+    """Set the root disk's size: by default at least the image's size; a configured size must fit the image."""
     size, least = machine.spec.root_device_size, machine.image.root_size
     if size and size < least:
         raise InvalidError(
@@ -102,11 +102,11 @@ def _refuse_zones(node: str, machine: MachineRequest, wanted: Sequence[str], off
 
 
 def type_facts(aws: Aws, types: Sequence[str]) -> dict[str, TypeFacts]:
-    """Return what is to know of instance types, by name; those that the region does not have are missing."""
+    """Return the facts of instance types, by name; types that the region does not have are missing."""
     found: dict[str, TypeFacts] = {}
     for start in range(0, len(types), _MOST_NAMES):
         named = [{"Name": "instance-type", "Values": list(types[start : start + _MOST_NAMES])}]
-        # By filter: one unknown type would hide all the others.
+        # By filter: one unknown type would make the call fail for all others.
         for one in aws.pages("describe_instance_types", "InstanceTypes", InstanceType, Filters=named):
             architectures = tuple(one.get("ProcessorInfo", {}).get("SupportedArchitectures", []))
             vcpus = one.get("VCpuInfo", {}).get("DefaultVCpus", 0)
@@ -126,7 +126,7 @@ def type_facts(aws: Aws, types: Sequence[str]) -> dict[str, TypeFacts]:
 
 
 def if_allowed(look: Callable[[], _Answer], codes: Collection[str] = NOT_ALLOWED) -> _Answer | None:
-    """Return what a look finds, None where the credentials may not look."""
+    """Return the result of a query, or None if the credentials do not permit it."""
     try:
         return look()
     except AwsError as error:

@@ -1,4 +1,4 @@
-"""What has to be there before instances are made: images and subnets looked up, key pair and security group made."""
+"""Prepares the creation of instances: looks up images and subnets, creates key pair and security group."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dtk.nodes.provider import OpenPort, ServiceIdentity
 
 
 class Preparation:
-    """Looks up each image and each subnet once."""
+    """Cached lookups: each image and each subnet is looked up once."""
 
     def __init__(self, aws: Aws, settings: Ec2Settings) -> None:
         self._aws = aws
@@ -29,10 +29,10 @@ class Preparation:
         self._subnets: dict[tuple[tuple[str, ...], str], list[Subnet]] = {}
 
     def machine_request(self, spec: MachineSpec) -> MachineRequest:
-        """Return what a node asks for, with its image and its subnets looked up.
+        """Return a node's request with its image and its subnets resolved.
 
         Raises:
-            InvalidError: there is no such image or subnet.
+            InvalidError: the image or a subnet does not exist.
         """
         image = (spec.image, spec.image_id)
         if image not in self._images:
@@ -45,12 +45,12 @@ class Preparation:
     def launch_context(
         self, identity: ServiceIdentity, machines: Iterable[MachineRequest], *, is_first: bool
     ) -> LaunchContext:
-        """Return what all instances of a service share; its key pair and its security group are made if missing.
+        """Return what all instances of a service have in common; create its key pair and security group if missing.
 
         Args:
             identity: the service.
-            machines: what its nodes ask for; the group is in the VPC of the first, and opens the ports of all.
-            is_first: whether the service has no instance yet that this state knows of.
+            machines: the nodes' requests; the group is in the VPC of the first, and opens the ports of all.
+            is_first: whether this state knows of no instances of the service yet.
         """
         aws, settings = self._aws, self._settings
         tags = service_tags(identity)
@@ -69,7 +69,7 @@ class Preparation:
 
 
 def alike(machines: Mapping[str, MachineRequest]) -> list[list[str]]:
-    """Return the nodes in groups of those that ask for the same: each group is one call, or a few."""
+    """Group nodes with equal requests: each group needs one call, or a few."""
     groups: dict[str, list[str]] = {}
     for node, machine in machines.items():
         asked = [asdict(machine.spec), [subnet.id for subnet in machine.subnets]]

@@ -1,4 +1,4 @@
-"""AWS's errors in words for people: what was refused, which permission is missing, what to do."""
+"""Readable messages for AWS's errors: what was refused, which permission is missing, what to do."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ NO_CAPACITY = {
     "SpotMaxPriceTooLow",
     "MaxSpotInstanceCountExceeded",
 }
-"""What another subnet, type or market may not have; limits of the account are not among them."""
+"""Errors for which another subnet, type or market may help; limits of the account are not among them."""
 NO_SPOT_ROLE = "AuthFailure.ServiceLinkedRoleCreationNotPermitted"
-"""The account has never used Spot, and the credentials may not make the role that it takes."""
+"""The account has never used Spot, and the credentials may not create the required role."""
 NOT_ALLOWED = {"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"}
 BAD_CREDENTIALS = {
     "AuthFailure",
@@ -58,7 +58,7 @@ _EXPLAINED: Mapping[str, tuple[str, str]] = {
         "make it once for the account: aws iam create-service-linked-role --aws-service-name spot.amazonaws.com",
     ),
 }
-"""Error code → what it means ("" for the call's name) and what to do."""
+"""Error code → its meaning ("" to use the call's name) and what to do."""
 _SERVER_ERROR = 500
 _NAMED_PERMISSION = re.compile(r"perform: (\S+)")
 
@@ -66,7 +66,7 @@ _NAMED_PERMISSION = re.compile(r"perform: (\S+)")
 class AwsError(DtkError):
     """AWS refused a call; ``code`` is its error code, e.g. ``InsufficientInstanceCapacity``.
 
-    ``in_doubt`` says that it failed on AWS's side, and may have taken effect.
+    ``in_doubt`` means that it failed on AWS's side and may have taken effect.
     """
 
     def __init__(self, message: str, *, code: str, hint: str = "", in_doubt: bool = False) -> None:
@@ -76,14 +76,14 @@ class AwsError(DtkError):
 
 
 class AwsUnreachableError(DtkError):
-    """No answer from AWS: whether a call took effect is not known."""
+    """No answer from AWS: it is unknown whether a call took effect."""
 
 
 def refusal(response: Mapping[str, object], service: str, operation: str) -> AwsError:
-    """Return the response of a botocore ``ClientError`` as an error for people.
+    """Return a readable error for the response of a botocore ``ClientError``.
 
     Args:
-        response: holds the code and AWS's own message.
+        response: contains the code and AWS's own message.
         service: the AWS service as IAM names it: ``ec2``, ``ssm``.
         operation: the API operation: ``RunInstances``.
     """
@@ -104,7 +104,7 @@ def refusal(response: Mapping[str, object], service: str, operation: str) -> Aws
 
 
 def _not_accepted(code: str, reason: str, headers: Mapping[str, object]) -> AwsError:
-    """Return the error for a request that AWS does not believe: the credentials, or this machine's clock."""
+    """Return the error for a request that AWS can't authenticate: bad credentials, or this machine's clock."""
     skew = clock_problem(headers)
     if skew:
         return AwsError(f"{skew.message} ({code})", code=code, hint=skew.hint)
@@ -115,7 +115,7 @@ def _not_accepted(code: str, reason: str, headers: Mapping[str, object]) -> AwsE
 
 
 def _not_allowed(action: str, code: str, reason: str, encoded: str) -> AwsError:
-    """Return the error for a call that a policy forbids, or that none allows."""
+    """Return the error for a call that a policy denies, or that no policy allows."""
     found = _NAMED_PERMISSION.search(reason)
     permission = found[1].rstrip(".,") if found else action
     if "explicit deny" in reason:
@@ -133,7 +133,7 @@ def _not_allowed(action: str, code: str, reason: str, encoded: str) -> AwsError:
 
 
 def unreachable(error: Exception, service: str, operation: str) -> DtkError:
-    """Return what botocore raises without an answer from AWS as an error for people."""
+    """Return a readable error for a botocore exception without an answer from AWS."""
     problem = access_problem(error)
     if problem is not None:
         return DtkError(problem.message, hint=problem.hint)

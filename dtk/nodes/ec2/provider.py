@@ -1,4 +1,4 @@
-"""The target ec2: makes, starts, stops and ends instances, and says how they are now."""
+"""The provider of ec2 targets: creates, starts, stops and terminates instances, and reports their status."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from dtk.nodes.provider import (
 from dtk.state.workspace import Workspace
 
 STALE_SECONDS = 30.0
-"""How long EC2 may show an instance that was started as stopped, as it was before."""
+"""How long EC2 may still show a started instance in its former state, stopped."""
 
 
 class Ec2Provider(BasicProvider):
@@ -61,13 +61,13 @@ class Ec2Provider(BasicProvider):
         self._preparation = Preparation(self.aws, self.settings)
 
     def check(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> None:
-        """Refuse nodes of another region or account than those of the target now."""
+        """Refuse nodes in a region or account other than the target's present one."""
         check_location(self.aws, self.settings.name, identity, records)
 
     def update_firewall(
         self, identity: ServiceIdentity, records: Sequence[NodeRecord], ports: Sequence[OpenPort] | None
     ) -> FirewallUpdate:
-        """Update the service's own security group; groups that the target names stay as they are."""
+        """Update the service's own security group; groups that the target names are not changed."""
         towards = _an_address(records)
         if self.settings.security_groups or not towards:
             return FirewallUpdate()
@@ -82,7 +82,7 @@ class Ec2Provider(BasicProvider):
         )
 
     def ssh_refusal(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> str:
-        """Say from where the service's own security group should allow SSH and does not."""
+        """Return from where the service's own security group should allow SSH but does not, "" if there is nothing."""
         towards = _an_address(records)
         if self.settings.security_groups or not towards:
             return ""
@@ -101,10 +101,10 @@ class Ec2Provider(BasicProvider):
         report: Report,
         record: Record = no_record,
     ) -> None:
-        """Make an instance for each node, or find the one an earlier call made; report each once it runs.
+        """Create an instance for each node, or find that of an earlier call; report each once it runs.
 
         Raises:
-            DtkError: nothing could be made at all: no credentials, no subnet, a permission missing.
+            DtkError: nothing could be created: no credentials, no subnet, a missing permission.
         """
         specs = {request.node: read_spec(self.settings, request.node, request.attributes) for request in requests}
         specs = in_their_zones(self.aws, identity, specs)
@@ -153,7 +153,7 @@ class Ec2Provider(BasicProvider):
         self._await_running(ids, finished, report)
 
     def stop(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
-        """Power the instances off; their disks stay, and are paid for."""
+        """Power the instances off; their disks remain, and cost money."""
         known = {record.node: record for record in records}
         found = instances_of(self.aws, identity, records)
         existing = self._report_missing(known, found, report)
@@ -169,7 +169,7 @@ class Ec2Provider(BasicProvider):
         wait_for(self.aws, ids, lambda instance: instance.state == "stopped", self.settings.boot_timeout, on_outcome)
 
     def terminate(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
-        """End the instances for good; report each once it is gone."""
+        """Terminate the instances; report each once it is gone."""
         found = instances_of(self.aws, identity, records)
         refused = self._on_each(found, report, lambda ids: self.aws.call("terminate_instances", InstanceIds=ids))
         known = {record.node: record for record in records}
@@ -183,7 +183,7 @@ class Ec2Provider(BasicProvider):
         wait_for(self.aws, ended, lambda one: one.state == "terminated", self.settings.boot_timeout, on_outcome)
 
     def resize(self, identity: ServiceIdentity, changes: Sequence[MachineChange], report: Report) -> None:
-        """Stop the instances, give each the first of its types that there is room for, and start them."""
+        """Stop the instances, give each the first of its types with capacity, and start them."""
         wanted = {change.record.node: change for change in changes}
         specs = {node: read_spec(self.settings, node, change.attributes) for node, change in wanted.items()}
         off: dict[str, NodeRecord] = {}
@@ -200,7 +200,7 @@ class Ec2Provider(BasicProvider):
             else:
                 off[node] = outcome
 
-        # What a task that died has started with its new size already stays up.
+        # An instance that a task which died has already started with its new type stays up.
         self.stop(identity, [wanted[node].record for node in wanted if node not in started], stopped)
         found = instances_of(self.aws, identity, list(off.values()))
         for node in self._report_missing(off, found, report):
@@ -219,7 +219,7 @@ class Ec2Provider(BasicProvider):
         self._await_running(started, finished, report)
 
     def grow(self, identity: ServiceIdentity, changes: Sequence[MachineChange], report: Report) -> None:
-        """Make the instances' volumes larger, running or not."""
+        """Enlarge the instances' volumes, whether they run or not."""
         wanted = {change.record.node: change for change in changes}
         found = instances_of(self.aws, identity, [change.record for change in changes])
         known = {node: change.record for node, change in wanted.items()}
@@ -233,7 +233,7 @@ class Ec2Provider(BasicProvider):
                 report(node, replace(known[node], attributes=grown(known[node].attributes, spec)))
 
     def clean_up(self, identity: ServiceIdentity, goes_on: Callable[[], bool]) -> None:
-        """Remove the service's own security group and key pair; keep them while it has an instance."""
+        """Remove the service's own security group and key pair unless it still has an instance."""
         remove_own_resources(self.aws, self.settings, identity, goes_on)
 
     def delete_volumes(self, identity: ServiceIdentity) -> Sequence[str]:
@@ -241,19 +241,19 @@ class Ec2Provider(BasicProvider):
         return delete_kept(self.aws, identity)
 
     def resolve_credentials(self) -> None:
-        """Get the credentials of AWS: who has to give an MFA code is asked now."""
+        """Load the AWS credentials; the user is asked for an MFA code now if one is needed."""
         self.aws.resolve_credentials()
 
     def private_keys(self) -> Sequence[str]:
-        """Return the keys of the target's key pair and of its jump hosts."""
+        """Return the private key files of the target's key pair and jump hosts."""
         return [key for key in (self.settings.key, self.settings.jump_key) if key]
 
     def connection_to(self, record: NodeRecord) -> Connection:
-        """Return how the node is reached with the target's addresses, user, key and jump host."""
+        """Return how to reach the node with the target's addresses, user, key and jump host."""
         return connection_to(record, self.settings)
 
     def describe(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> Sequence[NodeRecord]:
-        """Return the records as the instances are now: status, addresses, type and tags."""
+        """Return the records with the instances' present status, addresses, type and tags."""
         found = instances_of(self.aws, identity, records)
         now = []
         for record in records:
@@ -263,23 +263,23 @@ class Ec2Provider(BasicProvider):
         return now
 
     def find_orphans(self, workspace: str, known: Collection[str], _ask: Ask) -> Sequence[MarkedMachine]:
-        """Return the instances that are tagged as a workspace's and whose ids are not among those known."""
+        """Return the instances with a workspace's tag whose ids are not among the known ones."""
         return orphans.find_orphans(self.aws, workspace, known)
 
     def find_service(self, identity: ServiceIdentity, _ask: Ask) -> Sequence[MarkedMachine]:
-        """Return the instances that are tagged as a service's."""
+        """Return the instances with a service's tags."""
         return orphans.find_marked(self.aws, identity)
 
     def adopt(self, identity: ServiceIdentity, orphan: MarkedMachine) -> NodeRecord:
-        """Return an orphan as the record of its node, tagged as the service's."""
+        """Return an orphan as the record of its node, and tag it as the service's."""
         return orphans.adopt(self.aws, self.settings, identity, orphan)
 
     def end_orphans(self, found: Sequence[MarkedMachine]) -> Mapping[str, DtkError]:
-        """Terminate instances; return, by id, why some could not be."""
+        """Terminate instances; return the errors by instance id."""
         return orphans.end(self.aws, self.settings, found)
 
     def _power_on(self, instances: Mapping[str, Ec2Instance], report: Report) -> set[str]:
-        """Start those that are off, or stopping, when they are; return the nodes that it is refused for."""
+        """Start stopped instances, and stopping ones once they have stopped; return the nodes that were refused."""
         off = {node: one for node, one in instances.items() if one.state in ("stopping", "stopped")}
         stopping = {node: one.id for node, one in off.items() if one.state == "stopping"}
         wait_for(self.aws, stopping, lambda one: one.state != "stopping", self.settings.boot_timeout, lambda *_: None)
@@ -287,7 +287,7 @@ class Ec2Provider(BasicProvider):
 
     @staticmethod
     def _on_each(instances: Mapping[str, Ec2Instance], report: Report, call: Callable[[list[str]], object]) -> set[str]:
-        """Call an operation on instances; report and return the nodes whose instance it is refused for."""
+        """Call an operation on instances; report and return the nodes whose instance was refused."""
         nodes = {instance.id: node for node, instance in instances.items()}
         refused = on_each(list(nodes), call)
         for id_, error in refused.items():
@@ -296,7 +296,7 @@ class Ec2Provider(BasicProvider):
 
     @staticmethod
     def _report_spot(nodes: Sequence[str], found: Mapping[str, Ec2Instance], report: Report) -> list[str]:
-        """Report the nodes whose instances can't be stopped; return the others."""
+        """Report an error for nodes with spot instances, which can't be stopped; return the others."""
         spot = [node for node in nodes if found[node].data.get("InstanceLifecycle") == "spot"]
         for node in spot:
             message = f"instance {found[node].id} is a one-time spot instance, which EC2 can end but not stop"
@@ -311,7 +311,7 @@ class Ec2Provider(BasicProvider):
         def ready(instance: Ec2Instance) -> bool:
             if instance.state == "pending":
                 pending.add(instance.id)
-            # Just after the call EC2 may still show it as it was before.
+            # Right after the call, EC2 may still show the former state.
             was_seen = instance.id in pending or time.monotonic() - began > STALE_SECONDS
             if not instance.exists or (instance.state == "stopped" and was_seen):
                 raise start_error(instance)
@@ -337,7 +337,7 @@ class Ec2Provider(BasicProvider):
     def _report_missing(
         self, known: Mapping[str, NodeRecord], found: Mapping[str, Ec2Instance], report: Report
     ) -> list[str]:
-        """Report the nodes whose instances are gone; return the others."""
+        """Report an error for nodes whose instances are gone; return the others."""
         for node in known.keys() - found.keys():
             report(
                 node,
@@ -350,5 +350,5 @@ class Ec2Provider(BasicProvider):
 
 
 def _an_address(records: Iterable[NodeRecord]) -> str:
-    """Return a private address of the nodes, "" where none is known."""
+    """Return a private address of one of the nodes, "" if none is known."""
     return next((str(r.attributes["host_address"]) for r in records if r.attributes.get("host_address")), "")

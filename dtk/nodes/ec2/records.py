@@ -1,4 +1,4 @@
-"""From an instance's description to the record of its node, and what differs between two of them."""
+"""Converts an instance's description to the record of its node."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from dtk.nodes.proxy_command import with_proxy_command
 from dtk.nodes.ssh_config import with_ssh_config
 
 USER = "image_user"
-"""The node attribute that says whom the image lets in; ``user`` is who has logged in."""
+"""The node attribute with the image's login user; ``user`` is the user that actually logged in."""
 NOT_COMPARED = (VERSION, NAME, NODE)
-"""Tags that another dtk, or AWS's delay in showing them, may have changed."""
+"""Tags that another version of dtk, or AWS's delay in showing them, may have changed."""
 
 
 def node_record(node: str, id_: str, user: str, key: str, attributes: Attributes) -> NodeRecord:
-    """Return the record of a node whose instance has no address yet; ``user`` is who its image lets in."""
+    """Return the record of a node whose instance has no address yet; ``user`` is the image's login user."""
     return NodeRecord(node, id_, "pending", Connection("", key=key), {**attributes, USER: user})
 
 
 def connection_to(record: NodeRecord, settings: Ec2Settings) -> Connection:
-    """Return how a node is reached as its target's settings say now.
+    """Return how to reach a node with its target's present settings.
 
-    A key is the instance's for life: the target's counts where its key pair is the one that the instance was made with.
+    An instance keeps its key for life: the target's key only applies if the instance was created with its key pair.
     """
     known = record.attributes
     address = known.get("public_address") if settings.public else known.get("private_address")
@@ -49,21 +49,22 @@ def connection_to(record: NodeRecord, settings: Ec2Settings) -> Connection:
 
 
 def described(record: NodeRecord, instance: Ec2Instance, settings: Ec2Settings, region: str) -> NodeRecord:
-    """Return a node's record as its instance is now.
+    """Return a node's record with the present data of its instance.
+
+    Its ``host_address`` is the private address, by which the service's nodes reach each other inside their security
+    group.
 
     Args:
-        record: what was known of it; what EC2 does not tell stays.
+        record: the earlier record; data that EC2 does not provide is kept.
         instance: its instance.
-        settings: its target's.
-        region: where it is.
-
-    Its ``host_address`` is the private one: by it the service's nodes reach each other inside their security group.
+        settings: its target's settings.
+        region: its region.
     """
     data = instance.data
     private = str(data.get("PrivateIpAddress") or "")
     outside = str(data.get("PublicIpAddress") or "")
     type_ = str(data.get("InstanceType", ""))
-    # A node that names its type, not a size, has that of the instance.
+    # A node that names an instance type and no size has the type as its size.
     named = record.attributes.get("size") == record.attributes.get("instance_type")
     attributes = {
         **record.attributes,

@@ -1,4 +1,4 @@
-"""Removes what was made for a service alone: its security group and its key pair, after its last instance."""
+"""Removes a service's own AWS resources, its security group and its key pair, after its last instance."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dtk.nodes.ec2.settings import Ec2Settings
 from dtk.nodes.provider import ServiceIdentity
 
 PATIENCE_SECONDS = 900.0
-"""How long a group may stay in use after the last instance: interfaces and rules of others outlive it by minutes."""
+"""How long a group may stay in use after the last instance: network interfaces and other groups' rules take minutes."""
 PAUSE_SECONDS = 3.0
 _LONGEST_PAUSE_SECONDS = 15.0
 
@@ -25,13 +25,13 @@ _LONGEST_PAUSE_SECONDS = 15.0
 def remove_own_resources(
     aws: Aws, settings: Ec2Settings, identity: ServiceIdentity, goes_on: Callable[[], bool]
 ) -> None:
-    """Remove a service's own security group and key pair; keep them while it has an instance.
+    """Remove a service's own security group and key pair unless it still has an instance.
 
     Args:
-        aws: where.
-        settings: the target's.
+        aws: the AWS services.
+        settings: the target's settings.
         identity: the service.
-        goes_on: says whether a group that is in use may be waited for.
+        goes_on: returns whether to keep waiting for a group that is in use.
 
     Raises:
         AwsError: the group is still in use after a quarter of an hour, or AWS refuses.
@@ -45,7 +45,7 @@ def remove_own_resources(
 
 
 def _still_used(aws: Aws, group: str, error: AwsError) -> AwsError:
-    """Return the error for a security group that something beside the service's own instances uses."""
+    """Return the error for a security group that something other than the service's instances uses."""
     filters = [{"Name": "ip-permission.group-id", "Values": [group]}]
     with suppress(DtkError):
         found = aws.pages("describe_security_groups", "SecurityGroups", SecurityGroup, Filters=filters)
@@ -68,7 +68,7 @@ def _delete_group(aws: Aws, group: str, goes_on: Callable[[], bool]) -> None:
         except AwsError as error:
             if error.code == "InvalidGroup.NotFound":
                 return
-            # The network interface of an instance outlives it for some seconds.
+            # The network interface of an instance remains for some seconds after it.
             if error.code != "DependencyViolation":
                 raise
             if time.monotonic() > until or not goes_on():

@@ -1,4 +1,4 @@
-"""Gives instances other types and larger disks without making them anew."""
+"""Changes the type and enlarges the disks of existing instances."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from dtk.nodes.ec2.settings import MachineSpec, device_of
 from dtk.nodes.ec2.words import ROOT_DEVICE_GIGABYTES
 
 MODIFYING_SECONDS = 600.0
-"""How long a volume may take until its new size can be used; it is optimized for hours after that."""
+"""How long a volume may take until its new size is usable; AWS optimizes it for hours after that."""
 _PAUSE_SECONDS = 2.0
 
 
 def start_as(aws: Aws, instance: Ec2Instance, types: Iterable[str]) -> None:
-    """Give an instance that is off the first of several types that there is room for, and start it.
+    """Give a stopped instance the first of several types with capacity, and start it.
 
     Raises:
-        AwsError: none of them can be had; it runs again as it was, as far as that goes.
+        AwsError: no type is available; the instance is started with its former type, if possible.
     """
     before = str(instance.data.get("InstanceType", ""))
     refused: AwsError | None = None
@@ -37,7 +37,7 @@ def start_as(aws: Aws, instance: Ec2Instance, types: Iterable[str]) -> None:
             refused = error
             if error.code not in NO_CAPACITY:
                 break
-    # Off is worse than small: who is refused the new type has the old one back.
+    # A stopped instance is worse than a small one: restore the former type.
     aws.call("modify_instance_attribute", InstanceId=instance.id, InstanceType={"Value": before})
     aws.call("start_instances", InstanceIds=[instance.id])
     if refused is not None:
@@ -45,10 +45,10 @@ def start_as(aws: Aws, instance: Ec2Instance, types: Iterable[str]) -> None:
 
 
 def grow_volumes(aws: Aws, instance: Ec2Instance, spec: MachineSpec) -> None:
-    """Make an instance's disks as large as its node asks for, and wait until the new size can be used.
+    """Enlarge an instance's disks to the sizes that its node requests, and wait until the new sizes are usable.
 
     Raises:
-        DtkError: a disk is not there, or can't be changed now.
+        DtkError: a disk does not exist, or can't be changed now.
     """
     disks = {
         one.get("DeviceName", ""): one.get("Ebs", {}).get("VolumeId", "")

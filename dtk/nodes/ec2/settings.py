@@ -1,4 +1,4 @@
-"""What an ec2 target in dtk.yaml and a node's attributes say, as data with every default filled in."""
+"""The settings of an ec2 target in dtk.yaml and the attributes of a node, parsed, with all defaults."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from dtk.model.target import Target, networks
 from dtk.nodes.ec2.words import images_of, is_instance_type, sizes_of, words_for
 
 SERVICES = ("ec2", "ssm", "sts")
-"""The services of AWS that a target asks, as boto3 names them."""
+"""The AWS services that a target calls, as boto3 names them."""
 _OF_AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 BOOT_TIMEOUT_SECONDS = 600.0
-"""How long an instance may be pending; a stop with hibernating disks takes minutes as well."""
+"""How long an instance may be pending; a stop with hibernation takes minutes as well."""
 VOLUME_LETTERS = "fghijklmnop"
-"""Of the devices (``/dev/sdf`` …) that further volumes get: as many as EC2 recommends for them."""
+"""Letters of the devices (``/dev/sdf`` …) for further volumes: those that EC2 recommends."""
 
 
 @dataclass(frozen=True)
 class Ec2Settings:
-    """An ec2 target. Empty texts and tuples stand for what AWS or dtk chooses."""
+    """The settings of an ec2 target. Empty texts and tuples mean that AWS or dtk chooses."""
 
     name: str
     region: str = ""
     profile: str = ""
     endpoint_urls: Mapping[str, str] = field(default_factory=dict)
-    """By service (``ec2``, ``ssm``, ``sts``); the AWS tools' own settings say those that are not here."""
+    """By service (``ec2``, ``ssm``, ``sts``); for missing ones the AWS tools' own settings apply."""
     vpc: str = ""
     subnets: tuple[str, ...] = ()
     public: bool = True
@@ -50,25 +50,25 @@ class Ec2Settings:
     defaults: Mapping[str, object] = field(default_factory=dict)
     boot_timeout: float = BOOT_TIMEOUT_SECONDS
     spread: str = ""
-    """``availability_zone`` or ``none``; "" spreads groups over zones where no subnet is named."""
+    """``availability_zone`` or ``none``; "" spreads groups over zones if no subnet is named."""
     kms_key: str = ""
-    """The key that disks are encrypted with, "" for the account's own default."""
+    """The key for disk encryption, "" for the account's default key."""
     launch: Mapping[str, object] = field(default_factory=dict)
-    """Parameters of RunInstances, by the API's names, that go under dtk's own."""
+    """Parameters of RunInstances, by the API's names; dtk's own arguments take precedence."""
     launch_template: Mapping[str, str] = field(default_factory=dict)
-    """As the API takes it; empty for none."""
+    """In the API's form; empty for none."""
 
     @property
     def is_reached_from_inside(self) -> bool:
-        """Whether no rule for SSH is needed: what the program leads to is on the machine itself, as an agent there."""
+        """Whether no rule for SSH is needed: the proxy command connects inside the machine, for example to an agent."""
         return bool(self.proxy_command and not self.ssh_from)
 
 
 @dataclass(frozen=True)
 class Volume:
-    """A disk besides the root device: its size in GB; ``device`` "" for the next free letter.
+    """A disk besides the root device: its size in GB; ``device`` "" means the next free letter.
 
-    ``limits`` holds ``iops`` and ``throughput`` (MiB/s) where they are set.
+    ``limits`` contains ``iops`` and ``throughput`` (MiB/s) if they are set.
     """
 
     size: int
@@ -78,19 +78,19 @@ class Volume:
     kms_key: str = ""
     name: str = ""
     keep: bool = False
-    """Whether it outlives its instance, and is attached to the one that the node has next."""
+    """Whether it outlives its instance and is attached to the node's next one."""
 
 
 def device_of(number: int, volume: Volume) -> str:
-    """Return the device that a node's volume, counted from 0, has on its instance."""
+    """Return the device of a node's volume with this number, counted from 0."""
     return volume.device or f"/dev/sd{VOLUME_LETTERS[number]}"
 
 
 @dataclass(frozen=True)
 class MachineSpec:
-    """What one node asks for. ``instance_types`` and ``subnets`` are tried in order when there is no capacity.
+    """The request of one node. ``instance_types`` and ``subnets`` are tried in order if there is no capacity.
 
-    ``size`` is the word that the node has for its types, "" where it names types.
+    ``size`` is the node's word for its types, "" if it names types.
     """
 
     image: str
@@ -99,7 +99,7 @@ class MachineSpec:
     subnets: tuple[str, ...] = ()
     availability_zone: str = ""
     root_device_size: int = 0
-    """In GB, 0 for as much as the image takes, and 20 at least."""
+    """In GB; 0 for the image's size, but at least 20."""
     root_device_type: str = "gp3"
     volumes: tuple[Volume, ...] = ()
     spot: bool = False
@@ -108,7 +108,7 @@ class MachineSpec:
     user_data: str = ""
     ports: tuple[int, ...] = ()
     image_id: str = ""
-    """The image that the word stood for when the group's other members were made; "" for what it stands for now."""
+    """The AMI that the image word stood for when the group's other members were created; "" to resolve it now."""
     kms_key: str = ""
 
 
@@ -116,8 +116,8 @@ def read_settings(target: Target, folder: Path) -> Ec2Settings:
     """Return a target's settings.
 
     Args:
-        target: checked by the workspace's schema.
-        folder: what a relative path of a key is relative to.
+        target: the target, validated by the workspace's schema.
+        folder: the base of relative key paths.
     """
     given = target.settings
 
@@ -156,7 +156,7 @@ def read_settings(target: Target, folder: Path) -> Ec2Settings:
 
 
 def _template(given: object) -> Mapping[str, str]:
-    """Return a launch template as the API takes it: by id or by name, with its version."""
+    """Return a launch template in the API's form: by id or by name, with its version."""
     said = {"name": given} if isinstance(given, str) else _tags(given)
     name = str(said.get("name", ""))
     if not name:
@@ -166,7 +166,7 @@ def _template(given: object) -> Mapping[str, str]:
 
 
 def _endpoints(given: object) -> Mapping[str, str]:
-    """One endpoint is that of all services, unless it is AWS's own: those answer for one service, which they name."""
+    """Return the endpoints by service: a single one is for all of them, unless it is AWS's own for EC2."""
     if not isinstance(given, str):
         return _tags(given)
     host = urlsplit(given).hostname or ""
@@ -175,10 +175,10 @@ def _endpoints(given: object) -> Mapping[str, str]:
 
 
 def read_spec(settings: Ec2Settings, node: str, attributes: Mapping[str, object]) -> MachineSpec:
-    """Return what a node asks for: its own attributes over the target's defaults.
+    """Return a node's request: its own attributes, then the target's defaults.
 
     Raises:
-        InvalidError: an attribute's value can't be understood, or names an unknown size.
+        InvalidError: an attribute has an invalid value, or names an unknown size.
     """
     asked = {**settings.defaults, **attributes}
     words = words_for(attributes, settings.defaults)
@@ -206,7 +206,7 @@ def read_spec(settings: Ec2Settings, node: str, attributes: Mapping[str, object]
 
 
 def _types_of(settings: Ec2Settings, node: str, size: str) -> tuple[str, ...]:
-    """A size that is no word of the dictionary but looks like an instance type is one."""
+    """Return the instance types of a size; an unknown size that looks like an instance type is one."""
     if size in settings.sizes:
         return as_texts(settings.sizes[size])
     if is_instance_type(size):

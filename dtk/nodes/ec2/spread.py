@@ -1,4 +1,4 @@
-"""In which availability zone each member of a group stands, so that one that fails takes a part of the group alone."""
+"""Chooses the availability zone of each group member, so that the failure of a zone affects only part of a group."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dtk.nodes.ec2.call import MachineRequest
 from dtk.nodes.ec2.settings import Ec2Settings
 
 ZONES, NOT_SPREAD = "availability_zone", "none"
-"""What a target's ``spread`` may say; left out, members are spread where no subnet is named."""
+"""Values of a target's ``spread``; without it, members are spread if no subnet is named."""
 
 
 def spread_out(settings: Ec2Settings, node: str, machine: MachineRequest) -> MachineRequest:
-    """Return what a node asks for with the subnets of its own zone first; the others follow for lack of capacity.
+    """Return a node's request with the subnets of its own zone first; the others serve if there is no capacity.
 
     Member n of a group is in zone (n - 1) mod k, of the k zones that have subnets and its instance types.
     """
@@ -26,5 +26,5 @@ def spread_out(settings: Ec2Settings, node: str, machine: MachineRequest) -> Mac
         {one.availability_zone for one in machine.subnets if offered is None or one.availability_zone in offered}
     )
     own = zones[(member[1] - 1) % len(zones)] if zones else ""
-    # Sorting is stable: within the zones the order stays.
+    # Sorting is stable: within a zone, the order stays the same.
     return replace(machine, subnets=sorted(machine.subnets, key=lambda subnet: subnet.availability_zone != own))

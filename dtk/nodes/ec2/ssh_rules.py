@@ -1,7 +1,7 @@
-"""The rules of a service's group that let SSH in: one for each machine that dtk runs on, which names its owner.
+"""The SSH rules of a service's security group: one for each machine that runs dtk, with its owner's name.
 
-A machine replaces its own rule alone: somebody who logs in from elsewhere shuts nobody out. What others left behind
-goes after a day, taken away by a task, which holds the service's lock.
+A machine replaces only its own rule, so that a login from one place locks nobody else out. Rules that others left
+behind are removed after a day, by a task, because it holds the service's lock.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from dtk.nodes.provider import FirewallUpdate, OpenPort
 
 SSH_RULE = "SSH from where dtk runs"
 KEPT = timedelta(days=1)
-"""How long a rule stays that its owner no longer uses."""
+"""How long a rule that its owner no longer uses stays."""
 _RENEWED = KEPT / 2
 _OWNED = re.compile(re.escape(SSH_RULE) + r": (?P<owner>\S+) (?P<since>\S+)")
 _NOT_ALLOWED = re.compile(r"[^A-Za-z0-9._:/()#,@\[\]+=&;{}!$*-]")
-"""What AWS takes in no rule's description."""
+"""Characters that AWS does not allow in a rule's description."""
 _LONGEST_OWNER = 120
 
 
 @dataclass(frozen=True)
 class SshRule:
-    """A rule that dtk made; one of the target's ``ssh_from``, or of a dtk of before, has no owner."""
+    """A rule made by dtk; rules for the target's ``ssh_from``, or of an older dtk, have no owner."""
 
     port: OpenPort
     description: str
@@ -42,22 +42,22 @@ class SshRule:
     since: datetime | None = None
 
     def is_older_than(self, age: timedelta) -> bool:
-        """Say whether it was made longer ago, or nobody knows when."""
+        """Return whether it is older than ``age``, or its age is unknown."""
         return self.since is None or datetime.now(UTC) - self.since > age
 
 
 def allow_ssh(aws: Aws, settings: Ec2Settings, group: SecurityGroup, towards: str, *, locked: bool) -> FirewallUpdate:
-    """Let SSH in from where the target says, else from this machine, and no longer from where it was before.
+    """Allow SSH from the target's ``ssh_from``, or else from this machine, and no longer from its former address.
 
     Args:
-        aws: where the group is.
-        settings: the target's.
+        aws: the AWS services.
+        settings: the target's settings.
         group: the group as EC2 describes it.
-        towards: a private address there, for targets whose nodes are reached by theirs.
-        locked: whether the service is locked: only then rules of others are taken away.
+        towards: a private address of a node, for targets that use private addresses.
+        locked: whether the service's lock is held: only then are rules of others removed.
 
     Raises:
-        DtkError: this machine's address is not known, and SSH is not open to anybody yet.
+        DtkError: this machine's address is not known, and no SSH rule exists yet.
     """
     if settings.is_reached_from_inside:
         return FirewallUpdate()
@@ -84,13 +84,13 @@ def allow_ssh(aws: Aws, settings: Ec2Settings, group: SecurityGroup, towards: st
 
 def _is_stale(rule: SshRule, own: str, wanted: set[OpenPort], *, locked: bool) -> bool:
     if own and rule.owner == own:
-        # Its own at this address is renewed now and then: others take it for left behind after a day.
+        # A machine renews its own rule from time to time: others consider it abandoned after a day.
         return rule.port not in wanted or rule.is_older_than(_RENEWED)
     return locked and rule.port not in wanted and (not own or rule.is_older_than(KEPT))
 
 
 def ssh_rules(group: SecurityGroup) -> Iterator[SshRule]:
-    """Yield the rules of a group that let SSH in and that dtk made."""
+    """Yield the SSH rules of a group that dtk made."""
     for port, description in described_rules(group):
         if description.startswith(SSH_RULE):
             found = _OWNED.fullmatch(description)
@@ -105,7 +105,7 @@ def _time(text: str) -> datetime | None:
 
 
 def owner() -> str:
-    """Return who runs dtk and where, as a rule's description may have it: ``ada@laptop``."""
+    """Return the user and host that run dtk, with characters allowed in a rule's description: ``ada@laptop``."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):

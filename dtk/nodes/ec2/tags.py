@@ -1,8 +1,8 @@
-"""The tags that tie an instance to its node, and the names of several nodes in one tag.
+"""The tags that tie an instance to its node, and the encoding of several node names in one tag.
 
-One RunInstances call makes all like nodes of a group, and all its instances get the same tags. ``dtk:nodes`` lists
-the nodes the call is for; an instance's launch index says which of them it is. So each instance is tied to its node
-from its first moment, without a call per node, and whatever answer is lost.
+One RunInstances call creates all equal nodes of a group, and all its instances get the same tags. ``dtk:nodes`` lists
+the nodes of the call; an instance's launch index says which of them it is. So each instance is tied to its node from
+the start, without a call per node, even if the answer is lost.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ SERVICE, NODES, LINEAGE = "dtk:service", "dtk:nodes", "dtk:lineage"
 WORKSPACE, VERSION, TOKEN = "dtk:workspace", "dtk:version", "dtk:token"
 ORIGIN = "dtk:origin"
 NODE, NAME = "dtk:node", "Name"
-"""For people who look for an instance by its tags; what dtk goes by are the ones above."""
+"""For people who search for an instance by its tags; dtk itself uses the tags above."""
 OWN_PREFIX = "dtk:"
 LONGEST_VALUE = 256
-"""Characters that AWS allows in a tag's value."""
+"""Maximum number of characters in a tag's value (AWS's limit)."""
 
 
 def service_name(identity: ServiceIdentity) -> str:
-    """Return the name of what is made for a service alone: its security group and its key pair."""
+    """Return the name of a service's own resources: its security group and its key pair."""
     return f"dtk-{identity.service}-{short_lineage(identity.lineage)}"
 
 
 def service_tags(identity: ServiceIdentity) -> dict[str, str]:
-    """Return the tags of everything that is made for a service."""
+    """Return the tags of all resources that are created for a service."""
     return {
         SERVICE: identity.service,
         LINEAGE: identity.lineage,
@@ -43,17 +43,17 @@ def service_tags(identity: ServiceIdentity) -> dict[str, str]:
 
 
 def service_label(identity: ServiceIdentity) -> str:
-    """Return what AWS's console shows for the things of a service."""
+    """Return the name of a service's resources in AWS's console."""
     return f"dtk-{identity.service}"
 
 
 def node_tags(identity: ServiceIdentity, node: str) -> dict[str, str]:
-    """Return the tags that say to people which node an instance is."""
+    """Return the tags that show people an instance's node."""
     return {NODE: node, NAME: f"{service_label(identity)}/{node}"}
 
 
 def nodes_text(nodes: Sequence[str]) -> str:
-    """Return the names of nodes in one text: ``master``, ``slaves:1-100``, ``slaves:1-2 slaves:5``."""
+    """Return the names of nodes as one text: ``master``, ``slaves:1-100``, ``slaves:1-2 slaves:5``."""
     return " ".join(_runs(nodes))
 
 
@@ -81,14 +81,14 @@ def _members(word: str) -> list[str]:
 
 
 def node_of(tags: Mapping[str, str], launch_index: int) -> str:
-    """Return which node an instance is, "" when its tags do not say it."""
+    """Return the node of an instance, "" if its tags do not identify it."""
     nodes = nodes_in(tags)
-    # One that names a single node is that node, whatever its index.
+    # With a single name in the tag, the instance is that node, whatever its index.
     return nodes[0] if len(nodes) == 1 else nodes[launch_index] if launch_index < len(nodes) else ""
 
 
 def nodes_in(tags: Mapping[str, str]) -> list[str]:
-    """Return the nodes of the call that an instance comes from; none where the tag is not dtk's."""
+    """Return the nodes of the call that created an instance; none if dtk did not write the tag."""
     try:
         return nodes_of(tags.get(NODES, ""))
     except ValueError:
@@ -96,5 +96,5 @@ def nodes_in(tags: Mapping[str, str]) -> list[str]:
 
 
 def as_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return tags as the API takes them."""
+    """Return tags in the API's form."""
     return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]

@@ -1,8 +1,8 @@
-"""Calls that no answer came to: asked again with their own token, or looked for, before anything else is made.
+"""Settles calls without an answer before anything else is created: repeats them, or looks for their instances.
 
-EC2 answers a token that it has taken with the instances of its first call, and makes them if it has not. So asking
-again is safe as long as all nodes of the call are still wanted. Otherwise its instances are looked for until they
-would have come into sight.
+For a token that it knows, EC2 returns the instances of the first call; otherwise it creates them. So it is safe to
+repeat a call as long as all of its nodes are still wanted. If they are not, dtk looks for the call's instances until
+they would have become visible.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from dtk.nodes.ec2.problems import NO_CAPACITY, AwsError
 def repeat_call(
     aws: Aws, context: LaunchContext, machine: MachineRequest, call: Call, nodes: Collection[str]
 ) -> dict[str, Ec2Instance]:
-    """Settle a call.
+    """Settle a call without an answer.
 
     Args:
-        aws: where.
-        context: what the service's instances share.
-        machine: what the call's nodes ask for now.
-        call: what was recorded before it.
-        wanted: the nodes that are to be made; with others the call is not repeated.
+        aws: the AWS services.
+        context: what the service's instances have in common.
+        machine: the present request of the call's nodes.
+        call: the recorded call.
+        nodes: the nodes to create; if the call has others, it is not repeated.
 
     Returns:
-        The instances that it made and that exist, by node; of the other nodes it is certain that it made none.
+        The existing instances that it created, by node; it is certain that it created none for the other nodes.
 
     Raises:
-        AwsError, AwsUnreachableError: it is still not known.
+        AwsError, AwsUnreachableError: the outcome is still unknown.
     """
     if not set(call.nodes) <= set(nodes):
         return find_made(aws, call.token, call.at)
@@ -45,7 +45,7 @@ def repeat_call(
         if error.code == ENDED or error.code in NO_CAPACITY:
             return {}
         if error.code == MISMATCH:
-            # Taken, and what the nodes ask for has changed since.
+            # EC2 knows the token, and the nodes' requests have changed since.
             return find_made(aws, call.token, call.at)
         raise
     now = find_by_ids(aws, [instance.id for instance in made.values()])
@@ -53,6 +53,6 @@ def repeat_call(
 
 
 def calls_of(known: Mapping[str, Attributes]) -> list[Call]:
-    """Return the calls that were recorded for nodes and not answered, each once."""
+    """Return the recorded calls of nodes that were not answered, without duplicates."""
     calls = (Call.of(attributes) for attributes in known.values())
     return list({call.token: call for call in calls if call}.values())

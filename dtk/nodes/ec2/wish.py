@@ -1,4 +1,4 @@
-"""What an instance was made with, compared with what its node asks for now: pure data, so that a plan can tell it."""
+"""Compares an instance's creation parameters with its node's present request: pure data, for use in plans."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from dtk.nodes.ec2.settings import Ec2Settings, MachineSpec, Volume, read_settin
 from dtk.nodes.ec2.words import ROOT_DEVICE_GIGABYTES
 
 MADE_WITH = "made_with"
-"""The node attribute that holds what an instance was made with, as ``made_with`` gives it."""
+"""The node attribute with the creation parameters of its instance, as ``made_with`` returns them."""
 IMAGE_ID = "image_id"
 _DIGEST_LENGTH = 12
 
 
 def made_with(settings: Ec2Settings, spec: MachineSpec) -> dict[str, object]:
-    """Return what an instance is made with, as far as nothing else of its record says it."""
+    """Return an instance's creation parameters that are not in its record otherwise."""
     return {
         "image": spec.image,
         "root_device_size": spec.root_device_size,
@@ -32,7 +32,7 @@ def made_with(settings: Ec2Settings, spec: MachineSpec) -> dict[str, object]:
 
 
 def grown(known: Attributes, spec: MachineSpec) -> dict[str, object]:
-    """Return a node's attributes once its disks are as large as it asks for."""
+    """Return a node's attributes after its disks were enlarged to the requested sizes."""
     made = as_mapping(known.get(MADE_WITH) or {})
     sizes = {"root_device_size": spec.root_device_size, "volumes": [_volume(volume) for volume in spec.volumes]}
     return {**known, MADE_WITH: {**made, **sizes}}
@@ -44,12 +44,12 @@ def _volume(volume: Volume) -> dict[str, object]:
 
 
 def machine_differences(target: Target, attributes: Attributes, known: Attributes) -> Iterator[MachineDifference]:
-    """Yield how a node's instance differs from what the node asks for now.
+    """Yield the differences between a node's instance and the node's present request.
 
     Args:
-        target: the node's.
-        attributes: the node's as the target takes them.
-        known: the node's in the state; one that an earlier dtk made does not say all: the rest is not compared.
+        target: the node's target.
+        attributes: the node's attributes, in the target's form.
+        known: the node's attributes in the state; values that an older dtk did not store are not compared.
     """
     settings = read_settings(target, Path())
     wished = read_spec(settings, "", attributes)
@@ -57,7 +57,7 @@ def machine_differences(target: Target, attributes: Attributes, known: Attribute
     yield from _type(wished, known)
     yield from _place(wished, known)
     image = text(before, "image") or text(known, "image")
-    # A word stands for another image every month: the image that a node has stays until it is replaced.
+    # An image word stands for a new AMI every month: a node keeps its image until it is replaced.
     if image and wished.image not in (image, text(known, IMAGE_ID)):
         yield MachineDifference("replace", f"image {image} → {wished.image}")
     if not before:
@@ -116,11 +116,11 @@ def _items(value: object) -> list[Mapping[str, object]]:
 
 
 def like_members(attributes: Attributes, members: Sequence[Attributes]) -> Attributes:
-    """Return a new member's attributes with the image that its group has: a word may stand for another one by now.
+    """Return a new member's attributes with its group's AMI: the image word may stand for another one by now.
 
     Args:
-        attributes: the new member's, as the target takes them.
-        members: those of the group's members that exist, from the state.
+        attributes: the new member's attributes, in the target's form.
+        members: the attributes of the group's existing members, from the state.
     """
     word = text(attributes, "image")
     for known in members:

@@ -1,6 +1,6 @@
-"""The words for images and sizes that every ec2 target knows; a target's own images: and sizes: go over them.
+"""The built-in words for images and sizes of ec2 targets; a target's own ``images:`` and ``sizes:`` override them.
 
-Images are SSM public parameters, which their makers keep at the newest image of each region.
+Images are SSM public parameters, which their publishers keep at the newest image of each region.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ _INSTANCE_TYPE = re.compile(r"^[a-z0-9-]+\.[a-z0-9-]+$")
 
 
 def images_of(settings: Mapping[str, object]) -> Mapping[str, object]:
-    """Return the words for images of a target with these settings, and what each stands for."""
+    """Return the image words of a target with these settings, and what each stands for."""
     return {**IMAGES, **mapping(settings, "images")}
 
 
 def sizes_of(settings: Mapping[str, object]) -> Mapping[str, object]:
-    """Return the words for sizes of a target with these settings, and what each stands for."""
+    """Return the size words of a target with these settings, and what each stands for."""
     return {**SIZES, **mapping(settings, "sizes")}
 
 
 def words_for(attributes: Mapping[str, object], defaults: Mapping[str, object]) -> dict[str, object]:
-    """Return the image and the size, or instance type, that a machine is asked for with.
+    """Return the requested image and the size, or instance type, of a machine.
 
     Args:
-        attributes: the node's own; its instance type goes over its size, and each of them over both defaults.
-        defaults: the target's.
+        attributes: the node's own; its instance type overrides its size, and either overrides both defaults.
+        defaults: the target's defaults.
     """
     image = attributes.get("image") or defaults.get("image") or DEFAULT_IMAGE
     for given in (attributes, defaults):
@@ -68,12 +68,12 @@ def words_for(attributes: Mapping[str, object], defaults: Mapping[str, object]) 
 
 
 def is_image(word: str) -> bool:
-    """Say whether a word names an image by itself: an AMI's id, or an SSM parameter that holds one."""
+    """Return whether a word names an image directly: an AMI's id, or an SSM parameter that contains one."""
     return word.startswith((IMAGE_ID, IMAGE_PARAMETER))
 
 
 def is_instance_type(word: str) -> bool:
-    """Say whether a word can be EC2's name of an instance type: ``t3.large``, ``u-6tb1.metal``."""
+    """Return whether a word has the form of an EC2 instance type: ``t3.large``, ``u-6tb1.metal``."""
     return bool(_INSTANCE_TYPE.match(word))
 
 

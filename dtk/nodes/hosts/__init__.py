@@ -1,4 +1,4 @@
-"""The target hosts: machines that exist, listed in dtk.yaml.
+"""The target hosts: existing machines, listed in dtk.yaml.
 
-In: requests for machines. Out: which host serves which node, and how it is reached. Must not know: what runs on them.
+In: requests for machines. Out: which host serves which node, and how to reach it. Must not know: what runs on them.
 """

@@ -1,4 +1,4 @@
-"""Which host serves which node: on disk before anything is done with it."""
+"""The registry of claims, which node each host serves: written to disk before anything is done with a host."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SECTION = "hosts"
 
 @dataclass(frozen=True)
 class Claim:
-    """Which node a host serves."""
+    """The node that a host serves."""
 
     service: str
     lineage: str
@@ -23,7 +23,7 @@ class Claim:
 
 
 Claims = dict[str, Claim]
-"""Of one target, by the host's name."""
+"""The claims of one target, by host name."""
 
 
 def read_claims(workspace: Workspace, target: str) -> Claims:
@@ -37,7 +37,7 @@ def read_claims(workspace: Workspace, target: str) -> Claims:
 
 @contextmanager
 def changing_claims(workspace: Workspace, target: str) -> Iterator[Claims]:
-    """Give the claims on a target's hosts to change; what it holds at the end is on disk before this returns.
+    """Provide the claims on a target's hosts for changes, and write them to disk at the end of the block.
 
     Raises:
         DtkError: another process holds the registry's lock for too long, or a newer dtk wrote it.

@@ -1,4 +1,4 @@
-"""What dtk has to know of targets of existing machines before any of them is touched."""
+"""The description of targets with existing machines, usable without connecting to any of them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def _power_refusal(_power: Power, _attributes: Attributes) -> str:
 
 
 def _nodes_without_machine(target: Target, nodes: Sequence[str], held: Mapping[str, str]) -> Iterator[str]:
-    """Hand out the hosts as the provider does."""
-    # For plans of such targets only: a description is loaded by every command that reads dtk.yaml.
+    """Yield the nodes without a host; hosts are assigned in the same way as by the provider."""
+    # Imported late: every command that reads dtk.yaml loads this description, but only plans need these.
     from dtk.nodes.hosts.claims import Claim  # noqa: PLC0415
     from dtk.nodes.hosts.host import FreeHosts, Host  # noqa: PLC0415
     from dtk.nodes.provider import Connection  # noqa: PLC0415

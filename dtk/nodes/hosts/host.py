@@ -1,4 +1,4 @@
-"""The machines of a target hosts, and which of them are free for a node."""
+"""The machines of a hosts target, and which of them are free for a node."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from dtk.nodes.provider import Connection
 
 @dataclass(frozen=True)
 class Host:
-    """A machine of dtk.yaml. ``nodes`` are the nodes or groups it is kept for; empty: for any."""
+    """A machine in dtk.yaml. ``nodes`` are the nodes or groups that it is reserved for; empty means any."""
 
     name: str
     connection: Connection
     nodes: tuple[str, ...] = ()
 
     def serves(self, node: str) -> bool:
-        """Say whether a node may claim this host."""
+        """Return whether a node may claim this host."""
         return not self.nodes or node in self.nodes or group_of(node) in self.nodes
 
 
 class FreeHosts:
-    """The hosts that nobody has claimed, by the nodes that they are kept for: each is passed once, for all claims."""
+    """The unclaimed hosts, indexed by what they are reserved for; all claims together visit each host once."""
 
     def __init__(self, hosts: Iterable[Host], claims: Claims) -> None:
         self._claims = claims
@@ -35,9 +35,9 @@ class FreeHosts:
                 self._kept[name].append((place, host))
 
     def take(self, claim: Claim) -> Host | None:
-        """Claim the first free host for a node and return it; None where none is free.
+        """Claim the first free host for a node and return it; None if there is none.
 
-        Those kept for this node or its group come first, so that it does not take one that others could have had.
+        Hosts reserved for this node or its group come first, so that other hosts remain for other nodes.
         """
         kept = [self._first(name) for name in {claim.node, group_of(claim.node)}]
         found = min((one for one in kept if one), default=None, key=lambda one: one[0]) or self._first("")
@@ -47,7 +47,7 @@ class FreeHosts:
         return found[1]
 
     def _first(self, name: str) -> tuple[int, Host] | None:
-        """Return the first host that is kept for a name and still free, with its place among all."""
+        """Return the first free host that is reserved for a name, with its position among all hosts."""
         hosts = self._kept.get(name, deque())
         while hosts and hosts[0][1].name in self._claims:
             hosts.popleft()

@@ -1,7 +1,7 @@
-"""The mark that a service leaves on a host: a file that says whose it is, to every clone and every workspace.
+"""The mark that a service leaves on a host: a file that names its owner to every clone and every workspace.
 
-It is in the home of the user who logs in, by the host's name, since homes may be shared; made by a link, so that of
-two services that come at once one has it.
+It is in the home of the login user. Its name contains the host's name, since homes may be shared. It is created by a
+hard link, so that only one of two services that claim the host at the same time succeeds.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from dtk.nodes.provider import ServiceIdentity
 FORMAT_VERSION = 1
 _FILE = 'f="$HOME/.dtk/host-$(uname -n).json"\n'
 READ = _FILE + 'cat "$f" 2>/dev/null || true\n'
-"""The script that prints a host's mark, nothing where there is none."""
+"""The script that prints a host's mark, or nothing if there is none."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """Which node of which service a host is, since when (UTC, RFC 3339), by which dtk, for which first state."""
+    """The owner of a host: node, service and workspace, since when (UTC, RFC 3339), by which dtk and first state."""
 
     workspace: str
     service: str
@@ -34,14 +34,14 @@ class Mark:
     origin: str = ""
 
     def is_of(self, identity: ServiceIdentity) -> bool:
-        """Say whether it is the service's: by its id, else by its name in its workspace."""
+        """Return whether the mark is the service's: by its id, or else by its name in its workspace."""
         if self.lineage == identity.lineage:
             return True
         return self.service == identity.service and identity.workspace in ("", self.workspace)
 
 
 def read_mark(printed: str) -> Mark | None:
-    """Return the mark that a host printed, None where there is none, or none that can be read."""
+    """Return the mark that a host printed, or None if it is missing or unreadable."""
     try:
         given = as_mapping(json.loads(printed))
         names = ("workspace", "service", "lineage", "node", "dtk_version", "since", "origin")
@@ -51,7 +51,7 @@ def read_mark(printed: str) -> Mark | None:
 
 
 def claim_script(identity: ServiceIdentity, node: str) -> str:
-    """Return the script that marks a host unless it is marked, and prints the mark that it has then."""
+    """Return the script that marks a host unless it is marked already, and prints its mark."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     mark = Mark(identity.workspace, identity.service, identity.lineage, node, __version__, now, identity.origin)
     line = quote(json.dumps({"format_version": FORMAT_VERSION, **asdict(mark)}))
@@ -64,5 +64,5 @@ def claim_script(identity: ServiceIdentity, node: str) -> str:
 
 
 def unclaim_script(identity: ServiceIdentity) -> str:
-    """Return the script that takes a service's mark from a host; another's stays."""
+    """Return the script that removes a service's mark from a host; a mark of another service stays."""
     return f'{_FILE}if grep -q -F {quote(identity.lineage)} "$f" 2>/dev/null; then rm -f "$f"; fi\n'

@@ -1,4 +1,4 @@
-"""The target hosts: machines that exist, listed in dtk.yaml; a node claims a free one."""
+"""The provider of hosts targets: existing machines, listed in dtk.yaml; a node claims a free one."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class HostsProvider(BasicProvider):
         self._timeout = number(target.settings, "connect_timeout", _CONNECT_TIMEOUT_SECONDS)
 
     def check(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> None:
-        """Note the hosts of a service's nodes here: where its state is shared, another clone may have claimed them."""
+        """Add missing claims of a service's nodes here: if its state is shared, another clone may have claimed them."""
         claims = {record.id: Claim(identity.service, identity.lineage, record.node) for record in records}
         known = read_claims(self._workspace, self._target.name)
         missing = {name: claims[name] for name in claims if name in self._hosts and name not in known}
@@ -60,9 +60,9 @@ class HostsProvider(BasicProvider):
         identity: ServiceIdentity,
         requests: Sequence[NodeRequest],
         report: Report,
-        record: Record = no_record,  # noqa: ARG002 - what is made here is found again by its node
+        record: Record = no_record,  # noqa: ARG002 - a claim is found again by its node
     ) -> None:
-        """Claim a free host for each node, or find the one it claimed before; report it once it can be reached."""
+        """Claim a free host for each node, or find its earlier claim; report each once it is reachable."""
         claimed: dict[str, NodeRecord] = {}
         new: set[str] = set()
         refused: dict[str, DtkError] = {}
@@ -70,7 +70,7 @@ class HostsProvider(BasicProvider):
             hosts, free = self._by_claim(claims), FreeHosts(self._hosts.values(), claims)
             for request in requests:
                 claim = Claim(identity.service, identity.lineage, request.node)
-                # A task that died after it had claimed: its host is taken again, not a second one.
+                # After a task died with a claim, the same host is used again, not a second one.
                 host = hosts.get(claim)
                 if host is None:
                     host = free.take(claim)
@@ -87,7 +87,7 @@ class HostsProvider(BasicProvider):
                 if not record.connection.proxy_command:
                     wait_for_banner(*_first_hop(record.connection), self._timeout)
             except DtkError:
-                # Another try may have another host; a claim of an earlier, successful create stays.
+                # A retry may get another host; a claim from an earlier, successful create stays.
                 if record.node in new:
                     self._release(identity, [record])
                 raise
@@ -96,43 +96,43 @@ class HostsProvider(BasicProvider):
         report_each(claimed, reach, report)
 
     def private_keys(self) -> Sequence[str]:
-        """Return the keys of the hosts and of the hosts on the way to them."""
+        """Return the private key files of the hosts and of their jump hosts."""
         ways = [host.connection for host in self._hosts.values()]
         return list(dict.fromkeys(key for way in ways for key in (way.key, way.jump_key) if key))
 
     def start(self, _: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
-        """Refuse: dtk has no way to power a host on."""
+        """Refuse: dtk can't power hosts on."""
         self._refuse_power(records, report)
 
     def stop(self, _: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
-        """Refuse: dtk could not power the host on again."""
+        """Refuse: dtk could not power the hosts on again."""
         self._refuse_power(records, report)
 
     def terminate(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
-        """Release the nodes' claims; the machines are left as they are."""
+        """Release the nodes' claims; the machines remain unchanged."""
         self._release(identity, records)
         for record in records:
             report(record.node, replace(record, status="terminated"))
 
     def find_orphans(self, workspace: str, known: Collection[str], ask: Ask) -> Sequence[MarkedMachine]:
-        """Return the hosts that are marked as a workspace's and whose names are not among those known.
+        """Return the hosts with a workspace's mark whose names are not among the known ones.
 
         Raises:
-            UnaskedError: some could not be asked.
+            UnaskedError: some hosts could not be queried.
         """
         marks, silent = self._marks(ask)
         own = [_marked(name, mark) for name, mark in marks.items() if mark.workspace == workspace]
         found = [machine for machine in own if machine.id not in known]
-        # What was found goes along: who may go on without the silent ones does so with the others.
+        # The error carries the results, for callers that can continue without the unreachable hosts.
         if silent:
             raise self._unasked("which hosts are this workspace's", silent, found)
         return found
 
     def find_service(self, identity: ServiceIdentity, ask: Ask) -> Sequence[MarkedMachine]:
-        """Return the hosts that are marked as a service's.
+        """Return the hosts with a service's mark.
 
         Raises:
-            UnaskedError: some could not be asked.
+            UnaskedError: some hosts could not be queried.
         """
         marks, silent = self._marks(ask)
         found = [_marked(name, mark) for name, mark in marks.items() if mark.is_of(identity)]
@@ -156,7 +156,7 @@ class HostsProvider(BasicProvider):
         return {name: mark for name, mark in marks.items() if mark}, silent
 
     def adopt(self, identity: ServiceIdentity, orphan: MarkedMachine) -> NodeRecord:
-        """Return a marked host as the record of its node, and note the claim here."""
+        """Return a marked host as the record of its node, and add the claim to this registry."""
         host = self._hosts.get(orphan.id)
         if host is None:
             raise DtkError(f"target '{self._target.name}' has no host '{orphan.id}'", hint="put it back into dtk.yaml")
@@ -165,11 +165,11 @@ class HostsProvider(BasicProvider):
         return _record(orphan.node, host)
 
     def claim_script(self, identity: ServiceIdentity, node: str) -> str:
-        """Return the script that marks a host as a node's."""
+        """Return the script that marks a host for a node."""
         return claim_script(identity, node)
 
     def check_claim(self, identity: ServiceIdentity, node: str, printed: str) -> None:
-        """Refuse a host that is marked as another service's, or as this one's by a clone that began it as well."""
+        """Refuse a host with the mark of another service, or of this one if another clone began it as well."""
         mark = read_mark(printed)
         if mark is None:
             raise DtkError(f"the host of {node} can't be marked as this service's: it printed {printed[:200]!r}")
@@ -179,29 +179,29 @@ class HostsProvider(BasicProvider):
                 f" claimed {mark.since} by dtk {mark.dtk_version}",
                 hint="destroy that service first; if it is gone, remove ~/.dtk/host-*.json there",
             )
-        # Two clones without a state began the same service: both marks carry its id, and only the origin tells them
-        # apart.
+        # Two clones without a state began the same service: both marks carry its id, and only the origin distinguishes
+        # them.
         if identity.is_rival(mark.origin):
             raise rival_error(identity.service, f"{mark.node} is the host of {node} here, claimed {mark.since}")
 
     def unclaim_script(self, identity: ServiceIdentity) -> str:
-        """Return the script that takes the service's mark from a host."""
+        """Return the script that removes the service's mark from a host."""
         return unclaim_script(identity)
 
     def connection_to(self, record: NodeRecord) -> Connection:
-        """Return how dtk.yaml says now that the node's host is reached; as ever for one that is no longer there."""
+        """Return the connection to the node's host from dtk.yaml, or from the record if it is no longer there."""
         host = self._hosts.get(record.id)
         return replace(host.connection, host_key=record.connection.host_key) if host else record.connection
 
     def describe(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> Sequence[NodeRecord]:
-        """Return the records as dtk.yaml and the machines are now: ``stopped`` is one that cannot be reached."""
+        """Return the records with the present data of dtk.yaml and the machines; unreachable ones are ``stopped``."""
         hosts = self._by_claim(read_claims(self._workspace, self._target.name))
         now: dict[str, NodeRecord] = {}
         existing: dict[str, NodeRecord] = {}
         for record in records:
             host = hosts.get(Claim(identity.service, identity.lineage, record.node))
-            # Whose claim is gone, or whose host left dtk.yaml, has no machine any more, whether or not that one
-            # answers.
+            # Without a claim, or without a host in dtk.yaml, the node has no machine any more, whether or not the
+            # machine answers.
             if host is None:
                 now[record.node] = replace(record, status="terminated")
             else:
@@ -214,11 +214,11 @@ class HostsProvider(BasicProvider):
         return [now[record.node] for record in records]
 
     def _by_claim(self, claims: Claims) -> dict[Claim, Host]:
-        """Return the host of each claim, the first where several have one."""
+        """Return the host of each claim; the first one if a claim has several."""
         return {claim: self._hosts[name] for name, claim in reversed(claims.items()) if name in self._hosts}
 
     def _release(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> None:
-        """Give up the claims of some nodes in one change of the registry, however many they are."""
+        """Release the claims of any number of nodes in one change of the registry."""
         released = {Claim(identity.service, identity.lineage, record.node) for record in records}
         with changing_claims(self._workspace, self._target.name) as claims:
             for name in [name for name, claim in claims.items() if claim in released]:
@@ -254,7 +254,7 @@ def _marked(name: str, mark: Mark) -> MarkedMachine:
 
 
 def read_hosts(target: Target, workspace: Workspace) -> Mapping[str, Host]:
-    """Return a target's hosts by name, in dtk.yaml's order; a host's own settings win over the target's."""
+    """Return a target's hosts by name, in dtk.yaml's order; a host's own settings override the target's."""
     hosts = {}
     for name, given in mapping(target.settings, "hosts").items():
         own = as_mapping(given)
@@ -273,8 +273,8 @@ def read_hosts(target: Target, workspace: Workspace) -> Mapping[str, Host]:
 
 
 def _through(connection: Connection, settings: Attributes, own: Attributes, name: str) -> Connection:
-    """Return the way to a host with its program, and with what the user's own settings say."""
-    # A host's own way goes before the target's, of whichever kind it is.
+    """Return the connection to a host, with its proxy command and the user's SSH configuration applied."""
+    # A host's own jump or proxy_command takes precedence over the target's, even one of the other kind.
     program = text(own, "proxy_command") or ("" if text(own, "jump") else text(settings, "proxy_command"))
     way = replace(connection, jump="") if program else connection
     way = with_ssh_config(way, has_way=bool(program)) if settings.get("ssh_config") is True else way
@@ -293,7 +293,7 @@ def _record(node: str, host: Host) -> NodeRecord:
 def _with_status(record: NodeRecord) -> NodeRecord:
     status: NodeStatus = "running"
     if record.connection.proxy_command:
-        # What such a program leads to is found by logging in, which is for tasks.
+        # Checking the host behind a proxy command needs a login, which only tasks do.
         return replace(record, status=status)
     try:
         check_banner(*_first_hop(record.connection))
@@ -303,8 +303,8 @@ def _with_status(record: NodeRecord) -> NodeRecord:
 
 
 def _first_hop(connection: Connection) -> tuple[str, int]:
-    """Return where a connection to the host begins: what lies behind a jump host is not seen from here."""
-    # A banner of the target behind a jump host would need a login there first; that is for the task itself.
+    """Return the host and port of the first hop; hosts behind a jump host are not visible from here."""
+    # Reading the banner behind a jump host would need a login there first; that is up to the task.
     if not connection.jump:
         return connection.hostname, connection.port
     jump = parse_jumps(connection.jump)[0]

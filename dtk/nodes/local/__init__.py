@@ -1,4 +1,4 @@
-"""The target local: nodes on this machine, each an SSH server of its own.
+"""The target local: nodes on this machine, each with its own SSH server.
 
 In: requests for machines. Out: processes with their own folder, address and keys. Must not know: what runs on them.
 """

@@ -1,4 +1,4 @@
-"""``python -m dtk.nodes.local MARKER SETTINGS DESCRIPTOR``: put a node's SSH server into the background."""
+"""``python -m dtk.nodes.local MARKER SETTINGS DESCRIPTOR``: starts a node's SSH server in the background."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 
 
 def main() -> None:
-    """Leave the server to a child that no process of dtk is the parent of, and end."""
-    # Before the server's imports, which take long: whoever started this waits for its end.
+    """Run the server in a child process that is not a child of dtk's process, and exit."""
+    # Before the server's imports, which are slow: the process that started this one waits for its end.
     if os.fork():
         os._exit(0)
     from dtk.nodes.local.server import run  # noqa: PLC0415

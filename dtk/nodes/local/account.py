@@ -1,4 +1,4 @@
-"""Whose rights a local node has: dtk's own user's, or nobody's where that is root; with a Python it can run."""
+"""The user of local nodes (dtk's own user, or nobody if that is root), and a Python that this user can run."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _VERSIONS = ("", "3.14", "3.13", "3.12", "3.11")
 
 
 def node_user() -> pwd.struct_passwd:
-    """Return the user that nodes made now run as; never root.
+    """Return the user for new nodes; never root.
 
     Raises:
-        DtkError: dtk is run by root, and there is no unprivileged user.
+        DtkError: dtk runs as root, and there is no unprivileged user.
     """
     if os.geteuid() != 0:
         return pwd.getpwuid(os.geteuid())
@@ -35,12 +35,12 @@ def node_user() -> pwd.struct_passwd:
 
 
 def find_python(user: pwd.struct_passwd) -> str:
-    """Return the path of a Python, 3.11 or newer and able to make virtual environments, that the user can run.
+    """Return the path of a Python, 3.11 or newer with support for virtual environments, that the user can run.
 
     Raises:
         DtkError: there is none.
     """
-    # dtk's own one first. Not that of a virtual environment, which may go; for root it may lie where nobody may look.
+    # Prefer dtk's own base Python: a virtual environment's may be removed, and root's may be unreadable for others.
     own = str(getattr(sys, "_base_executable", sys.executable))
     for candidate in (own, *_system_pythons()):
         if _is_usable(candidate, user):

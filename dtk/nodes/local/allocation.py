@@ -1,8 +1,8 @@
 """Addresses of local nodes: 127.77.S.N with one port, S a number per service; or 127.0.0.1 with a port per node.
 
-An address counts as free when it can be bound and listened on, so that workspaces that know nothing of each other
-never share one; and when no node has it that is switched off, here or in another workspace that has one running.
-The listening socket is handed to the node's server: nothing can come between.
+An address is free if it can be bound and listened on, so that workspaces that do not know each other never share one,
+and if no stopped node has it, in this workspace or in another one that has a running node.
+The listening socket is passed to the node's server, so that no other process can take the address in between.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from dtk.nodes.registry import node_key
 _NETWORK = "127.77"
 _SHARED_ADDRESS = "127.0.0.1"
 _LAST_NUMBER = 254
-# One port for all; the next ones only where something listens on every address of this machine with it.
+# One port for all; the others serve only if a process listens with that port on every address of this machine.
 _SSH_PORTS = range(2222, 2230)
 _SHARED_PORT_STEP = 100
-_SHARED_NODES = 300  # beyond them begin the ports that systems give to outgoing connections
+_SHARED_NODES = 300  # systems use the ports above for outgoing connections
 _BACKLOG = 100
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a node's SSH server listens; ``port_offset`` is 0 where the node has its address for itself."""
+    """The address of a node's SSH server; ``port_offset`` is 0 if the node has its own address."""
 
     address: str
     port: int
@@ -38,7 +38,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class NewNode:
-    """What a node that is made now gets besides its endpoint."""
+    """What a new node gets besides its endpoint."""
 
     home: str
     user: str
@@ -46,11 +46,11 @@ class NewNode:
 
 
 Places = Collection[tuple[str, int]]
-"""Addresses with their ports."""
+"""Pairs of address and port."""
 
 
 def has_own_addresses() -> bool:
-    """Say whether nodes can have an address each: on Linux every 127/8 address is there; macOS has only 127.0.0.1."""
+    """Return whether nodes can have their own addresses: Linux has all of 127/8, macOS only 127.0.0.1."""
     with socket.socket() as trial:
         try:
             trial.bind((f"{_NETWORK}.0.1", 0))
@@ -68,16 +68,16 @@ def reserve(
     *,
     listens: bool,
 ) -> tuple[Allocation, socket.socket | None]:
-    """Find what a node was allotted, or allot it, in the registry, whose lock is held.
+    """Return a node's allocation; make one if it has none. The caller holds the registry's lock.
 
     Args:
-        allocations: those of the workspace; changed, and the caller puts it on disk before anything else is done.
+        allocations: those of the workspace; changed, and written to disk by the caller before anything else is done.
         identity: the node's service.
         node: its name.
-        new: what it gets if it is not there yet.
-        elsewhere: returns what nodes of other workspaces were allotted; called where an address is looked for.
-        listens: whether a socket is wanted that listens at its address; another address is given where its own is
-            taken by another process.
+        new: what it gets if it does not exist yet.
+        elsewhere: returns the addresses of nodes of other workspaces; called to find a free address.
+        listens: whether to return a socket that listens at the address; the node gets another address if another
+            process has taken its own.
 
     Raises:
         DtkError: there is no free address.
@@ -97,13 +97,13 @@ def reserve(
 
 
 def _listen(endpoint: Endpoint) -> socket.socket | None:
-    """Return a socket that listens there, None when something else does."""
+    """Return a socket that listens at an endpoint, or None if it is taken."""
     listening = socket.socket()
-    # What a stopped node's last connections leave behind for a minute must not keep it from its address.
+    # The last connections of a stopped node block its address for a minute; this allows its reuse.
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((endpoint.address, endpoint.port))
-        # Two sockets can be bound to one address, but only one can listen: this decides.
+        # Two sockets can be bound to one address, but only one can listen on it: this call decides.
         listening.listen(_BACKLOG)
     except OSError:
         listening.close()
@@ -114,12 +114,12 @@ def _listen(endpoint: Endpoint) -> socket.socket | None:
 def _find_endpoint(
     allocations: Allocations, lineage: str, elsewhere: Places, *, shared: bool
 ) -> tuple[Endpoint, socket.socket]:
-    """Find a free place for one more node of a service, and listen there.
+    """Find a free endpoint for one more node of a service, and listen there.
 
     Args:
-        allocations: all nodes of the workspace; its lock is held.
-        lineage: the service's.
-        elsewhere: what nodes of other workspaces were allotted.
+        allocations: all nodes of the workspace; the caller holds its lock.
+        lineage: the service's lineage.
+        elsewhere: the addresses of nodes of other workspaces.
         shared: whether nodes share 127.0.0.1.
 
     Raises:
@@ -150,7 +150,7 @@ def _own_endpoints(allocations: Allocations, lineage: str) -> Iterator[Endpoint]
 
 
 def _service_numbers(allocations: Allocations, lineage: str) -> Iterator[int]:
-    """Yield the service's own number, then those that no other service of the workspace has."""
+    """Yield the service's own numbers, then those that no other service of the workspace has."""
     own: set[int] = set()
     others: set[int] = set()
     for key, allocation in allocations.items():
@@ -158,7 +158,7 @@ def _service_numbers(allocations: Allocations, lineage: str) -> Iterator[int]:
             number = int(allocation.address.split(".")[2])
             (own if key.startswith(f"{lineage}/") else others).add(number)
     yield from sorted(own)
-    # Each service begins elsewhere, so that those of several workspaces seldom meet.
+    # Each service starts at another number, so that services of different workspaces seldom collide.
     first = zlib.crc32(lineage.encode())
     for step in range(_LAST_NUMBER):
         number = (first + step) % _LAST_NUMBER + 1

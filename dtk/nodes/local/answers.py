@@ -1,4 +1,4 @@
-"""Scripted answers: commands that a local node does not run, but answers as a module's test says."""
+"""Scripted answers: commands that a local node does not run but answers as a module's test specifies."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 from dtk.model.settings import as_mapping, text
 
 ANSWERS = "DTK_LOCAL_ANSWERS"
-"""Names a JSON file with a list of answers; ``dtk test --apply`` sets it."""
+"""Environment variable with the path of a JSON list of answers; ``dtk test --apply`` sets it."""
 
 
 @dataclass
 class Answer:
-    """One answer: to commands on ``node`` ("" for any) that ``command`` is found in, at most ``times`` times."""
+    """One answer: for commands on ``node`` ("" for any) that match ``command``, at most ``times`` times."""
 
     command: re.Pattern[str]
     node: str = ""
@@ -29,13 +29,13 @@ class Answer:
 
 @dataclass
 class Answers:
-    """The answers of one node's server; counts how often each was given."""
+    """The answers of one node's server, with their remaining uses."""
 
     node: str = ""
     answers: list[Answer] = field(default_factory=list)
 
     def to(self, command: str) -> Answer | None:
-        """Return the answer to a command, None when it is to be run."""
+        """Return the answer to a command and count its use, or None if the command should run."""
         for answer in self.answers:
             is_left = answer.times is None or answer.times > 0
             if is_left and answer.node in ("", self.node) and answer.command.search(command):
@@ -45,30 +45,30 @@ class Answers:
 
 
 _READS_SCRIPT = "read -r dtk"
-"""Stands in the command line of a session whose script comes over its standard input (dtk.ssh.delimited)."""
+"""Part of the command line of a session that reads its script from standard input (dtk.ssh.delimited)."""
 _OCTAL = re.compile(rb"\\0([0-7]{3})")
 _BEGIN = re.compile(r"<([0-9a-f]{32})\+>")
 
 
 def takes_script(command: str | None) -> bool:
-    """Say whether a session's command is a script that comes over its standard input."""
+    """Return whether a session's command reads a script from standard input."""
     return command is not None and _READS_SCRIPT in command
 
 
 def script_in(given: bytes) -> str:
-    """Return the script in a session's whole standard input: around the command, and the command itself."""
+    """Return the script in a session's whole standard input: the command with the script around it."""
     return _OCTAL.sub(lambda found: bytes([int(found[1], 8)]), given).decode("utf-8", "replace")
 
 
 def delimited(script: str, answer: Answer) -> tuple[bytes, bytes]:
-    """Return what an answered script prints on both streams, between the marks that it would have printed."""
+    """Return the answered script's output on both streams, with the marks that the script would have printed."""
     found = _BEGIN.search(script)
     begin, end = (found[0], f"<{found[1]}-{answer.exit_code}>") if found else ("", "")
     return f"{begin}{answer.stdout}{end}".encode(), f"{begin}{answer.stderr}{end}".encode()
 
 
 def load_answers(node: str) -> Answers:
-    """Return the answers that the environment names for a node; mostly there are none."""
+    """Return the answers for a node from the file that the environment names; usually there are none."""
     file = os.environ.get(ANSWERS)
     if not file:
         return Answers()

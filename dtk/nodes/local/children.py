@@ -1,4 +1,4 @@
-"""The server's child processes: started in sessions of their own, reaped in one place with the orphans it adopts."""
+"""The server's child processes: each has its own session, and one handler reaps them and adopted orphans."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Child:
-    """A running command; ``exit`` becomes its exit code, or minus the signal that ended it."""
+    """A running command; ``exit`` becomes its exit code, or the negative number of the signal that ended it."""
 
     process: subprocess.Popen[bytes]
     exit: asyncio.Future[int]
@@ -28,7 +28,7 @@ class StandardStreams:
 
 
 class Children:
-    """Starts commands and learns of their end. There is one per process: nothing else may wait for children."""
+    """Starts commands and detects their end. Only one per process: nothing else may wait for children."""
 
     def __init__(self, home: str, environment: Mapping[str, str]) -> None:
         self._home = home
@@ -61,7 +61,7 @@ class Children:
             preexec_fn=first,  # noqa: PLW1509 - the server has one thread
         )
         child = Child(process, self._loop.create_future())
-        # The loop runs _reap between callbacks only: an end before this line is seen after it.
+        # The event loop runs _reap only between callbacks: even an exit before this line is handled after it.
         self._running[process.pid] = child
         return child
 
@@ -75,7 +75,7 @@ class Children:
                 return
             child = self._running.pop(pid, None)
             if child is not None:
-                # Told, so that Popen never asks for a process that is gone.
+                # Set here, so that Popen never waits for a process that is already reaped.
                 child.process.returncode = os.waitstatus_to_exitcode(status)
                 if not child.exit.done():
                     child.exit.set_result(child.process.returncode)

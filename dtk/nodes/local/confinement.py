@@ -1,4 +1,4 @@
-"""What the server of a local node gives up before it serves, for itself and all it starts: ever becoming root."""
+"""Drops privileges of a local node's server before it serves: neither it nor its children can ever become root."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _CAP_AMBIENT_CLEAR_ALL = 4
 
 
 def adopt_orphans() -> None:
-    """Become the parent of every process of the node that loses its own (Linux only), so that none gets away."""
+    """Become the parent of every orphaned process of the node (Linux only), so that none escapes."""
     if sys.platform == "linux":
         _prctl(_SET_CHILD_SUBREAPER, 1)
 
 
 def give_up_privileges(user: str) -> None:
-    """Take the user's rights where this is root, and let no program gain more (setuid, file capabilities).
+    """Switch to the node's user if this is root, and let no program gain privileges (setuid, file capabilities).
 
-    On macOS a sandbox, put in front when the server is started, does the latter.
+    On macOS a sandbox, added when the server is started, does the latter.
 
     Raises:
-        OSError: the system refused; nothing may be served then.
+        OSError: the system refused; the server must not serve then.
     """
     if os.geteuid() == 0:
         entry = pwd.getpwnam(user)
@@ -42,7 +42,7 @@ def give_up_privileges(user: str) -> None:
 
 
 def forget_inherited_signals() -> None:
-    """Let the node's programs find the signals as on a machine that starts, whatever started dtk (nohup, a shell)."""
+    """Reset signals to a fresh machine's defaults, whatever dtk was started by (nohup, a shell)."""
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)

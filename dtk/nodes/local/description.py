@@ -1,4 +1,4 @@
-"""What dtk has to know of local targets before any node of them is touched."""
+"""The description of local targets, usable without accessing any of their nodes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Local nodes as their marks tell of them: those that other folders of this machine made, and this one's.
+"""Local nodes found on this machine: those that other workspaces' folders created, and this one's.
 
-A node's server names its settings on its command line. They are in ``.dtk`` of the workspace that made the node,
-whose registry says what all of its nodes were given, those that are switched off as well.
+A node's server has its settings file on its command line. The file is in ``.dtk`` of the workspace that created the
+node, and that workspace's registry lists the allocations of all its nodes, including stopped ones.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from dtk.state.portable import own_key
 from dtk.state.workspace import Workspace
 
 _ROOT = 5
-"""How far above server.json its workspace is: ``ROOT/.dtk/services/NAME/nodes/NODE/server.json``."""
+"""Number of levels from server.json up to its workspace: ``ROOT/.dtk/services/NAME/nodes/NODE/server.json``."""
 
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """A node in another workspace's folder: its mark, and what it is there.
+    """A node in another workspace's folder, with its mark and its machine there.
 
-    ``key`` is the private key that logs in.
+    ``key`` is the private key for the login.
     """
 
     mark: MarkedMachine
@@ -38,7 +38,7 @@ class Elsewhere:
 
 
 def nodes_elsewhere(workspace: Workspace) -> Iterator[Elsewhere]:
-    """Yield the nodes that other workspaces of this machine made; a folder none of whose nodes runs is not seen."""
+    """Yield the nodes that other workspaces of this machine created; folders without a running node are not found."""
     servers = running_servers()
     roots = {server.settings.parents[_ROOT] for server in servers.values() if len(server.settings.parents) > _ROOT}
     for root in sorted(roots - {workspace.root.resolve()}):
@@ -46,7 +46,7 @@ def nodes_elsewhere(workspace: Workspace) -> Iterator[Elsewhere]:
 
 
 def nodes_here(workspace: Workspace) -> Iterator[MarkedMachine]:
-    """Yield the nodes that this workspace made and whose disks exist, those that are switched off as well.
+    """Yield the nodes that this workspace created and whose disks exist, including stopped ones.
 
     Raises:
         DtkError: the registry is broken, or a newer dtk wrote it.
@@ -78,7 +78,7 @@ def _allocations_at(root: Path) -> Mapping[str, Allocation]:
     try:
         return read_allocations(Workspace(root))
     except (DtkError, PermissionError):
-        # A folder that can't be read, another user's for example, is none of this one's.
+        # An unreadable folder, for example another user's, has no nodes of this workspace.
         return {}
 
 

@@ -1,4 +1,4 @@
-"""The environment variables of a local node: those of a plain machine, the network's settings, nothing else."""
+"""The environment variables of a local node: those of a plain machine, plus network settings, and nothing else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dtk.nodes.local.answers import ANSWERS
 
 MARKER = "DTK_NODE"
-"""Holds ``LINEAGE/NODE`` in every process that runs on a node; by it they are found and ended."""
+"""Contains ``LINEAGE/NODE`` in every process of a node; dtk finds and ends processes by it."""
 
 PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
@@ -16,7 +16,7 @@ _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA
 
 
 def network_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what the machine needs to reach the network, pip's settings included; credentials never."""
+    """Return the variables that the machine needs to reach the network, including pip's settings, never credentials."""
     return {name: value for name, value in environment.items() if _is_network_setting(name)}
 
 
@@ -25,18 +25,18 @@ def _is_network_setting(name: str) -> bool:
 
 
 def server_environment(marker: str, packages: str) -> dict[str, str]:
-    """Return the environment that a node's SSH server is started with.
+    """Return the environment for a node's SSH server.
 
     Args:
         marker: ``LINEAGE/NODE``.
-        packages: the folder that the package dtk lies in.
+        packages: the folder that contains the package dtk.
     """
     kept = {name: os.environ[name] for name in ("HOME", "LANG", ANSWERS) if name in os.environ}
     return {"PATH": PATH, **kept, **network_settings(os.environ), "PYTHONPATH": packages, MARKER: marker}
 
 
 def node_environment(marker: str, home: str, user: str, shell: str) -> dict[str, str]:
-    """Return the environment of the commands run on a node; called in the node's server."""
+    """Return the environment of the commands on a node; called in the node's server."""
     return {
         **network_settings(os.environ),
         "HOME": home,
@@ -44,7 +44,7 @@ def node_environment(marker: str, home: str, user: str, shell: str) -> dict[str,
         "LOGNAME": user,
         "SHELL": shell,
         "PATH": f"{home}/bin:{PATH}",
-        "TMPDIR": f"{home}/tmp",  # noqa: S108 - not the one that all share
+        "TMPDIR": f"{home}/tmp",  # noqa: S108 - not the shared one
         "LANG": os.environ.get("LANG", "C.UTF-8"),
         MARKER: marker,
     }

@@ -1,4 +1,4 @@
-"""One local node as a machine: its files, and how it is switched on."""
+"""One local node as a machine: its files, and how it is powered on and erased."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from dtk.state.files import make_private_folder, replace_file
 from dtk.state.identity import short_lineage
 
 ROOTS_NODES = Path("/var/lib/dtk/nodes")
-"""Where the disks of nodes stand when dtk is run by root: nobody, whom they belong to, can't enter .dtk."""
+"""Parent folder of nodes' disks if dtk runs as root: their owner, nobody, can't enter .dtk."""
 
 _BOOT_SECONDS = 120.0
 _BOOT_POLL_SECONDS = 0.1
@@ -39,7 +39,7 @@ _LOG_TAIL = 2000
 
 @dataclass(frozen=True)
 class Machine:
-    """A local node: its name everywhere (``marker``), its folder in the workspace, what it was allotted."""
+    """A local node: its unique name (``marker``), its folder in the workspace, its allocation."""
 
     node: str
     marker: str
@@ -48,45 +48,45 @@ class Machine:
 
     @staticmethod
     def at(folder: Path, node: str, marker: str, allocation: Allocation) -> Machine:
-        """Return the machine of a node whose service has this folder, ``.dtk/services/NAME``."""
+        """Return the machine of a node, from its service's folder ``.dtk/services/NAME``."""
         return Machine(node, marker, folder / "nodes" / folder_name(node), allocation)
 
     @property
     def id(self) -> str:
-        """The marker in short, for people: ``1f3a9c20/slaves:1``."""
+        """The marker in short form, for people: ``1f3a9c20/slaves:1``."""
         return f"{short_lineage(self.marker.partition('/')[0])}/{self.node}"
 
     @property
     def home(self) -> Path:
-        """The node's disk."""
+        """The folder that serves as the node's disk."""
         return Path(self.allocation.home)
 
     @property
     def host_key_file(self) -> Path:
-        """The private host key."""
+        """The file of the private host key."""
         return self.folder / "host_key"
 
     @property
     def settings_file(self) -> Path:
-        """What its server reads."""
+        """The settings file of its server."""
         return self.folder / "server.json"
 
     @property
     def log(self) -> Path:
-        """What the server had to say."""
+        """The log file of its server."""
         return self.folder / "server.log"
 
 
 def folder_name(node: str) -> str:
-    """Return a node's name for paths: a colon would end an entry of PATH, and venv refuses it."""
+    """Return a node's name for use in paths: a colon would end an entry of PATH, and venv refuses it."""
     return node.replace(":", ".")
 
 
 def new_home(identity: ServiceIdentity, node: str) -> Path:
-    """Return where the disk of a node that is made now will stand.
+    """Return the folder for the disk of a new node.
 
     Raises:
-        DtkError: the workspace's path has a colon in it.
+        DtkError: the workspace's path contains a colon.
     """
     name = folder_name(node)
     home = ROOTS_NODES / identity.lineage / name
@@ -106,23 +106,23 @@ def machine_of(identity: ServiceIdentity, node: str, allocation: Allocation) -> 
 
 
 def make_disk(machine: Machine) -> None:
-    """Make the node's folder and its home, where they are missing."""
+    """Create the node's folder and its home if they are missing."""
     make_private_folder(machine.folder)
     if ROOTS_NODES not in machine.home.parents:
         make_private_folder(machine.home)
         return
     while not machine.home.is_dir():
-        # Another service that ends may take an empty folder away between two of these steps.
+        # Another service may remove an empty folder between two of these steps when its last node ends.
         with suppress(FileNotFoundError):
             _make_open_folders(machine.home)
     user = pwd.getpwnam(machine.allocation.user)
-    # Not through a link: a node's own user may have put one in its place.
+    # Do not follow a link: the node's own user may have replaced the folder by one.
     os.chown(machine.home, user.pw_uid, user.pw_gid, follow_symlinks=False)
     machine.home.chmod(0o700)
 
 
 def _make_open_folders(home: Path) -> None:
-    """Make the folders down to a home: they belong to root and let everybody through."""
+    """Create the parent folders of a home and the home itself, owned by root and accessible to all."""
     for folder in (*reversed(home.parents), home):
         if not folder.is_dir():
             folder.mkdir(exist_ok=True)
@@ -132,14 +132,14 @@ def _make_open_folders(home: Path) -> None:
 def switch_on(
     machine: Machine, listening: socket.socket, python: str, client_key: str, identity: ServiceIdentity
 ) -> None:
-    """Start the node's SSH server as a process of its own; ``wait_until_up`` tells when it serves.
+    """Start the node's SSH server as a separate process; ``wait_until_up`` waits until it serves.
 
     Args:
-        machine: the node; its disk is there, and no process of it.
+        machine: the node; its disk exists, and it has no processes.
         listening: the server's socket; closed here.
-        python: the Python of the node.
-        client_key: the public key that may log in.
-        identity: whose node it is.
+        python: the path of the node's Python.
+        client_key: the only public key that may log in.
+        identity: the node's service.
     """
     ensure_key(machine.host_key_file)
     settings = ServerSettings(
@@ -154,7 +154,7 @@ def switch_on(
         version=dtk.__version__,
     )
     replace_file(machine.settings_file, json.dumps(asdict(settings), indent=2) + "\n")
-    # The socket listens before the server is there: who connects meanwhile waits in its queue and is not refused.
+    # The socket listens before the server runs: early connections wait in its queue and are not refused.
     with listening, machine.log.open("ab") as log:
         arguments = [machine.marker, str(machine.settings_file), str(listening.fileno())]
         launcher = subprocess.Popen(
@@ -167,20 +167,20 @@ def switch_on(
             pass_fds=[listening.fileno()],
             start_new_session=True,
         )
-    # It ends at once: the server is its child, so that it belongs to no process of dtk.
+    # The launcher exits at once, so that the server is no child of a dtk process.
     launcher.wait()
 
 
 def _no_root_prefix() -> list[str]:
-    """Return what keeps sudo shut on macOS, where setuid programs are refused in a sandbox; Linux: ``confinement``."""
+    """Return the command prefix that disables setuid programs such as sudo on macOS; on Linux see ``confinement``."""
     return ["sandbox-exec", "-p", "(version 1)(allow default)"] if sys.platform == "darwin" else []
 
 
 def wait_until_up(machine: Machine) -> str:
-    """Wait until the node's SSH server proves to have the node's host key; return that public key.
+    """Wait until the node's SSH server proves possession of the node's host key; return the public key.
 
     Raises:
-        DtkError: the server ended, or did not get there in two minutes; the message holds the end of its log.
+        DtkError: the server ended, or did not start within two minutes; the message includes the end of its log.
     """
     expected = ensure_key(machine.host_key_file)
     deadline = time.monotonic() + _BOOT_SECONDS
@@ -190,7 +190,7 @@ def wait_until_up(machine: Machine) -> str:
                 return expected
             problem = "another SSH server is listening at its address"
         except ConnectionRefusedError:
-            # The socket listened before the server was started: now nothing holds it any more.
+            # The socket listened before the server was started, so no process holds it any more.
             raise DtkError(f"the SSH server of node '{machine.node}' ended: {_log_tail(machine)}") from None
         except (OSError, EOFError, paramiko.SSHException) as error:
             problem = str(error)
@@ -207,7 +207,7 @@ def _log_tail(machine: Machine) -> str:
 
 
 def erase(machine: Machine) -> None:
-    """Remove the node's disk and its folder, and the folders above them that this leaves empty."""
+    """Remove the node's disk and its folder, and parent folders that are empty afterwards."""
     _remove_tree(machine.home)
     if ROOTS_NODES in machine.home.parents:
         for folder in (machine.home.parent, ROOTS_NODES, ROOTS_NODES.parent):
@@ -222,7 +222,7 @@ def _remove_tree(folder: Path) -> None:
     except FileNotFoundError:
         return
     except PermissionError:
-        # A folder that its owner may not write to keeps its entries; Go makes such ones.
+        # Entries of a read-only folder can't be removed; Go creates such folders.
         _make_writable(folder)
         shutil.rmtree(folder)
 

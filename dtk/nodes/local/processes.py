@@ -1,7 +1,7 @@
-"""The processes of local nodes, found by what they are, never by a remembered number; and ended, all of them.
+"""Finds and ends all processes of local nodes; finds them by their properties, never by a remembered process id.
 
-A process is a node's if it is its server, descends from it (the server adopts orphans on Linux), or carries the
-node's marker in its environment (also when the server was killed and its children were adopted by others).
+A process is a node's if it is its server, descends from it (the server adopts orphans on Linux), or has the node's
+marker in its environment (even if the server was killed and other processes adopted its children).
 """
 
 from __future__ import annotations
@@ -20,46 +20,46 @@ SERVER_MODULE = "dtk.nodes.local"
 _GRACE_SECONDS = 5.0
 _LONGEST_SECONDS = 60.0
 _PAUSE_SECONDS = 0.05
-# A process may fork after the system was asked for the list, and be gone before it is looked at.
+# A process may fork after the list was read, and exit before it is examined.
 _EMPTY_LOOKS = 2
 
 
 @dataclass
 class Found:
-    """A node's live processes: its servers (one; two while it starts), and all others."""
+    """A node's live processes: its servers (one; two during a start), and all others."""
 
     servers: list[psutil.Process] = field(default_factory=list)
     others: list[psutil.Process] = field(default_factory=list)
 
     @property
     def is_running(self) -> bool:
-        """Whether the node is up: a server that an interrupted stop left frozen does not count."""
+        """Whether the node is up: a server that an interrupted stop left suspended does not count."""
         return any(_status(server) != psutil.STATUS_STOPPED for server in self.servers)
 
 
 @dataclass(frozen=True)
 class Server:
-    """A node's server that runs: its server.json, and when it was started, seconds since 1970."""
+    """A running server of a node: its server.json, and its start time in seconds since 1970."""
 
     settings: Path
     started: float
 
 
 def running_servers() -> dict[str, Server]:
-    """Return the servers of all nodes on this machine, whichever workspace made them, by marker."""
+    """Return the running servers of all nodes on this machine, of any workspace, by marker."""
     found = {}
     for process in psutil.process_iter():
         words = _words(process)
         for flag, name, marker, settings in zip(words, words[1:], words[2:], words[3:], strict=False):
             if (flag, name) == ("-m", SERVER_MODULE) and _is_alive(process):
-                # It may end meanwhile: then it is none that runs.
+                # It may end in the meantime: then it does not count as running.
                 with contextlib.suppress(psutil.Error):
                     found[marker] = Server(Path(settings), process.create_time())
     return found
 
 
 def find(markers: Collection[str]) -> dict[str, Found]:
-    """Return the processes of those nodes that have any, by marker (``LINEAGE/NODE``)."""
+    """Return the processes of the nodes that have any, by marker (``LINEAGE/NODE``)."""
     found: dict[str, Found] = {}
     owner: dict[int, str] = {}
     processes = {process.pid: process for process in psutil.process_iter() if _is_alive(process)}
@@ -78,10 +78,10 @@ def find(markers: Collection[str]) -> dict[str, Found]:
 
 
 def end(markers: Collection[str]) -> set[str]:
-    """End every process of the nodes: TERM, a grace, KILL, until none is left.
+    """End every process of the nodes: TERM, a grace period, KILL, until none is left.
 
     Returns:
-        The markers of nodes that still have processes: the system could not end them in a minute.
+        The markers of nodes that still have processes: the system could not end them within a minute.
     """
     started = time.monotonic()
     signalled: set[psutil.Process] = set()
@@ -100,7 +100,7 @@ def end(markers: Collection[str]) -> set[str]:
 
 def _end_some(found: Found, signalled: set[psutil.Process], *, kill: bool) -> None:
     for server in found.servers:
-        # Frozen, it starts nothing new and still adopts orphans; it goes last.
+        # While suspended, it starts nothing new and still adopts orphans; it is killed last.
         _signal(server, "suspend" if found.others else "kill")
     for process in found.others:
         if kill:
@@ -111,7 +111,7 @@ def _end_some(found: Found, signalled: set[psutil.Process], *, kill: bool) -> No
 
 
 def _signal(process: psutil.Process, how: str) -> None:
-    # psutil compares the time the process was created, so that a reused number is never signalled.
+    # psutil compares the process's creation time, so that a reused process id is never signalled.
     with contextlib.suppress(psutil.Error):
         getattr(process, how)()
 
@@ -135,13 +135,13 @@ def _parent(process: psutil.Process) -> int:
 
 
 def _served_marker(process: psutil.Process) -> str:
-    """Return the marker of the node whose server a process is, "" for others: its command line says it."""
+    """Return the marker of the node whose server a process is, from its command line; "" for other processes."""
     triples = _triples(_words(process))
     return next((after for word, name, after in triples if (word, name) == ("-m", SERVER_MODULE)), "")
 
 
 def _words(process: psutil.Process) -> list[str]:
-    """Return a process's command line, nothing where it can't be read."""
+    """Return the command line of a process, [] if it can't be read."""
     try:
         return list(process.cmdline())
     except (psutil.Error, OSError):

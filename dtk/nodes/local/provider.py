@@ -1,4 +1,4 @@
-"""The target local: nodes are made, started, stopped and ended on this machine as machines would be."""
+"""The provider of local targets: creates, starts, stops and terminates nodes on this machine."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from dtk.state.workspace import Workspace
 
 @dataclass(frozen=True)
 class _Boot:
-    """A node on its way up. ``listening`` is its server's socket, None where the server runs already."""
+    """A node that starts. ``listening`` is its server's socket, None if the server runs already."""
 
     machine: Machine
     listening: socket.socket | None
@@ -50,7 +50,7 @@ class _Boot:
 
 @dataclass(frozen=True)
 class _ServerAccess:
-    """What the nodes of one call have in common: the key that logs in, their Python, whose they are."""
+    """What the nodes of one call have in common: the login key, their Python, their service."""
 
     key_file: Path
     public_key: str
@@ -59,31 +59,31 @@ class _ServerAccess:
 
 
 class LocalProvider(BasicProvider):
-    """The local nodes of one workspace. ``shared_address``: give them ports of 127.0.0.1, as macOS has to."""
+    """The local nodes of one workspace. ``shared_address``: use ports of 127.0.0.1, as macOS requires."""
 
     def __init__(self, workspace: Workspace, *, shared_address: bool = False) -> None:
         self._workspace = workspace
         self._shared_address = shared_address
 
     def check(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> None:
-        """Take over what the state knows and this folder does not: where the state is shared, another one made it."""
+        """Take over nodes of the state unknown to this folder: if the state is shared, another one created them."""
         take_over(self._workspace, identity, [record.node for record in records if record.id])
 
     def find_service(self, identity: ServiceIdentity, _ask: Ask) -> Sequence[MarkedMachine]:
-        """Return a service's nodes that other folders of this machine have made."""
+        """Return a service's nodes that other folders of this machine created."""
         return [one.mark for one in nodes_elsewhere(self._workspace) if one.mark.lineage == identity.lineage]
 
     def find_own(self, identity: ServiceIdentity) -> Sequence[MarkedMachine]:
-        """Return a service's nodes that this folder has made."""
+        """Return a service's nodes that this folder created."""
         return [mark for mark in nodes_here(self._workspace) if mark.lineage == identity.lineage]
 
     def find_orphans(self, workspace: str, known: Collection[str], _ask: Ask) -> Sequence[MarkedMachine]:
-        """Return the nodes that other folders of this machine have made as this workspace's."""
+        """Return this workspace's nodes that other folders of this machine created."""
         found = [one.mark for one in nodes_elsewhere(self._workspace) if one.mark.workspace == workspace]
         return [mark for mark in found if mark.id not in known]
 
     def adopt(self, identity: ServiceIdentity, orphan: MarkedMachine) -> NodeRecord:
-        """Take a node over that another folder has made."""
+        """Take over a node that another folder created."""
         take_over(self._workspace, identity, [orphan.node])
         allocation = read_allocations(self._workspace).get(node_key(identity, orphan.node))
         if allocation is None:
@@ -97,15 +97,15 @@ class LocalProvider(BasicProvider):
         identity: ServiceIdentity,
         requests: Sequence[NodeRequest],
         report: Report,
-        record: Record = no_record,  # noqa: ARG002 - what is made here is found again by its node
+        record: Record = no_record,  # noqa: ARG002 - an allocation is found again by its node
     ) -> None:
-        """Make the nodes, or find them, and switch them on, all at once; report each when its SSH server answers."""
+        """Create or find the nodes and power them on, in parallel; report each once its SSH server answers."""
         nodes = [request.node for request in requests]
         take_over(self._workspace, identity, nodes, refuse_rivals=True)
         self._power_on(identity, nodes, report)
 
     def start(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
-        """Switch the nodes on: same disk, same host key, and the same address unless another process took it."""
+        """Power the nodes on: same disk, same host key, and the same address unless another process has taken it."""
         known = read_allocations(self._workspace)
         for record in records:
             if node_key(identity, record.node) not in known:
@@ -114,14 +114,14 @@ class LocalProvider(BasicProvider):
         self._power_on(identity, existing, report)
 
     def stop(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
-        """End every process of the nodes, their SSH servers last; the disks stay."""
+        """End every process of the nodes, their SSH servers last; the disks remain."""
         left = end({node_key(identity, record.node) for record in records})
         for record in records:
             stuck = node_key(identity, record.node) in left
             report(record.node, _stuck(record.node) if stuck else replace(record, status="stopped"))
 
     def terminate(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
-        """End every process of the nodes, remove their disks and give up their addresses."""
+        """End every process of the nodes, remove their disks and release their addresses."""
         left = end({node_key(identity, record.node) for record in records})
 
         def erase_one(record: NodeRecord) -> NodeRecord:
@@ -133,7 +133,7 @@ class LocalProvider(BasicProvider):
         report_each({record.node: record for record in records}, erase_one, report)
 
     def why_off(self, identity: ServiceIdentity, record: NodeRecord) -> str:
-        """Say that the node's processes are gone, as after a reboot of this machine."""
+        """Return the reason if the node's processes are gone, as after a reboot of this machine; else ""."""
         if node_key(identity, record.node) not in read_allocations(self._workspace):
             return ""
         if _running(identity, [record.node]):
@@ -142,11 +142,11 @@ class LocalProvider(BasicProvider):
 
     @staticmethod
     def connection_to(record: NodeRecord) -> Connection:
-        """Return what the record has: a local target has no settings for it."""
+        """Return the record's connection: a local target has no settings for it."""
         return record.connection
 
     def describe(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> Sequence[NodeRecord]:
-        """Return the records with the status that the process table tells."""
+        """Return the records with their present status, from the process table and the disks."""
         known = read_allocations(self._workspace)
         running = _running(identity, [record.node for record in records])
 
@@ -154,17 +154,17 @@ class LocalProvider(BasicProvider):
             allocation = known.get(node_key(identity, node))
             if allocation is None:
                 return "terminated"
-            # Another folder may have ended a node that both of them know.
+            # Another folder may have terminated a node that both know.
             return "running" if node in running else "stopped" if Path(allocation.home).exists() else "terminated"
 
         return [replace(record, status=status(record.node)) for record in records]
 
     def _power_on(self, identity: ServiceIdentity, nodes: Sequence[str], report: Report) -> None:
-        """Switch on those nodes that are off; report all of them when they answer."""
+        """Power on the nodes that are off; report all of them once they answer."""
         try:
             access = _access(identity)
             boots = self._reserve(identity, nodes)
-        # What stops the whole call is each node's failure: every step waits for an answer of its own.
+        # An error of the whole call is reported for each node, because every step waits for its own report.
         except (DtkError, OSError) as error:
             for node in nodes:
                 report(node, error if isinstance(error, DtkError) else DtkError(str(error)))
@@ -175,7 +175,7 @@ class LocalProvider(BasicProvider):
                 _switch_on(boot, access)
                 return _record(boot.machine, access, wait_until_up(boot.machine))
             except (DtkError, OSError):
-                # A node that never was must not be left behind: no record of it will be in state.
+                # Do not leave a node behind that never started: the state will have no record of it.
                 if boot.is_new and not end({boot.machine.marker}):
                     self._erase(identity, boot.machine.node)
                 raise
@@ -183,14 +183,14 @@ class LocalProvider(BasicProvider):
         report_each(boots, bring_up, report)
 
     def _reserve(self, identity: ServiceIdentity, nodes: Sequence[str]) -> dict[str, _Boot]:
-        """Write down what the nodes are given, all at once; those that are off come with a listening socket."""
+        """Allocate addresses for all nodes at once and store them; nodes that are off get a listening socket."""
         user = node_user()
         shared = self._shared_address or not has_own_addresses()
         running = _running(identity, nodes)
-        # A node whose server was killed may have processes left: a machine that starts has none.
+        # A node whose server was killed may still have processes; a machine that starts has none.
         end({node_key(identity, node) for node in nodes if node not in running})
         boots = {}
-        # All in one hold of the lock, so that two services never get the same address or port.
+        # All under one lock, so that two services never get the same address or port.
         with changing_allocations(self._workspace) as allocations:
             for node in nodes:
                 is_new = node_key(identity, node) not in allocations
@@ -219,7 +219,7 @@ class LocalProvider(BasicProvider):
 
 
 def from_target(workspace: Workspace, target: Target) -> LocalProvider:
-    """Return the provider of a local target of dtk.yaml."""
+    """Return the provider of a local target in dtk.yaml."""
     return LocalProvider(workspace, shared_address=bool(target.settings.get("shared_address", False)))
 
 
@@ -260,7 +260,7 @@ def _record(machine: Machine, access: _ServerAccess, public_host_key: str) -> No
 
 
 def operating_system() -> str:
-    """Return this machine's system and version: ``debian-12``, ``macos-14``."""
+    """Return the name and version of this machine's operating system: ``debian-12``, ``macos-14``."""
     if sys.platform == "darwin":
         return f"macos-{platform.mac_ver()[0].partition('.')[0]}"
     try:

@@ -1,4 +1,4 @@
-"""What each local node of a workspace was given: on disk before anything is done with it."""
+"""The registry of allocations of a workspace's local nodes: on disk before anything is done with a node."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SECTION = "local"
 
 @dataclass(frozen=True)
 class Allocation:
-    """What a local node was given: an address with the port of its SSH server, its disk, the user it runs as."""
+    """What a local node was allocated: the address and port of its SSH server, its disk, its user."""
 
     service: str
     address: str
@@ -27,11 +27,11 @@ class Allocation:
 
 
 Allocations = dict[str, Allocation]
-"""By ``LINEAGE/NODE``."""
+"""Allocations by ``LINEAGE/NODE``."""
 
 
 def read_allocations(workspace: Workspace) -> Allocations:
-    """Return the workspace's local nodes.
+    """Return the allocations of the workspace's local nodes.
 
     Raises:
         DtkError: the registry is broken, or a newer dtk wrote it.
@@ -41,10 +41,10 @@ def read_allocations(workspace: Workspace) -> Allocations:
 
 @contextmanager
 def changing_allocations(workspace: Workspace) -> Iterator[Allocations]:
-    """Give the workspace's local nodes to change; what it holds at the end is on disk before this returns.
+    """Provide the allocations for changes, and write them to disk at the end of the block.
 
     Raises:
-        DtkError: another process holds the registry's lock for too long, or the registry is as for
+        DtkError: another process holds the registry's lock for too long, or the same error as of
             ``read_allocations``.
     """
     with changing_section(workspace, _SECTION) as section:

@@ -1,4 +1,4 @@
-"""The SSH server of one local node: runs commands, serves sftp and scp, for the one key it was given."""
+"""The SSH server of one local node: runs commands and serves sftp and scp, for a single client key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dtk.nodes.local.settings import ServerSettings
 _UMASK = 0o022
 _SHELLS = ("/bin/bash", "/bin/sh")
 _KEEPALIVE_SECONDS = 30
-# What Python loads when it first needs it: later, the node's user may not be allowed to read dtk's Python.
+# Modules that Python loads on first use: by then the node's user may not be allowed to read dtk's Python.
 _LOADED_LATE = ("concurrent.futures.thread", "encodings.idna", "grp", "linecache", "stringprep", "unicodedata")
 
 
@@ -35,7 +35,7 @@ def run(settings_file: str, descriptor: int) -> None:
         descriptor: a listening socket.
 
     Raises:
-        OSError: the privileges could not be given up; nothing was served then.
+        OSError: the privileges could not be dropped; nothing was served then.
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     settings = ServerSettings(**json.loads(Path(settings_file).read_text(encoding="utf-8")))
@@ -54,11 +54,11 @@ def run(settings_file: str, descriptor: int) -> None:
 def _prepare_home(settings: ServerSettings) -> None:
     os.umask(_UMASK)
     home = Path(settings.home)
-    # sftp's relative paths begin here, too.
+    # Relative paths of sftp start here, too.
     os.chdir(home)
     for name in ("bin", "tmp"):
         (home / name).mkdir(exist_ok=True)
-    # Not a link: a Python that is started by a link elsewhere makes broken virtual environments (some builds do).
+    # A script, not a link: some builds of Python, started through a link, create broken virtual environments.
     python = home / "bin" / "python3"
     python.write_text(f'#!/bin/sh\nexec {shlex.quote(settings.python)} "$@"\n', encoding="utf-8")
     python.chmod(0o755)
@@ -84,16 +84,16 @@ async def _serve(settings: ServerSettings, listening: socket.socket, host_key: a
 
 
 class _Files(asyncssh.SFTPServer):
-    """Serves the machine's files; ends as OpenSSH's sftp-server does, whose exit code scp wants to be 0."""
+    """The SFTP server; on exit it reports exit code 0, as OpenSSH's sftp-server does and scp expects."""
 
     def exit(self) -> None:
-        # asyncssh's scp, which is served by this class as well, reports its own exit code.
+        # asyncssh's scp, which uses this class as well, reports its own exit code.
         if self.channel.get_subsystem() == "sftp":
             self.channel.exit(0)
 
 
 class _Login(asyncssh.SSHServer):
-    """One client's connection: who may log in (the node's user, by the one key), what may be forwarded."""
+    """One client's connection: only the node's user may log in, with the one key; forwarding is allowed."""
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
@@ -108,5 +108,5 @@ class _Login(asyncssh.SSHServer):
         return True
 
     def connection_requested(self, *_: object) -> bool:
-        # A node can be a jump host, as every machine with sshd can.
+        # A node can be a jump host, like any machine with sshd.
         return True

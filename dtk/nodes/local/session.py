@@ -1,4 +1,4 @@
-"""One SSH session on a local node: a command or a shell, with pipes or a terminal, as OpenSSH's sshd does it."""
+"""One SSH session on a local node: a command or a shell, with pipes or a terminal, like OpenSSH's sshd."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def session_handler(children: Children, shell: str, answers: Answers) -> Callabl
     Args:
         children: starts the commands.
         shell: the program for sessions without a command.
-        answers: commands that are not run, but answered.
+        answers: answers to commands that do not run.
     """
 
     async def handle(process: ServerProcess) -> None:
-        # What escapes from here makes asyncssh drop the whole connection, its other sessions included; and a client
-        # may close its channel at any moment (BrokenPipeError: Channel not open for sending).
+        # An exception from here makes asyncssh drop the whole connection with all its sessions, and a client may close
+        # its channel at any moment (BrokenPipeError: Channel not open for sending).
         try:
             if answers.answers and takes_script(process.command):
                 first = await process.stdin.read()
@@ -74,17 +74,17 @@ async def _serve(process: ServerProcess, children: Children, shell: str, first: 
         process.stderr.write(f"{error}\n".encode())
         process.exit(_CANNOT_START)
         return
-    if first:  # read to see whether it is answered
+    if first:  # already read to check for a scripted answer
         await _feed(streams.stdin, first)
     await _connect(process, child, streams)
 
 
 async def _connect(process: ServerProcess, child: Child, streams: Streams) -> None:
-    """Pass everything on until the command has ended and closed its output, or the client has gone."""
+    """Copy all streams until the command has ended and closed its output, or the client has disconnected."""
     outputs = [_copy_output(streams.stdout, process.stdout)]
     if streams.stderr is not None:
         outputs.append(_copy_output(streams.stderr, process.stderr))
-    # A daemon that keeps the command's stdout holds the session, as with sshd; one that does not, does not.
+    # A daemon holds the session only if it keeps the command's stdout open, as with sshd.
     finished = asyncio.gather(child.exit, *outputs)
     feeding = asyncio.ensure_future(_copy_input(process, child, streams))
     gone = asyncio.ensure_future(process.channel.wait_closed())
@@ -95,14 +95,14 @@ async def _connect(process: ServerProcess, child: Child, streams: Streams) -> No
             finished.result()
             _send_exit(process, child.exit.result())
     finally:
-        # A command whose client has gone runs on; it finds its pipes closed.
+        # A command continues after its client disconnected; it finds its pipes closed.
         for task in (finished, feeding, gone):
             task.cancel()
         streams.close()
 
 
 async def _copy_output(reader: asyncio.StreamReader, writer: asyncssh.SSHWriter[bytes]) -> None:
-    # A terminal's end reads as an OSError; a client that has gone as one of either.
+    # The end of a terminal raises OSError; a disconnected client raises either error.
     with contextlib.suppress(OSError, asyncssh.Error):
         while data := await reader.read(_CHUNK):
             writer.write(data)
@@ -129,7 +129,7 @@ async def _copy_input(process: ServerProcess, child: Child, streams: Streams) ->
 
 
 async def _feed(stdin: asyncio.StreamWriter, data: bytes) -> None:
-    # A command may not want what it is sent; the rest is read all the same, as its client may wait to be rid of it.
+    # A command may not read its input; drain it nevertheless, because the client may wait until it is sent.
     with contextlib.suppress(OSError):
         stdin.write(data)
         await stdin.drain()

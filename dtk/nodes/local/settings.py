@@ -9,9 +9,9 @@ from dataclasses import dataclass
 class ServerSettings:
     """The content of a node's server.json.
 
-    ``marker`` is ``LINEAGE/NODE``, ``user`` whose rights the node has, ``python`` the path of its Python,
-    ``client_key`` the only public key that may log in. Other folders of this machine read in which ``workspace``, for
-    which first state of its service (``origin``) and by which dtk it was made.
+    ``marker`` is ``LINEAGE/NODE``, ``user`` the node's user, ``python`` the path of its Python, ``client_key`` the only
+    public key that may log in. Other folders of this machine read in which ``workspace``, for which first state of its
+    service (``origin``) and by which dtk ``version`` it was created.
     """
 
     marker: str

@@ -1,4 +1,4 @@
-"""A started command's stdin, stdout and stderr as streams: three pipes, or one terminal."""
+"""The stdin, stdout and stderr of a started command as streams: three pipes, or one terminal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TerminalSize = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Streams:
-    """Our ends. ``terminal`` is its descriptor on our side, None with pipes; a terminal has no stderr."""
+    """The server's ends of the streams. ``terminal`` is its descriptor, None with pipes; a terminal has no stderr."""
 
     stdin: asyncio.StreamWriter
     stdout: asyncio.StreamReader
@@ -30,9 +30,9 @@ class Streams:
     _readers: tuple[asyncio.BaseTransport, ...]
 
     def close(self) -> None:
-        """Close all of them; bytes that the command has not read are lost."""
+        """Close all streams; bytes that the command has not read are lost."""
         stdin = self.stdin.transport
-        # asyncio fails when a pipe is aborted that is closed already.
+        # asyncio raises an error if a closed pipe is aborted.
         if not stdin.is_closing() or stdin.get_write_buffer_size():
             stdin.abort()
         for transport in self._readers:
@@ -58,7 +58,7 @@ async def start_with_pipes(children: Children, arguments: Sequence[str]) -> tupl
 async def start_in_terminal(
     children: Children, arguments: Sequence[str], kind: str, size: TerminalSize
 ) -> tuple[Child, Streams]:
-    """Start a command in a terminal of its own. ``kind`` is what TERM holds.
+    """Start a command in its own terminal. ``kind`` is the value of TERM.
 
     Raises:
         OSError: it could not be started.
@@ -78,7 +78,7 @@ async def start_in_terminal(
 
 
 def set_terminal_size(streams: Streams, size: TerminalSize) -> None:
-    """Tell a command's terminal, if it has one, its new size."""
+    """Set the size of a command's terminal, if it has one."""
     if streams.terminal is not None:
         _set_size(streams.terminal, size)
 

@@ -1,4 +1,4 @@
-"""Takes local nodes over that another folder of this machine made: into this registry, with what logs in to them."""
+"""Takes over local nodes that another folder of this machine created: copies their allocations and keys."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from dtk.state.workspace import Workspace
 def take_over(
     workspace: Workspace, identity: ServiceIdentity, nodes: Iterable[str], *, refuse_rivals: bool = False
 ) -> None:
-    """Take those nodes over that this workspace does not know and another one of this machine has made.
+    """Take over the nodes that another workspace of this machine created and this one does not know.
 
     Args:
-        workspace: this one.
+        workspace: this workspace.
         identity: the service.
-        nodes: the nodes that are to be known here.
-        refuse_rivals: refuse those that were made for a first state that another clone began.
+        nodes: the nodes that must be known here.
+        refuse_rivals: refuse nodes created for a first state that another clone began.
 
     Raises:
-        DtkError: one is refused, or its files can't be read.
+        DtkError: a node is refused, or its files can't be read.
     """
     known = read_allocations(workspace)
     missing = [node for node in nodes if node_key(identity, node) not in known]
