@@ -77,7 +77,7 @@ def _steps_in_doubt(workspace: Workspace, service: str, last: int, number: int) 
 
 
 def steps_in_doubt(task: Task, number: int) -> dict[str, list[str]]:
-    """Return the steps of a task without a worker whose end is unknown, by node: ``{"slaves:2": ["3-3.1.2"]}``."""
+    """Return the steps of a dead task whose end is unknown, by node: ``{"slaves:2": ["3-3.1.2"]}``."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     for leaf in task.leaves():
         if leaf.in_doubt and leaf.node != ASSEMBLY_WIDE and leaf.type in ON_NODES:

@@ -79,7 +79,7 @@ def start_task(
     Args:
         workspace: the workspace.
         plan: the plan; the caller has checked that its modules' digests are the present ones.
-        lock: the service's lock; the worker inherits it, and this process releases it.
+        lock: the service's lock; the worker inherits it, and this process no longer holds it afterwards.
         modules: the modules' folders by name.
         shared: the hold on the service in the shared store; it passes to the task's shipper.
         ahead: a worker that waits for the task, if there is one.

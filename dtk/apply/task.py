@@ -62,7 +62,7 @@ def _run_stages(context: TaskContext) -> str:
 
 
 def _clean_up(context: TaskContext) -> None:
-    """Remove what exists beside the service's machines after the last of them is gone; a later destroy retries.
+    """Remove the service's other resources after its last machine is gone; a later destroy retries.
 
     Raises:
         DtkError: something could not be removed.

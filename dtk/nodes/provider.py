@@ -171,7 +171,7 @@ class Provider(Protocol):
     """A target's machines. Calls block; the executor runs them in a separate greenlet or thread."""
 
     def check(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> None:
-        """Raise ``DtkError`` if the target can't see a service's nodes at present: they would count as gone."""
+        """Raise ``DtkError`` if the target can't see a service's nodes: they would count as gone."""
 
     def update_firewall(
         self, identity: ServiceIdentity, records: Sequence[NodeRecord], ports: Sequence[OpenPort] | None

@@ -1,4 +1,4 @@
-"""Connects an SSH client to a node: waits while it boots, passes jump hosts, trusts only pinned host keys."""
+"""Connects an SSH client to a node: waits while it boots, goes through jump hosts, trusts only pinned host keys."""
 
 from __future__ import annotations
 

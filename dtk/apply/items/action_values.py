@@ -97,7 +97,7 @@ class ActionValues:
         return "" if value is None else str(value)
 
     def condition(self, condition: Template) -> bool:
-        """Return whether a ``when`` condition holds that could not be evaluated before its values were known.
+        """Evaluate a ``when`` condition that had to wait for its values; return whether it holds.
 
         Raises:
             ActionError: it is neither true nor false, or uses an unknown name.

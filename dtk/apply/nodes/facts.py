@@ -1,4 +1,4 @@
-"""Facts that a machine reports at first contact: node attributes for links and templates, beside its address."""
+"""Facts that a machine reports at first contact: node attributes for links and templates, besides its address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The event log of a task as the executor writes it: redacted, and with one failure mode for a full disk."""
+"""The event log of a task as the executor writes it: redacted; it handles a full disk once for the whole task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of an ec2 target in dtk.yaml and the attributes of a node, parsed, with all defaults."""
+"""The settings of an ec2 target in dtk.yaml and the request of a node, parsed, with all defaults."""
 
 from __future__ import annotations
 

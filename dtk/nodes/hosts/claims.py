@@ -1,4 +1,4 @@
-"""The registry of claims, which node each host serves: written to disk before anything is done with a host."""
+"""The claims of nodes on hosts: written to the registry on disk before anything is done with a host."""
 
 from __future__ import annotations
 

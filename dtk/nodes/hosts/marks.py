@@ -23,7 +23,7 @@ READ = _FILE + 'cat "$f" 2>/dev/null || true\n'
 
 @dataclass(frozen=True)
 class Mark:
-    """The owner of a host: node, service and workspace, since when (UTC, RFC 3339), by which dtk and first state."""
+    """The owner of a host (workspace, service, node), with time (UTC, RFC 3339), dtk version and first state."""
 
     workspace: str
     service: str
