@@ -1,13 +1,14 @@
-"""The shared store of a team: one head per service changed by compare-and-swap, immutable bodies, event segments.
+"""The shared store of a team: one mutable head per service, immutable state bodies, and event log segments.
 
-In: bytes of states, plans and events, and where to keep them. Out: the same for every clone, and one writer at a time.
+In: states, plans and events as bytes, and the settings of the store. Out: the same content for every clone of the
+workspace, and one writer per service at a time (the head is changed by compare-and-swap only).
 Must not know: plans, nodes, screens.
 
-Commands reach it through ``dtk.service.shared_store``, which alone knows dtk.yaml's ``store:``:
+Commands use it through ``dtk.service.shared_store``, the only module that knows the ``store:`` section of dtk.yaml:
 
 - ``open_store(workspace) -> SharedStore | None``: ``settings`` and ``objects`` (``Objects``); None without a store.
 - ``read_state(workspace, service) -> HeadNow | None``, ``read_logs(workspace, service)`` and
-  ``read_all_states(workspace)``: make ``.dtk/services/NAME`` what the store has; ``chosen_service`` does the first for
-  every command.
-- ``refuse_offline(workspace)``: what changes anything calls it first.
+  ``read_all_states(workspace)``: update ``.dtk/services/NAME`` from the store; ``chosen_service`` calls the first one
+  for every command.
+- ``refuse_offline(workspace)``: every operation that changes something calls it first.
 """

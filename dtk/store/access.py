@@ -1,4 +1,4 @@
-"""A service's private key in the store: below a prefix and under an encryption key of its own, made once."""
+"""A service's private key in the store: under its own prefix and encryption key, written once."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ def publish_key(access: Objects, keys: ServiceKeys, file: Path) -> bool:
     """Put a service's private key into the store.
 
     Args:
-        access: the store as those who run tasks see it (``open_access``).
-        keys: the service's.
+        access: the store as opened for processes that run tasks (``open_access``).
+        keys: the keys of the service in the store.
         file: the private key on this machine.
 
     Returns:
-        Whether the store has this key now; False when it has another one, which is the service's.
+        True if the store has this key now; False if it already has a different key, which is then the service's key.
 
     Raises:
-        StoreError: the store can't be reached, or refuses.
+        StoreError: the store is unreachable or refuses the request.
     """
     return put_once(access, keys.private_key, file.read_bytes())
 
 
 def fetch_key(access: Objects, keys: ServiceKeys, file: Path) -> bool:
-    """Bring a service's private key to this machine, for this user alone; return whether the store has one.
+    """Fetch a service's private key to a file that only this user can read; return whether the store has a key.
 
     Raises:
-        StoreError: the store can't be reached, or refuses: reading state and logs takes less permission.
+        StoreError: the store is unreachable or refuses the request. Permission to read state and logs is not enough to
+            read the key.
     """
     found = get_patiently(access, keys.private_key)
     if found is None:

@@ -1,4 +1,4 @@
-"""Keeps a lease alive while its holder plans, or waits for a person's answer: beats in a thread of its own."""
+"""Heartbeats from a thread: keeps a lease alive while its holder plans or waits for a person's answer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dtk.store.lease import HeldLease
 
 
 class Beats:
-    """Beats of a lease until ``stop``; from then on its holder may use the lease itself again."""
+    """A thread that renews a lease until ``stop``; only then may the holder use the lease itself again."""
 
     def __init__(self, lease: HeldLease) -> None:
         self._lease = lease
@@ -18,7 +18,7 @@ class Beats:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the beats, and wait for one that is under way."""
+        """Stop the heartbeats and wait for the one in progress."""
         self._stopped.set()
         self._thread.join()
 
@@ -27,8 +27,8 @@ class Beats:
             try:
                 self._lease.beat()
             except FencedError:
-                # The holder's own next write meets it as well.
+                # The holder's next write fails with the same error.
                 return
             except StoreError:
-                # Tried again: the lease holds on.
+                # Try again at the next beat: the lease is still valid.
                 continue

@@ -1,4 +1,4 @@
-"""The holder's clock: seconds that neither a step of the wall clock nor a sleeping laptop can stop or set back."""
+"""The holder's clock: monotonic seconds that wall-clock changes do not affect and that include time asleep."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 Clock = Callable[[], float]
 
-# Linux's monotonic clock stands still while a laptop sleeps: its holder would wake up and believe in its lease.
+# On Linux, CLOCK_MONOTONIC stops while a laptop sleeps: the holder would wake up and believe that its lease is still
+# valid.
 _BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 
 
 def since_boot() -> float:
-    """Return the seconds since this machine started, time asleep included where the system counts it."""
+    """Return the seconds since this machine started, including time asleep where the system counts it."""
     return time.monotonic() if _BOOTTIME is None else time.clock_gettime(_BOOTTIME)

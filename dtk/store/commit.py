@@ -1,4 +1,4 @@
-"""Committing states: the body first, then the head that points to it; whoever needs a serial there waits for it."""
+"""Commits states: writes the body first, then the head that points to it, and releases waiting barriers."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from dtk.store.objects import Objects, get_patiently, put_once
 
 
 def commit_state(lease: HeldLease, serial: int, body: bytes) -> None:
-    """Make a state the service's own in the store; one that already exists is written no second time.
+    """Commit a state of the service to the store; do nothing if this serial is already committed.
 
-    A crash between both writes leaves a body that nothing points to.
+    A crash between the two writes leaves a body that nothing points to.
 
     Args:
-        lease: the service, held.
-        serial: the state's; those between the committed one and this are in this one.
-        body: the state's document.
+        lease: the lease on the service.
+        serial: the serial of the state. The state includes all changes since the last committed serial.
+        body: the state document.
 
     Raises:
-        FencedError: another holder has the service.
-        StoreUnreachableError: no clear answer came; calling again is safe.
-        StoreError: the store refuses.
+        FencedError: another process holds the service.
+        StoreUnreachableError: the outcome is unknown; calling again is safe.
+        StoreError: the store refuses the request.
     """
     if serial <= lease.head.serial and lease.head.state is not None:
         return
@@ -35,11 +35,11 @@ def commit_state(lease: HeldLease, serial: int, body: bytes) -> None:
 
 
 def committed_state(objects: Objects, head: Head) -> bytes | None:
-    """Return the body of the state that a head points to, None before there is one.
+    """Return the body of the state that a head points to, or None if no state is committed yet.
 
     Raises:
-        DamagedError: it is gone, or not what was committed.
-        StoreError: the store can't be reached, or refuses.
+        DamagedError: the body is missing or does not match its digest.
+        StoreError: the store is unreachable or refuses the request.
     """
     if head.state is None:
         return None
@@ -52,7 +52,7 @@ def committed_state(objects: Objects, head: Head) -> bytes | None:
 
 @dataclass(frozen=True)
 class Barrier:
-    """What somebody waits for: the state of this serial committed, and the log shipped up to this size in bytes."""
+    """A wait condition: the state with this serial is committed, and the log is uploaded up to ``log_bytes`` bytes."""
 
     number: int
     serial: int
@@ -60,7 +60,7 @@ class Barrier:
 
 
 class Barriers:
-    """Those that wait; each is let go once, when what it waits for is in the store."""
+    """The pending barriers; each is released once, when its state and log are in the store."""
 
     def __init__(self) -> None:
         self._waiting: list[Barrier] = []
@@ -69,11 +69,11 @@ class Barriers:
         return bool(self._waiting)
 
     def add(self, barrier: Barrier) -> None:
-        """Let one more wait."""
+        """Add a barrier."""
         self._waiting.append(barrier)
 
     def passed(self, serial: int, log_bytes: int) -> list[Barrier]:
-        """Return those that wait no longer, now that so much is in the store."""
+        """Remove and return the barriers that are met, given the committed serial and the uploaded size of the log."""
         done = [one for one in self._waiting if one.serial <= serial and one.log_bytes <= log_bytes]
         self._waiting = [one for one in self._waiting if one not in done]
         return done

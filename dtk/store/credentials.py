@@ -1,4 +1,4 @@
-"""When the credentials for a store end, where nothing renews them, and whether a task can get them at all."""
+"""Expiry of store credentials that nothing renews, and whether a task can obtain credentials at all."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from dtk.model.store_settings import StoreSettings
 from dtk.store.errors import StoreError
 
 EXPIRATION = "AWS_CREDENTIAL_EXPIRATION"
-"""What tools that hand out temporary credentials in variables set beside them: RFC 3339."""
+"""The variable in which tools that export temporary credentials put their expiry time (RFC 3339)."""
 _LOGINS = Path("~/.aws/sso/cache")
 
 
 class _BotocoreCredentials(Protocol):
-    """What is used of botocore's credentials; those in files or variables have no end of their own."""
+    """The part of botocore's credentials that dtk uses; those from files or variables have no expiry time."""
 
     method: str
 
@@ -25,7 +25,7 @@ class _BotocoreCredentials(Protocol):
 
 
 class _BotocoreSession(Protocol):
-    """What is used of botocore's session, which has no types of its own."""
+    """The part of botocore's session that dtk uses; botocore has no type annotations."""
 
     full_config: Mapping[str, Mapping[str, Mapping[str, str]]]
 
@@ -35,10 +35,10 @@ class _BotocoreSession(Protocol):
 
 
 def credentials_end(settings: StoreSettings, environment: Mapping[str, str]) -> datetime | None:
-    """Return when the credentials for a store end; None where that is not known, or where they are renewed.
+    """Return when the credentials for a store expire, or None if that is unknown or they are renewed automatically.
 
-    Those in variables never change. Those of an AWS login (SSO) are renewed for as long as the login lasts, and so are
-    those of roles that are taken with it; those of a role with an MFA code are not. botocore itself renews all others.
+    Credentials in variables never change. Those of an AWS login (SSO) are renewed while the login lasts, and so are
+    those of roles assumed with it, but not those of a role that needs an MFA code. botocore renews all others.
     """
     if settings.type != "s3":
         return None
@@ -51,15 +51,15 @@ def credentials_end(settings: StoreSettings, environment: Mapping[str, str]) -> 
     if found.method == "assume-role" and any("mfa_serial" in one for one in _profiles(session)):
         return _own_end(found)
     login = next((end for one in _profiles(session) if (end := _login_end(session, one)) is not None), None)
-    # What the login gave last outlives it.
+    # Credentials obtained just before the login ends are valid longer than the login.
     return None if login is None else max(login, _own_end(found) or login)
 
 
 def refuse_questions(settings: StoreSettings) -> None:
-    """Refuse credentials that a person is asked for: a task's processes have no terminal.
+    """Refuse credentials that need an interactive prompt: a task's processes have no terminal.
 
     Raises:
-        StoreError: the profile takes a role with an MFA code.
+        StoreError: the profile assumes a role with an MFA code.
     """
     if settings.type != "s3":
         return
@@ -84,7 +84,7 @@ def _session(settings: StoreSettings) -> _BotocoreSession:
 
 
 def _profiles(session: _BotocoreSession) -> Iterator[Mapping[str, str]]:
-    """Give the profile that is used, and those whose credentials its role is taken with."""
+    """Yield the profile in use and the profiles whose credentials it uses to assume its role."""
     profiles, name = session.full_config.get("profiles", {}), session.get_config_variable("profile") or "default"
     met: set[str] = set()
     while name in profiles and name not in met:
@@ -94,7 +94,7 @@ def _profiles(session: _BotocoreSession) -> Iterator[Mapping[str, str]]:
 
 
 def _login_end(session: _BotocoreSession, profile: Mapping[str, str]) -> datetime | None:
-    """Return when the login of a profile ends; None where it has none, or where botocore renews the login, too."""
+    """Return when the login of a profile ends, or None if it has no login or botocore renews it automatically."""
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - as above
     from botocore.utils import JSONFileCache, SSOTokenLoader  # noqa: PLC0415
 
@@ -106,7 +106,7 @@ def _login_end(session: _BotocoreSession, profile: Mapping[str, str]) -> datetim
         loader = SSOTokenLoader(cache=JSONFileCache(str(_LOGINS.expanduser())))
         token: Mapping[str, str] = loader(login["sso_start_url"], session_name=name)
     except BotoCoreError:
-        # There is none: the first request says so, in better words.
+        # No cached token: the first request fails with a better message.
         return None
     now = datetime.now(UTC)
     is_renewed = "refreshToken" in token and (_moment(token.get("registrationExpiresAt", "")) or now) > now
@@ -114,21 +114,21 @@ def _login_end(session: _BotocoreSession, profile: Mapping[str, str]) -> datetim
 
 
 def _own_end(found: _BotocoreCredentials) -> datetime | None:
-    """Return until when the credentials last that botocore has just now."""
+    """Return the expiry time of the credentials that botocore has now, or None if there is none."""
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as above
 
     try:
         found.get_frozen_credentials()
     except (BotoCoreError, ClientError):
         return None
-    # No public name leads to it.
+    # botocore has no public attribute for it.
     end = getattr(found, "_expiry_time", None)
     return end if isinstance(end, datetime) else None
 
 
 def _moment(text: str) -> datetime | None:
     try:
-        # Older logins have the zone as a word.
+        # Older logins write the time zone as "UTC".
         moment = datetime.fromisoformat(text.replace("UTC", "Z"))
     except ValueError:
         return None

@@ -1,4 +1,4 @@
-"""What can go wrong with a shared store, by what a caller does about it."""
+"""Errors of the shared store, by what the caller does about them."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from dtk.errors import DtkError, LockedError
 
 
 class StoreError(DtkError):
-    """The store refuses: credentials, permissions, a clock, a bucket. Asking again changes nothing."""
+    """The store refuses the request (credentials, permissions, clock, bucket). Retrying does not help."""
 
 
 class StoreUnreachableError(StoreError):
-    """No answer, or none that says what happened (timeout, 500, 503, 409). A write may have taken effect: read it."""
+    """No response, or an ambiguous one (timeout, 500, 503, 409). A write may have taken effect: read to find out."""
 
 
 class DamagedError(StoreError):
-    """What is in the store is not what was written there."""
+    """The content of the store is not what was written there."""
 
 
 class FencedError(LockedError):
-    """Another holder has the service now: nothing more may be written or started."""
+    """Another process holds the service now: this one must not write or start anything more."""
 
 
 class EmptiedError(FencedError):
-    """The head that this holder wrote is gone: somebody removed what is in the store."""
+    """The head that this holder wrote is missing: somebody removed the content of the store."""
 
 
 class HeldError(LockedError):
-    """Another holder has a valid lease on the service; the message names it."""
+    """Another process has a valid lease on the service; the message names it."""
 
 
 class StrangeStateError(StoreError):
-    """The state in this folder is not a copy of the one in the store, and one of both would be lost."""
+    """The local state is not a copy of the state in the store, so going on would lose one of them."""

@@ -1,4 +1,4 @@
-"""A store in a folder that several machines share (NFS, EFS): conditions are checked under a lock of milliseconds."""
+"""A store in a folder shared by several machines (NFS, EFS); conditions are checked under a short file lock."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _CLOCK = ".clock"
 
 
 class FolderObjects:
-    """Objects as files below a folder. An etag is the content's digest."""
+    """Objects as files in a folder. The etag is the digest of the content."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def get(self, key: str) -> Stored | None:
-        """Return an object, None where there is none."""
+        """Return an object, or None if it does not exist."""
         try:
             descriptor = os.open(self._path(key), os.O_RDONLY | os.O_CLOEXEC)
             with os.fdopen(descriptor, "rb") as file:
@@ -38,12 +38,12 @@ class FolderObjects:
         return Stored(data, _etag(data), max(self._now() - written, 0.0))
 
     def put_new(self, key: str, data: bytes) -> str | None:
-        """Write an object that must not exist yet; return its etag, None when it exists."""
+        """Write an object that must not exist yet; return its etag, or None if it exists."""
         with self._locked():
             return None if self._path(key).exists() else self._write(key, data)
 
     def put_if(self, key: str, data: bytes, etag: str) -> str | None:
-        """Replace an object that must still have this etag; return the new etag, None when it changed or is gone."""
+        """Replace an object that must still have this etag; return the new etag, or None if it changed or is gone."""
         with self._locked():
             try:
                 there = _etag(self._path(key).read_bytes())
@@ -52,8 +52,8 @@ class FolderObjects:
             return self._write(key, data) if there == etag else None
 
     def list(self, prefix: str, after: str = "") -> Sequence[str]:
-        """Return the keys that begin with ``prefix`` and come after a key, sorted."""
-        # Only the folder that the prefix names is walked, not the whole store.
+        """Return the keys that start with ``prefix`` and sort after ``after``, sorted."""
+        # Walk only the folder that the prefix names, not the whole store.
         start = self._folder / prefix.rpartition("/")[0]
         try:
             files = [path.relative_to(self._folder).as_posix() for path in start.rglob("*") if path.is_file()]
@@ -63,7 +63,7 @@ class FolderObjects:
         return sorted(key for key in keys if key.startswith(prefix) and key > after)
 
     def names(self, prefix: str) -> Sequence[str]:
-        """Return the names right below ``prefix`` (which ends with /) under which there are objects, sorted."""
+        """Return the names directly below ``prefix`` (which ends with /) that contain objects, sorted."""
         try:
             return sorted(path.name for path in self._path(prefix).iterdir() if path.is_dir())
         except FileNotFoundError:
@@ -72,7 +72,7 @@ class FolderObjects:
             raise self._problem(error) from error
 
     def delete(self, key: str) -> None:
-        """Remove an object; one that does not exist is no error."""
+        """Remove an object; do nothing if it does not exist."""
         with self._locked():
             self._path(key).unlink(missing_ok=True)
 
@@ -102,7 +102,7 @@ class FolderObjects:
         return _etag(data)
 
     def _now(self) -> float:
-        """Return the time of the folder's server: that of a file touched now. A reader without the right asks here."""
+        """Return the file server's time (by touching a file), or this machine's time without write permission."""
         path = self._folder / _CLOCK
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -1,4 +1,4 @@
-"""``store.json``: whose a store is. Made by the first who writes; its absence later means that the store was lost."""
+"""``store.json``: the workspace that owns a store. The first writer creates it; if it disappears, data was lost."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ FORMAT_VERSION = 1
 
 
 def check_store(objects: Objects, workspace: str, *, was_used: bool) -> None:
-    """Refuse a store that is another workspace's, has been emptied, or ignores conditions; found one that is new.
+    """Check that a store belongs to this workspace and honors conditional writes; initialize a new store.
 
     Args:
         objects: the store.
-        workspace: the workspace's id.
+        workspace: the id of the workspace.
         was_used: whether this machine has read a service from the store before.
 
     Raises:
-        StoreError: it can't be used.
+        StoreError: the store belongs to another workspace, was emptied, or ignores conditional writes.
     """
     found = get_patiently(objects, STORE_FILE)
     if found is None and was_used:
@@ -31,7 +31,7 @@ def check_store(objects: Objects, workspace: str, *, was_used: bool) -> None:
             hint="is the shared folder mounted, and are bucket and prefix in dtk.yaml as they were?",
         )
     if found is None:
-        # Once, before anything is trusted to it.
+        # Check once, before the store is trusted with anything.
         check_conditions(objects, "")
         put_once(objects, STORE_FILE, _founded(workspace))
         found = get_patiently(objects, STORE_FILE)

@@ -1,4 +1,4 @@
-"""The head of a service in the store: who holds it, and which state is its own; the one object that changes."""
+"""The head of a service in the store: its lease and its committed state; the only mutable object of a service."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Lease:
-    """Who holds a service. ``nonce`` is of this holder alone; ``beat`` grows with each of its writes of the head.
+    """The lease on a service. ``nonce`` identifies the holder; ``beat`` increases with each of its writes of the head.
 
-    ``seconds`` is for how long it holds without a beat; ``task`` is 0 before it has one; ``job_url`` is a CI job's.
+    ``seconds`` is how long the lease is valid without a heartbeat; ``task`` is 0 before a task starts; ``job_url`` is
+    the URL of the CI job, if any.
     """
 
     nonce: str
@@ -36,7 +37,7 @@ class Lease:
 
 @dataclass(frozen=True)
 class StatePointer:
-    """The body of the committed state: its key, and the digest of its bytes in hex."""
+    """The body of the committed state: its key and the SHA-256 digest of its bytes in hex."""
 
     key: str
     sha256: str
@@ -44,9 +45,9 @@ class StatePointer:
 
 @dataclass(frozen=True)
 class Head:
-    """A service as the store has it. ``epoch`` counts holders, ``serial`` is that of the committed state.
+    """A service in the store. ``epoch`` counts its holders; ``serial`` is the serial of the committed state.
 
-    ``destroyed`` marks a service that is gone: its lineage has ended, its logs stay.
+    ``destroyed`` marks a service that no longer exists: its lineage has ended, its logs stay.
     """
 
     lineage: str
@@ -58,26 +59,26 @@ class Head:
     lease: Lease | None = None
 
     def held_by(self, nonce: str) -> bool:
-        """Say whether the holder with this nonce has the service."""
+        """Return whether the holder with this nonce has the lease."""
         return self.lease is not None and self.lease.nonce == nonce
 
 
 def with_beat(head: Head) -> Head:
-    """Return the head with its lease's next beat: no content of a head ever comes back, and so no etag does."""
+    """Return the head with the beat counter of its lease increased: heads never repeat, and so neither do etags."""
     return replace(head, lease=replace(head.lease, beat=head.lease.beat + 1)) if head.lease else head
 
 
 def encode(head: Head) -> bytes:
-    """Return a head as its object; its shape is schemas/head.schema.json."""
+    """Return the object content of a head; see schemas/head.schema.json."""
     return json.dumps({"format_version": FORMAT_VERSION, **asdict(head)}, ensure_ascii=False).encode()
 
 
 def decode(data: bytes, source: str) -> Head:
-    """Return the head that an object holds.
+    """Return the head stored in an object.
 
     Raises:
-        DtkError: a newer dtk wrote it.
-        DamagedError: it is not a head.
+        DtkError: a newer dtk wrote the head.
+        DamagedError: the content is not a valid head.
     """
     try:
         document: dict[str, Any] = dict(json.loads(data))

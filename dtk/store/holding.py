@@ -1,4 +1,4 @@
-"""A service taken in the store by this process: its state and its last log brought here, its lease kept alive."""
+"""Holds a service in the store for this process: fetches its state and last log, and keeps its lease alive."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ from dtk.store.opening import open_access, open_objects
 from dtk.store.segments import LogMirror, LogShipper, Shipped, read_log
 
 _CLOSINGS = 3
-"""Segments of a holder that is being fenced may come in between: the log is read and closed again."""
+"""Attempts to close a log: a fenced holder may add segments meanwhile, so the log is read and closed again."""
 
 
 @dataclass(frozen=True)
 class HoldRequest:
-    """Who wants to hold which service: ``lineage`` and ``workspace`` are their ids, ``command`` is for people.
+    """A request to hold a service: ``lineage`` and ``workspace`` are ids, ``command`` is shown to people.
 
-    ``wait`` is how long to wait for another holder, seconds.
+    ``wait`` is how long to wait for another holder, in seconds.
     """
 
     service: str
@@ -56,7 +56,7 @@ class HoldRequest:
 
 
 class HeldService:
-    """A service that this process holds, until it is handed over to its task's shipper or given back."""
+    """A service held by this process until the shipper of its task takes over or the service is released."""
 
     def __init__(self, settings: StoreSettings, workspace: Workspace, service: str, lease: HeldLease) -> None:
         self.settings = settings
@@ -67,33 +67,33 @@ class HeldService:
         self._beats: Beats | None = Beats(lease)
 
     def begin_task(self, number: int, plan: str) -> int:
-        """Reserve a task's number, the given one or the next that is free, with its plan; return it.
+        """Reserve a task number (the given one or the next free one) by storing the task's plan; return the number.
 
         Raises:
-            StoreError: the store can't be reached, or refuses, or somebody would have to be asked to use it.
+            StoreError: the store is unreachable or refuses the request, or its credentials need an interactive prompt.
         """
         refuse_questions(self.settings)
         number = max(number, self.lease.head.last_task + 1)
-        # A holder that died before it began its task may have left a plan: that number stays unused.
+        # A holder that died before its task began may have left a plan: skip that number.
         while not put_once(self.lease.tools.objects, self.keys.plan(number), plan.encode()):
             number += 1
         return number
 
     def hand_over(self, number: int) -> None:
-        """Note in the head that a task runs, for the shipper to go on from; this process beats no more.
+        """Note in the head that a task runs, and stop the heartbeats: the shipper takes over.
 
         Raises:
-            FencedError: another holder has the service.
-            StoreError: the store can't be reached, or refuses.
+            FencedError: another process holds the service.
+            StoreError: the store is unreachable or refuses the request.
         """
         self._stop_beats()
         self.lease.begin_task(number)
 
     def give_back(self) -> None:
-        """Commit what this process changed in the state itself, and give the service back; nothing once handed over.
+        """Commit this process's changes of the state and release the service; do nothing after ``hand_over``.
 
         Raises:
-            StoreError: it can't be committed; it is on this machine's disk still.
+            StoreError: the state cannot be committed; it is still on this machine's disk.
         """
         if self._beats is None:
             return
@@ -106,7 +106,7 @@ class HeldService:
         self.lease.release()
 
     def give_back_unchanged(self) -> None:
-        """Give the service back after a failure before anything was changed; one that can't be runs out by itself."""
+        """Release the service after a failure, before any change; if that fails, the lease expires by itself."""
         self._stop_beats()
         with suppress(StoreError):
             self.lease.release()
@@ -118,11 +118,11 @@ class HeldService:
 
 
 def hold(settings: StoreSettings, workspace: Workspace, request: HoldRequest) -> HeldService:
-    """Take a service whose lock this process holds on this machine, and bring its state and its last log here.
+    """Take the lease on a service whose local lock this process holds, and fetch its state and its last log.
 
     Raises:
-        HeldError: another holder has it for longer than is to be waited.
-        StoreError: the store can't be reached or refuses, or does not fit to what is here.
+        HeldError: another process holds the service for longer than ``request.wait`` seconds.
+        StoreError: the store is unreachable or refuses the request, or does not match the local state.
     """
     raw, service = open_objects(settings), request.service
     objects = Patient(raw)
@@ -145,7 +145,7 @@ def hold(settings: StoreSettings, workspace: Workspace, request: HoldRequest) ->
 
 
 def job_url(environment: Mapping[str, str]) -> str:
-    """Return the address of the CI job that this process runs in, "" outside of one."""
+    """Return the URL of the CI job that this process runs in, "" outside of CI."""
     if "GITHUB_RUN_ID" in environment:
         parts = (environment.get(name, "") for name in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY"))
         return "/".join([*parts, "actions/runs", environment["GITHUB_RUN_ID"]])
@@ -153,7 +153,7 @@ def job_url(environment: Mapping[str, str]) -> str:
 
 
 def _bring(objects: Objects, workspace: Workspace, service: str, head: Head, place: str) -> None:
-    """Make the local state and the last log those that the holder before has left; close the log if it did not."""
+    """Update the local state and the last log to what the previous holder left; close the log if it is still open."""
     before = replace(head, epoch=head.epoch - 1)
     local, seen = load_state(workspace.state_file(service)), seen_of(workspace, service)
     goes_on_here = is_ahead(local, seen, before)
@@ -169,12 +169,12 @@ def _bring(objects: Objects, workspace: Workspace, service: str, head: Head, pla
 
 
 def _close_last_log(objects: Objects, workspace: Workspace, service: str, task: int, *, goes_on_here: bool) -> None:
-    """Close the log of a task that did not: its worker is gone, or this process would not hold the service."""
+    """Close the log that a task left open: its worker has ended, otherwise this process could not hold the service."""
     keys, log = ServiceKeys(service), workspace.event_log(service, task)
     if not task or objects.list(keys.whole_log(task)):
         return
     shipped, _ = read_log(objects, keys, task)
-    # What a task wrote here last is the truth; elsewhere it is what came into the store.
+    # If the task wrote its log on this machine, the local log is complete; otherwise use what reached the store.
     if not (goes_on_here and log.exists() and log.read_bytes().startswith(shipped)):
         LogMirror(objects, keys, task, log).fetch_rest()
     if not log.exists():

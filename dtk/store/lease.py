@@ -1,4 +1,4 @@
-"""Holding a service: taken, kept, and given back by compare-and-swap on its head, without any client's wall clock."""
+"""The lease on a service: acquired, renewed and released by compare-and-swap on its head, without wall clocks."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from dtk.store.layout import ServiceKeys
 from dtk.store.objects import RETRY_SECONDS, Objects, Sleep, Stored, get_patiently, shortened
 
 MARGIN_SECONDS = 10.0
-"""The holder stops believing in its lease so long before it ends."""
+"""The holder stops relying on its lease this long before it expires."""
 GRACE_SECONDS = 15.0
-"""Others take it so long after it has ended: between both lies what clocks may differ while it runs."""
+"""Others take the lease this long after it has expired: together with the margin, this tolerates clock drift."""
 POLL_SECONDS = 3.0
 _CONFLICTS = 12
-"""Races lost in a row, or requests without an answer, before an acquirer gives up."""
+"""Lost races in a row, or requests without a response, before an acquirer gives up."""
 
 
 @dataclass(frozen=True)
 class Tools:
-    """What a holder works with; tests give a clock and a sleep of their own."""
+    """The tools of a holder; tests pass their own clock and sleep."""
 
     objects: Objects
     clock: Clock = since_boot
@@ -33,7 +33,7 @@ class Tools:
 
 @dataclass(frozen=True)
 class LeaseRequest:
-    """Who asks for a service. ``lineage`` is the service's id; ``seconds`` is the lease's length."""
+    """A request for a service. ``lineage`` is the id of the service; ``holder`` is the lease to write."""
 
     service: str
     lineage: str
@@ -41,15 +41,15 @@ class LeaseRequest:
 
 
 def new_lease(host: str, user: str, command: str, seconds: float, job_url: str = "") -> Lease:
-    """Return a lease with a nonce of its own."""
+    """Return a lease with a new nonce."""
     return Lease(uuid.uuid4().hex, host, user, command, seconds, job_url=job_url)
 
 
 class HeldLease:
-    """A service that this process holds. ``previous`` is the lease that had run out when this one was taken."""
+    """A service that this process holds. ``previous`` is the expired lease that this one replaced, if any."""
 
     def __init__(self, tools: Tools, service: str, head: Head, etag: str, sent: float) -> None:
-        """Hold a service whose head was written by a request sent at ``sent`` by the holder's clock."""
+        """Hold a service whose head was written by a request sent at ``sent`` (the holder's clock)."""
         if head.lease is None:
             raise ValueError("nobody holds this head")
         self.tools = tools
@@ -65,27 +65,27 @@ class HeldLease:
 
     @property
     def valid_until(self) -> float:
-        """When this holder has to stop starting anything, by its own clock."""
-        # Counted from when the request was sent: the store may have written it any time after that, and others count
-        # from there.
+        """When this holder must stop starting anything, by its own clock."""
+        # Counted from when the request was sent: the store may have written the head any time after that, and others
+        # count from that write.
         return self._sent + self.seconds - min(MARGIN_SECONDS, self.seconds / 3)
 
     @property
     def is_valid(self) -> bool:
-        """Whether nobody else can have taken the service yet; not any more once it is being given back."""
+        """Whether no other process can have taken the service yet; False once the release has begun."""
         return not self._given_back and self.tools.clock() < self.valid_until
 
     @property
     def heartbeat_is_needed(self) -> bool:
-        """Whether the last write of the head is long enough ago for a beat."""
+        """Whether the last write of the head is so long ago that a heartbeat is due."""
         return self.tools.clock() >= self._sent + self.seconds / 3
 
     def beat(self) -> None:
-        """Say that this holder lives; raises as ``swap`` does."""
+        """Renew the lease; raises like ``swap``."""
         self.swap(lambda head: head)
 
     def begin_task(self, number: int) -> None:
-        """Note the task that runs; raises as ``swap`` does."""
+        """Note the running task in the head; raises like ``swap``."""
 
         def begun(head: Head) -> Head:
             lease = replace(head.lease, task=number) if head.lease else None
@@ -94,32 +94,33 @@ class HeldLease:
         self.swap(begun)
 
     def note_last_task(self, number: int) -> None:
-        """Note the number of the newest task, of which none runs; raises as ``swap`` does."""
+        """Note the number of the newest task, none of which runs; raises like ``swap``."""
         self.swap(lambda head: replace(head, last_task=number))
 
     def commit(self, serial: int, pointer: StatePointer) -> None:
-        """Make a state whose body is written the service's own; raises as ``swap`` does."""
+        """Make a state whose body is already written the committed one; raises like ``swap``."""
         self.swap(lambda head: replace(head, serial=serial, state=pointer))
 
     def release(self, *, destroyed: bool = False) -> None:
-        """Give the service back; raises as ``swap`` does, but does not mind when it is another's already."""
+        """Release the service; raises like ``swap``, but ignores that another process already holds the service."""
         self._given_back = True
         try:
             self.swap(lambda head: replace(head, lease=None, destroyed=destroyed))
         except FencedError as error:
-            # It was given back by a write whose answer was lost, or it ran out: everything was committed before.
+            # An earlier write whose response was lost released it, or the lease expired: everything was committed
+            # before.
             if destroyed or isinstance(error, EmptiedError):
                 raise
 
     def swap(self, change: Callable[[Head], Head]) -> Head:
-        """Change the head, which proves that the service is still this holder's.
+        """Change the head, which proves that this process still holds the service.
 
-        A lease that is past its time but that nobody took goes on: the swap decides, not the clock.
+        An expired lease that nobody has taken is renewed: the swap decides, not the clock.
 
         Raises:
-            FencedError: another holder has it, or the store was emptied.
-            StoreUnreachableError: no clear answer came; the change may have happened, calling again is safe.
-            StoreError: the store refuses.
+            FencedError: another process holds the service, or the store was emptied.
+            StoreUnreachableError: the outcome is unknown: the change may have happened. Calling again is safe.
+            StoreError: the store refuses the request.
         """
         problem = StoreUnreachableError("the store did not respond")
         for pause in (*RETRY_SECONDS, 0.0):
@@ -133,9 +134,9 @@ class HeldLease:
         raise problem
 
     def _try(self, desired: Head) -> bool:
-        """Write the head once; return whether it is what is there now."""
+        """Write the head once; return whether the store has exactly this head now."""
         data, objects = encode(desired), self.tools.objects
-        # A head of the same bytes may have been written by an earlier try without an answer: then that one's time
+        # An earlier try without a response may have written a head with the same bytes: then the time of that try
         # counts.
         sent = self._open.setdefault(data, self.tools.clock())
         unclear: StoreUnreachableError | None = None
@@ -147,7 +148,7 @@ class HeldLease:
             return self._adopt(desired, etag, sent)
         found = objects.get(self.keys.head)
         if found is not None and found.data in self._open:
-            # Refused, or without an answer, but written: by this request or by an earlier one.
+            # The write was refused or got no response, but the head is there: this request or an earlier one wrote it.
             return self._adopt(self._read(found), found.etag, self._open[found.data]) and found.data == data
         self._check_mine(found)
         if unclear is not None:
@@ -160,14 +161,14 @@ class HeldLease:
         return True
 
     def _check_mine(self, found: Stored | None) -> None:
-        """Refuse a head that is another's; what is still mine must be what this holder wrote last."""
+        """Check that the head is still this holder's, and that it is what this holder wrote last."""
         if found is None:
             raise EmptiedError(f"the store was emptied: {self.keys.head} is gone")
         head = self._read(found)
         if not head.held_by(self.nonce):
             by = f"{head.lease} took it" if head.lease else "another holder had it"
             raise FencedError(f"this task is superseded: {by} (epoch {head.epoch}, this one has {self.head.epoch})")
-        # The nonce is mine and the bytes are not: somebody edited the object, or copied one back.
+        # The nonce matches but the content does not: somebody edited the object or restored an old copy.
         if found.etag != self._etag:
             raise DamagedError(f"{self.keys.head} was changed by a program that does not follow the protocol")
 
@@ -176,21 +177,21 @@ class HeldLease:
 
 
 def grace_of(lease: Lease) -> float:
-    """Return how long others wait after a lease has ended; only leases too short for dtk.yaml have a shorter one."""
+    """Return how long others wait after a lease has expired; shorter only for leases too short for dtk.yaml."""
     return min(GRACE_SECONDS, lease.seconds / 2)
 
 
 def is_held(head: Head, age: float) -> bool:
-    """Say whether a head's lease counts still, ``age`` seconds after it was written by the store's clock."""
+    """Return whether a lease still counts ``age`` seconds (by the store's clock) after its head was written."""
     return head.lease is not None and age <= head.lease.seconds + grace_of(head.lease)
 
 
 def take_up(tools: Tools, service: str, nonce: str) -> HeldLease:
-    """Go on in another process with a lease that this nonce has; its first beat is written at once.
+    """Continue a lease in another process, by its nonce; write the first heartbeat at once.
 
     Raises:
-        FencedError: another holder has the service.
-        StoreError: the store can't be reached, or refuses.
+        FencedError: another process holds the service.
+        StoreError: the store is unreachable or refuses the request.
     """
     sent, key = tools.clock(), ServiceKeys(service).head
     found = get_patiently(tools.objects, key, sleep=tools.sleep)
@@ -198,23 +199,22 @@ def take_up(tools: Tools, service: str, nonce: str) -> HeldLease:
     if found is None or head is None or not head.held_by(nonce):
         raise FencedError(f"service '{service}' was taken by another holder before its task began")
     held = HeldLease(tools, service, head, found.etag, sent - found.age)
-    # The age that the store gave is a guess; a write of its own makes the time certain before the worker relies on
-    # it.
+    # The age from the store is an estimate; a write of this process gives an exact time before the worker relies on it.
     held.beat()
     return held
 
 
 def acquire(tools: Tools, request: LeaseRequest, *, wait: float = 0.0) -> HeldLease:
-    """Take a service: at once, or when its holder gives it back or is gone.
+    """Acquire the lease on a service, now or as soon as its holder releases it or its lease expires.
 
     Args:
-        tools: the store, the holder's clock.
-        request: who asks for which service.
-        wait: how long to wait for another holder, seconds.
+        tools: the store and the holder's clock.
+        request: the service and the new holder.
+        wait: how long to wait for another holder, in seconds.
 
     Raises:
-        HeldError: another holder has it for longer than that.
-        StoreError: the store knows another service by this name; it can't be reached, or refuses.
+        HeldError: another process holds the service for longer than that.
+        StoreError: the store has a different service with this name, is unreachable, or refuses the request.
     """
     deadline, key = tools.clock() + wait, ServiceKeys(request.service).head
     first_sent: float | None = None
@@ -238,7 +238,7 @@ def acquire(tools: Tools, request: LeaseRequest, *, wait: float = 0.0) -> HeldLe
 
 
 def _awaited(tools: Tools, request: LeaseRequest, deadline: float) -> Stored | None:
-    """Return the head once it is free, or has this request's own nonce."""
+    """Return the head as soon as the service is free or held with this request's own nonce."""
     key = ServiceKeys(request.service).head
     while True:
         found = get_patiently(tools.objects, key, sleep=tools.sleep)
@@ -256,7 +256,7 @@ def _taken(head: Head | None, request: LeaseRequest) -> Head:
     if head is None:
         return Head(request.lineage, lease=request.holder)
     if head.destroyed:
-        # A new service of the same name: its tasks are numbered on, because the logs of the old one stay.
+        # A new service with the same name: continue the task numbers, because the logs of the old service stay.
         return Head(request.lineage, epoch=head.epoch + 1, last_task=head.last_task, lease=request.holder)
     if head.lineage != request.lineage:
         raise StoreError(

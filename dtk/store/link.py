@@ -1,7 +1,8 @@
-"""What a task's worker and its shipper say to each other: lines of JSON over a pair of sockets.
+"""The link between a task's worker and its shipper: lines of JSON over a pair of sockets.
 
-The worker says: ``barrier`` (what it waits for), ``end`` (it is done). The shipper says: ``valid_until`` (by the clock
-that both have), ``passed`` (a barrier), ``stop`` (why), ``ended``. When one dies the other reads the end of the line.
+The worker sends ``barrier`` (what it waits for) and ``end`` (it is done). The shipper sends ``valid_until`` (by the
+clock that both share), ``passed`` (a barrier), ``stop`` (with the reason) and ``ended``. When one of them dies, the
+other reads end of file.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from dtk.store.errors import StoreError
 
 StopReason = Literal["failed", "fenced"]
 SETTLE_SECONDS = 30.0
-"""How long a task that is over waits for the store before it says how it ended."""
+"""How long a finished task waits for the store before it reports its result, in seconds."""
 _WAIT_SECONDS = 1.0
 _CHUNK = 65536
 
 
 class Lines:
-    """Messages over a socket, whole ones only."""
+    """Messages over a socket; only complete lines are decoded."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -33,14 +34,14 @@ class Lines:
         self._sending = threading.Lock()
 
     def send(self, **message: Json) -> bool:
-        """Send a message; return whether somebody is there to read it."""
+        """Send a message; return whether the other side is still connected."""
         with self._sending, contextlib.suppress(OSError):
             self._connection.sendall(json.dumps(message).encode() + b"\n")
             return True
         return False
 
     def receive(self) -> list[JsonObject] | None:
-        """Return the messages that are there, waiting for the first bytes; None when the other side is gone."""
+        """Wait for data and return the complete messages received so far; None if the other side has closed."""
         try:
             data = self._connection.recv(_CHUNK)
         except OSError:
@@ -52,23 +53,23 @@ class Lines:
 
 
 def number(message: JsonObject, name: str) -> int:
-    """Return a whole number of a message, 0 where there is none."""
+    """Return an integer field of a message, 0 if it is missing."""
     value = message.get(name)
     return value if isinstance(value, int) else 0
 
 
 class WorkerLink:
-    """The worker's end: waits at barriers, and knows whether anything may be started still."""
+    """The worker's end of the link: waits at barriers and knows whether the task may still start anything."""
 
     def __init__(
         self, connection: socket.socket, on_stop: Callable[[str, StopReason], None], clock: Clock = since_boot
     ):
-        """Take the worker's end of a pair.
+        """Create the worker's end of a pair.
 
         Args:
             connection: the socket.
-            on_stop: told once that nothing more may be started: why, in words, and which kind of end it is.
-            clock: the clock that the shipper has as well.
+            on_stop: called when nothing more may be started, with the reason as text and its kind.
+            clock: the clock that the shipper uses, too.
         """
         self._lines = Lines(connection)
         self._on_stop = on_stop
@@ -85,10 +86,10 @@ class WorkerLink:
         self._reader.start()
 
     def check(self) -> None:
-        """Refuse to go on when the service may be another holder's by now.
+        """Check that no other process can hold the service by now.
 
         Raises:
-            StoreError: it may; nothing new may be started.
+            StoreError: another process may hold it; nothing new may be started.
         """
         if not self.stopped and self._valid_until and self._clock() >= self._valid_until:
             self._stop("the store could not be reached for so long that another holder may take the service", "failed")
@@ -96,19 +97,19 @@ class WorkerLink:
             raise StoreError(self.stopped)
 
     def barrier(self, serial: int, log_bytes: int = 0) -> None:
-        """Wait until a state, and the log up to a size, is in the store.
+        """Wait until a state, and the log up to a size in bytes, are in the store.
 
         Raises:
-            StoreError: it can't be put there, or another holder has the service.
+            StoreError: they cannot be stored, or another process holds the service.
         """
         number = self._ask(serial, log_bytes)
         self._wait(lambda: self._passed >= number)
 
     def settle(self, serial: int, log_bytes: int) -> None:
-        """Wait, for a time, until a state and the log up to a size are in the store, or it is known why they won't be.
+        """Wait a limited time until a state and the log up to a size are in the store, or the store's verdict is clear.
 
-        Other than at a barrier nothing follows that must not happen: a lease that has run out is no reason to stop
-        waiting for what the store says of it. What has become of it is in ``stopped``.
+        Unlike at a barrier, nothing unsafe follows, so an expired lease is no reason to stop waiting for the store's
+        verdict. ``stopped`` has the outcome.
         """
         number = self._ask(serial, log_bytes)
         until = self._clock() + SETTLE_SECONDS
@@ -117,10 +118,10 @@ class WorkerLink:
                 self._changed.wait(_WAIT_SECONDS)
 
     def end(self, *, destroyed: bool) -> None:
-        """Say that the task is done, and wait until all of it is in the store and the service is given back.
+        """Report that the task is done, and wait until everything is in the store and the service is released.
 
         Raises:
-            StoreError: it can't be put there; everything is on this machine's disk still.
+            StoreError: the end cannot be stored; everything is still on this machine's disk.
         """
         self._lines.send(end=True, destroyed=destroyed)
         while not (self._ended or self.is_fenced) and self._reader.is_alive():
@@ -132,7 +133,7 @@ class WorkerLink:
             )
 
     def _ask(self, serial: int, log_bytes: int) -> int:
-        """Tell the shipper what is waited for; return the barrier's number."""
+        """Send a barrier to the shipper; return its number."""
         with self._changed:
             self._asked += 1
             number = self._asked
@@ -166,7 +167,7 @@ class WorkerLink:
             self._stop(str(message["stop"]), "fenced" if message.get("kind") == "fenced" else "failed")
 
     def _stop(self, reason: str, kind: StopReason) -> None:
-        # A service that is another's by now is worse news than a store that did not answer for a while.
+        # Losing the service to another holder is worse than a store that did not respond for a while: keep that reason.
         if self.stopped and (kind != "fenced" or self.is_fenced):
             return
         self.stopped, self.is_fenced = reason, kind == "fenced"
@@ -177,7 +178,7 @@ class WorkerLink:
 
 @contextlib.contextmanager
 def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Give both ends, for the worker and for the shipper, to be inherited; this process closes its own."""
+    """Yield the worker's end and the shipper's end, to be inherited; close both in this process afterwards."""
     worker, shipper = socket.socketpair()
     try:
         yield worker, shipper

@@ -1,7 +1,7 @@
-"""Keeps the local folder of a service as the copy of what is in the store: its state, its tasks' logs.
+"""Mirrors a service from the store into the local folder: its state and the logs of its tasks.
 
-Every reader reads the local files, with a store as without one. What a task writes here itself is never overwritten
-while it runs, nor while it is ahead of the store and nobody else has held the service since.
+All readers use the local files, with or without a store. What a task writes on this machine is never overwritten
+while the task runs, nor while it is ahead of the store and nobody else has held the service since.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from dtk.store.objects import Objects
 from dtk.store.segments import LogMirror, mirror_count
 
 _AT_ONCE = 8
-"""Logs that are fetched at the same time."""
+"""Number of logs fetched in parallel."""
 _END_BYTES = 1 << 16
 _END = b'"task.finished"'
 
@@ -40,7 +40,7 @@ _END = b'"task.finished"'
 class Seen:
     """What this folder last read of a service's head. ``state`` is the key of the committed state's body.
 
-    ``epoch`` is also that of the task that runs here, ``seen_at`` is UTC, RFC 3339.
+    ``epoch`` is also that of a task that runs here; ``seen_at`` is UTC, RFC 3339.
     """
 
     epoch: int
@@ -51,7 +51,7 @@ class Seen:
 
 
 def seen_of(workspace: Workspace, service: str) -> Seen | None:
-    """Return what was last read of a service in the store, None where it never was."""
+    """Return what this folder last read of a service in the store, or None if it never did."""
     try:
         return Seen(**json.loads(workspace.store_file(service).read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):
@@ -59,7 +59,7 @@ def seen_of(workspace: Workspace, service: str) -> Seen | None:
 
 
 def note_seen(workspace: Workspace, service: str, head: Head) -> None:
-    """Note what the head of a service was just now."""
+    """Record the head of a service as just read."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     seen = Seen(head.epoch, head.serial, head.state.key if head.state else "", head.last_task, now)
     replace_file(workspace.store_file(service), json.dumps(asdict(seen)) + "\n")
@@ -67,23 +67,23 @@ def note_seen(workspace: Workspace, service: str, head: Head) -> None:
 
 @dataclass(frozen=True)
 class HeadNow:
-    """A service's head as it was read; ``age`` is in seconds, by the store's clock."""
+    """The head of a service as read; ``age`` is in seconds, by the store's clock."""
 
     head: Head
     age: float
 
     @property
     def running(self) -> int:
-        """The task that runs, wherever; 0 where none does, or none that has given a sign of life in time."""
+        """The running task on any machine; 0 if none runs or its lease has expired."""
         lease = self.head.lease
         return lease.task if lease and is_held(self.head, self.age) else 0
 
 
 def head_now(objects: Objects, service: str) -> HeadNow | None:
-    """Return a service's head, None when the store does not know it; asks once.
+    """Return the head of a service, or None if the store does not have the service; make one request.
 
     Raises:
-        StoreError: the store can't be reached, or refuses.
+        StoreError: the store is unreachable or refuses the request.
     """
     key = ServiceKeys(service).head
     found = objects.get(key)
@@ -91,13 +91,14 @@ def head_now(objects: Objects, service: str) -> HeadNow | None:
 
 
 def bring_state(objects: Objects, workspace: Workspace, service: str, place: str) -> HeadNow | None:
-    """Make the local state the committed one; return the service's head, None when the store does not know it.
+    """Update the local state to the committed one; return the head, or None if the store does not have the service.
 
-    While somebody holds the service's lock on this machine the local files are left alone. ``place`` is the store as
-    people read it.
+    While a process holds the service's lock on this machine, the local files are left alone. ``place`` is the store's
+    location as shown to people.
 
     Raises:
-        StoreError: the store can't be reached or refuses, the state in it is damaged, or the one here is not its copy.
+        StoreError: the store is unreachable or refuses the request, its state is damaged, or the local state is not a
+            copy of it.
     """
     found = head_now(objects, service)
     folder = workspace.service_folder(service)
@@ -106,7 +107,7 @@ def bring_state(objects: Objects, workspace: Workspace, service: str, place: str
     if found is None:
         refuse_changed_store(workspace, service, place)
         return None
-    # Another process may be reading as well, or a task may begin: it has the state.
+    # If another process holds the lock (it reads too, or starts a task), it fetches the state itself.
     with suppress(LockedError), acquire(folder, "dtk (reading the store)", 0.0):
         refuse_strange(workspace, service, found.head, place)
         put_state(objects, workspace, service, found.head, place)
@@ -114,16 +115,16 @@ def bring_state(objects: Objects, workspace: Workspace, service: str, place: str
 
 
 def refuse_strange(workspace: Workspace, service: str, head: Head | None, place: str) -> None:
-    """Refuse a store for a service whose state here is not the store's: it would be lost, or its machines be made anew.
+    """Refuse a store whose state does not belong to the local one: it would be lost, or its machines created again.
 
     Args:
         workspace: the workspace.
-        service: the service.
-        head: its head in the store, None where the store does not know it.
-        place: the store as people read it.
+        service: the name of the service.
+        head: its head in the store, or None if the store does not have the service.
+        place: the store's location as shown to people.
 
     Raises:
-        StrangeStateError: the state here is of another store, or was never in one.
+        StrangeStateError: the local state is from another store, or was never in one.
     """
     local, seen = load_state(workspace.state_file(service)), seen_of(workspace, service)
     if local is None or not has_content(local) or _is_of(local, seen, head, place):
@@ -144,36 +145,40 @@ def refuse_strange(workspace: Workspace, service: str, head: Head | None, place:
 
 
 def refuse_changed_store(workspace: Workspace, service: str, place: str) -> None:
-    """Refuse a store without a service of which another store's copy is here; raises ``StrangeStateError``."""
+    """Refuse a store without this service if the local state is a copy from another store.
+
+    Raises:
+        StrangeStateError: the local state is such a copy.
+    """
     local = load_state(workspace.state_file(service))
     if local is not None and local.moved_to not in ("", place):
         refuse_strange(workspace, service, None, place)
 
 
 def has_content(state: State) -> bool:
-    """Say whether a state has anything to lose: one that was only staged has not."""
+    """Return whether a state has anything to lose; one that was only staged has not."""
     return bool(state.nodes or state.last_task)
 
 
 def _is_of(local: State, seen: Seen | None, head: Head | None, place: str) -> bool:
-    """Say whether a state is a copy of what the store has or had, also under another name of the same store."""
+    """Return whether a state is a copy of one that the store has or had, also if the store was renamed since."""
     if head is None:
         return False
     is_same = local.lineage == head.lineage
     if seen is None:
         return is_same and local.serial == head.serial
-    # Under its name a store may have a new service of the same name by now; one of another name may be an older copy.
+    # A store with the same name may have a newer service of that name; a store with another name may be an older copy.
     is_replaced = not head.destroyed and local.moved_to in ("", place)
     return (is_same or is_replaced) and head.epoch >= seen.epoch
 
 
 def put_state(objects: Objects, workspace: Workspace, service: str, head: Head, place: str) -> None:
-    """Write the committed state to the local folder, whose lock this process holds, where it is another one.
+    """Write the committed state to the local folder if it differs; this process holds the service's lock.
 
-    ``place`` is noted in the copy as where the state is; "" for a folder that goes on by itself.
+    ``place`` is recorded in the copy as the location of the state; "" for a folder that goes on without the store.
 
     Raises:
-        StoreError: the store can't be reached or refuses, or the state in it is damaged.
+        StoreError: the store is unreachable or refuses the request, or its state is damaged.
     """
     if not _is_current(workspace, service, head):
         body = None if head.destroyed else committed_state(objects, head)
@@ -187,7 +192,7 @@ def put_state(objects: Objects, workspace: Workspace, service: str, head: Head, 
 
 
 def note_place(workspace: Workspace, service: str, head: Head, place: str) -> None:
-    """Note in the local state of a service, whose lock this process holds, where it is kept; "" for here alone."""
+    """Record in the local state where it is kept ("" for this folder only); this process holds the service's lock."""
     file = workspace.state_file(service)
     local = load_state(file)
     if local is not None and local.lineage == head.lineage and local.moved_to != place:
@@ -211,14 +216,14 @@ def _is_current(workspace: Workspace, service: str, head: Head) -> bool:
 
 
 def is_ahead(local: State | None, seen: Seen | None, head: Head) -> bool:
-    """Say whether the local state goes on from the committed one: a task here wrote it, and nobody else has since."""
+    """Return whether the local state continues the committed one: a task here wrote it, and nobody else has since."""
     if local is None or seen is None:
         return False
     return seen.epoch == head.epoch and local.serial >= head.serial and local.lineage == head.lineage
 
 
 def _write(file: Path, service: str, body: bytes, place: str) -> None:
-    # First: its records go on from the snapshot that is replaced.
+    # Remove the journal first: its records continue the snapshot that is about to be replaced.
     journal_of(file).unlink(missing_ok=True)
     source = f"the state of '{service}' in the store"
     try:
@@ -229,10 +234,10 @@ def _write(file: Path, service: str, body: bytes, place: str) -> None:
 
 
 def bring_logs(objects: Objects, workspace: Workspace, service: str, found: HeadNow) -> None:
-    """Make the local logs of a service's tasks those in the store; a log that is here to its end is not asked for.
+    """Fetch the logs of a service's tasks that are not complete here.
 
     Raises:
-        StoreError: the store can't be reached, or refuses.
+        StoreError: the store is unreachable or refuses the request.
     """
     here, seen = holder(workspace.service_folder(service)), seen_of(workspace, service)
     is_last_here = seen is not None and seen.epoch == found.head.epoch
@@ -241,7 +246,7 @@ def bring_logs(objects: Objects, workspace: Workspace, service: str, found: Head
         log = workspace.event_log(service, number)
         if is_whole(log) or (here is not None and here.task == number):
             return False
-        # The last task was killed here: what it wrote last may not be in the store yet.
+        # If the last task was killed on this machine, its last events may not be in the store yet.
         return not (is_last_here and log.exists() and not mirror_count(log).exists())
 
     def bring(number: int) -> None:
@@ -257,7 +262,7 @@ def bring_logs(objects: Objects, workspace: Workspace, service: str, found: Head
 
 
 def is_whole(log: Path) -> bool:
-    """Say whether a log is here to its end: as the store has it, or as its task wrote it on this machine."""
+    """Return whether the local log is complete: fetched completely, or finished by its task on this machine."""
     try:
         counted = mirror_count(log).read_text(encoding="ascii")
         return counted.rstrip().endswith("whole")
@@ -273,7 +278,7 @@ def is_whole(log: Path) -> bool:
 
 
 class RemoteTask:
-    """A task's log that is followed from here; where it runs on another machine it is brought as it grows."""
+    """The log of a task that is followed from this machine; fetched as it grows if the task runs on another machine."""
 
     def __init__(self, objects: Objects, workspace: Workspace, service: str, number: int) -> None:
         self._objects = objects
@@ -282,12 +287,12 @@ class RemoteTask:
         self._mirror = LogMirror(objects, ServiceKeys(service), number, workspace.event_log(service, number))
 
     def bring(self) -> bool:
-        """Bring what is new of the log; return whether the task's writer lives.
+        """Fetch new events of the log; return whether the task still runs.
 
         Raises:
-            StoreError: the store can't be reached, or refuses.
+            StoreError: the store is unreachable or refuses the request.
         """
-        # The head first: what a writer shipped between our last read and its end would be missing.
+        # Read the head first, otherwise segments written between the last fetch and the writer's end would be missed.
         found = head_now(self._objects, self._service)
         is_alive = found is not None and found.running == self._number
         if is_alive:

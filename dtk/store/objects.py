@@ -1,4 +1,4 @@
-"""What the protocol needs of a store: objects by key, with writes that happen only on a condition."""
+"""The interface of a store: objects by key, with conditional writes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Sleep = Callable[[float], object]
 T = TypeVar("T")
 
 RETRY_SECONDS = (1.0, 2.0, 4.0)
-"""Pauses before a request without a clear answer is made again, each shortened by chance: two processes drift apart."""
+"""Pauses in seconds before an ambiguous request is retried; shortened randomly so that processes drift apart."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """An object as it was read: ``etag`` changes with its content, ``age`` is seconds by the store's own clock."""
+    """An object as read: ``etag`` changes with its content, ``age`` is in seconds by the store's own clock."""
 
     data: bytes
     etag: str
@@ -29,51 +29,51 @@ class Stored:
 
 
 class Objects(Protocol):
-    """A store of objects; each method is one request.
+    """A store of objects; each method makes one request.
 
-    It raises ``StoreUnreachableError`` where the outcome is not known, ``StoreError`` for what is refused for good.
+    Methods raise ``StoreUnreachableError`` if the outcome is unknown, ``StoreError`` if a request is refused for good.
     """
 
     def get(self, key: str) -> Stored | None:
-        """Return an object, None where there is none."""
+        """Return an object, or None if it does not exist."""
 
     def put_new(self, key: str, data: bytes) -> str | None:
-        """Write an object that must not exist yet; return its etag, None when it exists."""
+        """Write an object that must not exist yet; return its etag, or None if it exists."""
 
     def put_if(self, key: str, data: bytes, etag: str) -> str | None:
-        """Replace an object that must still have this etag; return the new etag, None when it changed or is gone."""
+        """Replace an object that must still have this etag; return the new etag, or None if it changed or is gone."""
 
     def list(self, prefix: str, after: str = "") -> Sequence[str]:
-        """Return the keys that begin with ``prefix`` and come after a key, sorted."""
+        """Return the keys that start with ``prefix`` and sort after ``after``, sorted."""
 
     def names(self, prefix: str) -> Sequence[str]:
-        """Return the names right below ``prefix`` (which ends with /) under which there are objects, sorted."""
+        """Return the names directly below ``prefix`` (which ends with /) that contain objects, sorted."""
 
     def delete(self, key: str) -> None:
-        """Remove an object; one that does not exist is no error."""
+        """Remove an object; do nothing if it does not exist."""
 
 
 def shortened(seconds: float) -> float:
-    """Return a pause between half of ``seconds`` and all of it."""
+    """Return a random pause between half of ``seconds`` and all of it."""
     return seconds * random.uniform(0.5, 1.0)  # noqa: S311  # spreads requests, guards nothing
 
 
 def put_once(objects: Objects, key: str, data: bytes, *, sleep: Sleep = time.sleep) -> bool:
-    """Write an immutable object, however often the answer is lost on the way.
+    """Write an immutable object; retry safely when responses are lost.
 
     Returns:
-        Whether the object has this content now; False means that somebody else wrote another one there.
+        True if the object has this content now; False if somebody else wrote different content there.
 
     Raises:
-        StoreUnreachableError: the store gave an ambiguous response several times; calling again is safe.
-        StoreError: the store refuses.
+        StoreUnreachableError: the outcome is unknown after several tries; calling again is safe.
+        StoreError: the store refuses the request.
     """
     problem = StoreUnreachableError(f"the store did not take {key}")
     for pause in (*RETRY_SECONDS, 0.0):
         try:
             if objects.put_new(key, data) is not None:
                 return True
-            # Refused because it exists: that may be this very write, whose answer was lost.
+            # The object exists, perhaps from this very write with a lost response: compare its content.
             found = objects.get(key)
             if found is not None:
                 return found.data == data
@@ -84,7 +84,7 @@ def put_once(objects: Objects, key: str, data: bytes, *, sleep: Sleep = time.sle
 
 
 class Patient:
-    """A store that is asked again where a read got no answer; writes are made once, their outcome is read first."""
+    """A store that retries reads without a response; writes are sent once, because their outcome must be read first."""
 
     def __init__(self, objects: Objects, pauses: Sequence[float] = RETRY_SECONDS, sleep: Sleep = time.sleep) -> None:
         self._objects = objects
@@ -92,27 +92,27 @@ class Patient:
         self._sleep = sleep
 
     def get(self, key: str) -> Stored | None:
-        """Return an object, None where there is none."""
+        """Return an object, or None if it does not exist."""
         return self._read(lambda: self._objects.get(key))
 
     def put_new(self, key: str, data: bytes) -> str | None:
-        """Write an object that must not exist yet; return its etag, None when it exists."""
+        """Write an object that must not exist yet; return its etag, or None if it exists."""
         return self._objects.put_new(key, data)
 
     def put_if(self, key: str, data: bytes, etag: str) -> str | None:
-        """Replace an object that must still have this etag; return the new etag, None when it changed or is gone."""
+        """Replace an object that must still have this etag; return the new etag, or None if it changed or is gone."""
         return self._objects.put_if(key, data, etag)
 
     def list(self, prefix: str, after: str = "") -> Sequence[str]:
-        """Return the keys that begin with ``prefix`` and come after a key, sorted."""
+        """Return the keys that start with ``prefix`` and sort after ``after``, sorted."""
         return self._read(lambda: self._objects.list(prefix, after))
 
     def names(self, prefix: str) -> Sequence[str]:
-        """Return the names right below ``prefix`` (which ends with /) under which there are objects, sorted."""
+        """Return the names directly below ``prefix`` (which ends with /) that contain objects, sorted."""
         return self._read(lambda: self._objects.names(prefix))
 
     def delete(self, key: str) -> None:
-        """Remove an object; one that does not exist is no error."""
+        """Remove an object; do nothing if it does not exist."""
         self._read(lambda: self._objects.delete(key))
 
     def _read(self, ask: Callable[[], T]) -> T:
@@ -124,21 +124,21 @@ class Patient:
 
 
 def get_patiently(objects: Objects, key: str, *, sleep: Sleep = time.sleep) -> Stored | None:
-    """Return an object, asking again when there is no answer.
+    """Return an object, or None if it does not exist; retry when there is no response.
 
     Raises:
-        StoreUnreachableError: there was none several times.
-        StoreError: the store refuses.
+        StoreUnreachableError: there was no response several times.
+        StoreError: the store refuses the request.
     """
     return Patient(objects, sleep=sleep).get(key)
 
 
 def check_conditions(objects: Objects, prefix: str) -> None:
-    """Refuse a store that ignores the conditions of writes: there two writers could both commit.
+    """Refuse a store that ignores conditional writes: two writers could both commit.
 
     Raises:
-        StoreError: it does, or the objects of the probe can't be written.
-        StoreUnreachableError: no clear answer came several times.
+        StoreError: the store ignores them, or the probe object cannot be written.
+        StoreUnreachableError: the response was ambiguous several times.
     """
     for pause in RETRY_SECONDS:
         with suppress(StoreUnreachableError):
@@ -152,7 +152,7 @@ def _probe(objects: Objects, prefix: str) -> None:
     try:
         first = objects.put_new(key, b"1")
         second = objects.put_new(key, b"2")
-        # An etag that no object has: a store that writes anyway looks at no condition.
+        # No object has this etag: a store that writes anyway ignores conditions.
         stale = objects.put_if(key, b"3", '"0123456789abcdef0123456789abcdef"')
     finally:
         objects.delete(key)

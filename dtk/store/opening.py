@@ -1,4 +1,4 @@
-"""Opens a store: the objects that the settings mean."""
+"""Opens the store that the settings describe."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ def open_objects(settings: StoreSettings) -> Objects:
     """Return the objects of a store.
 
     Raises:
-        StoreError: there are no credentials for it.
+        StoreError: there are no credentials for the store.
     """
     return _opened(settings, settings.kms_key)
 
 
 def open_access(settings: StoreSettings) -> Objects:
-    """Return the objects of a store as the services' private keys are kept there: under a key of their own."""
+    """Return the objects of a store for private keys, which have their own encryption key."""
     return _opened(settings, settings.access_kms_key or settings.kms_key)
 
 

@@ -1,4 +1,4 @@
-"""A store in S3, or in what speaks its protocol: conditional writes, each answer turned into what it means."""
+"""A store in S3 or a compatible service: conditional writes, with each response translated to its meaning."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 15
-"""A beat that hangs must leave room for several more within the shortest lease (30 s)."""
+"""Response timeout in seconds: a hanging heartbeat must leave time for more within the shortest lease (30 s)."""
 
 
 class _Body(Protocol):
@@ -48,7 +48,7 @@ class _Pages(Protocol):
 
 
 class _S3Client(Protocol):
-    """What is used of boto3's client, which has no types of its own."""
+    """The part of boto3's client that dtk uses; boto3 has no type annotations."""
 
     def get_object(self, **arguments: str) -> _FoundObject: ...
 
@@ -63,11 +63,11 @@ class S3Objects:
     """Objects in a bucket below a prefix."""
 
     def __init__(self, settings: StoreSettings, *, kms_key: str = "") -> None:
-        """Make a client; nothing is asked yet.
+        """Create a client; no request is made yet.
 
         Args:
-            settings: where the store is.
-            kms_key: the key that objects are encrypted with, "" for the bucket's own default.
+            settings: the location of the store.
+            kms_key: the key that encrypts objects, "" for the bucket's default.
 
         Raises:
             StoreError: there are no credentials or no region, or the profile does not exist.
@@ -78,7 +78,7 @@ class S3Objects:
         self._client = _client(settings)
 
     def get(self, key: str) -> Stored | None:
-        """Return an object, None where there is none."""
+        """Return an object, or None if it does not exist."""
 
         def read() -> Stored:
             answer = self._client.get_object(**self._at(key))
@@ -87,15 +87,15 @@ class S3Objects:
         return self._asked(read, key, MISSING)
 
     def put_new(self, key: str, data: bytes) -> str | None:
-        """Write an object that must not exist yet; return its etag, None when it exists."""
+        """Write an object that must not exist yet; return its etag, or None if it exists."""
         return self._put(key, data, CHANGED, IfNoneMatch="*")
 
     def put_if(self, key: str, data: bytes, etag: str) -> str | None:
-        """Replace an object that must still have this etag; return the new etag, None when it changed or is gone."""
+        """Replace an object that must still have this etag; return the new etag, or None if it changed or is gone."""
         return self._put(key, data, CHANGED | MISSING, IfMatch=etag)
 
     def list(self, prefix: str, after: str = "") -> Sequence[str]:
-        """Return the keys that begin with ``prefix`` and come after a key, sorted."""
+        """Return the keys that start with ``prefix`` and sort after ``after``, sorted."""
         start = {"StartAfter": self._prefix + after} if after else {}
 
         def read() -> list[str]:
@@ -107,7 +107,7 @@ class S3Objects:
         return sorted(self._asked(read, prefix, frozenset()) or ())
 
     def names(self, prefix: str) -> Sequence[str]:
-        """Return the names right below ``prefix`` (which ends with /) under which there are objects, sorted."""
+        """Return the names directly below ``prefix`` (which ends with /) that contain objects, sorted."""
 
         def read() -> list[str]:
             pages = self._client.get_paginator("list_objects_v2").paginate(
@@ -118,7 +118,7 @@ class S3Objects:
         return sorted(self._asked(read, prefix, frozenset()) or ())
 
     def delete(self, key: str) -> None:
-        """Remove an object; one that does not exist is no error."""
+        """Remove an object; do nothing if it does not exist."""
         self._asked(lambda: self._client.delete_object(**self._at(key)), key, MISSING)
 
     def _put(self, key: str, data: bytes, refusals: frozenset[int], **condition: str) -> str | None:
@@ -131,9 +131,9 @@ class S3Objects:
         return {"Bucket": self._bucket, "Key": self._prefix + key}
 
     def _asked(self, request: Callable[[], T], key: str, expected: frozenset[int]) -> T | None:
-        """Return what a request gives, None for an answer with one of the expected status codes.
+        """Return the result of a request, or None for a response with one of the expected status codes.
 
-        A bucket that does not exist answers 404 as well: that is never what was expected.
+        A bucket that does not exist also gives 404, which is never expected.
         """
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  # a second, and only here
         from urllib3.exceptions import HTTPError  # noqa: PLC0415
@@ -160,7 +160,7 @@ def _client(settings: StoreSettings) -> _S3Client:
     config = Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=ANSWER_SECONDS,
-        # Repeating is the protocol's own business: it reads first what a write without an answer did.
+        # The protocol itself retries: it first reads what a write without a response did.
         retries={"total_max_attempts": 1},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
@@ -174,7 +174,7 @@ def _client(settings: StoreSettings) -> _S3Client:
 
 
 def _age(answer: _FoundObject) -> float:
-    """Return how old an object is: both moments are of the store's clock, and whole seconds."""
+    """Return the age of an object in seconds; both times are from the store's clock, in whole seconds."""
     headers = answer["ResponseMetadata"]["HTTPHeaders"]
     age = parsedate_to_datetime(headers["date"]) - answer["LastModified"]
     return float(max(age.total_seconds(), 0.0))

@@ -1,4 +1,4 @@
-"""What an answer of S3 means, in words for people: try again, or what has to be put right first."""
+"""Translates error responses of S3 into errors for people: try again, or fix something first."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ _HINTS = {
 
 
 class S3Metadata(TypedDict, total=False):
-    """What botocore says of an answer: its status code and its headers, by name in lower case."""
+    """The metadata of a response in botocore: its status code and its headers by lower-case name."""
 
     HTTPStatusCode: int
     HTTPHeaders: dict[str, str]
 
 
 class S3Refusal(TypedDict, total=False):
-    """An answer that is an error, as botocore gives it."""
+    """An error response in botocore's form."""
 
     Error: dict[str, str]
     ResponseMetadata: S3Metadata
 
 
 def status_of(answer: S3Refusal) -> int:
-    """Return an answer's status code, 0 where it has none."""
+    """Return the status code of a response, 0 if it has none."""
     return answer.get("ResponseMetadata", S3Metadata()).get("HTTPStatusCode", 0)
 
 
 def code_of(answer: S3Refusal) -> str:
-    """Return S3's own word for what is wrong, "" where there is none."""
+    """Return S3's error code of a response, "" if it has none."""
     return answer.get("Error", {}).get("Code", "")
 
 
 def refusal(answer: S3Refusal, where: str) -> StoreError:
-    """Return the error to raise for an answer that is none of those a condition gives; ``where`` is the object."""
+    """Return the error to raise for a response that no condition explains; ``where`` names the object."""
     status, code = status_of(answer), code_of(answer)
     detail = f"{where}: {code}: {answer.get('Error', {}).get('Message', '')}".rstrip(": ")
     if status == _NOT_IMPLEMENTED:
@@ -73,9 +73,9 @@ def _expired(detail: str) -> StoreError:
 
 
 def unanswered(error: Exception, where: str) -> StoreError:
-    """Return the error to raise where no answer came; ``where`` is the object."""
+    """Return the error to raise if no response came; ``where`` names the object."""
     if isinstance(error, RuntimeError):
-        # botocore's own word for credentials in variables that are past AWS_CREDENTIAL_EXPIRATION.
+        # botocore raises RuntimeError for credentials in variables that are past AWS_CREDENTIAL_EXPIRATION.
         return _expired(f"{where}: {error}")
     problem = access_problem(error)
     if problem is not None:

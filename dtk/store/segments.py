@@ -1,4 +1,4 @@
-"""A task's log in the store: immutable segments of whole lines, numbered without gaps, shipped and read again."""
+"""The log of a task in the store: immutable segments of whole lines, numbered without gaps, uploaded and read back."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from dtk.store.layout import ServiceKeys, segment_number
 from dtk.store.objects import Objects, get_patiently, put_once
 
 SEGMENT_BYTES = 256 * 1024
-"""A segment's size at most, but for a single line that is longer."""
+"""Maximum size of a segment in bytes, except for a single longer line."""
 
 
 @dataclass(frozen=True)
 class Shipped:
-    """How far a log is in the store: the number of its last segment, and the bytes in all of them."""
+    """How much of a log is in the store: the number of its last segment, and the bytes in all of them."""
 
     segment: int = 0
     size: int = 0
 
 
 class LogShipper:
-    """Ships what is new in a local log."""
+    """Uploads what is new in a local log."""
 
     def __init__(self, objects: Objects, keys: ServiceKeys, task: int, log: Path, shipped: Shipped) -> None:
-        """Go on after what is in the store already; ``log`` may not exist yet."""
+        """Continue after what is already in the store; ``log`` may not exist yet."""
         self._objects = objects
         self._keys = keys
         self._task = task
@@ -37,30 +37,30 @@ class LogShipper:
         self.shipped = shipped
 
     def waiting(self) -> int:
-        """Return how many bytes are not shipped yet."""
+        """Return how many bytes are not uploaded yet."""
         try:
             return max(self._log.stat().st_size - self.shipped.size, 0)
         except FileNotFoundError:
             return 0
 
     def ship(self) -> None:
-        """Ship all whole lines that are new.
+        """Upload all new whole lines.
 
         Raises:
-            FencedError: somebody else has written the next segment.
-            StoreUnreachableError: no clear answer came; calling again is safe.
-            StoreError: the store refuses.
+            FencedError: another process has written the next segment.
+            StoreUnreachableError: the outcome is unknown; calling again is safe.
+            StoreError: the store refuses the request.
         """
         while data := self._next():
             number = self.shipped.segment + 1
-            # Written once and never again: who recovers a task closes its log by taking the next number, and so
-            # fences the writer.
+            # Segments are immutable: a process that recovers a task closes its log by taking the next number, which
+            # fences the old writer.
             if not put_once(self._objects, self._keys.segment(self._task, number), data):
                 raise FencedError(f"another holder has closed the log of task {self._task} (segment {number})")
             self.shipped = Shipped(number, self.shipped.size + len(data))
 
     def finish(self) -> None:
-        """Ship what is left, then the whole log as one object, for those who read it later."""
+        """Upload the rest, then the complete log as one object for later readers."""
         self.ship()
         whole = self._log.read_bytes()[: self.shipped.size]
         if not put_once(self._objects, self._keys.whole_log(self._task), whole):
@@ -81,10 +81,10 @@ class LogShipper:
 
 
 class LogMirror:
-    """Brings a task's log from the store into a local file, segment by segment, as it grows.
+    """Downloads a task's log from the store into a local file, segment by segment, as it grows.
 
-    What is there is counted in a file beside the log, written after the log: a crash between both is cut away. Several
-    processes may bring the same log: each adds only what is not there yet.
+    A file beside the log counts what is there. It is written after the log, so a crash between the two leaves bytes
+    that the next write cuts off. Several processes may fetch the same log: each appends only what is missing.
     """
 
     def __init__(self, objects: Objects, keys: ServiceKeys, task: int, log: Path) -> None:
@@ -96,19 +96,19 @@ class LogMirror:
 
     @property
     def shipped(self) -> Shipped:
-        """How far the log is here."""
+        """How much of the log is here."""
         return self._known()[0]
 
     @property
     def is_whole(self) -> bool:
-        """Whether all of the log is here: its task is over."""
+        """Whether the complete log is here: its task is over."""
         return self._known()[1]
 
     def fetch(self) -> bool:
-        """Append the segments that are new; return whether there were any.
+        """Append new segments; return whether there were any.
 
         Raises:
-            StoreError: the store can't be reached, or refuses.
+            StoreError: the store is unreachable or refuses the request.
         """
         before = self.shipped
         while not self.is_whole:
@@ -120,12 +120,12 @@ class LogMirror:
         return self.shipped != before
 
     def fetch_rest(self) -> None:
-        """Bring all there is of a log whose writer has ended or is gone; what follows a missing segment as well.
+        """Fetch the rest of a log whose writer has ended, including what follows a missing segment.
 
         Readers of the log see from its sequence numbers that something is missing.
 
         Raises:
-            StoreError: the store can't be reached, or refuses.
+            StoreError: the store is unreachable or refuses the request.
         """
         whole = self._objects.get(self._keys.whole_log(self._task))
         if whole is not None:
@@ -137,7 +137,7 @@ class LogMirror:
                 self._append(found.data, number)
 
     def _append(self, data: bytes, number: int, *, is_whole: bool = False) -> None:
-        """Add a segment, or all of the log; nothing where another process was faster."""
+        """Add a segment or the complete log; do nothing if another process was faster."""
         make_private_folder(self._log.parent)
         descriptor = os.open(self._log, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "r+b") as file:
@@ -146,7 +146,7 @@ class LogMirror:
             if has_all or (number <= shipped.segment and not is_whole):
                 return
             start = self._start(file, data, shipped) if is_whole else shipped.size
-            # A crash between log and count leaves bytes that nobody has counted: they are written again.
+            # A crash between writing the log and the count leaves uncounted bytes: overwrite them.
             file.truncate(start)
             file.seek(start)
             file.write(data[start:] if is_whole else data)
@@ -155,7 +155,7 @@ class LogMirror:
             replace_file(self._count, f"{number} {size}{' whole' if is_whole else ''}\n")
 
     def _start(self, file: BinaryIO, whole: bytes, shipped: Shipped) -> int:
-        """Return from where on the whole log is not here yet: what a follower has read stays where it is."""
+        """Return the offset where the part of the log that is missing here starts; followers keep their position."""
         return shipped.size if file.read(shipped.size) == whole[: shipped.size] else 0
 
     def _known(self) -> tuple[Shipped, bool]:
@@ -168,18 +168,18 @@ class LogMirror:
 
 
 def mirror_count(log: Path) -> Path:
-    """Return the file that counts how far a log is here that comes from the store; no log written here has one."""
+    """Return the file that counts how much of a fetched log is here; logs written on this machine have none."""
     return log.with_name(f"{log.name}.shipped")
 
 
 def read_log(objects: Objects, keys: ServiceKeys, task: int) -> tuple[bytes, tuple[str, ...]]:
-    """Return a task's log as the store has it, and what is wrong with it.
+    """Return a task's log from the store, and notes about damage.
 
     Returns:
-        The log's bytes, whole lines; a note where segments are missing between others: what is after them is left out.
+        The log's bytes in whole lines, and a note if a segment is missing; everything after the gap is left out.
 
     Raises:
-        StoreError: the store can't be reached, or refuses.
+        StoreError: the store is unreachable or refuses the request.
     """
     whole = get_patiently(objects, keys.whole_log(task))
     if whole is not None:

@@ -1,8 +1,8 @@
-"""The process that ships a task to the store: ``python -m dtk.store.shipper SOCKET``, its job as JSON on its input.
+"""The process that uploads a task to the store: ``python -m dtk.store.shipper SOCKET``, with its job as JSON on stdin.
 
-It tails the event log and the state, which the worker writes to this machine's disk; beats; passes on requests to
-cancel; says when the service is another's. It is a process of its own: a worker that is stuck can't stop the beat, and
-one that is killed gets its log closed and its service given back at once.
+It follows the event log and the state, which the worker writes to this machine's disk, renews the lease, forwards
+cancel requests, and reports when another process holds the service. It is a separate process, so that a stuck worker
+can't stop the heartbeats, and so that the log of a killed worker is closed and its service released at once.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from dtk.store.segments import LogShipper, Shipped
 from dtk.store.shipping import Job, job_of
 
 SHIP_SECONDS = 2.0
-"""How long something new waits at most: a follower elsewhere is a poll of its own behind that."""
+"""Maximum delay of an upload in seconds; a follower elsewhere adds its own poll interval."""
 CANCEL_SECONDS = 5.0
 TICK_SECONDS = 0.5
 FENCED_EXIT = 4
 
 
 class StateTail:
-    """The newest state on disk, read again only when a file of it has changed."""
+    """The newest state on disk, read again only if one of its files has changed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -49,7 +49,7 @@ class StateTail:
         self.body = b""
 
     def look(self) -> bool:
-        """Take what is there now; return whether it is newer than what was there last."""
+        """Read the state if it changed; return whether it is newer than the last one."""
         found = [self._mark(path) for path in (self._path, journal_of(self._path))]
         if found == self._seen:
             return False
@@ -69,7 +69,7 @@ class StateTail:
 
 
 class Shipper:
-    """One task's shipper: everything it does it does in turns, so that two writes are never under way at once."""
+    """The shipper of one task. It works in turns, so that two writes are never in progress at the same time."""
 
     def __init__(self, job: Job, lease: HeldLease, connection: socket.socket) -> None:
         self._job = job
@@ -90,7 +90,7 @@ class Shipper:
         self._has_published = False
 
     def run(self) -> int:
-        """Ship until the task is over and all of it is in the store; return the exit code."""
+        """Upload until the task is over and everything is in the store; return the exit code."""
         try:
             while not self._worker_ended and not self._worker_gone:
                 self._listen()
@@ -112,19 +112,19 @@ class Shipper:
             self._look_for_cancel()
 
     def _ship(self) -> None:
-        # The log first: whoever sees a state can read what led to it.
+        # Upload the log first: a reader of a state can then read the events that led to it.
         self._log.ship()
         self._publish_key()
         self._state.look()
         if self._state.serial:
             commit_state(self._lease, self._state.serial, self._state.body)
-        # Before a barrier lets the worker go on, it has to know until when it may.
+        # Before a barrier lets the worker continue, the worker must know until when the lease is valid.
         self._tell_validity()
         for barrier in self._barriers.passed(self._lease.head.serial, self._log.shipped.size):
             self._lines.send(passed=barrier.number)
 
     def _publish_key(self) -> None:
-        """Put the key that the task has made into the store, before any machine has its public half."""
+        """Put the key that the task created into the store, before any machine gets its public half."""
         key = Path(self._job.key)
         if not self._has_published and self._job.key and key.exists():
             publish_key(open_access(self._job.settings), self._keys, key)
@@ -139,12 +139,12 @@ class Shipper:
         key = self._keys.cancel(self._job.task, self._lease.head.epoch)
         if not self._cancelled and self._job.worker and self._lease.tools.objects.get(key) is not None:
             self._cancelled = True
-            # The worker can't be another process by now: its end of the line is open.
+            # The process id can't belong to another process: the worker's end of the socket is still open.
             with suppress(ProcessLookupError):
                 os.kill(self._job.worker, signal.SIGTERM)
 
     def _guarded(self, turn: Callable[[], None]) -> bool:
-        """Do a turn; a store that does not answer is tried again while the lease holds, then the worker has to end."""
+        """Do a turn and return whether it succeeded; stop the worker if it failed and the lease has expired."""
         try:
             turn()
             self._trouble_since = ""
@@ -160,7 +160,7 @@ class Shipper:
             return False
 
     def _listen(self) -> None:
-        """Take what the worker says, for a moment."""
+        """Wait up to ``TICK_SECONDS`` for messages from the worker and handle them."""
         ready, _, _ = select.select([self._connection], [], [], TICK_SECONDS)
         if not ready:
             return
@@ -176,7 +176,7 @@ class Shipper:
                 self._destroyed = bool(message["destroyed"])
 
     def _finish(self) -> int:
-        """Ship the end; a log that a killed worker left open is closed first."""
+        """Upload the end of the task; close the log first if the worker was killed."""
         if self._worker_gone:
             close_orphaned_log(Path(self._job.log))
         until = self._lease.tools.clock() + 2 * self._lease.seconds
@@ -197,7 +197,7 @@ class Shipper:
         self._lease.release(destroyed=self._destroyed)
 
     def _superseded(self) -> str:
-        """Say by whom this task is superseded, "" where that can't be known."""
+        """Return a message that names the new holder of the service, "" if it can't be determined."""
         with suppress(DtkError):
             found = head_now(self._lease.tools.objects, self._job.service)
             if found is not None and not found.head.held_by(self._job.nonce):
@@ -206,7 +206,7 @@ class Shipper:
         return ""
 
     def _fenced(self, error: DtkError) -> int:
-        """Tell the worker, and stay until it has ended: the lock on this machine goes with this process."""
+        """Notify the worker and stay until it has ended: this process holds the service's lock on this machine."""
         reason = self._superseded() or error.message
         self._lines.send(stop=reason, kind="fenced")
         sys.stderr.write(f"{reason}\n")
@@ -218,9 +218,9 @@ class Shipper:
 
 
 def main(arguments: list[str]) -> int:
-    """Ship one task."""
+    """Upload one task."""
     for one in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-        # What ends the worker ends this process too, when all is shipped.
+        # A signal that ends the worker must not interrupt the upload: this process ends when everything is uploaded.
         signal.signal(one, signal.SIG_IGN)
     os.umask(0o077)
     job = job_of(sys.stdin.read())

@@ -1,4 +1,4 @@
-"""Starts the process that ships a task to the store (``dtk.store.shipper``), and says what it has to ship."""
+"""Starts the process that uploads a task to the store (``dtk.store.shipper``) and describes its job."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ SHIPPER = "dtk.store.shipper"
 
 @dataclass(frozen=True)
 class Job:
-    """What to ship. ``worker`` is the worker's process id; ``segment`` and ``size`` say what is shipped already.
+    """A job of the shipper. ``worker`` is a process id; ``segment`` and ``size`` say what is uploaded already.
 
-    ``state``, ``log`` and ``key`` are paths; the private key is made by the task, where its target needs one.
+    ``state``, ``log`` and ``key`` are paths; the task creates the private key if its target needs one.
     """
 
     settings: StoreSettings
@@ -37,12 +37,12 @@ class Job:
 
 
 def job_text(job: Job) -> str:
-    """Return a job as the shipper reads it."""
+    """Return a job as the JSON text that the shipper reads."""
     return json.dumps(asdict(job))
 
 
 def job_of(text: str) -> Job:
-    """Return the job that a text holds."""
+    """Return the job in a JSON text."""
     document = json.loads(text)
     return Job(**{**document, "settings": settings_of(document["settings"])})
 
@@ -50,15 +50,15 @@ def job_of(text: str) -> Job:
 def start_shipper(
     shared: HeldService, folder: Path, worker: int, link: socket.socket, lock: int, output: BinaryIO
 ) -> None:
-    """Start a task's shipper, which outlives this process and holds the service from then on.
+    """Start a task's shipper, a process that outlives this one and holds the service from then on.
 
     Args:
-        shared: the service, whose lease was handed over.
-        folder: the task's, ``.dtk/services/NAME/tasks/N``.
+        shared: the service, after ``hand_over``.
+        folder: the task's folder, ``.dtk/services/NAME/tasks/N``.
         worker: the worker's process id.
         link: the shipper's end of the pair.
-        lock: the descriptor of the service's lock: this machine keeps it until all is shipped.
-        output: where what the shipper has to say goes.
+        lock: the descriptor of the service's lock, held on this machine until everything is uploaded.
+        output: the file for the shipper's output.
     """
     home = folder.parents[1]
     job = Job(
