@@ -1,5 +1,5 @@
-"""A service instance as commands and the shell use it: found, read, planned, edited, its tasks looked up.
+"""Service instances for commands and the shell: look up, read, plan and edit them, and find their tasks.
 
-In: the name that a user gave, and the workspace. Out: typed inputs, plans and task logs. Must not know: typer, and
-how anything is printed.
+In: the name that a user typed, and the workspace. Out: typed inputs, plans and task logs.
+Must not know: typer, and how anything is printed.
 """

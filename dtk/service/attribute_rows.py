@@ -1,4 +1,4 @@
-"""The attributes of a service that are meant: all of them, or those of a node, a component or a name."""
+"""Selects attributes of a service: all, or those of a node, a component or a name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dtk.service.lookup import declared_node
 def filtered(
     found: ResolvedService, rows: list[AttributeRow], node: str | None, component: str | None, attribute: str | None
 ) -> list[AttributeRow]:
-    """Return the rows of a node, a component, an attribute; None asks for all.
+    """Return the rows of a node, a component and an attribute; None does not filter.
 
     Raises:
         UsageError: the service has no such node, component or attribute.

@@ -1,4 +1,4 @@
-"""A value as it is typed on the command line, made into what its attribute takes."""
+"""Converts a value typed on the command line to the type of its attribute."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from dtk.service.planning import Inputs
 
 
 def typed_value(type_: str, path: str, value: Json, *, private: bool = False) -> object:
-    """Return a typed word as its attribute's type.
+    """Return a typed text as a value of the attribute's type.
 
     Args:
-        type_: the attribute's, ``TEXT_OR_LIST`` included.
-        path: the attribute's, for messages.
-        value: what was typed, or stands in a file of values.
-        private: the value stands in no message.
+        type_: the type of the attribute, or ``TEXT_OR_LIST``.
+        path: the path of the attribute, for messages.
+        value: the value as typed or as read from a file of values.
+        private: whether to keep the value out of messages.
 
     Raises:
-        UsageError: it is not of that type.
+        UsageError: the value is not of that type.
     """
     if type_ == TEXT_OR_LIST:
         type_ = "array(string)" if isinstance(value, list) or str(value).startswith("[") else "string"
@@ -41,10 +41,10 @@ def typed_value(type_: str, path: str, value: Json, *, private: bool = False) ->
 
 
 def typed_node_value(type_: str, path: str, value: Json) -> object:
-    """Return a typed word as a node's own attribute, ``NODE/NAME``, takes it.
+    """Return a typed text as a value of a node's own attribute, ``NODE/NAME``.
 
     Raises:
-        UsageError: it is not of its type, or no number that makes sense there.
+        UsageError: the value is not of the attribute's type, or the number is invalid for this attribute.
     """
     attribute = path.rpartition("/")[2]
     if attribute == MAX_IN_FLIGHT:
@@ -67,10 +67,10 @@ _REFERENCE = "write a reference: env:NAME, file:PATH, ssm:NAME or secretsmanager
 
 
 def checked_value(inputs: Inputs, path: str, value: Json) -> object:
-    """Return a value as its attribute's type.
+    """Return a value converted to its attribute's type.
 
     Raises:
-        UsageError: the path names nothing that can be set, or the value is not of its type.
+        UsageError: the path is not a settable attribute, or the value is not of its type.
     """
     assembly = inputs.modules[inputs.service.module].assemblies[inputs.service.assembly]
     topology = build_topology(inputs.service, assembly, inputs.modules)
@@ -86,7 +86,7 @@ def checked_value(inputs: Inputs, path: str, value: Json) -> object:
 
 
 def checked_values(inputs: Inputs, settings: ReadOnlyObject) -> dict[str, object]:
-    """Return values as their attributes' types by path, each checked where those before it are set.
+    """Return values converted to their attributes' types, by path; each is checked with those before it already set.
 
     So a group's cardinality and the values of its new members can be set together.
 
@@ -103,7 +103,7 @@ def checked_values(inputs: Inputs, settings: ReadOnlyObject) -> dict[str, object
 
 
 def short_hidden_values(inputs: Inputs) -> list[str]:
-    """Return the paths whose values a service hides, and which are too short to be kept out of logs."""
+    """Return the paths of hidden values that are too short to be redacted from logs."""
     assembly = inputs.modules[inputs.service.module].assemblies[inputs.service.assembly]
     topology = build_topology(inputs.service, assembly, inputs.modules)
     return [

@@ -1,4 +1,4 @@
-"""Cancels a task wherever it runs: on this machine by a signal, elsewhere by a request in the shared store."""
+"""Cancels a task wherever it runs: by a signal on this machine, otherwise by a request in the shared store."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from dtk.state.workspace import Workspace
 
 
 def cancel_anywhere(workspace: Workspace, service: str, number: int | None = None) -> int:
-    """Ask the running task of a service to stop; on this machine a second call makes it stop at once.
+    """Ask the running task of a service to stop; on this machine, a second call stops it at once.
 
     Args:
         workspace: the workspace.
-        service: the service.
-        number: the task that is meant, None for whichever runs.
+        service: the name of the service.
+        number: the task to cancel, or None for the running one.
 
     Returns:
-        The task's number.
+        The number of the task.
 
     Raises:
-        UsageError: that task does not run.
-        StoreError: the store can't be reached, or refuses.
+        UsageError: that task is not running.
+        StoreError: the store is unreachable or refuses the request.
     """
     store = open_store(workspace)
     if store is None or running_task(workspace, service) is not None:
@@ -38,6 +38,6 @@ def cancel_anywhere(workspace: Workspace, service: str, number: int | None = Non
     if found is None or not found.running or number not in (None, found.running):
         raise not_running_error(service, number, found.running if found else 0)
     asked = json.dumps({"host": socket.gethostname(), "user": getpass.getuser()}).encode()
-    # Somebody may have asked before: that is as good.
+    # An earlier request of somebody else has the same effect.
     put_once(store.objects, ServiceKeys(service).cancel(found.running, found.head.epoch), asked)
     return found.running

@@ -1,4 +1,4 @@
-"""Which services of a workspace a change in git touches: their files, the modules they use, dtk.yaml."""
+"""Finds the services that a change in git affects: through their files, the modules they use, or dtk.yaml."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from dtk.errors import DtkError, UsageError
 from dtk.state.workspace import Workspace
 
 _NO_COMMIT = re.compile(r"0{40}|0{64}")
-"""What forges give for the commit before the first push of a branch."""
+"""The all-zero commit that forges report as the commit before the first push of a branch."""
 
 
 def services_changed_since(workspace: Workspace, reference: str) -> list[str]:
-    """Return the services that differ from what they were where this branch left another one.
+    """Return the services that changed since this branch left another one.
 
-    What is not committed counts as well. A service that can't be read counts as changed: planning it says why.
+    Uncommitted changes count, too. A service that can't be read counts as changed: planning it reports the reason.
 
     Args:
         workspace: the workspace, in a git repository.
-        reference: a commit, a branch, a tag: ``origin/main``. All zeros, a forge's "no commit": everything is new.
+        reference: a commit, branch or tag, such as ``origin/main``; all zeros (a forge's "no commit") selects
+            everything.
 
     Raises:
-        UsageError: git has no such commit here, or none that both have in common.
-        DtkError: there is no git, or no repository.
+        UsageError: git has no such commit here, or it has no commit in common with HEAD.
+        DtkError: git is not installed, or there is no repository.
     """
     if _NO_COMMIT.fullmatch(reference):
         return workspace.service_names()
@@ -69,7 +70,7 @@ def _any_below(folder: Path, root: Path, changed: set[str]) -> bool:
 
 
 def _changed_files(root: Path, reference: str) -> Iterator[str]:
-    """Yield the files below a folder that differ from the commit where a branch left another; also untracked ones."""
+    """Yield the files below a folder that differ from the merge base with a reference, including untracked files."""
     begun = _git(root, "merge-base", "--end-of-options", reference, "HEAD")
     if begun.returncode:
         message = begun.stderr.strip() or f"'{reference}' and HEAD have no commit in common"

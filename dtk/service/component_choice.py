@@ -1,4 +1,4 @@
-"""The component that a command line names, and the node it is on."""
+"""Resolves the component that a command line names, and the node it is on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dtk.service.planning import Inputs
 
 
 def component_on_node(found: ResolvedService, text: str) -> tuple[str, ComponentName]:
-    """Return node and name that ``[NODE/][NAMESPACE:]COMPONENT`` means."""
+    """Return the node and the component name that ``[NODE/][NAMESPACE:]COMPONENT`` names."""
     node, separator, component = text.partition("/")
     name = ComponentName.parse(_without_namespace(component if separator else node))
     if name is None:
@@ -27,7 +27,11 @@ def _without_namespace(component: str) -> str:
 
 
 def find_component(inputs: Inputs, name: ComponentName, text: str) -> Component:
-    """Return what a component's name means among the service's modules and the catalog's."""
+    """Return the component that a name refers to, from the service's modules and the catalog.
+
+    Raises:
+        UsageError: no module has it, or several have it.
+    """
     requested = text.rpartition("/")[2].partition("[")[0]
     namespace = requested.partition(":")[0] if _without_namespace(requested) != requested else ""
     catalog = load_catalog(inputs.workspace)
@@ -43,10 +47,10 @@ def find_component(inputs: Inputs, name: ComponentName, text: str) -> Component:
 
 
 def check_title(component: Component, name: ComponentName) -> None:
-    """Refuse a title where a component takes none, and none where it needs one.
+    """Check that a component has a title exactly if it needs one.
 
     Raises:
-        UsageError: how to write it.
+        UsageError: the title is missing or not allowed; the message says how to write the component.
     """
     if component.singleton and name.title:
         raise UsageError(f"'{name.type}' can be on a node once only, and takes no title", hint=f"write {name.type}")

@@ -1,4 +1,4 @@
-"""What every command needs first: the workspace and the service meant, with its state as the store has it."""
+"""What every command needs first: the workspace and the service, with its state updated from the store."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from dtk.service.shared_store import read_logs, read_state
 from dtk.state.workspace import WORKSPACE_FILE, Workspace, find_workspace
 
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
-"""What can be a service's name: it becomes a path."""
+"""A service's name; it becomes part of a path."""
 
 
 def current_workspace() -> Workspace:
-    """Return the workspace of ``--workspace``, else the one the current folder lies in.
+    """Return the workspace of ``--workspace``, or the one that contains the current folder.
 
     Raises:
         UsageError: there is none.
@@ -33,13 +33,13 @@ def _workspace_at(given: Path) -> Workspace:
 
 
 def chosen_service(workspace: Workspace, given: str | None) -> str:
-    """Return the service meant: the one given, else DTK_SERVICE, else the workspace's only one.
+    """Return the name of the service to use: the given one, else DTK_SERVICE, else the workspace's only one.
 
-    Its local state is that of the workspace's store then, where it has one.
+    If the workspace has a store, the service's local state is updated from it.
 
     Raises:
-        UsageError: it does not exist, or there is none or more than one to choose from.
-        StoreError: the store can't be read, and nothing of the service was ever read here.
+        UsageError: the service does not exist, or there is none or more than one to choose from.
+        StoreError: the store can't be read, and this machine never read the service from it.
     """
     name = _chosen(workspace, given)
     read_state(workspace, name)
@@ -47,11 +47,11 @@ def chosen_service(workspace: Workspace, given: str | None) -> str:
 
 
 def chosen_with_logs(workspace: Workspace, given: str | None) -> str:
-    """Return the service meant, for what reads logs: also one that was destroyed, whose tasks are on record still.
+    """Return the name of the service to use for reading logs; it may be destroyed, because its logs stay.
 
     Raises:
-        UsageError: there is none, and no log of one.
-        StoreError: the store can't be read, and nothing of the service was ever read here.
+        UsageError: there is no such service, and no log of one.
+        StoreError: the store can't be read, and this machine never read the service from it.
     """
     if given and _NAME.fullmatch(given) and given not in workspace.service_names():
         read_logs(workspace, given)
@@ -61,11 +61,11 @@ def chosen_with_logs(workspace: Workspace, given: str | None) -> str:
 
 
 def chosen_with_machines(workspace: Workspace, given: str | None) -> str:
-    """Return the service meant, for what its machines need: also one that has a state here and no service.yaml.
+    """Return the name of the service to use for work on its machines; a state without service.yaml is enough.
 
     Raises:
         UsageError: there is neither.
-        StoreError: the store can't be read, and nothing of the service was ever read here.
+        StoreError: the store can't be read, and this machine never read the service from it.
     """
     if given and given not in workspace.service_names() and given in workspace.names_with_state():
         read_state(workspace, given)

@@ -1,4 +1,4 @@
-"""Says, when a task begins, that the credentials for the shared store end before it is expected to."""
+"""Detects at the start of a task that the store credentials expire before the task is expected to finish."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from dtk.store.credentials import credentials_end
 
 
 def early_end(settings: StoreSettings, log: Path) -> tuple[float, float] | None:
-    """Return whether the credentials for a store end before a task is expected to.
+    """Return whether the credentials for a store expire before a task is expected to finish.
 
     Args:
         settings: the store.
-        log: the task's; those of earlier tasks are beside it.
+        log: the log of the task; the logs of earlier tasks are beside it.
 
     Returns:
-        In how many seconds they end, and how many such a task took; None where they last, or nothing is known of that.
+        The seconds until they expire and the expected duration in seconds; None if they last long enough or if either
+        is
+        unknown.
     """
     end = credentials_end(settings, os.environ)
     expected = None if end is None else learn(earlier_tasks(log)).of(fold_log(log, writer_alive=True))

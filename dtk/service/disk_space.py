@@ -1,4 +1,4 @@
-"""What a workspace keeps on disk and no longer needs."""
+"""Frees disk space: removes what a workspace no longer needs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dtk.state.workspace import Workspace
 
 @dataclass(frozen=True)
 class Freed:
-    """What was removed of a service: of how many tasks the module files, and their bytes."""
+    """The module files removed for a service: the number of tasks and the size in bytes."""
 
     service: str
     tasks: int
@@ -20,9 +20,9 @@ class Freed:
 
 
 def remove_copies_of_module_files(workspace: Workspace, services: Iterable[str]) -> list[Freed]:
-    """Remove the copies of module files that tasks took with them, but for each service's last task.
+    """Remove the copies of module files that tasks made, except those of each service's last task.
 
-    That one may be running. A resume is a task of its own, with copies of its own; plans and logs stay.
+    The last task may be running. A resume is a new task with its own copies. Plans and logs stay.
     """
     freed = []
     for service in services:

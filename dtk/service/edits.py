@@ -1,4 +1,4 @@
-"""Edits of a service's file: tried before they are made, and cleaned up after."""
+"""Edits a service's file: tries an edit before it is made, and removes settings that it makes obsolete."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from dtk.service.planning import Inputs
 
 
 def check_edit(inputs: Inputs, edit: Callable[[Path], object]) -> None:
-    """Make an edit on a copy of a service's file, so that one which would make it invalid changes nothing.
+    """Try an edit on a copy of a service's file, so that an edit which would make it invalid changes nothing.
 
     Raises:
-        InvalidError: what would be wrong, at its place in the file as it would be.
+        InvalidError: the edited file would be invalid; the locations are those in the edited file.
     """
     file = inputs.workspace.service_file(inputs.service.name)
     with TemporaryDirectory() as folder:
@@ -29,11 +29,11 @@ def check_edit(inputs: Inputs, edit: Callable[[Path], object]) -> None:
 
 
 def remove_settings(inputs: Inputs, belongs: Callable[[str], bool]) -> None:
-    """Take away the values and links that were set for something that is no longer there.
+    """Remove the values and links of something that no longer exists.
 
     Args:
         inputs: the service.
-        belongs: says of a path (``node/component/attribute``) whether it goes.
+        belongs: returns whether to remove a path (``node/component/attribute``).
     """
     file = inputs.workspace.service_file(inputs.service.name)
     for section, paths in (("attributes", inputs.service.attributes), ("links", inputs.service.links)):

@@ -1,4 +1,4 @@
-"""Looks at all that a service consists of and says how each part is; nothing is changed, nothing is locked."""
+"""Examines every part of a service and reports its condition; changes nothing and takes no lock."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from dtk.state.workspace import Workspace
 
 Verdict = Literal["ok", "note", "wrong"]
 LEAST_FREE_BYTES = 100_000_000
-"""A task of a few hundred nodes writes less; with less, it may end in the middle."""
+"""Least free disk space in bytes: a task of a few hundred nodes writes less; with less space it may fail halfway."""
 _MOST_LOGS = 20
-"""Logs that are read, the newest: each may hold a million events."""
+"""Maximum number of logs to read, newest first: each may hold a million events."""
 _ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b|\b[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){3,7}\b")
 
 
 @dataclass(frozen=True)
 class Examined:
-    """How one part of a service is; ``next`` is the command or the edit that helps, "" where none is needed."""
+    """The condition of one part of a service; ``next`` is the command or edit that helps, "" if none is needed."""
 
     part: str
     verdict: Verdict
@@ -47,7 +47,7 @@ class Examined:
 
 
 def examine(workspace: Workspace, service: str) -> list[Examined]:
-    """Return how each part of a service is; what can't be read is a part that is wrong, not an error."""
+    """Return the condition of each part of a service; a part that can't be read is reported as wrong, not raised."""
     parts: dict[str, Callable[[Workspace, str], Iterator[Examined]]] = {
         "service": _service,
         "state": _state,
@@ -139,7 +139,7 @@ def _tasks(workspace: Workspace, service: str) -> Iterator[Examined]:
 
 def _files(workspace: Workspace, service: str) -> Iterator[Examined]:
     folder = workspace.service_folder(service)
-    nodes = folder / "nodes"  # local nodes' own disks
+    nodes = folder / "nodes"  # the disks of local nodes
     own = [path for path in folder.rglob("*") if path.is_file() and not path.is_relative_to(nodes)]
     open_to_others = [path for path in own if stat.S_IMODE(path.stat().st_mode) & ~PRIVATE_FILE & 0o077]
     for path in open_to_others:
@@ -180,7 +180,7 @@ def _nodes(workspace: Workspace, service: str) -> Iterator[Examined]:
 
 
 def redacted(workspace: Workspace, service: str, found: list[Examined]) -> list[Examined]:
-    """Return what was found without what is nobody's business: hidden values, addresses, this user's folders."""
+    """Return the findings without private data: hidden values, IP addresses and this user's folders."""
     redactor = Redactor()
     try:
         state = load_state(workspace.state_file(service))

@@ -1,4 +1,4 @@
-"""The global options of the command that runs, and how it says what is not its result."""
+"""The global options of the running command, and notices that are not part of its result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _said: set[str] = set()
 
 @dataclass(frozen=True)
 class Settings:
-    """The global options as given. ``offline``: nothing is asked of a shared store. ``ci`` is "" where not given."""
+    """The global options as given. ``offline``: don't contact a shared store. ``ci`` is "" if not given."""
 
     workspace: Path | None = None
     no_color: bool = False
@@ -24,18 +24,18 @@ _settings: ContextVar[Settings] = ContextVar("settings", default=Settings())  # 
 
 
 def remember(given: Settings) -> None:
-    """Keep the global options for the command that runs."""
+    """Set the global options of the running command."""
     _settings.set(given)
     _said.clear()
 
 
 def settings() -> Settings:
-    """Return the global options of the command that runs."""
+    """Return the global options of the running command."""
     return _settings.get()
 
 
 def notify(text: str) -> None:
-    """Say something that is not the command's result, once: a line on standard error."""
+    """Print a line on standard error that is not part of the command's result; each text is printed only once."""
     if text not in _said:
         _said.add(text)
         sys.stderr.write(f"{text}\n")

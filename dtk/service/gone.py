@@ -1,4 +1,4 @@
-"""Services without a file in this workspace that still have a state here or machines: found, and read to be ended."""
+"""Services without a file that still have a state or machines: finds them, and reads what destroying them needs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from dtk.state.workspace import Workspace
 
 @dataclass(frozen=True)
 class GoneService:
-    """What is left of a service whose file is gone; ``target`` is None where only its state is left, without tasks."""
+    """What is left of a service without a file; ``target`` is None if only its state is left, without any task."""
 
     name: str
     state: State | None
@@ -33,15 +33,15 @@ class GoneService:
 
     @property
     def lineage(self) -> str:
-        """Its id, as its state or its machines remember it."""
+        """The id of the service, from its state or its machines."""
         return self.state.lineage if self.state else self.machines[0].lineage
 
 
 def gone_services(workspace: Workspace) -> list[GoneService]:
-    """Return what is left of services without a file: states here, and marked machines in any target.
+    """Return what is left of services without a file: local states, and marked machines in any target.
 
     Raises:
-        DtkError: a target can't be asked.
+        DtkError: a target can't be queried.
     """
     read_all_states(workspace)
     configuration = load_workspace(workspace.file, workspace.root)
@@ -68,10 +68,10 @@ def _marked(workspace: Workspace, configuration: WorkspaceConfiguration) -> Iter
 
 
 def inputs_of_gone(workspace: Workspace, gone: GoneService) -> tuple[Inputs, FoundIdentity]:
-    """Return what ending a service needs, from what is left of it.
+    """Return the inputs for destroying a service, from what is left of it.
 
     Raises:
-        DtkError: where its nodes are is not known.
+        DtkError: the location of its nodes is unknown.
     """
     configuration = load_workspace(workspace.file, workspace.root)
     if gone.target is None:

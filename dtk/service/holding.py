@@ -1,4 +1,4 @@
-"""Holds a service to change it: by the lock on this machine, and by the lease in the shared store, if any."""
+"""Holds a service to change it: by the lock on this machine and, if there is a shared store, by a lease."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from dtk.store.holding import HeldService
 
 ENDING_SECONDS = 60.0
-"""How long a worker may take to end once its task has ended; a command waits for that unasked."""
+"""How long a worker may take to exit after its task has ended, in seconds; commands wait that long unasked."""
 
 
 @dataclass(frozen=True)
 class Holding:
-    """A service that is held, and whose it is; ``shared`` is its part in the store, None without one."""
+    """A held service and its ids; ``shared`` is its lease in the store, None without a store."""
 
     lock: ServiceLock
     found: FoundIdentity
@@ -35,21 +35,22 @@ class Holding:
 def holding(
     workspace: Workspace, service: str, command: str, wait: float | None, found: FoundIdentity | None = None
 ) -> Iterator[Holding]:
-    """Hold a service until the end of the block, or until its task's own processes hold it.
+    """Hold a service until the end of the block, or until the processes of its task hold it.
 
-    Its local state is what the last holder left then. What the block changes in it is in the store afterwards.
+    The local state is updated to what the last holder left. Changes that the block makes to it are committed to the
+    store afterwards.
 
     Args:
         workspace: the workspace.
-        service: the service's name.
-        command: what it is held for, as people type it.
-        wait: how long to wait for another holder, seconds; None for a command that can't be told to wait.
-        found: the service's identity, where its files do not say it.
+        service: the name of the service.
+        command: the command that holds the service, as people type it.
+        wait: how long to wait for another holder, in seconds; None for a command without an option to wait.
+        found: the ids of the service if its files do not have them.
 
     Raises:
-        LockedError: another process holds it for longer than that, here or elsewhere.
+        LockedError: another process holds the service for longer than that, here or elsewhere.
         InvalidError: the service's files are invalid.
-        StoreError: the store can't be reached, or refuses.
+        StoreError: the store is unreachable or refuses the request.
     """
     refuse_offline(workspace)
     until = time.monotonic() + (wait or 0.0)
@@ -62,14 +63,15 @@ def holding(
             with _given_back(shared):
                 yield Holding(lock, identity, shared)
         except DtkError:
-            # What is refused changes nothing. Whoever waits for the lock sees that its file is gone, and makes another.
+            # A refused command must leave nothing behind. A process that waits for the lock sees that its file was
+            # removed and creates a new one.
             if not was_there and lock.descriptor >= 0:
                 lock_file.unlink(missing_ok=True)
             raise
 
 
 def _take(workspace: Workspace, service: str, command: str, wait: float | None) -> ServiceLock:
-    """Take a service's lock. A worker whose task has ended holds it for a moment more: that is no reason to refuse."""
+    """Take a service's lock; wait for a worker whose task has ended, since it exits within moments."""
     folder = workspace.service_folder(service)
     try:
         return acquire(folder, command, wait)
@@ -105,14 +107,14 @@ def _hold(workspace: Workspace, service: str, command: str, wait: float, found: 
 
 @contextmanager
 def _given_back(shared: HeldService | None) -> Iterator[None]:
-    """Give the service back in the store at the end of the block, unless its task has it by then."""
+    """Release the service in the store at the end of the block, unless its task has taken over the lease."""
     if shared is None:
         yield
         return
     try:
         yield
     except BaseException:
-        # What went wrong first is what is said; an unreachable store frees the service when the lease is over.
+        # Report the first error; if the store is unreachable, the lease expires and frees the service.
         with suppress(DtkError):
             shared.give_back()
         raise

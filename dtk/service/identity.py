@@ -1,4 +1,4 @@
-"""The ids of a service and a workspace: read from the committed files, and written there where they are missing."""
+"""The ids of a service and a workspace: read from the committed files, and added to them if missing."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 @dataclass(frozen=True)
 class FoundIdentity:
-    """The ids of a workspace and a service. Those that the files do not have yet are ``missing`` from them."""
+    """The ids of a workspace and a service; ``missing`` names those that the files do not have yet."""
 
     identity: Identity
     missing: tuple[str, ...] = ()
 
     @property
     def is_new(self) -> bool:
-        """Whether the service has just got its id, so that nothing that exists can carry it."""
+        """Whether the service has just got its id, so that nothing existing can carry it."""
         return _SERVICE in self.missing
 
 
@@ -36,9 +36,9 @@ _WORKSPACE, _SERVICE = "workspace", "id"
 
 
 def find_identity(workspace: Workspace, name: str) -> FoundIdentity:
-    """Return the ids of a workspace and a service; new ones where there are none. Nothing is written.
+    """Return the ids of a workspace and a service, new ones if they have none; write nothing.
 
-    A service whose state is older than ids has its lineage for one; a workspace has the id that its machines carry.
+    A service whose state is older than ids gets the state's lineage; a workspace gets the id that its machines carry.
 
     Raises:
         InvalidError: dtk.yaml or service.yaml is invalid.
@@ -55,10 +55,10 @@ def find_identity(workspace: Workspace, name: str) -> FoundIdentity:
 
 
 def write_identity(workspace: Workspace, name: str, found: FoundIdentity) -> list[str]:
-    """Write the ids that are missing into dtk.yaml and service.yaml; comments and order stay.
+    """Write the missing ids into dtk.yaml and service.yaml; preserve comments and order.
 
     Returns:
-        The files that were changed, relative to the workspace: they are to be committed.
+        The changed files, relative to the workspace, to be committed.
 
     Raises:
         DtkError: a file can't be written; the message says which line to add by hand.
@@ -82,20 +82,20 @@ def write_identity(workspace: Workspace, name: str, found: FoundIdentity) -> lis
 
 
 def state_before_id(workspace: Workspace, name: str) -> str:
-    """Return the lineage of a state that has nodes, for a service that is staged anew; "" where there is none."""
+    """Return the lineage of an existing state with nodes, for a service that is staged again; "" if there is none."""
     state = load_state(workspace.state_file(name))
     return state.lineage if state and state.nodes and _ID.fullmatch(state.lineage) else ""
 
 
 def check_id(workspace: Workspace, service: Service) -> None:
-    """Refuse a service that has the id of another one of the workspace: one of them is a copy.
+    """Refuse a service with the same id as another one of the workspace: one is a copy of the other.
 
     Raises:
-        InvalidError: names both and what to do.
+        InvalidError: names both services and what to do.
     """
     if not service.id:
         return
-    # Searched as text: parsing the files of all services would cost each command far more.
+    # A text search, because parsing the files of all services would slow down every command.
     written = re.compile(rf"""(?:^|[\s{{,"'])id["']?\s*:\s*["']?{re.escape(service.id)}""", re.MULTILINE)
     for name in workspace.service_names():
         if name != service.name and written.search(_text(workspace.service_file(name))):
@@ -119,17 +119,17 @@ def _text(file: Path) -> str:
 
 
 def state_of_service(workspace: Workspace, service: Service) -> State:
-    """Return a service's state here, an empty one where there is none.
+    """Return the local state of a service, or an empty one if there is none.
 
     Raises:
-        InvalidError: the state has nodes of another service that was called the same.
+        InvalidError: the state has nodes of another service that had the same name.
     """
     state = load_state(workspace.state_file(service.name))
     if state is None:
         return State(service.name, service.id)
     if not service.id or state.lineage == service.id:
         return state
-    # Without nodes the old state holds nothing to lose; the number of its last task keeps the folders apart.
+    # A state without nodes has nothing to lose; keep the number of its last task, so that task folders don't collide.
     if not state.nodes:
         return State(service.name, service.id, last_task=state.last_task)
     folder = workspace.service_folder(service.name).relative_to(workspace.root)

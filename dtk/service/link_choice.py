@@ -1,4 +1,4 @@
-"""The link that a command line means, written to the service's file."""
+"""Selects the link that a command line names and writes its target to the service's file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from dtk.service.planning import Inputs
 
 
 def chosen_link(found: ResolvedService, base: ComponentRow, name: str | None, target: ComponentRow | None) -> LinkRow:
-    """Return the one link of a component that is meant: by its name, else by the target's type, else the only one."""
+    """Return the one link of a component that matches: by name, else by the target's type, else the only one.
+
+    Raises:
+        UsageError: no link matches, or more than one.
+    """
     rows = [row for row in link_rows(found) if row.base == base.path]
     fitting = [
         row for row in rows if (name is None or row.name == name) and (target is None or row.type == target.type)
@@ -25,6 +29,6 @@ def chosen_link(found: ResolvedService, base: ComponentRow, name: str | None, ta
 
 
 def write_link(inputs: Inputs, base: ComponentRow, chosen: LinkRow, target: str | None) -> None:
-    """Write which component a link leads to, None for nowhere."""
+    """Write the component that a link leads to, or None for no component."""
     file = inputs.workspace.service_file(inputs.service.name)
     set_entry(file, "links", f"{base.path}/{chosen.name}", target)

@@ -1,4 +1,4 @@
-"""The versions of a service's state that this folder keeps beside it: listed, put back."""
+"""The versions of a service's state kept in this folder: list and restore them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dtk.state.workspace import Workspace
 
 @dataclass(frozen=True)
 class LocalState:
-    """A version of a state: its file, its age in seconds. ``state`` is None for one that can't be read."""
+    """A version of a state: its file and its age in seconds. ``state`` is None if it can't be read."""
 
     file: Path
     age: float
@@ -25,7 +25,7 @@ class LocalState:
 
 
 def read_local(workspace: Workspace, service: str) -> list[LocalState]:
-    """Return a service's state as it is here, and the versions before it, newest first."""
+    """Return the local state of a service and its earlier versions, newest first."""
     current = workspace.state_file(service)
     files = [current, *(version_of(current, number) for number in range(1, KEPT_VERSIONS + 1))]
     return [_read(file, is_current=file == current) for file in files if file.exists()]
@@ -43,7 +43,7 @@ def choose_local(workspace: Workspace, service: str, serial: int) -> State:
     """Return the newest version with a serial.
 
     Raises:
-        UsageError: none that can be read has it.
+        UsageError: no readable version has it.
     """
     found = [one.state for one in read_local(workspace, service) if one.state and one.state.serial == serial]
     if not found:
@@ -52,12 +52,12 @@ def choose_local(workspace: Workspace, service: str, serial: int) -> State:
 
 
 def restore_local(workspace: Workspace, service: str, earlier: State) -> int:
-    """Make an earlier version the current state again, the lock being held; return its new serial.
+    """Make an earlier version the current state; the caller holds the lock. Return its new serial.
 
-    What it replaces is kept as the newest version before it, damaged or not.
+    The state that it replaces is kept as the newest earlier version, even if it is damaged.
 
     Raises:
-        OSError: it can't be written; the state before stands.
+        OSError: the state can't be written; the current state is unchanged.
     """
     current = next((one.state for one in read_local(workspace, service) if one.is_current), None)
     serial = current.serial + 1 if current else serial_after(workspace, service)

@@ -1,4 +1,4 @@
-"""A service read for a listing: its files and state, looked up once."""
+"""Reads a service for listings: its files and state, read once, and lookups in them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from dtk.service.planning import Inputs, read_inputs
 
 
 def read_service(service: str | None) -> tuple[Inputs, ResolvedService]:
-    """Return everything about the service that a command line names.
+    """Return the inputs and the resolved form of the service that a command line names.
 
     Raises:
-        UsageError: there is none, or which one is not clear.
-        InvalidError: a file of it is invalid.
+        UsageError: there is no such service, or the choice is ambiguous.
+        InvalidError: one of its files is invalid.
     """
     workspace = current_workspace()
     inputs = read_inputs(workspace, chosen_service(workspace, service))
@@ -24,7 +24,7 @@ def read_service(service: str | None) -> tuple[Inputs, ResolvedService]:
 
 
 def declared_node(found: ResolvedService, node: str) -> str:
-    """Return the node or group that a word means; a member's group for ``slaves:1``.
+    """Return the node or group that a name refers to; for a member such as ``slaves:1``, its group.
 
     Raises:
         UsageError: the service has no such node.
@@ -39,13 +39,13 @@ def declared_node(found: ResolvedService, node: str) -> str:
 
 
 def service_and_words(words: list[str], least: int, most: int, usage: str) -> tuple[str | None, list[str]]:
-    """Split ``[SERVICE] WORD…``: the service is there when its name comes first and enough words follow.
+    """Split ``[SERVICE] WORD…``: the first word is the service if it is a service's name and enough words follow.
 
     Args:
-        words: as typed.
-        least: the fewest words a command has besides the service.
-        most: the most.
-        usage: how the command is written, for the mistake.
+        words: the words as typed.
+        least: the least number of words without the service.
+        most: the greatest number of words without the service.
+        usage: the usage of the command, for the error message.
 
     Raises:
         UsageError: there are too few or too many words.
@@ -62,7 +62,7 @@ def component_row(found: ResolvedService, path: str, service: str) -> ComponentR
     """Return the component at a path, ``node/component``.
 
     Raises:
-        UsageError: there is none; with the nearest path.
+        UsageError: there is none; the hint suggests the nearest path.
     """
     rows = {row.path: row for row in component_rows(found)}
     if path in rows:
@@ -72,16 +72,16 @@ def component_row(found: ResolvedService, path: str, service: str) -> ComponentR
 
 
 def means_module(text: str) -> bool:
-    """Say whether a word names a module or an assembly, and no service of the workspace."""
+    """Return whether a word names a module or an assembly and not a service of the workspace."""
     names_module = module_name(text) is not None or assembly_name(text) is not None
     return names_module and text not in current_workspace().service_names()
 
 
 def checked_module_name(text: str) -> str:
-    """Return a module's name as it is kept, ``ns/name``.
+    """Return the canonical name of a module, ``ns/name``.
 
     Raises:
-        UsageError: it is written otherwise than ``ns:name`` or ``ns/name``.
+        UsageError: the text is not of the form ``ns:name`` or ``ns/name``.
     """
     full = module_name(text)
     if full is None:

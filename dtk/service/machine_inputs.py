@@ -1,4 +1,4 @@
-"""What powering and ending the nodes of a service needs: from its files, else from its last task."""
+"""Inputs for powering and destroying the nodes of a service: from its files, or else from its last task."""
 
 from __future__ import annotations
 
@@ -25,13 +25,15 @@ _Read = TypeVar("_Read")
 
 
 def read_machine_inputs(workspace: Workspace, name: str) -> tuple[Inputs, InvalidError | None]:
-    """Read what powering and ending the nodes of a service needs: its state and its target.
+    """Read the inputs for powering and destroying the nodes of a service: its state and its target.
 
     Returns:
-        The inputs, and why they are without modules where one of those, service.yaml or dtk.yaml is missing or invalid.
+        The inputs, and the error that explains why they have no modules if a module, service.yaml or dtk.yaml is
+        missing
+        or invalid.
 
     Raises:
-        InvalidError: a file is invalid, and no task here says where the nodes are.
+        InvalidError: a file is invalid, and no local task says where the nodes are.
     """
     try:
         return read_inputs(workspace, name), None
@@ -47,10 +49,10 @@ def read_machine_inputs(workspace: Workspace, name: str) -> tuple[Inputs, Invali
 
 
 def remembered_identity(workspace: Workspace, name: str) -> FoundIdentity | None:
-    """Return the ids of a service whose service.yaml or dtk.yaml is missing or invalid, as its last task knew them.
+    """Return the ids that the last task of a service used, if service.yaml or dtk.yaml is missing or invalid.
 
     Returns:
-        None where both files are valid, which have the ids then, and where no task is on record.
+        None if both files are valid (they have the ids then), or if no task is on record.
     """
     service = _valid(lambda: load_service(workspace.service_file(name), workspace.root))
     configuration = _valid(lambda: load_workspace(workspace.file, workspace.root))
@@ -61,10 +63,10 @@ def remembered_identity(workspace: Workspace, name: str) -> FoundIdentity | None
 
 
 def last_plan(workspace: Workspace, name: str) -> Plan | None:
-    """Return the plan of the newest task of a service that can be read, here or in its store, None where none is."""
+    """Return the plan of the newest task whose plan can be read, here or in the store; None if there is none."""
     for number in reversed(workspace.task_numbers(name)):
         file = workspace.task_folder(name, number) / "plan.json"
-        # An unreadable plan of one task is no reason to give up: an earlier one names the target as well.
+        # Skip an unreadable plan: an earlier one names the target as well.
         with suppress(OSError, DtkError):
             return from_text(file.read_text(encoding="utf-8"), str(file))
     with suppress(DtkError):
@@ -73,7 +75,7 @@ def last_plan(workspace: Workspace, name: str) -> Plan | None:
 
 
 def last_target(workspace: Workspace, name: str) -> Target | None:
-    """Return the target of a service's last task, None where none is on record or its type is not here."""
+    """Return the target of a service's last task; None if no task is on record or its target type is not installed."""
     plan = last_plan(workspace, name)
     with suppress(DtkError):
         return planned_target(plan.target) if plan else None
@@ -98,7 +100,7 @@ def _remembered(
     else:
         file = workspace.service_file(name).relative_to(workspace.root)
         service = Service(name, "", "", target.name, Location(str(file), 1, 1), id=state.lineage)
-    # What dtk.yaml says now of the target counts, where it can be read: its credentials may be others since.
+    # Prefer the target as dtk.yaml describes it now, if readable: its credentials may have changed since.
     now = configuration.targets.get(target.name) if configuration else None
     target = now if now and now.type == target.type else target
     return Inputs(workspace, service, {}, state, target, configuration.id if configuration else plan.workspace)

@@ -1,4 +1,4 @@
-"""Machines that carry this workspace's mark and that no state knows: found, adopted, ended."""
+"""Machines with this workspace's mark that no state knows: find, adopt and terminate them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dtk.state.workspace import Workspace
 
 @dataclass(frozen=True)
 class Orphan:
-    """A machine that no state knows, and the target it was found in."""
+    """A machine that no state knows, and the target in which it was found."""
 
     target: Target
     provider: Provider
@@ -30,11 +30,11 @@ class Orphan:
 
 
 def find_orphans(workspace: Workspace, warn: Callable[[str], None]) -> list[Orphan]:
-    """Return the machines of all targets that are marked as this workspace's and that no state knows.
+    """Return the machines of all targets that have this workspace's mark and that no state knows.
 
     Args:
         workspace: the workspace.
-        warn: told of machines that could not be asked.
+        warn: called with a message about machines that could not be queried.
     """
     read_all_states(workspace)
     configuration = load_workspace(workspace.file, workspace.root)
@@ -56,10 +56,10 @@ def find_orphans(workspace: Workspace, warn: Callable[[str], None]) -> list[Orph
 
 
 def adopt_orphan(workspace: Workspace, orphan: Orphan) -> None:
-    """Write a machine to the state of the service that it is marked for.
+    """Add a machine to the state of the service that its mark names.
 
     Raises:
-        DtkError: the workspace has no such service, or the node has another machine.
+        DtkError: the workspace has no such service, or the node already has another machine.
     """
     machine = orphan.machine
     name, node = machine.service, machine.node
@@ -81,10 +81,10 @@ def adopt_orphan(workspace: Workspace, orphan: Orphan) -> None:
 
 
 def terminate_orphans(found: list[Orphan]) -> None:
-    """End machines for good.
+    """Terminate machines permanently.
 
     Raises:
-        DtkError: the first reason why one could not be ended.
+        DtkError: a machine could not be terminated; the first error is raised.
     """
     for target in dict.fromkeys(orphan.target.name for orphan in found):
         there = [orphan for orphan in found if orphan.target.name == target]

@@ -1,4 +1,4 @@
-"""The nodes that a service's files say, and that do not exist yet."""
+"""The nodes that a service's files define and that do not exist yet."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dtk.state.model import State
 from dtk.state.workspace import Workspace
 
 PLANNED = "planned"
-"""The status of a node that only the service's files know."""
+"""The status of a node that exists only in the service's files."""
 
 
 def planned_nodes(workspace: Workspace, service: str, state: State) -> list[str]:
-    """Return the nodes that the next plan would make, by their order; none where the files can't be read.
+    """Return the nodes that the next plan would create, in order; none if the files can't be read.
 
-    What exists is listed whatever the files hold: saying what is wrong with them is for ``dtk validate``.
+    Existing nodes are listed regardless of the files; errors in them are reported by ``dtk validate``.
     """
     try:
         wanted = _wanted(workspace, service)
@@ -27,10 +27,10 @@ def planned_nodes(workspace: Workspace, service: str, state: State) -> list[str]
 
 
 def _wanted(workspace: Workspace, name: str) -> tuple[str, ...]:
-    """Return the names of the nodes that a service's files say, kept as long as none of them changes.
+    """Return the names of the nodes that a service's files define; cached until one of the files changes.
 
     Raises:
-        DtkError: they can't be read.
+        DtkError: the files can't be read.
     """
     service = load_service(workspace.service_file(name), workspace.root)
     modules = load_catalog(workspace).with_dependencies(service.module)
@@ -38,7 +38,7 @@ def _wanted(workspace: Workspace, name: str) -> tuple[str, ...]:
     kept = recall(key, tuple)
     if kept is not None:
         return kept
-    # A listing of services that have been listed before needs neither the compiler nor what it loads.
+    # Imported late: a listing with cached results needs neither the compiler nor what it loads.
     from dtk.plan.resolve.service import topology_of  # noqa: PLC0415
     from dtk.service.planning import read_inputs  # noqa: PLC0415
 

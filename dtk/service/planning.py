@@ -1,4 +1,4 @@
-"""From a service's name to its plan: reads what the compiler needs from disk, and calls it."""
+"""Makes the plan of a service by name: reads what the compiler needs from disk, and calls it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Inputs:
     def request(
         self, workflow: str = CREATE, scope: Scope = "changes", parameters: Mapping[str, str] | None = None
     ) -> PlanRequest:
-        """Return what the compiler takes."""
+        """Return the request for the compiler."""
         pins = load_pins(self.workspace.lock_file)
         sources = {name: _source(self.workspace, module, pins.get(name)) for name, module in self.modules.items()}
         return PlanRequest(
@@ -66,18 +66,18 @@ class Inputs:
         )
 
     def _secrets(self) -> dict[str, str]:
-        """Return the keyed digests of applied secrets as they are now, of those that take no network to read."""
+        """Return the current keyed digests of applied secrets that can be read without the network."""
         applied = (one for components in self.state.applied.values() for one in components.values())
         references = {reference for one in applied for reference in one.secrets if reference.startswith(_AT_HAND)}
         key = known_secret_key(self.workspace, self.service.name) if references else b""
         found: dict[str, str] = {}
         for reference in sorted(references) if key else ():
-            with suppress(DtkError):  # what is not here now has not changed for all one knows
+            with suppress(DtkError):  # an unreadable secret counts as unchanged
                 found[reference] = secret_digest(key, reference, resolve_secret(reference, self.workspace.root))
         return found
 
     def folders(self) -> dict[str, Path]:
-        """Return each module's folder by the module's name."""
+        """Return the folder of each module by the module's name."""
         return {name: module.folder for name, module in self.modules.items()}
 
 
@@ -85,30 +85,30 @@ def read_inputs(workspace: Workspace, name: str) -> Inputs:
     """Read a service, the modules it uses, its target and its state.
 
     Raises:
-        InvalidError: a file of them is invalid; every mistake is listed.
+        InvalidError: a file is invalid; all errors are listed.
     """
     service = load_service(workspace.service_file(name), workspace.root)
     check_id(workspace, service)
     state = state_of_service(workspace, service)
     modules = _modules(load_catalog(workspace), service, state)
     configuration = load_workspace(workspace.file, workspace.root)
-    # In the plan: nodes are made with the keys that were reviewed, whoever applies it.
+    # The plan contains the access keys: nodes are created with the keys that were reviewed, whoever applies the plan.
     target = with_access(target_of(configuration, service), service.access)
     return Inputs(workspace, service, modules, state, target, configuration.id)
 
 
 def _modules(catalog: Catalog, service: Service, state: State) -> Mapping[str, Module]:
-    """The service's modules, those of components added to it, and those it takes to take applied components away."""
+    """Return the service's modules, those of components added to it, and those needed to delete applied components."""
     modules = dict(catalog.with_dependencies(service.module))
-    # People may add components of modules that the assembly's own module does not know.
+    # A service may add components of modules that the assembly's own module does not depend on.
     added = [use for node in service.nodes.values() for use in node.components]
     for use in [*added, *(use for uses in service.components.values() for use in uses)]:
         for module in catalog.providing(use.name.type):
             modules |= catalog.with_dependencies(module.name)
     applied = {one.module for components in state.applied.values() for one in components.values()}
-    # The delete action of what was dropped is in a module that nothing in the service names any more.
+    # The delete action of a dropped component is in a module that the service may no longer use.
     for name in sorted(applied - modules.keys()):
-        # One that is gone can't delete anything; that must not keep the rest from being planned.
+        # A missing module can't delete anything, but must not prevent planning the rest.
         if catalog.folder(name):
             modules |= catalog.with_dependencies(name)
     return modules
@@ -124,7 +124,7 @@ def find_target(workspace: Workspace, service: Service) -> Target:
 
 
 def target_of(configuration: WorkspaceConfiguration, service: Service) -> Target:
-    """Return the target that a service names, of a dtk.yaml that has been read.
+    """Return the target that a service names, from a parsed dtk.yaml.
 
     Raises:
         InvalidError: dtk.yaml has no such target.
@@ -153,10 +153,10 @@ def make_plan(
 
     Args:
         workspace: the workspace.
-        name: the service's name.
-        scope: which steps the plan holds.
-        selection: the part of the service that is meant.
-        replacement: the machines that are replaced besides, None for none.
+        name: the name of the service.
+        scope: which steps the plan includes.
+        selection: the part of the service to plan.
+        replacement: the machines to replace in addition, or None.
     """
     inputs = read_inputs(workspace, name)
     request = replace(inputs.request(scope=scope), selection=selection)
@@ -164,15 +164,15 @@ def make_plan(
 
 
 def check_digest(plan: Plan, file: str, digest: str = "") -> None:
-    """Refuse a plan that is no longer what ``dtk plan`` wrote: what was reviewed is what is applied.
+    """Refuse a plan that was edited after ``dtk plan`` wrote it: only what was reviewed is applied.
 
     Args:
         plan: the plan.
-        file: where it is from, for the message.
-        digest: the digest that was asked for, "" where any will do.
+        file: the source of the plan, for the message.
+        digest: the required digest, "" to accept any.
 
     Raises:
-        InvalidError: its content is not what its digest says.
+        InvalidError: the content does not match its digest, or the digest is not the required one.
     """
     is_as_written = plan.digest == digest_of_plan(plan) or plan.digest == earlier_digest(plan)
     if not is_as_written or digest not in ("", plan.digest):
@@ -183,10 +183,10 @@ def check_digest(plan: Plan, file: str, digest: str = "") -> None:
 
 
 def check_plan(plan: Plan, inputs: Inputs) -> None:
-    """Refuse a plan whose dtk, service or modules are no longer those it was made from.
+    """Refuse a plan that was made by another dtk version or from other files of the service or its modules.
 
     Raises:
-        StalePlanError: says what differs.
+        StalePlanError: names what differs.
     """
     hint = f"make a new one: dtk plan {plan.service} --out FILE"
     if _series(plan.dtk_version) != _series(__version__):
@@ -194,7 +194,7 @@ def check_plan(plan: Plan, inputs: Inputs) -> None:
         raise StalePlanError(f"the plan is stale: dtk {made} made it, and this is dtk {own}", hint=hint)
     digests = {name: module.digest for name, module in inputs.modules.items()}
     changed = [used.name for used in plan.modules if digests.get(used.name) != used.digest]
-    # The plan that ends a service whose file is gone has no digest to compare.
+    # The plan that destroys a service without a file has no digest to compare.
     if plan.service_digest not in ("", inputs.service.digest):
         file = inputs.workspace.service_file(plan.service)
         changed = [str(file.relative_to(inputs.workspace.root)), *changed]
@@ -209,12 +209,12 @@ def check_plan(plan: Plan, inputs: Inputs) -> None:
 
 
 def _series(version: str) -> str:
-    """Return what plans are bound to of a version: 1.4 of 1.4.2. Patches don't change what a plan means."""
+    """Return the part of a version that plans depend on: 1.4 for 1.4.2. Patch releases keep a plan's meaning."""
     return ".".join(version.split(".")[:2])
 
 
 def _source(workspace: Workspace, module: Module, pin: Pin | None) -> str:
-    """Say where a module comes from without naming this machine's folders: plans are read on others."""
+    """Return where a module comes from, without this machine's paths: plans are read on other machines."""
     if pin and module.folder.is_relative_to(workspace.installed):
         return f"{pin.shown} at {pin.commit}" if pin.commit else pin.shown
     if module.folder.is_relative_to(workspace.root):

@@ -1,4 +1,4 @@
-"""Nodes that the state has as running and that are off: noted, so that they can be powered on."""
+"""Detects nodes that are running in the state but off in fact, and records that, so that they can be powered on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dtk.state.store import StateStore
 
 
 def note_nodes_that_are_off(inputs: Inputs) -> Inputs:
-    """Return a service with the nodes as stopped that are off; the service's lock is held, and the state follows."""
+    """Mark nodes that are off as stopped in the state and return the updated inputs; the caller holds the lock."""
     off = list(_off(inputs))
     if not off:
         return inputs

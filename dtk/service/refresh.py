@@ -1,4 +1,4 @@
-"""``--refresh``: asks the target how the nodes are and the nodes what would change; a plan that fixes it."""
+"""``--refresh``: asks the target about its nodes and the nodes about drift, and makes a plan that fixes it."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from dtk.state.workspace import Workspace
 def refreshed_plan(
     workspace: Workspace, service: str, scope: Scope, selection: Selection, report: Callable[[Drift], None]
 ) -> Plan:
-    """Return a service's plan with what its target and its nodes say now; nothing is locked, and nothing written.
+    """Return a plan based on what the target and the nodes report now; take no lock and write nothing.
 
     Args:
         workspace: the workspace.
-        service: the service.
-        scope: which steps the plan holds.
-        selection: the part of the service that the plan is for.
-        report: told each difference of a machine.
+        service: the name of the service.
+        scope: which steps the plan includes.
+        selection: the part of the service to plan.
+        report: called with each difference of a machine.
 
     Raises:
         UnknownMachinesError: machines exist that the state does not know.
-        DtkError: the target can't be asked.
+        DtkError: the target can't be queried.
     """
     inputs = read_inputs(workspace, service)
     place = _on_target(inputs)
@@ -45,7 +45,7 @@ def refreshed_plan(
     for machine in machines:
         report(Drift(machine.node, f"{machine.id} is not known here; dtk apply {service} --refresh takes it in"))
     if machines:
-        # Without what the machines say of themselves nothing can be planned for them, least of all to make them again.
+        # Without the facts of these machines, nothing can be planned for them, least of all to create them again.
         raise unknown_error(place, machines)
     return _plan_of(_as_found(inputs, report, lambda _: None), scope, selection)
 
@@ -53,13 +53,13 @@ def refreshed_plan(
 def noted_plan(
     workspace: Workspace, service: str, scope: Scope, selection: Selection, report: Callable[[Drift], None]
 ) -> tuple[Plan, Inputs]:
-    """Return a service's plan as ``refreshed_plan``, for which the state notes what became of its machines.
+    """Return a plan like ``refreshed_plan``, and record in the state what became of the machines.
 
-    The service's lock is held: a task in between would change what is being asked about. Machines that the state does
-    not know are taken into it, also those of nodes that no file names.
+    The caller holds the service's lock, because a task meanwhile would change the answers. Machines that the state does
+    not know are added to it, including those of nodes that no file names.
 
     Raises:
-        DtkError: the target can't be asked.
+        DtkError: the target can't be queried.
     """
     inputs = read_inputs(workspace, service)
     place = _on_target(inputs)
@@ -88,12 +88,12 @@ def _plan_of(inputs: Inputs, scope: Scope, selection: Selection) -> Plan:
 
 
 def _as_found(inputs: Inputs, report: Callable[[Drift], None], note: Callable[[State], None]) -> Inputs:
-    """Return a service with its machines as the target says they are.
+    """Return the inputs with the state of the machines as the target reports it.
 
     Args:
         inputs: the service.
-        report: told each difference.
-        note: given the state when it differs.
+        report: called with each difference.
+        note: called with the new state if it differs.
     """
     if not inputs.state.nodes:
         return inputs
@@ -113,7 +113,7 @@ def _as_found(inputs: Inputs, report: Callable[[Drift], None], note: Callable[[S
 
 
 def _findings(inputs: Inputs) -> list[Finding]:
-    """Ask the nodes about what is applied there and unchanged: what has changed is in the plan anyway."""
+    """Dry-run the unchanged components on their nodes; the plan already includes the changed ones."""
     plan = compile_plan(inputs.request())
     running = {change.node for change in plan.nodes if change.change == "keep"} - {ASSEMBLY_WIDE}
     unchanged = [

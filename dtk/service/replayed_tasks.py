@@ -1,4 +1,4 @@
-"""Tells from a task's plan and its log what the task left in the state: what nobody saw done counts as not done."""
+"""Reconstructs the state that a task left, from its plan and log; what the log does not confirm counts as not done."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from dtk.state import changes
 from dtk.state.model import Applied, NodeState, State
 
 Machines = Mapping[str, NodeState]
-"""The machines that exist now, by node: an old log does not say all that a state has of one."""
+"""The existing machines by node: an old log does not have everything that a state records about a machine."""
 
 
 def replayed(state: State, plan: Plan, number: int, events: Iterable[Event], machines: Machines) -> State:
     """Return the state after a task.
 
     Args:
-        state: the state before it.
-        plan: the task's plan.
-        number: its number.
-        events: its log.
+        state: the state before the task.
+        plan: the plan of the task.
+        number: the number of the task.
+        events: the event log of the task.
         machines: the machines that exist now.
 
     Returns:
-        The state. A component that the task may have left half done, or whose values the log does not have (hidden
-        ones), is not applied in it: the next task converges it again.
+        The state. Components that the task may have left half done, or whose values are not in the log (hidden ones),
+        are not marked as applied: the next task converges them again.
     """
     leaves = {leaf.number: leaf for leaf in plan.leaves()}
     state = with_task_begun(plan, number, state)
@@ -57,7 +57,7 @@ def replayed(state: State, plan: Plan, number: int, events: Iterable[Event], mac
 
 
 def without_certainty(state: State, plan: Plan) -> State:
-    """Return the state in which nothing is applied that a plan's task may have changed: its log is damaged."""
+    """Return the state without anything that a plan's task may have applied: the log of the task is damaged."""
     for leaf in plan.leaves():
         for action in leaf.actions:
             state = changes.without_applied(state, action.node, action.component)
@@ -84,7 +84,7 @@ def _with_attribute(state: State, event: Event) -> State:
     path, value = str(event.get("path", "")), event.get("value")
     if event.get("hidden") is not True and not any(SECRET_SHOWN in text for text in texts_in(value)):
         return changes.with_attributes(state, {path: value})
-    # What it was before is no longer so, and what it is now stands nowhere.
+    # The old value is no longer true, and the new one is not recorded anywhere.
     return replace(state, attributes={name: known for name, known in state.attributes.items() if name != path})
 
 
@@ -100,23 +100,23 @@ def _ended(state: State, leaf: Step, number: int, event: Event) -> State:
     for action in _done(leaf, event):
         state = _achieved(state, action, number)
     if event.get("status") == "succeeded" and leaf.type in ON_NODES:
-        # A step does nothing on a node before it has ended what earlier ones left there.
+        # A step first ends what earlier steps left running on its node.
         state = changes.without_in_doubt(state, leaf.node)
     return state
 
 
 def _done(leaf: Step, event: Event) -> list[PlannedAction]:
-    """Return the actions of a step that have certainly succeeded."""
+    """Return the actions of a step that are known to have succeeded."""
     actions = list(leaf.actions)
     if event.get("status") == "failed":
         error = event.get("error")
         component = error.get("component") if isinstance(error, Mapping) else None
         failed = [index for index, action in enumerate(actions) if action.component == component]
-        # Where two actions of the component are in the step, nobody knows which of them failed.
+        # If the step has several actions of the component, it is unknown which of them failed.
         actions = actions[: failed[0]] if len(failed) == 1 else []
     elif event.get("status") != "succeeded":
         actions = []
-    # One that may fail leaves no trace in the log when it does.
+    # The log does not record the failure of an action that is allowed to fail.
     return [action for action in actions if action.on_failure != "continue"]
 
 

@@ -1,4 +1,4 @@
-"""Plans in the shared store, by their digests: one CI job saves a plan, the next applies it, without an artefact."""
+"""Plans in the shared store by digest: one CI job saves a plan, the next applies it, without an artifact."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def save_plan(workspace: Workspace, plan: Plan) -> str:
-    """Put a plan into the store and return its digest, ``sha256:…``.
+    """Save a plan in the store and return its digest, ``sha256:…``.
 
     Raises:
         UsageError: the workspace has no store.
-        StoreError: the store can't be reached, or refuses.
+        StoreError: the store is unreachable or refuses the request.
     """
     store = _store(workspace, "--save")
     from dtk.store.layout import saved_plan  # noqa: PLC0415 - only with a store
     from dtk.store.objects import put_once  # noqa: PLC0415
 
-    # One that is there has the same digest, and so the same content.
+    # An existing plan has the same digest and therefore the same content.
     put_once(store.objects, saved_plan(plan.digest), to_text(plan).encode())
     return plan.digest
 
 
 def fetch_plan(workspace: Workspace, digest: str) -> Plan:
-    """Return the plan that was saved under a digest.
+    """Return the plan saved under a digest.
 
     Raises:
-        UsageError: it is not a digest, no plan was saved under it, or the workspace has no store.
-        InvalidError: its content is not what its digest says.
-        StoreError: the store can't be reached, or refuses.
+        UsageError: the text is not a digest, no plan is saved under it, or the workspace has no store.
+        InvalidError: the content does not match its digest.
+        StoreError: the store is unreachable or refuses the request.
     """
     if not _DIGEST.fullmatch(digest):
         raise UsageError(f"'{digest}' is not a plan's digest", hint="take the one that dtk plan --save printed")
@@ -55,10 +55,10 @@ def fetch_plan(workspace: Workspace, digest: str) -> Plan:
 
 
 def stored_plan(workspace: Workspace, service: str) -> Plan | None:
-    """Return the plan of a service's newest task that the store has one of, or None; not with --offline.
+    """Return the newest task's plan that the store has for a service, or None if there is none or with --offline.
 
     Raises:
-        DtkError: the store can't be reached, or refuses; or the plan can't be read.
+        DtkError: the store is unreachable or refuses the request, or the plan can't be read.
     """
     store = None if settings().offline else open_store(workspace)
     if store is None:

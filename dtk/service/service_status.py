@@ -1,4 +1,4 @@
-"""A service's status in one word, from the states of its nodes."""
+"""The status of a service in one word, derived from its nodes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dtk.state.model import State
 
 
 def service_status(state: State) -> str:
-    """Return a service's status in one word, and how many of its nodes run where they do not all.
+    """Return a service's status in one word, with the number of running nodes if not all of them run.
 
-    Source: docs/original.md 3.2; that a half-running service says so is dtk's own (7).
+    Source: docs/original.md 3.2; showing that a service runs in part is dtk's own addition (7).
     """
     counts = Counter(node.status for node in state.nodes.values())
     if not counts or set(counts) == {"pending"}:

@@ -1,4 +1,4 @@
-"""The states of services as the shared store keeps them: listed, looked back at, put back, freed by hand."""
+"""The states of services in the shared store: list, show and restore them, and release a service by force."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _STATE_KEY = re.compile(r"([0-9]+)-([0-9]+)\.json")
 
 @dataclass(frozen=True)
 class StoredService:
-    """A service as the store has it now. ``age`` is of its head's last write, in seconds by the store's clock.
+    """A service in the store. ``age`` is the time since its head was written, in seconds by the store's clock.
 
-    ``holder`` says who holds it, "" for nobody; ``is_held`` is False once a holder has given no sign of life in time.
-    ``frees_after`` is after how many seconds without one that is, ``running`` the number of the task that runs, 0 for
-    none.
+    ``holder`` names the holder, "" for none; ``is_held`` is False once the lease has expired. ``frees_after`` is how
+    many
+    seconds without a heartbeat that takes; ``running`` is the number of the running task, 0 for none.
     """
 
     name: str
@@ -44,15 +44,15 @@ class StoredService:
 
     @property
     def nonce(self) -> str:
-        """What tells its holder from all others."""
+        """The nonce that identifies the holder, "" without one."""
         return self.head.lease.nonce if self.head.lease else ""
 
 
 @dataclass(frozen=True)
 class KeptState:
-    """A state that the store keeps: its serial, the count of holders when it was written, its age in seconds.
+    """A state kept in the store: its serial, its epoch (the number of holders when it was written), its age in seconds.
 
-    ``state`` is None for one that can't be read; ``is_current`` marks the one that the head points to.
+    ``state`` is None if it can't be read; ``is_current`` marks the one that the head points to.
     """
 
     key: str
@@ -64,11 +64,11 @@ class KeptState:
 
 
 def needed_store(workspace: Workspace) -> SharedStore:
-    """Return a workspace's store.
+    """Return the store of a workspace.
 
     Raises:
-        UsageError: dtk.yaml names none.
-        StoreError: there are no credentials for it.
+        UsageError: dtk.yaml names no store.
+        StoreError: there are no credentials for the store.
     """
     store = open_store(workspace)
     if store is None:
@@ -80,20 +80,20 @@ def needed_store(workspace: Workspace) -> SharedStore:
 
 
 def list_entries(store: SharedStore) -> list[StoredService]:
-    """Return all services that the store knows, by name.
+    """Return all services in the store, by name.
 
     Raises:
-        StoreError: it can't be read.
+        StoreError: the store can't be read.
     """
     found = [(name, head_now(store.objects, name)) for name in store.objects.names(SERVICES)]
     return [_entry(name, head) for name, head in found if head is not None]
 
 
 def needed_entry(store: SharedStore, service: str) -> StoredService:
-    """Return a service.
+    """Return a service in the store.
 
     Raises:
-        UsageError: the store does not know it.
+        UsageError: the store does not have the service.
         StoreError: the store can't be read.
     """
     found = head_now(store.objects, service)
@@ -117,7 +117,7 @@ def read_kept(store: SharedStore, service: str) -> list[KeptState]:
     """Return the states that the store keeps of a service, newest first.
 
     Raises:
-        StoreError: it can't be read.
+        StoreError: the store can't be read.
     """
     head = needed_entry(store, service).head
     current = head.state.key if head.state else ""
@@ -141,11 +141,11 @@ def _state_of(data: bytes, source: str) -> State | None:
 
 
 def shown_state(store: SharedStore, service: str) -> JsonObject:
-    """Return the committed state as a document for people: hidden values are taken out.
+    """Return the committed state as a document for people, with hidden values replaced.
 
     Raises:
-        UsageError: there is none.
-        StoreError: the store can't be read, or the state in it is damaged.
+        UsageError: no state is committed.
+        StoreError: the store can't be read, or its state is damaged.
     """
     head = needed_entry(store, service).head
     body = committed_state(store.objects, head)
@@ -159,7 +159,7 @@ def shown_state(store: SharedStore, service: str) -> JsonObject:
 
 
 def without_hidden(state: State) -> State:
-    """Return a state whose hidden values are replaced by a word."""
+    """Return a state with its hidden values replaced by ``HIDDEN``."""
     applied = {
         node: {
             name: replace(
@@ -183,7 +183,7 @@ def choose_kept(kept: list[KeptState], service: str, serial: int) -> KeptState:
     """Return the newest kept state with a serial.
 
     Raises:
-        UsageError: there is none that can be read.
+        UsageError: no readable state has it.
     """
     found = next((one for one in kept if one.serial == serial), None)
     if found is None or found.state is None:
@@ -193,15 +193,15 @@ def choose_kept(kept: list[KeptState], service: str, serial: int) -> KeptState:
 
 
 def commit_again(lease: HeldLease, kept: KeptState) -> int:
-    """Commit an earlier state again, as the newest one; return its new serial.
+    """Commit an earlier state again as the newest one; return its new serial.
 
     Args:
-        lease: the service, held.
-        kept: the state; it can be read.
+        lease: the lease on the service.
+        kept: the state; it must be readable.
 
     Raises:
-        FencedError: another holder has the service.
-        StoreError: the store can't be reached, or refuses.
+        FencedError: another process holds the service.
+        StoreError: the store is unreachable or refuses the request.
     """
     if kept.state is None:
         raise DamagedError(f"{kept.key} in the store is damaged")
@@ -217,21 +217,21 @@ def _text(document: JsonObject) -> bytes:
 
 
 def free(store: SharedStore, service: str, nonce: str) -> bool:
-    """Take a service away from its holder, who finds out with its next write; return False where it was gone by then.
+    """Take a service away from its holder, which notices at its next write; return whether it still had the service.
 
     Args:
         store: the store.
-        service: the service.
-        nonce: the holder's that is meant: another one by now is left alone.
+        service: the name of the service.
+        nonce: the nonce of the holder; any other holder is left alone.
 
     Raises:
-        StoreError: the store can't be reached, or refuses.
+        StoreError: the store is unreachable or refuses the request.
     """
     key = ServiceKeys(service).head
     found = store.objects.get(key)
     head = decode(found.data, key) if found else None
     if found is None or head is None or not head.held_by(nonce):
         return False
-    # A new epoch: what the holder has written on its own disk no longer counts as ahead of the store.
+    # A new epoch: what the holder wrote to its own disk no longer counts as ahead of the store.
     freed = replace(head, lease=None, epoch=head.epoch + 1)
     return store.objects.put_if(key, encode(freed), found.etag) is not None

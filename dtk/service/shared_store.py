@@ -1,4 +1,4 @@
-"""The shared store of a workspace: opened where dtk.yaml names one, and read into the local folder before use."""
+"""The shared store of a workspace: opens it if dtk.yaml names one, and updates the local folder from it before use."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from dtk.store.mirror import HeadNow
     from dtk.store.objects import Objects
 
-# Imported where a store is used: most workspaces have none, and their commands do not pay for it.
+# The store is imported only where it is used: most workspaces have none, and their commands should not pay for it.
 # ruff: noqa: PLC0415
 
 POLL_SECONDS = 2.0
-"""How long a follower waits before it asks the store again: with as long for the writer, it is 4 s behind."""
+"""Seconds between a follower's requests to the store: with the same delay of the writer, it lags by up to 4 s."""
 
 READ_AGAIN_SECONDS = (0.5, 1.0)
-"""Pauses before a reader asks again: a person waits, and what was read last can be shown."""
+"""Short pauses before a reader retries, in seconds: a person waits, and the last known state can be shown instead."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ class SharedStore:
 
 
 def store_settings_of(workspace: Workspace) -> StoreSettings | None:
-    """Return where a workspace's state is shared, None where it is this machine's alone.
+    """Return the settings of a workspace's shared store, or None if its state is only on this machine.
 
     Raises:
         InvalidError: dtk.yaml is invalid.
     """
-    # A file without the word has no store: commands that need nothing else of dtk.yaml do not parse it.
+    # Without the word "store" there is no store: commands that need nothing else of dtk.yaml need not parse it.
     if b"store" not in workspace.file.read_bytes():
         return None
     from dtk.dsl.workspace import load_workspace
@@ -56,11 +56,11 @@ def store_settings_of(workspace: Workspace) -> StoreSettings | None:
 
 
 def open_store(workspace: Workspace) -> SharedStore | None:
-    """Return a workspace's store, opened; None where its state is this machine's alone. Nothing is asked yet.
+    """Return a workspace's store, or None if its state is only on this machine; make no request yet.
 
     Raises:
         InvalidError: dtk.yaml is invalid.
-        StoreError: there are no credentials for it.
+        StoreError: there are no credentials for the store.
     """
     found = store_settings_of(workspace)
     return SharedStore(found, _opened(found)) if found else None
@@ -68,22 +68,22 @@ def open_store(workspace: Workspace) -> SharedStore | None:
 
 @lru_cache(maxsize=4)
 def _opened(found: StoreSettings) -> Objects:
-    """Making a client of S3 takes a quarter of a second; a shell runs many commands."""
+    """Return the objects of a store, cached: an S3 client takes 0.25 s to create, and a shell runs many commands."""
     from dtk.store.opening import open_objects
 
     return open_objects(found)
 
 
 def read_state(workspace: Workspace, service: str) -> HeadNow | None:
-    """Make a service's local state the one in the store; without a store the local one is all there is.
+    """Update a service's local state from the store; do nothing without a store.
 
-    Where the store can't be read, what was read last stays, and when that was is said on standard error.
+    If the store can't be read, the last known state is used, and its time is printed on standard error.
 
     Returns:
-        The service's head; None without a store, where it does not know the service, and where it was not read.
+        The head of the service, or None if there is no store, the store does not have the service, or it was not read.
 
     Raises:
-        StoreError: it can't be read, and nothing of the service was ever read here.
+        StoreError: the store can't be read, and this machine never read the service from it.
     """
 
     def read(store: SharedStore) -> HeadNow | None:
@@ -95,10 +95,10 @@ def read_state(workspace: Workspace, service: str) -> HeadNow | None:
 
 
 def read_logs(workspace: Workspace, service: str) -> int:
-    """Make the local logs of a service's tasks those in the store; else as ``read_state``.
+    """Update the local state and the local logs of a service's tasks from the store, otherwise like ``read_state``.
 
     Returns:
-        The number of the task that runs, on whichever machine; 0 where none does, and without a store.
+        The number of the running task on any machine; 0 if none runs, and without a store.
     """
 
     def read(store: SharedStore) -> HeadNow | None:
@@ -114,7 +114,7 @@ def read_logs(workspace: Workspace, service: str) -> int:
 
 
 def read_all_states(workspace: Workspace) -> None:
-    """Make the local state of every service that the store knows the one there; else as ``read_state``."""
+    """Update the local states of all services in the store, otherwise like ``read_state``."""
     from dtk.store.layout import SERVICES
 
     store = None if settings().offline else open_store(workspace)
@@ -123,10 +123,10 @@ def read_all_states(workspace: Workspace) -> None:
 
 
 def runs_elsewhere(workspace: Workspace, service: str, number: int) -> Callable[[], bool] | None:
-    """Return a function that brings what is new of a task's log from the store, and says whether the task runs.
+    """Return a function that fetches new events of a task's log from the store and returns whether the task runs.
 
-    It asks the store every two seconds at most, and not for a log that is here to its end. While the store can't be
-    read, the last answer stands. None without a store.
+    It queries the store at most every two seconds, and not at all once the local log is complete. While the store can't
+    be read, it repeats the last answer. Return None without a store.
     """
     store = None if settings().offline else open_store(workspace)
     if store is None:
@@ -178,7 +178,7 @@ def _read(workspace: Workspace, service: str, read: Callable[[SharedStore], Head
 
 
 def _say_unshared(workspace: Workspace, service: str, found: StoreSettings) -> None:
-    """Say that a service is this folder's alone, although there is a store."""
+    """Print a notice if a service's state is only in this folder, although there is a store."""
     from dtk.state.store import load_state
     from dtk.store.mirror import has_content
 
@@ -188,8 +188,8 @@ def _say_unshared(workspace: Workspace, service: str, found: StoreSettings) -> N
 
 
 def left_store(workspace: Workspace, service: str) -> str:
-    """Return the store that has a service of which only a copy is here, "" where the local state is its own."""
-    # Only what a store is read into has this file.
+    """Return the store of which the local state of a service is a copy, "" if the local state is the original."""
+    # This file exists only for services that were read from a store.
     if not workspace.store_file(service).exists():
         return ""
     from dtk.state.store import load_state
@@ -199,7 +199,7 @@ def left_store(workspace: Workspace, service: str) -> str:
 
 
 def refuse_left(workspace: Workspace, service: str) -> None:
-    """Refuse a dtk.yaml without a store for a service that is in one: what is here would go on beside it.
+    """Refuse a dtk.yaml without a store if the service's state is in one: the local copy would diverge from it.
 
     Raises:
         DtkError: the local state is a copy.
@@ -214,7 +214,7 @@ def refuse_left(workspace: Workspace, service: str) -> None:
 
 
 def _as_of(workspace: Workspace, service: str, why: str) -> str:
-    """Say of when what is shown is."""
+    """Return a notice that says how old the shown data is."""
     from dtk.store.mirror import seen_of
 
     seen = seen_of(workspace, service)
@@ -225,10 +225,10 @@ def _as_of(workspace: Workspace, service: str, why: str) -> str:
 
 
 def fetch_service_key(workspace: Workspace, service: str) -> None:
-    """Bring a service's private key from the store where this machine has none of it; nothing without a store.
+    """Fetch a service's private key from the store if this machine does not have it; do nothing without a store.
 
     Raises:
-        StoreError: the store can't be reached, or refuses: it takes more permission than reading state and logs.
+        StoreError: the store is unreachable or refuses: the key needs more permission than state and logs.
     """
     from dtk.state.portable import own_key
 
@@ -244,7 +244,7 @@ def fetch_service_key(workspace: Workspace, service: str) -> None:
 
 
 def refuse_offline(workspace: Workspace) -> None:
-    """Refuse to change a service without its store: nobody else would see it, and nothing would be locked.
+    """Refuse to change a service offline: nobody else would see the change, and nothing would be locked.
 
     Raises:
         DtkError: the workspace has a store, and ``--offline`` was given.

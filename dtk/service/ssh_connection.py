@@ -1,4 +1,4 @@
-"""How ``dtk ssh`` reaches a node: as its target says now, through a firewall that is opened for this machine."""
+"""The connection that ``dtk ssh`` uses: as the target describes it now, with the firewall opened for this machine."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from dtk.state.model import State
 from dtk.state.workspace import Workspace
 
 ANSWER_SECONDS = 5.0
-"""How long a node may say nothing before its firewall is looked at: a closed one drops what it does not let in."""
+"""Seconds without a response before dtk checks the firewall: a closed one drops packets silently."""
 
 
 def ssh_connection(workspace: Workspace, state: State, node: str, warn: Callable[[str], None]) -> Connection:
-    """Return how a node is reached; let this machine in where it is at an address that the firewall does not know.
+    """Return how to connect to a node; open the firewall if it does not allow this machine's address.
 
-    While the service's files are invalid, it is as they were when the node was reached last: one logs in to fix.
+    If the service's files are invalid, use the last known connection, because people log in to fix problems.
 
     Args:
         workspace: the workspace.
-        state: the service's; it has the node.
-        node: the node.
-        warn: called with what a person should know about the way in.
+        state: the state of the service; it has the node.
+        node: the name of the node.
+        warn: called with messages for the person who connects.
     """
     try:
         target = find_target(workspace, load_service(workspace.service_file(state.service), workspace.root))
@@ -39,14 +39,15 @@ def ssh_connection(workspace: Workspace, state: State, node: str, warn: Callable
     known_hosts = workspace.known_hosts(state.service)
     keys = state_keys(provider, state)
     if not are_taken_over(known_hosts, keys):
-        # An SSH library, for the first login after other clones have met machines alone.
+        # The keys are missing on this machine's first login after other clones created machines; only then load the SSH
+        # library.
         from dtk.refresh.known_hosts import pin_keys_of_state  # noqa: PLC0415
 
         pin_keys_of_state(known_hosts, keys)
     records = {name: record_of(name, known) for name, known in state.nodes.items()}
     connection = provider.connection_to(records[node])
     keeps_firewall = target.description.firewall_sources(target) is not None
-    # A jump host's address in the firewall is not this machine's, and a program's may be anywhere.
+    # Through a jump host, the firewall sees the jump host's address, and with a proxy command it may be any.
     is_direct = not (connection.jump or connection.proxy_command)
     if keeps_firewall and is_direct and not _answers(connection):
         identity = ServiceIdentity(state.service, state.lineage, workspace.service_folder(state.service))

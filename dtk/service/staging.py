@@ -1,4 +1,4 @@
-"""Making a new service: its file, with its attributes checked, and the begin of its state."""
+"""Stages a new service: writes its file with checked attributes, and begins its state."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 
 def stage_service(workspace: Workspace, assembly: str, name: str, target: str | None, settings: ReadOnlyObject) -> None:
-    """Write a service's file, with its attributes checked; nothing is left behind when one is wrong.
+    """Write a service's file with checked attributes; on an error, leave nothing behind.
 
     Raises:
-        UsageError: a name, the assembly, the target or an attribute is not right.
+        UsageError: a name, the assembly, the target or an attribute is invalid.
     """
     module, assembly = find_assembly(workspace, assembly)
     _check_name(workspace, name)
     target = load_workspace(workspace.file, workspace.root).target(target or "").name
     file = workspace.service_file(name)
-    # Nodes that are left of a service of that name are this one's.
+    # If nodes of an earlier service with this name are left, they belong to the new one.
     id_ = state_before_id(workspace, name) or new_id()
     named = f"{module.replace('/', ':')}/{assembly}"
     new_service(file, assembly=named, target=target, id_=id_, modeline=modeline("service", file, workspace))
@@ -51,7 +51,7 @@ def stage_service(workspace: Workspace, assembly: str, name: str, target: str | 
 
 
 def _note_creation(workspace: Workspace, name: str, id_: str) -> None:
-    """Begin the service's state with the time it was staged at; one that knows nodes is left alone."""
+    """Begin the service's state with its creation time, unless there is a state with nodes."""
     file = workspace.state_file(name)
     state = load_state(file)
     if state is None or not state.nodes:
@@ -59,10 +59,10 @@ def _note_creation(workspace: Workspace, name: str, id_: str) -> None:
 
 
 def find_assembly(workspace: Workspace, text: str) -> tuple[str, str]:
-    """Return the module and the assembly that a text names.
+    """Return the names of the module and the assembly that a text names.
 
     Raises:
-        UsageError: it names none.
+        UsageError: the text names no assembly.
     """
     parsed = assembly_name(text)
     catalog = load_catalog(workspace)
@@ -85,7 +85,7 @@ def _check_name(workspace: Workspace, name: str) -> None:
 
 
 def read_settings(pairs: list[str], values: Path | None) -> JsonObject:
-    """Return attribute paths and their values: those of a file, overridden by ``PATH=VALUE`` words.
+    """Return attribute paths and their values: from a file, overridden by ``PATH=VALUE`` words.
 
     Raises:
         UsageError: a word has no ``=``, or the file is not a map.
@@ -100,11 +100,11 @@ def read_settings(pairs: list[str], values: Path | None) -> JsonObject:
 
 
 def values_of(file: Path) -> JsonObject:
-    """Return a YAML file that maps names to values.
+    """Return the content of a YAML file that maps names to values.
 
     Raises:
-        InvalidError: it is not YAML.
-        UsageError: it is not a map.
+        InvalidError: the file is not valid YAML.
+        UsageError: the file is not a map.
     """
     from dtk.dsl.yaml.document import read_document  # noqa: PLC0415 - only with --values
 

@@ -1,4 +1,4 @@
-"""Makes a service's state anew: what its tasks have on record, on the machines that its target has now."""
+"""Rebuilds the state of a service from the records of its tasks and from the machines that its target has now."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from dtk.state.workspace import Workspace
 
 _SERIAL = re.compile(rb'"serial"\s*:\s*(\d{1,15})\b')
 _FAR_AHEAD = 1_000_000
-"""A state that follows one whose serial can't be read gets the next multiple: more than any task adds to a serial."""
+"""If an earlier serial can't be read, the new serial is the next multiple of this: more than any task adds."""
 
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """A state that was made anew, and of what.
+    """A rebuilt state and its sources.
 
-    ``tasks`` are those that it was made of, ``notes`` what of them could not be read. ``gone`` are the nodes that the
-    tasks made and that no machine is found for.
+    ``tasks`` are the tasks it was rebuilt from; ``notes`` say what could not be read. ``gone`` are the nodes that the
+    tasks created and for which no machine was found.
     """
 
     state: State
@@ -48,11 +48,11 @@ class Rebuilt:
 
 
 def known_identity(workspace: Workspace, service: str) -> FoundIdentity:
-    """Return the ids of a service without asking its state: from the files, else from its last task.
+    """Return the ids of a service without reading its state: from the files, or else from its last task.
 
     Raises:
         InvalidError: dtk.yaml or service.yaml is invalid.
-        UsageError: neither says the service's id.
+        UsageError: neither of them has the service's id.
     """
     own = load_service(workspace.service_file(service), workspace.root).id
     plan = last_plan(workspace, service)
@@ -67,13 +67,13 @@ def known_identity(workspace: Workspace, service: str) -> FoundIdentity:
 
 
 def rebuilt(workspace: Workspace, service: str, found: FoundIdentity) -> Rebuilt:
-    """Return a service's state as its tasks' plans and logs and its target tell it. Nothing is written here.
+    """Return a service's state rebuilt from the plans and logs of its tasks and from its target; write no state.
 
-    What a task did counts where its log says that it succeeded; the nodes are those whose machines exist now. A
-    target that tags its machines tags those that it finds as this state's.
+    An action counts as done if its log says that it succeeded; the nodes are those whose machines exist now. A target
+    that tags machines tags the ones that it finds as belonging to this state.
 
     Raises:
-        DtkError: the target can't be asked; a machine can't be taken in.
+        DtkError: the target can't be queried, or a machine can't be adopted.
     """
     lineage = found.identity.service
     target = target_of(
@@ -95,7 +95,7 @@ def rebuilt(workspace: Workspace, service: str, found: FoundIdentity) -> Rebuilt
 
 
 def serial_after(workspace: Workspace, service: str) -> int:
-    """Return a serial above all that the service's states can have had, so that no saved plan fits by accident."""
+    """Return a serial above all that the service's states can have had, so that no saved plan matches by accident."""
     file = workspace.state_file(service)
     files = [file, journal_of(file), *(version_of(file, number) for number in range(1, KEPT_VERSIONS + 1))]
     files += [workspace.task_folder(service, number) / "plan.json" for number in workspace.task_numbers(service)]
@@ -104,7 +104,7 @@ def serial_after(workspace: Workspace, service: str) -> int:
 
 
 def _machines(place: ServiceOnTarget) -> dict[str, MarkedMachine]:
-    """Return the service's machines by node; of two for one node the one that this folder has on record."""
+    """Return the service's machines by node; if a node has two, the one on record in this folder."""
     provider = provider_for(place.target, place.workspace)
     found = [
         *provider.find_service(place.identity, asking(place.workspace.known_hosts(place.name))),
@@ -114,20 +114,21 @@ def _machines(place: ServiceOnTarget) -> dict[str, MarkedMachine]:
 
 
 def _told(workspace: Workspace, state: State, machines: Machines) -> Rebuilt:
-    """Return what the service's tasks left, one after the other."""
+    """Replay the tasks of a service in order and return the result."""
     tasks, notes, in_doubt = [], [], dict[str, list[str]]()
     for number in workspace.task_numbers(state.service):
         plan = _plan(workspace, state.service, number)
         if plan is None:
-            # What it changed is not known: all is converged again, which changes nothing where all is in place.
+            # What the task changed is unknown: everything is converged again, which changes nothing where all is
+            # correct.
             notes.append(f"the plan of task {number} can't be read: what is applied is not known from before it")
             state = replace(state, applied={}, unfinished=None)
             continue
         if plan.lineage not in ("", state.lineage):
-            continue  # of another service that was called the same
+            continue  # belongs to another service with the same name
         log = workspace.event_log(state.service, number)
         reading = read_log(log) if log.exists() else Reading((), ())
-        # As a task does, at its beginning: the doubt of the last one stays with its log until the next task.
+        # As at the beginning of a task: doubt about the previous task's last steps applies from the next task on.
         state = changes.with_in_doubt(state, in_doubt)
         state = replayed(state, plan, number, reading.events, machines)
         in_doubt = steps_in_doubt(fold(reading.events, writer_alive=False), number)

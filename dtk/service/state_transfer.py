@@ -1,4 +1,4 @@
-"""Carries states between the local folder, the shared store, and what the store keeps of earlier ones."""
+"""Transfers states between the local folder, the shared store and the earlier states that the store keeps."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ from dtk.store.opening import open_access
 
 
 def _take(store: SharedStore, service: str, lineage: str, command: str) -> HeldLease:
-    """Take a service in the store for a moment, without waiting for another holder.
+    """Acquire the lease on a service for a short operation, without waiting for another holder.
 
     Raises:
-        HeldError: another holder has it.
-        StoreError: the store can't be reached, or refuses.
+        HeldError: another process holds the service.
+        StoreError: the store is unreachable or refuses the request.
     """
     holder = new_lease(socket.gethostname(), getpass.getuser(), command, store.settings.lease)
     return acquire(Tools(store.objects), LeaseRequest(service, lineage, holder))
 
 
 def restore(store: SharedStore, kept: KeptState, service: str, lineage: str) -> int:
-    """Make an earlier state the current one again; return its new serial.
+    """Make an earlier state the current one; return its new serial.
 
     Raises:
-        HeldError: another holder has the service.
-        StoreError: the store can't be reached, or refuses.
+        HeldError: another process holds the service.
+        StoreError: the store is unreachable or refuses the request.
     """
     lease = _take(store, service, lineage, f"dtk state restore {service} {kept.serial}")
     try:
@@ -54,24 +54,25 @@ def restore(store: SharedStore, kept: KeptState, service: str, lineage: str) -> 
 
 
 def push(store: SharedStore, workspace: Workspace, workspace_id: str, service: str, *, force: bool) -> bool:
-    """Put a service into the store as this folder has it: tasks and key first, then the state.
+    """Upload a service from this folder to the store: tasks and key first, then the state.
 
-    A crash in between leaves what the next push goes on from: all but the head is written once.
+    After a crash, the next push continues: everything except the head is written only once.
 
     Args:
-        store: the store; one that is new is founded.
+        store: the store; a new one is initialized.
         workspace: the workspace.
-        workspace_id: its id.
-        service: the service.
-        force: replace an older state of the service in the store.
+        workspace_id: the id of the workspace.
+        service: the name of the service.
+        force: whether to replace an older state of the service in the store.
 
     Returns:
-        Whether the state was put there; False where it already exists.
+        True if the state was uploaded; False if the store already has it.
 
     Raises:
         LockedError: a task runs, here or elsewhere.
-        UsageError: there is nothing of it here; or the store has the service already, and ``force`` is not given.
-        StoreError: the store has another service of this name, or a newer state; it can't be reached, or refuses.
+        UsageError: there is no local state, or the store has an older one and ``force`` is not given.
+        StoreError: the store has another service with this name or a newer state, is unreachable, or refuses the
+            request.
     """
     command, folder, place = f"dtk state push {service}", workspace.service_folder(service), store.settings.shown
     with lock_here(folder, command, None):
@@ -102,9 +103,9 @@ def push(store: SharedStore, workspace: Workspace, workspace_id: str, service: s
 
 
 def _is_there(head: Head, state: State, *, force: bool) -> bool:
-    """Say whether the store has the state; refuse where it has a newer one, or an older one without being forced."""
+    """Return whether the store has this state; refuse if it has a newer one, or an older one without ``force``."""
     if head.destroyed or head.state is None or head.lineage != state.lineage:
-        # Another lineage is refused by whoever takes the service, with both ids.
+        # ``acquire`` refuses a different lineage and names both ids.
         return False
     if head.serial > state.serial:
         raise StoreError(
@@ -144,11 +145,11 @@ def _put_key(store: SharedStore, keys: ServiceKeys, file: Path) -> None:
 
 
 def pull(store: SharedStore, workspace: Workspace, service: str) -> int:
-    """Bring all of a service here, so that this folder can go on without the store; return the state's serial.
+    """Download everything of a service, so that this folder can go on without the store; return the state's serial.
 
     Raises:
         LockedError: a task runs here.
-        UsageError: the store does not know the service.
+        UsageError: the store does not have the service.
         StoreError: the store can't be read.
     """
     keys, found = ServiceKeys(service), needed_entry(store, service)
@@ -162,6 +163,6 @@ def pull(store: SharedStore, workspace: Workspace, service: str) -> int:
                 make_private_folder(file.parent)
                 replace_file(file, plan.data.decode("utf-8"))
         fetch_key(open_access(store.settings), keys, own_key(workspace.service_folder(service)))
-        # From here on the folder's state counts as its own again.
+        # From here on, the local state is the original again, not a copy.
         workspace.store_file(service).unlink(missing_ok=True)
     return found.head.serial

@@ -1,4 +1,4 @@
-"""A service's tasks as their logs tell: which is the latest, and what came of it."""
+"""The tasks of a service, read from their logs: which one is the newest, and how it ended."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from dtk.state.lock import holder
 from dtk.state.workspace import Workspace
 
 SILENCE_OF_THE_DEAD = 60.0
-"""Seconds without a line after which a lone log's writer counts as gone: it writes one at least every 10 s."""
+"""Seconds without a new line after which the writer of a log file counts as dead; it writes at least every 10 s."""
 
 FIRST_EVENTS_SECONDS = 0.2
-"""Pause before a log that has no events yet is looked at again; the store itself is asked less often."""
+"""Pause in seconds before an empty log is checked again; the store itself is queried less often."""
 
 
 @dataclass(frozen=True)
 class TaskLog:
-    """The log that a command line names. ``workspace``, ``service`` and ``number`` are None, "" and 0 for a file."""
+    """The requested log. ``workspace``, ``service`` and ``number`` are None, "" and 0 for a log file."""
 
     path: Path
     is_alive: Callable[[], bool]
@@ -39,18 +39,18 @@ class TaskLog:
     number: int = 0
 
     def task(self) -> Task:
-        """Return the task as its log tells it now."""
-        # Asked before reading: what a writer wrote between our last read and its death would be missing.
+        """Return the task as recorded in its log now."""
+        # Check the writer before reading, otherwise events that it wrote before it died could be missed.
         alive = self.is_alive()
         return fold_log(self.path, writer_alive=alive)
 
     def expectation(self) -> Expectation:
-        """Return what the service's earlier tasks tell about how long this one takes."""
+        """Return the expected duration of the task, learned from the service's earlier tasks."""
         return learn(earlier_tasks(self.path))
 
 
 def named_log(service: str | None, number: int | None, file: Path | None) -> TaskLog:
-    """Return the log that is meant: a file, else that of a service's task, else that of its newest.
+    """Return the requested log: a file, else the log of a service's task, else that of its newest task.
 
     Raises:
         UsageError: there is no such service or task.
@@ -64,7 +64,7 @@ def named_log(service: str | None, number: int | None, file: Path | None) -> Tas
 
 
 def _recently_written(log: Path) -> Callable[[], bool]:
-    """Of a lone log nobody knows the writer: it lives as long as it writes, and not without its file."""
+    """Return a check for a log file whose writer is unknown: it counts as alive while the file is written to."""
 
     def alive() -> bool:
         with suppress(OSError):
@@ -75,27 +75,27 @@ def _recently_written(log: Path) -> Callable[[], bool]:
 
 
 def read_task(workspace: Workspace, service: str, number: int) -> Task:
-    """Return one task as its log tells it; a log whose worker is gone tells that, too."""
+    """Return one task as recorded in its log, including that its worker is dead."""
     alive = is_running(workspace, service, number)()
     return fold_log(workspace.event_log(service, number), writer_alive=alive)
 
 
 def last_task(workspace: Workspace, service: str) -> Task | None:
-    """Return a service's newest task, None when it never had one; not one of a destroyed service of the same name."""
+    """Return the newest task of a service, or None; ignore one that destroyed an earlier service of this name."""
     numbers = logged_tasks(workspace, service)
     task = read_task(workspace, service, numbers[-1]) if numbers else None
     return None if task is not None and task.type == DESTROY and task.status == "succeeded" else task
 
 
 def logged_tasks(workspace: Workspace, service: str) -> list[int]:
-    """Return the numbers of a service's tasks that have a log, oldest first; with those in the shared store."""
+    """Return the numbers of a service's tasks that have a log, oldest first, including those in the shared store."""
     read_logs(workspace, service)
     return _numbers(workspace, service)
 
 
 def _numbers(workspace: Workspace, service: str) -> list[int]:
     logs = {number: workspace.event_log(service, number) for number in workspace.task_numbers(service)}
-    # A command that is killed may leave an empty log: nothing is on record of that task.
+    # A killed command may leave an empty log: nothing is recorded of that task.
     return [number for number, log in logs.items() if _has_events(log)]
 
 
@@ -104,9 +104,9 @@ def _has_events(log: Path) -> bool:
 
 
 def chosen_task(workspace: Workspace, service: str, number: int | None) -> int:
-    """Return the task meant: the one given, else the newest.
+    """Return the requested task: the given one, else the newest.
 
-    One that has just begun on another machine is waited for: its first events follow what says that it runs.
+    If the task has just started on another machine, wait for its first events, which arrive after its start is known.
 
     Raises:
         UsageError: there is no such task.
@@ -125,7 +125,7 @@ def chosen_task(workspace: Workspace, service: str, number: int | None) -> int:
 
 
 def _await_events(workspace: Workspace, service: str, running: int) -> None:
-    """Wait until a running task's first events are here; not any longer than it runs."""
+    """Wait until the first events of a running task arrive, or until the task has ended."""
     log, alive = workspace.event_log(service, running), is_running(workspace, service, running)
     while not _has_events(log) and alive() and not _has_events(log):
         notify(f"{service}: task {running} has begun; waiting for its first events")
@@ -133,16 +133,16 @@ def _await_events(workspace: Workspace, service: str, running: int) -> None:
 
 
 def is_running(workspace: Workspace, service: str, number: int) -> Callable[[], bool]:
-    """Return a function that says whether a task's worker still lives.
+    """Return a function that returns whether a task's worker is alive.
 
-    It holds the service's lock on this machine, or its lease in the shared store: then asking also brings what is new
-    of its log.
+    The worker holds the service's lock on this machine, or its lease in the shared store; in the latter case each call
+    also fetches new events of the log.
     """
     folder, elsewhere = workspace.service_folder(service), runs_elsewhere(workspace, service, number)
 
     def alive() -> bool:
         found = holder(folder)
-        # This process may hold the lock itself, to plan what follows.
+        # This process may hold the lock itself while it plans the next task.
         if found is not None and found.pid != os.getpid() and found.task == number:
             return True
         if elsewhere is not None:

@@ -1,4 +1,4 @@
-"""Machines of a service that exist and that its state here does not know: found, refused, taken in."""
+"""Existing machines of a service that its local state does not know: find, refuse or adopt them."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from dtk.state.workspace import Workspace
 
 
 class UnknownMachinesError(DtkError):
-    """Machines of a service exist that its state here does not know; doing the work anyway would make them twice."""
+    """A service has machines that its local state does not know; going on would create them twice."""
 
     exit_code = 5
 
 
 @dataclass(frozen=True)
 class ServiceOnTarget:
-    """A service, its ids and where its nodes come from."""
+    """A service, its ids, and the target of its nodes."""
 
     workspace: Workspace
     name: str
     found: FoundIdentity
     target: Target
     origin: str = ""
-    """Which first state of the service it is; "" where there may be none yet."""
+    """The origin id of the service's first state; "" if there may be none yet."""
 
     @property
     def identity(self) -> ServiceIdentity:
-        """Whose its machines are. A service that has just got its id is looked for by its name alone."""
+        """The identity of the service's machines; a service that has just got its id is searched by name only."""
         ids = self.found.identity
         workspace = "" if self.found.is_new else ids.workspace
         folder = self.workspace.service_folder(self.name)
@@ -47,10 +47,10 @@ class ServiceOnTarget:
 
 
 def find_unknown(service: ServiceOnTarget) -> Sequence[MarkedMachine]:
-    """Return the machines of a service that its state here does not know.
+    """Return the machines of a service that its local state does not know.
 
     Raises:
-        DtkError: the target can't be asked.
+        DtkError: the target can't be queried.
     """
     provider = provider_for(service.target, service.workspace)
     state = load_state(service.workspace.state_file(service.name))
@@ -65,16 +65,16 @@ def find_unknown(service: ServiceOnTarget) -> Sequence[MarkedMachine]:
 
 
 def refuse_unknown(service: ServiceOnTarget, state: State, warn: Callable[[str], None] | None = None) -> None:
-    """Refuse to work on a service whose first state would be made here while machines of it exist.
+    """Refuse to begin a first state of a service here if machines of it exist.
 
     Args:
-        place: the service.
-        state: its state here; one that knows a machine, or has asked for one, is not the first, and nobody is asked.
-        warn: told of machines that could not be asked; without it they are an error, too.
+        service: the service.
+        state: its local state; if it knows or has requested a machine, it is not the first one, and nothing is queried.
+        warn: called with a message about machines that could not be queried; without it, that is an error.
 
     Raises:
         UnknownMachinesError: machines exist.
-        DtkError: the target can't be asked.
+        DtkError: the target can't be queried.
     """
     if any(node.id or node.attributes for node in state.nodes.values()):
         return
@@ -92,15 +92,15 @@ def refuse_unknown(service: ServiceOnTarget, state: State, warn: Callable[[str],
 
 
 def _made_elsewhere(machines: Sequence[MarkedMachine], state: State) -> list[MarkedMachine]:
-    """Leave out what a task of this very state made, in another clone, and died before it could say so.
+    """Return the machines without those that a task of this same state created in another clone before it died.
 
-    The next task's own calls find those machines again: nothing is made twice.
+    The next task finds those machines again with its own calls, so nothing is created twice.
     """
     return [one for one in machines if not state.origin or one.origin != state.origin]
 
 
 def unknown_error(service: ServiceOnTarget, machines: Sequence[MarkedMachine]) -> UnknownMachinesError:
-    """Return the error that says what exists, since when, by which dtk, and how to go on."""
+    """Return the error that says what exists, how old it is, which dtk created it, and what to do."""
     first = min(machines, key=lambda one: one.since or "~")
     many = f"{len(machines)} machine{'s' if len(machines) > 1 else ''}"
     made = f"made {_age(first.since)} by dtk {first.version or '?'}" if first.since else f"dtk {first.version or '?'}"
@@ -120,15 +120,15 @@ def unknown_error(service: ServiceOnTarget, machines: Sequence[MarkedMachine]) -
 
 
 def unknown_machines(service: ServiceOnTarget, state: State) -> Sequence[MarkedMachine]:
-    """Return the machines of a service that its state here does not know, and that are certain to be its own.
+    """Return the machines of a service that its local state does not know and that certainly belong to it.
 
     Args:
         service: the service.
-        state: its state here; where it knows no node, machines that can't be asked are an error.
+        state: its local state; if it has no nodes, machines that can't be queried are an error.
 
     Raises:
-        UnknownMachinesError: the service had no id, so whose the machines are is not certain.
-        DtkError: the target can't be asked.
+        UnknownMachinesError: the service had no id, so the owner of the machines is uncertain.
+        DtkError: the target can't be queried.
     """
     try:
         machines = find_unknown(service)
@@ -142,7 +142,7 @@ def unknown_machines(service: ServiceOnTarget, state: State) -> Sequence[MarkedM
 
 
 def take_in_unknown(service: ServiceOnTarget, state: State) -> list[MarkedMachine]:
-    """Put all machines of a service that its state here does not know into it; its lock is held.
+    """Adopt all machines of a service that its local state does not know; the caller holds its lock.
 
     Raises:
         UnknownMachinesError, DtkError: as ``unknown_machines``.
@@ -162,18 +162,18 @@ def _age(since: str) -> str:
 
 
 def take_in(service: ServiceOnTarget, machines: Sequence[MarkedMachine]) -> list[MarkedMachine]:
-    """Put machines into the state of their service; its lock is held.
+    """Add machines to the state of their service; the caller holds its lock.
 
     Returns:
-        Those that were taken in. Of two for one node the first is.
+        The adopted machines. If there are two for one node, only the first is adopted.
 
     Raises:
-        DtkError: one can't be taken in.
+        DtkError: a machine can't be adopted.
     """
     file = service.workspace.state_file(service.name)
     state = load_state(file)
     if state is None or (not state.nodes and state.lineage != service.identity.lineage):
-        # A service whose state was lost gets the one back that its machines remember.
+        # The state was lost: begin a new one with the lineage that its machines carry.
         begun = new_state(service.name, service.identity.lineage)
         state = replace(begun, last_task=state.last_task if state else 0)
     store, place = StateStore(file, state), replace(service, origin=state.origin)
@@ -188,12 +188,12 @@ def take_in(service: ServiceOnTarget, machines: Sequence[MarkedMachine]) -> list
 
 
 def nodes_of(service: ServiceOnTarget, machines: Sequence[MarkedMachine]) -> dict[str, NodeState]:
-    """Return machines as the state keeps them, with what they say of themselves, and mark them as the service's.
+    """Return machines as node states with the facts that they report, and mark them as the service's.
 
-    One that can't be asked comes without what it would have said.
+    A machine that can't be reached comes without facts.
 
     Raises:
-        DtkError: one can't be taken in.
+        DtkError: a machine can't be adopted.
     """
     from dtk.refresh.known_hosts import pinned_key  # noqa: PLC0415 - only where there are machines
 
@@ -207,7 +207,7 @@ def nodes_of(service: ServiceOnTarget, machines: Sequence[MarkedMachine]) -> dic
     for node, record in records.items():
         answer = answers.get(node)
         attributes = read_facts(answer, record.attributes) if isinstance(answer, str) else record.attributes
-        # The address of one that is off may be another's.
+        # The address of a machine that is off may belong to another one by now.
         key = (pinned_key(known_hosts, ways[node]) if node in ways else "") or record.connection.host_key
         found[node] = state_of(replace(record, attributes={**attributes, **({HOST_KEY: key} if key else {})}))
     return found
