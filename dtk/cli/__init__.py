@@ -1,4 +1,5 @@
-"""The command line: the frame that finds a command and runs it, and how its results are printed.
+"""The command line: finds and runs the command that the user typed, and prints its results.
 
-In: the process's arguments. Out: text or JSON, an exit code. Must not know: how anything is planned or applied.
+In: the process's arguments. Out: text or JSON, and an exit code.
+Must not know: how anything is planned or applied.
 """

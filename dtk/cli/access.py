@@ -1,4 +1,4 @@
-"""Access of people to a service's nodes: recorded in service.yaml, and put on the nodes that run at once."""
+"""Grants people SSH access to a service's nodes: in service.yaml, and at once on running nodes."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _USUAL_KEYS = ("id_ed25519.pub", "id_ecdsa.pub", "id_rsa.pub")
 
 
 def public_key(given: str) -> str:
-    """Return a public key that is given as text, or by its file; "" for one's own.
+    """Return a public key given as text or as a file; for "", the user's own key.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such key.
     """
     if PUBLIC_KEY.fullmatch(given.strip()):
         return given.strip()
@@ -42,10 +42,10 @@ def public_key(given: str) -> str:
 
 
 def check_keeps_keys(inputs: Inputs) -> None:
-    """Refuse a target whose nodes people's keys can't be put on.
+    """Refuse a target that does not manage people's keys on its nodes.
 
     Raises:
-        UsageError: it is one.
+        UsageError: the target does not.
     """
     if f'"{SETTING}"' not in inputs.target.description.settings_schema.read_text(encoding="utf-8"):
         kind = f"target '{inputs.target.name}' ({inputs.target.type})"
@@ -55,18 +55,18 @@ def check_keeps_keys(inputs: Inputs) -> None:
 def record_access(
     workspace: Workspace, service: str, name: str, key: str | None, command: str, lock_wait: float
 ) -> int:
-    """Note somebody's key, or that there is none any more, and bring the nodes that run up to date.
+    """Record a person's key, or its removal, in service.yaml and update the running nodes.
 
     Args:
         workspace: the workspace.
-        service: the service's name.
-        name: whose key it is.
-        key: the public key; None takes the access away.
-        command: what is done, as people type it.
-        lock_wait: how long to wait for another holder of the service, seconds.
+        service: the name of the service.
+        name: the name of the person.
+        key: the public key; None removes the access.
+        command: the command, as people type it.
+        lock_wait: how long to wait for another holder of the service, in seconds.
 
     Returns:
-        The worst exit code of the nodes.
+        The highest exit code of the nodes.
     """
     with changing(workspace, service, command, lock_wait):
         file = workspace.service_file(service)

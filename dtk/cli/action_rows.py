@@ -1,4 +1,4 @@
-"""What ``dtk exec`` can run, as rows for a listing and for completion."""
+"""What ``dtk exec`` can run, as rows for listings and completion."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dtk.plan.resolve.topology import Instance
 from dtk.views.plan_entries import members_text
 
 FEW_MEMBERS = 2
-"""Up to so many members of a group are listed one by one (docs/original.md 3.2)."""
+"""Groups with up to this many members are listed member by member (docs/original.md 3.2)."""
 
 
 def action_rows(found: ResolvedService) -> list[tuple[str, str]]:
-    """Return every action's name and type: the service's workflows, then the components' by name."""
+    """Return the name and type of every action: the service's workflows, then the components' actions by name."""
     workflows = dict.fromkeys([CREATE, *found.topology.assembly.workflows])
     components = sorted({row for instance in found.topology.instances.values() for row in _actions(found, instance)})
     return [*((name, "service") for name in workflows), *components]

@@ -1,4 +1,4 @@
-"""The command line's frame: the group of lazy commands, the global options."""
+"""The frame of the command line: the group of lazily imported commands, and the global options."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typer._click.core import Context, Parameter
 
 GLOBAL_OPTIONS = {"--workspace": True, "--no-color": False, "--offline": False, "--ci": True}
-"""Options that may stand anywhere on the line, and whether they take a value."""
+"""Options allowed anywhere on the command line, and whether they take a value."""
 
 
 class LazyCommand(TyperCommand):
@@ -35,14 +35,14 @@ class LazyCommand(TyperCommand):
 
     def real(self) -> TyperCommand:
         """Return the command that this one stands for."""
-        # Imported here, for the one command that runs: importing all of them would be paid at each start.
+        # Import only the command that runs: importing all of them would slow down every start.
         module, _, function = self.entry.function.partition(":")
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
         app.command(self.entry.name, cls=QuickCommand)(getattr(importlib.import_module(module), function))
         return cast(TyperCommand, typer.main.get_command(app))
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        """Hand over to the real command."""
+        """Delegate to the real command."""
         real = self.real()
         if self.entry.words_before_command:
             args = with_separator(args, real.params, self.entry.words_before_command)
@@ -79,7 +79,7 @@ class LazyGroup(TyperGroup):
 
 
 def with_separator(args: list[str], parameters: Sequence[Parameter], words: int) -> list[str]:
-    """Put ``--`` behind so many words that are no options, unless it stands there: what follows is a command's own."""
+    """Insert ``--`` after the given number of non-option words, so that the rest is passed to another command."""
     takes_value = {name for p in parameters if not getattr(p, "is_flag", True) for name in p.opts}
     position = found = 0
     while position < len(args) and found < words:
@@ -92,11 +92,11 @@ def with_separator(args: list[str], parameters: Sequence[Parameter], words: int)
 
 
 def hoisted(args: list[str]) -> list[str]:
-    """Move the global options to the front, so that ``dtk ls --workspace DIR`` works as ``dtk --workspace DIR ls``."""
+    """Move the global options to the front: ``dtk ls --workspace DIR`` works like ``dtk --workspace DIR ls``."""
     front: list[str] = []
     rest: list[str] = []
     position = 0
-    # Behind -- stands another program's command line (dtk ssh … -- ls --workspace): nothing of it is ours.
+    # What follows -- is the command line of another program (dtk ssh … -- ls --workspace): leave it alone.
     while position < len(args) and args[position] != "--":
         name, _, value = args[position].partition("=")
         width = 2 if GLOBAL_OPTIONS.get(name) and not value else 1

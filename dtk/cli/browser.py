@@ -1,4 +1,4 @@
-"""Opening a page in the user's browser."""
+"""Opens pages in the user's browser."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from dtk.views.markup import tag
 
 
 def open_file(page: Path) -> None:
-    """Open a page that is a file, or say that there is no browser."""
+    """Open a page from a file; print a message if there is no browser."""
     _open(page.resolve().as_uri())
 
 
 @contextmanager
 def opened(address: str) -> Iterator[None]:
-    """Open an address in which there is a token.
+    """Open an address that contains a token.
 
-    A browser is given what it opens on its command line, which every user of the machine can read. So it is given a
-    file that only its owner can read, and that leads on to the address.
+    The command line of a browser is visible to every user of the machine. So the browser opens a file that only its
+    owner can read and that redirects to the address.
     """
     with tempfile.TemporaryDirectory(prefix="dtk-watch-") as folder:
         file = Path(folder) / "open.html"

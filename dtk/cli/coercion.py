@@ -1,7 +1,7 @@
-"""Turns valid arguments into their types without pydantic, which typer imports for the first parameter it converts.
+"""Converts valid arguments without pydantic, which typer imports for the first parameter that it converts.
 
-That import takes a third of the time of a command that only reads a file. A value that is plainly valid is converted
-here; any other goes to typer, which says what is wrong with it in its own words.
+That import takes a third of the run time of a command that only reads a file. Plainly valid values are converted
+here; all others go to typer, which reports what is wrong with them.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _INVALID = object()
 
 
 class _Coercion(Protocol):
-    """What typer asks of the object that converts a parameter's value."""
+    """The interface that typer expects of a parameter's converter."""
 
     def coerce(self, value: object, param: TyperArgument | TyperOption, ctx: Context) -> object: ...
 
 
 class _QuickCoercion:
-    """Converts a plainly valid value itself, and leaves any other to typer's own conversion."""
+    """Converts plainly valid values itself and leaves all others to typer."""
 
     def __init__(self, parameter: TyperArgument | TyperOption) -> None:
         self._annotation: object = parameter.type_descriptor.annotation
@@ -36,7 +36,7 @@ class _QuickCoercion:
         self._own = parameter.get_runtime_param
 
     def coerce(self, value: object, param: TyperArgument | TyperOption, ctx: Context) -> object:
-        """Return the value as its parameter's type; typer's signature."""
+        """Return the value converted to its parameter's type; the signature is typer's."""
         if value is None:
             return () if param.multiple or param.nargs == -1 else None
         converted = _INVALID if self._info.parser else self._converted(value)
@@ -53,7 +53,7 @@ class _QuickCoercion:
 
     def _one(self, type_: object, value: object) -> object:
         if not isinstance(value, str):
-            # A flag, or how often one was given.
+            # A flag, or a counter of how often an option was given.
             return value if type_ in (bool, int) and type(value) is type_ else _INVALID
         if type_ is str:
             return value
@@ -81,21 +81,21 @@ Parameters = TypeVar("Parameters", bound=Sequence[object])
 def convert_quickly(parameters: Parameters) -> Parameters:
     """Make parameters convert plainly valid values without pydantic; return them.
 
-    A typer that converts in another way is left alone: its commands start later, and work as well.
+    With a version of typer that converts in another way, do nothing: its commands only start more slowly.
     """
     for parameter in parameters:
         if not isinstance(parameter, TyperArgument | TyperOption) or not hasattr(parameter, "get_runtime_param"):
             continue
         if "get_runtime_param" not in vars(parameter):
             quick = _QuickCoercion(parameter)
-            # On the instance: typer asks each parameter for its conversion whenever it has a value.
+            # Set it on the instance: typer asks each parameter for its converter whenever it has a value.
             vars(parameter)["get_runtime_param"] = lambda quick=quick: quick
     return parameters
 
 
 class QuickCommand(TyperCommand):
-    """A command whose parameters convert quickly."""
+    """A command with fast parameter conversion."""
 
     def get_params(self, ctx: Context) -> list[Parameter]:
-        """Return all parameters, the one for help included."""
+        """Return all parameters, including the one for help."""
         return convert_quickly(super().get_params(ctx))

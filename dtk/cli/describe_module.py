@@ -21,7 +21,7 @@ from dtk.views.module_description import (
 
 
 def module_info(name: str, *, markdown: bool, as_json: bool) -> None:
-    """Print what a module (``ns:name``) or an assembly (``ns:name/assembly``) holds."""
+    """Print the content of a module (``ns:name``) or an assembly (``ns:name/assembly``)."""
     module, assembly = _found(load_catalog(current_workspace()), name)
     if markdown:
         typer.echo(assembly_page(assembly) if assembly else module_markdown(module), nl=False)

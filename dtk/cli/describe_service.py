@@ -1,4 +1,4 @@
-"""What ``dtk info`` prints about a service, and about a node of it."""
+"""What ``dtk info`` prints about a service or one of its nodes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dtk.views.yaml_text import yaml_text
 
 
 def service_info(service: str | None, *, as_json: bool) -> None:
-    """Print what a service is made of, what it is now, and where its files stand."""
+    """Print the contents and status of a service, and the location of its file."""
     inputs, found = read_service(service)
     document = _service_document(inputs, found)
     if as_json:
@@ -52,7 +52,7 @@ def _node_line(name: str, inputs: Inputs) -> str | None:
 
 
 def node_info(service: str | None, node: str, *, as_json: bool) -> None:
-    """Print what is known of a node.
+    """Print what is known about a node.
 
     Source: the original's fields, docs/original.md 3.2.
     """

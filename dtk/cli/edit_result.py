@@ -1,4 +1,4 @@
-"""What a command prints once it changed a service's file."""
+"""What a command prints after it has changed a service's file."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from dtk.state.workspace import Workspace
 
 
 def warn_of_short_values(inputs: Inputs) -> None:
-    """Say on stderr which hidden values of a service logs will show all the same."""
+    """Warn on standard error about hidden values of a service that are too short to be removed from logs."""
     for path in short_hidden_values(inputs):
         what = f"'{path}' is hidden, but values shorter than {SHORTEST_HIDDEN} characters are not removed from logs"
         typer.echo(f"warning: {what}; declare it secret, or use a longer value", err=True)
 
 
 def print_edit_result(workspace: Workspace, service: str, *, as_json: bool = False) -> None:
-    """Say that a service's file was changed, and what to do next: fix what is missing, else plan."""
+    """Report that a service's file was changed, and what to do next: fix violations, or plan."""
     inputs = read_inputs(workspace, service)
     warn_of_short_values(inputs)
     problems = resolve_for_plan(inputs.request()).problems

@@ -1,4 +1,4 @@
-"""The line that a mistake is in, with a caret under the place."""
+"""The source line of an error, with a caret below the location."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dtk.service.global_options import settings
 from dtk.state.workspace import find_workspace
 
 _WIDEST = 100
-"""Columns of a line that are shown, around the caret."""
+"""Maximum number of columns shown of a line, around the caret."""
 _LARGEST = 4_000_000
 _PRIVATE = re.compile(r"\b(hidden|secret)\s*:\s*true\b")
-"""A line that declares a hidden attribute may hold its value too, whatever is wrong with the line."""
+"""A line that declares a hidden attribute may contain its value, so it is not shown, whatever the error is."""
 
 
 def excerpt(problem: Problem) -> list[str]:
-    """Return the line a problem is in and a caret below its column; nothing when it can't or may not be shown."""
+    """Return the source line of a problem and a caret below its column; nothing if it can't or must not be shown."""
     location = problem.location
     if location is None or problem.private:
         return []
@@ -33,7 +33,7 @@ def excerpt(problem: Problem) -> list[str]:
 
 
 def _around(line: str, location: Location) -> tuple[str, int]:
-    """Return as much of a line as fits, and the caret's column in it; a tab is one blank, so that both agree."""
+    """Return the part of a line that fits, and the caret's column in it; tabs become blanks, so that they align."""
     column = min(max(location.column - 1, 0), len(line))
     start = max(0, column - _WIDEST // 2) if len(line) > _WIDEST else 0
     shown = line[start : start + _WIDEST]
@@ -44,7 +44,7 @@ def _around(line: str, location: Location) -> tuple[str, int]:
 
 @lru_cache(maxsize=8)
 def _lines(name: str) -> list[str]:
-    """Return the lines of a file that a message names: relative to this folder, or to the workspace."""
+    """Return the lines of a file that a message names, relative to this folder or to the workspace."""
     for root in _roots():
         file = root / name
         try:
@@ -58,7 +58,7 @@ def _lines(name: str) -> list[str]:
 
 
 def _is_linked(root: Path, file: Path) -> bool:
-    """Say whether a symlink is on the way to a file: who wrote it chose what it shows, and may not be who reads it."""
+    """Return whether a path contains a symlink: its author, who need not be the reader, chose what it shows."""
     ways = [file, *file.parents]
     inner = ways[: ways.index(root)] if root in ways else ways[:1]
     return any(way.is_symlink() for way in inner)

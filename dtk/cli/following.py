@@ -1,4 +1,4 @@
-"""Following a task to its end: its stream, what it is doing, and what is written of it then."""
+"""Follows a task to its end: prints its stream and progress, and then writes the requested files."""
 
 from __future__ import annotations
 
@@ -40,10 +40,11 @@ from dtk.views.task_json import task_document
 
 @dataclass(frozen=True)
 class Following:
-    """What a command prints and writes of its task.
+    """What a command prints and writes about its task.
 
-    ``document`` prints one document at the end, ``events`` each event as it comes, ``output`` what steps print.
-    ``verbosity`` counts -v: 1 is ``output``, 2 prints what they run as well.
+    ``document`` prints one document at the end; ``events`` prints each event as it arrives; ``output`` prints the
+    output
+    of steps. ``verbosity`` counts -v: 1 is the same as ``output``, 2 also prints the commands of steps.
     """
 
     detach: bool = False
@@ -54,10 +55,10 @@ class Following:
     files: TaskFiles = field(default_factory=TaskFiles)
 
     def check(self) -> None:
-        """Refuse what does not go together, and files that could not be written, before anything is done.
+        """Refuse conflicting options and files that can't be written, before anything is done.
 
         Raises:
-            UsageError: says what.
+            UsageError: names the conflict or the file.
         """
         if self.detach and (self.output or self.verbosity or self.files.junit or self.files.report):
             hint = "omit --detach, or ask later: dtk task-status --junit FILE, dtk task-report"
@@ -66,7 +67,7 @@ class Following:
 
     @property
     def prints_output(self) -> bool:
-        """Whether what running steps print is printed as it comes."""
+        """Whether the output of running steps is printed as it arrives."""
         return self.output or self.verbosity > 0
 
     @property
@@ -91,7 +92,7 @@ def follow_task(inputs: Inputs, number: int, how: Following) -> int:
     elif not how.events:
         if _found_all_in_place(task):
             typer.echo("Nothing had to be changed.")
-        # Not among the stream's lines, which are the original's.
+        # On standard error: the lines of the stream are those of the original.
         typer.echo(recap(task), err=True)
         _print_outputs(task, inputs)
     annotate(lambda: task_annotations(task, places_of(inputs)), "failures")
@@ -100,7 +101,7 @@ def follow_task(inputs: Inputs, number: int, how: Following) -> int:
 
 
 def _print_outputs(task: Task, inputs: Inputs) -> None:
-    """Print what the assembly tells of a service that was converged, where it tells something."""
+    """Print the outputs of a service that was converged, if it has any."""
     if task.type != "assembly_converge" or task.status != "succeeded":
         return
     assembly = inputs.modules[inputs.service.module].assemblies.get(inputs.service.assembly)
@@ -109,14 +110,14 @@ def _print_outputs(task: Task, inputs: Inputs) -> None:
     try:
         now = read_inputs(inputs.workspace, inputs.service.name)
     except InvalidError as error:
-        # Edited while the task ran: the task has ended all the same.
+        # The files were edited while the task ran; the task has ended anyway.
         typer.echo(f"warning: the outputs are not shown: {error.message} (dtk validate)", err=True)
         return
     typer.echo(outputs_text(output_rows(resolve_service(now.request()))), nl=False)
 
 
 def _written(files: TaskFiles, task: Task, inputs: Inputs) -> bool:
-    """Write a task's files; that they can't be written does not hide how the task ended."""
+    """Write a task's files; return whether that succeeded. A failure does not hide the result of the task."""
     try:
         files.write(task, inputs.workspace)
     except DtkError as error:
@@ -157,7 +158,7 @@ def _print(texts: Iterable[str], service: str, *, is_shown: bool) -> None:
 
 
 def _shown(text: str, service: str) -> bool:
-    """Print a piece of the stream; return False once nobody reads it (``| head -1``): the task goes on all the same."""
+    """Print a piece of the stream; return False if the reader has gone (``| head -1``), while the task continues."""
     try:
         if isinstance(text, ForgeText):
             write_for_forge(text)
@@ -171,7 +172,7 @@ def _shown(text: str, service: str) -> bool:
 
 
 def _found_all_in_place(task: Task) -> bool:
-    """Say whether a converge changed nothing; what plain actions did, smoke tests for example, is no change."""
+    """Return whether a converge changed nothing; plain actions, such as smoke tests, do not count as changes."""
     leaves = [leaf for stage in task.stages for leaf in stage.leaves() if leaf.type != "action"]
     converges = task.type == "assembly_converge" and task.status == "succeeded"
     return converges and bool(leaves) and not any(leaf.changed for leaf in leaves)

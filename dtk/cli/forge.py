@@ -1,4 +1,4 @@
-"""Telling the forge that a job runs on: annotations, the job's summary; where a file is in its repository."""
+"""Writes for the forge that a CI job runs on: annotations and the job's summary, with paths inside the repository."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from dtk.service.planning import Inputs
     from dtk.views.ci.annotation import Annotation, PlaceOf
 
-# Every command asks on which forge it runs; what is written for one is imported, and made, only there.
+# Every command detects its forge; the code for a forge is imported only there.
 # ruff: noqa: PLC0415
 
 _ROOTS = {Forge.GITHUB: "GITHUB_WORKSPACE", Forge.GITLAB: "CI_PROJECT_DIR"}
 
 
 def forge() -> Forge:
-    """Return the forge that the command writes for: that of --ci, else that of the environment."""
+    """Return the forge to write for: the one given with --ci, or the one detected from the environment."""
     return Forge(settings().ci) if settings().ci else detected(os.environ)
 
 
 def shield_streams() -> None:
-    """Keep what modules and hosts print from acting as commands of the forge."""
+    """Prevent output of modules and hosts from being executed as commands of the forge."""
     if forge() is not Forge.GITHUB:
         return
     from dtk.views.ci import github
@@ -42,7 +42,7 @@ def shield_streams() -> None:
 
 
 def write_for_forge(text: ForgeText, *, to_stderr: bool = False) -> None:
-    """Write what the forge acts on."""
+    """Write text that the forge interprets."""
     stream = sys.stderr if to_stderr else sys.stdout
     stream.flush()
     drawing = drawing_stream(stream)
@@ -51,10 +51,10 @@ def write_for_forge(text: ForgeText, *, to_stderr: bool = False) -> None:
 
 
 def annotate(find: Callable[[], Sequence[Annotation]], noun: str) -> None:
-    """Put messages beside the code, as many as the forge keeps; elsewhere than on GitHub nothing is written.
+    """Write annotations beside the code, as many as the forge keeps; only on GitHub.
 
     Args:
-        find: returns errors, or warnings.
+        find: returns the errors or warnings.
         noun: what they are, in the plural.
     """
     if forge() is not Forge.GITHUB:
@@ -62,13 +62,13 @@ def annotate(find: Callable[[], Sequence[Annotation]], noun: str) -> None:
     from dtk.views.ci import github
     from dtk.views.ci.annotation import fitting
 
-    # Standard output may be a document.
+    # Use standard error, because standard output may be a document.
     for one in fitting(find(), noun):
         write_for_forge(ForgeText(github.annotation_line(in_repository(one))), to_stderr=True)
 
 
 def in_repository(annotation: Annotation) -> Annotation:
-    """Return an annotation whose file is named as the forge does: from the repository's root."""
+    """Return an annotation with its file relative to the root of the repository, as the forge expects it."""
     place = annotation.place
     if place is None:
         return annotation
@@ -85,7 +85,7 @@ def _from_repository(name: str) -> str:
 
 
 def _folders() -> list[Path]:
-    """Return the folders that a mistake's file may be named from."""
+    """Return the folders that the file names of errors may be relative to."""
     try:
         return [settings().workspace or find_workspace(Path.cwd()).root, Path.cwd()]
     except DtkError:
@@ -93,7 +93,7 @@ def _folders() -> list[Path]:
 
 
 def summarize(page: Callable[[], str]) -> None:
-    """Append a page in Markdown to the job's summary, where the forge has one; what does not fit is left out."""
+    """Append a page in Markdown to the job's summary, if the forge has one; cut off what does not fit."""
     name = os.environ.get("GITHUB_STEP_SUMMARY", "")
     if forge() is not Forge.GITHUB or not name:
         return
@@ -120,7 +120,7 @@ def _within(text: bytes, room: int) -> bytes:
 
 
 def places_of(inputs: Inputs) -> PlaceOf:
-    """Return what gives the place where an action of a component is written, in modules of this workspace alone."""
+    """Return a function that returns where an action of a component is defined, in modules of this workspace only."""
     own = [module for module in inputs.modules.values() if module.folder.is_relative_to(inputs.workspace.modules)]
     components = {component.type: component for module in own for component in module.components.values()}
 

@@ -1,4 +1,4 @@
-"""What people type from habit: other names of commands, and what dtk has for other tools' words and options."""
+"""Words that people type from habit: aliases of commands, and dtk's equivalents of other tools' words and options."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ALIASES = {
     "attributes": "list-attributes",
     "run": "exec",
 }
-"""Other names for a command, which work as it does: where a word can mean only one thing."""
+"""Aliases of commands, for words that can mean only one thing."""
 
 _COMMANDS = {
     "delete": "dtk delete-and-destroy SERVICE ends its nodes and deletes it; dtk delete-node SERVICE NODE removes one",
@@ -51,7 +51,7 @@ _COMMANDS = {
     "reset": "dtk destroy-and-reset-nodes SERVICE ends its nodes and keeps the service",
     "recreate": "dtk destroy-and-reset-nodes SERVICE, then dtk apply SERVICE",
 }
-"""Words of other tools that mean more than one thing here, with the commands that may be meant."""
+"""Words of other tools that can mean more than one thing here, with the possible commands."""
 
 _OPTIONS = {
     "--auto-approve": "--yes",
@@ -74,11 +74,11 @@ _OPTIONS = {
     "-vvv": "--output",
     "--verbose": "--output",
 }
-"""Options of other tools, with dtk's own for the same thing: an option, or a command."""
+"""Options of other tools with dtk's equivalent: an option or a command."""
 
 
 def command_hint(word: str, commands: Iterable[str]) -> str:
-    """Return the command to run instead of a word that is none, "" where nothing is like it."""
+    """Return a suggestion for a word that is not a command, "" if nothing is similar."""
     if word in _COMMANDS:
         return _COMMANDS[word]
     near = nearest(word, (*commands, *ALIASES))
@@ -86,12 +86,12 @@ def command_hint(word: str, commands: Iterable[str]) -> str:
 
 
 def option_hint(option: str, command: str, options: Iterable[str]) -> str:
-    """Return what to write instead of an option that a command does not have, "" where nothing is like it.
+    """Return a suggestion for an option that a command does not have, "" if nothing is similar.
 
     Args:
-        option: what was written, ``--auto-approve``.
-        command: the command it was written for, ``dtk apply``.
-        options: the command's own.
+        option: the option as typed, such as ``--auto-approve``.
+        command: the command, such as ``dtk apply``.
+        options: the options of the command.
     """
     known = list(options)
     instead = _OPTIONS.get(option, "")

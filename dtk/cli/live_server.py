@@ -1,8 +1,8 @@
-"""The server of a running task's page: on loopback, to who knows its token, and nothing but the page and its events.
+"""The server of a running task's page: on loopback, for holders of its token, and only for the page and its events.
 
-Any page in the same browser can send requests to loopback, and any user of the machine can. So the address has a token
-that nobody can guess; the Host header must be ours, or a name that another site had lead here (DNS rebinding) would
-do; and answers say that no other page may frame, load or read them.
+Any page in the same browser, and any user of the machine, can send requests to loopback. So the address has a token
+that nobody can guess; the Host header must be the server's own, because another site could make its name resolve to
+loopback (DNS rebinding); and responses forbid other pages to frame, load or read them.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from dtk.views.report.page import Surroundings, page_title
 Request: TypeAlias = "socket.socket | tuple[bytes, socket.socket]"
 
 TICK_SECONDS = 1.0
-"""Between two events of a stream at the most, while nothing is new: times go on."""
+"""Maximum number of seconds between two events of a stream, even if nothing is new: elapsed times change."""
 SHARE = 10
-"""A stream rests so many times as long as its last parts took to make: a page of 1,000 nodes must not slow the task."""
+"""A stream pauses this many times the time its last parts took: a page of 1,000 nodes must not slow the task."""
 SHORTEST_REST = 0.25
 MOST_STREAMS = 16
-"""Browsers that follow at a time."""
+"""Maximum number of browsers that follow at the same time."""
 IDLE_SECONDS = 20.0
-"""A client that neither sends nor takes anything for so long is cut off."""
+"""A client that sends and receives nothing for this many seconds is disconnected."""
 END_SECONDS = 10.0
-"""How long the end of the task waits for browsers to take it."""
+"""How long the end of a task waits for browsers to receive it, in seconds."""
 _HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -49,7 +49,7 @@ _HEADERS = {
 
 
 class TaskFeed:
-    """A task as its log tells it now, handed from the thread that reads to those that serve."""
+    """The current state of a task, passed from the thread that reads the log to those that serve it."""
 
     def __init__(self) -> None:
         self._news = threading.Condition()
@@ -57,14 +57,14 @@ class TaskFeed:
         self._version = 0
 
     def publish(self, task: Task) -> None:
-        """Take the task as it is now."""
+        """Set the current state of the task."""
         with self._news:
             self._task = task
             self._version += 1
             self._news.notify_all()
 
     def newer(self, version: int, seconds: float) -> tuple[Task, int]:
-        """Return the task and its version, as soon as that is not ``version``, or after so many seconds."""
+        """Return the task and its version once that differs from ``version``, at the latest after ``seconds``."""
         with self._news:
             self._news.wait_for(lambda: self._version != version, seconds)
             return self._task, self._version
@@ -74,11 +74,11 @@ class LiveServer(ThreadingHTTPServer):
     """Serves a task's page at ``address`` until it is closed."""
 
     daemon_threads = True
-    # A second server on the same port would get what is meant for this one.
+    # Otherwise, a second server could reuse the port and receive requests meant for this one.
     allow_reuse_address = False
 
     def __init__(self, feed: TaskFeed, around: Surroundings) -> None:
-        """Listen on a port that the system chooses."""
+        """Listen on a port chosen by the system."""
         super().__init__(("127.0.0.1", 0), _Requests)
         self.feed = feed
         self.around = around
@@ -89,21 +89,21 @@ class LiveServer(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        """The page's address, with its token."""
+        """The page's address, including its token."""
         return f"http://127.0.0.1:{self.server_port}/{self._token}/"
 
     def is_own_host(self, host: str) -> bool:
-        """Say whether a request was meant for this server, and not for a name that was made to lead here."""
+        """Return whether a Host header is this server's own, and not a name that was made to resolve to it."""
         return host in (f"127.0.0.1:{self.server_port}", f"localhost:{self.server_port}")
 
     def place_of(self, path: str) -> str | None:
-        """Return what of ``/TOKEN/…`` a request asks for; None where it does not know the token."""
+        """Return the part after the token of a path ``/TOKEN/…``, or None if the token is wrong."""
         token, slash, place = path.removeprefix("/").partition("/")
         return place if slash and hmac.compare_digest(token.encode(), self._token.encode()) else None
 
     @contextmanager
     def counted_stream(self) -> Iterator[bool]:
-        """Count a stream while it runs; yields whether there was room for it."""
+        """Count a stream while it runs; yield whether it is within the limit."""
         with self._count:
             has_room = self._streams < MOST_STREAMS
             self._streams += has_room
@@ -115,12 +115,12 @@ class LiveServer(ThreadingHTTPServer):
                 self._count.notify_all()
 
     def wait_for_streams(self) -> None:
-        """Wait until all browsers have been told the task's end, or too long."""
+        """Wait until all browsers have received the end of the task, at most ``END_SECONDS``."""
         with self._count:
             self._count.wait_for(lambda: self._streams == 0, END_SECONDS)
 
     def handle_error(self, request: Request, client_address: object) -> None:
-        """Say nothing of a browser that has gone in the midst of an answer."""
+        """Ignore browsers that disconnect during a response."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
@@ -132,7 +132,7 @@ class _Requests(BaseHTTPRequestHandler):
     sys_version = ""
 
     def do_GET(self) -> None:
-        """Answer with the page or its events; with nothing else, and to nobody else."""
+        """Respond with the page or its events, and only to authorized requests."""
         place = self.server.place_of(self.path)
         origin = self.headers.get("Origin", "")
         if not self.server.is_own_host(self.headers.get("Host", "")) or (
@@ -173,23 +173,23 @@ class _Requests(BaseHTTPRequestHandler):
             began = time.monotonic()
             for part in sent.changed(task, utc_now()):
                 self._send("part", {"place": part.place, "html": part.markup})
-            # Sent each time: it says that all is sent, and that somebody is there.
+            # Sent each time: it marks the end of an update and shows that the server is alive.
             self._send("title", page_title(task))
             if not task.is_over:
                 time.sleep(max(SHORTEST_REST, (time.monotonic() - began) * SHARE))
         self._send("end", f"The task is over: {task.status}.")
 
     def _send(self, kind: str, data: str | dict[str, str]) -> None:
-        """Send one event; its data is JSON, which has no line breaks that could end it."""
+        """Send one event; its data is JSON, because line breaks would end the event."""
         self.wfile.write(f"event: {kind}\ndata: {json.dumps(data)}\n\n".encode())
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-        """Write no log: it would have the token in it."""
+        """Write no log, because it would contain the token."""
 
 
 @contextmanager
 def serving(server: LiveServer) -> Iterator[None]:
-    """Serve in the background; browsers that follow are told the end before the server closes."""
+    """Serve in the background; tell the end to following browsers before the server closes."""
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:

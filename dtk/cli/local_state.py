@@ -1,4 +1,4 @@
-"""``dtk state`` in a workspace without a store: what this folder keeps of a service's state, put back or made anew."""
+"""``dtk state`` in a workspace without a store: lists, restores and rebuilds the states kept in this folder."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def _document(one: LocalState) -> JsonObject:
 
 
 def put_back(workspace: Workspace, service: str, serial: int | None, *, yes: bool) -> None:
-    """Make an earlier version of a service's state the current one again.
+    """Make an earlier version of a service's state the current one.
 
     Raises:
-        UsageError: there is no such version, or nobody is there to confirm it.
+        UsageError: there is no such version, or there is no terminal to confirm it.
     """
     if serial is None:
         raise UsageError("restore takes a service and a serial", hint=f"dtk state history {service}")
@@ -69,11 +69,11 @@ def put_back(workspace: Workspace, service: str, serial: int | None, *, yes: boo
 
 
 def rebuild(workspace: Workspace, service: str, *, yes: bool) -> None:
-    """Make a service's state anew from its tasks and its machines.
+    """Rebuild a service's state from its tasks and its machines.
 
     Raises:
-        UsageError: nothing is known of the service, or nobody is there to confirm it.
-        DtkError: the target can't be asked.
+        UsageError: nothing is known of the service, or there is no terminal to confirm it.
+        DtkError: the target can't be queried.
     """
     identity = known_identity(workspace, service)
     if not yes:

@@ -1,4 +1,4 @@
-"""How commands log in to a service's nodes: OpenSSH's command line for each that is meant and runs."""
+"""OpenSSH command lines that log in to the chosen running nodes of a service."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from dtk.state.store import load_state
 from dtk.state.workspace import Workspace
 
 ALL = "all"
-"""Means every node."""
+"""Selects every node."""
 
 
 def nodes_meant(workspace: Workspace, service: str, where: str) -> tuple[State, list[str]]:
-    """Return a service's state and the running nodes that a word means; those that do not run are said on stderr.
+    """Return a service's state and the running nodes that a text selects; report other nodes on standard error.
 
     Args:
         workspace: the workspace.
-        service: the service's name.
-        where: a node, a group, several of them with commas between, or ``all``.
+        service: the name of the service.
+        where: a node, a group, several of them separated by commas, or ``all``.
 
     Raises:
-        UsageError: the service has no such node that exists.
-        DtkError: none of them runs; or nothing of the service is known here, and machines of it exist.
+        UsageError: the service has no such existing node.
+        DtkError: none of the nodes runs, or nothing is known of the service here although it has machines.
     """
     state = load_state(workspace.state_file(service))
     if state is None or not state.nodes:
@@ -51,14 +51,14 @@ def nodes_meant(workspace: Workspace, service: str, where: str) -> tuple[State, 
 def login_lines(
     workspace: Workspace, state: State, nodes: Sequence[str], user: str = "", key: Path | None = None
 ) -> dict[str, list[str]]:
-    """Return OpenSSH's command line for each of a service's nodes.
+    """Return OpenSSH's command line for each of the given nodes.
 
     Args:
         workspace: the workspace.
-        state: the service's.
-        nodes: those to log in to.
-        user: who to log in as, "" for the node's own user.
-        key: the private key's file; None for the service's, or one's own where that is not here.
+        state: the state of the service.
+        nodes: the nodes to log in to.
+        user: the login name, "" for the node's own user.
+        key: the file of the private key; None for the service's key, or the user's own keys if it is not here.
 
     Raises:
         DtkError: a node can't be reached.
@@ -82,13 +82,13 @@ def _fetch_key(workspace: Workspace, name: str) -> None:
 
 
 def _with_own_keys(connection: Connection) -> Connection:
-    """Leave out a key that this machine does not have: people whose keys are on the nodes log in with those."""
+    """Remove a key that this machine does not have, so that people with access log in with their own keys."""
     is_missing = connection.key and not Path(connection.key).expanduser().exists()
     return replace(connection, key="") if is_missing else connection
 
 
 def _running(state: State, service: str, where: str, nodes: list[str]) -> list[str]:
-    """Return those of the chosen nodes that run, and say which do not; there must be one."""
+    """Return the running ones of the chosen nodes and report the others; at least one must run."""
     running = [node for node in nodes if state.nodes[node].status == "running"]
     hint = f"dtk start {service}{'' if where == ALL else f' {where}'}"
     if not running:
@@ -104,7 +104,7 @@ def _warn(text: str) -> None:
 
 
 def _refuse_unknown(workspace: Workspace, name: str) -> None:
-    """Say what exists of a service of which nothing is known here."""
+    """Refuse if the service has machines although nothing is known of it here."""
     from dtk.service.identity import find_identity  # noqa: PLC0415 - only where no state is
     from dtk.service.planning import read_inputs  # noqa: PLC0415
     from dtk.service.unknown_machines import ServiceOnTarget, refuse_unknown  # noqa: PLC0415

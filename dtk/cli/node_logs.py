@@ -1,4 +1,4 @@
-"""The logs of a service's nodes, which attributes of type log_file name, and commands that read them there."""
+"""The logs on a service's nodes, named by attributes of type log_file, and the commands that read them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from dtk.service.planning import read_inputs
 from dtk.state.workspace import Workspace
 
 LOG_FILE = "log_file"
-# The node's own tail would go on for ever when nobody reads it any more: it writes nothing, and is not told. So
-# something there waits for the end of our standard input, and ends it.
+# tail -F on the node would run forever after its reader has gone, because it writes nothing and is not notified. So a
+# process on the node waits for the end of standard input and kills it.
 _FOLLOWED = "exec 3<&0; {} & tail=$!; (cat <&3; kill $tail) >/dev/null 2>&1 & wait $tail"
 
 
@@ -27,8 +27,8 @@ def logs_of(workspace: Workspace, service: str, nodes: Sequence[str], log: str) 
 
     Args:
         workspace: the workspace.
-        service: the service's name.
-        nodes: nodes that exist.
+        service: the name of the service.
+        nodes: existing nodes.
         log: an attribute of type log_file, as ATTRIBUTE or COMPONENT/ATTRIBUTE; an absolute path on the node; "" for
             all such attributes.
 
@@ -57,7 +57,7 @@ def _means(log: str, name: str) -> bool:
 
 
 def _logs_on(found: ResolvedService, node: str) -> dict[str, str]:
-    """Return the logs of a node that are known, by COMPONENT/ATTRIBUTE."""
+    """Return the known log paths of a node, by COMPONENT/ATTRIBUTE."""
     logs: dict[str, str] = {}
     for instance in found.topology.on_node(node) if node != ASSEMBLY_WIDE else ():
         for attribute in instance.component.attributes.values():
@@ -68,7 +68,7 @@ def _logs_on(found: ResolvedService, node: str) -> dict[str, str]:
 
 
 def show_logs(workspace: Workspace, service: str, where: str, log: str, lines: int, *, follow: bool) -> int:
-    """Print the ends of logs, and go on with what is written to them when they are followed; return the exit code."""
+    """Print the ends of logs and, with ``follow``, what is added to them; return the exit code."""
     state, nodes = nodes_meant(workspace, service, where)
     logs = logs_of(workspace, service, nodes, log)
     commands = {node: _tail(paths, lines, follow=follow) for node, paths in logs.items()}
@@ -81,26 +81,26 @@ def _tail(paths: Sequence[str], lines: int, *, follow: bool) -> str:
 
 
 def search_logs(workspace: Workspace, service: str, where: str, log: str, pattern: str, *, first: bool) -> int:
-    """Print the lines of logs that match a pattern; return 0 when some do, 1 when none does, else grep's exit code."""
+    """Print the lines of logs that match a pattern; return 0 if there is a match, 1 if not, else grep's exit code."""
     state, nodes = nodes_meant(workspace, service, where)
     logs = logs_of(workspace, service, nodes, log)
     one = ["-m", "1"] if first else []
     commands = {node: shlex.join(["grep", *one, "-e", pattern, "--", *paths]) for node, paths in logs.items()}
     codes = run_commands(login_lines(workspace, state, list(logs)), commands).values()
-    # No match on some of the nodes is no failure where others have one.
+    # A node without a match is not a failure if another node has one.
     return worst({str(index): code for index, code in enumerate(codes) if code != 1 or 0 not in codes})
 
 
 def run_commands(
     lines: Mapping[str, Sequence[str]], commands: Mapping[str, str], *, follows: bool = False, kept: str = ""
 ) -> dict[str, int]:
-    """Run a command on each node, each its own; print what they print, in colours by node where there are several.
+    """Run a command on each node and print the output, colored by node if there are several; return the exit codes.
 
     Args:
         lines: OpenSSH's command line by node.
-        commands: what the node's shell runs, by node.
-        follows: the commands go on until somebody presses ^C.
-        kept: only lines with this in them are printed.
+        commands: the shell command for each node.
+        follows: whether the commands run until ^C.
+        kept: print only lines that contain this text.
     """
     prefixes = Prefixes.of(lines, color=use_color(), is_kept=lambda line: kept in line)
     try:
@@ -112,12 +112,12 @@ def run_commands(
 
 
 def worst(codes: Mapping[str, int]) -> int:
-    """Return the highest exit code, 0 where there is none."""
+    """Return the highest exit code, 0 if there is none."""
     return max(codes.values(), default=0)
 
 
 def run_on_nodes(workspace: Workspace, service: str, where: str, command: str, kept: str = "") -> int:
-    """Run one command on nodes, and print the lines with a text in them; return the worst exit code.
+    """Run one command on nodes and print the lines that contain a text; return the highest exit code.
 
     Raises:
         DtkError: none of the nodes runs.

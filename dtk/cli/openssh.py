@@ -1,4 +1,4 @@
-"""OpenSSH's command lines for nodes, and their runs: one in the terminal, or the same command on many nodes at once."""
+"""OpenSSH command lines for nodes, and how to run them: one in the terminal, or the same command on many nodes."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from dtk.views.formatting import CYAN, GREEN, YELLOW, colored, harmless
 
 CONNECT_SECONDS = 20
 MOST_AT_ONCE = 32
-"""Nodes that a command runs on at the same time."""
+"""Maximum number of nodes on which a command runs at the same time."""
 _SIGNALLED = 128
 _NODE_COLORS = (CYAN, GREEN, YELLOW)
 _USUAL_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 
 
 def ssh_arguments(connection: Connection, known_hosts: Path, user: str = "") -> list[str]:
-    """Return OpenSSH's command line for a node: its key, its pinned host key, its jump host."""
+    """Return OpenSSH's command line for a node, with its key, pinned host key and jump hosts."""
     options = _options(connection.key, known_hosts)
     proxy = _literal(connection.proxy_command)
     for jump in parse_jumps(connection.jump):
@@ -43,14 +43,14 @@ def ssh_arguments(connection: Connection, known_hosts: Path, user: str = "") -> 
 
 
 def _way_through(jump: SshAddress, key: str, known_hosts: Path, before: str) -> str:
-    """Return the command whose streams lead through a jump host, which is itself reached by the one ``before``.
+    """Return the proxy command that connects through a jump host, which is itself reached through ``before``.
 
-    Not -J: jump hosts are reached with keys of their own, and the same pinned host keys.
+    -J is not used: jump hosts need their own keys and the same pinned host keys.
     """
     own = ["-o", f"ProxyCommand={before}"] if before else []
     login = ["-l", jump.user] if jump.user else []
     options = [*_options("", known_hosts), *own, *_offered(key), *login, "-p", str(jump.port)]
-    # Its own tokens are for the ssh that runs it to fill in; what else has a % in it passes through unharmed.
+    # The ssh that runs the command expands its own tokens; any other % is escaped.
     return shlex.join(["ssh", *map(_literal, options), "-W", "[%h]:%p", _literal(jump.host)])
 
 
@@ -58,7 +58,7 @@ def _options(key: str, known_hosts: Path) -> list[str]:
     settings = [
         f"UserKnownHostsFile={_written(str(known_hosts))}",
         "GlobalKnownHostsFile=/dev/null",
-        # Pinned at first contact and checked from then on, as tasks do; readable, as they expect it.
+        # The host key is pinned at first contact and checked from then on, as in tasks, which expect the file unhashed.
         "StrictHostKeyChecking=accept-new",
         "HashKnownHosts=no",
         f"ConnectTimeout={CONNECT_SECONDS}",
@@ -69,23 +69,23 @@ def _options(key: str, known_hosts: Path) -> list[str]:
 
 
 def _identity(key: Path) -> list[str]:
-    # Not -i: it takes a path with % in it for another one.
+    # Not -i, which would expand % in the path.
     return ["-o", f"IdentityFile={_written(str(key))}"]
 
 
 def _literal(path: str) -> str:
-    """Return a path as ssh takes it on its command line, where % begins a token."""
+    """Return a path escaped for ssh's command line, where % begins a token."""
     return path.replace("%", "%%")
 
 
 def _written(path: str) -> str:
-    """Return a path as ssh takes it in a setting, where blanks part words and quotes keep them together."""
+    """Return a path quoted for an ssh setting, where blanks separate words."""
     escaped = _literal(path).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
 def _offered(key: str) -> list[str]:
-    """Offer a key and then the user's own: those of the agent, and the usual ones, which one that is named replaces."""
+    """Return options that offer a key and then the user's usual ones, which a named key would otherwise replace."""
     if not key:
         return []
     usual = (Path("~/.ssh").expanduser() / name for name in _USUAL_KEYS)
@@ -93,13 +93,13 @@ def _offered(key: str) -> list[str]:
 
 
 def run_in_terminal(arguments: Sequence[str], command: Sequence[str]) -> int:
-    """Run a command on one node, or a terminal there without one; return its exit code."""
+    """Run a command on a node, or open a terminal if there is no command; return the exit code."""
     _require_openssh()
     where = arguments[-1]
     is_terminal = not command and sys.stdin.isatty()
     if is_terminal:
         typer.echo(f"You are entering SSH terminal ({where}) ...")
-    # ^C belongs to what runs over there.
+    # ^C is for the program on the node.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         defaults = _default_interrupt_and_hangup if _has_proxy(arguments) else _default_interrupt
@@ -118,21 +118,21 @@ def run_on_each(
     look: Prefixes | None = None,
     holds_input: bool = False,
 ) -> dict[str, int]:
-    """Run a command on several nodes at once, and print what it prints line by line; return the exit codes.
+    """Run a command on several nodes at once and print its output line by line; return the exit codes by node.
 
-    Lines are written as ``task-status --output`` writes them: ``NODE | line``, and ``NODE ! line`` for errors.
+    The lines are formatted like those of ``task-status --output``: ``NODE | line``, and ``NODE ! line`` for errors.
 
     Args:
         nodes: OpenSSH's command line by node.
-        command: what to run; it reads nothing from standard input.
-        look: what stands before the lines, and which of them are printed; each node's name before all by default.
-        holds_input: run on all nodes at once, however many, and keep standard input open until the node's command
-            ends: one that waits for its end there knows that nobody reads it any more.
+        command: the command; its standard input is empty.
+        look: the prefixes of lines, and which lines are printed; by default, each line has its node's name as prefix.
+        holds_input: run on all nodes at once, however many, and keep standard input open until the command ends: a
+            command that waits for its end notices that the reader has gone.
     """
     _require_openssh()
     look, lock = look or Prefixes(max(map(len, nodes))), Lock()
-    # Where nohup has SIGHUP ignored, OpenSSH would wait for ever for its way through a jump host, which it ends so:
-    # a signal that has a handler here is at its default there.
+    # If nohup made dtk ignore SIGHUP, OpenSSH would wait forever for its proxy process, which it ends with SIGHUP. A
+    # signal with a handler here has its default action in child processes.
     signal.signal(signal.SIGHUP, lambda *_: None)
     running: list[subprocess.Popen[bytes]] = []
 
@@ -154,7 +154,7 @@ def run_on_each(
         try:
             return dict(zip(nodes, pool.map(run, nodes), strict=True))
         except KeyboardInterrupt:
-            # A terminal tells them all; who sends the signal to dtk alone means them, too.
+            # A terminal sends ^C to all of them, but a signal sent to dtk alone is meant for them, too.
             for process in running:
                 process.terminate()
             raise
@@ -162,7 +162,7 @@ def run_on_each(
 
 @dataclass(frozen=True)
 class Prefixes:
-    """What stands before the lines of nodes: their names, padded to one width; in colours where that is wanted."""
+    """The prefixes of output lines: the node names, padded to the same width, and colored if requested."""
 
     width: int
     colors: Mapping[str, str] = field(default_factory=dict)
@@ -170,7 +170,7 @@ class Prefixes:
 
     @classmethod
     def of(cls, nodes: Iterable[str], *, color: bool = False, is_kept: Callable[[str], bool] = lambda _: True) -> Self:
-        """Return the prefixes of some nodes; of a single one, none. ``is_kept`` says which of its lines are printed."""
+        """Return the prefixes for some nodes, none for a single node. ``is_kept`` selects the lines to print."""
         names = list(nodes)
         colors = dict(zip(names, cycle(_NODE_COLORS), strict=False)) if color else {}
         return cls(max(map(len, names)) if len(names) > 1 else 0, colors, is_kept)
@@ -193,7 +193,7 @@ def _copy(lines: IO[bytes], look: Prefixes, node: str, is_error: bool, lock: Loc
 
 
 def _exit_code(returned: int) -> int:
-    """Return an exit code; ended by a signal, it counts as in a shell."""
+    """Return the exit code; a command ended by a signal has the same code as in a shell."""
     return returned if returned >= 0 else _SIGNALLED - returned
 
 
@@ -207,7 +207,7 @@ def _has_proxy(arguments: Sequence[str]) -> bool:
 
 
 def _default_interrupt_and_hangup() -> None:
-    """OpenSSH ends its way through a jump host with SIGHUP and waits for it: where nohup has it ignored, for ever."""
+    """Reset SIGHUP: OpenSSH ends its proxy with it and waits, forever if nohup made it ignored."""
     _default_interrupt()
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 

@@ -1,4 +1,4 @@
-"""Options and arguments that several commands share, each with one wording."""
+"""Options and arguments shared by several commands, with the same wording."""
 
 from __future__ import annotations
 
@@ -108,10 +108,10 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 def seconds(text: str) -> float:
-    """Return a time written as ``30``, ``30s``, ``5m`` or ``1h`` in seconds.
+    """Return the number of seconds in a time such as ``30``, ``30s``, ``5m`` or ``1h``.
 
     Raises:
-        UsageError: it is written otherwise.
+        UsageError: the text is not a time.
     """
     match = re.fullmatch(r"([0-9]+)([smh]?)", text)
     if not match:

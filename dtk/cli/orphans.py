@@ -1,4 +1,4 @@
-"""``dtk list-nodes --orphans``: lists machines that no state knows, adopts or ends them."""
+"""``dtk list-nodes --orphans``: lists, adopts or terminates machines that no state knows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dtk.views.listing_table import format_table, stable_id
 
 
 def show_orphans(*, adopt: bool, terminate: bool, yes: bool, as_json: bool) -> None:
-    """List the workspace's orphans, take them into the states of their services, or end them."""
+    """List the orphans of the workspace, and adopt or terminate them if requested."""
     workspace = current_workspace()
     found = find_orphans(workspace, lambda text: typer.echo(f"warning: {text}", err=True))
     if as_json:

@@ -1,4 +1,4 @@
-"""How commands print: colour, JSON, paths, files that were asked for."""
+"""How commands print: color, JSON, paths and requested files."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from dtk.state.files import replace_file
 
 
 def use_color(output: TextIO | None = None) -> bool:
-    """Say whether output (standard output unless given) may be coloured: a terminal that can, and nobody said no."""
+    """Return whether output (standard output by default) may be colored: on a capable terminal, unless switched off."""
     plain = settings().no_color or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
     return (output or sys.stdout).isatty() and not plain
 
 
 def says_yes(question: str, default: str = "no") -> bool:
-    """Ask a yes-or-no question as the original did; an empty answer is the default."""
+    """Ask a yes-or-no question as the original did; an empty answer means the default."""
     answer: str = typer.prompt(f"{question} (yes|no)", default=default, show_default=False)
     return answer.strip().lower() in ("yes", "y")
 
@@ -33,7 +33,7 @@ def print_json(value: object) -> None:
 
 
 def shown_path(path: Path) -> str:
-    """Return a path as people would type it from here."""
+    """Return a path relative to the current folder, if it is inside it."""
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:
@@ -41,13 +41,14 @@ def shown_path(path: Path) -> str:
 
 
 def write_file(path: Path, text: str) -> None:
-    """Write a file that a command was asked for, in one step; ``-`` is standard output.
+    """Write a requested file atomically; ``-`` is standard output.
 
-    A device or a pipe (``/dev/stdout``) is written to: it must not be replaced by a file. Where a symlink leads to a
-    file, that file is replaced. What is written is for its owner alone: a plan has hidden values in it.
+    A device or pipe (``/dev/stdout``) is written to, because it must not be replaced by a file. A symlink is followed
+    and
+    its target is replaced. Only the owner can read the file, because a plan contains hidden values.
 
     Raises:
-        DtkError: it can't be written.
+        DtkError: the file can't be written.
     """
     if str(path) == "-":
         typer.echo(text, nl=False)

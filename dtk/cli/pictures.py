@@ -12,7 +12,7 @@ from dtk.views.picture import Arrow, Picture, arrows_of, picture_of_service
 
 
 def service_picture(workspace: Workspace, name: str) -> Picture:
-    """Return the picture of a service as its files want it.
+    """Return the picture of a service as its files define it.
 
     Raises:
         InvalidError: the service has violations; all of them are listed.

@@ -1,4 +1,4 @@
-"""How plans are printed: for people, as JSON, as Markdown; one service's or those of many in one document."""
+"""Formats plans for people, as JSON or as Markdown: the plan of one service, or those of many in one document."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from dtk.views.plan_text import plan_json, plan_text
 
 @dataclass(frozen=True)
 class PlanForm:
-    """What is printed: for people unless it is said otherwise."""
+    """The output format of plans; text for people by default."""
 
     as_json: bool = False
     markdown: bool = False
     max_chars: int | None = None
 
     def check(self, out: Path | None) -> None:
-        """Refuse options that do not go together.
+        """Refuse conflicting options.
 
         Raises:
-            UsageError: says which.
+            UsageError: names the conflict.
         """
         if self.as_json and self.markdown:
             raise UsageError("--json and --markdown are two forms of the same", hint="choose one")
@@ -43,7 +43,7 @@ class PlanForm:
         return self.as_json or self.markdown
 
     def text(self, plan: Plan) -> str:
-        """Return one service's plan."""
+        """Return the text of one service's plan."""
         if self.as_json:
             return plan_json(plan, to_document(plan))
         return plan_markdown(plan, self.max_chars) if self.markdown else plan_text(plan, color=use_color())
@@ -57,14 +57,14 @@ class PlanForm:
         pages: list[str] = []
         for index, one in enumerate(plans):
             room = None if self.max_chars is None else self.max_chars - sum(len(page) + 1 for page in pages)
-            # A short plan leaves its share to those behind it.
+            # A short plan leaves the rest of its share to those after it.
             pages.append(one.markdown(room if room is None else max(room // (len(plans) - index) - 1, 0)))
         return "\n".join(pages)
 
 
 @dataclass(frozen=True)
 class PlanOrError:
-    """A service and its plan, or why there is none."""
+    """A service with its plan, or the error that prevented one."""
 
     service: str
     plan: Plan | None = None
@@ -72,11 +72,11 @@ class PlanOrError:
 
     @property
     def has_changes(self) -> bool:
-        """Whether applying would do something, or something was changed by hand."""
+        """Whether an apply would do something, or something was changed by hand."""
         return self.plan is not None and bool(self.plan.drift or not self.plan.is_empty)
 
     def document(self) -> dict[str, object]:
-        """Return the service's part of the document."""
+        """Return the service's part of the JSON document."""
         plan = json.loads(plan_json(self.plan, to_document(self.plan))) if self.plan else None
         return {"service": self.service, "has_changes": self.has_changes, "plan": plan, "error": self._error_document()}
 
@@ -92,11 +92,11 @@ class PlanOrError:
         }
 
     def text(self) -> str:
-        """Return the plan for people; what is wrong is told beside it."""
+        """Return the plan for people; errors are printed separately."""
         return plan_text(self.plan, color=use_color()) if self.plan else f"No plan for service '{self.service}'.\n"
 
     def markdown(self, max_chars: int | None) -> str:
-        """Return the plan, or why there is none, as Markdown of so many characters at most."""
+        """Return the plan or the error as Markdown, with at most ``max_chars`` characters."""
         if self.plan:
             return plan_markdown(self.plan, max_chars)
         why = str(self.error).split("\n") if self.error else []

@@ -1,4 +1,4 @@
-"""Powering a service's nodes on or off as a task: shared by start and stop."""
+"""Powers a service's nodes on or off as a task; shared by start and stop."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NodeArgument = Annotated[str | None, typer.Argument(metavar="[NODE]", help="A no
 
 
 def run_power(power: Power, service: str | None, node: str | None, *, detach: bool, lock_wait: str) -> None:
-    """Run the task that powers a node, a group or all nodes on or off; say so where there is nothing to do."""
+    """Run the task that powers a node, a group or all nodes on or off, or report that there is nothing to do."""
     workspace = current_workspace()
     name = chosen_with_machines(workspace, service)
     words = " ".join(["dtk", power, name, *([node] if node else [])])

@@ -1,4 +1,4 @@
-"""Starting a task and following it: shared by apply, converge, deploy and delete-and-destroy."""
+"""Starts a task and follows it; shared by apply, converge, deploy and delete-and-destroy."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ from dtk.views.plan_text import plan_text
 MACHINE_STEPS = ("create_node", "power_on_node", "power_off_node", "terminate_node", "resize_node", "grow_volumes")
 _KEY_SETTINGS = ("key", "jump_key", "ssh_config")
 WORKER_END_SECONDS = 60.0
-"""How long a worker whose task has ended may take to end."""
+"""How long a worker may take to exit after its task has ended, in seconds."""
 
 
 @dataclass(frozen=True)
 class Change(Holding):
-    """A service that is held to be changed; ``ahead`` is a worker that waits for its task, None for none."""
+    """A service held to be changed; ``ahead`` is a worker started early that waits for its task, or None."""
 
     ahead: WorkerAhead | None = None
 
@@ -58,15 +58,15 @@ class Change(Holding):
         )
 
     def refuse_unknown(self, inputs: Inputs, *, strict: bool = True) -> None:
-        """Refuse, where this folder knows no machine of a service, while some exist.
+        """Refuse to continue if the service has machines although this folder knows none.
 
         Args:
             inputs: the service.
-            strict: machines that can't be asked are an error; else a warning.
+            strict: whether machines that can't be queried are an error instead of a warning.
 
         Raises:
-            UnknownMachinesError: some exist.
-            DtkError: the target can't be asked.
+            UnknownMachinesError: there are such machines.
+            DtkError: the target can't be queried.
         """
         from dtk.service.unknown_machines import ServiceOnTarget, refuse_unknown  # noqa: PLC0415 - asks a target
 
@@ -77,12 +77,12 @@ class Change(Holding):
 
 
 def confirm(question: str) -> None:
-    """Ask a yes-or-no question; anything but yes ends the command.
+    """Ask a yes-or-no question; any answer but yes ends the command.
 
     Raises:
-        UsageError: nobody is there to ask.
+        UsageError: there is no terminal to ask.
     """
-    # A question in a CI job would wait for ever; and silence must never count as yes.
+    # In a CI job, a question would wait forever, and no answer must never count as yes.
     if not sys.stdin.isatty():
         raise UsageError(f"{question} Cannot ask: there is no terminal.", hint="say --yes")
     if not says_yes(question):
@@ -91,18 +91,18 @@ def confirm(question: str) -> None:
 
 
 def warn_of_mistake(mistake: InvalidError, done: str) -> None:
-    """Say which mistake in a service's files does not keep its machines from being stopped, started or ended."""
+    """Warn about an error in a service's files that does not prevent its machines from being powered or terminated."""
     first = "".join(f": {problem}" for problem in mistake.problems[:1])
     typer.echo(f"warning: {mistake.message}{first} (dtk validate); its machines are {done} all the same", err=True)
 
 
 def read_ending_inputs(workspace: Workspace, name: str, command: str, *, force: bool) -> Inputs:
-    """Read a service whose nodes are to be ended; with ``force`` also one with invalid files.
+    """Read a service whose nodes are to be terminated; with ``force``, even if its files are invalid.
 
     Only delete actions need more than its state.
 
     Raises:
-        InvalidError: a file is invalid, and the delete actions are to run.
+        InvalidError: a file is invalid, and the delete actions should run.
     """
     inputs, invalid = read_machine_inputs(workspace, name)
     if invalid and not force:
@@ -114,7 +114,7 @@ def read_ending_inputs(workspace: Workspace, name: str, command: str, *, force: 
 
 
 def show_and_ask(plan: Plan, *, ask: bool, is_shown: bool = True) -> None:
-    """Print a plan that is not empty and, unless ``--yes`` was given, ask whether to apply it."""
+    """Print a plan that is not empty and, if ``ask`` is set, ask whether to apply it."""
     if plan.is_empty:
         return
     summarize(lambda: plan_markdown(plan))
@@ -136,25 +136,25 @@ def changing(
 ) -> Iterator[Change]:
     """Hold a service's lock while its plan is made and its task is started.
 
-    Whoever waits for the lock so plans with what the task before has left. What refuses gives the lock back: in the
-    shell this process goes on.
+    A command that waits for the lock therefore plans with what the previous task left. On an error, the lock is
+    released, because in the shell this process continues.
 
     Args:
         workspace: the workspace.
-        service: the service's name.
-        command: what it is held for, as people type it.
-        lock_wait: how long to wait for another holder, seconds.
-        found: the service's identity, where its files do not say it.
-        is_sure: a task will most likely start: its worker loads what it needs while the plan is made.
+        service: the name of the service.
+        command: the command that holds the service, as people type it.
+        lock_wait: how long to wait for another holder, in seconds.
+        found: the ids of the service if its files do not have them.
+        is_sure: whether a task will most likely start: then its worker loads its modules while the plan is made.
 
     Raises:
-        LockedError: another process holds it for longer than that, here or elsewhere.
+        LockedError: another process holds the service for longer than that, here or elsewhere.
         InvalidError: the service's files are invalid.
-        StoreError: the store can't be reached, or refuses.
+        StoreError: the store is unreachable or refuses the request.
     """
     with (
         holding(workspace, service, command, lock_wait, found) as held,
-        # What ships to the store and the worker have a line to each other, which a worker has from its start.
+        # With a store, the worker needs a socket to its shipper from its start, so it can't be started ahead.
         worker_ahead(workspace, service, wanted=is_sure and held.shared is None) as ahead,
     ):
         yield Change(held.lock, held.found, held.shared, ahead)
@@ -165,15 +165,15 @@ def run_plan(inputs: Inputs, plan: Plan, change: Change, how: Following, *, resu
 
     Args:
         inputs: the service.
-        plan: what to do.
-        change: the service as it is held.
-        how: what is printed and written of the task.
-        resumes: the plan was asked for as the rest of the last task.
+        plan: the plan to apply.
+        change: the held service.
+        how: what is printed and written about the task.
+        resumes: whether the plan was requested as the rest of the last task.
 
     Raises:
         typer.Exit: with the task's exit code.
     """
-    # Before the task begins: a machine must not carry an id that no committed file will ever have.
+    # Before the task starts: a machine must not carry an id that no committed file will ever have.
     for file in write_identity(inputs.workspace, plan.service, change.found):
         typer.echo(f"{file} has an id now, by which every clone knows it: commit it", err=True)
     is_done = plan.is_empty and not plan.destroys
@@ -186,7 +186,7 @@ def run_plan(inputs: Inputs, plan: Plan, change: Change, how: Following, *, resu
     ids = change.found.identity
     owned = replace(plan, lineage=plan.lineage or ids.service, workspace=plan.workspace or ids.workspace)
     _ask_before_task(inputs, owned)
-    # A signal that comes while the worker starts is for the task: it waits until it can be handed on.
+    # Signals that arrive while the worker starts are for the task: block them until they can be forwarded.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, CANCEL_SIGNALS)
     try:
         started = change.start(inputs, owned)
@@ -198,14 +198,15 @@ def run_plan(inputs: Inputs, plan: Plan, change: Change, how: Following, *, resu
             typer.echo(f"task_id: {started.number}")
             typer.echo(f"next: dtk task-status {plan.service} --wait")
             return
-        # Handlers first, then the mask: a signal that was held back is delivered to a handler that cancels.
+        # Install the handlers first, then restore the mask: a blocked signal must reach a handler that cancels the
+        # task.
         with _signals_cancel(inputs.workspace, plan.service, started.number) as signalled:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             code = follow_task(inputs, started.number, how)
             if change.shared is not None:
                 code = _end_in_store(started, code)
             elif signalled:
-                # Whoever sent it may end everything else as soon as this process is gone: a container, a CI job.
+                # The sender may end everything else, such as a container or a CI job, as soon as this process exits.
                 started.process.wait(WORKER_END_SECONDS)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -218,10 +219,10 @@ def _ask_before_task(inputs: Inputs, plan: Plan) -> None:
 
 
 def _resolve_credentials(inputs: Inputs, plan: Plan) -> None:
-    """Ask whoever has to give an MFA code now: a task's worker has no terminal.
+    """Ask for an MFA code now if one is needed: a task's worker has no terminal.
 
     Raises:
-        DtkError: there are no credentials, and the task makes, starts, stops or ends machines.
+        DtkError: there are no credentials, and the task creates, starts, stops or terminates machines.
     """
     if inputs.target.description.region(inputs.target) is None:
         return
@@ -238,7 +239,7 @@ def _ask_passphrases(inputs: Inputs) -> None:
     """Ask for the passphrases of the target's keys now, once: a task's worker has no terminal.
 
     Raises:
-        DtkError: no answer fits.
+        DtkError: no answer was correct.
     """
     named = json.dumps(inputs.target.settings, default=str)
     if not sys.stdin.isatty() or not any(f'"{setting}"' in named for setting in _KEY_SETTINGS):
@@ -272,7 +273,7 @@ def _warn_of_early_end(credentials: StoreSettings, of: str, inputs: Inputs, star
 
 
 def _end_in_store(started: StartedTask, code: int) -> int:
-    """Wait until a task's end is in the shared store: a CI job's container goes with this process. Return its code."""
+    """Wait until a task's end is in the shared store (a CI job's container ends with this process); return its code."""
     ended = started.process.wait()
     if ended != code:
         log = started.folder / WORKER_LOG
@@ -282,10 +283,10 @@ def _end_in_store(started: StartedTask, code: int) -> int:
 
 @contextmanager
 def _signals_cancel(workspace: Workspace, service: str, number: int) -> Iterator[list[int]]:
-    """While a task is followed, the first ^C or SIGTERM cancels it and the second stops it at once; the screen goes on.
+    """Cancel the followed task on the first ^C or SIGTERM, and stop it at once on the second; keep following it.
 
     Yields:
-        The signals that came.
+        The list of received signals, which grows.
     """
     signalled: list[int] = []
 
@@ -293,7 +294,7 @@ def _signals_cancel(workspace: Workspace, service: str, number: int) -> Iterator
         again = "^C again" if signalled_by == signal.SIGINT else "another one"
         typer.echo(f"\ncancelling the task; {again} stops it at once", err=True)
         signalled.append(signalled_by)
-        # The task may have ended in the meantime: then there is nothing to cancel.
+        # The task may have ended meanwhile; then there is nothing to cancel.
         with suppress(DtkError):
             cancel_task(workspace, service, number)
 

@@ -1,4 +1,4 @@
-"""Which services a command that is for several of them means."""
+"""Selects the services for commands that work on several of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dtk.state.workspace import Workspace
 
 
 def chosen_services(workspace: Workspace, changed_since: str | None) -> list[str]:
-    """Return the workspace's services, or those of them that have changed since a commit.
+    """Return the workspace's services, or those that changed since a commit.
 
     Raises:
         UsageError: git has no such commit.

@@ -1,4 +1,4 @@
-"""The last line of a terminal while a task is followed: what runs longest, drawn over and over in one place."""
+"""The last line of a terminal while a task is followed: the step that runs longest, redrawn in place."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dtk.views.formatting import cropped, one_line, terminal_columns
 from dtk.views.harmless_stream import drawing_stream
 
 SECONDS = 1.0
-"""Between two drawings: elapsed time counts in seconds."""
+"""Seconds between redraws: elapsed time is shown in seconds."""
 _ERASE = "\r\x1b[K"
 
 
 class StatusLine:
-    """One line below what is printed; it is taken away before anything else is printed."""
+    """A line below the output; it is erased before anything else is printed."""
 
     def __init__(self, output: TextIO) -> None:
         self._output = output
@@ -23,7 +23,7 @@ class StatusLine:
         self._next = 0.0
 
     def show(self, text: str, now: float) -> None:
-        """Draw the line, when it is time to; ``now`` counts seconds."""
+        """Draw the line if a redraw is due; ``now`` is in seconds."""
         if now < self._next:
             return
         self._next = now + SECONDS
@@ -34,13 +34,13 @@ class StatusLine:
             self.clear()
 
     def clear(self) -> None:
-        """Take the line away."""
+        """Erase the line."""
         if self._drawn:
             self._write(_ERASE)
             self._drawn = False
 
     def cleared(self, texts: Iterable[str]) -> Iterator[str]:
-        """Yield texts, and take the line away before each and at the end."""
+        """Yield texts, and erase the line before each and at the end."""
         try:
             for text in texts:
                 self.clear()

@@ -1,4 +1,4 @@
-"""What is written when a task has ended, whatever its end: JUnit XML and a page for a browser."""
+"""The files written when a task has ended, whatever its result: JUnit XML and an HTML page."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TaskFiles:
-    """The files that a command was asked for."""
+    """The requested files."""
 
     junit: Path | None = None
     report: Path | None = None
 
     def check(self) -> None:
-        """Refuse files that could not be written, before anything is done.
+        """Refuse files that can't be written, before anything is done.
 
         Raises:
-            UsageError: there is no such folder.
+            UsageError: the folder does not exist.
         """
         for file in filter(None, (self.junit, self.report)):
             if not file.absolute().parent.is_dir():
                 raise UsageError(f"cannot write {file.name}: folder {file.parent} does not exist", hint="make it first")
 
     def write(self, task: Task, workspace: Workspace | None) -> None:
-        """Write what was asked for of a task.
+        """Write the requested files about a task.
 
         Raises:
-            DtkError: it can't be written.
+            DtkError: a file can't be written.
         """
         if self.junit:
             from dtk.views.junit import junit_text  # noqa: PLC0415 - an XML library only where XML is asked for
@@ -54,12 +54,12 @@ class TaskFiles:
 
 
 def report_text(task: Task, log: Path | None, workspace: Workspace | None) -> str:
-    """Return a task as a page for a browser.
+    """Return a task as an HTML page.
 
     Args:
         task: the task.
-        log: its event log, beside which those of earlier tasks are; None for a task that never began.
-        workspace: where its service is; None for a lone log.
+        log: its event log, with those of earlier tasks beside it; None for a task that never started.
+        workspace: the workspace of its service; None for a separate log file.
     """
     from dtk.views.report.page import report_page  # noqa: PLC0415 - the page's parts only where a page is asked for
 
@@ -75,7 +75,7 @@ def surroundings(task: Task, log: Path | None, workspace: Workspace | None) -> S
 
 
 def _arrows(task: Task, workspace: Workspace | None) -> tuple[Arrow, ...]:
-    """Return who uses whom, as the service's files say now; a service that is gone or invalid has a report, too."""
+    """Return which components use which, from the service's current files; nothing if they are missing or invalid."""
     if workspace is None:
         return ()
     try:
@@ -92,7 +92,7 @@ def nothing_done(service: str) -> Task:
 
 @contextmanager
 def files_of_refusals(files: TaskFiles, service: str) -> Iterator[None]:
-    """Write the files of a command that ends before its task begins: what refused it is their content."""
+    """Write the files of a command that fails before its task starts; they contain the error."""
     try:
         yield
     except DtkError as error:

@@ -1,4 +1,4 @@
-"""The dialog that asks for missing attributes, as the original's did (docs/original.md 2.3), and sets them."""
+"""The dialog that asks for missing attributes and sets them, like that of the original (docs/original.md 2.3)."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _HIDDEN = "(hidden)"
 
 
 def fill_in(inputs: Inputs, rows: Sequence[AttributeRow]) -> dict[str, object]:
-    """Ask for a value of each attribute until all are of their types and confirmed.
+    """Ask for a value of each attribute until all are valid and confirmed.
 
     Returns:
         The typed values by path; nothing is written.
 
     Raises:
-        typer.Exit: whoever was asked pressed ^C or ended the input.
+        typer.Exit: the user pressed ^C or ended the input.
     """
     try:
         typer.echo("Please fill in missing data.")

@@ -77,6 +77,6 @@ def _settings(node: str, pairs: Sequence[str], *, is_group: bool) -> dict[str, o
         if name not in known:
             message = f"'{name}' is for groups" if name in node_attributes(is_group=True) else f"no attribute '{name}'"
             raise UsageError(message, hint=did_you_mean(name, known, f"nodes have {', '.join(known)}"))
-        # A template is checked with the service, which knows what it gives.
+        # Templates are checked with the service, which knows their variables.
         found[name] = value if is_value_template(value) else typed_node_value(known[name], f"{node}/{name}", value)
     return found

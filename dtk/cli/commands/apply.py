@@ -1,4 +1,4 @@
-"""``dtk apply``: does what a plan says, or plans a service and does that."""
+"""``dtk apply``: applies a plan, or plans a service and applies that plan."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def apply(  # noqa: PLR0913, PLR0917 - a command has the options it has
         if not planned:
             _check_known(workspace, what)
         service = chosen_service(workspace, planned.service if planned else what)
-        # A service that has machines may have nothing to do; then a worker would be loaded for nothing.
+        # If the service has machines, there may be nothing to do, and a worker would be started for nothing.
         is_sure = bool(planned) or (yes and not workspace.state_file(service).exists())
         with changing(workspace, service, f"dtk apply {service}", seconds(lock_wait), is_sure=is_sure) as change:
             if planned:
@@ -101,7 +101,7 @@ def apply(  # noqa: PLR0913, PLR0917 - a command has the options it has
 
 @dataclass(frozen=True)
 class _ApplyOptions:
-    """What is to be done of a service."""
+    """The options for applying a service."""
 
     selection: Selection
     resumes: bool
@@ -146,7 +146,7 @@ def _refreshed(workspace: Workspace, service: str, selection: Selection, how: Fo
 
 
 def _given_plan(workspace: Workspace, what: str | None, saved: str) -> Plan | None:
-    """Return the plan that the command line names, by its digest or its file; None where one is to be made."""
+    """Return the plan that the command line names by digest or file, or None if a plan must be made."""
     if not saved:
         return _read_plan(what) if what and _is_file(workspace, what) else None
     plan = fetch_plan(workspace, saved)
@@ -156,13 +156,13 @@ def _given_plan(workspace: Workspace, what: str | None, saved: str) -> Plan | No
 
 
 def _has_rest(workspace: Workspace, service: str) -> bool:
-    """Say whether the state tells what is to be resumed: not after a task that was killed once all of it was done."""
+    """Return whether to resume from the state; it has nothing to resume if a task was killed after its last step."""
     state = load_state(workspace.state_file(service))
     return (state is not None and state.unfinished is not None) or not was_cut_off(workspace, service)
 
 
 def _is_file(workspace: Workspace, what: str) -> bool:
-    """A service's name wins over a file of the same name: plan files have endings or paths."""
+    """Return whether ``what`` is a plan file; a service with the same name takes precedence."""
     return what not in workspace.service_names() and Path(what).is_file()
 
 

@@ -49,7 +49,7 @@ def converge(  # noqa: PLR0913, PLR0917 - a command has the options it has
         change.refuse_unknown(inputs, strict=False)
         if any(one.change in ("terminate", "resize") for one in plan.nodes):
             show_and_ask(plan, ask=not yes)
-        # As the original asked (docs/original.md 2.2); a script that converges wants its nodes up.
+        # The original asked, too (docs/original.md 2.2); a script that converges wants its nodes started.
         elif not yes and sys.stdin.isatty() and any(one.change == "start" for one in plan.nodes):
             confirm("Workspace service is stopped, do you want to start it?")
         run_plan(inputs, plan, change, how)

@@ -1,4 +1,4 @@
-"""``dtk convert``: modules of the original, as ours."""
+"""``dtk convert``: converts modules of the original DTK."""
 
 from __future__ import annotations
 

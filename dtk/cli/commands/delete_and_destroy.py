@@ -1,4 +1,4 @@
-"""``dtk delete-and-destroy``: ends a service's nodes, then deletes the service."""
+"""``dtk delete-and-destroy``: terminates a service's nodes, then deletes the service."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def delete_and_destroy(
     with holding(workspace, name, command, wait, known) as held:
         found = held.found
         inputs = _with_all_machines(workspace, name, gone, found, force=force)
-        # Without its module nobody knows what its components' delete actions were.
+        # Without its module, the delete actions of its components are unknown.
         is_forced = force or gone is not None or not inputs.modules
         plan = destroy_plan(replace(inputs.request(), deletes_volumes=delete_volumes), force=is_forced)
         if not yes:
@@ -61,7 +61,7 @@ def delete_and_destroy(
 
 
 def _gone(workspace: Workspace, name: str) -> GoneService | None:
-    """Return what is left of a service that has no file any more; None for one that has, or of which nothing is."""
+    """Return what is left of a service without a file; None if it has a file or if nothing is left."""
     if name in workspace.service_names():
         return None
     return next((one for one in gone_services(workspace) if one.name == name), None)
@@ -70,7 +70,7 @@ def _gone(workspace: Workspace, name: str) -> GoneService | None:
 def _with_all_machines(
     workspace: Workspace, name: str, gone: GoneService | None, found: FoundIdentity, *, force: bool
 ) -> Inputs:
-    """Return the service with all of its machines in its state, also those that another clone has made."""
+    """Return the inputs with all machines of the service in its state, including those that another clone created."""
     inputs = (
         inputs_of_gone(workspace, gone)[0]
         if gone

@@ -1,4 +1,4 @@
-"""``dtk delete-component``: takes a component away from a node, a group or the service."""
+"""``dtk delete-component``: removes a component from a node, a group or the service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``dtk delete-node``: takes a node, a group or one member out of a service."""
+"""``dtk delete-node``: removes a node, a group or one member from a service."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def delete_node(
 
 
 def _delete_member(inputs: Inputs, found: ResolvedService, group: str, member: str) -> None:
-    """A member with the highest number goes by the cardinality alone; of another one the number is noted."""
+    """Delete a member: reduce the cardinality and, unless the member has the highest number, record its removal."""
     numbers = [planned.index for planned in found.topology.nodes.values() if planned.group == group]
     if len(numbers) == 1:
         hint = f"delete the whole group: dtk delete-node {inputs.service.name} {group}"

@@ -74,10 +74,10 @@ def _deploy(
 
 
 def _complete(inputs: Inputs) -> None:
-    """Ask at a terminal for what is required and unset, as the original did; without one, say what is.
+    """Ask at a terminal for missing required attributes, as the original did.
 
     Raises:
-        InvalidError: the service can't be planned as it is, and nobody is there to ask.
+        InvalidError: the service can't be planned as it is, and there is no terminal to ask.
     """
     found = resolve_for_plan(inputs.request())
     missing = [row for row in all_attribute_rows(found) if row.is_missing]

@@ -1,4 +1,4 @@
-"""``dtk destroy-and-reset-nodes``: ends a service's nodes and keeps the service, whose next apply makes them anew."""
+"""``dtk destroy-and-reset-nodes``: terminates a service's nodes; the next apply creates them again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``dtk doctor``: how all parts of a service are, and a report for an issue."""
+"""``dtk doctor``: reports the condition of a service's parts, with a report to paste into an issue."""
 
 from __future__ import annotations
 

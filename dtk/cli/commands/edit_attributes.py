@@ -1,4 +1,4 @@
-"""``dtk edit-attributes``: the editable attributes in an editor, checked before anything is taken."""
+"""``dtk edit-attributes``: opens the editable attributes in an editor, and checks all of them before saving any."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _read(file: Path) -> str:
 
 
 def _edited(file: Path, text: str) -> str:
-    """Open a text in the editor and return what was saved."""
+    """Open a text in the editor and return the saved text."""
     words = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
     make_private_folder(file.parent)
     replace_file(file, text)
@@ -106,7 +106,7 @@ def _kept_hint(file: Path) -> str:
 def _changes_until_right(
     inputs: Inputs, rows: list[AttributeRow], kept: Path, text: str, *, ask: bool
 ) -> dict[str, object]:
-    """Return what was changed; with mistakes in it, offer the editor again where somebody is there."""
+    """Return the changes; if they have errors, offer the editor again at a terminal."""
     while True:
         try:
             return _changes(inputs, rows, text)
@@ -121,10 +121,11 @@ def _changes_until_right(
 
 
 def _changes(inputs: Inputs, rows: list[AttributeRow], text: str) -> dict[str, object]:
-    """Return the typed values that differ from those shown, by path; None for those taken away.
+    """Return the typed values that differ from those shown, by path; None for removed ones.
 
     Raises:
-        InvalidError: it is not YAML, names what was not shown, or a value is not of its type; all mistakes are listed.
+        InvalidError: the text is not YAML, names an attribute that was not shown, or has a value of the wrong type; all
+            errors are listed.
     """
     document = parse_document(text, "edited attributes")
     shown = {row.path: row for row in rows}
@@ -158,7 +159,7 @@ def _take(
 
 
 def _leaves(document: Document) -> Iterator[tuple[str, tuple[tuple[str | int, ...], Json]]]:
-    """Yield attribute paths with their places and values: what stands below an ``attributes:``."""
+    """Yield attribute paths with their document paths and values: everything below an ``attributes:`` key."""
 
     def walk(
         value: Json, document_path: tuple[str | int, ...]

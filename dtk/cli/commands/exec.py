@@ -80,7 +80,7 @@ def execute(  # noqa: PLR0913, PLR0917 - one argument an option
 
 
 def _read(workspace: Workspace, words: list[str]) -> tuple[str, str, dict[str, str]]:
-    """Split what was typed into service, action and parameters; the service may be left out."""
+    """Split the words into service, action and parameters; the service may be omitted."""
     names = [word for word in words if "=" not in word]
     if len(names) not in (1, 2) or words[: len(names)] != names:
         raise UsageError(f"'{' '.join(words)}' is not a SERVICE, an ACTION and its parameters", hint=USAGE)
@@ -97,7 +97,7 @@ def _parameter(word: str) -> tuple[str, str]:
 
 
 def _of_file(file: Path) -> dict[str, str]:
-    """Return a file's values as the words of a command line would give them."""
+    """Return the values in a file as they would be written on the command line."""
     return {name: value if isinstance(value, str) else _word(value) for name, value in values_of(file).items()}
 
 

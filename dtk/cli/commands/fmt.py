@@ -1,4 +1,4 @@
-"""``dtk fmt``: YAML documents in one form."""
+"""``dtk fmt``: formats YAML documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``dtk gc``: removes what tasks keep on this machine and nothing needs any more."""
+"""``dtk gc``: removes module files that finished tasks keep on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``dtk grant-access``: lets a person log in to a service's nodes with a key of their own."""
+"""``dtk grant-access``: lets a person log in to a service's nodes with their own key."""
 
 from __future__ import annotations
 

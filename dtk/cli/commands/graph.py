@@ -1,4 +1,4 @@
-"""``dtk graph``: a service's nodes, components and stages as a picture."""
+"""``dtk graph``: draws a service's nodes, components and stages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dtk.views.picture_svg import picture_svg
 
 
 class PictureFormat(StrEnum):
-    """What a picture is written as."""
+    """The format of a picture."""
 
     MERMAID = "mermaid"
     DOT = "dot"

@@ -1,4 +1,4 @@
-"""``dtk init``: makes a workspace in a folder."""
+"""``dtk init``: creates a workspace in a folder."""
 
 from __future__ import annotations
 

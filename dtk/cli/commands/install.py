@@ -54,7 +54,7 @@ def install(
 
 
 def _refuse_built_in(workspace: Workspace, source: str) -> None:
-    """Say how a module that comes with dtk is used, rather than look for a host of its name."""
+    """Tell the user that a module comes with dtk, instead of looking for a host with its name."""
     from dtk.dsl.catalog import load_catalog  # noqa: PLC0415 - the YAML parser, only when used
 
     name = source.replace(":", "/", 1)

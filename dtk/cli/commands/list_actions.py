@@ -15,7 +15,7 @@ from dtk.views.listing_table import format_table
 
 
 class ActionType(StrEnum):
-    """Which actions are listed."""
+    """The kind of actions to list."""
 
     SERVICE = "service"
     COMPONENT = "component"

@@ -38,12 +38,12 @@ def list_assemblies(
 
 
 def full_name(module: Module, assembly: Assembly) -> str:
-    """Return an assembly's name as users type it: ``dtk:dask/cluster``."""
+    """Return an assembly's name as users type it, such as ``dtk:dask/cluster``."""
     return f"{module.name.replace('/', ':')}/{assembly.name}"
 
 
 def node_count(assembly: Assembly) -> int:
-    """Return how many machines an assembly has, members of groups counted (docs/original.md 3.2)."""
+    """Return the number of machines of an assembly, counting the members of groups (docs/original.md 3.2)."""
     return sum(_members(node, assembly) if node.is_group else 1 for node in assembly.nodes.values())
 
 

@@ -18,7 +18,7 @@ from dtk.views.listing_table import format_table, stable_id
 
 
 class ListFormat(StrEnum):
-    """How attributes are printed."""
+    """The format for printing attributes."""
 
     TABLE = "table"
     YAML = "yaml"

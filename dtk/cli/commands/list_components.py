@@ -57,7 +57,7 @@ def _list_of_module(module: str, *, as_json: bool) -> None:
 
 
 def _list_of_service(service: str | None, node: str | None, *, dependencies: bool, as_json: bool) -> None:
-    """Print the components of a service: a row for each node or group, further dependencies on rows below."""
+    """Print the components of a service: a row per node or group, and a row below for each further dependency."""
     _, found = read_service(service)
     group = declared_node(found, node) if node else None
     rows = [row for row in component_rows(found) if group is None or row.node == group]

@@ -1,4 +1,4 @@
-"""``dtk list-modules``: every module, where it comes from, whether it can be parsed."""
+"""``dtk list-modules``: all modules, where they come from, and whether they can be parsed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def list_modules(as_json: JsonOption = False) -> None:
 
 
 def _remote(workspace: Workspace, name: str, pins: dict[str, Pin]) -> str:
-    """Say where a module comes from; "" for the workspace's own, which come first in the catalog too."""
+    """Return where a module comes from; "" for the workspace's own, which take precedence in the catalog, too."""
     if (workspace.modules / name).is_dir():
         return ""
     return pins[name].shown if name in pins else _BUILT_IN

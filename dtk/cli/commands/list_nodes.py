@@ -1,4 +1,4 @@
-"""``dtk list-nodes``: a service's nodes and their addresses; machines that no state knows."""
+"""``dtk list-nodes``: a service's nodes and their addresses, or machines that no state knows."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def list_nodes(
     name = chosen_service(workspace, service)
     state = load_state(workspace.state_file(name)) or State(name, "")
     if as_json:
-        # What exists, for programs that go on to reach it; what is planned is in the plan's JSON.
+        # JSON lists what exists, for programs that connect to the nodes; the planned nodes are in the plan's JSON.
         existing = sorted(state.nodes.items(), key=lambda entry: node_order(entry[0]))
         print_json([{"node": node, **asdict(record)} for node, record in existing])
         return
@@ -56,7 +56,7 @@ def list_nodes(
 
 
 def _node_row(name: str, node: NodeState) -> list[str]:
-    """A stopped node has no address, as in the original (5.8)."""
+    """Return the cells of a node; a stopped node has no address, as in the original (5.8)."""
     known = str(node.attributes.get("dns_name") or node.attributes.get("host_address", ""))
     address = known if node.status == "running" else ""
     size, system = (str(node.attributes.get(key, "")) for key in ("size", "os"))

@@ -1,4 +1,4 @@
-"""``dtk list-ssh-access``: who may log in to a service's nodes."""
+"""``dtk list-ssh-access``: who can log in to a service's nodes."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ def list_ssh_access(service: ServiceArgument = None, as_json: JsonOption = False
 
 
 def _comment(text: str) -> str:
-    """Return whose key a text is: its comment, or the name of its file."""
+    """Return the owner of a key: its comment, or the name of its file."""
     return text.partition(" ")[2].partition(" ")[2] or text if fingerprint(text) else text

@@ -1,4 +1,4 @@
-"""``dtk list-violations``: what keeps a service from being planned."""
+"""``dtk list-violations``: what prevents a service from being planned."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dtk.service.planning import Inputs
 from dtk.views.listing_table import format_table
 
 ASKED_FOR = (REQUIRED, ILLEGAL)
-"""The violations that a value fixes; the others are only listed (docs/original.md 2.3)."""
+"""The kinds of violations that setting a value fixes; others are only listed (docs/original.md 2.3)."""
 
 
 def list_violations(

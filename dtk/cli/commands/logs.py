@@ -1,4 +1,4 @@
-"""``dtk logs``: the logs of a service's components, on one node or on many."""
+"""``dtk logs``: the logs of a service's components, on one or more nodes."""
 
 from __future__ import annotations
 

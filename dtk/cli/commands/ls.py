@@ -1,4 +1,4 @@
-"""``dtk ls``: the services of the workspace, from files and state alone."""
+"""``dtk ls``: lists the services of the workspace from their files and states."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _service_row(workspace: Workspace, name: str) -> dict[str, object]:
     try:
         state = load_state(workspace.state_file(name)) or State(name, "")
     except DtkError as error:
-        # The others are there all the same.
+        # List the other services anyway.
         typer.echo(f"{name}: {error.message}", err=True)
         state = None
     task = last_task(workspace, name)

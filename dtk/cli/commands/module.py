@@ -1,4 +1,4 @@
-"""``dtk module new``: a small valid module with a test."""
+"""``dtk module new``: creates a small valid module with a test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dtk.service.context import current_workspace
 
 
 class Verb(StrEnum):
-    """What can be done with a module of one's own."""
+    """The subcommands of ``dtk module``."""
 
     NEW = "new"
 

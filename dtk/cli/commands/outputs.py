@@ -1,4 +1,4 @@
-"""``dtk outputs``: what the assembly tells of a service, its addresses for example."""
+"""``dtk outputs``: shows the outputs of a service, such as its addresses."""
 
 from __future__ import annotations
 

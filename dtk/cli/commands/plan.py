@@ -1,4 +1,4 @@
-"""``dtk plan``: computes and shows; touches nothing but the file it is asked to write."""
+"""``dtk plan``: makes a plan and shows it; writes only the file it is asked for."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def plan(  # noqa: PLR0913, PLR0917 - a command has the options it has
 
 @dataclass(frozen=True)
 class _PlanWish:
-    """What is to be planned of a service; ``is_noted``: what a refresh finds is written to the state."""
+    """What to plan for a service; ``is_noted``: whether the findings of a refresh are written to the state."""
 
     scope: Scope
     selection: Selection
@@ -173,7 +173,7 @@ def _has_state(workspace: Workspace, name: str) -> bool:
 
 
 def _list_gone(workspace: Workspace, *, as_json: bool) -> int:
-    """List what is left of services whose file is gone, and how to end it; return the exit code."""
+    """List what is left of services without a file, with the command that destroys it; return the exit code."""
     from dtk.service.gone import gone_services  # noqa: PLC0415 - asks the targets, which plan alone never does
 
     found = gone_services(workspace)
@@ -199,7 +199,7 @@ def _list_gone(workspace: Workspace, *, as_json: bool) -> int:
 
 
 def _refreshed(workspace: Workspace, service: str, asks: _PlanWish, *, to_stderr: bool) -> Plan:
-    """Return the plan after a look; one that is written to a file is applied to what was found, so that is noted."""
+    """Return the plan after a refresh; if the plan is kept for an apply, record the findings in the state."""
     from dtk.service.refresh import noted_plan, refreshed_plan  # noqa: PLC0415 - asks a target, as plan alone does not
 
     def report(drift: Drift) -> None:

@@ -1,4 +1,4 @@
-"""``dtk ps``: the processes of nodes."""
+"""``dtk ps``: the processes on nodes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dtk.cli.node_logs import run_on_nodes
 from dtk.cli.options import FilterOption, ServiceNameArgument, WhereArgument
 from dtk.service.context import chosen_service, current_workspace
 
-# Without the kernel's own threads, which stand in brackets: nobody looks for those among a service's processes.
+# Leave out kernel threads, which ps shows in brackets: they are not part of a service.
 _PROCESSES = r"ps -ef | grep -v ' \[[^ ]*\]$'"
 
 

@@ -1,4 +1,4 @@
-"""``dtk replace``: gives nodes other machines, a few at a time."""
+"""``dtk replace``: replaces the machines of nodes, a few at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``dtk revoke-access``: takes a person's key off a service's nodes."""
+"""``dtk revoke-access``: removes a person's key from a service's nodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``dtk set-attribute``: checked against the service, then written as lines of its file, all of them or none."""
+"""``dtk set-attribute``: checks values against the service, then writes all of them to its file or none."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ USAGE = "dtk set-attribute [SERVICE] PATH VALUE, or PATH=VALUE for each of sever
 
 
 UNSET_USAGE = "dtk set-attribute [SERVICE] PATH --unset"
-# A title may hold an equals sign: it is part of the path.
+# A title may contain an equals sign, which is then part of the path.
 _PAIR = re.compile(r"((?:[^\[\]=]|\[[^\]]*\])+)=(.*)", re.DOTALL)
 
 
@@ -64,7 +64,7 @@ def set_attribute(
 
 
 def _read(words: list[str], file: Path | None, *, unset: bool) -> tuple[str | None, JsonObject]:
-    """Return the service that was named, and values by path; none of them counts where they are taken away."""
+    """Return the service, if given, and values by path; with ``unset``, one path with the value None."""
     if unset:
         service, (path,) = service_and_words(words, 1, 1, UNSET_USAGE)
         return service, {path: None}
@@ -77,7 +77,7 @@ def _read(words: list[str], file: Path | None, *, unset: bool) -> tuple[str | No
 
 
 def _pairs(words: list[str]) -> tuple[str | None, JsonObject | None]:
-    """Return ``[SERVICE] PATH=VALUE…`` as the service and the values; None for these where it is written otherwise."""
+    """Parse ``[SERVICE] PATH=VALUE…`` into the service and the values; the values are None for any other form."""
     named = bool(words) and words[0] in current_workspace().service_names()
     found = [_PAIR.fullmatch(word) for word in (words[1:] if named else words)]
     pairs: JsonObject = {match[1]: match[2] for match in found if match}

@@ -1,4 +1,4 @@
-"""``dtk ssh``: a terminal, or one command, on a node, with OpenSSH and the keys that the service has."""
+"""``dtk ssh``: opens a terminal or runs a command on a node, with OpenSSH and the service's keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``dtk stage``: writes a new service's desired state."""
+"""``dtk stage``: writes the file of a new service."""
 
 from __future__ import annotations
 

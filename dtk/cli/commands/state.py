@@ -1,4 +1,4 @@
-"""``dtk state``: what is kept of services' states, in the shared store or here, looked at and put right by hand."""
+"""``dtk state``: shows and repairs the states of services, in the shared store or in this folder."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from dtk.views.listing_table import format_table
 
 
 class StateVerb(StrEnum):
-    """What can be done with the states in a store."""
+    """The subcommands of ``dtk state``."""
 
     LIST = "list"
     SHOW = "show"
@@ -49,7 +49,7 @@ class StateVerb(StrEnum):
 
 @dataclass(frozen=True)
 class StateRequest:
-    """A command line, and the store it is about."""
+    """The options of a command line, with the store it applies to."""
 
     store: SharedStore
     workspace: Workspace
@@ -98,7 +98,7 @@ _WITHOUT_STORE = (StateVerb.HISTORY, StateVerb.RESTORE)
 def _here(
     workspace: Workspace, verb: StateVerb, given: str | None, serial: int | None, *, yes: bool, as_json: bool
 ) -> None:
-    """Do what concerns this folder alone."""
+    """Run a subcommand that concerns only this folder."""
     from dtk.cli import local_state  # noqa: PLC0415 - what asks machines is loaded by no listing
 
     if store_settings_of(workspace) is not None:
@@ -116,7 +116,7 @@ def _here(
 
 
 def _chosen(workspace: Workspace, store: SharedStore, given: str | None) -> str:
-    """Return the service meant; its file may be gone, and its state in the store damaged."""
+    """Return the service to use; its file may be missing, and its state in the store damaged."""
     if given:
         return given
     names = workspace.service_names() or [entry.name for entry in list_entries(store)]

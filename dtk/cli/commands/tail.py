@@ -1,4 +1,4 @@
-"""``dtk tail``: the end of one log, as the original's utils had it."""
+"""``dtk tail``: shows the end of one log, like the original's utilities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``dtk task-action-detail``: every operation of a step."""
+"""``dtk task-action-detail``: shows every operation of a step."""
 
 from __future__ import annotations
 

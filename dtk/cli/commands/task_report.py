@@ -1,4 +1,4 @@
-"""``dtk task-report``: a task as a page for a browser."""
+"""``dtk task-report``: writes a task as a page for a browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``dtk task-status``: a task as a table, a live screen or a stream."""
+"""``dtk task-status``: shows a task as a table, a live screen or a stream."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from dtk.views.task_json import task_document
 
 
 class Mode(StrEnum):
-    """How a task is shown."""
+    """The view of a task."""
 
     SNAPSHOT = "snapshot"
     REFRESH = "refresh"
@@ -76,7 +76,7 @@ def task_status(  # noqa: PLR0913, PLR0917 - a command has the options it has
 
 
 def watch_task(chosen: TaskLog, *, summarize: bool = False, eta: bool = False) -> int:
-    """Show a task on the live screen until it ends or the watcher leaves; return the exit code."""
+    """Show a task on the live screen until it ends or the user leaves; return the exit code."""
     workspace = chosen.workspace
 
     def cancel() -> None:

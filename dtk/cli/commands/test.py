@@ -1,4 +1,4 @@
-"""``dtk test``: a module's own cases."""
+"""``dtk test``: runs the test cases of modules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``dtk unlink``: takes a component's link away."""
+"""``dtk unlink``: removes a component's link."""
 
 from __future__ import annotations
 

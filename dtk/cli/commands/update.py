@@ -1,4 +1,4 @@
-"""``dtk update``: moves installed modules to what their refs are now."""
+"""``dtk update``: updates installed modules to the latest commits of their refs."""
 
 from __future__ import annotations
 

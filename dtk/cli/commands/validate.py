@@ -1,4 +1,4 @@
-"""``dtk validate``: everything that is wrong with a workspace, told at once; only editors' schemas are written."""
+"""``dtk validate``: reports all errors in a workspace at once; writes only the schemas for editors."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def validate(
     """
     warnings: list[Problem] = []
     if folder is None:
-        with suppress(OSError):  # a workspace that can't be written can be checked all the same
+        with suppress(OSError):  # a read-only workspace can be checked, too
             provide_schemas(current_workspace())
     checked = [*_module_checks(folder, warnings)] if folder else [*_workspace_checks(current_workspace(), warnings)]
     problems = list(dict.fromkeys(problem for _, check in checked for problem in _problems(check)))
@@ -78,10 +78,10 @@ def _module_checks(folder: Path, warnings: list[Problem]) -> Iterator[tuple[str,
 
 
 def _named(given: Path) -> Path:
-    """Return the folder of a module of this workspace that is named, ``acme:web``, rather than given by its folder.
+    """Return the folder of a module that is given by its name, such as ``acme:web``.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: it is neither a name nor a folder of a module.
     """
     name = module_name(str(given))
     found = current_workspace().modules / name if name else None

@@ -1,4 +1,4 @@
-"""``dtk watch``: a running task as a page in a browser, which follows it."""
+"""``dtk watch``: serves a running task as a web page that follows it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from dtk.events.tree import Task, exit_code_of
 from dtk.service.task_log import TaskLog, named_log
 
 BEHIND_SECONDS = 1.0
-"""How often the page is told the task while a long log is still being read."""
+"""Seconds between updates of the page while a long log is still being read."""
 OPENING_SECONDS = 15.0
-"""How long a browser that was opened may take to ask for the page of a task that has ended in the meantime."""
+"""If the task ends first, how long to wait for the opened browser to request the page, in seconds."""
 
 
 def watch(
@@ -69,7 +69,7 @@ def _watch(chosen: TaskLog, shown: Task, *, open_browser: bool) -> int:
 
 
 def _follow(chosen: TaskLog, feed: TaskFeed) -> Task:
-    """Hand the task on as its log grows, to its end; return it then."""
+    """Publish the task as its log grows, until it ends; return the finished task."""
     fold = Fold()
     is_new, told = False, time.monotonic()
     for event in follow(chosen.path, is_alive=chosen.is_alive, note=fold.note):

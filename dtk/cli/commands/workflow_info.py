@@ -1,4 +1,4 @@
-"""``dtk workflow-info``: a workflow as its module writes it."""
+"""``dtk workflow-info``: shows a workflow as written in its module."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _workflow_document(inputs: Inputs, found: ResolvedService, name: str) -> dic
 
 
 def _written(inputs: Inputs, workflow: Workflow) -> Any:
-    """Return a workflow as it stands in its module's file, at the place that the loader noted."""
+    """Return a workflow as written in its module's file, at the location that the loader recorded."""
     document = read_document(inputs.workspace.root / workflow.location.file)
     for path, span in document.keys.items():
         if span.location.line == workflow.location.line and path[-1] == workflow.name:
