@@ -1,4 +1,5 @@
-"""Views: plans, task trees and listings as text, pages and pictures.
+"""Views: show plans, tasks and listings as text, pages and pictures.
 
-In: plans and folded event logs. Out: text. Must not know: where the data came from.
+In: plans and folded event logs. Out: text.
+Must not know: where the data came from.
 """

@@ -1,4 +1,4 @@
-"""Attribute values as the original shows them: cells of a table, and the YAML that edit-attributes opens."""
+"""Attribute values as the original shows them: as table cells, and as the YAML that edit-attributes opens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CUT = " ..."
 
 
 def value_cell(value: Json) -> str:
-    """Return a value as a cell: texts cut, hashes ``{k=>v}``, arrays ``[a, b]``.
+    """Return a value as a table cell: long texts cut, maps as ``{k=>v}``, arrays as ``[a, b]``.
 
     Source: docs/original.md 3.3.
     """
@@ -38,7 +38,7 @@ def _cell(value: Json) -> str:
 
 
 def attributes_yaml(rows: Iterable[tuple[str, str, str, Json]]) -> str:
-    """Return attributes as the original's YAML: ``components:`` and ``nodes:``, names with a slash at their end.
+    """Return attributes as the original's YAML: ``components:`` and ``nodes:``, with names that end in a slash.
 
     Args:
         rows: node, component ("" for none), attribute and plain value, in the order of the listing.
@@ -58,7 +58,7 @@ def _child(tree: dict[str, Any], key: str) -> dict[str, Json]:
 
 
 def rows_yaml(rows: list[AttributeRow]) -> str:
-    """Return rows as the original's YAML."""
+    """Return attribute rows as the original's YAML."""
     return attributes_yaml(
         (row.path.partition("/")[0] if row.node else "", row.component, row.attribute, row.value) for row in rows
     )

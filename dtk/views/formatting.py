@@ -1,4 +1,4 @@
-"""How values look on a screen: times, durations, widths, output made harmless."""
+"""Formatting for the screen: times, durations, widths, and removal of harmful characters from output."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ RED = "\x1b[31m"
 GREEN = "\x1b[32m"
 CYAN = "\x1b[36m"
 STATUS_COLORS = {"cancelled": YELLOW, "failed": RED, "executing": CYAN, "succeeded": GREEN}
-"""Colours by meaning, the gravest first; the word stands there, too."""
+"""Colors by status, in order of precedence; the status is always shown as a word, too."""
 _RESET = "\x1b[0m"
 
-# Escape sequences of a terminal: CSI (colours, cursor), OSC (titles, links), and the two-character ones.
+# Terminal escape sequences: CSI (colors, cursor), OSC (titles, links), and those of two characters.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_=>])")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def table_time(moment: datetime | None) -> str:
-    """Return a moment as tables write it, ``HH:MM:SS DD/MM/YY`` in UTC; "" when there is none."""
+    """Return a time as in tables, ``HH:MM:SS DD/MM/YY`` in UTC; "" for None."""
     return moment.astimezone(UTC).strftime("%H:%M:%S %d/%m/%y") if moment else ""
 
 
 def stream_time(moment: datetime) -> str:
-    """Return a moment as the stream writes it, ``YYYY-MM-DD HH:MM:SS +0000``."""
+    """Return a time as in the stream, ``YYYY-MM-DD HH:MM:SS +0000``."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S +0000")
 
 
 def duration_text(seconds: float | None) -> str:
-    """Return a duration with one decimal, ``83.8s``; "" when it is not known."""
+    """Return a duration with one decimal, such as ``83.8s``; "" for None."""
     return "" if seconds is None else f"{seconds:.1f}s"
 
 
 def long_duration(seconds: float) -> str:
-    """Return a duration for people: ``45s``, ``1m 30s``, ``2h 5m``."""
+    """Return a duration for people, such as ``45s``, ``1m 30s`` or ``2h 5m``."""
     minutes, rest = divmod(round(max(seconds, 0.0)), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -46,29 +46,29 @@ def long_duration(seconds: float) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number with its noun in the singular or the plural: ``1 step``, ``2 steps``."""
+    """Return a number with its noun in the singular or plural: ``1 step``, ``2 steps``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def colored(text: str, color: str) -> str:
-    """Return text in one of this file's colours."""
+    """Return text in one of this file's colors."""
     return f"{color}{text}{_RESET}"
 
 
 def status_word(status: str) -> str:
-    """Return a status as a word where a blank would not do."""
+    """Return a status as a word, even for steps that have not begun."""
     return "not begun" if status == "created" else status
 
 
 def status_color(status: str) -> str:
-    """Return the colour of a status, or of the gravest in ``failed(1),succeeded(2)``; "" for what has none."""
+    """Return the color of a status, or of the most important one in ``failed(1),succeeded(2)``; "" for none."""
     return next((color for word, color in STATUS_COLORS.items() if word in status), "")
 
 
 def harmless(text: str) -> str:
-    """Return output of a node without what would move or colour the terminal that shows it.
+    """Return output of a node without characters that would move the cursor or color the terminal.
 
-    Of a line that was redrawn with carriage returns (a progress bar) the last state stays.
+    If a line was redrawn with carriage returns (a progress bar), keep its last state.
     """
     if text.isprintable():
         return text
@@ -77,22 +77,22 @@ def harmless(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return text as a cell can hold it: harmless, line breaks and tabs as single spaces."""
+    """Return text for a single line: harmless, with line breaks and tabs as single spaces."""
     return re.sub(r"[\n\t]+", " ", harmless(text)).strip()
 
 
 def width(text: str) -> int:
-    """Return how many columns text takes: wide characters two, combining ones none."""
+    """Return the number of columns that text takes: two for wide characters, none for combining ones."""
     return len(text) if text.isascii() else sum(_character_width(character) for character in text)
 
 
 def padded(text: str, columns: int) -> str:
-    """Return text filled with blanks to so many columns."""
+    """Return text padded with blanks to a number of columns."""
     return text + " " * (columns - width(text))
 
 
 def cropped(text: str, columns: int) -> str:
-    """Return as much of a line as fits into so many columns."""
+    """Return the part of a line that fits into a number of columns."""
     if width(text) <= columns:
         return text
     taken = 0
@@ -104,7 +104,7 @@ def cropped(text: str, columns: int) -> str:
 
 
 def terminal_columns(output: TextIO) -> int | None:
-    """Return how wide the terminal is that output goes to, None where it is none or does not know."""
+    """Return the width of the terminal that output goes to; None if it is not a terminal or the width is unknown."""
     try:
         return os.get_terminal_size(output.fileno()).columns or None
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""A service's picture as text for other programs to draw: Mermaid and Graphviz's DOT."""
+"""A service's picture as text for other programs: Mermaid, and DOT for Graphviz."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def dot(picture: Picture) -> str:
     for box in picture.boxes:
         lines += [f"  subgraph cluster_{names.of(box.name)} {{", f"    label={_quoted(heading(box))};"]
         lines += [f"    {names.of(box.name, c)} [label={_quoted(c)}];" for c in box.components]
-        # Graphviz leaves a cluster without nodes out of the picture.
+        # Graphviz does not draw a cluster without nodes.
         lines += [] if box.components else [f'    {names.of(box.name, "")} [label="", shape=point];']
         lines.append("  }")
     lines += [f"  {names.of(*arrow.user)} -> {names.of(*arrow.used)};" for arrow in picture.arrows]
@@ -51,24 +51,24 @@ def dot(picture: Picture) -> str:
 
 
 def heading(box: Box) -> str:
-    """Return what a box is called: a group with the number of its members."""
+    """Return the title of a box; for a group with the number of its members."""
     return f"{box.name} ({len(box.members)})" if box.is_group else box.name
 
 
 def stage_lines(stage: StageBox) -> Iterator[str]:
-    """Yield a stage's lines: its name, then what it does; in a stage of one row those are the same."""
+    """Yield the lines of a stage: its name, then what it does."""
     yield f"{stage.number} {stage.name}"
     yield from stage.lines
 
 
 class _Identifiers:
-    """Identifiers of letters and digits for names of any kind: ``slaves``, ``ring::member[a]``."""
+    """Identifiers of letters and digits for arbitrary names such as ``slaves`` and ``ring::member[a]``."""
 
     def __init__(self) -> None:
         self._given: dict[tuple[str, ...], str] = {}
 
     def of(self, *name: str) -> str:
-        """Return a name's identifier, the same each time."""
+        """Return the identifier of a name; always the same for the same name."""
         readable = re.sub(r"\W+", "_", "_".join(name), flags=re.ASCII).strip("_")
         return self._given.setdefault(name, f"n{len(self._given) + 1}_{readable}".rstrip("_"))
 

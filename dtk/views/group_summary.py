@@ -1,4 +1,4 @@
-"""``--summarize``: a group in one row, its members counted by status, their errors told once."""
+"""``--summarize``: shows a group in one row, with its members counted by status and each error only once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dtk.views.step_errors import error_text, errors_text
 
 @dataclass(frozen=True)
 class Summary:
-    """What a row shows instead of its own status and errors."""
+    """The status and errors that a row shows instead of its own."""
 
     status: str
     error_text: str = ""
@@ -22,7 +22,7 @@ class Summary:
 
 
 def summarized(task: Task) -> list[tuple[int, Row, Summary]]:
-    """Return the rows that a summary shows, with their levels: all but the members of groups.
+    """Return the rows of a summary with their levels: all rows except the members of groups.
 
     Source: docs/original.md 6.2.
     """
@@ -38,9 +38,9 @@ def summarized(task: Task) -> list[tuple[int, Row, Summary]]:
 
 
 def _merged_members(steps: tuple[TaskStep, ...]) -> list[TaskStep]:
-    """Return steps with those of one group's members that stand without a row of their group made one.
+    """Return steps, with the steps of a group's members merged into one if the group has no row of its own.
 
-    Machines of a group are made member by member, as in the original; of 300 a summary counts these, too.
+    As in the original, machines of a group are created member by member; a summary of 300 should count these, too.
     """
     merged: list[TaskStep] = []
     for (group, kind, _), found in groupby(steps, key=lambda step: (group_of(step.node), step.type, bool(step.steps))):
@@ -62,7 +62,7 @@ def _summary(step: TaskStep) -> Summary:
 
 
 def _counts(group: TaskStep, leaves: list[TaskStep]) -> str:
-    """Return ``succeeded(2)`` or ``executing(1),succeeded(1)``; cancelled groups are not counted."""
+    """Return ``succeeded(2)`` or ``executing(1),succeeded(1)``; the members of cancelled groups are not counted."""
     if group.status in {"created", "cancelled"}:
         return _blank_created(group.status)
     counts = Counter(leaf.status for leaf in leaves)
@@ -70,7 +70,7 @@ def _counts(group: TaskStep, leaves: list[TaskStep]) -> str:
 
 
 def _merged(errors: tuple[StepError, ...]) -> str:
-    """Return the members' errors: one text where all say the same, else each different one once, indented."""
+    """Return the members' errors: a single text if all are the same, else each different text once, indented."""
     texts = list(dict.fromkeys(map(error_text, errors)))
     if len(texts) <= 1:
         return "".join(texts)

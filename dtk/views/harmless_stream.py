@@ -1,4 +1,4 @@
-"""The standard streams as dtk writes to them: nothing that modules, logs or hosts say reaches the terminal raw."""
+"""The standard streams of dtk: output of modules, logs and hosts never reaches the terminal unfiltered."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
-# All but dtk's own colours (views/formatting.py): they could be told from others' by nobody, and do no harm.
+# Everything except dtk's own colors (views/formatting.py), which are harmless even if somebody else prints them.
 _ESCAPE = (
     r"\x1b(?!\[(?:0|31|32|33|36)m)"
     r"(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[ -~])?"
@@ -18,13 +18,13 @@ _HARMFUL = re.compile(f"{_ESCAPE}|{_CONTROL}")
 
 
 class HarmlessStream(io.TextIOWrapper):
-    """Leaves out of what is written all that would move, retitle or otherwise steer a terminal.
+    """A text stream that removes everything that would move the cursor, set titles or otherwise control a terminal.
 
-    ``drawing`` is the stream for what draws a whole screen and makes what it shows harmless itself.
+    ``drawing`` is the unfiltered stream, for code that draws a whole screen and filters its content itself.
     """
 
     def __init__(self, drawing: io.TextIOWrapper) -> None:
-        """Write to the same place as ``drawing``; what it can't encode becomes a ?, as it must not end a command."""
+        """Write to the same file as ``drawing``; characters that it can't encode become ?, so that no command fails."""
         super().__init__(
             drawing.buffer,
             drawing.encoding,
@@ -36,18 +36,18 @@ class HarmlessStream(io.TextIOWrapper):
         self._change: Callable[[str], str] = lambda text: text
 
     def shield(self, change: Callable[[str], str]) -> None:
-        """Let a function change every text before it is written, where more than a terminal reads it: a CI's log."""
+        """Apply a function to every text before it is written, for readers beyond the terminal, such as a CI log."""
         self._change = change
 
     def write(self, text: str, /) -> int:
-        """Write a text; what is harmful is left out of it."""
+        """Write a text without its harmful parts."""
         changed = self._change(text)
         super().write(changed if changed.isprintable() else _HARMFUL.sub("", changed))
         return len(text)
 
 
 def make_streams_harmless() -> None:
-    """Put harmless streams in the place of standard output and standard error."""
+    """Replace standard output and standard error with harmless streams."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper) and not isinstance(stream, HarmlessStream):
@@ -56,5 +56,5 @@ def make_streams_harmless() -> None:
 
 
 def drawing_stream(stream: TextIO) -> TextIO:
-    """Return the stream that takes a screen's own sequences."""
+    """Return the unfiltered stream that a screen is drawn on."""
     return stream.drawing if isinstance(stream, HarmlessStream) else stream

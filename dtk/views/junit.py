@@ -10,10 +10,10 @@ from dtk.views.step_errors import error_text
 
 
 def junit_text(task: Task) -> str:
-    """Return the XML: a suite for each stage, a case for each step that does something.
+    """Return the XML: a test suite per stage, and a test case per step that does something.
 
-    A failed step is a ``failure``; one that was cancelled or did not come about is ``skipped``; what belongs to no
-    step (a lost worker, a full disk) is an ``error`` in a suite of its own, so that no failed task looks green.
+    A failed step is a ``failure``; one that was cancelled or not finished is ``skipped``; an error that belongs to no
+    step (a lost worker, a full disk) is an ``error`` in its own suite, so that no failed task looks successful.
     """
     root = ET.Element("testsuites", name=_clean(f"{task.service} task {task.number}: {task.title}"))
     for stage in task.stages:
@@ -62,7 +62,7 @@ def _count(root: ET.Element) -> None:
 
 
 def _clean(text: str) -> str:
-    """Return text without the characters that XML can't hold."""
+    """Return text without the characters that XML does not allow."""
     return "".join(
         c for c in harmless(text) if c in "\t\n" or " " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" or c > "\uffff"
     )

@@ -1,4 +1,4 @@
-"""The keyboard of a live screen: single keys without echo, the terminal given back as it was."""
+"""The keyboard of a live screen: reads single keys without echo, and restores the terminal afterwards."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ END_OF_INPUT = "\x04"
 
 
 class Keys:
-    """Reads keys while it is entered; where the input is no terminal there are none, and waiting is all it does."""
+    """Reads keys while entered as a context; without a terminal there are no keys, and it only waits."""
 
     def __init__(self, source: TextIO | None = None) -> None:
-        """Read keys from a terminal, standard input unless another is given."""
+        """Read keys from a terminal, by default standard input."""
         self._descriptor = _terminal(sys.stdin if source is None else source)
         self._saved: list[Any] | None = None
 
     def __enter__(self) -> Keys:
         if self._descriptor is not None:
             self._saved = termios.tcgetattr(self._descriptor)
-            # Single keys, no echo; ^C stays a signal, so that it works however busy the screen is.
+            # Single keys without echo; ^C stays a signal, so that it works however busy the screen is.
             tty.setcbreak(self._descriptor, termios.TCSADRAIN)
         return self
 
@@ -36,14 +36,14 @@ class Keys:
             termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._saved)
 
     def pressed(self, seconds: float = 0.0) -> str:
-        """Return the keys that come within so many seconds, "" when none does."""
+        """Return the keys pressed within a number of seconds, "" if there are none."""
         if self._descriptor is None:
             time.sleep(seconds)
             return ""
         ready, _, _ = select.select([self._descriptor], [], [], seconds)
         if not ready:
             return ""
-        # A terminal that is gone reads as an end: the screen must not wait for it.
+        # A closed terminal reads as end of input: the screen must not wait for it.
         return os.read(self._descriptor, 64).decode("utf-8", "replace") or END_OF_INPUT
 
 

@@ -1,4 +1,4 @@
-"""The table that every listing is printed as."""
+"""The table format of all listings."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ EMPTY_LIST = "Message: List is empty.\n"
 
 
 def format_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return rows as the original's table, ending with a newline; an empty list says so.
+    """Return rows as the original's table, ending with a newline; an empty list gives a message.
 
-    Source: docs/original.md 3.1 (neither resized nor turned).
+    Source: docs/original.md 3.1 (without resizing or transposing).
 
     Args:
-        headers: column names; printed in upper case with ``_`` as a space.
-        rows: a cell for each column; None is a blank, True and False are printed in lower case. Blanks before a
-            text stay: they are its indentation.
+        headers: column names, printed in upper case with ``_`` as a space.
+        rows: a cell per column; None is blank, True and False are printed in lower case. Leading blanks of a text are
+            kept as indentation.
     """
     cells = [[_cell(value) for value in row] for row in rows]
     return render_cells(headers, cells) if cells else EMPTY_LIST
 
 
 def stable_id(*names: str) -> str:
-    """Return the number of a row in column ID: it belongs to what the row is about, whatever else is listed."""
+    """Return the number of a row for the ID column; it depends only on the names, not on the other rows."""
     return str(zlib.crc32("\0".join(names).encode()))
 
 
 def render_cells(
     headers: Sequence[str], cells: Sequence[Sequence[str]], paint: Callable[[str, str], str] | None = None
 ) -> str:
-    """Return rows of finished texts as the table.
+    """Return rows of formatted texts as a table.
 
-    ``paint`` is given a cell's text and the same padded, and returns the latter in the colour of the former: escape
-    sequences would count as columns if they came before the padding.
+    ``paint`` gets a cell's text and its padded text, and returns the padded text in the color of the cell: escape
+    sequences added before the padding would count as columns.
     """
     titles = [header.replace("_", " ").upper() for header in headers]
     widths = [max(map(width, column)) for column in zip(titles, *cells, strict=True)]

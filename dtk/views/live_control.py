@@ -1,4 +1,4 @@
-"""What the keys of a live screen do: leave it, or cancel the task after a question."""
+"""The keys of a live screen: leave it, or cancel the task after a confirmation."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _LEAVE = frozenset({"q", "Q", END_OF_INPUT})
 
 
 class LeftError(Exception):
-    """The watcher pressed a key to leave."""
+    """The user pressed a key to leave."""
 
 
 class Control:
-    """Takes keys; ``footer`` is what the screen's last line says about them now."""
+    """Handles keys; ``footer`` is the current text of the screen's last line, which explains them."""
 
     def __init__(self, cancel: Callable[[], object] | None = None) -> None:
-        """Watch only, or be able to cancel the task by calling ``cancel``."""
+        """Only watch, or also allow to cancel the task by calling ``cancel``."""
         self._cancel = cancel
         self._asking = False
         self.footer = self._help
@@ -28,7 +28,7 @@ class Control:
         return "q leaves, c cancels the task" if self._cancel else "q leaves"
 
     def press(self, keys: str) -> None:
-        """Do what keys stand for, in order.
+        """Handle keys in order.
 
         Raises:
             LeftError: one of them leaves the screen.
@@ -47,7 +47,7 @@ class Control:
             self.footer = "Cancel the task? y cancels it, any other key continues watching"
 
     def _cancelled(self) -> str:
-        """Ask for the task's end; a task that is over by now is no reason to leave the screen with an error."""
+        """Cancel the task and return the new footer; a task that is already over must not end the screen."""
         try:
             if self._cancel:
                 self._cancel()

@@ -1,4 +1,4 @@
-"""One frame of the live screen: what runs and what failed first, the rest folded, never taller than the terminal."""
+"""One frame of the live screen: running and failed steps first, the rest folded, never taller than the terminal."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from dtk.views.formatting import cropped, duration_text, long_duration, one_line
 from dtk.views.snapshot_table import label, status_text
 
 STYLES = {"executing": "cyan", "failed": "red", "cancelled": "yellow", "succeeded": "green"}
-"""Colours by meaning; the status stands in every line as a word, too."""
+"""Styles by status; every line has the status as a word, too."""
 
 HELP = "q leaves"
 _HEADERS = ("TASK TYPE", "STATUS", "NODE", "DURATION")
 _EXPECTED = "EXPECTED"
 _FRAME_LINES = 6
-"""Lines that are no rows: title, progress, headers, the count of what is left out, the last output, the keys."""
+"""Lines other than rows: title, progress, headers, number of hidden rows, last output, keys."""
 
 _SMALL = 8
-"""Below so many lines there are only the title, the headers, rows and the count."""
+"""With fewer lines than this, only the title, the headers, rows and the number of hidden rows are shown."""
 
 _FINISHED = "finished:"
-"""Stands above the stages that are over, which come last: the plan's order does not."""
+"""The heading above the finished stages, which come last and therefore not in the plan's order."""
 
 _BAR_COLUMNS = 14
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the frame and rich's name for its style."""
+    """A line of the frame, with the name of its style in rich."""
 
     text: str
     style: str = ""
@@ -40,16 +40,15 @@ class Line:
 def frame(
     task: Task, now: datetime, columns: int, lines: int, expectation: Expectation | None = None, footer: str = HELP
 ) -> list[Line]:
-    """Return the screen's lines for a task at a moment, at most ``lines`` of them, each within ``columns``.
+    """Return the lines of the screen for a task at a moment: at most ``lines`` lines of at most ``columns`` columns.
 
-    First what failed, then what runs, with the stages they belong to; then the other stages, one line each, those
-    to come, and below a line that says so those that are over; what does not fit is counted. ``footer`` says what the
-    keys do.
+    First failed rows, then running ones, with their stages; then the other stages in one line each: those to come, and
+    below a heading those that are finished. Rows that do not fit are counted. ``footer`` explains the keys.
     """
     small = lines < _SMALL
     room = max(1, lines - (3 if small else _FRAME_LINES))
     active = [(level, row) for level, row in task.rows() if _is_active(row)]
-    # Sorting is stable: failed ones move to the top, and each kind keeps the plan's order.
+    # The sort is stable: failed rows move to the top, and each kind keeps the plan's order.
     active.sort(key=lambda item: item[1].status == "executing")
     folded: list[tuple[int, Row]] = [(1, stage.row) for stage in task.stages if not _is_active(stage.row)]
     folded.sort(key=lambda item: item[1].is_over)
@@ -58,13 +57,13 @@ def frame(
     room -= has_heading
     shown, hidden = (active + folded)[:room], (active + folded)[room:]
     table = _table(shown, now, expectation)
-    # The first line of the table has the headers.
+    # The first line of the table contains the headers.
     heading = [Line(_FINISHED, "dim")] if has_heading else []
     body = [*table[: over + 1], *heading, *table[over + 1 :], *_hidden(hidden)]
     around = (
         ([], []) if small else ([_progress(task, now, expectation)], [*_last_output(task, now), Line(footer, "dim")])
     )
-    # Cut once more: a terminal of two lines has room for neither table nor footer.
+    # Cut again: a terminal of two lines has no room for the table and the footer.
     whole = [_title(task, now), *around[0], *body, *around[1]]
     return [Line(cropped(line.text, columns), line.style) for line in whole[: max(1, lines)]]
 
@@ -84,7 +83,7 @@ def _title(task: Task, now: datetime) -> Line:
 
 
 def _progress(task: Task, now: datetime, expectation: Expectation | None) -> Line:
-    """Return how far the task is, as a bar and in numbers, and when it is expected to end."""
+    """Return the progress of the task as a bar and in numbers, with its expected end."""
     leaves = list(task.leaves())
     done = sum(leaf.is_over for leaf in leaves)
     filled = _BAR_COLUMNS * done // len(leaves) if leaves else 0
@@ -110,7 +109,7 @@ def _table(rows: list[tuple[int, Row]], now: datetime, expectation: Expectation 
         (label(level - 1, row), _status(row), one_line(getattr(row, "node", "")), _elapsed(row, now))
         for level, row in rows
     ]
-    # Where nothing is known about any of the rows, the column would only take room.
+    # If no expected duration is known, the column would only waste space.
     headers = (*_HEADERS, _EXPECTED) if any(expected) else _HEADERS
     filled = [(*row, text) if any(expected) else row for row, text in zip(cells, expected, strict=True)]
     widths = [max(map(width, column)) for column in zip(headers, *filled, strict=True)]
@@ -122,7 +121,7 @@ def _table(rows: list[tuple[int, Row]], now: datetime, expectation: Expectation 
 
 
 def _status(row: Row) -> str:
-    """Return a row's status; a group that runs says how many of its members are done."""
+    """Return a row's status; for a running group with the number of finished members."""
     if isinstance(row, TaskStep) and row.steps and row.status in {"executing", "failed"}:
         leaves = list(row.leaves())
         return f"{row.status} {sum(leaf.is_over for leaf in leaves)}/{len(leaves)}"
@@ -130,7 +129,7 @@ def _status(row: Row) -> str:
 
 
 def _elapsed(part: Progress, now: datetime) -> str:
-    """Return how long it took, or has taken until now."""
+    """Return the duration, or the elapsed time until now."""
     if part.started_at is None or part.duration is not None:
         return duration_text(part.duration)
     return duration_text(max(0.0, (now - part.started_at).total_seconds()))
@@ -146,7 +145,7 @@ def _hidden(rows: list[tuple[int, Row]]) -> list[Line]:
 
 
 def _last_output(task: Task, now: datetime) -> list[Line]:
-    """Return the last line of output of the step that has run longest."""
+    """Return the last line of output of the step that has been running longest."""
     running = [leaf for leaf in task.leaves() if leaf.status == "executing"]
     longest = min(running, key=lambda leaf: leaf.started_at or now, default=None)
     if longest is None:

@@ -1,4 +1,4 @@
-"""``--wait``: follows a task on a live screen until it is over or the watcher leaves; the task never notices."""
+"""``--wait``: follows a task on a live screen until it ends or the user leaves, without affecting the task."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 FRAME_SECONDS = 0.25
-"""Between two frames that show something new: the first event after a pause is drawn at once, then four a second."""
+"""Seconds between frames with news: the first event after a pause is drawn at once, then four frames a second."""
 
 TICK_SECONDS = 0.5
-"""Between two frames when nothing is new: running durations go on counting."""
+"""Seconds between frames without news: running durations keep counting."""
 
 BEHIND_SECONDS = 1.0
-"""The longest time without a frame or a look at the keys while a long log is read."""
+"""Maximum number of seconds without a frame or a check of the keys while a long log is read."""
 
 PRINT_SECONDS = 5.0
-"""How often a snapshot is printed where there is no terminal; the original refreshed as often."""
+"""Seconds between snapshots without a terminal, as in the original."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a watcher wants a task shown.
+    """How to show a task.
 
-    ``expectation`` is what earlier tasks took; the screen tells the expected end from it, and snapshots have their
-    column EXPECTED when ``eta`` is set.
+    ``expectation`` is what earlier tasks took; the screen shows the expected end from it, and snapshots get a column
+    EXPECTED if ``eta`` is set.
     """
 
     summarize: bool = False
@@ -56,7 +56,7 @@ class Look:
     eta: bool = False
 
     def snapshot(self, task: Task, output: TextIO) -> str:
-        """Return the task's table as output can show it."""
+        """Return the task's table, formatted for an output."""
         return render_snapshot(
             task,
             summarize=self.summarize,
@@ -77,19 +77,19 @@ def watch(
 ) -> int:
     """Follow a task until it is over, then print its snapshot.
 
-    On a terminal a live screen is drawn; q, ^C and ^D leave it at once and in silence. Without one the snapshot is
-    printed whenever it has changed. Leaving is not an end of the task: it goes on.
+    On a terminal, a live screen is drawn; q, ^C and ^D leave it at once without a message. Otherwise, the snapshot is
+    printed whenever it has changed. Leaving does not stop the task.
 
     Args:
         path: the task's log.
-        is_alive: whether the log's writer lives.
-        look: how it is shown.
-        stdout: where to draw; standard output unless given.
-        stdin: the keyboard; standard input unless given.
-        cancel: asks the task to end, for the key c; without it the key does nothing.
+        is_alive: whether the log's writer is alive.
+        look: how to show the task.
+        stdout: where to draw; by default standard output.
+        stdin: the keyboard; by default standard input.
+        cancel: called to cancel the task on the key c; without it the key does nothing.
 
     Returns:
-        The task's exit code (0 succeeded, 1 failed, 6 cancelled); 0 when the watcher left before its end.
+        The task's exit code (0 succeeded, 1 failed, 6 cancelled); 0 if the user left before the end.
     """
     control = Control(cancel)
     fold = Fold()
@@ -104,7 +104,7 @@ def watch(
 def replay(
     path: Path, speed: float, look: Look | None = None, stdout: TextIO | None = None, stdin: TextIO | None = None
 ) -> None:
-    """Play a finished task through the live screen, ``speed`` times as fast as it was, then print its snapshot."""
+    """Replay a finished task on the live screen, ``speed`` times as fast as it ran, then print its snapshot."""
     reading = read_log(path)
     fold = Fold()
     for note in reading.notes:
@@ -122,7 +122,7 @@ def _show(
     stdout: TextIO | None,
     stdin: TextIO | None,
 ) -> Task | None:
-    """Show a task until its events end, then its snapshot; return it, None when the watcher left before."""
+    """Show a task until its events end, then its snapshot; return the task, or None if the user left before."""
     output = sys.stdout if stdout is None else stdout
     follower = _LiveScreen(output, look, clock, control) if _is_screen(output) else _Prints(output, look)
     try:
@@ -138,7 +138,7 @@ def _show(
 def _follow(
     events: Iterable[Event | None], fold: Fold, keys: Keys, control: Control, follower: _LiveScreen | _Prints
 ) -> Task:
-    """Show the task again and again until its end; return it."""
+    """Redraw the task until its end; return it."""
     drawn, changed = time.monotonic(), float("-inf")
     is_new = True
     for event in events:
@@ -146,7 +146,7 @@ def _follow(
             fold.feed(event)
             is_new = True
         now = time.monotonic()
-        # A log that is behind is drawn once it is read, not event by event; a very long one now and then.
+        # A log that is behind is read completely before it is drawn; a very long one is drawn now and then.
         redraws = (is_new and now - changed >= FRAME_SECONDS) or now - drawn >= TICK_SECONDS
         if redraws and (event is None or now - drawn >= BEHIND_SECONDS):
             control.press(keys.pressed())
@@ -158,17 +158,17 @@ def _follow(
 
 
 class _LiveScreen:
-    """The terminal's other screen, drawn by rich; what was on the terminal before is there again afterwards."""
+    """The terminal's alternate screen, drawn by rich; the previous content is restored afterwards."""
 
     def __init__(self, output: TextIO, look: Look, clock: Callable[[], datetime], control: Control) -> None:
-        # rich is imported for this screen only: no other command shall pay for it.
+        # rich is imported only here, so that no other command pays for it.
         from rich.console import Console  # noqa: PLC0415
         from rich.live import Live  # noqa: PLC0415
 
         self._look = look
         self._clock = clock
         self._control = control
-        # COLUMNS and LINES, which some shells and readline export, would hold the screen at the size it began with.
+        # COLUMNS and LINES, which some shells and readline export, would freeze the size of the screen.
         environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
         self._console: Console = Console(file=drawing_stream(output), no_color=not look.color, _environ=environment)
         self._live: Live = Live(console=self._console, screen=True, auto_refresh=False, redirect_stdout=False)
@@ -181,7 +181,7 @@ class _LiveScreen:
         self._live.stop()
 
     def show(self, task: Task) -> None:
-        """Draw the task as it is now, as large as the terminal is now."""
+        """Draw the current state of the task, at the current size of the terminal."""
         from rich.text import Text  # noqa: PLC0415  # as above
 
         columns, lines = self._console.size
@@ -191,7 +191,7 @@ class _LiveScreen:
 
 
 class _Prints:
-    """Snapshots one after the other, for pipes, files and CI: printed when they differ from the last one."""
+    """Prints successive snapshots for pipes, files and CI, if they differ from the last one."""
 
     def __init__(self, output: TextIO, look: Look) -> None:
         self._output = output
@@ -206,7 +206,7 @@ class _Prints:
         return
 
     def show(self, task: Task) -> None:
-        """Print the task's snapshot if it is time and something has changed."""
+        """Print the task's snapshot if it is due and has changed."""
         if time.monotonic() - self._looked < PRINT_SECONDS or not task.stages:
             return
         self._looked = time.monotonic()
@@ -218,5 +218,5 @@ class _Prints:
 
 
 def _is_screen(output: TextIO) -> bool:
-    """Say whether output is a terminal that a screen can be drawn on."""
+    """Return whether output is a terminal that a screen can be drawn on."""
     return output.isatty() and os.environ.get("TERM", "dumb") not in {"", "dumb", "unknown"}

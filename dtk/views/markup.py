@@ -1,4 +1,4 @@
-"""HTML and SVG, built of elements whose texts are always escaped."""
+"""Builds HTML and SVG from elements; texts are always escaped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _XML_INVALID = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 
 
 class Markup(str):
-    """Text that is markup already."""
+    """Text that is already markup."""
 
     __slots__ = ()
 
@@ -26,10 +26,11 @@ def tag(name: str, /, *children: Child, **attributes: str | float | bool | None)
     """Return an element.
 
     Args:
-        name: its name.
-        children: texts (escaped, control characters taken out), elements, None, or iterables of these.
-        attributes: ``class_`` and ``stroke_width`` are written ``class`` and ``stroke-width``; None and False are left
-            out, True stands without a value.
+        name: the name of the element.
+        children: texts (escaped, without control characters), elements, None, or iterables of these.
+        attributes: ``class_`` and ``stroke_width`` become ``class`` and ``stroke-width``; None and False are omitted,
+            True
+            is written without a value.
     """
     written = "".join(map(_attribute, attributes, attributes.values()))
     if name in _VOID:
@@ -38,7 +39,7 @@ def tag(name: str, /, *children: Child, **attributes: str | float | bool | None)
 
 
 def join(*children: Child) -> Markup:
-    """Return elements and texts one after the other."""
+    """Return the concatenation of elements and texts."""
     return Markup("".join(map(_child, children)))
 
 
@@ -63,5 +64,5 @@ def _attribute(name: str, value: str | float | bool | None) -> str:
 
 
 def clean(text: str) -> str:
-    """Return text without escape sequences and without the characters that XML can't hold."""
+    """Return text without escape sequences and without the characters that XML does not allow."""
     return _XML_INVALID.sub("", harmless(text))

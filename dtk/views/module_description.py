@@ -1,4 +1,4 @@
-"""A module or an assembly described: as plain data, and as a Markdown reference of attributes and actions."""
+"""Describes a module or an assembly: as plain data, or as a Markdown reference of attributes and actions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FLAGS = ("required", "dynamic", "input", "constant", "hidden", "secret", "inter
 
 
 def module_document(module: Module) -> dict[str, Json]:
-    """Return what a module holds as plain data."""
+    """Return the contents of a module as plain data."""
     return {
         "module": module.name,
         "version": module.version,
@@ -26,7 +26,7 @@ def module_document(module: Module) -> dict[str, Json]:
 
 
 def component_document(component: Component) -> dict[str, Json]:
-    """Return a component as plain data; hidden defaults are left out."""
+    """Return a component as plain data, without hidden defaults."""
     return _without_empty(
         {
             "type": component.type,
@@ -96,7 +96,7 @@ def _without_empty(document: JsonObject) -> JsonObject:
 
 
 def as_text(value: JsonObject, indent: int = 0) -> Iterator[str]:
-    """Yield plain data as the lines of a YAML document, for people."""
+    """Yield plain data as lines in the style of YAML, for people."""
     blanks = "  " * indent
     for key, item in value.items():
         if isinstance(item, dict) and item:
@@ -116,7 +116,7 @@ def _scalar(value: Json) -> str:
 
 
 def module_markdown(module: Module) -> str:
-    """Return the reference of a module: each component's attributes, links and actions, each assembly's nodes."""
+    """Return the reference of a module: the attributes, links and actions of components, the nodes of assemblies."""
     lines = [f"# {module.name}", ""]
     lines += [module.description, "", f"Version {module.version}." if module.version else "", ""]
     for component in module.components.values():
@@ -127,7 +127,7 @@ def module_markdown(module: Module) -> str:
 
 
 def component_markdown(component: Component) -> list[str]:
-    """Return a component's part of the reference."""
+    """Return a component's section of the reference."""
     lines = [f"## Component {component.type}", "", component.description, ""]
     lines += _attribute_table(component.attributes)
     dependencies = [f"`{dependency.component}` (on the same node)" for dependency in component.dependencies]
@@ -139,7 +139,7 @@ def component_markdown(component: Component) -> list[str]:
 
 
 def assembly_markdown(assembly: Assembly) -> list[str]:
-    """Return an assembly's part of the reference."""
+    """Return an assembly's section of the reference."""
     lines = [f"## Assembly {assembly.name}", "", assembly.description, ""]
     lines += _attribute_table(assembly.attributes)
     wide = [["assembly-wide", "", _uses(assembly.components)]] if assembly.components else []
@@ -196,5 +196,5 @@ def _joined(lines: Iterable[str]) -> str:
 
 
 def assembly_page(assembly: Assembly) -> str:
-    """Return the reference of one assembly as a page of its own."""
+    """Return the reference of one assembly as a separate page."""
     return _joined([f"# {assembly.module}", "", *assembly_markdown(assembly)])

@@ -21,11 +21,11 @@ def output_value(row: OutputRow) -> str:
 
 
 def outputs_text(rows: Sequence[OutputRow]) -> str:
-    """Return outputs, one a line, for the end of a task."""
+    """Return outputs, one per line, for the end of a task."""
     width = max((len(row.name) for row in rows), default=0)
     return "".join(["Outputs:\n", *(f"  {row.name:<{width}} = {output_value(row)}\n" for row in rows)])
 
 
 def output_document(row: OutputRow) -> dict[str, Json]:
-    """Return an output for programs; one that is not known, or hidden, has no value."""
+    """Return an output as JSON data; one that is unknown or hidden has no value."""
     return {"name": row.name, "status": row.status, "value": row.value}

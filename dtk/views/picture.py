@@ -1,4 +1,4 @@
-"""What a picture of a service shows: nodes with their components, what uses what, the stages of a plan."""
+"""The content of a service's picture: nodes with their components, who uses whom, the stages of a plan."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from dtk.plan.resolve.topology import Topology
 from dtk.views.plan_entries import members_text
 
 GRAVITY: Sequence[Status] = ("failed", "cancelled", "executing", "created", "succeeded")
-"""Which status a node has whose steps have different ones: the gravest."""
+"""Precedence of statuses: a node shows the first of these that any of its steps has."""
 
 
 @dataclass(frozen=True)
 class Box:
     """A node, or a group with its members.
 
-    ``statuses`` holds what a task made of them, by node, where one is told; ``steps`` which step says most of it.
+    ``statuses`` has the result of a task by node, if the picture shows one; ``steps`` has the step to link to by node.
     """
 
     name: str
@@ -33,13 +33,13 @@ class Box:
 
     @property
     def is_node(self) -> bool:
-        """Whether it stands for machines; assembly-wide components have none."""
+        """Whether the box stands for machines; assembly-wide components have none."""
         return self.name != ASSEMBLY_WIDE
 
 
 @dataclass(frozen=True)
 class Arrow:
-    """A component that uses another one; each is a box's name and a component's."""
+    """A component that uses another one; each is a box's name and a component's name."""
 
     user: tuple[str, str]
     used: tuple[str, str]
@@ -47,7 +47,7 @@ class Arrow:
 
 @dataclass(frozen=True)
 class StageBox:
-    """A stage: its number, its name, and what it does, a line for each group and node."""
+    """A stage: its number, its name, and what it does, in a line per group or node."""
 
     number: str
     name: str
@@ -56,7 +56,7 @@ class StageBox:
 
 @dataclass(frozen=True)
 class Picture:
-    """Everything there is to draw."""
+    """Everything to draw."""
 
     title: str
     boxes: tuple[Box, ...]
@@ -65,14 +65,14 @@ class Picture:
 
 
 def picture_of_service(title: str, topology: Topology, links: Iterable[Link], stages: Iterable[Stage]) -> Picture:
-    """Return the picture of a service as its files want it, with the stages of a plan."""
+    """Return the picture of a service as its files define it, with the stages of a plan."""
     names = dict.fromkeys([*map(group_of, topology.nodes), *(group_of(i.node) for i in topology.declared)])
     boxes = [_declared_box(name, topology) for name in names]
     return Picture(title, tuple(boxes), arrows_of(links), tuple(map(_stage_box, stages)))
 
 
 def arrows_of(links: Iterable[Link]) -> tuple[Arrow, ...]:
-    """Return the arrows of links; those of a group's members are one, and peers have none."""
+    """Return the arrows of links; links of a group's members are merged into one, and those between peers omitted."""
     arrows = (
         Arrow((group_of(link.base.node), str(link.base.name)), (group_of(target.node), str(target.name)))
         for link in links
@@ -99,9 +99,9 @@ def _stage_box(stage: Stage) -> StageBox:
 
 
 def picture_of_task(task: Task, arrows: Iterable[Arrow] = ()) -> Picture:
-    """Return the picture of the nodes and components that a task's log names, with what became of them.
+    """Return the picture of the nodes and components that a task's log names, with their results.
 
-    Arrows between components that the task does not name are left out.
+    Arrows between components that the task does not name are omitted.
     """
     nodes: dict[str, list[TaskStep]] = {}
     for leaf in task.leaves():
@@ -122,20 +122,20 @@ def _task_box(name: str, nodes: Mapping[str, Sequence[TaskStep]]) -> Box:
 
 
 def _telling_step(leaves: Sequence[TaskStep], status: Status) -> str:
-    """Return the number of a node's last step that has its status, else its first."""
+    """Return the number of a node's last step with the given status, else of its first step."""
     return next((leaf.number for leaf in reversed(leaves) if leaf.status == status), leaves[0].number)
 
 
 def _outcome(leaves: Sequence[TaskStep]) -> Status:
-    """Return the gravest status of a node's steps that have begun; steps to come say nothing about it."""
+    """Return the most important status of a node's steps that have begun; steps to come are ignored."""
     return gravest(leaf.status for leaf in leaves if leaf.status != "created")
 
 
 def _components(leaf: TaskStep) -> list[str]:
-    """Return the components of a step; an action names its own: ``dask::client.smoke_test``."""
+    """Return the components of a step, including those of its actions, such as ``dask::client.smoke_test``."""
     return [*leaf.components, *(action.rpartition(".")[0] for action in leaf.actions)]
 
 
 def gravest(statuses: Iterable[Status]) -> Status:
-    """Return the gravest of some statuses."""
+    """Return the most important of some statuses, by ``GRAVITY``."""
     return min(statuses, key=GRAVITY.index, default="created")

@@ -1,4 +1,4 @@
-"""Where a picture's boxes stand: what is used left of what uses it, each as wide as what is written in it."""
+"""The layout of a picture's boxes: a component's box is right of those it uses, as wide as its text."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from dtk.views.graph_text import heading
 from dtk.views.picture import Box, Picture
 
 _CHARACTER = 7.3
-"""Pixels of a monospaced character at 12 px; browsers differ by less than the padding."""
+"""Width of a monospaced character at 12 px, in pixels; browsers differ by less than the padding."""
 HEAD_CHARACTER = 8.7
-"""Pixels of a bold proportional character at 13 px: of the widest fonts that browsers take, on average."""
+"""Average width of a bold proportional character at 13 px, in pixels, for the widest fonts that browsers use."""
 SMALL_CHARACTER = 7.2
-"""Pixels of a proportional character at 12 px, in the same way."""
+"""Average width of a proportional character at 12 px, in pixels, likewise."""
 PADDING = 14.0
 HEAD = 34.0
 ROW = 26.0
 SQUARE = 11.0
 SQUARES_IN_ROW = 24
 _MANY_SQUARES = 360
-"""Members from which on a row has twice as many: a thousand are to fit a screen."""
+"""With at least this many members, rows are twice as long, so that a thousand members fit on a screen."""
 GAP_COLUMNS = 110.0
 GAP_ROWS = 22.0
 _TALLEST_COLUMN = 10
-"""Boxes in a column before another one is begun beside it."""
+"""Maximum number of boxes in a column before the next one begins."""
 _COLUMNS = 4
-"""Columns of boxes that nothing is known about that would order them."""
+"""Number of columns if there are no arrows to order the boxes by."""
 _LONGEST_NAME = 44
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A box with its place."""
+    """A box with its position and size, in pixels."""
 
     box: Box
     x: float
@@ -43,17 +43,17 @@ class Placed:
 
     @property
     def right(self) -> float:
-        """Where it ends."""
+        """The x coordinate of the right edge."""
         return self.x + self.width
 
     def row(self, component: str) -> float:
-        """Return the middle of a component's row."""
+        """Return the y coordinate of the middle of a component's row."""
         top = self.y + HEAD + squares_height(self.box)
         return top + ROW * self.box.components.index(component) + ROW / 2 - 2
 
 
 def place(picture: Picture, above: float) -> dict[str, Placed]:
-    """Return the boxes with their places, with so much room above them."""
+    """Return the boxes with their positions, with ``above`` pixels of space above them."""
     columns: dict[int, list[Box]] = {}
     ranks = _ranks(picture)
     for box in picture.boxes:
@@ -70,7 +70,7 @@ def place(picture: Picture, above: float) -> dict[str, Placed]:
 
 
 def _place_column(boxes: Sequence[Box], x: float, placed: dict[str, Placed], y: float) -> float:
-    """Place boxes below one another; return where the next column may begin."""
+    """Place boxes below one another; return the x coordinate of the next column."""
     wide = max(map(_width, boxes))
     for box in boxes:
         placed[box.name] = Placed(box, x, y, wide, _height(box))
@@ -79,7 +79,7 @@ def _place_column(boxes: Sequence[Box], x: float, placed: dict[str, Placed], y: 
 
 
 def _ranks(picture: Picture) -> dict[str, int]:
-    """Return each box's column: what uses nothing in another box stands in the first."""
+    """Return each box's column number; boxes that use no other box are in the first column."""
     uses: dict[str, set[str]] = {box.name: set() for box in picture.boxes}
     for arrow in picture.arrows:
         if arrow.user[0] != arrow.used[0] and {arrow.user[0], arrow.used[0]} <= uses.keys():
@@ -87,7 +87,7 @@ def _ranks(picture: Picture) -> dict[str, int]:
     ranks: dict[str, int] = {}
 
     def rank(name: str, above: frozenset[str]) -> int:
-        # Nodes may use each other in a circle: what is being asked already counts as used by nobody.
+        # Nodes may use each other in a cycle: ignore the boxes that are being ranked already.
         if name not in ranks:
             found = [rank(used, above | {name}) + 1 for used in sorted(uses[name]) if used not in above | {name}]
             ranks[name] = max(found, default=0)
@@ -108,16 +108,16 @@ def _height(box: Box) -> float:
 
 
 def squares_in_row(box: Box) -> int:
-    """Return how many of a group's members stand beside one another."""
+    """Return how many of a group's members are drawn in a row."""
     return SQUARES_IN_ROW * (2 if len(box.members) >= _MANY_SQUARES else 1)
 
 
 def squares_height(box: Box) -> float:
-    """Return how much room a group's members take."""
+    """Return the height of a group's members, in pixels."""
     rows = -(-len(box.members) // squares_in_row(box)) if box.is_group else 0
     return rows * (SQUARE + 3.0) + (8.0 if rows else 0.0)
 
 
 def shown_name(name: str) -> str:
-    """Return a name as far as a box has it; its title has the whole."""
+    """Return a name, shortened to fit in a box; its tooltip has the full name."""
     return name if width(name) <= _LONGEST_NAME else cropped(name, _LONGEST_NAME - 1) + "\u2026"

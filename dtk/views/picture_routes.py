@@ -1,4 +1,4 @@
-"""The ways of a picture's arrows: round boxes that stand between, each apart from the others, its start marked."""
+"""The routes of a picture's arrows: around boxes in between, separate from each other."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from dtk.views.picture import Arrow, Picture
 from dtk.views.picture_layout import GAP_COLUMNS, PADDING, Placed, place
 
 LANE = 8.0
-"""Pixels between two ways above the boxes."""
+"""Pixels between two routes above the boxes."""
 MOST_LANES = 12
 _BEND = 16.0
 _SPREAD = 7.0
-"""How far from the middle of a component's row its arrows may begin and end."""
+"""Maximum distance of an arrow's end from the middle of its component's row, in pixels."""
 Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class ArrowWay:
-    """An arrow with its way as an SVG path."""
+    """An arrow with its route as an SVG path."""
 
     arrow: Arrow
     path: str
@@ -28,7 +28,7 @@ class ArrowWay:
 
 @dataclass(frozen=True)
 class _Ends:
-    """Where an arrow begins and ends, and on which sides of their boxes: -1 left, 1 right."""
+    """The start and end of an arrow, and the sides of the boxes they are on: -1 left, 1 right."""
 
     arrow: Arrow
     user: Placed
@@ -38,7 +38,7 @@ class _Ends:
 
 
 def layout(picture: Picture) -> tuple[dict[str, Placed], list[ArrowWay]]:
-    """Return the boxes with their places, and the ways of the arrows between them."""
+    """Return the boxes with their positions, and the routes of the arrows between them."""
     placed = place(picture, 0.0)
     ends = [_ends(arrow, placed) for arrow in picture.arrows if _is_drawn(arrow, placed)]
     lanes = min(sum(_is_barred(end, placed.values()) for end in ends), MOST_LANES)
@@ -61,7 +61,7 @@ def _ends(arrow: Arrow, placed: Mapping[str, Placed]) -> _Ends:
 
 
 def _is_barred(ends: _Ends, boxes: Iterable[Placed]) -> bool:
-    """Say whether a box stands in an arrow's straight way: passing behind it, the arrow would seem to begin there."""
+    """Return whether a box is in the direct route of an arrow, which would then seem to start at that box."""
     left, right = sorted((ends.user, ends.used), key=lambda box: box.x)
     top, bottom = sorted((ends.user.row(ends.arrow.user[1]), ends.used.row(ends.arrow.used[1])))
     between = (box for box in boxes if left.right < box.x and box.right < right.x)
@@ -87,7 +87,7 @@ def _routes(all_ends: Sequence[_Ends], placed: Mapping[str, Placed]) -> Iterator
 
 
 def _points(all_ends: Sequence[_Ends]) -> dict[int, tuple[Point, Point]]:
-    """Return where each arrow begins and ends: those of one component beside one another, sorted by where they lead."""
+    """Return the start and end of each arrow; those at one component are spread, sorted by where they lead."""
     rows: dict[tuple[str, str, int], list[tuple[float, int, bool]]] = defaultdict(list)
     for number, ends in enumerate(all_ends):
         user_y, used_y = ends.user.row(ends.arrow.user[1]), ends.used.row(ends.arrow.used[1])
@@ -112,7 +112,7 @@ def _side(box: Placed, side: int) -> float:
 
 
 def _bends(all_ends: Sequence[_Ends]) -> dict[int, float]:
-    """Return how far an arrow between boxes of one column swings out: the longer, the farther, each apart."""
+    """Return how far each arrow between boxes of one column bends out: longer ones farther, none the same."""
     columns: dict[float, list[tuple[float, int]]] = defaultdict(list)
     for number, ends in enumerate(all_ends):
         if ends.user_side == ends.used_side:
@@ -127,7 +127,7 @@ def _bends(all_ends: Sequence[_Ends]) -> dict[int, float]:
 
 
 def _over(start: Point, end: Point, side: int, height: float) -> str:
-    """Return a way that leaves a box, goes along above all boxes, and comes down before the other one."""
+    """Return a route that leaves a box, runs above all boxes, and comes down before the other box."""
     near, far = side * GAP_COLUMNS * 0.3, side * GAP_COLUMNS * 0.55
     up = _curve(start, (start[0] + near, start[1]), (start[0] + near * 0.6, height), (start[0] + far, height))
     down = _curve((end[0] - far, height), (end[0] - near * 0.6, height), (end[0] - near, end[1]), end)

@@ -1,4 +1,4 @@
-"""A service's picture as SVG: what is used stands left of what uses it, groups show their members as squares."""
+"""A service's picture as SVG: boxes are right of those they use; groups show their members as squares."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SYMBOLS: Mapping[Status, str] = {
     "executing": "\u25b6",
     "created": "\u25cb",
 }
-"""A status is never a colour alone."""
+"""Symbols by status: a status is never shown by color alone."""
 
 STYLE = """
 .picture { font: 13px/1.3 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
@@ -61,8 +61,9 @@ def picture_svg(picture: Picture, *, standalone: bool = True) -> Markup:
     """Return the picture as an ``svg`` element.
 
     Args:
-        picture: what to draw.
-        standalone: with its own styles and a background, for a file; without them for a page that has STYLE in its own.
+        picture: the picture to draw.
+        standalone: whether to include styles and a background, for a file; a page needs STYLE in its own styles
+            instead.
     """
     placed, routes = layout(picture)
     bottom = max((item.y + item.height for item in placed.values()), default=0.0)
@@ -79,7 +80,7 @@ def picture_svg(picture: Picture, *, standalone: bool = True) -> Markup:
         tag("style", Markup(STYLE)) if standalone else None,
         tag("rect", width="100%", height="100%", fill="#f7f9fc") if standalone else None,
         _marker(),
-        # Below the boxes: an arrow to a far one passes behind those between.
+        # Drawn before the boxes: an arrow to a distant box passes behind those in between.
         list(map(_arrow, routes)),
         [_box(item) for item in placed.values()],
         stages,
@@ -109,7 +110,7 @@ def _box(item: Placed) -> Markup:
 
 
 def _symbol(item: Placed, status: Status) -> Markup:
-    """Return a box's status; that of a node leads to its step."""
+    """Return the status symbol of a box; that of a node links to its step."""
     drawn = tag("text", SYMBOLS[status], x=item.x + item.width - 26.0, y=item.y + 22.0, class_=status)
     return _linked(item.box, item.box.name, drawn)
 
@@ -119,7 +120,7 @@ def _tooltip(box: Box) -> str:
 
 
 def _squares(item: Placed) -> Iterator[Markup]:
-    """Yield a square for each member; a failed one is crossed, one that was not begun is hollow."""
+    """Yield a square for each member, with a symbol for every status except success."""
     if not item.box.is_group:
         return
     in_row = squares_in_row(item.box)
@@ -134,12 +135,12 @@ def _squares(item: Placed) -> Iterator[Markup]:
 
 
 def _has_sign(status: Status | None) -> TypeGuard[Status]:
-    """Say whether a square has a sign in it: a status is never a colour alone, and what went well is told by none."""
+    """Return whether a square has a symbol: color alone must not show a status, except for success."""
     return status is not None and status != "succeeded"
 
 
 def _linked(box: Box, node: str, *drawn: Markup | None) -> Markup:
-    """Return what is drawn of a node, as a link to its step where the page around it has one."""
+    """Return drawn elements of a node, linked to its step if the surrounding page has one."""
     return tag("a", *drawn, href=f"#step-{box.steps[node]}") if box.steps and node in box.steps else join(*drawn)
 
 
@@ -163,7 +164,7 @@ def _marker() -> Markup:
 
 
 def _arrow(route: ArrowWay) -> Markup:
-    """Return an arrow: a dot where it begins, a tip where it ends."""
+    """Return an arrow, with a dot at its start and a tip at its end."""
     title = tag("title", f"{'/'.join(route.arrow.user)} uses {'/'.join(route.arrow.used)}")
     return tag("path", title, d=route.path, class_="arrow", marker_start="url(#start)", marker_end="url(#tip)")
 
@@ -173,7 +174,7 @@ def _stage_height(picture: Picture) -> float:
 
 
 def _stages(picture: Picture, top: float) -> Iterator[Markup]:
-    """Yield the stages as cards in reading order, each with an arrow from the one before."""
+    """Yield the stages as cards in reading order, each with an arrow from the previous one."""
     yield tag("text", "Stages", x=PADDING, y=top + 12.0, class_="head")
     height, wide = _stage_height(picture), _stage_width(picture)
     points: list[tuple[float, float]] = []
@@ -195,7 +196,7 @@ def _stages(picture: Picture, top: float) -> Iterator[Markup]:
 
 
 def _stage_width(picture: Picture) -> float:
-    """Return how wide all stages are: as the longest text in one asks for, within bounds."""
+    """Return the width of all stages: that of the longest text, within limits."""
     texts = [list(stage_lines(stage)) for stage in picture.stages]
     heads = max((width(name) * HEAD_CHARACTER for name, *_ in texts), default=0.0)
     lines = max((width(line) * SMALL_CHARACTER for _, *rest in texts for line in rest), default=0.0)

@@ -1,4 +1,4 @@
-"""What a plan changes, folded: one entry for the members of a group to which the same happens for the same reason."""
+"""The changes in a plan, folded: one entry for the members of a group with the same change and reason."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _COMPONENT_ORDER = {"delete": 0, "new": 1, "changed": 2}
 
 @dataclass(frozen=True)
 class Entry:
-    """A change of one or several nodes (``slaves:[1-3]``), or of a component on them.
+    """A change of one or more nodes (``slaves:[1-3]``), or of a component on them.
 
-    ``machine`` says what the machines will be, where their target makes them: ``small, ubuntu_24_04``.
+    ``machine`` describes the machines to be created, if the target creates any, such as ``small, ubuntu_24_04``.
     """
 
     sign: str
@@ -43,12 +43,12 @@ class Entry:
 
 
 def is_deletion(entry: Entry) -> bool:
-    """Say whether a change takes something away that can't be brought back: a node, a component."""
+    """Return whether a change irreversibly removes a node or a component."""
     return entry.sign in ("-", "-/+")
 
 
 def node_entries(plan: Plan) -> list[Entry]:
-    """Return what happens to machines, in the plan's order: deletions first."""
+    """Return the changes of nodes in the plan's order: deletions first."""
     changes = [change for change in plan.nodes if change.change != "keep"]
     text = _machine_text(plan)
     machines = {leaf.node: text(leaf.node_attributes) for leaf in plan.leaves() if leaf.type == "create_node"}
@@ -60,7 +60,7 @@ def node_entries(plan: Plan) -> list[Entry]:
 
 
 def machines_text(plan: Plan) -> str:
-    """Sum up the machines that a plan makes: how many, of which sizes, with how much disk; "" where none is made."""
+    """Return a summary of the machines that a plan creates: number, sizes and disk space; "" for none."""
     machines = [leaf.node_attributes for leaf in plan.leaves() if leaf.type == "create_node"]
     try:
         return describe(str(plan.target["type"])).machines_text(machines)
@@ -69,7 +69,7 @@ def machines_text(plan: Plan) -> str:
 
 
 def _machine_text(plan: Plan) -> Callable[[Attributes], str]:
-    """Return what names a machine of the plan's target; a plan can be read where the target's package is missing."""
+    """Return a function that describes a machine of the plan's target; "" if the target's package is not installed."""
     try:
         return describe(str(plan.target["type"])).machine_text
     except InvalidError:
@@ -84,7 +84,7 @@ def _node_entry(changes: Sequence[NodeChange], machine: str) -> Entry:
 
 
 def component_entries(plan: Plan) -> list[Entry]:
-    """Return how components change: what goes, what is new, what differs."""
+    """Return the changes of components: deleted ones, new ones, changed ones."""
     changes = [change for change in plan.components if change.change in _COMPONENT_ORDER]
     changes.sort(key=lambda change: (_COMPONENT_ORDER[change.change], group_of(change.node), change.component))
     return [_component_entry(list(group)) for _, group in groupby(changes, key=_component_group)]
@@ -101,7 +101,7 @@ def _component_entry(changes: Sequence[ComponentChange]) -> Entry:
 
 
 def members_text(nodes: Sequence[str]) -> str:
-    """Name several nodes of one group in one word: ``slaves:[1-3]``; a plain node by its name."""
+    """Return a short name for several nodes of one group, such as ``slaves:[1-3]``; for a single node its name."""
     if len(nodes) == 1:
         return nodes[0]
     indices = sorted(member[1] for member in map(split_member, nodes) if member)

@@ -1,4 +1,4 @@
-"""A plan as Markdown, to be read in a pull request: the sum, what goes and comes and why, the stages folded away."""
+"""A plan as Markdown for a pull request: summary, deletions and other changes with reasons, collapsed stages."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _STAGES, _NAMES, _NO_STAGES = "steps", "names", "none"
 
 
 def plan_markdown(plan: Plan, max_chars: int | None = None) -> str:
-    """Return the plan as GitHub-flavoured Markdown; values from files and nodes can't act as markup in it.
+    """Return the plan as GitHub-flavored Markdown; values from files and nodes can't act as markup in it.
 
     Args:
         plan: the plan.
-        max_chars: the most characters that it may have: first the steps are folded into their stages' names, then
-            the stages are left out, then the last of the changes; deletions come first, and stay longest.
+        max_chars: the maximum number of characters. To fit, steps are reduced to the names of their stages, then the
+            stages are omitted, then the last changes; deletions come first and are kept longest.
     """
     rows = _rows(plan)
     if max_chars is None:
@@ -40,7 +40,7 @@ def plan_markdown(plan: Plan, max_chars: int | None = None) -> str:
 
 
 def _with_fewer_rows(plan: Plan, rows: list[str], max_chars: int) -> str:
-    """Return the page with as many rows as fit, and without what a refresh and a selection have to say if need be."""
+    """Return the page with as many rows as fit; if necessary, without the findings of a refresh and of a selection."""
     for is_short in (False, True):
         low, high = 0, len(rows)
         while low < high:
@@ -88,7 +88,7 @@ def _stage_text(plan: Plan, stages: str) -> list[str]:
 
 
 def _rows(plan: Plan) -> list[str]:
-    # Stable: what is deleted or replaced comes first, else the order stays.
+    # The sort is stable: deletions and replacements move to the top, the rest keeps its order.
     entries = sorted([*node_entries(plan), *component_entries(plan)], key=lambda entry: not is_deletion(entry))
     return [_row(entry) for entry in entries]
 

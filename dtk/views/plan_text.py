@@ -1,4 +1,4 @@
-"""A plan for people: deletions first, one line per group, reasons, a summary line."""
+"""A plan as text for people: deletions first, one line per group, reasons, a summary line."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from dtk.views.plan_entries import Entry, component_entries, is_deletion, machin
 HIDDEN = "(hidden)"
 _COLORS = {"-": RED, "-/+": RED, "+": GREEN, "~": YELLOW, "!": RED}
 _MOST_REASONS = 4
-"""Reasons below one step; all of them stand with its components."""
+"""Maximum number of reasons below a step; all of them are shown with its components."""
 
 
 def plan_text(plan: Plan, *, color: bool = False) -> str:
-    """Return the plan as people read it: what goes, what comes, what changes and why, the stages, the sum.
+    """Return the plan as text: deletions, other changes with their reasons, stages, summary.
 
     Args:
         plan: the plan.
-        color: mark what goes in red, what comes in green, what changes in yellow.
+        color: whether to show deletions in red, creations in green and changes in yellow.
     """
     if plan.is_empty:
         return "\n".join([*drift_lines(plan), *left_out_lines(plan), nothing_line(plan)]) + "\n"
@@ -44,7 +44,7 @@ def _in_color(line: str) -> str:
 
 
 def _change_lines(plan: Plan) -> Iterator[str]:
-    """Yield what changes: first of all what is deleted or replaced, for that can't be undone."""
+    """Yield the changes: deletions and replacements first, because they can't be undone."""
     nodes, components = node_entries(plan), component_entries(plan)
     gone = [entry for entry in (*nodes, *components) if is_deletion(entry)]
     yield from _section("Deletions:", gone)
@@ -60,7 +60,7 @@ def _section(title: str, entries: list[Entry]) -> list[str]:
 
 
 def firewall_lines(plan: Plan) -> list[str]:
-    """Return which ports are closed and opened, and to whom."""
+    """Return the ports to close and to open, with the sources they apply to."""
     signs = {"close": "-", "open": "+"}
     changes = [rule for rule in plan.firewall if rule.change in signs]
     lines = [f"  {signs[rule.change]} {rule.change} {rule.port} to {rule.source}" for rule in changes]
@@ -68,7 +68,7 @@ def firewall_lines(plan: Plan) -> list[str]:
 
 
 def volume_lines(plan: Plan) -> list[str]:
-    """Return which volumes outlive the machines that go, or are deleted after them."""
+    """Return the volumes that are kept, or deleted after their machines."""
     if not plan.volumes:
         return []
     if plan.deletes_volumes:
@@ -77,7 +77,7 @@ def volume_lines(plan: Plan) -> list[str]:
 
 
 def nothing_line(plan: Plan) -> str:
-    """Return why there is nothing to do."""
+    """Return the reason why there is nothing to do."""
     if any(found.kind == "machine" for found in plan.drift):
         return "No step to run: applying keeps these machines as they are."
     if plan.drift:
@@ -87,7 +87,7 @@ def nothing_line(plan: Plan) -> str:
 
 
 def left_out_lines(plan: Plan) -> list[str]:
-    """Return what a selection left out, a line for the members of a group together."""
+    """Return what a selection left out, with the members of a group in one line."""
     if not plan.left_out:
         return []
     parts = [_left_out_parts(line) for line in plan.left_out]
@@ -97,14 +97,14 @@ def left_out_lines(plan: Plan) -> list[str]:
 
 
 def _left_out_parts(line: str) -> tuple[str, str, str]:
-    """Split ``configure_node slaves:1/spark::worker`` into its type, node and what is done there."""
+    """Split ``configure_node slaves:1/spark::worker`` into its type, its node and the rest."""
     type_, _, where = line.partition(" ")
     node, slash, component = where.partition("/")
     return type_, node, slash + component
 
 
 def drift_lines(plan: Plan) -> list[str]:
-    """Return what a refresh found: what differs, what can't be told and why, how many commands run each time."""
+    """Return the findings of a refresh: drift, what can't be checked and why, how many commands run each time."""
     each_time = [found for found in plan.unchecked if found.kind == "runs_each_time"]
     others = [found for found in plan.unchecked if found.kind != "runs_each_time"]
     machines = [found for found in plan.drift if found.kind == "machine"]
@@ -119,7 +119,7 @@ def drift_lines(plan: Plan) -> list[str]:
 
 
 def _machine_lines(service: str, found: Sequence[Finding]) -> Iterator[str]:
-    """Yield how machines differ from what is asked for, a line for the members of a group together."""
+    """Yield how machines differ from what is requested, with the members of a group in one line."""
     for (_, what), alike in groupby(found, key=lambda one: (group_of(one.node), one.what)):
         nodes = [one.node for one in alike]
         named = nodes[0] if len(nodes) == 1 else group_of(nodes[0])
@@ -133,7 +133,7 @@ def _finding_line(found: Finding) -> str:
 
 
 def summary_line(plan: Plan) -> str:
-    """Return the plan's sum: nodes by what happens to them, components by how they change, stages and steps."""
+    """Return the summary of a plan: nodes by change, components by change, number of stages and steps."""
     nodes = _counted(
         (change.change for change in plan.nodes),
         {name: name for name in ("terminate", "replace", "create", "resize", "grow", "start", "stop", "keep")},
@@ -162,14 +162,14 @@ def _component_lines(entry: Entry) -> list[str]:
 
 
 def _with_reasons(line: str, reasons: Sequence[str]) -> list[str]:
-    """Return a line with its reason, or with several ones below it."""
+    """Return a line with its only reason, or with several reasons below it."""
     if len(reasons) == 1:
         return [f"{line}  ({reasons[0]})"]
     return [line, *(f"      {reason}" for reason in reasons)]
 
 
 def stage_lines(plan: Plan) -> list[str]:
-    """Return the stages with what each does where, a line for the members of a group together."""
+    """Return the stages with their steps, with the members of a group in one line."""
     if not plan.stages:
         return []
     width = max(len(stage.number) for stage in plan.stages)
@@ -184,7 +184,7 @@ def stage_lines(plan: Plan) -> list[str]:
 
 
 def _step_lines(stage: Stage) -> Iterator[str]:
-    """One line for each group and each single node, machines of one group together, each with why it is done."""
+    """Yield a line per group and per single node, with the machines of a group together, and the reasons."""
     for _, steps in groupby(stage.steps, key=lambda s: (s.type, group_of(s.node), s.reason)):
         found = list(steps)
         leaves = [leaf for step in found for leaf in step.leaves()]
@@ -211,7 +211,7 @@ def _does(action: PlannedAction) -> str:
 
 
 def plan_json(plan: Plan, document: Mapping[str, Json]) -> str:
-    """Return the plan's document as text with hidden values taken out; ``dtk plan --out`` writes the whole."""
+    """Return the plan's document as JSON without hidden values; ``dtk plan --out`` writes all values."""
     hidden = {(action.component, name) for leaf in plan.leaves() for action in leaf.actions for name in action.hidden}
     return json.dumps(_without_hidden(document, hidden), indent=2, ensure_ascii=False) + "\n"
 

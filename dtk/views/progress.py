@@ -1,4 +1,4 @@
-"""What a followed task is doing between the begin and the end of a stage: steps that end, steps that take long."""
+"""The progress of a followed task within a stage: steps that end, and steps that take long."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dtk.events.planned import planned_stages, text, texts
 from dtk.views.formatting import duration_text, long_duration, one_line
 
 STILL_RUNNING_SECONDS = 60.0
-"""How often a log is told what still runs: hosted CI ends jobs that say nothing for some minutes."""
+"""Seconds between reports of running steps to a log: hosted CI ends jobs that print nothing for some minutes."""
 LONG_STEP_SECONDS = 3.0
-"""From when on a step is shown as a long one at a terminal."""
+"""Seconds after which a terminal shows a step as long-running."""
 _MOST_STEPS = 5
 _LONGEST_LINE = 200
 
@@ -27,7 +27,7 @@ class _Running:
 
 
 class RunningSteps:
-    """The steps that run, as the events tell; cheap per event however many steps the task has."""
+    """The running steps, updated by events; the cost per event does not depend on the number of steps."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
@@ -36,7 +36,7 @@ class RunningSteps:
         self._said: datetime | None = None
 
     def lines(self, event: Event | None) -> Iterator[str]:
-        """Take an event in, None when nothing is new; yield a line for a step that ended, or what still runs."""
+        """Handle an event (None if nothing is new); yield a line about a step that ended, or about running steps."""
         if event is None:
             yield from self._still_running()
             return
@@ -54,7 +54,7 @@ class RunningSteps:
 
     def _still_running(self) -> Iterator[str]:
         now = self._clock()
-        # They stand in the order in which they began.
+        # Sorted by their start.
         steps = list(self._running.values())
         if (
             not steps
@@ -67,7 +67,7 @@ class RunningSteps:
             yield f"still running: {len(steps) - _MOST_STEPS} more\n"
 
     def status_line(self) -> str:
-        """Return what runs longest as one line for a terminal, "" when nothing runs long."""
+        """Return a line for the terminal about the step that has been running longest, "" if none takes long."""
         now = self._clock()
         steps = list(self._running.values())
         if not steps or _seconds(steps[0].since, now) < LONG_STEP_SECONDS:

@@ -1,4 +1,4 @@
-"""One line on what a task did, for its end: how many nodes changed, how many operations ran, how long it took."""
+"""A line that summarizes a finished task: changed nodes, operations, duration."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dtk.views.formatting import counted, long_duration
 
 
 def recap(task: Task) -> str:
-    """Return ``3 of 5 nodes changed, 12 operations, 41s``: of the nodes that the task had work on."""
+    """Return a summary such as ``3 of 5 nodes changed, 12 operations, 41s``; it counts the nodes with steps."""
     leaves = [leaf for leaf in task.leaves() if leaf.node not in ("", ASSEMBLY_WIDE)]
     nodes = {leaf.node for leaf in leaves}
     changed = {leaf.node for leaf in leaves if leaf.changed or any(result.changed for result in leaf.results)}

@@ -1,4 +1,4 @@
-"""A finished task played again: its events at their own pace, faster or slower."""
+"""Replays the events of a finished task at their own pace, or faster or slower."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TICK_SECONDS = 0.1
 
 
 class Pace:
-    """Plays events; ``now`` is the moment of the recording that is being shown."""
+    """Plays events; ``now`` is the current time of the recording."""
 
     def __init__(self, events: Sequence[Event], speed: float) -> None:
         """Play events ``speed`` times as fast as they happened."""
@@ -25,12 +25,12 @@ class Pace:
         self._last = max(moments, default=self._first)
 
     def now(self) -> datetime:
-        """Return the recording's moment, never past its end."""
+        """Return the current time of the recording, at most its end."""
         passed = timedelta(seconds=(time.monotonic() - self._began) * self._speed)
         return min(self._first + passed, self._last)
 
     def play(self, wait: Callable[[float], object]) -> Iterator[Event | None]:
-        """Yield each event when its time has come, None while there is nothing new; ``wait`` waits so many seconds."""
+        """Yield each event when it is due, and None in between; ``wait`` waits for a number of seconds."""
         self._began = time.monotonic()
         for event in self._events:
             moment = moment_of(event.get("ts")) or self._first

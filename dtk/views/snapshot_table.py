@@ -1,4 +1,4 @@
-"""The snapshot: a task's tree as the original's table, its errors, what to know about it."""
+"""The snapshot: a task's tree as the original's table, with its errors and further information."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from dtk.views.step_errors import errors_text
 
 HEADERS = ("task_type", "status", "node", "duration", "started_at", "ended_at")
 TASK_LABEL = "task"
-"""Stands for the step's number before an error that belongs to no step."""
+"""Replaces the step's number in front of an error that belongs to no step."""
 
 
 def render_snapshot(
@@ -43,12 +43,12 @@ def render_snapshot(
 
     Args:
         task: the task.
-        summarize: one row a group, its status a count of its members' (``--summarize``).
-        color: each status in its colour, numbers of errors yellow, messages red; for terminals that want colours.
-        expectation: what earlier tasks took; adds the column EXPECTED, and when the task is expected to end.
-        now: the moment to reckon from; this one unless given.
-        columns: how wide the terminal is: a table too wide for it goes without its times of day, since a table that
-            is broken into two lines a row can't be read. Unbounded unless given.
+        summarize: whether to show one row per group, with its members counted by status (``--summarize``).
+        color: whether to color statuses, and the numbers (yellow) and messages (red) of errors.
+        expectation: what earlier tasks took; adds the column EXPECTED and the expected end of the task.
+        now: the time to calculate from; by default the current time.
+        columns: the width of the terminal. A table that is too wide omits the times of day, because rows that wrap are
+            unreadable. By default unlimited.
     """
     rows = [_first_row(task, expectation)]
     errors = [(TASK_LABEL, errors_text(task.errors), task.errors)] if task.errors else []
@@ -68,19 +68,19 @@ def render_snapshot(
 
 
 def _too_wide(headers: Sequence[str], rows: Sequence[Sequence[str]], columns: int | None) -> Sequence[str]:
-    """Return the columns to leave out of a table that is wider than so many columns of a terminal."""
+    """Return the columns to omit from a table that is wider than the terminal."""
     widths = [max(map(width, column)) + 3 for column in zip(headers, *rows, strict=True)]
-    # The times of day go first: the log has them, and the duration says most of what they do.
+    # The times of day are omitted first: the log has them, and the duration says most of the same.
     return () if columns is None or sum(widths) + 1 <= columns else HEADERS[-2:]
 
 
 def status_text(status: str) -> str:
-    """Return a status as rows show it: what has not begun is blank."""
+    """Return a status as shown in rows, blank for steps that have not begun."""
     return "" if status == "created" else status
 
 
 def label(level: int, row: Row) -> str:
-    """Return a row's first cell: indentation, number, what it is."""
+    """Return the first cell of a row: indentation, number and title."""
     return f"{'  ' * level}{one_line(row.number)} {one_line(row.title)}"
 
 
@@ -112,13 +112,13 @@ def _times(row: Row | Task, expectation: Expectation | None) -> list[str]:
 
 
 def _painted(cell: str, filled: str) -> str:
-    """Colour a status; a cell that merely holds such a word (a stage's name) starts with its number."""
+    """Color a status; other cells with such a word (a stage's name) start with a number and stay as they are."""
     color = status_color(cell) if cell.partition("(")[0] in STATUS_COLORS else ""
     return colored(filled, color) if color else filled
 
 
 def _error(number: str, text: str, errors: Sequence[StepError], color: bool) -> str:
-    # Padded before it is coloured: escape sequences would count as columns.
+    # Padded before it is colored: escape sequences would count as columns.
     index = f"{f'[ {number} ]':>15}"
     message = f"[{errors[0].type} ERROR] {text}"
     if color:
@@ -137,7 +137,7 @@ def _expected_end(task: Task, expectation: Expectation | None, now: datetime) ->
 
 
 def _information(task: Task) -> list[str]:
-    """Return what to know about a task: how to go on, what is in doubt, what is wrong with the log."""
+    """Return information about a task: how to continue, steps in doubt, problems of the log."""
     lines = [f"to resume: {task.next_command}"] if task.next_command else []
     failed = next((leaf.number for leaf in task.leaves() if leaf.errors), "")
     if failed and task.service:

@@ -1,4 +1,4 @@
-"""``task-action-detail``: everything a step did, operation by operation."""
+"""``task-action-detail``: everything that a step did, operation by operation."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ BORDER = "=" * 62
 
 
 def find_row(task: Task, number: str) -> Row | None:
-    """Return the stage, group or step of a number; of two with one number the one that does something."""
+    """Return the stage, group or step with a number; if two rows have it, the one that does something."""
     found = [row for _, row in task.rows() if row.number == number]
     return found[-1] if found else None
 
 
 def render_detail(row: Row, now: datetime) -> str:
-    """Return what a step did, ending with a newline; of a stage or a group, each of its steps in turn.
+    """Return what a step did, ending with a newline; for a stage or a group, each of its steps in turn.
 
     Args:
-        row: the step.
-        now: the moment up to which a running step is reckoned.
+        row: the step, group or stage.
+        now: the time up to which the duration of a running step is calculated.
     """
     leaves = list(row.leaves())
     title = [] if row in leaves else [f"{row.number} {one_line(row.title)}: {counted(len(leaves), 'step')}", ""]
@@ -81,7 +81,7 @@ def _operation(result: OperationResult) -> Iterator[str]:
 
 
 def operation_status(result: OperationResult) -> str:
-    """Return what came of an operation in one word: skipped, failed, changed or unchanged."""
+    """Return the result of an operation in one word: skipped, failed, changed or unchanged."""
     if result.skipped:
         return "skipped"
     if result.exit_code:
@@ -90,5 +90,5 @@ def operation_status(result: OperationResult) -> str:
 
 
 def numbers(task: Task) -> list[str]:
-    """Return the numbers that can be asked for."""
+    """Return the numbers of all rows."""
     return [row.number for _, row in task.rows()]

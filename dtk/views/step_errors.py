@@ -1,4 +1,4 @@
-"""What a failed step says for itself, in the table and in the stream alike."""
+"""The error text of a failed step, the same in tables and streams."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from dtk.events.tree import StepError
 from dtk.views.formatting import harmless
 
 _LONGEST_COMMAND = 2000
-"""Characters of a failed command that are shown in front of why it failed; the log has the whole."""
+"""Maximum characters shown of a failed command; the log has the whole command."""
 
 
 def error_text(error: StepError, *, is_shown: bool = False) -> str:
-    """Return an error as text: its message, then the command, its exit code and last output where there was one.
+    """Return an error as text: its message, then the command, its exit code and last output, if any.
 
-    A command that the message quotes is not repeated; where ``is_shown`` says that command and output stand there
-    already, the message is all. ``Component X: `` stands before the message of a component's error
-    (docs/original.md 6.1); the indented lines are ours: the original did not say which command failed.
+    A command quoted by the message is not repeated; with ``is_shown``, command and output are shown elsewhere and
+    omitted here. A component's error begins with ``Component X: `` (docs/original.md 6.1). The indented lines are dtk's
+    own addition: the original did not say which command failed.
     """
     component = f"Component {error.component}: " if error.component else ""
     details = [] if is_shown else [*_command(error), *_output(error)]
@@ -25,12 +25,12 @@ def error_text(error: StepError, *, is_shown: bool = False) -> str:
 
 
 def errors_text(errors: Sequence[StepError], *, is_shown: bool = False) -> str:
-    """Return the errors of one step, joined by a blank line; ``is_shown`` as for ``error_text``."""
+    """Return the errors of one step, separated by a blank line; ``is_shown`` as in ``error_text``."""
     return "\n\n".join(error_text(error, is_shown=is_shown) for error in errors)
 
 
 def shown_command(command: str) -> str:
-    """Return a command as far as it is shown, with its length where that is not all of it."""
+    """Return a command, cut to its maximum length and followed by its full length if it is longer."""
     cut = len(command) > _LONGEST_COMMAND
     return f"{command[:_LONGEST_COMMAND]} … ({len(command)} characters)" if cut else command
 

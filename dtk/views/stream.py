@@ -1,4 +1,4 @@
-"""The stream: a task told stage by stage, while it runs or long after."""
+"""The stream: a task shown stage by stage, while it runs or afterwards."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from dtk.views.stream_blocks import stage_ending, stage_heading
 
 BRACKET = "=" * 25
 _TELLING = ("task.started", "stage.started", "stage.finished", "task.finished")
-"""Only these can begin or end a part of the stream."""
+"""The only events that can begin or end a part of the stream."""
 
 
 @dataclass(frozen=True)
 class StageFrame:
-    """What stands before a stage's block and behind it, where something folds it."""
+    """The text before and after a stage's block, for logs with collapsible sections."""
 
     start: Callable[[TaskStage], str]
     end: Callable[[TaskStage], str]
@@ -39,17 +39,18 @@ def stream(
     """Yield the stream's text piece by piece, each ending with a newline, as soon as it is known.
 
     Source: the original's ``task_status/stream_mode``, to the character, with one difference: the last line says
-    ``Status: OK`` only of a task that succeeded; the original said it of failed ones, too.
+    ``Status: OK`` only for a task that succeeded; the original also printed it for failed ones.
 
     Args:
-        events: a log's events, replayed (``read_log``) or live (``follow``); None is passed over. Where they end
-            without ``task.finished`` the worker is gone, and the task is shown as failed.
-        fold: takes the events in; given by a caller who wants the task (``fold.task(writer_alive=False)``) after.
-        output: tell what running steps print, too, as it comes (``--output``): ``NODE | line``, ``NODE ! line`` what
-            they print as errors.
-        commands: tell each operation and command as it ends, too (``-vv``): ``NODE > RUN: … (syscall), RETURN CODE 0``.
-        frame: what stands around each stage's block.
-        progress: told every event, and None where nothing is new; gives what else is to be said then.
+        events: a log's events, replayed (``read_log``) or live (``follow``); None is ignored. If they end without
+            ``task.finished``, the worker is dead, and the task is shown as failed.
+        fold: receives the events, for callers that need the task afterwards (``fold.task(writer_alive=False)``).
+        output: whether to include the output of running steps as it arrives (``--output``): ``NODE | line``, or
+            ``NODE ! line`` for errors.
+        commands: whether to include each operation and command as it ends (``-vv``):
+            ``NODE > RUN: … (syscall), RETURN CODE 0``.
+        frame: the text before and after each stage's block.
+        progress: called with every event, and with None if nothing is new; returns additional text.
     """
     folding = fold or Fold()
     telling = _Telling(frame)
@@ -70,7 +71,7 @@ def stream(
 
 
 class _Telling:
-    """How far the stream has told the task."""
+    """The progress of the stream through the task."""
 
     def __init__(self, frame: StageFrame | None) -> None:
         self._frame = frame
@@ -79,7 +80,7 @@ class _Telling:
         self._position = 0
 
     def advance(self, task: Task) -> Iterator[str]:
-        """Yield what can be told now that was not told before."""
+        """Yield what can be shown now and was not shown before."""
         if not self._begun and (task.started_at or task.is_over):
             self._begun = True
             time = f"{stream_time(task.started_at)} " if task.started_at else ""
@@ -101,7 +102,7 @@ class _Telling:
             self._position += 1
 
     def _tells(self, task: Task) -> bool:
-        """Say whether there is something to tell of the next stage: it has begun, or was passed over."""
+        """Return whether the next stage can be shown: it has begun, or was skipped."""
         return task.stages[self._position].status != "created" or self._is_passed(task)
 
     def end(self, task: Task) -> Iterator[str]:
@@ -116,11 +117,11 @@ class _Telling:
         yield _text(lines)
 
     def _has_ended(self, task: Task, stage: TaskStage) -> bool:
-        """Say whether the stage is over: nothing of it runs, or the task went on."""
+        """Return whether the stage is over: it has ended, or the task went on or ended."""
         return stage.ended_at is not None or task.is_over or self._is_passed(task)
 
     def _is_passed(self, task: Task) -> bool:
-        """Say whether a later stage has begun."""
+        """Return whether a later stage has begun."""
         return any(stage.status != "created" for stage in task.stages[self._position + 1 :])
 
 

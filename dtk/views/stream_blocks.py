@@ -1,4 +1,4 @@
-"""A stage's block in the stream: its heading with the steps, its ending with results and errors.
+"""The block of a stage in the stream: its heading with the steps, its ending with results and errors.
 
 Source of the layout: docs/original.md 6.4.
 """
@@ -17,7 +17,7 @@ HELD = (
     "a process that it left running keeps its output open, which is no longer read, so it may end when it writes to it:"
     " redirect its output to a file, or start it with dtk/daemon"
 )
-"""What is said of a command whose output is no longer read, though somebody could still write to it."""
+"""The note about a command whose output is no longer read although a process can still write to it."""
 _OPERATIONS = {
     "create_node": "CreateNode",
     "power_on_node": "PowerOnNode",
@@ -27,13 +27,13 @@ _OPERATIONS = {
 
 
 def stage_heading(stage: TaskStage) -> list[str]:
-    """Return the lines that a stage begins with."""
+    """Return the lines that begin a stage."""
     time = [f"TIME START: {stream_time(stage.started_at)}"] if stage.started_at else []
     return [START_BORDER, f"STAGE {stage.number}: {one_line(stage.name)}", *time, *_steps(stage)]
 
 
 def stage_ending(stage: TaskStage) -> list[str]:
-    """Return the lines that a stage ends with, the blank one after it included."""
+    """Return the lines that end a stage, including the blank line after it."""
     duration = [] if stage.duration is None else [f"DURATION: {duration_text(stage.duration)}"]
     return [f"STATUS: {stage.status}", *duration, *_results(stage), *_held(stage), *_errors(stage), END_BORDER, ""]
 
@@ -58,14 +58,14 @@ def _list(title: str, names: list[str]) -> list[str]:
 
 
 def _names(step: TaskStep, *, actions: bool) -> list[str]:
-    """Return ``node/component`` or ``node/component.action`` for a step; a group's once for all its members."""
+    """Return ``node/component`` or ``node/component.action`` for a step; for a group, once for all its members."""
     parts = [step] if not step.steps else [step, *step.leaves()]
     names = dict.fromkeys(name for part in parts for name in (part.actions if actions else _components(part)))
     return [f"{_place(step)}/{name}" for name in names]
 
 
 def _place(step: TaskStep) -> str:
-    """Return where a step works: a node, a whole group, or those of its members that take part."""
+    """Return where a step runs: on a node, on a whole group, or on some of its members."""
     members = [member.node for member in step.steps]
     is_whole = len(members) > 1 and len(members) >= step.group_size
     return step.node if not members else f"node-group:{step.node}" if is_whole else members_text(members)
@@ -76,7 +76,7 @@ def _components(step: TaskStep) -> tuple[str, ...]:
 
 
 def _results(stage: TaskStage) -> list[str]:
-    """Return the results of the stage's actions, node by node; components being converged have none."""
+    """Return the results of the stage's actions by node; converged components have none."""
     leaves = [leaf for leaf in stage.leaves() if leaf.actions and leaf.results]
     lines = [line for leaf in leaves for line in (f"NODE: {leaf.node}", *_commands(leaf), "")]
     return ["RESULTS:", "", *lines] if lines else []
@@ -102,24 +102,24 @@ def _command(result: OperationResult) -> list[str]:
 
 
 def output_lines(title: str, output: str) -> list[str]:
-    """Return an output's lines below its title, none where there is no output."""
+    """Return the lines of an output below its title, or nothing if there is no output."""
     text = harmless(output).rstrip("\n")
     return [f"{title}:", *indented(text)] if text else []
 
 
 def _held(stage: TaskStage) -> list[str]:
-    """Return a note for each command that left something running which keeps its output open."""
+    """Return a note for each command that left a process running which keeps its output open."""
     held = [(leaf, result) for leaf in stage.leaves() for result in leaf.results if result.output_held]
     return [f"NOTE: {leaf.node}: {operation_heading(result)}: {HELD}" for leaf, result in held]
 
 
 def _errors(stage: TaskStage) -> list[str]:
-    """Return the errors that no result of their step shows already."""
+    """Return the errors that the results of their steps do not show already."""
     leaves = [leaf for leaf in stage.leaves() if leaf.errors and not (leaf.actions and is_shown(leaf))]
     lines = [line for leaf in leaves for line in (f"NODE: {leaf.node}", *indented(errors_text(leaf.errors)), "")]
     return ["ERRORS:", *lines] if lines else []
 
 
 def indented(text: str) -> list[str]:
-    """Return a text's lines, indented by two."""
+    """Return the lines of a text, indented by two."""
     return [f"  {line}" if line else "" for line in text.split("\n")]

@@ -1,4 +1,4 @@
-"""The stream in colour: each status, what went wrong and what to do next, and nothing that nodes have printed."""
+"""The stream in color: statuses, errors and next commands are colored, output of nodes is not."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _HEADING = re.compile(r"^STAGE \d")
 
 
 def stream_in_color(texts: Iterable[str]) -> Iterator[str]:
-    """Yield a stream's texts, its own lines coloured; output, which is indented or has its node, stays as it is."""
+    """Yield a stream's texts with its own lines colored; output, which is indented or has its node, stays as it is."""
     for text in texts:
         yield text if isinstance(text, ForgeText) else lines_in_color(text)
 
 
 def lines_in_color(text: str) -> str:
-    """Return text with the lines that tell a status, an error or a command to run next in their colours."""
+    """Return text with lines that contain a status, an error or the next command in color."""
     return "\n".join(map(_in_color, text.split("\n")))
 
 
 def message_in_color(text: str) -> str:
-    """Return an error's message with what begins its lines coloured: what is wrong, what to run next."""
+    """Return an error message with the labels of its lines colored, such as ``error:`` and ``next:``."""
     return _MESSAGE.sub(lambda found: colored(found[0], RED if found[0] == "error:" else YELLOW), text)
 
 

@@ -14,9 +14,9 @@ FORMAT_VERSION = 1
 
 
 def task_document(task: Task, expectation: Expectation | None = None) -> dict[str, Any]:
-    """Return the document: the task, its ``stages``, their ``steps``, a group's members in its own ``steps``.
+    """Return the document: the task, its ``stages``, their ``steps``, and the members of a group in its ``steps``.
 
-    With an expectation each of them has ``expected``, the seconds it should take, null where nothing is known.
+    With an expectation, each of them has ``expected``: its expected duration in seconds, null if unknown.
     """
     return {
         "format_version": FORMAT_VERSION,
@@ -39,7 +39,7 @@ def task_document(task: Task, expectation: Expectation | None = None) -> dict[st
 
 
 def row_document(row: Row) -> dict[str, object]:
-    """Return one stage, group or step as it stands in the task's document."""
+    """Return one stage, group or step as in the task's document."""
     return _step(row, None) if isinstance(row, TaskStep) else _stage(row, None)
 
 

@@ -1,4 +1,4 @@
-"""Plain data as YAML that people read: blocks, no quotes where none are needed, an unset value left empty."""
+"""Plain data as readable YAML: block style, quotes only where needed, unset values left empty."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dtk.model.yaml_flow import looks_like_more, scalar_text
 
 
 def yaml_text(document: Mapping[str, Json]) -> str:
-    """Return a document as YAML, beginning with ``---`` as the original's do."""
+    """Return a document as YAML that begins with ``---``, like the original's."""
     return "\n".join(["---", *_lines(document, 0)]) + "\n"
 
 
@@ -43,5 +43,5 @@ def _item(indent: str, value: Json, depth: int) -> Iterator[str]:
 
 
 def _key(key: str) -> str:
-    """A name with a title needs no quotes: brackets mean a list only where a value begins."""
+    """Return a key, quoted if needed; a title needs no quotes: brackets mean a list only at the start of a value."""
     return key if key and not looks_like_more(key) else json.dumps(key, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""What a forge shows beside the code: a failed step or a mistake in a file, with its place."""
+"""Annotations that a forge shows beside the code: a failed step or an error in a file, with its location."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from dtk.model.names import CREATE
 from dtk.views.step_errors import errors_text
 
 MOST_ANNOTATIONS = 10
-"""GitHub keeps ten errors and ten warnings of a job's step, and drops the rest in silence."""
+"""GitHub keeps ten errors and ten warnings per step of a job and silently drops the rest."""
 
 PlaceOf = Callable[[str, str], Location | None]
-"""Gives where an action of a component is written, None where that is no file of the repository."""
+"""Returns the location of a component's action, or None if it is not in a file of the repository."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Annotation:
 
 
 def problem_annotations(problems: Iterable[Problem], *, is_warning: bool = False) -> list[Annotation]:
-    """Return mistakes in documents; what is written there may be private, and is not repeated by them."""
+    """Return annotations for errors in documents; private content of the documents is not repeated."""
     return [
         Annotation(str(replace(problem, location=None)), place=problem.location, is_warning=is_warning)
         for problem in problems
@@ -36,7 +36,7 @@ def problem_annotations(problems: Iterable[Problem], *, is_warning: bool = False
 
 
 def task_annotations(task: Task, place_of: PlaceOf) -> list[Annotation]:
-    """Return what failed in a task: its steps, then what belongs to none of them."""
+    """Return annotations for the failures of a task: those of its steps, then those that belong to no step."""
     steps = [_step_annotation(stage, leaf, place_of) for stage, leaf in _failed_leaves(task)]
     return [*steps, *(Annotation(errors_text([error]), f"task {task.number}") for error in task.errors)]
 
@@ -53,11 +53,11 @@ def _step_annotation(stage: TaskStage, leaf: TaskStep, place_of: PlaceOf) -> Ann
 
 
 def fitting(found: Sequence[Annotation], noun: str) -> list[Annotation]:
-    """Return the annotations that a forge shows; the last of them says how many more there are.
+    """Return the annotations that a forge shows; the last one says how many more there are.
 
     Args:
         found: annotations of one kind.
-        noun: what they are, in the plural: ``failures``.
+        noun: what they are, in the plural, such as ``failures``.
     """
     more = len(found) - MOST_ANNOTATIONS
     if more <= 0:

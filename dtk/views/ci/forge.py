@@ -1,4 +1,4 @@
-"""Which forge a job runs on."""
+"""Detects the forge that a job runs on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Forge(StrEnum):
-    """Whose log and pages the output is for; plain is a terminal, a file, any other CI."""
+    """The forge to write for; plain is a terminal, a file or any other CI system."""
 
     GITHUB = "github"
     GITLAB = "gitlab"
@@ -15,13 +15,13 @@ class Forge(StrEnum):
 
 
 class ForgeText(str):
-    """Text that a forge acts on. It is written past what makes the output of modules and hosts harmless."""
+    """Text that a forge interprets; it bypasses the filter for output of modules and hosts."""
 
     __slots__ = ()
 
 
 def detected(environment: Mapping[str, str]) -> Forge:
-    """Return the forge that a job's environment tells of."""
+    """Return the forge that a job's environment variables indicate."""
     if environment.get("GITHUB_ACTIONS") == "true":
         return Forge.GITHUB
     return Forge.GITLAB if environment.get("GITLAB_CI") == "true" else Forge.PLAIN

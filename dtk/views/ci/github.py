@@ -11,33 +11,33 @@ from dtk.views.ci.annotation import Annotation
 from dtk.views.formatting import harmless, one_line
 
 SUMMARY_BYTES = 1024 * 1024
-"""A step's summary: what is longer is refused whole."""
+"""Maximum size of a step's summary in bytes; a longer one is rejected completely."""
 
 _COMMAND = re.compile(r"^(\s*):(?=:)", re.MULTILINE)
 _OLD_COMMAND = re.compile(r"##(?=\[)")
 _JOINER = "\u2060"
-"""A character without width or meaning: between the signs of a command it makes text of them."""
+"""The word joiner, an invisible character: inserted into a command, it turns the command into plain text."""
 
 
 def without_commands(text: str) -> str:
-    """Return output in which nothing acts as a command: what modules and hosts print must not steer the job."""
+    """Return output with workflow commands disabled: what modules and hosts print must not control the job."""
     if "::" not in text and "##[" not in text:
         return text
     return _OLD_COMMAND.sub(f"##{_JOINER}", _COMMAND.sub(rf"\1:{_JOINER}", text))
 
 
 def group_start(title: str) -> str:
-    """Return the line that begins a group of the log, which can be folded."""
+    """Return the line that begins a collapsible group of the log."""
     return f"::group::{_data(one_line(title))}\n"
 
 
 def group_end() -> str:
-    """Return the line that ends it."""
+    """Return the line that ends a group."""
     return "::endgroup::\n"
 
 
 def annotation_line(annotation: Annotation) -> str:
-    """Return the command that puts a message beside the code, or on the job's page where it has no place."""
+    """Return the command that shows a message beside the code, or on the job's page if it has no location."""
     fields = []
     if annotation.place:
         place = annotation.place

@@ -1,4 +1,4 @@
-"""GitLab CI: sections of the log, and mistakes as a code-quality file.
+"""GitLab CI: collapsible sections of the log, and errors as a code-quality file.
 
 Source: "Custom collapsible sections" and "Code Quality report format" in GitLab's documentation.
 """
@@ -18,18 +18,18 @@ _ERASE = "\x1b[0K"
 
 
 def section_start(name: str, title: str, moment: datetime) -> str:
-    """Return the line that begins a section of the log, which can be folded.
+    """Return the line that begins a collapsible section of the log.
 
     Args:
-        name: the section's own name in this job.
-        title: what people read.
-        moment: when it began; GitLab shows how long it took.
+        name: a name for the section, unique in this job.
+        title: the title that people read.
+        moment: when the section began; GitLab shows its duration.
     """
     return f"{_ERASE}section_start:{int(moment.timestamp())}:{_name(name)}\r{_ERASE}{one_line(title)}\n"
 
 
 def section_end(name: str, moment: datetime) -> str:
-    """Return the line that ends it."""
+    """Return the line that ends a section."""
     return f"{_ERASE}section_end:{int(moment.timestamp())}:{_name(name)}\r{_ERASE}\n"
 
 
@@ -38,7 +38,7 @@ def _name(text: str) -> str:
 
 
 def code_quality_text(annotations: Sequence[Annotation]) -> str:
-    """Return mistakes and warnings as the JSON that a merge request shows; those without a place can't be in it."""
+    """Return errors and warnings as the JSON that a merge request shows; those without a location are left out."""
     found = [_issue(one) for one in annotations if one.place]
     return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
 
@@ -46,7 +46,7 @@ def code_quality_text(annotations: Sequence[Annotation]) -> str:
 def _issue(annotation: Annotation) -> dict[str, object]:
     place = annotation.place
     assert place is not None  # noqa: S101 - the caller leaves out those without one
-    # Without the line: a mistake that only moves is the same one.
+    # Without the line number, so that an error that only moves counts as the same one.
     mark = hashlib.sha256(f"{place.file}\n{annotation.message}".encode()).hexdigest()
     return {
         "description": annotation.message,

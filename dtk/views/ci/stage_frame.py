@@ -1,4 +1,4 @@
-"""What it takes to fold a stage's part of the log on a forge's page."""
+"""The text around a stage in the log, which makes it collapsible on a forge's page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dtk.views.stream import StageFrame
 
 
 def stage_frame(forge: Forge, clock: Callable[[], datetime]) -> StageFrame | None:
-    """Return what stands around a stage in the stream so that the forge folds it; None where nothing does."""
+    """Return the text before and after a stage that makes it collapsible, or None if the forge has none."""
     if forge is Forge.GITHUB:
         return StageFrame(
             lambda stage: ForgeText(github.group_start(_title(stage))), lambda _: ForgeText(github.group_end())

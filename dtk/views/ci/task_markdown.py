@@ -1,4 +1,4 @@
-"""A task as it ended, as Markdown for a job's summary."""
+"""A finished task as Markdown for a job's summary."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_FAILURES = 50
 
 
 def task_markdown(task: Task) -> str:
-    """Return how the task ended, its stages, and each failed step with what it said."""
+    """Return the result of the task, its stages, and each failed step with its errors."""
     took = f" after {long_duration(task.duration)}" if task.duration is not None else ""
     lines = [f"### `{task.service}`, task {task.number}: {cell(status_word(task.status))}{took}", ""]
     lines += [*_stages(task), *_failures(task)]

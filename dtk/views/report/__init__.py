@@ -1,4 +1,5 @@
-"""The report of a task: one self-contained page for a browser.
+"""The report of a task: one self-contained HTML page.
 
-In: a folded event log. Out: HTML. Must not know: workspaces.
+In: a folded event log. Out: HTML.
+Must not know: workspaces.
 """

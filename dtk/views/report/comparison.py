@@ -1,4 +1,4 @@
-"""The report's comparison with the task before: stages and steps, slower or faster, new or gone."""
+"""The report's comparison with the previous task: slower, faster, new and missing stages and steps."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from dtk.views.plan_entries import members_text
 from dtk.views.report.elements import NOTICEABLE_SECONDS, badge, change_of, section, time_taken
 
 LISTED = 8
-"""Steps that are listed of each kind; there may be thousands."""
+"""Maximum number of listed steps of each kind; there may be thousands."""
 _NOTABLE_SECONDS = 0.5
-"""Differences below this are noise."""
+"""Smaller differences, in seconds, are noise."""
 
 
 def comparison_section(task: Task, before: Task) -> Markup:
-    """Return how a task differs from the one before it, stage by stage, and which steps differ most."""
+    """Return how a task differs from the previous one, stage by stage, and which steps differ most."""
     facts = tag(
         "p",
         f"Task {before.number} ",
@@ -103,17 +103,17 @@ def _by_key(task: Task) -> Mapping[Key, TaskStep]:
 
 
 def nodes_of(task: Task) -> set[str]:
-    """Return the nodes that have a part in a task; assembly-wide components run on none."""
+    """Return the nodes that have steps in a task; assembly-wide components run on no node."""
     return {leaf.node for leaf in task.leaves()} - {"", ASSEMBLY_WIDE}
 
 
 def _made(task: Task) -> set[str]:
-    """Return the nodes that a task makes."""
+    """Return the nodes that a task creates."""
     return {leaf.node for leaf in task.leaves() if leaf.type == "create_node"}
 
 
 def _named(nodes: set[str]) -> list[str]:
-    """Return nodes in order, the members of a group as one: ``slaves:[3-299]``."""
+    """Return nodes in order, with the members of a group as one, such as ``slaves:[3-299]``."""
     ordered = sorted(nodes, key=node_order)
     return [members_text(list(group)) for _, group in groupby(ordered, key=group_of)]
 

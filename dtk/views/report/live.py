@@ -1,4 +1,4 @@
-"""The report of a running task: the page once, and then whatever part of it has become another one."""
+"""The report of a running task: the whole page once, then every part that has changed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from dtk.views.report.steps import stage_part, stage_place, steps_section
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the page as it is now; ``place`` is the id of the element that it takes the place of."""
+    """A changed part of the page; ``place`` is the id of the element that it replaces."""
 
     place: str
     markup: Markup
 
 
 def live_policy(nonce: str) -> str:
-    """Return the policy of a live page: its own script and its own events, and nothing else from anywhere."""
+    """Return the content security policy of a live page: its own script and its own events, and nothing else."""
     return (
         f"default-src 'none'; style-src 'unsafe-inline'; script-src 'nonce-{nonce}'; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'"
@@ -30,15 +30,15 @@ def live_policy(nonce: str) -> str:
 
 
 def live_page(task: Task, now: datetime, around: Surroundings, nonce: str) -> str:
-    """Return the page of a running task, which takes its parts from ``events`` beside it.
+    """Return the page of a running task, which updates its parts from ``events`` beside it.
 
-    Without JavaScript it is the report as it is at this moment.
+    Without JavaScript, it is the report as of ``now``.
 
     Args:
         task: the task.
-        now: the moment it is made.
-        around: what it shows besides the task.
-        nonce: what only the page's own script has.
+        now: the time at which the page is made.
+        around: what the page shows besides the task.
+        nonce: the nonce that only the page's own script has.
     """
     status = tag("p", id="live", class_="live", role="status", hidden=True)
     still = tag("noscript", tag("p", "JavaScript is off: this is the task as it was when the page was loaded."))
@@ -49,12 +49,12 @@ def live_page(task: Task, now: datetime, around: Surroundings, nonce: str) -> st
 
 
 def _absent(place: str) -> Markup:
-    """Return what keeps the place of a part that has no content yet."""
+    """Return a placeholder for a part that has no content yet."""
     return tag("section", id=place, hidden=True)
 
 
 class LiveParts:
-    """What one browser has been sent of a task."""
+    """The parts of a task that one browser has received."""
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
@@ -63,11 +63,11 @@ class LiveParts:
         self._steps: dict[str, TaskStep] = {}
 
     def changed(self, task: Task, now: datetime) -> Iterator[Part]:
-        """Yield the parts that are not what was sent last; a step is sent again only when it has changed itself."""
+        """Yield the parts that differ from those sent last; a step is sent again only if it has changed itself."""
         for place, markup in page_parts(task, now, self._around).items():
             yield from self._if_changed(Part(place, markup or _absent(place)))
         for stage in task.stages:
-            # A fold keeps what has not changed, object for object.
+            # A fold returns the identical object for a stage that has not changed.
             if self._stages.get(stage.number) is not stage:
                 yield Part(stage_place(stage), stage_part(stage, self._steps))
                 self._stages[stage.number] = stage

@@ -1,4 +1,4 @@
-"""The report's page: its parts in the order in which they are wanted, errors first."""
+"""The page of the report: its parts by importance, errors first."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from dtk.views.report.steps import errors_section, steps_section
 from dtk.views.report.timeline import timeline
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-"""The page loads nothing and runs nothing; the browser holds it to that."""
+"""The content security policy: the page may load and run nothing."""
 
 
 @dataclass(frozen=True)
 class Surroundings:
     """What a page shows besides its task.
 
-    ``before`` is the task before it, to compare with; ``arrows`` say which component uses which, where that is known:
-    the log does not tell.
+    ``before`` is the previous task, for comparison; ``arrows`` say which component uses which, if known, because the
+    log
+    does not.
     """
 
     before: Task | None = None
@@ -34,25 +35,25 @@ class Surroundings:
 
 
 def report_page(task: Task, now: datetime, *, before: Task | None = None, arrows: Iterable[Arrow] = ()) -> str:
-    """Return a task's report, one self-contained page of HTML.
+    """Return a task's report as one self-contained HTML page.
 
     Args:
         task: the task.
-        now: the moment it is made; a running task is shown up to then.
-        before: the task before it, to compare with.
-        arrows: which component uses which, where that is known; the log does not tell.
+        now: the time at which the page is made; a running task is shown up to then.
+        before: the previous task, for comparison.
+        arrows: which component uses which, if known; the log does not say.
     """
     parts = page_parts(task, now, Surroundings(before, tuple(arrows)))
     return whole_page(page_title(task), [*parts.values(), steps_section(task), foot(now)], POLICY)
 
 
 def whole_page(title: str, content: Iterable[Markup | None], policy: str) -> str:
-    """Return a page of HTML with the report's styles, held by the browser to a content security policy."""
+    """Return an HTML page with the report's styles, restricted by a content security policy."""
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        # All texts are escaped; should one slip through, the browser still loads and runs nothing.
+        # All texts are escaped; if one is not, the browser still loads and runs nothing.
         tag("meta", http_equiv="Content-Security-Policy", content=policy),
         tag("title", title),
         tag("style", Markup(_style())),
@@ -61,7 +62,7 @@ def whole_page(title: str, content: Iterable[Markup | None], policy: str) -> str
 
 
 def page_title(task: Task) -> str:
-    """Return what the browser's tab says."""
+    """Return the title of the page."""
     return f"{task.service} task {task.number}: {task.status}"
 
 
@@ -70,7 +71,7 @@ def _style() -> str:
 
 
 def page_parts(task: Task, now: datetime, around: Surroundings) -> Mapping[str, Markup | None]:
-    """Return the parts above the steps by their ids, in the page's order; None for those that have no content."""
+    """Return the parts above the steps by id, in the page's order; None for parts without content."""
     before = around.before
     return {
         "head": _head(task, now, before),
@@ -82,7 +83,7 @@ def page_parts(task: Task, now: datetime, around: Surroundings) -> Mapping[str, 
 
 
 def _by(task: Task) -> Iterable[str]:
-    """Say who had it done: a log may be anybody's, so the job's address is text, and no link."""
+    """Yield who started the task; the job's address is not a link, because logs are untrusted."""
     yield f"by {task.by.who}" if task.by.who else ""
     yield f"from commit {task.by.source}" if task.by.source else ""
     yield task.by.job_url
@@ -109,7 +110,7 @@ def _head(task: Task, now: datetime, before: Task | None) -> Markup:
 
 
 def _stage_pill(stage: TaskStage) -> Markup:
-    """Return a stage in one word: its status, its name, how far it is."""
+    """Return a stage as a pill: its status, its name, its progress."""
     leaves = list(stage.leaves())
     over = sum(leaf.is_over for leaf in leaves)
     share = tag("i", style=f"width:{over / len(leaves) if leaves else 0:.1%}")
@@ -140,7 +141,7 @@ def _facts(task: Task, now: datetime, before: Task | None) -> Iterable[Markup]:
 
 
 def _against(seconds: float, before: Task) -> str:
-    """Return how much longer or shorter a task took than the one before it, in words."""
+    """Return in words how much longer or shorter a task took than the previous one."""
     name = f"task {before.number}" if before.number else "the task before"
     if abs(seconds) < NOTICEABLE_SECONDS:
         return f"as long as {name}"
@@ -172,6 +173,6 @@ def _topology(task: Task, arrows: Iterable[Arrow]) -> Markup | None:
 
 
 def foot(now: datetime) -> Markup:
-    """Return the page's last line."""
+    """Return the footer of the page."""
     made = f"{now:%Y-%m-%d %H:%M:%S}"
     return tag("footer", f"Made by dtk at {made} from the task's event log. Times are UTC.", id="foot")

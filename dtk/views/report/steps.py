@@ -1,4 +1,4 @@
-"""The report's steps: each stage, group and step folded, with its operations and their output."""
+"""The steps in the report: each stage, group and step is collapsible, with its operations and their output."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from dtk.views.step_detail import operation_status
 from dtk.views.step_errors import error_text, errors_text
 
 MANY = 12
-"""Steps beside one another from which on those that went well are folded."""
+"""With more steps than this at one level, successful ones are collapsed."""
 
 LONGEST_OUTPUT = 6000
-"""Characters of an output that the page holds: at 300 nodes it is to stay a page that a browser opens at once."""
+"""Maximum characters of an output in the page, so that a browser opens a page of 300 nodes at once."""
 
 _NOTHING = {"executing": "It runs; none of its operations is over.", "created": "It has not begun."}
 _SIGNS = {"changed": "~", "unchanged": "=", "skipped": "-", "failed": "\u2717"}
 
 
 Known = Mapping[str, TaskStep]
-"""Steps that a live page has already, by number: instead of one there stands a mark, and the page keeps what it has."""
+"""Steps that a live page has already, by number; they are sent as placeholders, and the page keeps its own elements."""
 _NONE: Known = MappingProxyType({})
 
 
 def steps_section(task: Task) -> Markup:
-    """Return all stages with all that is in them; what failed is open."""
+    """Return all stages with their content; failed ones are open."""
     note = "Click a line to see what was done. What failed is open."
     return section("Steps", *map(stage_part, task.stages), note=note, id_="steps")
 
@@ -41,7 +41,7 @@ def stage_place(stage: TaskStage) -> str:
 
 
 def stage_part(stage: TaskStage, known: Known = _NONE) -> Markup:
-    """Return a stage with all that is in it."""
+    """Return a stage with its content."""
     row = stage.row
     if isinstance(row, TaskStep):
         return tag("div", _leaf(row, known), class_="stage", id=stage_place(stage))
@@ -53,7 +53,7 @@ def stage_part(stage: TaskStage, known: Known = _NONE) -> Markup:
 
 
 def _members(steps: Sequence[TaskStep], known: Known, number: str) -> Iterator[Markup]:
-    """Yield steps; of many those that need a look first, the others folded to a line."""
+    """Yield steps; of many, first those that need attention, then the others collapsed into one line."""
     if len(steps) <= MANY:
         yield from (_step(step, known) for step in steps)
         return
@@ -153,7 +153,7 @@ def _output(name: str, text: str) -> Iterator[Markup]:
 
 
 def errors_section(task: Task) -> Markup | None:
-    """Return what went wrong, before everything else: each error with its step, and what it printed."""
+    """Return the section of errors, which comes first: each error with its step and its output."""
     failed: dict[str, list[TaskStep]] = {}
     for leaf in task.leaves():
         if leaf.errors:
@@ -172,11 +172,11 @@ def errors_section(task: Task) -> Markup | None:
 
 
 _OPEN_PROBLEMS = 12
-"""So many different errors are read; the others are counted."""
+"""Maximum number of different errors shown; the others are collapsed."""
 
 
 def _problem(alike: Sequence[TaskStep]) -> Markup:
-    """Return one card for all steps that failed alike: where 300 nodes fail, the one that fails otherwise is seen."""
+    """Return one card for all steps with the same error: if 300 nodes fail, a different error stays visible."""
     first, *others = alike
     where = f" on {len(alike)} nodes" if others else " on "
     heading = tag(
@@ -199,7 +199,7 @@ def _problem(alike: Sequence[TaskStep]) -> Markup:
 
 
 _LISTED_NODES = 20
-"""So many nodes with one error are listed; the others are unfolded by who wants them."""
+"""Maximum number of nodes shown for one error; the others are collapsed."""
 
 
 def _listed(links: Sequence[Markup], place: str) -> Markup | None:

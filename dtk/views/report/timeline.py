@@ -1,4 +1,4 @@
-"""The report's timeline: stages and nodes as bars to scale, the critical path marked."""
+"""The timeline of the report: stages and nodes as bars to scale, with the critical path marked."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from dtk.views.picture import gravest
 from dtk.views.report.elements import anchor, mark, section, time_taken
 
 OPEN_MEMBERS = 8
-"""Groups of so many members show them at once; larger ones when they are opened."""
+"""Groups with up to this many members are open; larger ones are collapsed."""
 
 _TICKS = 10
-"""The axis has at most so many."""
+"""Maximum number of ticks on the axis."""
 _NICE_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 _NARROW = 3.0
 _ROOMY = 14.0
-"""Percent of the width below which a bar has no text in it, and from which it has a stage's whole name."""
+"""Percent of the width below which a bar has no text, and from which it has the full name of its stage."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """The span of time that the timeline is as wide as."""
+    """The time span shown by the timeline."""
 
     start: datetime
     seconds: float
 
     def position(self, moment: datetime) -> float:
-        """Return where a moment stands, percent of the width."""
+        """Return the position of a moment in percent of the width."""
         return min(max(0.0, (moment - self.start).total_seconds() / self.seconds * 100), 100.0)
 
 
 @dataclass(frozen=True)
 class Bar:
-    """Something that lasted: a stage, a step, or the steps of a group's members in one stage.
+    """A bar of the timeline: a stage, a step, or the steps of a group's members in one stage.
 
-    ``number`` is the stage's, ``name`` its name where the bar is the stage itself.
+    ``number`` is the stage's; ``name`` is its name if the bar is the stage itself, else "".
     """
 
     start: datetime
@@ -55,7 +55,7 @@ class Bar:
 
 
 def timeline(task: Task, now: datetime) -> Markup | None:
-    """Return the timeline up to ``now`` or the task's end; nothing when the task has not begun."""
+    """Return the timeline up to ``now`` or the task's end; None if the task has not begun."""
     if task.started_at is None:
         return None
     end = task.ended_at or now
@@ -68,7 +68,7 @@ def timeline(task: Task, now: datetime) -> Markup | None:
 
 
 def _axis(scale: Scale) -> Markup:
-    """Return the ticks: seconds since the task's start, at round numbers."""
+    """Return the axis, with ticks at round numbers of seconds since the task's start."""
     nice = next((s for s in _NICE_SECONDS if scale.seconds / s <= _TICKS), scale.seconds / _TICKS)
     count = int(scale.seconds / nice)
     ticks = [
@@ -116,7 +116,7 @@ def _node_spans(steps: Iterable[tuple[TaskStage, TaskStep]], end: datetime, crit
 
 
 def _group_spans(steps: Iterable[tuple[TaskStage, TaskStep]], end: datetime, critical: set[str]) -> list[Bar]:
-    """Return a span for each stage that the group takes part in: from its first step's start to the last one's end."""
+    """Return a bar per stage that the group takes part in, from the start of its first to the end of its last step."""
     stages: dict[str, tuple[TaskStage, list[TaskStep]]] = {}
     for stage, leaf in steps:
         stages.setdefault(stage.number, (stage, []))[1].append(leaf)
@@ -181,7 +181,7 @@ def _legend() -> Markup:
 
 
 def _path(task: Task, path: Sequence[TaskStep], now: datetime) -> Markup | None:
-    """Return the critical path as a list: what the task waited for, longest share widest."""
+    """Return the critical path as a list of the steps that the task had to wait for, with their shares as bars."""
     seconds = [_seconds(step, now) for step in path]
     total = ((task.ended_at or now) - (task.started_at or now)).total_seconds() or 0.001
     between = max(0.0, total - sum(seconds))
