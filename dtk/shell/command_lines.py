@@ -1,7 +1,7 @@
-"""A line of the shell as a command line: which commands a place has, and what it adds to their arguments.
+"""Translates a line of the shell into a command line: the commands of a location, and the arguments it adds.
 
-The commands are the registry's; nothing is defined twice. A place puts its own name before what is typed: in
-``/service/x`` the line ``converge`` means ``dtk converge x``.
+The commands are those of the registry; nothing is defined twice. A location inserts its own name: in ``/service/x``,
+the line ``converge`` means ``dtk converge x``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dtk.errors import UsageError
 from dtk.shell.contexts import Context, Kind
 
 STREAM_WORDS = ("-s", "--stream", "--stream-results")
-"""Asks for following a task in the shell, where tasks are left to themselves by default (docs/original.md 2.2)."""
+"""Options to follow a task in the shell, which by default does not follow tasks (docs/original.md 2.2)."""
 
 DETACH = "--detach"
 _OF_SERVICE = (SERVICE, NODES, LIFECYCLE, TASKS)
@@ -61,7 +61,7 @@ _NAMED: Mapping[Kind, tuple[str, ...]] = {
     "assembly": ("info", "stage", "deploy"),
     "component-module": ("info", "list-components"),
 }
-"""The commands of a place by name; those of nodes, groups and members are the original's (1.1)."""
+"""The commands of each location by name; those of nodes, groups and members are the original's (1.1)."""
 
 _BEFORE_FIRST_WORD = ("add-component", "delete-component", "set-attribute")
 _SETS_ATTRIBUTES = "set-attribute"  # PATH=VALUE, several times
@@ -69,7 +69,7 @@ _WITH_NODE_OPTION = ("list-attributes", "list-components")
 
 
 def commands_of(context: Context) -> list[CommandEntry]:
-    """Return the commands of a place, in the registry's order."""
+    """Return the commands of a location, in the order of the registry."""
     kind = context.kind
     names = _NAMED.get(kind, ())
     areas = _AREAS.get(kind, ())
@@ -78,20 +78,20 @@ def commands_of(context: Context) -> list[CommandEntry]:
 
 
 def has_command(context: Context, name: str) -> bool:
-    """Say whether a place has a command."""
+    """Return whether a location has a command."""
     return any(entry.name == name for entry in commands_of(context))
 
 
 def arguments(context: Context, words: Sequence[str], *, asynchronous: bool) -> list[str]:
-    """Return the command line that a line of the shell means.
+    """Return the command line for a line of the shell.
 
     Args:
-        context: where one stands.
-        words: the line's words; the first is a command.
-        asynchronous: leave tasks to themselves, unless the line asks to follow them.
+        context: the current location.
+        words: the words of the line, beginning with a command.
+        asynchronous: whether to start tasks without following them, unless the line asks for it.
 
     Raises:
-        UsageError: the place has no such command.
+        UsageError: the location has no such command.
     """
     name, *rest = words
     if not has_command(context, name):
@@ -128,7 +128,7 @@ def _with_node(node: str, name: str, rest: list[str]) -> list[str]:
 
 @cache
 def _parameters(name: str) -> tuple[tuple[str, ...], str]:
-    """Return a command's options, and how its first argument is written."""
+    """Return a command's options and the metavar of its first argument."""
     command = LazyCommand(COMMANDS[name]).real()
     options = [o for parameter in command.params for o in parameter.opts if o.startswith("-")]
     written = [str(p.metavar or p.name) for p in command.params if p.param_type_name == "argument"]
@@ -141,10 +141,10 @@ def options_of(name: str) -> tuple[str, ...]:
 
 
 def takes_service(name: str) -> bool:
-    """Say whether a command's first argument is, or may be, a service."""
+    """Return whether a command's first argument is, or can be, a service."""
     return "SERVICE" in _parameters(name)[1]
 
 
 def first_argument(name: str) -> str:
-    """Return how a command's first argument is written: ``[SERVICE] PATH [VALUE]``."""
+    """Return the metavar of a command's first argument, such as ``[SERVICE] PATH [VALUE]``."""
     return _parameters(name)[1]

@@ -1,4 +1,4 @@
-"""What can stand where the cursor is: places, commands, options, and the names that a command's arguments take."""
+"""Completion: locations, commands, options, and the names that a command's arguments accept."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _nodes(names: WorkspaceNames, service: str) -> list[str]:
 
 
 def _places(names: WorkspaceNames, service: str) -> list[str]:
-    """Where components can go: ``master/`` and then a type, or a type alone."""
+    """Return where components can be added: ``NODE/TYPE``, or a type alone."""
     types = names.component_types()
     groups = [name for name in names.nodes(service) if ":" not in name]
     return [*types, *(f"{node}/{type_}" for node in groups for type_ in types)]
@@ -43,14 +43,14 @@ _NAMES: Mapping[str, tuple[Names, ...]] = {
     "start": (_nodes,),
     "stop": (_nodes,),
 }
-"""The names that a command's words take behind the service."""
+"""Functions that return the names for the words after the service, by command."""
 
 
 def completions(session: Session, before: str) -> tuple[list[str], str]:
-    """Return what can stand at the end of a line, and the piece of a word that it replaces.
+    """Return the possible completions of a line, and the part of a word that they replace.
 
     Args:
-        session: where one stands.
+        session: the session, with its current location.
         before: the line up to the cursor.
     """
     words = before.split()
@@ -75,7 +75,7 @@ def _candidates(names: WorkspaceNames, context: Context, words: list[str], piece
 
 
 def _paths(names: WorkspaceNames, context: Context, piece: str) -> list[str]:
-    """Return the places that begin with a piece of a path, each as it would be typed."""
+    """Return the locations that begin with a partial path, as they would be typed."""
     base, separator, _ = piece.rpartition("/")
     try:
         start = moved(names, context, f"{base}{separator}") if separator else context
@@ -94,14 +94,14 @@ def _arguments(names: WorkspaceNames, context: Context, words: list[str]) -> lis
 
 
 def _of_service(names: WorkspaceNames, name: str, given: list[str]) -> list[str]:
-    """Return the names for the word behind a service and the words given."""
+    """Return the names for the word after a service and the given words."""
     service, *others = given
     takes = _NAMES.get(name, ())
     return takes[len(others)](names, service) if len(others) < len(takes) and service in names.services() else []
 
 
 def _short(context: Context, name: str, found: list[str]) -> list[str]:
-    """On a node, paths begin behind the node's name: ``set-attribute`` and the like put it there."""
+    """Return paths without the current node's name, which commands like ``set-attribute`` add themselves."""
     if not context.node:
         return found
     prefix = f"{context.node}/"

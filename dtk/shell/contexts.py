@@ -1,6 +1,6 @@
-"""Where one stands in the shell: paths such as ``/service/spark-cluster1/master``, and how ``cd`` moves between them.
+"""Locations in the shell: paths such as ``/service/spark-cluster1/master``, and how ``cd`` moves between them.
 
-Source: docs/original.md 2.1. A path's words alternate between kinds and names; ``node`` is a level nobody has to type.
+Source: docs/original.md 2.1. The words of a path alternate between kinds and names; the level ``node`` is optional.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Kind = Literal[
     "component-module",
 ]
 UTILS = "utils"
-"""Where the original had what looks at nodes: logs, processes, ports. A node of that name is reached all the same."""
+"""The location of commands about nodes (logs, processes, ports) in the original. A node named so takes precedence."""
 SERVICE, SERVICE_MODULE, COMPONENT_MODULE, ASSEMBLY, NODE = (
     "service",
     "service-module",
@@ -49,13 +49,13 @@ _KINDS: dict[tuple[str, int], Kind] = {
 
 
 class KnownNames(Protocol):
-    """What there is to enter."""
+    """The names that locations can have."""
 
     def services(self) -> list[str]:
-        """Return the services' names."""
+        """Return the names of the services."""
 
     def nodes(self, service: str) -> dict[str, bool]:
-        """Return a service's nodes, groups and members by name; True marks a group."""
+        """Return a service's nodes, groups and members by name; the value is True for a group."""
 
     def modules(self) -> list[str]:
         """Return the modules as ``ns:name``."""
@@ -66,7 +66,7 @@ class KnownNames(Protocol):
 
 @dataclass(frozen=True)
 class Context:
-    """A place in the tree by the words of its path; ``is_group`` says of a node's place that it is a group's."""
+    """A location, by the words of its path; ``is_group`` is True if a node's location is that of a group."""
 
     words: tuple[str, ...] = ()
     is_group: bool = False
@@ -74,7 +74,7 @@ class Context:
 
     @property
     def kind(self) -> Kind:
-        """What the place is."""
+        """The kind of the location."""
         if not self.words:
             return "root"
         if self.is_utils:
@@ -85,27 +85,27 @@ class Context:
 
     @property
     def path(self) -> str:
-        """The place as the prompt shows it."""
+        """The path, as shown in the prompt."""
         return "/" + "/".join(self.words)
 
     @property
     def service(self) -> str:
-        """The service one is in, "" outside of any."""
+        """The service of the location, "" if there is none."""
         return self.words[1] if self.kind in ("service", "utils", "node", "group", "member") else ""
 
     @property
     def node(self) -> str:
-        """The node, group or member one is in, "" outside of any."""
+        """The node, group or member of the location, "" if there is none."""
         return self.words[2] if self.kind in ("node", "group", "member") else ""
 
     @property
     def module(self) -> str:
-        """The module one is in, as ``ns:name``, "" outside of any."""
+        """The module of the location as ``ns:name``, "" if there is none."""
         return self.words[1] if len(self.words) > 1 and self.words[0] != SERVICE else ""
 
     @property
     def assembly(self) -> str:
-        """The assembly one is in, as ``ns:name/assembly``, "" outside of any."""
+        """The assembly of the location as ``ns:name/assembly``, "" if there is none."""
         return f"{self.module}/{self.words[3]}" if self.kind == "assembly" else ""
 
 
@@ -113,7 +113,7 @@ ROOT = Context()
 
 
 def children(names: KnownNames, context: Context) -> list[str]:
-    """Return the names one can enter from a place."""
+    """Return the names of the locations directly below one."""
     found: dict[Kind, Callable[[], list[str]]] = {
         "root": lambda: [COMPONENT_MODULE, SERVICE, SERVICE_MODULE],
         "services": names.services,
@@ -127,10 +127,10 @@ def children(names: KnownNames, context: Context) -> list[str]:
 
 
 def moved(names: KnownNames, current: Context, path: str) -> Context:
-    """Return the place that a path leads to: absolute, relative, with ``..``, with or without a slash at the end.
+    """Return the location that a path leads to; it may be absolute or relative, contain ``..`` and end with a slash.
 
     Raises:
-        UsageError: there is no such place.
+        UsageError: there is no such location.
     """
     context = ROOT if path.startswith("/") else current
     for word in path.split("/"):
@@ -153,7 +153,7 @@ def _entered(names: KnownNames, context: Context, word: str) -> Context:
 
 
 def still_there(names: KnownNames, context: Context) -> Context:
-    """Return the place, or the nearest one above it that has not disappeared."""
+    """Return the location, or the nearest one above it that still exists."""
     while context.words:
         try:
             return moved(names, ROOT, context.path)

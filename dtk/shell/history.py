@@ -1,4 +1,4 @@
-"""The shell's history on disk: the last lines, none twice in a row, none that holds a secret."""
+"""The history of the shell on disk: the last lines, without consecutive duplicates and without secrets."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 from dtk.state.files import make_private_folder, replace_file
 
 MOST_LINES = 200
-"""As many as the original kept (docs/original.md 2.1)."""
+"""Maximum number of lines, as in the original (docs/original.md 2.1)."""
 
 _TELLING = re.compile(r"pass|secret|token|credential|private|api.?key", re.IGNORECASE)
-"""Words that stand before secrets. A line too many left out can be typed again; a secret written can't be unwritten."""
+"""Words that indicate secrets. A line omitted needlessly can be typed again; a written secret can't be taken back."""
 
 
 def holds_secret(line: str, hidden: Collection[str]) -> bool:
-    """Say whether a line may hold a secret: it names a hidden attribute, or something that sounds like one.
+    """Return whether a line may contain a secret: it names a hidden attribute or contains a suspicious word.
 
     Args:
-        line: as typed.
+        line: the line as typed.
         hidden: the names of attributes whose values are never shown.
     """
     words = re.split(r"[\s/=,]+", line)
@@ -27,7 +27,7 @@ def holds_secret(line: str, hidden: Collection[str]) -> bool:
 
 
 class HistoryFile:
-    """The lines in a file of mode 0600; whoever can't write it goes without."""
+    """The lines in a file with mode 0600; if the file can't be written, there is no history."""
 
     def __init__(self, file: Path, hidden: Callable[[], Collection[str]]) -> None:
         self.file = file
@@ -41,7 +41,7 @@ class HistoryFile:
             return []
 
     def add(self, line: str) -> bool:
-        """Add a line; return whether it was: no blank, no repetition, no secret is."""
+        """Add a line unless it is blank, a repetition or may contain a secret; return whether it was added."""
         line = " ".join(line.splitlines()).strip()
         before = self.lines()
         if not line or before[-1:] == [line] or holds_secret(line, self._hidden()):

@@ -1,4 +1,4 @@
-"""The prompt at a terminal: keys, completion, history, the toolbar with what runs."""
+"""The prompt at a terminal: keys, completion, history, and a toolbar with the running tasks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _NameCompleter(Completer):
 
 
 class _LineHistory(History):
-    """The session's lines, those of earlier sessions before them; lines with secrets are in neither."""
+    """The lines of earlier sessions and of this one, without lines that may contain secrets."""
 
     def __init__(self, file: HistoryFile) -> None:
         super().__init__()
@@ -43,11 +43,11 @@ class _LineHistory(History):
             self._loaded_strings.insert(0, string)
 
     def store_string(self, string: str) -> None:
-        """Nothing: ``append_string`` has stored what may be."""
+        """Do nothing: ``append_string`` has already stored the line if allowed."""
 
 
 def interact(session: Session, history: HistoryFile, watch: TaskWatch) -> int:
-    """Read and run lines until ^D or exit; ^C leaves the line. Returns the exit code, 0."""
+    """Read and run lines until ^D or exit; ^C discards the line. Return the exit code, 0."""
     prompt: PromptSession[str] = PromptSession(
         completer=_NameCompleter(session),
         complete_while_typing=False,
@@ -55,7 +55,7 @@ def interact(session: Session, history: HistoryFile, watch: TaskWatch) -> int:
         history=_LineHistory(history),
         bottom_toolbar=lambda: watch.toolbar() or None,
     )
-    # The window's size is told by a signal; to ask for it all the time would keep an idle shell busy.
+    # A signal reports changes of the window's size; polling it would keep an idle shell busy.
     prompt.app.terminal_size_polling_interval = None
 
     def keep_toolbar() -> None:
@@ -74,7 +74,7 @@ def interact(session: Session, history: HistoryFile, watch: TaskWatch) -> int:
 
 
 async def _refreshed(screen: Application[str], watch: TaskWatch) -> None:
-    """Draw the toolbar anew while a task runs; an idle shell does nothing."""
+    """Redraw the toolbar while a task runs; an idle shell does nothing."""
     while watch.toolbar():
         await asyncio.sleep(LOOK_EVERY)
         screen.invalidate()

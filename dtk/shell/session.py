@@ -1,4 +1,4 @@
-"""One session of the shell: where one stands, and what each line does there."""
+"""A session of the shell: the current location, and what each line does there."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ Run = Callable[[list[str]], int]
 
 
 class LeaveShellError(Exception):
-    """Somebody said exit."""
+    """The user typed exit."""
 
 
 class Session:
-    """The place, the stack of remembered places, and the function that runs a command line.
+    """The current location, the stack of remembered locations, and the function that runs a command line.
 
-    ``asynchronous``: tasks are started and left to themselves, as people at a prompt want it; a script waits.
+    With ``asynchronous``, tasks are started but not followed, as people at a prompt expect; a script waits for them.
     """
 
     def __init__(self, names: WorkspaceNames, run: Run, *, asynchronous: bool) -> None:
@@ -50,7 +50,7 @@ class Session:
         self._stack: list[Context] = []
 
     def run_line(self, line: str) -> int:
-        """Run one line and return its exit code; mistakes are told on stderr."""
+        """Run a line and return its exit code; errors are printed on standard error."""
         try:
             words = shlex.split(line, comments=True)
         except ValueError:
@@ -61,19 +61,19 @@ class Session:
             return self._typed_elsewhere(words[1:]) if words[0] == "dtk" else self._in(self.context, words)
         except DtkError as error:
             return _tell(error)
-        # The line may have deleted the service, or the node, that the prompt stands in.
+        # The line may have deleted the service or node of the current location.
         finally:
             self.context = still_there(self.names, self.context)
 
     def run_script(self, lines: Iterable[str]) -> int:
-        """Run lines until one fails; return its exit code, 0 when none did."""
+        """Run lines until one fails; return its exit code, or 0 if none fails."""
         try:
             return next((code for line in lines for one in split_line(line) if (code := self.run_line(one))), 0)
         except LeaveShellError:
             return 0
 
     def _typed_elsewhere(self, words: Sequence[str]) -> int:
-        """Run what hints and the documentation write, ``dtk plan spark1``: it means the same wherever one stands."""
+        """Run a line such as ``dtk plan spark1``, copied from a hint or the documentation; it works everywhere."""
         if not words:
             return self._built_in(self.context, "help", [])
         names_service = any(word in self.names.services() for word in words[1:])
@@ -86,7 +86,7 @@ class Session:
             return self._built_in(context, name, rest)
         if has_command(context, name):
             return self._command(context, [name, *rest])
-        # Commands before names: a node that is called like a command is still reached by its path.
+        # Commands take precedence over names: a node with the name of a command is reached by its path.
         below = self._below(context, words[0])
         if below is None:
             raise UsageError(f"'{words[0]}' is not a command in this location", hint="help")
@@ -95,7 +95,7 @@ class Session:
         return self._in(below, rest)
 
     def _below(self, context: Context, path: str) -> Context | None:
-        """Return the place that the first word of ``master info`` or ``/service/x converge`` names."""
+        """Return the location named by the first word of a line such as ``master info`` or ``/service/x converge``."""
         try:
             return moved(self.names, context, path)
         except UsageError:
@@ -138,7 +138,7 @@ class Session:
         self._previous, self.context = self.context, still_there(self.names, self._stack.pop())
 
     def _list(self, context: Context, words: Sequence[str]) -> int:
-        """List what is here: with the command that lists such things, else the names one can enter."""
+        """List the contents of a location, with the matching list command, or as the names below it."""
         options = [word for word in words if word.startswith("-")]
         lines = {
             "services": ["ls"],
@@ -168,7 +168,7 @@ class Session:
 
 
 def help_text(context: Context) -> str:
-    """Return the commands of a place, and the shell's own."""
+    """Return the commands of a location, and the shell's own."""
     entries = [(entry.name, entry.help) for entry in commands_of(context)]
     width = max(len(name) for name, _ in [*entries, *BUILT_IN.items()])
     lines = [f"  {name.ljust(width)}  {text}" for name, text in entries]
@@ -177,14 +177,14 @@ def help_text(context: Context) -> str:
 
 
 def split_line(line: str) -> Iterator[str]:
-    """Yield the commands of a line: ``;`` outside of quotes separates them."""
+    """Yield the commands of a line, which ``;`` separates outside of quotes."""
     reader = shlex.shlex(line, posix=False, punctuation_chars=";")
     reader.whitespace_split = True
     reader.commenters = "#"
     try:
         words = list(reader)
     except ValueError:
-        yield line  # a quote is not closed: the line is told as a whole
+        yield line  # unclosed quote: the error is reported for the whole line
         return
     for is_end, command in groupby(words, key=lambda word: set(word) == {";"}):
         if not is_end:

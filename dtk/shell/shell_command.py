@@ -1,4 +1,4 @@
-"""``dtk shell``: at a terminal a prompt, otherwise a script."""
+"""``dtk shell``: opens a prompt at a terminal, otherwise runs a script."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The tasks that run while the shell waits: a line for the toolbar, a notice when one has ended.
+"""The running tasks, for the toolbar of the shell, and notices about tasks that have ended.
 
-Source: the original's status monitor (docs/original.md 2.1), whose notice came at the next prompt.
+Source: the original's status monitor (docs/original.md 2.1), which showed its notice at the next prompt.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dtk.state.lock import holder
 from dtk.state.workspace import Workspace
 
 LOOK_EVERY = 1.0
-"""Seconds: how old the toolbar may be."""
+"""Maximum age of the toolbar's content, in seconds."""
 
 
 class TaskWatch:
-    """What runs in a workspace now, and what has ended since it was last asked."""
+    """The running tasks of a workspace, and those that have ended since the last query."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
@@ -26,12 +26,12 @@ class TaskWatch:
         self._looked = 0.0
 
     def toolbar(self) -> str:
-        """Return the running tasks in one line, "" when there are none."""
+        """Return the running tasks in one line, "" if there are none."""
         self._look()
         return "   ".join(f"{name}: task {task} executing {age}" for (name, task), age in self._running.items())
 
     def notices(self) -> list[str]:
-        """Return a notice for each task that has ended, once."""
+        """Return a notice for each task that has ended; each is returned only once."""
         self._looked = 0.0
         self._look()
         ended, self._ended = self._ended, []

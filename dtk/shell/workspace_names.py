@@ -1,4 +1,4 @@
-"""What there is to name in the shell, read from the workspace's files and remembered until they change."""
+"""The names that the shell completes, read from the workspace's files and cached until the files change."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Found = TypeVar("Found")
 
 
 class WorkspaceNames:
-    """The names in a workspace. What can't be read has none: saying why is for the commands."""
+    """The names in a workspace; nothing for files that can't be read, because the commands report the errors."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
@@ -26,17 +26,17 @@ class WorkspaceNames:
 
     @cached_property
     def catalog(self) -> Catalog:
-        """The modules, as they were when the shell first asked for one."""
+        """The modules, as of the first use in the shell."""
         from dtk.dsl.catalog import load_catalog  # noqa: PLC0415 - the prompt is there before any module is read
 
         return load_catalog(self.workspace)
 
     def services(self) -> list[str]:
-        """Return the services' names."""
+        """Return the names of the services."""
         return self.workspace.service_names()
 
     def nodes(self, service: str) -> dict[str, bool]:
-        """Return a service's nodes, groups and members by name; True marks a group."""
+        """Return a service's nodes, groups and members by name; the value is True for a group."""
         found = self.resolved(service)
         if found is None:
             return {}
@@ -54,14 +54,14 @@ class WorkspaceNames:
         return found
 
     def attributes(self, service: str) -> list[str]:
-        """Return the paths that can be set."""
+        """Return the paths of the attributes that can be set."""
         from dtk.plan.resolve.rows import attribute_rows  # noqa: PLC0415 - as above
 
         found = self.resolved(service)
         return [row.path for row in attribute_rows(found) if row.is_editable] if found else []
 
     def hidden_attributes(self, service: str) -> list[str]:
-        """Return the last words of the paths whose values nobody may see."""
+        """Return the names of the attributes whose values are never shown."""
         from dtk.plan.resolve.rows import all_attribute_rows  # noqa: PLC0415 - as above
 
         found = self.resolved(service)
@@ -75,24 +75,24 @@ class WorkspaceNames:
         return [row.path for row in component_rows(found)] if found else []
 
     def component_types(self) -> list[str]:
-        """Return every component type of every module."""
+        """Return the component types of all modules."""
         modules = [_or(None, lambda name=name: self.catalog.find(name)) for name in self.modules()]  # type: ignore[misc]
         return sorted({c.type for module in modules if module for c in module.components.values()})
 
     def actions(self, service: str) -> list[str]:
-        """Return what ``exec`` can run."""
+        """Return the actions that ``exec`` can run."""
         from dtk.cli.action_rows import action_rows  # noqa: PLC0415 - as above
 
         found = self.resolved(service)
         return [name for name, _ in action_rows(found)] if found else []
 
     def workflows(self, service: str) -> list[str]:
-        """Return a service's workflows."""
+        """Return the names of a service's workflows."""
         found = self.resolved(service)
         return list(found.topology.assembly.workflows) if found else []
 
     def resolved(self, service: str) -> ResolvedService | None:
-        """Return a service as it is known now, None when it can't be read."""
+        """Return the service in its current state, or None if it can't be read."""
         from dtk.state.store import journal_of  # noqa: PLC0415 - as above
 
         state = self.workspace.state_file(service)

@@ -1,4 +1,4 @@
-"""git called as a program: no shell, no hooks, no prompts, no submodules, only protocols that are known."""
+"""Runs the program git without shell, hooks, prompts or submodules, and only with known protocols."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _KEPT = (
     "GIT_CONFIG_NOSYSTEM",
 )
 _LONGEST = 600.0
-"""Seconds for one call of git. A large repository over a slow line needs minutes; a dead one must not hang a build."""
+"""Timeout of a git call in seconds: a large repository may take minutes; a dead connection must not hang a build."""
 
 
 def git(folder: Path, *words: str, given: bytes | None = None) -> bytes:
@@ -36,11 +36,11 @@ def git(folder: Path, *words: str, given: bytes | None = None) -> bytes:
 
     Args:
         folder: the repository.
-        words: the arguments; whatever came from outside stands behind ``--`` or ``--end-of-options``.
-        given: its standard input.
+        words: the arguments; untrusted ones must follow ``--`` or ``--end-of-options``.
+        given: the standard input.
 
     Raises:
-        DtkError: git is missing, took too long or failed; with what it said.
+        DtkError: git is not installed, timed out or failed; the message includes git's own.
     """
     settings = [word for setting in _SETTINGS for word in ("-c", setting)]
     try:
@@ -63,18 +63,18 @@ def git(folder: Path, *words: str, given: bytes | None = None) -> bytes:
 
 
 def lines(folder: Path, *words: str) -> list[str]:
-    """Run git and return its output's lines."""
+    """Run git and return the lines of its output."""
     return git(folder, *words).decode(errors="replace").splitlines()
 
 
 def _environment() -> dict[str, str]:
-    """Return an environment in which git asks nobody anything and is told of no other repository."""
-    # GIT_DIR and its like would make git work on the user's own repository, from a hook for instance.
+    """Return an environment in which git asks no questions and uses no other repository."""
+    # GIT_DIR and similar variables, set by a hook for instance, would make git work on the user's own repository.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in _KEPT}
     ssh = kept.get("GIT_SSH_COMMAND") or kept.get("GIT_SSH") or "ssh"
     return {
         **kept,
-        # git's messages are read, for the reason: not in the user's language.
+        # git's messages are parsed for the reason of a failure, so they must not be translated.
         "LC_ALL": "C",
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ASKPASS": "",
@@ -87,7 +87,7 @@ def _environment() -> dict[str, str]:
 
 
 def _reason(text: str) -> str:
-    """Return what git says is wrong, in one line."""
+    """Return git's error message in one line."""
     written = [line.strip() for line in text.splitlines() if line.strip()]
     named = [line.partition(": ")[2] for line in written if line.startswith(("fatal: ", "error: "))]
     return "; ".join(dict.fromkeys(named or written[-1:]))

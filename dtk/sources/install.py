@@ -1,4 +1,4 @@
-"""Installing, updating and removing modules: resolve, check everything, then write dtk.yaml and dtk.lock."""
+"""Installs and removes modules: resolves and checks everything, then writes dtk.yaml and dtk.lock."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from dtk.state.workspace import Workspace
 
 Report = Callable[[str], None]
 SECTION = "modules"
-"""Where dtk.yaml names the modules to install."""
+"""The section of dtk.yaml that names the modules to install."""
 
 
 @dataclass(frozen=True)
 class Installation:
-    """What a workspace asks for, and what it has: dtk.yaml, dtk.lock and the store, read together."""
+    """What a workspace requests and what is installed: dtk.yaml, dtk.lock and the store, read together."""
 
     workspace: Workspace
     sources: Sources
@@ -33,7 +33,7 @@ class Installation:
     pins: Mapping[str, Pin]
 
     def resolved(self, requested: Mapping[str, ModuleRequest], unpinned: Iterable[str] = ()) -> dict[str, FoundModule]:
-        """Return what to install for these modules; those in ``unpinned`` are looked up anew."""
+        """Return the modules to install for the requested ones; ignore the pins of those in ``unpinned``."""
         return resolve(Request(self.workspace, self.sources, requested, self.templates, self.pins, frozenset(unpinned)))
 
 
@@ -41,8 +41,8 @@ def read_installation(workspace: Workspace) -> Installation:
     """Read dtk.yaml and dtk.lock.
 
     Raises:
-        InvalidError: one of them is broken.
-        UsageError: a source in dtk.yaml is not one.
+        InvalidError: one of the files is invalid.
+        UsageError: a source in dtk.yaml is not valid.
     """
     configuration = load_workspace(workspace.file, workspace.root)
     requested = {}
@@ -54,17 +54,17 @@ def read_installation(workspace: Workspace) -> Installation:
 
 
 def install(workspace: Workspace, source: str, path: str, report: Report) -> list[str]:
-    """Install the modules of a source, and what they need; return their names.
+    """Install the modules of a source and their dependencies; return the names of the source's modules.
 
     Args:
         workspace: the workspace.
         source: ``SOURCE[@REF]``.
-        path: only the modules in this folder of the source; "" for all.
-        report: takes each line for people.
+        path: install only the modules in this folder of the source; "" for all.
+        report: called with each line of progress.
 
     Raises:
-        UsageError: the source is none, or a module of the same name is here from elsewhere.
-        InvalidError: versions contradict each other, or a module is invalid; nothing has changed then.
+        UsageError: the source is not valid, or a module with the same name comes from another source.
+        InvalidError: versions conflict, or a module is invalid; nothing has changed in this case.
         DtkError: the source can't be reached.
     """
     address = parse_address(source)
@@ -81,7 +81,7 @@ def install(workspace: Workspace, source: str, path: str, report: Report) -> lis
 
 
 def install_all(workspace: Workspace, report: Report) -> list[str]:
-    """Install what dtk.yaml asks for and dtk.lock pins, and what own modules need; return the names."""
+    """Install the modules in dtk.yaml, as pinned in dtk.lock, and all dependencies; return the names."""
     before = read_installation(workspace)
     found = before.resolved(before.requested)
     report_resolution(before, found, list(before.requested), report)
@@ -89,10 +89,10 @@ def install_all(workspace: Workspace, report: Report) -> list[str]:
 
 
 def install_locked(workspace: Workspace, report: Report) -> list[str]:
-    """Install exactly what dtk.lock says; return the names.
+    """Install exactly the modules in dtk.lock; return the names.
 
     Raises:
-        InvalidError: dtk.yaml, dtk.lock and what the sources hold differ, in anything; each difference is named.
+        InvalidError: dtk.yaml, dtk.lock and the sources do not match; all differences are listed.
     """
     before = read_installation(workspace)
     differences = [*_differences(before)]
@@ -109,10 +109,10 @@ def install_locked(workspace: Workspace, report: Report) -> list[str]:
 
 
 def uninstall(workspace: Workspace, name: str, report: Report) -> None:
-    """Remove a module and what only it needed.
+    """Remove a module and the modules that only it depended on.
 
     Raises:
-        UsageError: it is not installed, or a module or a service uses it.
+        UsageError: the module is not installed, or a module or service uses it.
     """
     before = read_installation(workspace)
     if name not in before.pins:
@@ -130,7 +130,7 @@ def uninstall(workspace: Workspace, name: str, report: Report) -> None:
 
 
 def report_resolution(before: Installation, found: Mapping[str, FoundModule], asked: list[str], report: Report) -> None:
-    """Check what was resolved, write dtk.lock, and report it by lines as the original did (docs/original.md 2.5)."""
+    """Check the resolved modules, write dtk.lock, and report the modules like the original (docs/original.md 2.5)."""
     pins = {name: module.pin for name, module in found.items()}
     check_modules(before.workspace, pins)
     needed = [name for name in found if name not in asked]
@@ -148,10 +148,10 @@ def report_resolution(before: Installation, found: Mapping[str, FoundModule], as
 
 
 def check_modules(workspace: Workspace, pins: Mapping[str, Pin]) -> None:
-    """Refuse a set of modules of which one is invalid.
+    """Refuse a set of modules if one of them is invalid.
 
     Raises:
-        InvalidError: with the mistakes of all of them.
+        InvalidError: lists the errors of all modules.
     """
     catalog = catalog_with(workspace, pins)
     problems: dict[Problem, None] = {}
@@ -166,12 +166,12 @@ def check_modules(workspace: Workspace, pins: Mapping[str, Pin]) -> None:
 
 
 def shown(name: str) -> str:
-    """Return a module's name as the original shows it: ``bigtop:spark``."""
+    """Return a module's name as the original shows it, such as ``bigtop:spark``."""
     return name.replace("/", ":")
 
 
 def module_entry(address: Address, path: str) -> dict[str, str]:
-    """Return what dtk.yaml says of a module."""
+    """Return the entry for a module in dtk.yaml."""
     entry = {"source": address.url}
     entry |= {"ref": address.ref} if address.ref != DEFAULT_BRANCH else {}
     return entry | ({"path": path} if path else {})

@@ -1,4 +1,4 @@
-"""What is different between two versions of a module: commits, components, attributes."""
+"""The differences between two versions of a module: commits, components, attributes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dtk.state.pinned import Pin
 from dtk.state.workspace import Workspace
 
 _MOST_COMMITS = 30
-"""Commits shown for one module; more are counted."""
+"""Maximum number of commits shown for a module; the rest is counted."""
 
 
 @dataclass(frozen=True)
 class ModuleChange:
-    """A module that an update changes; ``old`` or ``new`` is None for one that comes or goes."""
+    """A module that an update changes; ``old`` or ``new`` is None if it is added or removed."""
 
     name: str
     old: Pin | None
@@ -28,7 +28,7 @@ class ModuleChange:
     differences: tuple[str, ...] = ()
 
     def lines(self) -> Iterator[str]:
-        """Yield the change for people."""
+        """Yield the lines that describe the change to people."""
         yield f"{self.name.replace('/', ':')}: {_shown(self.old)} -> {_shown(self.new)}"
         if self.moved_tag and self.new:
             yield f"  warning: tag '{self.new.ref}' was moved"
@@ -38,7 +38,7 @@ class ModuleChange:
         yield from (f"  {difference}" for difference in self.differences)
 
     def document(self) -> dict[str, object]:
-        """Return the change as JSON."""
+        """Return the change as JSON data."""
         return {
             "module": self.name,
             "from": _document(self.old),
@@ -60,7 +60,7 @@ def _document(pin: Pin | None) -> dict[str, str] | None:
 
 
 def history(workspace: Workspace, old: Pin, new: Pin) -> tuple[tuple[str, ...], bool]:
-    """Return the commits between two states of a module, and whether a tag that should stand still was moved."""
+    """Return the commits between two versions of a module, and whether a tag, which should not move, was moved."""
     if not (old.commit and new.commit and old.url == new.url):
         return (), False
     copy = repository(Store(workspace.installed).repositories, Address(new.url, new.ref), workspace.root)
@@ -69,7 +69,7 @@ def history(workspace: Workspace, old: Pin, new: Pin) -> tuple[tuple[str, ...], 
 
 
 def differences(old: Module | None, new: Module | None) -> Iterator[str]:
-    """Yield what users of a module notice: components and attributes added, removed, retyped; assemblies too."""
+    """Yield the differences that users notice: assemblies, components and attributes added, removed or retyped."""
     before, after = old.components if old else {}, new.components if new else {}
     yield from _names("component", before, after)
     for name in sorted(before.keys() & after.keys()):

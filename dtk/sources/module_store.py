@@ -23,7 +23,7 @@ _REPOSITORIES = ".repositories"
 
 @dataclass(frozen=True)
 class FoundModule:
-    """A module as it stands in one state of its source; ``folder`` holds its files in this workspace."""
+    """A module in one version of its source; ``folder`` contains its files in this workspace."""
 
     name: str
     folder: Path
@@ -32,13 +32,13 @@ class FoundModule:
 
     @property
     def version(self) -> str:
-        """The version that the module gives itself."""
+        """The version from the module's own document."""
         return self.pin.version
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a module's document says about it, before anything else of it is understood."""
+    """What a module's document says about itself, read without loading the rest."""
 
     name: str
     version: str
@@ -53,19 +53,19 @@ class Store:
 
     @property
     def repositories(self) -> Path:
-        """Where copies of repositories are kept."""
+        """The folder with copies of repositories."""
         return self.folder / _REPOSITORIES
 
     def module(self, name: str, pin: Pin) -> Path:
-        """Return where a pinned module is, or would be."""
+        """Return the folder of a pinned module; it may not exist."""
         return self.folder / pin.key / name
 
     def kept(self, name: str, pin: Pin) -> FoundModule | None:
-        """Return a pinned module that is here, whole and unchanged; None otherwise."""
+        """Return a pinned module if it is installed completely and unchanged, else None."""
         folder = self.module(name, pin)
         try:
-            # The digest each time: a module that somebody edited in place must never pass for what the lock file
-            # names.
+            # Compare the digest each time: a module that was edited in place must never pass for the one in the lock
+            # file.
             if not (folder / MODULE_FILE).is_file() or tree_digest(folder) != pin.tree:
                 return None
         except (InvalidError, OSError):
@@ -73,16 +73,16 @@ class Store:
         return FoundModule(name, folder, pin, read_manifest(folder / MODULE_FILE, pin.url).dependencies)
 
     def put(self, address: Address, path: str, commit: str, write: Callable[[Path], None]) -> FoundModule:
-        """Keep a module.
+        """Store a module.
 
         Args:
             address: its source.
-            path: its folder there.
-            commit: the commit it is from; "" for a plain folder.
+            path: its folder in the source.
+            commit: its commit; "" for a plain folder.
             write: writes its files to a new folder.
         """
         make_private_folder(self.folder)
-        # In the same folder, so that the rename at the end stays on one file system and is one step.
+        # A folder on the same file system, so that the final rename is atomic.
         temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=self.folder))
         try:
             files = temporary / "module"
@@ -103,13 +103,13 @@ class Store:
             return
         target = found.folder
         target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists():  # changed by hand, or a piece of one: it is put aside, then removed
+        if target.exists():  # edited by hand or incomplete: move it aside, to be removed
             aside = files.with_name("changed")
             target.rename(aside)
         os.rename(files, target)  # noqa: PTH104 - one step within one file system
 
     def remove(self, name: str) -> None:
-        """Remove every commit of a module."""
+        """Remove all versions of a module."""
         for folder in self.folder.glob(f"*/{name}"):
             shutil.rmtree(folder)
             for above in (folder.parent, folder.parent.parent):
@@ -125,7 +125,7 @@ def read_manifest(file: Path, shown: str) -> Manifest:
         shown: the source, for messages.
 
     Raises:
-        InvalidError: it is not YAML, or has no right name.
+        InvalidError: the file is not valid YAML, or the module has no valid name.
     """
     document = read_document(file)
     data = document.data if isinstance(document.data, dict) else {}

@@ -1,4 +1,4 @@
-"""A git repository's copy in the workspace: fetched, its refs resolved, its trees read. Nothing is ever checked out."""
+"""The local copy of a git repository: fetches it, resolves refs and reads trees. Nothing is ever checked out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FORBIDDEN_PARTS = (".git", "..", ".", "")
 
 @dataclass(frozen=True)
 class TreeEntry:
-    """A file of a commit's tree, or what stands where a file should."""
+    """An entry of a commit's tree: a file, symlink or submodule."""
 
     mode: str
     blob: str
@@ -29,23 +29,24 @@ class TreeEntry:
 
 @dataclass(frozen=True)
 class Repository:
-    """A bare copy of a repository; ``url`` is what git is given for it."""
+    """A bare copy of a repository; ``url`` is passed to git to fetch from."""
 
     folder: Path
     url: str
 
     def fetch(self) -> None:
-        """Bring branches, tags and the default branch up to date.
+        """Update branches, tags and the default branch.
 
         Raises:
-            DtkError: it can't be reached, or is not a repository.
+            DtkError: the repository can't be reached or is not a repository.
         """
         if not (self.folder / "HEAD").is_file():
             self.folder.mkdir(parents=True, exist_ok=True)
-            # An empty template: hooks from this machine's git templates could run with a fetch.
+            # An empty template: hooks from this machine's git templates could run during a fetch.
             git(self.folder, "init", "--quiet", "--bare", "--template=", ".")
         requested = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", f"+HEAD:{_HEAD}")
-        # Forced and pruned: tags move and branches vanish; the lock file holds the commit, the copy only mirrors.
+        # With --force and --prune, because tags move and branches disappear; the lock file has the commit, this is only
+        # a mirror.
         self._fetch("--prune", "--force", *requested)
 
     def _fetch(self, *words: str) -> None:
@@ -59,14 +60,13 @@ class Repository:
             raise DtkError(f"{self.url} can't be fetched: {error.message}", hint="git ls-remote says more") from None
 
     def commit(self, ref: str) -> str:
-        """Return the full commit of a tag, a branch or a commit.
+        """Return the full commit id of a tag, branch or commit.
 
         Raises:
             UsageError: there is none.
         """
         check_ref(ref)
-        # A tag before a branch of the same name, as git itself takes them; a commit last, for a tag may look like
-        # one.
+        # Like git, prefer a tag over a branch with the same name; commits come last, because a tag may look like one.
         names = [_HEAD] if ref == DEFAULT_BRANCH else [f"refs/tags/{ref}", f"refs/heads/{ref}"]
         names += [ref] if _COMMIT.match(ref) else []
         for name in names:
@@ -76,14 +76,14 @@ class Repository:
         raise UsageError(f"{self.url} has no tag, branch or commit '{ref}'", hint=self._refs_hint())
 
     def has(self, commit: str) -> bool:
-        """Say whether a commit is here."""
+        """Return whether the copy contains a commit."""
         return bool(self._verified(commit))
 
     def require(self, commit: str) -> None:
-        """Make sure that a commit is here, asking for it by its name where no branch or tag holds it.
+        """Make sure that the copy contains a commit; fetch it by id if no branch or tag contains it.
 
         Raises:
-            DtkError: the repository has it no more.
+            DtkError: the repository no longer has it.
         """
         if self.has(commit):
             return
@@ -96,17 +96,17 @@ class Repository:
         return lines(self.folder, "for-each-ref", "--format=%(refname:strip=2)", "refs/tags/")
 
     def is_moving(self, ref: str) -> bool:
-        """Say whether a ref is one that is meant to move: a branch, not a tag or a commit."""
+        """Return whether a ref is expected to move, as branches do, but not tags and commits."""
         return ref == DEFAULT_BRANCH or (not self._verified(f"refs/tags/{ref}") and not _COMMIT.match(ref))
 
     def subjects(self, old: str, new: str) -> list[str]:
-        """Return the commits that ``new`` has and ``old`` has not, newest first: ``1a2b3c4 subject``."""
+        """Return the commits in ``new`` but not in ``old``, newest first, as ``1a2b3c4 subject``."""
         if not self.has(old):
             return []
         return lines(self.folder, "log", "--format=%h %s", "--end-of-options", f"{old}..{new}")
 
     def entries(self, commit: str) -> list[TreeEntry]:
-        """Return everything in a commit's tree."""
+        """Return all entries of a commit's tree."""
         found = git(self.folder, "ls-tree", "-r", "-z", "--full-tree", commit).decode("utf-8", "surrogateescape")
         entries = []
         for record in found.split("\0")[:-1]:
@@ -116,18 +116,17 @@ class Repository:
         return entries
 
     def write(self, entries: list[TreeEntry], below: str, folder: Path) -> None:
-        """Write the files of a tree that lie below a path into a new folder.
+        """Write the files below a path of a tree to a new folder.
 
         Raises:
-            InvalidError: a submodule, a symlink, or a path that leaves the folder is among them.
+            InvalidError: there is a submodule, a symlink, or a path that leaves the folder.
         """
         chosen = [entry for entry in entries if is_below(entry.path, below)]
         problems = list(_problems(chosen))
         if problems:
             raise InvalidError(f"{self.url} can't be installed", problems)
         content = self._contents([entry.blob for entry in chosen])
-        # Written by hand from blobs, not checked out: no filter, no hook and no attribute of the repository takes
-        # part.
+        # Written from blobs instead of checked out, so that no filters, hooks or attributes of the repository apply.
         for entry in chosen:
             file = folder / PurePosixPath(entry.path).relative_to(below)
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -158,7 +157,7 @@ class Repository:
 
 
 def is_below(path: str, folder: str) -> bool:
-    """Say whether a path of a tree lies below a folder; "" is the root."""
+    """Return whether a path of a tree is below a folder; "" is the root."""
     return not folder or path.startswith(f"{folder}/")
 
 
@@ -170,18 +169,18 @@ def _problems(entries: list[TreeEntry]) -> Iterator[Problem]:
             yield Problem("a submodule can't be part of a module", location, expected="the files themselves")
         elif entry.mode == _SYMLINK:
             yield Problem("a symlink can't be part of a module", location, expected="a plain file")
-        # As case-insensitive file systems and Windows read it: .GIT, git~1 and a\b leave the folder there.
+        # On Windows and case-insensitive file systems, .GIT, git~1 and a\b can leave the folder.
         elif any(part in _FORBIDDEN_PARTS or part.startswith("git~") for part in parts) or "\\" in entry.path:
             yield Problem("the path leaves the module", location)
 
 
 def repository(cache: Path, address: Address, root: Path) -> Repository:
-    """Return the workspace's copy of an address's repository; nothing is fetched yet.
+    """Return the workspace's copy of an address's repository; fetch nothing yet.
 
     Args:
-        cache: the folder that holds all copies.
+        cache: the folder of all copies.
         address: the source.
-        root: the workspace, which relative paths start at.
+        root: the workspace, the base of relative paths.
     """
     url = located(address, root)
     return Repository(cache / f"{hashlib.sha256(url.encode()).hexdigest()[:24]}.git", url)

@@ -1,4 +1,4 @@
-"""Where a module comes from, as people write it: ``SOURCE[@REF]``, refused when git could take it for anything else."""
+"""Parses sources of modules, ``SOURCE[@REF]``, and refuses any that git could interpret as something else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from dtk.errors import UsageError
 
 DEFAULT_BRANCH = "HEAD"
-"""The ref of a source that names none: what the repository's owner has as its default branch."""
+"""The ref of a source without one: the default branch of the repository."""
 
 _URL = re.compile(r"^(?P<scheme>https|ssh|file)://(?P<authority>[^/]*)(?P<path>/.*)$")
 _SCP = re.compile(r"^(?P<authority>[A-Za-z0-9_][^/:]*):(?P<path>(?!//)[^:].*)$")
@@ -20,14 +20,14 @@ _SCHEMES = "https://, ssh:// or file://, user@host:path, or a folder"
 
 @dataclass(frozen=True)
 class Address:
-    """A source: ``url`` is a git URL, or a folder's path as it was written; ``ref`` a tag, branch or commit."""
+    """A source: ``url`` is a git URL or the path of a folder as written; ``ref`` is a tag, branch or commit."""
 
     url: str
     ref: str = DEFAULT_BRANCH
 
     @property
     def is_folder(self) -> bool:
-        """Whether the source is named by a path on this machine."""
+        """Whether the source is a path on this machine."""
         return not _URL.match(self.url) and not _SCP.match(self.url)
 
     def __str__(self) -> str:
@@ -35,10 +35,10 @@ class Address:
 
 
 def parse_address(text: str) -> Address:
-    """Return the source that ``SOURCE[@REF]`` names.
+    """Return the source in the form ``SOURCE[@REF]``.
 
     Raises:
-        UsageError: it begins with ``-``, holds a password, or is of a kind that dtk does not fetch.
+        UsageError: it begins with ``-``, contains a password, or uses an unsupported scheme.
     """
     authority_end = _authority_end(text)
     url, separator, ref = text[authority_end:].rpartition("@")
@@ -48,7 +48,7 @@ def parse_address(text: str) -> Address:
 
 
 def check_address(address: Address) -> None:
-    """Refuse an address that git, ssh or a reader of dtk.lock could take for something else.
+    """Refuse an address that git, ssh or a reader of dtk.lock could interpret as something else.
 
     Raises:
         UsageError: as ``parse_address``.
@@ -68,14 +68,14 @@ def check_ref(ref: str) -> None:
     """Refuse a ref that is not a plain tag, branch or commit.
 
     Raises:
-        UsageError: it begins with ``-``, or has characters that git's revisions give a meaning to.
+        UsageError: it begins with ``-``, or contains characters that are special in git revisions.
     """
     if not _REF.match(ref) or ".." in ref or ref.endswith(("/", ".", ".lock")) or "//" in ref:
         raise UsageError(f"'{ref}' is not a tag, a branch or a commit")
 
 
 def _authority_end(text: str) -> int:
-    """Return where an ``@`` begins to mean a ref: behind user and host."""
+    """Return the offset after user and host, from which ``@`` begins a ref."""
     match = _URL.match(text) or _SCP.match(text)
     return match.start("path") if match else 0
 
@@ -101,5 +101,5 @@ def _without_password(url: str) -> str:
 
 
 def located(address: Address, root: Path) -> str:
-    """Return what git or the file system is given for an address: paths are relative to the workspace."""
+    """Return the URL or absolute path of an address; relative paths are based on the workspace."""
     return str((root / Path(address.url).expanduser()).resolve()) if address.is_folder else address.url

@@ -1,4 +1,4 @@
-"""One state of a source: a repository's commit, or a folder as it is now, and the modules in it."""
+"""A snapshot of a source, with its modules: a commit of a repository, or a folder as it is now."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _IGNORED = (".git", "__pycache__", "*.pyc", ".dtk")
 
 @dataclass(frozen=True)
 class Snapshot:
-    """``paths`` are the folders of the modules in it; ``write`` writes the files of one of them to a new folder."""
+    """A version of a source. ``paths`` are its modules' folders; ``write`` writes the files of one to a new folder."""
 
     address: Address
     commit: str
@@ -28,11 +28,11 @@ class Snapshot:
     write: Callable[[str, Path], None]
 
     def modules(self, store: Store, below: str = "") -> dict[str, FoundModule]:
-        """Return the modules below a path of the source by name, kept in the workspace.
+        """Return the modules below a path of the source by name, after storing them in the workspace.
 
         Raises:
             UsageError: there is none.
-            InvalidError: two have the same name, or the files of one can't be part of a module.
+            InvalidError: two modules have the same name, or a module has files that are not allowed.
         """
         found: dict[str, FoundModule] = {}
         for path in _outermost(self.paths, below):
@@ -51,9 +51,9 @@ class Snapshot:
 
 @dataclass
 class Sources:
-    """The sources that one command looks at: each is fetched once, and each module written once.
+    """The sources used by one command: each is fetched once, and each module is written once.
 
-    ``root`` is the workspace, which relative paths start at.
+    ``root`` is the workspace, the base of relative paths.
     """
 
     store: Store
@@ -63,12 +63,12 @@ class Sources:
     _fetched: dict[str, Repository] = field(default_factory=dict)
 
     def modules(self, address: Address, commit: str = "", below: str = "") -> dict[str, FoundModule]:
-        """Return the modules of a source's state by name.
+        """Return the modules of a source by name.
 
         Args:
             address: the source.
-            commit: the commit wanted; "" for what the address's ref is now.
-            below: only those in this folder of the source.
+            commit: the commit to use; "" for the current one of the address's ref.
+            below: only the modules in this folder of the source.
 
         Raises:
             UsageError, InvalidError, DtkError: as ``snapshot`` and ``Snapshot.modules``.
@@ -79,7 +79,7 @@ class Sources:
         return self._modules[key]
 
     def snapshot(self, address: Address, commit: str = "") -> Snapshot:
-        """Return a source's state.
+        """Return a snapshot of a source.
 
         Raises:
             UsageError: there is no such folder or ref.
@@ -91,7 +91,7 @@ class Sources:
         return self._snapshots[key]
 
     def fetched(self, address: Address) -> Repository:
-        """Return the copy of an address's repository, up to date."""
+        """Return the up-to-date copy of an address's repository."""
         copy = repository(self.store.repositories, address, self.root)
         if copy.url not in self._fetched:
             copy.fetch()
@@ -120,7 +120,7 @@ def _folder(address: Address, folder: Path) -> Snapshot:
     paths = _parents(PurePosixPath(file.relative_to(folder)) for file in sorted(folder.rglob(MODULE_FILE)))
 
     def write(path: str, target: Path) -> None:
-        tree_digest(folder / path)  # refuses symlinks before anything is copied
+        tree_digest(folder / path)  # raises for symlinks, before anything is copied
         shutil.copytree(folder / path, target, ignore=shutil.ignore_patterns(*_IGNORED))
 
     return Snapshot(address, "", paths, write)
@@ -136,7 +136,7 @@ def _parents(files: Iterable[PurePosixPath]) -> tuple[str, ...]:
 
 
 def _outermost(paths: Iterable[str], below: str) -> list[str]:
-    """Return the modules' folders below a path that lie in no other module: those in there are its test cases."""
+    """Return the folders of modules below a path, except those inside other modules, which are test cases."""
     requested = below.strip("/").removeprefix("./")
     chosen: list[str] = []
     for path in paths:

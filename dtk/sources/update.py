@@ -1,4 +1,4 @@
-"""Moving installed modules to what their refs are now, and showing what that changes."""
+"""Updates installed modules to the latest commits of their refs, and returns the changes."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from dtk.state.workspace import Workspace
 
 
 def update(workspace: Workspace, name: str = "", ref: str = "", *, write: bool = True) -> list[ModuleChange]:
-    """Look refs up anew, and pin what they are now; return the modules that change.
+    """Look up refs again and pin their current commits; return the modules that change.
 
     Args:
         workspace: the workspace.
-        name: only this module; "" for all. What it needs moves only as far as its constraints ask.
-        ref: the tag, branch or commit that the module moves to; "" leaves the one that dtk.yaml names.
-        write: write dtk.lock; otherwise only say what would change.
+        name: update only this module; "" for all. Its dependencies change only if its constraints require it.
+        ref: the new tag, branch or commit of the module; "" keeps the ref in dtk.yaml.
+        write: whether to write dtk.lock; otherwise only return the changes.
 
     Raises:
-        UsageError: it is not installed.
-        InvalidError: the new modules are invalid or contradict each other; nothing has changed then.
+        UsageError: the module is not installed.
+        InvalidError: the new modules are invalid or conflict; nothing has changed in this case.
     """
     before = read_installation(workspace)
     if name and name not in before.pins:
@@ -69,7 +69,7 @@ def _changes(workspace: Workspace, old: Mapping[str, Pin], new: Mapping[str, Pin
 
 
 def _module(catalog: Catalog, name: str, pin: Pin | None) -> Module | None:
-    """Return a module as it was; None when it was not there, or can't be understood any more."""
+    """Return a module at a pin, or None if it was not installed or is no longer valid."""
     if pin is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Which modules a workspace has to install: what people asked for, what those need, in versions that suit all."""
+"""Resolves which modules to install: the requested ones and their dependencies, in versions that suit all."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from dtk.state.pinned import Pin
 from dtk.state.workspace import Workspace
 
 _MOST_ROUNDS = 50
-"""How often a version is chosen anew for a constraint found later. Each round adds one, so real trees need few."""
+"""Maximum number of restarts with a newly found constraint. Each adds one constraint, so real trees need few."""
 
 
 @dataclass(frozen=True)
 class ModuleRequest:
-    """A module that dtk.yaml asks for: its source, and its folder there."""
+    """A module requested in dtk.yaml: its source, and its folder there."""
 
     address: Address
     path: str = ""
@@ -31,11 +31,12 @@ class ModuleRequest:
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be resolved.
+    """The input of a resolution.
 
-    ``requests`` are dtk.yaml's modules; ``templates`` its module_sources: a namespace (or ``*``) and the URL, with
-    ``{name}`` and ``{namespace}`` in it, of modules that are only needed by others. ``pins`` is dtk.lock; the modules
-    in ``unpinned`` are looked up anew whatever it says.
+    ``requests`` are the modules in dtk.yaml. ``templates`` are its module_sources: URLs of dependencies by namespace
+    (or
+    ``*``), with ``{name}`` and ``{namespace}`` as placeholders. ``pins`` is dtk.lock; the modules in ``unpinned`` are
+    looked up again even if they are pinned.
     """
 
     workspace: Workspace
@@ -48,7 +49,7 @@ class Request:
 
 @dataclass(frozen=True)
 class _Need:
-    """One side of a possible conflict: a module needs another in some versions."""
+    """A constraint, one side of a possible conflict: a module needs certain versions of another one."""
 
     by: str
     version: str
@@ -60,7 +61,7 @@ class _Need:
 
 
 class _VersionTooEarlyError(Exception):
-    """A version that was chosen too early does not suit a constraint that was found later."""
+    """A version that was chosen does not satisfy a constraint that was found later."""
 
     def __init__(self, need: _Need) -> None:
         super().__init__(str(need))
@@ -68,11 +69,11 @@ class _VersionTooEarlyError(Exception):
 
 
 def resolve(request: Request) -> dict[str, FoundModule]:
-    """Return every module to install by name, those that others need before those that need them.
+    """Return all modules to install by name, dependencies before the modules that need them.
 
     Raises:
-        InvalidError: two modules need versions of a third that can't both be (it names both), or a needed module is
-            nowhere.
+        InvalidError: two modules need conflicting versions of a third one (the message names both), or a dependency was
+            not found.
         DtkError: a source can't be reached.
     """
     limits: dict[str, list[_Need]] = {}
@@ -98,7 +99,7 @@ class _Resolution:
         self.built_in = dict(_manifests(data_folder("modules")))
 
     def run(self) -> dict[str, FoundModule]:
-        """Choose all modules."""
+        """Choose all modules and return them in order."""
         for name, request in self.request.requests.items():
             self.chosen[name] = self._requested(name, request)
         for name, manifest in self.own.items():
@@ -111,10 +112,10 @@ class _Resolution:
         return self._ordered()
 
     def _follow(self, by: str, version: str, needed: Mapping[str, str], found: FoundModule | None) -> list[FoundModule]:
-        """Choose what a module needs and is not chosen yet."""
+        """Choose the dependencies of a module that are not chosen yet; return the new ones."""
         new: list[FoundModule] = []
         for name, constraint in needed.items():
-            # Also of what is chosen already: the check at the end compares every need with what came of it.
+            # Record the need even if the module is already chosen: the final check compares all needs with the result.
             self.needs.append(_Need(by, version, name, constraint))
             if name in self.chosen or name in self.own:
                 continue
@@ -133,9 +134,9 @@ class _Resolution:
         return self._named(name, request.address, "", request.path)
 
     def _needed(self, name: str, by: FoundModule | None) -> FoundModule | None:
-        """Choose a module that another one needs: its neighbour in the repository, the pinned one, one by version."""
+        """Choose a dependency: from the same repository, else the pinned one, else by version."""
         pin = self._pin(name)
-        # Modules of one repository belong together: one of another commit would mix two states of it.
+        # Modules of one repository belong together: another commit would mix two versions of the repository.
         if pin and by and (pin.url, pin.commit) == (by.pin.url, by.pin.commit):
             return self._pinned(name, pin)
         neighbour = self._neighbour(name, by) if by else None
@@ -148,7 +149,7 @@ class _Resolution:
         return self._by_version(name)
 
     def _neighbour(self, name: str, by: FoundModule) -> FoundModule | None:
-        """Return a module from the same commit: in repositories of several its folder is mostly called as it is."""
+        """Return a module from the same commit; its folder usually has its name, so such folders are tried first."""
         address, commit = _address(by.pin), by.pin.commit
         snapshot = self.sources.snapshot(address, commit)
         word = name.rpartition("/")[2]
@@ -156,14 +157,14 @@ class _Resolution:
         for path in likely:
             if path == by.pin.path:
                 continue
-            with suppress(InvalidError):  # one that can't be installed is told when somebody needs it
+            with suppress(InvalidError):  # an invalid module is reported when it is needed
                 found = self.sources.modules(address, commit, path)
                 if name in found:
                     return found[name]
         return None
 
     def _by_version(self, name: str) -> FoundModule | None:
-        """Choose the newest tag that suits every constraint known; the default branch where there are no such tags."""
+        """Choose the newest tag that satisfies all known constraints; without version tags, the default branch."""
         template = self._template(name)
         if not template:
             return None
@@ -211,7 +212,7 @@ class _Resolution:
         return None if name in self.request.unpinned else self.request.pins.get(name)
 
     def _check(self) -> None:
-        """Compare every constraint with what was chosen."""
+        """Check the constraints against the chosen versions."""
         for need in self.needs:
             version = self._version(need.module)
             if version is None or satisfies(version, need.constraint):
@@ -245,7 +246,7 @@ class _Resolution:
 
 
 def _address(pin: Pin) -> Address:
-    """Return a pin's source; dtk.lock may have been written by anybody."""
+    """Return the source of a pin, after a check: anybody may have written dtk.lock."""
     address = Address(pin.url, pin.ref)
     check_address(address)
     return address
@@ -265,7 +266,7 @@ def _nowhere(need: _Need) -> InvalidError:
 
 
 def _manifests(root: Path) -> Iterator[tuple[str, Manifest]]:
-    """Yield the modules of a folder ROOT/NS/NAME; ones that can't be read are for validate to tell."""
+    """Yield the modules in ROOT/NS/NAME; skip unreadable ones, which ``dtk validate`` reports."""
     for file in sorted(root.glob(f"*/*/{MODULE_FILE}")):
         try:
             manifest = read_manifest(file, str(file.parent))

@@ -18,7 +18,7 @@ _HEADING = re.compile(r"^STAGE \d")
 
 
 def stream_in_color(texts: Iterable[str]) -> Iterator[str]:
-    """Yield a stream's texts with its own lines colored; output, which is indented or has its node, stays as it is."""
+    """Yield a stream's texts with its own lines colored; output of nodes stays as it is."""
     for text in texts:
         yield text if isinstance(text, ForgeText) else lines_in_color(text)
 
