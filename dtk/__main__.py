@@ -1,4 +1,4 @@
-"""The one edge: runs a command and turns what went wrong into a message and an exit code."""
+"""The entry point: runs a command and turns errors into a message and an exit code."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 _UNKNOWN_COMMAND = re.compile(r"No such command '(?P<name>.*)'\.", re.DOTALL)
 _MOST_PROBLEMS = 50
-"""Mistakes told at once: nobody fixes more before looking again."""
+"""Maximum number of problems shown at once: nobody fixes more before checking again."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code (docs/architecture.md, Exit codes)."""
     _open_standard_streams()
-    # Nobody else may change what dtk makes, whatever the user's umask is; what is private says so itself.
+    # Other users must never be able to change files that dtk creates, whatever the umask; private files set their own
+    # mode.
     os.umask(os.umask(0o077) | 0o022)
     make_streams_harmless()
     sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
 
 
 def _open_standard_streams() -> None:
-    """Open what of descriptors 0 to 2 is closed: else the next file gets the number, and is taken for the stream."""
+    """Open descriptors 0 to 2 if closed; otherwise the next opened file would be mistaken for a standard stream."""
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         try:
             os.fstat(number)
@@ -49,7 +50,7 @@ def _open_standard_streams() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command line and return its exit code; every mistake ends as a message on stderr."""
+    """Run one command line and return its exit code; errors are printed on standard error."""
     try:
         return _run(arguments)
     except DtkError as error:
@@ -57,7 +58,7 @@ def run(arguments: list[str]) -> int:
         _annotate(error)
         return error.exit_code
     except typer.TyperException as error:
-        # Click's own guess is by letters alone; ours is in the next line.
+        # Click suggests options by spelling alone; dtk's own suggestion is in the next line.
         message = error.format_message().partition(" (Possible options: ")[0]
         _say(f"error: {message}\nnext: {_help_for(error)}")
         return 2
@@ -82,7 +83,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _help_for(error: typer.TyperException) -> str:
-    """Return what to run instead of a command line that can't be read."""
+    """Return what to run instead of an invalid command line."""
     from dtk.cli.habits import command_hint, option_hint  # noqa: PLC0415 - only for mistakes
     from dtk.cli.registry import COMMANDS  # noqa: PLC0415
 
@@ -95,12 +96,12 @@ def _help_for(error: typer.TyperException) -> str:
     if not option:
         return f"{command} --help"
     known = [name for parameter in context.command.params for name in parameter.opts] if context else []
-    # An option that nothing is like may have been meant as a value: a negative number, a flag of Java's.
+    # An option unlike any other may be meant as a value, such as a negative number or a Java flag.
     return option_hint(option, command, known) or f"{command} --help; a value that begins with '-' must follow '--'"
 
 
 def error_text(error: DtkError) -> str:
-    """Return an error for people: what, the problems one a line, what to do next."""
+    """Return an error as text: the message, a line per problem, and what to do next."""
     lines = [f"error: {error.message}"]
     if isinstance(error, InvalidError):
         lines += _problem_lines(error)
@@ -110,7 +111,7 @@ def error_text(error: DtkError) -> str:
 
 
 def _problem_lines(error: InvalidError) -> list[str]:
-    """Return the problems one a line, each with the line it is about."""
+    """Return a line per problem, followed by the source line it refers to."""
     from dtk.cli.excerpt import excerpt  # noqa: PLC0415 - only for mistakes
 
     lines = []
@@ -127,7 +128,7 @@ def _say(text: str) -> None:
 
 
 def _annotate(error: DtkError) -> None:
-    """Put what is wrong beside the code, where the job's forge can."""
+    """Show the error beside the code, if the job's forge supports it."""
     from dtk.cli.forge import annotate  # noqa: PLC0415 - only for mistakes
 
     def mistakes() -> Sequence[Annotation]:
@@ -141,7 +142,7 @@ def _annotate(error: DtkError) -> None:
 
 
 def _closed_output() -> int:
-    """Whoever read our output has gone (``dtk ls | head``): that is no mistake; keep Python from saying so at exit."""
+    """Ignore that the reader of the output has gone (``dtk ls | head``), and keep Python from reporting it at exit."""
     sys.stdout = sys.stderr = open("/dev/null", "w")  # noqa: SIM115, PTH123 - open until the process ends
     return 0
 

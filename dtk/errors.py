@@ -1,7 +1,7 @@
-"""Every mistake dtk reports to a person: one class per exit code, problems with their place.
+"""Errors that dtk reports to people: one class per exit code, and problems with their locations.
 
-The edge (``dtk.__main__``) turns a ``DtkError`` into a message and its exit code; anything else that
-escapes is a bug in dtk. Exit codes are those of docs/architecture.md: 0 done, 1 failed, 2 usage, 3 invalid,
+The entry point (``dtk.__main__``) turns a ``DtkError`` into a message and its exit code; any other exception that
+reaches it is a bug in dtk. Exit codes are those of docs/architecture.md: 0 done, 1 failed, 2 usage, 3 invalid,
 4 locked, 5 stale plan or unknown machines, 6 cancelled,
 10 changes (``plan --detailed-exitcode``), 130 interrupted.
 """
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, order=True)
 class Location:
-    """A place in a file that a person wrote; line and column count from 1."""
+    """A position in a file that a person wrote; line and column count from 1."""
 
     file: str
     line: int
@@ -27,18 +27,18 @@ class Location:
 
 
 def proposal(nearest: str) -> str:
-    """Return the question that proposes the nearest valid name; "" where none is near."""
+    """Return a question that suggests the nearest valid name; "" if there is none."""
     return f"did you mean '{nearest}'?" if nearest else ""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake in a document: where it is, what was found, what was expected.
+    """One error in a document: its location, what was found, what was expected.
 
-    ``path`` is the place inside the document (``components/worker/attributes/port/type``);
+    ``path`` is the position inside the document (``components/worker/attributes/port/type``);
     ``nearest`` is the valid name closest to what was written, if one is close. ``kind`` is a violation's type
-    (``required_unset_attribute`` …), "" for other mistakes; ``fix`` is the command that fixes it, where one can.
-    ``private`` says that what is written there may be shown to nobody: a hidden value, a secret.
+    (``required_unset_attribute`` …), "" for other errors; ``fix`` is the command that fixes it, if there is one.
+    ``private`` means that the content at the location must not be shown: a hidden value, a secret.
     """
 
     message: str
@@ -52,7 +52,7 @@ class Problem:
 
     @property
     def description(self) -> str:
-        """What is wrong, what was expected and the nearest name, in one line; not where it is, nor what fixes it."""
+        """The problem, what was expected and the nearest name, in one line; without location and fix."""
         expected = f"expected {self.expected}" if self.expected else ""
         return "; ".join(part for part in (self.message, expected, proposal(self.nearest)) if part)
 
@@ -75,14 +75,14 @@ class DtkError(Exception):
 
 
 class NewerFormatError(DtkError):
-    """A document was written by a newer dtk: it may hold what this one would misread, or lose by writing it anew."""
+    """A newer dtk wrote the document: this version might misread it, or lose content when it writes it again."""
 
     def __init__(self, source: str, document: str, version: int) -> None:
         super().__init__(f"{source} was written by a newer dtk ({document} format {version})", hint="update dtk")
 
 
 class UsageError(DtkError):
-    """The command line asks for something that does not exist or cannot be."""
+    """The command line asks for something that does not exist or is not possible."""
 
     exit_code = 2
 
@@ -107,7 +107,7 @@ class LockedError(DtkError):
 
 
 class StalePlanError(DtkError):
-    """The plan was made from a state, modules or a dtk that are no longer the present ones."""
+    """The plan was made by another version of dtk, or from a state or modules that have changed since."""
 
     exit_code = 5
 
@@ -125,11 +125,11 @@ _OF_THE_MACHINE = {
     errno.EISDIR: "a file is meant to be there: move the folder away",
     errno.ENOTDIR: "a folder is meant to be there: move the file away",
 }
-"""What a system call can't do for a reason that people can fix, and what to do; anything else is a bug."""
+"""Failures of system calls that people can fix, with what to do; any other failure is a bug."""
 
 
 def refused_by_machine(error: Exception) -> DtkError | None:
-    """Return the mistake that a failed system call is for people, None where it is a bug."""
+    """Return the error to report for a failed system call, or None if it is a bug."""
     if not isinstance(error, OSError) or error.errno not in _OF_THE_MACHINE:
         return None
     path = error.filename

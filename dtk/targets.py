@@ -1,8 +1,8 @@
-"""The types of targets that there are: those that come with dtk, and those of other installed distributions.
+"""The target types: those built into dtk, and those of other installed packages.
 
-A distribution adds one with an entry point of the group ``dtk.targets``, its name the type, its value a
-``TargetDescription``. Entry points are read only for a type that does not come with dtk: reading them takes longer than
-most commands.
+A package adds one with an entry point in the group ``dtk.targets``: its name is the type, its value a
+``TargetDescription``. Entry points are read only for types that are not built in, because reading them takes longer
+than most commands.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 ENTRY_POINTS = "dtk.targets"
 BUILT_IN: Mapping[str, TargetDescription] = {one.type: one for one in (LOCAL, HOSTS, EC2)}
 EMBEDDED = Target(LOCAL.type, LOCAL)
-"""The target that every workspace has, whatever dtk.yaml says."""
+"""The target that every workspace has, independent of dtk.yaml."""
 
 
 class UnknownTypeError(InvalidError):
-    """No target type of this name; ``known`` are those that there are."""
+    """There is no target type with this name; ``known`` are the existing ones."""
 
     def __init__(self, type_: str) -> None:
         self.known = (*BUILT_IN, *sorted(point.name for point in _entry_points() if point.name not in BUILT_IN))
@@ -38,11 +38,11 @@ class UnknownTypeError(InvalidError):
 
 
 def describe(type_: str) -> TargetDescription:
-    """Return what a target type says of its targets.
+    """Return the description of a target type.
 
     Raises:
-        UnknownTypeError: neither dtk nor an installed distribution has it.
-        InvalidError: the distribution that has it can't be loaded.
+        UnknownTypeError: neither dtk nor an installed package has it.
+        InvalidError: the package that has it can't be loaded.
     """
     if type_ in BUILT_IN:
         return BUILT_IN[type_]
@@ -53,20 +53,20 @@ def describe(type_: str) -> TargetDescription:
 
 
 def descriptions() -> Iterator[TargetDescription]:
-    """Yield all target types: those of dtk, then those of other distributions; one that can't be loaded is left out."""
+    """Yield all target types: those of dtk, then those of other packages; skip any that can't be loaded."""
     yield from BUILT_IN.values()
     for point in _entry_points():
-        # Whoever uses this type gets the reason; the schemas of the other types do not depend on it.
+        # A command that uses the type reports the reason; the schemas of other types do not depend on it.
         with suppress(InvalidError):
             if point.name not in BUILT_IN:
                 yield _loaded(point)
 
 
 def planned_target(document: Mapping[str, object]) -> Target:
-    """Return the target as a plan holds it: its name and type among its settings.
+    """Return the target in a plan; its name and type are stored among its settings.
 
     Raises:
-        InvalidError: its type is not here, or can't be loaded.
+        InvalidError: its type is not installed, or can't be loaded.
     """
     settings = {key: value for key, value in document.items() if key not in ("name", "type")}
     return Target(str(document["name"]), describe(str(document["type"])), settings)
@@ -82,7 +82,7 @@ def _loaded(point: EntryPoint) -> TargetDescription:
     package = point.dist.name if point.dist else point.module
     try:
         found = point.load()
-    # A distribution that dtk does not know runs its own code here: whatever it raises is a mistake of its own.
+    # Other packages run their own code here: treat any exception as an error in the package.
     except Exception as error:
         raise InvalidError(
             f"target type '{point.name}' of package {package} can't be loaded: {type(error).__name__}: {error}",

@@ -1,4 +1,5 @@
-"""Converts the original DTK's modules to this one's, and lists what cannot be carried over, with its place.
+"""Converts modules of the original DTK, and lists what can't be converted, with its location.
 
-In: folders of the original. Out: module folders and remarks. Must not know: workspaces and services.
+In: folders of the original. Out: module folders and notes.
+Must not know: workspaces and services.
 """

@@ -1,4 +1,4 @@
-"""The original's actions as ours: puppet and bash carried over, Ruby functions flagged for rewriting."""
+"""Converts the original's actions: Puppet and bash are carried over, Ruby functions are noted for rewriting."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PUPPET = ("puppet_class", "puppet_definition")
 _RUN, _ADD = "RUN", "ADD"
 _RUN_TEXT = re.compile(r"^(?:RUN|RUN:)\s+(?P<command>.+)$", re.DOTALL)
 _REWRITE = "{{ none }}"
-"""A value that no attribute can take: until somebody writes the expression, the step fails and says which output."""
+"""An expression that fails for any attribute type: until it is rewritten, the step fails and names the output."""
 _UNSUPPORTED = {
     "docker_image": "Docker",
     "docker_run_params": "Docker",
@@ -34,14 +34,14 @@ _UNSUPPORTED = {
 
 @dataclass(frozen=True)
 class ComponentContext:
-    """What an action needs to know of its component: dynamic attributes, whether assemblies put it on nodes."""
+    """What an action needs to know of its component: dynamic attributes, and whether assemblies put it on nodes."""
 
     dynamic: tuple[str, ...]
     on_node: bool
 
 
 def actions(section: Section, component: ComponentContext) -> dict[str, Json]:
-    """Return a component's actions; Source: docs/original.md 4.1 and 4.4."""
+    """Return a component's actions. Source: docs/original.md 4.1 and 4.4."""
     made: dict[str, Any] = {}
     external = section.take("external_ref")
     if external is not None:
@@ -74,7 +74,7 @@ def _external(cursor: Cursor, notes: Notes) -> dict[str, Any]:
 
 def _action(cursor: Cursor, component: ComponentContext, notes: Notes) -> dict[str, Json]:
     section = Section(cursor, notes)
-    section.take("provider")  # the keys say it
+    section.take("provider")  # implied by the other keys
     made: dict[str, Any] = {key: section.text(key) for key in _PUPPET if cursor.get(key)}
     if section.take("description"):
         made["description"] = cursor.text("description")
@@ -84,7 +84,7 @@ def _action(cursor: Cursor, component: ComponentContext, notes: Notes) -> dict[s
     functions = section.take("functions", "function")
     if functions is not None:
         made |= _function(functions, component, notes)
-    section.take("stdout_and_stderr")  # both are kept anyway
+    section.take("stdout_and_stderr")  # both are always kept
     parameters = _parameters(section)
     if parameters:
         made["parameters"] = parameters
@@ -97,7 +97,7 @@ def _action(cursor: Cursor, component: ComponentContext, notes: Notes) -> dict[s
 
 
 def _parameters(section: Section) -> dict[str, Json]:
-    """Return an action's parameters: ``parameters: {…}``, or ``parameter_defs: {parameters: {…}, strict: …}``."""
+    """Return an action's parameters from ``parameters: {…}`` or ``parameter_defs: {parameters: {…}, strict: …}``."""
     given = section.take("parameters", "parameter_defs")
     if given is None or not isinstance(given.value, dict):
         return {}
@@ -173,7 +173,7 @@ def _shell(text: str, cursor: Cursor, notes: Notes) -> str:
 
 
 def _function(cursor: Cursor, component: ComponentContext, notes: Notes) -> dict[str, Json]:
-    """Return an action that says what has to be written: a Ruby function's outputs, without values."""
+    """Return an action with the outputs of a Ruby function, whose expressions must be rewritten."""
     outputs: list[str] = []
     for entry in as_entries(cursor):
         for output in entry.entries("outputs"):
@@ -190,9 +190,10 @@ def _function(cursor: Cursor, component: ComponentContext, notes: Notes) -> dict
 
 
 def _unmade(made: dict[str, Any], component: ComponentContext, section: Section) -> None:
-    """Let ``create`` give the dynamic attributes that nothing gives a value, and list them: they have to be written.
+    """Add the dynamic attributes without a value to the outputs of ``create``, and note that they must be written.
 
-    The original took what Puppet exported. Without an output no plan could be made where a link needs the value.
+    The original took the values that Puppet exported. Without an output, a link that needs the value would prevent
+    planning.
     """
     given = {name for body in made.values() for key in ("outputs", "compute") for name in body.get(key, ())}
     missing = [name for name in component.dynamic if name not in given]

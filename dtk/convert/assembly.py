@@ -1,4 +1,4 @@
-"""The original's assemblies as ours; Source: docs/original.md 4.5 and 4.7."""
+"""Converts the original's assemblies. Source: docs/original.md 4.5 and 4.7."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TARGET = re.compile(r"^(?:[A-Za-z][A-Za-z0-9_-]*/)?[A-Za-z][A-Za-z0-9_:-]*(?:\[
 
 @dataclass(frozen=True)
 class _Nodes:
-    """The nodes of an assembly while it is read, what its components can be, and where is noted what they can't."""
+    """The nodes of an assembly while it is converted, with its notes and what it can name."""
 
     nodes: dict[str, Any]
     notes: Notes
@@ -32,9 +32,10 @@ class _Nodes:
 
 
 def assembly(cursor: Cursor, notes: Notes, reach: Reach, shared: Sequence[Cursor] = ()) -> dict[str, Any]:
-    """Return an assembly: a file of the original's 2015 service modules, or an entry of its unified module.
+    """Return an assembly, from a file of a 2015 service module or an entry of a unified module of the original.
 
-    ``reach`` is what it can name, ``shared`` are the files of workflows that its module has for all its assemblies.
+    ``reach`` is what the assembly can name; ``shared`` are the workflow files that its module has for all its
+    assemblies.
     """
     outer = Section(cursor, notes)
     for key in ("name", "dsl_version"):
@@ -75,7 +76,7 @@ def _everything(made: dict[str, Any]) -> set[str]:
 
 
 def _uses(cursor: Cursor | None, into: _Nodes) -> list[Json]:
-    """Return component uses; later modules wrote nodes as components, ``node[n1]``."""
+    """Return component uses; later modules wrote nodes as components, such as ``node[n1]``."""
     made: list[Any] = []
     for name, entry, body in names(cursor):
         node = _NODE_COMPONENT.match(name)
@@ -164,7 +165,7 @@ def _node_attributes(cursor: Cursor | None, notes: Notes) -> dict[str, Json]:
 
 
 def _bindings(section: Section, nodes: dict[str, Any]) -> None:
-    """Write node templates (``amazon_hvm-medium``) as each node's image and size."""
+    """Convert node templates such as ``amazon_hvm-medium`` to the image and size of each node."""
     for entry in section.entries("node_bindings"):
         image, dash, size = str(entry.value).rpartition("-")
         if entry.name not in nodes or not dash:

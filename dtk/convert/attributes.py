@@ -1,4 +1,4 @@
-"""The original's attributes as ours."""
+"""Converts the original's attributes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FLAGS = ("required", "dynamic", "input", "hidden", "constant")
 
 
 def attributes(cursor: Cursor | None, notes: Notes) -> dict[str, Any]:
-    """Return a component's attributes; Source: docs/original.md 4.2."""
+    """Return a component's attributes. Source: docs/original.md 4.2."""
     found: dict[str, Any] = {}
     for entry in cursor.entries() if cursor else ():
         if not _NAME.match(entry.name):
@@ -58,7 +58,7 @@ def _is_set(section: Section, flag: str) -> bool:
 
 def _default(cursor: Cursor, type_: str, notes: Notes) -> dict[str, Json]:
     if isinstance(cursor.value, str) and _PUPPET_DEFAULT.match(cursor.value):
-        return {}  # an attribute without a value is left to Puppet's own default, here too
+        return {}  # Puppet's own default applies to attributes without a value, here, too
     if cursor.value is None:
         return {}
     try:
@@ -79,7 +79,7 @@ def _repaired(made: dict[str, Json], cursor: Cursor, notes: Notes) -> None:
         del made["constant"]
         notes.add(cursor, "a constant without a default can have no value; it is an ordinary attribute")
     if not made.get("dynamic"):
-        made.pop("input", None)  # every attribute that is not dynamic is one
+        made.pop("input", None)  # implied for all attributes that are not dynamic
     if made.get("constant") and made.get("dynamic"):
         del made["constant"]
         notes.add(cursor, "it can't be both constant and dynamic; it is dynamic")

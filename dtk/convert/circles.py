@@ -1,7 +1,7 @@
-"""Which modules of a tree can't depend on each other, because they would do so in a circle.
+"""Finds the modules of a tree that can't depend on each other, because the dependencies would form a cycle.
 
-The original knew no circle: its component modules never named service modules. Ours are one module where they share a
-word, so that assemblies bring in modules whose components link back.
+The original had no cycles: its component modules never named service modules. Here, a component module and a service
+module with the same word become one module, so that its assemblies need modules whose components link back to it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from dtk.convert.source import Source
 
 
 def without_circles(tree: Tree, sources: Sequence[Source]) -> Tree:
-    """Return the tree with those dependencies cut that would close a circle.
+    """Return the tree without the dependencies that would close a cycle.
 
-    What assemblies run always counts; of what components name, a dependency counts unless it leads back.
+    Dependencies of assemblies are always kept; those of components are kept unless they lead back.
     """
     needs: dict[str, set[str]] = {name: set() for name in tree.types}
     for source in sources:

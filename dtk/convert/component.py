@@ -1,4 +1,4 @@
-"""The original's components as ours."""
+"""Converts the original's components."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _DEFINITION = "puppet_definition"
 
 
 def component(cursor: Cursor, notes: Notes, reach: Reach, *, on_node: bool) -> dict[str, Json]:
-    """Return a component; Source: docs/original.md 4.1.
+    """Return a component. Source: docs/original.md 4.1.
 
     Args:
-        cursor: the original's definition.
-        notes: takes what can't be carried over.
-        reach: what it can name.
-        on_node: whether an assembly puts it on a node, and not on the assembly.
+        cursor: the definition in the original.
+        notes: collects what can't be converted.
+        reach: what the component can name.
+        on_node: whether an assembly puts it on a node instead of making it assembly-wide.
     """
     if not isinstance(cursor.value, dict):
         notes.add(cursor, "the component has no definition; it is one without attributes and actions")
@@ -46,7 +46,7 @@ def component(cursor: Cursor, notes: Notes, reach: Reach, *, on_node: bool) -> d
     if done:
         made["actions"] = done
     _singleton(section, made, done)
-    section.take("includes")  # their Puppet code is looked for by the module
+    section.take("includes")  # the module collects their Puppet code
     section.leave("providers", "'providers' has no counterpart: each action says how it is done")
     section.take("name") if section.text("name") == cursor.name else None
     section.close()
@@ -54,7 +54,7 @@ def component(cursor: Cursor, notes: Notes, reach: Reach, *, on_node: bool) -> d
 
 
 def _singleton(section: Section, made: dict[str, Any], done: dict[str, Any]) -> None:
-    """A component is a singleton unless it says otherwise, or Puppet makes several of it."""
+    """Mark a component as not a singleton if the original says so, or if Puppet can declare it several times."""
     written = section.value("singleton", "only_one_per_node")
     is_single = written if isinstance(written, bool) else _DEFINITION not in done.get(CREATE, {})
     if is_single:

@@ -1,4 +1,4 @@
-"""What of a folder of the original's went into no module of ours: files, and the comments of its documents."""
+"""Finds what was not converted in a folder of the original: files, and comments in documents."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pathlib import Path
 from dtk.convert.section import Note
 from dtk.errors import Location
 
-# A mark in a line with quotes may belong to a text: those lines are not counted.
+# Lines with quotes are ignored, because the # may be part of a text.
 _COMMENT = re.compile(r"^\s*#|^[^'\"]*\s#\s")
 _SHOWN = 3
-"""How many of a folder's files a note names."""
+"""Maximum number of files named in a note about a folder."""
 _KEPT_ELSEWHERE = (".git", "__pycache__")
 
 
 def leftovers(root: Path, documents: Collection[Path], copied: Collection[Path]) -> Iterator[Note]:
-    """Yield a note for each folder with files that are neither read nor copied, and for each document with comments.
+    """Yield a note for each folder with files that were neither read nor copied, and for each document with comments.
 
     Args:
-        root: the folder that was converted.
+        root: the converted folder.
         documents: the documents that were read.
-        copied: the files that go with the modules.
+        copied: the files copied with the modules.
     """
     used = {folder for file in (*documents, *copied) for folder in file.parents}
     left: dict[Path, list[str]] = {}
@@ -40,7 +40,7 @@ def leftovers(root: Path, documents: Collection[Path], copied: Collection[Path])
 
 
 def _topmost_unused(file: Path, root: Path, used: Collection[Path]) -> Path:
-    """Return the highest folder above a file of which nothing is used; else the file's own folder."""
+    """Return the topmost folder that contains a file and nothing used, else the folder of the file."""
     above = [folder for folder in file.parents if folder != root and root in folder.parents and folder not in used]
     return above[-1] if above else file.parent
 

@@ -1,4 +1,4 @@
-"""The original's dependencies and link definitions as ours."""
+"""Converts the original's dependencies and link definitions."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _ORDERS = ("after", "before")
 
 
 def dependencies_and_links(section: Section, reach: Reach) -> dict[str, Json]:
-    """Return the keys ``dependencies`` and ``link_defs`` of a component; Source: docs/original.md 4.3.
+    """Return the keys ``dependencies`` and ``link_defs`` of a component. Source: docs/original.md 4.3.
 
-    A link to a component of a module that is not there is an optional one, and the component is no dependency.
+    A link to a component of a missing module becomes optional, and the component is not a dependency.
     """
     needed, links = _dependencies(section.take("dependencies", "dependency"), section.notes, reach)
     for name, entry, body in names(section.take("link_defs", "link_def")):
@@ -52,7 +52,7 @@ def _dependencies(cursor: Cursor | None, notes: Notes, reach: Reach) -> tuple[li
 
 
 def _as_it_stands(link: dict[str, Json], standing: Standing) -> dict[str, Json]:
-    """Return a link as an optional one where the module that it leads to is not there."""
+    """Return a link, made optional if the module that it leads to is missing."""
     if standing == "there":
         return link
     return {"optional": True, **{key: value for key, value in link.items() if key != "required"}}

@@ -1,4 +1,4 @@
-"""The original's modules found in a folder, and each as a document of ours with the files that belong to it."""
+"""Converts the original's modules in a folder: each to a document, with the files that belong to it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ANY_VERSION = ">=0"
 
 @dataclass
 class Converted:
-    """One module of ours: its document, and the files to copy, by where they go."""
+    """A converted module: its document, and the files to copy, by target path."""
 
     name: str
     document: dict[str, Any]
@@ -42,7 +42,7 @@ class Converted:
 
 @dataclass(frozen=True)
 class _Conversion:
-    """What is known while modules are converted; ``tree`` is None where other modules may be elsewhere."""
+    """The context of a conversion; ``tree`` is None if modules outside the folder may be used."""
 
     root: Path
     sources: Sequence[Source]
@@ -52,17 +52,18 @@ class _Conversion:
 
 
 def convert(folder: Path, namespace: str, *, whole_tree: bool = False) -> tuple[list[Converted], list[Note]]:
-    """Return our modules for everything of the original's in a folder, and what could not be carried over.
+    """Convert all of the original's modules in a folder; return the modules, and notes about what was not converted.
 
     Args:
-        folder: one of the original's modules, or a folder that holds several.
-        namespace: of modules whose folders do not say it.
-        whole_tree: the folder holds ``component_modules/NS/NAME`` and ``service_modules/NS/NAME``, and what these name
-            is there or nowhere.
+        folder: a module of the original, or a folder with several.
+        namespace: the namespace of modules whose folders do not say it.
+        whole_tree: whether the folder has ``component_modules/NS/NAME`` and ``service_modules/NS/NAME``, and all
+            modules
+            that these name.
 
     Raises:
-        UsageError: there is none of the original's modules.
-        InvalidError: a document is not YAML.
+        UsageError: the folder has none of the original's modules.
+        InvalidError: a document is not valid YAML.
     """
     if whole_tree and not any((folder / name).is_dir() for name in TREE_FOLDERS):
         raise UsageError(f"{folder} is not a tree of modules", hint=f"it has a folder {' or '.join(TREE_FOLDERS[:2])}")
@@ -86,7 +87,7 @@ def _head(name: str) -> dict[str, Json]:
 
 
 def _on_nodes(sources: list[Source]) -> frozenset[str]:
-    """Return the component types that some assembly has on a node."""
+    """Return the component types that an assembly puts on a node."""
     found: set[str] = set()
     for source in sources:
         for cursor in source.assemblies.values():
@@ -117,7 +118,7 @@ def _fill(module: Converted, source: Source, conversion: _Conversion) -> None:
 def _add_assembly(
     assemblies: dict[str, Json], name: str, source: Source, cursor: Cursor, reach: Reach, notes: Notes
 ) -> None:
-    """Add an assembly; the second of a name, from another service module, is named after its namespace as well."""
+    """Add an assembly; if another service module has one with the same name, prefix the name with its namespace."""
     if name in assemblies:
         other = f"{source.folder.parent.name}-{name}"
         notes.add(cursor, f"the module has another assembly '{name}': this one is '{other}'")
@@ -128,7 +129,7 @@ def _add_assembly(
 def _document(
     module: Converted, source: Source, cursor: Cursor, conversion: _Conversion, reach: Reach
 ) -> dict[str, str]:
-    """Carry over a document with components; return the modules it says it depends on."""
+    """Convert a document with components; return the modules that it depends on."""
     notes = conversion.notes
     section, document = Section(cursor, notes), module.document
     for key in ("module", "dsl_version"):
@@ -152,7 +153,7 @@ def _document(
 
 
 def _seen(source: Source) -> bool:
-    """Without an assembly beside it nothing says that a component is assembly-wide."""
+    """Return whether the source has assemblies, which show whether a component is assembly-wide."""
     return bool(source.assemblies) or source.components is not None
 
 

@@ -1,4 +1,4 @@
-"""The original's mustache templates as Jinja2 ones."""
+"""Converts the original's mustache templates to Jinja2."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ _TAG = re.compile(r"\{\{(?P<kind>[{&#^/!]?)\s*(?P<name>[^{}]*?)\s*\}?\}\}")
 
 
 def to_jinja(text: str, *, raw: bool) -> tuple[str, list[str]]:
-    """Return a mustache template as a Jinja2 one, and what a person should look at.
+    """Return a mustache template as a Jinja2 template, with remarks about what a person should check.
 
     Args:
         text: the template.
-        raw: it is a shell command, in which the original put values as they are and we quote them.
+        raw: whether it is a shell command, where the original inserted values unquoted and dtk quotes them.
     """
     remarks: list[str] = []
 

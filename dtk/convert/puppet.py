@@ -1,4 +1,4 @@
-"""The Puppet code of the original's modules: what comes along, and which classes have none."""
+"""Finds the Puppet code of the original's modules: files to copy, and classes without a manifest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PARTS = ("manifests", "templates", "files", "lib", "facts.d", "functions", "typ
 
 
 def puppet_code(source: Source, sources: Iterable[Source], root: Path, notes: Notes) -> dict[str, Path]:
-    """Return a module's Puppet files and those of the modules it includes, by where they go: below puppet/NAME."""
+    """Return the Puppet files of a module and of the modules that it includes, by target path: below puppet/NAME."""
     if not source.has_components:
         return {}
     files = {
@@ -32,13 +32,13 @@ def puppet_code(source: Source, sources: Iterable[Source], root: Path, notes: No
 
 
 def mark_classes_of_nodes(source: Source, components: JsonObject, files: dict[str, Path], notes: Notes) -> None:
-    """Say of each Puppet class without a manifest that nodes have it, and note these classes once.
+    """Mark each Puppet class without a manifest as provided by nodes, and note these classes once.
 
     Args:
-        source: where the components come from.
-        components: the module's converted components; their actions change.
-        files: what comes along with the module.
-        notes: takes the classes.
+        source: the source of the components.
+        components: the module's converted components; their actions are changed.
+        files: the files copied with the module.
+        notes: receives the note.
     """
     cursor = source.components or source.unified
     if cursor is None:

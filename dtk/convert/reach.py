@@ -1,6 +1,6 @@
-"""What the modules of a whole tree can name: which module each word means, and which components that has.
+"""What the modules of a whole tree can name: which module each word means, and which components it has.
 
-Source: docs/original.md 4.1: documents name modules by their word alone, and module_refs.yaml gives its namespace.
+Source: docs/original.md 4.1: documents name modules only by their word, and module_refs.yaml gives the namespace.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from dtk.dsl.yaml.cursor import Cursor
 from dtk.model.suggestion import nearest
 
 Standing = Literal["there", "missing", "unknown"]
-"""Of a component that is named: its module has it; its module is not in the tree; its module is, and has none such."""
+"""The status of a named component: it exists; its module is missing; its module exists, but has no such component."""
 
 
 @dataclass(frozen=True)
 class Tree:
-    """The modules of a tree: component types by module, and the full names that service modules give words.
+    """The modules of a tree: the component types of modules, and the full names that service modules give to words.
 
-    ``cut`` are the modules that a module can't depend on, because they depend on it.
+    ``cut`` has the modules that a module must not depend on, because they depend on it.
     """
 
     types: Mapping[str, frozenset[str]]
@@ -42,10 +42,11 @@ class Tree:
         return cls(types, chosen)
 
     def meanings(self, source: Source, word: str) -> list[str]:
-        """Return the modules that a word may mean in a source's documents: one where that is clear.
+        """Return the modules that a word may mean in a source's documents; a single one if it is unambiguous.
 
-        What its module_refs say first; then its own components; then what all service modules agree on, for these say
-        what components run with; then its own namespace; then whatever the tree has.
+        In order of precedence: the source's own module_refs; its own components; a name that all service modules agree
+        on,
+        because these say what components run with; its own namespace; any module of the tree.
         """
         written = references(source).get(word)
         if written:
@@ -60,7 +61,7 @@ class Tree:
 
 
 def references(source: Source) -> dict[str, str]:
-    """Return the full names that a source's module_refs give words."""
+    """Return the full names that a source's module_refs give to words."""
     cursor = source.references
     if cursor is None or not isinstance(cursor.value, dict):
         return {}
@@ -70,9 +71,9 @@ def references(source: Source) -> dict[str, str]:
 
 @dataclass
 class Reach:
-    """What one module can name ``within`` a tree; without a tree everything, for the workspace may have the rest.
+    """What a module can name: the modules of a tree; without a tree anything, as the workspace may have the rest.
 
-    ``used`` are the modules that were named and are there: what it depends on.
+    ``within`` is the module's source and the tree; ``used`` are the existing modules that were named: its dependencies.
     """
 
     within: tuple[Source, Tree] | None = None
@@ -80,7 +81,7 @@ class Reach:
     _said: set[str] = field(default_factory=set)
 
     def standing(self, name: str, cursor: Cursor, notes: Notes) -> Standing:
-        """Say whether a component is there, and note once for each module which one is not."""
+        """Return the status of a component; note missing modules, once for each, and missing components."""
         if self.within is None:
             return "there"
         source, tree = self.within
@@ -101,7 +102,7 @@ class Reach:
         return "there"
 
     def has(self, name: str, cursor: Cursor, notes: Notes) -> bool:
-        """Whether a component is there; noted where it is not."""
+        """Return whether a component exists; note it if not."""
         return self.standing(name, cursor, notes) == "there"
 
 
@@ -117,7 +118,7 @@ def _missing(word: str, found: list[str], tree: Tree) -> str:
 
 
 def join_services(sources: list[Source], notes: Notes) -> None:
-    """Name each service module as the component module of its word: components are named by that word alone."""
+    """Give each service module the name of the component module with the same word, which components are named by."""
     tree = Tree.of(sources)
     for source in sources:
         found = [] if source.has_components else tree.meanings(source, source.word)
@@ -128,7 +129,7 @@ def join_services(sources: list[Source], notes: Notes) -> None:
 
 
 def puppet_folder(source: Source, word: str, root: Path, sources: Iterable[Source]) -> Path:
-    """Return where the Puppet module of a word would be: in the tree or beside the module."""
+    """Return the folder that a Puppet module would be in: in the tree or beside the module."""
     full = references(source).get(word, "")
     named = [other.folder for other in sources if other.word == word and other.has_components]
     exact = [other.folder for other in sources if other.name == full and other.has_components]

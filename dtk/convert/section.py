@@ -1,4 +1,4 @@
-"""A map of the original's document of which every key has to be accounted for: carried over, or listed."""
+"""A map in a document of the original; each of its keys must be converted or noted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dtk.model.written import as_written
 
 @dataclass(frozen=True, order=True)
 class Note:
-    """Something of the original that is not as it was: where it stands, what became of it."""
+    """A difference from the original: its location and an explanation."""
 
     location: Location
     path: str
@@ -27,21 +27,21 @@ class Note:
 
 @dataclass
 class Notes:
-    """Collects what can't be carried over."""
+    """Collects what can't be converted."""
 
     notes: list[Note] = field(default_factory=list)
 
     def add(self, cursor: Cursor, message: str) -> None:
-        """Note something about the value at a place."""
+        """Add a note about the value that a cursor points to."""
         self.notes.append(Note(cursor.key_location, shown_path(cursor.path), message))
 
     def in_order(self) -> list[Note]:
-        """Return every note once, in file order."""
+        """Return all notes without duplicates, in file order."""
         return sorted(set(self.notes))
 
 
 class Section:
-    """A map; ``close`` lists every key that nobody took."""
+    """A map; ``close`` adds a note for every key that was not taken."""
 
     def __init__(self, cursor: Cursor, notes: Notes) -> None:
         self.cursor = cursor
@@ -49,7 +49,7 @@ class Section:
         self._taken: set[str] = set()
 
     def take(self, *keys: str) -> Cursor | None:
-        """Return the first of the keys that is there, as carried over."""
+        """Return the value of the first existing key, and mark the key as converted."""
         found = None
         for key in keys:
             there = self.cursor.get(key)
@@ -59,38 +59,38 @@ class Section:
         return found
 
     def text(self, *keys: str) -> str:
-        """Return a text; "" where there is none."""
+        """Return a value as text; "" if there is none."""
         found = self.take(*keys)
         return "" if found is None or found.value is None else str(found.value)
 
     def value(self, *keys: str) -> Json:
-        """Return plain data; None where there is none."""
+        """Return a value as plain data; None if there is none."""
         found = self.take(*keys)
         return None if found is None else as_written(found.value)
 
     def entries(self, *keys: str) -> Iterator[Cursor]:
-        """Yield the entries below the first of the keys that is there."""
+        """Yield the entries below the first existing key."""
         found = self.take(*keys)
         if found is not None:
             yield from found.entries()
 
     def leave(self, key: str, why: str) -> None:
-        """List a key that is known and has no counterpart."""
+        """Note that a known key has no counterpart."""
         found = self.take(key)
         if found is not None:
             self.notes.add(found, why)
 
     def close(self) -> None:
-        """List what was not taken."""
+        """Note the keys that were not taken."""
         for entry in self.cursor.entries():
             if entry.name not in self._taken:
                 self.notes.add(entry, f"'{entry.name}' has no counterpart and is left out")
 
 
 def names(cursor: Cursor | None) -> list[tuple[str, Cursor, Cursor | None]]:
-    """Return what a list of names or of one-key maps, or a map, holds: name, its place, its body.
+    """Return the items of a map, a list of names or a list of one-key maps: name, position, body.
 
-    ``- a``, ``- a: {…}`` and ``a: {…}`` are the original's three ways of saying the same.
+    ``- a``, ``- a: {…}`` and ``a: {…}`` are equivalent in the original.
     """
     found: list[tuple[str, Cursor, Cursor | None]] = []
     if cursor is None:
@@ -109,12 +109,12 @@ def names(cursor: Cursor | None) -> list[tuple[str, Cursor, Cursor | None]]:
 
 
 def as_entries(cursor: Cursor | None) -> list[Cursor]:
-    """Return the items of a list; a single value is a list of one."""
+    """Return the items of a list; a single value is treated as a list with one item."""
     if cursor is None or cursor.value is None:
         return []
     return list(cursor.entries()) if isinstance(cursor.value, list) else [cursor]
 
 
 def type_name(text: str) -> str:
-    """Return a component's type as people write it: the original also has ``mod__cmp``."""
+    """Return a component's type in dtk's form; the original also writes ``mod__cmp``."""
     return text.replace("__", "::", 1) if "::" not in text else text

@@ -1,4 +1,4 @@
-"""The original's documents in a folder: found, read and named."""
+"""Finds, reads and names the original's documents in a folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FOLDERS_ABOVE = (*TREE_FOLDERS, "modules")
 
 @dataclass
 class Source:
-    """A folder with documents of the original's, and the name of the module that they become."""
+    """A folder with documents of the original, and the name of the module that they become."""
 
     folder: Path
     name: str
@@ -37,20 +37,20 @@ class Source:
 
     @property
     def has_components(self) -> bool:
-        """Whether it defines components, and not assemblies alone."""
+        """Whether the source defines components, not only assemblies."""
         return self.components is not None or self.unified is not None
 
     def component_entries(self) -> Iterator[Cursor]:
-        """Yield the definitions of its components."""
+        """Yield the definitions of the source's components."""
         for cursor in filter(None, (self.components, self.unified)):
             yield from cursor.entries("components" if cursor.get("components") else "component_defs")
 
     def types(self) -> set[str]:
-        """Return the types of its components."""
+        """Return the types of the source's components."""
         return {component_type(self.name, entry.name) for entry in self.component_entries()}
 
     def included(self) -> Iterator[tuple[str, Cursor]]:
-        """Yield the Puppet modules that it includes, and where it says so."""
+        """Yield the Puppet modules that the source includes, with their positions in the document."""
         cursor = self.components or self.unified
         if cursor is None:
             return
@@ -62,16 +62,16 @@ class Source:
 
 
 def read_sources(folder: Path, namespace: str, notes: Notes) -> list[Source]:
-    """Return every module of the original's in a folder.
+    """Return all of the original's modules in a folder.
 
     Args:
-        folder: one of the original's modules, or a folder that holds several.
-        namespace: of modules whose folders do not say it.
-        notes: takes what can't be carried over.
+        folder: a module of the original, or a folder with several.
+        namespace: the namespace of modules whose folders do not say it.
+        notes: collects what can't be converted.
 
     Raises:
         UsageError: there is none.
-        InvalidError: a document is not YAML.
+        InvalidError: a document is not valid YAML.
     """
     sources = [_read(found, folder, namespace, notes) for found in _folders(folder)]
     if not sources:

@@ -1,4 +1,4 @@
-"""The original's workflows as ours; Source: docs/original.md 4.6."""
+"""Converts the original's workflows. Source: docs/original.md 4.6."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COMPONENT = re.compile(r"^[^.\s\[]+(\[[^\]]*\])?")
 
 @dataclass(frozen=True)
 class WorkflowContext:
-    """What is known while a workflow is read: the components that the assembly has, and those that could be added."""
+    """The context of a workflow's conversion: the components that the assembly has, and those that could be added."""
 
     notes: Notes
     there: set[str]
@@ -28,9 +28,9 @@ class WorkflowContext:
 
 
 def shared_workflows(files: Iterable[Cursor], context: WorkflowContext) -> dict[str, Json]:
-    """Return what a module's workflow files give one of its assemblies.
+    """Return the workflows for an assembly from its module's workflow files.
 
-    Source: docs/original.md 4.6, end: a file names its workflow itself, and create is none of them.
+    Source: docs/original.md 4.6, end: each file names its workflow, and none is create.
     """
     made: dict[str, Any] = {}
     for cursor in files:
@@ -123,7 +123,7 @@ def _lists(section: Section, context: WorkflowContext) -> dict[str, Json]:
 
 
 def _block(cursor: Cursor, context: WorkflowContext) -> dict[str, Any]:
-    """Return a block of a stage, without the lists of which nothing is left."""
+    """Return a block of a stage without empty lists."""
     if not isinstance(cursor.value, dict):
         context.notes.add(cursor, "this is not a block of a stage and was omitted")
         return {}
@@ -134,7 +134,7 @@ def _block(cursor: Cursor, context: WorkflowContext) -> dict[str, Any]:
 
 
 def _attempts(section: Section) -> dict[str, Json]:
-    """Return how often a stage is tried again, and after how many seconds; the original counted the first try too."""
+    """Return the retries of a stage and the delay in seconds; the original also counted the first attempt."""
     made: dict[str, Any] = {}
     attempts, pause = section.take("attempts"), section.take("retry")
     if attempts is not None and str(attempts.value).isdigit() and int(str(attempts.value)) > 0:
@@ -159,7 +159,7 @@ def _nested(section: Section, made: dict[str, Json], context: WorkflowContext) -
 
 def _leave(section: Section) -> None:
     section.leave("breakpoint", "breakpoints have no counterpart")
-    section.take("flatten")  # here the stages of every block are laid flat
+    section.take("flatten")  # all stages are flattened anyway
     section.leave("import", "importing is left out: where it names a workflow, write workflow: with its name")
 
 

@@ -1,4 +1,4 @@
-"""Writes converted modules: the document as YAML, the files beside it."""
+"""Writes converted modules: the document as YAML, and the files beside it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def write_module(module: Converted, root: Path) -> Path:
     """Write a module to ``root/NS/NAME``; return its folder.
 
     Raises:
-        UsageError: something is there already.
+        UsageError: the folder exists already.
     """
     folder = root / module.name
     if folder.exists():
@@ -32,7 +32,7 @@ def write_module(module: Converted, root: Path) -> Path:
 
 
 def yaml_text(document: dict[str, Json]) -> str:
-    """Return a document as YAML in block style, with the line that editors find the schema by."""
+    """Return a document as YAML in block style, with the line that names the schema for editors."""
     from io import StringIO  # noqa: PLC0415 - with the YAML writer
 
     from ruamel.yaml import YAML  # noqa: PLC0415 - 31 ms that most commands need not spend
