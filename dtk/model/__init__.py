@@ -1,4 +1,5 @@
-"""Frozen data: what modules, assemblies, services and plans are.
+"""Frozen dataclasses for modules, assemblies, services and plans.
 
-In and out: values. Must not know: files, the network, and every other room.
+
+In and out: values. Must not know: files, the network, or any other room.
 """

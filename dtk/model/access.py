@@ -1,4 +1,4 @@
-"""Who may log in to a service's nodes besides those whom its target lets in: people's public keys by name."""
+"""People's access to a service's nodes, beyond what the target grants: their public keys by name."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ PUBLIC_KEY = re.compile(r"((?:ssh|ecdsa|sk)-[a-z0-9@.-]+) ([A-Za-z0-9+/]{40,}={0
 
 
 def with_access(target: Target, access: Mapping[str, str]) -> Target:
-    """Return a target that lets in those with access to a service as well.
+    """Return a copy of the target that also grants SSH access to a service's users.
 
     Args:
-        target: the service's.
-        access: public keys by the people's names; "" for somebody whose access was taken away, which keeps dtk looking
-            after the keys on the nodes.
+        target: the service's target.
+        access: public keys by user name; "" for a user whose access was revoked. Such an entry keeps dtk managing
+            the authorized keys on the nodes.
     """
     if not access:
         return target
@@ -30,7 +30,7 @@ def with_access(target: Target, access: Mapping[str, str]) -> Target:
 
 
 def fingerprint(key: str) -> str:
-    """Return a public key's fingerprint as OpenSSH shows it, ``SHA256:…``; "" for what is no public key."""
+    """Return a public key's fingerprint as OpenSSH shows it, ``SHA256:…``; "" if the text is not a public key."""
     found = PUBLIC_KEY.fullmatch(key.strip())
     if found is None:
         return ""

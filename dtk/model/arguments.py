@@ -1,4 +1,4 @@
-"""Operation arguments that are more than values: shell commands, whose values are quoted; files of the module."""
+"""Operation arguments that need special handling: shell commands (their values are quoted) and module files."""
 
 SHELL_ARGUMENTS = {"server.shell": "commands"}
 FILE_ARGUMENTS = {
@@ -9,9 +9,9 @@ FILE_ARGUMENTS = {
     "server.script_template": "src",
 }
 FOLDER_OPERATION = "files.sync"
-"""The one operation of these that takes a folder; the others take a file."""
+"""The only one of these operations that takes a folder; the others take a file."""
 
 TEMPLATE_SETTINGS = "jinja_env_kwargs"
 """The argument of ``files.template`` with settings for Jinja2."""
 TEMPLATE_BLANKS = ("trim_blocks", "lstrip_blocks")
-"""Those of the settings that are taken: whether the line break after a block, and blanks before it, are left out."""
+"""The supported Jinja2 settings: whether to drop the line break after a block and the blanks before it."""

@@ -1,4 +1,4 @@
-"""Who had a task done: a person or a job, where, from which commit."""
+"""Who ran a task: a person or a CI job, on which host, from which commit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SHORT_COMMIT = 8
 
 @dataclass(frozen=True)
 class Author:
-    """Who it was; "" for what is not known. ``dirty``: files of the workspace differed from the commit."""
+    """The author of a task; "" for unknown fields. ``dirty``: the workspace had uncommitted changes."""
 
     user: str = ""
     host: str = ""
@@ -21,17 +21,17 @@ class Author:
     job_url: str = ""
 
     def document(self) -> JsonObject:
-        """Return it as JSON data."""
+        """Return the author as JSON data."""
         return asdict(self)
 
     @property
     def who(self) -> str:
-        """The user and the host, ``ada@ci-7``."""
+        """User and host, ``ada@ci-7``."""
         return f"{self.user}@{self.host}" if self.user and self.host else self.user or self.host
 
     @property
     def source(self) -> str:
-        """The commit, short, with a + where files differed from it."""
+        """The short commit hash, with a + if the workspace had uncommitted changes."""
         return f"{self.commit[:_SHORT_COMMIT]}{'+' if self.dirty else ''}" if self.commit else ""
 
 
@@ -39,7 +39,7 @@ NOBODY = Author()
 
 
 def author_of(value: Json | Mapping[str, object]) -> Author:
-    """Return the author that a document names, as far as it does."""
+    """Return the author from a document; fields that it lacks are ""."""
     found = value if isinstance(value, Mapping) else {}
 
     def text(name: str) -> str:

@@ -1,6 +1,6 @@
-"""What keeps requests to AWS from being made or believed: credentials, configuration, this machine's clock.
+"""Problems on this machine that block AWS requests: credentials, configuration, clock.
 
-Errors of botocore are known by the names of their classes, so that nothing has to be imported to understand them.
+botocore errors are recognized by class name, so that botocore need not be imported to classify them.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Protocol
 
 _MINUTE_SECONDS = 60.0
 LEAST_SKEW_SECONDS = 240.0
-"""AWS takes requests up to five minutes old: from here on a clock is worth naming."""
+"""AWS accepts requests that are up to five minutes old. Report a clock that is off by more than this."""
 _NETWORK = frozenset(
     {"HTTPClientError", "ConnectionError", "ResponseParserError", "ResponseStreamingError", "IncompleteReadError"}
 )
-"""Classes of errors, with all that derive from them, that say that AWS gave no answer."""
+"""Error classes (including subclasses) which mean that AWS did not answer."""
 _LOG_IN = "log in again: aws sso login"
 _CONFIGURE = "set AWS_PROFILE, or name the target's profile in dtk.yaml; aws configure makes one"
 _NONE = "there are no AWS credentials"
@@ -55,7 +55,7 @@ _KNOWN: Mapping[str, tuple[str, str]] = {
 
 
 ROLE_CACHE = Path("~/.aws/cli/cache")
-"""The AWS CLI's own, readable by its user alone."""
+"""The AWS CLI's own cache, readable only by its user."""
 
 
 class _RoleProvider(Protocol):
@@ -67,23 +67,23 @@ class _CredentialResolver(Protocol):
 
 
 class _SessionWithRoles(Protocol):
-    """What is used of botocore's session here, which has no types of its own."""
+    """The part of botocore's session used here; botocore ships no types."""
 
     def get_component(self, name: str, /) -> _CredentialResolver: ...
 
 
 @dataclass(frozen=True)
 class AccessProblem:
-    """What is wrong, in words for people, and what to do."""
+    """What is wrong and how to fix it, for people."""
 
     message: str
     hint: str
 
 
 def share_role_cache(session: _SessionWithRoles) -> None:
-    """Keep the credentials of roles where the AWS CLI does: who gave an MFA code is asked again when they end.
+    """Cache role credentials where the AWS CLI does, so that the user enters an MFA code only when they expire.
 
-    A task's worker, which has no terminal, finds them there, too.
+    A task's worker, which has no terminal, finds the credentials there too.
     """
     from botocore.utils import JSONFileCache  # noqa: PLC0415 - slow to import
 
@@ -92,10 +92,10 @@ def share_role_cache(session: _SessionWithRoles) -> None:
 
 
 def access_problem(error: Exception) -> AccessProblem | None:
-    """Return why a request to AWS could not be made at all, None where it was made and no answer came.
+    """Return why a request to AWS could not be made; None if it was made but got no answer.
 
     Args:
-        error: a ``BotoCoreError``, or what botocore raises for an answer that it can't read.
+        error: a ``BotoCoreError``, or the error that botocore raises for an unreadable answer.
     """
     kinds = [kind.__name__ for kind in type(error).__mro__]
     known = next((_KNOWN[name] for name in kinds if name in _KNOWN), None)
@@ -106,13 +106,13 @@ def access_problem(error: Exception) -> AccessProblem | None:
 
 
 def clock_problem(headers: Mapping[str, object]) -> AccessProblem | None:
-    """Return that this machine's clock is wrong, as the time in AWS's own answer shows; None where it is right.
+    """Return a problem if this machine's clock differs from the time in AWS's answer; None if it is right.
 
     Args:
-        headers: those of the answer, by name in lower case.
+        headers: the answer's headers, with lower-case names.
     """
     try:
-        # Always GMT, which the parser of e-mail's dates leaves without a zone.
+        # The header is always in GMT, but the e-mail date parser returns it without a time zone.
         theirs = parsedate_to_datetime(str(headers.get("date", "")).partition(" GMT")[0] + " +0000")
     except ValueError:
         return None

@@ -1,4 +1,4 @@
-"""The one JSON text of a value, and its digest: equal values have equal digests."""
+"""Canonical JSON of a value and its digest: equal values have equal digests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 
 
 def canonical(value: object) -> str:
-    """Return the one JSON text of a value: sorted keys, no blanks, so that equal values have equal digests."""
+    """Return a value's canonical JSON (sorted keys, no blanks), so that equal values have equal digests."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
 
 

@@ -1,7 +1,7 @@
-"""Frozen data as JSON and back: one codec for every document that dtk writes and reads again.
+"""Dataclasses to JSON and back: one codec for every document that dtk writes and reads.
 
-A field stands in a document under its own name (``if_`` as ``if``), in the order of its class. One that says no more
-than its default is left out, unless the document always has it.
+A field's key in the document is its own name (``if_`` becomes ``if``), in the order of its class. A field that
+equals its default is left out, unless the document always writes it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _REQUIRED = object()
 
 
 class MalformedError(ValueError):
-    """A document is not what it should be: ``path`` says where in it (``nodes.master.status``), ``what`` how."""
+    """A document has the wrong structure: ``path`` says where (``nodes.master.status``), ``what`` says how."""
 
     def __init__(self, what: str, path: str = "") -> None:
         super().__init__(f"{path} {what}" if path else f"it {what}")
@@ -35,13 +35,13 @@ class MalformedError(ValueError):
         self.path = path
 
     def inside(self, name: str) -> MalformedError:
-        """Return the error as seen from what holds the part that is wrong."""
+        """Return the error with its path relative to the enclosing part."""
         return MalformedError(self.what, f"{name}.{self.path}" if self.path else name)
 
 
 @dataclass(frozen=True, slots=True)
 class _FieldRule:
-    """How one field is written and read; ``default`` is ``_REQUIRED`` where the class has none."""
+    """How to write and read one field; ``default`` is ``_REQUIRED`` if the class defines none."""
 
     name: str
     key: str
@@ -52,11 +52,10 @@ class _FieldRule:
 
 
 class Codec:
-    """Writes and reads the classes of one document, and keeps the rules that follow from their types.
+    """Writes and reads the classes of one document and caches the rules derived from their types.
 
-    ``always`` names, by class, the fields that stand in the document even when they say no more than their default;
-    ``repeated`` the classes of which one instance stands in many places: it is written once and is the same object
-    wherever it stands.
+    ``always`` names, by class, the fields to write even when they equal their default. ``repeated`` lists classes whose
+    instances occur in many places: each instance is serialized once, and the same object is used in every place.
     """
 
     def __init__(self, always: Mapping[type, Collection[str]], repeated: tuple[type, ...] = ()) -> None:
@@ -69,14 +68,14 @@ class Codec:
         return self._document(instance, {})
 
     def _document(self, instance: object, written: dict[int, JsonObject]) -> JsonObject:
-        """Write an instance; ``written`` are those that stand in many places, by their identity."""
-        # By identity: to compare instances by value would cost more than to write them again.
+        """Serialize an instance; ``written`` holds the repeated objects already serialized, by identity."""
+        # Keyed by identity: comparing instances by value would cost more than serializing them again.
         if id(instance) in written:
             return written[id(instance)]
         found: JsonObject = {}
         for rule in self._rules_of(type(instance)):
             value = getattr(instance, rule.name)
-            # Defaults are left out: a plan of thousands of steps is read by people, and most fields say nothing.
+            # Leave defaults out: people read plans of thousands of steps, and most fields hold their default.
             if rule.always or value != rule.default:
                 found[rule.key] = self._written(value, written)
         if isinstance(instance, self._repeated):
@@ -93,14 +92,14 @@ class Codec:
         return value_document(value) if isinstance(value, Value) else self._document(value, written)
 
     def part(self, value: object) -> Json:
-        """Return the value of a field as JSON, whatever it says."""
+        """Return the value of a field as JSON, even if it equals the default."""
         return self._written(value, {})
 
     def changed(self, instance: T, document: JsonObject) -> T:
-        """Return an instance with the fields that a JSON object has; of maps, with the entries that it has.
+        """Return a copy of an instance, changed by a JSON object; maps are merged by key.
 
         Raises:
-            MalformedError: a field is unknown or of the wrong kind, or an entry is none that the instance has.
+            MalformedError: a field is unknown or of the wrong kind, or a map has a key that the instance lacks.
         """
         rules = {rule.key: rule for rule in self._rules_of(type(instance)) if rule.given}
         if unknown := sorted(document.keys() - rules.keys()):
@@ -117,7 +116,7 @@ class Codec:
         return cast(T, replace(cast(Any, instance), **found))
 
     def instance(self, cls: type[T], document: Json) -> T:
-        """Return the instance of a dataclass that a JSON object stands for.
+        """Return the dataclass instance that a JSON object represents.
 
         Raises:
             MalformedError: something is missing, unknown or of the wrong kind.
@@ -129,7 +128,7 @@ class Codec:
             if rule.default is _REQUIRED and rule.key not in document:
                 raise MalformedError(f"has no {rule.key}")
         found = {rule.name: _read(rule, document[rule.key]) for rule in rules if rule.key in document}
-        # Read strictly: a field that this dtk does not know may say that something must not be done.
+        # Read strictly: an unknown field might say that something must not be done.
         if len(found) != len(document):
             unknown = ", ".join(sorted(document.keys() - {rule.key for rule in rules}))
             raise MalformedError(f"has {unknown}, which this dtk does not know")
@@ -137,7 +136,7 @@ class Codec:
 
     def _rules_of(self, cls: type) -> tuple[_FieldRule, ...]:
         if cls not in self._rules:
-            # Not typing.get_type_hints: it would unfold Json, which names itself.
+            # Not typing.get_type_hints: it would expand Json, which is recursive.
             hints = inspect.get_annotations(cls, eval_str=True)
             always = self._always.get(cls, ())
             self._rules[cls] = tuple(
@@ -154,11 +153,11 @@ class Codec:
         return self._rules[cls]
 
     def _reader(self, hint: object) -> Reader:
-        """Return what reads a part of a document as a type."""
+        """Return the function that reads part of a document as a type."""
         if isinstance(hint, Hashable) and hint in _READERS:
             return _READERS[hint]
         if isinstance(hint, type) and is_dataclass(hint):
-            # Its rules are made when the first one is read: a class may hold itself.
+            # Resolve the class's rules lazily, on first use: a class may contain itself.
             return partial(self.instance, hint)
         origin, arguments = typing.get_origin(hint), typing.get_args(hint)
         if origin in (Union, types.UnionType):
@@ -237,7 +236,7 @@ def _first_fitting(readers: Sequence[Reader], document: Json) -> object:
 
 
 def _scalar(type_: object, document: Json) -> Json:
-    # A whole number is written without a fraction where a float is meant; true is not a number.
+    # A float may be written without a fraction; true is not a number.
     accepted = (int, float) if type_ is float else type_ or types.NoneType
     is_flag = isinstance(document, bool)
     if isinstance(accepted, (type, tuple)) and isinstance(document, accepted) and is_flag == (type_ is bool):

@@ -1,4 +1,4 @@
-"""JSON's own types: what a document, a message or a known value is made of."""
+"""JSON types: what documents, messages and known values consist of."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from typing import NoReturn, TypeAlias, TypeGuard, Union
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _LONE = re.compile("[\\ud800-\\udfff]")
 
-# Lists and dicts, not sequences and mappings: these are what json.loads makes, and what isinstance narrows to.
-# A Union, not "|": the alias names itself, and Python 3.11 evaluates it.
+# Lists and dicts, not sequences and mappings: json.loads returns these, and isinstance narrows to them.
+# A Union, not "|": the alias is recursive, and Python 3.11 would evaluate it.
 Json: TypeAlias = Union[bool, int, float, str, "list[Json]", "dict[str, Json]", None]
 
 JsonObject: TypeAlias = dict[str, Json]
 
 ReadOnlyObject: TypeAlias = Mapping[str, Json]
-"""An object that is only read; unlike ``JsonObject``, it can be a ``dict[str, str]`` as well."""
+"""A read-only object; unlike ``JsonObject``, it also accepts a ``dict[str, str]``."""
 
 ReadOnlyJson: TypeAlias = Union[bool, int, float, str, "Sequence[ReadOnlyJson]", "Mapping[str, ReadOnlyJson]", None]
-"""What is only read and written on: unlike ``Json``, it can be a ``list[str]`` or a tuple as well."""
+"""Read-only data; unlike ``Json``, it also accepts a ``list[str]`` or a tuple."""
 
 
 def as_object(value: object) -> JsonObject:
-    """Return a value that a schema calls an object; empty where there is none."""
+    """Return the value if it is an object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def texts_in(value: object) -> Iterator[str]:
-    """Yield the texts and numbers in plain data, as texts."""
+    """Yield the texts and numbers in plain data as strings."""
     if isinstance(value, Mapping):
         for item in value.values():
             yield from texts_in(item)
@@ -42,10 +42,10 @@ def texts_in(value: object) -> Iterator[str]:
 
 
 def parse_json(text: str | bytes) -> object:
-    """Return the data in a JSON text, of whatever kind; its reader checks it.
+    """Return the data in a JSON text, of any type; the caller checks it.
 
     Raises:
-        ValueError: it is not JSON, holds what is no character, or is nested more deeply than any document of dtk.
+        ValueError: the text is not JSON, contains a lone surrogate, or is nested too deeply.
     """
     try:
         data: object = json.loads(text, parse_constant=refuse_constant)
@@ -57,15 +57,15 @@ def parse_json(text: str | bytes) -> object:
 
 
 def refuse_constant(name: str) -> NoReturn:
-    """Refuse NaN and Infinity, which Python's reader takes for numbers and JSON does not have."""
+    """Refuse NaN and Infinity, which Python's parser accepts but JSON does not allow."""
     raise ValueError(f"{name} is not JSON")
 
 
 def check_characters(text: str) -> None:
-    """Refuse half a character: it can be written in escapes, and neither printed nor kept in a file.
+    """Refuse lone surrogates: JSON escapes can express them, but they can't be printed or written to a file.
 
     Raises:
-        ValueError: there is one.
+        ValueError: the text contains one.
     """
     try:
         text.encode()
@@ -74,7 +74,7 @@ def check_characters(text: str) -> None:
 
 
 def is_json(value: object) -> TypeGuard[Json]:
-    """Say whether data can be written as JSON: keys that are texts, finite numbers, whole characters."""
+    """Return whether data can be written as JSON: string keys, finite numbers, no lone surrogates."""
     if isinstance(value, str):
         return value.isascii() or not _LONE.search(value)
     if isinstance(value, float):

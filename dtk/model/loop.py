@@ -1,18 +1,18 @@
-"""What a loop of an action goes over: the items of a list, or the keys of a hash with their values."""
+"""The elements that an action's loop iterates over: list items, or a hash's keys and values."""
 
 from __future__ import annotations
 
 from dtk.model.json_data import Json
 
 ITEM = "item"
-"""What templates call the element that a loop is at; of a hash it has ``key`` and ``value``."""
+"""The template name of a loop's current element; for a hash it has ``key`` and ``value``."""
 
 
 def elements_of(data: Json) -> list[Json]:
-    """Return what a loop over data goes through, in the order written.
+    """Return the elements that a loop iterates over, in the order written.
 
     Raises:
-        ValueError: it is neither a list nor a hash.
+        ValueError: the data is neither a list nor a hash.
     """
     if isinstance(data, list):
         return list(data)

@@ -1,7 +1,7 @@
-"""What a module says: components with attributes, dependencies, links, actions; assemblies; workflows.
+"""The content of a module: components with attributes, dependencies, links, actions; assemblies; workflows.
 
-Built by ``dtk.dsl`` from a validated document; every part keeps the place it was written at, so that a
-mistake found later (by the compiler) can still be shown where its author can fix it.
+``dtk.dsl`` builds it from a validated document. Every part keeps its source location, so that an error found later
+(by the compiler) can still point to the line that its author must fix.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ Side = Literal["base", "dependency"]
 Order = Literal["sequential", "concurrent"]
 
 PUPPET_FOLDER = "puppet"
-"""Where a module has its Puppet code: puppet/NAME/manifests, a module path of Puppet's."""
+"""A module's folder of Puppet code, puppet/NAME/manifests; it is a Puppet module path."""
 
 
 @dataclass(frozen=True)
 class Attribute:
     """One declared attribute of a component or of an assembly.
 
-    ``default`` is of the declared type already; ``has_default`` tells a default of null from none.
-    ``secret`` attributes hold references (``env:NAME`` …), never values. A ``dynamic`` one that is an ``input`` as well
-    may be given; what is set wins over what an action puts out, and that over links and the default.
-    An ``internal`` one is of no interest to people: listings leave it out.
+    ``default`` is already of the declared type; ``has_default`` distinguishes a null default from none.
+    ``secret`` attributes hold references (``env:NAME`` …), never values. A ``dynamic`` attribute that is also an
+    ``input`` can be set; precedence is: the value set, then an action's output, then links and the default.
+    ``internal`` attributes are left out of listings.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Attribute:
 
     @property
     def is_computed(self) -> bool:
-        """Whether only an action gives it its value."""
+        """Whether only an action can set the value."""
         return self.dynamic and not self.input
 
 
@@ -57,7 +57,7 @@ class Attribute:
 class AttributeTerm:
     """``attr``, ``attr[key]`` or ``node.attr`` on one side of a link.
 
-    ``with_offset`` adds the ``port_offset`` of the node that it is on: where the port really is.
+    ``with_offset`` adds the ``port_offset`` of its node: the port that is really in use.
     """
 
     side: Side
@@ -83,9 +83,9 @@ class ConstantTerm:
 
 @dataclass(frozen=True)
 class AttributeMapping:
-    """One attribute mapping of a link, already read in the direction of its arrow.
+    """One attribute mapping of a link, with source and destination already resolved from its arrow.
 
-    Source: docs/original.md 4.3; left of the arrow stands the dependency, right of it the base component.
+    Source: docs/original.md 4.3; the dependency is left of the arrow, the base component right of it.
     """
 
     source: AttributeTerm | TextTerm | ConstantTerm
@@ -96,12 +96,13 @@ class AttributeMapping:
 
 @dataclass(frozen=True)
 class LinkDef:
-    """How a component links to another one: what it is linked to, whether it must be, which values flow.
+    """A link from one component to another: its target, whether it is required, and which values flow.
 
-    ``same_node`` and ``other_node`` say where the other one may be; ``order`` (``after`` or ``before`` the other
-    one, "" for what the values say) counts where dtk generates the workflow. A link to the component's own type leads
-    to its peers, the members of its group; ``include_self`` says whether a member is among its own. An ``optional``
-    link may name a component of a module that is not there.
+    ``same_node`` and ``other_node`` restrict where the target may be. ``order`` (``after`` or ``before`` the target, ""
+    to derive it from the values) applies when dtk generates the workflow. A link to the component's own type connects a
+    group's members (peers); ``include_self`` says whether a member is among its own peers. An ``optional`` link may
+    name
+    a component of a module that is not installed.
     """
 
     name: str
@@ -118,7 +119,7 @@ class LinkDef:
 
 @dataclass(frozen=True)
 class Dependency:
-    """A component that must stand on the same node (a dependency without a link definition)."""
+    """A component that must be on the same node (a dependency without a link definition)."""
 
     component: str
     location: Location
@@ -128,9 +129,9 @@ class Dependency:
 class Operation:
     """A pyinfra operation as data: ``apt.packages`` with its arguments, guarded by shell conditions.
 
-    ``when`` are templates over attributes; an item for which one of them is false is not done at all. One with
-    ``if_changed`` is done only when an earlier item with one of these ids changed something. ``for_`` is a list or a
-    hash, or a template that gives one: the item is done for each element, which templates call ``item``.
+    ``when`` are templates over attributes; the item is skipped if any of them is false. An item with ``if_changed``
+    runs only if an earlier item with one of these ids changed something. ``for_`` is a list or hash, or a template that
+    yields one: the item runs once per element, which templates call ``item``.
     """
 
     name: str
@@ -146,9 +147,9 @@ class Operation:
 
 @dataclass(frozen=True)
 class Command:
-    """A ``RUN`` (``command`` is set) or an ``ADD`` (``source`` and ``target`` are) item of the original.
+    """A ``RUN`` item (``command`` is set) or an ``ADD`` item (``source`` and ``target`` are set) of the original.
 
-    ``when``, ``id``, ``if_changed`` and ``for_`` are those of an ``Operation``.
+    ``when``, ``id``, ``if_changed`` and ``for_`` are as in ``Operation``.
     """
 
     location: Location
@@ -170,7 +171,7 @@ class Command:
 
 @dataclass(frozen=True)
 class DeployCall:
-    """A pyinfra deploy of the module: a function in one of its files, called with the attributes it names."""
+    """A pyinfra deploy of the module: a function in one of its files, called with the attributes that it names."""
 
     file: str
     function: str
@@ -181,8 +182,9 @@ class DeployCall:
 class PuppetResource:
     """A Puppet class, or a resource of a defined type, applied on the node with the component's attributes.
 
-    Source: the original's provider puppet (docs/original.md 4.4). ``parameters`` are the attributes handed over:
-    all but constants, dynamic ones and the title's ``name``. ``on_node``: the node has its code, none is copied.
+    Source: the original's provider puppet (docs/original.md 4.4). ``parameters`` are the attributes passed: all but
+    constants, dynamic ones and the title's ``name``. ``on_node``: the Puppet code is already on the node; don't copy
+    it.
     """
 
     location: Location
@@ -193,7 +195,7 @@ class PuppetResource:
 
 
 Item = Operation | Command | DeployCall | PuppetResource
-"""One thing that an action does on a node."""
+"""One unit of work of an action on a node."""
 
 
 @dataclass(frozen=True)
@@ -212,9 +214,9 @@ class Action:
     """One action of a component. ``items`` is empty for a no-op (an attribute holder) and for ``compute``.
 
     ``defaults`` are pyinfra global arguments (``_sudo``, ``_env`` …) for all its operations and commands;
-    ``timeout`` and ``retry_delay`` are seconds. ``parameters`` are given by whoever runs the action: a stage of a
-    workflow, or ``dtk exec``; templates see them as they see attributes. ``max_in_flight``, 3 or "25%", says how many
-    nodes run it at once in any stage.
+    ``timeout`` and ``retry_delay`` are in seconds. ``parameters`` are set by the caller: a workflow stage or
+    ``dtk exec``; templates see them like attributes. ``max_in_flight``, 3 or "25%", limits how many nodes run the
+    action at once in any stage.
     """
 
     name: str
@@ -236,7 +238,7 @@ class Action:
 class Component:
     """A component definition; ``type`` is its full name, e.g. ``dask::worker``.
 
-    ``after`` are components that go before it where they are on the same node; they need not be there.
+    ``after`` lists components that run before this one if they are on the same node; they are not required there.
     """
 
     name: str
@@ -256,9 +258,10 @@ class Component:
 class ComponentUse:
     """A component as an assembly or a service uses it: instance name, attribute values, chosen link targets.
 
-    ``links`` maps a link's name to targets as written: ``node/cmp``, ``node/cmp[title]`` or ``cmp``.
-    ``locations`` says where each is written, by the name of the attribute or of the link. Texts in ``attributes``
-    may be templates over the assembly's attributes; in a service that is resolved they are what these give.
+    ``links`` maps a link's name to targets as written: ``node/cmp``, ``node/cmp[title]`` or ``cmp``. ``locations`` has
+    the source location of each attribute and link, by name. Texts in ``attributes`` may be templates over the
+    assembly's
+    attributes; in a resolved service they are already rendered.
     """
 
     name: ComponentName
@@ -270,11 +273,11 @@ class ComponentUse:
 
 @dataclass(frozen=True)
 class Node:
-    """A node, or a node group when ``is_group``; ``attributes`` are the node's own (size, image …).
+    """A node, or a node group if ``is_group``; ``attributes`` are the node's own (size, image …).
 
-    Texts in them may be templates over the assembly's attributes; so may ``cardinality`` and ``max_in_flight`` be.
-    ``locations`` says where each of them is written, by its name.
-    ``max_in_flight``, 3 or "25%", says how many of a group's members work at once in any stage; None for all.
+    Texts in ``attributes``, ``cardinality`` and ``max_in_flight`` may be templates over the assembly's attributes.
+    ``locations`` has the source location of each, by name.
+    ``max_in_flight``, 3 or "25%", limits how many of a group's members run at once in any stage; None for no limit.
     """
 
     name: str
@@ -289,9 +292,9 @@ class Node:
 
 @dataclass(frozen=True)
 class WorkflowItem:
-    """What a stage runs: a component's action; ``create`` when the workflow names none.
+    """One item of a stage: a component's action; ``create`` if the workflow names none.
 
-    The title and the values of ``parameters`` may hold ``{{name}}``: a parameter of the workflow.
+    The title and the values of ``parameters`` may contain ``{{name}}``, a parameter of the workflow.
     """
 
     component: ComponentName
@@ -302,12 +305,11 @@ class WorkflowItem:
 
 @dataclass(frozen=True)
 class StageOptions:
-    """How a stage goes about its nodes and actions; None leaves it to the actions.
+    """How a stage schedules its nodes and actions; None means that each action decides.
 
-    ``run_once`` leaves only the first of the nodes that have what the stage runs.
-
-    ``max_in_flight`` is 3 or "25%"; the first ``canary`` nodes go before all others. ``retries``, ``retry_delay``,
-    ``timeout`` (seconds) and ``on_failure`` count for each action of the stage.
+    ``run_once`` keeps only the first of the nodes that have the stage's components.
+    ``max_in_flight`` is 3 or "25%"; the first ``canary`` nodes run before all others. ``retries``, ``retry_delay``,
+    ``timeout`` (both in seconds) and ``on_failure`` apply to each action of the stage.
     """
 
     max_in_flight: int | str | None = None
@@ -321,13 +323,13 @@ class StageOptions:
 
 @dataclass(frozen=True)
 class Subtask:
-    """One stage of a workflow, or a block of them when ``subtasks`` is not empty.
+    """One stage of a workflow, or a block of stages if ``subtasks`` is not empty.
 
-    ``node`` restricts it to a node or a group. ``ordered`` says that its items run in the order listed even where
-    one of them depends on another on the same node; ``order`` is that of ``subtasks``.
-    ``calls`` names a workflow whose stages run in its place; in an assembly that is built they are in ``subtasks``.
-    ``given`` are the parameters of such a call, and those that a stage's actions get from the calls around it: texts,
-    in which ``{{name}}`` is the caller's.
+    ``node`` restricts it to a node or a group. ``ordered``: its items run in the order listed, even if one depends on
+    another on the same node. ``order`` is the order of ``subtasks``. ``calls`` names a workflow whose stages run in its
+    place; in a built assembly they are in ``subtasks``. ``given`` holds the parameters of such a call, or those that
+    the
+    enclosing calls pass to a stage's actions: texts in which ``{{name}}`` is the caller's parameter.
     """
 
     name: str
@@ -344,7 +346,7 @@ class Subtask:
 
 @dataclass(frozen=True)
 class Workflow:
-    """Named stages, one after the other or all at once; ``parameters`` are those it declares."""
+    """Named stages, run sequentially or concurrently; ``parameters`` are those it declares."""
 
     name: str
     subtasks: tuple[Subtask, ...]
@@ -370,7 +372,7 @@ class Assembly:
 
 @dataclass(frozen=True)
 class Module:
-    """A module as it stands in its folder; ``digest`` is ``sha256:…`` over its whole tree."""
+    """A module as read from its folder; ``digest`` is ``sha256:…`` over its whole tree."""
 
     name: str
     folder: Path

@@ -1,4 +1,4 @@
-"""An assembly's outputs: texts with paths of attributes in double braces, ``{{ web/site::server/address }}``."""
+"""An assembly's outputs: texts with attribute paths in double braces, ``{{ web/site::server/address }}``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PATH = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 
 @dataclass(frozen=True)
 class AssemblyOutput:
-    """What an assembly tells people of a service once it runs."""
+    """An output of an assembly, shown to users once its service runs."""
 
     name: str
     text: str
@@ -21,7 +21,7 @@ class AssemblyOutput:
 
     @property
     def pieces(self) -> Iterator[tuple[bool, str]]:
-        """The texts (True) and the paths between them (False), in order; empty texts are left out."""
+        """The pieces in order: literal texts (True) and attribute paths (False); empty texts are left out."""
         for index, piece in enumerate(_PATH.split(self.text)):
             is_text = index % 2 == 0
             if piece or not is_text:
@@ -29,5 +29,5 @@ class AssemblyOutput:
 
     @property
     def paths(self) -> list[str]:
-        """The attributes that the output is made of."""
+        """The attribute paths in the output."""
         return [piece for is_text, piece in self.pieces if not is_text]

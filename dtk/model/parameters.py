@@ -16,15 +16,15 @@ _VARIABLE = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 
 
 def variables_in(text: str) -> list[str]:
-    """Return the parameters that a workflow's term names, in order."""
+    """Return the parameters that a workflow's term uses, in order."""
     return _VARIABLE.findall(text)
 
 
 def filled_in(text: str, values: ReadOnlyObject) -> str:
-    """Return a workflow's term with its parameters' values in it.
+    """Return a workflow's term with its parameters replaced by their values.
 
     Raises:
-        ValueError: one of them has no value; the message is the original's.
+        ValueError: a parameter has no value; the message is the original's.
     """
     missing = next((name for name in variables_in(text) if values.get(name) is None), "")
     if missing:
@@ -33,7 +33,7 @@ def filled_in(text: str, values: ReadOnlyObject) -> str:
 
 
 def replaced(text: str, values: Mapping[str, str]) -> str:
-    """Return a workflow's term with the parameters that have a text among the values replaced by it."""
+    """Return a workflow's term with those parameters replaced that are among the values."""
     return _VARIABLE.sub(lambda match: values.get(match[1], match[0]), text)
 
 
@@ -42,14 +42,14 @@ def _text(value: Json) -> str:
 
 
 def typed_parameters(declared: Mapping[str, Attribute], given: ReadOnlyObject) -> JsonObject:
-    """Return the values of declared parameters, each of its type; what is not declared is left out.
+    """Return the values of declared parameters, converted to their types; undeclared ones are left out.
 
     Args:
-        declared: the parameters.
-        given: values, as a command line or a workflow gives them.
+        declared: the parameters by name.
+            given: the values from a command line or a workflow.
 
     Raises:
-        ValueError: one is not given, or not of its type; the messages are the original's.
+        ValueError: a required parameter is missing, or a value has the wrong type; the messages are the original's.
     """
     values: JsonObject = {}
     for name, parameter in declared.items():

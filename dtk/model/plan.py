@@ -1,6 +1,6 @@
-"""The plan: an explicit, complete list of what apply will do, and nothing else.
+"""The plan: the explicit and complete list of what apply will do.
 
-``dtk.plan.document`` writes it and reads it; the document's shape is schemas/plan.schema.json.
+``dtk.plan.document`` writes and reads it; schemas/plan.schema.json defines the document's structure.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dtk.model.json_data import Json
 from dtk.model.planned_action import PlannedAction
 
 FORMAT_VERSION = 2
-"""2 since a group's members are written by what differs from the first of them; in 1 each stands in full."""
+"""Version 2 stores a group's members as differences from the first member; version 1 stores each in full."""
 
 NodeChangeKind = Literal["create", "start", "stop", "terminate", "replace", "resize", "grow", "keep"]
 ComponentChangeKind = Literal["new", "changed", "unchanged", "delete"]
@@ -33,13 +33,13 @@ StepType = Literal[
 ]
 FirewallChange = Literal["close", "open", "keep"]
 Rounds = tuple[tuple[str, ...], ...]
-"""Nodes in groups that are worked on one after the other."""
+"""Groups of nodes that are processed one after the other."""
 FindingKind = Literal["differs", "unreachable", "machine", "runs_each_time", "unchecked"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModuleUse:
-    """A module the plan was made from; apply refuses another digest."""
+    """A module that the plan was made from; apply refuses any other digest."""
 
     name: str
     version: str = ""
@@ -58,7 +58,7 @@ class NodeChange:
 
 @dataclass(frozen=True)
 class ValueDifference:
-    """An attribute's whole value as it was applied and as it will be, where a reason shows a part of it."""
+    """The complete old and new value of an attribute whose reason shows only part of it."""
 
     attribute: str
     before: Json
@@ -67,7 +67,7 @@ class ValueDifference:
 
 @dataclass(frozen=True)
 class ComponentChange:
-    """Whether a component instance is new, changed or unchanged on one node, and why."""
+    """Whether a component instance is new, changed, unchanged or to be deleted on one node, and why."""
 
     node: str
     component: str
@@ -78,11 +78,12 @@ class ComponentChange:
 
 @dataclass(frozen=True)
 class Finding:
-    """What ``plan --refresh`` found on a node: ``what`` in words, free of secrets.
+    """A finding of ``plan --refresh`` on a node; ``what`` describes it in words, without secrets.
 
-    ``differs``: the operation would change something. ``unreachable``: the node could not be asked, and ``component``
-    and ``operation`` are "". ``machine``: the machine is not what its node asks for. ``runs_each_time``: a command
-    without a guard. ``unchecked``: it can't be told, and why.
+    ``differs``: the operation would change something. ``unreachable``: the node could not be reached; ``component``
+    and ``operation`` are "". ``machine``: the machine differs from what its node requests. ``runs_each_time``: a
+    command
+    without a guard. ``unchecked``: drift cannot be determined; ``what`` gives the reason.
     """
 
     node: str
@@ -93,13 +94,13 @@ class Finding:
 
     @property
     def is_drift(self) -> bool:
-        """Whether the node is known not to be as it was left."""
+        """Whether the node is known to have drifted."""
         return self.kind in ("differs", "unreachable", "machine")
 
 
 @dataclass(frozen=True)
 class FirewallRule:
-    """A port of the service's nodes and who may reach it, compared with what was open before."""
+    """A port of the service's nodes and the sources that may reach it, compared with the rules in force."""
 
     change: FirewallChange
     port: int
@@ -110,7 +111,7 @@ class FirewallRule:
 class Step:
     """A step of a stage: a group with its members in ``steps``, or a leaf on one node.
 
-    ``max_in_flight`` is a group's: how many of its members work at once, within what the stage allows.
+    ``max_in_flight`` is set on groups: how many members run at once, within the stage's own limit.
     """
 
     number: str
@@ -123,7 +124,7 @@ class Step:
     max_in_flight: int | str | None = None
 
     def leaves(self) -> Iterator[Step]:
-        """Yield the steps that do something, in order."""
+        """Yield the leaf steps (those that do work), in order."""
         if self.steps:
             for step in self.steps:
                 yield from step.leaves()
@@ -133,9 +134,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Stage:
-    """A level-1 part of the task; its nodes run at once, ``max_in_flight`` of them at a time.
+    """A top-level part of the task; its nodes run in parallel, at most ``max_in_flight`` at a time.
 
-    The first ``canary`` nodes run before all others, which do not start when one of these fails.
+    The first ``canary`` nodes run before all others; if one of them fails, the others do not start.
     """
 
     number: str
@@ -152,17 +153,17 @@ class Stage:
 
 @dataclass(frozen=True)
 class Plan:
-    """The whole plan. ``task_type`` is the name in the table's first row (``assembly_converge``).
+    """The whole plan. ``task_type`` is the name in the first row of the task table (``assembly_converge``).
 
-    ``serial`` and ``lineage`` name the state it was made from, ``workspace`` where the service is at home, and
-    ``service_digest`` what its file said; ``destroys`` marks the plan of delete-and-destroy; ``resumes`` is the number
-    of the task that this plan continues, 0 for none; ``leaves_unfinished`` that of the converge that is still to be
-    resumed whatever becomes of this. ``parameters`` are those its workflow was given. ``drift`` and ``unchecked`` are
-    what a refresh found on the nodes. ``firewall`` has every declared port that the target opens or no longer opens.
-    ``only`` and ``exclude`` are the terms of the selection it was limited to, ``left_out`` the steps which that cost.
-    ``replaces`` are the nodes that get another machine, in the rounds they do so; ``forced`` says that no action of a
-    component runs before their machines go. ``volumes`` are those that outlive the machines which go for good:
-    ``slaves:1 data (vol-0a1b, 500 GB)``; ``deletes_volumes`` says that the service's are deleted at the end.
+    ``serial`` and ``lineage`` identify the state it was made from, ``workspace`` the service's home workspace, and
+    ``service_digest`` the content of its file. ``destroys`` marks the plan of delete-and-destroy. ``resumes`` is the
+    number of the task that this plan continues, 0 for none. ``leaves_unfinished`` is the number of the converge that
+    must still be resumed after this plan, whatever its outcome. ``parameters`` are the values given to its workflow.
+    ``drift`` and ``unchecked`` are what a refresh found on the nodes. ``firewall`` lists every declared port that the
+    target opens or closes. ``only`` and ``exclude`` are the terms of its selection, ``left_out`` the steps that the
+    selection leaves out. ``replaces`` lists the nodes whose machines are replaced, in rounds; ``forced`` means that no
+    component action runs before those machines are terminated. ``volumes`` lists the volumes that outlive permanently
+    removed machines: ``slaves:1 data (vol-0a1b, 500 GB)``. ``deletes_volumes``: the service's volumes are deleted last.
     """
 
     dtk_version: str
@@ -197,7 +198,7 @@ class Plan:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to do."""
+        """Whether the plan does nothing."""
         return not self.stages and all(rule.change == "keep" for rule in self.firewall)
 
     def leaves(self) -> Iterator[Step]:

@@ -10,12 +10,12 @@ from dtk.model.json_data import Json
 from dtk.model.value import UNSET, Template, Value
 
 Text: TypeAlias = str | Template
-"""A text of an item, which stays a template while it waits for a value."""
+"""A text of an item; it stays a template until all its values are known."""
 
 
 @dataclass(frozen=True)
 class PlannedOperation:
-    """A pyinfra operation, ``files.directory``, with its arguments."""
+    """A pyinfra operation, such as ``files.directory``, with its arguments."""
 
     kind: Literal["operation"] = field(default="operation", init=False)
     name: str
@@ -31,7 +31,7 @@ class PlannedOperation:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A command; ``timeout`` is seconds."""
+    """A command; ``timeout`` is in seconds."""
 
     kind: Literal["run"] = field(default="run", init=False)
     command: Text = ""
@@ -48,7 +48,7 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class PlannedAdd:
-    """A file of the module put on the node, rendered first when it is a ``template``."""
+    """A module file copied to the node; a ``template`` is rendered first."""
 
     kind: Literal["add"] = field(default="add", init=False)
     source: str
@@ -67,7 +67,7 @@ class PlannedAdd:
 
 @dataclass(frozen=True)
 class PlannedPuppet:
-    """A Puppet class, or a resource of a defined type, which has a ``title``; ``parameters`` are attributes."""
+    """A Puppet class, or a resource of a defined type (with a ``title``); ``parameters`` are attribute names."""
 
     kind: Literal["puppet"] = field(default="puppet", init=False)
     resource: Literal["class", "definition"]
@@ -86,10 +86,10 @@ class PlannedDeploy:
 
 
 Guarded: TypeAlias = PlannedOperation | PlannedRun | PlannedAdd
-"""What has guards: the shell conditions ``if_`` and ``unless``, and ``when``, templates that must all be true.
+"""Items with guards: the shell conditions ``if_`` and ``unless``, and ``when``, templates that must all be true.
 
-One with ``if_changed`` is done only when an earlier item with one of these ids changed something. ``for_`` is what a
-loop goes over that is known on the node only; ``item`` is the element of a loop that was unfolded in the plan.
+An item with ``if_changed`` runs only if an earlier item with one of these ids changed something. ``for_`` is what a
+loop iterates over when that is known only on the node; ``item`` is the element of a loop expanded in the plan.
 """
 
 PlannedItem: TypeAlias = PlannedOperation | PlannedRun | PlannedAdd | PlannedPuppet | PlannedDeploy
@@ -97,9 +97,10 @@ PlannedItem: TypeAlias = PlannedOperation | PlannedRun | PlannedAdd | PlannedPup
 
 @dataclass(frozen=True)
 class PlannedOutput:
-    """A dynamic attribute, by its path and its short name, and where its value comes from after the action.
+    """A dynamic attribute, by path and short name, and the source of its value after the action.
 
-    ``text`` is the command, the fact's name or the expression; it waits for the action, and so is a template still.
+    ``text`` is the command, the fact's name or the expression; it is rendered after the action, so it is still a
+    template.
     """
 
     attribute: str
@@ -112,7 +113,7 @@ class PlannedOutput:
 
 
 def action_key(node: str, component: str, action: str, repeat: str = "") -> str:
-    """Return the name that an action's success is remembered by; ``repeat`` is "2" for its second time."""
+    """Return the key under which the state records an action's success; ``repeat`` is "2" for its second run."""
     return f"{node} {component}.{action}" + (f" #{repeat}" if repeat else "")
 
 
@@ -120,10 +121,10 @@ def action_key(node: str, component: str, action: str, repeat: str = "") -> str:
 class PlannedAction:
     """One component's action on one node: everything the executor needs.
 
-    ``repeat`` tells apart the second and further times an action runs in one workflow. ``defaults`` are pyinfra's
-    global arguments for all its items. ``files`` maps a path in the module to the digest of its content.
-    ``max_in_flight`` is how many nodes run it at once.
-    ``action_digest`` covers the action's definition and its files; ``input_digest`` that and the attributes as planned.
+    ``repeat`` distinguishes the second and later runs of an action in one workflow. ``defaults`` are pyinfra's global
+    arguments for all its items. ``files`` maps a path in the module to the digest of its content. ``max_in_flight``
+    limits how many nodes run it at once.
+    ``action_digest`` covers the action's definition and its files; ``input_digest`` also the attributes as planned.
     """
 
     node: str
@@ -149,5 +150,5 @@ class PlannedAction:
 
     @property
     def key(self) -> str:
-        """The name an action's success is remembered by in state: ``slaves:1 dask::worker.create``."""
+        """The key under which the state records the action's success: ``slaves:1 dask::worker.create``."""
         return action_key(self.node, self.component, self.action, self.repeat)

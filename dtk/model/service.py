@@ -1,4 +1,4 @@
-"""A service instance's desired state, as services/NAME/service.yaml says it."""
+"""A service's desired state, as read from services/NAME/service.yaml."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dtk.model.module import ComponentUse, Node
 
 @dataclass(frozen=True)
 class AttributeSetting:
-    """One line under ``attributes:``: the value as written, and where."""
+    """One line under ``attributes:``: the value as written and its location."""
 
     value: Json
     location: Location
@@ -20,7 +20,7 @@ class AttributeSetting:
 
 @dataclass(frozen=True)
 class LinkChoice:
-    """One line under ``links:``: the chosen targets, none for "not linked", and where it is written."""
+    """One line under ``links:``: the chosen targets, empty for "not linked", and its location."""
 
     targets: tuple[str, ...]
     location: Location
@@ -28,14 +28,14 @@ class LinkChoice:
 
 @dataclass(frozen=True)
 class Service:
-    """Desired state. ``attributes`` maps paths (``slaves/cardinality``) to what people set.
+    """Desired state. ``attributes`` maps paths (``slaves/cardinality``) to the values that users set.
 
     ``components`` maps a node's name (``assembly_wide`` for none) to the components added to it; ``nodes`` are added
-    nodes and groups. ``removed`` says what of the assembly the service does without, and where that is written: nodes,
-    members (``slaves:2``), components (``master/ring::roll``). ``links`` maps ``node/component/link`` to a choice.
-    ``id`` says which service it is, whatever it is called and wherever it is cloned; "" in a file that has none yet.
-    ``access`` maps people's names to their public keys, "" for those whose access was taken away.
-    ``digest`` is of all that the file says but its id.
+    nodes and groups. ``removed`` maps removed parts of the assembly to their locations: nodes, members (``slaves:2``),
+    components (``master/ring::roll``). ``links`` maps ``node/component/link`` to a choice. ``id`` identifies the
+    service
+    across renames and clones; "" in a file without one. ``access`` maps user names to public keys, "" for users whose
+    access was revoked. ``digest`` covers the whole file except its id.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""An SSH server as people write it, ``user@host:port``: the one parser, and the port that SSH has by default."""
+"""SSH server addresses as users write them, ``user@host:port``: the only parser, and the default port."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from dtk.errors import UsageError
 
 SSH_PORT = 22
-"""The port of SSH (RFC 4251)."""
+"""The default port of SSH (RFC 4251)."""
 HIGHEST_PORT = 65535
 
-# A name or address never begins with "-": OpenSSH would take it for an option. IPv6 with a port stands in brackets.
+# A name or address must not begin with "-": OpenSSH would parse it as an option. IPv6 with a port needs brackets.
 _ADDRESS = re.compile(
     r"(?:(?P<user>[^@\s-][^@\s]*)@)?"
     r"(?:\[(?P<bracketed>[0-9A-Fa-f:.]+(?:%[^\]\s]+)?)\]"
@@ -23,7 +23,7 @@ _ADDRESS = re.compile(
 
 @dataclass(frozen=True)
 class SshAddress:
-    """Where an SSH server is and who logs in there; ``user`` is "" where it isn't said."""
+    """An SSH server's address and login; ``user`` is "" if not given."""
 
     host: str
     port: int = SSH_PORT
@@ -35,14 +35,15 @@ class SshAddress:
 
 
 def parse_ssh_address(text: str, default_port: int = SSH_PORT) -> SshAddress:
-    """Return what ``[user@]host[:port]`` says; an IPv6 address with a port is ``[2001:db8::1]:2222``.
+    """Parse ``[user@]host[:port]``; an IPv6 address with a port is ``[2001:db8::1]:2222``.
 
     Args:
-        text: as written.
-        default_port: the port where the text names none.
+        text: the address as written.
+            default_port: the port to use if the text has none.
 
+        Raises:
     Raises:
-        UsageError: it is written otherwise.
+        UsageError: the text is not in this form.
     """
     found = _ADDRESS.fullmatch(text)
     port = int(found["port"] or default_port) if found else 0
@@ -52,9 +53,9 @@ def parse_ssh_address(text: str, default_port: int = SSH_PORT) -> SshAddress:
 
 
 def parse_jumps(text: str) -> list[SshAddress]:
-    """Return the hosts to go through, in order, from ``[user@]host[:port]`` with commas between; none of "".
+    """Parse a comma-separated list of jump hosts, ``[user@]host[:port]``, in order; "" gives an empty list.
 
     Raises:
-        UsageError: one of them is written otherwise.
+        UsageError: an entry is not in this form.
     """
     return [parse_ssh_address(one) for one in text.split(",")] if text else []

@@ -1,4 +1,4 @@
-"""Where a workspace's store is, as ``store:`` in dtk.yaml says it."""
+"""The settings of a workspace's store, from ``store:`` in dtk.yaml."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ DEFAULT_LEASE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class StoreSettings:
-    """A store: ``type`` is ``s3`` (the bucket and what follows) or ``folder`` (the path). ``lease`` is in seconds.
+    """A store: ``type`` is ``s3`` (with the bucket fields) or ``folder`` (with the path). ``lease`` is in seconds.
 
-    ``access_kms_key`` encrypts the services' private keys alone, so that who may read state and logs can't read them.
+    ``access_kms_key`` encrypts only the services' private keys, so that readers of state and logs can't decrypt them.
     """
 
     type: str
@@ -28,11 +28,11 @@ class StoreSettings:
 
     @property
     def shown(self) -> str:
-        """The store for people."""
+        """The store's location, for people."""
         return self.path if self.type == "folder" else f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
 
 def settings_of(document: Mapping[str, object]) -> StoreSettings:
-    """Return the settings that JSON data holds, ``asdict`` of which gives the data again."""
+    """Return the settings from JSON data; ``asdict`` reverses it."""
     named: dict[str, str] = {name: str(value) for name, value in document.items() if name != "lease"}
     return StoreSettings(**named, lease=float(str(document.get("lease", DEFAULT_LEASE_SECONDS))))

@@ -1,4 +1,4 @@
-"""Did you mean …? The valid name closest to what somebody wrote; the sentence itself is in errors.py."""
+"""Spelling suggestions: the valid name closest to a misspelt one. The "did you mean" sentence is in errors.py."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from itertools import islice
 from dtk.errors import proposal
 
 _MOST_COMPARED = 500
-"""Names that a misspelt one is compared with: each costs microseconds, and a file can hold thousands of both."""
+"""Limit on the names compared with a misspelt one: each takes microseconds, and a file can have thousands of both."""
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Return the name that is close enough to be what was meant, "" when none is.
+    """Return the closest valid name, "" if none is close enough.
 
-    A component is often written without its module: ``worker`` is close to ``dask::worker``. Of the same module's
-    components only their own words are compared, or ``dask::a`` and ``dask::b`` would look alike.
+    A component is often written without its module: ``worker`` matches ``dask::worker``. Components of the same module
+    are compared by their last word only; otherwise ``dask::a`` and ``dask::b`` would look alike.
     """
     from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
 
@@ -33,5 +33,5 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 
 def did_you_mean(name: str, names: Iterable[str], otherwise: str = "") -> str:
-    """Return the hint for a name that does not exist: the nearest one, else another hint."""
+    """Return the hint for an unknown name: the closest valid name, else the alternative hint."""
     return proposal(nearest(name, names)) or otherwise

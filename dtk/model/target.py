@@ -1,4 +1,4 @@
-"""A target of dtk.yaml, and what its type says of all targets of that type: pure data and functions, light to load."""
+"""Targets of dtk.yaml and the descriptions of their types: pure data and functions, cheap to import."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dtk.errors import InvalidError
 from dtk.model.settings import texts
 
 Attributes = Mapping[str, object]
-"""Node attributes by name, as a module, a service or a provider gives them."""
+"""Node attributes by name, from a module, a service or a provider."""
 
 Power = Literal["start", "stop"]
 
 
 @dataclass(frozen=True)
 class UnknownWord:
-    """A value of a node's attribute that a target does not know; ``known`` are the words that it does."""
+    """A node attribute value that the target does not know; ``known`` are the valid values."""
 
     attribute: str
     word: str
@@ -29,9 +29,9 @@ class UnknownWord:
 
 @dataclass(frozen=True)
 class MachineDifference:
-    """One way in which a machine is not what its node asks for; ``what`` in words: ``size small → large``.
+    """One way in which a machine differs from what its node requests; ``what`` describes it: ``size small → large``.
 
-    ``how`` says what it takes: ``resize`` a stop and a start, ``grow`` a larger disk, ``replace`` another machine.
+    ``how`` is the remedy: ``resize`` (stop and start), ``grow`` (enlarge a disk) or ``replace`` (a new machine).
     """
 
     how: Literal["resize", "grow", "replace"]
@@ -84,31 +84,36 @@ def _never_refused(_power: Power, _attributes: Attributes) -> str:
 
 @dataclass(frozen=True)
 class TargetDescription:
-    """What dtk asks of a type of target without loading its provider: to check, plan and show a service.
+    """What dtk needs to know of a target type to check, plan and show a service without loading its provider.
 
-    The defaults are those of machines that are what they are: they take any attributes, and dtk keeps no firewall.
+    The defaults suit targets with fixed machines: any attributes are accepted, and dtk manages no firewall.
 
     Args:
-        type: the word under ``type:`` in dtk.yaml.
-        summary: one line for people and editors.
-        provider: ``MODULE:NAME`` of what is called with the workspace and the target, and returns the provider;
-            imported only when machines are worked on.
-        settings_schema: a JSON file, the schema of the target's settings; what is not in it is refused.
-        machine_attributes: a node's own attributes → those that its machine is asked for with, defaults included.
-        unknown_words: what in a node's attributes the target does not know.
-        firewall_sources: to which address ranges dtk opens the ports that components declare; None where the target
-            keeps no firewall.
-        region: where the target's machines are, "" where its settings do not say it; None for a target without regions.
-            Its nodes have the attribute ``region``.
-        machine_text: names what a machine will be, for the plan.
-        machines_text: sums up several new machines, given the attributes of each, for the plan.
-        machine_differences: how an existing node's machine differs from what the node asks for now, given the node's
-            attributes as the target takes them and those in the state.
-        like_members: a new member's attributes with what it has in common with the members that its group has.
-        nodes_without_machine: given the nodes that a service wants, and the machine's id of those that exist, which of
-            the others the target will have no machine for.
-        kept_volumes: names the volumes that stay when a node with these attributes goes.
-        power_refusal: why a node with these attributes can't be powered on or off, "" where it can.
+        type: the value of ``type:`` in dtk.yaml.
+            summary: one line for users and editors.
+            provider: ``MODULE:NAME`` of a callable that takes the workspace and the target and returns the provider;
+                imported
+                only when dtk works on machines.
+            settings_schema: the JSON schema file of the target's settings; unknown keys are refused.
+            machine_attributes: a node's own attributes → those to request its machine with, defaults included.
+            unknown_words: the values in a node's attributes that the target does not know.
+            firewall_sources: the address ranges to which dtk opens the ports that components declare; None if the
+                target
+                manages no firewall.
+            region: the region of the target's machines, "" if its settings do not say; None for a target without
+                regions.
+                If it has one, its nodes have the attribute ``region``.
+            machine_text: describes a future machine, for the plan.
+            machines_text: summarizes several new machines, given the attributes of each, for the plan.
+            machine_differences: how an existing machine differs from what its node requests now, given the node's
+                attributes
+                as the target takes them and those in the state.
+            like_members: a new member's attributes, adjusted to match the existing members of its group.
+            nodes_without_machine: given the nodes that a service wants and the machine ids of those that exist, the
+                nodes
+                for which the target will have no machine.
+            kept_volumes: the names of the volumes that remain when a node with these attributes is removed.
+            power_refusal: why a node with these attributes can't be powered on or off, "" if it can.
     """
 
     type: str
@@ -130,7 +135,7 @@ class TargetDescription:
 
 @dataclass(frozen=True)
 class Target:
-    """A named target; ``settings`` are the keys of its type, checked by the schema in its description."""
+    """A named target; ``settings`` are the keys of its type, validated by its description's schema."""
 
     name: str
     description: TargetDescription
@@ -138,15 +143,15 @@ class Target:
 
     @property
     def type(self) -> str:
-        """The word under ``type:`` in dtk.yaml."""
+        """The value of ``type:`` in dtk.yaml."""
         return self.description.type
 
 
 def networks(target: Target, name: str) -> tuple[str, ...]:
-    """Return the ranges of addresses under a target's key, without the bits of a host: so they can be compared.
+    """Return the address ranges under a target's key with host bits cleared, so that they can be compared.
 
     Raises:
-        InvalidError: one of them is not a range of addresses.
+        InvalidError: a value is not an address range.
     """
     try:
         return tuple(str(ipaddress.ip_network(text, strict=False)) for text in texts(target.settings, name))

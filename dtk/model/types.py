@@ -1,7 +1,7 @@
-"""Attribute types: a written value takes the type its attribute declares, or is refused.
+"""Attribute types: convert a written value to its attribute's declared type, or refuse it.
 
-Source: the original's data types (docs/original.md 4.2), with dtk's decision (7) that the
-declaration, not YAML, says what ``'03'``, ``2.7`` and ``1.5.1`` mean.
+Source: the original's data types (docs/original.md 4.2), with dtk's decision (7): the declaration, not YAML,
+determines what ``'03'``, ``2.7`` and ``1.5.1`` mean.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ _LARGEST_PORT = 65535
 
 
 def is_type(text: str) -> bool:
-    """Say whether a text names an attribute type, ``array(T)`` included."""
+    """Return whether a text names an attribute type, ``array(T)`` included."""
     match = _ARRAY_OF.match(text)
     return (match["item"] if match else text) in ATTRIBUTE_TYPES
 
 
 def is_list_type(type_: str) -> bool:
-    """Say whether values of a type are lists."""
+    """Return whether values of a type are lists."""
     return type_ == "array" or type_.startswith("array(")
 
 
 def coerce(type_: str, value: Json) -> Json:
-    """Return ``value`` as its attribute's type.
+    """Return ``value`` converted to its attribute's type.
 
     Args:
         type_: the declared type, e.g. ``port`` or ``array(string)``.
-        value: what YAML, JSON or a command line gave.
+        value: the value from YAML, JSON or a command line.
 
     Raises:
-        ValueError: the value is not of the type; the message says what a right one looks like.
+        ValueError: the value is not of the type; the message describes a valid one.
     """
     match = _ARRAY_OF.match(type_)
     if match:
@@ -55,7 +55,7 @@ def coerce(type_: str, value: Json) -> Json:
 
 
 def _string(value: Json) -> str:
-    # As YAML and the shell write it, not as Python does.
+    # Format it as YAML and the shell do, not as Python does.
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (str, int, float)):
@@ -64,7 +64,7 @@ def _string(value: Json) -> str:
 
 
 def _integer(value: Json) -> int:
-    # For Python true is the number 1; for an author it is a slip.
+    # In Python, true equals 1; here it is most likely an author's mistake.
     if isinstance(value, int) and not isinstance(value, bool):
         return int(value)
     if isinstance(value, str) and re.fullmatch(r"-?[0-9]+", value):
@@ -133,10 +133,10 @@ def _loaded(text: str) -> Json:
 
 
 def _parsed(value: Json) -> Json:
-    """Read a collection that was written as text: JSON, or YAML's flow and block forms."""
+    """Parse a collection that was written as text: JSON, or YAML in flow or block style."""
     if not isinstance(value, str):
         return value
-    # JSON first: it is exact, and needs no YAML parser.
+    # Try JSON first: it is exact and needs no YAML parser.
     try:
         return _loaded(value)
     except ValueError:
@@ -158,7 +158,7 @@ def _parsed_yaml(text: str) -> Json:
 
 @cache
 def _as_written() -> type[SafeConstructor]:
-    """Return what reads words and numbers as dtk's own parser of files does."""
+    """Return a constructor that reads words and numbers as dtk's own file parser does."""
     from ruamel.yaml.constructor import SafeConstructor  # noqa: PLC0415 - as above
 
     class AsWritten(SafeConstructor):
@@ -171,7 +171,7 @@ def _as_written() -> type[SafeConstructor]:
 
 @cache
 def _without_anchors() -> type[Composer]:
-    """Return what refuses anchors: a few of them, each made of the one before, stand for millions of values."""
+    """Return a composer that refuses anchors: a few nested ones can expand to millions of values."""
     from ruamel.yaml import composer  # noqa: PLC0415 - as above
 
     class WithoutAnchors(composer.Composer):

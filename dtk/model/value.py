@@ -1,7 +1,7 @@
-"""Values of a plan: data that is known, and typed parts that stand for data until a step or a secret gives it.
+"""Values of a plan: known data, and typed placeholders that a step or a secret fills later.
 
-A value that holds no such part is always one ``Known``, however nested its data is: ``map_of``, ``list_of`` and
-``joined`` see to it. So equal values are equal objects, and "is it known" is a question of its type.
+A value without placeholders is always a single ``Known``, however nested its data is: ``map_of``, ``list_of`` and
+``joined`` ensure it. So equal values are equal objects, and the type shows whether a value is known.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from dtk.model.json_data import Json
 KNOWN_AFTER_APPLY = "(known after apply)"
 SECRET_SHOWN = "(secret)"  # noqa: S105 - what is shown instead of one
 SHORTEST_HIDDEN = 4
-"""Characters of a hidden value that is kept out of logs; a secret is, whatever its length.
+"""Minimum length of a hidden value to be masked in logs; secrets are masked whatever their length.
 
-In logs without "1", say, every 1 would be missing.
+Masking "1", for example, would remove every 1 from the logs.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Plain data; None is the value of an attribute that has none."""
+    """Plain data; None is the value of an unset attribute."""
 
     data: Json
 
@@ -39,14 +39,14 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """Where a secret is kept, ``env:NAME``; it is resolved on its way to the node and never written."""
+    """A reference to a secret, ``env:NAME``; resolved only on its way to the node and never written."""
 
     reference: str
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A text that waits for its values; ``shell`` says that they are quoted for a shell command."""
+    """A text that waits for its values; ``shell`` means that they are quoted for a shell command."""
 
     text: str
     shell: bool = False
@@ -54,7 +54,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """What a hash has under a key, or a list at a number from 0."""
+    """An element of a hash by key, or of a list by index from 0."""
 
     of: Value
     key: str
@@ -62,7 +62,7 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """A value taken as the type of the attribute that it flows to."""
+    """A value converted to the type of the attribute that it flows to."""
 
     type: str
     of: Value
@@ -70,41 +70,41 @@ class Typed:
 
 @dataclass(frozen=True, slots=True)
 class JoinedText:
-    """Pieces put together to one text."""
+    """Pieces concatenated to one text."""
 
     pieces: tuple[Value, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """Whole numbers added up; one that is not set counts as 0."""
+    """The sum of whole numbers; an unset one counts as 0."""
 
     pieces: tuple[Value, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class JoinedLists:
-    """Lists put together to one."""
+    """Lists concatenated to one."""
 
     pieces: tuple[Value, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ValueList:
-    """A list with something in it that is not known."""
+    """A list with at least one item that is not known."""
 
     items: tuple[Value, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ValueMap:
-    """A hash with something in it that is not known."""
+    """A hash with at least one item that is not known."""
 
     items: Mapping[str, Value]
 
 
 Open: TypeAlias = Reference | Secret | Template
-"""The parts of a value that something else has to fill."""
+"""The placeholders in a value."""
 
 Value: TypeAlias = (
     Known | Reference | Secret | Template | Element | Typed | JoinedText | Sum | JoinedLists | ValueList | ValueMap
@@ -114,7 +114,7 @@ UNSET = Known(None)
 
 
 def map_of(items: Mapping[str, Value]) -> Known | ValueMap:
-    """Return a hash of values."""
+    """Return a hash of values as one value."""
     data: dict[str, Json] = {}
     for key, item in items.items():
         if not isinstance(item, Known):
@@ -124,14 +124,14 @@ def map_of(items: Mapping[str, Value]) -> Known | ValueMap:
 
 
 def list_of(items: Iterable[Value]) -> Known | ValueList:
-    """Return a list of values."""
+    """Return a list of values as one value."""
     given = tuple(items)
     data = [item.data for item in given if isinstance(item, Known)]
     return Known(data) if len(data) == len(given) else ValueList(given)
 
 
 def joined(lists: Iterable[Value]) -> Value:
-    """Return lists, some of which an earlier step may give, as one."""
+    """Return the concatenation of lists; earlier steps may produce some of them."""
     pieces: list[Value] = []
     run: list[Value] = []
 
@@ -154,7 +154,7 @@ def joined(lists: Iterable[Value]) -> Value:
 
 
 def _items(value: Value) -> Iterable[Value] | None:
-    """Return the items of a list that is at hand, None for any other value."""
+    """Return the items of a list that is available now, None for any other value."""
     if isinstance(value, ValueList):
         return value.items
     if isinstance(value, Known) and isinstance(value.data, list):
@@ -163,7 +163,7 @@ def _items(value: Value) -> Iterable[Value] | None:
 
 
 def _parts(value: Value) -> tuple[Value, ...]:
-    """Return what a value is made of; nothing for one that is not made of others."""
+    """Return the direct parts of a value; none for an atomic one."""
     if isinstance(value, (Element, Typed)):
         return (value.of,)
     if isinstance(value, (JoinedText, Sum, JoinedLists)):
@@ -174,7 +174,7 @@ def _parts(value: Value) -> tuple[Value, ...]:
 
 
 def _open_parts(value: Value) -> Iterator[Open]:
-    """Yield every part that is to be filled, in the order written."""
+    """Yield every placeholder, in the order written."""
     rest = [value]
     while rest:
         one = rest.pop()
@@ -190,17 +190,17 @@ def references(value: Value) -> Iterator[str]:
 
 
 def is_known(value: Value) -> bool:
-    """Say whether a value needs no earlier step; a secret counts as known."""
+    """Return whether a value needs no earlier step; a secret counts as known."""
     return isinstance(value, Known) or next(references(value), None) is None
 
 
 def holds_secret(value: Value) -> bool:
-    """Say whether a secret's reference is anywhere in a value."""
+    """Return whether a value contains a secret reference."""
     return not isinstance(value, Known) and any(isinstance(part, Secret) for part in _open_parts(value))
 
 
 def secrets_in(value: Value) -> Iterator[str]:
-    """Yield the references to secrets that a value holds."""
+    """Yield the secret references in a value."""
     return (part.reference for part in _open_parts(value) if isinstance(part, Secret))
 
 
@@ -208,7 +208,7 @@ def plain(value: Value) -> Json:
     """Return the data of a known value without secrets.
 
     Raises:
-        ValueError: it is not one.
+        ValueError: the value is not known yet, or holds a secret.
     """
     if isinstance(value, Known):
         return value.data
@@ -216,21 +216,21 @@ def plain(value: Value) -> Json:
 
 
 def element(data: Json, key: str) -> Json:
-    """Return what a hash has under a key, or a list at a number from 0; None when there is no such thing."""
+    """Return an element of a hash by key, or of a list by index from 0; None if there is none."""
     if isinstance(data, list):
         return data[int(key)] if key.isdigit() and int(key) < len(data) else None
     return data.get(key) if isinstance(data, dict) else None
 
 
 def evaluate(value: Value, fill: Callable[[Open], Json]) -> Json:
-    """Return the data that a value stands for.
+    """Return the data that a value evaluates to.
 
     Args:
         value: a value of a plan.
-        fill: gives the data of a part that is not known.
+        fill: returns the data for a placeholder.
 
     Raises:
-        ValueError: a value is not of the type that what it flows to has.
+        ValueError: a value does not have the type of the attribute that it flows to.
     """
     if isinstance(value, Known):
         return value.data
@@ -242,7 +242,7 @@ def evaluate(value: Value, fill: Callable[[Open], Json]) -> Json:
 
 
 def _put_together(value: Value, parts: list[Json]) -> Json:
-    """Return the data of a value from the data of its parts."""
+    """Return the data of a value, given the data of its parts."""
     if isinstance(value, Element):
         return element(parts[0], value.key)
     if isinstance(value, Typed):
@@ -260,18 +260,18 @@ def _text_of(pieces: list[Json]) -> str | None:
 
 
 def _list_of(pieces: list[Json]) -> list[Json]:
-    # A list that its step did not give has nothing to add.
+    # A list that its step did not produce contributes nothing.
     return [item for piece in pieces if isinstance(piece, list) for item in piece]
 
 
 def as_applied(value: Value, lookup: Callable[[str], Json]) -> Value:
-    """Return a planned value with everything known filled in, still a value of a plan.
+    """Return a planned value with everything known filled in, still as a value of a plan.
 
-    It is what the next plan compares with, and goes into the state: secrets stay references.
+    It is written to the state, and the next plan compares with it; secrets stay references.
     """
     if is_known(value):
         return value
-    # All of it is known now: as plain data it compares equal to what the next plan works out.
+    # All of it is known now; as plain data it compares equal to the value in the next plan.
     if not holds_secret(value):
         return Known(evaluate(value, lambda part: _looked_up(part, lookup)))
 
@@ -281,7 +281,7 @@ def as_applied(value: Value, lookup: Callable[[str], Json]) -> Value:
 
 
 def _rebuilt(value: Value, parts: list[Value]) -> Value:
-    """Return a value of the same kind with other parts."""
+    """Return a value of the same kind with new parts."""
     if isinstance(value, Element):
         return Element(parts[0], value.key)
     if isinstance(value, Typed):
@@ -296,12 +296,12 @@ def _rebuilt(value: Value, parts: list[Value]) -> Value:
 def _looked_up(part: Open, lookup: Callable[[str], Json]) -> Json:
     if isinstance(part, Reference):
         return lookup(part.path)
-    # Secrets were sorted out above, and templates are rendered before an action counts as applied.
+    # Secrets were handled above, and templates are rendered before an action counts as applied.
     raise AssertionError(f"{part} where only attributes of earlier steps can be")
 
 
 def shown(value: Value) -> Json:
-    """Return a value for people: parts that are not known replaced by words."""
+    """Return a value for display: placeholders replaced by words."""
     if isinstance(value, Known):
         return value.data
     if isinstance(value, Secret):

@@ -1,4 +1,4 @@
-"""Values as JSON: known data as it is, every other part as a map with one mark.
+"""Values as JSON: known data unchanged, every placeholder as a map with one marker key.
 
 {"$reference": {"path": "master/dask::scheduler/address", "type": "string"}}
 {"$secret": "env:NAME"}
@@ -7,7 +7,7 @@
 {"$typed": {"type": "port", "of": {"$reference": …}}}
 {"$text": ["tcp://", {"$reference": …}, ":8786"]}
 {"$joined": [[1, 2], {"$reference": …}]}
-{"$literal": {"$text": "really this map"}}                 data that would look like one of these
+{"$literal": {"$text": "really this map"}}                 data that looks like one of these
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def value_document(value: Value) -> Json:
 
 
 def _marked(value: Marked) -> tuple[str, Json]:
-    """Return the mark of a part that is not known, and what stands under it."""
+    """Return the marker key of a value that is not known, and its content."""
     if isinstance(value, Reference):
         return "$reference", {"path": value.path, "type": value.type}
     if isinstance(value, (Secret, Template)):
@@ -65,17 +65,17 @@ def _marked(value: Marked) -> tuple[str, Json]:
 
 
 def _escaped(data: Json) -> Json:
-    """Return data so that nothing in it is taken for a mark."""
+    """Return data escaped so that none of it reads as a marker."""
     if isinstance(data, dict):
         return {_LITERAL: data} if _mark(data) else {key: _escaped(item) for key, item in data.items()}
     return [_escaped(item) for item in data] if isinstance(data, list) else data
 
 
 def value_of(document: Json) -> Value:
-    """Return the value that JSON stands for.
+    """Return the value that JSON represents.
 
     Raises:
-        ValueError: a mark in it holds something else than it should.
+        ValueError: the content of a marker is malformed.
     """
     if isinstance(document, dict):
         mark = _mark(document)

@@ -1,4 +1,4 @@
-"""How many of a number of nodes work at once: a number, a share of them, or all."""
+"""How many nodes run at once: a number, a percentage, or all."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ def in_flight(limit: int | str | None, steps: int) -> int:
     """Return how many of a number of steps may run at once, at least one.
 
     Args:
-        limit: a number, a share like ``25%`` (rounded up), or None for no limit.
-        steps: how many there are.
+        limit: a number, a percentage like ``25%`` (rounded up), or None for no limit.
+            steps: the number of steps.
     """
     if limit is None:
         return max(steps, 1)

@@ -1,6 +1,6 @@
-"""Numbers that remember how a person wrote them.
+"""Numbers that keep their written text.
 
-YAML reads ``2.70`` as 2.7 before anybody knows that its attribute is a string. These are numbers in every way, but
+YAML reads ``2.70`` as 2.7 before anything knows that its attribute is a string. These classes behave as numbers, but
 their ``str`` is the text as written, so that the declared type decides (docs/module-language.md).
 """
 
@@ -58,9 +58,9 @@ class WrittenFloat(float):
 
 
 def written_scalar(text: str) -> Json:
-    """Return what a plain scalar means in YAML 1.2's core schema, as far as JSON can say it.
+    """Return what a plain scalar means in YAML 1.2's core schema, as far as JSON can express it.
 
-    ``2015-11-26`` and ``yes`` are texts there. Octal, hexadecimal, infinite and endless numbers stay texts too.
+    ``2015-11-26`` and ``yes`` are strings there. Octal, hexadecimal, infinite and overlong numbers stay strings too.
     """
     if text in _WORDS:
         return _WORDS[text]
@@ -73,7 +73,7 @@ def written_scalar(text: str) -> Json:
 
 
 def unwritten(value: Json) -> Json:
-    """Return plain data without the written texts: numbers are just numbers again."""
+    """Return plain data without the written texts: numbers become plain numbers."""
     if isinstance(value, WrittenInteger):
         return int(value)
     if isinstance(value, WrittenFloat):
@@ -84,9 +84,9 @@ def unwritten(value: Json) -> Json:
 
 
 def as_written(value: Json) -> Json:
-    """Return plain data for a place that declares no type: numbers whose text says more than they do become texts.
+    """Return plain data for an untyped place: numbers whose text a plain number would lose become strings.
 
-    ``2.70`` and ``007`` are texts, ``2.7`` and ``7`` are numbers.
+    ``2.70`` and ``007`` become strings, ``2.7`` and ``7`` stay numbers.
     """
     if isinstance(value, (WrittenInteger, WrittenFloat)):
         number = unwritten(value)

@@ -1,4 +1,4 @@
-"""Plain data as YAML on one line: ``7077``, ``[a, b]``, ``{heap: 2g}``; a long one says how much more there is."""
+"""Plain data as YAML on one line: ``7077``, ``[a, b]``, ``{heap: 2g}``; truncation says how much is missing."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from dtk.model.json_data import ReadOnlyJson
 
 LONGEST = 60
-"""Characters of a value on one line: beside the path and another value it still fits a terminal."""
+"""Characters of a value on one line, so that a path and two values fit a terminal."""
 
 _WORDS = ("true", "false", "null", "~", "yes", "no", "on", "off")
 _FLOW_MARKS = frozenset(",[]{}")
 
 
 def scalar_text(value: ReadOnlyJson) -> str:
-    """Return a value on one line; a text has quotes where it would be read as something else."""
+    """Return a value on one line; a string is quoted if YAML would read it as something else."""
     if isinstance(value, str) and value and not looks_like_more(value):
         return value
     return json.dumps(value, ensure_ascii=False)
 
 
 def looks_like_more(text: str) -> bool:
-    """Say whether a text that is not empty would be read as something else without quotes."""
+    """Return whether YAML would read a non-empty unquoted text as something else."""
     if text != text.strip() or not text.isprintable() or text[0] in "-?:,[]{}#&*!|>'\"%@`" or ": " in text:
         return True
     return text.endswith(":") or " #" in text or text.lower() in _WORDS or _is_number(text)
@@ -41,7 +41,7 @@ def flow_text(value: ReadOnlyJson, longest: int = LONGEST) -> str:
 
     Args:
         value: plain data.
-        longest: characters; what is longer is cut, and says how much is left out.
+        longest: maximum number of characters; a longer value is cut and says how much is left out.
     """
     if isinstance(value, Mapping):
         return _within("{}", (f"{_flow_scalar(str(key))}: {flow_text(item)}" for key, item in value.items()), longest)
