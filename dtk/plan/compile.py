@@ -1,10 +1,10 @@
-"""The compiler: (modules at their digests, service, state) → plan, a pure function.
+"""The compiler: (modules at their digests, service, state) → plan, as a pure function.
 
     service + modules ─► topology ─► links ─► values ─┐
                               └─► workflow ───────────┼─► changes ─► stages ─► plan
                                              state ───┘
 
-No network, no clock, no writes: the same input gives the same plan, to the byte.
+No network, no clock, no writes: the same input gives the same plan, byte for byte.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ from dtk.plan.workflow.stages import SCALE_DOWN, StagedAction, StageOutline, exp
 
 
 def resolve_for_plan(request: PlanRequest) -> ResolvedService:
-    """Resolve a service with the values that its plan will find, and find its violations."""
+    """Resolve a service with the values that its plan will see, and collect its violations."""
     resolved = resolve_service(request)
     topology = resolved.topology
     pending = pending_nodes(node_changes(topology, request.state)) | request.before.nodes
-    # Whether a dynamic attribute has a value already or gets one on the way: here it counts as given.
+    # A dynamic attribute counts as given here if it has a value already or an action of this plan sets it.
     actions = _actions_of(topology.assembly.workflows.get(request.workflow))
     given = frozenset(
         path
@@ -71,7 +71,7 @@ def resolve_for_plan(request: PlanRequest) -> ResolvedService:
 
 
 def _actions_of(workflow: Workflow | None) -> dict[str, set[str]]:
-    """Return the actions that a workflow runs, by the type of their component; of titled ones, those of any title."""
+    """Return the actions that a workflow runs, by component type; titles are ignored."""
     found: dict[str, set[str]] = {}
     for layer in layers_of(workflow) if workflow else ():
         for branch in layer.branches:
@@ -81,23 +81,24 @@ def _actions_of(workflow: Workflow | None) -> dict[str, set[str]]:
 
 
 def compile_plan(request: PlanRequest) -> Plan:
-    """Return the plan of a workflow.
+    """Compile the plan of a workflow.
 
     Raises:
-        InvalidError: the service has violations; all of them are listed.
+        InvalidError: the service has violations; the error lists all of them.
         UsageError: the assembly has no such workflow, or there is nothing to resume.
     """
     request = resumed(request)
     plan = _compiled(request)
     if not request.selection:
         return plan
-    # What is left out is told from the whole plan, not from the selection's words: a term may take steps with it.
+    # Compare with the whole plan, not with the selection's terms: a term may select further steps.
     whole = _compiled(replace(request, selection=EVERYTHING, scope="all" if request.scope == "all" else "changes"))
     return _digested(replace(plan, left_out=left_out(whole, plan)))
 
 
 def _compiled(request: PlanRequest) -> Plan:
-    # In a function of its own: what ten thousand nodes took to plan is given back before the plan's digest is made.
+    # A separate function, so that planning's memory (large for ten thousand nodes) is freed before computing the
+    # digest.
     parts = replacing(request, _parts, _going_stages) if request.replaces else _parts(request)
     return finished_plan(
         replace(request, findings=parts.findings),
@@ -115,7 +116,7 @@ def _parts(request: PlanRequest) -> Parts:
         raise unplannable(request.service.name, resolved.problems)
     outlines = outlines_of(request, resolved)
     check_parameters(request.parameters, workflow_of(request, resolved), outlines)
-    # Before anything is chosen: a term that names nothing would choose nothing, and look like an empty plan.
+    # Check before selecting: a term that matches nothing would select nothing and look like an empty plan.
     check_terms(request.selection, resolved.topology, outlines, request.state)
     differences = _differences(request, resolved)
     request = replace(request, findings=(*request.findings, *machine_findings(differences)))
@@ -124,7 +125,7 @@ def _parts(request: PlanRequest) -> Parts:
     chosen = choose(request.selection, nodes, outlines, request.state)
     chosen = without_aside(chosen, request.before.aside)
     deletions = _deletions(request, resolved, chosen)
-    # An unfinished task counts as work: its smoke tests have not run, even when every component is as it should be.
+    # An unfinished task counts as work: its smoke tests have not run, even if no component has changed.
     works = bool(deletions or pending_nodes(chosen.nodes)) or request.unfinished is not None
     changes = _changes(request, resolved, chosen, works=works)
     stages = _stages(request, resolved, chosen, changes, deletions, differences)
@@ -133,13 +134,13 @@ def _parts(request: PlanRequest) -> Parts:
 
 
 def _differences(request: PlanRequest, resolved: ResolvedService) -> Differences:
-    """How machines differ from what is asked for: only who converges a service changes them, or is told."""
+    """Return how machines differ from what their nodes request; empty for workflows that don't converge the service."""
     return machine_differences(request.target, resolved.topology, request.state) if request.workflow == CREATE else {}
 
 
 def _firewall(request: PlanRequest, values: Values) -> tuple[FirewallRule, ...]:
-    """The service's firewall, where all of the service is converged."""
-    # A part of the service can't say which ports the whole needs: rules of the others would look stale.
+    """Return the service's firewall rules if the whole service is converged, else none."""
+    # With a selection, the ports of the other components are unknown: their rules would look stale.
     if request.workflow != CREATE or request.selection:
         return ()
     ports = {port for node in values.topology.nodes for port in declared_ports(values, node)}
@@ -160,12 +161,12 @@ def finished_plan(
     firewall: Iterable[FirewallRule] = (),
     destroys: bool = False,
 ) -> Plan:
-    """Number the stages, put the plan's head on them and its digest under it.
+    """Assemble a plan: number its stages, fill in its header and compute its digest.
 
     Raises:
-        InvalidError: the nodes are not where the target is.
+        InvalidError: the service's nodes are in another region than the target.
     """
-    # Here, as all plans come by: one that looks for nodes in another region would count all of them as gone.
+    # Checked here because every plan passes through: in the wrong region, all nodes would look terminated.
     check_location(request.state, request.target)
     service, state, unfinished = request.service, request.state, request.unfinished
     nodes = tuple(nodes)
@@ -202,7 +203,7 @@ def finished_plan(
 
 
 def _volumes(request: PlanRequest, nodes: Iterable[NodeChange]) -> Iterator[str]:
-    """Name the volumes of nodes that go for good: they stay, and nothing else would say so."""
+    """List the volumes of permanently removed nodes: they remain, and only the plan says so."""
     for change in nodes:
         known = request.state.nodes.get(change.node)
         if change.change == "terminate" and known is not None:
@@ -218,12 +219,12 @@ def _module_uses(request: PlanRequest) -> tuple[ModuleUse, ...]:
 
 
 def workflow_of(request: PlanRequest, resolved: ResolvedService) -> Workflow | None:
-    """Return the written workflow that a request means; None for a generated one or an action of a component."""
+    """Return the assembly's own workflow for a request; None for the generated one or a component's action."""
     return resolved.topology.assembly.workflows.get(request.workflow)
 
 
 def outlines_of(request: PlanRequest, resolved: ResolvedService) -> list[StageOutline]:
-    """Return the stages of what a request runs, before anything is left out."""
+    """Return all stages of a request's workflow or action, before any are left out."""
     workflow = workflow_of(request, resolved)
     if workflow is not None:
         return expand_workflow(resolved.topology, workflow, resolved.links, request.parameters)
@@ -233,11 +234,11 @@ def outlines_of(request: PlanRequest, resolved: ResolvedService) -> list[StageOu
 
 
 def _node_changes(request: PlanRequest, resolved: ResolvedService) -> tuple[NodeChange, ...]:
-    """Converging takes nodes away; other workflows only make those that are missing, and actions not even these."""
+    """Return the node changes that the workflow may make: only converge removes nodes, and actions create none."""
     changes = node_changes(resolved.topology, request.state)
     if request.workflow == CREATE:
         return tuple(_in_its_place(request, change) for change in changes)
-    # A workflow that was written expects its nodes; an action of one component must not cost a machine.
+    # A written workflow needs its nodes, so it may create them. An action of one component must not start a machine.
     keeps = ("terminate",) if workflow_of(request, resolved) else ("terminate", "create", "start")
     kept = (change for change in changes if change.change not in keeps or change.node in request.state.nodes)
     return tuple(NodeChange(c.node, "keep") if c.change in keeps else c for c in kept)
@@ -249,7 +250,7 @@ def _in_its_place(request: PlanRequest, change: NodeChange) -> NodeChange:
 
 
 def _changes(request: PlanRequest, resolved: ResolvedService, chosen: Chosen, *, works: bool) -> Changes:
-    """Return what changes; ``works`` says that the plan is not empty whatever becomes of the components."""
+    """Return the changes; ``works`` means that the plan has work even if no component changes."""
     created = [action for outline in chosen.outlines for action in outline.actions() if action.action == CREATE]
     makers = [action for _, action in makers_in(chosen.outlines)]
     pending = pending_nodes(chosen.nodes) | request.before.nodes
@@ -270,7 +271,7 @@ def _changes(request: PlanRequest, resolved: ResolvedService, chosen: Chosen, *,
         drifted=request.drifted,
         secrets=request.secrets,
     )
-    # Values are worked out when somebody asks: only now is known which of them can't be.
+    # Values are computed lazily: only now do all their problems show.
     if problems := recomputed.general().problems:
         raise InvalidError(f"service '{request.service.name}' can't be planned", [*problems.values()])
     busy = works or any(change.change != "unchanged" for change in components)
@@ -278,7 +279,7 @@ def _changes(request: PlanRequest, resolved: ResolvedService, chosen: Chosen, *,
 
 
 def _dropped(request: PlanRequest, resolved: ResolvedService) -> tuple[ComponentChange, ...]:
-    """What leaves nodes that stay, where a delete action takes it away; of anything else nothing is done."""
+    """Return the removed components on remaining nodes that have a delete action; without one, nothing is done."""
     components = resolved.topology.components
     return tuple(
         ComponentChange(node, name, "delete", ("no longer in the service",))
@@ -288,7 +289,7 @@ def _dropped(request: PlanRequest, resolved: ResolvedService) -> tuple[Component
 
 
 def _leaving(request: PlanRequest, resolved: ResolvedService) -> list[tuple[str, str]]:
-    """Return node and component of what leaves nodes that stay, as far as it is chosen."""
+    """Return node and component of each selected component that leaves a remaining node."""
     dropped = dropped_components(request.state, resolved.topology) if request.workflow == CREATE else []
     return [key for key in dropped if request.selection.takes(names_of_component(*key))]
 
@@ -328,23 +329,23 @@ def _stages(
         component_stage(outline, lambda action: plan_action(action, general, ("members of a group go",)))
         for outline in _farewell_outlines(resolved, changes.nodes)
     ]
-    # Nodes that stay let go of those that leave while these still answer; then they leave, as
-    # deletions come first in every plan; then new machines are made, and worked on.
+    # Remaining nodes release leaving members while those still respond. Then the members leave, since deletions
+    # come first in every plan. Then new machines are created and configured.
     stages = [*farewells, *deletions, *machines, *component_stages(kept, plan_one)]
     return within_windows(stages, resolved.topology.windows)
 
 
 def _machine(request: PlanRequest, values: Values, node: str) -> Attributes:
-    """Return what a node's machine is to be; one that is made in place of another is as its files say now."""
+    """Return a node's machine attributes; a replacement machine uses the current files, not its group's values."""
     attributes = machine_attributes(request.target, values, node)
     anew = node in request.before.nodes or (request.unfinished is not None and node in request.unfinished.replaced)
     return attributes if anew else like_its_group(request.target, request.state, node, attributes)
 
 
 def _going_stages(request: PlanRequest, nodes: Sequence[str]) -> list[Stage]:
-    """Return the stages after which the machines of nodes that stay in the service are gone.
+    """Return the stages that terminate the machines of nodes which stay in the service.
 
-    The others let go of them first, and see only each other then, as before members of a group go.
+    The other nodes release them first and then see only each other, as before group members are removed.
     """
     changes = [NodeChange(node, "terminate", REASON) for node in nodes]
     resolved = resolve_for_plan(replace(request, before=replace(request.before, without=frozenset(nodes))))
@@ -366,18 +367,18 @@ def _going_stages(request: PlanRequest, nodes: Sequence[str]) -> list[Stage]:
 
 
 def _farewell_outlines(resolved: ResolvedService, nodes: Iterable[NodeChange]) -> list[StageOutline]:
-    """Return what the nodes that stay do before others go: the workflow scale_down, where the assembly has one."""
+    """Return the work of remaining nodes before others leave: the assembly's workflow scale_down, if it has one."""
     workflow = resolved.topology.assembly.workflows.get(SCALE_DOWN)
     going = any(change.change == "terminate" for change in nodes)
     return expand_workflow(resolved.topology, workflow, resolved.links) if workflow and going else []
 
 
 def outlined_stages(request: PlanRequest, resolved: ResolvedService) -> tuple[Stage, ...]:
-    """Return the stages of a plan of everything without what their actions do: for a picture, which shows no more.
+    """Return all stages of a plan with their actions named but not planned: enough for a diagram.
 
     Args:
-        request: what is planned; its scope is "all".
-        resolved: the service, without problems.
+        request: the plan's request; its scope is "all".
+        resolved: the resolved service, without problems.
     """
     nodes, outlines = _node_changes(request, resolved), outlines_of(request, resolved)
     chosen = choose(EVERYTHING, nodes, outlines, request.state)

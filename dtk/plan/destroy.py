@@ -1,4 +1,4 @@
-"""The plans that end all nodes: delete actions in reverse order of creation, then every node."""
+"""Plans that terminate all nodes: delete actions in reverse order of creation, then every node."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from dtk.plan.workflow.stages import StageOutline
 
 
 def destroy_plan(request: PlanRequest, *, force: bool) -> Plan:
-    """Return the plan that ends every node of a service, and the service.
+    """Return the plan that terminates every node of a service and deletes the service.
 
     Args:
         request: as for any plan; its workflow is ignored.
-        force: leave the components' delete actions out, for nodes that no longer answer.
+            force: skip the components' delete actions, for nodes that no longer respond.
     """
     return _ending_plan(request, request, DESTROY, force=force)
 
 
 def reset_plan(request: PlanRequest, *, force: bool) -> Plan:
-    """Return the plan that ends every node of a service, and keeps the service; the arguments are as above."""
+    """Return the plan that terminates every node but keeps the service; see ``destroy_plan`` for the arguments."""
     return _ending_plan(request, replace(request, workflow=RESET), RESET, force=force)
 
 
@@ -53,9 +53,9 @@ def _ending_plan(request: PlanRequest, planned: PlanRequest, task_type: str, *, 
 
 
 def _order(request: PlanRequest) -> tuple[list[StageOutline], Workflow | None, Windows]:
-    """The create workflow's stages, the delete workflow and the groups' limits, where the service can be resolved.
+    """Return the create workflow's stages, the delete workflow and the groups' limits; empty if resolving fails.
 
-    Destroying must always be possible.
+    Destroying must always be possible, even if the service can't be resolved.
     """
     if request.service.module not in request.modules:
         return [], None, {}

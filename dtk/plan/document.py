@@ -1,4 +1,4 @@
-"""plan.json: the plan as a document, written the same way for the same plan, read back and checked."""
+"""plan.json: the plan as a document, serialized deterministically, parsed and validated."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _ALWAYS = {
     PlannedDeploy: ("parameters",),
 }
 CODEC = Codec(_ALWAYS, repeated=get_args(PlannedItem))
-"""Writes and reads a plan, and parts of one."""
+"""Writes and reads plans and their parts."""
 _FOLDER = StepFolder(CODEC)
 
 
 def to_document(plan: Plan) -> JsonObject:
-    """Return a plan as JSON data with every step in full, for programs; fields that say nothing are left out."""
+    """Return a plan as JSON data with every step in full, for programs; defaults are left out."""
     return {"format_version": FORMAT_VERSION, **CODEC.document(plan)}
 
 
 def to_folded(plan: Plan) -> JsonObject:
-    """Return a plan as JSON data as plan.json has it: a group's members by what differs from the first of them."""
+    """Return a plan as the JSON data of plan.json: group members as differences from the first member."""
     stages: list[Json] = [
         {**CODEC.document(replace(stage, steps=())), "steps": _FOLDER.folded(stage.steps)} for stage in plan.stages
     ]
@@ -40,29 +40,29 @@ def to_folded(plan: Plan) -> JsonObject:
 
 
 def to_text(plan: Plan) -> str:
-    """Return plan.json as text. Keys keep their order: that of hosts in a target says which is taken first."""
+    """Return plan.json as text. Keys keep their order: the order of a target's hosts decides which is used first."""
     return indented(to_folded(plan)) + "\n"
 
 
 def digest_of_plan(plan: Plan) -> str:
-    """Return the digest of all that a plan says but its digest."""
+    """Return the digest of a plan's whole content except its digest field."""
     return digest_of(to_folded(replace(plan, digest="")))
 
 
 def earlier_digest(plan: Plan) -> str:
-    """Return the digest that a plan had in format 1, where every step stood in full."""
+    """Return the digest that the plan would have in format 1, which stores every step in full."""
     return digest_of({**to_document(replace(plan, digest="")), "format_version": 1})
 
 
 def from_text(text: str, source: str) -> Plan:
-    """Return the plan that a plan.json holds.
+    """Parse the plan in a plan.json.
 
     Args:
         text: the file's content.
-        source: its name, for messages.
+        source: the file's name, for messages.
 
     Raises:
-        InvalidError: it is not a plan.
+        InvalidError: the text is not a plan.
         NewerFormatError: a newer dtk wrote it.
     """
     try:
@@ -88,10 +88,10 @@ def _check(document: object, source: str) -> None:
 
 
 def from_document(document: ReadOnlyObject) -> Plan:
-    """Return the plan of a document.
+    """Return the plan in a document.
 
     Raises:
-        MalformedError: it is not one.
+        MalformedError: the document is not a plan.
     """
     head = {key: value for key, value in document.items() if key != "format_version"}
     stages = head.get("stages")

@@ -1,13 +1,13 @@
-"""Writes the members of a group in a plan by what differs from the first of them, and reads them back.
+"""Writes a group's members in a plan as differences from the first member, and reads them back.
 
     {"number": "3.1.1", "type": "configure_node", "node": "slaves:1", "actions": [{…}, {…}]}
     {"number": "3.1.2", "type": "configure_node", "node": "slaves:2", "like": "3.1.1"}
     {"number": "3.1.3", "type": "configure_node", "node": "slaves:3", "like": "3.1.1",
      "actions": {"1": {"items": {"0": {…}}}}}
 
-A step that is like an earlier one of its list is that step for its own node: the node's name stands in the step, its
-actions and their variables ``name`` and ``index``. Of what else differs, fields stand as they are; of ``actions`` and
-``items`` only those that differ, by their positions from 0, and of maps only the entries.
+A step with ``like`` copies an earlier step of its list for its own node: the node's name replaces the first one's
+in the step, its actions and their variables ``name`` and ``index``. Other differences are written out: whole fields;
+of ``actions`` and ``items`` only those that differ, by index from 0; of maps only the entries that differ.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _WITHOUT_ORDER = (str, int, float, Reference)
 
 
 class StepFolder:
-    """Folds and unfolds the steps of one plan with the codec of its document."""
+    """Folds and unfolds the steps of one plan, using its document's codec."""
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
 
     def folded(self, steps: Iterable[Step]) -> list[Json]:
-        """Return a list of steps as JSON, the members of a group like the first of it where they can be."""
+        """Return a list of steps as JSON, group members as differences from the first member if possible."""
         firsts: dict[tuple[str, str], Step] = {}
         documents: list[Json] = []
         for step in steps:
@@ -58,7 +58,7 @@ class StepFolder:
         return {**self._codec.document(replace(step, steps=())), "steps": self.folded(step.steps)}
 
     def _differences(self, first: Step, step: Step) -> JsonObject | None:
-        """Return what a step has other than the first of its group; None where that can't be written."""
+        """Return how a step differs from the first of its group; None if the format can't express it."""
         if [_identity(one) for one in first.actions] != [_identity(one) for one in step.actions]:
             return None
         found = self._changed(first, step, _STEP_FIELDS)
@@ -80,7 +80,7 @@ class StepFolder:
         return {**differences, "node_variables": own} if own and differences is not None else differences
 
     def _changed(self, first: object, other: object, names: Sequence[str]) -> JsonObject | None:
-        """Return the fields that differ; None where the entries of a map, or the number of items, do."""
+        """Return the fields that differ; None if maps have different keys or the number of items differs."""
         found: JsonObject = {}
         for name in names:
             one, its = getattr(first, name), getattr(other, name)
@@ -102,10 +102,10 @@ class StepFolder:
         return found
 
     def unfolded(self, documents: Json) -> tuple[Step, ...]:
-        """Return the steps that a list stands for.
+        """Return the steps that a JSON list represents.
 
         Raises:
-            MalformedError: it is not such a list.
+            MalformedError: the list is malformed.
         """
         if not isinstance(documents, list):
             raise MalformedError("is not a list", "steps")
@@ -144,14 +144,14 @@ class StepFolder:
         changed = self._codec.changed(moved, rest)
         if not items:
             return changed
-        # Read as a whole action's: an item's kind says what it is.
+        # Read via a whole action: the reader needs an item's kind to know its type.
         listed: list[Json] = list(items.values())
         its = iter(self._codec.changed(moved, {"items": listed}).items)
         return replace(changed, items=tuple(next(its) if at in items else one for at, one in enumerate(first.items)))
 
 
 def _same(one: object, other: object) -> bool:
-    """Say whether two values are written the same: equal maps may have their entries in another order."""
+    """Return whether two values serialize identically: equal maps may still differ in the order of entries."""
     if one is other or one != other:
         return one is other
     return isinstance(one, _WITHOUT_ORDER) or repr(one) == repr(other)
@@ -162,17 +162,17 @@ def _identity(action: PlannedAction) -> tuple[str, str]:
 
 
 def variables_of(first: Mapping[str, Json], node: str) -> Mapping[str, Json]:
-    """Return the variables of a group's first member as another member has them."""
+    """Return the first member's variables, adjusted for another member of its group."""
     member = split_member(node)
     own: dict[str, Json] = {"name": node, **({"index": member[1]} if member else {})}
     return {key: own.get(key, value) for key, value in first.items()}
 
 
 def _by_position(document: Json, count: int) -> dict[int, Json]:
-    """Return what stands under positions of a list of so many, in order.
+    """Return the entries of an object that is keyed by index, in order.
 
     Raises:
-        MalformedError: a position is not in the list.
+        MalformedError: an index is outside the list.
     """
     positions = {str(at): at for at in range(count)}
     if not isinstance(document, dict) or document.keys() - positions.keys():

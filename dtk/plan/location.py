@@ -1,4 +1,4 @@
-"""Refuses a plan for nodes that are somewhere else than their target now: there they would run on, forgotten."""
+"""Refuses a plan if its nodes are elsewhere than their target now; otherwise they would keep running unnoticed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ REGION = "region"
 
 
 def check_location(state: State, target: Target) -> None:
-    """Compare where a service's instances are with what dtk.yaml says of their target.
+    """Compare the region of a service's instances with that of their target in dtk.yaml.
 
     Args:
-        state: nodes of targets that have regions have the attribute ``region``.
-        target: where its settings name no region, apply compares the one that its provider finds.
+        state: the state; nodes of targets with regions have the attribute ``region``.
+            target: if its settings name no region, apply compares the one that its provider finds.
 
     Raises:
-        InvalidError: names both places and what to do.
+        InvalidError: the regions differ; the error names both and what to do.
     """
     regions = sorted({str(node.attributes[REGION]) for node in state.nodes.values() if node.attributes.get(REGION)})
     region = target.description.region(target)

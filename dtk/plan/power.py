@@ -1,7 +1,7 @@
-"""The plans of start and stop: machines powered on or off, nothing else.
+"""Plans of start and stop: power machines on or off, nothing else.
 
-Source: docs/original.md 5.7: ``start`` makes the task ``power_on_nodes`` and does not reconfigure; the next plan does,
-where addresses have changed.
+Source: docs/original.md 5.7: ``start`` creates the task ``power_on_nodes`` and does not reconfigure; the next plan
+does, if addresses have changed.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ def power_plan(request: PlanRequest, power: Power, only: str = "") -> Plan:
     """Return the plan that powers a service's nodes on or off.
 
     Args:
-        request: as for any plan; ``workflow`` should be "", for the task runs none.
-        power: which of both.
-        only: a node or a group; "" for all. Nodes that are as wanted already are left as they are.
+        request: as for any plan; ``workflow`` should be "", because the task runs none.
+            power: whether to start or to stop.
+            only: a node or a group; "" for all. Nodes already in the desired state are left unchanged.
 
     Raises:
-        UsageError: there is no such node.
+        UsageError: there is no such node or group.
     """
     state = request.state
     chosen = _chosen(sorted(state.nodes, key=node_order), only)

@@ -1,4 +1,4 @@
-"""What the last task left undone, as it was meant: its workflow, its selection, the rounds of machines it replaced."""
+"""Resumption of the last task as it was requested: its workflow, its selection, the rounds of machines it replaced."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from dtk.plan.rounds import rounds_left
 
 
 def left_unfinished(request: PlanRequest) -> int:
-    """Return the number of the converge that what is run in between leaves to be resumed, 0 for none."""
+    """Return the number of the unfinished converge that remains after this request's workflow, 0 for none."""
     last = request.state.unfinished
     left = last.of(CREATE) if last else None
     return left.task if left and request.workflow not in ("", CREATE) else 0
 
 
 def resumed(request: PlanRequest) -> PlanRequest:
-    """Return a request of what the last task left undone as that task was meant; any other as it is.
+    """Complete a resume request with the settings of the unfinished task; return any other request unchanged.
 
     Raises:
-        UsageError: there is nothing to resume, or the last task is none that is resumed.
+        UsageError: there is nothing to resume, or the last task can't be resumed.
     """
     if request.scope != "resume":
         return request

@@ -1,8 +1,8 @@
-"""Replaces machines round by round: those of one are gone, made and worked on before the next begins.
+"""Replaces machines round by round: one round's machines are terminated, created and converged before the next.
 
     state ─► let go, delete, terminate ─► create, converge, test ─► state after it ─► the next round …
 
-Each round is planned from the state as the ones before it will leave it; what they make is known once they have run.
+Each round is planned from the state that the earlier rounds will leave; values they set are known only after they run.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from dtk.state.model import Applied, NodeState, State, Unfinished
 
 REASON = "its machine is replaced"
 _COMPARED = {"instance_type", "made_with"}
-"""The node attributes by which targets tell that a machine is of another size than its node asks for."""
+"""The node attributes by which targets detect that a machine's size differs from its node's request."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a plan, or a round of one, says of the service; the values that led to it are not needed any more."""
+    """The parts of a plan or of one of its rounds; the values used to compute them are no longer needed."""
 
     nodes: tuple[NodeChange, ...]
     components: tuple[ComponentChange, ...]
@@ -41,9 +41,10 @@ class Parts:
 
 @dataclass(frozen=True)
 class Replacement:
-    """Whose machines people want replaced, and how: nodes or groups, the first ``canary`` of a group alone.
+    """A user's request to replace machines: nodes or groups; the first ``canary`` members of a group go first.
 
-    ``max_in_flight`` is as in an assembly, "" for the group's own; ``forced`` leaves out what components do before.
+    ``max_in_flight`` is as in an assembly, "" for the group's own. ``forced`` skips component actions before
+    termination.
     """
 
     names: tuple[str, ...]
@@ -53,10 +54,10 @@ class Replacement:
 
 
 def with_replacement(request: PlanRequest, wish: Replacement) -> PlanRequest:
-    """Return the request of a plan that replaces machines.
+    """Return the request for a plan that replaces machines.
 
     Raises:
-        UsageError: a name means no node that exists and stays in the service.
+        UsageError: a name matches no existing node that stays in the service.
     """
     topology = topology_of(request)
     rounds: list[tuple[str, ...]] = []
@@ -81,7 +82,7 @@ def _window(text: str) -> int | str:
 
 
 def _rounds(nodes: Sequence[str], size: int, canary: int) -> Iterator[tuple[str, ...]]:
-    """One machine at a time unless people say otherwise: what is replaced is missing for as long as it takes."""
+    """Yield the rounds; one machine at a time by default, because a machine is unavailable while it is replaced."""
     first = min(canary, len(nodes))
     if first:
         yield tuple(nodes[:first])
@@ -90,7 +91,7 @@ def _rounds(nodes: Sequence[str], size: int, canary: int) -> Iterator[tuple[str,
 
 
 def rounds_left(state: State, unfinished: Unfinished) -> Rounds:
-    """Return the rounds that an interrupted task has left: what has lost its machine is made anew before them."""
+    """Return the remaining rounds of an interrupted task; nodes that already lost their machine are recreated first."""
     left = (
         tuple(node for node in batch if node in state.nodes and node not in unfinished.replaced)
         for batch in unfinished.replaces
@@ -99,7 +100,7 @@ def rounds_left(state: State, unfinished: Unfinished) -> Rounds:
 
 
 def without_aside(chosen: Chosen, aside: Collection[str]) -> Chosen:
-    """Return what is chosen without anything on nodes that a round leaves as they are."""
+    """Return a selection without any work on nodes that a round leaves unchanged."""
     if not aside:
         return chosen
     nodes = tuple(NodeChange(one.node, "keep") if one.node in aside else one for one in chosen.nodes)
@@ -115,18 +116,18 @@ def replacing(
     plan_round: Callable[[PlanRequest], Parts],
     going_stages: Callable[[PlanRequest, Sequence[str]], list[Stage]],
 ) -> Parts:
-    """Return the parts of a plan that replaces machines.
+    """Plan the replacement of machines, round by round.
 
     Args:
-        request: what is planned, with its rounds.
-        plan_round: plans what makes a service as its files say, from the state in a request.
-        going_stages: plans the stages after which the machines of nodes are gone.
+        request: the plan's request, with its rounds.
+            plan_round: plans the converge of the service from the state in a request.
+            going_stages: plans the stages that terminate the machines of nodes.
     """
     nodes = frozenset(node for batch in request.replaces for node in batch)
     state, earlier, found = request.state, NOTHING_EARLIER, []
     stages: list[Stage] = []
     if request.scope == "resume":
-        # What an earlier round began is done before the next one takes more machines away.
+        # Finish what an earlier round began before the next one removes more machines.
         found.append(plan_round(replace(request, before=Earlier(aside=nodes))))
         stages += found[-1].stages
         state, earlier = _after(stages, state, earlier)
@@ -160,7 +161,7 @@ def _joined(found: Sequence[Parts], stages: list[Stage], replaced: Collection[st
 
 
 def _after(stages: Iterable[Stage], state: State, earlier: Earlier) -> tuple[State, Earlier]:
-    """Return the state after stages as far as a plan can know it, and what they made."""
+    """Return the state after stages, as far as a plan can know it, and what the stages have set."""
     for leaf in (leaf for stage in stages for leaf in stage.leaves()):
         state = _after_step(leaf, state)
         if leaf.type in ("create_node", "power_on_node", "resize_node"):
@@ -176,7 +177,7 @@ def _after_step(leaf: Step, state: State) -> State:
         attributes = {"home": "", **known.attributes}
         return changes.with_node(state, leaf.node, replace(known, status="running", attributes=attributes))
     if leaf.type in ("resize_node", "grow_volumes"):
-        # What it is then is as its files say: it is not compared again.
+        # The machine then matches its files: drop the compared attributes, so that it is not changed again.
         known = state.nodes[leaf.node]
         attributes = {name: known.attributes[name] for name in known.attributes.keys() - _COMPARED}
         return changes.with_node(state, leaf.node, replace(known, status="running", attributes=attributes))
@@ -192,6 +193,6 @@ def _after_action(action: PlannedAction, state: State) -> State:
         return changes.without_applied(state, action.node, action.component)
     if action.action != CREATE:
         return state
-    # With the values as planned: what is not known yet is the same in the next round, unless that makes it again.
+    # Use the planned values: a value not known yet stays the same in the next round unless that recomputes it.
     applied = Applied(action.module, action.action_digest, action.attributes, 1, action.hidden)
     return changes.with_applied(state, action.node, action.component, applied)

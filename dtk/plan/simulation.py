@@ -1,4 +1,4 @@
-"""Applies a plan in mind: what the state would be had every step succeeded. No node is touched."""
+"""Simulates a plan: the state if every step succeeded. No node is touched."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EXAMPLES: dict[str, Json] = {"string": "77", "integer": 7, "port": 7070, "boole
 
 
 def applied(plan: Plan, state: State, addresses: dict[str, str] | None = None) -> State:
-    """Return the state after the plan, with node addresses 10.0.0.1 … in the order of names unless given."""
+    """Return the state after the plan; nodes not in ``addresses`` get 10.0.0.1 … in order of creation."""
     state = replace(state, lineage=state.lineage or "made-once")
     for leaf in plan.leaves():
         state = after_step(leaf, state, addresses or {})

@@ -1,8 +1,8 @@
-"""What differs from what was last applied: nodes to make or end, components new or changed, and why.
+"""Differences from what was last applied: nodes to create or terminate, components new or changed, and why.
 
-A component is changed when its action's definition or one of its attributes is no longer what state says was
-applied. A change upstream makes the values it produces unknown, and so what they flow to changed as well: the set is
-worked out to its fixed point.
+A component has changed if its action's definition or one of its attributes differs from what the state recorded. An
+upstream change makes the values it produces unknown, so the components that they flow to change as well: the set is
+computed to its fixed point.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from dtk.state.model import Applied, State
 from dtk.state.secret_digests import is_other_value
 
 _CUT = "…"
-"""What a reason has in place of the rest of a value."""
+"""Marks a truncated value in a reason."""
 ActingFor = Callable[[bool, RecomputedValues], Iterable[str]]
-"""Tells which actions other than create run, by their keys, given whether something changed and what is made anew."""
+"""Returns the keys of the actions other than create that run, given if anything changed and the recomputed values."""
 
 TAKEN_IN = "adopted: what was applied there is unknown, so this apply verifies it"
-"""Why a component counts as new on a machine that another clone made: only its tags or its mark are known here."""
+"""Reason for a component on an adopted machine, which another clone created: only its tags or mark are known here."""
 
 
 @dataclass(frozen=True)
 class Changes:
-    """The differences, and the values as they will be; ``busy`` says that there is anything to do."""
+    """The differences and the resulting values; ``busy`` means that there is anything to do."""
 
     nodes: tuple[NodeChange, ...]
     components: tuple[ComponentChange, ...]
@@ -46,7 +46,7 @@ class Changes:
     busy: bool
 
     def of(self, action: StagedAction) -> ComponentChange | None:
-        """Return what changes about the instance of an action, None when it is never converged."""
+        """Return the change of an action's instance, None if it is never converged."""
         return self._by_instance.get(action.instance.key)
 
     @cached_property
@@ -55,13 +55,13 @@ class Changes:
 
 
 def node_changes(topology: Topology, state: State) -> tuple[NodeChange, ...]:
-    """Compare the nodes that should exist with those that do; terminations first."""
+    """Compare the desired nodes with the existing ones; terminations come first."""
     gone = [node for node in state.nodes if node not in topology.nodes]
     changes = [NodeChange(node, "terminate", _removal_reason(node, topology, state)) for node in gone]
     for node in topology.nodes:
         existing = state.nodes.get(node)
-        # A pending node has no address yet, and one that was never met no facts: create finds the machine by its token
-        # or mark, and goes on with it.
+        # A pending node has no address yet, and a node that was never reached has no facts: create finds its machine
+        # by token or mark and continues with it.
         if existing is None or existing.status == "pending" or not (existing.is_met or existing.status == "stopped"):
             changes.append(NodeChange(node, "create", "new node" if existing is None else "not finished being created"))
         elif existing.status == "stopped":
@@ -91,23 +91,23 @@ def component_changes(
     drifted: Mapping[tuple[str, str], Sequence[str]],
     secrets: Mapping[str, str],
 ) -> tuple[tuple[ComponentChange, ...], RecomputedValues]:
-    """Find which instances of the create workflow are new, changed or unchanged.
+    """Determine which instances of the create workflow are new, changed or unchanged.
 
     Args:
         created: the create actions of the workflow, in order.
-        state: what was applied.
-        recomputed: gives attribute values; nothing is made anew in it yet.
-        acting: tells which of the other actions run.
-        everything: the plan runs every step, so every dynamic value is made anew.
-        drifted: why instances, by node and component, are no longer on their nodes as they were applied.
-        secrets: keyed digests of present values, by reference.
+            state: what was applied.
+            recomputed: computes attribute values; nothing is marked as recomputed in it yet.
+            acting: returns which of the other actions run.
+            everything: whether the plan runs every step, so that every dynamic value is recomputed.
+            drifted: the drift found on instances, by node and component.
+            secrets: keyed digests of the current secret values, by reference.
 
     Returns:
-        One change per instance, in workflow order, and the values they were compared with.
+        One change per instance, in workflow order, and the values used for the comparison.
     """
     running = {action.instance.key for action in created} if everything else set()
-    # One component's change makes its outputs anew, which may change others: until nothing is added. It ends, since
-    # what runs only grows.
+    # A changed component recomputes its outputs, which may change others: repeat until nothing is added. The loop
+    # terminates because the set of running actions only grows.
     while True:
         recomputed = replace(recomputed, created=_produced(created, running))
         found = [_compare(action.instance, state, recomputed.of(action), drifted, secrets) for action in created]
@@ -119,7 +119,7 @@ def component_changes(
 
 
 def _produced(created: Sequence[StagedAction], running: set[tuple[str, str]]) -> frozenset[str]:
-    """The dynamic attribute paths that the running instances will set."""
+    """Return the dynamic attribute paths that the running instances will set."""
     return frozenset(
         path for action in created if action.instance.key in running for path in dynamic_paths(action.instance)
     )
@@ -152,7 +152,7 @@ def _new_reason(instance: Instance, state: State, components: Collection[str]) -
         return TAKEN_IN
     gone = [name for name in state.applied.get(instance.node, ()) if name.partition("[")[0] not in components]
     if gone:
-        # Renamed in its module, most likely: what it left on the node nobody knows how to take away.
+        # Most likely renamed in its module: its definition is gone, so dtk can't remove what it left on the node.
         return (
             f"new component; {', '.join(gone)}, applied here before, is no longer in any module: it is left unchanged"
         )
@@ -160,7 +160,7 @@ def _new_reason(instance: Instance, state: State, components: Collection[str]) -
 
 
 def _rotated(instance: Instance, applied: Applied, secrets: Mapping[str, str]) -> Iterator[str]:
-    """Yield the attributes whose secret has another value than the one that went to the node."""
+    """Yield the attributes whose secret value differs from the one sent to the node."""
     rotated = {name for name, digest in applied.secrets.items() if is_other_value(digest, secrets.get(name, digest))}
     for name, value in applied.attributes.items():
         for reference in secrets_in(value):
@@ -169,14 +169,14 @@ def _rotated(instance: Instance, applied: Applied, secrets: Mapping[str, str]) -
 
 
 def _differences(instance: Instance, applied: Applied, values: Values, whole: list[ValueDifference]) -> list[str]:
-    """Return why an instance is not as it was applied; ``whole`` takes the values that are too long for a line."""
+    """Return why an instance differs from what was applied; ``whole`` collects the values too long for a line."""
     reasons = []
-    # Half done is neither as before nor as planned: nobody knows what the machine has of it.
+    # Partly applied is neither the old state nor the planned one: it is unknown what is on the machine.
     if applied.attempted:
         reasons.append(f"{instance.name}: task {applied.attempted} started to converge it but did not succeed")
     if applied.action_digest != definition_of(instance, CREATE).digest:
         reasons.append(f"{instance.name}: its create action is no longer the one applied")
-    # As the action takes them: its node's address is among them where its text uses it.
+    # As planned for the action: they include its node's address if the action uses it.
     desired = planned_attributes(instance, CREATE, values)
     for name in sorted(desired.keys() | applied.attributes.keys()):
         before, after = applied.attributes.get(name, UNSET), desired.get(name, UNSET)
@@ -184,7 +184,7 @@ def _differences(instance: Instance, applied: Applied, values: Values, whole: li
             is_hidden = name in applied.hidden or _is_hidden(instance, name, before, after)
             found = _difference(instance, name, before, after, is_hidden=is_hidden)
             reasons += found
-            # A reason shows a long value's piece that differs, and names the first of many parts.
+            # A reason shows only the differing piece of a long value, and only the first of many differences.
             if not is_hidden and (len(found) > MOST_DIFFERENCES or any(_CUT in reason for reason in found)):
                 whole.append(ValueDifference(instance.declared_path(name), shown(before), shown(after)))
     return reasons
@@ -205,7 +205,7 @@ def _difference(instance: Instance, name: str, before: Value, after: Value, *, i
 
 
 def _from(setting: Json | FromAssembly) -> str:
-    """Name the assembly's attributes that a value is made from."""
+    """Return the assembly attributes that a value is derived from."""
     if not isinstance(setting, FromAssembly) or setting.value == UNSET or not setting.names:
         return ""
     return f" (from {', '.join(setting.names)})"
@@ -218,12 +218,12 @@ def values_maker(
     pending: frozenset[str],
     missing: frozenset[str] = frozenset(),
 ) -> ValuesFor:
-    """Return a function that works out all values for a set of dynamic paths made anew in the plan.
+    """Return a function that computes all values, given the dynamic paths recomputed in the plan.
 
-    ``missing`` are paths that have no value and get none in it: they are told from attributes that are just unset.
+    ``missing`` are paths that have no value and get none in this plan; they differ from attributes that are just unset.
     """
 
-    # Most actions find the same paths made anew: their values are worked out once for all of them.
+    # Cached: most actions see the same recomputed paths, so their values are computed once for all of them.
     @cache
     def values_for(paths: frozenset[str]) -> Values:
         return Values(topology, bindings, state, pending, paths | missing)
@@ -232,5 +232,5 @@ def values_maker(
 
 
 def pending_nodes(changes: Sequence[NodeChange]) -> frozenset[str]:
-    """Return the nodes that get their addresses in this plan."""
+    """Return the nodes whose addresses become known in this plan."""
     return frozenset(change.node for change in changes if change.change in ("create", "start", "resize"))

@@ -1,6 +1,6 @@
-"""What is taken away: the delete actions of components that go, alone or with their nodes; then the nodes.
+"""Removals: the delete actions of components that leave, alone or with their nodes; then the nodes.
 
-The values a delete action works with are those that were applied: what has to be undone is what was done.
+A delete action uses the values that were applied, because it undoes what was done with them.
 """
 
 from __future__ import annotations
@@ -35,30 +35,30 @@ def deletion_stages(  # noqa: PLR0913 - what exists, what goes, and in which ord
     workflow: Workflow | None = None,
     reason: str = "its node is removed",
 ) -> list[Stage]:
-    """Return the stages that take away the nodes marked ``terminate``, and dropped components of others.
+    """Return the stages that remove the nodes marked ``terminate``, and dropped components of other nodes.
 
     Args:
-        state: what exists, and with which values it was applied.
-        changes: the node changes; others than terminations are passed over.
-        modules: the modules by name.
-        outlines: the create workflow's stages; delete actions run in their reverse order.
-        run_actions: False leaves the delete actions out (``--force``).
-        workflow: the assembly's delete workflow; it says the order of what leaves and is in it.
-        dropped: node and component of what leaves nodes that stay, as ``dropped_components`` gives them.
-        reason: why the actions on nodes that go run.
+        state: what exists, and the values it was applied with.
+            changes: the node changes; all but terminations are ignored.
+            modules: the modules by name.
+            outlines: the create workflow's stages; delete actions run in their reverse order.
+            run_actions: False skips the delete actions (``--force``).
+            workflow: the assembly's delete workflow; it sets the order of the leaving components that it contains.
+            dropped: node and component of what leaves remaining nodes, from ``dropped_components``.
+            reason: the reason to show for actions on leaving nodes.
     """
     dropped = frozenset(dropped)
     going = [change for change in changes if change.change == "terminate"]
-    # On a stopped machine nothing can run: it goes as it is.
+    # Nothing can run on a stopped machine: it is terminated without delete actions.
     nodes = {change.node for change in going if state.nodes[change.node].status == "running"}
-    # From the state, not from the service: what leaves is no longer in it, and was applied with other values.
+    # Read from the state: what leaves is no longer in the service, and may have been applied with other values.
     applied = [i for node in state.applied for i in _applied_instances(node, state, modules)]
     leaving = [i for i in applied if i.node in nodes or i.key in dropped] if run_actions else []
     written = _written_outlines(leaving, workflow) if workflow else []
     written_keys = {
         action.instance.key for outline in written for action in outline.actions() if action.action == DELETE
     }
-    # What people added came last, and the workflow that does not know it can't say when it goes: first.
+    # Components that users added came last and are not in the workflow, so they are deleted first.
     outlined = _delete_outlines([i for i in leaving if i.key not in written_keys], outlines) + written
 
     def plan_one(action: StagedAction) -> PlannedAction:
@@ -70,9 +70,9 @@ def deletion_stages(  # noqa: PLR0913 - what exists, what goes, and in which ord
 
 
 def dropped_components(state: State, topology: Topology) -> list[tuple[str, str]]:
-    """Return node and component of what was applied and is no longer wanted, on running nodes that stay.
+    """Return node and component of what was applied but is no longer wanted, on running nodes that stay.
 
-    A component on a stopped node is taken away by the first plan after the node's start.
+    A component on a stopped node is removed by the first plan after the node's start.
     """
     return [
         (node, component)
@@ -132,7 +132,7 @@ def _applied_instances(node: str, state: State, modules: Mapping[str, Module]) -
         name = ComponentName.parse(text)
         component = components.get(name.type) if name else None
         if name is not None and component is not None:
-            # Nobody's file mentions it any more; the state is the one place that a mistake can be laid to.
+            # No file mentions it any more; only the state can be given as the location of a problem.
             use = ComponentUse(name, Location("state.json", 1, 1))
             component = with_hidden(component, state.applied[node][text].hidden)
             found.append(Instance(node, name, component, use, modules[component.module].folder))
@@ -140,7 +140,7 @@ def _applied_instances(node: str, state: State, modules: Mapping[str, Module]) -
 
 
 def _positions(outlines: Sequence[StageOutline]) -> dict[ComponentName, int]:
-    """Where the create workflow has a component first; of a node that is no longer wanted, in any group."""
+    """Return the first stage with each component in the create workflow, on any node: a leaving node is not in it."""
     found: dict[ComponentName, int] = {}
     for position, outline in enumerate(outlines):
         for action in outline.actions():
@@ -163,7 +163,7 @@ def _planned(staged: StagedAction, state: State, reason: str) -> PlannedAction:
 
 
 def _applied_values(instance: Instance, state: State) -> dict[str, Value]:
-    """What was applied; an attribute that the module has got since has its default."""
+    """Return the applied values; attributes added to the module since then have their defaults."""
     attributes = instance.component.attributes.values()
     applied = state.applied[instance.node][str(instance.name)].attributes
     since = [a for a in attributes if a.has_default and not a.dynamic and a.name not in applied]
@@ -173,7 +173,7 @@ def _applied_values(instance: Instance, state: State) -> dict[str, Value]:
         for a in attributes
         if a.dynamic and instance.path(a.name) in state.attributes
     }
-    # In this order: an output of the component's own action is newer than what it was given.
+    # The order matters: an output of the component's own action is newer than the value it was given.
     return {**applied, **defaults, **dynamic}
 
 

@@ -1,4 +1,4 @@
-"""Which declared ports a target opens to whom, compared with what was opened before."""
+"""The declared ports that a target opens and to which sources, compared with those opened before."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from dtk.state.model import State
 
 
 def firewall_rules(target: Target, ports: Collection[int | None], state: State) -> tuple[FirewallRule, ...]:
-    """Return the rules of a service's firewall: what is closed first, then what is opened, then the others.
+    """Return a service's firewall rules: ports to close first, then those to open, then the unchanged ones.
 
     Args:
-        target: only one that keeps a firewall itself has rules.
-        ports: those that components declare; None stands for one that is known only after apply.
-        state: what was opened.
+        target: has rules only if it manages a firewall itself.
+            ports: the ports that components declare; None for a port that is known only after apply.
+            state: the ports opened so far.
     """
     sources = target.description.firewall_sources(target)
     if sources is None:
         return ()
     planned = {(port, source) for source in sources for port in ports if port is not None}
     opened = {(port, source) for source, known in state.open_ports.items() for port in known}
-    # What is not known yet may be what is open now.
+    # A port not known yet might be one that is open now, so close nothing.
     gone = opened - planned if None not in ports else set()
     found: dict[FirewallChange, set[tuple[int, str]]] = {
         "close": gone,

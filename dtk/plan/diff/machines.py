@@ -1,4 +1,4 @@
-"""How machines that exist differ from what their nodes ask for: what is changed in place, and what stays as it is."""
+"""Differences between existing machines and what their nodes request: what is changed in place, and what is kept."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _REMEDY = "applying keeps the machine as it is"
 _RESIZED = "stop, modify, start"
 
 Differences = Mapping[str, Sequence[MachineDifference]]
-"""By node."""
+"""Machine differences by node."""
 
 
 def machine_differences(target: Target, topology: Topology, state: State) -> Differences:
-    """Return how machines differ from what the service's files say of their nodes.
+    """Return how machines differ from what the service's files request for their nodes.
 
     Args:
-        target: says what its machines are made with.
-        topology: the nodes as they are wanted.
-        state: the nodes that exist.
+        target: determines the attributes of its machines.
+            topology: the desired nodes.
+            state: the existing nodes.
     """
     found = {}
     for name, node in topology.nodes.items():
@@ -39,7 +39,7 @@ def machine_differences(target: Target, topology: Topology, state: State) -> Dif
 
 
 def machine_findings(differences: Differences) -> Iterator[Finding]:
-    """Yield what only another machine would be: applying does not touch it."""
+    """Yield the differences that only a new machine would resolve; applying does not touch them."""
     for name, found in differences.items():
         kept = [one.what for one in found if one.how == "replace"]
         if kept:
@@ -49,12 +49,12 @@ def machine_findings(differences: Differences) -> Iterator[Finding]:
 def changed_in_place(
     changes: Iterable[NodeChange], differences: Differences, aside: Collection[str]
 ) -> tuple[NodeChange, ...]:
-    """Return node changes with those of machines that get another size, or larger disks, and stay the same machines.
+    """Return node changes with in-place changes added: machines that get another size or larger disks.
 
     Args:
-        changes: the others.
-        differences: how machines differ.
-        aside: nodes whose machines are not changed in place.
+        changes: the node changes so far.
+            differences: how machines differ.
+            aside: nodes whose machines are not changed in place.
     """
     return tuple(
         _in_place(one, differences[one.node])
@@ -68,7 +68,7 @@ def _in_place(change: NodeChange, differences: Sequence[MachineDifference]) -> N
     sizes = [one.what for one in differences if one.how == "resize"]
     disks = [one.what for one in differences if one.how == "grow"]
     parts = [*disks, *(f"{size}: {_RESIZED}" for size in sizes)]
-    # One that is off is started with its new size; larger disks alone leave it to be started as any other.
+    # A stopped machine is resized, then started; if only its disks grow, it is started like any other.
     if sizes or (disks and change.change == "keep"):
         return NodeChange(change.node, "resize" if sizes else "grow", "; ".join(parts))
     return change
@@ -79,7 +79,7 @@ def in_place_stages(
 ) -> list[Stage]:
     """Return the stages that change machines in place: all disks at once, then members by their group's limit.
 
-    A group without ``max_in_flight`` has one member off at a time: whoever is off is missing.
+    In a group without ``max_in_flight`` only one member is stopped at a time, because a stopped member can't serve.
     """
     chosen = {one.node: one for one in changes if one.change in ("grow", "resize")}
     growing = [
@@ -101,7 +101,7 @@ def _batches(changes: Sequence[NodeChange], windows: Windows) -> Iterator[list[N
 
 
 def like_its_group(target: Target, state: State, node: str, attributes: Attributes) -> dict[str, object]:
-    """Return a new node's attributes with what it has in common with the members of its group that exist."""
+    """Return a new node's attributes, aligned with the existing members of its group."""
     group = group_of(node)
     if group == node:
         return dict(attributes)

@@ -1,4 +1,4 @@
-"""Who makes the dynamic values that an action takes, and whether they are made before it."""
+"""Which actions produce the dynamic values that an action uses, and whether they run before it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from dtk.plan.workflow.ordering import Key
 from dtk.plan.workflow.stages import StagedAction, StageOutline
 
 Makers = dict[str, tuple[int, StageOutline, StagedAction]]
-"""By the attribute paths that they set: the number of the stage in the plan, the stage, the action."""
+"""By attribute path: the stage's number in the plan, the stage and the action that sets the attribute."""
 
 LEFT_OUT = -1
 
 
 def guards(topology: Topology, values: Values) -> dict[Key, set[Key]]:
-    """Return, for each instance, those whose create action makes a value that its own takes.
+    """Return, for each instance, the instances whose create action produces a value that its own create uses.
 
     Args:
         topology: the service's instances.
-        values: all dynamic attributes in them count as made anew.
+        values: the service's values, with all dynamic attributes treated as recomputed.
     """
     producers = {path: instance.key for instance in topology.instances.values() for path in dynamic_paths(instance)}
     found: dict[Key, set[Key]] = {}
@@ -39,12 +39,12 @@ def guards(topology: Topology, values: Values) -> dict[Key, set[Key]]:
 def order_problems(
     stages: Sequence[StageOutline], whole: Sequence[StageOutline], recomputed: RecomputedValues
 ) -> Iterator[Problem]:
-    """Yield the actions that take a value which is made only after them, each at its place in the workflow.
+    """Yield a problem for each action that uses a value produced only later, at the action's place in the workflow.
 
     Args:
-        stages: those of the plan.
-        whole: all of the workflow, with what the plan leaves out.
-        recomputed: the values that the plan's actions find.
+        stages: the stages of the plan.
+            whole: all stages of the workflow, including those that the plan leaves out.
+            recomputed: the values that the plan's actions see.
     """
     makers: Makers = {}
     for number, stage in enumerate(stages):
@@ -63,7 +63,7 @@ def order_problems(
 def _late(
     action: StagedAction, number: int, done: set[str], makers: Makers, recomputed: RecomputedValues
 ) -> Iterator[Problem]:
-    """Yield the values that a create makes after an action takes them."""
+    """Yield the values that a create action produces after an action uses them."""
     taken = planned_attributes(action.instance, action.action, recomputed.of(action))
     made = recomputed.made_before(action)
     for path in dict.fromkeys(path for value in taken.values() for path in references(value)):
@@ -75,7 +75,7 @@ def _late(
 
 
 def _other_makers(stages: Sequence[StageOutline], whole: Sequence[StageOutline]) -> Makers:
-    """Return who makes values by another action than create; those that the plan leaves out have no stage's number."""
+    """Return the actions other than create that produce values; those not in the plan have the stage LEFT_OUT."""
     numbers = {action.key: number for number, stage in enumerate(stages) for action in stage.actions()}
     return {
         path: (numbers.get(action.key, LEFT_OUT), stage, action)
@@ -85,13 +85,13 @@ def _other_makers(stages: Sequence[StageOutline], whole: Sequence[StageOutline])
 
 
 def _without_old(action: StagedAction, number: int, makers: Makers, values: tuple[Values, Values]) -> Iterator[Problem]:
-    """Yield what an action takes that another one gives its first value, but not before it.
+    """Yield problems of values that have never been set and that another action sets, but not before this action.
 
     Args:
-        action: one of the plan's.
-        number: its stage's.
-        makers: who makes values by another action than create.
-        values: what the action finds, and what it would find with all of these made.
+        action: an action of the plan.
+            number: the number of its stage.
+            makers: the actions other than create that produce values.
+            values: the values the action sees, and those it would see if all makers had run.
     """
     if not makers:
         return

@@ -1,7 +1,7 @@
-"""The values that each action of a plan finds: what creates make anew in it, and what other actions made before it.
+"""The values that each action of a plan sees: recomputed by creates, or set by other actions before it.
 
-A create that a plan runs makes its values anew for the whole plan: what takes them must come after it. Any other
-action's outputs are anew only for what comes after it; before it, and where it does not run, the last ones count.
+A create in a plan recomputes its values for the whole plan: actions that use them must run after it. Any other
+action's outputs are new only for later actions; before it, and in plans without it, the last values apply.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from dtk.plan.resolve.values import Values
 from dtk.plan.workflow.stages import StagedAction, StageOutline
 
 ValuesFor = Callable[[frozenset[str]], Values]
-"""Works out all values, with these dynamic attributes made anew."""
+"""Computes all values, treating these dynamic attributes as recomputed."""
 
 
 @dataclass(frozen=True)
 class RecomputedValues:
-    """What is made anew: ``created`` are attribute paths that creates set, ``acting`` the other actions that run.
+    """What the plan recomputes: ``created`` are attribute paths set by creates, ``acting`` the other actions that run.
 
-    ``earlier`` says for each action, by its key, which others are done before it, and which paths they set.
+    ``earlier`` maps each action's key to the actions that run before it and the paths that they set.
     """
 
     values_for: ValuesFor
@@ -31,19 +31,19 @@ class RecomputedValues:
     acting: frozenset[str] = frozenset()
 
     def of(self, action: StagedAction) -> Values:
-        """Return the values that one of the plan's actions finds."""
+        """Return the values that one of the plan's actions sees."""
         made = self.made_before(action)
         return self.values_for(self.created | made) if made else self.general()
 
     def made_before(self, action: StagedAction) -> frozenset[str]:
-        """Return the attribute paths that actions other than create set before one."""
+        """Return the attribute paths that actions other than create set before this action."""
         if not self.acting:
             return frozenset()
         earlier = self.earlier[action.key].items()
         return frozenset[str]().union(*(paths for key, paths in earlier if key in self.acting))
 
     def general(self) -> Values:
-        """Return the values apart from what actions other than create make."""
+        """Return the values without the outputs of actions other than create."""
         return self.values_for(self.created)
 
 
@@ -62,7 +62,7 @@ def makers_in(stages: Sequence[StageOutline]) -> Iterator[tuple[StageOutline, St
 
 
 def made_earlier(stages: Sequence[StageOutline]) -> dict[str, dict[str, frozenset[str]]]:
-    """Return for each action, by its key, the makers in earlier stages and those before it on its node in its own."""
+    """Return, by action key, the makers that run before each action: in earlier stages, or earlier on its node."""
     found: dict[str, dict[str, frozenset[str]]] = {}
     done: dict[str, frozenset[str]] = {}
     for stage in stages:

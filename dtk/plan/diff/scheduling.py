@@ -1,4 +1,4 @@
-"""Which actions of a workflow are due: what changed, what a resume has left, or all of it; and why.
+"""Which actions of a workflow to run (the changed, those left by a failed task, or all) and why.
 
 Plain actions (smoke tests) run whenever there is anything else to do.
 """
@@ -17,7 +17,7 @@ from dtk.plan.workflow.stages import StagedAction, StageOutline
 
 
 def scheduled_outlines(request: PlanRequest, outlines: Sequence[StageOutline], changes: Changes) -> list[StageOutline]:
-    """Return the stages with the actions that are due; those without any are left out."""
+    """Return the stages with the actions to run; stages without any are left out."""
     if _is_whole(request):
         return list(outlines)
     kept = [_kept(request, outline, changes) for outline in outlines]
@@ -25,7 +25,7 @@ def scheduled_outlines(request: PlanRequest, outlines: Sequence[StageOutline], c
 
 
 def _is_whole(request: PlanRequest) -> bool:
-    """Say whether a plan holds every step, whatever has changed."""
+    """Return whether a plan contains every step, regardless of changes."""
     return request.scope == "all" or (request.workflow != CREATE and request.scope != "resume")
 
 
@@ -47,7 +47,7 @@ def _is_scheduled(request: PlanRequest, action: StagedAction, changes: Changes) 
 
 
 def acts(request: PlanRequest, action: StagedAction, recomputed: RecomputedValues, *, busy: bool) -> bool:
-    """Say whether an action other than create runs: with whatever else there is to do, if not done already."""
+    """Return whether an action other than create runs: if there is other work and a resumed task has not done it."""
     if _is_whole(request):
         return True
     return busy and not (request.scope == "resume" and _succeeded_before(request, action, recomputed))

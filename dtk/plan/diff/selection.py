@@ -1,6 +1,7 @@
-"""The chosen part of what a plan would hold, what that leaves out, and why a part can't be done alone.
+"""Selection of part of a plan, what it leaves out, and why a part can't be applied alone.
 
-A machine that a chosen action needs is made with it; what else is not chosen stays as it is, and the plan says so.
+A machine needed by a selected action is created with it. Everything else not selected stays unchanged, and the plan
+lists it.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ _BRINGS = ("create", "start")
 
 @dataclass(frozen=True)
 class Chosen:
-    """What a selection takes of the node changes (the others are kept as they are) and of the stages.
+    """The selected node changes (nodes not selected are kept) and stages.
 
-    ``whole`` are the stages with nothing left out.
-    ``missing`` are the dynamic attributes without a value that only create actions which are not chosen would set.
+    ``whole`` are the stages with nothing left out. ``missing`` are the dynamic attributes without a value that only
+    create
+    actions outside the selection would set.
     """
 
     nodes: tuple[NodeChange, ...]
@@ -40,7 +42,7 @@ class Chosen:
 
 
 def choose(selection: Selection, nodes: Sequence[NodeChange], outlines: Sequence[StageOutline], state: State) -> Chosen:
-    """Return the chosen part of a service's node changes and stages."""
+    """Return the selected part of a service's node changes and stages."""
     if not selection:
         return Chosen(tuple(nodes), list(outlines), list(outlines))
     selected = {
@@ -48,7 +50,7 @@ def choose(selection: Selection, nodes: Sequence[NodeChange], outlines: Sequence
     }
     busy = {action.instance.node for outline in outlines for action in outline.actions() if action.key in selected}
     kept = [change if _takes_node(selection, change, busy) else _kept(change) for change in nodes]
-    # A node that is not made can't be worked on, whatever is chosen of it.
+    # Nothing can run on a node that is not created, even if its components are selected.
     absent = {
         change.node for change, now in zip(nodes, kept, strict=True) if change != now and change.change in _BRINGS
     }
@@ -74,7 +76,7 @@ def _takes_node(selection: Selection, change: NodeChange, busy: Collection[str])
         return True
     outline = NODE_STAGES[change.change]
     names = names_of_node(change.node) | {outline.name, outline.step}
-    # Who chooses a component means its machine as well, unless it is excluded by name.
+    # Selecting a component also selects its machine, unless that is excluded by name.
     is_needed = change.change in _BRINGS and change.node in busy and names.isdisjoint(selection.exclude)
     return is_needed or selection.takes(names)
 
@@ -89,18 +91,18 @@ def _part(outline: StageOutline, selected: Collection[str], absent: Collection[s
 
 
 def check_terms(selection: Selection, topology: Topology, outlines: Iterable[StageOutline], state: State) -> None:
-    """Refuse terms that name nothing.
+    """Check that every term matches something.
 
     Args:
-        selection: what people wrote.
-        topology: the service's nodes and components.
-        outlines: its stages.
-        state: what exists, and may be no longer in the service.
+        selection: the terms that the user wrote.
+            topology: the service's nodes and components.
+            outlines: its stages.
+            state: what exists, including what is no longer in the service.
 
     Raises:
-        UsageError: names the first of them and what is like it.
+        UsageError: a term matches nothing; the error names the first such term and a similar name.
     """
-    # What the state alone knows can be chosen too: that is how people pick what is to leave.
+    # Terms may name things that only the state knows: that is how users select what to remove.
     known = {ASSEMBLY_WIDE} | {name for node in (*topology.nodes, *state.nodes) for name in names_of_node(node)}
     applied = ((node, component) for node, components in state.applied.items() for component in components)
     known |= {name for key in (*topology.instances, *applied) for name in names_of_component(*key)}
@@ -113,7 +115,7 @@ def check_terms(selection: Selection, topology: Topology, outlines: Iterable[Sta
 
 
 def unmade_problems(chosen: Chosen, kept: Iterable[StageOutline], recomputed: RecomputedValues) -> Iterator[Problem]:
-    """Yield the chosen actions that take a value which only what is left out would make."""
+    """Yield problems of selected actions that use a value which only left-out actions would produce."""
     coming = pending_nodes(chosen.nodes)
     for outline in kept:
         for action in outline.actions():
@@ -132,7 +134,7 @@ _NEEDED = "select what produces it too, or apply that first"
 
 
 def left_out(whole: Plan, part: Plan) -> tuple[str, ...]:
-    """Return the steps of the whole plan that its part lacks: ``terminate_node slaves:3``, ``action hub/c.check``."""
+    """Return the steps of the whole plan that the part lacks: ``terminate_node slaves:3``, ``action hub/c.check``."""
     kept = set(_lines(part))
     return tuple(line for line in dict.fromkeys(_lines(whole)) if line not in kept)
 

@@ -1,7 +1,7 @@
 """The numbered tree of steps: stages with groups, members and nodes, typed and named as in the original's table.
 
-Source: docs/original.md 5.1 and 5.3: node stages come first, a group's members stand below a row of
-their group, two components on one node in one stage are one step.
+Source: docs/original.md 5.1 and 5.3: node stages come first, a group's members are below a row for their group,
+two components on one node in one stage are one step.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ GROUP_TYPE: Mapping[str, StepType] = {"configure_node": "configure_nodegroup", "
 
 @dataclass(frozen=True)
 class NodeStage:
-    """How a stage of machine work is called, and its steps."""
+    """The name of a stage of machine work, the type of its steps, and the node change it applies."""
 
     name: str
     step: StepType
@@ -41,9 +41,9 @@ NODE_STAGES = {
 
 
 def node_stage(changes: Iterable[NodeChange], kind: str, attributes: Mapping[str, Attributes]) -> list[Stage]:
-    """Return the stage that makes one kind of change to machines; no stage when nothing changes so.
+    """Return the stage for one kind of node change; no stage if no node has it.
 
-    A single machine makes a stage named by its step, as in the original (``1 create_node``).
+    A stage of a single machine has the name of its step, as in the original (``1 create_node``).
     """
     chosen = sorted((c for c in changes if c.change == kind), key=lambda change: node_order(change.node))
     if not chosen:
@@ -57,7 +57,7 @@ def node_stage(changes: Iterable[NodeChange], kind: str, attributes: Mapping[str
 
 
 def component_stage(outline: StageOutline, plan_one: Callable[[StagedAction], PlannedAction]) -> Stage:
-    """Turn an outline into a stage: members below their group, each node's actions in one step."""
+    """Convert an outline into a stage: members below their group, each node's actions in one step."""
     leaves = [_leaf(node, tuple(plan_one(action) for action in actions)) for node, actions in outline.per_node]
     return Stage("", outline.name, tuple(_grouped(leaves)), outline.max_in_flight, outline.canary)
 
@@ -65,10 +65,10 @@ def component_stage(outline: StageOutline, plan_one: Callable[[StagedAction], Pl
 def component_stages(
     outlines: Sequence[StageOutline], plan_one: Callable[[StagedAction], PlannedAction]
 ) -> list[Stage]:
-    """Turn outlines into stages.
+    """Convert outlines into stages.
 
     Raises:
-        InvalidError: actions can't be planned; what is wrong with each is in it.
+        InvalidError: actions can't be planned; the error lists the problems of all of them.
     """
     try:
         return [component_stage(outline, plan_one) for outline in outlines]
@@ -105,11 +105,11 @@ def _grouped(leaves: Sequence[Step]) -> Iterable[Step]:
 
 
 def within_windows(stages: Iterable[Stage], windows: Windows) -> list[Stage]:
-    """Write into each group's steps how many of its members work at once.
+    """Set ``max_in_flight`` on each group's step.
 
     Args:
         stages: the stages of a plan.
-        windows: ``max_in_flight`` by the group's name, of groups that have one.
+        windows: ``max_in_flight`` by group name, for groups that have one.
     """
     return [
         replace(
@@ -120,9 +120,9 @@ def within_windows(stages: Iterable[Stage], windows: Windows) -> list[Stage]:
 
 
 def number_stages(stages: Iterable[Stage]) -> tuple[Stage, ...]:
-    """Give every stage and step its number: ``3``, ``3.1``, ``3.1.1``.
+    """Assign every stage and step its number: ``3``, ``3.1``, ``3.1.1``.
 
-    Work on a single machine is one row: its step carries its stage's number (``1 create_node``), as in the original.
+    Work on a single machine is one row: its step has its stage's number (``1 create_node``), as in the original.
     """
     return tuple(
         replace(stage, number=str(index), steps=_stage_steps(stage, str(index)))

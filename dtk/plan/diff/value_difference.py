@@ -1,4 +1,4 @@
-"""Which part of a value differs from what was applied: keys of hashes, items of lists, the changed piece of a text."""
+"""The differing parts of a value: keys of hashes, items of lists, the changed piece of a text."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from dtk.model.value import KNOWN_AFTER_APPLY
 from dtk.model.yaml_flow import LONGEST, flow_text
 
 MOST_DIFFERENCES = 10
-"""Parts of one attribute that are listed; the rest is counted."""
+"""Differences listed per attribute; the rest are counted."""
 _CONTEXT = 12
-"""Characters of a long text that are shown before the place where it begins to differ."""
+"""Characters of a long text to show before the first difference."""
 _UNSET = "(unset)"
 
 
 def value_differences(path: str, before: Json, after: Json) -> list[str]:
-    """Return what differs between two values of an attribute, one line a part.
+    """Return the differences between two values of an attribute, one line each.
 
     Args:
-        path: the attribute, ``servers/web::server/port``; a key of a hash is appended to it.
-        before: the value that was applied; None for none.
-        after: the value as it will be.
+        path: the attribute, ``servers/web::server/port``; hash keys are appended to it.
+            before: the value that was applied; None for unset.
+            after: the future value.
 
     Returns:
         ``PATH 5432 → 5433``, ``PATH/KEY 2g → 4g``, ``PATH removed [a], added [b]``.
@@ -62,7 +62,7 @@ def _list_differences(path: str, before: Sequence[Json], after: Sequence[Json]) 
 
 
 def _surplus(items: Sequence[Json], counts: Counter[str]) -> list[Json]:
-    """Return the items of a list that the other list lacks, each as often as it does."""
+    """Return the surplus items of a list, each as often as the count says."""
     left = Counter(counts)
     found = []
     for item in items:
@@ -74,19 +74,19 @@ def _surplus(items: Sequence[Json], counts: Counter[str]) -> list[Json]:
 
 
 def _are_alike(one: Json, other: Json) -> bool:
-    """Say whether two items are the same thing with other contents: hashes, or lists."""
+    """Return whether two items are both hashes or both lists, and so comparable part by part."""
     return (isinstance(one, Mapping) and isinstance(other, Mapping)) or (
         isinstance(one, list) and isinstance(other, list)
     )
 
 
 def _key(value: Json) -> str:
-    """Return what two values have in common when they are equal: True is not 1 here."""
+    """Return a comparison key that distinguishes True from 1."""
     return json.dumps(value, sort_keys=True)
 
 
 def _texts(before: Json, after: Json) -> tuple[str, str]:
-    """Return both values on one line, of long texts the piece that differs."""
+    """Return both values on one line; of long texts only the differing piece."""
     if not isinstance(before, str) or not isinstance(after, str) or after == KNOWN_AFTER_APPLY:
         return _text(before), _text(after)
     start = max(0, _first_difference(before, after) - _CONTEXT) if max(len(before), len(after)) > LONGEST else 0

@@ -1,4 +1,4 @@
-"""What an assembly's attributes are in a service, and what its values become that are templates over them."""
+"""The values of an assembly's attributes in a service, and the rendered templates that use them."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from dtk.plan.resolve.overrides import ILLEGAL, REQUIRED
 
 @dataclass(frozen=True)
 class FromAssembly:
-    """What a template of the assembly gives: ``UNSET`` for nothing.
+    """The rendered result of an assembly template; ``UNSET`` if it yields nothing.
 
-    ``names`` are the assembly's attributes it is made from; ``hidden`` says that one of them is. ``location`` and
-    ``fix`` are where it can be corrected, and how, when it is not what it should be.
+    ``names`` are the assembly attributes in the template; ``hidden`` means that one of them is hidden. If the result is
+    invalid, ``location`` and ``fix`` say where and how to correct it.
     """
 
     value: Value
@@ -38,7 +38,7 @@ class FromAssembly:
 
 @dataclass(frozen=True)
 class AssemblyValues:
-    """The attributes of a service's assembly: what they are, ``UNSET`` for those without a value, and where from."""
+    """A service's assembly attributes: their values (``UNSET`` for those without one) and where these are set."""
 
     service: str
     attributes: Mapping[str, Attribute]
@@ -47,10 +47,10 @@ class AssemblyValues:
     problems: tuple[Problem, ...] = ()
 
     def from_assembly(self, value: Json, location: Location) -> FromAssembly:
-        """Return what a value with templates in it gives.
+        """Render the templates in a value.
 
         Raises:
-            TemplateProblem: one of them can't be rendered.
+            TemplateProblem: a template can't be rendered.
         """
         names = tuple(name for name in names_in(value) if name in self.attributes)
         changeable = next((name for name in names if name in self.settings), "")
@@ -64,7 +64,7 @@ class AssemblyValues:
 
 
 def assembly_values(service: Service, assembly: Assembly) -> AssemblyValues:
-    """Return an assembly's attributes as a service has them, with a problem for each that is not right."""
+    """Return the values of an assembly's attributes in a service, with a problem for each invalid one."""
     problems: list[Problem] = []
     settable = {name for name, attribute in assembly.attributes.items() if not attribute.constant}
     settings = {name: setting for name, setting in service.attributes.items() if name in settable}
@@ -96,7 +96,7 @@ def _value(service: Service, attribute: Attribute, setting: AttributeSetting | N
 
 
 def as_secret(value: Value) -> Value:
-    """Return the reference that a secret attribute holds, as a secret."""
+    """Return the reference in a secret attribute as a ``Secret``."""
     return value if value == UNSET or holds_secret(value) else Secret(str(plain(value)))
 
 
@@ -106,7 +106,7 @@ def assembly_with_values(
     """Return an assembly with the templates in its values rendered.
 
     Returns:
-        The assembly; and what of its nodes' own attributes came from its attributes, by path (``slaves/cardinality``).
+        The assembly, and the node attributes derived from its attributes, by path (``slaves/cardinality``).
     """
     given: dict[str, FromAssembly] = {}
     nodes = {name: _node_with_values(node, values, given, problems) for name, node in assembly.nodes.items()}
@@ -114,7 +114,7 @@ def assembly_with_values(
 
 
 def service_with_values(service: Service, values: AssemblyValues, problems: list[Problem]) -> Service:
-    """Return a service with the templates in the components it adds rendered."""
+    """Return a service with the templates in its added components rendered."""
     components = {node: _uses(uses, values, problems) for node, uses in service.components.items()}
     return replace(service, components=components)
 
@@ -124,7 +124,7 @@ def _uses(uses: Iterable[ComponentUse], values: AssemblyValues, problems: list[P
 
 
 def _with_values(use: ComponentUse, values: AssemblyValues, problems: list[Problem]) -> ComponentUse:
-    """Return a component use with its templates rendered: each value that has any is a ``FromAssembly``."""
+    """Return a component use with its templates rendered: each value with templates becomes a ``FromAssembly``."""
     attributes: dict[str, Any] = {
         name: _rendered(value, use.locations.get(name, use.location), values, problems)
         for name, value in use.attributes.items()
@@ -169,7 +169,7 @@ def _node_with_values(
 
 
 def _typed(path: str, name: str, found: FromAssembly, problems: list[Problem]) -> Json:
-    """Return a node attribute's value as plain data; None where it has none, or a wrong one."""
+    """Return a node attribute's value as plain data; None if it is unset or invalid."""
     if found.value == UNSET:
         return None
     declared = Attribute(name, found.location, NODE_TYPES.get(name, "json"))
@@ -187,6 +187,6 @@ def _typed(path: str, name: str, found: FromAssembly, problems: list[Problem]) -
 
 
 def unfit(path: str, attribute: Attribute, found: FromAssembly, reason: str) -> Problem:
-    """Return the problem with what the assembly's attributes give to an attribute, which takes another type."""
+    """Return the problem that a value derived from assembly attributes does not fit an attribute's type."""
     message = f"The value of '{path}', made from {', '.join(found.names)}, is not {kind_of(attribute)}: {reason}"
     return Problem(message, found.location, path, kind=ILLEGAL, fix=found.fix, private=found.hidden)

@@ -1,4 +1,4 @@
-"""How many members a group of nodes has: the attribute that says it, and how many it can have."""
+"""The number of members of a node group: the attribute that sets it, and its limit."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dtk.model.json_data import Json
 
 CARDINALITY = "cardinality"
 MOST_MEMBERS = 10_000
-"""Of one group. A slip of the finger must not plan for a hundred million machines."""
+"""Limit per group, so that a typing error can't plan a hundred million machines."""
 
 
 def checked_cardinality(number: Json) -> int:
-    """Return how many members a group has, if it can have so many.
+    """Check the number of members of a group, and return it.
 
     Raises:
-        ValueError: it can't.
+        ValueError: the number is not valid.
     """
     if not isinstance(number, int) or number < 0:
         raise ValueError("Value must be a whole number, 0 or more")

@@ -1,4 +1,4 @@
-"""How many members of each group work at once: what the assembly says, or the service in its place."""
+"""How many members of each group run at once: set by the assembly, overridden by the service."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from dtk.plan.resolve.overrides import ILLEGAL
 MAX_IN_FLIGHT = "max_in_flight"
 
 Windows = Mapping[str, int | str]
-"""``max_in_flight`` by the group's name, of groups that have one: 3, or "25%"."""
+"""``max_in_flight`` by group name, for groups that have one: 3, or "25%"."""
 
 _WINDOW = re.compile(r"^(?:[1-9][0-9]*|(?:[1-9][0-9]?|100)%)$", re.ASCII)
 
 
 def group_windows(service: Service, assembly: Assembly, problems: list[Problem]) -> Windows:
-    """Return each group's ``max_in_flight``, the service's before the assembly's; ``problems`` takes what is wrong."""
+    """Return each group's ``max_in_flight``, the service's over the assembly's; append problems to ``problems``."""
     found: dict[str, int | str] = {}
     for node in assembly.nodes.values():
         path = f"{node.name}/{MAX_IN_FLIGHT}"
@@ -37,10 +37,10 @@ def group_windows(service: Service, assembly: Assembly, problems: list[Problem])
 
 
 def window_of(value: Json) -> int | str:
-    """Return how many work at once, as a person writes it: 3, or "25%".
+    """Parse a ``max_in_flight`` as users write it: 3, or "25%".
 
     Raises:
-        ValueError: it is neither.
+        ValueError: the value is neither a positive number nor a percentage.
     """
     text = str(value)
     if not _WINDOW.match(text):

@@ -1,4 +1,4 @@
-"""The nodes that a service wants: single ones, and the members of groups, with their own attributes."""
+"""The desired nodes of a service: single nodes and group members, with their own attributes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LONGEST_SHOWN = 20
 
 @dataclass(frozen=True)
 class DesiredNode:
-    """A node that should exist, with its own attributes (size, image …) as the service wants them."""
+    """A node that should exist, with its own desired attributes (size, image …)."""
 
     name: str
     declared: Node
@@ -38,7 +38,7 @@ class DesiredNode:
 
 
 def members_of(declared: Node, service: Service, problems: list[Problem]) -> Iterator[DesiredNode]:
-    """Yield the node that is declared, or each member of the group; ``problems`` takes settings that are wrong."""
+    """Yield the declared node, or each member of the group; append invalid settings to ``problems``."""
     attributes = {**declared.attributes, **_node_settings(declared.name, service, problems)}
     if not declared.is_group:
         yield DesiredNode(declared.name, declared, 0, 1, attributes)
@@ -50,7 +50,7 @@ def members_of(declared: Node, service: Service, problems: list[Problem]) -> Ite
 
 
 def _node_settings(node: str, service: Service, problems: list[Problem]) -> JsonObject:
-    """Return what a service sets of a node itself, of the types that nodes' attributes have."""
+    """Return the service's settings of a node itself, converted to the types of node attributes."""
     found = {}
     for path, setting in service.attributes.items():
         owner, _, name = path.partition("/")

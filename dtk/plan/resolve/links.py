@@ -1,8 +1,8 @@
-"""Which instance is linked to which, and which attribute so gets its value from where.
+"""Which instance is linked to which, and which attributes get their values through the links.
 
-Source: docs/original.md 4.3 and 4.5: an own-node candidate is taken first, then the one declared node that has the
+Source: docs/original.md 4.3 and 4.5: a candidate on the same node wins, then the only declared node that has the
 component; several candidates are reported, never guessed. A node group counts as one candidate with many members.
-A link to a component's own type leads to its peers: the members of its own group, in their order.
+A link to a component's own type connects to its peers: the members of its own group, in order.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from dtk.plan.resolve.topology import Instance, Topology, location_of
 
 @dataclass(frozen=True)
 class Link:
-    """One link of an instance, with every instance it leads to (several when those are a group's members).
+    """One link of an instance, with every instance it connects to (several if they are a group's members).
 
-    ``counterpart`` is the one of them that has the base's place in its own group, where both groups are of one size.
+    ``counterpart`` is the target with the same position in its group as the base in its own, if the groups are of
+    equal size.
     """
 
     base: Instance
@@ -34,7 +35,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Binding:
-    """One value on its way: into ``destination``'s attribute (or one key of it), from ``source`` of one instance."""
+    """One value flow: from ``source`` of one instance to an attribute (or one key of it) of ``destination``."""
 
     destination: Instance
     attribute: str
@@ -49,8 +50,8 @@ class Binding:
 def build_links(topology: Topology) -> tuple[list[Link], list[Problem]]:
     """Return every link of a topology, and a problem for each that can't be made.
 
-    A required link without a target, several candidates for one link, a written target that does not exist: each is
-    a problem; an optional link without a candidate is no link.
+    Problems are: a required link without a target, several candidates for one link, a written target that does not
+    exist. An optional link without a candidate yields neither a link nor a problem.
     """
     links: list[Link] = []
     members = _members(topology)
@@ -73,9 +74,9 @@ def build_links(topology: Topology) -> tuple[list[Link], list[Problem]]:
 
 
 def _unmapped(instance: Instance, definition: LinkDef, other: Component) -> Problem | None:
-    """Return the problem with an optional link to a component without a mapped attribute.
+    """Return the problem if an optional link maps an attribute that the other component lacks.
 
-    Validation can't have said so: the module of the link may do without the module of that component.
+    Module validation can't detect this, because the other component's module need not be installed then.
     """
     if not definition.optional:
         return None
@@ -98,20 +99,20 @@ def _unmapped(instance: Instance, definition: LinkDef, other: Component) -> Prob
 def _counterpart(
     instance: Instance, targets: Sequence[Instance], members: Mapping[str, Sequence[str]]
 ) -> Instance | None:
-    """Return the target whose place among its group's members is the instance's among its own."""
+    """Return the target with the same position in its group as the instance in its own."""
     group = group_of(instance.node)
     own = members.get(group, ())
     if group == instance.node or len(targets) != len(own):
         return None
     groups = {(group_of(target.node), target.name) for target in targets}
-    # Only between two groups: members of one are peers, and a peer has no counterpart but itself.
+    # Only between two different groups: within one group, a member's only counterpart is itself.
     if len(groups) != 1 or group_of(targets[0].node) == group:
         return None
     return sorted(targets, key=lambda target: node_order(target.node))[own.index(instance.node)]
 
 
 def _members(topology: Topology) -> dict[str, list[str]]:
-    """Return the nodes of each group, and each plain node by itself, in their order."""
+    """Return the nodes of each group, and each plain node by itself, in order."""
     found: dict[str, list[str]] = {}
     for node in sorted(topology.nodes, key=node_order):
         found.setdefault(group_of(node), []).append(node)
@@ -170,7 +171,7 @@ def _written_targets(
 
 
 def _is_allowed(instance: Instance, definition: LinkDef, other: Instance) -> bool:
-    """Whether a link may lead there: on the same node, on another one, or anywhere; to itself where it is a peer."""
+    """Return whether a link may connect to an instance, given its node restrictions and ``include_self``."""
     if other.key == instance.key and not definition.include_self:
         return False
     if definition.same_node:
@@ -179,12 +180,12 @@ def _is_allowed(instance: Instance, definition: LinkDef, other: Instance) -> boo
 
 
 def is_among_peers(link: LinkDef, component: Component) -> bool:
-    """Say whether a link of a component leads to others of its own type."""
+    """Return whether a link of a component connects to instances of its own type."""
     return link.component == component.type
 
 
 def _peers(instance: Instance, definition: LinkDef, topology: Topology) -> list[Instance] | Problem:
-    """Return the members of an instance's own group; a required link may not come to nothing."""
+    """Return the members of an instance's own group; a required link must have at least one."""
     found = [
         other
         for other in topology.of_type(definition.component)
@@ -204,10 +205,10 @@ def _automatic_targets(instance: Instance, definition: LinkDef, topology: Topolo
         for other in topology.on_node(instance.node)
         if other.name.type == definition.component and other is not instance and not definition.other_node
     ]
-    # A component on the same node goes before all others: who puts both there means them for each other.
+    # A component on the same node wins: an author who puts both there means them for each other.
     if not candidates and not definition.same_node:
         candidates = [other for other in topology.of_type(definition.component) if other.node != instance.node]
-    # The members of a group are one candidate: people link to the group, and it may have any number.
+    # The members of a group are one candidate: users link to the group, and it may have any number of them.
     declared = sorted({(group_of(other.node), str(other.name)) for other in candidates})
     if len(declared) == 1:
         return sorted(candidates, key=lambda other: node_order(other.node))
@@ -242,7 +243,7 @@ def _unmet(instance: Instance, definition: LinkDef, candidates: list[str], topol
 
 
 def build_bindings(links: Iterable[Link]) -> list[Binding]:
-    """Return the values that flow along links, one binding for each target of each mapping, in a stable order."""
+    """Return the value flows along links, one binding per target of each mapping, in a stable order."""
     return [
         _binding(link, mapping, target)
         for link in links
@@ -252,7 +253,7 @@ def build_bindings(links: Iterable[Link]) -> list[Binding]:
 
 
 def _flows_with(link: Link, mapping: AttributeMapping) -> tuple[Instance, ...]:
-    """Return the targets a mapping's value flows to or from: single values go by member, lists and keys take all."""
+    """Return the targets of a mapping's value: lists and keys use all targets, single values only the counterpart."""
     destination = link.base if mapping.destination.side == "base" else link.targets[0]
     attribute = destination.component.attributes.get(mapping.destination.attribute)
     takes_all = mapping.destination.key or (attribute is not None and is_list_type(attribute.type))

@@ -1,4 +1,4 @@
-"""What a machine is made with: its node's attributes, in words that its target knows, and its components' ports."""
+"""The attributes to request a machine with: its node's attributes in the target's terms, and its components' ports."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ PORTS = "ports"
 
 
 def machine_attributes(target: Target, values: Values, node: str) -> dict[str, object]:
-    """Return a node's attributes as its target takes them.
+    """Return a node's attributes in the form its target expects.
 
     Args:
-        target: its defaults count where the node says nothing; one that keeps a firewall gets the ports as well.
-        values: the components' attributes as planned; a port that is not known yet is left out.
-        node: its name.
+        target: supplies defaults; if it manages a firewall, the ports are added.
+            values: the components' attributes as planned; ports that are not known yet are left out.
+            node: the node's name.
     """
     attributes = dict(target.description.machine_attributes(target, values.topology.nodes[node].attributes))
     if target.description.firewall_sources(target) is None:
@@ -36,7 +36,7 @@ def machine_attributes(target: Target, values: Values, node: str) -> dict[str, o
 
 
 def word_problems(target: Target, topology: Topology, service: Service) -> Iterator[Problem]:
-    """Yield the images and sizes of nodes that the target does not know, each where it is written."""
+    """Yield a problem for each image or size that the target does not know, at its source location."""
     declared = {desired.declared.name: desired for desired in topology.nodes.values()}
     for desired in declared.values():
         for wrong in target.description.unknown_words(target, desired.attributes):
@@ -44,7 +44,7 @@ def word_problems(target: Target, topology: Topology, service: Service) -> Itera
 
 
 def machine_problems(target: Target, topology: Topology, service: Service, state: State) -> Iterator[Problem]:
-    """Yield the nodes and groups that the target has too few machines for, each where its number is written."""
+    """Yield a problem for each node or group with too few machines in the target, located at its cardinality."""
     held = {name: state.nodes[name].id for name in topology.nodes if name in state.nodes}
     short: dict[str, list[str]] = {}
     for node in target.description.nodes_without_machine(target, list(topology.nodes), held):
@@ -70,7 +70,7 @@ def _problem(wrong: UnknownWord, node: Node, target: Target, topology: Topology,
 
 
 def _where(path: str, name: str, node: Node, topology: Topology, service: Service) -> tuple[Location, str]:
-    """Return where a node's attribute gets its value, and the command that gives it another one."""
+    """Return where a node's attribute gets its value, and the command that changes it."""
     if path not in service.attributes and path in topology.given:
         return topology.given[path].location, topology.given[path].fix
     written = (

@@ -1,4 +1,4 @@
-"""What a service's outputs are now: the assembly's texts with the values of the attributes they name."""
+"""The current outputs of a service: the assembly's texts with the values of the attributes they name."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _row(service: ResolvedService, output: AssemblyOutput) -> OutputRow:
         return OutputRow(output.name, "known_after_apply")
     if UNSET in values or not all(found.values()):
         return OutputRow(output.name, "unset")
-    # A group's attribute is the list of its members'.
+    # A group's attribute is the list of its members' values.
     of_group = {path: "/" in path and _is_group(service, path) for path in found}
     data = {
         path: [plain(value) for value, _ in all_of_path] if of_group[path] else plain(all_of_path[0][0])
@@ -65,7 +65,7 @@ def _is_group(service: ResolvedService, path: str) -> bool:
 
 
 def _found(service: ResolvedService, path: str) -> Iterator[tuple[Value, bool]]:
-    """Yield the values at a path, one for each member of a group, and whether they are for nobody to see."""
+    """Yield the values at a path, one per group member, and whether each must be hidden."""
     topology = service.topology
     if path in topology.assembly.attributes:
         attribute = topology.assembly.attributes[path]
@@ -83,6 +83,6 @@ def _found(service: ResolvedService, path: str) -> Iterator[tuple[Value, bool]]:
         elif instance := topology.instances.get((member, component)):
             attribute = instance.component.attributes[name]
             value = service.values.of(instance, name)
-            # What no action has put out yet is not unset: it comes with the next apply.
+            # A dynamic attribute that no action has set yet is not unset: the next apply sets it.
             is_open = attribute.dynamic and value == UNSET
             yield Reference(path, attribute.type) if is_open else value, attribute.hidden or attribute.secret

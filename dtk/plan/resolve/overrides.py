@@ -1,7 +1,7 @@
-"""The assembly as a service's own changes make it: nodes added and removed, components removed, links chosen.
+"""The assembly with a service's own changes: nodes added and removed, components removed, links chosen.
 
-Numbers of members are never given twice: a group has as many members as its cardinality says, with the lowest
-numbers that nobody removed. Three members without ``slaves:2`` are two: ``slaves:1`` and ``slaves:3``.
+Member numbers are never reused: a group has as many members as its cardinality says, with the lowest numbers that
+were not removed. A group of cardinality 2 without ``slaves:2`` has ``slaves:1`` and ``slaves:3``.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ REQUIRED, ILLEGAL, CONSTRAINT, UNMET = (
 
 
 def overridden_assembly(service: Service, assembly: Assembly) -> tuple[Assembly, list[Problem]]:
-    """Return an assembly with a service's added nodes and without what it removed.
+    """Return an assembly with the nodes that a service added and without what it removed.
 
     Returns:
-        The assembly, and a problem for each change that names nothing, or a node twice.
+        The assembly, and a problem for each change that names nothing or an existing node.
     """
     problems = [*_clashes(service, assembly), *_unmatched(service, assembly)]
     nodes = {name: _without(service, node) for name, node in {**service.nodes, **assembly.nodes}.items()}
@@ -60,7 +60,7 @@ def _unmatched(service: Service, assembly: Assembly) -> Iterator[Problem]:
 
 
 def removable(service: Service, assembly: Assembly) -> list[str]:
-    """Return what can stand under ``removed:`` besides members: nodes, and components as ``node/component``."""
+    """Return what ``removed:`` may list besides members: nodes, and components as ``node/component``."""
     nodes = {**service.nodes, **assembly.nodes}
     on_nodes = [f"{name}/{use.name}" for name, node in nodes.items() for use in node.components]
     return [*assembly.nodes, *on_nodes, *(f"{ASSEMBLY_WIDE}/{use.name}" for use in assembly.components)]

@@ -1,4 +1,4 @@
-"""What a plan is made from."""
+"""The input of a plan."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ Scope = Literal["changes", "all", "resume"]
 
 @dataclass(frozen=True)
 class Earlier:
-    """What a plan has done before one of its rounds: the ``nodes`` it made anew, the dynamic attributes (``paths``).
+    """What earlier rounds of a plan have done: the ``nodes`` recreated and the dynamic attributes set (``paths``).
 
-    Their values are known only once it runs. ``aside`` are nodes that the round leaves as they are, ``without`` those
+    Their values are known only when the plan runs. ``aside`` are nodes that this round leaves unchanged, ``without``
+    nodes
     that it does not see.
     """
 
@@ -36,17 +37,18 @@ NOTHING_EARLIER = Earlier()
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """What a plan is made from.
+    """The input of a plan.
 
-    ``scope`` says which steps it holds: those whose inputs changed (``changes``), every one (``all``), or what the
-    last task left undone (``resume``). ``workflow`` names one of the assembly's, or an action of a component:
-    ``[NODE/]COMPONENT[.ACTION]``; ``parameters`` are what it is given, as texts.
-    ``workspace`` is the workspace's id, ``service_digest`` that of what service.yaml says; "" where it is not asked.
-    ``secrets`` are the keyed digests of secrets' present values, by reference, of those that are known here.
-    ``replaces`` are the nodes that are to get another machine, in rounds; ``forced`` leaves out what components do
-    before theirs goes. ``before`` is what earlier rounds of the same plan will have made. With ``deletes_volumes``
-    what outlives machines goes with the service.
-    ``findings`` are what a refresh found on the nodes; ``selection`` is the part of the service that is meant.
+    ``scope`` selects the steps: those whose inputs changed (``changes``), every step (``all``), or what the last task
+    left undone (``resume``). ``workflow`` names a workflow of the assembly or a component's action,
+    ``[NODE/]COMPONENT[.ACTION]``; ``parameters`` are its parameters, as texts.
+    ``workspace`` is the workspace's id, ``service_digest`` the digest of service.yaml's content; "" if not needed.
+    ``secrets`` are keyed digests of the current secret values known here, by reference.
+    ``replaces`` are the nodes whose machines to replace, in rounds; ``forced`` skips component actions before those
+    machines are terminated. ``before`` is what earlier rounds of the same plan will have done. With
+    ``deletes_volumes``,
+    volumes that outlive their machines are deleted with the service.
+    ``findings`` are what a refresh found on the nodes; ``selection`` limits the plan to part of the service.
     """
 
     service: Service
@@ -71,14 +73,14 @@ class PlanRequest:
     def unfinished(self) -> Unfinished | None:
         """The last task of this workflow that did not succeed.
 
-        A workflow or an action that was run in between (``dtk exec``) and did not succeed is no part of a converge.
+        A different workflow or action that failed in between (``dtk exec``) does not count.
         """
         found = self.state.unfinished
         return found.of(self.workflow) if found else None
 
     @property
     def drifted(self) -> Mapping[tuple[str, str], Sequence[str]]:
-        """Why components, by node and name, are to be converged again although nothing about them was changed."""
+        """Why components must converge again although their definition did not change, by node and name."""
         reasons: dict[tuple[str, str], list[str]] = {}
         for found in self.findings:
             if found.kind == "differs":

@@ -1,6 +1,6 @@
-"""What the listings of a service show: its attributes, components and links, a row each.
+"""The rows of a service's listings: attributes, components and links.
 
-Groups are shown once, as people set them; where a group's members have different values, each member has a row.
+A group is shown once, as users set it; if its members have different values, each member has a row.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from dtk.plan.resolve.topology import Instance, Topology, gives_value
 
 @dataclass(frozen=True)
 class AttributeRow:
-    """One attribute: ``value`` is plain data, None where it is unset or not known yet.
+    """One attribute: ``value`` is plain data, None if it is unset or not known yet.
 
-    ``node`` and ``component`` are as people set them ("" for none); ``linked_to`` are the paths it gets its value from,
-    ``made_from`` the assembly's attributes that its value is a template over: people may set another one.
+    ``node`` and ``component`` are as users set them ("" for none). ``linked_to`` are the paths it gets its value from.
+    ``made_from`` are the assembly attributes in its template; users may override its value.
     """
 
     path: str
@@ -46,19 +46,19 @@ class AttributeRow:
 
     @property
     def is_editable(self) -> bool:
-        """Whether people may set it: not computed, not fixed, not brought by a link (docs/original.md 3.3)."""
+        """Whether users may set it: not computed, not constant, not linked (docs/original.md 3.3)."""
         return not (self.is_computed or self.constant or self.linked_to)
 
     @property
     def is_missing(self) -> bool:
-        """Whether it must be filled in before anything can run."""
+        """Whether it must be set before anything can run."""
         has_source = self.linked_to or self.made_from or self.dynamic
         return self.required and self.value is None and not has_source
 
 
 @dataclass(frozen=True)
 class ComponentRow:
-    """A component on a node or a group, with each thing it depends on and what satisfies that ("" for nothing)."""
+    """A component on a node or a group, with each dependency and what satisfies it ("" for nothing)."""
 
     path: str
     node: str
@@ -71,7 +71,7 @@ class ComponentRow:
 
 @dataclass(frozen=True)
 class LinkRow:
-    """A link that a component may have: ``satisfied_by`` is "" where it has none."""
+    """A link that a component may have: ``satisfied_by`` is empty if it is not linked."""
 
     base: str
     name: str
@@ -81,7 +81,7 @@ class LinkRow:
 
 
 def attribute_rows(service: ResolvedService) -> list[AttributeRow]:
-    """Return every attribute that is not hidden, sorted by path; of node attributes only those of groups.
+    """Return every attribute that is not hidden, sorted by path; of node attributes, only those of groups.
 
     Source: docs/original.md 3.3.
     """
@@ -89,7 +89,7 @@ def attribute_rows(service: ResolvedService) -> list[AttributeRow]:
 
 
 def all_attribute_rows(service: ResolvedService) -> list[AttributeRow]:
-    """Return every attribute, hidden ones too, sorted by path."""
+    """Return every attribute, including hidden ones, sorted by path."""
     sources = _sources(service.bindings)
     groups: dict[tuple[str, str], list[Instance]] = {}
     for instance in service.topology.instances.values():
@@ -191,12 +191,12 @@ def _made_from(instance: Instance, name: str) -> tuple[str, ...]:
 
 
 def _known(value: Value) -> Json:
-    """Return plain data; a secret as the word for one, what waits for a node as None."""
+    """Return plain data for display; a secret is masked, a value known only later is None."""
     return shown(value) if is_known(value) else None
 
 
 def component_rows(service: ResolvedService) -> list[ComponentRow]:
-    """Return every component once for its node or group, sorted by path, with what it depends on."""
+    """Return every component once per node or group, sorted by path, with its dependencies."""
     linked = {(link.base.key, link.definition.name): link for link in service.links}
     rows: dict[str, ComponentRow] = {}
     for instance in service.topology.declared:

@@ -1,4 +1,4 @@
-"""What gets its value from a hidden attribute is hidden as well, however many links and expressions lie between."""
+"""Propagation of hiddenness: an attribute derived from a hidden one is hidden, through any links and expressions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _AttributeKey = tuple[str, str, str]
 
 
 def hide_what_flows(topology: Topology, links: Sequence[Link]) -> tuple[Topology, Sequence[Link]]:
-    """Return a topology, with its links, in which hidden attributes hide those that take their values."""
+    """Return the topology and its links with every attribute hidden that receives a hidden attribute's value."""
     declared = {
         (*key, name)
         for key, instance in topology.instances.items()
@@ -33,12 +33,12 @@ def hide_what_flows(topology: Topology, links: Sequence[Link]) -> tuple[Topology
         for key, instance in topology.instances.items()
     }
     topology = replace(topology, instances=instances)
-    # Links hold instances, which are other ones now; what was wrong with them has been told already.
+    # Links hold instances, which have been replaced; the problems of the links were already reported.
     return topology, build_links(topology)[0]
 
 
 def _reached(hidden: set[_AttributeKey], flows: Sequence[tuple[_AttributeKey, _AttributeKey]]) -> set[_AttributeKey]:
-    """Return the places that values from hidden ones come to, these included."""
+    """Return all attributes that hidden values flow to, including the hidden ones themselves."""
     reached = set(hidden)
     while new := {destination for source, destination in flows if source in reached} - reached:
         reached |= new
@@ -47,18 +47,18 @@ def _reached(hidden: set[_AttributeKey], flows: Sequence[tuple[_AttributeKey, _A
 
 def _linked(bindings: Iterable[Binding]) -> Iterator[tuple[_AttributeKey, _AttributeKey]]:
     for binding in bindings:
-        # A value that is set goes over what a link brings, so nothing hidden reaches it that way.
+        # A set value overrides a linked one, so nothing hidden arrives through this link.
         if not gives_value(binding.destination, binding.attribute):
             for source in _sources(binding):
                 yield source, (*binding.destination.key, binding.attribute)
 
 
 def _computed(topology: Topology) -> Iterator[tuple[_AttributeKey, _AttributeKey]]:
-    """Yield from where to where values flow in expressions, which dtk itself works out."""
+    """Yield the flows of values through expressions, which dtk itself computes."""
     for key, instance in topology.instances.items():
         outputs = (output for action in instance.component.actions.values() for output in action.outputs)
         for output in outputs:
-            # Of commands and facts nobody can tell what they print; their authors declare such outputs hidden.
+            # The output of commands and facts is unpredictable; their authors must declare such outputs hidden.
             for name in names_in(output.text) if output.source == "expression" else ():
                 yield (*key, name), (*key, output.attribute)
 

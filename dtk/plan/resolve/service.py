@@ -1,4 +1,4 @@
-"""A service with everything looked up: its topology, its links, its values, and what is wrong with it."""
+"""Full resolution of a service: its topology, links, values and problems."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from dtk.plan.resolve.values import Values
 
 @dataclass(frozen=True)
 class ResolvedService:
-    """A service's topology, links and values, and the problems found on the way.
+    """A service's topology, links and values, and the problems found while resolving it.
 
-    The values are those that the state knows; the compiler replaces them by those that a plan will find.
+    The values are those known from the state; the compiler replaces them by those that a plan will see.
     """
 
     service: Service
@@ -32,10 +32,10 @@ class ResolvedService:
 
 
 def resolve_service(request: PlanRequest) -> ResolvedService:
-    """Look up all that a service's files and its state say, without a plan.
+    """Resolve a service from its files and its state, without a plan.
 
     Raises:
-        InvalidError: its module has no such assembly.
+        InvalidError: the module has no such assembly.
     """
     topology = without_nodes(topology_of(request), request.before.without)
     found, unmet = build_links(topology)
@@ -50,10 +50,10 @@ def resolve_service(request: PlanRequest) -> ResolvedService:
 
 
 def topology_of(request: PlanRequest) -> Topology:
-    """Unfold a service's assembly; nothing is linked, no value is worked out.
+    """Expand a service's assembly, without links and values.
 
     Raises:
-        InvalidError: its module has no such assembly.
+        InvalidError: the module has no such assembly.
     """
     return build_topology(request.service, _assembly(request), request.modules)
 

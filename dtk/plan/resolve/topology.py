@@ -1,8 +1,7 @@
-"""Which component instances stand on which nodes: an assembly as a service instance wants it.
+"""Which component instances are on which nodes: an assembly as a service wants it.
 
-Input is frozen data (modules, service); output is frozen data. Groups are unfolded to members here, so that the
-rest of the compiler knows only nodes. Values people set are matched to what they name; a path that names nothing
-is a problem with its place.
+Input and output are frozen data. Groups are expanded to members here, so the rest of the compiler only handles nodes.
+User settings are matched to what they name; a path that matches nothing is a problem with its location.
 """
 
 from __future__ import annotations
@@ -39,9 +38,9 @@ TITLE = "name"
 
 @dataclass(frozen=True)
 class Instance:
-    """A component on one node. ``settings`` are asserted values: the assembly's, overridden by the service's.
+    """A component on one node. ``settings`` are explicit values: the assembly's, overridden by the service's.
 
-    ``folder`` is the module's that defines the component; ``added`` says that people added it to the service.
+    ``folder`` is the folder of the component's module; ``added`` means that the service added the component.
     """
 
     node: str
@@ -54,31 +53,31 @@ class Instance:
 
     @cached_property
     def key(self) -> tuple[str, str]:
-        """Node and instance name: what identifies an instance in a service."""
+        """Node and instance name, which identify an instance in a service."""
         return self.node, str(self.name)
 
     @cached_property
     def own_path(self) -> str:
-        """The instance's path: ``slaves:1/spark::worker``. Asked for each attribute, link and value of it."""
+        """The instance's path: ``slaves:1/spark::worker``. Cached: used for each attribute, link and value of it."""
         return component_path(self.node, str(self.name))
 
     @cached_property
     def shared_path(self) -> str:
-        """The instance's path as people write it: a group's members share one, ``slaves/spark::worker``."""
+        """The instance's path as users write it: a group's members share one, ``slaves/spark::worker``."""
         return component_path(group_of(self.node), str(self.name))
 
     def path(self, attribute: str) -> str:
-        """Return an attribute's path on this very node."""
+        """Return an attribute's path on this node."""
         return f"{self.own_path}/{attribute}"
 
     def declared_path(self, attribute: str) -> str:
-        """Return an attribute's path as people set it: a group's members share one."""
+        """Return an attribute's path as users set it: a group's members share one."""
         return f"{self.shared_path}/{attribute}"
 
 
 @dataclass(frozen=True)
 class Topology:
-    """The unfolded assembly: nodes in the assembly's order, members by number, instances in the order written."""
+    """The expanded assembly: nodes in the assembly's order, members by number, instances in the order written."""
 
     assembly: Assembly
     nodes: Mapping[str, DesiredNode]
@@ -87,17 +86,17 @@ class Topology:
     problems: tuple[Problem, ...] = ()
     service: str = ""
     removed: frozenset[str] = frozenset()
-    """The uses of components, ``node/component``, that the service took away from its assembly."""
+    """Component uses, ``node/component``, that the service removed from its assembly."""
     given: Mapping[str, FromAssembly] = field(default_factory=dict)
-    """The nodes' own attributes that come from the assembly's, by path (``slaves/cardinality``)."""
+    """Node attributes derived from the assembly's attributes, by path (``slaves/cardinality``)."""
     windows: Windows = field(default_factory=dict)
-    """How many members of a group work at once in any stage, by the group's name, where that is limited."""
+    """``max_in_flight`` by group name, for groups that limit how many members run at once in any stage."""
     absent: Mapping[tuple[str, str], Instance] = field(default_factory=dict)
-    """What would stand on the members of groups that have none: people may set its values before there are any."""
+    """Instances of groups without members: users may set their values before there are members."""
 
     @property
     def declared(self) -> Iterator[Instance]:
-        """Every instance, and what the members of empty groups would have, with the group as their node."""
+        """Every instance, and those of empty groups, with the group as their node."""
         yield from self.instances.values()
         yield from self.absent.values()
 
@@ -110,7 +109,7 @@ class Topology:
         return list(self._by_type.get(type_, ()))
 
     def is_first(self, node: str) -> bool:
-        """Say whether a node is the first member that its group has; one that is in no group is."""
+        """Return whether a node is the first existing member of its group; a node without a group is."""
         return self._first_of.get(group_of(node), node) == node
 
     @cached_property
@@ -139,7 +138,7 @@ def components_by_type(modules: Iterable[Module]) -> dict[str, Component]:
 
 
 def without_nodes(topology: Topology, nodes: Collection[str]) -> Topology:
-    """Return a topology that lacks nodes which exist in it, as those see it that stay when these go."""
+    """Return a topology without some of its nodes, as the remaining nodes see it after these are gone."""
     if not nodes:
         return topology
     going = [instance for instance in topology.instances.values() if instance.node in nodes]
@@ -153,15 +152,15 @@ def without_nodes(topology: Topology, nodes: Collection[str]) -> Topology:
 
 
 def build_topology(service: Service, assembly: Assembly, modules: Mapping[str, Module]) -> Topology:
-    """Unfold an assembly as a service instance wants it.
+    """Expand an assembly as a service wants it.
 
     Args:
-        service: desired state.
-        assembly: the assembly it names.
-        modules: every module the service uses, by name.
+        service: the desired state.
+            assembly: the assembly that the service names.
+            modules: every module the service uses, by name.
 
     Returns:
-        The topology; its ``problems`` list settings and added components that name nothing.
+        The topology; its ``problems`` include settings and added components that match nothing.
     """
     template = assembly
     assembly, problems = overridden_assembly(service, assembly)
@@ -195,7 +194,7 @@ def _instances(
     uses: Iterable[tuple[str, ComponentUse, bool]],
     problems: list[Problem],
 ) -> dict[tuple[str, str], Instance]:
-    """Return the instances that uses of components on nodes are, by their keys."""
+    """Create the instances for the uses of components on nodes, by key."""
     instances: dict[tuple[str, str], Instance] = {}
     owners = {path.rpartition("/")[0] for path in service.attributes}
     for node, use, added in uses:
@@ -214,7 +213,7 @@ def _instances(
 
 
 def _added_problems(service: Service, values: AssemblyValues, components: Mapping[str, Component]) -> Iterator[Problem]:
-    """Yield what is wrong with what a service adds; what the assembly says was checked with its module."""
+    """Yield the problems of a service's additions; the assembly's own content was checked with its module."""
     attributes, scope = AssemblyScope(values.attributes), Scope("", components)
     for node in service.nodes.values():
         yield from node_problems(node, values.attributes, attributes.names)
@@ -226,7 +225,7 @@ def _added_problems(service: Service, values: AssemblyValues, components: Mappin
 
 
 def _used_in(assembly: Assembly) -> frozenset[str]:
-    """Return every use of a component in an assembly: ``node/component``, with the node's own name."""
+    """Return every use of a component in an assembly: ``node/component``, with the declared node name."""
     nodes = {ASSEMBLY_WIDE: assembly.components, **{node.name: node.components for node in assembly.nodes.values()}}
     return frozenset(f"{node}/{use.name}" for node, uses in nodes.items() for use in uses)
 
@@ -242,7 +241,7 @@ def _uses(
 
 
 def _uses_on(service: Service, declared_nodes: Mapping[str, Node]) -> Iterator[tuple[str, ComponentUse, bool]]:
-    """Yield what stands on nodes: by their names, what each is declared as."""
+    """Yield the component uses on nodes, given each node's declaration by name."""
     for name, declared in declared_nodes.items():
         for use in declared.components:
             yield name, use, False
@@ -251,12 +250,12 @@ def _uses_on(service: Service, declared_nodes: Mapping[str, Node]) -> Iterator[t
 
 
 def _own_settings(use: ComponentUse, component: Component) -> dict[str, Json | FromAssembly]:
-    """Return what a use sets; the title of one that takes titles is its attribute ``name`` (docs/original.md 4.1)."""
+    """Return a use's settings; a component with titles has its title as attribute ``name`` (docs/original.md 4.1)."""
     return dict(use.attributes) if component.singleton else {**use.attributes, TITLE: use.name.title}
 
 
 def is_title(component: Component, attribute: str) -> bool:
-    """Say whether an attribute holds the title of its component's instances, which nobody else sets."""
+    """Return whether an attribute holds the title of its component's instances, which can't be set otherwise."""
     return attribute == TITLE and not component.singleton
 
 
@@ -271,9 +270,9 @@ def _unknown_component(service: Service, node: str, use: ComponentUse, component
 
 
 def _with_settings(instance: Instance, service: Service, owners: Container[str]) -> Instance:
-    """Lay the service's values over the assembly's: first those of the group, then those of the member.
+    """Apply the service's values over the assembly's: first those of the group, then those of the member.
 
-    ``owners`` are the paths of the instances that the service sets something of: few, where members are many.
+    ``owners`` are the paths of the instances with settings in the service: an early exit, as most members have none.
     """
     settings = dict(instance.settings)
     is_set = instance.shared_path in owners or instance.own_path in owners
@@ -288,21 +287,21 @@ def _with_settings(instance: Instance, service: Service, owners: Container[str])
 
 
 def with_hidden(component: Component, names: Iterable[str]) -> Component:
-    """Return a component whose attributes of these names are hidden: what is made from a hidden value is hidden."""
+    """Return a component with these attributes hidden: a value derived from a hidden one is hidden."""
     hidden = {name: replace(component.attributes[name], hidden=True) for name in names if name in component.attributes}
     return replace(component, attributes={**component.attributes, **hidden}) if hidden else component
 
 
 def gives_value(instance: Instance, name: str) -> bool:
-    """Say whether the service or the assembly sets an attribute; a template that comes to nothing sets none."""
+    """Return whether the service or the assembly sets an attribute; a template that yields nothing does not."""
     setting = instance.settings.get(name)
     return name in instance.settings and not (isinstance(setting, FromAssembly) and setting.value == UNSET)
 
 
 def settable_paths(topology: Topology) -> dict[str, str]:
-    """Return every attribute path that people may set, with the type of its value.
+    """Return every attribute path that users may set, with its type.
 
-    Constants and dynamic attributes are not among them.
+    Constants and computed attributes are not included.
     """
     declared_here = topology.assembly.attributes.items()
     paths = {name: attribute.type for name, attribute in declared_here if not attribute.constant}
@@ -338,12 +337,12 @@ def _unmatched(path: str, setting: AttributeSetting, topology: Topology, known: 
 
 
 def why_not_settable(path: str, topology: Topology, known: Mapping[str, str]) -> tuple[str, str]:
-    """Return why a path that is not among the settable ones can't be set, and the nearest one that can.
+    """Return why a path can't be set, and the nearest path that can.
 
     Args:
-        path: as written.
-        topology: what there is.
-        known: the paths that can be set (``settable_paths``).
+        path: the path as written.
+            topology: the service's topology.
+            known: the paths that can be set (``settable_paths``).
     """
     if path in topology.assembly.attributes:
         return f"attribute '{path}' is a constant of its module and can't be set", ""
@@ -356,7 +355,7 @@ def why_not_settable(path: str, topology: Topology, known: Mapping[str, str]) ->
                 fixed = "its component's title" if is_title(instance.component, name) else "a constant of its module"
                 what = "computed by its component" if attribute.is_computed else fixed
                 return f"attribute '{path}' is {what} and can't be set", ""
-    # An attribute's bare name: its node and component are missing.
+    # A bare attribute name: the user left out its node and component.
     near = next((one for one in known if one.endswith(f"/{path}")), "") or nearest(path, known)
     return f"attribute path '{path}' matches nothing in this service", near
 
@@ -374,5 +373,5 @@ def _unmatched_links(service: Service, topology: Topology) -> Iterator[Problem]:
 
 
 def location_of(instance: Instance) -> Location:
-    """Return where an instance was written, for problems about it."""
+    """Return the location where an instance was written, for problems about it."""
     return instance.use.location

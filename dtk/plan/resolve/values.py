@@ -1,7 +1,7 @@
-"""The value of every attribute: set, linked or default; known, or a typed reference to the step that makes it.
+"""The value of every attribute: set, linked or default; known, or a typed reference to the step that sets it.
 
-Precedence: what the service or the assembly sets, then what links bring, then the default (docs/original.md 4.2,
-but a default does not hide a link: a default on a linked attribute is what it is without the link).
+Precedence: values set by the service or the assembly, then linked values, then the default (docs/original.md 4.2,
+except that a default does not hide a link: it applies only if the link yields nothing).
 """
 
 from __future__ import annotations
@@ -40,10 +40,11 @@ _ONE_VALUE = "an attribute of type array, or groups of the same cardinality"
 
 
 class Values:
-    """Works out attribute values on demand and remembers them, for one topology, state and set of changes.
+    """Computes and caches attribute values on demand, for one topology, state and set of changes.
 
-    ``pending_nodes`` will get their addresses in this plan; ``pending_paths`` are dynamic attributes that this plan
-    makes anew: both are references. Mistakes found on the way are collected in ``problems``.
+    ``pending_nodes`` get their addresses in this plan; ``pending_paths`` are dynamic attributes that this plan
+    recomputes:
+    values of both are references. Problems found on the way are collected in ``problems``.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Values:
         self._open: list[str] = []
 
     def of(self, instance: Instance, name: str) -> Value:
-        """Return an attribute's value, ``UNSET`` when it has none."""
+        """Return an attribute's value, ``UNSET`` if it has none."""
         path = instance.path(name)
         if path in self._known:
             return self._known[path]
@@ -82,12 +83,12 @@ class Values:
         return self._known[path]
 
     def given(self, instance: Instance, name: str) -> Value:
-        """Return an attribute's value as it is set, linked or by default, whatever actions put out."""
+        """Return an attribute's value as set, linked or by default, ignoring the outputs of actions."""
         attribute = instance.component.attributes[name]
         return self._given(instance, attribute) if attribute.input else self.of(instance, name)
 
     def origin(self, instance: Instance, name: str) -> tuple[Instance, str]:
-        """Return whose attribute is to be set so that this one gets another value: where one link brings it from."""
+        """Return the attribute to set in order to change this one: follow links back while there is a single source."""
         seen = {instance.path(name)}
         while not gives_value(instance, name):
             sources = list(self._settable_sources(instance, name))
@@ -107,7 +108,7 @@ class Values:
                     yield giver, source.attribute
 
     def node_attribute(self, node: str, name: str) -> Value:
-        """Return a node's own attribute: static ones from the topology, the others as state or a step gives them."""
+        """Return a node's own attribute: static ones from the topology, the others from the state or a later step."""
         if name == "is_first":
             return Known(self.topology.is_first(node))
         static = static_node_variables(self.topology, node)
@@ -194,7 +195,7 @@ class Values:
         return value if holds_secret(value) or _is_of(attribute.type, value) else Typed(attribute.type, value)
 
     def _combined(self, instance: Instance, attribute: Attribute, given: list[tuple[Binding, Value]]) -> Value:
-        """Bring several sources together: keys to a hash, all to a list, else there must be one."""
+        """Combine several sources: keys to a hash, all to a list; otherwise there must be only one."""
         if any(binding.key for binding, _ in given):
             return self._as_hash(instance, attribute, given)
         if types.is_list_type(attribute.type):
@@ -205,7 +206,7 @@ class Values:
         return value
 
     def _as_hash(self, instance: Instance, attribute: Attribute, given: list[tuple[Binding, Value]]) -> Value:
-        """Bring the keys that several components give together, over the default or a whole hash that is linked."""
+        """Merge the keys from several components over the default or a whole linked hash."""
         base: JsonObject = dict(attribute.default) if isinstance(attribute.default, dict) else {}
         keys: dict[str, Value] = {}
         for binding, value in given:
@@ -219,7 +220,7 @@ class Values:
         return map_of({**{key: Known(data) for key, data in base.items()}, **keys})
 
     def _as_list(self, given: list[tuple[Binding, Value]]) -> Value:
-        """Append single values and join lists, in the order of the nodes, members and components that give them.
+        """Append single values and concatenate lists, ordered by node, member and component of their sources.
 
         Source: docs/original.md 4.3, type table; the original took one list only, and none from a group (5.7).
         """
@@ -271,7 +272,7 @@ class Values:
         return Known(element(value.data, term.key)) if isinstance(value, Known) else Element(value, term.key)
 
     def _moved(self, instance: Instance, port: Value) -> Value:
-        """Return a port as it is where several nodes share an address: moved by the node's ``port_offset``."""
+        """Return the effective port if several nodes share an address: shifted by the node's ``port_offset``."""
         offset = Known(0) if instance.node == ASSEMBLY_WIDE else self.node_attribute(instance.node, "port_offset")
         if isinstance(port, Known) and isinstance(offset, Known):
             return Known(int(str(port.data)) + int(str(offset.data or 0)))
@@ -282,7 +283,7 @@ class Values:
 
 
 def default_of(attribute: Attribute) -> Value:
-    """Return what an attribute is where nobody says otherwise: a secret's default is a reference."""
+    """Return an attribute's default value; a secret's default is a reference."""
     return as_secret(Known(attribute.default)) if attribute.secret else Known(attribute.default)
 
 
@@ -292,7 +293,7 @@ def _giver(binding: Binding) -> tuple[tuple[str, int], str]:
 
 
 def static_node_variables(topology: Topology, node: str) -> JsonObject:
-    """Return what is known of a node before it exists: name, group, index, cardinality."""
+    """Return the variables of a node that are known before it exists: name, group, index, cardinality."""
     if node == ASSEMBLY_WIDE:
         return {"name": ASSEMBLY_WIDE}
     desired = topology.nodes.get(node)
@@ -302,7 +303,7 @@ def static_node_variables(topology: Topology, node: str) -> JsonObject:
 
 
 def _is_of(type_: str, value: Value) -> bool:
-    """Say whether a value that is known later will be of a type by itself."""
+    """Return whether a value known only later will have a type without conversion."""
     if isinstance(value, Reference):
         return value.type == type_
     return isinstance(value, JoinedText) and type_ == "string"

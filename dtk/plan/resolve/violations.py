@@ -1,6 +1,6 @@
-"""What must be corrected before a service can be converged, each with the command that fixes it.
+"""Violations: what must be corrected before a service can be converged, each with the command that fixes it.
 
-Source: docs/original.md 5.8; the texts are the original's where it has one.
+Source: docs/original.md 5.8; the messages are the original's where it has one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dtk.plan.resolve.values import Values
 
 
 def find_violations(topology: Topology, values: Values, service: str) -> list[Problem]:
-    """Return required attributes that are unset, and values that are not of their type, in the assembly's order."""
+    """Return unset required attributes and values of the wrong type, in the assembly's order."""
     unset = dict.fromkeys(_required_unset(topology, values, service))
     places = _places(topology) if values.problems else {}
     illegal = [_illegal(places, values, path, problem, service) for path, problem in values.problems.items()]
@@ -25,19 +25,19 @@ def find_violations(topology: Topology, values: Values, service: str) -> list[Pr
 
 
 def unplannable(service: str, problems: Sequence[Problem]) -> InvalidError:
-    """Return the error of a service with violations: what is wrong before what to do about it."""
+    """Return the error for a service with violations: the problems, with a hint on how to fix them."""
     return InvalidError(f"service '{service}' can't be planned", problems, hint=way_to_fix(service, problems))
 
 
 def way_to_fix(service: str, problems: Sequence[Problem]) -> str:
-    """Return what to do about violations: answer questions where only values are missing, else go through the list."""
+    """Return how to fix violations: the interactive command if only required values are missing, else the list."""
     if all(problem.kind == REQUIRED for problem in problems):
         return f"dtk set-required-attributes {service} asks for what is unset"
     return f"dtk list-violations {service} lists what is to be fixed"
 
 
 _Places = Mapping[str, tuple[Instance, str]]
-"""Each attribute by its path: whose it is, and its name."""
+"""The instance and attribute name of each attribute path."""
 
 
 def _places(topology: Topology) -> _Places:
@@ -46,7 +46,7 @@ def _places(topology: Topology) -> _Places:
 
 
 def _illegal(places: _Places, values: Values, path: str, problem: Problem, service: str) -> Problem:
-    """A value of the wrong type is fixed by setting it where it comes from, under the path that members share."""
+    """Complete a problem of a wrong value: the fix sets the value at its origin, under the path that members share."""
     if problem.fix:
         return problem
     if path not in places:
@@ -80,6 +80,6 @@ def _required_unset(topology: Topology, values: Values, service: str) -> Iterato
 
 
 def _is_reported(topology: Topology, instance: Instance, name: str) -> bool:
-    """Say whether what is missing is an attribute of the assembly, which is required itself."""
+    """Return whether the missing value comes from a required attribute of the assembly, which is reported itself."""
     setting, attributes = instance.settings.get(name), topology.assembly.attributes
     return isinstance(setting, FromAssembly) and any(attributes[used].required for used in setting.names)

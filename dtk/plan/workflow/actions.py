@@ -1,4 +1,4 @@
-"""One action on one node, complete: rendered as far as values are known, with its files and digests."""
+"""One complete action on one node: rendered as far as values are known, with its files and digests."""
 
 from __future__ import annotations
 
@@ -36,11 +36,10 @@ _STAGE_OPTIONS = ("retries", "retry_delay", "timeout", "on_failure")
 
 
 def planned_attributes(instance: Instance, action: str, values: Values) -> dict[str, Value]:
-    """Return the attributes an action takes, by name, as planned.
+    """Return the attributes that an action uses, by name, as planned.
 
-    ``create`` does not take its own component's dynamic attributes: it makes them; what is an input as well it takes as
-    it is given. An action whose text uses the
-    address of its node takes that too, so that a new address counts as a change.
+    ``create`` does not use its own component's dynamic attributes, because it sets them; those that are also inputs it
+    uses as given. An action whose text uses its node's address includes that too, so that a new address is a change.
     """
     takes = {
         name: values.given(instance, name) if action == CREATE else values.of(instance, name)
@@ -58,10 +57,10 @@ def planned_attributes(instance: Instance, action: str, values: Values) -> dict[
 
 
 def plan_action(staged: StagedAction, values: Values, reasons: tuple[str, ...]) -> PlannedAction:
-    """Return one action as the executor needs it.
+    """Plan one action as the executor needs it.
 
     Raises:
-        InvalidError: a template of the action uses a value that is not there.
+        InvalidError: a template of the action uses a value that is not set.
     """
     instance = staged.instance
     attributes = {**planned_attributes(instance, staged.action, values), **_parameters(staged)}
@@ -74,7 +73,7 @@ def plan_action(staged: StagedAction, values: Values, reasons: tuple[str, ...]) 
 
 
 def _parameters(staged: StagedAction) -> dict[str, Value]:
-    """An action works with its parameters as it does with its component's attributes."""
+    """Return an action's parameters as values; an action uses them like its component's attributes."""
     return {name: Known(value) for name, value in staged.parameters.items()}
 
 
@@ -95,13 +94,13 @@ def build_action(
     *,
     service: str = "",
 ) -> PlannedAction:
-    """Put an action together from attributes that are worked out already; ``service`` is where they can be set."""
+    """Build an action from computed attributes; ``service`` is the service's name, for the fix of a problem."""
     definition = definition_of(instance, name)
     action = definition.action
     declared = [*instance.component.attributes.values(), *action.parameters.values()]
     hidden = tuple(sorted(a.name for a in declared if a.hidden or a.secret))
     renderer = _Renderer(instance, attributes, node_variables, hidden, service)
-    # What an action sets itself is no other work when it is set: a resume would repeat it.
+    # An output that the action itself sets must not change its input digest, or a resume would repeat the action.
     own = {output.attribute for output in action.outputs if name != CREATE}
     inputs = {attribute: value_document(value) for attribute, value in attributes.items() if attribute not in own}
     return PlannedAction(
@@ -129,7 +128,7 @@ def build_action(
 
 @dataclass(frozen=True)
 class Guards:
-    """What decides whether an item is done, rendered as far as values are known."""
+    """The conditions under which an item runs, rendered as far as values are known."""
 
     when: tuple[Template, ...]
     if_: Text
@@ -137,7 +136,7 @@ class Guards:
 
 
 class _Renderer:
-    """Renders an action's texts with the values that are known; the others stay templates for the executor."""
+    """Renders an action's texts with the known values; texts with unknown values stay templates for the executor."""
 
     def __init__(
         self,
@@ -165,7 +164,7 @@ class _Renderer:
         self.variables["dtk"] = {"module": {"dir": Unknown("dtk.module.dir")}}
 
     def items(self, definition: ActionDefinition) -> tuple[PlannedItem, ...]:
-        """Return what is to be done; an item that is the same as the last node's is that node's, not a copy."""
+        """Return the planned items; an item equal to the previous node's is the same object, not a copy."""
         found: list[PlannedItem] = []
         for index, (item, uses_node) in enumerate(zip(definition.action.items, definition.uses_node, strict=True)):
             signature = self._node_signature if uses_node else self._signature
@@ -176,7 +175,7 @@ class _Renderer:
         return tuple(found)
 
     def _repeated(self, item: Item) -> Iterator[PlannedItem]:
-        """Yield an item as the plan holds it: for each element of its loop, not at all when it is not to be done."""
+        """Yield an item's planned forms: one per element of its loop, none if its conditions are false."""
         if not isinstance(item, (Operation, Command)) or item.for_ is None:
             found = self.item(item)
             if found is not None:
@@ -196,7 +195,7 @@ class _Renderer:
             raise InvalidError("the plan can't be made", [Problem(f"{error} (in {where})", location)]) from None
 
     def _with_element(self, loop: Value, element: Json) -> _Renderer:
-        """Return a renderer whose templates know an element of a loop as ``item``, or that it is known later."""
+        """Return a renderer whose templates see a loop element as ``item``, or ``item`` as unknown."""
         from dtk.dsl.template.rendering import Unknown  # noqa: PLC0415 - as above
 
         found = copy(self)
@@ -204,7 +203,7 @@ class _Renderer:
         return found
 
     def item(self, item: Item) -> PlannedItem | None:
-        """Return an item as the plan holds it; None when it is not to be done."""
+        """Return the planned item; None if its conditions are false."""
         if isinstance(item, DeployCall):
             return PlannedDeploy(f"{item.file}:{item.function}", tuple(sorted(self.attributes)))
         if isinstance(item, PuppetResource):
@@ -219,7 +218,7 @@ class _Renderer:
         return replace(found, id=item.id, if_changed=item.if_changed)
 
     def _condition(self, text: str, location: Location) -> bool | Template:
-        """Return whether a condition holds, or the template that says so once its values are known."""
+        """Return whether a condition holds, or its template if its values are not known yet."""
         from dtk.dsl.template.rendering import TemplateProblem, truth  # noqa: PLC0415 - as above
 
         value = self._text(text, location, shell=False)
@@ -243,7 +242,7 @@ class _Renderer:
         return PlannedAdd(item.source, item.template, target, owner, mode, when, if_, unless)
 
     def output(self, output: Output) -> PlannedOutput:
-        """Return an output as the plan holds it; its text waits for the action and so stays a template."""
+        """Return the planned output; its text is rendered after the action, so it stays a template."""
         attribute = self.instance.component.attributes[output.attribute]
         path = self.instance.path(output.attribute)
         return PlannedOutput(
@@ -251,7 +250,7 @@ class _Renderer:
         )
 
     def arguments(self, given: ReadOnlyObject, location: Location, *, shell: str = "") -> dict[str, Value]:
-        """Render the texts in arguments; those in the one named ``shell`` are shell commands."""
+        """Render the texts in arguments; those in the argument named ``shell`` are shell commands."""
         return {key: self._value(value, location, shell=key == shell) for key, value in given.items()}
 
     def _value(self, value: Json, location: Location, *, shell: bool) -> Value:
@@ -269,11 +268,11 @@ class _Renderer:
         value = self._text(text, location, shell=False)
         if isinstance(value, Template):
             return value
-        # An expression gives what it names: a mode that is a number, an owner that nobody has set.
+        # An expression keeps its value's type: a mode can be a number, an owner can be unset.
         return "" if value.data in (None, False) else str(value.data)
 
     def _text(self, text: str, location: Location, *, shell: bool) -> Known | Template:
-        """Render a text; one that uses what is not known yet stays a template."""
+        """Render a text; one with values not known yet stays a template."""
         from dtk.dsl.template.rendering import NeedsUnknown, TemplateProblem, render  # noqa: PLC0415 - as above
 
         try:
@@ -286,7 +285,7 @@ class _Renderer:
             raise InvalidError("the plan can't be made", [found]) from None
 
     def _setting(self, name: str) -> str:
-        """Return the command that sets an attribute, "" for what nobody can set."""
+        """Return the command that sets an attribute, "" if it can't be set."""
         attribute = self.instance.component.attributes.get(name)
         if attribute is None or attribute.constant or attribute.is_computed or not self.service:
             return ""
@@ -294,14 +293,14 @@ class _Renderer:
 
 
 def _signature(variable: object) -> str | None:
-    """Return what tells a variable's value from any other one, None for one that is not known yet."""
+    """Return a cache key for a variable's value, None if it is not known yet."""
     from dtk.dsl.template.rendering import Unknown  # noqa: PLC0415 - as above
 
     return None if isinstance(variable, Unknown) else repr(variable)
 
 
 class _PendingNode(dict[str, Json]):
-    """A node that is not there yet: what is static about it is known, every other attribute is not."""
+    """A node that does not exist yet: its static variables are known, all other attributes are not."""
 
     def __missing__(self, key: str) -> Json:
         from dtk.dsl.template.rendering import NeedsUnknown  # noqa: PLC0415 - as above

@@ -1,6 +1,6 @@
-"""What ``exec`` runs: an action of a component, without a workflow; and the parameters that anything is given.
+"""What ``exec`` runs: an action of a component, without a workflow. Also checks parameters.
 
-Source: docs/original.md 2.2 (exec) and 5.1 (ad-hoc actions do not create nodes, they need them running).
+Source: docs/original.md 2.2 (exec) and 5.1 (ad-hoc actions don't create nodes; they need running ones).
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ _TERM = re.compile(
 
 
 def action_stage(topology: Topology, state: State, term: str, parameters: Mapping[str, str]) -> list[StageOutline]:
-    """Return the one stage that runs a component's action wherever it is, or on one node or group.
+    """Return the single stage that runs a component's action on all its nodes, or on one node or group.
 
     Args:
-        topology: the service's nodes and what stands on them.
-        state: which nodes run.
-        term: ``[NODE/]COMPONENT[.ACTION]``; without an action the component is converged.
-        parameters: what the action is given, as texts.
+        topology: the service's nodes and their components.
+            state: tells which nodes are running.
+            term: ``[NODE/]COMPONENT[.ACTION]``; without an action the component is converged.
+            parameters: the action's parameters, as texts.
 
     Raises:
-        UsageError: it names nothing, or a parameter is missing or of another type.
-        DtkError: a node does not run.
+        UsageError: the term matches nothing, or a parameter is missing or of the wrong type.
+            DtkError: a node is not running.
     """
     match = _TERM.match(term)
     component = ComponentName.parse(match["component"]) if match else None
@@ -58,10 +58,10 @@ def action_stage(topology: Topology, state: State, term: str, parameters: Mappin
 
 
 def _check_members(topology: Topology, node: str, component: ComponentName) -> None:
-    """Refuse what only an empty group would have.
+    """Check that the component is not only in an empty group.
 
     Raises:
-        UsageError: names the group.
+        UsageError: it is; the error names the group.
     """
     for instance in topology.absent.values():
         if component.means(instance.name) and node in ("", instance.node):
@@ -103,7 +103,7 @@ def _unknown(topology: Topology, term: str) -> UsageError:
 
 
 def _terms(topology: Topology) -> list[str]:
-    """Return every action that can be named, with its node and without it."""
+    """Return every term that names an action, with and without its node."""
     terms: dict[str, None] = {}
     for instance in topology.instances.values():
         for action in instance.component.actions:
@@ -113,10 +113,10 @@ def _terms(topology: Topology) -> list[str]:
 
 
 def check_parameters(given: Mapping[str, str], workflow: Workflow | None, outlines: Sequence[StageOutline]) -> None:
-    """Refuse parameters that nothing takes: neither the workflow's terms nor one of the actions it runs.
+    """Refuse parameters that neither the workflow's terms nor any of its actions use.
 
     Raises:
-        UsageError: names the first of them.
+        UsageError: a parameter is unknown; the error names the first such one.
     """
     known = dict.fromkeys(name for outline in outlines for action in outline.actions() for name in action.parameters)
     if workflow is not None:

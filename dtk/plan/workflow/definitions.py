@@ -1,4 +1,4 @@
-"""What an action says: its content, its files and their digests, the same on every node that runs it."""
+"""The definition of an action: its content, its files and their digests, the same on every node that runs it."""
 
 from __future__ import annotations
 
@@ -27,51 +27,51 @@ _NODE = re.compile(r"\bnode\b")
 
 @dataclass(frozen=True)
 class ActionDefinition:
-    """An action and the folder of its module, with all that follows from them alone.
+    """An action and its module's folder, with everything derived from them alone.
 
-    A group of a thousand members runs one definition: each property is worked out once, not once a member.
+    A group of a thousand members runs one definition: each property is computed once, not once per member.
     """
 
     action: Action
     folder: Path
     last_rendered: dict[int, tuple[Signature, tuple[PlannedItem, ...]]] = field(default_factory=dict)
-    """Its items by position, as the last node had them, with what they were rendered from."""
+    """Its items by index, as last rendered, with the variables they were rendered from."""
 
     @cached_property
     def content(self) -> object:
-        """What the definition says, as plain data."""
+        """The definition's content, as plain data."""
         return _content(self.action)
 
     @cached_property
     def uses_node_address(self) -> bool:
-        """Whether a text of it names the address of its node."""
+        """Whether any of its texts uses its node's address."""
         return _NODE_ADDRESS.search(self._text) is not None
 
     @cached_property
     def uses_is_first(self) -> bool:
-        """Whether a text of it, or a file, asks whether its node is the first of its group."""
+        """Whether any of its texts or files uses ``node.is_first``."""
         return IS_FIRST in self._text or any(asks for _, asks in self._read.values())
 
     @cached_property
     def uses_node(self) -> tuple[bool, ...]:
-        """Whether each item, in order, may name the node it runs on: a template has to name it to use it."""
+        """Whether each item, in order, may use its node: a template must name it to use it."""
         return tuple(_NODE.search(canonical(_content(item))) is not None for item in self.action.items)
 
     @cached_property
     def files(self) -> Mapping[str, str]:
-        """The module files it uses: path in the module to the SHA-256 of its content, in hex."""
+        """The module files it uses: path in the module to the hex SHA-256 of its content."""
         return {name: digest for name, (digest, _) in self._read.items()}
 
     @cached_property
     def digest(self) -> str:
-        """The digest of the definition and of the files it uses, with the modes that come along where they do."""
+        """The digest of the definition and its files, including file modes where these are copied."""
         executable = self._executable
         modes = {"executable": executable} if executable else {}
         return digest_of({"definition": self.content, "files": self.files, **modes})
 
     @cached_property
     def _executable(self) -> list[str]:
-        """The files that can be executed and whose modes come along: of a mode that is all that git keeps."""
+        """The executable files whose modes are copied; git stores nothing else of a mode."""
         items = [item for item in self.action.items if isinstance(item, Operation) and _keeps_modes(item)]
         names = sorted({name for item in items for name in _sources(item, self.folder)})
         return [name for name in names if (self.folder / name).stat().st_mode & stat.S_IXUSR]
@@ -82,16 +82,16 @@ class ActionDefinition:
 
     @cached_property
     def _read(self) -> Mapping[str, tuple[str, bool]]:
-        """What is asked of the files it uses, so that each is read once: the digest, and whether IS_FIRST is in it."""
+        """Digest of each file, and whether IS_FIRST is in it; computed together so that each file is read once."""
         names = {name for item in self.action.items for name in _sources(item, self.folder)}
         contents = ((name, (self.folder / name).read_bytes()) for name in sorted(names))
         return {name: (hashlib.sha256(data).hexdigest(), IS_FIRST.encode() in data) for name, data in contents}
 
 
 class _Same:
-    """Makes an object a key by what it is, not by what it holds: definitions hold what has no hash.
+    """Makes an object hashable by identity: definitions contain unhashable values.
 
-    The key keeps its object alive, so that no other one gets the same identity.
+    The key keeps its object alive, so that its id is not reused.
     """
 
     def __init__(self, action: Action) -> None:
@@ -105,21 +105,21 @@ class _Same:
 
 
 def definition_of(instance: Instance, action: str) -> ActionDefinition:
-    """Return an action's definition; converging a component that has no create action does nothing."""
+    """Return an action's definition; converging a component without a create action does nothing."""
     found = instance.component.actions.get(action)
     if found is None:
         return ActionDefinition(Action(action, "none", instance.component.location), instance.folder)
     return _definition(_Same(found), instance.folder)
 
 
-# A module that is loaded anew has actions of its own: what its files hold is never an earlier plan's.
+# Safe to cache: a reloaded module has new action objects, so an earlier plan's files are never used.
 @lru_cache(maxsize=1024)
 def _definition(same: _Same, folder: Path) -> ActionDefinition:
     return ActionDefinition(same.action, folder)
 
 
 def _content(value: object) -> object:
-    """Return a definition as plain data: what it says, not where; a moved line or a default is no change."""
+    """Return a definition as plain data; without locations and defaults, so that a moved line is not a change."""
     if is_dataclass(value):
         stated = ((f, getattr(value, f.name)) for f in fields(value) if f.name not in ("location", "description"))
         return {f.name: _content(item) for f, item in stated if not _is_default(item, f.default)}
@@ -129,7 +129,7 @@ def _content(value: object) -> object:
 
 
 def _keeps_modes(item: Operation) -> bool:
-    """Whether files get on the node the modes that they have in the module."""
+    """Return whether files keep their module file modes on the node."""
     mode = item.arguments.get("mode")
     return mode is True or (item.name == FOLDER_OPERATION and not mode)
 

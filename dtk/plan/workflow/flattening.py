@@ -1,13 +1,13 @@
-"""Blocks of a workflow laid flat: one list of stages, each with what runs in it at once.
+"""Flattens the blocks of a workflow: one list of stages, each with the branches that run in it concurrently.
 
     sequential: [a, b]                            → a, b
     concurrent: [a, b]                            → (a and b)
     concurrent: [sequential: [a, b], c]           → (a and c), b
     sequential: [a, concurrent: [b, c], d]        → a, (b and c), d
 
-The stages of a concurrent block's branches are put side by side by their number in the branch. That keeps every
-order that is written, adds one that is not (a branch waits for the others at each stage), and leaves what the
-original's table shows: stages at level 1, one step for each node in them.
+The stages of a concurrent block's branches are aligned by their index in the branch. This keeps every written
+order, adds one that is not written (each branch waits for the others at each stage), and gives the structure of the
+original's table: stages at level 1, one step per node in them.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from dtk.model.parameters import variables_in
 
 @dataclass(frozen=True)
 class Branch:
-    """What one written stage puts into a layer; ``options`` are its own over those of the blocks around it.
+    """What one written stage adds to a layer; ``options`` are its own, with those of the enclosing blocks as defaults.
 
-    ``given`` are parameters that calls of workflows give to its actions, before those of the workflow that runs.
+    ``given`` are parameters from calls of workflows; they take precedence over those of the running workflow.
     """
 
     items: tuple[WorkflowItem, ...]
@@ -37,7 +37,7 @@ class Branch:
 
 @dataclass(frozen=True)
 class Layer:
-    """A level-1 stage: its branches run at once, those that share a node one after the other there."""
+    """A level-1 stage: its branches run concurrently; those that share a node run one after the other on it."""
 
     name: str
     branches: tuple[Branch, ...]
@@ -46,13 +46,13 @@ class Layer:
 
 
 def layers_of(workflow: Workflow) -> list[Layer]:
-    """Return a workflow's stages, its blocks laid flat."""
+    """Return a workflow's stages with its blocks flattened."""
     whole = Subtask("", (), workflow.location, subtasks=workflow.subtasks, order=workflow.order)
     return _layers(whole, StageOptions())
 
 
 def terms_of(workflow: Workflow) -> Iterator[str]:
-    """Yield the texts of a workflow that may hold ``{{name}}``: stage names, titles, values of parameters."""
+    """Yield the texts of a workflow that may contain ``{{name}}``: stage names, titles, values of parameters."""
     for layer in layers_of(workflow):
         yield layer.name
         for branch in layer.branches:
@@ -62,7 +62,7 @@ def terms_of(workflow: Workflow) -> Iterator[str]:
 
 
 def parameters_of(workflow: Workflow) -> list[str]:
-    """Return the parameters of a workflow: those it declares, and those that its terms name."""
+    """Return the parameters of a workflow: those it declares and those its terms use."""
     named = (name for term in terms_of(workflow) for name in variables_in(term))
     return list(dict.fromkeys([*workflow.parameters, *named]))
 
@@ -79,8 +79,8 @@ def _layers(subtask: Subtask, outer: StageOptions) -> list[Layer]:
 
 
 def _side_by_side(block: Subtask, inner: Iterable[list[Layer]], options: StageOptions) -> list[Layer]:
-    # The n-th stages of all branches are one layer: a task knows one list of stages, and no branch waits for more
-    # than the longest step of the row.
+    # The n-th stages of all branches form one layer: a task has a single list of stages, and no branch waits longer
+    # than the slowest step of its row.
     rows = [[layer for layer in row if layer is not None] for row in zip_longest(*inner)]
     name = block.name if len(rows) == 1 else ""
     return [
@@ -95,7 +95,7 @@ def _side_by_side(block: Subtask, inner: Iterable[list[Layer]], options: StageOp
 
 
 def _over(inner: StageOptions, outer: StageOptions) -> StageOptions:
-    """Return a stage's options, with those of the block around it where it says nothing."""
+    """Return a stage's options, completed with those of the enclosing block."""
     values = {f.name: getattr(inner, f.name) for f in fields(StageOptions)}
     default = StageOptions()
     return StageOptions(

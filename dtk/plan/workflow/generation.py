@@ -1,6 +1,7 @@
-"""Stages for an assembly that writes no create workflow, derived from what its components need of each other.
+"""Generates the stages of an assembly without a create workflow from its components' dependencies.
 
-Source: docs/original.md 5.2. Constraints between nodes make the stages; those on one node order its part of a stage.
+Source: docs/original.md 5.2. Constraints between nodes determine the stages; those on one node order its part of a
+stage.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from dtk.plan.workflow.stages import StagedAction, StageOutline, stage_order
 
 
 def generate_workflow(topology: Topology, links: Sequence[Link], guards: Mapping[Key, set[Key]]) -> list[StageOutline]:
-    """Return the stages: repeatedly, all components whose predecessors are done form one.
+    """Generate the stages: repeatedly, all components whose predecessors are done form the next one.
 
     Args:
-        topology: the service's nodes and what stands on them; attribute holders have nothing to run.
-        links: the topology's links.
-        guards: for each instance, those that produce the dynamic values it takes, through any chain of links.
+        topology: the service's nodes and their components; attribute holders have nothing to run.
+            links: the topology's links.
+            guards: for each instance, those that produce the dynamic values it uses, through any chain of links.
 
     Raises:
-        InvalidError: components wait for one another in a circle.
+        InvalidError: components wait for one another in a cycle.
     """
     waiting = {i.key: i for i in topology.instances.values() if CREATE in i.component.actions}
     order = link_order(links)
@@ -42,11 +43,11 @@ def generate_workflow(topology: Topology, links: Sequence[Link], guards: Mapping
 def _ready(
     waiting: Mapping[Key, Instance], between: Mapping[Key, set[Key]], on_node: Mapping[Key, set[Key]]
 ) -> list[Key]:
-    """Return what can be in the next stage: nothing it needs of other nodes, or has on its own, comes later."""
+    """Return what can be in the next stage: its needs on other nodes are done, and nothing on its own node is later."""
     ready = [key for key in waiting if not {other for other in between[key] if other[0] != key[0]} & waiting.keys()]
     while True:
         later = waiting.keys() - set(ready)
-        # Each that falls out may have been needed by another on its node, so until nothing changes.
+        # Repeat until nothing changes: a removed component may be needed by another one on its node.
         kept = [key for key in ready if (on_node[key] | between[key]).isdisjoint(later)]
         if kept == ready:
             return [] if _is_circle(ready, on_node, between) else ready
@@ -81,10 +82,10 @@ def _loop(
 def _circle(
     waiting: Mapping[Key, Instance], between: Mapping[Key, set[Key]], on_node: Mapping[Key, set[Key]]
 ) -> list[Key]:
-    """Follow what waits for what until something comes again; report it from its first member on."""
+    """Follow the waiting relation until it closes a cycle; return the cycle, beginning and ending with the same key."""
     path: list[Key] = [next(key for key in waiting if (between[key] | on_node[key]) & waiting.keys())]
     while True:
-        # The smallest, as sets have no order: the same circle is told in the same words each time.
+        # Take the smallest key, as sets are unordered: the same cycle is always reported the same way.
         following = min((between[path[-1]] | on_node[path[-1]]) & waiting.keys())
         if following in path:
             return [*path[path.index(following) :], following]

@@ -1,4 +1,4 @@
-"""The order of components on one node: what is needed there comes before what needs it."""
+"""The order of components on one node: prerequisites come before the components that need them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from dtk.plan.resolve.topology import Instance, Topology
 Key = tuple[str, str]
 
 LinkOrder = Mapping[Key, set[Key]]
-"""For each instance that links put behind others: these."""
+"""For each instance, the instances that links put before it."""
 
 
 class OfInstance(Protocol):
-    """Whatever is done to an instance of a component."""
+    """Anything that is done to an instance of a component."""
 
     @property
     def instance(self) -> Instance:
@@ -27,10 +27,11 @@ Action = TypeVar("Action", bound=OfInstance)
 
 
 def link_order(links: Iterable[Link]) -> LinkOrder:
-    """Return, for each instance, those that links put before it: its own links, and others' that lead to it.
+    """Return, for each instance, those that links put before it: its own links, and others' links to it.
 
-    Source: docs/original.md 5.2. ``order`` says it; else values do, which come from somewhere before they are used;
-    else what a component links to comes first.
+    Source: docs/original.md 5.2. An explicit ``order`` wins; else the direction of values, which must be produced
+    before
+    they are used; else the target of a link comes first.
     """
     before: defaultdict[Key, set[Key]] = defaultdict(set)
     for link in links:
@@ -56,14 +57,14 @@ def needed_on_node(instance: Instance, topology: Topology, order: LinkOrder) -> 
 
 
 def sorted_actions(actions: Sequence[Action], topology: Topology, order: LinkOrder) -> list[Action]:
-    """Return one node's actions so that what is needed comes first; otherwise as listed."""
+    """Return one node's actions with prerequisites first; otherwise in the given order."""
     waiting = list(actions)
     needs = {action.instance.key: needed_on_node(action.instance, topology, order) for action in waiting}
     done: list[Action] = []
     while waiting:
         left = {action.instance.key for action in waiting}
-        # The first that is ready, not all of them: what nothing orders keeps the order in which it was written. In a
-        # circle the first one goes: sorting is not where circles are refused.
+        # Take only the first ready action, so that unordered actions keep their written order. In a cycle, take the
+        # first one: cycles are refused elsewhere, not by sorting.
         ready = next((a for a in waiting if not needs[a.instance.key] & (left - {a.instance.key})), waiting[0])
         waiting.remove(ready)
         done.append(ready)

@@ -1,9 +1,9 @@
 """A workflow's stages over a topology: which component actions run where, in which order.
 
 Source: docs/original.md 4.6, 5.2 and 5.3. A stage without a node runs wherever its components are; groups come before
-single nodes inside a stage; components added to the service get a stage of their own. Blocks become level-1 stages:
-those of a sequential block one after the other, those of a concurrent one side by side in the same stages (see
-``layers_of``), so that in every stage each node has one step.
+single nodes in a stage; components added to the service get their own stage. Blocks become level-1 stages: those of a
+sequential block one after the other, those of a concurrent one side by side in the same stages (see ``layers_of``), so
+that each node has one step per stage.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dtk.plan.workflow.flattening import Branch, Layer, layers_of, parameters_of
 from dtk.plan.workflow.ordering import LinkOrder, link_order, sorted_actions
 
 SCALE_DOWN = "scale_down"
-"""The workflow that runs, on nodes that stay, before members of a group go."""
+"""The workflow that runs on the remaining nodes before members of a group are removed."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,13 @@ class StagedAction:
 
     @cached_property
     def key(self) -> str:
-        """The name an action's success is remembered by in state: ``slaves:1 dask::worker.create``."""
+        """The key under which the state records the action's success: ``slaves:1 dask::worker.create``."""
         return action_key(self.instance.node, str(self.instance.name), self.action, self.repeat)
 
 
 @dataclass(frozen=True)
 class StageOutline:
-    """A stage before it gets its number: for each node, in the order of the table, what runs there."""
+    """A stage before it is numbered: the actions of each node, in the table's order."""
 
     name: str
     per_node: tuple[tuple[str, tuple[StagedAction, ...]], ...]
@@ -63,17 +63,18 @@ class StageOutline:
 def expand_workflow(
     topology: Topology, workflow: Workflow, links: Sequence[Link], parameters: Mapping[str, str] | None = None
 ) -> list[StageOutline]:
-    """Unfold a written workflow over the topology's nodes, with the stages of added components in their place.
+    """Expand a written workflow over the topology's nodes, and insert stages for added components.
 
     Args:
-        topology: the service's nodes and what stands on them.
-        workflow: the workflow.
-        links: the topology's links.
-        parameters: what the workflow is given, as texts.
+        topology: the service's nodes and their components.
+            workflow: the workflow.
+            links: the topology's links.
+            parameters: the workflow's parameters, as texts.
 
     Raises:
-        InvalidError: a stage names what is not there, or an action lacks a parameter; all such mistakes are listed.
-        UsageError: a parameter of the workflow is not given, or not of its type.
+        InvalidError: a stage names something that does not exist, or an action lacks a parameter; the error lists all
+                such problems.
+            UsageError: a parameter of the workflow is missing, or has the wrong type.
     """
     problems: list[Problem] = []
     values = _values(workflow, parameters or {})
@@ -89,7 +90,7 @@ def expand_workflow(
 
 
 def _values(workflow: Workflow, given: Mapping[str, str]) -> JsonObject:
-    """Return the workflow's parameters: declared ones of their types, the others as they are given."""
+    """Return the workflow's parameters: declared ones converted to their types, the others as given."""
     try:
         values = {**given, **typed_parameters(workflow.parameters, given)}
         for term in terms_of(workflow):
@@ -118,7 +119,7 @@ def _expand(
 def _of_branch(
     topology: Topology, branch: Branch, values: ReadOnlyObject, problems: list[Problem]
 ) -> dict[str, list[StagedAction]]:
-    """Return what a branch runs, by node, in the order its items are listed."""
+    """Return the actions of a branch by node, in the order its items are listed."""
     found: dict[str, list[StagedAction]] = {}
     for item in branch.items:
         for instance in _matching(topology, branch, item, values, problems):
@@ -137,7 +138,7 @@ def stage_order(topology: Topology) -> list[str]:
 def _matching(
     topology: Topology, branch: Branch, item: WorkflowItem, values: ReadOnlyObject, problems: list[Problem]
 ) -> Iterator[Instance]:
-    """Yield the instances that an item means; one that means none is a mistake, told with what there is."""
+    """Yield the instances that an item matches; if there are none, record a problem with the nearest name."""
     title = filled_in(item.component.title, values)
     component = ComponentName(item.component.type, title)
     instances = [i for i in topology.instances.values() if branch.node in ("", i.node, group_of(i.node))]
@@ -157,7 +158,7 @@ def _matching(
 
 
 def _may_be_absent(topology: Topology, branch: Branch, component: ComponentName) -> bool:
-    """Whether it is no mistake that nothing is there: the service took it away, or its group has no members."""
+    """Return whether matching nothing is valid: the service removed the component, or its group has no members."""
     absent = (i for i in topology.absent.values() if branch.node in ("", i.node))
     if any(component.means(instance.name) for instance in absent):
         return True
@@ -182,7 +183,7 @@ def _staged(
 
 
 def _twice(stages: Iterable[StageOutline]) -> Iterator[Problem]:
-    """Yield the components that the create workflow converges a second time."""
+    """Yield a problem for each component that the create workflow converges a second time."""
     first: dict[tuple[str, str], str] = {}
     for stage in stages:
         for action in stage.actions():
@@ -196,7 +197,7 @@ def _twice(stages: Iterable[StageOutline]) -> Iterator[Problem]:
 
 
 def numbered_repeats(stages: Iterable[StageOutline]) -> list[StageOutline]:
-    """Tell apart the times that one action runs: what is remembered of one is not remembered of the other."""
+    """Number the repeated runs of an action, so that the state records each run separately."""
     counts: Counter[str] = Counter()
 
     def numbered(action: StagedAction) -> StagedAction:
@@ -211,7 +212,7 @@ def numbered_repeats(stages: Iterable[StageOutline]) -> list[StageOutline]:
 
 
 def _with_added(topology: Topology, stages: list[StageOutline], links: Sequence[Link]) -> list[StageOutline]:
-    """Place each component that people added: before the first stage that depends on it, else at the end."""
+    """Insert each component that the service added: before the first stage that depends on it, else at the end."""
     staged = {action.instance.key for stage in stages for action in stage.actions() if action.action == CREATE}
     missing = [instance for instance in topology.instances.values() if instance.added and instance.key not in staged]
     for name in dict.fromkeys(str(instance.name) for instance in missing):
