@@ -1,4 +1,4 @@
-"""What is on disk: the workspace's paths, state documents, locks.
+"""Files on disk: the workspace's paths, state documents, locks.
 
-In: typed state. Out: files that are whole after any crash. Must not know: plans, nodes, screens.
+In: typed state. Out: files that are consistent after any crash. Must not know: plans, nodes, screens.
 """

@@ -1,4 +1,4 @@
-"""Who runs this command: from the environment of a CI job, the system and git."""
+"""Who runs this command, determined from a CI job's environment, the system and git."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from dtk.model.author import Author
 _USERS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN")
 _URLS = ("CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL")
 _OWN_FILES = ("dtk.yaml", "dtk.lock", "modules", "services")
-"""What a task is made from: other files that differ, a job's own output for example, make no commit dirty."""
+"""The inputs of a task. Changes to other files, such as a job's own output, don't make a commit dirty."""
 _PATIENCE = 10.0
 
 
 def this_author(root: Path) -> Author:
-    """Return who runs this command in a workspace; what can't be told is "".
+    """Return who runs this command in a workspace; unknown fields are "".
 
     Args:
         root: the workspace's folder.
@@ -40,7 +40,7 @@ def _user(environment: Mapping[str, str]) -> str:
 
 
 def job_url(environment: Mapping[str, str]) -> str:
-    """Return the address of the CI job that runs this command, "" where none does."""
+    """Return the URL of the CI job that runs this command, "" outside of CI."""
     names = ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
     server, repository, run = (environment.get(name, "") for name in names)
     if server and repository and run:

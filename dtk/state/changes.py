@@ -1,4 +1,4 @@
-"""Pure changes of a state: each takes one and returns another."""
+"""Pure changes of a state: each function takes a state and returns a new one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def with_node(state: State, name: str, node: NodeState) -> State:
 
 
 def without_node(state: State, name: str) -> State:
-    """Return the state without a node, without the values of its components and without what was applied to it."""
+    """Return the state without a node, including its components' values and everything applied to it."""
     return replace(
         state,
         unfinished=_without_machine(state.unfinished, name),
@@ -31,10 +31,10 @@ def without_node(state: State, name: str) -> State:
 
 
 def _without_machine(task: Unfinished | None, node: str) -> Unfinished | None:
-    """Note that a node of the running task that is to get another machine has lost the one it had."""
+    """Record that the running task has terminated the machine of a node that it replaces."""
     if task is None or not any(node in batch for batch in task.replaces):
         return task
-    # What succeeded, smoke tests above all, was done before this machine went: a resume does it again.
+    # All recorded successes, smoke tests above all, predate the loss of this machine: a resume must repeat them.
     return replace(task, replaced=tuple(dict.fromkeys((*task.replaced, node))), succeeded={})
 
 
@@ -44,19 +44,19 @@ def with_attributes(state: State, values: Mapping[str, Json]) -> State:
 
 
 def with_applied(state: State, node: str, component: str, applied: Applied) -> State:
-    """Return the state in which a component was converged on a node."""
+    """Return the state with a component recorded as converged on a node."""
     components = {**state.applied.get(node, {}), component: applied}
     return replace(state, applied={**state.applied, node: components})
 
 
 def with_attempt(state: State, node: str, component: str, task: int) -> State:
-    """Return the state in which a task begins to converge a component again: what was applied is no longer certain."""
+    """Return the state after a task starts to converge a component again: what is applied is no longer certain."""
     applied = state.applied.get(node, {}).get(component)
     return with_applied(state, node, component, replace(applied, attempted=task)) if applied else state
 
 
 def without_applied(state: State, node: str, component: str) -> State:
-    """Return the state in which a component is no longer on a node, and neither are its values."""
+    """Return the state without a component on a node and without its values."""
     components = _without(state.applied.get(node, {}), component)
     applied = {**_without(state.applied, node), **({node: components} if components else {})}
     prefix = f"{node}/{component}/"
@@ -65,25 +65,25 @@ def without_applied(state: State, node: str, component: str) -> State:
 
 
 def with_task_begun(state: State, task: Unfinished, *, resumes: bool) -> State:
-    """Return the state in which a task runs: unfinished until it succeeds.
+    """Return the state with a task running; the task is unfinished until it succeeds.
 
     Args:
         state: the state before.
-        task: the task, of which nothing has succeeded yet.
-        resumes: whether it continues the last one, so that what had succeeded there stays noted.
+        task: the task, with no successes yet.
+            resumes: whether it continues the last task and therefore keeps the successes recorded there.
     """
     last = state.unfinished
     resumed = last.of(task.workflow) if resumes and last else None
     succeeded, replaced = (resumed.succeeded, resumed.replaced) if resumed else ({}, ())
-    # What is run in between, to find or fix what failed, does not make a converge done.
-    # On nodes that are made anew nothing of a converge is done.
+    # A task run in between, to find or fix a failure, does not complete an unfinished converge. A reset does end it:
+    # on recreated nodes nothing of a converge is done.
     before = last.of(CREATE) if last and task.workflow not in (CREATE, RESET) else None
     begun = replace(task, succeeded=dict(succeeded), replaced=replaced, before=before)
     return replace(state, last_task=task.task, unfinished=begun)
 
 
 def with_success(state: State, key: str, input_digest: str) -> State:
-    """Return the state in which an action of the running task has succeeded; ``key`` is ``node component.action``."""
+    """Return the state with an action of the running task recorded as done; ``key`` is ``node component.action``."""
     if state.unfinished is None:
         return state
     succeeded = {**state.unfinished.succeeded, key: input_digest}
@@ -91,30 +91,30 @@ def with_success(state: State, key: str, input_digest: str) -> State:
 
 
 def without_success(state: State, key: str) -> State:
-    """Return the state in which an action does not count as done, because it is about to run again."""
+    """Return the state without an action's recorded success, because the action is about to run again."""
     if state.unfinished is None or key not in state.unfinished.succeeded:
         return state
     return replace(state, unfinished=replace(state.unfinished, succeeded=_without(state.unfinished.succeeded, key)))
 
 
 def with_task_succeeded(state: State) -> State:
-    """Return the state in which nothing of the task is left to resume."""
+    """Return the state after the task has succeeded, with nothing of it left to resume."""
     return replace(state, unfinished=state.unfinished.before if state.unfinished else None)
 
 
 def with_in_doubt(state: State, steps: Mapping[str, Sequence[str]]) -> State:
-    """Return the state in which more steps (by node, ``TASK-STEP``) may still run because their worker is gone."""
+    """Return the state with more steps in doubt (by node, ``TASK-STEP``): they may still run, but their worker died."""
     known = {
         node: (*state.in_doubt.get(node, ()), *more)
         for node, more in steps.items()
-        # On a node that does not exist nothing runs.
+        # Nothing runs on a node that does not exist.
         if node in state.nodes
     }
     return replace(state, in_doubt={**state.in_doubt, **known})
 
 
 def without_in_doubt(state: State, node: str) -> State:
-    """Return the state in which no earlier step runs on a node any more."""
+    """Return the state with no earlier step in doubt on a node."""
     return replace(state, in_doubt=_without(state.in_doubt, node))
 
 

@@ -1,4 +1,4 @@
-"""state.json as a document: State to JSON data and back, refusing what this dtk can't read."""
+"""state.json as a document: converts State to JSON data and back; refuses what this dtk can't read."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _CODEC = Codec(
 
 
 def to_document(state: State) -> JsonObject:
-    """Return a state as JSON data; its shape is schemas/state.schema.json."""
+    """Return a state as JSON data, as defined by schemas/state.schema.json."""
     version = MOVED_FORMAT_VERSION if state.moved_to else FORMAT_VERSION
     return {"format_version": version, **_CODEC.document(state)}
 
 
 def from_document(document: object, source: str) -> State:
-    """Return the state that a document holds.
+    """Return the state in a document.
 
     Args:
         document: JSON data.
         source: the file's name, for messages.
 
     Raises:
-        DtkError: a newer dtk wrote it.
-        ValueError: it is not a state.
+        DtkError: the document was written by a newer dtk.
+            ValueError: the document is not a state.
     """
     if not isinstance(document, dict):
         raise ValueError("it is not a state: it is not an object")

@@ -1,4 +1,4 @@
-"""One edit at a time of the files in a folder that people write, too: service.yaml, dtk.yaml, dtk.lock."""
+"""Serializes edits of files that people also edit, one at a time per folder: service.yaml, dtk.yaml, dtk.lock."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _held: set[Path] = set()
 
 @contextmanager
 def editing(file: Path) -> Iterator[None]:
-    """Keep other dtk processes from editing files of the same folder, from the reading of a file to its replacement.
+    """Lock out other dtk processes that edit files in the same folder, from reading a file to replacing it.
 
-    The folder itself is locked: no file is left in what people commit. Within an edit, further ones go on. Where a
-    filesystem has no locks, what was read is still compared with what is there before it is replaced.
+    The lock is on the folder itself, so that no lock file appears among committed files. It is reentrant. If the
+    filesystem has no locks, the file's content is still compared with what was read before it is replaced.
     """
     folder = file.resolve().parent
     if folder in _held or not folder.is_dir():
@@ -38,7 +38,7 @@ def editing(file: Path) -> Iterator[None]:
 
 
 def one_at_a_time(edit: Callable[Concatenate[Path, _P], _R]) -> Callable[Concatenate[Path, _P], _R]:
-    """Return a function that edits the file it is given first, as one that waits for others that edit beside it."""
+    """Decorate a function that edits the file in its first argument: it holds the folder's lock while it runs."""
 
     @functools.wraps(edit)
     def alone(file: Path, /, *arguments: _P.args, **named: _P.kwargs) -> _R:

@@ -1,4 +1,4 @@
-"""Small files written so that a crash or a full disk leaves the old content or the new one, never a piece."""
+"""Crash-safe writing of small files: a crash or a full disk leaves the old or the new content, never a part."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PRIVATE_FOLDER = 0o700
 
 
 def make_folder(folder: Path, mode: int = 0o777) -> None:
-    """Make a folder, and those above it that are missing, so that a power cut leaves them there."""
+    """Create a folder and its missing parents, and sync them so that they survive a power failure."""
     if folder.is_dir():
         return
     make_folder(folder.parent, mode)
@@ -19,12 +19,12 @@ def make_folder(folder: Path, mode: int = 0o777) -> None:
 
 
 def make_private_folder(folder: Path) -> None:
-    """Make a folder as ``make_folder`` does, for this user alone."""
+    """Create a folder like ``make_folder``, accessible only to this user."""
     make_folder(folder, PRIVATE_FOLDER)
 
 
 def sync_folder(folder: Path) -> None:
-    """Put a folder's entries on disk: a rename is only safe once its folder is."""
+    """Sync a folder's entries to disk: a rename is durable only after its folder is synced."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -33,17 +33,17 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_new(path: Path, text: str) -> None:
-    """Write a private file that is not there yet, and put it on disk.
+    """Write a new private file and sync it to disk.
 
     Raises:
-        FileExistsError: it is there.
-        OSError: it can't be written; nothing is left of it.
+        FileExistsError: the file exists.
+            OSError: the file can't be written; nothing of it remains.
     """
     write_bytes_new(path, text.encode("utf-8"))
 
 
 def write_bytes_new(path: Path, data: bytes) -> None:
-    """Write a private file of bytes that is not there yet, and put it on disk; it fails as ``write_new`` does."""
+    """Write a new private file of bytes and sync it to disk; it raises the same errors as ``write_new``."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -52,15 +52,15 @@ def write_bytes_new(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         path.unlink(missing_ok=True)
-        # What a full disk refuses is told of a descriptor, which names no file.
+        # A full disk raises an error about the descriptor, which has no file name.
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add one line to a private file, which need not be there yet, and put it on disk.
+    """Append one line to a private file, creating it if necessary, and sync it to disk.
 
     Raises:
-        OSError: it can't be written; a piece of the line may be there, without its end.
+        OSError: the line can't be written; a part of it may be in the file, without its line end.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE_FILE)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -70,20 +70,20 @@ def append_line(path: Path, line: str) -> None:
 
 
 def replace_file(path: Path, text: str, *, keep_versions: int = 0) -> None:
-    """Replace a private file's content in one step.
+    """Replace a private file's content atomically.
 
     Args:
-        path: the file; it need not be there yet.
-        text: its new content.
-        keep_versions: how many earlier versions stay beside it, as ``NAME.1`` (the newest) and so on.
+        path: the file; it need not exist.
+            text: the new content.
+            keep_versions: how many earlier versions to keep beside it, as ``NAME.1`` (the newest) and so on.
 
     Raises:
-        OSError: it can't be written; the old content stands.
+        OSError: the file can't be written; the old content remains.
     """
     try:
         _replace(path, text, keep_versions)
     except OSError as error:
-        # Whoever reads the message knows the file, not the temporary one beside it.
+        # The user knows this file, not the temporary one beside it.
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
@@ -106,10 +106,10 @@ def _rotate(path: Path, keep_versions: int) -> None:
         older = version_of(path, number)
         if older.exists():
             older.replace(version_of(path, number + 1))
-    # A hard link, not a rename: there is no moment at which the file itself is missing.
+    # A hard link, not a rename, so that the file itself is never missing.
     version_of(path, 1).hardlink_to(path)
 
 
 def version_of(path: Path, number: int) -> Path:
-    """Return where an earlier version of a file is kept."""
+    """Return the path of an earlier version of a file."""
     return path.with_name(f"{path.name}.{number}")

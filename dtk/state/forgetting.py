@@ -1,4 +1,4 @@
-"""Takes away what this machine keeps of a service that is gone; the logs of its tasks stay."""
+"""Removes the local data of a destroyed service; the logs of its tasks stay."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from dtk.state.workspace import Workspace
 
 
 def forget_service(workspace: Workspace, service: str) -> None:
-    """Remove a service's state, keys, host keys and plans; its lock is held, and its event logs stay.
+    """Remove a service's state, keys, host keys and plans. The caller holds its lock; its event logs stay.
 
-    The state goes first, in one step: after a crash nothing is planned from a half of it, and the same call goes on.
+    The state is removed first, in one step: after a crash no plan is made from half of it, and a repeated call
+    continues.
     """
     folder, state = workspace.service_folder(service), workspace.state_file(service)
     if not folder.is_dir():
@@ -38,7 +39,7 @@ def forget_service(workspace: Workspace, service: str) -> None:
 
 def _left(workspace: Workspace, service: str) -> Iterator[Path]:
     folder, tasks = workspace.service_folder(service), workspace.tasks(service)
-    # What was last read of the store says that there is one.
+    # Keep the record of the last read from the store: it shows that a store is used.
     kept = {folder / LOCK_FILE, tasks, workspace.store_file(service)}
     yield from (path for path in folder.iterdir() if path not in kept)
     for number in workspace.task_numbers(service):
@@ -47,5 +48,5 @@ def _left(workspace: Workspace, service: str) -> Iterator[Path]:
 
 
 def _kept_of(log: Path) -> tuple[str, str]:
-    """Return the names of a log, and of the file that counts how far it is here when it comes from the store."""
+    """Return the names of a log and of the file that records how much of it was copied here from the store."""
     return log.name, f"{log.name}.shipped"

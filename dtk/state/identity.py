@@ -1,4 +1,4 @@
-"""Which workspace and which service something belongs to: ids in the committed files, the same in every clone."""
+"""Ids of workspaces and services in committed files, the same in every clone."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ _SHORT_LINEAGE = 8
 
 @dataclass(frozen=True)
 class Identity:
-    """The ids of a workspace (dtk.yaml) and of a service (service.yaml); the service's is the lineage of its state."""
+    """The ids of a workspace (dtk.yaml) and a service (service.yaml); the service's id is the lineage of its state."""
 
     workspace: str
     service: str
 
 
 def new_id() -> str:
-    """Return an id that nothing else has."""
+    """Return a new unique id."""
     return str(uuid.uuid4())
 
 
 def earlier_workspace_id(workspace: Workspace) -> str:
-    """Return the id that an earlier dtk kept in ``.dtk/workspace-id`` and tagged machines with; "" where none did."""
+    """Return the id that an earlier dtk kept in ``.dtk/workspace-id`` and used in machine tags; "" if there is none."""
     try:
         return (workspace.local / "workspace-id").read_text(encoding="utf-8").strip()
     except FileNotFoundError:
@@ -32,5 +32,5 @@ def earlier_workspace_id(workspace: Workspace) -> str:
 
 
 def short_lineage(lineage: str) -> str:
-    """Return as much of a service's lineage as tells services of one name apart: in names at AWS and of processes."""
+    """Return a short lineage that distinguishes services of the same name, for AWS resource names and process names."""
     return lineage[:_SHORT_LINEAGE]

@@ -1,12 +1,12 @@
-"""state.journal: what has changed since the snapshot in state.json, one appended and fsynced line a change.
+"""state.journal: the changes since the snapshot in state.json, one appended and fsynced line per change.
 
-A line costs the same however many nodes a service has; writing the whole state at each of a task's steps cost more
-with the square of the nodes. What a crash leaves, at each point of a change:
+The cost of a line does not depend on the number of nodes. Writing the whole state at each step of a task cost time
+proportional to the square of the nodes. What a crash leaves, by the point at which it happens:
 
-- before the line is whole: a torn last line, which counts as never written (nobody was told that the change is kept);
-- after it: the change, found by whoever reads the state next;
+- before the line is complete: a torn last line, which is ignored (the change was never acknowledged);
+- after it: the change, seen by the next reader of the state;
 - while the snapshot is written: the old snapshot and the whole journal;
-- after the snapshot, before the journal is removed: lines whose serials the snapshot has already, passed over.
+- after the snapshot, before the journal is removed: lines with serials that the snapshot includes; they are skipped.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from dtk.state.model import State, Unfinished
 
 VERSION = 1
 _ENTRY_DEPTH = {"nodes": 1, "attributes": 1, "applied": 2, "in_doubt": 1, "open_ports": 1}
-"""How deep below each part of a state its entries are: an entry is written whole."""
+"""The depth of the entries in each part of a state: an entry is always written whole."""
 
 EntryPath = tuple[str, ...]
 T = TypeVar("T")
 
 
 def change_record(before: State, after: State) -> JsonObject:
-    """Return the journal's record of a change; its shape is schemas/state-journal.schema.json."""
+    """Return the journal's record of a change, as defined by schemas/state-journal.schema.json."""
     record: JsonObject = {"v": VERSION, "lineage": after.lineage, "serial": after.serial}
     if removed := list(_removed(before, after)):
         record["removed"] = [list(path) for path in removed]
@@ -43,11 +43,11 @@ def change_record(before: State, after: State) -> JsonObject:
 
 
 def _removed(before: State, after: State) -> Iterator[EntryPath]:
-    """Yield the paths of the entries that went."""
+    """Yield the paths of the removed entries."""
     for name in ("nodes", "attributes", "applied", "in_doubt", "open_ports"):
         yield from ((name, key) for key in _gone(getattr(before, name), getattr(after, name)))
-    # States share what did not change, so that identity tells it: comparing all nodes would cost a change more with
-    # each node.
+    # States share unchanged parts, so identity detects them: comparing all nodes would make each change cost more
+    # with every node.
     if before.applied is not after.applied:
         for node, components in before.applied.items():
             if node in after.applied:
@@ -61,7 +61,7 @@ def _removed(before: State, after: State) -> Iterator[EntryPath]:
 
 
 def _changed(before: State, after: State) -> JsonObject:
-    """Return the part of the state's document that came or changed, each entry whole."""
+    """Return the added and changed parts of the state's document, each entry whole."""
     applied = {
         node: _new(before.applied.get(node, {}), components)
         for node, components in _new(before.applied, after.applied).items()
@@ -88,7 +88,7 @@ def _changed(before: State, after: State) -> JsonObject:
 
 
 def _new_unfinished(before: Unfinished | None, after: Unfinished | None) -> Unfinished | None:
-    """Return what is unfinished: of the same task only what has succeeded since, else all of it."""
+    """Return the new unfinished task; for the same task with only the actions that succeeded since."""
     if before is None or after is None or not _is_same_task(before, after):
         return after if before != after else None
     succeeded = _new(before.succeeded, after.succeeded)
@@ -96,7 +96,7 @@ def _new_unfinished(before: Unfinished | None, after: Unfinished | None) -> Unfi
 
 
 def _is_same_task(before: Unfinished | None, after: Unfinished | None) -> bool:
-    """Say whether nothing but what succeeded differs: then one entry is written, not all of them again."""
+    """Return whether at most the successes differ: then only the new ones are written, not all of them again."""
     if before is None or after is None:
         return before is after
     return replace(before, succeeded=after.succeeded) == after
@@ -111,14 +111,14 @@ def _gone(before: Mapping[str, object], after: Mapping[str, object]) -> list[str
 
 
 def _new(before: Mapping[str, T], after: Mapping[str, T]) -> dict[str, T]:
-    """Return the entries that came or changed; those that are the same objects are not looked into."""
+    """Return the added and changed entries; identical mappings are not compared."""
     if before is after:
         return {}
     return {key: value for key, value in after.items() if key not in before or before[key] != value}
 
 
 def apply_record(document: JsonObject, record: JsonObject) -> None:
-    """Change a state's document as a record says."""
+    """Apply a record to a state's document."""
     removed = record.get("removed", [])
     for path in removed if isinstance(removed, list) else []:
         if isinstance(path, list):
@@ -139,7 +139,7 @@ def _remove(document: JsonObject, path: list[str]) -> None:
 
 
 def _merge(document: JsonObject, name: str, value: Json, depth: int) -> None:
-    """Put a value under a name; ``depth`` levels below it are merged, an entry is replaced."""
+    """Set a value under a name; merge ``depth`` levels below it and replace entries."""
     old = document.get(name)
     if depth and isinstance(old, dict) and isinstance(value, dict):
         for key, item in value.items():
@@ -149,25 +149,25 @@ def _merge(document: JsonObject, name: str, value: Json, depth: int) -> None:
 
 
 def read_lines(path: Path) -> list[bytes]:
-    """Return a journal's whole lines; none where there is no journal.
+    """Return the complete lines of a journal; none if there is no journal.
 
-    Read them before the snapshot: whoever folds them in meanwhile leaves a snapshot that has them all.
+    Read them before the snapshot: if a writer folds them in meanwhile, the new snapshot includes them all.
 
     Raises:
-        OSError: it can't be read.
+        OSError: the journal can't be read.
     """
     try:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return []
-    return lines[:-1]  # what follows the last line end is torn: nobody was told that it is kept
+    return lines[:-1]  # text after the last line end is torn and was never acknowledged
 
 
 def records_after(snapshot: Mapping[str, Json], lines: list[bytes], path: Path) -> Iterator[JsonObject]:
-    """Yield the records that a snapshot does not hold yet, in order.
+    """Yield the records that a snapshot does not include yet, in order.
 
     Raises:
-        DtkError: the journal, whose file is ``path``, is damaged, or continues another snapshot.
+        DtkError: the journal (its file is ``path``) is damaged, or belongs to another snapshot.
     """
     serial = snapshot.get("serial")
     expected = serial + 1 if isinstance(serial, int) else 1
@@ -200,7 +200,7 @@ def _damaged(path: Path, number: int, why: str) -> DtkError:
 
 
 class StateJournal:
-    """The journal of a service's one writer; an append returns once its line is on disk."""
+    """The journal of a service's only writer; an append returns after its line is on disk."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -208,10 +208,10 @@ class StateJournal:
         self._size = 0
 
     def append(self, record: JsonObject) -> None:
-        """Write one record.
+        """Append one record.
 
         Raises:
-            OSError: it can't be written; no part of it is in the journal.
+            OSError: the record can't be written; no part of it remains in the journal.
         """
         line = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
         try:
@@ -237,7 +237,7 @@ class StateJournal:
         sync_folder(self._path.parent)
 
     def remove(self) -> None:
-        """Remove the journal: the snapshot has all that it says."""
+        """Remove the journal, because the snapshot includes all its records."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

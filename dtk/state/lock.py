@@ -1,4 +1,4 @@
-"""One writer per service: a flock on a file beside the state, which the kernel frees when its holder dies."""
+"""One writer per service: a flock on a file beside the state; the kernel releases it when its holder dies."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from dtk.state.files import PRIVATE_FILE, make_private_folder
 LOCK_FILE = "lock"
 _POLL_SECONDS = 0.1
 _FIRST_OWN_DESCRIPTOR = 3
-# A reader asks who holds the lock by taking it shared for an instant: a writer tries a little longer than that.
+# Readers briefly take a shared lock to find the holder, so a writer retries for a little longer than that.
 _SHORTEST_WAIT = 0.3
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock, and ``by`` whom it was taken.
+    """The process that holds a lock, and the author of its command (``by``).
 
-    ``since`` is UTC, RFC 3339; ``task`` is the running task's number, 0 before it has one.
+    ``since`` is UTC, RFC 3339; ``task`` is the running task's number, 0 before there is one.
     """
 
     pid: int
@@ -41,7 +41,7 @@ class Holder:
     by: Author = NOBODY
 
     def age(self) -> str:
-        """Return for how long the lock is held, for people: ``42s``, ``3m 12s``, ``2h 5m``."""
+        """Return how long the lock has been held, for people: ``42s``, ``3m 12s``, ``2h 5m``."""
         seconds = int((datetime.now(UTC) - datetime.fromisoformat(self.since)).total_seconds())
         minutes, rest = divmod(max(seconds, 0), 60)
         hours, minutes = divmod(minutes, 60)
@@ -51,13 +51,13 @@ class Holder:
 
 
 def this_process(command: str, task: int = 0, by: Author | None = None) -> Holder:
-    """Return this process as a holder from now on."""
+    """Return a holder for this process, starting now."""
     since = datetime.now(UTC).isoformat(timespec="seconds")
     return Holder(os.getpid(), command, socket.gethostname(), since, task, by or NOBODY)
 
 
 class ServiceLock:
-    """A lock that this process holds until ``release`` or its end; children hold it with the inherited descriptor."""
+    """A lock that this process holds until ``release`` or exit; children inherit it with the descriptor."""
 
     def __init__(self, path: Path, descriptor: int, command: str = "") -> None:
         self._path = path
@@ -65,23 +65,23 @@ class ServiceLock:
         self.command = command
 
     def author(self) -> Author:
-        """Return by whom the lock was taken, as it stands in its file."""
+        """Return the author recorded in the lock's file."""
         return _read(os.pread(self.descriptor, 4096, 0)).by
 
     def name_holder(self, holder: Holder) -> None:
-        """Write who holds the lock, for those who find it held."""
+        """Record the holder in the lock file, for processes that find it locked."""
         text = json.dumps(asdict(holder)).encode()
         os.pwrite(self.descriptor, text, 0)
         os.ftruncate(self.descriptor, len(text))
 
     def hand_over(self) -> None:
-        """Close this process's part of a lock that a child has inherited; the child holds it on."""
+        """Close this process's descriptor of a lock that a child has inherited; the child keeps the lock."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
 
     def release(self) -> None:
-        """Give the lock up. A lock that was handed over is the child's and stays."""
+        """Release the lock. A lock that was handed over belongs to the child and stays."""
         if self.descriptor >= 0:
             os.ftruncate(self.descriptor, 0)
             self.hand_over()
@@ -94,15 +94,15 @@ class ServiceLock:
 
 
 def acquire(folder: Path, command: str, wait: float | None = 0.0) -> ServiceLock:
-    """Take a service's lock.
+    """Acquire a service's lock.
 
     Args:
-        folder: the service's local state, ``.dtk/services/NAME``; made when it is missing.
-        command: what it is taken for, as people type it.
-        wait: how long to wait for another holder, seconds; None for a command that can't be told to wait.
+        folder: the service's local state, ``.dtk/services/NAME``; created if missing.
+            command: the command that needs the lock, as users type it.
+            wait: how long to wait for another holder, in seconds; None for commands without a wait option.
 
     Raises:
-        LockedError: another process holds it for longer than that.
+        LockedError: another process holds the lock for longer than that.
     """
     deadline = time.monotonic() + max(wait or 0.0, _SHORTEST_WAIT)
     while True:
@@ -125,8 +125,8 @@ def _try(folder: Path) -> ServiceLock | None:
     except BlockingIOError:
         os.close(descriptor)
         return None
-    # delete-and-destroy takes the folder away while it holds the lock: what was waited for may be a file that no
-    # path leads to any more, while another process makes and locks a new one.
+    # delete-and-destroy removes the folder while it holds the lock: the file waited for may be unlinked by then,
+    # while another process creates and locks a new one.
     if _is_same_file(descriptor, path):
         return ServiceLock(path, descriptor)
     os.close(descriptor)
@@ -134,7 +134,7 @@ def _try(folder: Path) -> ServiceLock | None:
 
 
 def _above_standard_streams(descriptor: int) -> int:
-    """Return a descriptor for the same file that no child takes for its standard input, output or errors."""
+    """Duplicate a descriptor if necessary, so that a child can't use it as its standard input, output or error."""
     if descriptor >= _FIRST_OWN_DESCRIPTOR:
         return descriptor
     moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FIRST_OWN_DESCRIPTOR)
@@ -155,7 +155,7 @@ def _locked(folder: Path, *, can_wait: bool) -> LockedError:
     found = holder(folder)
     by = f"'{found.command}' (process {found.pid} on {found.host}{_job(found)}, for {found.age()})" if found else _OTHER
     wait = "wait for it with --lock-wait 5m" if can_wait else "try again when it has ended"
-    # What holds it without a task, a refresh for example, can't be cancelled from here.
+    # A holder without a task, for example a refresh, can't be cancelled from here.
     end = f", or end it: dtk cancel-task {folder.name}" if found and found.task else ""
     return LockedError(f"service '{folder.name}' is locked by {by}", hint=wait + end)
 
@@ -164,20 +164,20 @@ _OTHER = "another process"
 
 
 def _job(found: Holder) -> str:
-    """Name the job that holds it: that is where to look."""
+    """Return the CI job that holds the lock, so that the user knows where to look."""
     return f", {found.by.job_url}" if found.by.job_url else ""
 
 
 def adopt(folder: Path, descriptor: int) -> ServiceLock:
-    """Return the lock that this process inherited; its own children will not.
+    """Take over the lock that this process inherited; its own children won't inherit it.
 
     Raises:
-        LockedError: the descriptor is not that of the held lock: this process must not write anything.
+        LockedError: the descriptor is not that of the held lock, so this process must not write anything.
     """
     path = folder / LOCK_FILE
     try:
         os.set_inheritable(descriptor, False)
-        # Of the file that is held by an inherited description this succeeds; of any other it tells who holds it.
+        # This succeeds for the inherited, locked file; for any other file it shows that somebody else holds the lock.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         is_held = _is_same_file(descriptor, path)
     except OSError:
@@ -191,7 +191,7 @@ def adopt(folder: Path, descriptor: int) -> ServiceLock:
 
 
 def holder(folder: Path) -> Holder | None:
-    """Return who holds a service's lock, None when nobody does; what a dead process left written does not count."""
+    """Return the holder of a service's lock, None if it is free; the leftover record of a dead process is ignored."""
     try:
         descriptor = os.open(folder / LOCK_FILE, os.O_RDONLY)
     except FileNotFoundError:

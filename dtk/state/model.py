@@ -1,4 +1,4 @@
-"""What state.json holds: the nodes that exist, dynamic values, what was last applied where."""
+"""The content of state.json: existing nodes, dynamic values, and what was last applied where."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dtk.model.value import Value
 
 FORMAT_VERSION = 1
 MOVED_FORMAT_VERSION = 2
-"""Of a state that is kept in a shared store: a dtk that knows no stores refuses its copies."""
+"""Format of a state that was moved to a shared store, so that a dtk without store support refuses the local copy."""
 
 
 @dataclass(frozen=True)
 class NodeState:
-    """A node that exists: a ``NodeRecord`` of the provider as plain data (connection included)."""
+    """An existing node: the provider's ``NodeRecord`` as plain data (connection included)."""
 
     id: str
     status: str
@@ -24,18 +24,18 @@ class NodeState:
 
     @property
     def is_met(self) -> bool:
-        """Whether first contact succeeded: the machine has said where its home is, and what else it is."""
+        """Whether first contact succeeded, so that the machine's facts (its home among them) are known."""
         return "home" in self.attributes
 
 
 @dataclass(frozen=True)
 class Applied:
-    """A component as it was last converged on a node: what from, with which attribute values, by which task.
+    """A component as it was last converged on a node: its definition, attribute values and task.
 
-    Hidden values are kept (the file is 0600), and ``hidden`` names them; secrets are kept as references only.
-    ``attempted`` is the task that began to converge it again and has not succeeded, 0 when there is none: until one
-    does, the node may hold a part of what that task wrote. ``secrets`` has the keyed digests of the secrets' values
-    that went to the node, by reference (``dtk.state.secret_digests``).
+    Hidden values are stored (the file has mode 0600) and named in ``hidden``; secrets are stored as references only.
+    ``attempted`` is the task that started to converge it again without success, 0 for none: until a task succeeds, the
+    node may hold part of what that task wrote. ``secrets`` has keyed digests of the secret values sent to the node, by
+    reference (``dtk.state.secret_digests``).
     """
 
     module: str
@@ -49,12 +49,13 @@ class Applied:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """The workflow whose last task did not succeed, and what of it did: ``{"node component.action": input digest}``.
+    """The workflow whose last task did not succeed, and its successes: ``{"node component.action": input digest}``.
 
-    ``parameters`` are those the workflow was given, ``only`` and ``exclude`` the terms of the part that was meant.
-    ``before`` is the converge that was unfinished when another workflow or an action was run: a resume goes on with it,
-    whatever became of what was run in between. ``replaces`` are the nodes that were to get another machine, in the
-    rounds they were to; those of them whose machine has gone are ``replaced``. ``forced`` is as in the plan.
+    ``parameters`` are the workflow's parameters, ``only`` and ``exclude`` the terms of its selection. ``before`` is the
+    converge that was unfinished when another workflow or action was run: a resume continues it, whatever the outcome of
+    the run in between. ``replaces`` are the nodes whose machines to replace, in rounds; ``replaced`` those of them
+    whose
+    machine has been terminated. ``forced`` is as in the plan.
     """
 
     task: int
@@ -69,7 +70,7 @@ class Unfinished:
     forced: bool = False
 
     def of(self, workflow: str) -> Unfinished | None:
-        """Return what is unfinished of a workflow: this, or what was before it; None where that is another's."""
+        """Return the unfinished task of a workflow: this one, or the one before it; None if it is neither."""
         found = self if self.workflow == workflow else self.before
         return found if found is not None and found.workflow == workflow else None
 
@@ -79,12 +80,14 @@ class State:
     """The whole state of one service.
 
     ``attributes`` holds dynamic values by path. ``applied`` maps node → component → what was applied.
-    ``serial`` grows with every write; ``lineage`` is made once, with the first state of a service. ``created_at`` is
-    when the service was staged (UTC, RFC 3339), "" where that is not known. ``in_doubt`` has the steps, by node, that
-    may still run there because their worker died: ``{"slaves:2": ["3-3.1.2"]}`` is step 3.1.2 of task 3.
-    ``open_ports`` has the ports opened for components, by whom they are open to: ``{"192.0.2.0/24": [8080]}``.
-    ``origin`` is made with the first state, too: it tells this one from one that another clone began at once.
-    ``moved_to`` is the shared store that has the service, as people read it: this file is its copy; "" without one.
+    ``serial`` increases with every write; ``lineage`` is created with a service's first state. ``created_at`` is when
+    the
+    service was staged (UTC, RFC 3339), "" if unknown. ``in_doubt`` lists the steps, by node, that may still run because
+    their worker died: ``{"slaves:2": ["3-3.1.2"]}`` is step 3.1.2 of task 3. ``open_ports`` has the ports opened for
+    components, by source: ``{"192.0.2.0/24": [8080]}``. ``origin`` is also created with the first state and
+    distinguishes it from a state that another clone created at the same time. ``moved_to`` is the shared store that
+    holds
+    the service, as shown to users; this file is then a copy; "" without a store.
     """
 
     service: str

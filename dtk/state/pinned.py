@@ -1,4 +1,4 @@
-"""dtk.lock: which commit of which source each installed module is, and the digest of its files."""
+"""dtk.lock: the source, commit and file digest of each installed module."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _TREE = re.compile(r"sha256:[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Pin:
-    """One installed module: where it is from, what exactly it is.
+    """One installed module: its source and its exact content.
 
     ``url`` is as written (folders relative to the workspace); ``path`` is the module's folder in its source;
-    ``commit`` is "" for a folder that is no repository; ``tree`` is ``sha256:…`` over the module's files.
+    ``commit`` is "" for a folder outside of a repository; ``tree`` is ``sha256:…`` over the module's files.
     """
 
     url: str
@@ -36,22 +36,22 @@ class Pin:
 
     @property
     def key(self) -> str:
-        """The name of the folder below .dtk/modules that holds the module as NS/NAME."""
+        """The folder below .dtk/modules that contains the module as NS/NAME."""
         return self.commit or self.tree.replace(":", "-")[:40]
 
     @property
     def shown(self) -> str:
-        """The source for people: ``URL@REF``, and where in it."""
+        """The source for people: ``URL@REF``, and the path in it."""
         at = "" if self.ref == "HEAD" else f"@{self.ref}"
         return f"{self.url}{at}" + (f" ({self.path})" if self.path else "")
 
 
 def load_pins(file: Path) -> dict[str, Pin]:
-    """Return the pinned modules by full name; none where there is no dtk.lock.
+    """Return the pinned modules by full name; none if there is no dtk.lock.
 
     Raises:
-        InvalidError: it is broken.
-        NewerFormatError: a newer dtk wrote it.
+        InvalidError: the file is malformed.
+            NewerFormatError: the file was written by a newer dtk.
     """
     try:
         document = parse_json(file.read_text(encoding="utf-8"))
@@ -69,7 +69,7 @@ def load_pins(file: Path) -> dict[str, Pin]:
         pins = {name: _pin(as_object(entry)) for name, entry in modules.items()}
     except (KeyError, TypeError, AttributeError) as error:
         raise _broken(file, f"{error} is missing or of the wrong kind") from None
-    # Names, commits and digests become paths below .dtk/modules.
+    # Validate strictly: names, commits and digests become paths below .dtk/modules.
     wrong = [name for name, pin in pins.items() if not _is_sound(name, pin)]
     if wrong:
         raise _broken(file, f"what it says of '{wrong[0]}' can't be")
@@ -92,12 +92,12 @@ def _broken(file: Path, message: str) -> InvalidError:
 
 
 def pins_text(pins: Mapping[str, Pin]) -> str:
-    """Return dtk.lock's text: names in order, so that a change is a small diff."""
+    """Return dtk.lock's text, sorted by name to keep diffs small."""
     modules = {name: asdict(pins[name]) for name in sorted(pins)}
     return json.dumps({"format_version": FORMAT_VERSION, "modules": modules}, indent=2, ensure_ascii=False) + "\n"
 
 
 def save_pins(file: Path, pins: Mapping[str, Pin]) -> None:
-    """Write dtk.lock in one step."""
+    """Write dtk.lock atomically."""
     replace_file(file, pins_text(pins))
     file.chmod(_READABLE)

@@ -1,4 +1,4 @@
-"""A state as its file holds it, without paths of this machine: carried elsewhere, it means the files there."""
+"""Portable state files: local paths are replaced, so that a state copied elsewhere refers to the files there."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from dtk.model.json_data import JsonObject
 from dtk.state.model import NodeState, State
 
 SERVICE_KEY = "service"
-"""The word that stands for the service's own private key, which is beside the state."""
+"""Placeholder for the path of the service's own private key, which is stored beside the state."""
 _OWN_KEY = ("keys", "id_ed25519")
 
 
 def own_key(folder: Path) -> Path:
-    """Return where the private key of the service is kept whose local state a folder holds."""
+    """Return the path of a service's private key, given the folder of its local state."""
     return folder.absolute().joinpath(*_OWN_KEY)
 
 
 def made_portable(state: State, folder: Path) -> State:
-    """Return a state with the word for the service's own key in place of its path."""
+    """Return a state with the path of the service's own key replaced by the placeholder."""
     own = str(own_key(folder))
     return _with_keys(state, lambda key: SERVICE_KEY if key == own else key)
 
 
 def portable_record(record: JsonObject, folder: Path) -> JsonObject:
-    """Return a journal's record with the word for the service's own key in place of its path."""
+    """Return a journal record with the path of the service's own key replaced by the placeholder."""
     own, changed = str(own_key(folder)), record.get("changed")
     nodes = changed.get("nodes") if isinstance(changed, dict) else None
     for node in nodes.values() if isinstance(nodes, dict) else ():
@@ -37,7 +37,7 @@ def portable_record(record: JsonObject, folder: Path) -> JsonObject:
 
 
 def made_local(state: State, folder: Path) -> State:
-    """Return a state with the path of the service's own key; an earlier dtk wrote the path of the machine it was on."""
+    """Return a state with the local path of the service's own key, for placeholders and for paths of an earlier dtk."""
     own = str(own_key(folder))
     shape = (".dtk", "services", state.service, *_OWN_KEY)
     return _with_keys(state, lambda key: own if key == SERVICE_KEY or Path(key).parts[-len(shape) :] == shape else key)

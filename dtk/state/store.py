@@ -1,4 +1,4 @@
-"""A service's state on disk: a snapshot, state.json, and the changes since, state.journal; changed by one writer."""
+"""A service's state on disk: the snapshot state.json and the changes since in state.journal; one writer at a time."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ KEPT_VERSIONS = 3
 
 
 def new_state(service: str, lineage: str = "") -> State:
-    """Return the first state of a service; its lineage is the service's id, a new one where that is ""."""
+    """Return the first state of a service; its lineage is the service's id, or a new id if that is ""."""
     return State(service, lineage=lineage or new_id(), origin=new_id())
 
 
 def load_state(path: Path) -> State | None:
-    """Return the state that a snapshot and the journal beside it hold, None when there is no snapshot.
+    """Load the state from a snapshot and the journal beside it; None if there is no snapshot.
 
     Raises:
-        DtkError: it is broken or of a newer format; the message names the versions that are kept.
+        DtkError: the state is damaged or of a newer format; the message names the kept versions.
     """
     journal = journal_of(path)
     lines = read_lines(journal)
@@ -57,12 +57,12 @@ def _broken(path: Path, error: ValueError) -> DtkError:
 
 
 def save_state(path: Path, state: State) -> None:
-    """Write a state's snapshot in one step; the versions before it are kept as ``state.json.1`` to ``.3``.
+    """Write a state's snapshot atomically; keep the previous versions as ``state.json.1`` to ``.3``.
 
-    The journal beside it is removed afterwards; until then its records are older than the snapshot, and passed over.
+    The journal beside it is removed afterwards; until then its records are older than the snapshot and skipped.
 
     Raises:
-        OSError: the disk is full or the folder can't be written; the state before stands.
+        OSError: the disk is full or the folder can't be written; the previous state remains.
     """
     make_private_folder(path.parent)
     replace_file(path, state_text(state, path.parent), keep_versions=KEPT_VERSIONS)
@@ -70,13 +70,13 @@ def save_state(path: Path, state: State) -> None:
 
 
 def state_text(state: State, folder: Path) -> str:
-    """Return a state as its snapshot's text, without paths of the folder that it is in on this machine."""
-    # Keys keep their order: that of a hash is seen in the files that templates make of it.
+    """Return a state as its snapshot's text, without paths of its local folder."""
+    # Keep the order of keys: that of a hash is visible in files rendered from it.
     return json.dumps(to_document(made_portable(state, folder)), indent=2, ensure_ascii=False) + "\n"
 
 
 def shared_text(state: State, folder: Path) -> str:
-    """Return a state as a shared store keeps it: as its snapshot's text, but for where it was moved to."""
+    """Return a state as stored in a shared store: like its snapshot's text, but without ``moved_to``."""
     return state_text(replace(state, moved_to=""), folder)
 
 
@@ -86,10 +86,11 @@ def journal_of(path: Path) -> Path:
 
 
 class StateStore:
-    """The one writer of a service's state: every change has a serial of its own and is on disk when it returns.
+    """The only writer of a service's state: each change gets a new serial and is on disk when the call returns.
 
-    The first change is written as a snapshot, so that what an earlier writer left in the journal is folded in; those
-    after it are appended to the journal until ``write_snapshot``, which a task calls at its boundaries.
+    The first change is written as a snapshot, so that an earlier writer's journal is folded in. Later changes are
+    appended
+    to the journal until ``write_snapshot``, which a task calls at its boundaries.
     """
 
     def __init__(self, path: Path, state: State) -> None:
@@ -101,7 +102,7 @@ class StateStore:
         """Apply pure changes as one new version and write it.
 
         Raises:
-            OSError: it can't be written; the state in memory stays what is on disk.
+            OSError: it can't be written; the state in memory still equals the one on disk.
         """
         changed = self.state
         for one in changes:
@@ -116,10 +117,10 @@ class StateStore:
         return self.state
 
     def write_snapshot(self) -> None:
-        """Fold what was appended into state.json.
+        """Fold the journal into state.json.
 
         Raises:
-            OSError: it can't be written; the snapshot before and the journal stand.
+            OSError: it can't be written; the previous snapshot and the journal remain.
         """
         if self._journal is not None and not self._journal.is_empty:
             self._write(self.state)

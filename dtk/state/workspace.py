@@ -1,4 +1,4 @@
-"""Where everything stands in a workspace: the one place that spells its paths."""
+"""The layout of a workspace: the only place that defines its paths."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WORKSPACE_FILE = "dtk.yaml"
 
 @dataclass(frozen=True)
 class Workspace:
-    """A workspace by its root folder; every path in it is asked for here."""
+    """A workspace, given by its root folder; all its paths are defined here."""
 
     root: Path
 
@@ -38,7 +38,7 @@ class Workspace:
 
     @property
     def lock_file(self) -> Path:
-        """``dtk.lock``: the installed modules, pinned; dtk writes it, people commit it."""
+        """``dtk.lock``: the pinned installed modules; dtk writes it, users commit it."""
         return self.root / "dtk.lock"
 
     @property
@@ -59,16 +59,16 @@ class Workspace:
         return self.service_folder(service) / "state.json"
 
     def store_file(self, service: str) -> Path:
-        """Return the path of what was last read of a service in the shared store, and when."""
+        """Return the path of the record of the last read of a service from the shared store."""
         return self.service_folder(service) / "store.json"
 
     def known_hosts(self, service: str) -> Path:
-        """Return the path of the host keys that are pinned for a service's nodes."""
+        """Return the path of the pinned host keys of a service's nodes."""
         return self.service_folder(service) / "known_hosts"
 
     @property
     def shared_known_hosts(self) -> Path:
-        """The path of the host keys that are pinned for machines of which no service here is known."""
+        """The path of the pinned host keys of machines that belong to no known service."""
         return self.local / "known_hosts"
 
     def tasks(self, service: str) -> Path:
@@ -90,7 +90,7 @@ class Workspace:
         return sorted(int(name) for name in names if name.isdigit())
 
     def names_with_state(self) -> list[str]:
-        """Return the names of the services that have a state here, sorted; some may have no file any more."""
+        """Return the names of the services with a local state, sorted; some may no longer have a service.yaml."""
         return sorted(path.parent.name for path in self.local.glob("services/[!.]*/state.json"))
 
     def service_names(self) -> list[str]:
@@ -99,7 +99,7 @@ class Workspace:
 
 
 def find_workspace(start: Path) -> Workspace:
-    """Return the workspace that ``start`` lies in: the nearest folder upwards with a dtk.yaml.
+    """Return the workspace that contains ``start``: the nearest parent folder with a dtk.yaml.
 
     Raises:
         UsageError: there is none.
