@@ -1,4 +1,4 @@
-"""A task that is over leaves nothing running: the same tree with every open row closed."""
+"""Closes the rows of a finished task, so that nothing in its tree stays running."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ WORKER_GONE_BETWEEN = "the worker ended before the task did"
 
 
 def close_orphan(task: Task, next_command: str = "") -> Task:
-    """Return the task of a worker that is gone: failed at its last sign of life, what ran then in doubt.
+    """Close the task of a dead worker: it failed at the worker's last event, and the running steps are in doubt.
 
-    ``next_command`` is what continues it, as its plan said; otherwise it is that of a task which applies.
+    ``next_command`` is the command that continues it, from its plan; by default the one that resumes an apply.
     """
     resume = f"dtk apply {task.service} --resume" if task.service else ""
     running = tuple(leaf.number for leaf in task.leaves() if leaf.status == "executing")
     in_doubt = tuple(leaf.number for leaf in task.leaves() if leaf.in_doubt or leaf.status == "executing")
-    # With a step in doubt its own error says it; only a worker that died between steps needs one of the task.
+    # A step in doubt has its own error; the task needs one only if its worker died between steps.
     errors = task.errors if running else (*task.errors, StepError(WORKER_GONE_BETWEEN))
     return replace(
         task,
@@ -35,10 +35,11 @@ def close_orphan(task: Task, next_command: str = "") -> Task:
 
 
 def close_finished(task: Task) -> Task:
-    """Return a finished task with every row closed that its own events left open.
+    """Close every row of a finished task that its own events left open.
 
-    Rows that ran when a task was cancelled are cancelled, as the original sets them; in any other task they
-    failed, and are in doubt. In the original they could stay ``executing`` for ever.
+    In a cancelled task, running rows become cancelled, as in the original; in any other task they failed and are in
+    doubt.
+    In the original they could stay ``executing`` for ever.
     """
     status: Status = "cancelled" if task.status == "cancelled" else "failed"
     closed = replace(task, stages=_close_stages(task, status, NO_OUTCOME, task.ended_at))
@@ -57,7 +58,7 @@ def _close_stage(stage: TaskStage, steps: tuple[TaskStep, ...], end: datetime | 
     closed = derived_stage(stage, steps, over=True)
     if closed.started_at is None or closed.ended_at is not None:
         return closed
-    # It had begun, and none of its steps had.
+    # The stage had started, but none of its steps had.
     return replace(closed, status="cancelled" if closed.status == "created" else closed.status, ended_at=end)
 
 
@@ -67,7 +68,7 @@ def _close_step(step: TaskStep, task: Task, status: Status, message: str, end: d
         return derived_group(step, members, over=True)
     if step.status != "executing":
         return step
-    # A cancel ends what runs and waits for it, so such a step is in doubt only where the worker says so.
+    # A cancel stops running steps and waits for them, so a step is in doubt only if the worker says so.
     in_doubt = status == "failed" or step.number in task.in_doubt
     errors = (*step.errors, StepError(message)) if in_doubt else step.errors
     return replace(step, status=status, ended_at=end, errors=errors, in_doubt=in_doubt)

@@ -1,4 +1,4 @@
-"""The critical path of a task: the steps that it had to wait for."""
+"""The critical path of a task: the chain of steps that determined its duration."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from datetime import datetime, timedelta
 from dtk.events.tree import Task, TaskStage, TaskStep
 
 _AT_ONCE = timedelta(seconds=0.1)
-"""A step that starts this soon after its stage waited for no other one."""
+"""A step that starts within this time after its stage did not wait for another step."""
 
 
 def critical_path(task: Task) -> tuple[TaskStep, ...]:
     """Return the steps on the critical path, in order.
 
-    Stages follow one another, so it holds of each stage the step that ended last; where that one had to wait for
-    another to end (at most so many at a time), the one it waited for, and so on.
+    Stages run one after the other, so the path contains the step of each stage that ended last; if that step had to
+    wait
+    for another one to end (because of ``max_in_flight``), also the one it waited for, and so on.
     """
     return tuple(step for stage in task.stages for step in _in_stage(stage))
 
@@ -36,5 +37,5 @@ def _in_stage(stage: TaskStage) -> list[TaskStep]:
 
 
 def _end(step: TaskStep) -> datetime:
-    """A step that still runs ends later than any that has ended."""
+    """Return the sort key of a step's end; a running step sorts last."""
     return step.ended_at or datetime.max.replace(tzinfo=step.started_at.tzinfo if step.started_at else None)

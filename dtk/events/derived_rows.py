@@ -1,4 +1,4 @@
-"""What a parent's row says, derived from the leaves below it."""
+"""The rows of parents, derived from the leaves below them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from dtk.events.tree import Progress, Status, TaskStage, TaskStep
 def derived_status(leaves: Sequence[Progress], *, over: bool) -> Status:
     """Return a parent's status: any cancelled, any failed, all succeeded, none started, else executing.
 
-    Source: docs/original.md 5.4. Where the task is over, a parent that was cut
-    short between two of its leaves counts as cancelled: nothing stays ``executing``.
+    Source: docs/original.md 5.4. If the task is over (``over``), a parent interrupted between two of its leaves counts
+    as
+    cancelled: nothing stays ``executing``.
     """
     statuses = {leaf.status for leaf in leaves}
     for ending in ("cancelled", "failed"):
@@ -26,9 +27,9 @@ def derived_status(leaves: Sequence[Progress], *, over: bool) -> Status:
 
 
 def derived_progress(leaves: Sequence[Progress], *, over: bool = False) -> Progress:
-    """Return a parent's status, with its start (the first leaf's) and its end (the last leaf's).
+    """Return a parent's status, with its start (of the first leaf) and its end (of the last leaf).
 
-    There is no end while a leaf runs, even where another one's failure has settled the status already.
+    There is no end while a leaf runs, even if another leaf's failure already determines the status.
     """
     status = derived_status(leaves, over=over)
     starts = [leaf.started_at for leaf in leaves if leaf.started_at]
@@ -37,12 +38,12 @@ def derived_progress(leaves: Sequence[Progress], *, over: bool = False) -> Progr
     ended_at = max(ends) if ends and not running else None
     found = Progress(status=status, started_at=min(starts, default=None), ended_at=ended_at)
     longest = max((leaf.seconds for leaf in leaves if leaf.seconds is not None), default=0.0)
-    # Times of day may have been set back in between; what a leaf measured is true.
+    # The system clock may have been set back in between; a leaf's measured duration is reliable.
     return replace(found, seconds=longest) if (found.duration or 0.0) < longest else found
 
 
 def derived_group(group: TaskStep, steps: tuple[TaskStep, ...], *, over: bool = False) -> TaskStep:
-    """Return a group's row over these members."""
+    """Return a group's row, derived from these members."""
     progress = derived_progress([leaf for step in steps for leaf in step.leaves()], over=over)
     return replace(
         group,
@@ -55,7 +56,7 @@ def derived_group(group: TaskStep, steps: tuple[TaskStep, ...], *, over: bool = 
 
 
 def derived_stage(stage: TaskStage, steps: tuple[TaskStep, ...], *, over: bool = False) -> TaskStage:
-    """Return a stage's row over these steps; what the stage's own events said goes first."""
+    """Return a stage's row, derived from these steps; the stage's own events take precedence."""
     if stage.is_over and stage.ended_at is not None:
         return replace(stage, steps=steps)
     progress = derived_progress([leaf for step in steps for leaf in step.leaves()], over=over)

@@ -1,4 +1,4 @@
-"""The earlier tasks of a service: their logs lie beside a task's own."""
+"""The earlier tasks of a service: their logs are beside the task's own log."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dtk.events.fold import fold_log
 from dtk.events.tree import Task
 
 REMEMBERED = 5
-"""How many earlier tasks say how long things take: enough for a median, few enough to be read in an instant."""
+"""How many earlier tasks to learn durations from: enough for a median, few enough to read quickly."""
 
 
 def earlier_logs(log: Path) -> list[Path]:
-    """Return the logs of the tasks before a task, newest first; none for a log that lies alone.
+    """Return the logs of the tasks before a task, newest first; none for a log outside of a tasks folder.
 
     Args:
         log: a task's log, ``…/tasks/NUMBER/events.jsonl``.
@@ -28,6 +28,6 @@ def earlier_logs(log: Path) -> list[Path]:
 
 
 def earlier_tasks(log: Path, most: int = REMEMBERED) -> Iterator[Task]:
-    """Yield the tasks before a task, newest first, at most so many; their writers are gone."""
+    """Yield at most ``most`` tasks before a task, newest first; their workers have ended."""
     for path in earlier_logs(log)[:most]:
         yield fold_log(path, writer_alive=False)

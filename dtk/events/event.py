@@ -1,4 +1,4 @@
-"""One event of a task's log: its types, its line in the file, its time."""
+"""One event of a task's log: its types, its line in the file, its timestamp."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 VERSION = 1
 HEADER = ("v", "seq", "ts", "type", "message")
-"""The fields of every event, in the order they stand in a line."""
+"""The fields of every event, in the order of a line."""
 
 TYPES = frozenset(
     {
@@ -43,24 +43,24 @@ BOUNDARY_TYPES = frozenset(
         "node.changed",
     }
 )
-"""Events that are on disk before the writer goes on (docs/events.md)."""
+"""Events that must be on disk before the writer continues (docs/events.md)."""
 
 Event: TypeAlias = Mapping[str, Any]
 _DECODER = json.JSONDecoder()
 
 
 def timestamp(moment: datetime) -> str:
-    """Return a moment as an event writes it: UTC, RFC 3339, microseconds, ``Z``."""
+    """Return a time as events contain it: UTC, RFC 3339, microseconds, ``Z``."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def moment_of(text: object) -> datetime | None:
-    """Return the moment that an event's timestamp names, None when it is not one."""
+    """Parse an event's timestamp; None if it is not one."""
     if not isinstance(text, str):
         return None
     try:
         moment = datetime.fromisoformat(text)
-        if moment.tzinfo is UTC:  # what dtk writes: nothing to convert
+        if moment.tzinfo is UTC:  # the format that dtk writes: nothing to convert
             return moment
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
@@ -71,17 +71,17 @@ def encode(event: Event) -> bytes:
     """Return an event as its line. Text that is not Unicode (lone surrogates) is written as ``?``.
 
     Raises:
-        ValueError: a value is not a number in JSON (NaN, infinity).
-        TypeError: a value has no form in JSON.
+        ValueError: a value is NaN or infinity, which JSON does not have.
+        TypeError: a value can't be expressed in JSON.
     """
     text = json.dumps(event, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.encode("utf-8", "replace") + b"\n"
 
 
 def decode(line: bytes) -> Event | str:
-    """Return the event in a line, or what is wrong with the line."""
+    """Parse the event in a line; return an error message if the line has none."""
     try:
-        # Not json.loads: of bytes it guesses the encoding first, which takes a third of its time; ours is UTF-8.
+        # Not json.loads: given bytes, it first detects the encoding, which takes a third of its time; logs are UTF-8.
         event = _DECODER.decode(line.decode())
     except (ValueError, RecursionError):
         return "not JSON"

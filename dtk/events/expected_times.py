@@ -1,4 +1,4 @@
-"""How long the parts of a task will take, learned from the service's earlier tasks."""
+"""Expected durations of the parts of a task, learned from the service's earlier tasks."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ Key: TypeAlias = tuple[object, ...]
 
 @dataclass(frozen=True)
 class Expectation:
-    """Seconds that steps and stages took before; ``seconds`` maps what identifies them across tasks to the median."""
+    """Durations of earlier steps and stages; ``seconds`` maps their identity across tasks to the median in seconds."""
 
     seconds: Mapping[Key, float] = field(default_factory=dict)
 
     def of(self, part: Row | Task) -> float | None:
-        """Return the seconds a row is expected to take, None where no earlier task tells.
+        """Return the expected duration of a row in seconds, None if no earlier task tells.
 
-        A step takes as long as the same work on the same node did, else on another member of its group; a group as
-        long as its slowest member; the task as long as its stages in turn, as far as they are known.
+        A step takes as long as the same work on the same node, else on another member of its group; a group as long as
+        its
+        slowest member; the task as long as the sum of its stages, as far as they are known.
         """
         if isinstance(part, Task):
             known = [seconds for stage in part.stages if (seconds := self.of(stage)) is not None]
@@ -37,7 +38,7 @@ class Expectation:
         return max((seconds for leaf in part.leaves() if (seconds := self.of(leaf)) is not None), default=None)
 
     def end_of(self, task: Task, now: datetime) -> ExpectedEnd | None:
-        """Return when a running task is expected to end; None when it does not run or nothing is known about it."""
+        """Return when a running task is expected to end; None if it is not running or no duration is known."""
         if task.is_over or task.started_at is None:
             return None
         open_stages = [stage for stage in task.stages if not stage.is_over]
@@ -48,7 +49,7 @@ class Expectation:
         return ExpectedEnd(now + timedelta(seconds=sum(seconds or 0.0 for seconds in left)), unknown)
 
     def _left(self, stage: TaskStage, now: datetime) -> float | None:
-        """Return the seconds until a stage ends: those of its slowest open step, or of the whole as it was before."""
+        """Return the seconds until a stage ends: of its slowest open step, or of the whole stage in earlier tasks."""
         open_leaves = [leaf for leaf in stage.leaves() if not leaf.is_over]
         left = [expected - _elapsed(part, now) for part in open_leaves if (expected := self.of(part)) is not None]
         if _stage_key(stage) in self.seconds:
@@ -58,14 +59,14 @@ class Expectation:
 
 @dataclass(frozen=True)
 class ExpectedEnd:
-    """A moment, and the number of steps still to be done that no earlier task tells about."""
+    """The expected end, and the number of remaining steps without a known duration."""
 
     moment: datetime
     unknown: int
 
 
 def learn(tasks: Iterable[Task]) -> Expectation:
-    """Return what tasks tell about how long their steps and stages take; only what succeeded counts."""
+    """Learn the durations of steps and stages from tasks; only successful ones count."""
     samples: defaultdict[Key, list[float]] = defaultdict(list)
     for task in tasks:
         for stage in task.stages:
@@ -76,7 +77,7 @@ def learn(tasks: Iterable[Task]) -> Expectation:
 
 
 def leaf_key(step: TaskStep) -> Key:
-    """Return what identifies a step across tasks: its work and its node, not its number."""
+    """Return the identity of a step across tasks: its work and its node, not its number."""
     return step.type, step.node, step.components, step.actions
 
 
@@ -86,7 +87,7 @@ def _leaf_keys(step: TaskStep) -> list[Key]:
 
 
 def _stage_key(stage: TaskStage) -> Key:
-    """A stage lasts as long as before only on the same nodes: a bound on how many run at once is in its time."""
+    """Return the identity of a stage; it includes the nodes, because ``max_in_flight`` affects the duration."""
     return "stage", stage.name, tuple(leaf_key(leaf) for leaf in stage.leaves())
 
 

@@ -1,4 +1,4 @@
-"""Folds events into the task's tree, one at a time; the tree is frozen, and only what changed is built anew."""
+"""Folds events into a task tree, one at a time; the tree is frozen, and only changed parts are rebuilt."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from dtk.model.author import author_of
 
 
 def fold(events: Iterable[Event | None], *, writer_alive: bool = True, notes: Iterable[str] = ()) -> Task:
-    """Return the task that these events tell.
+    """Return the task described by events.
 
     Args:
-        events: a log's events in order; None (nothing new) is passed over.
-        writer_alive: whether the log's worker lives. When it does not and ``task.finished`` is missing, the task
-            failed: what ran is in doubt.
-        notes: what reading the log found wrong with it; kept in ``Task.notes``.
+        events: a log's events in order; None (nothing new) is skipped.
+        writer_alive: whether the log's worker is alive. If not, and ``task.finished`` is missing, the task failed and
+            its
+            running steps are in doubt.
+        notes: problems found while reading the log; kept in ``Task.notes``.
     """
     folding = Fold()
     for event in events:
@@ -35,7 +36,7 @@ def fold(events: Iterable[Event | None], *, writer_alive: bool = True, notes: It
 
 
 def fold_log(path: Path, *, writer_alive: bool = True) -> Task:
-    """Return the task that a log tells, folded as the log is read: memory holds the tree, not the events.
+    """Return the task described by a log, folded while reading: memory holds the tree, not the events.
 
     Args:
         path: the log.
@@ -51,11 +52,13 @@ def fold_log(path: Path, *, writer_alive: bool = True) -> Task:
 
 
 class Fold:
-    """The fold's state between events; feeding one costs the same however long the log is.
+    """The fold's state between events; the cost of an event does not depend on the length of the log.
 
-    Parents' rows follow from their leaves (``dtk.events.derived_rows``), a stage's from its own events where they are
-    there, the task's from ``task.started`` and ``task.finished`` alone. After ``task.finished`` nothing changes any
-    more, and a step that has ended never changes: late answers can't rewrite what is told.
+    Parents' rows are derived from their leaves (``dtk.events.derived_rows``), a stage's from its own events if there
+    are
+    any, the task's only from ``task.started`` and ``task.finished``. After ``task.finished`` nothing changes any more,
+    and
+    a step that has ended never changes: late events can't rewrite history.
     """
 
     def __init__(self) -> None:
@@ -83,8 +86,8 @@ class Fold:
         }
 
     def feed(self, event: Event) -> None:
-        """Take one event in; unknown types and fields are passed over."""
-        # A second writer, or a late greenlet, must not bring a finished task back to life.
+        """Apply one event; unknown types and fields are ignored."""
+        # A second writer or a late greenlet must not revive a finished task.
         if self._task.is_over:
             return
         self._cache = None
@@ -95,12 +98,12 @@ class Fold:
             handler(event)
 
     def note(self, text: str) -> None:
-        """Keep something that is wrong with the log for ``Task.notes``, once."""
+        """Add a problem of the log to ``Task.notes``, once."""
         self._cache = None
         self._notes.setdefault(text)
 
     def task(self, *, writer_alive: bool = True) -> Task:
-        """Return the task as it is after the events so far."""
+        """Return the task after the events so far."""
         if self._cache is None:
             stages = tuple(row for branch in self._stages if isinstance(row := branch.frozen(), TaskStage))
             last_event_at = moment_of(self._last_time)
@@ -111,7 +114,7 @@ class Fold:
         return close_orphan(self._cache, self._next_command)
 
     def _task_planned(self, event: Event) -> None:
-        # The first plan is the one that runs; numbers of a second would mean other steps.
+        # The first plan is the one that runs; the numbers of a second one would mean other steps.
         if self._stages:
             return
         self._next_command = text(event, "next_command")
@@ -150,7 +153,7 @@ class Fold:
     def _task_finished(self, event: Event) -> None:
         status = _final_status(event)
         failed_somewhere = any(leaf.step.errors or leaf.step.status == "executing" for leaf in self._leaves.values())
-        # A failure with no step to blame (a full disk, a refused state) shows its message with the task itself.
+        # Show a failure without a failed step (a full disk, a refused state) with the task itself.
         unexplained = status == "failed" and not failed_somewhere
         self._task = replace(
             self._task,
@@ -174,7 +177,7 @@ class Fold:
 
     def _step_started(self, event: Event) -> None:
         leaf = self._leaf(event)
-        # A step that has begun keeps the time at which it began first, and one that has ended stays ended.
+        # A started step keeps its first start time, and a step that has ended stays ended.
         if leaf and leaf.step.status == "created":
             leaf.become(replace(leaf.step, status="executing", started_at=moment_of(event.get("ts"))))
 
@@ -228,11 +231,11 @@ class Fold:
 
 
 def _final_status(event: Event) -> Status:
-    """Return the status that an ending event names; anything unknown is a failure, never a success."""
+    """Return the status in a finishing event; anything unknown counts as failed, never as succeeded."""
     status = event.get("status")
     return "succeeded" if status == "succeeded" else "cancelled" if status == "cancelled" else "failed"
 
 
 def _end(event: Event) -> datetime | None:
-    """Return when what the event ends has ended: its own time, unless the one who wrote it came later."""
+    """Return the end time in a finishing event: ``ended_at`` if it was written later, else its own time."""
     return moment_of(event.get("ended_at")) or moment_of(event.get("ts"))

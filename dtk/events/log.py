@@ -1,4 +1,4 @@
-"""The one writer of a task's event log: whole lines, numbered without gaps, on disk when it matters."""
+"""The single writer of a task's event log: whole lines, numbered without gaps, synced to disk when it matters."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from dtk.errors import DtkError
 from dtk.events.event import BOUNDARY_TYPES, HEADER, VERSION, decode, encode, timestamp
 
 RESERVE_BYTES = 64 * 1024
-"""Held back on disk beside the log, so that a full disk leaves room for the lines that close the task."""
+"""Disk space reserved beside the log, so that a full disk leaves room for the lines that close the task."""
 
 
 class LogWriteError(DtkError):
-    """The event log can't be written (a full disk, a quota, a broken disk); the task must end.
+    """The event log can't be written (full disk, quota, disk failure); the task must end.
 
-    The log is well-formed still. What was held back on disk is freed with the first such error, so the lines
-    that close the steps and the task can be appended after it.
+    The log is still well-formed. The first such error frees the reserved disk space, so that the lines that close the
+    steps and the task can still be appended.
     """
 
 
 def utc_now() -> datetime:
-    """Return the time of an event that happens now."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 class EventLog:
-    """An open log. Whoever opens one holds the service's lock: only one writer may exist.
+    """An open log. The opener must hold the service's lock, because only one writer may exist.
 
-    Opening a log that exists goes on after its last whole line; a torn one, left by a crash, is cut away.
+    An existing log is continued after its last whole line; a torn line, left by a crash, is truncated.
     Threads and greenlets may share it.
     """
 
     def __init__(self, path: Path, *, clock: Callable[[], datetime] = utc_now) -> None:
-        """Open or make the log at ``path`` (mode 0600); ``clock`` gives the time of each event.
+        """Open or create the log at ``path`` (mode 0600); ``clock`` returns the time of each event.
 
         Raises:
-            LogWriteError: the log can't be made, or there is no room for it.
+            LogWriteError: the log can't be created, or there is no disk space for it.
         """
         self.path = path
         self._clock = clock
@@ -67,11 +67,11 @@ class EventLog:
         Args:
             event_type: one of ``dtk.events.event.TYPES``.
             message: one line for people.
-            durable: wait until it is on disk; boundary types always do.
-            fields: the type's own fields, values of JSON.
+                durable: wait until the event is on disk; boundary types always do.
+                fields: the type's own fields, JSON values.
 
         Raises:
-            LogWriteError: it could not be written; no part of it is in the log.
+            LogWriteError: the event can't be written; no part of it is in the log.
         """
         if clash := fields.keys() & set(HEADER):
             raise ValueError(f"fields of the event's header can't be given: {sorted(clash)}")
@@ -85,7 +85,7 @@ class EventLog:
         return event
 
     def close(self) -> None:
-        """Close the log and free what was held back; a second call does nothing."""
+        """Close the log and free the reserved disk space; a second call does nothing."""
         with self._lock:
             if self._descriptor >= 0:
                 os.close(self._descriptor)
@@ -117,14 +117,14 @@ class EventLog:
             raise _write_error(self.path, error) from error
 
     def _give_up(self, error: OSError) -> NoReturn:
-        """Take a half-written line back, so that readers never meet one, and free the reserve."""
+        """Truncate a partly written line, so that readers never see one, and free the reserve."""
         with contextlib.suppress(OSError):
             os.ftruncate(self._descriptor, self._size)
         self._free_reserve()
         raise _write_error(self.path, error) from error
 
     def _hold_reserve(self) -> None:
-        # Random bytes: a filesystem that compresses would hold next to nothing back for zeros.
+        # Random bytes: a compressing filesystem would reserve almost no space for zeros.
         if not self._reserve.exists():
             self._reserve.write_bytes(os.urandom(RESERVE_BYTES))
 
@@ -134,7 +134,7 @@ class EventLog:
 
 
 def _resume(descriptor: int, path: Path) -> tuple[int, int]:
-    """Cut a torn last line away; return the last sequence number and the log's size in bytes."""
+    """Truncate a torn last line; return the last sequence number and the log's size in bytes."""
     content = path.read_bytes()
     size = content.rfind(b"\n") + 1
     if size != len(content):
@@ -148,7 +148,7 @@ def _resume(descriptor: int, path: Path) -> tuple[int, int]:
 
 
 def _sync(descriptor: int) -> None:
-    # macOS: fsync leaves data in the drive's cache; F_FULLFSYNC does not, where the filesystem knows it.
+    # On macOS, fsync leaves data in the drive's cache; F_FULLFSYNC does not, if the filesystem supports it.
     full = getattr(fcntl, "F_FULLFSYNC", None)
     if full is not None:
         with contextlib.suppress(OSError):
@@ -158,7 +158,7 @@ def _sync(descriptor: int) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a new file's name survive a power cut, not its content alone."""
+    """Sync the folder, so that a new file's name survives a power failure, not just its content."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Reads an event log, whole or as it grows, and survives whatever state the file is in."""
+"""Reads an event log, at once or as it grows, and tolerates a file in any condition."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from pathlib import Path
 from dtk.events.event import TYPES, VERSION, Event, decode
 
 POLL_SECONDS = 0.02
-"""Between two looks at a log that has nothing new: what is written is shown before a person notices the delay."""
+"""Interval between reads of a log without new events, short enough that users don't notice a delay."""
 LIVENESS_SECONDS = 0.2
-"""How long a log is silent before its writer is looked up: that takes the service's lock for an instant."""
+"""How long a log must be silent before checking its writer, since the check briefly takes the service's lock."""
 _CHUNK_BYTES = 1 << 20
 _MAX_NOTES = 50
-"""A file of nothing but broken lines must not become as many notes."""
+"""Limits the notes about a file with nothing but malformed lines."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a log holds: its events in order, and what is wrong with it, by line number."""
+    """The content of a log: its events in order, and its problems by line number."""
 
     events: tuple[Event, ...]
     notes: tuple[str, ...] = ()
 
 
 def read_log(path: Path) -> Reading:
-    """Return all that can be read of a log, finished or not.
+    """Return everything readable in a log, finished or not.
 
-    A torn last line, broken lines, unknown types and gaps in the sequence become notes; unknown fields are kept.
+    A torn last line, malformed lines, unknown types and gaps in the sequence become notes; unknown fields are kept.
 
     Raises:
         OSError: the file can't be read.
@@ -40,11 +40,11 @@ def read_log(path: Path) -> Reading:
 
 
 def read_events(path: Path, note: Callable[[str], object]) -> Iterator[Event]:
-    """Yield the events of a log that can be read, one at a time: a log of a million is not held in memory.
+    """Yield a log's readable events one at a time, so that a log with a million events is not held in memory.
 
     Args:
         path: the log, finished or not.
-        note: called with each thing that is wrong with it, as in ``Reading.notes``.
+        note: called with each problem, as in ``Reading.notes``.
 
     Raises:
         OSError: the file can't be read.
@@ -70,21 +70,21 @@ def follow(
 ) -> Iterator[Event | None]:
     """Yield a log's events as they appear, None whenever there is nothing new.
 
-    Ends after ``task.finished``, or when the writer is gone and all that it left is read. The file may appear
-    late, and may be deleted while it is read: what its writer still writes is read to the end.
+    Ends after ``task.finished``, or when the writer is gone and everything it wrote was read. The file may appear late,
+    and may be deleted while it is read: what its writer still writes is read to the end.
 
     Args:
         path: the log.
-        is_alive: whether the log's writer lives (it holds the service's lock).
-        poll: seconds between looks.
-        wait: waits so many seconds; a screen passes one that a key ends.
-        note: told what is wrong with the log, as in ``Reading.notes``.
+        is_alive: whether the log's writer is alive (it holds the service's lock).
+        poll: seconds between reads.
+        wait: waits for a number of seconds; a screen passes one that a key press interrupts.
+        note: called with each problem of the log, as in ``Reading.notes``.
     """
     scanner = _LogScanner(note or (lambda _: None))
     silence = LIVENESS_SECONDS
     with _LogTail(path) as tail:
         while True:
-            # Asked before reading: lines written between a last read and the writer's death would be lost.
+            # Check before reading; otherwise lines written between the last read and the writer's death would be lost.
             is_gone = silence >= LIVENESS_SECONDS and not is_alive()
             found = False
             for line in tail.lines():
@@ -104,7 +104,7 @@ def follow(
 
 
 class _LogScanner:
-    """Turns lines into events, counting lines and checking the sequence."""
+    """Parses lines into events, counts lines and checks the sequence."""
 
     def __init__(self, note: Callable[[str], object]) -> None:
         self._tell = note
@@ -114,7 +114,7 @@ class _LogScanner:
         self._unknown: set[str] = set()
 
     def event(self, line: bytes) -> Event | None:
-        """Return the event in a whole line, None (and a note) when there is none."""
+        """Return the event in a whole line; None (and a note) if there is none."""
         self._line += 1
         event = decode(line)
         if isinstance(event, str):
@@ -125,7 +125,7 @@ class _LogScanner:
         return event
 
     def end(self, torn: bytes) -> None:
-        """Note what follows the last whole line."""
+        """Add a note about a torn last line."""
         self._line += 1
         if torn:
             self._note("torn: the writer stopped in the middle of it; skipped")
@@ -156,9 +156,9 @@ class _LogScanner:
 
 
 class _LogTail:
-    """A file that grows, read by whole lines.
+    """A growing file, read by whole lines.
 
-    It reads by offset and keeps no half line, so that a writer which cuts a torn line away is followed rightly.
+    It reads by offset and never buffers a partial line, so that it stays correct if a writer truncates a torn line.
     """
 
     def __init__(self, path: Path) -> None:
@@ -174,7 +174,7 @@ class _LogTail:
             os.close(self._descriptor)
 
     def lines(self) -> Iterator[bytes]:
-        """Yield the whole lines that are new."""
+        """Yield the new whole lines."""
         size = _CHUNK_BYTES
         while chunk := self._read(size):
             end = chunk.rfind(b"\n") + 1
@@ -187,7 +187,7 @@ class _LogTail:
                 size *= 2
 
     def torn(self) -> bytes:
-        """Return what follows the last whole line."""
+        """Return the rest of the file after the last whole line."""
         return self._read(_CHUNK_BYTES)
 
     def _read(self, size: int) -> bytes:
@@ -197,6 +197,6 @@ class _LogTail:
             except FileNotFoundError:
                 return b""
         if os.fstat(self._descriptor).st_size < self._offset:
-            # Cut by somebody else; its writer goes on at the new end, and the gap is noted.
+            # Truncated by another process; its writer continues at the new end, and the gap becomes a note.
             self._offset = 0
         return os.pread(self._descriptor, size, self._offset)

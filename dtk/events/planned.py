@@ -1,4 +1,4 @@
-"""Reads the step tree out of ``task.planned``, and the typed parts out of any event, whatever they hold."""
+"""Parses ``task.planned`` into the step tree, and typed fields out of any event, tolerating any content."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ _LONGEST_SECONDS = 1e12
 
 
 def text(event: Mapping[str, Json], name: str) -> str:
-    """Return a text field, "" when it is missing or something else."""
+    """Return a text field, "" if it is missing or has another type."""
     value = event.get(name)
     return value if isinstance(value, str) else ""
 
 
 def texts(event: Mapping[str, Json], name: str) -> tuple[str, ...]:
-    """Return the texts of a list field."""
+    """Return the strings in a list field."""
     value = event.get(name)
     return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
 
 
 def whole(event: Mapping[str, Json], name: str) -> int | None:
-    """Return a whole number field, None when it is missing or something else."""
+    """Return a whole-number field, None if it is missing or has another type."""
     value = event.get(name)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
@@ -55,7 +55,7 @@ def planned_steps(parent: Mapping[str, Json]) -> tuple[TaskStep, ...]:
 
 
 def event_errors(event: Event) -> tuple[StepError, ...]:
-    """Return the error of a ``step.finished`` or ``task.finished`` event, none when it has none."""
+    """Return the error of a ``step.finished`` or ``task.finished`` event; empty if it has none."""
     error = event.get("error")
     if not isinstance(error, Mapping):
         return ()
@@ -96,7 +96,7 @@ def operation_result(event: Event) -> OperationResult:
 
 
 def measured(event: Mapping[str, Json]) -> float | None:
-    """Return how long what an event ends took, as its writer measured it; None for what no clock has."""
+    """Return the duration in seconds that the writer measured; None if the field is missing or implausible."""
     value = event.get("seconds")
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None

@@ -1,4 +1,4 @@
-"""Closes the log of a worker that died, so that the log alone tells the truth."""
+"""Closes the log of a dead worker, so that the log alone shows the final state."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ from dtk.events.tree import Progress, StepError, Task, TaskStage, TaskStep
 
 
 def close_orphaned_log(path: Path, *, clock: Callable[[], datetime] = utc_now) -> tuple[str, ...] | None:
-    """Append the endings that a dead worker could not, and say which steps are in doubt.
+    """Append the missing end events of a dead worker, and return the steps in doubt.
 
-    Only for the holder of the service's lock: nobody else may write, and the lock proves that the worker is gone.
-    What is appended is what every view of the torn-off log shows (``dtk.events.closing``): steps that ran, and the
-    task, are ``failed`` at the worker's last sign of life, ``ended_at``. Called again, also after a crash in the
-    midst of it, it adds only what is missing.
+    Only the holder of the service's lock may call it: nobody else may write, and the lock proves that the worker is
+    gone.
+    The appended events match what every view of the unfinished log already shows (``dtk.events.closing``): running
+    steps
+    and the task ``failed`` at the worker's last event, ``ended_at``. A repeated call, even after a crash in the middle
+    of
+    it, adds only what is missing.
 
     Returns:
-        The numbers of the steps in doubt; None when there was nothing to close: no log, or a finished one.
+        The numbers of the steps in doubt; None if there was nothing to close: no log, or a finished one.
 
     Raises:
         LogWriteError: the log can't be written.
@@ -34,10 +37,10 @@ def close_orphaned_log(path: Path, *, clock: Callable[[], datetime] = utc_now) -
     open_task = fold(events)
     if open_task.is_over:
         return None
-    # What is written is what readers of the torn log see already: closing it changes no view.
+    # Write what readers of the unfinished log already see, so that closing it changes no view.
     closed = fold(events, writer_alive=False)
     with EventLog(path, clock=clock) as log:
-        # Steps, stages, task, in this order: a crash in the midst leaves a log that the next recovery goes on with.
+        # Steps, stages, task, in this order: after a crash in the middle, the next recovery can continue.
         for before, after in zip(open_task.leaves(), closed.leaves(), strict=True):
             if before.status == "executing":
                 _close_step(log, after)
@@ -73,6 +76,6 @@ def _close_task(log: EventLog, task: Task) -> None:
 def _ending(part: Progress, errors: tuple[StepError, ...] = ()) -> dict[str, Any]:
     ended_at = {"ended_at": timestamp(part.ended_at)} if part.ended_at else {}
     error = {"error": {"message": errors[-1].message, "type": errors[-1].type}} if errors else {}
-    # Only what its writer measured: anything else follows from the times, as it did before the log was closed.
+    # Write only a measured duration; others are still derived from the times, as before the log was closed.
     seconds = {} if part.seconds is None else {"seconds": round(part.seconds, 6)}
     return {"status": part.status, **seconds, **ended_at, **error}

@@ -1,4 +1,4 @@
-"""The tree's rows between two events: they gather what happens, and freeze what has changed."""
+"""Mutable rows of the tree between two events: they collect changes and freeze only what has changed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from dtk.events.tree import OperationResult, TaskStage, TaskStep
 
 
 class LeafRow:
-    """A leaf; ``step`` is its state but for what comes often.
+    """A leaf; ``step`` is its state except for frequent changes.
 
-    Results and the last line of output are gathered apart: nearly all events of a log are these, and a frozen copy
-    for each of them would take longer than reading it.
+    Results and the last line of output are collected separately: nearly all events of a log are these, and making a
+    frozen
+    copy for each would take longer than reading it.
     """
 
     def __init__(self, step: TaskStep, parent: ParentRow) -> None:
@@ -23,22 +24,22 @@ class LeafRow:
         self._frozen: TaskStep | None = None
 
     def become(self, step: TaskStep) -> None:
-        """Take a new state."""
+        """Replace the state."""
         self.step = step
         self._outdate()
 
     def add_output(self, line: str) -> None:
-        """Take the newest line of output."""
+        """Record the newest line of output."""
         self._last_output = line
         self._outdate()
 
     def add(self, result: OperationResult) -> None:
-        """Add the result of one more operation."""
+        """Add the result of an operation."""
         self._results.append(result)
         self._outdate()
 
     def frozen(self) -> TaskStep:
-        """Return the step as it is now."""
+        """Return the current step."""
         if self._frozen is None:
             self._frozen = replace(self.step, last_output=self._last_output, results=tuple(self._results))
         return self._frozen
@@ -50,7 +51,7 @@ class LeafRow:
 
 
 class ParentRow:
-    """A stage or a group; ``row`` holds what its own events said. It is outdated whenever anything below it is."""
+    """A stage or a group; ``row`` holds what its own events said. Any change below it invalidates its frozen row."""
 
     def __init__(self, row: TaskStage | TaskStep, parent: ParentRow | None) -> None:
         self.row = row
@@ -59,19 +60,19 @@ class ParentRow:
         self._frozen: TaskStage | TaskStep | None = None
 
     def become(self, row: TaskStage | TaskStep) -> None:
-        """Take a new state."""
+        """Replace the state."""
         self.row = row
         self.outdate()
 
     def outdate(self) -> None:
-        """Forget the frozen row, and those above; where it is forgotten already, they are, too."""
+        """Discard the frozen row and those of all ancestors; if it is already discarded, so are theirs."""
         if self._frozen is not None:
             self._frozen = None
             if self._parent is not None:
                 self._parent.outdate()
 
     def frozen(self) -> TaskStage | TaskStep:
-        """Return the row as it is now."""
+        """Return the current row."""
         if self._frozen is None:
             steps = tuple(step for child in self.children if isinstance(step := child.frozen(), TaskStep))
             row = self.row

@@ -1,4 +1,4 @@
-"""A task as its log tells it: the tree of stages and steps that every view shows."""
+"""A task as described by its log: the tree of stages and steps that all views show."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FINAL_STATUSES: tuple[Status, ...] = ("succeeded", "failed", "cancelled")
 
 @dataclass(frozen=True)
 class StepError:
-    """Why a step failed: one line, and the command with its exit code and last output where there was one."""
+    """Why a step failed: a one-line message, and if a command failed, its exit code and last output."""
 
     message: str
     type: ErrorType = "SERVER"
@@ -30,10 +30,10 @@ class StepError:
 
 @dataclass(frozen=True)
 class OperationResult:
-    """One operation or command of a step, done; ``kind`` is ``operation``, ``run`` or ``add``.
+    """The result of one operation or command of a step; ``kind`` is ``operation``, ``run`` or ``add``.
 
-    ``arguments`` are an operation's own, as a module writes them: ``{src: web.conf, dest: /etc/web.conf}``.
-    ``output_held``: something that it left running keeps its output open.
+    ``arguments`` are the operation's arguments as a module writes them: ``{src: web.conf, dest: /etc/web.conf}``.
+    ``output_held``: a process that it left running keeps its output open.
     """
 
     kind: str
@@ -53,7 +53,7 @@ class OperationResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """What every row has: its status and when it ran (UTC); ``seconds`` is how long, by a clock that nobody sets."""
+    """What every row has: its status and times (UTC); ``seconds`` is the duration by a monotonic clock."""
 
     status: Status = "created"
     started_at: datetime | None = None
@@ -62,7 +62,7 @@ class Progress:
 
     @property
     def duration(self) -> float | None:
-        """Seconds from start to end, None until both are known; from the times alone where nobody measured it."""
+        """Seconds from start to end, None until both are known; computed from the times if it was not measured."""
         if self.seconds is not None and self.ended_at is not None:
             return self.seconds
         if self.started_at is None or self.ended_at is None:
@@ -71,7 +71,7 @@ class Progress:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing will change any more."""
+        """Whether the row has reached a final status."""
         return self.status in FINAL_STATUSES
 
 
@@ -79,9 +79,9 @@ class Progress:
 class TaskStep(Progress):
     """A step: a leaf on one node, or a group's row with its members in ``steps``.
 
-    ``components`` and ``actions`` are names; ``changed`` is None until the step says; ``attempt`` counts from 1;
-    ``group_size`` is how many members a group has, of which some may take no part (0: the log does not tell);
-    ``in_doubt`` marks a step that ran when its worker was lost: nobody knows what it did.
+    ``components`` and ``actions`` are names; ``changed`` is None until the step reports it; ``attempt`` starts at 1;
+    ``group_size`` is the number of a group's members, some of which may not take part (0: not in the log);
+    ``in_doubt`` marks a step that was running when its worker was lost: its outcome is unknown.
     """
 
     number: str
@@ -101,11 +101,11 @@ class TaskStep(Progress):
 
     @property
     def title(self) -> str:
-        """What the step's row says."""
+        """The text of the step's row."""
         return self.type
 
     def leaves(self) -> Iterator[TaskStep]:
-        """Yield the steps that do something, in order."""
+        """Yield the leaf steps, in order."""
         if not self.steps:
             yield self
         for step in self.steps:
@@ -114,7 +114,7 @@ class TaskStep(Progress):
 
 @dataclass(frozen=True, kw_only=True)
 class TaskStage(Progress):
-    """A level-1 part of the task."""
+    """A top-level part of the task."""
 
     number: str
     name: str
@@ -122,12 +122,12 @@ class TaskStage(Progress):
 
     @property
     def title(self) -> str:
-        """What the stage's row says."""
+        """The text of the stage's row."""
         return self.name
 
     @property
     def row(self) -> Row:
-        """The stage's row: of work on a single machine the step itself, which carries the stage's number."""
+        """The stage's row; for work on a single machine the step itself, which has the stage's number."""
         return self.steps[0] if len(self.steps) == 1 and self.steps[0].number == self.number else self
 
     def leaves(self) -> Iterator[TaskStep]:
@@ -141,10 +141,11 @@ Row: TypeAlias = TaskStage | TaskStep
 
 @dataclass(frozen=True, kw_only=True)
 class Task(Progress):
-    """The whole task. ``number`` is 0 until the log says; ``errors`` are those of no step.
+    """The whole task. ``number`` is 0 until known; ``errors`` are errors that belong to no step.
 
-    ``next_command`` is what resumes it, ``in_doubt`` the numbers of the steps nobody knows the outcome of,
-    ``notes`` what is wrong with the log, ``last_event_at`` the writer's last sign of life.
+    ``next_command`` is the command that resumes it, ``in_doubt`` the numbers of steps with unknown outcome, ``notes``
+    the
+    problems of the log, ``last_event_at`` the time of the worker's last event.
     """
 
     type: str = ""
@@ -165,7 +166,7 @@ class Task(Progress):
 
     @property
     def title(self) -> str:
-        """The name in the first row; ``Workflow`` when the log does not say (as the original)."""
+        """The name in the first row; ``Workflow`` if the log does not say (as in the original)."""
         return self.type or "Workflow"
 
     def leaves(self) -> Iterator[TaskStep]:
@@ -174,7 +175,7 @@ class Task(Progress):
             yield from stage.leaves()
 
     def rows(self) -> Iterator[tuple[int, Row]]:
-        """Yield every row below the first with its level, stages being level 1, in order."""
+        """Yield every row below the first with its level, in order; stages have level 1."""
         for stage in self.stages:
             yield 1, stage.row
             if stage.row is stage:
@@ -189,5 +190,5 @@ def _step_rows(step: TaskStep, level: int) -> Iterator[tuple[int, Row]]:
 
 
 def exit_code_of(task: Task) -> int:
-    """Return the exit code that tells how a task ended: 1 failed, 6 cancelled, else (running, too) 0."""
+    """Return the exit code for a task: 1 failed, 6 cancelled, otherwise (also while running) 0."""
     return {"failed": 1, "cancelled": 6}.get(task.status, 0)
