@@ -1,5 +1,5 @@
-"""Drift: what became of machines and components behind the plan, found by asking and changing nothing.
+"""Drift detection: finds changes to machines and components made outside of dtk, without changing anything.
 
-In: a service and its state. Out: findings for `dtk plan --refresh`. Must not know: how findings are shown, and how
-they are applied; that is the plan's work.
+In: a service and its state. Out: findings for `dtk plan --refresh`. Must not know: how findings are displayed or
+applied; the plan applies them.
 """

@@ -1,4 +1,4 @@
-"""Runs a script on machines that no task works on, from a process of its own, to learn whose they are."""
+"""Runs a script on machines that no task works on, in a separate process, to find out which service owns them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from dtk.ssh.passphrases import known_passphrases
 
 WORKER = "dtk.refresh.ask_worker"
 _PATIENCE = 120.0
-"""Seconds that the process may take; each machine has much less."""
+"""Time limit of the process, in seconds; the limit per machine is much lower."""
 
 
 def asking(known_hosts: Path) -> Ask:
-    """Return what runs scripts on machines, with the host keys pinned in a file; nothing is pinned there."""
+    """Return a function that runs a script on machines, using a file of pinned host keys without adding to it."""
 
     def ask(connections: Mapping[str, Connection], script: str) -> Mapping[str, str | DtkError]:
         if not connections:
             return {}
         documents = {name: asdict(one) for name, one in connections.items()}
         asked = {"known_hosts": str(known_hosts), "script": script, "connections": documents}
-        # On its standard input: a command line can be read by everybody.
+        # Pass the request on standard input: other users could read a command line.
         request = json.dumps({**asked, "passphrases": known_passphrases()})
         command = [sys.executable, "-P", "-m", WORKER]
         try:

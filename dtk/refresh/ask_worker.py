@@ -1,10 +1,10 @@
-"""The process that asks machines whose they are: ``python -m dtk.refresh.ask_worker``; JSON on stdin and stdout."""
+"""The process that runs a script on machines: ``python -m dtk.refresh.ask_worker``; JSON on stdin and stdout."""
 
 from __future__ import annotations
 
 from gevent import monkey
 
-# As the worker does, and why: see dtk/apply/worker.py.
+# For the reason see dtk/apply/worker.py.
 monkey.patch_all()
 
 import json  # noqa: E402
@@ -27,7 +27,7 @@ MOST_BYTES = 65536
 
 
 def main() -> int:
-    """Run the request's script on all of its machines at once; print what each answered."""
+    """Run the request's script on all of its machines in parallel; print the output of each."""
     request = json.load(sys.stdin)
     unlock(request["passphrases"])
     script, known_hosts = request["script"], Path(request["known_hosts"])
@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def ask(connection: Connection, script: str, known_hosts: Path) -> dict[str, str]:
-    """Return what a machine printed, or why it could not be asked."""
+    """Return what the script printed on a machine, or why the machine could not be reached."""
     try:
         clients = reach(connection, UnchangedKnownHosts(known_hosts), PATIENCE, lambda _: None, is_new=False)
     except DtkError as error:

@@ -1,8 +1,8 @@
-"""What converging a component again would change on its node, found by asking only.
+"""What converging a component again would change on its node, found without changing anything.
 
-An operation of pyinfra is a generator of commands worked out from facts. Here it runs as in a task, with a connector
-that asks for the facts and does none of the commands: those that it was given are what would be done. Guards
-are run: they are questions (docs/services.md). Outputs are not taken: a value may be that of its moment.
+A pyinfra operation is a generator of commands computed from facts. Here it runs as in a task, but with a connector that
+reads the facts and runs none of the commands; the recorded commands are what would be done. Guards are run, since they
+only check (docs/services.md). Outputs are not read: a value may depend on the time at which it is read.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from dtk.model.value import Known
 from dtk.refresh.read_only_session import ReadOnlyConnector
 
 SECONDS = 60.0
-"""How long judging one item may take where it has no time limit of its own."""
+"""Time limit for checking an item without a time limit of its own."""
 LONGEST = 100
-"""Characters of a command that are shown."""
+"""Maximum characters of a command to show."""
 _HOUSEKEEPING = ("update", "upgrade", "restarted", "reloaded", "daemon_reload")
-"""Arguments that make an operation run a command each time: what is left of it is checked without them."""
+"""Arguments that make an operation run a command every time; the rest of it is checked without them."""
 _FILES = {"files.put": "dest", "files.template": "dest", "files.line": "path", "files.replace": "path"}
 _FILES |= {"files.block": "path", "files.file": "path", "files.directory": "path"}
 _CONTENT = ("files.line", "files.replace", "files.block")
@@ -52,18 +52,18 @@ _UNCHECKED = {
 
 
 def drift_of(work: Work, redactor: Redactor) -> Iterator[Finding]:
-    """Yield what is found about one action on its node.
+    """Yield the findings about one action on its node.
 
     Args:
         work: the action; its host has a ``ReadOnlyConnector``.
-        redactor: knows the secrets of the action.
+        redactor: removes the action's secrets from texts.
 
     Raises:
-        ConnectionLostError: the node went away.
+        ConnectionLostError: the connection to the node was lost.
     """
     for item in work.action.items:
         if isinstance(item, Guarded) and item.if_changed:
-            continue  # what follows from a change is found with the change
+            continue  # skipped: the item that triggers it is checked itself
         for kind, what in _item(work, item):
             yield _finding(work, redactor, kind, what, label_of(item))
 
@@ -93,7 +93,7 @@ def _findings(work: Work, item: PlannedItem) -> Iterator[tuple[FindingKind, str]
         yield "unchecked", _UNCHECKED[item.kind]
         return
     runs = isinstance(item, PlannedRun) or (isinstance(item, PlannedOperation) and runs_each_time(item.name))
-    # Without a guard nobody can know whether it would change anything: it is counted, not called drift.
+    # Without a guard it is unknown whether it would change anything: it is counted, but not as drift.
     if runs and not (item.if_ or item.unless):
         yield "runs_each_time", "runs each time"
     elif guards_hold(work, item):
@@ -123,7 +123,7 @@ def _changes(work: Work, item: PlannedOperation | PlannedAdd) -> Iterator[tuple[
 def _words(
     work: Work, item: PlannedOperation | PlannedAdd, arguments: ReadOnlyObject, would: tuple[str, ...]
 ) -> list[str]:
-    """Say what differs; nothing of a file's content is said, which may be secret."""
+    """Describe what differs, without any file content, which may be secret."""
     desired: JsonObject = {**work.defaults, **arguments}
     name = "files.put" if isinstance(item, PlannedAdd) else item.name
     if isinstance(item, PlannedAdd):

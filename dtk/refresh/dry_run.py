@@ -1,4 +1,4 @@
-"""Asks a service's nodes, from a process of its own, which operations would change something there."""
+"""Runs a separate process that checks on a service's nodes which operations would change something."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from dtk.state.workspace import Workspace
 
 WORKER = "dtk.refresh.dry_run_worker"
 _PATIENCE = 30.0
-"""Seconds that the process has to end what it runs on nodes."""
+"""Seconds that the process has to stop its commands on nodes."""
 
 
 def dry_run(
     workspace: Workspace, plan: Plan, components: Iterable[tuple[str, str]], modules: Mapping[str, Path]
 ) -> list[Finding]:
-    """Evaluate the create actions of components on their nodes; nothing is changed there, nothing is written here.
+    """Evaluate the create actions of components on their nodes, without changing anything there or here.
 
     Args:
-        workspace: the workspace; the service's lock is held.
-        plan: one with every step, for the arguments of the actions.
-        components: those asked about: node, component.
-        modules: the modules' folders by name.
+        workspace: the workspace; the caller holds the service's lock.
+            plan: a plan with every step, for the arguments of the actions.
+            components: the components to check: node, component.
+            modules: the modules' folders by name.
 
     Returns:
-        What was found, in the plan's order.
+        The findings, in the plan's order.
 
     Raises:
         DtkError: the process failed.
@@ -45,7 +45,7 @@ def dry_run(
             stderr=errors,
             cwd=workspace.root,
             text=True,
-            # ^C is for this process, which then ends that one in its own time.
+            # ^C must reach only this process, which then ends the other one in an orderly way.
             start_new_session=True,
         )
         try:
@@ -71,7 +71,7 @@ def _answers(process: subprocess.Popen[str], request: str) -> list[Finding]:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """End the process: the end of its standard input tells it, also when this one is killed."""
+    """End the process by closing its standard input, which also happens if this process is killed."""
     try:
         if process.stdin is not None:
             process.stdin.close()
@@ -85,6 +85,6 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def _in_order(found: list[Finding], plan: Plan) -> list[Finding]:
-    """Nodes answer as they can; what is shown does not depend on that. A node's own answers stay as they came."""
+    """Sort findings by the plan's node order, because nodes answer in any order; keep each node's own order."""
     nodes = list(dict.fromkeys(leaf.node for leaf in plan.leaves()))
     return sorted(found, key=lambda finding: nodes.index(finding.node))

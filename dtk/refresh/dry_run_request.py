@@ -1,4 +1,4 @@
-"""What the process that asks nodes is given and gives back, a line of JSON each."""
+"""The request to the process that checks nodes and its findings, one line of JSON each."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from dtk.plan.document import CODEC
 
 @dataclass(frozen=True)
 class DryRunRequest:
-    """Which components to ask about (node, component), with the plan that has their actions.
+    """The components to check (node, component), and the plan with their actions.
 
-    ``workspace`` is its folder; ``modules`` maps names to the folders of modules.
+    ``workspace`` is its folder; ``modules`` maps module names to folders.
     """
 
     workspace: str
@@ -29,10 +29,10 @@ def to_line(message: DryRunRequest | Finding) -> str:
 
 
 def request_of(line: str | bytes) -> DryRunRequest:
-    """Return the request that a line holds."""
+    """Parse the request in a line."""
     return CODEC.instance(DryRunRequest, json.loads(line))
 
 
 def finding_of(line: str) -> Finding:
-    """Return the finding that a line holds."""
+    """Parse the finding in a line."""
     return CODEC.instance(Finding, json.loads(line))

@@ -1,13 +1,13 @@
-"""The process that asks nodes: ``python -m dtk.refresh.dry_run_worker``; request on stdin, a finding a line on stdout.
+"""Checks nodes: ``python -m dtk.refresh.dry_run_worker``; request on stdin, one finding per line on stdout.
 
-The end of its standard input ends it, and what it runs on nodes: whoever started it has gone.
+When its standard input closes, its parent is gone: it then ends, and stops its commands on nodes.
 """
 
 from __future__ import annotations
 
 from gevent import monkey
 
-# As the worker does, and why: see dtk/apply/worker.py.
+# For the reason see dtk/apply/worker.py.
 monkey.patch_all()
 
 import os  # noqa: E402
@@ -50,27 +50,27 @@ from dtk.state.workspace import Workspace  # noqa: E402
 from dtk.targets import planned_target  # noqa: E402
 
 PATIENCE = Patience(overall=10.0, attempt=10.0)
-"""A node that runs answers at once; one that does not is reported, and nobody wants to wait for it."""
+"""Short, because a running node answers at once; one that does not is reported instead of waited for."""
 AT_ONCE = 100
 ENDED = 1
 
 
 class Silent:
-    """Takes what an item tells, and tells nobody."""
+    """Ignores all progress events of an item."""
 
     def retrying(self, attempt: int, attempts: int, delay: float, reason: str) -> None:
-        """Nothing is tried again."""
+        """Ignore a retry; there are none here."""
 
     def waiting(self, reason: str) -> None:
-        """Nobody watches."""
+        """Ignore a wait; nobody watches."""
 
     def operation(self, message: str, **fields: ReadOnlyJson) -> None:
-        """Nothing is done."""
+        """Ignore an operation; none is done."""
 
 
 @dataclass(frozen=True)
 class Asking:
-    """What all nodes share."""
+    """What the checks of all nodes share."""
 
     workspace: Workspace
     state: State
@@ -81,7 +81,7 @@ class Asking:
     provider: Provider
 
     def node(self, node: str, actions: list[PlannedAction]) -> None:
-        """Tell what is found on one node about the components there."""
+        """Report the findings about the components on one node."""
         record = record_of(node, self.state.nodes[node])
         session = NodeSession(
             node, lambda: self.provider.connection_to(record), self.known_hosts, PATIENCE, self.redactor
@@ -120,14 +120,14 @@ class Asking:
 
 
 def main() -> int:
-    """Ask all nodes of the request at once; return 0 when each has been asked."""
+    """Check all nodes of the request in parallel; return 0 if all were checked."""
     os.umask(0o077)
     raise_file_limit()
     source = FileObject(sys.stdin.fileno(), "rb", closefd=False)
     request = request_of(source.readline())
     actions = _actions(request)
     pool = Pool(AT_ONCE)
-    # The command that asked may be killed without a word; the end of its pipe ends what runs on nodes as well.
+    # The parent may be killed at any time; the end of its pipe also ends what runs on nodes.
     watching = gevent.spawn(_end_with, source, pool)
     gevent.signal_handler(signal.SIGTERM, pool.kill, block=False)
     asking = _asking(request, list(actions))
@@ -148,7 +148,7 @@ def _end_with(source: FileObject, pool: Pool) -> None:
 
 
 def _actions(request: DryRunRequest) -> dict[str, list[PlannedAction]]:
-    """Return the create actions that are asked about, by node, in the plan's order; one that is there twice once."""
+    """Return the create actions to check, by node, in the plan's order; each only once."""
     asked = set(request.components)
     found: dict[str, list[PlannedAction]] = {}
     for leaf in request.plan.leaves():

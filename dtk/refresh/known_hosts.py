@@ -1,4 +1,4 @@
-"""A service's pinned host keys for those who run no task: as a state brings them along, and as they are for asking."""
+"""Pinned host keys of a service outside of tasks: keys imported with a state, and a read-only view for checks."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from dtk.ssh.host_keys import KnownHosts
 
 
 def pin_keys_of_state(path: Path, keys: Mapping[str, str]) -> None:
-    """Pin the host keys that a state brought along and did not have before: in a fresh clone all of them."""
+    """Pin host keys from the state that are not pinned yet; in a fresh clone that is all of them."""
     KnownHosts(path).take_over(keys)
 
 
 class UnchangedKnownHosts(KnownHosts):
-    """A service's known hosts, read once; a key that is pinned is forgotten with the process."""
+    """A service's known hosts, read once; new keys are kept in memory only."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         super()._refresh()
 
     def _refresh(self) -> None:
-        """Go on with what was read first."""
+        """Keep what was read first."""
 
     def _append(self, line: str) -> None:
         """Write nothing."""
@@ -36,6 +36,6 @@ class UnchangedKnownHosts(KnownHosts):
 
 
 def pinned_key(path: Path, connection: Connection) -> str:
-    """Return the public host key that a file has pinned for a machine, "" where it has none."""
+    """Return the public host key that a file has pinned for a machine, "" if there is none."""
     pinned = UnchangedKnownHosts(path).pinned(host_entry(connection.hostname, connection.port))
     return f"{pinned.get_name()} {pinned.get_base64()}" if pinned else ""

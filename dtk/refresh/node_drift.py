@@ -1,4 +1,4 @@
-"""What happened to nodes behind dtk's back: the state compared with what their target says now."""
+"""Changes to nodes outside of dtk: the state compared with what their target reports now."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ COMPARED = ("host_address", "public_address", "instance_type", "security_groups"
 
 @dataclass(frozen=True)
 class Drift:
-    """One difference of a node, or of the way to all of them: ``what`` in words."""
+    """A difference of a node, or of the shared access to all nodes; ``what`` describes it in words."""
 
     node: str
     what: str
 
 
 def look(provider: Provider, identity: ServiceIdentity, state: State) -> tuple[State, list[Drift]]:
-    """Ask a target how a service's nodes are.
+    """Ask a target for the current condition of a service's nodes.
 
     Returns:
-        The state as it really is, and how that differs from what was known. A node that is gone is not in it.
+        The actual state, without nodes that are gone, and its differences from the known state.
 
     Raises:
-        DtkError: the target can't say it.
+        DtkError: the target can't report it.
     """
     provider.check(identity, [record_of(name, node) for name, node in state.nodes.items()])
     records = [record_of(name, node) for name, node in state.nodes.items() if node.id]
@@ -41,7 +41,7 @@ def look(provider: Provider, identity: ServiceIdentity, state: State) -> tuple[S
 
 
 def _merged(record: NodeRecord, known: NodeState) -> NodeRecord:
-    """What the machine said of itself at first contact its target does not know."""
+    """Add the facts of first contact, which the target does not know."""
     return replace(record, attributes={**known.attributes, **record.attributes})
 
 

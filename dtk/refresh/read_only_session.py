@@ -1,4 +1,4 @@
-"""A node that is only read: facts and guards run there, everything else is noted and not done."""
+"""A read-only session on a node: facts and guards run, everything else is recorded but not run."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from dtk.apply.session.connector import RecordingConnector
 
 
 class ReadOnlyConnector(RecordingConnector):
-    """Asks what pyinfra asks, and answers everything that would do something with success, without doing it.
+    """Runs pyinfra's read-only commands; for all others it reports success without running them.
 
-    ``would`` lists what was not done, in order, as a log would show it: uploads as ``upload PATH``.
+    ``would`` lists the commands not run, in order, as a log would show them; uploads as ``upload PATH``.
     """
 
     def __init__(self, host: Host) -> None:
@@ -24,13 +24,13 @@ class ReadOnlyConnector(RecordingConnector):
     def run_shell_command(
         self, command: StringCommand, print_output: bool = False, print_input: bool = False, **arguments: Any
     ) -> tuple[bool, CommandOutput]:
-        """Run a command that only looks (``print_output``, see ``RecordingConnector``); note any other."""
+        """Run a read-only command (``print_output``, see ``RecordingConnector``); record any other."""
         if print_output:
             return super().run_shell_command(command, print_output, print_input, **arguments)
         self.would.append(str(command))
         return True, CommandOutput([])
 
     def put_file(self, filename_or_io: Any, remote_filename: str, *_: Any, **__: Any) -> bool:  # noqa: ARG002
-        """Note an upload."""
+        """Record an upload without doing it."""
         self.would.append(f"upload {remote_filename}")
         return True
