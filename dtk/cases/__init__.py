@@ -1,4 +1,4 @@
-"""A module's own tests: golden plans, and tasks on local nodes with commands that fail as a test says.
+"""Tests of modules: expected plans, and tasks on local nodes with scripted command results and failures.
 
-In: the case files of a module. Out: passed or failed, with the difference. Must not know: where modules come from.
+In: a module's case files. Out: passed or failed, with the differences. Must not know: where modules come from.
 """

@@ -1,4 +1,4 @@
-"""A case applied on local nodes in a workspace of its own, with the answers and failures that apply.yaml scripts."""
+"""Applies a case on local nodes in a temporary workspace, with the answers and failures scripted in apply.yaml."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SUCCEEDED, _FAILED = "succeeded", "failed"
 
 @dataclass(frozen=True)
 class Script:
-    """What apply.yaml says: scripted answers, how the task has to end, where it fails, how a resume has to end."""
+    """The content of apply.yaml: scripted answers, how the task must end, where it fails, how a resume must end."""
 
     answers: tuple[ReadOnlyObject, ...] = ()
     expect: str = _SUCCEEDED
@@ -35,10 +35,10 @@ class Script:
 
 
 def read_script(file: Path, display_root: Path) -> Script:
-    """Return what an apply.yaml says; without one a task has to succeed.
+    """Return the content of an apply.yaml; without the file, the task must succeed.
 
     Raises:
-        InvalidError: with all mistakes.
+        InvalidError: the file is invalid; the error lists all problems.
     """
     if not file.is_file():
         return Script()
@@ -52,15 +52,15 @@ def read_script(file: Path, display_root: Path) -> Script:
 
 
 def failure(case: Case) -> str:
-    """Apply a case and end its nodes; return what was other than expected, "" when nothing was.
+    """Apply a case and terminate its nodes; return the difference from what was expected, "" if none.
 
     Raises:
-        InvalidError: its apply.yaml is invalid.
+        InvalidError: the case's apply.yaml is invalid.
     """
     script = read_script(case.folder / APPLY_FILE, case.module.folder)
     with tempfile.TemporaryDirectory(prefix="dtk-test-") as folder:
         root = Path(folder)
-        root.chmod(0o755)  # local nodes of a root user read their answers as another user
+        root.chmod(0o755)  # nodes of a root user read their answers as another user
         _make_workspace(root, case)
         (root / "answers.json").write_text(json.dumps(script.answers), encoding="utf-8")
         try:

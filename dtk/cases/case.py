@@ -1,9 +1,9 @@
-"""Golden plan cases: a folder tests/NAME of a module is one; its plan is made without any node and compared.
+"""Golden plan cases: each folder tests/NAME of a module is a case; its plan is computed without nodes and compared.
 
 tests/NAME/service.yaml   desired state of a service called NAME
-           before.yaml    desired state as it was applied before (optional)
+           before.yaml    desired state that was applied before (optional)
            scope          one word: all, resume or destroy instead of changes (optional)
-           plan.txt       expected: the plan for people, or what is wrong instead of it
+           plan.txt       expected: the plan for people, or the error instead of it
            plan.json      expected: nodes, components and stages with their operations (optional)
            apply.yaml     what ``dtk test --apply`` does and expects (optional)
 """
@@ -41,7 +41,7 @@ _DIGESTS = ("action_digest", "input_digest", "files")
 
 @dataclass(frozen=True)
 class Case:
-    """One case of a module. ``modules`` are the module and all it depends on, by name."""
+    """One case of a module. ``modules`` are the module and all its dependencies, by name."""
 
     module: Module
     folder: Path
@@ -49,18 +49,18 @@ class Case:
 
     @property
     def name(self) -> str:
-        """``acme:web first-deploy``."""
+        """The case's name for people: ``acme:web first-deploy``."""
         return f"{self.module.name.replace('/', ':')} {self.folder.name}"
 
 
 def cases_of(module: Module, modules: Mapping[str, Module]) -> list[Case]:
-    """Return a module's cases by name."""
+    """Return a module's cases, sorted by name."""
     files = sorted(module.folder.glob(f"tests/*/{SERVICE_FILE}"))
     return [Case(module, file.parent, modules) for file in files]
 
 
 def produced(case: Case) -> dict[str, str]:
-    """Return the files that a case leads to, by name: the plan, or what is wrong with it."""
+    """Return the files that a case produces, by name: the plan, or the error instead of it."""
     try:
         plan = _planned(case)
     except DtkError as error:
@@ -69,7 +69,7 @@ def produced(case: Case) -> dict[str, str]:
 
 
 def differences(case: Case) -> str:
-    """Return what is other than expected as a diff; "" when nothing is."""
+    """Return the differences from the expected files as a diff; "" if there are none."""
     made = produced(case)
     if not (case.folder / TEXT_FILE).is_file():
         return f"{TEXT_FILE} is missing: dtk test --update writes it\n"
@@ -79,7 +79,7 @@ def differences(case: Case) -> str:
 
 
 def update(case: Case) -> list[str]:
-    """Write what is expected anew, for review in the diff; return the files that changed."""
+    """Rewrite the expected files, for review in the diff; return the names of those that changed."""
     made = produced(case)
     names = [name for name in made if name == TEXT_FILE or (case.folder / name).is_file()]
     changed = [name for name in names if _read(case.folder / name) != made[name]]
@@ -89,7 +89,7 @@ def update(case: Case) -> list[str]:
 
 
 def plan_json(plan: Plan) -> str:
-    """Return the part of a plan that its module decides, without digests, versions and machines."""
+    """Return the part of a plan that the module determines, without digests, versions and machines."""
     document = {key: value for key, value in to_document(plan).items() if key in _KEPT_KEYS}
     return json.dumps(_without_digests(document), indent=2, ensure_ascii=False) + "\n"
 
