@@ -1,5 +1,5 @@
-"""The module language: YAML with positions, validated and turned into the model.
+"""The module language: parses YAML with positions, validates it and builds the model.
 
-In: folders with modules, service.yaml, dtk.yaml. Out: frozen objects of `dtk.model`, or every problem at once with
-its place. Must not know: plans.
+In: folders with modules, service.yaml, dtk.yaml. Out: frozen objects of `dtk.model`, or all problems at once with
+their locations. Must not know: plans.
 """

@@ -1,4 +1,4 @@
-"""The modules that a workspace can use, found by name and loaded once."""
+"""The modules available to a workspace, found by name and loaded once."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from dtk.state.workspace import Workspace
 
 @dataclass(frozen=True)
 class Installed:
-    """A module from elsewhere: its folder, and the digest that dtk.lock gives it."""
+    """An installed module: its folder, and its digest in dtk.lock."""
 
     folder: Path
     tree: str
 
 
 class Catalog:
-    """Modules below several roots (``ROOT/NS/NAME``), and installed ones; the first root that has a name wins.
+    """Modules below several roots (``ROOT/NS/NAME``) and installed ones; the first root that has a name wins.
 
-    Installed modules come behind the first root (the workspace's own modules) and before the others (dtk's).
+    Installed modules come after the first root (the workspace's own modules) and before the others (dtk's).
     """
 
     def __init__(
@@ -46,21 +46,21 @@ class Catalog:
         self._open: list[str] = []
 
     def names(self) -> list[str]:
-        """Return the names of all modules there are, sorted; nothing is loaded."""
+        """Return the names of all available modules, sorted, without loading them."""
         folders = (folder for root in self.roots for folder in root.glob("*/*") if is_module(folder))
         return sorted({f"{folder.parent.name}/{folder.name}" for folder in folders} | set(self.installed))
 
     def folder(self, name: str) -> Path | None:
-        """Return the folder of a module by its full name, None when there is none."""
+        """Return the folder of a module by its full name, None if it does not exist."""
         first, *others = (root / name for root in self.roots)
         folders = [first, *([self.installed[name].folder] if name in self.installed else []), *others]
         return next((folder for folder in folders if is_module(folder)), None)
 
     def find(self, name: str) -> Module:
-        """Return a module by ``ns/name`` or ``ns:name``, with the modules it depends on checked.
+        """Return a module by ``ns/name`` or ``ns:name``, with its dependencies checked.
 
         Raises:
-            InvalidError: there is none, with the nearest name; it is invalid; or it depends on itself.
+            InvalidError: it does not exist (with the nearest name), is invalid, or depends on itself.
         """
         full = module_name(name) or name
         if full not in self._loaded:
@@ -68,7 +68,7 @@ class Catalog:
         return self._loaded[full]
 
     def with_dependencies(self, name: str) -> Mapping[str, Module]:
-        """Return a module and every module it depends on, directly or not, by name: itself first.
+        """Return a module and all its direct and indirect dependencies by name, the module itself first.
 
         Raises:
             InvalidError: as ``find``.
@@ -85,7 +85,7 @@ class Catalog:
     def providing(self, component: str) -> Sequence[Module]:
         """Return the modules that define a component type (``gitarchive`` or ``dask::worker``), by name.
 
-        Only modules of the type's short name are loaded.
+        Only modules whose short name matches the type are loaded.
 
         Raises:
             InvalidError: one of them is invalid.
@@ -95,11 +95,11 @@ class Catalog:
         return [m for m in modules if any(found.type == component for found in m.components.values())]
 
     def find_assembly(self, module_name: str, name: str) -> tuple[Module, Assembly]:
-        """Return an assembly, and the module that has it.
+        """Return an assembly and its module.
 
         Raises:
-            InvalidError: there is no such module, or it is invalid.
-            UsageError: it has no such assembly.
+            InvalidError: the module does not exist or is invalid.
+            UsageError: the module has no such assembly.
         """
         module = self.find(module_name)
         if name in module.assemblies:
@@ -135,7 +135,7 @@ class Catalog:
         return module
 
     def _checked(self, folder: Path) -> Module:
-        """Return the module in a folder: as it was checked before, where neither it nor what it depends on changed."""
+        """Return the checked module in a folder, from the cache if neither it nor its dependencies have changed."""
         key = _cache_key(folder, self.display_root)
         kept = recall(key, _Kept) if key else None
         if kept is not None and self._has_all(kept.dependencies):
@@ -146,23 +146,23 @@ class Catalog:
         return module
 
     def _has_all(self, dependencies: Mapping[str, str]) -> bool:
-        """Say whether modules are there with these digests."""
+        """Return whether modules exist with these digests."""
         try:
             return all(self.find(name).digest == digest for name, digest in dependencies.items())
         except InvalidError:
-            return False  # reading the module that needs it says where
+            return False  # reported when the module that depends on it is read
 
 
 @dataclass(frozen=True)
 class _Kept:
-    """A module as the cache keeps it: checked against modules of these digests."""
+    """A cached module, with the digests of the modules it was checked against."""
 
     module: Module
     dependencies: Mapping[str, str]
 
 
 def _cache_key(folder: Path, display_root: Path | None) -> str:
-    """Return the key of a module's tree, "" for one that can't be read or is refused."""
+    """Return the key of a module's tree, "" if it can't be read or is refused."""
     try:
         return key_of("module", str(folder), str(display_root), tree_digest(folder, display_root))
     except (InvalidError, OSError):
@@ -170,11 +170,11 @@ def _cache_key(folder: Path, display_root: Path | None) -> str:
 
 
 def load_catalog(workspace: Workspace) -> Catalog:
-    """Return the catalog of a workspace: its own modules, the installed ones, those that come with dtk."""
+    """Return a workspace's catalog: its own modules, the installed ones, and those that come with dtk."""
     return catalog_with(workspace, load_pins(workspace.lock_file))
 
 
 def catalog_with(workspace: Workspace, pins: Mapping[str, Pin]) -> Catalog:
-    """Return the catalog that a workspace has with these modules installed."""
+    """Return a workspace's catalog, given the pinned installed modules."""
     installed = {name: Installed(workspace.installed / pin.key / name, pin.tree) for name, pin in pins.items()}
     return Catalog((workspace.modules, data_folder("modules")), workspace.root, installed)

@@ -1,4 +1,4 @@
-"""The digest of a module's whole tree: what its name in a plan or a lock stands for."""
+"""The digest of a module's whole tree, which identifies its content in plans and dtk.lock."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _IGNORED_SUFFIX = ".pyc"
 
 
 def tree_digest(folder: Path, display_root: Path | None = None) -> str:
-    """Return ``sha256:…`` over a folder: relative paths in order, whether each file can be executed, its content.
+    """Return ``sha256:…`` over a folder: sorted relative paths, and each file's executable bit and content.
 
-    ``.git``, ``__pycache__`` and ``*.pyc`` do not count; neither do dates and owners, which git does not keep.
+    ``.git``, ``__pycache__`` and ``*.pyc`` are ignored; so are dates and owners, which git does not store.
 
     Raises:
-        InvalidError: the tree holds a symlink or something that is no file: it could lead out of the module, and
-            its digest would not say to what.
+        InvalidError: the tree contains a symlink or a special file: it could lead out of the module, and the
+                digest would not cover its target.
     """
     total = hashlib.sha256()
     problems = []
@@ -43,7 +43,7 @@ def tree_digest(folder: Path, display_root: Path | None = None) -> str:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Yield everything below a folder that is not itself a folder; symlinks are not followed."""
+    """Yield everything below a folder except folders; symlinks are not followed."""
     for root, folders, names in os.walk(folder):
         linked = [name for name in folders if (Path(root) / name).is_symlink()]
         folders[:] = [name for name in folders if name not in _IGNORED_FOLDERS and name not in linked]

@@ -1,4 +1,4 @@
-"""A module's folder, read and checked: every mistake in it at once, or the module."""
+"""Loads a module from its folder: reads and checks it, and reports all problems at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dtk.model.names import component_type, module_name
 
 MODULE_FILE = "dtk.module.yaml"
 _MOST_MISTAKES = 100
-"""Mistakes of meaning that are looked for in one module: each is compared with the names that there are."""
+"""Limit on semantic problems per module: for each one, similar names are searched."""
 ASSEMBLY_SUFFIX = ".dtk.assembly.yaml"
 
 FindModule = Callable[[str], Module]
@@ -30,7 +30,7 @@ FindModule = Callable[[str], Module]
 
 @dataclass(frozen=True)
 class _ModuleSources:
-    """A module's documents: the module's own, and those of assemblies in files of their own, by name."""
+    """A module's documents: its own, and those of assemblies in separate files, by name."""
 
     folder: Path
     display_root: Path | None
@@ -39,14 +39,14 @@ class _ModuleSources:
 
     @property
     def module(self) -> str:
-        """The module's full name; that of its folder where the document does not say."""
+        """The module's full name; derived from its folder if the document does not say."""
         folders = f"{self.folder.parent.name}/{self.folder.name}"
         return module_name(self.main.text("module")) or module_name(folders) or "unnamed/unnamed"
 
 
 @dataclass
 class _ModuleReading:
-    """What has been read so far, and what is wrong with it."""
+    """What has been read so far, and its problems."""
 
     sources: _ModuleSources
     problems: list[Problem]
@@ -56,27 +56,27 @@ class _ModuleReading:
 
 
 def is_module(folder: Path) -> bool:
-    """Say whether a folder is meant as a module: what is named like its file and can't be read is a mistake in it."""
+    """Return whether a folder is a module: whether dtk.module.yaml exists, even if it can't be read."""
     return os.path.lexists(folder / MODULE_FILE)
 
 
 def load_module(folder: Path, display_root: Path | None = None, find: FindModule | None = None) -> Module:
-    """Return the module that stands in a folder.
+    """Load the module in a folder.
 
     Args:
-        folder: holds ``dtk.module.yaml``, and may hold ``assemblies/NAME.dtk.assembly.yaml``.
-        display_root: messages name files relative to this folder.
-        find: gives a module by its full name, for references to the modules this one depends on; without it those
-            references are not followed.
+        folder: contains ``dtk.module.yaml`` and possibly ``assemblies/NAME.dtk.assembly.yaml``.
+            display_root: messages name files relative to this folder.
+            find: returns a module by its full name, for references to the module's dependencies; without it, those
+                references are not checked.
 
     Raises:
-        InvalidError: with all mistakes, in file order.
+        InvalidError: the module is invalid; the error lists all problems in file order.
     """
     problems: list[Problem] = []
-    # First of all: what is digested is what is read afterwards, and a link out of the folder stops here.
+    # Compute the digest first: the files read afterwards are then those in the digest, and symlinks are refused.
     digest = _digest(folder, display_root, problems)
     if problems:
-        # What a link leads to is not read: a message would show it.
+        # Don't read a symlink's target: a message would show its content.
         raise _invalid(folder, display_root, problems, [])
     sources, checked = _open(folder, display_root, problems)
     if sources is None:
@@ -84,7 +84,7 @@ def load_module(folder: Path, display_root: Path | None = None, find: FindModule
     reading = _ModuleReading(sources, problems)
     _build(reading)
     _resolve_modules(reading, find)
-    # Bounded: one missing module makes every name of it unknown, and nobody reads thousands of lines.
+    # Limited: a single missing module makes all its names unknown, and nobody reads thousands of lines.
     problems += islice(_meaning(reading), _MOST_MISTAKES)
     if problems:
         raise _invalid(folder, display_root, problems, checked)
@@ -105,7 +105,7 @@ def load_module(folder: Path, display_root: Path | None = None, find: FindModule
 def _open(
     folder: Path, display_root: Path | None, problems: list[Problem]
 ) -> tuple[_ModuleSources | None, list[Checked]]:
-    """Read the module's documents, as many as can be read."""
+    """Read as many of the module's documents as possible."""
     main = open_document(folder / MODULE_FILE, "module", display_root, problems)
     files = sorted((folder / "assemblies").glob(f"*{ASSEMBLY_SUFFIX}"))
     others = {file: open_document(file, "assembly", display_root, problems) for file in files}
@@ -156,11 +156,11 @@ def _full_name(entry: Cursor) -> str:
 
 
 def _resolve_modules(reading: _ModuleReading, find: FindModule | None) -> None:
-    """Load the modules that this one depends on; one that can't be is a problem, told once."""
+    """Load the modules that this one depends on; one that can't be loaded is reported once."""
     for entry in reading.sources.main.entries("dependencies"):
         name = _full_name(entry)
         short = name.rpartition("/")[2]
-        # Components are named by the module's short name, so two of one name could not be told apart.
+        # Components are named by the module's short name, so two modules of the same name would be ambiguous.
         if short in reading.modules or short == reading.sources.module.rpartition("/")[2]:
             message = f"two modules are called '{short}', and components are named by that word alone"
             reading.problems.append(entry.key_problem(message))
@@ -189,7 +189,7 @@ def _dependency_problem(entry: Cursor, name: str, error: InvalidError) -> Proble
 
 
 def _scope(reading: _ModuleReading) -> Scope:
-    """Return what can be named; broken definitions count as there, and nothing is said about them twice."""
+    """Return the names that can be used; malformed definitions count as existing and are not reported again."""
     main = reading.sources.main
     defined = main.value.get("components")
     names = list(defined) if isinstance(defined, dict) else []
@@ -213,7 +213,7 @@ def _is_doubtful(component: Cursor) -> bool:
 
 
 def _meaning(reading: _ModuleReading) -> Iterator[Problem]:
-    # Jinja2 and pyinfra's signatures come with these, and a file that can't be parsed needs neither.
+    # Imported late: they need Jinja2 and pyinfra's signatures, which a file that can't be parsed does not.
     from dtk.dsl.check.action import check_actions  # noqa: PLC0415
     from dtk.dsl.check.assembly import assembly_problems  # noqa: PLC0415
     from dtk.dsl.check.component import component_problems, cycle_problems  # noqa: PLC0415
@@ -229,7 +229,7 @@ def _meaning(reading: _ModuleReading) -> Iterator[Problem]:
         yield from found
     yield from cycle_problems(scope.own)
     if sources.main.value.get("components") is None and sources.main.is_partial:
-        return  # what was meant to be 'components' is misspelt: every name would be unknown
+        return  # 'components' is misspelt: every name would be unknown
     for assembly, cursor in reading.assemblies.values():
         attributes = cursor.get("attributes")
         known = not cursor.is_partial and not (attributes is not None and attributes.is_partial)

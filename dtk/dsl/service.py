@@ -1,4 +1,4 @@
-"""services/NAME/service.yaml, read and checked."""
+"""Loads services/NAME/service.yaml: reads and checks it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from dtk.model.service import Service
 
 
 def load_service(file: Path, display_root: Path | None = None) -> Service:
-    """Return the desired state that a service.yaml says.
+    """Load the desired state in a service.yaml.
 
-    Whether its attributes and components exist is for the compiler to say, which knows the assembly.
+    The compiler checks whether its attributes and components exist, because it knows the assembly.
 
     Args:
         file: the service.yaml.
         display_root: messages name the file relative to this folder.
 
     Raises:
-        InvalidError: with all mistakes, in file order.
+        InvalidError: the file is invalid; the error lists all problems in file order.
     """
     key = key_of_file("service", file, display_root)
     if key and (kept := recall(key, Service)) is not None:
         return kept
-    # A listing of services that have been read before needs neither a YAML parser nor jsonschema.
+    # Imported late: a listing of cached services needs neither a YAML parser nor jsonschema.
     from dtk.dsl.build.service import build_service  # noqa: PLC0415
 
     service = build_service(file, display_root)

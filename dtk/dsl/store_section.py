@@ -1,4 +1,4 @@
-"""``store:`` of dtk.yaml: where the workspace's shared store is, and what can't stand there together."""
+"""``store:`` of dtk.yaml: the settings of the workspace's shared store, and which of them exclude each other."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _UNITS = {"s": 1.0, "m": 60.0}
 
 
 def store_problems(workspace: Cursor) -> Iterator[Problem]:
-    """Yield what is wrong with the store of a dtk.yaml beyond its schema: keys that its type lacks or does not take."""
+    """Yield the problems of a dtk.yaml's store beyond its schema: keys that its type requires or does not accept."""
     store = workspace.get("store")
     kind = store.get("type") if store else None
     if store is None or kind is None:
@@ -32,7 +32,7 @@ def store_problems(workspace: Cursor) -> Iterator[Problem]:
 
 
 def store_settings(workspace: Cursor) -> StoreSettings | None:
-    """Return the store of a valid dtk.yaml, None where the state is this machine's alone."""
+    """Return the store of a valid dtk.yaml, None if the state is only local."""
     store = workspace.get("store")
     if store is None:
         return None

@@ -1,4 +1,4 @@
-"""dtk.yaml, read and checked: what a workspace says of targets and of modules from elsewhere."""
+"""Loads dtk.yaml: the targets of a workspace and the sources of its modules."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from dtk.targets import BUILT_IN, EMBEDDED, UnknownTypeError, describe
 
 @dataclass(frozen=True)
 class ModuleSource:
-    """Where a module comes from, as written; "" for the default branch, and for the source's root."""
+    """The source of a module, as written; "" for the default branch and for the source's root folder."""
 
     source: str
     ref: str = ""
@@ -34,11 +34,12 @@ class ModuleSource:
 
 @dataclass(frozen=True)
 class WorkspaceConfiguration:
-    """What dtk.yaml says; ``targets`` always has the embedded ``local``.
+    """The content of dtk.yaml; ``targets`` always includes the embedded ``local``.
 
-    ``module_sources`` maps a namespace, or ``*``, to a URL with ``{namespace}`` and ``{name}`` in it. ``id`` says which
-    workspace it is, the same in every clone; "" in a file that has none yet. ``store`` is where the state is shared,
-    None where it is this machine's alone.
+    ``module_sources`` maps a namespace, or ``*``, to a URL with ``{namespace}`` and ``{name}`` in it. ``id`` identifies
+    the
+    workspace in every clone; "" in a file without one. ``store`` is the shared store of the state, None if the state is
+    only local.
     """
 
     default_target: str
@@ -49,10 +50,10 @@ class WorkspaceConfiguration:
     store: StoreSettings | None = None
 
     def target(self, name: str) -> Target:
-        """Return a target by name, the default one for "".
+        """Return a target by name; "" means the default target.
 
         Raises:
-            UsageError: there is none of that name.
+            UsageError: there is no target of that name.
         """
         requested = name or self.default_target
         if requested in self.targets:
@@ -62,20 +63,20 @@ class WorkspaceConfiguration:
 
 
 def load_workspace(file: Path, display_root: Path | None = None) -> WorkspaceConfiguration:
-    """Return what a dtk.yaml says.
+    """Load a dtk.yaml.
 
     Args:
         file: the dtk.yaml.
         display_root: messages name the file relative to this folder.
 
     Raises:
-        InvalidError: with all mistakes, in file order.
+        InvalidError: the file is invalid; the error lists all problems in file order.
     """
     key = key_of_file("workspace", file, display_root)
     if key and (kept := recall(key, WorkspaceConfiguration)) is not None:
         return kept
     configuration = _build(file, display_root)
-    # What another distribution's target accepts can change without any of our code.
+    # Don't cache other targets: another distribution can change what its target accepts.
     if key and all(target.type in BUILT_IN for target in configuration.targets.values()):
         keep(key, configuration)
     return configuration
@@ -112,7 +113,7 @@ def _target(cursor: Cursor) -> Target:
 
 
 def _target_problems(cursor: Cursor) -> Iterator[Problem]:
-    """Yield what is wrong with one target, as its type says it; without a type nothing can be said."""
+    """Yield the problems of a target, according to its type; none without a type."""
     type_ = cursor.get("type")
     if type_ is None:
         return
@@ -132,7 +133,7 @@ def _target_problems(cursor: Cursor) -> Iterator[Problem]:
 
 
 def _version_problems(cursor: Cursor) -> Iterator[Problem]:
-    """Yield why this dtk may not work on the workspace: ``required_version`` is a specifier of PEP 440."""
+    """Yield a problem if ``required_version`` (a PEP 440 specifier) excludes this dtk, or is invalid."""
     required = cursor.get("required_version")
     if required is None:
         return
@@ -149,7 +150,7 @@ def _version_problems(cursor: Cursor) -> Iterator[Problem]:
 
 
 def _word_problems(cursor: Cursor) -> Iterator[Problem]:
-    """Yield the words among a target's defaults for its nodes that the target itself does not know."""
+    """Yield the values in a target's defaults for its nodes that the target does not know."""
     target, defaults = _target(cursor), cursor.get("defaults")
     if defaults is None:
         return

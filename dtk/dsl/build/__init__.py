@@ -1,5 +1,5 @@
-"""Checked documents turned into the frozen model: components, assemblies, workflows, attributes, actions.
+"""Builders from checked documents to the frozen model: components, assemblies, workflows, attributes, actions.
 
-In: data that its schema accepted. Out: objects of `dtk.model`, and problems the schema cannot express. Must not know:
-whether what a name refers to exists; that is for `dsl.check`.
+In: data that its schema accepted. Out: objects of `dtk.model`, and problems that the schema can't express. Must not
+know: whether a name refers to something that exists; `dsl.check` checks that.
 """

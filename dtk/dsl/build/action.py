@@ -1,4 +1,4 @@
-"""Actions of a component, built from their document: operations, commands, outputs."""
+"""Builds a component's actions from their document: operations, commands, outputs."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ Provider = Literal["operations", "commands", "compute", "deploy", "puppet_class"
 _PROVIDERS: tuple[Provider, ...] = ("operations", "commands", "compute", "deploy", "puppet_class", "puppet_definition")
 _BODIES = ", ".join(_PROVIDERS)
 ITEM_KEYS = ("if", "unless", "when", "id", "if_changed", "for")
-"""What an item says beside what it does."""
+"""The keys of an item besides its operation or command."""
 _RETRY_DELAY = 5.0
 _RUN = "RUN"
 _ADD = "ADD"
 
 
 def build_actions(component: Cursor, problems: list[Problem]) -> dict[str, Action]:
-    """Return a component's actions by name; ``problems`` takes what is wrong with them."""
+    """Return a component's actions by name; append problems to ``problems``."""
     parameters = tuple(_puppet_parameters(component))
     return {entry.name: _action(entry, parameters, problems) for entry in component.entries("actions")}
 
 
 def _puppet_parameters(component: Cursor) -> Iterator[str]:
-    """Yield the attributes that Puppet is given (docs/original.md 4.2: constants are not sent)."""
+    """Yield the attributes to pass to Puppet (docs/original.md 4.2: constants are not sent)."""
     is_titled = not component.flag("singleton", default=True)
     for entry in component.entries("attributes"):
         if not (entry.flag("constant") or _is_computed(entry) or (is_titled and entry.name == "name")):
@@ -42,7 +42,7 @@ def _is_computed(attribute: Cursor) -> bool:
 
 
 def provider_of(cursor: Cursor) -> Provider:
-    """Return how an action is done: the first of its bodies, ``none`` when it has none."""
+    """Return an action's provider, given by the first of its bodies; ``none`` if it has none."""
     return next((provider for provider in _PROVIDERS if cursor.get(provider)), "none")
 
 
@@ -103,7 +103,7 @@ def _items(cursor: Cursor, problems: list[Problem]) -> Iterator[Item]:
 
 
 def items_with_conditions(cursor: Cursor, key: str) -> Iterator[tuple[Cursor, tuple[str, ...]]]:
-    """Yield the items of ``operations`` or ``commands``, those in blocks too, each with every ``when`` it is under."""
+    """Yield the items of ``operations`` or ``commands``, also those in blocks, each with its ``when`` conditions."""
     for item in cursor.entries(key):
         found = item.get("when") if _is_map(item) else None
         when = (condition_text(found.value),) if found else ()
@@ -114,17 +114,17 @@ def items_with_conditions(cursor: Cursor, key: str) -> Iterator[tuple[Cursor, tu
 
 
 def condition_text(written: object) -> str:
-    """Return a ``when`` as a text; YAML's true and false are conditions as well."""
+    """Return a ``when`` as text; YAML's true and false are valid conditions too."""
     return str(written).lower() if isinstance(written, bool) else str(written)
 
 
 def is_block(item: Cursor, key: str) -> bool:
-    """Say whether an item is a block of further items."""
+    """Return whether an item is a block of items."""
     return _is_map(item) and key in item.value
 
 
 def ids_named(item: Cursor) -> list[Cursor]:
-    """Return the items that an ``if_changed`` names: one or a list."""
+    """Return the ids in an ``if_changed``, which is one id or a list."""
     found = item.get("if_changed")
     if found is None:
         return []
@@ -141,7 +141,7 @@ def _is_map(item: Cursor) -> bool:
 
 
 def operation_cursor(item: Cursor) -> Cursor | None:
-    """Return the one operation in an item of ``operations``, None when there is none or more than one."""
+    """Return the operation in an item of ``operations``, None if there is not exactly one."""
     named = [entry for entry in item.entries() if entry.name not in ITEM_KEYS]
     return named[0] if len(named) == 1 else None
 

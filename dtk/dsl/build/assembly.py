@@ -1,4 +1,4 @@
-"""Assemblies of a module, built from their document: nodes, component uses, workflows."""
+"""Builds a module's assemblies from their document: nodes, component uses, workflows."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from dtk.model.output import AssemblyOutput
 from dtk.model.written import as_written
 
 _IMAGE_AND_SIZE = re.compile(r"^(.+)-((?:[^-{]|\{\{[^{}]*\}\})+)$")
-"""``ubuntu_24_04-small``; a template in it may hold a dash."""
+"""An image and a size, ``ubuntu_24_04-small``; a template in the size may contain a dash."""
 
 _OF_GROUPS = ("cardinality", "max_in_flight")
 
 
 def build_assembly(cursor: Cursor, name: str, module: str, problems: list[Problem]) -> Assembly:
-    """Return the assembly at a place of a document.
+    """Build the assembly at a position in a document.
 
     Args:
         cursor: the assembly's definition: an entry of ``assemblies``, or a whole file.
         name: the assembly's name.
         module: the module's full name.
-        problems: takes what is wrong with it.
+        problems: the list to append problems to.
     """
     bindings = {entry.name: entry for entry in cursor.entries("node_bindings")}
     nodes = {entry.name: build_node(entry, problems, bindings.get(entry.name)) for entry in cursor.entries("nodes")}
@@ -52,20 +52,20 @@ def build_assembly(cursor: Cursor, name: str, module: str, problems: list[Proble
 
 
 def _is_whole(cursor: Cursor, key: str) -> bool:
-    """Say whether the schema refused nothing of what stands right below a key."""
+    """Return whether the schema accepted everything directly below a key."""
     below = cursor.get(key)
     return not cursor.is_partial and not (below and below.is_partial)
 
 
 def all_uses_are_known(cursor: Cursor) -> bool:
-    """Say whether the schema refused nothing of what stands where in an assembly."""
+    """Return whether the schema accepted all parts of an assembly that decide which components are where."""
     depth = len(cursor.path)
     inside = [path[depth:] for path in cursor.broken if path[:depth] == cursor.path]
     return not any(_hides_a_component(path) for path in inside)
 
 
 def _hides_a_component(path: DocumentPath) -> bool:
-    """Say whether what the schema refused in an assembly may be, or hold, a use of a component."""
+    """Return whether a refused part of an assembly may be or contain a component use."""
     if len(path) > 2 and path[0] == "nodes":
         return path[2] != "attributes" and len(path) <= len(("nodes", "NODE", "components", 0, "COMPONENT"))
     if path and path[0] == "components":
@@ -74,14 +74,14 @@ def _hides_a_component(path: DocumentPath) -> bool:
 
 
 def _node_names(cursor: Cursor) -> tuple[str, ...] | None:
-    """Return the names of an assembly's nodes, broken ones too; None when they can't be known."""
+    """Return the names of an assembly's nodes, including malformed ones; None if they can't be known."""
     nodes = cursor.value.get("nodes")
     known = isinstance(nodes, dict) and not cursor.is_partial
     return tuple(nodes) if known else () if nodes is None and not cursor.is_partial else None
 
 
 def _bound(cursor: Cursor | None) -> dict[str, Json]:
-    """Return what a node's binding says about its machine (docs/original.md 4.5: ``amazon_hvm-medium``)."""
+    """Return the machine attributes in a node's binding (docs/original.md 4.5: ``amazon_hvm-medium``)."""
     if cursor is None:
         return {}
     if isinstance(cursor.value, dict):
@@ -91,7 +91,7 @@ def _bound(cursor: Cursor | None) -> dict[str, Json]:
 
 
 def build_node(cursor: Cursor, problems: list[Problem], binding: Cursor | None = None) -> Node:
-    """Return the node, or the group of nodes, at a place of a document; ``binding`` says its image and size."""
+    """Build the node or node group at a position in a document; ``binding`` sets its image and size."""
     if cursor.name == ASSEMBLY_WIDE:
         problems.append(
             cursor.key_problem(
@@ -132,7 +132,7 @@ def _number(cardinality: Json) -> int | str:
 
 
 def build_uses(cursor: Cursor | None, problems: list[Problem]) -> tuple[ComponentUse, ...]:
-    """Return the component uses in a list; each instance may stand in it once."""
+    """Build the component uses in a list; each instance may occur once."""
     uses: dict[ComponentName, ComponentUse] = {}
     for entry in cursor.entries() if cursor else ():
         use = _use(entry)

@@ -1,4 +1,4 @@
-"""Attributes and parameters, built from their declarations: flags, and a default of the declared type."""
+"""Builds attributes and parameters from their declarations: flags, and a default of the declared type."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from dtk.model.module import Attribute
 from dtk.model.types import coerce
 
 SECRET_REFERENCE = re.compile(r"^(env|file|ssm|secretsmanager):\S+$")
-"""Where a secret is to be found (docs/module-language.md)."""
+"""The form of a secret reference (docs/module-language.md)."""
 
-# Words that mean something else in templates.
+# Words with another meaning in templates.
 _RESERVED_ATTRIBUTES = frozenset(
     ["node", "dtk", "true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is", "if", "else"]
 )
 
 
 def build_parameters(cursor: Cursor, problems: list[Problem]) -> dict[str, Attribute]:
-    """Return what is declared under ``parameters``; one without a default must be given, unless it says otherwise."""
+    """Build the declared ``parameters``; one without a default is required unless it says otherwise."""
     return {entry.name: _parameter(entry, problems) for entry in cursor.entries("parameters")}
 
 
@@ -33,7 +33,7 @@ def _parameter(cursor: Cursor, problems: list[Problem]) -> Attribute:
 
 
 def build_attribute(cursor: Cursor, problems: list[Problem]) -> Attribute:
-    """Return the attribute that is declared at a place; its default takes the declared type."""
+    """Build the attribute declared at a position in a document; its default is converted to the declared type."""
     default = cursor.get("default")
     attribute = Attribute(
         name=cursor.name,
@@ -73,7 +73,7 @@ def _with_default(cursor: Cursor, default: Cursor, attribute: Attribute, problem
     if attribute.default is None:
         return attribute
     if attribute.secret and not SECRET_REFERENCE.match(str(attribute.default)):
-        # What is written there may be the secret itself, so it is not shown.
+        # The text may be the secret itself, so don't show it.
         message = f"the default of secret '{attribute.name}' is not a reference"
         references = "env:NAME, file:PATH, ssm:NAME or secretsmanager:NAME"
         problems.append(default.problem(message, expected=references, private=True))

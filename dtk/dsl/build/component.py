@@ -1,4 +1,4 @@
-"""Components of a module, built from their document: attributes, dependencies, links, actions."""
+"""Builds a module's components from their document: attributes, dependencies, links, actions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from dtk.model.names import component_type
 
 
 def build_component(cursor: Cursor, module: str, problems: list[Problem]) -> Component:
-    """Return the component at a place of a document.
+    """Build the component at a position in a document.
 
     Args:
         cursor: the component's definition.
         module: the module's full name.
-        problems: takes what is wrong with it.
+        problems: the list to append problems to.
     """
     return Component(
         name=cursor.name,
@@ -38,7 +38,7 @@ def build_component(cursor: Cursor, module: str, problems: list[Problem]) -> Com
 
 
 def _dependencies(cursor: Cursor) -> Iterator[tuple[Cursor, str]]:
-    """Yield a component's dependencies as written, each with the type it names."""
+    """Yield a component's dependencies as written, each with its component type."""
     for entry in cursor.entries("dependencies"):
         if isinstance(entry.value, dict):
             yield entry, entry.text("component", entry.name)
@@ -47,7 +47,7 @@ def _dependencies(cursor: Cursor) -> Iterator[tuple[Cursor, str]]:
 
 
 def _same_node_dependencies(cursor: Cursor) -> Iterator[Dependency]:
-    """Yield the dependencies that no link definition answers (docs/original.md 4.3)."""
+    """Yield the dependencies without a matching link definition (docs/original.md 4.3)."""
     linked = {entry.text("component", entry.name) for entry in cursor.entries("link_defs")}
     for entry, type_ in _dependencies(cursor):
         if type_ not in linked:

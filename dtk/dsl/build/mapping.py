@@ -1,7 +1,7 @@
-"""Attribute mappings: ``$port -> scheduler_port`` and all other forms of docs/original.md 4.3.
+"""Parses attribute mappings: ``$port -> scheduler_port`` and all other forms of docs/original.md 4.3.
 
-Left of the arrow always stands the dependency, right of it the base component; the arrow gives the direction, ``$``
-marks the source.
+The dependency is always left of the arrow, the base component right of it. The arrow gives the direction; ``$`` marks
+the source.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _OTHER_SIDE: dict[Side, Side] = {"base": "dependency", "dependency": "base"}
 
 
 def parse_mapping(text: str, location: Location) -> AttributeMapping:
-    """Return the mapping that a text is.
+    """Parse a mapping.
 
     Args:
         text: one item of ``attribute_mappings``.
-        location: where it is written.
+        location: its location, for problems.
 
     Raises:
-        ValueError: it is none; the message says why.
+        ValueError: it is not a mapping; the message says why.
     """
     match = _MAPPING.match(text)
     if not match:

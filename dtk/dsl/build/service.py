@@ -1,4 +1,4 @@
-"""A service.yaml built into the model: parsed, checked by its schema, turned into a `Service`."""
+"""Builds a service.yaml into the model: parsed, validated by its schema, converted to a `Service`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dtk.model.written import as_written
 
 
 def build_service(file: Path, display_root: Path | None = None) -> Service:
-    """Read, check and build a service.yaml; arguments and errors are those of ``dtk.dsl.service.load_service``."""
+    """Read, check and build a service.yaml; see ``dtk.dsl.service.load_service`` for arguments and errors."""
     problems: list[Problem] = []
     checked = open_document(file, "service", display_root, problems)
     cursor = checked.cursor if checked else None
@@ -57,7 +57,7 @@ def _build(cursor: Cursor, problems: list[Problem]) -> Service:
 
 
 def _digest(cursor: Cursor) -> str:
-    """Return the digest of what the file says, as written; comments, order and the id do not count."""
+    """Return the digest of the file's content as written; comments, order and the id are ignored."""
     content = {key: as_written(value) for key, value in cursor.value.items() if key != "id"}
     text = json.dumps(content, sort_keys=True, ensure_ascii=False, default=str)
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

@@ -1,4 +1,4 @@
-"""Workflows of an assembly, built from their document: blocks, stages, what they run."""
+"""Builds an assembly's workflows from their document: blocks, stages and their items."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from dtk.model.suggestion import nearest
 from dtk.model.written import as_written
 
 ITEM_KEYS = ("components", "component", "ordered_components", "ordered_component", "actions", "action")
-"""The ways a stage lists what it runs (docs/original.md 4.6)."""
+"""The keys under which a stage can list its items (docs/original.md 4.6)."""
 
 OPTION_KEYS = ("max_in_flight", "canary", "run_once", "retries", "retry_delay", "timeout", "on_failure")
-"""What a stage says about how it goes about its nodes and actions."""
+"""The keys of a stage's options."""
 
 STAGE_KEYS = ("name", *ITEM_KEYS, "exec_blocks", "node", "node_group", "nodes", *OPTION_KEYS)
-"""What a workflow of one stage says itself."""
+"""Keys that a workflow of a single stage has itself."""
 
 _SORTED = ("components", "component")
 _NODE_KEYS = ("node", "node_group", "nodes")
@@ -34,14 +34,14 @@ _PARAMETER = re.compile(r"^\s*(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>[
 
 
 def build_workflow(cursor: Cursor, nodes: tuple[str, ...] | None, problems: list[Problem]) -> Workflow:
-    """Return the workflow at a place of a document.
+    """Build the workflow at a position in a document.
 
     Args:
-        cursor: its definition; its key is its name.
-        nodes: the names of the assembly's nodes; None when they are not known.
-        problems: takes what is wrong with it.
+        cursor: its definition; its key is the workflow's name.
+            nodes: the names of the assembly's nodes; None if they are not known.
+            problems: the list to append problems to.
     """
-    # A term without an action means what the workflow is for.
+    # The default action of an item depends on the workflow's purpose.
     default = DELETE if cursor.name == DELETE else CREATE
     if "subtasks" in cursor.value:
         problems += _misplaced_keys(cursor)
@@ -54,7 +54,7 @@ def build_workflow(cursor: Cursor, nodes: tuple[str, ...] | None, problems: list
 
 
 def _misplaced_keys(cursor: Cursor) -> Iterator[Problem]:
-    """Yield what a workflow of several stages says as if it were one."""
+    """Yield a problem for each stage key in a workflow of several stages."""
     for key in STAGE_KEYS:
         written = cursor.get(key)
         if written:
@@ -64,7 +64,7 @@ def _misplaced_keys(cursor: Cursor) -> Iterator[Problem]:
 
 
 def unknown_node(cursor: Cursor, name: str, nodes: tuple[str, ...] | None, *, at_key: bool = False) -> Problem | None:
-    """Return the problem with a name that is no node's, None when it is one's or that can't be told."""
+    """Return a problem if a name is not a node's; None if it is one, or the nodes are not known."""
     if nodes is None or name in nodes:
         return None
     make_problem = cursor.key_problem if at_key else cursor.problem
@@ -72,10 +72,10 @@ def unknown_node(cursor: Cursor, name: str, nodes: tuple[str, ...] | None, *, at
 
 
 def parse_parameters(text: str) -> dict[str, str]:
-    """Return parameters written as ``a=b,c=d``, the original's form.
+    """Parse parameters written as ``a=b,c=d``, the original's form.
 
     Raises:
-        ValueError: it is written otherwise.
+        ValueError: the text is not in this form.
     """
     found = [_PARAMETER.match(piece) for piece in text.split(",")]
     if not all(found):
@@ -104,12 +104,12 @@ def _stage(cursor: Cursor, nodes: tuple[str, ...] | None, default: str, problems
         replace(_list(entry, default, problems), name=stage.name, location=stage.location, node=stage.node)
         for entry in cursor.entries("exec_blocks")
     )
-    # Side by side on one node means one after the other, in one step.
+    # Concurrent blocks on the same node run one after the other there, in one step.
     return replace(stage, subtasks=blocks, order="concurrent") if blocks else stage
 
 
 def _list(cursor: Cursor, default: str, problems: list[Problem]) -> Subtask:
-    """Return the stage, or the block of one, that a list of what runs makes."""
+    """Build a stage, or a block of it, from its list of items."""
     return Subtask(
         name=cursor.text("name"),
         items=tuple(item for key in ITEM_KEYS for item in _items(cursor, key, default, problems)),
@@ -150,7 +150,7 @@ def _subtask_problems(cursor: Cursor, nodes: tuple[str, ...] | None) -> Iterator
 
 
 def _block_problems(cursor: Cursor) -> Iterator[Problem]:
-    """Check that what a block or a call says is said where it means something."""
+    """Yield problems of keys that don't apply to a block or a call."""
     order = cursor.get("subtask_order")
     if order and "subtasks" not in cursor.value and not cursor.is_partial:
         yield order.key_problem("subtask_order is for blocks, which have subtasks")
@@ -172,7 +172,7 @@ def _misplaced(cursor: Cursor, keys: tuple[str, ...], addition: str) -> Iterator
 
 
 def _misplaced_windows(cursor: Cursor) -> Iterator[Problem]:
-    """The branches of a concurrent block share its nodes, so how many of them work at once is the block's to say."""
+    """Yield problems of limits inside a concurrent block: its branches share the nodes, so the block sets limits."""
     for inner in cursor.entries("subtasks"):
         for key in ("max_in_flight", "canary"):
             option = inner.get(key)
@@ -209,5 +209,5 @@ def _item(entry: Cursor, default: str, problems: list[Problem]) -> Iterator[Work
 
 
 def as_text(value: object) -> str:
-    """Return a parameter's value as a command line would give it."""
+    """Return a parameter's value as it would be on a command line."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,7 +1,7 @@
-"""Workflows that call others: the stages of the one that is called stand in the place of the call.
+"""Workflows that call others: each call is replaced by the stages of the called workflow.
 
-What the call gives is put into the called stages' names, titles and parameters; of the rest, what the caller has
-itself comes through, then the called workflow's defaults count.
+The call's parameters are substituted in the called stages' names, titles and parameters. Other parameters come from
+the caller, if it has them, else from the called workflow's defaults.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _Texts = Mapping[str, str]
 
 @dataclass(frozen=True)
 class _CallSite:
-    """Where a call stands: in which workflow, called from which, beside other stages or not."""
+    """Where a call is: in which workflow, on which path of calls, and whether inside a concurrent block."""
 
     workflows: Mapping[str, Workflow]
     complete: bool
@@ -30,12 +30,12 @@ class _CallSite:
 
 
 def with_calls(workflows: Mapping[str, Workflow], problems: list[Problem], *, complete: bool) -> dict[str, Workflow]:
-    """Return an assembly's workflows with their calls resolved; a call that is wrong is left out.
+    """Return an assembly's workflows with their calls resolved; invalid calls are left out.
 
     Args:
-        workflows: by name, as written.
-        problems: takes calls of what is not there, of themselves, and with wrong parameters.
-        complete: whether these are all of them; if not, what is missing is not told.
+        workflows: the workflows by name, as written.
+            problems: the list to append problems to: unknown or recursive calls, and wrong parameters.
+            complete: whether these are all workflows; if not, unknown names are not reported.
     """
     found: list[Problem] = []
     made = {}
@@ -59,7 +59,7 @@ def _resolved(subtasks: tuple[Subtask, ...], site: _CallSite, problems: list[Pro
 
 
 def _called(call: Subtask, site: _CallSite, problems: list[Problem]) -> Subtask:
-    """Return the block of the called workflow's stages."""
+    """Return a block with the called workflow's stages."""
     called = site.workflows[call.calls]
     beside = site.beside or called.order == "concurrent"
     within = replace(site, caller=called, path=(*site.path, called.name), beside=beside)
@@ -85,7 +85,7 @@ def _call_problems(call: Subtask, site: _CallSite) -> Iterator[Problem]:
 
 
 def _windows(subtasks: tuple[Subtask, ...]) -> set[str]:
-    """Return what stages say of how many nodes work at once."""
+    """Return the options that stages set to limit how many nodes run at once."""
     found: set[str] = set()
     for subtask in subtasks:
         options = {"max_in_flight": subtask.options.max_in_flight, "canary": subtask.options.canary}
@@ -103,14 +103,14 @@ def _type_problems(call: Subtask, called: Workflow) -> Iterator[Problem]:
 
 
 def _values(call: Subtask, called: Workflow, caller: Workflow) -> _Texts:
-    """Return what the call gives, and the defaults of what neither it nor the caller gives."""
+    """Return the call's parameters, and defaults for those that neither the call nor the caller sets."""
     missing = {name: p for name, p in called.parameters.items() if name not in (*call.given, *caller.parameters)}
     defaults = {name: as_text(p.default) for name, p in missing.items() if p.has_default and p.default is not None}
     return {**defaults, **call.given}
 
 
 def _filled(subtask: Subtask, values: _Texts) -> Subtask:
-    """Return a stage or a block with a call's parameters put into its texts."""
+    """Return a stage or a block with a call's parameters substituted in its texts."""
     given = {name: replaced(text, values) for name, text in subtask.given.items()}
     return replace(
         subtask,

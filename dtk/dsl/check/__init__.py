@@ -1,4 +1,4 @@
-"""What a module means: its references resolve, its values fit, its operations exist, its templates can be rendered.
+"""Semantic checks of modules: references resolve, values fit, operations exist, templates can be rendered.
 
 In: the built model and the modules it depends on. Out: problems and warnings with positions; nothing is changed or
 run. Must not know: services, plans and nodes.

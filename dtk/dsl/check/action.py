@@ -1,4 +1,4 @@
-"""Meaning of actions: operations that pyinfra has, arguments that they take, templates, files of the module."""
+"""Semantic checks of actions: pyinfra operations and their arguments, templates, module files."""
 
 from __future__ import annotations
 
@@ -37,8 +37,7 @@ GLOBAL_ARGUMENTS = (
     "_shell_executable",
     "_chdir",
 )
-"""pyinfra's global arguments that a module may use; ``name`` is one too, but shows nothing and so is always fine."""
-"""Arguments that are files of the module."""
+"""pyinfra's global arguments that a module may use. ``name`` is one too, but has no effect and is always allowed."""
 
 _TEMPLATE_FILES = ("files.template", "server.script_template")
 _LOOP = 'a list, a hash, or a template that returns one, e.g. "{{ names }}"'
@@ -60,7 +59,7 @@ _REFUSED = {
 
 
 class ActionChecker:
-    """Checks the actions of one component; collects what is wrong in ``problems``."""
+    """Checks the actions of one component and collects problems in ``problems``."""
 
     def __init__(self, folder: Path, names: Names, problems: list[Problem], display_root: Path | None) -> None:
         self.folder = folder
@@ -94,7 +93,7 @@ class ActionChecker:
             self._output(entry)
 
     def _parameters(self, action: Cursor) -> None:
-        """Check the action's parameters, and let its templates name them."""
+        """Check the action's parameters, and make them known to its templates."""
         parameters = list(action.entries("parameters"))
         for entry in parameters:
             if entry.name in self.attributes:
@@ -113,7 +112,7 @@ class ActionChecker:
         self._template(when)
 
     def _puppet(self, resource: Cursor) -> None:
-        """Check that the module has the manifest, where it has the Puppet module at all; the node may have others."""
+        """Check that the manifest exists if the module contains the Puppet module; others may be on the node."""
         first, _, rest = str(resource.value).partition("::")
         if not (self.folder / PUPPET_FOLDER / first).is_dir():
             return
@@ -124,7 +123,7 @@ class ActionChecker:
 
     @contextmanager
     def _loop(self, item: Cursor) -> Iterator[None]:
-        """Check what an item's loop goes over, and let the item's templates name the element."""
+        """Check what an item's loop iterates over, and make the element known to the item's templates."""
         loop, outside = item.get("for"), self.names
         if loop is not None:
             self._templates(loop)
@@ -259,7 +258,7 @@ class ActionChecker:
                 self._report(fact.problem(f"fact '{fact.value}' needs the argument '{name}'"))
 
     def _block(self, item: Cursor, key: str) -> None:
-        """A block holds nothing but its condition and its items."""
+        """Check that a block has a condition and items, and nothing else."""
         for entry in item.entries():
             if entry.name not in ("when", key):
                 self._report(entry.key_problem(f"'{entry.name}' is not allowed in a block", expected=f"when and {key}"))
@@ -291,7 +290,7 @@ class ActionChecker:
     ) -> None:
         text: Any = source.value
         if not isinstance(text, str) or is_template(text):
-            # What a plan holds of a file is its digest, so which file it is must be known.
+            # The plan contains the digests of files, so it must be known which file it is.
             self._report(source.problem("a file of the module is named as it is", expected="a path in the module"))
             return
         if Path(text).is_absolute() or ".." in Path(text).parts:
@@ -324,7 +323,7 @@ class ActionChecker:
 
 
 _FOLDED_TO_TEXT = ("yes", "no", "on", "off")
-"""What YAML 1.1 read as true and false; YAML 1.2 does not."""
+"""Words that YAML 1.1 reads as booleans; YAML 1.2 does not."""
 
 
 def _no_condition(when: Cursor, text: str) -> Problem:
@@ -342,7 +341,7 @@ def _wrong_kind_of_source(source: Cursor, *, is_folder: bool) -> Problem:
 
 
 def _environment_problems(operation: Cursor) -> Iterator[Problem]:
-    """Yield what dtk does not do of the settings for Jinja2 that pyinfra would hand on to it."""
+    """Yield problems of Jinja2 settings that pyinfra supports but dtk does not."""
     given = operation.get(TEMPLATE_SETTINGS) if operation.name == "files.template" else None
     if given is None:
         return
@@ -363,10 +362,10 @@ def check_actions(
 
     Args:
         component: its definition.
-        folder: the module's.
-        names: what its templates may name.
-        problems: takes what is wrong.
-        display_root: messages name files relative to this folder.
+            folder: the module's folder.
+            names: the names that its templates may use.
+            problems: the list to append problems to.
+            display_root: messages name files relative to this folder.
     """
     for action in component.entries("actions"):
         ActionChecker(folder, names, problems, display_root).check(action)

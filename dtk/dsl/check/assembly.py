@@ -1,4 +1,4 @@
-"""Meaning of assemblies: the components they use, the values they set, the links they choose, what stages run."""
+"""Semantic checks of assemblies: components, attribute values, link targets, items of stages."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from dtk.model.types import coerce
 def assembly_problems(
     assembly: Assembly, scope: Scope, *, complete: bool, attributes_known: bool = True
 ) -> Iterator[Problem]:
-    """Yield what is wrong with what an assembly says.
+    """Yield the problems of an assembly.
 
     Args:
         assembly: the assembly.
-        scope: the components it can name.
-        complete: whether all that stands on its nodes is known; if not, what is missing there is not told.
-        attributes_known: whether all its attributes are known, which templates in its values name.
+            scope: the components that it can name.
+            complete: whether all components on its nodes are known; if not, missing ones are not reported.
+            attributes_known: whether all its attributes are known; templates in its values use them.
     """
     uses_by_node = _uses_by_node(assembly)
     values = AssemblyScope(assembly.attributes, complete=attributes_known)
@@ -53,28 +53,28 @@ def assembly_problems(
     for workflow in assembly.workflows.values():
         found += call_problems(workflow, assembly.workflows, scope)
         found += workflow_problems(workflow, standing, scope)
-    yield from dict.fromkeys(found)  # what workflows share, because one calls the other, is told once
+    yield from dict.fromkeys(found)  # report problems of a called workflow once
 
 
 _UsesByNode = dict[str, dict[ComponentName, ComponentUse]]
 
 
 def _uses_by_node(assembly: Assembly) -> _UsesByNode:
-    """Return what stands where, by node."""
+    """Return the component uses by node."""
     uses_by_node = {ASSEMBLY_WIDE: {use.name: use for use in assembly.components}}
     return uses_by_node | {node.name: {use.name: use for use in node.components} for node in assembly.nodes.values()}
 
 
 @dataclass(frozen=True)
 class AssemblyScope:
-    """The assembly's attributes, which templates in values can name; not ``complete`` when some of them are broken."""
+    """The assembly's attributes, for templates in values; not ``complete`` if some of them are malformed."""
 
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     complete: bool = True
 
     @property
     def names(self) -> Names:
-        """What a template can name."""
+        """The names that a template can use."""
         return Names(tuple(self.attributes), on_node=False, complete=self.complete, of_assembly=True)
 
 
@@ -86,7 +86,7 @@ def _dynamic_problems(assembly: Assembly) -> Iterator[Problem]:
 
 
 def use_problems(use: ComponentUse, node: str, scope: Scope, values: AssemblyScope) -> Iterator[Problem]:
-    """Yield what is wrong with one use of a component: its name and title, its place, the values it sets."""
+    """Yield the problems of a component use: its name and title, its node, its attribute values."""
     unknown = scope.unknown(use.name.type, use.location)
     if unknown:
         yield unknown

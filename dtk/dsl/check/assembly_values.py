@@ -1,4 +1,4 @@
-"""Meaning of templates in an assembly's values: the names they use, and whether what they give can fit."""
+"""Semantic checks of templates in an assembly's values: the names they use, and whether their results can fit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NODE_TYPES = {
     "spot_max_price": "string",
     "user_data": "string",
 }
-"""What the values of a node's attributes are, as the schema says it of written ones."""
+"""The types of node attributes, matching the schema of written values."""
 
 TEXT_OR_LIST = "text or list"
 _TEXTS_OR_LISTS = ("instance_type", "subnet")
@@ -38,7 +38,7 @@ _OF_GROUPS = ("cardinality", "max_in_flight")
 
 
 def node_attributes(*, is_group: bool) -> dict[str, str]:
-    """Return every attribute that a node, or a group, has, with its type, or ``TEXT_OR_LIST``."""
+    """Return every attribute that a node or a group can have, with its type or ``TEXT_OR_LIST``."""
     types = NODE_TYPES | dict.fromkeys(_TEXTS_OR_LISTS, TEXT_OR_LIST)
     return {name: type_ for name, type_ in types.items() if is_group or name not in _OF_GROUPS}
 
@@ -47,7 +47,7 @@ _HASHES = ("hash", "object")
 
 
 def value_problems(value: object, names: Names, location: Location) -> list[Problem]:
-    """Return what is wrong with the templates in a value: they can't be read, or name what is not there."""
+    """Return the problems of the templates in a value: syntax errors and unknown names."""
     found = (problem for text in templates_in(value) for problem in template_problems(text, names, shell=False))
     return [
         Problem(problem.message, location, nearest=problem.nearest, expected="" if problem.nearest else ESCAPE)
@@ -56,7 +56,7 @@ def value_problems(value: object, names: Names, location: Location) -> list[Prob
 
 
 def secret_use_problems(value: object, attributes: Mapping[str, Attribute], location: Location) -> Iterator[Problem]:
-    """Yield what a value tries to work out from a secret."""
+    """Yield a problem for each secret that a value uses in a computation."""
     secrets = frozenset(name for name, attribute in attributes.items() if attribute.secret)
     for text in templates_in(value):
         for problem in secret_problems(text, secrets):
@@ -66,14 +66,14 @@ def secret_use_problems(value: object, attributes: Mapping[str, Attribute], loca
 def fit_problem(
     value: Json, attribute: Attribute, attributes: Mapping[str, Attribute], where: str, location: Location
 ) -> Problem | None:
-    """Return the problem with a value that can't be of an attribute's type, whatever a service says.
+    """Return the problem of a value that can't have an attribute's type, whatever a service sets.
 
     Args:
-        value: with templates in it that are known to be right.
-        attribute: what it goes to.
-        attributes: the assembly's; where those that are used have defaults, these are tried.
+        value: a value with valid templates.
+        attribute: the attribute that it sets.
+        attributes: the assembly's attributes; if those used have defaults, the value is tried with them.
         where: the attribute's path, for people.
-        place: where the value is written.
+        location: where the value is written.
     """
     given = attributes.get(sole_name(value))
     if given and not attribute.secret and not can_become("string" if given.secret else given.type, attribute.type):
@@ -83,7 +83,7 @@ def fit_problem(
 
 
 def can_become(given: str, declared: str) -> bool:
-    """Say whether a value of one type can be of another one; a text may say anything."""
+    """Return whether a value of one type can be converted to another; a string may contain anything."""
     if "json" in (given, declared) or given == declared or given in ("string", "log_file", "node_template_type"):
         return True
     if is_list_type(given) or given in _HASHES:
@@ -112,15 +112,15 @@ def _with_defaults(
 
 
 def kind_of(attribute: Attribute) -> str:
-    """Return what a value must be, for people: of a type, or a reference where it is a secret's."""
+    """Return what a value must be, for people: of a type, or a reference if the attribute is a secret."""
     return "a secret's reference (env:NAME …)" if attribute.secret else f"of type {attribute.type}"
 
 
 def check_typed(attribute: Attribute, value: Value) -> Value:
-    """Return a value as one of an attribute's type; one that holds a secret, or is unset, as it is.
+    """Return a value converted to an attribute's type; a value that is unset or holds a secret is unchanged.
 
     Raises:
-        ValueError: it is not of that type, or no reference where that is a secret's.
+        ValueError: the value does not have the type, or is not a reference although the attribute is a secret.
     """
     if value == UNSET or holds_secret(value):
         return value
@@ -130,7 +130,7 @@ def check_typed(attribute: Attribute, value: Value) -> Value:
 
 
 def node_problems(node: Node, attributes: Mapping[str, Attribute], names: Names) -> Iterator[Problem]:
-    """Yield what is wrong with the templates in a node's own attributes."""
+    """Yield the problems of the templates in a node's own attributes."""
     of_groups = {"cardinality": node.cardinality, "max_in_flight": node.max_in_flight}
     for name, value in {**node.attributes, **of_groups}.items():
         if not any(True for _ in templates_in(value)):

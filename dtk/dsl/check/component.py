@@ -1,4 +1,4 @@
-"""Meaning of components: what their dependencies and links name, where values flow, what their actions produce."""
+"""Semantic checks of components: what dependencies and links name, where values flow, what actions set."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _WITH_KEYS = ("hash", "object", "json")
 
 
 def component_problems(component: Component, scope: Scope) -> Iterator[Problem]:
-    """Yield what is wrong with what a component says about others and about its own attributes."""
+    """Yield the problems of a component's references to others and of its own attributes."""
     for dependency in (*component.dependencies, *component.after):
         yield from _named(component, dependency.component, dependency.location, scope)
     for link in component.links:
@@ -88,7 +88,7 @@ def _mapping_problems(
 def _type_problems(
     source: AttributeTerm, mapping: AttributeMapping, sides: Mapping[Side, str], scope: Scope
 ) -> Iterator[Problem]:
-    """Yield a collection that would have to become a single value (docs/original.md 4.3, type table)."""
+    """Yield a problem if a collection would have to become a single value (docs/original.md 4.3, type table)."""
     taken = _attribute(source.attribute, sides[source.side], scope)
     given = _attribute(mapping.destination.attribute, sides[mapping.destination.side], scope)
     if taken is None or given is None or given.type == "json" or is_list_type(given.type):
@@ -121,7 +121,7 @@ def _term_problems(term: AttributeTerm, type_: str, mapping: AttributeMapping, s
         message = f"attribute mapping ({mapping.text}): '{term.attribute}' is {found.type}"
         yield Problem(message, mapping.location, expected="a port or an integer, to which port_offset is added")
     elif term.key and is_list_type(found.type) and term.key.isdigit() and term is mapping.source:
-        return  # one element of a list
+        return  # an element of a list
     elif term.key and found.type not in _WITH_KEYS:
         message = f"attribute mapping ({mapping.text}): '{term.attribute}' is {found.type} and has no keys"
         yield Problem(message, mapping.location, expected="an attribute of type hash")
@@ -161,15 +161,15 @@ def _output_problems(component: Component) -> Iterator[Problem]:
 
 
 def cycle_problems(components: Mapping[str, Component]) -> Iterator[Problem]:
-    """Yield the circles among components that need each other, or go after each other, on the same node."""
+    """Yield the cycles among components that need each other, or run after each other, on the same node."""
     needs = {
         type_: {other.component: other.location for other in (*found.dependencies, *found.after)}
         for type_, found in components.items()
     }
     for type_, needed in needs.items():
-        needed.pop(type_, None)  # one that needs itself is told where it is named
+        needed.pop(type_, None)  # a component that needs itself is reported where it is named
     while circle := _circle(needs):
-        # The edge is taken out, so that the next circle is found.
+        # Remove the edge, so that the next cycle can be found.
         location = needs[circle[0]].pop(circle[1])
         yield Problem(f"dependencies form a cycle: {' -> '.join(circle)}", location)
 
@@ -184,7 +184,7 @@ def _circle(needs: Mapping[str, Mapping[str, Location]]) -> list[str]:
 
 
 def unproduced_attributes(module: Module) -> list[Problem]:
-    """Return warnings: dynamic attributes that no action of their component gives a value."""
+    """Return warnings for dynamic attributes that no action of their component sets."""
     return [
         Problem(f"dynamic attribute '{name}' of '{component.type}' is in no action's outputs", attribute.location)
         for component in module.components.values()

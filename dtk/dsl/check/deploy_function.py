@@ -1,4 +1,4 @@
-"""What a module's pyinfra deploy takes, and the files that come with it, found without running it."""
+"""A pyinfra deploy's arguments and files, determined without running it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NODE_ARGUMENT = "node"
-"""The argument of a deploy that gets what templates see as ``node``."""
+"""The argument of a deploy that receives what templates see as ``node``."""
 
 
 @dataclass(frozen=True)
 class DeploySignature:
-    """The arguments of a deploy; ``takes_any`` when it takes whatever there is."""
+    """The arguments of a deploy; ``takes_any`` means that it accepts any others too."""
 
     required: tuple[str, ...]
     optional: tuple[str, ...]
@@ -20,7 +20,7 @@ class DeploySignature:
 
 
 def deploy_signature(function: ast.FunctionDef) -> DeploySignature:
-    """Return what a function takes by name."""
+    """Return the named arguments of a function."""
     given = function.args
     names = [argument.arg for argument in (*given.posonlyargs, *given.args)]
     split = len(names) - len(given.defaults)
@@ -33,7 +33,7 @@ def deploy_signature(function: ast.FunctionDef) -> DeploySignature:
 
 
 def deploy_files(folder: Path, file: str) -> list[str]:
-    """Return the files that come with a deploy: all of the folder it stands in."""
+    """Return the files of a deploy: everything in its file's folder."""
     return _files(folder, (folder / file).parent)
 
 

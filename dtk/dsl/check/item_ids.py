@@ -1,4 +1,4 @@
-"""Meaning of an action's item ids: each is there once, and what if_changed names comes before it."""
+"""Semantic checks of item ids: ids are unique, and if_changed refers to earlier items."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dtk.model.suggestion import nearest
 
 
 def id_problems(action: Cursor) -> Iterator[Problem]:
-    """Yield the ids of an action's items that are given twice, and those named where no earlier item has them."""
+    """Yield problems of duplicate item ids, and of ids in ``if_changed`` that no earlier item has."""
     items = [item for key in ("operations", "commands") for item, _ in items_with_conditions(action, key)]
     found = [item for item in items if isinstance(item.value, dict)]
     all_ids = [item.text("id") for item in found if item.get("id")]

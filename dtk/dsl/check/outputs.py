@@ -1,4 +1,4 @@
-"""Meaning of an assembly's outputs: each path in them leads to an attribute that there is."""
+"""Semantic checks of an assembly's outputs: each path must lead to an existing attribute."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EXPECTED = "the path of an attribute: NODE/ATTRIBUTE, NODE/COMPONENT/ATTRIBUTE, 
 
 
 def output_problems(assembly: Assembly, scope: Scope) -> Iterator[Problem]:
-    """Yield the paths in an assembly's outputs that lead nowhere; nothing where not all of its components are known."""
+    """Yield problems of output paths that lead nowhere; none if not all components are known."""
     uses = [*assembly.components, *(use for node in assembly.nodes.values() for use in node.components)]
     if not all(scope.attributes_known(use.name.type) for use in uses):
         return

@@ -1,6 +1,6 @@
-"""What pyinfra's operations and facts are called and take, read from its sources.
+"""The names and arguments of pyinfra's operations and facts, read from its sources.
 
-Read with ``ast``: importing pyinfra takes 380 ms and patches what the caller may not want patched.
+They are read with ``ast``: importing pyinfra takes 380 ms and patches things that the caller may not want patched.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Signature:
-    """Names of arguments; ``takes_any`` when further ones are taken (``files.template`` hands them to its template).
+    """Argument names; ``takes_any`` if further ones are accepted (``files.template`` passes them to its template).
 
-    ``instead`` names what to use in place of one that pyinfra has given up.
+    ``instead`` names the replacement of an operation that pyinfra has deprecated.
     """
 
     required: tuple[str, ...] = ()
@@ -27,18 +27,18 @@ class Signature:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All arguments that have a name."""
+        """All named arguments."""
         return self.required + self.optional
 
 
 def operation(name: str) -> Signature | None:
-    """Return the signature of an operation (``files.put``), None when pyinfra has none of that name."""
+    """Return the signature of an operation (``files.put``), None if pyinfra has no such operation."""
     module, _, function = name.rpartition(".")
     return _operations(module).get(function)
 
 
 def operations_near(name: str) -> list[str]:
-    """Return the operations among which a misspelt one may be: those of its module, else the modules' own."""
+    """Return operations similar to a misspelt one: all of its module, else those of the same name in other modules."""
     module = name.rpartition(".")[0]
     if _operations(module):
         return [f"{module}.{function}" for function in _operations(module)]
@@ -47,13 +47,13 @@ def operations_near(name: str) -> list[str]:
 
 
 def fact(name: str) -> Signature | None:
-    """Return the signature of a fact (``server.Kernel``), None when pyinfra has none of that name."""
+    """Return the signature of a fact (``server.Kernel``), None if pyinfra has no such fact."""
     module, _, class_name = name.rpartition(".")
     return _facts(module).get(class_name)
 
 
 def facts_near(name: str) -> list[str]:
-    """Return the facts among which a misspelt one may be."""
+    """Return facts similar to a misspelt one."""
     module, _, class_name = name.rpartition(".")
     if _facts(module):
         return [f"{module}.{known}" for known in _facts(module)]
@@ -78,7 +78,7 @@ def _facts(module: str) -> dict[str, Signature]:
 
 
 def _fact_signature(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> Signature:
-    """Return what a fact's ``command`` takes, looking through base classes of the same file."""
+    """Return the arguments of a fact's ``command``, which may be in a base class in the same file."""
     for item in node.body:
         if isinstance(item, ast.FunctionDef) and item.name == "command":
             return _signature(item)
@@ -94,7 +94,7 @@ def _signature(function: ast.FunctionDef, *, instead: str = "") -> Signature:
     optional = (*positional[split:], *(name for name, default in keyword if default is not None))
     return Signature(
         required=(*positional[:split], *(name for name, default in keyword if default is None)),
-        optional=tuple(name for name in optional if not name.startswith("_")),  # they are pyinfra's own
+        optional=tuple(name for name in optional if not name.startswith("_")),  # these are pyinfra's own
         takes_any=given.kwarg is not None,
         instead=instead,
     )

@@ -1,4 +1,4 @@
-"""Deploys that come with a module, in Python: read, never run."""
+"""Checks a module's Python deploys by reading them, never by running them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from dtk.model.suggestion import nearest
 
 
 def deploy_problems(deploy: Cursor, folder: Path, names: Names) -> Iterator[Problem]:
-    """Yield what is wrong with ``deploy: path/to/file.py:function``.
+    """Yield the problems of ``deploy: path/to/file.py:function``.
 
     Args:
-        deploy: what is written.
-        folder: the module's.
-        names: the attributes and parameters that the function may take.
+        deploy: the deploy as written.
+            folder: the module's folder.
+            names: the attributes and parameters that the function may take.
     """
     file, _, function = str(deploy.value).rpartition(":")
     if Path(file).is_absolute() or ".." in Path(file).parts:

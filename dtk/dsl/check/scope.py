@@ -12,11 +12,11 @@ from dtk.model.suggestion import nearest
 
 @dataclass(frozen=True)
 class Scope:
-    """What can be named, and what is not known because of other mistakes.
+    """What can be named, and what is unknown because of other problems.
 
-    ``own`` maps the module's component types to components. ``modules`` maps the short names of the modules it
-    depends on to them, None for one that could not be loaded. ``doubtful`` are own types whose definition is broken:
-    nothing is said about them twice.
+    ``own`` maps the module's component types to components. ``modules`` maps the short names of its dependencies to
+    modules, None for one that could not be loaded. ``doubtful`` are own types with malformed definitions, which were
+    already reported.
     """
 
     short_name: str
@@ -25,7 +25,7 @@ class Scope:
     doubtful: frozenset[str] = frozenset()
 
     def component(self, type_: str) -> Component | None:
-        """Return the component of a type, None when there is none or it is not known."""
+        """Return the component of a type, None if it does not exist or is not known."""
         if type_ in self.own:
             return self.own[type_]
         module = self.modules.get(type_.partition("::")[0])
@@ -35,16 +35,16 @@ class Scope:
         return next(found, None)
 
     def attributes_known(self, type_: str) -> bool:
-        """Whether a component and all its attributes are known."""
+        """Return whether a component and all its attributes are known."""
         return self.component(type_) is not None and type_ not in self.doubtful
 
     def is_foreign(self, type_: str) -> bool:
-        """Whether a type is of a module that this one does not depend on."""
+        """Return whether a type is of a module that this one does not depend on."""
         short = type_.partition("::")[0]
         return short != self.short_name and short not in self.modules
 
     def unknown(self, type_: str, location: Location) -> Problem | None:
-        """Return the problem with a type that names no component, None when it does or can't be told."""
+        """Return the problem if a type names no component; None if it does, or if this is unknown."""
         short = type_.partition("::")[0]
         if self.component(type_) or type_ in self.doubtful or (short in self.modules and self.modules[short] is None):
             return None

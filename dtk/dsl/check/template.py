@@ -1,4 +1,4 @@
-"""Templates checked where they are written, before any value is there."""
+"""Static checks of templates, before their values are known."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NODE_VARIABLES = (
     "os",
     "has_systemd",
 )
-"""What templates may take of ``node``, and links of ``$node``: what targets tell of any node (dtk.nodes)."""
+"""Attributes of ``node`` in templates and ``$node`` in links: those that targets report for any node (dtk.nodes)."""
 
 _DTK_VARIABLES = ("module.dir",)
 _FORBIDDEN: dict[type[nodes.Node], str] = {
@@ -41,7 +41,7 @@ _FORBIDDEN: dict[type[nodes.Node], str] = {
     nodes.Extends: "extends",
     nodes.Block: "block",
 }
-# What these give has been quoted already where it stands in a shell command, and could be changed after that.
+# Their results would already be quoted for the shell, and could be changed afterwards.
 _FORBIDDEN_IN_SHELL: dict[type[nodes.Node], str] = {
     nodes.Macro: "macro",
     nodes.CallBlock: "call",
@@ -52,41 +52,41 @@ _FORBIDDEN_IN_SHELL: dict[type[nodes.Node], str] = {
 
 @dataclass(frozen=True)
 class Names:
-    """What a template may name: attributes, what else is given to it, and whether it runs on a node."""
+    """What a template may name: attributes, other variables, and ``node`` if it runs on a node."""
 
     attributes: tuple[str, ...]
     on_node: bool = True
     complete: bool = True
-    """Whether ``attributes`` are all there are; if not, unknown names can't be told."""
+    """Whether ``attributes`` are all attributes; if not, unknown names can't be reported."""
     of_assembly: bool = False
-    """Whether they are an assembly's attributes: its values see nothing else."""
+    """Whether they are an assembly's attributes, whose templates see nothing else."""
 
     @property
     def all(self) -> tuple[str, ...]:
-        """Every name at the top."""
+        """All top-level names."""
         if self.of_assembly:
             return self.attributes
         return (*self.attributes, "dtk", *(("node",) if self.on_node else ()))
 
     @property
     def what(self) -> str:
-        """What a name must be, for people."""
+        """What a name must refer to, for people."""
         if self.of_assembly:
             return "an attribute of the assembly"
         return f"an attribute of the component{', node' if self.on_node else ''} or dtk"
 
     def with_names(self, further: Iterable[str]) -> Names:
-        """Return these with some more."""
+        """Return a copy with further names."""
         return replace(self, attributes=(*self.attributes, *further))
 
 
 def template_problems(text: str, names: Names, *, shell: bool) -> list[TemplateProblem]:
-    """Return what is wrong with a template.
+    """Return the problems of a template.
 
     Args:
         text: the template.
-        names: what it may name.
-        shell: it is a shell command, in which values are quoted.
+        names: the names that it may use.
+            shell: whether it is a shell command, in which values are quoted.
     """
     if not is_template(text):
         return []
@@ -96,7 +96,7 @@ def template_problems(text: str, names: Names, *, shell: bool) -> list[TemplateP
         return [unreadable(error)]
     except RecursionError:
         return [TemplateProblem("invalid template: it is nested too deeply")]
-    except ValueError as error:  # a number of thousands of digits
+    except ValueError as error:  # a number with thousands of digits
         return [TemplateProblem(f"invalid template: {error}")]
     return sorted(found, key=lambda problem: problem.line)
 
@@ -107,7 +107,7 @@ def _problems(text: str, names: Names, *, shell: bool) -> Iterator[TemplateProbl
     yield from filters
     yield from _statements(tree, shell=shell)
     yield from _members(tree, names)
-    if names.complete and not filters:  # Jinja2 looks for names only where it knows all filters
+    if names.complete and not filters:  # Jinja2 finds names only if it knows all filters
         yield from _unknown_names(tree, names)
     if shell:
         yield from _misplaced(text)
@@ -142,7 +142,7 @@ def _unknown_names(tree: nodes.Template, names: Names) -> Iterator[TemplateProbl
 
 
 def _members(tree: nodes.Template, names: Names) -> Iterator[TemplateProblem]:
-    """Check what is taken of ``node`` and of ``dtk``, but for what has a default."""
+    """Check the attributes used of ``node`` and ``dtk``, except those with a default."""
     guarded = {id(node) for node in _guarded(tree)}
     inner = {id(node.node) for node in tree.find_all(nodes.Getattr)}
     for node in tree.find_all(nodes.Getattr):
@@ -172,7 +172,7 @@ def _path_of(node: nodes.Getattr) -> tuple[str, str]:
 
 
 def _guarded(tree: nodes.Template) -> Iterator[nodes.Expr]:
-    """Yield what may be missing: what has ``| default``, or is asked whether it is defined."""
+    """Yield the expressions that may be undefined: those with ``| default`` or tested for being defined."""
     for node in tree.find_all((nodes.Filter, nodes.Test)):
         if node.name in ("default", "d", "defined", "undefined"):
             yield node.node
@@ -187,7 +187,7 @@ def _misplaced(text: str) -> Iterator[TemplateProblem]:
 
 
 def _pieces(text: str) -> tuple[list[Piece], list[tuple[str, int]]]:
-    """Split a template to the characters of its text, with None for each value, and the values' expressions."""
+    """Split a template into its characters, with None for each expression, and return the expressions too."""
     pieces: list[Piece] = []
     expressions: list[tuple[str, int]] = []
     expression: list[str] | None = None

@@ -1,4 +1,4 @@
-"""What may be a mistake in a module and need not be: warnings, which ``dtk validate --strict`` makes mistakes."""
+"""Warnings: possible mistakes in a module; ``dtk validate --strict`` treats them as errors."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from dtk.model.names import ASSEMBLY_WIDE, CREATE, ComponentName
 
 _TITLE = "name"
 _TAKES_TEXT = ("operations", "commands", "compute", "none")
-"""Ways of doing an action in which an attribute is used by being named; the others are handed all of them."""
+"""Providers that use an attribute only if their text names it; the others receive all attributes."""
 
 
 def module_warnings(module: Module, needed: Iterable[Module] = ()) -> list[Problem]:
-    """Return a module's warnings in the order of its files: unused attributes, missing outputs, what no stage has.
+    """Return a module's warnings in file order: unused attributes, missing outputs, components in no stage.
 
     Args:
         module: the module.
-        needed: the modules it depends on, whose components its assemblies use.
+        needed: the modules it depends on, whose components its assemblies may use.
     """
     found = [*unproduced_attributes(module), *_unused_attributes(module)]
     components = {found.type: found for one in (*needed, module) for found in one.components.values()}
@@ -47,7 +47,7 @@ def _unused_attributes(module: Module) -> Iterator[Problem]:
     linked = set(_linked(module))
     for component in module.components.values():
         if not component.actions or any(a.provider not in _TAKES_TEXT for a in component.actions.values()):
-            continue  # an attribute holder is there to be read by others; puppet is given every attribute
+            continue  # others read an attribute holder; puppet receives every attribute
         text = _text_of(component, module)
         for name, attribute in component.attributes.items():
             is_title = name == _TITLE and not component.singleton
@@ -58,7 +58,7 @@ def _unused_attributes(module: Module) -> Iterator[Problem]:
 
 
 def _unused_by_values(assembly: Assembly) -> Iterator[Problem]:
-    """Yield the attributes of an assembly that no template in its values names."""
+    """Yield a warning for each attribute of an assembly that no template in its values uses."""
     values: list[object] = [use.attributes for _, use in _uses(assembly)]
     values += [
         value for node in assembly.nodes.values() for value in (node.attributes, node.cardinality, node.max_in_flight)
@@ -73,7 +73,7 @@ def _unused_by_values(assembly: Assembly) -> Iterator[Problem]:
 
 
 def _text_of(component: Component, module: Module) -> str:
-    """Return all that a component's actions say, with the files of the module that they name."""
+    """Return the text of a component's actions and of the module files that they name."""
     parts = [json.dumps(asdict(action), default=str) for action in component.actions.values()]
     for action in component.actions.values():
         for item in action.items:

@@ -1,4 +1,4 @@
-"""Meaning of workflows: that what their stages run is there, and that its parameters are given."""
+"""Semantic checks of workflows: the items of their stages exist, and their parameters are set."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from dtk.model.suggestion import nearest
 from dtk.model.types import coerce
 
 Standing = Mapping[str, tuple[ComponentName, ...]]
-"""The components that stand on each node of an assembly; the assembly's own under ``assembly_wide``."""
+"""The components on each node of an assembly; assembly-wide ones under ``assembly_wide``."""
 
 
 def workflow_problems(workflow: Workflow, standing: Standing | None, scope: Scope) -> Iterator[Problem]:
-    """Yield what is wrong with what a workflow runs.
+    """Yield the problems of what a workflow runs.
 
     Args:
         workflow: the workflow.
-        standing: what stands where; None when not all of it is known.
-        scope: the components it can name.
+        standing: the components on each node; None if not all are known.
+            scope: the components that it can name.
     """
     for subtask in stages_of(workflow.subtasks):
         for item in subtask.items:
@@ -39,7 +39,7 @@ def workflow_problems(workflow: Workflow, standing: Standing | None, scope: Scop
 
 
 def call_problems(workflow: Workflow, workflows: Mapping[str, Workflow], scope: Scope) -> Iterator[Problem]:
-    """Yield the parameters in a workflow's calls of others that nothing in these takes."""
+    """Yield a problem for each parameter in calls of other workflows that these do not use."""
     for subtask in stages_of(workflow.subtasks):
         known = _taken(workflows[subtask.calls], scope) if subtask.calls else None
         if known is None:
@@ -51,7 +51,7 @@ def call_problems(workflow: Workflow, workflows: Mapping[str, Workflow], scope: 
 
 
 def _taken(workflow: Workflow, scope: Scope) -> list[str] | None:
-    """Return the parameters of a workflow, of its terms and of its actions; None where not all are known."""
+    """Return the parameters that a workflow, its terms and its actions use; None if not all are known."""
     found = dict.fromkeys(workflow.parameters)
     for subtask in stages_of(workflow.subtasks):
         texts = [subtask.name, *subtask.given.values()]
@@ -67,7 +67,7 @@ def _taken(workflow: Workflow, scope: Scope) -> list[str] | None:
 
 
 def _twice(workflow: Workflow, standing: Standing) -> Iterator[Problem]:
-    """Yield the components that the create workflow converges a second time on the same node."""
+    """Yield a problem for each component that the create workflow converges a second time on the same node."""
     first: dict[tuple[str, ComponentName], str] = {}
     for subtask in stages_of(workflow.subtasks):
         for item in subtask.items:
@@ -85,14 +85,14 @@ def _twice(workflow: Workflow, standing: Standing) -> Iterator[Problem]:
 
 
 def stages_of(subtasks: tuple[Subtask, ...]) -> Iterator[Subtask]:
-    """Yield the stages of a workflow, those in blocks too, in the order written."""
+    """Yield the stages of a workflow, including those in blocks, in the order written."""
     for subtask in subtasks:
         yield subtask
         yield from stages_of(subtask.subtasks)
 
 
 def _variable_problems(subtask: Subtask, workflow: Workflow) -> Iterator[Problem]:
-    """The create and the delete workflow are run by converging, which gives no parameters."""
+    """Yield problems of unset parameters in the create and delete workflows, because converging passes none."""
     if workflow.name not in (CREATE, DELETE):
         return
     texts = [(text, subtask.location) for text in (subtask.name, *subtask.given.values())]
@@ -110,7 +110,7 @@ def _action_problems(item: WorkflowItem, scope: Scope, subtask: Subtask, workflo
         return
     action = component.actions.get(item.action)
     if action is None:
-        # A component without create is an attribute holder, and converges at once (docs/original.md 4.1).
+        # A component without create is an attribute holder, which needs no action (docs/original.md 4.1).
         if item.action not in (CREATE, DELETE):
             message = f"component '{component.type}' has no action '{item.action}'"
             yield Problem(message, item.location, nearest=nearest(item.action, component.actions))
@@ -147,7 +147,7 @@ def _presence_problems(
     titled = component is not None and not component.singleton
     holders = [node for node, names in standing.items() if any(item.component.means(name) for name in names)]
     if variables_in(item.component.title) or (titled and not holders and workflow.name != CREATE):
-        return  # it may be a component that people add to their service: whether it is there is found when it is run
+        return  # users may add this component to their service; whether it exists is checked when the workflow runs
     if not holders:
         known = [str(name) for names in standing.values() for name in names]
         message = f"In stage '{subtask.name}', component '{item.component}' is on no node of the assembly"

@@ -1,4 +1,5 @@
-"""Templates: Jinja2 in a sandbox, strict about undefined names, quoting what goes into a shell command.
+"""Templates: sandboxed Jinja2 that refuses undefined names and quotes values in shell commands.
 
-In: a text and the values it may name. Out: a value, or a located problem. Must not know: where values come from.
+In: a text and the values it may use. Out: a value, or a problem with its location. Must not know: where values come
+from.
 """

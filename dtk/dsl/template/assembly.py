@@ -1,8 +1,8 @@
-"""Templates in an assembly's values: what they name of its attributes, and what they give.
+"""Templates in an assembly's values: the attributes that they use, and their results.
 
-A text with ``{{`` or ``{%`` in it is a template over the assembly's attributes; any other one stands for itself
-(``${#list}`` of a shell script in ``user_data``, say). A secret flows as its reference: it can stand alone or in a
-text, and nothing can be worked out from it, because nobody knows it before it reaches the node.
+A text with ``{{`` or ``{%`` is a template over the assembly's attributes; any other text is literal (such as
+``${#list}`` of a shell script in ``user_data``). A secret is passed as its reference: it can be a whole value or part
+of a text, but can't be used in a computation, because its value is known only on the node.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dtk.model.value import UNSET, JoinedText, Known, Value, holds_secret, list_
 
 
 def is_value_template(value: object) -> TypeGuard[str]:
-    """Say whether a value of an assembly is a text that is a template."""
+    """Return whether an assembly's value is a template."""
     return isinstance(value, str) and ("{{" in value or "{%" in value)
 
 
@@ -36,32 +36,31 @@ def templates_in(value: object) -> Iterator[str]:
 
 
 def names_in(value: object) -> tuple[str, ...]:
-    """Return the names that the templates in a value use, sorted.
+    """Return the names used by the templates in a value, sorted.
 
     Raises:
-        jinja2.TemplateSyntaxError: one of them is no template.
+        jinja2.TemplateSyntaxError: a template has a syntax error.
     """
     found = (meta.find_undeclared_variables(environment(shell=False).parse(text)) for text in templates_in(value))
     return tuple(sorted({name for names in found for name in names} - environment(shell=False).globals.keys()))
 
 
 def sole_name(value: object) -> str:
-    """Return the name that a value is nothing but: ``owner`` for ``{{ owner }}``; "" for any other value."""
+    """Return the name that is the whole value: ``owner`` for ``{{ owner }}``; "" for any other value."""
     if not is_value_template(value) or not value.startswith("{{") or not value.endswith("}}"):
         return ""
     return _name(environment(shell=False).parse(value))
 
 
 def rendered(value: Json, given: Mapping[str, Value]) -> Value:
-    """Return what a value of an assembly is in a service.
+    """Render the templates in a value of an assembly.
 
     Args:
-        value: nested plain data, the texts in it may be templates.
-        given: the assembly attributes' values.
+        value: nested plain data; its texts may be templates.
+            given: the values of the assembly's attributes.
 
     Returns:
-        The value. A text that uses an attribute without a value and can't do without it is unset; in a map or a list
-        it is left out.
+        The value. A text that requires an unset attribute is unset; in a map or a list it is left out.
 
     Raises:
         TemplateProblem: a template can't be rendered.
@@ -76,7 +75,7 @@ def rendered(value: Json, given: Mapping[str, Value]) -> Value:
 
 
 def with_defaults(value: Json, attributes: Mapping[str, Attribute]) -> Json:
-    """Return what a value is while a service says nothing else, plain; None when that can't be told."""
+    """Return a value rendered with the default attributes, as plain data; None if this is not possible."""
     given = {name: Known(None if one.secret else one.default) for name, one in attributes.items()}
     try:
         return plain(rendered(value, given))
@@ -97,7 +96,7 @@ def _rendered_text(text: str, given: Mapping[str, Value]) -> Value:
 
 
 def _joined(text: str, given: Mapping[str, Value]) -> Value:
-    """Return a text with secrets in it: their references alone, or as pieces of a text."""
+    """Return a text with secrets in it: a single reference, or pieces of a text."""
     pieces = [Known(piece) if is_text else _piece(piece, given) for is_text, piece in pieces_of(text)]
     return pieces[0] if len(pieces) == 1 else JoinedText(tuple(pieces))
 
@@ -113,10 +112,10 @@ def _plain(given: Mapping[str, Value]) -> dict[str, Json]:
 
 
 def pieces_of(text: str) -> Iterator[tuple[bool, str]]:
-    """Yield a template's texts (True) and the expressions between them (False).
+    """Yield a template's literal texts (True) and its expressions (False).
 
     Raises:
-        TemplateProblem: it has statements; what is between them can't be told from what they make of it.
+        TemplateProblem: the template has statements, so that its text can't be split without rendering.
     """
     expression: list[str] | None = None
     for line, kind, value in environment(shell=False).lex(text):
@@ -134,7 +133,7 @@ def pieces_of(text: str) -> Iterator[tuple[bool, str]]:
 
 
 def secret_problems(text: str, secrets: frozenset[str]) -> Iterator[TemplateProblem]:
-    """Yield what a template tries to make of a secret; it can only stand as it is."""
+    """Yield problems of computations with a secret; a secret can only be inserted unchanged."""
     if not secrets & set(names_in(text)):
         return
     try:
@@ -149,7 +148,7 @@ def secret_problems(text: str, secrets: frozenset[str]) -> Iterator[TemplateProb
 
 
 def _name(tree: nodes.Template) -> str:
-    """Return the name that a template's one expression is, "" where it is more."""
+    """Return the name if it is a template's only expression, else ""."""
     output = tree.body[0] if len(tree.body) == 1 else None
     inner = output.nodes[0] if isinstance(output, nodes.Output) and len(output.nodes) == 1 else None
     return inner.name if isinstance(inner, nodes.Name) else ""

@@ -1,4 +1,4 @@
-"""What one rendering of a template may use: rounds of loops, calls, and the size of what it makes."""
+"""Resource limits for rendering a template: loop iterations, calls, and the size of results."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 MOST_ROUNDS = 200_000
-"""Rounds of all loops, and calls, of one rendering: more than any file needs, well below a second."""
+"""Loop iterations plus calls per rendering: more than any file needs, and well below a second."""
 LARGEST = 4 * 1024 * 1024
-"""Characters of a text, items of a list, that a template may make."""
+"""Maximum characters of a text, or items of a list, that a template may produce."""
 _MOST_BITS = 4096
 _REPLACED_TEXTS = 3
-"""What a replacement takes: the text, what to look for, what to put there."""
+"""The arguments of a replacement: the text, the text to find, the new text."""
 _WIDTH = re.compile(r"\d{6,}")
 
 
 class TemplateLimitError(Exception):
-    """A template is stopped because it would go on, or grow, without a bound."""
+    """A template exceeds its limits on iterations or size."""
 
 
 _rounds = [0]
 
 
 def begin_rendering() -> None:
-    """Begin to count anew."""
+    """Reset the counter."""
     _rounds[0] = 0
 
 
 def count_round() -> None:
-    """Count a round of a loop, or a call.
+    """Count a loop iteration or a call.
 
     Raises:
         TemplateLimitError: there were too many.
@@ -40,29 +40,29 @@ def count_round() -> None:
 
 
 def counted(items: Iterable[object]) -> Iterator[object]:
-    """Yield the items of a loop, each as one round."""
+    """Yield the items of a loop, counting each as an iteration."""
     for item in items:
         count_round()
         yield item
 
 
 def check_size(size: int) -> None:
-    """Refuse what is too large.
+    """Refuse a size above the limit.
 
     Raises:
-        TemplateLimitError: it is.
+        TemplateLimitError: the size is above the limit.
     """
     if size > LARGEST:
         raise TemplateLimitError(f"it makes a value of more than {LARGEST:,} characters or items")
 
 
 def size_of(value: object) -> int:
-    """Return the characters of a text, the items of a list; 0 for anything else."""
+    """Return the number of characters of a text, or of items of a list; 0 for anything else."""
     return len(value) if isinstance(value, (str, bytes, list, tuple, dict)) else 0
 
 
 def check_operands(operator: str, left: object, right: object) -> None:
-    """Refuse a sum or a product that would be too large."""
+    """Refuse a sum or a product with too large a result."""
     if operator == "+":
         check_size(size_of(left) + size_of(right))
     elif isinstance(left, int) and isinstance(right, int) and left.bit_length() + right.bit_length() > _MOST_BITS:
@@ -70,8 +70,8 @@ def check_operands(operator: str, left: object, right: object) -> None:
 
 
 def check_call(function: object, arguments: Iterable[object]) -> None:
-    """Refuse a call whose numbers, or texts with widths in them, ask for too large a result, before it is made."""
-    # The sandbox wraps a text's own format in a function that no longer says whose it is.
+    """Refuse a call whose numbers or format widths would give too large a result, before it is made."""
+    # The sandbox wraps a text's own format in a function that does not reveal its owner.
     bound = getattr(function, "__wrapped__", function)
     own = getattr(bound, "__self__", None)
     name = getattr(function, "__name__", "")
@@ -90,7 +90,7 @@ def check_call(function: object, arguments: Iterable[object]) -> None:
 def with_joined_items(
     function: object, arguments: tuple[object, ...], named: Mapping[str, object]
 ) -> tuple[object, ...]:
-    """Return a call's arguments; those of a join, Python's or Jinja2's, with its items counted before it is made."""
+    """Return a call's arguments; for a join (Python's or Jinja2's), first check the size of the result."""
     name, own = getattr(function, "__name__", ""), getattr(function, "__self__", None)
     if name == "join" and isinstance(own, str) and arguments:
         return (_joinable(arguments[0], own), *arguments[1:])
@@ -109,7 +109,7 @@ def _joinable(items: object, separator: object) -> object:
 
 
 def bounded(function: Callable[..., object]) -> Callable[..., object]:
-    """Return a filter or test of Jinja2 within these bounds."""
+    """Wrap a Jinja2 filter or test so that these limits apply."""
 
     @functools.wraps(function)
     def call(*arguments: object, **named: object) -> object:

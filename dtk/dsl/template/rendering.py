@@ -1,8 +1,8 @@
-"""Templates: Jinja2, sandboxed and strict, with values quoted where they go into a shell command.
+"""Template rendering: Jinja2, sandboxed and strict, with values quoted in shell commands.
 
-``{{ name }}`` is the original's form (docs/original.md 4.4). A text that is exactly one ``{{ expression }}`` gives
-the expression's own value, so that lists and numbers stay what they are. In a shell command every value is one word,
-whatever it holds, unless the module says ``| raw``.
+``{{ name }}`` is the original's form (docs/original.md 4.4). A text that is exactly one ``{{ expression }}`` returns
+the expression's own value, so that lists and numbers keep their types. In a shell command every value is quoted as one
+word, whatever it contains, unless the module uses ``| raw``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _COUNTED = "dtk counts the rounds"
 
 
 class NeedsUnknown(Exception):  # noqa: N818 - no error: the template has to wait
-    """A template uses a value that only a later step gives; ``name`` says which."""
+    """A template uses a value that only a later step sets; ``name`` is the value's name."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"'{name}' is known after apply")
@@ -40,8 +40,9 @@ class NeedsUnknown(Exception):  # noqa: N818 - no error: the template has to wai
 class TemplateProblem(Exception):  # noqa: N818 - becomes a Problem once its place is known
     """A template can't be rendered.
 
-    ``line`` counts from 1 inside the template, 0 when it is not known; ``unset`` names what has no value; ``word`` is
-    what stands at the place.
+    ``line`` counts from 1 in the template, 0 if unknown; ``unset`` names a value that is not set; ``word`` is the text
+    at
+    the position of the problem.
     """
 
     def __init__(
@@ -56,12 +57,12 @@ class TemplateProblem(Exception):  # noqa: N818 - becomes a Problem once its pla
         self.expected = expected
 
     def at(self, location: Location, path: str = "") -> Problem:
-        """Return the problem, at the place where the template is written."""
+        """Return the problem, located where the template is written."""
         return Problem(self.message, location, path, self.expected, self.nearest)
 
 
 def unreadable(error: TemplateSyntaxError) -> TemplateProblem:
-    """Return why a text can't be read as a template, and how braces that are a program's own are written."""
+    """Return why a text is not a valid template, and how to write literal braces."""
     message = f"invalid template: {error.message}"
     if error.message == "Missing end of comment tag":
         message = "'{#' begins a comment of a template, and no '#}' ends it"
@@ -70,7 +71,7 @@ def unreadable(error: TemplateSyntaxError) -> TemplateProblem:
 
 
 class Unknown:
-    """A value that is known after apply: a template may name it, and must wait if it uses it."""
+    """A value that is known after apply: a template may name it, but must wait if it uses it."""
 
     __slots__ = ("_name",)
 
@@ -81,7 +82,7 @@ class Unknown:
         raise NeedsUnknown(self._name)
 
     def __getattr__(self, name: str) -> Json:
-        # Dunder look-ups are Jinja2 and the copy module asking what kind of thing this is, not templates using it.
+        # Jinja2 and the copy module look up dunder names to inspect the object; that is not a use by the template.
         if name.startswith("__"):
             raise AttributeError(name)
         raise NeedsUnknown(self._name)
@@ -97,13 +98,13 @@ class Unknown:
 
 
 class _Raw(str):
-    """A text that goes into a shell command as it is."""
+    """A text that goes into a shell command unquoted."""
 
     __slots__ = ()
 
 
 class _UnknownNameError(UndefinedError):
-    """An undefined name, with the names that would have been right."""
+    """An undefined name, with the valid names."""
 
     def __init__(self, message: str, *, name: str, known: Iterable[str] | None) -> None:
         super().__init__(message)
@@ -116,7 +117,7 @@ class _NotSetError(Exception):
 
 
 class _Strict(Undefined):
-    """Undefined that fails at any use, and knows what it was looked up in (Jinja2's own does not say)."""
+    """Undefined that fails on any use, and records what it was looked up in (Jinja2's own does not)."""
 
     def __init__(
         self, hint: str | None = None, obj: Json = missing, name: str | None = None, exc: Any = UndefinedError
@@ -126,13 +127,13 @@ class _Strict(Undefined):
             exc = partial(_UnknownNameError, name=str(name), known=known)
         super().__init__(hint, obj, name, exc)
 
-    # Any use at all is refused (jinja2.StrictUndefined does the same).
+    # Refuse any use at all (jinja2.StrictUndefined does the same).
     __iter__ = __str__ = __len__ = __eq__ = __ne__ = __bool__ = __hash__ = Undefined._fail_with_undefined_error
     __contains__ = Undefined._fail_with_undefined_error
 
 
 def text_of(value: Json) -> str:
-    """Return a value as it stands in a text: true and false as YAML writes them, lists and maps as JSON."""
+    """Return a value as text: true and false as in YAML, lists and maps as JSON."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (dict, list)):
@@ -141,7 +142,7 @@ def text_of(value: Json) -> str:
 
 
 def shell_text_of(value: Json) -> str:
-    """Return a value as one word of a shell command; a list as one word for each item."""
+    """Return a value as one word of a shell command; a list as one word per item."""
     if isinstance(value, _Raw):
         return str(value)
     if isinstance(value, list):
@@ -150,23 +151,23 @@ def shell_text_of(value: Json) -> str:
 
 
 def _usable(value: Json) -> Any:
-    """Return a value as it may stand in a text; one that is not set may not."""
+    """Return a value for use in a text; refuse one that is not set."""
     if value is None:
         raise _NotSetError
     return plain_of(value)
 
 
 def plain_of(value: Json) -> Json:
-    """Return what an expression gave as plain data.
+    """Return the result of an expression as plain data.
 
     Raises:
-        NeedsUnknown: the value is, or holds, one that is known after apply.
-        UndefinedError: it is, or holds, one that is not there.
-        TypeError: it is no data (a function, say).
+        NeedsUnknown: the value is or contains one that is known after apply.
+        UndefinedError: the value is or contains an undefined one.
+        TypeError: the value is not data (for example, a function).
     """
     if isinstance(value, Unknown):
         raise NeedsUnknown(value._name)
-    # An undefined value may be inside of a list or a map, where Jinja2 has not used it yet.
+    # A list or a map may contain an undefined value that Jinja2 has not used yet.
     if isinstance(value, Undefined):
         value._fail_with_undefined_error()
     if value is None or isinstance(value, (bool, int, float, str)):
@@ -175,7 +176,7 @@ def plain_of(value: Json) -> Json:
         return {str(key): plain_of(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, Iterator, range)):
         return [plain_of(item) for item in value]
-    # A function or a bound method would be written as its address in memory: other bytes in each plan.
+    # A function or bound method would be rendered as its memory address, which differs in each plan.
     raise TypeError(f"{type(value).__name__} is not a value")
 
 
@@ -188,10 +189,10 @@ def _to_json(value: Json, indent: int | None = None) -> str:
 
 
 class _Generator(CodeGenerator):
-    """Jinja2's compiler, with the operator ``~`` in bounds."""
+    """Jinja2's compiler, with limits on the operator ``~``."""
 
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802 - the compiler's name for it
-        """Write the code of ``a ~ b``."""
+        """Generate the code of ``a ~ b``."""
         self.write("environment.joined((")
         for argument in node.nodes:
             self.visit(argument, frame)
@@ -200,7 +201,7 @@ class _Generator(CodeGenerator):
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    """Jinja2's sandbox, without the operators by which a short template becomes an endless computation."""
+    """Jinja2's sandbox, with limits on the operators by which a short template could compute without end."""
 
     code_generator_class = _Generator
     intercepted_binops = frozenset(["*", "**", "%", "+"])
@@ -208,13 +209,13 @@ class _Environment(ImmutableSandboxedEnvironment):
     def _generate(
         self, source: nodes.Template, name: str | None, filename: str | None, defer_init: bool = False
     ) -> str:
-        # Loops are counted where they are compiled: a range of a billion is refused by its rounds, not by its text.
+        # Count iterations in the compiled loops: this limits any iterable, such as a range of a billion.
         for loop in source.find_all(nodes.For):
             loop.iter = nodes.Filter(loop.iter, _COUNTED, [], [], None, None, lineno=loop.lineno)
         return super()._generate(source, name, filename, defer_init)
 
     def call(self, context: Context, function: object, *arguments: object, **named: object) -> object:
-        """Call a function or a method in bounds."""
+        """Call a function or a method within the limits."""
         bounds.count_round()
         bounds.check_call(function, [*arguments, *named.values()])
         arguments = bounds.with_joined_items(function, arguments, named)
@@ -224,13 +225,13 @@ class _Environment(ImmutableSandboxedEnvironment):
 
     @staticmethod
     def joined(values: Iterable[Json]) -> str:
-        """Return what ``~`` makes of values."""
+        """Return the result of ``~``."""
         texts = [str(value) for value in values]
         bounds.check_size(sum(map(len, texts)))
         return "".join(texts)
 
     def call_binop(self, context: Context, operator: str, left: Json, right: Json) -> object:
-        """Work out one of these operators, + in bounds, others with numbers only; nothing is raised to a power."""
+        """Compute an intercepted operator: + within limits, the others for numbers only; ** is refused."""
         bounds.check_operands(operator, left, right)
         if operator == "+":
             return super().call_binop(context, operator, left, right)
@@ -242,15 +243,15 @@ class _Environment(ImmutableSandboxedEnvironment):
 
 @cache
 def environment(*, shell: bool, blanks: frozenset[str] = frozenset()) -> Environment:
-    """Return the environment that templates are parsed and rendered in: nothing random, nothing from files.
+    """Return the environment for parsing and rendering templates; it allows neither randomness nor files.
 
-    ``blanks`` are those of ``TEMPLATE_BLANKS`` that are left out around blocks.
+    ``blanks`` are the enabled settings of ``TEMPLATE_BLANKS``.
     """
     shown = shell_text_of if shell else text_of
     made = _Environment(
         undefined=_Strict,
         keep_trailing_newline=True,
-        # finalize sees each value on its way into the text: quoting here can't be forgotten by an author.
+        # finalize receives every value that goes into the text, so quoting can't be forgotten by an author.
         finalize=lambda value: shown(_usable(value)),
         loader=None,
         trim_blocks="trim_blocks" in blanks,
@@ -259,7 +260,7 @@ def environment(*, shell: bool, blanks: frozenset[str] = frozenset()) -> Environ
     made.filters["raw"] = _raw
     made.filters["quote"] = lambda value: shell_text_of(_usable(value))
     made.filters["tojson"] = _to_json  # Jinja2's own escapes for HTML
-    # The same input gives the same plan.
+    # Plans must be reproducible.
     del made.filters["random"]
     made.filters |= {name: bounds.bounded(filter_) for name, filter_ in made.filters.items()}
     made.filters[_COUNTED] = bounds.counted
@@ -268,15 +269,15 @@ def environment(*, shell: bool, blanks: frozenset[str] = frozenset()) -> Environ
 
 
 def is_template(text: str) -> bool:
-    """Say whether a text has anything for a template to do."""
+    """Return whether a text has template syntax."""
     return "{{" in text or "{%" in text or "{#" in text
 
 
 def truth(value: Json, text: str) -> bool:
-    """Return whether a condition holds, from what its template gave.
+    """Return whether a condition holds, given the result of its template.
 
     Raises:
-        TemplateProblem: it is neither true nor false.
+        TemplateProblem: the result is neither true nor false.
     """
     if isinstance(value, bool):
         return value
@@ -303,16 +304,16 @@ def render(value: object, variables: Mapping[str, object], *, shell: bool = Fals
     """Render every text in nested plain data.
 
     Args:
-        value: plain data; texts in it are templates.
-        variables: what templates may name; any of them, or anything in them, may be an ``Unknown``.
-        shell: the texts are shell commands: values in them are quoted, and the result is always text.
+        value: plain data; its texts are templates.
+            variables: the variables that templates may use; they may be or contain an ``Unknown``.
+            shell: whether the texts are shell commands: values are quoted, and the result is always text.
 
     Returns:
-        The data with its texts rendered; a text that is exactly one expression gives the expression's own value.
+        The data with its texts rendered; a text that is exactly one expression becomes that expression's value.
 
     Raises:
-        TemplateProblem: a template names what is not there, or is no template at all.
-        NeedsUnknown: a template uses an ``Unknown``.
+        TemplateProblem: a template uses an undefined name, or is invalid.
+            NeedsUnknown: a template uses an ``Unknown``.
     """
     if isinstance(value, Mapping):
         return {key: render(item, variables, shell=shell) for key, item in value.items()}
@@ -325,19 +326,19 @@ def render(value: object, variables: Mapping[str, object], *, shell: bool = Fals
 
 
 def render_text(text: str, variables: Mapping[str, object], blanks: Sequence[str] = ()) -> str:
-    """Render a file's content; the result is always text, and nothing in it is quoted.
+    """Render a file's content; the result is always text, without quoting.
 
-    ``blanks`` are those of ``TEMPLATE_BLANKS`` that are wanted.
+    ``blanks`` are the enabled settings of ``TEMPLATE_BLANKS``.
 
     Raises:
-        TemplateProblem, NeedsUnknown: as ``render``.
+        TemplateProblem, NeedsUnknown: as for ``render``.
     """
     with _as_template_problems(text, variables):
         return _within_bounds(_compiled(text, shell=False, blanks=frozenset(blanks)), variables)
 
 
 def _within_bounds(template: Template, variables: Mapping[str, object]) -> str:
-    """Render a template, stopping it where it does not end or grows without a bound."""
+    """Render a template; stop it if it exceeds the limits."""
     bounds.begin_rendering()
     pieces, size = [], 0
     for piece in template.generate(variables):
@@ -348,8 +349,7 @@ def _within_bounds(template: Template, variables: Mapping[str, object]) -> str:
 
 
 def _rendered(text: str, variables: Mapping[str, object], *, shell: bool) -> object:
-    # A shell command is always text; anything else that is one expression keeps its type, as {{ ports }} must stay a
-    # list.
+    # A shell command is always text. Any other single expression keeps its type: {{ ports }} must stay a list.
     expression = None if shell else sole_expression(text)
     if expression is None:
         return _within_bounds(_compiled(text, shell=shell), variables)
@@ -357,7 +357,7 @@ def _rendered(text: str, variables: Mapping[str, object], *, shell: bool) -> obj
     return plain_of(_compiled_expression(expression)(variables))
 
 
-# The same text is rendered for every node of a group; compiling it takes most of the time.
+# Cached: the same text is rendered for every node of a group, and compiling it takes most of the time.
 @lru_cache(maxsize=4096)
 def _compiled(text: str, *, shell: bool, blanks: frozenset[str] = frozenset()) -> Template:
     return environment(shell=shell, blanks=blanks).from_string(text)
@@ -370,7 +370,7 @@ def _compiled_expression(expression: str) -> TemplateExpression:
 
 @contextmanager
 def _as_template_problems(text: str, variables: Mapping[str, object]) -> Iterator[None]:
-    """Turn whatever a template runs into to a ``TemplateProblem``."""
+    """Convert any error of a template to a ``TemplateProblem``."""
     try:
         yield
     except (TemplateProblem, NeedsUnknown):
@@ -386,7 +386,7 @@ def _as_template_problems(text: str, variables: Mapping[str, object]) -> Iterato
         raise unreadable(error) from None
     except RecursionError:
         raise TemplateProblem("template is nested too deeply") from None
-    except Exception as error:  # expressions are the author's code: any of their errors is a mistake
+    except Exception as error:  # expressions are the author's code: any of their errors is a problem to report
         raise TemplateProblem(f"template cannot be rendered: {error}") from None
 
 

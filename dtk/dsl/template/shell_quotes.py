@@ -1,7 +1,7 @@
-"""Where in a shell command a quoted value is one word, and where it is not.
+"""Finds values in shell commands at positions where quoting does not make them one word.
 
-Values put into a command are quoted with single quotes. That protects where the shell reads words; between quotes, in
-backticks, here-documents, comments and arithmetic it does not, and a hostile value could run there.
+Values are quoted with single quotes. That is safe where the shell reads words, but not between quotes or in backticks,
+here-documents, comments and arithmetic: there a malicious value could be executed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 Piece = str | None
-"""One character of a command, or None where a value goes."""
+"""One character of a command, or None for a value."""
 
 WITHOUT_QUOTES = "dtk quotes values: write it without quotes around it"
 _REASONS = {
@@ -56,13 +56,13 @@ def misplaced_values(pieces: Sequence[Piece]) -> list[tuple[int, str]]:
         pieces: the command, character by character, with None for each value.
 
     Returns:
-        The values' numbers, counted from 0, each with the reason.
+        The indices of the values, from 0, each with the reason.
     """
     return _QuoteScanner(pieces).scan()
 
 
 class _QuoteScanner:
-    """Walks once over a command and remembers in what it is; the innermost context is last."""
+    """Scans a command once and keeps the stack of contexts; the innermost one is last."""
 
     def __init__(self, pieces: Sequence[Piece]) -> None:
         self.text = "".join(_VALUE if piece is None else piece.replace(_VALUE, " ") for piece in pieces)
@@ -82,7 +82,7 @@ class _QuoteScanner:
         character = self.text[self.at]
         if character == _VALUE:
             self._take_value(context)
-        # In single quotes a backslash stands for itself, so the quote behind it ends them.
+        # In single quotes a backslash is literal, so the quote after it ends them.
         elif character == "\\" and context != "single":
             self._skip_escaped()
         elif context == "arithmetic":
@@ -144,7 +144,7 @@ class _QuoteScanner:
         match = _HEREDOC.match(self.text, self.at)
         if match:
             self.heredocs.append((match["end"].strip("'\""), bool(match["strip"])))
-            # Values in the delimiter are passed over, and count all the same.
+            # Values in the delimiter are not reported, but must be counted.
             self.value += match[0].count(_VALUE)
         self.at = match.end() if match else self.at + 2
 

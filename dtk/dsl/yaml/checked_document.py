@@ -1,4 +1,4 @@
-"""A document opened for building: parsed, of a version that is known, checked by its schema."""
+"""Opens documents for building: parsed, of a known version, validated against their schemas."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ _VERSION_KEYS = {"module": "dsl_version", "assembly": "dsl_version"}
 
 @dataclass(frozen=True)
 class Checked:
-    """A document with a cursor at its root, for which what the schema refused is not there."""
+    """A document with a cursor at its root; the cursor hides everything that the schema refused."""
 
     document: Document
     cursor: Cursor
 
 
 def open_document(file: Path, schema: str, display_root: Path | None, problems: list[Problem]) -> Checked | None:
-    """Read a document and check its structure.
+    """Read a document and validate its structure.
 
     Args:
         file: the YAML file.
         schema: the schema's name: ``module``, ``assembly``, ``service``, ``workspace``.
         display_root: messages name the file relative to this folder.
-        problems: takes what is wrong.
+        problems: the list to append problems to.
 
     Returns:
-        The document, None when it can't be understood at all.
+        The document, None if it can't be used at all.
     """
     try:
         document = read_document(file, display_root)
@@ -53,7 +53,7 @@ def open_document(file: Path, schema: str, display_root: Path | None, problems: 
         return None
     found = violations(document.data, schema)
     problems += [violation.problem(document) for violation in found]
-    # A map that lacks a key can't be understood; the document as a whole can.
+    # A map that lacks a key is unusable; the whole document is not.
     broken = frozenset(violation.path for violation in found if violation.path or not violation.missing)
     return Checked(document, Cursor(document, broken))
 
@@ -69,7 +69,7 @@ def _newer_version(document: Document, schema: str) -> Problem | None:
 
 
 def report(message: str, problems: Iterable[Problem], checked: Iterable[Checked]) -> InvalidError:
-    """Return all problems as one error: each once, in file order, with its path in the document."""
+    """Return all problems as one error: without duplicates, in file order, each with its path in the document."""
     documents = {document.document.file: document.document for document in checked}
     order = {file: number for number, file in enumerate(documents)}
     paths = {file: _paths_by_location(document) for file, document in documents.items()}

@@ -1,4 +1,4 @@
-"""A place in a document that walks down to its parts, leaving out what the schema refused."""
+"""A cursor to a position in a document; it hides everything that the schema refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dtk.errors import Location, Problem
 
 @dataclass(frozen=True)
 class Cursor:
-    """A value in a document. ``broken`` are the paths that the schema refused: to this they are not there."""
+    """A value in a document. ``broken`` are the paths that the schema refused; the cursor hides them."""
 
     document: Document
     broken: frozenset[DocumentPath] = frozenset()
@@ -21,7 +21,7 @@ class Cursor:
 
     @property
     def value(self) -> Any:
-        """The plain data at this place."""
+        """The plain data at this position."""
         value = self.document.data
         for part in self.path:
             value = value[part]
@@ -29,26 +29,26 @@ class Cursor:
 
     @property
     def name(self) -> str:
-        """The key under which the value stands."""
+        """The value's key."""
         return str(self.path[-1])
 
     @property
     def location(self) -> Location:
-        """Where the value is written."""
+        """The location of the value."""
         return self.document.locate(self.path)
 
     @property
     def key_location(self) -> Location:
-        """Where the key is written; where the value is, for items of lists."""
+        """The location of the key; for list items, that of the value."""
         return self.document.locate_key(self.path)
 
     @property
     def is_partial(self) -> bool:
-        """Whether the schema refused a key or a value right here, so that names may be missing below."""
+        """Whether the schema refused a key or a value directly below, so that names may be missing."""
         return any(path[:-1] == self.path for path in self.broken if path)
 
     def get(self, *keys: str) -> Cursor | None:
-        """Return the first of the keys that is there."""
+        """Return a cursor to the first of the keys that exists, None if there is none."""
         value = self.value
         for key in keys:
             path = (*self.path, key)
@@ -57,7 +57,7 @@ class Cursor:
         return None
 
     def entries(self, *keys: str) -> Iterator[Cursor]:
-        """Yield the entries of the map, or the items of the list, below ``keys``; nothing where there is none."""
+        """Yield the entries of the map or the items of the list below ``keys``; nothing if there is none."""
         inner: Cursor | None = self
         for key in keys:
             inner = inner.get(key) if inner else None
@@ -71,21 +71,21 @@ class Cursor:
                 yield Cursor(self.document, self.broken, path)
 
     def text(self, key: str, default: str = "") -> str:
-        """Return the text below a key as it is written; ``default`` where there is none."""
+        """Return the text of a key as written; ``default`` if it is not set."""
         found = self.get(key)
         return default if found is None or found.value is None else str(found.value)
 
     def flag(self, key: str, *, default: bool = False) -> bool:
-        """Return the truth below a key."""
+        """Return the boolean value of a key."""
         found = self.get(key)
         return default if found is None else bool(found.value)
 
     def problem(self, message: str, *, expected: str = "", near: str = "", private: bool = False) -> Problem:
-        """Return a problem with the value; ``private``: what is written there may be shown to nobody."""
+        """Return a problem with the value; ``private`` means that the text must not be shown."""
         return Problem(message, self.location, shown_path(self.path), expected, near, private=private)
 
     def problem_inside(self, message: str, line: int, word: str = "", *, expected: str = "", near: str = "") -> Problem:
-        """Return a problem with a part of a text: ``line`` counts in it from 1, ``word`` is what stands there."""
+        """Return a problem within a text: ``line`` counts from 1 in it, ``word`` is the text at that position."""
         location = self.document.locate_inside(self.path, line, word)
         return Problem(message, location, shown_path(self.path), expected, near)
 

@@ -1,7 +1,7 @@
-"""A YAML document as plain data in which every key and every value knows its place.
+"""YAML documents as plain data with the position of every key and value.
 
-YAML 1.2 as ruamel.yaml parses it, in the part that people write by hand: maps with text keys, lists, scalars.
-Aliases, tags and merge keys are refused, so a small file is never a large document.
+This is YAML 1.2 as parsed by ruamel.yaml, limited to what people write by hand: maps with text keys, lists, scalars.
+Aliases, tags and merge keys are refused, so that a small file can't become a large document.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from dtk.dsl.yaml.span import DocumentPath, Span
 from dtk.errors import InvalidError, Location, Problem
 
 LARGEST_FILE = 1_000_000
-"""Bytes. Nobody writes more by hand, and the parser takes a second or two for each 100 kB."""
+"""In bytes. Nobody writes more by hand, and the parser takes a second or two per 100 kB."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """Plain data with places; paths are keys and list indices from the document's root.
+    """Plain data with positions; paths are keys and list indices from the document's root.
 
-    Numbers are ``dtk.model.written`` ones, which remember their text. ``values`` and ``keys`` hold the spans of every
-    value and of every map's keys by path; ``text`` is the whole file.
+    Numbers are those of ``dtk.model.written``, which keep their text. ``values`` and ``keys`` map paths to the spans of
+    values and keys; ``text`` is the whole file.
     """
 
     file: str
@@ -36,21 +36,21 @@ class Document:
     keys: Mapping[DocumentPath, Span]
 
     def locate(self, path: DocumentPath) -> Location:
-        """Return the place of a value, or of the nearest value around it."""
+        """Return the location of a value, or of the nearest enclosing value."""
         while path not in self.values:
             path = path[:-1]
         return self.values[path].location
 
     def locate_inside(self, path: DocumentPath, line: int, word: str) -> Location:
-        """Return the place of something in a text that is written as a block (``|``, ``>``).
+        """Return the location of a position in a block text (``|``, ``>``).
 
         Args:
-            path: the text's.
-            line: in the text, from 1.
-            word: what stands there, "" where that is not known.
+            path: the text's path.
+            line: the line in the text, from 1.
+            word: the word at the position, "" if unknown.
 
         Returns:
-            The word's own line and column; the text's beginning for one that is written in another way.
+            The word's line and column; the start of the text if it is not a block.
         """
         start = self.locate(path)
         span = self.values.get(path)
@@ -58,7 +58,7 @@ class Document:
         if span is None or style not in ("|", ">"):
             return start
         written = self.text[span.start : span.end].split("\n")[1:]
-        # What is folded has fewer lines than its file: there the word alone says where it is.
+        # Folded text has fewer lines than the file has for it: only the word shows the position.
         candidates = range(len(written)) if style == ">" else range(max(line, 1) - 1, min(max(line, 1), len(written)))
         for number in candidates:
             found = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", written[number]) if word else None
@@ -68,18 +68,18 @@ class Document:
         return start
 
     def locate_key(self, path: DocumentPath) -> Location:
-        """Return the place of a key; for an item of a list, or the root, that of the value."""
+        """Return the location of a key; for a list item or the root, that of the value."""
         span = self.keys.get(path)
         return span.location if span else self.locate(path)
 
 
 def shown_path(path: DocumentPath) -> str:
-    """Return a path as messages name it: ``components/worker/attributes/port``."""
+    """Return a path as shown in messages: ``components/worker/attributes/port``."""
     return "/".join(str(part) for part in path)
 
 
 def shown_file(file: Path, root: Path | None) -> str:
-    """Return a file's name as messages show it: relative to ``root`` where it lies below it."""
+    """Return a file's name as shown in messages: relative to ``root`` if it is below it."""
     if root is not None and file.is_relative_to(root):
         return file.relative_to(root).as_posix()
     return str(file)
@@ -93,7 +93,7 @@ def read_document(file: Path, display_root: Path | None = None) -> Document:
         display_root: messages name the file relative to this folder.
 
     Raises:
-        InvalidError: it can't be read, or is not YAML of the kind above; with the place.
+        InvalidError: the file can't be read, or is not YAML of this kind; the error has the location.
     """
     name = shown_file(file, display_root)
     if display_root is not None and _leads_out(file, display_root):
@@ -105,11 +105,11 @@ def read_text(file: Path, name: str) -> str:
     """Return the text of a YAML file; ``name`` is the file's name for messages.
 
     Raises:
-        InvalidError: it is not a file, is larger than people write, can't be read or is not UTF-8.
+        InvalidError: it is not a regular file, is too large, can't be read or is not UTF-8.
     """
     try:
         found = file.stat()
-        if not stat.S_ISREG(found.st_mode):  # reading a fifo waits for ever, a device has no end
+        if not stat.S_ISREG(found.st_mode):  # reading a fifo may block for ever, a device has no end
             raise _refused(name, f"a {'folder' if stat.S_ISDIR(found.st_mode) else 'device'} is here, and not a file")
         if found.st_size > LARGEST_FILE:
             raise _refused(name, f"the file is larger than {LARGEST_FILE // 1_000_000} MB")
@@ -120,15 +120,15 @@ def read_text(file: Path, name: str) -> str:
 
 
 def _leads_out(file: Path, root: Path) -> bool:
-    # Not Path.resolve: it fails for a link to itself, which is told as what it is.
+    # Not Path.resolve, which fails for a symlink to itself; that is reported separately.
     return file.is_symlink() and not Path(os.path.realpath(file)).is_relative_to(os.path.realpath(root))
 
 
 def parse_document(text: str, name: str) -> Document:
-    """Return the document that a text is; ``name`` is the file's name for messages.
+    """Parse a document from a text; ``name`` is the file's name for messages.
 
     Raises:
-        InvalidError: as ``read_document``.
+        InvalidError: as for ``read_document``.
     """
     from dtk.dsl.yaml.parser import build  # noqa: PLC0415 - the YAML parser, 31 ms that listings need not spend
 

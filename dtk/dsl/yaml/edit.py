@@ -1,7 +1,7 @@
-"""Edits of service.yaml and dtk.yaml that leave everything else as it was written.
+"""Edits of service.yaml and dtk.yaml that keep everything else as written.
 
-The text is spliced where the parser says a value stands, and is never written anew: a change of one attribute is a
-change of one line. What comes out is parsed again and compared before it replaces the file.
+The text is spliced at the position that the parser reports, and is never serialized again: changing one attribute
+changes one line. The result is parsed and compared with the intended data before it replaces the file.
 """
 
 from __future__ import annotations
@@ -23,40 +23,40 @@ _INDENT = "  "
 
 
 def set_attribute(file: Path, path: str, value: object) -> None:
-    """Set one line under ``attributes:`` of a service.yaml, as ``set_attributes``."""
+    """Set one line under ``attributes:`` of a service.yaml; see ``set_attributes``."""
     set_attributes(file, {path: value})
 
 
 def set_attributes(file: Path, values: Mapping[str, object]) -> None:
-    """Set lines under ``attributes:`` of a service.yaml, all of them or none; comments, order and quotes stay.
+    """Set lines under ``attributes:`` of a service.yaml, all or none; comments, order and quotes are kept.
 
     Args:
         file: the service.yaml.
-        values: plain data by the attribute's path (``slaves/cardinality``).
+        values: plain data by attribute path (``slaves/cardinality``).
 
     Raises:
         InvalidError: the file is not YAML.
-        DtkError: its attributes are written in a way that can't be edited.
+        DtkError: the file's attributes have a form that can't be edited.
     """
     set_entries(file, _ATTRIBUTES, values)
 
 
 def set_entry(file: Path, section: str, key: str, value: object) -> None:
-    """Set one entry of a map at the top of a document, as ``set_entries``."""
+    """Set one entry of a top-level map; see ``set_entries``."""
     set_entries(file, section, {key: value})
 
 
 @one_at_a_time
 def set_entries(file: Path, section: str, entries: Mapping[str, object]) -> None:
-    """Set entries of a map at the top of a document, all of them or none; everything else stays as it is written.
+    """Set entries of a top-level map, all or none; everything else is kept as written.
 
     Args:
         file: the document.
-        section: the map's key; it is added where it is missing.
-        entries: plain data by the entry's key.
+        section: the map's key; added if missing.
+            entries: plain data by key.
 
     Raises:
-        InvalidError, DtkError: as ``set_attributes``.
+        InvalidError, DtkError: as for ``set_attributes``.
     """
     before = document = _opened(file, section)
     for key, value in entries.items():
@@ -79,21 +79,21 @@ def _with(document: Document, section: str, key: str, value: object) -> str:
 
 
 def set_key(file: Path, key: str, value: str, *, after: str) -> None:
-    """Add a key with a text to the top of a document, on a line of its own; everything else stays as it is written.
+    """Add a top-level key with a text value, on its own line; everything else is kept as written.
 
     Args:
         file: the document.
-        key: the key, which is not there yet.
-        value: its text.
-        after: the key below which it stands; at the end where that is not there.
+        key: the key, which must not exist yet.
+            value: its text.
+            after: the key to insert it after; at the end if that does not exist.
 
     Raises:
-        InvalidError, DtkError: as ``set_attributes``.
+        InvalidError, DtkError: as for ``set_attributes``.
     """
     document = _opened(file, key)
     text, entry = document.text, _entry(key, value)
     if text[document.values[()].start] == "{":
-        # What is JSON stays JSON.
+        # Keep JSON as JSON.
         edited = _with_entry(document, (), f"{_quoted(key)}: {_quoted(value)}")
     elif (after,) in document.values:
         end = line_end(text, max(document.keys[(after,)].end, document.values[(after,)].end))
@@ -107,23 +107,23 @@ def unset_attribute(file: Path, path: str) -> bool:
     """Remove one line under ``attributes:`` of a service.yaml.
 
     Returns:
-        Whether there was one.
+        Whether the line existed.
 
     Raises:
-        InvalidError, DtkError: as ``set_attributes``.
+        InvalidError, DtkError: as for ``set_attributes``.
     """
     return unset_entry(file, _ATTRIBUTES, path)
 
 
 @one_at_a_time
 def unset_entry(file: Path, section: str, key: str) -> bool:
-    """Remove one entry of a map at the top of a document, and the map with its last one.
+    """Remove one entry of a top-level map; remove the map if it becomes empty.
 
     Returns:
-        Whether there was one.
+        Whether the entry existed.
 
     Raises:
-        InvalidError, DtkError: as ``set_attributes``.
+        InvalidError, DtkError: as for ``set_attributes``.
     """
     document = _opened(file, section)
     path: DocumentPath = (section, key)
@@ -149,18 +149,18 @@ def new_service(
     id_: str = "",
     modeline: str = "",
 ) -> None:
-    """Write a new service.yaml; the service is named as its folder, which is made.
+    """Write a new service.yaml and create its folder, which gives the service its name.
 
     Args:
         file: ``services/NAME/service.yaml``.
         assembly: ``namespace:module/assembly``.
         target: a target of dtk.yaml; "" for its default.
         attributes: values by path.
-        id_: which service it is, for good.
-        modeline: tells editors its schema.
+        id_: the service's permanent id.
+            modeline: the comment that tells editors the schema.
 
     Raises:
-        UsageError: there is one already.
+        UsageError: the file exists already.
     """
     lines = [*([modeline] if modeline else []), "format_version: 1", _entry("service", file.parent.name)]
     lines += [_entry("id", id_)] if id_ else []
@@ -173,10 +173,10 @@ def new_service(
 
 
 def new_workspace(file: Path, modeline: str = "", id_: str = "") -> None:
-    """Write a new dtk.yaml: which workspace it is, the embedded target only; ``modeline`` tells editors its schema.
+    """Write a new dtk.yaml with the workspace's id and only the embedded target; ``modeline`` is for editors.
 
     Raises:
-        UsageError: there is one already.
+        UsageError: the file exists already.
     """
     lines = [modeline] if modeline else []
     lines += ["# Targets are where nodes come from; local, on this machine, needs no word here.", "format_version: 1"]
@@ -192,13 +192,13 @@ def _opened(file: Path, section: str) -> Document:
 
 
 def cannot_edit(file: Path) -> DtkError:
-    """Return the error for a document whose way of writing an edit can't keep."""
+    """Return the error for a document with a form that can't be edited."""
     return DtkError(f"{file} is written in a way that can't be edited", hint="edit it by hand: one line an attribute")
 
 
 def _with_value(document: Document, path: DocumentPath, value: object) -> str:
     text, span = document.text, document.values[path]
-    if span.start == span.end:  # `key:` with nothing behind it
+    if span.start == span.end:  # `key:` without a value
         colon = text.index(":", document.keys[path].end)
         return f"{text[: colon + 1]} {scalar(value)}{text[colon + 1 :]}"
     quote = text[span.start] if text[span.start] in "'\"" and isinstance(value, str) else ""
@@ -206,7 +206,7 @@ def _with_value(document: Document, path: DocumentPath, value: object) -> str:
 
 
 def _with_entry(document: Document, path: DocumentPath, entry: str) -> str:
-    """Add an entry behind the last one of a map."""
+    """Add an entry after the last one of a map."""
     text, span = document.text, document.values[path]
     if text[span.start] == "{":
         return f"{text[: span.end - 1].rstrip()}, {entry}{text[span.end - 1 :]}"
@@ -217,7 +217,7 @@ def _with_entry(document: Document, path: DocumentPath, entry: str) -> str:
 
 
 def _with_section(document: Document, key: str, entry: str) -> str:
-    """Add an entry to a section that is empty or not there."""
+    """Add an entry to a section that is empty or missing."""
     text = document.text
     if (key,) not in document.keys:
         return f"{ended(text)}{key}:\n{_INDENT}{entry}\n"
@@ -246,13 +246,13 @@ def _without_flow_entry(document: Document, path: DocumentPath) -> str:
 
 
 def line_end(text: str, at: int) -> int:
-    """Return the offset behind the line that holds an offset; comments behind a value belong to it."""
+    """Return the offset after the line at an offset, including a comment at its end."""
     found = text.find("\n", at)
     return len(text) if found < 0 else found + 1
 
 
 def ended(text: str) -> str:
-    """Return text with a line break at its end."""
+    """Return a text with a line break at its end."""
     return text if not text or text.endswith("\n") else f"{text}\n"
 
 
@@ -261,7 +261,7 @@ def _entry(key: str, value: object) -> str:
 
 
 def scalar(value: object, quote: str = "") -> str:
-    """Return plain data as one line of YAML; a text gets quotes only where it looks like more, or had them."""
+    """Return plain data as one line of YAML; a text is quoted only if necessary, or if it was quoted before."""
     if not isinstance(value, str):
         return _flow(value)
     if quote != "'" and (quote or not value.isprintable()):
@@ -284,7 +284,7 @@ def _flow_key(key: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return a text in double quotes; what can't be printed is escaped as YAML does it, which is not as JSON does."""
+    """Return a text in double quotes; unprintable characters have YAML escapes, which differ from JSON's."""
     return f'"{"".join(_escaped(character) for character in text)}"'
 
 
@@ -298,7 +298,7 @@ def _escaped(character: str) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """Say whether a text needs no quotes: alone, as a key and in a flow map it is read as itself."""
+    """Return whether a text needs no quotes: alone, as a key and in a flow map, YAML reads it as itself."""
     if (
         not text.isprintable()
         or text != text.strip()
@@ -313,10 +313,10 @@ def _is_plain(text: str) -> bool:
 
 
 def replace_text(file: Path, before: Document, text: str, data: object) -> None:
-    """Write an edited file, once it is sure that the edit did what it should and nothing else.
+    """Write an edited file after verifying that the edit changed only what it should.
 
     Raises:
-        DtkError: it is written in a way that can't be edited, or somebody changed it since it was read.
+        DtkError: the file has a form that can't be edited, or was changed after it was read.
     """
     try:
         done = parse_document(text, before.file).data == data
@@ -326,7 +326,7 @@ def replace_text(file: Path, before: Document, text: str, data: object) -> None:
         raise cannot_edit(file)
     if read_document(file).text != before.text:
         raise DtkError(f"{file} was changed by another process: nothing was written", hint="try again")
-    target = file.resolve()  # where the file is a symlink, what it points to is edited
+    target = file.resolve()  # edit the target of a symlink
     temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
     temporary.unlink(missing_ok=True)
     write_new(temporary, text)

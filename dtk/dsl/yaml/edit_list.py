@@ -1,4 +1,4 @@
-"""Edits of the lists in service.yaml (added components, what is removed): one item is one line."""
+"""Edits of the lists in service.yaml (added components, removed parts): one item is one line."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _INDENT = "  "
 
 @one_at_a_time
 def add_item(file: Path, path: tuple[str, ...], item: str) -> None:
-    """Add a text to the end of a list; the list, and the map it stands in, are added where they are missing.
+    """Append a text to a list; create the list and its enclosing map if missing.
 
     Args:
         file: the document.
-        place: the keys that lead to the list: ``("removed",)``, ``("components", "master")``.
+        path: the keys that lead to the list: ``("removed",)``, ``("components", "master")``.
         item: the text.
 
     Raises:
         InvalidError: the file is not YAML.
-        DtkError: it is written in a way that can't be edited.
+        DtkError: the file has a form that can't be edited.
     """
     document = read_document(file)
     data = copy.deepcopy(document.data)
@@ -37,13 +37,13 @@ def add_item(file: Path, path: tuple[str, ...], item: str) -> None:
 
 @one_at_a_time
 def remove_item(file: Path, path: tuple[str, ...], name: str) -> bool:
-    """Remove the item that is a text, or a map of that one key; emptied lists and maps go with it.
+    """Remove the item that is a text or a map with this single key; also remove lists and maps that become empty.
 
     Returns:
-        Whether there was one.
+        Whether the item existed.
 
     Raises:
-        InvalidError, DtkError: as ``add_item``.
+        InvalidError, DtkError: as for ``add_item``.
     """
     document = read_document(file)
     data = copy.deepcopy(document.data)
@@ -75,7 +75,7 @@ def _delete(data: Json, path: tuple[str | int, ...]) -> None:
 
 
 def _list_at(file: Path, data: Json, path: tuple[str, ...], *, make: bool) -> list[Json]:
-    """Return the list at a place; with ``make`` it is put there, and the maps around it."""
+    """Return the list at a path; with ``make``, create it and its enclosing maps."""
     inner = data
     for key in path:
         if not isinstance(inner, dict):
@@ -106,7 +106,7 @@ def _with_item(document: Document, path: tuple[str, ...], text: str) -> str:
 
 
 def _with_list(document: Document, path: tuple[str, ...], text: str) -> str:
-    """Write a list of one item where there is none: below its map, else with its map at the end of the document."""
+    """Write a new list of one item: in its map if that exists, else with its map at the end of the document."""
     whole = document.text
     outer = path[:-1]
     if outer and outer in document.values and _at(document.data, outer):
@@ -124,12 +124,12 @@ def _without(document: Document, path: tuple[str | int, ...]) -> str:
     start = whole.rfind("\n", 0, (key or value).start) + 1
     end = max(value.end, (key or value).end)
     behind = whole[whole.rfind("\n", 0, end) + 1 : end]
-    # A block's span may end at the beginning of the line behind it.
+    # A block's span may end at the beginning of the next line.
     return whole[:start] + whole[end if not behind.strip() else line_end(whole, end) :]
 
 
 def _block_text(text: str) -> str:
-    """Return a text as an item of a block list: without quotes where it is read as itself."""
+    """Return a text as an item of a block list, without quotes if YAML reads it as itself."""
     try:
         plain = parse_document(f"- {text}\n", "").data == [text]
     except DtkError:

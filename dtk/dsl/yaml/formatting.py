@@ -1,4 +1,4 @@
-"""YAML in one form: two blanks a level, lists indented, no blanks at line ends; comments, order and quotes stay."""
+"""Canonical YAML format: two-space indent, indented lists, no trailing blanks; comments, order and quotes are kept."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dtk.dsl.yaml.document import parse_document
 from dtk.errors import DtkError
 
 _WIDEST = 100_000
-"""Columns. Lines are not broken: where a text ends is its author's business."""
+"""In columns. Lines are never wrapped: their authors decide where they end."""
 
 
 def formatted(text: str, name: str) -> str:
-    """Return a document's text in the one form.
+    """Return a document's text in the canonical format.
 
     Args:
         text: the document.
-        name: its file, for messages.
+        name: the file's name, for messages.
 
     Raises:
-        InvalidError: it is not YAML.
-        DtkError: it could not be written without changing what it says.
+        InvalidError: the text is not YAML.
+            DtkError: formatting would change the meaning.
     """
     from ruamel.yaml import YAML  # noqa: PLC0415 - 31 ms that most commands need not spend
 
@@ -51,7 +51,7 @@ def _same(text: str, name: str, before: object) -> bool:
 
 
 def _meaning(value: object) -> object:
-    """Return data in which numbers count by their text: ``2.70`` and ``2.7`` may be different versions."""
+    """Return data that compares numbers by their text: ``2.70`` and ``2.7`` may be different versions."""
     if isinstance(value, dict):
         return [(key, _meaning(item)) for key, item in value.items()]
     if isinstance(value, list):

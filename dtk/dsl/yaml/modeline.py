@@ -1,4 +1,4 @@
-"""How editors find a document's schema: a line at its top, and the schemas in the workspace's .dtk/schemas."""
+"""How editors find a document's schema: a comment at its top, and the schemas in the workspace's .dtk/schemas."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from dtk.targets import descriptions
 
 
 def modeline(schema: str, file: Path, workspace: Workspace) -> str:
-    """Return the comment that yaml-language-server reads.
+    """Return the schema comment for yaml-language-server.
 
-    The path in it is relative, so that it holds in every clone; ``provide_schemas`` puts there what it names.
+    Its path is relative, so that it is valid in every clone; ``provide_schemas`` writes the file that it names.
 
     Args:
-        schema: its name: ``module``, ``assembly``, ``service``, ``workspace``, ``case``.
-        file: the document that the line is for.
-        workspace: the workspace the document is in.
+        schema: the schema's name: ``module``, ``assembly``, ``service``, ``workspace``, ``case``.
+            file: the document that the comment is for.
+            workspace: the document's workspace.
     """
     path = os.path.relpath(_folder(workspace) / f"{schema}.schema.json", file.parent)
     return f"# yaml-language-server: $schema={Path(path).as_posix()}"
 
 
 def provide_schemas(workspace: Workspace) -> None:
-    """Write the schemas of this dtk and of all target types here into the workspace, where others or none are."""
+    """Write the schemas of this dtk and of all installed target types into the workspace, if missing or outdated."""
     make_private_folder(_folder(workspace))
     schemas = {source.name: source.read_bytes() for source in data_folder("schemas").glob("*.schema.json")}
     for name, schema in editor_schemas(descriptions()).items():

@@ -1,7 +1,7 @@
-"""The YAML parser's events, built into plain data with spans.
+"""Builds plain data with spans from the YAML parser's events.
 
-Built from events and not from ruamel.yaml's own loader: events are a flat list, so depth is bounded here and no
-nesting can exhaust the stack, and each scalar still has its text.
+It uses events instead of ruamel.yaml's loader: events are a flat list, so that the depth is limited here and no nesting
+can exhaust the stack, and each scalar still has its text.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from dtk.model.json_data import Json
 from dtk.model.written import written_scalar
 
 _DEEPEST = 60
-"""Levels of nesting. The deepest place of the language is at 14."""
+"""In levels of nesting. The deepest position in the language has 14."""
 
 _NO_CHARACTER = re.compile("[\\ud800-\\udfff]")
-"""Half of a character: escapes can write it, and no file, command or terminal can hold it."""
+"""Lone surrogates: escapes can express them, but files, commands and terminals can't contain them."""
 
 
 @dataclass
 class _Level:
-    """A map or a list whose end has not come yet; ``key`` waits for its value."""
+    """An open map or list; ``key`` is the one that waits for its value."""
 
     path: DocumentPath
     container: dict[str, Any] | list[Any]
@@ -59,12 +59,12 @@ class _Builder:
     last_end: int = 0
 
     def take(self, event: NodeEvent | CollectionEndEvent) -> None:
-        """Take the event of one value, key, or end of a container."""
+        """Process the event of a value, a key, or the end of a container."""
         if isinstance(event, CollectionEndEvent):
             self._close(event)
             return
         span = self._span(event)
-        # Before the value is taken: an alias has none of its own, and a tag would change what it is.
+        # Check before processing the value: an alias has no value of its own, and a tag would change its type.
         self._refuse_extras(event, span)
         if isinstance(event, ScalarEvent) and (wrong := _NO_CHARACTER.search(event.value)):
             self._problem(f"the character U+{ord(wrong[0]):04X} is not allowed in text", span.location)
@@ -86,7 +86,7 @@ class _Builder:
         path = (*level.path, key)
         if key == "<<" and event.style is None:
             self._problem("merge keys (<<) are not supported: write the entries out", span.location)
-        # YAML parsers take the last of two silently; which of them an author meant nobody knows.
+        # YAML parsers silently use the last of two equal keys; which one the author meant is unknown.
         elif path in self.keys:
             first = self.keys[path].location.line
             self._problem(f"'{key}' is already given in line {first}", span.location, path)
@@ -94,7 +94,7 @@ class _Builder:
         level.key = key
 
     def _add_value(self, value: Json, span: Span) -> DocumentPath:
-        """Put a value where it belongs, and return its path."""
+        """Store a value in its container, and return its path."""
         path: DocumentPath = ()
         if not self.levels:
             self.data = value
@@ -120,7 +120,7 @@ class _Builder:
 
     def _close(self, event: CollectionEndEvent) -> None:
         level = self.levels.pop()
-        # A block's end event comes after the blank lines and comments behind it; its own end is its last value's.
+        # A block's end event comes after trailing blank lines and comments; the block ends with its last value.
         is_flow = event.end_mark.index > event.start_mark.index
         self.last_end = event.end_mark.index if is_flow else self.last_end
         self.values[level.path] = Span(level.start.location, level.start.start, self.last_end)
@@ -135,7 +135,7 @@ class _Builder:
             self._problem(f"tags ({tag}) are not supported", span.location)
 
     def _span(self, event: NodeEvent) -> Span:
-        """Return where an event's value stands; containers get their end when it comes."""
+        """Return the span of an event's value; the end of a container is set later."""
         mark, end = event.start_mark, event.end_mark.index
         if isinstance(event, (MappingStartEvent, SequenceStartEvent)):
             end = mark.index
@@ -144,7 +144,7 @@ class _Builder:
         return Span(Location(self.name, mark.line + 1, mark.column + 1), mark.index, end)
 
     def _at_key(self, span: Span, level: _Level | None) -> Span:
-        """Return the span of a value; one that is left out stands where its key does, not where the next one does."""
+        """Return the span of a value; a missing value is located at its key, not at the next one."""
         if span.start < span.end or level is None or level.key is None:
             return span
         key = self.keys[(*level.path, level.key)]
@@ -159,15 +159,15 @@ class _Builder:
 
 
 def build(text: str, name: str) -> tuple[Json, dict[DocumentPath, Span], dict[DocumentPath, Span]]:
-    """Return a YAML text's data, and the spans of its values and keys by path.
+    """Parse a YAML text; return its data, and the spans of its values and keys by path.
 
     Raises:
-        InvalidError: it is not YAML, or not the part of it that dtk reads.
+        InvalidError: the text is not YAML, or uses features that dtk does not support.
     """
     builder = _Builder(name, text)
     documents = 0
     try:
-        # Events, not the loader: it makes data without positions, unfolds aliases, and reads yes as true.
+        # Events, not the loader, which loses positions, expands aliases and reads yes as true.
         for event in YAML(typ="safe", pure=True).parse(text):
             if isinstance(event, DocumentStartEvent):
                 documents += 1
@@ -184,7 +184,7 @@ def build(text: str, name: str) -> tuple[Json, dict[DocumentPath, Span], dict[Do
     except (YAMLError, ValueError) as error:
         builder.problems.append(Problem(f"not YAML: {error}", Location(name, 1, 1)))
     if builder.problems:
-        # Asked last: the marks may stand in a text block, where they are no mistake as long as the rest is YAML.
+        # Check last: conflict markers in a text block are no problem if the file is valid YAML.
         raise _failed(name, _merge_conflicts(text, name) or builder.problems)
     if () not in builder.values:
         raise _failed(name, [Problem("the file is empty", Location(name, 1, 1))])
@@ -195,7 +195,7 @@ _CONFLICT = re.compile(r"^<{7} .*?^={7}$.*?^>{7}", re.MULTILINE | re.DOTALL)
 
 
 def _merge_conflicts(text: str, name: str) -> list[Problem]:
-    """Return the places of git's marks, which explain whatever else is wrong with the text."""
+    """Return the locations of git's conflict markers, which explain all other problems of the text."""
     found = (text.count("\n", 0, conflict.start()) + 1 for conflict in _CONFLICT.finditer(text.replace("\r\n", "\n")))
     message = "unresolved git merge conflict"
     return [Problem(message, Location(name, line, 1), expected="one of the two, without git's marks") for line in found]

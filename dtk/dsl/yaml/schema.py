@@ -1,4 +1,4 @@
-"""JSON Schema violations as problems with a place, in words for people."""
+"""Converts JSON Schema violations to located problems in plain words."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _LONGEST_SHOWN = 60
 
 @dataclass(frozen=True)
 class Violation:
-    """One break of a schema: the path of what has to change; ``at_key`` when it is the key and not its value.
+    """A violation of a schema: the path of what must change; ``at_key`` if it is the key and not its value.
 
-    ``missing`` is the key that the map at ``path`` lacks; ``given`` the one that is there, but was read as another.
+    ``missing`` is the key that the map at ``path`` lacks; ``given`` the valid key that a malformed one begins with.
     """
 
     path: DocumentPath
@@ -48,38 +48,38 @@ class Violation:
     given: str = ""
 
     def problem(self, document: Document) -> Problem:
-        """Return the problem at its place in the document."""
+        """Return the problem, located in the document."""
         location = document.locate_key(self.path) if self.at_key else document.locate(self.path)
         return Problem(self.message, location, shown_path(self.path), self.expected, self.nearest)
 
 
 @cache
 def schema(name: str) -> dict[str, Any]:
-    """Return a schema as data; ``module`` is schemas/module.schema.json."""
+    """Return a schema as data; ``module`` means schemas/module.schema.json."""
     file = data_folder("schemas") / f"{name}.schema.json"
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return found
 
 
 def violations(data: Json, name: str) -> list[Violation]:
-    """Return every break of a schema in plain data, in no special order.
+    """Return all violations of a schema in plain data, unordered.
 
     Args:
         data: the document.
-        name: the schema, as ``schema`` takes it.
+        name: the schema's name, as for ``schema``.
     """
     return violations_by(_validator(name), data)
 
 
 def violations_by(validator: Draft202012Validator, data: object) -> list[Violation]:
-    """Return every break of a validator's schema in plain data, in no special order."""
+    """Return all violations of a validator's schema in plain data, unordered."""
     found = [violation for error in validator.iter_errors(data) for violation in _violations(error)]
     misspelt = {(one.path[:-1], one.nearest or one.given) for one in found if one.nearest or one.given}
     return [one for one in dict.fromkeys(found) if (one.path, one.missing) not in misspelt]
 
 
 def schema_problems(data: Json, name: str, source: str) -> list[Problem]:
-    """Return what is wrong with plain data that has no positions (JSON that dtk wrote).
+    """Return the problems of plain data without positions (JSON that dtk wrote).
 
     Args:
         data: the document.
@@ -98,7 +98,7 @@ def _validator(name: str) -> Draft202012Validator:
 
 
 def validator_of(found: Mapping[str, object]) -> Draft202012Validator:
-    """Return the validator of a schema, which may refer to dtk's own: ``module.schema.json#/$defs/word``."""
+    """Return a validator for a schema, which may refer to dtk's own: ``module.schema.json#/$defs/word``."""
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - 126 ms that listings need not spend
     from referencing import Registry, Resource  # noqa: PLC0415 - comes with jsonschema
 
@@ -110,7 +110,7 @@ def validator_of(found: Mapping[str, object]) -> Draft202012Validator:
 
 @dataclass(frozen=True)
 class _Break:
-    """One of jsonschema's errors, with the map that was broken: where, by what, which keyword of it."""
+    """A jsonschema error: the invalid value, its schema, the violated keyword and the message."""
 
     instance: Any
     schema: Mapping[str, Any]
@@ -119,7 +119,7 @@ class _Break:
 
 
 def _violations(error: ValidationError) -> Iterator[Violation]:
-    """Turn one of jsonschema's errors to what has to change, in words."""
+    """Convert a jsonschema error to descriptions of what must change."""
     keyword = str(error.validator)
     teller = _name if "propertyNames" in error.absolute_schema_path else _TELLERS.get(keyword, _value)
     schema_map = error.schema if isinstance(error.schema, Mapping) else {}
@@ -160,7 +160,7 @@ def _unknown_keys(error: _Break, path: DocumentPath) -> Iterator[Violation]:
 
 
 def _missing(error: _Break, path: DocumentPath) -> Iterator[Violation]:
-    # jsonschema gives one error for each missing key, but does not say which one it is about.
+    # jsonschema reports one error per missing key, but only its message says which key.
     for key in error.schema["required"]:
         if key not in error.instance and error.message.startswith(repr(key)):
             yield Violation(path, f"'{key}' is missing", at_key=True, missing=key)
@@ -214,7 +214,7 @@ _TELLERS = {
 
 
 def expected_by(definition: Mapping[str, Any]) -> str:
-    """Return what a schema wants, in words: its own ``errorMessage``, else its type."""
+    """Return what a schema expects, in words: its own ``errorMessage``, else its type."""
     if "errorMessage" in definition:
         return str(definition["errorMessage"]).removeprefix("expected ")
     types = definition.get("type", ())
@@ -229,7 +229,7 @@ def listed(words: Iterable[str]) -> str:
 
 
 def shown(value: Json) -> str:
-    """Return a value as messages quote it, shortened."""
+    """Return a value shortened and quoted for messages."""
     if isinstance(value, dict):
         return "a map"
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Places in a YAML document: the path of a value in its data, and where that stands in the text."""
+"""Positions in a YAML document: the path of a value in the data, and its span in the text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DocumentPath = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Span:
-    """Where something stands in the text: the place of its first character, and offsets of its start and end."""
+    """A range of the text: the location of its first character, and the offsets of its start and end."""
 
     location: Location
     start: int

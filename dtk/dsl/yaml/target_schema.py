@@ -1,4 +1,4 @@
-"""The schema of a target's settings: its type's own, made strict; and all of them together, for editors."""
+"""The schema of a target's settings: its type's own schema, made strict; and the combined schemas for editors."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def setting_violations(settings: object, description: TargetDescription) -> list[Violation]:
-    """Return every break of a target's settings, ``type`` among them, in no special order.
+    """Return all violations of a target's settings, including ``type``, unordered.
 
     Raises:
-        InvalidError: the target type's own schema can't be used.
+        InvalidError: the target type's own schema is invalid.
     """
     return violations_by(_validator(description), settings)
 
 
 def settings_schema(description: TargetDescription) -> dict[str, object]:
-    """Return the schema of a target of this type: with ``type`` in front, and no key that it does not name.
+    """Return the schema for targets of this type: its own, with ``type`` added and unknown keys refused.
 
     Raises:
         InvalidError: the file can't be read, or is not a JSON object.
@@ -53,7 +53,7 @@ def settings_schema(description: TargetDescription) -> dict[str, object]:
 
 
 def editor_schemas(descriptions: Iterator[TargetDescription]) -> Mapping[str, dict[str, object]]:
-    """Return, by file name, dtk.yaml's schema with these target types, and the schema of each of them."""
+    """Return dtk.yaml's schema with these target types, and the schema of each, by file name."""
     schemas = {f"target.{one.type}.schema.json": settings_schema(one) for one in descriptions}
     types = [name.split(".")[1] for name in schemas]
     workspace = deepcopy(schema("workspace"))

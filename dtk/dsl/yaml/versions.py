@@ -1,4 +1,4 @@
-"""Versions and which of them will do."""
+"""Comparison of versions and constraints."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import re
 _TERM = re.compile(r"^\s*(?P<sign>>=|<=|==|!=|>|<)?\s*(?P<version>\S+)\s*$")
 
 _NUMBER = re.compile(r"[0-9]{1,300}")
-"""A longer number is none: Python reads no more than thousands of digits."""
+"""Longer numbers are not parsed, because Python limits the number of digits."""
 
 
 def _parts(version: str) -> tuple[tuple[int, str], ...]:
-    """Return what a version is compared by: its numbers as numbers; ``1.0`` equals ``1``."""
+    """Return a version's comparison key: numbers compare as numbers; ``1.0`` equals ``1``."""
     words = re.split(r"[.\-_]", version)
     parts = [(int(word), "") if _NUMBER.fullmatch(word) else (-1, word) for word in words if word]
     while parts and parts[-1] == (0, ""):
@@ -20,17 +20,17 @@ def _parts(version: str) -> tuple[tuple[int, str], ...]:
 
 
 def version_key(version: str) -> tuple[tuple[int, str], ...]:
-    """Return what versions are sorted by."""
+    """Return the sort key of a version."""
     return _parts(version)
 
 
 def is_newer(version: str, known: str) -> bool:
-    """Say whether a version is newer than a known one; what is no version is not."""
+    """Return whether a version is newer than a known one; False if it is not a version."""
     return re.fullmatch(r"[0-9.]+", version) is not None and _parts(version) > _parts(known)
 
 
 def satisfies(version: str, constraint: str) -> bool:
-    """Say whether a version meets a constraint such as ``>=1.0,<2``; a version alone means exactly it."""
+    """Return whether a version meets a constraint such as ``>=1.0,<2``; a plain version must match exactly."""
     return all(_meets(version, term) for term in constraint.split(","))
 
 
