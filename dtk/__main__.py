@@ -28,8 +28,7 @@ _MOST_PROBLEMS = 50
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code (docs/architecture.md, Exit codes)."""
     _open_standard_streams()
-    # Other users must never be able to change files that dtk creates, whatever the umask; private files set their own
-    # mode.
+    # Others must not be able to change files that dtk creates, whatever the umask; private files set their own mode.
     os.umask(os.umask(0o077) | 0o022)
     make_streams_harmless()
     sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))

@@ -72,7 +72,7 @@ class LazyGroup(TyperGroup):
                 formatter.write_dl([(entry.name, entry.help) for entry in entries])
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Take the global options from wherever they stand; ``help COMMAND`` is ``COMMAND --help``."""
+        """Parse the global options anywhere on the command line; treat ``help COMMAND`` as ``COMMAND --help``."""
         if args[:1] == ["help"]:
             args = [*args[1:2], "--help"]
         return super().parse_args(ctx, hoisted(args))

@@ -43,8 +43,7 @@ class Following:
     """What a command prints and writes about its task.
 
     ``document`` prints one document at the end; ``events`` prints each event as it arrives; ``output`` prints the
-    output
-    of steps. ``verbosity`` counts -v: 1 is the same as ``output``, 2 also prints the commands of steps.
+    output of steps. ``verbosity`` counts -v: 1 is the same as ``output``, 2 also prints the commands of steps.
     """
 
     detach: bool = False

@@ -93,7 +93,7 @@ class LiveServer(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}/{self._token}/"
 
     def is_own_host(self, host: str) -> bool:
-        """Return whether a Host header is this server's own, and not a name that was made to resolve to it."""
+        """Return whether a Host header is this server's own, and not another name that resolves to it."""
         return host in (f"127.0.0.1:{self.server_port}", f"localhost:{self.server_port}")
 
     def place_of(self, path: str) -> str | None:

@@ -44,8 +44,7 @@ def write_file(path: Path, text: str) -> None:
     """Write a requested file atomically; ``-`` is standard output.
 
     A device or pipe (``/dev/stdout``) is written to, because it must not be replaced by a file. A symlink is followed
-    and
-    its target is replaced. Only the owner can read the file, because a plan contains hidden values.
+    and its target is replaced. Only the owner can read the file, because a plan contains hidden values.
 
     Raises:
         DtkError: the file can't be written.

@@ -145,7 +145,7 @@ def changing(
         command: the command that holds the service, as people type it.
         lock_wait: how long to wait for another holder, in seconds.
         found: the ids of the service if its files do not have them.
-        is_sure: whether a task will most likely start: then its worker loads its modules while the plan is made.
+        is_sure: whether a task will most likely start: then its worker is started while the plan is made.
 
     Raises:
         LockedError: another process holds the service for longer than that, here or elsewhere.
@@ -198,8 +198,7 @@ def run_plan(inputs: Inputs, plan: Plan, change: Change, how: Following, *, resu
             typer.echo(f"task_id: {started.number}")
             typer.echo(f"next: dtk task-status {plan.service} --wait")
             return
-        # Install the handlers first, then restore the mask: a blocked signal must reach a handler that cancels the
-        # task.
+        # Handlers first, then the mask: a blocked signal must be delivered to a handler that cancels the task.
         with _signals_cancel(inputs.workspace, plan.service, started.number) as signalled:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             code = follow_task(inputs, started.number, how)

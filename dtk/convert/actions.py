@@ -192,8 +192,7 @@ def _function(cursor: Cursor, component: ComponentContext, notes: Notes) -> dict
 def _unmade(made: dict[str, Any], component: ComponentContext, section: Section) -> None:
     """Add the dynamic attributes without a value to the outputs of ``create``, and note that they must be written.
 
-    The original took the values that Puppet exported. Without an output, a link that needs the value would prevent
-    planning.
+    The original took the values that Puppet exported. Without an output, a link to the value would prevent planning.
     """
     given = {name for body in made.values() for key in ("outputs", "compute") for name in body.get(key, ())}
     missing = [name for name in component.dynamic if name not in given]

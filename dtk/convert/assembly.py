@@ -34,8 +34,7 @@ class _Nodes:
 def assembly(cursor: Cursor, notes: Notes, reach: Reach, shared: Sequence[Cursor] = ()) -> dict[str, Any]:
     """Return an assembly, from a file of a 2015 service module or an entry of a unified module of the original.
 
-    ``reach`` is what the assembly can name; ``shared`` are the workflow files that its module has for all its
-    assemblies.
+    ``reach`` is what the assembly can name; ``shared`` are the workflow files of its module, for all assemblies.
     """
     outer = Section(cursor, notes)
     for key in ("name", "dsl_version"):

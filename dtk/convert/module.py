@@ -58,8 +58,7 @@ def convert(folder: Path, namespace: str, *, whole_tree: bool = False) -> tuple[
         folder: a module of the original, or a folder with several.
         namespace: the namespace of modules whose folders do not say it.
         whole_tree: whether the folder has ``component_modules/NS/NAME`` and ``service_modules/NS/NAME``, and all
-            modules
-            that these name.
+            modules that these name.
 
     Raises:
         UsageError: the folder has none of the original's modules.

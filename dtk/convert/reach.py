@@ -45,8 +45,7 @@ class Tree:
         """Return the modules that a word may mean in a source's documents; a single one if it is unambiguous.
 
         In order of precedence: the source's own module_refs; its own components; a name that all service modules agree
-        on,
-        because these say what components run with; its own namespace; any module of the tree.
+        on, because these say what components run with; its own namespace; any module of the tree.
         """
         written = references(source).get(word)
         if written:

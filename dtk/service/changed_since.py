@@ -23,8 +23,7 @@ def services_changed_since(workspace: Workspace, reference: str) -> list[str]:
 
     Args:
         workspace: the workspace, in a git repository.
-        reference: a commit, branch or tag, such as ``origin/main``; all zeros (a forge's "no commit") selects
-            everything.
+        reference: a commit, branch or tag, such as ``origin/main``; all zeros (a forge's "no commit") selects all.
 
     Raises:
         UsageError: git has no such commit here, or it has no commit in common with HEAD.

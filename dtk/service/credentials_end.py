@@ -22,8 +22,7 @@ def early_end(settings: StoreSettings, log: Path) -> tuple[float, float] | None:
 
     Returns:
         The seconds until they expire and the expected duration in seconds; None if they last long enough or if either
-        is
-        unknown.
+        is unknown.
     """
     end = credentials_end(settings, os.environ)
     expected = None if end is None else learn(earlier_tasks(log)).of(fold_log(log, writer_alive=True))

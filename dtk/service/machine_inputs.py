@@ -29,8 +29,7 @@ def read_machine_inputs(workspace: Workspace, name: str) -> tuple[Inputs, Invali
 
     Returns:
         The inputs, and the error that explains why they have no modules if a module, service.yaml or dtk.yaml is
-        missing
-        or invalid.
+        missing or invalid.
 
     Raises:
         InvalidError: a file is invalid, and no local task says where the nodes are.

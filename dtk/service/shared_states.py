@@ -30,8 +30,7 @@ class StoredService:
     """A service in the store. ``age`` is the time since its head was written, in seconds by the store's clock.
 
     ``holder`` names the holder, "" for none; ``is_held`` is False once the lease has expired. ``frees_after`` is how
-    many
-    seconds without a heartbeat that takes; ``running`` is the number of the running task, 0 for none.
+    many seconds without a heartbeat that takes; ``running`` is the number of the running task, 0 for none.
     """
 
     name: str

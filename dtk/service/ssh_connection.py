@@ -39,8 +39,7 @@ def ssh_connection(workspace: Workspace, state: State, node: str, warn: Callable
     known_hosts = workspace.known_hosts(state.service)
     keys = state_keys(provider, state)
     if not are_taken_over(known_hosts, keys):
-        # The keys are missing on this machine's first login after other clones created machines; only then load the SSH
-        # library.
+        # Only the first login after other clones have created machines needs the SSH library.
         from dtk.refresh.known_hosts import pin_keys_of_state  # noqa: PLC0415
 
         pin_keys_of_state(known_hosts, keys)

@@ -119,8 +119,7 @@ def _told(workspace: Workspace, state: State, machines: Machines) -> Rebuilt:
     for number in workspace.task_numbers(state.service):
         plan = _plan(workspace, state.service, number)
         if plan is None:
-            # What the task changed is unknown: everything is converged again, which changes nothing where all is
-            # correct.
+            # The task's changes are unknown: everything is converged again, which changes only what is incorrect.
             notes.append(f"the plan of task {number} can't be read: what is applied is not known from before it")
             state = replace(state, applied={}, unfinished=None)
             continue

@@ -71,8 +71,7 @@ def push(store: SharedStore, workspace: Workspace, workspace_id: str, service: s
     Raises:
         LockedError: a task runs, here or elsewhere.
         UsageError: there is no local state, or the store has an older one and ``force`` is not given.
-        StoreError: the store has another service with this name or a newer state, is unreachable, or refuses the
-            request.
+        StoreError: the store has another service with this name or a newer state, is unreachable, or refuses.
     """
     command, folder, place = f"dtk state push {service}", workspace.service_folder(service), store.settings.shown
     with lock_here(folder, command, None):

@@ -64,8 +64,7 @@ class Store:
         """Return a pinned module if it is installed completely and unchanged, else None."""
         folder = self.module(name, pin)
         try:
-            # Compare the digest each time: a module that was edited in place must never pass for the one in the lock
-            # file.
+            # Compare the digest each time: a module edited in place must never pass for the one in the lock file.
             if not (folder / MODULE_FILE).is_file() or tree_digest(folder) != pin.tree:
                 return None
         except (InvalidError, OSError):

@@ -45,8 +45,7 @@ class Repository:
             # An empty template: hooks from this machine's git templates could run during a fetch.
             git(self.folder, "init", "--quiet", "--bare", "--template=", ".")
         requested = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*", f"+HEAD:{_HEAD}")
-        # With --force and --prune, because tags move and branches disappear; the lock file has the commit, this is only
-        # a mirror.
+        # With --force and --prune: tags move and branches disappear. This is only a mirror; dtk.lock has the commit.
         self._fetch("--prune", "--force", *requested)
 
     def _fetch(self, *words: str) -> None:

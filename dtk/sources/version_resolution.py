@@ -34,9 +34,8 @@ class Request:
     """The input of a resolution.
 
     ``requests`` are the modules in dtk.yaml. ``templates`` are its module_sources: URLs of dependencies by namespace
-    (or
-    ``*``), with ``{name}`` and ``{namespace}`` as placeholders. ``pins`` is dtk.lock; the modules in ``unpinned`` are
-    looked up again even if they are pinned.
+    (or ``*``), with ``{name}`` and ``{namespace}`` as placeholders. ``pins`` is dtk.lock; the modules in ``unpinned``
+    are looked up again even if they are pinned.
     """
 
     workspace: Workspace
@@ -217,7 +216,7 @@ class _Resolution:
             version = self._version(need.module)
             if version is None or satisfies(version, need.constraint):
                 continue
-            # Only what was chosen by version can be chosen anew; what people named stays, and is a conflict.
+            # Only a module chosen by version can be chosen again; one that people named stays, and is a conflict.
             if need.module in self.by_version and need not in self.limits.get(need.module, ()):
                 raise _VersionTooEarlyError(need)
             raise _conflict(need.module, version, self._known_needs(need.module))

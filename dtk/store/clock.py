@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 Clock = Callable[[], float]
 
-# On Linux, CLOCK_MONOTONIC stops while a laptop sleeps: the holder would wake up and believe that its lease is still
-# valid.
+# On Linux, CLOCK_MONOTONIC stops while a laptop sleeps: the holder would wake up and trust an expired lease.
 _BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 
 

@@ -107,8 +107,7 @@ class HeldLease:
         try:
             self.swap(lambda head: replace(head, lease=None, destroyed=destroyed))
         except FencedError as error:
-            # An earlier write whose response was lost released it, or the lease expired: everything was committed
-            # before.
+            # A write with a lost response released it, or the lease expired: everything was committed before.
             if destroyed or isinstance(error, EmptiedError):
                 raise
 
@@ -136,8 +135,7 @@ class HeldLease:
     def _try(self, desired: Head) -> bool:
         """Write the head once; return whether the store has exactly this head now."""
         data, objects = encode(desired), self.tools.objects
-        # An earlier try without a response may have written a head with the same bytes: then the time of that try
-        # counts.
+        # A try without a response may have written a head with the same bytes: then the time of that try counts.
         sent = self._open.setdefault(data, self.tools.clock())
         unclear: StoreUnreachableError | None = None
         try:

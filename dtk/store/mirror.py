@@ -115,7 +115,7 @@ def bring_state(objects: Objects, workspace: Workspace, service: str, place: str
 
 
 def refuse_strange(workspace: Workspace, service: str, head: Head | None, place: str) -> None:
-    """Refuse a store whose state does not belong to the local one: it would be lost, or its machines created again.
+    """Refuse a store that the local state is not from: the state would be lost, or its machines created again.
 
     Args:
         workspace: the workspace.

@@ -29,8 +29,7 @@ def tag(name: str, /, *children: Child, **attributes: str | float | bool | None)
         name: the name of the element.
         children: texts (escaped, without control characters), elements, None, or iterables of these.
         attributes: ``class_`` and ``stroke_width`` become ``class`` and ``stroke-width``; None and False are omitted,
-            True
-            is written without a value.
+            True is written without a value.
     """
     written = "".join(map(_attribute, attributes, attributes.values()))
     if name in _VOID:

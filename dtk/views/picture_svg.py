@@ -62,8 +62,7 @@ def picture_svg(picture: Picture, *, standalone: bool = True) -> Markup:
 
     Args:
         picture: the picture to draw.
-        standalone: whether to include styles and a background, for a file; a page needs STYLE in its own styles
-            instead.
+        standalone: whether to include styles and a background, for a file; a page includes STYLE itself.
     """
     placed, routes = layout(picture)
     bottom = max((item.y + item.height for item in placed.values()), default=0.0)

@@ -26,8 +26,7 @@ class Surroundings:
     """What a page shows besides its task.
 
     ``before`` is the previous task, for comparison; ``arrows`` say which component uses which, if known, because the
-    log
-    does not.
+    log does not.
     """
 
     before: Task | None = None
