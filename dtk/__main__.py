@@ -83,7 +83,7 @@ def _run(arguments: list[str]) -> int:
 
 def _help_for(error: typer.TyperException) -> str:
     """Return what to run instead of an invalid command line."""
-    from dtk.cli.habits import command_hint, option_hint  # noqa: PLC0415 - only for mistakes
+    from dtk.cli.habits import command_hint, option_hint  # noqa: PLC0415 - only for errors
     from dtk.cli.registry import COMMANDS  # noqa: PLC0415
 
     context = getattr(error, "ctx", None)
@@ -111,7 +111,7 @@ def error_text(error: DtkError) -> str:
 
 def _problem_lines(error: InvalidError) -> list[str]:
     """Return a line per problem, followed by the source line it refers to."""
-    from dtk.cli.excerpt import excerpt  # noqa: PLC0415 - only for mistakes
+    from dtk.cli.excerpt import excerpt  # noqa: PLC0415 - only for errors
 
     lines = []
     for problem in error.problems[:_MOST_PROBLEMS]:
@@ -120,15 +120,15 @@ def _problem_lines(error: InvalidError) -> list[str]:
 
 
 def _say(text: str) -> None:
-    from dtk.cli.output import use_color  # noqa: PLC0415 - only for mistakes
+    from dtk.cli.output import use_color  # noqa: PLC0415 - only for errors
 
     shown = message_in_color(text) if use_color(sys.stderr) else text
-    print(shown, file=sys.stderr)  # noqa: T201 - the edge prints
+    print(shown, file=sys.stderr)  # noqa: T201 - the entry point prints errors
 
 
 def _annotate(error: DtkError) -> None:
     """Show the error beside the code, if the job's forge supports it."""
-    from dtk.cli.forge import annotate  # noqa: PLC0415 - only for mistakes
+    from dtk.cli.forge import annotate  # noqa: PLC0415 - only for errors
 
     def mistakes() -> Sequence[Annotation]:
         from dtk.views.ci.annotation import Annotation, problem_annotations  # noqa: PLC0415 - as above

@@ -77,7 +77,7 @@ def record_access(
 
 
 def _put_on_nodes(workspace: Workspace, inputs: Inputs) -> int:
-    from dtk.apply.nodes.team_keys import keys_script, read_team_keys  # noqa: PLC0415 - with the executor's parts
+    from dtk.apply.nodes.team_keys import keys_script, read_team_keys  # noqa: PLC0415 - part of the executor, only when used
 
     nodes = {name: node.status for name, node in inputs.state.nodes.items()}
     running = [name for name, status in nodes.items() if status == "running"]

@@ -63,7 +63,7 @@ def login_lines(
     Raises:
         DtkError: a node can't be reached.
     """
-    from dtk.service.ssh_connection import ssh_connection  # noqa: PLC0415 - reads dtk.yaml, and knows every kind of target
+    from dtk.service.ssh_connection import ssh_connection  # noqa: PLC0415 - reads dtk.yaml, loads all target types
 
     _fetch_key(workspace, state.service)
     lines = {}
@@ -105,7 +105,7 @@ def _warn(text: str) -> None:
 
 def _refuse_unknown(workspace: Workspace, name: str) -> None:
     """Refuse if the service has machines although nothing is known of it here."""
-    from dtk.service.identity import find_identity  # noqa: PLC0415 - only where no state is
+    from dtk.service.identity import find_identity  # noqa: PLC0415 - only without a state
     from dtk.service.planning import read_inputs  # noqa: PLC0415
     from dtk.service.unknown_machines import ServiceOnTarget, refuse_unknown  # noqa: PLC0415
 

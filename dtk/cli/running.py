@@ -68,7 +68,7 @@ class Change(Holding):
             UnknownMachinesError: there are such machines.
             DtkError: the target can't be queried.
         """
-        from dtk.service.unknown_machines import ServiceOnTarget, refuse_unknown  # noqa: PLC0415 - asks a target
+        from dtk.service.unknown_machines import ServiceOnTarget, refuse_unknown  # noqa: PLC0415 - queries a target
 
         _ask_passphrases(inputs)
         service_target = ServiceOnTarget(inputs.workspace, inputs.service.name, self.found, inputs.target)
@@ -259,7 +259,7 @@ def _warn_of_early_ends(change: Change, inputs: Inputs, started: StartedTask) ->
 
 
 def _warn_of_early_end(credentials: StoreSettings, of: str, inputs: Inputs, started: StartedTask) -> None:
-    from dtk.service.credentials_end import early_end  # noqa: PLC0415 - only where there are credentials
+    from dtk.service.credentials_end import early_end  # noqa: PLC0415 - only if there are credentials
 
     found = early_end(credentials, inputs.workspace.event_log(inputs.service.name, started.number))
     if found is not None:

@@ -45,7 +45,7 @@ class TaskFiles:
             DtkError: a file can't be written.
         """
         if self.junit:
-            from dtk.views.junit import junit_text  # noqa: PLC0415 - an XML library only where XML is asked for
+            from dtk.views.junit import junit_text  # noqa: PLC0415 - the XML library, only when used
 
             write_file(self.junit, junit_text(task))
         if self.report:
@@ -61,7 +61,7 @@ def report_text(task: Task, log: Path | None, workspace: Workspace | None) -> st
         log: its event log, with those of earlier tasks beside it; None for a task that never started.
         workspace: the workspace of its service; None for a separate log file.
     """
-    from dtk.views.report.page import report_page  # noqa: PLC0415 - the page's parts only where a page is asked for
+    from dtk.views.report.page import report_page  # noqa: PLC0415 - only when a page is requested
 
     around = surroundings(task, log, workspace)
     return report_page(task, utc_now(), before=around.before, arrows=around.arrows)

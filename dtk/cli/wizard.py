@@ -56,7 +56,7 @@ def _asked(inputs: Inputs, row: AttributeRow) -> object:
 
 def _line(prompt: str, *, hidden: bool = False) -> str:
     if hidden and sys.stdin.isatty():
-        import getpass  # noqa: PLC0415 - only where something hidden is asked for
+        import getpass  # noqa: PLC0415 - only for hidden input
 
         return getpass.getpass(prompt)
     typer.echo(prompt, nl=False)

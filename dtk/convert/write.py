@@ -35,7 +35,7 @@ def yaml_text(document: dict[str, Json]) -> str:
     """Return a document as YAML in block style, with the line that names the schema for editors."""
     from io import StringIO  # noqa: PLC0415 - with the YAML writer
 
-    from ruamel.yaml import YAML  # noqa: PLC0415 - 31 ms that most commands need not spend
+    from ruamel.yaml import YAML  # noqa: PLC0415 - takes 31 ms; most commands do not need it
 
     yaml = YAML()
     yaml.width = _WIDTH

@@ -195,7 +195,7 @@ def nodes_of(service: ServiceOnTarget, machines: Sequence[MarkedMachine]) -> dic
     Raises:
         DtkError: a machine can't be adopted.
     """
-    from dtk.refresh.known_hosts import pinned_key  # noqa: PLC0415 - only where there are machines
+    from dtk.refresh.known_hosts import pinned_key  # noqa: PLC0415 - only if there are machines
 
     known_hosts = service.workspace.known_hosts(service.name)
     provider, identity = provider_for(service.target, service.workspace), service.identity

@@ -193,5 +193,5 @@ def split_line(line: str) -> Iterator[str]:
 
 def _tell(error: DtkError) -> int:
     lines = [f"error: {error.message}", *([f"next: {error.hint}"] if error.hint else [])]
-    print("\n".join(lines), file=sys.stderr)  # noqa: T201 - the shell's own edge prints
+    print("\n".join(lines), file=sys.stderr)  # noqa: T201 - the shell prints its own errors
     return error.exit_code

@@ -31,7 +31,7 @@ def shell(
     if command is not None or not sys.stdin.isatty():
         lines = command.splitlines() if command is not None else sys.stdin
         raise typer.Exit(Session(names, run, asynchronous=False).run_script(lines))
-    from dtk.shell.prompt import interact  # noqa: PLC0415 - prompt_toolkit, only where there is a terminal
+    from dtk.shell.prompt import interact  # noqa: PLC0415 - prompt_toolkit, only at a terminal
     from dtk.shell.watch import TaskWatch  # noqa: PLC0415
 
     session = Session(names, run, asynchronous=True)

@@ -27,7 +27,7 @@ class WorkspaceNames:
     @cached_property
     def catalog(self) -> Catalog:
         """The modules, as of the first use in the shell."""
-        from dtk.dsl.catalog import load_catalog  # noqa: PLC0415 - the prompt is there before any module is read
+        from dtk.dsl.catalog import load_catalog  # noqa: PLC0415 - the prompt appears before modules are read
 
         return load_catalog(self.workspace)
 

@@ -105,7 +105,7 @@ class Store:
         if target.exists():  # edited by hand or incomplete: move it aside, to be removed
             aside = files.with_name("changed")
             target.rename(aside)
-        os.rename(files, target)  # noqa: PTH104 - one step within one file system
+        os.rename(files, target)  # noqa: PTH104 - atomic within one file system
 
     def remove(self, name: str) -> None:
         """Remove all versions of a module."""

@@ -55,7 +55,7 @@ class Objects(Protocol):
 
 def shortened(seconds: float) -> float:
     """Return a random pause between half of ``seconds`` and all of it."""
-    return seconds * random.uniform(0.5, 1.0)  # noqa: S311  # spreads requests, guards nothing
+    return seconds * random.uniform(0.5, 1.0)  # noqa: S311  # spreads requests; not for security
 
 
 def put_once(objects: Objects, key: str, data: bytes, *, sleep: Sleep = time.sleep) -> bool:

@@ -135,7 +135,7 @@ class S3Objects:
 
         A bucket that does not exist also gives 404, which is never expected.
         """
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  # a second, and only here
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  # takes a second; only for a store in S3
         from urllib3.exceptions import HTTPError  # noqa: PLC0415
 
         try:
@@ -153,7 +153,7 @@ class S3Objects:
 
 
 def _client(settings: StoreSettings) -> _S3Client:
-    import boto3  # noqa: PLC0415  # only those who have a store in S3 pay for it
+    import boto3  # noqa: PLC0415  # slow; only for a store in S3
     from botocore.config import Config  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415
 

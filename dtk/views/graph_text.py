@@ -56,7 +56,7 @@ def heading(box: Box) -> str:
 
 
 def stage_lines(stage: StageBox) -> Iterator[str]:
-    """Yield the lines of a stage: its name, then what it does."""
+    """Yield the lines of a stage: its name, then what it does; for a stage of one row, both are the same."""
     yield f"{stage.number} {stage.name}"
     yield from stage.lines
 

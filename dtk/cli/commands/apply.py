@@ -47,7 +47,7 @@ _RefreshOption = Annotated[
 ]
 
 
-def apply(  # noqa: PLR0913, PLR0917 - a command has the options it has
+def apply(  # noqa: PLR0913, PLR0917 - one parameter per option
     what: Annotated[
         str | None, typer.Argument(metavar="[PLANFILE|SERVICE]", help="A plan made with dtk plan --out, or a service.")
     ] = None,
@@ -137,7 +137,7 @@ def _apply_service(workspace: Workspace, service: str, change: Change, options: 
 
 
 def _refreshed(workspace: Workspace, service: str, selection: Selection, how: Following) -> tuple[Plan, Inputs]:
-    from dtk.service.refresh import noted_plan  # noqa: PLC0415 - asks the nodes, which apply alone does not
+    from dtk.service.refresh import noted_plan  # noqa: PLC0415 - queries the nodes, unlike a plain apply
 
     def report(drift: Drift) -> None:
         typer.echo(f"Found: {drift.node}: {drift.what}", err=how.is_data)
@@ -162,7 +162,7 @@ def _has_rest(workspace: Workspace, service: str) -> bool:
 
 
 def _is_file(workspace: Workspace, what: str) -> bool:
-    """Return whether ``what`` is a plan file; a service with the same name takes precedence."""
+    """Return whether ``what`` is a plan file; a service of that name wins: plan files have suffixes or paths."""
     return what not in workspace.service_names() and Path(what).is_file()
 
 

@@ -22,7 +22,7 @@ from dtk.service.context import chosen_service, current_workspace
 from dtk.service.planning import make_plan
 
 
-def converge(  # noqa: PLR0913, PLR0917 - a command has the options it has
+def converge(  # noqa: PLR0913, PLR0917 - one parameter per option
     service: ServiceArgument = None,
     yes: YesOption = False,
     detach: DetachOption = False,

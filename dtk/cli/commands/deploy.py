@@ -36,7 +36,7 @@ from dtk.state.workspace import Workspace
 from dtk.views.plan_text import summary_line
 
 
-def deploy(  # noqa: PLR0913, PLR0917 - a command has the options it has
+def deploy(  # noqa: PLR0913, PLR0917 - one parameter per option
     assembly: AssemblyArgument,
     name: NameArgument,
     target: TargetOption = None,

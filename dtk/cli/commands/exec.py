@@ -37,7 +37,7 @@ USAGE = "dtk exec [SERVICE] ACTION [k=v]…"
 _CONVERGE = "converge"
 
 
-def execute(  # noqa: PLR0913, PLR0917 - one argument an option
+def execute(  # noqa: PLR0913, PLR0917 - one parameter per option
     words: Annotated[
         list[str],
         typer.Argument(

@@ -34,7 +34,7 @@ def info(
         return
     if markdown:
         raise UsageError("--markdown describes modules", hint="dtk info MODULE --markdown")
-    from dtk.cli.describe_service import node_info, service_info  # noqa: PLC0415 - modules need none of it
+    from dtk.cli.describe_service import node_info, service_info  # noqa: PLC0415 - not needed for modules
 
     if node:
         node_info(what, node, as_json=as_json)

@@ -24,7 +24,7 @@ def init(
 
     Writes dtk.yaml, modules/, services/ and a .gitignore for .dtk/. Example: dtk init my-services
     """
-    from dtk.dsl.yaml.edit import new_workspace  # noqa: PLC0415 - ruamel.yaml is not needed by dtk version
+    from dtk.dsl.yaml.edit import new_workspace  # noqa: PLC0415 - ruamel.yaml, not needed by dtk version
     from dtk.dsl.yaml.modeline import modeline, provide_schemas  # noqa: PLC0415 - as below
     from dtk.state.identity import new_id  # noqa: PLC0415 - as below
 

@@ -50,7 +50,7 @@ def node_count(assembly: Assembly) -> int:
 def _members(node: Node, assembly: Assembly) -> int:
     if isinstance(node.cardinality, int):
         return node.cardinality
-    from dtk.dsl.template.assembly import with_defaults  # noqa: PLC0415 - Jinja2, for the few that are templates
+    from dtk.dsl.template.assembly import with_defaults  # noqa: PLC0415 - Jinja2, only for templates
 
     number = with_defaults(node.cardinality, assembly.attributes)
     return int(str(number)) if str(number).isdigit() else 1

@@ -24,7 +24,7 @@ class ListFormat(StrEnum):
     YAML = "yaml"
 
 
-def list_attributes(  # noqa: PLR0913, PLR0917 - a command has the options it has
+def list_attributes(  # noqa: PLR0913, PLR0917 - one parameter per option
     service: ServiceArgument = None,
     format_: Annotated[ListFormat, typer.Option("--format", "-f", help="A table, or YAML.")] = ListFormat.TABLE,
     links: Annotated[bool, typer.Option("--links", "-l", help="Show where each value comes from.")] = False,

@@ -36,7 +36,7 @@ def list_nodes(
     if ((adopt or terminate) and not orphans) or (adopt and terminate):
         raise UsageError("--adopt and --terminate are for --orphans, one of them at a time", hint="dtk list-nodes -h")
     if orphans:
-        from dtk.cli.orphans import show_orphans  # noqa: PLC0415 - asks AWS, which a listing never does
+        from dtk.cli.orphans import show_orphans  # noqa: PLC0415 - queries AWS, which listings never do
 
         show_orphans(adopt=adopt, terminate=terminate, yes=yes, as_json=as_json)
         return

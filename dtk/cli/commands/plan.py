@@ -50,7 +50,7 @@ _RefreshOption = Annotated[
 ]
 
 
-def plan(  # noqa: PLR0913, PLR0917 - a command has the options it has
+def plan(  # noqa: PLR0913, PLR0917 - one parameter per option
     service: ServiceArgument = None,
     out: OutOption = None,
     save: _SaveOption = False,
@@ -174,7 +174,7 @@ def _has_state(workspace: Workspace, name: str) -> bool:
 
 def _list_gone(workspace: Workspace, *, as_json: bool) -> int:
     """List what is left of services without a file, with the command that destroys it; return the exit code."""
-    from dtk.service.gone import gone_services  # noqa: PLC0415 - asks the targets, which plan alone never does
+    from dtk.service.gone import gone_services  # noqa: PLC0415 - queries the targets, unlike a plain plan
 
     found = gone_services(workspace)
     if as_json:
@@ -200,7 +200,7 @@ def _list_gone(workspace: Workspace, *, as_json: bool) -> int:
 
 def _refreshed(workspace: Workspace, service: str, asks: _PlanWish, *, to_stderr: bool) -> Plan:
     """Return the plan after a refresh; if the plan is kept for an apply, record the findings in the state."""
-    from dtk.service.refresh import noted_plan, refreshed_plan  # noqa: PLC0415 - asks a target, as plan alone does not
+    from dtk.service.refresh import noted_plan, refreshed_plan  # noqa: PLC0415 - queries a target, unlike a plain plan
 
     def report(drift: Drift) -> None:
         typer.echo(f"Found: {drift.node}: {drift.what}", err=to_stderr)

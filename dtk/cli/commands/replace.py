@@ -22,7 +22,7 @@ from dtk.service.context import chosen_service, current_workspace
 from dtk.service.planning import make_plan
 
 
-def replace(  # noqa: PLR0913, PLR0917 - a command has the options it has
+def replace(  # noqa: PLR0913, PLR0917 - one parameter per option
     service: Annotated[str, typer.Argument(metavar="SERVICE", help="The service.")],
     node: Annotated[str, typer.Argument(metavar="NODE|GROUP", help="Whose machine, or machines, are replaced.")],
     max_in_flight: MaxInFlightOption = "",

@@ -99,7 +99,7 @@ def _here(
     workspace: Workspace, verb: StateVerb, given: str | None, serial: int | None, *, yes: bool, as_json: bool
 ) -> None:
     """Run a subcommand that concerns only this folder."""
-    from dtk.cli import local_state  # noqa: PLC0415 - what asks machines is loaded by no listing
+    from dtk.cli import local_state  # noqa: PLC0415 - queries machines, which listings never do
 
     if store_settings_of(workspace) is not None:
         hint = "restore an earlier state: dtk state history, dtk state restore SERVICE SERIAL"

@@ -31,7 +31,7 @@ class Mode(StrEnum):
     STREAM = "stream"
 
 
-def task_status(  # noqa: PLR0913, PLR0917 - a command has the options it has
+def task_status(  # noqa: PLR0913, PLR0917 - one parameter per option
     service: ServiceArgument = None,
     task: TaskArgument = None,
     wait: Annotated[bool, typer.Option("--wait", help="Show a live screen until the task ends; q leaves it.")] = False,
@@ -69,7 +69,7 @@ def task_status(  # noqa: PLR0913, PLR0917 - a command has the options it has
         look = Look(summarize, use_color(), chosen.expectation() if eta else None, eta)
         typer.echo(look.snapshot(chosen.task(), sys.stdout), nl=False)
     if junit:
-        from dtk.views.junit import junit_text  # noqa: PLC0415 - an XML library only where XML is asked for
+        from dtk.views.junit import junit_text  # noqa: PLC0415 - the XML library, only when used
 
         write_file(junit, junit_text(chosen.task()))
     raise typer.Exit(code)

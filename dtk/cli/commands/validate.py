@@ -65,7 +65,7 @@ def validate(
 
 
 def _code_quality(problems: list[Problem], warnings: list[Problem]) -> str:
-    from dtk.views.ci.gitlab import code_quality_text  # noqa: PLC0415 - only where it is asked for
+    from dtk.views.ci.gitlab import code_quality_text  # noqa: PLC0415 - only when requested
 
     found = [*problem_annotations(problems), *problem_annotations(warnings, is_warning=True)]
     return code_quality_text([in_repository(one) for one in found])

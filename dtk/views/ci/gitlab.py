@@ -45,7 +45,7 @@ def code_quality_text(annotations: Sequence[Annotation]) -> str:
 
 def _issue(annotation: Annotation) -> dict[str, object]:
     place = annotation.place
-    assert place is not None  # noqa: S101 - the caller leaves out those without one
+    assert place is not None  # noqa: S101 - the caller omits annotations without one
     # Without the line number, so that an error that only moves counts as the same one.
     mark = hashlib.sha256(f"{place.file}\n{annotation.message}".encode()).hexdigest()
     return {
