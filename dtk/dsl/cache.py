@@ -76,8 +76,7 @@ class _Unpickler(pickle.Unpickler):
 
         Raises:
             UnpicklingError: it is not a class of documents. Target descriptions from other distributions are not
-                either:
-                files that use them are parsed each time.
+                either: files that use them are parsed each time.
         """
         is_path = module.partition(".")[0] == "pathlib" and name == type(Path()).__name__
         is_ours = module.startswith(_LOADED) and (

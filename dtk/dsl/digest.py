@@ -22,7 +22,7 @@ def tree_digest(folder: Path, display_root: Path | None = None) -> str:
 
     Raises:
         InvalidError: the tree contains a symlink or a special file: it could lead out of the module, and the
-                digest would not cover its target.
+            digest would not cover its target.
     """
     total = hashlib.sha256()
     problems = []

@@ -65,9 +65,9 @@ def load_module(folder: Path, display_root: Path | None = None, find: FindModule
 
     Args:
         folder: contains ``dtk.module.yaml`` and possibly ``assemblies/NAME.dtk.assembly.yaml``.
-            display_root: messages name files relative to this folder.
-            find: returns a module by its full name, for references to the module's dependencies; without it, those
-                references are not checked.
+        display_root: messages name files relative to this folder.
+        find: returns a module by its full name, for references to the module's dependencies; without it, those
+            references are not checked.
 
     Raises:
         InvalidError: the module is invalid; the error lists all problems in file order.

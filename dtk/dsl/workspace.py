@@ -37,9 +37,8 @@ class WorkspaceConfiguration:
     """The content of dtk.yaml; ``targets`` always includes the embedded ``local``.
 
     ``module_sources`` maps a namespace, or ``*``, to a URL with ``{namespace}`` and ``{name}`` in it. ``id`` identifies
-    the
-    workspace in every clone; "" in a file without one. ``store`` is the shared store of the state, None if the state is
-    only local.
+    the workspace in every clone; "" in a file without one. ``store`` is the shared store of the state, None if the
+    state is only local.
     """
 
     default_target: str

@@ -38,8 +38,7 @@ def close_finished(task: Task) -> Task:
     """Close every row of a finished task that its own events left open.
 
     In a cancelled task, running rows become cancelled, as in the original; in any other task they failed and are in
-    doubt.
-    In the original they could stay ``executing`` for ever.
+    doubt. In the original they could stay ``executing`` for ever.
     """
     status: Status = "cancelled" if task.status == "cancelled" else "failed"
     closed = replace(task, stages=_close_stages(task, status, NO_OUTCOME, task.ended_at))

@@ -14,8 +14,7 @@ def critical_path(task: Task) -> tuple[TaskStep, ...]:
     """Return the steps on the critical path, in order.
 
     Stages run one after the other, so the path contains the step of each stage that ended last; if that step had to
-    wait
-    for another one to end (because of ``max_in_flight``), also the one it waited for, and so on.
+    wait for another one to end (because of ``max_in_flight``), also the one it waited for, and so on.
     """
     return tuple(step for stage in task.stages for step in _in_stage(stage))
 

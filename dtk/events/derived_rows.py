@@ -12,8 +12,7 @@ def derived_status(leaves: Sequence[Progress], *, over: bool) -> Status:
     """Return a parent's status: any cancelled, any failed, all succeeded, none started, else executing.
 
     Source: docs/original.md 5.4. If the task is over (``over``), a parent interrupted between two of its leaves counts
-    as
-    cancelled: nothing stays ``executing``.
+    as cancelled: nothing stays ``executing``.
     """
     statuses = {leaf.status for leaf in leaves}
     for ending in ("cancelled", "failed"):

@@ -25,8 +25,7 @@ class Expectation:
         """Return the expected duration of a row in seconds, None if no earlier task tells.
 
         A step takes as long as the same work on the same node, else on another member of its group; a group as long as
-        its
-        slowest member; the task as long as the sum of its stages, as far as they are known.
+        its slowest member; the task as long as the sum of its stages, as far as they are known.
         """
         if isinstance(part, Task):
             known = [seconds for stage in part.stages if (seconds := self.of(stage)) is not None]

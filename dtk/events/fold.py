@@ -22,8 +22,7 @@ def fold(events: Iterable[Event | None], *, writer_alive: bool = True, notes: It
     Args:
         events: a log's events in order; None (nothing new) is skipped.
         writer_alive: whether the log's worker is alive. If not, and ``task.finished`` is missing, the task failed and
-            its
-            running steps are in doubt.
+            its running steps are in doubt.
         notes: problems found while reading the log; kept in ``Task.notes``.
     """
     folding = Fold()
@@ -55,10 +54,8 @@ class Fold:
     """The fold's state between events; the cost of an event does not depend on the length of the log.
 
     Parents' rows are derived from their leaves (``dtk.events.derived_rows``), a stage's from its own events if there
-    are
-    any, the task's only from ``task.started`` and ``task.finished``. After ``task.finished`` nothing changes any more,
-    and
-    a step that has ended never changes: late events can't rewrite history.
+    are any, the task's only from ``task.started`` and ``task.finished``. After ``task.finished`` nothing changes any
+    more, and a step that has ended never changes: late events can't rewrite history.
     """
 
     def __init__(self) -> None:

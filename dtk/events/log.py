@@ -67,7 +67,7 @@ class EventLog:
         Args:
             event_type: one of ``dtk.events.event.TYPES``.
             message: one line for people.
-                durable: wait until the event is on disk; boundary types always do.
+            durable: wait until the event is on disk; boundary types always do.
                 fields: the type's own fields, JSON values.
 
         Raises:

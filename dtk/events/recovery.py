@@ -18,12 +18,9 @@ def close_orphaned_log(path: Path, *, clock: Callable[[], datetime] = utc_now) -
     """Append the missing end events of a dead worker, and return the steps in doubt.
 
     Only the holder of the service's lock may call it: nobody else may write, and the lock proves that the worker is
-    gone.
-    The appended events match what every view of the unfinished log already shows (``dtk.events.closing``): running
-    steps
-    and the task ``failed`` at the worker's last event, ``ended_at``. A repeated call, even after a crash in the middle
-    of
-    it, adds only what is missing.
+    gone. The appended events match what every view of the unfinished log already shows (``dtk.events.closing``):
+    running steps and the task ``failed`` at the worker's last event, ``ended_at``. A repeated call, even after a crash
+    in the middle of it, adds only what is missing.
 
     Returns:
         The numbers of the steps in doubt; None if there was nothing to close: no log, or a finished one.

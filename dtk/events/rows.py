@@ -12,8 +12,7 @@ class LeafRow:
     """A leaf; ``step`` is its state except for frequent changes.
 
     Results and the last line of output are collected separately: nearly all events of a log are these, and making a
-    frozen
-    copy for each would take longer than reading it.
+    frozen copy for each would take longer than reading it.
     """
 
     def __init__(self, step: TaskStep, parent: ParentRow) -> None:

@@ -144,8 +144,7 @@ class Task(Progress):
     """The whole task. ``number`` is 0 until known; ``errors`` are errors that belong to no step.
 
     ``next_command`` is the command that resumes it, ``in_doubt`` the numbers of steps with unknown outcome, ``notes``
-    the
-    problems of the log, ``last_event_at`` the time of the worker's last event.
+    the problems of the log, ``last_event_at`` the time of the worker's last event.
     """
 
     type: str = ""

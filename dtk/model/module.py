@@ -101,8 +101,7 @@ class LinkDef:
     ``same_node`` and ``other_node`` restrict where the target may be. ``order`` (``after`` or ``before`` the target, ""
     to derive it from the values) applies when dtk generates the workflow. A link to the component's own type connects a
     group's members (peers); ``include_self`` says whether a member is among its own peers. An ``optional`` link may
-    name
-    a component of a module that is not installed.
+    name a component of a module that is not installed.
     """
 
     name: str
@@ -260,8 +259,7 @@ class ComponentUse:
 
     ``links`` maps a link's name to targets as written: ``node/cmp``, ``node/cmp[title]`` or ``cmp``. ``locations`` has
     the source location of each attribute and link, by name. Texts in ``attributes`` may be templates over the
-    assembly's
-    attributes; in a resolved service they are already rendered.
+    assembly's attributes; in a resolved service they are already rendered.
     """
 
     name: ComponentName
@@ -328,8 +326,7 @@ class Subtask:
     ``node`` restricts it to a node or a group. ``ordered``: its items run in the order listed, even if one depends on
     another on the same node. ``order`` is the order of ``subtasks``. ``calls`` names a workflow whose stages run in its
     place; in a built assembly they are in ``subtasks``. ``given`` holds the parameters of such a call, or those that
-    the
-    enclosing calls pass to a stage's actions: texts in which ``{{name}}`` is the caller's parameter.
+    the enclosing calls pass to a stage's actions: texts in which ``{{name}}`` is the caller's parameter.
     """
 
     name: str

@@ -46,7 +46,7 @@ def typed_parameters(declared: Mapping[str, Attribute], given: ReadOnlyObject) -
 
     Args:
         declared: the parameters by name.
-            given: the values from a command line or a workflow.
+        given: the values from a command line or a workflow.
 
     Raises:
         ValueError: a required parameter is missing, or a value has the wrong type; the messages are the original's.

@@ -82,8 +82,7 @@ class Finding:
 
     ``differs``: the operation would change something. ``unreachable``: the node could not be reached; ``component``
     and ``operation`` are "". ``machine``: the machine differs from what its node requests. ``runs_each_time``: a
-    command
-    without a guard. ``unchecked``: drift cannot be determined; ``what`` gives the reason.
+    command without a guard. ``unchecked``: drift cannot be determined; ``what`` gives the reason.
     """
 
     node: str

@@ -33,9 +33,8 @@ class Service:
     ``components`` maps a node's name (``assembly_wide`` for none) to the components added to it; ``nodes`` are added
     nodes and groups. ``removed`` maps removed parts of the assembly to their locations: nodes, members (``slaves:2``),
     components (``master/ring::roll``). ``links`` maps ``node/component/link`` to a choice. ``id`` identifies the
-    service
-    across renames and clones; "" in a file without one. ``access`` maps user names to public keys, "" for users whose
-    access was revoked. ``digest`` covers the whole file except its id.
+    service across renames and clones; "" in a file without one. ``access`` maps user names to public keys, "" for users
+    whose access was revoked. ``digest`` covers the whole file except its id.
     """
 
     name: str

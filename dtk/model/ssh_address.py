@@ -39,9 +39,8 @@ def parse_ssh_address(text: str, default_port: int = SSH_PORT) -> SshAddress:
 
     Args:
         text: the address as written.
-            default_port: the port to use if the text has none.
+        default_port: the port to use if the text has none.
 
-        Raises:
     Raises:
         UsageError: the text is not in this form.
     """

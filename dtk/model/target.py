@@ -90,30 +90,25 @@ class TargetDescription:
 
     Args:
         type: the value of ``type:`` in dtk.yaml.
-            summary: one line for users and editors.
-            provider: ``MODULE:NAME`` of a callable that takes the workspace and the target and returns the provider;
-                imported
-                only when dtk works on machines.
-            settings_schema: the JSON schema file of the target's settings; unknown keys are refused.
-            machine_attributes: a node's own attributes → those to request its machine with, defaults included.
-            unknown_words: the values in a node's attributes that the target does not know.
-            firewall_sources: the address ranges to which dtk opens the ports that components declare; None if the
-                target
-                manages no firewall.
-            region: the region of the target's machines, "" if its settings do not say; None for a target without
-                regions.
-                If it has one, its nodes have the attribute ``region``.
-            machine_text: describes a future machine, for the plan.
-            machines_text: summarizes several new machines, given the attributes of each, for the plan.
-            machine_differences: how an existing machine differs from what its node requests now, given the node's
-                attributes
-                as the target takes them and those in the state.
-            like_members: a new member's attributes, adjusted to match the existing members of its group.
-            nodes_without_machine: given the nodes that a service wants and the machine ids of those that exist, the
-                nodes
-                for which the target will have no machine.
-            kept_volumes: the names of the volumes that remain when a node with these attributes is removed.
-            power_refusal: why a node with these attributes can't be powered on or off, "" if it can.
+        summary: one line for users and editors.
+        provider: ``MODULE:NAME`` of a callable that takes the workspace and the target and returns the provider;
+            imported only when dtk works on machines.
+        settings_schema: the JSON schema file of the target's settings; unknown keys are refused.
+        machine_attributes: a node's own attributes → those to request its machine with, defaults included.
+        unknown_words: the values in a node's attributes that the target does not know.
+        firewall_sources: the address ranges to which dtk opens the ports that components declare; None if the
+            target manages no firewall.
+        region: the region of the target's machines, "" if its settings do not say; None for a target without
+            regions. If it has one, its nodes have the attribute ``region``.
+        machine_text: describes a future machine, for the plan.
+        machines_text: summarizes several new machines, given the attributes of each, for the plan.
+        machine_differences: how an existing machine differs from what its node requests now, given the node's
+            attributes as the target takes them and those in the state.
+        like_members: a new member's attributes, adjusted to match the existing members of its group.
+        nodes_without_machine: given the nodes that a service wants and the machine ids of those that exist, the
+            nodes for which the target will have no machine.
+        kept_volumes: the names of the volumes that remain when a node with these attributes is removed.
+        power_refusal: why a node with these attributes can't be powered on or off, "" if it can.
     """
 
     type: str

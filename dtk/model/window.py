@@ -10,7 +10,7 @@ def in_flight(limit: int | str | None, steps: int) -> int:
 
     Args:
         limit: a number, a percentage like ``25%`` (rounded up), or None for no limit.
-            steps: the number of steps.
+        steps: the number of steps.
     """
     if limit is None:
         return max(steps, 1)

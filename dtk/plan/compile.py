@@ -97,8 +97,7 @@ def compile_plan(request: PlanRequest) -> Plan:
 
 
 def _compiled(request: PlanRequest) -> Plan:
-    # A separate function, so that planning's memory (large for ten thousand nodes) is freed before computing the
-    # digest.
+    # A separate function: the memory of planning (ten thousand nodes) is freed before the digest is computed.
     parts = replacing(request, _parts, _going_stages) if request.replaces else _parts(request)
     return finished_plan(
         replace(request, findings=parts.findings),

@@ -21,7 +21,7 @@ def destroy_plan(request: PlanRequest, *, force: bool) -> Plan:
 
     Args:
         request: as for any plan; its workflow is ignored.
-            force: skip the components' delete actions, for nodes that no longer respond.
+        force: skip the components' delete actions, for nodes that no longer respond.
     """
     return _ending_plan(request, request, DESTROY, force=force)
 

@@ -14,7 +14,7 @@ def check_location(state: State, target: Target) -> None:
 
     Args:
         state: the state; nodes of targets with regions have the attribute ``region``.
-            target: if its settings name no region, apply compares the one that its provider finds.
+        target: if its settings name no region, apply compares the one that its provider finds.
 
     Raises:
         InvalidError: the regions differ; the error names both and what to do.

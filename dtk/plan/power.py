@@ -28,8 +28,8 @@ def power_plan(request: PlanRequest, power: Power, only: str = "") -> Plan:
 
     Args:
         request: as for any plan; ``workflow`` should be "", because the task runs none.
-            power: whether to start or to stop.
-            only: a node or a group; "" for all. Nodes already in the desired state are left unchanged.
+        power: whether to start or to stop.
+        only: a node or a group; "" for all. Nodes already in the desired state are left unchanged.
 
     Raises:
         UsageError: there is no such node or group.

@@ -120,8 +120,8 @@ def replacing(
 
     Args:
         request: the plan's request, with its rounds.
-            plan_round: plans the converge of the service from the state in a request.
-            going_stages: plans the stages that terminate the machines of nodes.
+        plan_round: plans the converge of the service from the state in a request.
+        going_stages: plans the stages that terminate the machines of nodes.
     """
     nodes = frozenset(node for batch in request.replaces for node in batch)
     state, earlier, found = request.state, NOTHING_EARLIER, []

@@ -25,9 +25,9 @@ def dry_run(
 
     Args:
         workspace: the workspace; the caller holds the service's lock.
-            plan: a plan with every step, for the arguments of the actions.
-            components: the components to check: node, component.
-            modules: the modules' folders by name.
+        plan: a plan with every step, for the arguments of the actions.
+        components: the components to check: node, component.
+        modules: the modules' folders by name.
 
     Returns:
         The findings, in the plan's order.

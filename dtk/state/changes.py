@@ -70,7 +70,7 @@ def with_task_begun(state: State, task: Unfinished, *, resumes: bool) -> State:
     Args:
         state: the state before.
         task: the task, with no successes yet.
-            resumes: whether it continues the last task and therefore keeps the successes recorded there.
+        resumes: whether it continues the last task and therefore keeps the successes recorded there.
     """
     last = state.unfinished
     resumed = last.of(task.workflow) if resumes and last else None

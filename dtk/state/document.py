@@ -32,7 +32,7 @@ def from_document(document: object, source: str) -> State:
 
     Raises:
         DtkError: the document was written by a newer dtk.
-            ValueError: the document is not a state.
+        ValueError: the document is not a state.
     """
     if not isinstance(document, dict):
         raise ValueError("it is not a state: it is not an object")

@@ -37,7 +37,7 @@ def write_new(path: Path, text: str) -> None:
 
     Raises:
         FileExistsError: the file exists.
-            OSError: the file can't be written; nothing of it remains.
+        OSError: the file can't be written; nothing of it remains.
     """
     write_bytes_new(path, text.encode("utf-8"))
 
@@ -74,8 +74,8 @@ def replace_file(path: Path, text: str, *, keep_versions: int = 0) -> None:
 
     Args:
         path: the file; it need not exist.
-            text: the new content.
-            keep_versions: how many earlier versions to keep beside it, as ``NAME.1`` (the newest) and so on.
+        text: the new content.
+        keep_versions: how many earlier versions to keep beside it, as ``NAME.1`` (the newest) and so on.
 
     Raises:
         OSError: the file can't be written; the old content remains.

@@ -98,8 +98,8 @@ def acquire(folder: Path, command: str, wait: float | None = 0.0) -> ServiceLock
 
     Args:
         folder: the service's local state, ``.dtk/services/NAME``; created if missing.
-            command: the command that needs the lock, as users type it.
-            wait: how long to wait for another holder, in seconds; None for commands without a wait option.
+        command: the command that needs the lock, as users type it.
+        wait: how long to wait for another holder, in seconds; None for commands without a wait option.
 
     Raises:
         LockedError: another process holds the lock for longer than that.

@@ -54,8 +54,7 @@ class Unfinished:
     ``parameters`` are the workflow's parameters, ``only`` and ``exclude`` the terms of its selection. ``before`` is the
     converge that was unfinished when another workflow or action was run: a resume continues it, whatever the outcome of
     the run in between. ``replaces`` are the nodes whose machines to replace, in rounds; ``replaced`` those of them
-    whose
-    machine has been terminated. ``forced`` is as in the plan.
+    whose machine has been terminated. ``forced`` is as in the plan.
     """
 
     task: int
@@ -81,13 +80,11 @@ class State:
 
     ``attributes`` holds dynamic values by path. ``applied`` maps node → component → what was applied.
     ``serial`` increases with every write; ``lineage`` is created with a service's first state. ``created_at`` is when
-    the
-    service was staged (UTC, RFC 3339), "" if unknown. ``in_doubt`` lists the steps, by node, that may still run because
-    their worker died: ``{"slaves:2": ["3-3.1.2"]}`` is step 3.1.2 of task 3. ``open_ports`` has the ports opened for
-    components, by source: ``{"192.0.2.0/24": [8080]}``. ``origin`` is also created with the first state and
+    the service was staged (UTC, RFC 3339), "" if unknown. ``in_doubt`` lists the steps, by node, that may still run
+    because their worker died: ``{"slaves:2": ["3-3.1.2"]}`` is step 3.1.2 of task 3. ``open_ports`` has the ports
+    opened for components, by source: ``{"192.0.2.0/24": [8080]}``. ``origin`` is also created with the first state and
     distinguishes it from a state that another clone created at the same time. ``moved_to`` is the shared store that
-    holds
-    the service, as shown to users; this file is then a copy; "" without a store.
+    holds the service, as shown to users; this file is then a copy; "" without a store.
     """
 
     service: str

@@ -51,7 +51,7 @@ def load_pins(file: Path) -> dict[str, Pin]:
 
     Raises:
         InvalidError: the file is malformed.
-            NewerFormatError: the file was written by a newer dtk.
+        NewerFormatError: the file was written by a newer dtk.
     """
     try:
         document = parse_json(file.read_text(encoding="utf-8"))

@@ -89,8 +89,7 @@ class StateStore:
     """The only writer of a service's state: each change gets a new serial and is on disk when the call returns.
 
     The first change is written as a snapshot, so that an earlier writer's journal is folded in. Later changes are
-    appended
-    to the journal until ``write_snapshot``, which a task calls at its boundaries.
+    appended to the journal until ``write_snapshot``, which a task calls at its boundaries.
     """
 
     def __init__(self, path: Path, state: State) -> None:

@@ -38,8 +38,8 @@ def build_workflow(cursor: Cursor, nodes: tuple[str, ...] | None, problems: list
 
     Args:
         cursor: its definition; its key is the workflow's name.
-            nodes: the names of the assembly's nodes; None if they are not known.
-            problems: the list to append problems to.
+        nodes: the names of the assembly's nodes; None if they are not known.
+        problems: the list to append problems to.
     """
     # The default action of an item depends on the workflow's purpose.
     default = DELETE if cursor.name == DELETE else CREATE

@@ -34,8 +34,8 @@ def with_calls(workflows: Mapping[str, Workflow], problems: list[Problem], *, co
 
     Args:
         workflows: the workflows by name, as written.
-            problems: the list to append problems to: unknown or recursive calls, and wrong parameters.
-            complete: whether these are all workflows; if not, unknown names are not reported.
+        problems: the list to append problems to: unknown or recursive calls, and wrong parameters.
+        complete: whether these are all workflows; if not, unknown names are not reported.
     """
     found: list[Problem] = []
     made = {}

@@ -362,10 +362,10 @@ def check_actions(
 
     Args:
         component: its definition.
-            folder: the module's folder.
-            names: the names that its templates may use.
-            problems: the list to append problems to.
-            display_root: messages name files relative to this folder.
+        folder: the module's folder.
+        names: the names that its templates may use.
+        problems: the list to append problems to.
+        display_root: messages name files relative to this folder.
     """
     for action in component.entries("actions"):
         ActionChecker(folder, names, problems, display_root).check(action)

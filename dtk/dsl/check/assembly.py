@@ -26,9 +26,9 @@ def assembly_problems(
 
     Args:
         assembly: the assembly.
-            scope: the components that it can name.
-            complete: whether all components on its nodes are known; if not, missing ones are not reported.
-            attributes_known: whether all its attributes are known; templates in its values use them.
+        scope: the components that it can name.
+        complete: whether all components on its nodes are known; if not, missing ones are not reported.
+        attributes_known: whether all its attributes are known; templates in its values use them.
     """
     uses_by_node = _uses_by_node(assembly)
     values = AssemblyScope(assembly.attributes, complete=attributes_known)

@@ -18,8 +18,8 @@ def deploy_problems(deploy: Cursor, folder: Path, names: Names) -> Iterator[Prob
 
     Args:
         deploy: the deploy as written.
-            folder: the module's folder.
-            names: the attributes and parameters that the function may take.
+        folder: the module's folder.
+        names: the attributes and parameters that the function may take.
     """
     file, _, function = str(deploy.value).rpartition(":")
     if Path(file).is_absolute() or ".." in Path(file).parts:

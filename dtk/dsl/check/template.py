@@ -86,7 +86,7 @@ def template_problems(text: str, names: Names, *, shell: bool) -> list[TemplateP
     Args:
         text: the template.
         names: the names that it may use.
-            shell: whether it is a shell command, in which values are quoted.
+        shell: whether it is a shell command, in which values are quoted.
     """
     if not is_template(text):
         return []

@@ -22,7 +22,7 @@ def workflow_problems(workflow: Workflow, standing: Standing | None, scope: Scop
     Args:
         workflow: the workflow.
         standing: the components on each node; None if not all are known.
-            scope: the components that it can name.
+        scope: the components that it can name.
     """
     for subtask in stages_of(workflow.subtasks):
         for item in subtask.items:

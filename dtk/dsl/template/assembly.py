@@ -57,7 +57,7 @@ def rendered(value: Json, given: Mapping[str, Value]) -> Value:
 
     Args:
         value: nested plain data; its texts may be templates.
-            given: the values of the assembly's attributes.
+        given: the values of the assembly's attributes.
 
     Returns:
         The value. A text that requires an unset attribute is unset; in a map or a list it is left out.

@@ -41,8 +41,7 @@ class TemplateProblem(Exception):  # noqa: N818 - becomes a Problem once its pla
     """A template can't be rendered.
 
     ``line`` counts from 1 in the template, 0 if unknown; ``unset`` names a value that is not set; ``word`` is the text
-    at
-    the position of the problem.
+    at the position of the problem.
     """
 
     def __init__(
@@ -305,15 +304,15 @@ def render(value: object, variables: Mapping[str, object], *, shell: bool = Fals
 
     Args:
         value: plain data; its texts are templates.
-            variables: the variables that templates may use; they may be or contain an ``Unknown``.
-            shell: whether the texts are shell commands: values are quoted, and the result is always text.
+        variables: the variables that templates may use; they may be or contain an ``Unknown``.
+        shell: whether the texts are shell commands: values are quoted, and the result is always text.
 
     Returns:
         The data with its texts rendered; a text that is exactly one expression becomes that expression's value.
 
     Raises:
         TemplateProblem: a template uses an undefined name, or is invalid.
-            NeedsUnknown: a template uses an ``Unknown``.
+        NeedsUnknown: a template uses an ``Unknown``.
     """
     if isinstance(value, Mapping):
         return {key: render(item, variables, shell=shell) for key, item in value.items()}

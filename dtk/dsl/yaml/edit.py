@@ -53,7 +53,7 @@ def set_entries(file: Path, section: str, entries: Mapping[str, object]) -> None
     Args:
         file: the document.
         section: the map's key; added if missing.
-            entries: plain data by key.
+        entries: plain data by key.
 
     Raises:
         InvalidError, DtkError: as for ``set_attributes``.
@@ -84,8 +84,8 @@ def set_key(file: Path, key: str, value: str, *, after: str) -> None:
     Args:
         file: the document.
         key: the key, which must not exist yet.
-            value: its text.
-            after: the key to insert it after; at the end if that does not exist.
+        value: its text.
+        after: the key to insert it after; at the end if that does not exist.
 
     Raises:
         InvalidError, DtkError: as for ``set_attributes``.
@@ -157,7 +157,7 @@ def new_service(
         target: a target of dtk.yaml; "" for its default.
         attributes: values by path.
         id_: the service's permanent id.
-            modeline: the comment that tells editors the schema.
+        modeline: the comment that tells editors the schema.
 
     Raises:
         UsageError: the file exists already.

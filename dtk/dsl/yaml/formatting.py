@@ -20,7 +20,7 @@ def formatted(text: str, name: str) -> str:
 
     Raises:
         InvalidError: the text is not YAML.
-            DtkError: formatting would change the meaning.
+        DtkError: formatting would change the meaning.
     """
     from ruamel.yaml import YAML  # noqa: PLC0415 - 31 ms that most commands need not spend
 

@@ -20,8 +20,8 @@ def modeline(schema: str, file: Path, workspace: Workspace) -> str:
 
     Args:
         schema: the schema's name: ``module``, ``assembly``, ``service``, ``workspace``, ``case``.
-            file: the document that the comment is for.
-            workspace: the document's workspace.
+        file: the document that the comment is for.
+        workspace: the document's workspace.
     """
     path = os.path.relpath(_folder(workspace) / f"{schema}.schema.json", file.parent)
     return f"# yaml-language-server: $schema={Path(path).as_posix()}"

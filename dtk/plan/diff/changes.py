@@ -95,12 +95,12 @@ def component_changes(
 
     Args:
         created: the create actions of the workflow, in order.
-            state: what was applied.
-            recomputed: computes attribute values; nothing is marked as recomputed in it yet.
-            acting: returns which of the other actions run.
-            everything: whether the plan runs every step, so that every dynamic value is recomputed.
-            drifted: the drift found on instances, by node and component.
-            secrets: keyed digests of the current secret values, by reference.
+        state: what was applied.
+        recomputed: computes attribute values; nothing is marked as recomputed in it yet.
+        acting: returns which of the other actions run.
+        everything: whether the plan runs every step, so that every dynamic value is recomputed.
+        drifted: the drift found on instances, by node and component.
+        secrets: keyed digests of the current secret values, by reference.
 
     Returns:
         One change per instance, in workflow order, and the values used for the comparison.

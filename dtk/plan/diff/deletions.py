@@ -39,13 +39,13 @@ def deletion_stages(  # noqa: PLR0913 - what exists, what goes, and in which ord
 
     Args:
         state: what exists, and the values it was applied with.
-            changes: the node changes; all but terminations are ignored.
-            modules: the modules by name.
-            outlines: the create workflow's stages; delete actions run in their reverse order.
-            run_actions: False skips the delete actions (``--force``).
-            workflow: the assembly's delete workflow; it sets the order of the leaving components that it contains.
-            dropped: node and component of what leaves remaining nodes, from ``dropped_components``.
-            reason: the reason to show for actions on leaving nodes.
+        changes: the node changes; all but terminations are ignored.
+        modules: the modules by name.
+        outlines: the create workflow's stages; delete actions run in their reverse order.
+        run_actions: False skips the delete actions (``--force``).
+        workflow: the assembly's delete workflow; it sets the order of the leaving components that it contains.
+        dropped: node and component of what leaves remaining nodes, from ``dropped_components``.
+        reason: the reason to show for actions on leaving nodes.
     """
     dropped = frozenset(dropped)
     going = [change for change in changes if change.change == "terminate"]

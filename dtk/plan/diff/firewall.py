@@ -14,8 +14,8 @@ def firewall_rules(target: Target, ports: Collection[int | None], state: State) 
 
     Args:
         target: has rules only if it manages a firewall itself.
-            ports: the ports that components declare; None for a port that is known only after apply.
-            state: the ports opened so far.
+        ports: the ports that components declare; None for a port that is known only after apply.
+        state: the ports opened so far.
     """
     sources = target.description.firewall_sources(target)
     if sources is None:

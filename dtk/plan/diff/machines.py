@@ -26,8 +26,8 @@ def machine_differences(target: Target, topology: Topology, state: State) -> Dif
 
     Args:
         target: determines the attributes of its machines.
-            topology: the desired nodes.
-            state: the existing nodes.
+        topology: the desired nodes.
+        state: the existing nodes.
     """
     found = {}
     for name, node in topology.nodes.items():
@@ -53,8 +53,8 @@ def changed_in_place(
 
     Args:
         changes: the node changes so far.
-            differences: how machines differ.
-            aside: nodes whose machines are not changed in place.
+        differences: how machines differ.
+        aside: nodes whose machines are not changed in place.
     """
     return tuple(
         _in_place(one, differences[one.node])

@@ -43,8 +43,8 @@ def order_problems(
 
     Args:
         stages: the stages of the plan.
-            whole: all stages of the workflow, including those that the plan leaves out.
-            recomputed: the values that the plan's actions see.
+        whole: all stages of the workflow, including those that the plan leaves out.
+        recomputed: the values that the plan's actions see.
     """
     makers: Makers = {}
     for number, stage in enumerate(stages):
@@ -89,9 +89,9 @@ def _without_old(action: StagedAction, number: int, makers: Makers, values: tupl
 
     Args:
         action: an action of the plan.
-            number: the number of its stage.
-            makers: the actions other than create that produce values.
-            values: the values the action sees, and those it would see if all makers had run.
+        number: the number of its stage.
+        makers: the actions other than create that produce values.
+        values: the values the action sees, and those it would see if all makers had run.
     """
     if not makers:
         return

@@ -31,8 +31,7 @@ class Chosen:
     """The selected node changes (nodes not selected are kept) and stages.
 
     ``whole`` are the stages with nothing left out. ``missing`` are the dynamic attributes without a value that only
-    create
-    actions outside the selection would set.
+    create actions outside the selection would set.
     """
 
     nodes: tuple[NodeChange, ...]
@@ -95,9 +94,9 @@ def check_terms(selection: Selection, topology: Topology, outlines: Iterable[Sta
 
     Args:
         selection: the terms that the user wrote.
-            topology: the service's nodes and components.
-            outlines: its stages.
-            state: what exists, including what is no longer in the service.
+        topology: the service's nodes and components.
+        outlines: its stages.
+        state: what exists, including what is no longer in the service.
 
     Raises:
         UsageError: a term matches nothing; the error names the first such term and a similar name.

@@ -22,8 +22,8 @@ def value_differences(path: str, before: Json, after: Json) -> list[str]:
 
     Args:
         path: the attribute, ``servers/web::server/port``; hash keys are appended to it.
-            before: the value that was applied; None for unset.
-            after: the future value.
+        before: the value that was applied; None for unset.
+        after: the future value.
 
     Returns:
         ``PATH 5432 → 5433``, ``PATH/KEY 2g → 4g``, ``PATH removed [a], added [b]``.

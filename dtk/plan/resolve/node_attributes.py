@@ -25,8 +25,8 @@ def machine_attributes(target: Target, values: Values, node: str) -> dict[str, o
 
     Args:
         target: supplies defaults; if it manages a firewall, the ports are added.
-            values: the components' attributes as planned; ports that are not known yet are left out.
-            node: the node's name.
+        values: the components' attributes as planned; ports that are not known yet are left out.
+        node: the node's name.
     """
     attributes = dict(target.description.machine_attributes(target, values.topology.nodes[node].attributes))
     if target.description.firewall_sources(target) is None:

@@ -22,8 +22,7 @@ class Earlier:
     """What earlier rounds of a plan have done: the ``nodes`` recreated and the dynamic attributes set (``paths``).
 
     Their values are known only when the plan runs. ``aside`` are nodes that this round leaves unchanged, ``without``
-    nodes
-    that it does not see.
+    nodes that it does not see.
     """
 
     nodes: frozenset[str] = frozenset()

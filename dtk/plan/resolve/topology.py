@@ -156,8 +156,8 @@ def build_topology(service: Service, assembly: Assembly, modules: Mapping[str, M
 
     Args:
         service: the desired state.
-            assembly: the assembly that the service names.
-            modules: every module the service uses, by name.
+        assembly: the assembly that the service names.
+        modules: every module the service uses, by name.
 
     Returns:
         The topology; its ``problems`` include settings and added components that match nothing.
@@ -341,8 +341,8 @@ def why_not_settable(path: str, topology: Topology, known: Mapping[str, str]) ->
 
     Args:
         path: the path as written.
-            topology: the service's topology.
-            known: the paths that can be set (``settable_paths``).
+        topology: the service's topology.
+        known: the paths that can be set (``settable_paths``).
     """
     if path in topology.assembly.attributes:
         return f"attribute '{path}' is a constant of its module and can't be set", ""

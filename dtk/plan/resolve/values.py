@@ -43,8 +43,7 @@ class Values:
     """Computes and caches attribute values on demand, for one topology, state and set of changes.
 
     ``pending_nodes`` get their addresses in this plan; ``pending_paths`` are dynamic attributes that this plan
-    recomputes:
-    values of both are references. Problems found on the way are collected in ``problems``.
+    recomputes: values of both are references. Problems found on the way are collected in ``problems``.
     """
 
     def __init__(

@@ -28,13 +28,13 @@ def action_stage(topology: Topology, state: State, term: str, parameters: Mappin
 
     Args:
         topology: the service's nodes and their components.
-            state: tells which nodes are running.
-            term: ``[NODE/]COMPONENT[.ACTION]``; without an action the component is converged.
-            parameters: the action's parameters, as texts.
+        state: tells which nodes are running.
+        term: ``[NODE/]COMPONENT[.ACTION]``; without an action the component is converged.
+        parameters: the action's parameters, as texts.
 
     Raises:
         UsageError: the term matches nothing, or a parameter is missing or of the wrong type.
-            DtkError: a node is not running.
+        DtkError: a node is not running.
     """
     match = _TERM.match(term)
     component = ComponentName.parse(match["component"]) if match else None

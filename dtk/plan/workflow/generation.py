@@ -21,8 +21,8 @@ def generate_workflow(topology: Topology, links: Sequence[Link], guards: Mapping
 
     Args:
         topology: the service's nodes and their components; attribute holders have nothing to run.
-            links: the topology's links.
-            guards: for each instance, those that produce the dynamic values it uses, through any chain of links.
+        links: the topology's links.
+        guards: for each instance, those that produce the dynamic values it uses, through any chain of links.
 
     Raises:
         InvalidError: components wait for one another in a cycle.

@@ -30,8 +30,7 @@ def link_order(links: Iterable[Link]) -> LinkOrder:
     """Return, for each instance, those that links put before it: its own links, and others' links to it.
 
     Source: docs/original.md 5.2. An explicit ``order`` wins; else the direction of values, which must be produced
-    before
-    they are used; else the target of a link comes first.
+    before they are used; else the target of a link comes first.
     """
     before: defaultdict[Key, set[Key]] = defaultdict(set)
     for link in links:

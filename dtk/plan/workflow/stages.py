@@ -67,14 +67,14 @@ def expand_workflow(
 
     Args:
         topology: the service's nodes and their components.
-            workflow: the workflow.
-            links: the topology's links.
-            parameters: the workflow's parameters, as texts.
+        workflow: the workflow.
+        links: the topology's links.
+        parameters: the workflow's parameters, as texts.
 
     Raises:
         InvalidError: a stage names something that does not exist, or an action lacks a parameter; the error lists all
-                such problems.
-            UsageError: a parameter of the workflow is missing, or has the wrong type.
+            such problems.
+        UsageError: a parameter of the workflow is missing, or has the wrong type.
     """
     problems: list[Problem] = []
     values = _values(workflow, parameters or {})
