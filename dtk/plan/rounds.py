@@ -1,6 +1,6 @@
 """Replaces machines round by round: one round's machines are terminated, created and converged before the next.
 
-    state ─► let go, delete, terminate ─► create, converge, test ─► state after it ─► the next round …
+    state ─► release, delete, terminate ─► create, converge, test ─► state after it ─► the next round …
 
 Each round is planned from the state that the earlier rounds will leave; values they set are known only after they run.
 """

@@ -75,7 +75,7 @@ def rendered(value: Json, given: Mapping[str, Value]) -> Value:
 
 
 def with_defaults(value: Json, attributes: Mapping[str, Attribute]) -> Json:
-    """Return a value rendered with the default attributes, as plain data; None if this is not possible."""
+    """Return a value rendered with the attributes' defaults, as plain data; None if it can't be rendered."""
     given = {name: Known(None if one.secret else one.default) for name, one in attributes.items()}
     try:
         return plain(rendered(value, given))

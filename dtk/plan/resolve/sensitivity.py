@@ -1,4 +1,4 @@
-"""Propagation of hiddenness: an attribute derived from a hidden one is hidden, through any links and expressions."""
+"""Hides every attribute that is derived from a hidden one, through any number of links and expressions."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def link_order(links: Iterable[Link]) -> LinkOrder:
     before: defaultdict[Key, set[Key]] = defaultdict(set)
     for link in links:
         if is_among_peers(link.definition, link.base.component):
-            continue  # members of a group come about together
+            continue  # members of a group are converged together
         sides = {mapping.destination.side for mapping in link.definition.mappings}
         base, targets = link.base.key, [target.key for target in link.targets]
         if link.definition.order == "before" or (not link.definition.order and sides == {"dependency"}):

@@ -178,7 +178,7 @@ def _staged(
         problems.append(Problem(str(error), item.location, expected=f"a value for the action {called}"))
         return None
     if action is None and item.action != CREATE:
-        return None  # a component without a delete action has nothing to take away
+        return None  # a component without a delete action has nothing to remove
     return StagedAction(instance, item.action, parameters, branch.options, item.location)
 
 
