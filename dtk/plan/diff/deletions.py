@@ -140,7 +140,7 @@ def _applied_instances(node: str, state: State, modules: Mapping[str, Module]) -
 
 
 def _positions(outlines: Sequence[StageOutline]) -> dict[ComponentName, int]:
-    """Return the first stage with each component in the create workflow, on any node: a leaving node is not in it."""
+    """Return the index of the first stage that creates each component, on any node: leaving nodes are not in it."""
     found: dict[ComponentName, int] = {}
     for position, outline in enumerate(outlines):
         for action in outline.actions():

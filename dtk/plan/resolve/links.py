@@ -253,7 +253,7 @@ def build_bindings(links: Iterable[Link]) -> list[Binding]:
 
 
 def _flows_with(link: Link, mapping: AttributeMapping) -> tuple[Instance, ...]:
-    """Return the targets of a mapping's value: lists and keys use all targets, single values only the counterpart."""
+    """Return the targets of a mapping's value: lists and keys use all, single values only the counterpart if any."""
     destination = link.base if mapping.destination.side == "base" else link.targets[0]
     attribute = destination.component.attributes.get(mapping.destination.attribute)
     takes_all = mapping.destination.key or (attribute is not None and is_list_type(attribute.type))

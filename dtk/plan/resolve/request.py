@@ -45,8 +45,7 @@ class PlanRequest:
     ``secrets`` are keyed digests of the current secret values known here, by reference.
     ``replaces`` are the nodes whose machines to replace, in rounds; ``forced`` skips component actions before those
     machines are terminated. ``before`` is what earlier rounds of the same plan will have done. With
-    ``deletes_volumes``,
-    volumes that outlive their machines are deleted with the service.
+    ``deletes_volumes``, volumes that outlive their machines are deleted with the service.
     ``findings`` are what a refresh found on the nodes; ``selection`` limits the plan to part of the service.
     """
 
