@@ -301,7 +301,8 @@ def test_ssh_from_another_address_lets_it_in_and_logs_in(
     assert rules(cloud) == {(22, HERE), (22, "198.51.100.8/32")}, "whom a task has let in stays: it may run"
     program.write_text("#!/bin/sh\nkill -TERM $$\n")
     cloud.api.faults.append(Fault("*", "ExpiredToken", "The token is expired", times=99))
-    assert "The firewall was not changed: AWS does not accept" in dtk("ssh", "spark1", "master", "--", "true", code=128 + 15)
+    said = dtk("ssh", "spark1", "master", "--", "true", code=128 + 15)
+    assert "The firewall was not changed: AWS does not accept" in said
 
 
 @pytest.mark.usefixtures("moved")
