@@ -1,4 +1,4 @@
-"""A workspace to run hand-made plans in: real workers, real SSH, machines of this one."""
+"""A test workspace that runs hand-made plans with real workers over real SSH to servers on this machine."""
 
 from __future__ import annotations
 
@@ -33,41 +33,41 @@ Event = Mapping[str, Any]
 
 
 def run(command: str | Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """A RUN item."""
+    """Return a plan item that runs a command."""
     return {"kind": "run", "command": command, **more}
 
 
 def operation(name: str, arguments: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """An item that is a pyinfra operation."""
+    """Return a plan item that runs a pyinfra operation."""
     return {"kind": "operation", "name": name, "arguments": dict(arguments), **more}
 
 
 def action(node: str, component: str, *items: Mapping[str, Any], name: str = "create", **more: Any) -> PlannedAction:
-    """A component's action on a node, from what a plan's document says of it."""
+    """Return a component's action on a node, decoded as from a plan document."""
     given = {"action_digest": DIGEST, "input_digest": "1" * 64, "module": "test/mod", **more}
     document = {"node": node, "component": component, "action": name, "items": items, **given}
     return CODEC.instance(PlannedAction, json.loads(json.dumps(document)))
 
 
 def applied_attributes(lab: Lab, node: str, component: str) -> Any:
-    """The attributes that the state's document has of a component."""
+    """Return the attributes that the state document records for an applied component."""
     document = json.loads(lab.workspace.state_file(SERVICE).read_text())
     return document["applied"][node][component]["attributes"]
 
 
 def reference(path: str, type_: str) -> dict[str, Any]:
-    """A value that an earlier step gives."""
+    """Return a reference to a value that an earlier step produces."""
     return {"$reference": {"path": path, "type": type_}}
 
 
 def output(path: str, text: str, source: str = "command", type_: str = "string", **more: Any) -> dict[str, Any]:
-    """An output of an action."""
+    """Return the declaration of an action's output."""
     name = path.rpartition("/")[2]
     return {"attribute": path, "name": name, "type": type_, "source": source, "text": text, **more}
 
 
 def stage(number: int, *actions: PlannedAction, **more: Any) -> Stage:
-    """A stage with one step per action."""
+    """Return a stage with one step per action."""
     steps = tuple(
         Step(f"{number}.{index}", "configure_node" if one.action == "create" else "action", one.node, actions=(one,))
         for index, one in enumerate(actions, start=1)
@@ -77,24 +77,24 @@ def stage(number: int, *actions: PlannedAction, **more: Any) -> Stage:
 
 @dataclass(frozen=True)
 class Result:
-    """How a task ended."""
+    """The result of a finished task."""
 
     exit_code: int
     folder: Path
     events: Sequence[Event]
 
     def of(self, event_type: str, **fields: Any) -> list[Event]:
-        """The events of a type whose fields have these values."""
+        """Return the events of a type whose fields have these values."""
         return [e for e in self.events if e["type"] == event_type and fields.items() <= e.items()]
 
     def step(self, number: str) -> Event:
-        """The event that ended a step."""
+        """Return the event that finished a step."""
         (event,) = self.of("step.finished", step=number)
         return event
 
     @property
     def ran(self) -> list[str]:
-        """The numbers of the steps that started, in order."""
+        """The numbers of the started steps, in order."""
         return [event["step"] for event in self.of("step.started")]
 
     @property
@@ -104,14 +104,14 @@ class Result:
 
 
 class Machine(Protocol):
-    """What a node's state says of its machine."""
+    """What `put_node` needs from a test server: its host and home folder."""
 
     host: str
     home: Path
 
 
 class Lab:
-    """One workspace with one service, whose nodes are SSH servers of the test."""
+    """A workspace with one service whose nodes are SSH servers started by the test."""
 
     def __init__(self, root: Path) -> None:
         root.mkdir(parents=True, exist_ok=True)
@@ -131,21 +131,21 @@ class Lab:
         return state
 
     def add_node(self, name: str, user: str = "tester", **connection: Any) -> SshServer:
-        """Start a server and put it into the state as a node that exists."""
+        """Start a server and add it to the state as an existing node."""
         server = SshServer(self.workspace.root / "machines" / name.replace(":", "."), self.client_key).start()
         self.servers[name] = server
         self.put_node(name, Connection(server.host, server.port, user, str(self.key_file), **connection), server)
         return server
 
     def put_node(self, name: str, connection: Connection, server: Machine) -> None:
-        """Write a node into the state."""
+        """Write a node to the state."""
         file = self.workspace.state_file(SERVICE)
         attributes = {"host_address": server.host, "home": str(server.home)}
         node = NodeState(f"id-{name}", "running", asdict(connection), attributes)
         save_state(file, with_node(load_state(file) or new_state(SERVICE), name, node))
 
     def plan(self, *stages: Stage, **more: Any) -> Plan:
-        """A plan from the present state."""
+        """Return a plan for the current state."""
         state = load_state(self.workspace.state_file(SERVICE))
         given = {
             "dtk_version": "0",
@@ -168,7 +168,7 @@ class Lab:
         ahead: WorkerAhead | None = None,
         **more: Any,
     ) -> StartedTask:
-        """Start a task, in a worker that waits for it where one is given."""
+        """Start a task, in the worker started ahead of time if one is given."""
         plan = self.plan(*stages, **more)
         lock = acquire(self.workspace.service_folder(SERVICE), f"dtk apply {SERVICE}")
         try:
@@ -179,23 +179,23 @@ class Lab:
         return started
 
     def apply(self, *stages: Stage, **more: Any) -> Result:
-        """Run a task to its end."""
+        """Run a task and wait for its result."""
         return self.result(self.start(*stages, **more))
 
     def result(self, started: StartedTask) -> Result:
-        """Wait for a task's end."""
+        """Wait until a task ends and return its result."""
         code = started.process.wait(timeout=60)
         return Result(code, started.folder, list(self.events(started)))
 
     def events(self, started: StartedTask) -> Iterator[Event]:
-        """The events so far; a torn last line is left out."""
+        """Yield the events logged so far, without a torn last line."""
         log = started.folder / "events.jsonl"
         for line in log.read_text().splitlines(keepends=True) if log.exists() else []:
             if line.endswith("\n"):
                 yield json.loads(line)
 
     def wait_for(self, started: StartedTask, event_type: str, **fields: Any) -> Event:
-        """Wait until a task's log has an event."""
+        """Wait until a task's log contains a matching event and return it."""
 
         def found() -> Event | None:
             matching = (e for e in self.events(started) if e["type"] == event_type and fields.items() <= e.items())
@@ -204,7 +204,7 @@ class Lab:
         return wait_until(found)
 
     def close(self) -> None:
-        """End what a failed test left running."""
+        """Kill the workers that a failed test left running, and stop the servers."""
         for started in self.started:
             if started.process.poll() is None:
                 started.process.kill()
@@ -214,7 +214,7 @@ class Lab:
 
 
 def wait_until(condition: Callable[[], _Found | None], seconds: float = 120.0) -> _Found:
-    """Wait until something is true and return it."""
+    """Wait until a condition returns a true value and return that value."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -223,7 +223,7 @@ def wait_until(condition: Callable[[], _Found | None], seconds: float = 120.0) -
 
 
 def is_running(pid: int) -> bool:
-    """Say whether a process is there, and is no zombie."""
+    """Return whether a process exists and is not a zombie."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:

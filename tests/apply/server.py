@@ -1,4 +1,4 @@
-"""A machine for tests: an SSH server on this one that runs commands for real and counts who connects."""
+"""An SSH server for tests that runs commands as real processes of this machine and counts logins."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import asyncssh
 
 
 class _Loop:
-    """The thread in which all servers of a test run live."""
+    """The event loop thread that all servers of a test run share."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
@@ -26,7 +26,7 @@ class _Loop:
 
 
 class SshServer:
-    """A machine: its files are below ``home``, its processes are real ones of this machine."""
+    """A test machine: its files are in ``home`` and its commands run as real processes of this machine."""
 
     _thread: _Loop | None = None
 
@@ -78,18 +78,18 @@ class SshServer:
 
     @staticmethod
     def kill(*pids: int) -> None:
-        """End processes that a test left behind on purpose."""
+        """Kill processes that a test left running on purpose."""
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
     def drop_connections(self) -> None:
-        """Cut everybody off, as a machine that loses power does; the server stays."""
+        """Drop all connections, as when a machine loses power. The server keeps listening."""
         self.thread().loop.call_soon_threadsafe(self._drop)
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
-        """Let no server answer anything, as machines whose network is gone."""
+        """Make all servers unresponsive, as if the network were down."""
         go_on = threading.Event()
         self.thread().loop.call_soon_threadsafe(go_on.wait)
         try:
@@ -144,7 +144,7 @@ async def _run(process: asyncssh.SSHServerProcess[bytes], home: Path) -> None:
     reading = asyncio.gather(_pump(child.stdout, process.stdout), _pump(child.stderr, process.stderr))
     code = await child.wait()
     feeding.cancel()
-    # A daemon that a command leaves behind may hold its output open: sshd would wait for ever, this one does not.
+    # A daemon that a command leaves behind can keep its output open. sshd would wait forever; this server doesn't.
     with contextlib.suppress(asyncio.TimeoutError):
         await asyncio.wait_for(reading, 10)
     process.exit(code if code >= 0 else 255)

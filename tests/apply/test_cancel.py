@@ -1,4 +1,4 @@
-"""Cancelling ends what runs on the nodes, a second signal ends at once, a dead worker leaves nothing locked."""
+"""Tests of cancelling: remote processes end, a second signal stops at once, a dead worker leaves no lock behind."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STUBBORN = "trap '' TERM; echo $$ > pid; while :; do sleep 0.2; done"
 
 
 def pids(home: Path) -> list[int]:
-    """The processes that the node's command wrote down."""
+    """Return the process IDs that the node's command wrote to files."""
     return [int(file.read_text()) for file in (home / "pid", home / "child") if file.exists()]
 
 
@@ -112,7 +112,7 @@ def test_a_killed_worker_frees_the_lock_and_its_log_can_be_closed(lab: Lab) -> N
     acquire(lab.workspace.service_folder(SERVICE), "dtk apply").release()
     assert close_orphaned_log(started.folder / "events.jsonl") == ("1.1",)
     server.kill(*pids(server.home))
-    # The next task goes on from there: what ran is not counted as done.
+    # The next task continues from there. The interrupted step does not count as done.
     unfinished = lab.state.unfinished
     assert unfinished is not None
     assert unfinished.succeeded == {}

@@ -1,4 +1,4 @@
-"""How a node is reached: pinned host keys, jump hosts, reconnecting, and what is said when it can't be."""
+"""Tests of connecting to nodes: pinned host keys, jump hosts, reconnecting, and error messages."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_changed_host_key_is_refused_by_name_and_fingerprint(lab: Lab) -> None
     assert "ssh-keygen -R" in message
     assert not (server.home / "reached").exists()
     assert server.logins == 1
-    # As the hint says. From then on other clones, too, know the new key.
+    # Remove the old key, as the hint says. The new key is then in the state as well, so that other clones know it.
     known_hosts(lab).write_text("")
     assert lab.apply(stage(1, action("master", "m::c", run("true")))).exit_code == 0
     public = server.host_key.export_public_key().decode().split()[1]
@@ -210,7 +210,7 @@ def test_a_node_that_is_silent_for_a_while_loses_no_command(lab: Lab, tmp_path: 
         with server.frozen():
             client.stdin.write("\n")
             client.stdin.flush()
-            # Longer than a connection's first answer may take.
+            # Longer than the timeout for a new connection's first answer.
             time.sleep(3)
         assert client.stdout.readline() == "1\n"
         client.stdin.close()
@@ -218,7 +218,7 @@ def test_a_node_that_is_silent_for_a_while_loses_no_command(lab: Lab, tmp_path: 
 
 @pytest.fixture
 def guarded(lab: Lab, tmp_path: Path) -> Iterator[tuple[SshServer, Path]]:
-    """A jump host that lets in who has another key than the nodes', and that key."""
+    """Yield a jump host that accepts a different key from the nodes' key, and the path of that key's file."""
     own = asyncssh.generate_private_key("ssh-ed25519")
     file = tmp_path / "own" / ".ssh" / "id_ed25519"
     file.parent.mkdir(parents=True)

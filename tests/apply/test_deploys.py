@@ -1,4 +1,4 @@
-"""Deploys of a module run on the node; conditions that had to wait are asked there; the canary goes first."""
+"""Tests of module deploys on a node, conditions evaluated on the node, and canaries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A full disk ends a task cleanly: nothing goes on unrecorded, and the log says why it ends."""
+"""Tests of a full disk: the task ends cleanly, no work runs unrecorded, and the log gives the reason."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MEGABYTES = 2
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A filesystem that is soon full; making one takes root and Linux."""
+    """Yield a small filesystem that fills up quickly. Mounting it requires root on Linux."""
     disk = tmp_path / "disk"
     disk.mkdir()
     if sys.platform != "linux" or os.geteuid() != 0:
@@ -31,7 +31,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(disk: Path) -> None:
-    """Leave no byte free."""
+    """Fill a disk to the last byte."""
     with (disk / "ballast").open("wb", buffering=0) as ballast:
         for size in (65536, 4096, 512, 1):
             try:

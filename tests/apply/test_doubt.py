@@ -1,4 +1,4 @@
-"""What a dead worker or a lost connection left running on a node is named, and never runs beside what comes next."""
+"""Tests of commands left running by a dead worker or a lost connection: reported, and ended before new work starts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def master(lab: Lab) -> Iterator[SshServer]:
 
 
 def pid_of(server: SshServer) -> int:
-    """The number of the process that LONG runs in, once it does."""
+    """Wait until LONG runs and return its process ID."""
     file: Path = server.home / "pid"
     return int(wait_until(lambda: file.read_text().strip() if file.exists() else ""))
 
@@ -38,7 +38,7 @@ def kill(started: StartedTask) -> None:
 
 
 def killed_in_a_command(lab: Lab, server: SshServer) -> int:
-    """Kill the worker of a task whose command runs; return the command's process, which runs on."""
+    """Kill a task's worker while its command runs. Return the ID of the command's process, which keeps running."""
     started = lab.start(stage(1, action("master", "m::c", run(LONG))))
     pid = pid_of(server)
     kill(started)
@@ -54,7 +54,7 @@ def test_doubt_outlives_a_task_that_dies_around_noting_it(lab: Lab, master: SshS
     kill(lab.start(stage(1, action("master", "m::c", run("true")))))
     assert lab.state.in_doubt == {"master": ("1-1.1",)}
     if noted == "before":
-        # As when it had died between its folder and its first write of state.
+        # Simulate a worker that died after creating its task folder and before its first state write.
         state.write_text(before)
     assert lab.apply(stage(1, action("master", "m::c", run(BESIDE)))).exit_code == 0
     assert not is_running(left)

@@ -1,4 +1,4 @@
-"""A step that fails says why, lets its siblings finish, stops what comes later, and can be resumed."""
+"""Tests of failing steps: the reason is reported, sibling steps finish, later stages don't start, resuming works."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_what_has_succeeded_is_noted_until_a_task_succeeds(lab: Lab) -> None:
     assert unfinished is not None
     assert (unfinished.task, unfinished.workflow) == (1, "create")
     assert unfinished.succeeded == {"master m::a.create": "a" * 64}
-    # A resuming task repeats what is left; what had succeeded stays noted while it fails again.
+    # A resuming task repeats only the rest. Earlier successes stay recorded even if it fails again.
     assert lab.apply(stage(1, second), resumes=1).exit_code == 1
     unfinished = lab.state.unfinished
     assert unfinished is not None

@@ -1,4 +1,4 @@
-"""A module's files travel with the plan, as they were when it was made, and are put on the nodes."""
+"""Tests of module files: the plan records their content, and the node receives exactly that content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A machine's first boot on a real sshd: cloud-init makes the host keys anew, automatic updates hold apt's lock."""
+"""Tests of a first boot on a real sshd: cloud-init regenerates the host keys, automatic updates hold apt's lock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from tests.apply.lab import Lab, Result, action, operation, run, stage, wait_unt
 from tests.reliability.forms import long_form
 from tests.ssh.openssh import OpenSsh, openssh_servers
 
-# It ends when updates hold the lock, as at a first boot; what it starts lives in the machine's own namespaces.
+# A fake cloud-init that exits once automatic updates hold apt's lock, as at a first boot. The processes that it starts
+# run in the test machine's namespaces.
 CLOUD_INIT = """#!/bin/sh
 [ "$*" = "status --wait" ] || exit 0
 cd {folder}
@@ -28,7 +29,7 @@ while [ ! -e held ]; do sleep 0.1; done
 
 @pytest.fixture
 def machine(lab: Lab, tmp_path: Path) -> Iterator[OpenSsh]:
-    """A machine whose programs are those of the folder ``bin`` first."""
+    """Yield a machine whose PATH starts with the folder ``bin``."""
     (tmp_path / "bin").mkdir()
     with openssh_servers(lab, tmp_path) as start:
         yield start(settings=f"SetEnv PATH={tmp_path}/bin:/usr/sbin:/usr/bin:/sbin:/bin\n")
@@ -40,7 +41,7 @@ def put_program(folder: Path, name: str, text: str) -> None:
 
 
 def create(lab: Lab, machine: OpenSsh, *stages: Stage) -> Result:
-    """Take the machine as the node ``master``, and go on with more stages."""
+    """Create the node ``master`` from the machine, then run further stages."""
     address = {"address": machine.host, "port": machine.port}
     rack = {"name": "rack", "type": "hosts", "hosts": {"alpha": address}, "user": "tester", "key": str(lab.key_file)}
     made = Stage("1", "nodes", (Step("1.1", "create_node", "master"),))
@@ -71,7 +72,7 @@ def test_a_key_that_changes_before_the_first_login_is_no_stranger(lab: Lab, mach
     address = {"address": machine.host, "port": machine.port}
     rack = {"name": "rack", "type": "hosts", "hosts": {"alpha": address}, "user": "tester", "key": str(lab.key_file)}
     started = lab.start(Stage("1", "nodes", (Step("1.1", "create_node", "master"),)), target=rack)
-    # What sshd says of a login with a key that it does not take.
+    # Wait for sshd's log message about a login with a key that it rejects.
     wait_until(lambda: "authenticating user tester" in (folder / "log").read_text())
     (folder / "host_key").unlink()
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "host_key"], input=b"y\n", check=True)

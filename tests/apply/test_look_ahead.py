@@ -1,4 +1,4 @@
-"""Operations' questions are asked together, and each is answered as if it had been asked by itself, at its time."""
+"""Tests of batched checks: operations are checked together, and each result equals that of a separate check."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_an_operation_sees_what_the_one_before_it_did_to_the_same_path(lab: Lab)
     home = lab.add_node("n1").home
     place, link = home / "place", home / "link"
     items = (folder(place), operation("files.link", {"path": str(link), "target": str(place)}), folder(link / "in"))
-    # The last folder is found missing when all are asked, and is there once the link leads to it.
+    # The batched check finds the last folder missing. Once the link exists, the folder is there too.
     (home / "place/in").mkdir(parents=True)
     assert changed(lab.apply(stage(1, action("n1", "m::c", *items)))) == [False, True, False]
 

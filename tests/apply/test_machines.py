@@ -1,4 +1,4 @@
-"""Nodes are made, stopped, started and ended by their target, and the state follows."""
+"""Tests of creating, stopping, starting and terminating nodes through their target, and of the resulting state."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ NODES = ("master", "slaves:1", "slaves:2")
 
 
 def machines(number: int, kind: StepType, *nodes: str) -> Stage:
-    """A stage of work on machines."""
+    """Return a stage with one step of this type per node."""
     steps = tuple(Step(f"{number}.{index}", kind, node) for index, node in enumerate(nodes, start=1))
     return Stage(str(number), f"{kind} stage", steps)
 
 
 @pytest.fixture
 def local(lab: Lab) -> Iterator[Lab]:
-    """A lab whose nodes are those of the target local; what a test leaves is ended."""
+    """Yield a lab whose nodes come from the target ``local``. Nodes that a test leaves behind are terminated."""
     yield lab
     state = load_state(lab.workspace.state_file(SERVICE))
     if state is not None:
@@ -73,7 +73,7 @@ def test_nodes_live_from_create_to_destroy(local: Lab) -> None:
 
     destroyed = local.start(machines(1, "terminate_node", "master", "slaves:1"), destroys=True)
     assert destroyed.process.wait(timeout=60) == 0
-    # Its tasks' logs stay, with the lock that whoever stages it again takes, and nothing else of it.
+    # Only the tasks' logs remain, and the lock file, which is locked again if the service is staged again.
     left = local.workspace.service_folder(SERVICE)
     assert {path.name for path in left.rglob("*") if path.is_file()} <= {"events.jsonl", "lock"}
     assert not local.workspace.service_file(SERVICE).parent.exists()
@@ -109,7 +109,7 @@ def test_a_node_that_its_target_can_not_make_fails_alone(local: Lab) -> None:
     assert result.step("1.1")["status"] == "succeeded", result.events
     assert result.step("1.2")["status"] == "failed"
     assert local.state.nodes["master"].status == "running"
-    # What may have been begun stays known, so that it can be made or ended.
+    # A node whose creation may have started stays in the state, so that it can be created or terminated later.
     assert local.state.nodes["slaves:1"].status == "pending"
 
 

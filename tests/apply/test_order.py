@@ -1,4 +1,4 @@
-"""Stages follow each other, a stage's nodes run at once, values flow from one stage to the next."""
+"""Tests of execution order: sequential stages, parallel nodes in a stage, and values passed between stages."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from tests.apply.lab import Lab, action, applied_attributes, operation, output, 
 
 
 def meeting(folder: Path, node: str, others: int) -> str:
-    """A command that ends well only while this many nodes run it at the same time."""
+    """Return a command that succeeds only if ``others`` nodes run it at the same time."""
     waiting = f'until test "$(ls {folder} | wc -l)" -ge {others}'
     return f"touch {folder}/{node}; i=0; {waiting}; do i=$((i+1)); test $i -lt 300 || exit 9; sleep 0.05; done"
 
 
 def alone(folder: Path, limit: int = 1) -> str:
-    """A command that fails when more than ``limit`` nodes run it at the same time."""
+    """Return a command that fails if more than ``limit`` nodes run it at the same time."""
     count = f'test "$(ls {folder} | wc -l)" -le {limit}'
     return f"touch {folder}/$$; {count}; code=$?; sleep 0.1; {count} || code=1; rm {folder}/$$; exit $code"
 

@@ -1,4 +1,4 @@
-"""Output is taken whole lines at a time, whatever it holds, and never more of it than fits."""
+"""Tests of command output: read in whole lines, any bytes allowed, size limited."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_progress_bar_is_told_while_it_is_drawn(lab: Lab) -> None:
     server = lab.add_node("master")
     bar = "printf '1 of 80 MB\\r2 of 80 MB\\r3 of' >&2; while [ ! -e seen ]; do sleep 0.1; done"
     started = lab.start(stage(1, action("master", "m::c", run(bar))))
-    # No line of this output has ended; the log and whoever follows it know how far it is.
+    # No line of this output has ended yet. The log still shows the latest progress to its readers.
     lab.wait_for(started, "step.heartbeat", last_line="2 of 80 MB")
     (server.home / "seen").touch()
     assert lab.result(started).exit_code == 0

@@ -1,4 +1,4 @@
-"""A machine that never comes to a session is given up in the stated time: silent, slow, endless, refusing."""
+"""Tests of the connection timeout: silent, slow, endlessly sending and refusing machines all end in the stated time."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ except DtkError as error:
 
 
 def output(lab: Lab, tmp_path: Path, port: int, *words: str, jump: str = "") -> str:
-    """What is said of a machine that can't be reached; a try that never ends fails the test."""
+    """Return the error for an unreachable machine. Fail the test if the attempt does not end within 120 s."""
     arguments = [str(port), str(lab.key_file), str(tmp_path / "known_hosts"), jump, *words]
     ended = subprocess.run(
         [sys.executable, "-c", BOUNDED, *arguments], stdout=subprocess.PIPE, text=True, check=True, timeout=120
@@ -49,7 +49,7 @@ def output(lab: Lab, tmp_path: Path, port: int, *words: str, jump: str = "") -> 
 
 @contextmanager
 def talking(first: bytes, then: bytes = b"", pause: float = 0.2) -> Iterator[int]:
-    """A port of this machine where something accepts, sends this, and then a little now and then."""
+    """Yield a local port that accepts connections, sends ``first``, then ``then`` every ``pause`` seconds."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         ended = threading.Event()
         connections: list[socket.socket] = []
@@ -85,7 +85,7 @@ def test_who_accepts_and_says_nothing_of_use_is_given_up_in_the_stated_time(
 
 
 IGNORED = b"\x00\x00\x00\x1c\x10\x02" + bytes(26)
-"""A packet of SSH that says to take no notice of it."""
+"""An SSH_MSG_IGNORE packet."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What may not be shown is found in every usual form, wherever texts are cut, and without work for each value known."""
+"""Tests of redaction: secrets are found in all usual encodings and across chunks, with no pattern per known value."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_secret_is_found_however_it_is_written(secret: str, write: object) -> 
     text = f"before {write(secret)} after"
     redacted = knowing(secret).text(text)
     assert SECRET_SHOWN in redacted
-    # Of an encoded value, the characters that hold bits of its neighbours stay.
+    # Characters at the edges of an encoded value stay, because they also hold bits of the neighbouring text.
     kept = redacted.replace(SECRET_SHOWN, "").removeprefix("before ").removesuffix(" after")
     assert not [part for part in secret_forms.forms_of(secret) if len(part) > 6 and part in kept]
 

@@ -1,4 +1,4 @@
-"""With whose rights commands run on a node, and what a node must have."""
+"""Tests of the users that commands run as on a node, and of the programs that a node needs."""
 
 from __future__ import annotations
 

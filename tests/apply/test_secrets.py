@@ -1,4 +1,4 @@
-"""Secrets reach the node and nothing else: no plan, log, state, or process list; hidden values are not shown."""
+"""Tests of secrets: they reach the node but no plan, log, state or process list. Hidden values are not shown."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECRET = "s3cret'with\"quotes and $dollar"
 
 
 def everywhere(folder: Path) -> str:
-    """The content of all files below a folder."""
+    """Return the content of all files below a folder, joined."""
     return "\n".join(path.read_text(errors="replace") for path in folder.rglob("*") if path.is_file())
 
 
@@ -57,7 +57,7 @@ def test_a_secret_is_used_on_the_node_and_written_nowhere(lab: Lab, monkeypatch:
     assert "(secret)" in result.of("operation.finished", step="1.1")[0]["stdout"]
     arguments = result.of("operation.finished", step="1.1")[1]["arguments"]
     assert arguments.startswith("{commands: [")
-    # Redacted before it is cut: half of a secret is one still.
+    # The value is redacted before it is cut, because half of a secret is still secret.
     assert arguments.endswith(f"_chdir: ., _env: {{P: (secret), Q: {'y' * 57}(se… (5 more characters)}}}}")
     assert "(secret)" in result.step("2.1")["error"]["command"]
     assert applied_attributes(lab, "master", "m::c") == {"password": {"$secret": "env:DTK_TEST_PASSWORD"}}
@@ -185,7 +185,7 @@ def test_secrets_come_from_the_environment_and_from_files(tmp_path: Path) -> Non
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """AWS in this process, empty."""
+    """Mock AWS in this process, initially empty."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")

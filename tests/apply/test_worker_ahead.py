@@ -1,4 +1,4 @@
-"""A worker that is started while the plan is made: it takes the task, or leaves no trace."""
+"""Tests of the worker that starts while the plan is made: it runs the task or exits without a trace."""
 
 from __future__ import annotations
 
