@@ -1,4 +1,4 @@
-"""A machine for tests whose SSH server is OpenSSH's own; shell, settings and network are of the test's choice."""
+"""A real OpenSSH server for tests, with configurable login shell, sshd settings and network."""
 
 from __future__ import annotations
 
@@ -30,7 +30,11 @@ exec {sshd} -D -e -f "$0/sshd_config"
 
 @contextmanager
 def openssh_servers(lab: Lab, folder: Path, network: OwnNetwork | None = None) -> Iterator[Callable[..., OpenSsh]]:
-    """Give a function that starts a server which takes the lab's key, with settings of ``OpenSsh``; end all of them."""
+    """Yield a function that starts servers.
+
+    The function's arguments are the options of ``OpenSsh``. Each server accepts the lab's key. All servers are stopped
+    at the end.
+    """
     started: list[OpenSsh] = []
 
     def start(**settings: Any) -> OpenSsh:
@@ -45,7 +49,7 @@ def openssh_servers(lab: Lab, folder: Path, network: OwnNetwork | None = None) -
 
 @contextmanager
 def openssh_machines(lab: Lab, folder: Path, network: OwnNetwork | None = None) -> Iterator[Callable[..., OpenSsh]]:
-    """As ``openssh_servers``; each server that is started is the lab's node ``master``."""
+    """Yield a function like that of ``openssh_servers`` that also makes each new server the lab's node ``master``."""
     with openssh_servers(lab, folder, network) as start:
 
         def start_master(**settings: Any) -> OpenSsh:
@@ -58,12 +62,12 @@ def openssh_machines(lab: Lab, folder: Path, network: OwnNetwork | None = None) 
 
 @contextmanager
 def ssh_agent(folder: Path, *keys: Path) -> Iterator[Path]:
-    """Run an SSH agent that has some keys; give its socket."""
+    """Run an SSH agent that holds the given keys. Yield the path of its socket."""
     socket_file = folder / "agent"
     own = {**os.environ, "SSH_AUTH_SOCK": str(socket_file)}
     with subprocess.Popen(["ssh-agent", "-D", "-a", str(socket_file)], stdout=subprocess.DEVNULL) as agent:
         try:
-            # The socket is there a moment before anybody listens; 2 says that nobody does.
+            # The socket exists shortly before the agent listens. Exit code 2 means that nothing answers there.
             eventually(lambda: subprocess.run(["ssh-add", "-l"], env=own, check=False).returncode != 2, "it listens")
             subprocess.run(["ssh-add", "-q", *map(str, keys)], env=own, check=True)
             yield socket_file
@@ -72,9 +76,9 @@ def ssh_agent(folder: Path, *keys: Path) -> Iterator[Path]:
 
 
 class OpenSsh:
-    """One sshd, on the loopback or in a network of its own; its user ``tester`` has ``home`` and a login shell.
+    """One sshd, on the loopback interface or in its own network. Its user ``tester`` has ``home`` and a login shell.
 
-    The user is known to this server only: it and its processes live in namespaces of their own, and end with it.
+    The user exists only for this server. The server and its processes run in their own namespaces, and end with it.
     """
 
     def __init__(
@@ -125,23 +129,23 @@ class OpenSsh:
         return psutil.Process(self._process.pid).children()[0]
 
     def runs(self, *words: str) -> int:
-        """Return how many processes with this command line run there."""
+        """Return how many processes with this command line run on the machine."""
         return sum(child.cmdline() == list(words) for child in self._listener.children(recursive=True))
 
     def reload(self) -> None:
-        """Let the server begin anew, as its service's restart does: sessions go on."""
+        """Restart sshd with SIGHUP, as restarting its service does. Existing sessions continue."""
         before = (self._folder / "log").read_text().count("Server listening")
         self._listener.send_signal(signal.SIGHUP)
         eventually(lambda: (self._folder / "log").read_text().count("Server listening") > before, "sshd listens again")
 
     def end_sessions(self) -> None:
-        """End the server's process of each session; what runs there goes on."""
+        """Kill the sshd process of each session. Commands in the sessions keep running."""
         for child in self._listener.children():
             if child.name() == "sshd":
                 child.kill()
 
     def reboot(self) -> None:
-        """End all that runs there at once, as a power cut does, and start again."""
+        """Kill all processes of the machine at once, as a power cut does, and start it again."""
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._process = self._start()
@@ -155,12 +159,12 @@ class OpenSsh:
         )
 
     def set_shell(self, shell: str) -> None:
-        """Change the user's login shell, also while the server runs."""
+        """Change the user's login shell. This also works while the server runs."""
         passwd = Path("/etc/passwd").read_text() + f"tester:x:0:0::{self.home}:{shell}\n"
         (self._folder / "passwd").write_text(passwd)
 
     def stop(self) -> None:
-        """End it and all that runs there."""
+        """Stop the server and all its processes."""
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._log.close()

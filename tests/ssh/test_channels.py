@@ -1,4 +1,4 @@
-"""Commands on real OpenSSH servers: every byte of their own output comes back, and nothing that their login prints."""
+"""Tests of commands on real OpenSSH servers: their output is complete and contains nothing that the login prints."""
 
 from __future__ import annotations
 
@@ -84,13 +84,13 @@ print(code, b"".join(received).decode())
 
 @pytest.fixture
 def machine(lab: Lab, tmp_path: Path) -> Iterator[Machine]:
-    """Starts one OpenSSH server and makes it the node ``master``."""
+    """Yield a function that starts one OpenSSH server as the node ``master``."""
     with openssh_machines(lab, tmp_path) as start:
         yield start
 
 
 def value_of(lab: Lab, command: str, *items: dict[str, Any]) -> Any:
-    """Run items, and then return the value of an output that a command prints."""
+    """Run the items, then return the value of an output computed by a command."""
     taken = output("master/m::c/value", command)
     result = lab.apply(stage(1, action("master", "m::c", *items, outputs=(taken,))))
     assert result.exit_code == 0, result.step("1.1")
@@ -98,7 +98,7 @@ def value_of(lab: Lab, command: str, *items: dict[str, Any]) -> Any:
 
 
 def done(lab: Lab, command: str, **more: Any) -> tuple[Result, Any]:
-    """Run one command and return the task's result and the event of the command's end."""
+    """Run one command. Return the task's result and the command's ``operation.finished`` event."""
     result = lab.apply(stage(1, action("master", "m::c", run(command, **more))))
     (event,) = result.of("operation.finished")
     return result, event
@@ -214,7 +214,7 @@ def test_every_login_shell_passes_commands_and_files_on_unharmed(lab: Lab, machi
 
 
 def busybox(folder: Path) -> str:
-    """A login shell that is busybox's: a link by its name."""
+    """Return a busybox login shell: a link named ``sh`` to busybox."""
     if not Path("/bin/busybox").exists():
         pytest.skip("this machine has no /bin/busybox")
     folder.mkdir(parents=True, exist_ok=True)
@@ -224,7 +224,7 @@ def busybox(folder: Path) -> str:
 
 
 def odd(lab: Lab) -> Result:
-    """Run a command, put a file, run another."""
+    """Run a command, write a file and run a second command, all in one action."""
     put = {"kind": "operation", "name": "files.line", "arguments": {"path": "file", "line": "content"}}
     return lab.apply(stage(1, action("master", "m::c", run("true"), put, run("cat file"))))
 
@@ -291,7 +291,7 @@ def test_a_cancelled_command_is_ended_where_busybox_is_all_there_is(lab: Lab, ma
     programs.mkdir()
     subprocess.run(["/bin/busybox", "--install", "-s", str(programs)], check=True)
     server = machine(shell=shell, settings=f"SetEnv PATH={programs}\n")
-    # The first variable of the environment is another; the pid is that of the machine's own namespace.
+    # DTK_STEP is not the first environment variable here, and the process ID is one of the machine's own namespace.
     command = "readlink $(command -v grep) > begun; exec env -i A=1 DTK_STEP=$DTK_STEP PATH=$PATH sleep " + seconds
     started = lab.start(stage(1, action("master", "m::c", run(command))))
     begun = server.home / "begun"

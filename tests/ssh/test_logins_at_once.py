@@ -1,4 +1,4 @@
-"""So many logins go on at once, whatever the number of nodes; the time of those that wait stands still."""
+"""Tests of logins: the number of simultaneous ones is limited, and waiting ones do not use up their timeout."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ TOO_MANY_KEYS = b"Too many authentication failures"
 
 
 def packet(payload: bytes) -> bytes:
-    """A packet of SSH before any keys are exchanged."""
+    """Return a payload as an SSH packet, as sent before the key exchange."""
     padding = 8 - (len(payload) + 5) % 8 + 8
     return (len(payload) + padding + 1).to_bytes(4, "big") + bytes([padding]) + payload + bytes(padding)
 
@@ -54,7 +54,7 @@ FAREWELL = packet(b"\x01" + (2).to_bytes(4, "big") + len(TOO_MANY_KEYS).to_bytes
 
 
 class Gate:
-    """Greets as SSH, holds what logs in until it is opened, and counts."""
+    """A server that greets as SSH, holds logins until it is opened, and counts them."""
 
     def __init__(self, listening: socket) -> None:
         self._listening = listening
@@ -73,7 +73,7 @@ class Gate:
             lines = connection.makefile("rb")
             lines.readline()
             self._count(greeted=1)
-            if not lines.read(1):  # of the packet that begins the exchange of keys
+            if not lines.read(1):  # the first byte of the packet that starts the key exchange
                 return
             self._count(logging_in=1)
             self.opened.wait()
@@ -118,7 +118,7 @@ def test_so_many_log_in_at_once_and_the_time_of_those_that_wait_stands_still(tmp
             assert client.stdout.readline() == "leapt\n"
             made.opened.set()
             said = client.stdout.read()
-        # Each was tried once, and none ran out of time.
+        # Each node was tried exactly once, and none timed out.
         assert (made.most, made.total) == (LOGINS_AT_ONCE, NODES)
         assert len(said.splitlines()) == 1
         assert "too many keys" in said

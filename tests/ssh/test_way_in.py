@@ -1,4 +1,4 @@
-"""The way in to real OpenSSH servers: through chains of jump hosts; and what is said, at once, when no key opens it."""
+"""Tests of logging in to real OpenSSH servers: jump hosts, proxy commands, keys and the errors of failed logins."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def server(lab: Lab, tmp_path: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def no_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home without keys, and no agent."""
+    """Set HOME to a folder without SSH keys and disable the agent. Return its ``.ssh`` folder."""
     home = tmp_path / "user"
     (home / ".ssh").mkdir(parents=True)
     monkeypatch.setenv("HOME", str(home))
@@ -43,7 +43,7 @@ def no_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def said(lab: Lab, machine: OpenSsh, **connection: str) -> str:
-    """The error of a task whose node is reached like this; "" when it is."""
+    """Run a task on a node with this connection. Return the task's error message, "" if the task succeeds."""
     given = {"user": "tester", "key": str(lab.key_file), **connection}
     lab.put_node("master", Connection(machine.host, machine.port, **given), machine)
     result = lab.apply(stage(1, action("master", "m::c", run("true"))))
@@ -147,12 +147,12 @@ def send(chunk):
 threading.Thread(target=lambda: copy(lambda: os.read(0, 65536), there.sendall), daemon=True).start()
 copy(lambda: there.recv(65536), send)
 """
-"""A program whose streams lead to an address, as those of vendors do."""
+"""A program that connects its streams to an address, as vendors' proxy commands do."""
 
 
 @pytest.fixture
 def relay(tmp_path: Path) -> str:
-    """The command line of a program that leads to an address; each run of it leaves its arguments in a file."""
+    """Return the command line of a proxy program that writes its arguments to a file on each run."""
     program = tmp_path / "relay.py"
     program.write_text(f"import sys\nopen({str(tmp_path / 'ran')!r}, 'a').write(repr(sys.argv[1:]))\n{RELAY}")
     return f"{sys.executable} {program}"
@@ -164,7 +164,7 @@ def test_a_node_is_reached_over_the_streams_of_a_program(lab: Lab, server: Serve
     template = f"{relay} 127.0.0.1 {node.port} '{{id}} of' {{address}} {{port}} {{user}}"
     way = with_proxy_command(there, template, "i-0a1b")
     lab.put_node("master", way, node)
-    # A lot each way: neither end waits for the other for ever.
+    # Send a lot of data both ways, to check that the two ends don't deadlock.
     one = action("master", "m::c", run("head -c 3000000 /dev/zero | base64"), run("echo over"))
     result = lab.apply(stage(1, one))
     assert result.exit_code == 0, result.end
@@ -175,7 +175,7 @@ def test_a_node_is_reached_over_the_streams_of_a_program(lab: Lab, server: Serve
 
 
 def running(word: str) -> list[int]:
-    """The processes that have a word on their command line."""
+    """Return the IDs of processes with this word on their command line."""
     return [one.pid for one in psutil.process_iter(["cmdline"]) if word in (one.info["cmdline"] or [])]
 
 
