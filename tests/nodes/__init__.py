@@ -1,1 +1,1 @@
-"""Real nodes, tested as machines."""
+"""Tests of the targets local and hosts: their nodes as real machines."""

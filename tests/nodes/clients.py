@@ -1,4 +1,4 @@
-"""Clients of a node: what the tests log in with."""
+"""SSH clients that the tests use to log in to a node."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Result = TypeVar("_Result")
 
 
 def connect(record: NodeRecord, **options: Any) -> Any:
-    """Return asyncssh's connection context to a node, with its host key checked."""
+    """Return an asyncssh connection context for a node, with host key verification."""
     connection = record.connection
     known = asyncssh.import_known_hosts(f"[{connection.hostname}]:{connection.port} {connection.host_key}\n")
     chosen = {
@@ -29,7 +29,7 @@ def connect(record: NodeRecord, **options: Any) -> Any:
 
 
 def on_node(record: NodeRecord, work: Callable[[Any], Coroutine[Any, Any, _Result]]) -> _Result:
-    """Do some asynchronous work with a connection to a node."""
+    """Run a coroutine function with a connection to a node and return its result."""
 
     async def main() -> _Result:
         async with connect(record) as connection:
@@ -39,7 +39,7 @@ def on_node(record: NodeRecord, work: Callable[[Any], Coroutine[Any, Any, _Resul
 
 
 def run(record: NodeRecord, command: str, **options: Any) -> asyncssh.SSHCompletedProcess:
-    """Run one command on a node."""
+    """Run one command on a node and return the completed process."""
 
     async def work(connection: asyncssh.SSHClientConnection) -> asyncssh.SSHCompletedProcess:
         return await connection.run(command, **options)
@@ -48,7 +48,7 @@ def run(record: NodeRecord, command: str, **options: Any) -> asyncssh.SSHComplet
 
 
 def output(record: NodeRecord, command: str) -> str:
-    """Return what a command that succeeds prints on a node, stripped."""
+    """Run a command on a node that must succeed. Return its output, stripped."""
     result = run(record, command)
     assert result.exit_status == 0, result
     return str(result.stdout).strip()

@@ -1,4 +1,4 @@
-"""Workspaces with real local nodes; whatever a test leaves behind is ended after it."""
+"""Fixtures for workspaces with real local nodes. Nodes that a test leaves behind are terminated afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A service with local nodes, as the executor would drive it; it remembers what was reported."""
+"""A service with local nodes, driven as the executor does. It records what the provider reports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dtk.state.workspace import Workspace
 
 
 class Service:
-    """One service of a workspace, and what its provider reported."""
+    """A service of a workspace, with everything that its provider reported."""
 
     def __init__(self, workspace: Workspace, name: str = "dask1", *, shared_address: bool = False) -> None:
         self.workspace = workspace

@@ -1,4 +1,4 @@
-"""The target hosts: which machine a node claims, and that the machine itself is left alone."""
+"""Tests of the target hosts: which host a node claims, and that the host itself is not changed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Reported = dict[str, NodeRecord | DtkError]
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """A port of this machine where something greets as an SSH server."""
+    """Yield a local port that sends an SSH greeting."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def greet() -> None:

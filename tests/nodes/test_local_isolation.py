@@ -1,4 +1,4 @@
-"""What a local node's programs may do, and what they are told: never root, no credentials, a Python that works."""
+"""Tests of what programs on a local node may do and see: no root, no credentials, a working Python."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_another_user_of_this_machine_neither_logs_in_nor_reads_what_is_the_serv
     attempt = as_other("ssh", "-F", "none", *options, "-p", str(connection.port), login, "true")
     assert attempt.returncode == 255
     assert "Permission denied" in attempt.stderr
-    # Reachable, were it not for its own mode.
+    # Make the parent folders traversable, so that only the folder's own mode protects it.
     for folder in (path for path in service.workspace.local.parents if path != Path("/")):
         folder.chmod(folder.stat().st_mode | 0o011)
     assert "Permission denied" in as_other("ls", str(service.workspace.local)).stderr

@@ -1,4 +1,4 @@
-"""The life of local nodes: made, stopped, started and ended as machines are, whatever was interrupted on the way."""
+"""Tests of the lifecycle of local nodes: create, stop, start and terminate, also after interruptions."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def is_alive(pid: int) -> bool:
 
 
 def processes_of(service: Service) -> list[int]:
-    """Return the live processes that know this service's lineage, found without dtk's own search."""
+    """Return the live processes of this service, found by its lineage without dtk's own search."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -231,7 +231,7 @@ def test_a_node_that_is_off_keeps_its_address_whatever_other_workspaces_make(
     new_service: Callable[..., Service],
 ) -> None:
     first, second = new_service("a"), new_service("b")
-    # Both services begin to look at the same address.
+    # The search for a free address starts at the same address for both services.
     begins = zlib.crc32(first.identity.lineage.encode()) % 254
     lineage = next(text for text in map(str, itertools.count()) if zlib.crc32(text.encode()) % 254 == begins)
     second.identity = replace(second.identity, lineage=lineage)
@@ -259,7 +259,7 @@ def test_a_node_that_cannot_start_fails_with_its_log_and_leaves_nothing(
 def test_processes_and_workspaces_that_create_at_the_same_time_never_share_an_address(
     new_service: Callable[..., Service],
 ) -> None:
-    # One lineage in two workspaces: both begin at the same address.
+    # Use almost the same lineage in two workspaces, to make them compete for the same addresses.
     services = [new_service(workspace, name) for workspace, name in (("a", "one"), ("a", "two"), ("b", "one"))]
     services[2].identity = type(services[2].identity)(
         "one", services[0].identity.lineage[:-1] + "x", services[2].identity.folder

@@ -1,4 +1,4 @@
-"""What a client finds on a local node: commands, files, shells, forwarding, as on a machine with sshd."""
+"""Tests of SSH sessions on a local node: commands, files, shells and forwarding work as with sshd."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_stdin_reaches_the_command_and_its_end_too(master: NodeRecord) -> None:
 def test_a_command_that_does_not_read_its_stdin_ends_all_the_same(master: NodeRecord) -> None:
     async def work(connection: asyncssh.SSHClientConnection) -> str:
         async with connection.create_process("exec <&-; echo done") as process:
-            with suppress(BrokenPipeError):  # it may have ended before a byte was sent
+            with suppress(BrokenPipeError):  # the command may have ended before a byte was sent
                 process.stdin.write("x" * 5_000_000)
             return str(await process.stdout.read())
 
@@ -64,7 +64,7 @@ def test_a_hundred_megabytes_pass_through_a_server_that_stays_small(master: Node
         return total
 
     assert on_node(master, work) == 104_857_600
-    # $PPID of a command is the node's server.
+    # The parent process of a command is the node's server.
     peak = int(output(master, "awk '/VmHWM/ {print $2}' /proc/$PPID/status") if Path("/proc").is_dir() else 0)
     assert peak < 150_000
 

@@ -1,4 +1,4 @@
-"""What claiming and releasing many hosts costs: reads and writes are counted, not timed."""
+"""Tests of the cost of claiming and releasing many hosts, measured in reads and writes instead of time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.nodes.test_hosts import rack
 
 
 class CountingClaims(Claims):
-    """Claims that count how often a host is looked up in them."""
+    """Claims that count how often a host is looked up."""
 
     looked_up = 0
 
