@@ -1,1 +1,1 @@
-"""Tests of the ec2 target against an EC2 in this process."""
+"""Tests of the target ec2 against a mock EC2 in this process."""

@@ -1,4 +1,4 @@
-"""An EC2 in this process, the provider of a target that points to it, and what both keep."""
+"""A mock EC2 in this process, providers for a target that uses it, and helpers to inspect both."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AW
 
 @dataclass
 class Cloud:
-    """An EC2 with a network of two subnets and an image."""
+    """A mock EC2 with a network of two subnets and an image."""
 
     api: Ec2
     url: str
@@ -40,11 +40,11 @@ class Cloud:
     task: int = 1
 
     def client(self) -> Any:
-        """A client of the test's own."""
+        """Return the test's own client for the mock EC2."""
         return boto3.client("ec2", region_name=REGION, endpoint_url=self.url)
 
     def target(self, **settings: Any) -> Target:
-        """The target as dtk.yaml would have it."""
+        """Return the target as dtk.yaml would define it."""
         given = {
             "region": REGION,
             "endpoint_url": self.url,
@@ -58,33 +58,33 @@ class Cloud:
         return Target("cloud", EC2, {**given, **settings})
 
     def provider(self, **settings: Any) -> Ec2Provider:
-        """A provider; as new as in another process."""
+        """Return a new provider, without anything cached, as in a new process."""
         return Ec2Provider(self.workspace, self.target(**settings))
 
     def identity(self, service: str = "spark1") -> ServiceIdentity:
-        """A service whose task it is."""
+        """Return a service's identity with the current task number."""
         lineage = str(uuid.uuid5(uuid.NAMESPACE_DNS, service))
         return ServiceIdentity(service, lineage, self.workspace.service_folder(service), self.task, WORKSPACE)
 
     def create(self, *nodes: str, provider: Ec2Provider | None = None, **attributes: Any) -> Reports:
-        """Create nodes; return what was reported."""
+        """Create nodes and return what the provider reported."""
         reports = Reports()
         requests = [NodeRequest(node, attributes) for node in nodes]
         (provider or self.provider()).create(self.identity(), requests, reports, reports.record)
         return reports
 
     def instances(self) -> list[Any]:
-        """The instances that moto has and that are not ended, whatever dtk was told."""
+        """Return moto's instances that are not terminated, independent of what the API told dtk."""
         found = ec2_backends[DEFAULT_ACCOUNT_ID][REGION].all_instances()
         return [instance for instance in found if instance.state != "terminated"]
 
     def volumes(self) -> list[Any]:
-        """The volumes that moto has."""
+        """Return moto's volumes."""
         return list(ec2_backends[DEFAULT_ACCOUNT_ID][REGION].volumes.values())
 
 
 class Reports:
-    """What a provider reported and recorded."""
+    """Collects what a provider reports and records."""
 
     def __init__(self) -> None:
         self.records: dict[str, NodeRecord] = {}
@@ -102,16 +102,16 @@ class Reports:
 
 
 def write_target(cloud: Cloud, **settings: Any) -> None:
-    """Write dtk.yaml with the target, as people would."""
+    """Write a dtk.yaml with the target, as users would. A setting of None is left out."""
     given = json.loads(json.dumps({"type": "ec2", **cloud.target().settings, **settings}))
-    # None takes a key away.
+    # None removes a setting.
     target = {name: value for name, value in given.items() if value is not None}
     with cloud.workspace.file.open("w") as file:
         YAML().dump({"format_version": 1, "workspace": WORKSPACE, "targets": {"cloud": target}}, file)
 
 
 def save(cloud: Cloud, made: Reports) -> None:
-    """Put what was reported into the state, as a task would that has met the machines."""
+    """Write the reported nodes to the state, as a task does that has connected to them."""
     nodes = {node: state_of(record) for node, record in made.records.items()}
     nodes = {
         node: replace(known, attributes={"home": "/home/admin", **known.attributes}) for node, known in nodes.items()
@@ -120,6 +120,6 @@ def save(cloud: Cloud, made: Reports) -> None:
 
 
 def nodes_in_state(cloud: Cloud) -> dict[str, str]:
-    """The nodes that the state knows, with their status."""
+    """Return the status of each node in the state."""
     state = load_state(cloud.workspace.state_file("spark1"))
     return {name: node.status for name, node in state.nodes.items()} if state else {}

@@ -1,4 +1,4 @@
-"""An EC2 of each test's own, and a service on it."""
+"""Fixtures: a fresh mock EC2 for each test, and a service on it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.ec2 import Ec2, open_to_the_internet
 
 @pytest.fixture(scope="session", autouse=True)
 def _models_are_read_once() -> Iterator[None]:
-    """Botocore would read EC2's model, megabytes of JSON, for every provider of every test."""
+    """Cache botocore's model files. Otherwise every provider of every test would read megabytes of JSON for EC2."""
     load = functools.cache(JSONFileLoader().load_file)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(JSONFileLoader, "load_file", lambda _, path: load(path))
@@ -31,15 +31,15 @@ def _models_are_read_once() -> Iterator[None]:
 
 @pytest.fixture
 def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    """An EC2 of the test's own."""
+    """Yield a mock EC2 for one test."""
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
-    # Moto would load 1300 images for every test.
+    # By default, moto loads 1300 images for every test.
     monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
-    # An EC2 that needs tenths of a second is looked at as often.
+    # The mock EC2 changes states within tenths of a second, so poll it that often.
     monkeypatch.setattr(instances, "_FIRST_PAUSE_SECONDS", 0.1)
     (tmp_path / "dtk.yaml").write_text("format_version: 1\n")
-    # Not those of other suites: the test bed's hosts live in a region of their own for as long as the process.
+    # Leave other regions alone: the test bed's hosts use their own region for the lifetime of the process.
     for backends in ec2_backends.values():
         for region in {REGION, ELSEWHERE} & backends.keys():
             backends[region].reset()
@@ -72,7 +72,7 @@ assemblies:
 
 @pytest.fixture
 def service(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Reports:
-    """A service of three nodes without components, in the state as if a task had made them."""
+    """Return the records of a service of three nodes without components, in the state as if a task had created them."""
     monkeypatch.chdir(cloud.workspace.root)
     write_target(cloud)
     module = cloud.workspace.modules / "acme" / "bare"
@@ -88,7 +88,7 @@ def service(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Reports:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
-    """A server that answers as the one of AWS does, with what the test puts here."""
+    """Run a server in place of AWS's address check. Yield a list with its answer, which the test can replace."""
     answer = [b"198.51.100.7\n"]
 
     class Handler(http.server.BaseHTTPRequestHandler):

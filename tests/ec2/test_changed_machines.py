@@ -1,4 +1,4 @@
-"""What a node asks for now and its machine was not made with: told by every plan, never passed over."""
+"""Tests of nodes whose wanted settings differ from their instance: every plan reports the difference."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.ec2.cloud import Cloud, Reports, write_target
 
 
 def planned(capsys: pytest.CaptureFixture[str], code: int = 10) -> str:
-    """What a plan says."""
+    """Run ``dtk plan`` and return its output. Fail the test if the exit code is not ``code``."""
     capsys.readouterr()
     assert run(["plan", "spark1", "--detailed-exitcode"]) == code
     return capsys.readouterr().out
@@ -22,7 +22,7 @@ def test_machines_as_they_were_made_are_nothing_to_tell(
     cloud: Cloud, service: Reports, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "Nothing to do: service 'spark1' is as its files say." in planned(capsys, 0)
-    # Another word for the image and the type that it has already, and any type of several.
+    # Name the same image differently, and list several types that include the current one.
     write_target(cloud, images={"other": {"image": cloud.image, "user": "admin"}}, defaults={"image": cloud.image})
     assert run(["set-attribute", "spark1", "slaves/instance_type", '["m5.large", "t3.small"]']) == 0
     assert "as its files say" in planned(capsys, 0)
@@ -87,7 +87,7 @@ def launched(cloud: Cloud) -> list[dict[str, Any]]:
 def test_new_members_take_the_image_that_their_group_has(
     cloud: Cloud, service: Reports, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A month later the word stands for another image; a group of both would be nobody's wish."""
+    """The image name now means a newer image. New members still use the group's image, because nobody wants a mix."""
     newer = cloud.client().register_image(Name="newer", RootDeviceName="/dev/sda1", Architecture="x86_64")["ImageId"]
     write_target(cloud, images={"plain": {"image": newer, "user": "admin"}}, connect_timeout=1)
     assert run(["set-attribute", "spark1", "slaves/cardinality", "3"]) == 0

@@ -1,4 +1,4 @@
-"""How instances are reached: as the target says now, not as it said when they were made."""
+"""Tests of connecting to instances: the target's current settings apply, not those of creation time."""
 
 from __future__ import annotations
 

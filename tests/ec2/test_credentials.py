@@ -1,4 +1,4 @@
-"""Credentials that a person is asked for: an MFA code is asked for at the terminal, once, before the worker begins."""
+"""Tests of MFA codes: the terminal asks for one once, before the worker starts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CODE = {PROMPT: "123456"}
 
 @pytest.fixture
 def asking(cloud: Cloud, service: Reports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cloud:
-    """A service whose target takes a role with an MFA code, and whose ports are yet to be opened."""
+    """Return a cloud with a service whose target assumes a role with MFA and whose ports are not open yet."""
     (cloud.workspace.modules / "acme" / "bare" / "dtk.module.yaml").write_text(SERVING)
     (tmp_path / "config").write_text(PROFILES)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))

@@ -1,4 +1,4 @@
-"""What happened behind dtk's back: instances gone, stopped, retyped, retagged; instances that no state knows."""
+"""Tests of changes made outside dtk: terminated, stopped, retyped and retagged instances, and orphans."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_lost_state_is_made_anew_from_the_tagged_instances(
     state = load_state(file)
     assert state is not None
     assert state.lineage == cloud.identity().lineage
-    # As the provider counts them.
+    # Compare with the mock EC2's own list of instances.
     assert {node.id for node in state.nodes.values()} == set(ids.values()) == {one.id for one in cloud.instances()}
 
 

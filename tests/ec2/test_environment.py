@@ -1,4 +1,4 @@
-"""What an account has that targets and nodes name: instance profiles, public parameters, the default network."""
+"""Tests of account resources that targets and nodes use: instance profiles, public parameters, the default network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.ec2 import open_to_the_internet
 
 @pytest.fixture
 def instance_profile(cloud: Cloud) -> Iterator[tuple[str, str]]:
-    """An instance profile: its name and its ARN."""
+    """Create an instance profile and yield its name and ARN."""
     iam = boto3.client("iam", region_name=REGION, endpoint_url=cloud.url)
     made = iam.create_instance_profile(InstanceProfileName="workers")["InstanceProfile"]
     yield made["InstanceProfileName"], made["Arn"]
@@ -77,7 +77,7 @@ def test_where_no_network_is_named_instances_stand_in_the_default_subnets_of_the
     client = cloud.client()
     vpc = client.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
     open_to_the_internet(client, vpc)
-    # People's own subnets in it may have no way out.
+    # Subnets that users added to the default network may have no route to the internet.
     for number in range(5):
         client.create_subnet(VpcId=vpc, CidrBlock=f"172.31.{200 + number}.0/28", AvailabilityZone=f"{REGION}a")
     made = cloud.create("master", provider=cloud.provider(subnet=[], addresses="public"))
@@ -99,13 +99,13 @@ NOWHERE = "http://127.0.0.1:9"
 
 
 def point(monkeypatch: pytest.MonkeyPatch, url: str, *services: str) -> None:
-    """Set the endpoints of services as the AWS tools have them."""
+    """Set the endpoints of services in the environment variables that the AWS tools use."""
     for service in services:
         monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", url)
 
 
 def made_from_a_parameter(cloud: Cloud, endpoint_url: Any) -> str:
-    """Make a node, which takes all three services; return the account that it says."""
+    """Create a node, which calls all three services. Return the account that was recorded for it."""
     cloud.api.parameters["/plain"] = cloud.image
     made = cloud.create("master", image="ssm:/plain", provider=cloud.provider(endpoint_url=endpoint_url))
     assert made.errors == {}

@@ -1,4 +1,4 @@
-"""What AWS refuses, as people meet it on the command line: the reason, what to do, and no traceback."""
+"""Tests of AWS errors on the command line: each gives the reason and what to do, without a traceback."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RunCommand = Callable[..., str]
 
 @pytest.fixture
 def output(capsys: pytest.CaptureFixture[str]) -> RunCommand:
-    """Run a command that fails; return what it says."""
+    """Return a function that runs a command, expects it to fail and returns its output."""
 
     def say(*words: str) -> str:
         capsys.readouterr()
@@ -37,7 +37,7 @@ def output(capsys: pytest.CaptureFixture[str]) -> RunCommand:
 
 @pytest.fixture
 def new(cloud: Cloud, service: Reports) -> Cloud:
-    """A service whose next apply makes a node."""
+    """Return a cloud whose service's next apply creates a node."""
     assert run(["set-attribute", "spark1", "slaves/cardinality", "3"]) == 0
     return cloud
 
@@ -92,7 +92,7 @@ CONFIGURATIONS = {
 def test_credentials_that_can_not_be_had_are_never_taken_for_the_network(
     new: Cloud, output: RunCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """Taken for the network they would switch off the check of whose account is asked."""
+    """If these errors counted as network errors, the check of the account would be skipped."""
     content, message, hint = CONFIGURATIONS[name]
     (tmp_path / "config").write_text(content)
     for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
@@ -102,7 +102,7 @@ def test_credentials_that_can_not_be_had_are_never_taken_for_the_network(
     monkeypatch.setenv("HOME", str(tmp_path))
     write_target(new, profile="p")
     with pytest.raises(DtkError) as raised:
-        new.provider(profile="p").aws.account  # noqa: B018 - asking is what is tried
+        new.provider(profile="p").aws.account  # noqa: B018 - reading the property is the test
     assert message in raised.value.message
     text = output("plan", "spark1", "--refresh")
     assert message in text
@@ -194,14 +194,17 @@ def test_a_security_group_that_others_use_is_told_with_who_they_are(
 def test_nodes_that_are_gone_are_recorded_so_and_what_is_left_goes_with_the_same_command(
     cloud: Cloud, service: Reports, output: RunCommand
 ) -> None:
-    """A destroy that could not remove the group used to leave nodes in the state that nobody could end any more."""
+    """Check that a destroy that fails to delete the security group can be completed later.
+
+    It used to leave nodes in the state that no command could terminate.
+    """
     cloud.api.faults.append(Fault("DeleteSecurityGroup", "UnauthorizedOperation", "You are not", status=403, times=99))
     text = output("delete-and-destroy", "spark1", "--yes")
     assert "the permission ec2:DeleteSecurityGroup is missing" in text
     assert cloud.instances() == []
     assert nodes_in_state(cloud) == {}
     assert find_groups(cloud.provider().aws, cloud.identity())
-    # In use for a moment longer, as the interfaces of instances are.
+    # The group stays in use a little longer, as the network interfaces of instances do.
     cloud.api.faults[:] = [Fault("DeleteSecurityGroup", "DependencyViolation", times=1)]
     assert run(["delete-and-destroy", "spark1", "--yes", "--lock-wait", "60s"]) == 0
     assert find_groups(cloud.provider().aws, cloud.identity()) == []

@@ -1,4 +1,4 @@
-"""Whatever EC2 answers: no instance twice, none lost, and the reason said."""
+"""Tests of EC2 faults: no instance is created twice or lost, and errors state the reason."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def counted(cloud: Cloud, made: Reports) -> None:
-    """The instances there are, are those that were reported."""
+    """Assert that the existing instances are exactly the reported ones."""
     assert {instance.id for instance in cloud.instances()} == {record.id for record in made.records.values()}
     assert len(cloud.instances()) == len(made.records)
 
 
 def test_throttling_never_fails_a_node(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Longer than botocore tries by itself, which slows down after each of them.
+    # Throttle for longer than botocore retries. Use one try, because botocore waits longer after each.
     monkeypatch.setattr(aws, "TRIES", 1)
     cloud.api.faults += [
         Fault("RunInstances", "RequestLimitExceeded", status=503, times=2),
@@ -60,7 +60,7 @@ def test_answers_that_are_all_lost_leave_instances_that_the_next_task_finds(clou
 
 
 def again(cloud: Cloud, lost: Reports, *nodes: str, task: int = 2, **attributes: Any) -> Reports:
-    """Create nodes in another task, which knows what the first one recorded."""
+    """Create nodes in another task, which knows what the first task recorded."""
     known = {node: known for nodes, known in lost.recorded for node in nodes}
     cloud.task, made = task, Reports()
     requests = [NodeRequest(node, attributes, known.get(node, {})) for node in nodes]
@@ -69,7 +69,7 @@ def again(cloud: Cloud, lost: Reports, *nodes: str, task: int = 2, **attributes:
 
 
 def lose(cloud: Cloud, *nodes: str) -> Reports:
-    """Create nodes without ever getting an answer, and without seeing them for as long as a task looks."""
+    """Create nodes while every RunInstances call takes effect without an answer. Then clear the faults and calls."""
     cloud.api.faults.append(Fault("RunInstances", lost=True, times=99))
     lost = cloud.create(*nodes)
     assert lost.errors.keys() == set(nodes)
@@ -143,7 +143,7 @@ def test_a_lost_call_whose_instances_have_ended_gives_way_to_another(cloud: Clou
 def test_a_token_that_was_used_up_gives_way_to_the_next(cloud: Cloud) -> None:
     first = cloud.create("master")
     cloud.client().terminate_instances(InstanceIds=[first.records["master"].id])
-    # The state was put back to before that task.
+    # Repeat the task, as if the state had been restored from before it.
     made = cloud.create("master")
     assert made.errors == {}
     counted(cloud, made)
@@ -300,7 +300,7 @@ def test_instances_that_share_a_launch_index_are_as_many_as_were_asked_for(cloud
     assert sorted(made.records) == nodes
     assert len(cloud.api.called("RunInstances")) == 1
     counted(cloud, made)
-    # Another process finds each node's own instance again, by its tags alone.
+    # Another process finds each node's instance again by its tags alone.
     again = cloud.create(*nodes)
     assert {node: record.id for node, record in again.records.items()} == {n: r.id for n, r in made.records.items()}
     counted(cloud, again)
@@ -317,7 +317,7 @@ def test_instances_that_share_a_launch_index_are_found_after_their_answer_was_lo
 def test_a_token_that_another_call_has_taken_gives_the_instances_of_that_call(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same task's token from another dtk, whose tags differ: what it made serves, however late it shows."""
+    """Another dtk uses the task's token with different tags. It gets the existing instance, however late it shows."""
     monkeypatch.setattr("dtk.nodes.ec2.made.PAUSE_SECONDS", 0.05)
     first = cloud.create("master")
     cloud.api.blind = 4

@@ -1,4 +1,4 @@
-"""The rules of a service's security group: up to date at every apply, planned, and only dtk's own taken back."""
+"""Tests of a service's security group rules: planned, updated by every apply, and only dtk's own rules are removed."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def dtk(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 
 @pytest.fixture
 def serving(cloud: Cloud, service: Reports) -> Reports:
-    """The service with two declared ports, which the target opens to one range."""
+    """Return the records of a service with two declared ports, which the target opens to one address range."""
     (cloud.workspace.modules / "acme" / "bare" / "dtk.module.yaml").write_text(SERVING)
     write_target(cloud, open_to=[FIRST])
     return service
@@ -142,7 +142,7 @@ def test_another_address_of_this_machine_as_aws_sees_it_replaces_the_old_one(clo
 
 
 def described(cloud: Cloud) -> dict[str, str]:
-    """The rules for SSH: who is let in, and what the rule says of whom it is for."""
+    """Return the SSH rules: each allowed range with the rule's description, which names the owner."""
     (group,) = groups(cloud)
     ranges = [one for rule in group["IpPermissions"] if rule.get("FromPort") == 22 for one in rule["IpRanges"]]
     return {one["CidrIp"]: one["Description"] for one in ranges}
@@ -151,7 +151,7 @@ def described(cloud: Cloud) -> dict[str, str]:
 def test_a_machine_replaces_its_own_rule_alone_and_a_task_takes_away_those_left_behind(
     cloud: Cloud, asked: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An engineer's dtk ssh must not shut out the CI job that works on the nodes."""
+    """An engineer's ``dtk ssh`` must not lock out the CI job that works on the nodes."""
     provider = cloud.provider(addresses="public", ssh_from=[])
     by_task, by_hand = cloud.identity(), replace(cloud.identity(), task=0)
     records = list(cloud.create("master", provider=provider).records.values())
@@ -160,7 +160,7 @@ def test_a_machine_replaces_its_own_rule_alone_and_a_task_takes_away_those_left_
     provider.update_firewall(by_hand, records, None)
     assert described(cloud).keys() == {"198.51.100.7/32", "203.0.113.9/32"}
     assert described(cloud)["203.0.113.9/32"].startswith("SSH from where dtk runs: ada@laptop ")
-    # At another place she replaces her own.
+    # From another address, the engineer's rule replaces her old one.
     asked[0] = b"203.0.113.10"
     provider.update_firewall(by_hand, records, None)
     assert described(cloud).keys() == {"198.51.100.7/32", "203.0.113.10/32"}
@@ -168,7 +168,7 @@ def test_a_machine_replaces_its_own_rule_alone_and_a_task_takes_away_those_left_
     asked[0] = b"192.0.2.77"
     provider.update_firewall(by_task, records, None)
     assert described(cloud).keys() == {"198.51.100.7/32", "203.0.113.10/32", "192.0.2.77/32"}
-    # A day later a task takes away what nobody renewed, and nobody else does.
+    # After a day, a task removes the rules that nobody renewed. Other commands don't.
     monkeypatch.setattr(ssh_rules, "KEPT", timedelta(seconds=-60))
     provider.update_firewall(by_hand, records, None)
     assert len(described(cloud)) == 3
@@ -231,7 +231,7 @@ def test_work_on_nodes_goes_on_without_aws_as_long_as_no_port_is_planned(
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    # Nothing listens at that address: what the node says is told, not what AWS does.
+    # Nothing listens at that address. The output reports the node's error, not the AWS error.
     assert "no SSH connection" in dtk("apply", "spark1", "--yes", code=1)
     (log,) = cloud.workspace.root.glob(".dtk/services/spark1/tasks/*/events.jsonl")
     assert "the firewall was not changed: there are no AWS credentials" in log.read_text()
@@ -270,7 +270,7 @@ def test_a_planned_port_that_is_refused_ends_the_task_with_the_reason_and_resume
 
 @pytest.fixture
 def moved(cloud: Cloud, service: Reports, asked: list[bytes]) -> None:
-    """A service whose target lets in this machine alone, which is at another address than when its nodes were made."""
+    """Set up a service whose target allows SSH only from this machine, whose address has changed since."""
     asked[0] = b"198.51.100.8"
     write_target(cloud, ssh_from=None, addresses="public")
 

@@ -1,4 +1,4 @@
-"""Nodes of an ec2 target: made in few calls, found again, powered off and on, ended with all that was made for them."""
+"""Tests of the lifecycle of ec2 nodes: few calls to create them, found again, stopped, started, fully cleaned up."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_group_of_a_hundred_nodes_is_a_handful_of_calls_and_each_instance_is_t
     assert len(cloud.instances()) == 101
     changing = [name for name, _ in cloud.api.calls if not name.startswith("Describe")]
     assert changing.count("RunInstances") == 2
-    # Besides one call per instance that says to people which node it is.
+    # CreateTags is counted separately: one call per instance, to name it for people.
     assert len([name for name, _ in cloud.api.calls if name != "CreateTags"]) < 25, cloud.api.calls
     assert len(cloud.api.called("CreateTags")) == 100
     again = cloud.create("master", *nodes)

@@ -1,4 +1,4 @@
-"""What a target says of the launch itself: keys of disks, other parameters, templates; and a start that fails."""
+"""Tests of a target's launch settings: disk encryption keys, extra parameters, templates, and failing starts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.ec2 import Fault
 
 
 def launched(cloud: Cloud) -> dict[str, str]:
-    """The parameters of the only call that made instances."""
+    """Return the parameters of the only RunInstances call."""
     (call,) = cloud.api.called("RunInstances")
     return call
 
@@ -66,7 +66,7 @@ def test_a_launch_template_is_taken_by_name_and_version(cloud: Cloud) -> None:
 
 
 def zones(made: Reports) -> list[str]:
-    """The last letter of each node's zone."""
+    """Return the last letter of each node's zone, in the order of node names."""
     return [str(made.records[node].attributes["availability_zone"])[-1] for node in sorted(made.records)]
 
 
@@ -76,7 +76,7 @@ def test_members_of_a_group_stand_in_zones_by_their_numbers(cloud: Cloud) -> Non
     made = cloud.create("master", *nodes, provider=cloud.provider(subnet=[], vpc=vpc))
     assert zones(made) == ["a", "a", "b", "a", "b"]
     assert len(cloud.api.called("RunInstances")) == 2, "a call for each zone"
-    # One that is made later stands where its number says, and elsewhere where its zone has no room.
+    # A member created later goes to the zone of its number, or to another one if that zone has no capacity.
     assert zones(cloud.create("slaves:6", provider=cloud.provider(subnet=[], vpc=vpc))) == ["b"]
     cloud.api.capacity[cloud.subnets[1]] = 0
     assert zones(cloud.create("slaves:8", provider=cloud.provider(subnet=[], vpc=vpc))) == ["a"]

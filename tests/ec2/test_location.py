@@ -1,4 +1,4 @@
-"""Nodes whose region or account is no longer the target's: refused everywhere, with both places, nothing forgotten."""
+"""Tests of nodes in another region or account than the target's: refused, with both locations, nothing forgotten."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ THREE = dict.fromkeys(("master", "slaves:1", "slaves:2"), "running")
 
 @pytest.fixture
 def other_profile(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    """A profile of another account in ~/.aws."""
+    """Return the name of a profile of another account in ~/.aws."""
     role = f"arn:aws:iam::{OTHER_ACCOUNT}:role/other"
     sts = boto3.client("sts", region_name=REGION, endpoint_url=cloud.url)
     made = sts.assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
@@ -37,7 +37,7 @@ def other_profile(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 def refused(capsys: pytest.CaptureFixture[str], code: int, *words: str) -> str:
     capsys.readouterr()
-    # A worker that has ended its log still holds the lock for a moment.
+    # A worker still holds the lock for a moment after its log has ended.
     wait = [] if words[0] == "plan" else ["--lock-wait", "60s"]
     assert run([*words, *wait]) == code
     output = capsys.readouterr()
@@ -45,7 +45,7 @@ def refused(capsys: pytest.CaptureFixture[str], code: int, *words: str) -> str:
 
 
 def all_there(cloud: Cloud) -> None:
-    """Nothing was ended, and nothing forgotten."""
+    """Assert that no instance was terminated and no node forgotten."""
     assert nodes_in_state(cloud) == THREE
     assert len(cloud.instances()) == 3
 

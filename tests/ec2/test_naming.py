@@ -1,4 +1,4 @@
-"""Tags that say to people which node an instance is; the launch's own stay what dtk goes by."""
+"""Tests of the tags that name an instance's node for people. dtk itself relies on the launch's tags."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.ec2 import Fault
 
 
 def tags(cloud: Cloud, made: Reports, *names: str) -> dict[str, Any]:
-    """These tags of each node's instance."""
+    """Return the values of these tags for each node's instance."""
     found = cloud.client().describe_instances()["Reservations"]
     by_id = {i["InstanceId"]: {t["Key"]: t["Value"] for t in i["Tags"]} for r in found for i in r["Instances"]}
     return {node: tuple(by_id[record.id].get(name) for name in names) for node, record in made.records.items()}

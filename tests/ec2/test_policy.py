@@ -1,4 +1,4 @@
-"""The policy in docs/ec2.md names every call that dtk makes, and no other."""
+"""Tests that the policy in docs/ec2.md allows exactly the calls that dtk makes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 METHODS = dict.fromkeys(("call", "ask", "request", "pages"), "ec2")
 BESIDE_CALLS = {"ec2:CreateTags", "iam:PassRole"}
-"""Needed by RunInstances, CreateSecurityGroup and ImportKeyPair: to tag what they make, to give it a profile."""
+"""Permissions that RunInstances, CreateSecurityGroup and ImportKeyPair need for tags and the instance profile."""
 
 
 def calls_of(file: Path) -> set[str]:
-    """The IAM actions of the calls in a file: each names its operation where it is called."""
+    """Return the IAM actions of the calls in a file, taken from the operation names in its calls."""
     found = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in METHODS:
@@ -28,7 +28,7 @@ def calls_of(file: Path) -> set[str]:
 
 
 def policy() -> set[str]:
-    """The actions of the policy in the documentation."""
+    """Return the actions of the policy in the documentation, without optional statements."""
     text = (ROOT / "docs" / "ec2.md").read_text()
     document = json.loads(re.findall(r"```json\n(.*?)```", text, re.DOTALL)[0])
     needed = [one for one in document["Statement"] if not one.get("Sid", "").startswith("Optional")]

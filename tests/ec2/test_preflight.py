@@ -1,4 +1,4 @@
-"""What would never work is found before anything is made: no key pair, no group, no instance is left of it."""
+"""Tests of checks before creation: a request that can't work leaves no key pair, group or instance behind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAKING = ("ImportKeyPair", "CreateSecurityGroup", "RunInstances")
 
 
 def refusal(cloud: Cloud, provider: Ec2Provider | None = None, **attributes: object) -> DtkError:
-    """Why a node is refused; nothing is made of it."""
+    """Create a node that must be refused and return the error. Assert that nothing was created."""
     with pytest.raises(DtkError) as raised:
         cloud.create("master", provider=provider, **attributes)
     assert [action for action, _ in cloud.api.calls if action in MAKING] == []
@@ -24,7 +24,7 @@ def refusal(cloud: Cloud, provider: Ec2Provider | None = None, **attributes: obj
 
 
 def image(cloud: Cloud, architecture: str, gigabytes: int = 8) -> str:
-    """An image of an architecture."""
+    """Register an image with this architecture and disk size in gigabytes. Return its ID."""
     disks = [{"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": gigabytes}}]
     made = cloud.client().register_image(
         Name=f"image-{architecture}-{gigabytes}",
@@ -34,7 +34,7 @@ def image(cloud: Cloud, architecture: str, gigabytes: int = 8) -> str:
     )
 
     def shown(text: bytes) -> bytes:
-        """Moto shows all images alike, and no architecture."""
+        """Set architecture and size in the answer. Moto's images all have the same size and no architecture."""
         text = re.sub(rb"<volumeSize>\d+<", b"<volumeSize>%d<" % gigabytes, text)
         return text.replace(b"</imageId>", f"</imageId><architecture>{architecture}</architecture>".encode())
 
@@ -43,7 +43,7 @@ def image(cloud: Cloud, architecture: str, gigabytes: int = 8) -> str:
 
 
 def made_private(cloud: Cloud, *, but: str = "") -> None:
-    """Take the route to the internet from all subnets but one."""
+    """Remove the route to the internet from all subnets except ``but``."""
     client, vpc = cloud.client(), vpc_of(cloud)
     client.delete_route(RouteTableId=main_table(client, vpc), DestinationCidrBlock="0.0.0.0/0")
     if but:
@@ -55,7 +55,7 @@ def made_private(cloud: Cloud, *, but: str = "") -> None:
 
 
 def vpc_of(cloud: Cloud) -> str:
-    """The VPC of the cloud's subnets."""
+    """Return the ID of the VPC of the cloud's subnets."""
     return str(cloud.client().describe_subnets(SubnetIds=cloud.subnets)["Subnets"][0]["VpcId"])
 
 
@@ -84,7 +84,7 @@ def test_a_type_is_asked_for_only_in_zones_that_offer_it(cloud: Cloud) -> None:
 
 
 def refusal_in_other_zone(cloud: Cloud) -> DtkError:
-    """Why a node is refused that wants the zone without its type."""
+    """Return the error of a node in the zone that does not offer its instance type."""
     with pytest.raises(DtkError) as raised:
         cloud.create("slaves:1", subnet=cloud.subnets[0])
     return raised.value
@@ -94,13 +94,13 @@ def test_a_disk_that_is_smaller_than_its_image(cloud: Cloud) -> None:
     large = image(cloud, "x86_64", 30)
     error = refusal(cloud, image=large, root_device_size=20)
     assert "root_device_size 20 of node 'master' is less than the 30 GB of its image" in error.message
-    # Where nobody set a size it is the image's.
+    # If no size is set, the disk has the image's size.
     assert cloud.create("master", image=large).errors == {}
     assert cloud.api.called("RunInstances")[0]["BlockDeviceMapping.1.Ebs.VolumeSize"] == "30"
 
 
 def test_public_addresses_only_where_a_route_leads_from_the_internet(cloud: Cloud) -> None:
-    """The private subnet is the first by its zone: there an instance would get a public address that nobody reaches."""
+    """The private subnet comes first by zone. A public address of an instance there would be unreachable."""
     made_private(cloud, but=cloud.subnets[1])
     made = cloud.create("master", provider=cloud.provider(addresses="public", subnet=[], vpc=vpc_of(cloud)))
     assert made.records["master"].attributes["subnet"] == cloud.subnets[1]
@@ -127,7 +127,7 @@ def test_a_subnet_of_ipv6_alone_is_passed_over_and_refused_where_it_is_named(clo
 
 
 def test_a_local_zone_is_used_only_where_it_is_named(cloud: Cloud) -> None:
-    """By its name it comes first: us-east-1-bos-1a before us-east-1b."""
+    """By name, the local zone us-east-1-bos-1a comes before us-east-1b."""
     vpc = vpc_of(cloud)
     for action in ("DescribeSubnets", "DescribeInstances", "RunInstances", "DescribeInstanceTypeOfferings"):
         cloud.api.shown[action] = lambda text: text.replace(b"us-east-1a", b"us-east-1-bos-1a")

@@ -1,4 +1,4 @@
-"""Two clones that make a service at the same moment: the machines are made once, and the second clone is refused."""
+"""Tests of two clones that create a service at the same time: only one creates the instances, the other is refused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def create(cloud: Cloud, clone: str, *nodes: str, **settings: Any) -> Reports:
-    """Create nodes in a clone that has a state of its own; an error for all of them counts as one for each."""
+    """Create nodes in a clone with its own state. If the whole call fails, report its error for each node."""
     workspace = Workspace(cloud.workspace.root / clone)
     folder = workspace.service_folder("spark1")
     identity = replace(cloud.identity(), folder=folder, origin=f"state of {clone}")
@@ -61,7 +61,7 @@ def test_machines_that_another_clone_has_made_since_are_not_taken_for_ones_own(c
     assert "dtk list-nodes --orphans --adopt" in refused.hint
     assert len(cloud.instances()) == 3
     assert key_pair(cloud).material_public == public, "the first clone could not log in any more"
-    # The same state goes on: what its task before has made, and could not note, is its own.
+    # The first clone's state continues. Instances that its earlier task created but could not record belong to it.
     assert create(cloud, "one", *NODES).records.keys() == set(NODES)
     assert len(cloud.instances()) == 3
 
@@ -69,7 +69,7 @@ def test_machines_that_another_clone_has_made_since_are_not_taken_for_ones_own(c
 def test_two_calls_at_once_make_one_set_of_machines(cloud: Cloud) -> None:
     cloud.client().create_key_pair(KeyName="team", KeyType="ed25519")
     one = create(cloud, "one", *NODES, key_pair="team", key="")
-    # Between the look of the second and its call; and EC2 does not show at once what it made.
+    # The second clone looks before it calls, but EC2 does not show the first clone's new instances yet.
     cloud.api.blind = 4
     two = create(cloud, "two", *NODES, key_pair="team", key="")
     assert {node.id for node in cloud.instances()} == {record.id for record in one.records.values()}
@@ -92,7 +92,7 @@ def test_a_key_pair_that_another_clone_has_just_made_stops_the_second_one(cloud:
     refused = create(cloud, "two", "master").errors["master"]
     assert "another clone began to make the machines of service 'spark1'" in refused.message
     assert cloud.instances() == []
-    # A job that is gone for good keeps nobody out.
+    # A job that has died does not block others forever.
     key_pair(cloud).create_time = utcnow() - timedelta(seconds=access.BEGINNING_SECONDS + 1)
     assert create(cloud, "two", "master").records.keys() == {"master"}
 
@@ -100,7 +100,7 @@ def test_a_key_pair_that_another_clone_has_just_made_stops_the_second_one(cloud:
 def test_a_file_without_an_id_that_meets_machines_of_its_name_says_which_line_decides(
     cloud: Cloud, service: Reports, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A service older than ids, in a clone without a state: whose the machines are, only people know."""
+    """A service file without an ID, in a clone without a state: only the user knows whose the instances are."""
     file, lineage = cloud.workspace.service_file("spark1"), cloud.identity().lineage
     before = re.sub(r"(?m)^id: .*\n", "", file.read_text())
     for words in (["apply", "spark1", "--yes"], ["stop", "spark1"], ["delete-and-destroy", "spark1", "--yes"]):
@@ -114,7 +114,7 @@ def test_a_file_without_an_id_that_meets_machines_of_its_name_says_which_line_de
         assert f"add the line 'id: {lineage}' to it" in refused
         assert file.read_text() == before
     assert len(cloud.instances()) == 3
-    # As it is told to: from then on they are this service's, from every clone.
+    # Do what the message says. The instances then belong to this service, in every clone.
     file.write_text(before + f"id: {lineage}\n")
     assert run(["list-nodes", "--orphans", "--adopt"]) == 0
     assert run(["delete-and-destroy", "spark1", "--yes"]) == 0

@@ -1,4 +1,4 @@
-"""What EC2 refuses for one instance fails that node alone, with its reason: spot, protection, no capacity to start."""
+"""Tests of errors for single instances: spot, protection or no capacity fails only that node, with the reason."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_no_capacity_to_start_one_starts_the_others(cloud: Cloud) -> None:
     def holds_it(call: dict[str, str]) -> bool:
         return waiting in call.values()
 
-    # EC2 does not say for which of them there is none.
+    # EC2 does not say which of the instances lacks capacity.
     cloud.api.faults.append(Fault("StartInstances", "InsufficientInstanceCapacity", suits=holds_it, times=99))
     cloud.provider().start(cloud.identity(), list(stopped.records.values()), started)
     assert sorted(started.records) == ["master", "slaves:1"]

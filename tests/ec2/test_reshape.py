@@ -1,4 +1,4 @@
-"""Instances that get another size, and larger disks, and stay the instances that they are."""
+"""Tests of changing the size and disks of existing instances."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.ec2 import Fault
 
 
 def changed(cloud: Cloud, made: Reports, how: str, **attributes: Any) -> Reports:
-    """Resize or grow all nodes that were made; return what was reported."""
+    """Call the provider's method ``how`` (resize or grow) for all created nodes. Return what it reported."""
     reports = Reports()
     changes = [MachineChange(record, attributes) for record in made.records.values()]
     getattr(cloud.provider(), how)(cloud.identity(), changes, reports)
@@ -110,7 +110,7 @@ def test_a_kept_volume_outlives_its_instance_and_is_attached_to_the_next_one_in_
     ended(cloud, made)
     assert [one.id for one in cloud.volumes()] == [volume.id], "what the launch made went with it"
     cloud.task = 2
-    # Spread or not: where the volume is, its node goes.
+    # With or without spreading, a node is created in the zone of its kept volume.
     again = cloud.create("slaves:2", **KEPT)
     assert again.errors == {}
     assert [one.id for one in data_volumes(cloud)] == [volume.id]

@@ -1,4 +1,4 @@
-"""What a target's keys and a node's attributes come to: tags, ranges, volumes, images, this machine's address."""
+"""Tests of what a target's settings and a node's attributes resolve to: tags, ranges, volumes, images, own address."""
 
 from __future__ import annotations
 
