@@ -1,1 +1,1 @@
-"""The shared store: its objects, and the protocol on them under any interleaving, fault and death."""
+"""Tests of the shared store: its objects, and its protocol under any interleaving, fault and crash."""

@@ -1,4 +1,4 @@
-"""The stores that every test of objects meets."""
+"""Fixtures for the stores that all object tests run against."""
 
 from __future__ import annotations
 

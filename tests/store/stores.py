@@ -1,4 +1,4 @@
-"""Stores for tests: one in memory with a clock of its own, one that fails where it is told to, S3 as moto serves it."""
+"""Stores for tests: in memory with its own clock, with injected faults, and S3 served by moto."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dtk.store.objects import Objects, Stored
 
 @dataclass
 class Time:
-    """Seconds that pass only when a test or a sleep says so."""
+    """A clock that advances only when a test sets it or something sleeps."""
 
     now: float = 1000.0
 
@@ -36,7 +36,7 @@ class Time:
 
 @dataclass
 class MemoryObjects:
-    """Objects in a dict; an object's age is by ``clock``, the store's own. ``history`` has each write of each key."""
+    """Objects in a dict, with modification times by ``clock``. ``history`` lists every write as (key, data)."""
 
     clock: Callable[[], float]
     files: dict[str, tuple[bytes, float]] = field(default_factory=dict)
@@ -83,7 +83,7 @@ FAULTS = ("lost answer", "409", "412 of own work", "500", "503 five times", "cre
 
 @dataclass
 class FaultyObjects:
-    """Passes calls on, but the ``at``-th meets a fault (counted from 0). ``hang`` lets 90 seconds pass."""
+    """Objects that inject a fault into call number ``at`` (from 0). The fault "hang" calls ``hang`` with 90 seconds."""
 
     inner: Objects
     fault: str = ""
@@ -117,7 +117,7 @@ class FaultyObjects:
         if self.fault == "lost answer":
             call()
         if self.fault == "412 of own work":
-            # As when a library repeats a write whose answer was lost; a read has no condition to fail.
+            # As when a library repeats a write after a lost answer. A read has no condition that could fail.
             answer = call()
             return answer if isinstance(answer, Stored) else refusal
         if self.fault == "credentials expired":
@@ -132,10 +132,11 @@ class FaultyObjects:
 
 @dataclass
 class S3Fault:
-    """What a request to the S3 server meets.
+    """A fault that a request to the S3 server meets.
 
-    With ``lost`` it takes effect but its answer never comes; with ``done`` it takes effect and this is the answer. With
-    ``hangs`` no answer comes while the server runs, whether or not it takes effect.
+    With ``lost``, the request takes effect but gets no answer. With ``done``, it takes effect and gets the error as its
+    answer. With ``hangs``, no answer comes while the server runs. Whether it takes effect depends on ``lost`` and
+    ``done``.
     """
 
     method: str
@@ -149,17 +150,17 @@ class S3Fault:
 
 @dataclass
 class S3Server:
-    """Moto's S3. Moto is threaded and checks conditions without a lock: one request at a time is let in.
+    """Moto's S3, one request at a time, because moto is threaded and checks conditions without a lock.
 
-    Each of ``faults`` is met by the next request of its method, each of ``rare`` in turn by every third one. While
-    there is an ``outage``, every request meets that.
+    Each of ``faults`` hits the next request with its method. Those in ``rare`` take turns on every third request with
+    their method. An ``outage`` hits every request.
     """
 
     faults: list[S3Fault] = field(default_factory=list)
     rare: list[S3Fault] = field(default_factory=list)
     outage: S3Fault | None = None
     role_end: datetime | None = None
-    """Until when the credentials are good that this server, as AWS's login portal, gives for a role."""
+    """When the role credentials that this server issues as AWS's login portal expire. None: it issues none."""
     met: int = 0
     requests: list[tuple[str, str]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -167,7 +168,7 @@ class S3Server:
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> str:
-        """Serve; return the endpoint's URL."""
+        """Start serving and return the endpoint's URL."""
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -180,7 +181,7 @@ class S3Server:
             self._server.server_close()
 
     def _fault(self, method: str) -> S3Fault | None:
-        """Return what this request meets, None where nothing is wrong with it."""
+        """Return the fault for this request, None if it should succeed."""
         if self.outage is not None:
             return self.outage
         fault = next((one for one in self.faults if one.method == method), None)
@@ -225,7 +226,7 @@ class S3Server:
 
 
 def serve_s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[S3Server, StoreSettings]]:
-    """Serve S3 with an empty bucket; yield the server and the settings of a store in it."""
+    """Serve S3 with an empty bucket. Yield the server and the settings of a store in the bucket."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
@@ -234,7 +235,7 @@ def serve_s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[S3Server, StoreS
     url = server.start()
     settings = StoreSettings("s3", bucket="acme", prefix="platform", region="us-east-1", endpoint_url=url)
     client = boto3.client("s3", endpoint_url=url, region_name="us-east-1")
-    # Another test's bucket: moto keeps one for the whole process.
+    # Remove the buckets of other tests, because moto keeps them for the whole process.
     for found in client.list_buckets()["Buckets"]:
         for key in client.list_objects_v2(Bucket=found["Name"]).get("Contents", ()):
             client.delete_object(Bucket=found["Name"], Key=key["Key"])

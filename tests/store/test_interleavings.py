@@ -1,6 +1,6 @@
-"""Three actors on one service, in any interleaving of their single requests, pauses, deaths and wrong clocks.
+"""Tests of three actors on one service with interleaved requests, pauses, crashes and wrong clocks.
 
-``DTK_INTERLEAVINGS=10000 pytest tests/store/test_interleavings.py`` is the long form.
+``DTK_INTERLEAVINGS=10000 pytest tests/store/test_interleavings.py`` runs the long form.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ ACTORS = st.integers(0, 2)
 
 
 class _Dead(BaseException):
-    """Thrown into an actor that was killed: it runs nothing more, and what it would write is not written."""
+    """Raised in a killed actor, so that it neither runs nor writes anything more."""
 
 
 @dataclass
 class Stepped:
-    """Objects that let the world go on before each request, and once more before its answer is seen."""
+    """Objects that call ``pause`` before each request, and again before its answer is returned."""
 
     inner: MemoryObjects
     pause: Callable[[], None]
@@ -72,7 +72,7 @@ class Stepped:
 
 @dataclass
 class World:
-    """What all actors share, and what they did in it."""
+    """The state that all actors share, and a record of their work."""
 
     time: Time = field(default_factory=Time)
     instances: list[str] = field(default_factory=list)
@@ -83,7 +83,7 @@ class World:
 
 
 class Actor:
-    """One process: takes the service, commits, ships, makes instances, gives back; again and again."""
+    """A process that repeatedly takes the service, commits, ships, creates instances and releases the service."""
 
     def __init__(self, world: World, name: str) -> None:
         self.world = world
@@ -100,7 +100,7 @@ class Actor:
         return self.world.time.now + self.skew
 
     def step(self) -> None:
-        """Let it go on to its next request, or to the answer of the last one."""
+        """Continue until the actor's next request, or until the answer to its current one."""
         self.run.switch()
         if self.run.dead:
             self.start()
@@ -221,7 +221,7 @@ class Interleavings(RuleBasedStateMachine):
     def teardown(self) -> None:
         for actor in self.actors:
             actor.kill()
-        # Whatever happened: once time has passed, anybody can have the service.
+        # Whatever happened before, anybody can take the service once the lease has expired.
         self.world.time.sleep(LEASE * 2)
         tools = Tools(self.world.objects, self.world.time, self.world.time.sleep)
         held = acquire(tools, LeaseRequest("s", "L", new_lease("d", "u", "apply", LEASE)))

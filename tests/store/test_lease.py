@@ -1,4 +1,4 @@
-"""A service is one holder's: taken, kept and given back by the store's clock and by swaps of its head alone."""
+"""Tests of the lease: one holder per service, decided only by the store's clock and compare-and-swap of the head."""
 
 from __future__ import annotations
 
@@ -263,7 +263,7 @@ def test_the_private_key_is_made_once_and_fetched_for_this_user_alone(objects: O
 
 
 def story(tools: Tools, log: Path, lines: bytes) -> None:
-    """All that one task writes: taken, begun, shipped, committed twice, finished, given back."""
+    """Do all writes of one task: take the lease, begin, ship, commit twice, finish, release."""
     held = acquire(tools, request())
     held.begin_task(1)
     shipper = LogShipper(tools.objects, KEYS, 1, log, Shipped())
@@ -278,7 +278,7 @@ def story(tools: Tools, log: Path, lines: bytes) -> None:
 
 
 def refusal_of(tools: Tools, log: Path) -> str:
-    """Run the story; return the message it ended with, "" when it came to its end."""
+    """Run the story. Return the error message that it ended with, "" if it completed."""
     try:
         story(tools, log, b"1\n2\n")
     except DtkError as error:
@@ -311,7 +311,7 @@ def test_a_fault_at_any_call_ends_in_the_same_or_in_words_and_never_in_a_second_
             assert fault == "emptied" or read_log(inner, KEYS, 1) == (b"1\n2\n", ()), (fault, at)
         heads = [decode(data, key) for key, data in inner.history if key == KEYS.head]
         assert {head.lineage for head in heads} <= {"L"}
-        # Whatever happened, the next holder goes on.
+        # Whatever happened before, the next holder can continue.
         again = take(inner, time, "b", wait=200)
         again.beat()
 

@@ -1,4 +1,4 @@
-"""Whatever holds the objects keeps the same promises: a condition that fails changes nothing."""
+"""Tests that every kind of object store keeps the same contract, such as: a failed condition changes nothing."""
 
 from __future__ import annotations
 

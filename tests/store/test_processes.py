@@ -1,4 +1,4 @@
-"""Real processes on one store: a worker and its shipper that are killed, stopped, cancelled and superseded."""
+"""Tests of real processes on one store: workers and shippers that are killed, stopped, cancelled and superseded."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def until(found: Callable[[], bool]) -> None:
 
 
 class Task:
-    """A task as the launcher starts it: a lease, a shipper of its own, and this process as the worker."""
+    """A task as the launcher starts it: a lease, its own shipper, and this process as the worker."""
 
     def __init__(self, root: Path, lease_seconds: float = 60.0, worker: int = 0) -> None:
         self.objects = FolderObjects(root / "store")
@@ -95,7 +95,7 @@ def task(tmp_path: Path) -> Iterator[Task]:
 
 @pytest.fixture
 def short(tmp_path: Path) -> Iterator[Task]:
-    """A task whose lease runs out after three seconds."""
+    """Yield a task whose lease expires after three seconds."""
     started = Task(tmp_path, lease_seconds=3.0)
     yield started
     started.close()
@@ -173,7 +173,7 @@ def test_a_shipper_that_was_paused_while_another_took_over_writes_nothing_more(s
     save_state(short.state, State("s", "L", 9))
     short.shipper.send_signal(signal.SIGCONT)
     until(lambda: bool(short.stops))
-    # The worker's own clock may have told it before the shipper does: either way it starts nothing more.
+    # Either the worker's own clock or the shipper reports the lost lease first. In both cases nothing new starts.
     with pytest.raises(StoreError, match=r"superseded|another holder"):
         short.link.check()
     short.socket.shutdown(socket.SHUT_WR)
@@ -275,7 +275,7 @@ def test_killed_before_or_after_any_write_the_next_one_goes_on(step: int, tmp_pa
     process = subprocess.run(
         [sys.executable, "-c", KILLED_AT, str(tmp_path), str(step)], capture_output=True, check=False
     )
-    # Eight writes, each with a moment before and one after it; the last one runs to its end.
+    # There are eight writes with a kill point before and after each. The last run completes.
     assert process.returncode == (-signal.SIGKILL if step < 16 else 0), process.stderr
     objects = FolderObjects(tmp_path / "store")
     held = acquire(Tools(objects), LeaseRequest("s", "L", new_lease("b", "u", "apply", 60.0)), wait=SECONDS)
