@@ -1,1 +1,1 @@
-"""Tests of state documents and locks."""
+"""Tests of state documents, their journal, and locks."""

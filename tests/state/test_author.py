@@ -1,4 +1,4 @@
-"""Who had a task done: told from git and a job's environment, kept in the lock."""
+"""Tests of a task's author and commit, read from git and the CI job's environment and kept in the lock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""state.journal: a change costs one line however large the state is, and none that was acknowledged is ever lost."""
+"""Tests of state.journal: a change costs one line however large the state is, and no acknowledged change is lost."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ CHANGES: some.SearchStrategy[Change] = some.one_of(
 
 
 def plain(state: State | None) -> State:
-    """Return a state with its lists as they are read."""
+    """Return a state with its sequences as tuples, as in a state that was read from disk."""
     assert state is not None
     return replace(
         state,
@@ -107,7 +107,7 @@ def test_a_line_is_what_its_schema_says(first: Change, second: Change) -> None:
 
 
 def filled(nodes: int) -> State:
-    """Return a state with so many nodes, each with a component and its success."""
+    """Return a state with this many nodes, each with a component and a recorded success."""
     state = changes.with_task_begun(new_state("s"), Unfinished(1, "create"), resumes=False)
     for number in range(nodes):
         name = f"slaves:{number}"
@@ -118,7 +118,7 @@ def filled(nodes: int) -> State:
 
 
 def costs(folder: Path, nodes: int, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
-    """Return the bytes and fsyncs that each of the usual changes of a step costs."""
+    """Return the number of bytes and fsyncs that each usual change of a step costs."""
     store = StateStore(folder / f"{nodes}" / "state.json", filled(nodes))
     store.change(lambda state: replace(state, last_task=2))
     written: list[int] = []
@@ -156,7 +156,7 @@ def test_a_change_costs_the_same_bytes_and_fsyncs_at_ten_nodes_and_at_a_thousand
 ) -> None:
     few, many = costs(tmp_path, 10, monkeypatch), costs(tmp_path, 1000, monkeypatch)
     assert many == few
-    # The journal's first line puts its name on disk as well.
+    # The journal's first line also syncs the folder, to make the file's name durable.
     assert [count for _, count in many] == [2, 1, 1, 1, 1]
     assert all(size < 400 for size, _ in many)
 
@@ -186,7 +186,7 @@ def test_a_torn_last_line_counts_as_never_written(tmp_path: Path, cut: int) -> N
 
 
 def test_lines_that_the_snapshot_has_already_are_passed_over(tmp_path: Path) -> None:
-    """As a crash leaves it between the new snapshot and the removal of the journal."""
+    """Simulate a crash between writing the new snapshot and removing the journal."""
     file, store = begun(tmp_path)
     journal = (tmp_path / "state.journal").read_bytes()
     store.write_snapshot()

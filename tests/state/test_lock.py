@@ -1,4 +1,4 @@
-"""One writer per service: a lock that names its holder, can be waited for, and dies with its process."""
+"""Tests of the service lock: one writer that others can see and wait for, released when its process dies."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_a_lock_of_a_removed_service_is_worth_nothing(folder: Path, monkeypatch:
     moved: list[Path] = []
 
     def removed_meanwhile(descriptor: int, operation: int) -> None:
-        """The folder goes between opening the file and locking it."""
+        """Remove the folder between opening the file and locking it."""
         if not moved:
             moved.append(folder.rename(folder.with_name(".removed")))
             lock.release()

@@ -1,4 +1,4 @@
-"""A state that is carried to another folder or user means the files that are there."""
+"""Tests that a state moved to another folder or user refers to the files there."""
 
 from __future__ import annotations
 

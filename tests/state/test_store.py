@@ -1,4 +1,4 @@
-"""state.json is replaced in one step, keeps its last versions, and is refused when it can't be read."""
+"""Tests of state.json: replaced atomically, previous versions kept, refused if unreadable."""
 
 from __future__ import annotations
 
