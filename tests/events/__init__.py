@@ -1,1 +1,1 @@
-"""Tests of the event log: writing, reading, folding."""
+"""Tests of the event log: writing, reading and folding into a task tree."""

@@ -1,4 +1,4 @@
-"""The fold: the task's tree from its events alone, consistent at every moment."""
+"""Tests of the fold: it builds a task's tree from events alone, and the tree is consistent after every event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The writer: whole lines, numbered without gaps, whatever happens to the process or the disk."""
+"""Tests of the log writer: whole lines and numbers without gaps, even if the process dies or the disk fills up."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def run_writer(program: str, path: Path) -> subprocess.Popen[str]:
-    """Start a process of its own that writes the log."""
+    """Start a separate process that writes the log."""
     source = "import sys\nfrom pathlib import Path\nfrom dtk.events.log import *\n" + textwrap.dedent(program)
     return subprocess.Popen([sys.executable, "-c", source, str(path)], stdout=subprocess.PIPE, text=True)
 
@@ -129,7 +129,7 @@ def test_a_line_that_does_not_fit_is_taken_back(path: Path) -> None:
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real disk that is nearly full at once."""
+    """Yield a real filesystem that fills up almost at once."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(folder)]

@@ -1,4 +1,4 @@
-"""The reader: any file can be read, whole or while it grows; what is wrong with it is noted by line."""
+"""Tests of the log reader: it reads any file, complete or growing, and notes problems by line."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_log_damaged_anywhere_is_shown_with_notes(tmp_path: Path, cut: float, 
 
 
 class Rounds:
-    """Acts at each look of a follower, as a writer beside it would; ``alive`` says whether that writer lives."""
+    """Simulates a log's writer: runs the next action each time a follower waits, and dies when no action is left."""
 
     def __init__(self, *actions: Callable[[], object]) -> None:
         self._actions: Iterator[Callable[[], object]] = iter(actions)

@@ -1,4 +1,4 @@
-"""schemas/event.schema.json says what the log holds, and leaves room for what it will hold."""
+"""Tests that schemas/event.schema.json describes the log and allows for later event types and fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a task will take, from what the service's earlier ones took; what it had to wait for."""
+"""Tests of a task's expected duration, estimated from earlier tasks, and of its critical path."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def plan(members: int = 2) -> Plan:
 
 
 def recorded(folder: Path, hub: str, *members: str, status: str = "succeeded") -> Task:
-    """A task whose hub takes until a second of 10:00, and whose members take from then until seconds of 10:01."""
+    """Return a recorded task: its hub ends ``hub`` seconds after 10:00, its members ``members`` seconds after 10:01."""
     recorder = Recorder(folder / "events.jsonl").at("10:00:00.0").plan(plan(len(members))).start()
     recorder.stage("1", "10:00:00.0", f"10:00:{hub}", status, [("1.1", "10:00:00.0", f"10:00:{hub}")])
     steps = [(f"2.1.{i}", "10:01:00.0", f"10:01:{end}") for i, end in enumerate(members, 1)]
@@ -102,7 +102,7 @@ def test_earlier_tasks_are_those_beside_the_log_newest_first_and_only_some(folde
 def test_the_critical_path_is_what_ended_last_and_what_that_waited_for(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "events.jsonl").at("10:00:00.0").plan(plan(4)).start()
     recorder.stage("1", "10:00:00.0", "10:00:05.0", steps=[("1.1", "10:00:00.0", "10:00:05.0")])
-    # Two at a time: the third waits for the second, the fourth for the first; the fourth ends last.
+    # Two run at a time: the third waits for the second, the fourth for the first. The fourth ends last.
     recorder.stage("2", "10:00:05.0", "10:00:30.0", steps=[
         ("2.1.1", "10:00:05.0", "10:00:15.0"), ("2.1.2", "10:00:05.0", "10:00:12.0"),
         ("2.1.3", "10:00:12.0", "10:00:16.0"), ("2.1.4", "10:00:15.0", "10:00:30.0"),

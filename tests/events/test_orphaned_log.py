@@ -1,4 +1,4 @@
-"""Closing the log of a dead worker: afterwards the log alone says what every view said of it."""
+"""Tests of closing a dead worker's log: the closed log alone gives the result that all views showed before."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.recorder import record_spark
 
 
 def output(task: Task) -> Task:
-    """What the views show; when the log was written on is no part of it."""
+    """Return the part of a task that views show, without the time of the last event."""
     return replace(task, last_event_at=None)
 
 
