@@ -1,1 +1,1 @@
-"""Helpers that tests of several folders share; fixtures are in the conftest.py files."""
+"""Helpers shared by tests of several folders. Fixtures are in the conftest.py files."""

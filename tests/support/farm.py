@@ -1,7 +1,7 @@
-"""Many machines in one process: an SSH server that runs no program, answers from memory and counts.
+"""Simulates many SSH machines in one process: it runs no programs, gives canned answers and counts connections.
 
-``python -m tests.support.farm PUBLIC_KEY_FILE [SECONDS]`` prints its ports as JSON, and its counts for each line that
-it reads; a command takes that many seconds.
+``python -m tests.support.farm PUBLIC_KEY_FILE [SECONDS]`` prints its ports as JSON, then its counts for each line that
+it reads. Each command takes SECONDS (default 0).
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ FLOOD = b"no end of line " * 4096
 
 
 def said(size: int, word: str) -> str:
-    """Return what a machine prints for ``farm-say SIZE WORD``."""
+    """Return what a machine prints for ``farm-say SIZE WORD``, ``size`` characters."""
     return (f"{word}." * (size // (len(word) + 1) + 1))[:size]
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What came to all machines so far."""
+    """The number of connections and channels that all machines have received so far."""
 
     connections: int
     channels: int
@@ -44,7 +44,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Farm:
-    """A running farm. ``port`` answers; ``silent`` accepts and says nothing, ``flooding`` sends without end."""
+    """A running farm: ``port`` answers, ``silent`` accepts and sends nothing, ``flooding`` sends endlessly."""
 
     port: int
     silent: int
@@ -61,7 +61,7 @@ class Farm:
 
 @contextmanager
 def farm(key: asyncssh.SSHKey, folder: Path) -> Iterator[Farm]:
-    """Run a farm that lets a key in."""
+    """Run a farm that accepts logins with a key."""
     file = folder / "farm_key.pub"
     file.write_text(key.export_public_key().decode())
     words = [sys.executable, "-m", "tests.support.farm", str(file)]
@@ -89,12 +89,12 @@ class _Machine:
 
     @classmethod
     async def answer(cls, process: asyncssh.SSHServerProcess[bytes]) -> None:
-        """Answer one command as the shell would that dtk speaks to."""
+        """Answer one command as the remote shell does that dtk talks to."""
         cls.channels += 1
         if cls.seconds:
             await asyncio.sleep(cls.seconds)
         if process.command != LOGIN_COMMAND:
-            # What speaks to it as to any shell, beside dtk.
+            # A client other than dtk, which runs a plain command.
             process.exit(0)
             return
         given = await process.stdin.read()

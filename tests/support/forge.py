@@ -1,4 +1,4 @@
-"""The CI files of docs/ci.md as a forge runs them: their shell steps, as they are there, on a runner of the tests."""
+"""Runs the CI files of docs/ci.md as GitHub and GitLab would: their shell steps, unchanged, on a simulated runner."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def parsed(text: str) -> Any:
 
 
 def steps(name: str) -> dict[str, str]:
-    """The shell steps of a workflow by their names."""
+    """Return the shell steps of a workflow by name."""
     jobs = parsed(FILES[name])["jobs"].values()
     return {step["name"]: step["run"] for job in jobs for step in job["steps"] if "run" in step}
 
 
 def gitlab_job_of(document: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return a job of GitLab's with what it takes from its templates."""
+    """Return a GitLab job merged with the templates that it extends."""
     own = document[name]
     above = gitlab_job_of(document, own["extends"]) if "extends" in own else {}
     variables = {**above.get("variables", {}), **own.get("variables", {})}
@@ -57,9 +57,9 @@ def gitlab_job_of(document: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def gitlab_script(name: str, document: dict[str, Any] | None = None) -> str:
-    """Return the lines that a runner of GitLab's has for a job: those before its script first.
+    """Return the script that a GitLab runner executes for a job, starting with its ``before_script``.
 
-    ``document``: a child pipeline; without it, what the documentation shows, its include in it.
+    ``document`` is a child pipeline. None means the documented pipeline with its included file.
     """
     job = gitlab_job_of(document or {**parsed(FILES[GITLAB_SERVICE]), **parsed(FILES[GITLAB])}, name)
     return "\n".join((*job.get("before_script", ()), *job["script"]))
@@ -71,13 +71,13 @@ def git(root: Path, *words: str) -> str:
 
 
 def checkout(origin: Dtk, name: str) -> Dtk:
-    """Return what a runner has of a workspace in git: a clone of its own, and no .dtk."""
+    """Return the workspace as a runner sees it: a fresh git clone without .dtk."""
     git(origin.root.parent, "clone", "-q", str(origin.root), name)
     return Dtk(origin.root.parent / name)
 
 
 def _runner(folder: Path) -> dict[str, str]:
-    """Return the environment of any job, with the tools of a runner in its PATH."""
+    """Return the environment of any job, with a runner's tools in its PATH."""
     tools = folder / "tools"
     tools.mkdir()
     (tools / "gh").write_text(GH.format(python=sys.executable))
@@ -88,7 +88,7 @@ def _runner(folder: Path) -> dict[str, str]:
 
 
 def github_job(folder: Path, service: str) -> dict[str, str]:
-    """Return the environment of a job of GitHub's; what it leaves is in the folder."""
+    """Return the environment of a GitHub job, which writes its results into the folder."""
     return {
         **_runner(folder),
         "COMMENTS": str(folder / "comments.json"),
@@ -105,7 +105,7 @@ def github_job(folder: Path, service: str) -> dict[str, str]:
 
 
 def gitlab_job(folder: Path) -> dict[str, str]:
-    """Return the environment of any job of GitLab's; its token is in the folder."""
+    """Return the environment of a GitLab job, whose AWS token file is in the folder."""
     return {
         **_runner(folder),
         "GITLAB_CI": "true",
@@ -127,7 +127,7 @@ def start(script: str, root: Path, environment: dict[str, str]) -> subprocess.Po
 
 
 def step(script: str, root: Path, environment: dict[str, str], code: int = 0) -> str:
-    """Run a step; return what it prints."""
+    """Run a step and return its output. Fail the test if its exit code is not ``code``."""
     process = start(script, root, environment)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == code, output
@@ -135,7 +135,7 @@ def step(script: str, root: Path, environment: dict[str, str], code: int = 0) ->
 
 
 def cancel(process: subprocess.Popen[str], root: Path) -> None:
-    """Cancel a step as GitHub does: SIGINT to its shell, SIGTERM 7.5 s later, SIGKILL to all of it 2.5 s after that."""
+    """Cancel a step as GitHub does: SIGINT to its shell, SIGTERM after 7.5 s, SIGKILL to everything 2.5 s later."""
     for sent, patience in ((signal.SIGINT, 7.5), (signal.SIGTERM, 2.5)):
         process.send_signal(sent)
         with suppress(subprocess.TimeoutExpired):
@@ -148,7 +148,7 @@ def cancel(process: subprocess.Popen[str], root: Path) -> None:
 
 
 def workers(root: Path) -> list[psutil.Process]:
-    """Return the processes of dtk that a job in this folder has, its nodes left out."""
+    """Return the dtk processes of a job in this folder, without its local nodes."""
     found = []
     for process in psutil.process_iter(["cmdline", "cwd"]):
         words = process.info["cmdline"] or []

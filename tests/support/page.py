@@ -1,4 +1,4 @@
-"""Executes a page of the documentation as it stands: writes its files, runs its commands, looks for what it shows."""
+"""Executes a documentation page as written: creates its files, runs its commands, compares their output."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ COMMAND = re.compile(r"^\$ (?P<command>.+)\n(?P<shown>(?:(?!\$ ).*\n)*)", re.MUL
 def run_page(name: str, workspace: Path) -> int:
     """Execute a page in an empty folder and return how many commands it has.
 
-    A block after a line with a file's name is that file. A ``console`` block has commands; every line shown below one
-    stands in its output, in this order. An ``sh`` block is for other machines, and is not run.
+    A block after a line with a file name is that file. A ``console`` block contains commands, and each line shown below
+    a command must appear in its output, in this order. An ``sh`` block is for other machines and is not run.
     """
     commands = 0
     for part in PART.finditer((DOCS / name).read_text()):
@@ -32,7 +32,7 @@ def run_page(name: str, workspace: Path) -> int:
 
 
 def executed(text: str, workspace: Path) -> Iterator[str]:
-    """Run the commands of a block one by one, and yield each."""
+    """Run the commands of a block one by one, check their output and yield each command."""
     for line in COMMAND.finditer(text):
         output = execute(line["command"], workspace)
         position = 0
@@ -44,7 +44,7 @@ def executed(text: str, workspace: Path) -> Iterator[str]:
 
 
 def execute(command: str, workspace: Path) -> str:
-    """Run a line of a page in a shell, with the dtk of this environment, and return what it prints."""
+    """Run a line of a page in a shell, with this environment's dtk, and return its output."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["sh", "-c", command],

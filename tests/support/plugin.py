@@ -1,4 +1,4 @@
-"""Installs the target that docs/targets.md shows, as pip would: its package and its metadata in one folder."""
+"""Installs the target plugin that docs/targets.md shows, as pip would: package and metadata in one folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PAGE = "targets.md"
 
 
 def install(site: Path) -> str:
-    """Write the distribution into a folder; return the dtk.yaml that the page shows."""
+    """Write the distribution to a folder and return the dtk.yaml that the page shows."""
     files = files_of(PAGE)
     project = tomllib.loads(files.pop("pyproject.toml"))["project"]
     workspace = files.pop("dtk.yaml")

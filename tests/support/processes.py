@@ -7,16 +7,16 @@ import os
 import psutil
 
 NAP = str(1_000_000 + os.getpid())
-"""Seconds for which the nodes of these tests sleep, and those of no other tests that run at the same time."""
+"""A sleep time in seconds, unique to this test process, by which tests find their own nodes' processes."""
 
 
 def node_processes(mark: str) -> list[psutil.Process]:
-    """Return the processes whose environment names a node of this workspace's services."""
+    """Return the processes whose node mark in the environment contains ``mark``, such as a workspace's path."""
     return [process for process in psutil.process_iter() if mark in _node_mark(process)]
 
 
 def runs(*words: str) -> list[psutil.Process]:
-    """Return the processes on local nodes whose command line holds all these words."""
+    """Return the processes on local nodes whose command line contains all these words."""
     return [process for process in node_processes("/") if set(words) <= set(_command_line(process))]
 
 

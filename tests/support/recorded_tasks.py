@@ -1,4 +1,4 @@
-"""Whole tasks as logs, one for each way that a task can stand: running, failed, cancelled, resumed, scaled, large."""
+"""Complete task logs, one for each state that views must show: running, failed, cancelled, resumed, scaled, large."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.support.recorder import Plan, Recorder, group, stage, step
 
 NOW = datetime(2015, 11, 26, 10, 1, 0, tzinfo=UTC)
-"""The moment at which the screens of running tasks are drawn, a minute after they began."""
+"""The time at which views of running tasks are rendered, one minute after the tasks started."""
 
 
 def ring_plan(members: int = 3) -> Plan:
@@ -23,7 +23,7 @@ def ring_plan(members: int = 3) -> Plan:
 
 
 def begin(path: Path, plan: Plan, members: int = 3) -> Recorder:
-    """A task on its way: its nodes are made, its hub stands, its members have begun."""
+    """Record a running task: the nodes are created, the hub is configured, the members have started."""
     recorder = Recorder(path).at("10:00:00.0").plan(plan, service="ring1").start()
     nodes = [("1.1", "10:00:00.0", "10:00:12.0")]
     nodes += [(f"1.{i + 1}", "10:00:00.0", f"10:00:{15 + i % 7}.5") for i in range(1, members + 1)]
@@ -63,7 +63,7 @@ def cancelled(path: Path) -> Recorder:
 
 
 def resumed(path: Path) -> Recorder:
-    """What is left of the failed task: the member that failed, and what comes after it."""
+    """Record the resumption of the failed task: the failed member and the stages after it."""
     plan = [
         stage("1", "members", group("1.1", "slaves", "ring::member", size=1)),
         stage("2", "smoke test", step("2.1", "action", "master", actions=["ring::hub.smoke_test"])),
@@ -76,7 +76,7 @@ def resumed(path: Path) -> Recorder:
 
 
 def scaled(path: Path) -> Recorder:
-    """From three members to four: one machine is made, so its stage is one row."""
+    """Record scaling from three members to four. One node is created, so its stage has a single row."""
     plan = [
         stage("1", "create_node", step("1", "create_node", "slaves:4")),
         stage("2", "members", {**group("2.1", "slaves", "ring::member", size=0),
@@ -91,12 +91,12 @@ def scaled(path: Path) -> Recorder:
 
 
 def large(path: Path) -> Recorder:
-    """300 nodes: most members are done, some run, some failed."""
+    """Record a task of 300 nodes: most members are done, some are running, some failed."""
     return many(path, 299, 280)
 
 
 def many(path: Path, members: int, running: int) -> Recorder:
-    """As many members, those from ``running`` on not done yet; each 97th failed."""
+    """Record this many members. Those from ``running`` on are not done yet, and every 97th failed."""
     recorder = begin(path, ring_plan(members), members)
     for member in range(1, running):
         recorder.at(f"10:00:{31 + member % 28}.{member % 10}")

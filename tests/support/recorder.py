@@ -1,4 +1,4 @@
-"""Records tasks for tests: event logs written by the real writer, with times that a test chooses."""
+"""Records event logs for tests with the real writer and with timestamps chosen by the test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Plan = list[dict[str, Any]]
 
 
 class Recorder:
-    """A log being written; ``at("17:16:55.1")`` sets the time of the events that follow."""
+    """Writes a log. ``at("17:16:55.1")`` sets the time of the following events."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -41,7 +41,7 @@ class Recorder:
     def stage(
         self, number: str, start: str, end: str = "", status: str = "succeeded", steps: Sequence[Any] = ()
     ) -> None:
-        """Record a stage with its steps: (number, start, end), or (number, start) for one that still runs."""
+        """Record a stage with its steps: (number, start, end), or (number, start) for a running step."""
         moments: list[tuple[str, str, str, str]] = [(start, "stage.started", number, "")]
         moments += [(step[1], "step.started", step[0], "") for step in steps]
         moments += [(step[2], "step.finished", step[0], status) for step in steps if len(step) > 2]
@@ -52,7 +52,7 @@ class Recorder:
             self.at(time).event(kind, **fields)
 
     def event(self, event_type: str, /, *, measured: float | None = None, **fields: Any) -> Recorder:
-        """Record an event; an ending has the seconds since its beginning, unless a clock ``measured`` others."""
+        """Record an event. The end of a part gets the seconds since its start, or ``measured`` if given."""
         kind, _, what = event_type.partition(".")
         part = (kind, str(fields.get(kind, "")))
         if what == "started":
@@ -106,7 +106,7 @@ def group(number: str, node: str, *components: str, size: int = 2, actions: Sequ
 
 
 def spark_plan() -> Plan:
-    """The original's example: twelve stages on a master and a group of two."""
+    """Return the plan of the original's example: twelve stages on a master and a group of two."""
     nodes, namenode = ("master", "slaves:1", "slaves:2"), "hadoop::namenode"
     return [
         stage("1", "create_nodes_stage", *(step(f"1.{i}", "create_node", node) for i, node in enumerate(nodes, 1))),
@@ -135,7 +135,7 @@ def spark_plan() -> Plan:
 
 
 def record_spark(path: Path) -> Recorder:
-    """Record the task of the original's example up to where its documentation shows it: in the midst of stage 5."""
+    """Record the task of the original's example up to the point that its documentation shows: the middle of stage 5."""
     recorder = Recorder(path).at("17:16:55.0").plan(spark_plan()).start()
     recorder.stage("1", "17:16:55.1", "17:18:18.9", steps=[
         ("1.1", "17:16:55.2", "17:18:17.2"), ("1.2", "17:16:55.1", "17:18:18.9"), ("1.3", "17:16:55.1", "17:18:17.9"),

@@ -1,4 +1,4 @@
-"""Clones of one workspace that share a folder store, with leases of seconds instead of a minute."""
+"""Clones of one workspace that share a folder store, with leases of a few seconds."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import psutil
 from tests.support.command_line import Dtk
 
 LEASE = 6.0
-"""Seconds; nobody else takes a service before one and a half of it."""
+"""The lease time in seconds. Others can take over a service after 1.5 times this time."""
 
-# dtk.yaml takes nothing below 30 s: the launcher hands the lease on to all who hold it.
+# dtk.yaml allows no lease below 30 s, so patch dtk. The launcher passes the lease on to all processes that hold it.
 _SHORT_LEASE = f"""
 import dataclasses, os
 from dtk.service import shared_store
@@ -31,37 +31,37 @@ main()
 
 
 def command_with_short_lease(file: Path) -> None:
-    """Write a program that is dtk with a short lease, for what calls dtk by its name."""
+    """Write a dtk program with a short lease, for callers that run ``dtk`` by name."""
     file.write_text(f"#!{sys.executable}\n{_SHORT_LEASE}")
     file.chmod(0o755)
 
 
 @dataclass(frozen=True)
 class Team:
-    """A workspace in git, its store, and the clones that work on it."""
+    """A workspace in git, its store, and its clones."""
 
     folder: Path
     store: Path
 
     @property
     def origin(self) -> Path:
-        """What is committed."""
+        """The folder of the committed workspace."""
         return self.folder / "origin"
 
     def clone(self, name: str) -> Dtk:
-        """Return a fresh clone: all that git has, and no .dtk."""
+        """Return a fresh clone: everything in git, without .dtk."""
         root = self.folder / name
         shutil.copytree(self.origin, root, ignore=shutil.ignore_patterns(".dtk"))
         return Dtk(root, ("-c", _SHORT_LEASE))
 
     def head(self, service: str) -> dict[str, Any]:
-        """Return the head of a service as it is in the store."""
+        """Return the head of a service in the store."""
         found: dict[str, Any] = json.loads((self.store / f"services/{service}/head.json").read_text())
         return found
 
 
 def found_team(folder: Path, module: str, store: str = "{type: folder, path: ../store}") -> Team:
-    """Make a workspace with a module and a store, a folder beside the clones unless another one is given."""
+    """Create a workspace with a module and a store, by default a folder next to the clones."""
     team = Team(folder, folder / "store")
     team.origin.mkdir(parents=True)
     Dtk(team.origin).run("init")
@@ -73,7 +73,7 @@ def found_team(folder: Path, module: str, store: str = "{type: folder, path: ../
 
 
 def task_processes(dtk: Dtk, service: str) -> dict[str, psutil.Process]:
-    """Return the worker and the shipper of the task that runs in a clone, by ``worker`` and ``shipper``."""
+    """Return the processes of the task that runs in a clone, with the keys ``worker`` and ``shipper``."""
     tasks = str(dtk.root / ".dtk/services" / service / "tasks")
     found = {}
     for process in psutil.process_iter():

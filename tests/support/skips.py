@@ -1,4 +1,4 @@
-"""Which tests may be skipped where everything is installed: those for another system or another user."""
+"""Which tests may be skipped even if everything is installed: those that need another system or user."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ PERMITTED = (
     r"only root can be another user",
     r"a small disk can't be mounted here \(it takes root on Linux\)",
 )
-"""Reasons that no package removes, as patterns of a whole reason."""
+"""Patterns of skip reasons that installing packages can't resolve. Each must match a whole reason."""
 
 
 def every_skip_is_expected(environment: Mapping[str, str]) -> bool:
-    """Say whether a skip for another reason is a failure here: in CI, and where the test bed is required."""
+    """Return whether any other skip is a failure: in CI, and where the test bed is required."""
     if environment.get("DTK_TESTBED") == "required":
         return True
     return environment.get("CI") == "true" and environment.get("DTK_TESTBED") != "optional"
 
 
 def is_permitted(reason: str) -> bool:
-    """Say whether a test may be skipped for a reason anywhere."""
+    """Return whether a test may be skipped for this reason everywhere."""
     return any(re.fullmatch(pattern, reason.removeprefix("Skipped: ")) for pattern in PERMITTED)

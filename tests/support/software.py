@@ -1,4 +1,4 @@
-"""What bigtop:spark installs from PyPI, prepared once for a machine and kept for the next run."""
+"""The software that bigtop:spark installs from PyPI, prepared once per machine and kept for later runs."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ INSTALLER = Path(__file__).resolve().parents[2] / "modules" / "bigtop" / "bigtop
 
 
 def software_folder() -> Path:
-    """Where the examples keep it as well; root's local nodes run as nobody, who can't look into root's home."""
+    """Return the cache folder, shared with the examples. Root's nodes run as nobody and can't read root's home."""
     if os.geteuid() == 0:
         return Path("/var/cache/dtk/bigtop")
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dtk" / "bigtop"
 
 
 def installed_software() -> Path:
-    """Return the folder of Spark, HDFS and Java, this machine's own Java where it has one."""
+    """Return the folder with Spark, HDFS and Java. It uses the machine's own Java if there is one."""
     return _installed(software_folder())
 
 
 def software_without_java() -> Path:
-    """Return one as on a machine without Java: that is PyPI's; Spark and HDFS are the other's, a download less."""
+    """Return a software folder as on a machine without Java, with the Java from PyPI.
+
+    Spark and HDFS are links to the other folder, which saves a download.
+    """
     shared = installed_software()
     folder = shared.with_name(f"{shared.name}-without-java")
     folder.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Runs a command as a person at a terminal would."""
+"""Runs a command at a pseudo-terminal, as a user would."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def answering(
     cwd: Path | None = None,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> tuple[int, str]:
-    """Run a command for a person who answers each question when it is shown; return its exit code and what was shown.
+    """Run a command and answer each question when it appears. Return the exit code and what the terminal showed.
 
-    ``answers`` are what is typed, by a part of the question; ``meanwhile`` is called after each piece of output.
+    ``answers`` maps a part of each question to its answer. ``meanwhile`` is called after each piece of output.
     """
     ours, theirs = pty.openpty()
     shown, answered = b"", dict.fromkeys(answers, 0)
-    # Without a terminal of its own to open: only this one is asked on.
+    # Start a new session without a controlling terminal, so that dtk can ask only on this one.
     with subprocess.Popen(
         [sys.executable, "-m", "dtk", *words],
         cwd=cwd,
@@ -36,7 +36,7 @@ def answering(
         start_new_session=True,
     ) as process:
         os.close(theirs)
-        with contextlib.suppress(OSError):  # the terminal's other end is gone: Linux says so with an error
+        with contextlib.suppress(OSError):  # Linux reports a closed other end as an error
             while piece := os.read(ours, 4096):
                 shown += piece
                 meanwhile()
@@ -50,7 +50,7 @@ def answering(
 
 
 def at_a_terminal(dtk: Dtk, *words: str, answer: str) -> str:
-    """Run a command for a person who has typed the answers already; return what the terminal showed."""
+    """Run a command with the answer already typed and return what the terminal showed."""
     ours, theirs = pty.openpty()
     os.write(ours, f"{answer}\n".encode())
     shown = b""
@@ -58,7 +58,7 @@ def at_a_terminal(dtk: Dtk, *words: str, answer: str) -> str:
         [sys.executable, "-m", "dtk", *words], cwd=dtk.root, stdin=theirs, stdout=theirs, stderr=theirs
     ) as process:
         os.close(theirs)
-        with contextlib.suppress(OSError):  # the terminal's other end is gone: Linux says so with an error
+        with contextlib.suppress(OSError):  # Linux reports a closed other end as an error
             while piece := os.read(ours, 4096):
                 shown += piece
         process.wait(60)

@@ -1,4 +1,4 @@
-"""Waits for states: bounds are generous, as a loaded machine needs them."""
+"""Waits for states, with timeouts that are generous enough for a loaded machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _Found = TypeVar("_Found")
 
 
 def eventually(what: Callable[[], _Found | None], why: str) -> _Found:
-    """Wait until something is so; fail with the reason when it never is."""
+    """Wait until ``what`` returns a true value and return it. After the timeout, fail with ``why``."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         found = what()

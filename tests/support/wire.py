@@ -1,4 +1,4 @@
-"""A network of a machine's own: a namespace behind a cable that a test cuts, slows and makes lossy."""
+"""A test network: a namespace behind a simulated cable that a test can cut, slow down or make lossy."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ _LOOK_SECONDS = 0.05
 
 @dataclass
 class Cable:
-    """What lies between this machine and the other one. Change its fields while it is in use."""
+    """The cable between this machine and the other one. Its fields can be changed while it is in use."""
 
     delay: float = 0.0
-    """Seconds that a packet is on its way, each way."""
+    """The delay of a packet in seconds, in each direction."""
     loss: float = 0.0
-    """Which part of the packets never arrives, drawn from a seed."""
+    """The fraction of packets that are lost, chosen by a seeded random generator."""
     is_cut: bool = False
     lost: int = field(default=0, init=False)
 
 
 class OwnNetwork:
-    """A network namespace; its only address, ``host``, is reached over ``cable``."""
+    """A network namespace. Its only address, ``host``, is reached over ``cable``."""
 
     def __init__(self, seed: int = 1) -> None:
         self.cable = Cable()
@@ -55,7 +55,7 @@ class OwnNetwork:
 
     @property
     def inside(self) -> tuple[str, ...]:
-        """What starts a program in there, for in front of its words."""
+        """The command prefix that starts a program in the namespace."""
         return ("ip", "netns", "exec", self.name)
 
     def _connect(self) -> None:
@@ -76,7 +76,7 @@ class OwnNetwork:
             _run("ip", "link", "set", device, "up")
 
     def _carry(self) -> None:
-        """Take each packet from one end of the cable to the other, as the cable is at that moment."""
+        """Carry each packet between the cable's ends, with the cable's delay and loss at that moment."""
         on_the_way: list[tuple[float, int, int, bytes]] = []
         count = 0
         while not self._ended.is_set():
@@ -98,7 +98,7 @@ class OwnNetwork:
 
     @contextmanager
     def reset(self, port: int) -> Iterator[None]:
-        """Answer every packet for a port in there with a reset, as a firewall that forgot its connections."""
+        """Reject every packet to a port in the namespace with a TCP reset, as a firewall does that lost its state."""
         rules = (
             "table inet dtkreset { chain input { type filter hook input priority 0; "
             f" tcp dport {port} reject with tcp reset\n}}\n}}\n"
@@ -110,7 +110,7 @@ class OwnNetwork:
             _run(*self.inside, "nft", "delete", "table", "inet", "dtkreset")
 
     def remove(self) -> None:
-        """Remove all of it."""
+        """Remove the namespace and its devices."""
         self._ended.set()
         self._thread.join()
         for end in self._ends:
@@ -121,7 +121,7 @@ class OwnNetwork:
 
 
 def own_network() -> Iterator[OwnNetwork]:
-    """Make a network for a test and remove it after it: the body of a fixture."""
+    """Create a network for a test and remove it afterwards. This is the body of a fixture."""
     if os.geteuid() != 0 or not hasattr(socket, "AF_PACKET"):
         pytest.skip("a network of its own can only be made by root on Linux")
     made = OwnNetwork()
@@ -132,7 +132,7 @@ def own_network() -> Iterator[OwnNetwork]:
 
 
 def _is_made(number: int) -> bool:
-    """Make our end of a cable; another run may have one of that number."""
+    """Create our end of a cable. Return False if another test run already uses the number."""
     made = ["ip", "link", "add", f"dw{number}a", "type", "veth", "peer", "name", f"dw{number}b"]
     if subprocess.run(made, check=False, capture_output=True).returncode != 0:
         return False
@@ -153,7 +153,7 @@ def _listening(device: str) -> socket.socket:
 
 
 def _without_checksum_offload(device: str) -> None:
-    """Let the kernel fill in what it leaves to a network card: a packet that is carried by hand passes none."""
+    """Make the kernel compute checksums. No network card would add them, because packets are carried by hand."""
     value = ctypes.create_string_buffer(struct.pack("II", _SET_TX_CHECKSUM, 0))
     request = struct.pack("16sP16x", device.encode(), ctypes.addressof(value))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
@@ -162,7 +162,7 @@ def _without_checksum_offload(device: str) -> None:
 
 @contextmanager
 def _namespace(name: str) -> Iterator[None]:
-    """Be in a network namespace, with this thread."""
+    """Move this thread into a network namespace for the duration of the context."""
     library = ctypes.CDLL(None, use_errno=True)
     with open("/proc/thread-self/ns/net") as own, open(f"/run/netns/{name}") as other:  # noqa: PTH123
         assert library.setns(other.fileno(), 0) == 0
