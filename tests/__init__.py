@@ -1,1 +1,1 @@
-"""What dtk does, shown through its real command line and real parts; docs/testing.md says how to run it."""
+"""Tests of dtk through its real command line and real parts. docs/testing.md describes how to run them."""

@@ -1,6 +1,6 @@
-"""What all tests share: property tests without a time limit, ^C that reaches tests, a strict view of skips, the seed.
+"""Settings and fixtures for all tests: no time limit for property tests, working ^C, strict skips, the order's seed.
 
-A test that is skipped for a reason that is not in ``tests.support.skips`` fails where everything must be there.
+Where every skip must be expected, a test that is skipped for a reason not in ``tests.support.skips`` fails.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
-# On a forge dtk writes for it; tests say themselves where they are.
+# On a CI system, dtk adapts its output to the system. Tests set these variables themselves if they need them.
 for variable in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITLAB_CI"):
     os.environ.pop(variable, None)
 
-# A shell starts what it runs in the background with ^C ignored, and every program that tests start would inherit that.
+# A shell ignores ^C in background processes, and every program that tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
-    """A workspace with real SSH servers as nodes."""
+    """Yield a workspace with real SSH servers as nodes."""
     from tests.apply.lab import Lab  # noqa: PLC0415 - with the executor, which most tests do without
 
     made = Lab(tmp_path / "workspace")
@@ -59,7 +59,7 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 
 def _refuse_unexpected_skip(report: _Report) -> _Report:
-    """Make a skip without a permitted reason a failure where every skip must be expected."""
+    """Turn a skip without a permitted reason into a failure if every skip must be expected."""
     if report.skipped and isinstance(report.longrepr, tuple) and every_skip_is_expected(os.environ):
         path, line, reason = report.longrepr
         if not is_permitted(reason):
@@ -69,7 +69,7 @@ def _refuse_unexpected_skip(report: _Report) -> _Report:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how to repeat the run's order, at its end too, where a reader of a failure looks."""
+    """Print how to repeat the test order at the end as well, where people look for failures."""
     seed = terminalreporter.config.getoption("randomly_seed", None)
     if seed is not None:
         terminalreporter.write_line(f"the order of the tests can be repeated with --randomly-seed={seed}")
@@ -77,7 +77,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture
 def outside() -> Iterator[Path]:
-    """A folder that every user of this machine can see into: local nodes are not root's."""
+    """Yield a folder that every user can read, because root's local nodes run as another user."""
     folder = Path(tempfile.mkdtemp(prefix="dtk-outside-"))
     folder.chmod(0o755)
     yield folder

@@ -1,4 +1,4 @@
-"""What holds for the whole house: layers, sizes, first lines, valid schemas, commands that start without ballast."""
+"""Tests of the code's structure: layers, sizes, first lines, schemas, and commands that import little at start-up."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ PACKAGE = ROOT / "dtk"
 FILES = {path: ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
 SCHEMAS = sorted((ROOT / "schemas").glob("*.json"))
 
-# Which rooms a room may import besides `errors` and itself: data moves one way (docs/architecture.md). A room is a
-# folder; `plan` alone means the files on top of its inner rooms. Naming an outer room allows all of its rooms.
+# The folders that each folder may import besides `errors` and itself: data flows one way (docs/architecture.md). `plan`
+# alone means the files directly in it, without its inner folders. Naming an outer folder allows all of its inner ones.
 ALLOWED: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
@@ -67,7 +67,7 @@ ALLOWED: dict[str, set[str]] = {
     "shell": {"model", "state", "events", "dsl", "plan", "views", "service", "cli", "__main__"},
 }
 TARGETS = {path.parent.name for path in FILES if path.name == "description.py" and path.parts[-3] == "nodes"}
-# Words that are also the type of a target, and mean something else where they stand.
+# Words that equal the type of a target but mean something else in these files.
 OTHER_MEANINGS = {
     ("dtk/apply/session/engine.py", "local"),  # pyinfra's operations on the machine that dtk runs on
     ("dtk/convert/links.py", "local"),  # a dependency on the same node, in the original's language
@@ -79,8 +79,8 @@ BALLAST = ("boto3", "pyinfra", "jsonschema", "gevent", "pydantic")
 HEAVY = (*BALLAST, "jinja2", "asyncssh")
 LONGEST_FILE = 399
 LONGEST_FUNCTION = 50
-# How many parameters and returns of a room's functions may be of type Any: each is a place where no type says what
-# comes in. The numbers only go down.
+# The maximum number of parameters and returns of type Any in a folder's functions. Each is a place where no type says
+# what comes in. The numbers may only go down.
 MOST_ANY = {
     "apply": 21,
     "cli": 7,
@@ -97,7 +97,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def room_of(module: str) -> str:
-    """Return the room of a module, `dtk.plan.diff.steps` -> `plan.diff`; a file beside the rooms is one of its own."""
+    """Return the folder of a module: `dtk.plan.diff.steps` -> `plan.diff`. A file beside the folders counts as one."""
     words = module.split(".")[1:]
     if len(words) > 1 and PACKAGE.joinpath(*words[:2]).is_dir():
         return ".".join(words[:2])
@@ -105,12 +105,12 @@ def room_of(module: str) -> str:
 
 
 def part_of(path: Path) -> str:
-    """Return the outer room a file belongs to."""
+    """Return the outermost folder that a file belongs to."""
     return room_of(module_name(path)).partition(".")[0]
 
 
 def is_allowed(own: str, other: str) -> bool:
-    """Say whether files of one room may import from another; `nodes.` allows `nodes` without the rooms in it."""
+    """Return whether one folder may import from another. `nodes.` allows `nodes` without its inner folders."""
     if other in {own, "errors", "__init__"}:
         return True
     allowed = ALLOWED[own]
@@ -122,7 +122,7 @@ def named(path: Path) -> str:
 
 
 def imports_of(tree: ast.AST, *, in_functions: bool) -> Iterator[str]:
-    """Yield the full name of every module that running the code imports; `from dtk import views` is dtk.views."""
+    """Yield the full name of every module that running the code imports. `from dtk import views` yields dtk.views."""
     if isinstance(tree, ast.If) and "TYPE_CHECKING" in ast.unparse(tree.test):
         return
     if isinstance(tree, Function) and not in_functions:
@@ -159,13 +159,13 @@ def module_name(path: Path) -> str:
 
 
 def target_of(path: Path) -> str:
-    """Return the target whose folder a file is in, "" for all other files."""
+    """Return the target whose folder contains a file, "" for all other files."""
     words = path.relative_to(PACKAGE).parts
     return words[1] if words[0] == "nodes" and words[1] in TARGETS else ""
 
 
 def test_a_target_is_known_by_its_description_alone() -> None:
-    """A fourth target is another folder: what others ask is in its description, and nobody imports more of it."""
+    """A target is one folder: other code uses only its description and imports nothing else from it."""
     wrong = [
         f"{named(path)} imports {name}"
         for path, tree in FILES.items()
@@ -178,7 +178,7 @@ def test_a_target_is_known_by_its_description_alone() -> None:
 
 
 def test_no_type_of_a_target_is_named_outside_of_its_folder() -> None:
-    """Not in a comparison, not as a key, not in the path of a file: nothing is special to one target elsewhere."""
+    """Code outside a target's folder must not treat its type specially: no comparisons, keys or file paths."""
     found = {
         (named(path), target)
         for path, tree in FILES.items()
@@ -200,7 +200,7 @@ def test_a_plan_is_made_without_the_libraries_of_any_target() -> None:
 
 
 def test_no_file_imports_itself_round_a_corner() -> None:
-    """Not even for its types, nor where a function runs: two files that need each other are one idea, or three."""
+    """Cycles are forbidden even for types and in functions. Two files that need each other are one idea, or three."""
     names = {module_name(path): tree for path, tree in FILES.items()}
     needs: dict[str, set[str]] = {name: set() for name in names}
     for name, tree in names.items():
@@ -247,7 +247,7 @@ def test_every_function_fits_on_a_screen() -> None:
 
 
 def annotations_of(function: Function) -> Iterator[ast.expr | None]:
-    """Yield the types that a function's parameters and its return have."""
+    """Yield the annotations of a function's parameters and return value."""
     given = function.args
     for argument in (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg):
         yield argument.annotation if argument else None
@@ -303,7 +303,7 @@ def test_every_document_has_a_valid_schema() -> None:
     ids=lambda given: " ".join(given) if isinstance(given, list) else "",
 )
 def test_a_listing_loads_no_heavy_library(arguments: list[str], most: int, tmp_path: Path) -> None:
-    """Each module costs at every start: the numbers of dtk's own only go down."""
+    """Each module slows down every start, so the number of dtk's own modules may only go down."""
     (tmp_path / "dtk.yaml").write_text("format_version: 1\n")
     program = (
         "import sys\n"

@@ -1,4 +1,4 @@
-"""How tests are run: a file's in one process, in an order that can be repeated, and none skipped without saying so."""
+"""Tests of how tests run: each file in one process, in a repeatable order, with no silent skips."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def run(folder: Path, *options: str, **environment: str) -> subprocess.Completed
 
 
 def ran(file: Path) -> list[tuple[str, ...]]:
-    """Return the process and the number of each test of a file that ran, in their order."""
+    """Return the process and number of each test of a file that ran, in order."""
     return [tuple(line.split()) for line in file.with_suffix(".ran").read_text().splitlines()]
 
 

@@ -1,4 +1,4 @@
-"""Documentation that is executed: every document shown in README.md and docs/ is valid as it stands there."""
+"""Tests of the documentation: every document shown in README.md and docs/ is valid as written."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FILE = re.compile(r"\b(?:src|source): ([\w./-]+)")
 
 
 def blocks(start: str) -> list[tuple[str, str]]:
-    """Return every YAML block that begins with a key, with a name for it."""
+    """Return every YAML block that begins with a key, with a name for the test."""
     return [
         (f"{page.relative_to(ROOT)}-{number}", text)
         for page in PAGES
@@ -90,7 +90,7 @@ def test_the_page_of_documents_is_what_the_schemas_say() -> None:
 
 
 def properties(part: object) -> set[str]:
-    """Return every key that a schema knows, at any depth."""
+    """Return every key that a schema defines, at any depth."""
     if isinstance(part, list):
         return {name for item in part for name in properties(item)}
     if not isinstance(part, dict):
@@ -132,7 +132,7 @@ SCHEMAS = sorted([*(ROOT / "schemas").glob("*.schema.json"), *(ROOT / "dtk/nodes
 @pytest.mark.parametrize("file", SCHEMAS, ids=lambda file: f"{file.parent.name}-{file.name}")
 def test_every_key_that_editors_complete_is_described(file: Path) -> None:
     if file.name in ("plan.schema.json", "event.schema.json", "state.schema.json", "task-status.schema.json"):
-        return  # people write none of these
+        return  # users don't write these files
     assert list(undescribed(json.loads(file.read_text()), file.name)) == []
 
 

@@ -1,4 +1,4 @@
-"""Every dtk command that a page shows is one that dtk has, with options that it takes."""
+"""Tests that every dtk command on a documentation page exists and accepts the options shown."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COMMAND = re.compile(r"(?:^|&& |; |\| |\$ |exec )(dtk [a-z-][^|;&\n]*)", re.MULT
 
 
 def lines(text: str) -> Iterator[str]:
-    """Yield the command lines of a page: in its blocks and between its words."""
+    """Yield the command lines of a page, from its code blocks and its inline code."""
     for language, block in FENCE.findall(text):
         if language in ("", "console", "sh", "yaml"):
             yield from COMMAND.findall(block.replace("\\\n", " "))

@@ -1,4 +1,4 @@
-"""The recipes of docs/events.md are run, each on the log that the page speaks of, and print what the page says."""
+"""Tests that the recipes of docs/events.md work on the log that the page describes and print what it shows."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ def test_the_page_names_every_type_and_every_field_of_the_schema() -> None:
     fields = {field for name in TYPES for field in schema["$defs"][name]["properties"]}
     described = set(re.findall(r"`([a-z_.]+)`", PAGE))
     assert TYPES | set(HEADER) <= described
-    # What a dead worker's successor adds when it closes the log is for dtk itself.
+    # The fields that dtk adds when it closes a dead worker's log are only for dtk itself.
     assert fields - described <= {"client_token", "dtk_version", "pid", "ended_at", "in_doubt", "next_command"}

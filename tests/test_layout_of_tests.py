@@ -1,4 +1,4 @@
-"""How the tests are laid out: one package, helpers in modules, fixtures in conftest.py."""
+"""Tests of the test layout: one package, helpers in modules, fixtures in conftest.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a contributor and a maintainer find: workflows, templates, the Makefile, the distribution's metadata."""
+"""Tests of the project's files: workflows, templates, the Makefile and the distribution's metadata."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def parsed(path: Path) -> Any:
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_a_workflow_of_this_repository_passes_actionlint(path: Path) -> None:
-    # The linter is older than this scope.
+    # This scope is newer than the linter.
     known = 'unknown permission scope "attestations"'
     assert [text for text in complaints(path.name, path.read_text()) if not text.startswith(known)] == []
 

@@ -1,4 +1,4 @@
-"""Comments and docstrings refer to documents and sections of documents that are in this repository."""
+"""Tests that comments and docstrings refer only to documents and sections in this repository."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ SECTION = re.compile(r"docs/original\.md,? (\d(?:\.\d)?)(?:(?:, | and )(\d\.\d))
 
 
 def files(*endings: str) -> Iterator[Path]:
-    """Yield the repository's own files with one of these endings."""
+    """Yield the repository's own files with one of these suffixes."""
     for folder in FOLDERS:
         found = sorted((ROOT / folder).rglob("*"))
         yield from (path for path in found if path.suffix in endings and not DATA & set(path.parts))
 
 
 def remarks(path: Path) -> str:
-    """Return what a file says to its readers: a program's comments and docstrings, or all of any other file."""
+    """Return a file's text for readers: the comments and docstrings of a program, or the whole of any other file."""
     text = path.read_text()
     if path.suffix != ".py":
         return text

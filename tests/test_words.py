@@ -1,4 +1,4 @@
-"""The texts that people read avoid the project's old dialect: each entry names the word to use instead."""
+"""Tests that user-facing texts avoid the project's old dialect. Each entry names the word to use instead."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ DIALECT = {
     r"\bno such thing\b": "not found",
     r"\bhave ended\b.*\bEC2\b|\bEC2 answers\b": "EC2 returned",
 }
-"""Patterns of words that say something simple in a private way, and what to write."""
+"""Patterns of unclear wording, with what to write instead."""
 
-# What the original printed, the style page's examples, and histories are quoted as they are.
+# These files quote the original's output, the style page's examples, or history.
 QUOTING = {"CHANGELOG.md", "CONTRIBUTING.md", "original.md"}
 PAGES = [
     path
@@ -47,7 +47,7 @@ def found(text: str) -> list[str]:
 
 
 def messages(source: str) -> Iterator[str]:
-    """Yield the texts of a program that are not docstrings, an f-string's parts joined."""
+    """Yield the strings of a program that are not docstrings, with the parts of each f-string joined."""
     tree = ast.parse(source)
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
