@@ -1,1 +1,1 @@
-"""Tests of whole stories: the command line on local nodes and on hosts."""
+"""End-to-end tests: the command line on local nodes and on hosts."""

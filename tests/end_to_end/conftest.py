@@ -1,4 +1,7 @@
-"""The real command line on real local nodes: every test gets a workspace, and leaves no process and no file behind."""
+"""Fixtures for the real command line on real local nodes.
+
+Every test gets its own workspace. Teardown fails if a process is left running.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,12 @@ from tests.support.command_line import Dtk
 @pytest.fixture
 def dtk(tmp_path: Path) -> Iterator[Dtk]:
     runner = Dtk(tmp_path / "workspace")
-    with contextlib.redirect_stdout(io.StringIO()):  # in this process: what starts, starts some hundred times
+    with contextlib.redirect_stdout(io.StringIO()):  # in this process: starting hundreds is slow
         assert run_dtk(["init", str(runner.root)]) == 0
     yield runner
     for service in sorted(path.parent.name for path in runner.root.glob("services/*/service.yaml")):
         _destroy(runner, service)
-    # A worker that has closed its log is still ending for a moment.
+    # A worker that has closed its log still needs a moment to exit.
     _, left = psutil.wait_procs([p for p in psutil.process_iter() if _works_in(p, runner.root)], timeout=10)
     for process in left:
         process.kill()
@@ -30,7 +33,7 @@ def dtk(tmp_path: Path) -> Iterator[Dtk]:
 
 
 def _destroy(runner: Dtk, service: str) -> None:
-    """End what a service has, and the task that still runs; a service that was never applied has nothing."""
+    """Destroy the nodes of a service and cancel its running task; do nothing if the service was never applied."""
     if not (runner.root / ".dtk" / "services" / service).exists():
         return
     if runner.run("delete-and-destroy", service, "--yes", "--force", code=None).returncode:
@@ -47,7 +50,7 @@ def _works_in(process: psutil.Process, root: Path) -> bool:
 
 @pytest.fixture
 def module(dtk: Dtk) -> Path:
-    """A small module that needs nothing from a network: writes files, serves a port, computes."""
+    """Install a small module that needs no network: it writes files, serves a port and computes."""
     folder = dtk.root / "modules" / "acme" / "ring"
     folder.mkdir(parents=True)
     (folder / "dtk.module.yaml").write_text((Path(__file__).parent / "ring.module.yaml").read_text())

@@ -1,6 +1,6 @@
-"""Screens compared with recorded ones: what differs from run to run is replaced by what it stands for.
+"""Comparison of screens with recorded ones; values that differ between runs are replaced by placeholders.
 
-``DTK_WRITE_SCREENS=1 pytest tests/end_to_end/test_scenarios.py`` writes them anew, for review in the diff.
+``DTK_WRITE_SCREENS=1 pytest tests/end_to_end/test_scenarios.py`` rewrites the recorded screens, for review in the diff.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _REPLACED = (
 
 
 def normalised(text: str) -> str:
-    """Return a screen without times, addresses and the widths that follow from them."""
+    """Return a screen without times, addresses and the column widths that depend on them."""
     for pattern, replacement in _REPLACED:
         text = re.sub(pattern, replacement, text)
     return text
 
 
 def same_screen(name: str, text: str) -> None:
-    """Fail unless a screen is the recorded one."""
+    """Fail unless a screen equals the recorded one."""
     file = FOLDER / f"{name}.txt"
     if os.environ.get("DTK_WRITE_SCREENS"):
         file.parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""An assembly's attributes reach nodes and components: set, planned, applied; what is private in them stays private."""
+"""Assembly attributes reach nodes and components (set, planned, applied), and secret values in them stay secret."""
 
 from __future__ import annotations
 

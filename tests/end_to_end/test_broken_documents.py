@@ -1,4 +1,4 @@
-"""A document that is broken, too deep or too large is the user's mistake: named, with what to do, never a bug."""
+"""Broken, too deep or too large documents are reported as user errors with a fix, never as a bug in dtk."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_deep_json_is_refused_by_the_name_of_its_file(dtk: Dtk, module: object) 
     state.parent.mkdir(parents=True, exist_ok=True)
     state.write_text(DEEP)
     assert "state.json" in refused(dtk, "plan", "one1")
-    # One broken state hides no other service.
+    # One broken state must not hide other services.
     assert "two2" in dtk.run("ls").stdout
     state.unlink()
     (dtk.root / "dtk.lock").write_text(DEEP)
@@ -88,7 +88,7 @@ def test_what_is_not_a_file_where_a_document_belongs_is_named(dtk: Dtk) -> None:
         for place in (f"modules/acme/{kind}/dtk.module.yaml", f"services/{kind}/service.yaml"):
             (dtk.root / place).parent.mkdir(parents=True)
             make(dtk.root / place)
-    # Commands that run into it say so; none waits for a fifo's writer, and nothing else is hidden by it.
+    # Commands that read the file report it. None blocks on opening a fifo, and the other files are still checked.
     output = refused(dtk, "validate")
     assert "did you mean" not in output
     listed = dtk.run("list-modules").stdout
@@ -113,7 +113,7 @@ def test_a_module_of_thousands_of_mistakes_is_checked_in_bounded_work(dtk: Dtk) 
         f"dsl_version: 1.0.0\nmodule: acme/large\nversion: 1.0.0\ncomponents:\n{components}"
         f"assemblies:\n  all:\n    nodes:\n      one:\n        components:\n{uses}"
     )
-    # Each of 20,000 names was compared with 20,000: 40 s. As many are told as anybody reads.
+    # Comparing each of 20,000 names with all others took 40 s. The output is capped at what a person would read.
     assert "error: 100 mistakes" in refused(dtk, "validate")
 
 

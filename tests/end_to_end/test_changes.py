@@ -1,4 +1,4 @@
-"""Changes of a running service: components, nodes and members taken away, links chosen, several services at once."""
+"""Changes of a running service: removed components, nodes and members, chosen links, several services at once."""
 
 from __future__ import annotations
 

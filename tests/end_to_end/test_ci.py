@@ -1,4 +1,4 @@
-"""dtk in CI: what a forge's page shows of a task, and the files that are there whatever the end."""
+"""dtk in CI: what the forge's page shows of a task, and the files that exist however the task ends."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def ring(dtk: Dtk, module: Path) -> str:
 
 
 def commands(text: str) -> list[str]:
-    """The lines that GitHub's runner would act on."""
+    """Return the lines that GitHub's runner would execute as workflow commands."""
     return [line for line in text.splitlines() if line.lstrip().startswith("::") or "##[" in line]
 
 
@@ -149,7 +149,7 @@ def test_a_terminal_shows_how_long_a_step_takes_and_its_last_line(dtk: Dtk, ring
     seen = bytearray()
 
     def shown(pattern: bytes) -> bool:
-        with suppress(OSError):  # nothing new, or the other end is closed
+        with suppress(OSError):  # nothing to read, or the other end is closed
             seen.extend(os.read(master, 65536))
         return re.search(pattern, seen) is not None
 
@@ -168,7 +168,7 @@ def test_an_ad_hoc_action_that_failed_or_was_cancelled_leaves_nothing_to_plan(dt
     dtk.run(*action, "--junit", "junit.xml", code=1, GITHUB_ACTOR="ada")
     assert suites(dtk.root / "junit.xml")["failures"] == "1"
     assert "Nothing to do" in dtk.run("plan", ring, "--detailed-exitcode").stdout
-    os.mkfifo(home / "roll")  # the action waits until somebody writes
+    os.mkfifo(home / "roll")  # the action blocks until something writes to the fifo
     (home / "roll").chmod(0o666)
     process = dtk.start(*action)
     folder = dtk.root / ".dtk/services" / ring

@@ -126,7 +126,7 @@ def test_the_hooks_of_a_workspace_pass_and_stop_a_commit_that_is_wrong(origin: D
 def test_the_action_s_step_puts_dtk_in_the_path_of_the_steps_that_follow(tmp_path: Path) -> None:
     (install,) = [one for one in parsed((ROOT / "action.yml").read_text())["runs"]["steps"] if "run" in one]
     assert install["env"] == {"SOURCE": "${{ github.action_path }}"}
-    # What dtk needs is here already, which pip sees; the step makes an environment and puts dtk into it.
+    # pip finds dtk's dependencies in this environment; the step creates a new one and installs dtk into it.
     here = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib"), "RUNNER_TEMP": str(tmp_path / "temp")}
     here["PATH"] = f"{Path(sys.executable).parent}:{here['PATH']}"
     (tmp_path / "job").mkdir()
@@ -148,9 +148,9 @@ def job(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def origin(dtk: Dtk, module: Path) -> Iterator[Dtk]:
-    """What is committed; what clones made is ended."""
+    """Stage the service that clones work on; on teardown, destroy what the clones created."""
     file = module / "dtk.module.yaml"
-    # Nothing uses it, which --strict takes for a mistake.
+    # Nothing uses this attribute, which --strict reports as a problem.
     file.write_text(re.sub(r"^ *greeting: .*\n", "", file.read_text(), flags=re.MULTILINE))
     dtk.run("stage", "acme:ring/cluster", "app1")
     yield dtk
@@ -201,7 +201,7 @@ def test_an_apply_an_unchanged_one_and_a_drift_report(origin: Dtk, job: dict[str
 
 @pytest.mark.parametrize("way", ["exec", "a shell between"])
 def test_a_cancelled_job_is_healed_by_the_next(origin: Dtk, job: dict[str, str], way: str) -> None:
-    """As GitHub cancels: SIGINT to the shell, SIGTERM 7.5 s later, SIGKILL to all 2.5 s after that."""
+    """Cancel as GitHub does: SIGINT to the shell, SIGTERM after 7.5 s, SIGKILL to all processes after another 2.5 s."""
     apply = steps(APPLY)["apply"]
     origin.run("set-attribute", "app1", "slaves/ring::member/work", f"sleep {NAP}")
     one = clone(origin, "one")

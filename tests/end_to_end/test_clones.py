@@ -1,4 +1,4 @@
-"""A service on hosts, worked on from clones that have nothing but what is in git: nothing is claimed twice."""
+"""A service on hosts, used from clones that have only what is in git: no host is claimed twice."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CLUSTER = "acme:ring/cluster"
 
 @pytest.fixture
 def machines(tmp_path: Path) -> Iterator[list[dict[str, Any]]]:
-    """Six machines: what dtk.yaml says of each."""
+    """Start six machines; return their entries in dtk.yaml."""
     lab = with_module(tmp_path / "lab")
     lab.run("deploy", CLUSTER, "lab", "--set", "slaves/cardinality=5")
     yield [node["connection"] for node in lab.json("list-nodes", "lab")]
@@ -27,7 +27,7 @@ def machines(tmp_path: Path) -> Iterator[list[dict[str, Any]]]:
 
 @pytest.fixture
 def origin(tmp_path: Path, machines: list[dict[str, Any]]) -> Dtk:
-    """What is committed: dtk.yaml, a module, a service with three nodes."""
+    """Create what is committed: dtk.yaml, a module and a service with three nodes."""
     dtk = with_module(tmp_path / "origin")
     hosts = {f"h{n}": {"address": m["hostname"], "port": m["port"]} for n, m in enumerate(machines, start=1)}
     rack = {"type": "hosts", "user": machines[0]["user"], "key": machines[0]["key"], "hosts": hosts}
@@ -38,21 +38,21 @@ def origin(tmp_path: Path, machines: list[dict[str, Any]]) -> Dtk:
 
 
 def clone(origin: Dtk, name: str) -> Dtk:
-    """A fresh clone: all that git has, and no .dtk."""
+    """Make a fresh clone: everything in git, without .dtk."""
     root = origin.root.parent / name
     shutil.copytree(origin.root, root, ignore=shutil.ignore_patterns(".dtk"))
     return Dtk(root)
 
 
 def homes(origin: Dtk) -> list[str]:
-    """The nodes of app1 that the hosts are marked as, whichever clone asks."""
+    """Return the nodes of app1 that the marks on the hosts name, as a new clone reads them."""
     return sorted(row["node"] for row in clone_json(origin))
 
 
 def clone_json(origin: Dtk) -> list[dict[str, Any]]:
     looker = clone(origin, f"looker{len(list(origin.root.parent.iterdir()))}")
     config = looker.root / "dtk.yaml"
-    # Without what a store knows: only the marks count.
+    # Without the store, the clone knows only the marks on the hosts.
     config.write_text("".join(line for line in config.read_text().splitlines(keepends=True) if "store:" not in line))
     return [row for row in looker.json("list-nodes", "--orphans") if row["service"] == "app1"]
 
@@ -97,7 +97,7 @@ def test_three_clones_with_a_store_go_on_from_each_other(origin: Dtk) -> None:
     one.run("apply", "../plan.json")
     nodes = ["master", "slaves:1", "slaves:2"]
     assert homes(origin) == nodes
-    # The job is run again with the same plan; the next push; a colleague; the end by anybody.
+    # The same plan again (a repeated job), the next push, a colleague, and a delete from any clone.
     assert "the plan is stale" in clone(origin, "two").run("apply", "../plan.json", code=5).stderr
     three = clone(origin, "three")
     assert "Nothing to do" in three.run("apply", "app1", "--yes").stdout
@@ -108,7 +108,7 @@ def test_three_clones_with_a_store_go_on_from_each_other(origin: Dtk) -> None:
     assert homes(origin) == [*nodes, "slaves:3"]
     assert [node["node"] for node in one.json("list-nodes", "app1")] == [*nodes, "slaves:3"]
     check_host_keys_of_others(one)
-    # Neither its folder nor its target is in git any more: the last task's plan in the store says where they are.
+    # git no longer has the service's folder or its target, so dtk reads them from the last task's plan in the store.
     four = clone(origin, "four")
     shutil.rmtree(four.root / "services/app1")
     config = (four.root / "dtk.yaml").read_text().splitlines(keepends=True)
@@ -120,7 +120,7 @@ def test_three_clones_with_a_store_go_on_from_each_other(origin: Dtk) -> None:
 
 
 def check_host_keys_of_others(one: Dtk) -> None:
-    """Another clone met slaves:3: the key that it saw counts in this one, too, before first contact."""
+    """Check that a host key pinned by another clone (for slaves:3) is used here before this clone first connects."""
     known = one.root / ".dtk/services/app1/known_hosts"
     key = one.json("list-nodes", "app1")[-1]["attributes"]["host_key"]
     assert known.exists()
@@ -140,7 +140,7 @@ def test_two_clones_that_begin_a_service_on_hosts_at_once_do_not_both_get_it(ori
     assert all(code == 0 or any(text in out for text in refused) for code, out in zip(codes, output, strict=True)), (
         output
     )
-    # Whatever each of them got to: one takes all of it in, and no node has two hosts.
+    # However far each of them got, one clone can adopt all machines, and no node has two hosts.
     one = clones[codes.index(0)] if 0 in codes else clones[0]
     one.run("list-nodes", "--orphans", "--adopt")
     one.run("apply", "app1", "--yes")
@@ -151,7 +151,7 @@ def test_two_clones_that_begin_a_service_on_hosts_at_once_do_not_both_get_it(ori
 def test_a_host_that_cannot_be_asked_hides_nothing_and_stops_only_what_needs_it(origin: Dtk) -> None:
     file = origin.root / "dtk.yaml"
     config = file.read_text()
-    # Nothing listens there: a host of the pool that is switched off.
+    # Nothing listens on this port: it acts as a host of the pool that is switched off.
     off = config.replace('"hosts": {', '"hosts": {"h0": {"address": "127.0.0.1", "port": 9, "nodes": ["nobody"]}, ')
     assert off != config
     file.write_text(off)
@@ -164,7 +164,7 @@ def test_a_host_that_cannot_be_asked_hides_nothing_and_stops_only_what_needs_it(
     two = clone(origin, "two")
     assert "3 machines of service 'app1' exist" in two.run("apply", "app1", "--yes", code=5).stderr
     assert "3 machines of service 'app1' exist" in two.run("stop", "app1", code=5).stderr
-    # The end is no end while one may be left.
+    # Destroying fails while a host that cannot be asked may still have a node.
     refused = two.run("delete-and-destroy", "app1", "--yes", code=1)
     assert "1 of 7 can't be asked" in refused.stderr
     assert "remove those that no longer exist from dtk.yaml" in refused.stderr
@@ -222,7 +222,7 @@ def test_a_state_that_is_carried_to_another_clone_brings_the_host_keys_along(ori
     assert all(key in pinned for key in keys.values())
     (folder / "known_hosts").unlink()
     two.run("ssh", "app1", "master", "--", "true")
-    # All of them, not only the one that answered.
+    # All host keys, not only that of the host that answered.
     assert sorted((folder / "known_hosts").read_text().splitlines()) == sorted(pinned.splitlines())
     state = json.loads((folder / "state.json").read_text())
     state["nodes"]["master"]["attributes"]["host_key"] = keys["slaves:1"]

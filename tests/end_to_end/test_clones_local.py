@@ -1,4 +1,4 @@
-"""A service on local nodes, worked on from clones on the same machine: its nodes are made once."""
+"""A service on local nodes, used from clones on the same machine: its nodes are created only once."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ NODES = ["master", "slaves:1", "slaves:2"]
 
 @pytest.fixture
 def origin(dtk: Dtk, module: Path) -> Iterator[Dtk]:
-    """What is committed; what clones made is ended."""
+    """Stage the service that clones work on; on teardown, destroy what the clones created."""
     dtk.run("stage", "acme:ring/cluster", "app1")
-    # Beside it, where nothing is a clone's own.
+    # Teardown looks at the folders beside it, because no clone owns the service.
     yield dtk
     for root in dtk.root.parent.iterdir():
         Dtk(root).run("delete-and-destroy", "app1", "--yes", "--force", code=None)
 
 
 def nodes_of(origin: Dtk) -> list[str]:
-    """The service's nodes whose servers run, whichever clone made them, one entry for each server."""
+    """Return the nodes of the service whose servers run, from any clone; one entry for each server."""
     lineage = id_of(origin, "app1") or "none"
     return sorted(marker.partition("/")[2] for marker in running_servers() if marker.startswith(lineage))
 
@@ -51,7 +51,7 @@ def test_three_clones_make_a_service_on_local_nodes_once(origin: Dtk) -> None:
     two.run("apply", "app1", "--yes")
     assert "Nothing to do" in two.run("plan", "app1").stdout
     assert {marker: running_servers()[marker].started for marker in made} == made, "none was made or started again"
-    # They are its own from now on: switched off and on, logged in to, ended by whoever comes next.
+    # The second clone owns the nodes from now on: it stops, starts and logs in to them. A third clone destroys them.
     two.run("stop", "app1")
     two.run("start", "app1")
     assert two.run("ssh", "app1", "slaves:1", "--", "basename $HOME").stdout == "slaves.1\n"
@@ -63,7 +63,7 @@ def test_three_clones_make_a_service_on_local_nodes_once(origin: Dtk) -> None:
 def test_two_clones_that_begin_at_once_do_not_both_have_local_nodes(origin: Dtk) -> None:
     one, two = clone(origin, "one"), clone(origin, "two")
     one.run("apply", "app1", "--yes")
-    # As if both had looked before either made anything: the state of the second knows a node of its own.
+    # As if both had checked before either created anything: the second state has a node under its own id.
     shutil.copytree(one.root / ".dtk/services", two.root / ".dtk/services")
     state = two.root / ".dtk/services/app1/state.json"
     text = state.read_text()

@@ -1,4 +1,4 @@
-"""Whatever dies at whatever moment: the lock holds, the advice works, and nothing is left behind."""
+"""Crashes of any process at any moment: the lock holds, the printed advice works, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -38,7 +38,11 @@ if "dtk.apply.worker" in " ".join(sys.orig_argv) or moment == "anywhere":
 
 
 def killed(dtk: Dtk, tmp_path: Path, at: str, when: str, *words: str) -> None:
-    """Run a command whose process is killed as it writes an event of a type; ``when`` is before, after, anywhere."""
+    """Run a command and kill its process as it writes an event of type ``at``.
+
+    Args:
+        when: ``before``, ``after`` or ``anywhere``, relative to the write.
+    """
     folder = tmp_path / "killer"
     folder.mkdir(exist_ok=True)
     (folder / "sitecustomize.py").write_text(KILLER)
@@ -163,12 +167,12 @@ def test_a_task_whose_reader_has_gone_is_followed_to_its_end(staged: Dtk) -> Non
 
 
 def test_a_signal_after_a_tasks_end_does_not_cancel_the_next_task(staged: Dtk) -> None:
-    # Local nodes of a root user see into a folder of their own alone, and into what all may see.
+    # Local nodes started by root can see only their own folder and world-readable ones.
     with tempfile.TemporaryDirectory(prefix="dtk-go-") as name:
         folder = Path(name)
         folder.chmod(0o755)
         follower = applied_until(staged, folder / "one")
-        # It no longer looks: what it hears now comes after the task's end.
+        # The follower is paused, so the signal reaches it after the task's end.
         follower.send_signal(signal.SIGSTOP)
         (folder / "one").touch()
         lock = Workspace(staged.root).service_folder(SERVICE)
@@ -186,7 +190,7 @@ def test_a_signal_after_a_tasks_end_does_not_cancel_the_next_task(staged: Dtk) -
 
 
 def applied_until(dtk: Dtk, go: Path) -> subprocess.Popen[str]:
-    """Start a task that waits for a file on a node; return the process that follows it, once it waits."""
+    """Start a task that waits for the file ``go`` on a node; return the following process once the task waits."""
     dtk.run("set-attribute", SERVICE, "slaves:1/ring::member/work", f"until test -e {go}; do sleep 0.1; done")
     log = Workspace(dtk.root).event_log(SERVICE, 1 if go.name == "one" else 2)
     following = dtk.start("apply", SERVICE, "--yes")

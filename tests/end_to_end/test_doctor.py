@@ -1,4 +1,4 @@
-"""dtk doctor looks at everything of a service, changes nothing, and ends with a report that shows nothing private."""
+"""dtk doctor checks every part of a service, changes nothing, and writes a report without secrets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SERVICE = "ring1"
 
 
 def content(root: Path) -> dict[str, str]:
-    """What stands in a workspace: every file's digest and mode, whatever local nodes write besides."""
+    """Return the digest and mode of every file in a workspace, except those that local nodes write."""
     files = [path for path in root.rglob("*") if path.is_file() and "/nodes/" not in str(path)]
     return {str(path): f"{hashlib.sha256(path.read_bytes()).hexdigest()} {path.stat().st_mode:o}" for path in files}
 
@@ -68,7 +68,7 @@ def test_a_broken_state_is_a_part_that_is_wrong_and_what_is_kept_of_it_is_listed
 
 
 def server_of(root: Path, node: str) -> psutil.Process:
-    """The process of a local node's SSH server."""
+    """Return the process of a local node's SSH server."""
     (found,) = [
         one
         for one in psutil.process_iter()

@@ -1,4 +1,4 @@
-"""What was changed on nodes by hand is found by ``plan --refresh``, without touching it, and fixed by apply."""
+"""Manual changes on nodes are found by ``plan --refresh`` without changing the nodes, and fixed by apply."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SERVICE = "drift1"
 
 @pytest.fixture
 def nodes(dtk: Dtk, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
-    """The homes of three nodes on which the module has been applied."""
+    """Apply the module to three nodes; return their home folders."""
     monkeypatch.setenv("DRIFT_PASSWORD", PASSWORD)
     folder = dtk.root / "modules" / "acme" / "drift"
     (folder / "files").mkdir(parents=True)
@@ -34,7 +34,7 @@ def nodes(dtk: Dtk, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
 
 
 def drift(dtk: Dtk) -> dict[tuple[str, str], str]:
-    """Return what a refresh finds: node and operation (what it is done to is in the words), and the words."""
+    """Return what a refresh finds: (node and operation, text). The text names the object of the operation."""
     found = dtk.run("plan", SERVICE, "--refresh", "--json").stdout
     assert PASSWORD not in found
     document = json.loads(found)
@@ -42,7 +42,7 @@ def drift(dtk: Dtk) -> dict[tuple[str, str], str]:
 
 
 def contents(folder: Path) -> dict[str, Any]:
-    """Return all that can be seen of a folder: kinds, modes, owners, times of change, content."""
+    """Return everything observable about a folder: kinds, modes, owners, modification times and content."""
     seen: dict[str, Any] = {}
     for path in sorted([folder, *folder.rglob("*")]):
         about = path.lstat()
@@ -56,7 +56,7 @@ def temporary_files() -> set[str]:
 
 
 def in_workspace(dtk: Dtk) -> dict[str, bytes]:
-    """Return the workspace's files; a lock is only taken, and a node's own files are looked at apart."""
+    """Return the workspace's files, without locks (a refresh takes one) and nodes' own files (compared separately)."""
     paths = [path for path in dtk.root.rglob("*") if path.is_file() and path.name != "lock"]
     return {str(path): path.read_bytes() for path in paths if "nodes" not in path.relative_to(dtk.root).parts}
 
@@ -123,7 +123,7 @@ def test_what_was_changed_by_hand_is_told_and_mended(dtk: Dtk, nodes: dict[str, 
 
 
 def move_away(dtk: Dtk, node: str) -> None:
-    """Let a node be, as far as dtk knows, where nothing answers: as when a firewall has closed its port."""
+    """Change a node's recorded address to one where nothing answers, as when a firewall has closed its port."""
     file = dtk.root / ".dtk" / "services" / SERVICE / "state.json"
     state = json.loads(file.read_text())
     state["nodes"][node]["connection"]["port"] = 9
@@ -150,7 +150,7 @@ def test_a_missing_secret_is_told_and_nothing_else_stops(dtk: Dtk, nodes: dict[s
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_refresh_leaves_no_process(dtk: Dtk, nodes: dict[str, Path], how: signal.Signals) -> None:
-    """A guard that never ends is ended on the node as well, whichever way the command goes."""
+    """A guard that never ends is killed on the node as well, however the command is interrupted."""
     module = dtk.root / "modules" / "acme" / "drift" / "dtk.module.yaml"
     module.write_text(module.read_text().replace("unless: 'kill -0", "unless: 'test ! -e hang || sleep 8642; kill -0"))
     dtk.run("apply", SERVICE, "--yes")

@@ -1,4 +1,4 @@
-"""Edits of a service: what they write, what they refuse, and that a refusal changes nothing."""
+"""Edits of a service: what they write, what they refuse, and that a refused edit changes nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ attributes:
 
 @pytest.fixture
 def web(dtk: Dtk) -> Dtk:
-    """A workspace with one service that people wrote; nothing of it runs."""
+    """Create a workspace with one hand-written service that is not running."""
     shutil.copytree(MODULES, dtk.root / "modules", dirs_exist_ok=True)
     file(dtk).parent.mkdir(parents=True)
     file(dtk).write_text(SERVICE)
@@ -39,7 +39,7 @@ def web(dtk: Dtk) -> Dtk:
 
 
 def run(dtk: Dtk, command: str, code: int | None = 0) -> int:
-    """Run one command line in this process, which is what dtk does: only its start is left out, 90 times."""
+    """Run one command line in this process, as dtk would; this saves 90 process starts."""
     ended = run_dtk(["--workspace", str(dtk.root), *shlex.split(command)])
     assert code is None or ended == code, f"dtk {command}: {ended}"
     return ended

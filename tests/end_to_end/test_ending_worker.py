@@ -1,4 +1,4 @@
-"""A command that comes while the worker before it ends: it waits for the worker, and for that one alone."""
+"""A command that starts while the previous worker exits: it waits for that worker, and for no other process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SERVICE = "app1"
 
 
 class Clock:
-    """Time that passes in sleeps alone; a lock is given back after half a minute."""
+    """A clock that advances only in sleeps; the lock is released after 30 s."""
 
     def __init__(self, lock: ServiceLock) -> None:
         self.now, self.lock = 0.0, lock
@@ -35,7 +35,7 @@ class Clock:
 
 @pytest.fixture
 def workspace(dtk: Dtk) -> Workspace:
-    """A workspace with a staged service whose first task has begun, as its log says."""
+    """Create a workspace with a staged service whose log shows that its first task has started."""
     dtk.run("stage", "acme:ring/cluster", SERVICE)
     made = Workspace(dtk.root)
     made.task_folder(SERVICE, 1).mkdir(parents=True)
@@ -46,7 +46,7 @@ def workspace(dtk: Dtk) -> Workspace:
 
 @pytest.fixture
 def clock(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
-    """The clock of a lock that the task's worker holds."""
+    """Have the task's worker hold the lock; return the clock that releases it."""
     worker = acquire(workspace.service_folder(SERVICE), f"dtk apply {SERVICE}")
     worker.name_holder(this_process(f"dtk apply {SERVICE} (task 1)", 1))
     made = Clock(worker)

@@ -1,4 +1,4 @@
-"""``dtk exec`` on real nodes: workflows with parameters, single actions, and what goes on after a failure."""
+"""``dtk exec`` on real nodes: workflows with parameters, single actions, and what continues after a failure."""
 
 from __future__ import annotations
 

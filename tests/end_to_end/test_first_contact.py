@@ -1,4 +1,4 @@
-"""A machine that is there and can't be used at first: once it is mended, every way of going on works."""
+"""A machine that exists but is unusable at first: once it is repaired, every way to continue works."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def machine(tmp_path: Path, key: Path) -> Iterator[OpenSsh]:
 
 @pytest.fixture
 def on_host(dtk: Dtk, machine: OpenSsh, key: Path) -> Iterator[Dtk]:
-    """A workspace whose one service has the machine as its node."""
+    """Create a workspace with one service whose node is the machine."""
     folder = dtk.root / "modules/acme/one"
     folder.mkdir(parents=True)
     (folder / "dtk.module.yaml").write_text(MODULE.lstrip())
     write_target(dtk, machine, key)
     yield dtk
-    # While the machine still answers.
+    # Destroy the service while the machine still answers.
     dtk.run("delete-and-destroy", "s1", "--yes", "--force", code=None)
 
 

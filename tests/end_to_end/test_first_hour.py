@@ -1,4 +1,4 @@
-"""What a new user meets first: a staged service shows what is planned, and a module of dtk's own needs no install."""
+"""A new user's first steps: a staged service shows what is planned, and dtk's own modules need no install."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("module")
 
 
 def statuses(dtk: Dtk) -> dict[str, str]:
-    """Return the status of each node in the listing, by its name."""
+    """Return the status of each node in the listing, by node name."""
     rows = [line.split("|") for line in dtk.run("list-nodes", "ring1").stdout.splitlines() if line.startswith("| ")]
     return {row[2].strip(): row[6].strip() for row in rows[1:]}
 

@@ -1,4 +1,4 @@
-"""What a failed attempt left on a node is put right, also when the service's file is what was applied before it."""
+"""What a failed attempt left on a node is corrected, even if the service's file is what was applied before it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What modules and foreign logs say reaches no terminal raw, whichever view shows it."""
+"""No view writes text from modules or foreign logs to the terminal unescaped."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ LOG_VIEWS = (
 
 
 def shown(dtk: Dtk, *words: str) -> str:
-    """All that a command writes, byte for byte."""
+    """Return everything that a command writes, byte for byte."""
     done = subprocess.run(
         [sys.executable, "-m", "dtk", *words], cwd=dtk.root, capture_output=True, check=False, timeout=120
     )

@@ -1,6 +1,6 @@
-"""The target hosts: machines that exist, reached by SSH with a pinned key, one of them through another.
+"""The target ``hosts``: existing machines, reached over SSH with a pinned key, one of them through a jump host.
 
-The machines are local nodes of another workspace: to dtk they are strangers with an address, a port, a user, a key.
+The machines are local nodes of another workspace. dtk knows only their address, port, user and key.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def with_module(root: Path) -> Dtk:
 
 @pytest.fixture
 def machines(tmp_path: Path) -> Iterator[list[dict[str, Any]]]:
-    """Four machines: what dtk.yaml says of each."""
+    """Start four machines; return their entries in dtk.yaml."""
     lab = with_module(tmp_path / "lab")
     lab.run("deploy", "acme:ring/cluster", "lab", "--set", "slaves/cardinality=3")
     yield [node["connection"] for node in lab.json("list-nodes", "lab")]
@@ -56,7 +56,7 @@ def dtk(tmp_path: Path, machines: list[dict[str, Any]]) -> Iterator[Dtk]:
         "user": machines[0]["user"],
         "key": machines[0]["key"],
         "hosts": hosts,
-        "connect_timeout": 60,  # not a wait: a busy machine needs seconds for a connection through another
+        "connect_timeout": 60,  # a limit, not a wait: a busy machine needs seconds for a connection through another
     }
     document = {"format_version": 1, "default_target": "rack", "targets": {"rack": rack}}
     (dtk.root / "dtk.yaml").write_text(json.dumps(document))
@@ -94,7 +94,7 @@ def test_a_cluster_on_hosts_lives_from_deploy_to_destroy(dtk: Dtk, machines: lis
 
 
 def check_edited_connection(dtk: Dtk, machines: list[dict[str, Any]]) -> None:
-    """What dtk.yaml says of a host holds for the node that is there, at the next command of each kind."""
+    """Check that edits of a host in dtk.yaml apply to its existing node at the next command of each kind."""
     file = dtk.root / "dtk.yaml"
     before = file.read_text()
     document = json.loads(before)
@@ -104,7 +104,7 @@ def check_edited_connection(dtk: Dtk, machines: list[dict[str, Any]]) -> None:
     assert "stranger" in dtk.run("ssh", "ring1", "slaves:1", "--", "true", code=255).stderr
     assert "refuses stranger" in dtk.run("plan", "ring1", "--refresh").stdout
     document = json.loads(before)
-    # Another machine, and through one that was never a jump host: its key is not pinned yet.
+    # Another machine, behind a jump host that was not one before, so that its key is not pinned yet.
     last = machines[3]
     document["targets"]["rack"]["hosts"]["alpha"] |= {"port": last["port"], "address": last["hostname"]}
     document["targets"]["rack"]["hosts"]["alpha"]["jump"] = f"{last['user']}@{last['hostname']}:{last['port']}"
@@ -116,7 +116,10 @@ def check_edited_connection(dtk: Dtk, machines: list[dict[str, Any]]) -> None:
 
 
 def check_hangup_ends_the_way_through_a_jump_host(dtk: Dtk) -> None:
-    """Also under nohup, whose ignored SIGHUP would keep OpenSSH waiting for its proxy for ever."""
+    """Check that a hangup ends a jump host's connection even under nohup.
+
+    nohup ignores SIGHUP; if ssh inherited that, it would wait for its proxy forever.
+    """
     program = dtk.root / "bin" / "ssh"
     program.parent.mkdir()
     program.write_text(f"#!{sys.executable}\nimport signal\nprint(signal.getsignal(signal.SIGHUP).name)\n")

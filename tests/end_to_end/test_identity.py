@@ -1,4 +1,4 @@
-"""Which service and which workspace it is stands in the files that are committed, and plans are bound to them."""
+"""The committed files carry the ids of service and workspace, and plans are bound to these ids."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
 def id_of(dtk: Dtk, service: str) -> str:
-    """The id in a service's file."""
+    """Return the id in a service's file."""
     found = re.search(r"(?m)^id: (\S+)$", (dtk.root / "services" / service / "service.yaml").read_text())
     return found[1] if found else ""
 

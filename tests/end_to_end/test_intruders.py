@@ -1,4 +1,4 @@
-"""Nothing of a module from git runs before apply: not when it is installed, checked, formatted, planned or tested."""
+"""No code of a module from git runs before apply: not when it is installed, checked, formatted, planned or tested."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def git(folder: Path, *words: str) -> None:
 
 
 def make_trap(folder: Path, canary: Path) -> None:
-    """A repository whose every file that some program might run makes a canary."""
+    """Create a repository in which every file that some program might execute creates the canary file."""
     folder.mkdir()
     (folder / "dtk.module.yaml").write_text(MODULE.format(canary=canary))
     code = f"import pathlib\npathlib.Path({str(canary)!r}).touch()\n"
@@ -87,7 +87,7 @@ def test_nothing_of_a_module_from_git_runs_before_apply(dtk: Dtk, tmp_path: Path
     ):
         dtk.run(*words, code=None)
         assert not canary.exists(), words
-    # Also from within the module's folder, by the program that people start: python -m dtk would look there first.
+    # Also from within the module's folder, with the installed program: `python -m dtk` would import from there first.
     program = Path(sys.executable).with_name("dtk")
     for words in (("validate", "."), ("fmt", "--check", "dtk.module.yaml"), ("version",)):
         subprocess.run([program, *words], cwd=installed, check=False, capture_output=True)
@@ -107,7 +107,7 @@ def test_templates_and_tags_of_a_module_reach_no_code(dtk: Dtk, tmp_path: Path) 
             f"components:\n  a:\n    actions:\n      create:\n        commands: ['RUN echo {command}']\n"
             f"assemblies:\n  one:\n    nodes: {{main: {{components: ['escape{number}::a']}}}}\n"
         )
-        # Refused when it is checked, or else when it would be rendered; never obeyed.
+        # The check or the rendering refuses such a command; it is never executed.
         dtk.run("validate", f"modules/acme/escape{number}", code=None)
         dtk.run("stage", f"acme:escape{number}/one", f"escape{number}", code=None)
         dtk.run("plan", f"escape{number}", code=None)

@@ -1,4 +1,4 @@
-"""What an action's items do on real nodes: loops, what follows from changes; and members that know their peers."""
+"""The items of actions on real nodes: loops, items that depend on changes, and members that know their peers."""
 
 from __future__ import annotations
 

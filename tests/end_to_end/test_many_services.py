@@ -1,4 +1,4 @@
-"""Workspaces of many services in CI: which of them a branch touches, and the plans of all in one document."""
+"""Workspaces of many services in CI: which services a branch touches, and the plans of all in one document."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def git(root: Path, *words: str) -> None:
 
 @pytest.fixture
 def services(dtk: Dtk, module: Path) -> list[str]:
-    """Two services of one module and one of another, committed."""
+    """Commit two services of one module and one service of another."""
     other = module.parent / "other"
     other.mkdir()
     text = "dsl_version: 1.0.0\nmodule: acme/other\nversion: 1.0.0\ncomponents: {c: {}}\n"

@@ -1,4 +1,4 @@
-"""What the original had in ``utils``: logs, processes and ports of nodes; what they print is a stranger's."""
+"""The original's ``utils``: logs, processes and ports of nodes, whose output is untrusted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HOSTILE = "\x1b]0;title\x07\x1b[2J"
 
 @pytest.fixture
 def ring(dtk: Dtk, module: Path) -> Dtk:
-    """A cluster that runs, whose members have a log."""
+    """Deploy a cluster whose members write a log."""
     file = module / "dtk.module.yaml"
     text = file.read_text().replace(
         "      work: {type: string, default: 'true'}",

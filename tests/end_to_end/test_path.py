@@ -1,4 +1,4 @@
-"""The main job: a module planned, applied over SSH, watched, scaled, resumed, destroyed."""
+"""The main path: a module is planned, applied over SSH, watched, scaled, resumed and destroyed."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_failing_step_stops_the_task_after_its_siblings_and_resume_does_the_re
     table = dtk.run("task-status", "ring1").stdout
     assert "[ 3.1.2 ]" in table
     assert "RETURN CODE: 7" in table
-    # What is run in between leaves it to be resumed, even when that fails as well.
+    # A task run in between does not make the failed one unresumable, even if it fails as well.
     between = dtk.run("exec", "ring1", "slaves:2/ring::member", code=1)
     assert "dtk exec ring1 slaves:2/ring::member" in between.stdout + between.stderr
     assert "--resume" not in between.stdout + between.stderr
@@ -127,7 +127,7 @@ def test_cancel_ends_the_remote_processes_and_says_so(dtk: Dtk) -> None:
 
 
 def pids(dtk: Dtk) -> list[int]:
-    """The worker of the first task, once it is on record as started."""
+    """Return the worker's process id of the first task, once its start is recorded."""
     return [event["pid"] for event in dtk.events("ring1", 1) if event["type"] == "task.started"]
 
 

@@ -1,4 +1,4 @@
-"""Nodes are powered off and on by tasks of their own; what is wanted of them is done when they run again."""
+"""Nodes are stopped and started by tasks of their own; changes that they missed are applied when they run again."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_command_is_run_on_a_node_with_its_exit_code(dtk: Dtk) -> None:
     done = dtk.run("ssh", "ring1", "slaves:1", "--", "basename $HOME; exit 3", code=3)
     assert done.stdout == "slaves.1\n"
     assert "has no node 'slaves:9'" in dtk.run("ssh", "ring1", "slaves:9", code=2).stderr
-    # One logs in to fix things, and has half edited a file meanwhile.
+    # A user logs in to fix something while service.yaml is half edited.
     file = dtk.root / "services" / "ring1" / "service.yaml"
     before = file.read_text()
     file.write_text(f"{before}nonsense: [\n")
@@ -167,7 +167,7 @@ def test_nodes_are_stopped_and_started_while_service_yaml_is_missing(dtk: Dtk) -
 
 
 def recorded(dtk: Dtk) -> set[str]:
-    """Return what the state says of the nodes of ring1, whatever its files are like."""
+    """Return what the state says about the nodes of ring1, without reading the service's files."""
     state = load_state(Workspace(dtk.root).state_file("ring1"))
     assert state is not None
     return {node.status for node in state.nodes.values()}

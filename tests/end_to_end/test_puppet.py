@@ -1,4 +1,4 @@
-"""Puppet classes and defined types applied on nodes: by Puppet itself, and by a program that stands in for it."""
+"""Puppet classes and defined types applied on nodes: by Puppet itself, and by a stand-in program."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def home(dtk: Dtk) -> Path:
 
 @pytest.fixture
 def programs() -> Iterator[Path]:
-    """A folder with the stand-in that every user can reach: pytest's own folders are for their user alone."""
+    """Create a folder with the stand-in that every user can read; pytest's folders are private to one user."""
     with tempfile.TemporaryDirectory(prefix="dtk-programs-") as name:
         folder = Path(name)
         folder.chmod(0o755)

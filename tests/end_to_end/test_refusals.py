@@ -1,4 +1,4 @@
-"""What the machine does not let dtk do, and files that are not as dtk wrote them: told with what to do."""
+"""Missing permissions and files that dtk did not write in this form are reported with what to do."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.support.command_line import Dtk
 
 @pytest.fixture
 def staged(dtk: Dtk, module: Path) -> Dtk:
-    """A workspace with a service that has no node yet."""
+    """Create a workspace with a service that has no node yet."""
     dtk.run("stage", "acme:ring/cluster", "ring1")
     return dtk
 
 
 def run_without_rights(dtk: Dtk, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as somebody who may do only what the files' modes say, as root need not heed them."""
+    """Run a command without root's privileges, so that file modes apply."""
     drops = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
     if drops and not shutil.which(drops[0]):
         pytest.skip("root heeds no file's mode, and there is no setpriv here")
@@ -102,7 +102,7 @@ def test_a_plan_that_is_refused_leaves_the_service_free_for_the_next_line_of_the
     assert state is not None
     StateStore(folder / "state.json", state).change(lambda one: replace(one, created_at="later"))
     monkeypatch.chdir(staged.root)
-    # As the shell runs a line: in its own process, which goes on.
+    # In this process, as the shell runs a line: the process survives the failed command and must release the lock.
     assert run(["apply", "plan.json", "--yes"]) == 5
     assert holder(folder) is None
 

@@ -1,4 +1,4 @@
-"""Nodes that get other machines, on real local nodes: what was on the old ones is gone, what was begun is finished."""
+"""Replaced machines, on real local nodes: the old ones are removed, and an interrupted replacement is finished."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A secret that has another value is a change that the plan sees; what it keeps for that tells nothing of the value."""
+"""A rotated secret is a change that the plan detects; the stored digest reveals nothing about the value."""
 
 from __future__ import annotations
 

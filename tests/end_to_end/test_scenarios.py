@@ -1,7 +1,8 @@
 """The original's getting-started scenarios, command by command, as dtk commands and inside dtk shell.
 
-The modules in ``spark/`` stand in for bigtop:spark: the original's components, attributes, stages and actions, without
-Spark. Screens are those of the original (its row counts are asserted), recorded in ``screens/``.
+The modules in ``spark/`` stand in for bigtop:spark: they have the original's components, attributes, stages and
+actions,
+without Spark. Screens are those of the original (its row counts are asserted), recorded in ``screens/``.
 """
 
 from __future__ import annotations
@@ -24,19 +25,19 @@ SERVICE = "spark-cluster1"
 
 @dataclass(frozen=True)
 class Way:
-    """One of the two ways to give a command: as ``dtk …``, or in a place of the shell."""
+    """One of the two ways to run a command: as ``dtk …``, or as a line of the shell."""
 
     dtk: Dtk
     shell: bool
 
     def __call__(self, place: str, line: str, command: str, code: int = 0, **environment: str) -> str:
-        """Run ``line`` in a place of the shell, or ``dtk command``; return what it printed."""
+        """Run ``line`` at a location of the shell, or ``dtk command``; return the output."""
         words = ["shell", "-c", f"cd {place}; {line}"] if self.shell else shlex.split(command)
         done = self.dtk.run(*words, code=code, **environment)
         return done.stdout + done.stderr
 
     def service(self, line: str, command: str = "", code: int = 0, **environment: str) -> str:
-        """Run a line in the service's place; as a command the service's name stands behind the first word."""
+        """Run a line at the service's location; as a command, the service's name follows the first word."""
         name, _, rest = line.partition(" ")
         return self(f"/service/{SERVICE}", line, command or f"{name} {SERVICE} {rest}", code, **environment)
 

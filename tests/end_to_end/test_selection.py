@@ -1,4 +1,4 @@
-"""Part of a service: --only and --exclude in plan and apply, what is left out, and what can't be done alone."""
+"""Parts of a service: --only and --exclude in plan and apply, what is left out, and what cannot be done alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Secrets and keys of a service that clones share: what the store has of them, and what each clone knows."""
+"""Secrets and keys of a service shared between clones: what the store holds, and what each clone knows."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_secret_that_each_clone_has_applied_is_no_change_for_any_of_them(team:
     for clone in (one, two):
         assert "Nothing to do" in clone.run("plan", "app1", TOKEN=VALUE).stdout
     assert "env:TOKEN has another value" in two.run("plan", "app1", TOKEN="another").stdout
-    # No value is in the store, and private keys are where state and logs need no permission for.
+    # The store holds no secret value. Private keys are outside the prefix that readers of state and logs may access.
     objects = {path.relative_to(team.store).as_posix(): path for path in team.store.rglob("*") if path.is_file()}
     assert not [key for key, path in objects.items() if VALUE in path.read_text(errors="replace")]
     private = [key for key, path in objects.items() if "PRIVATE KEY" in path.read_text(errors="replace")]
@@ -66,6 +66,6 @@ def test_digests_by_keys_of_two_machines_are_not_compared() -> None:
     assert is_other_value(here, other)
     assert not is_other_value(here, here)
     assert not is_other_value(there, here)
-    # As they were written before they named their key.
+    # Digests in the old form, which did not name their key.
     assert not is_other_value(here.rpartition(":")[2], here)
     assert is_other_value(here.rpartition(":")[2], other)

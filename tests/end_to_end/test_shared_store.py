@@ -1,4 +1,4 @@
-"""A workspace with a shared store: what one clone has done, every clone knows."""
+"""A workspace with a shared store: every clone knows what the others have done."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.command_line import Dtk
 
 @pytest.fixture
 def clone(dtk: Dtk, module: Path, tmp_path: Path) -> Dtk:
-    """A clone of a workspace whose service app1 was deployed elsewhere; the store knows it."""
+    """Make a clone of a workspace whose service app1 was deployed elsewhere; only the store knows that service."""
     dtk.run("deploy", "acme:ring/cluster", "app1")
     root = tmp_path / "clone"
     shutil.copytree(dtk.root, root, ignore=shutil.ignore_patterns(".dtk"))
@@ -27,7 +27,7 @@ def clone(dtk: Dtk, module: Path, tmp_path: Path) -> Dtk:
 
 
 def begin(store: Path, task: int, seconds: float = 60.0) -> HeldLease:
-    """Begin a task of app1 as a machine elsewhere does that has not shipped any of its log yet."""
+    """Begin a task of app1 as another machine would, before it has uploaded any of its log."""
     lease = new_lease("ci-7", "ci", "dtk apply app1", seconds)
     held = acquire(Tools(FolderObjects(store)), LeaseRequest("app1", "L", lease))
     held.begin_task(task)
@@ -59,14 +59,14 @@ def test_a_fresh_clone_shows_what_the_store_has(dtk: Dtk, clone: Dtk, tmp_path: 
     assert clone.run("task-report", "app1", "--out", "-").stdout.startswith("<!DOCTYPE html>")
     assert clone.run("replay", "app1", "--speed", "1000").stdout.endswith("rows in set\n")
     assert "No running tasks found" in clone.run("cancel-task", "app1", code=2).stderr
-    # A part of the log is lost, and the task has never put it there as a whole.
+    # A part of the log is lost, and the task never uploaded the whole log.
     lose_a_segment(tmp_path / "store")
     shutil.rmtree(clone.root / ".dtk")
     assert "a gap: event 4 expected, event 6 found" in clone.run("task-status", "app1", "-m", "stream").stdout
 
 
 def lose_a_segment(store: Path) -> None:
-    """Leave of task 1's log the lines before and after those of one segment."""
+    """Keep only the lines of task 1's log before and after one lost segment."""
     objects, keys = FolderObjects(store), ServiceKeys("app1")
     whole = objects.get(keys.whole_log(1))
     assert whole is not None

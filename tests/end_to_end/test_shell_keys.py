@@ -1,4 +1,4 @@
-"""The shell at a real terminal: completion, places, tasks in the background, the live screen, ^C and ^D."""
+"""The shell on a real terminal: completion, locations, background tasks, the live screen, ^C and ^D."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("module")
 
 @dataclass(frozen=True)
 class Terminal:
-    """A terminal of its own, 120 by 40, in which the shell runs."""
+    """A pseudo-terminal, 120 by 40, in which the shell runs."""
 
     socket: str
 
@@ -38,7 +38,7 @@ class Terminal:
         eventually(lambda: text in self.screen(), f"'{text}' on the screen")
 
     def prompts(self, path: str) -> None:
-        """Wait for an empty prompt at a place."""
+        """Wait for an empty prompt at a location."""
         lines = f"dtk:{path}>"
         eventually(lambda: any(line.rstrip() == lines for line in self.screen().splitlines()), f"{lines} is there")
 
@@ -92,10 +92,10 @@ def test_keys_drive_the_shell(dtk: Dtk, terminal: Terminal) -> None:
     terminal.keys("/service/ring1 cancel-task", "Enter")
     terminal.shows("is being cancelled")
     eventually(lambda: dtk.json("task-status", "ring1")["status"] == "cancelled", "the task ends")
-    # The notice comes with the first prompt after the worker has let go of the service.
+    # The notice is printed with the first prompt after the worker has released the service.
     eventually(lambda: noticed(terminal), "a notice tells that the task has ended")
     terminal.keys("service/ring1 set-attribute password secret123", "Enter")
-    # A key that comes while the command runs is the terminal's, not the shell's.
+    # A key typed while the command runs goes to the terminal driver, not to the shell.
     eventually(lambda: terminal.screen().rstrip().partition("secret123\n")[2].endswith("dtk:/>"), "it is done")
     terminal.keys("C-d")
     eventually(lambda: terminal.tmux("list-sessions") == "", "the shell ends")
@@ -109,7 +109,7 @@ def test_an_idle_shell_is_not_woken(terminal: Terminal) -> None:
     counts = [shell.num_ctx_switches().voluntary]
 
     def is_quiet() -> bool:
-        # It settles once its prompt is drawn; one that is woken each second, or more often, never does.
+        # A shell that wakes up every second or more often never passes this check.
         time.sleep(3)
         counts.append(shell.num_ctx_switches().voluntary)
         return counts[-1] == counts[-2]

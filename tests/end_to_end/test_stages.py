@@ -1,4 +1,4 @@
-"""How stages go about their nodes and actions, on real nodes: windows, canaries, tries, time limits, failures."""
+"""How stages run on real nodes: windows, canaries, retries, time limits, failures."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ assemblies:
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
-    """A folder that every node may write to, whoever it runs as."""
+    """Create a folder that every node can write to, whichever user it runs as."""
     with tempfile.TemporaryDirectory(prefix="dtk-stages-") as name:
         folder = Path(name)
         folder.chmod(0o777)
@@ -65,7 +65,7 @@ def shared() -> Iterator[Path]:
 
 
 def start(dtk: Dtk, shared: Path) -> None:
-    """Stage the assembly as flow1, with its folder, and one group's members one at a time; converge it."""
+    """Stage the assembly as flow1 with the shared folder, limit one group to one member at a time, and converge."""
     folder = dtk.root / "modules/acme/flow"
     folder.mkdir(parents=True)
     (folder / "dtk.module.yaml").write_text(MODULE.lstrip())
@@ -77,7 +77,7 @@ def start(dtk: Dtk, shared: Path) -> None:
 
 
 def most_at_once(events: list[dict[str, Any]], group: str) -> int:
-    """Return how many steps of a group were between started and finished at the same time."""
+    """Return the largest number of steps of a group that ran at the same time."""
     nodes = {
         leaf["number"]: leaf["node"]
         for stage in events[0]["stages"]

@@ -1,4 +1,4 @@
-"""``dtk state``: a service is carried into a shared store and back, looked at, put back, freed."""
+"""``dtk state``: move a service into a shared store and back, inspect, restore and unlock it."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def store(tmp_path: Path) -> Path:
 
 
 def unshare(dtk: Dtk) -> None:
-    """Take the store out of a workspace's dtk.yaml again."""
+    """Remove the store from a workspace's dtk.yaml."""
     yaml = dtk.root / "dtk.yaml"
     yaml.write_text("".join(line for line in yaml.read_text().splitlines(keepends=True) if "store:" not in line))
 
 
 def change_state(dtk: Dtk, service: str = "app1", **changed: object) -> None:
-    """Write a service's state here as if tasks had come so far."""
+    """Write a service's state here with the given fields, as if tasks had got that far."""
     file = dtk.root / ".dtk/services" / service / "state.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), **changed}))
 
 
 def share(dtk: Dtk, store: Path) -> None:
-    """Have a workspace's dtk.yaml name a store."""
+    """Add a store to a workspace's dtk.yaml."""
     with (dtk.root / "dtk.yaml").open("a") as file:
         file.write(f"store: {{type: folder, path: {store}}}\n")
 
@@ -53,7 +53,7 @@ def test_a_service_goes_into_the_store_and_back_with_its_tasks_and_its_key(dtk: 
     assert "app1: is already in" in dtk.run("state", "push", "app1").stdout
     (row,) = dtk.json("state", "list")
     assert (row["service"], row["last_task"], row["held_by"], row["destroyed"]) == ("app1", len(tasks), None, False)
-    # Nobody but those who run tasks may read it: it is below a prefix of its own.
+    # The key has a prefix of its own, because only those who run tasks may read it.
     holding_key = [path for path in store.rglob("*") if path.is_file() and key.strip() in path.read_text()]
     assert holding_key == [store / "access/app1/id_ed25519"]
 
@@ -72,7 +72,7 @@ def test_a_service_goes_into_the_store_and_back_with_its_tasks_and_its_key(dtk: 
 
 
 def staged_as_used(dtk: Dtk) -> None:
-    """Make a service with a state that a task has left."""
+    """Create a service with a state that a task has left."""
     dtk.run("stage", CLUSTER, "app1")
     change_state(dtk, serial=7, last_task=1)
 
@@ -95,7 +95,7 @@ def test_without_its_store_a_service_is_neither_planned_nor_changed(dtk: Dtk, mo
             assert "dtk state pull app1" in refused
         assert "app1: as of 2" in one.run("list-nodes", "app1", "--offline").stderr
         assert "is a copy" in one.run("apply", "app1", "--yes", "--offline", code=1).stderr
-        # A dtk that knows no stores refuses a format that it does not know.
+        # The moved state has a higher format version, which a dtk without store support refuses to read.
         assert (state_of(one)["format_version"], state_of(one)["moved_to"]) == (2, str(store))
     share(dtk, store)
     dtk.run("state", "pull", "app1")
@@ -125,7 +125,7 @@ def test_another_store_gets_a_service_only_from_the_one_before(
     share(dtk, tmp_path / "other")
     dtk.run("state", "push", "--all")
     dtk.run("plan", "app1")
-    # The same store under another name is the same.
+    # The same store at another path is still the same store.
     (tmp_path / "other").rename(tmp_path / "moved")
     unshare(dtk)
     share(dtk, tmp_path / "moved")
@@ -183,13 +183,13 @@ def test_three_services_with_forty_tasks_go_there_and_back_and_a_second_push_wri
 
 
 def write_times(store: Path) -> dict[Path, int]:
-    """When each object was written; a head says who holds the service, for a push as well."""
+    """Return when each object was last written, without heads: a head says who holds the service, and a push takes it."""
     objects = (path for path in store.rglob("*") if path.is_file() and path.name != "head.json" and path.name[0] != ".")
     return {path: path.stat().st_mtime_ns for path in objects}
 
 
 def task_files(dtk: Dtk, service: str) -> dict[str, bytes]:
-    """The plans and logs of a service's tasks."""
+    """Return the plans and logs of a service's tasks."""
     tasks = dtk.root / ".dtk/services" / service / "tasks"
     names = ("events.jsonl", "plan.json")
     return {str(path.relative_to(tasks)): path.read_bytes() for path in tasks.rglob("*") if path.name in names}
@@ -215,7 +215,7 @@ def test_a_push_over_what_others_have_is_refused(dtk: Dtk, module: Path, store: 
     kept = shutil.copytree(dtk.root / ".dtk", dtk.root.parent / "kept")
 
     def here(**changed: object) -> None:
-        """What this folder has, as if it had gone on by itself."""
+        """Restore the saved .dtk folder and change its state, as if this workspace had gone on by itself."""
         shutil.rmtree(dtk.root / ".dtk")
         shutil.copytree(kept, dtk.root / ".dtk")
         change_state(dtk, "app1", **changed)

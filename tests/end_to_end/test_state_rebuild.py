@@ -1,4 +1,4 @@
-"""A state that is lost or damaged: an earlier version is put back, or one is made anew of logs and machines."""
+"""Recovery of a lost or damaged state: restore an earlier version, or rebuild it from logs and machines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def folder_of(dtk: Dtk) -> Path:
 
 
 def state_of(dtk: Dtk) -> dict[str, Any]:
-    """Return what the next plan is made from, and the machines."""
+    """Return the state that the next plan is made from, machines included."""
     dtk.run("list-nodes", SERVICE)
     state: dict[str, Any] = json.loads((folder_of(dtk) / "state.json").read_text())
     for word in ("serial", "origin", "created_at"):
@@ -28,7 +28,7 @@ def state_of(dtk: Dtk) -> dict[str, Any]:
 
 
 def lose_state(dtk: Dtk) -> None:
-    """Leave of the state, its journal and its versions nothing but a piece that can't be read."""
+    """Delete the state, its journal and its versions, and leave a truncated state.json."""
     for file in folder_of(dtk).glob("state.*"):
         file.unlink()
     (folder_of(dtk) / "state.json").write_text('{"format_version": 1, "ser')
@@ -52,7 +52,7 @@ def test_a_lost_state_is_made_anew_from_the_tasks_and_the_machines(dtk: Dtk) -> 
     assert dtk.run("plan", SERVICE).stdout == plan
     dtk.run("start", SERVICE)
     assert "Nothing to do" in dtk.run("plan", SERVICE).stdout
-    # No plan that was saved before the loss fits by accident.
+    # The serial is high, so that no plan saved before the loss matches by accident.
     assert json.loads((folder_of(dtk) / "state.json").read_text())["serial"] > 1_000_000
 
 
@@ -103,7 +103,7 @@ def test_an_earlier_version_that_is_kept_here_is_put_back(dtk: Dtk) -> None:
     assert "restore takes a service and a serial" in dtk.run("state", "restore", SERVICE, code=2).stderr
     said = dtk.run("state", "restore", SERVICE, str(serial), "--yes").stdout
     assert f"State {serial} is current again" in said
-    # What was damaged is not thrown away.
+    # The damaged file is kept.
     assert (folder_of(dtk) / "state.json.1").read_text() == "{"
     dtk.run("apply", SERVICE, "--yes", "--refresh")
     assert "Nothing to do" in dtk.run("plan", SERVICE).stdout

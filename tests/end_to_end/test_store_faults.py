@@ -1,4 +1,4 @@
-"""Real tasks over a store in S3 that fails as S3 does: the task goes through, or ends in words and is resumed."""
+"""Real tasks with an S3 store that fails as S3 does: the task succeeds, or fails with an error and can be resumed."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_credentials_and_logins_that_end_before_the_task_will_are_said_at_its_st
 
 
 def take_two_hours(dtk: Dtk) -> None:
-    """Have the first task of app1 taken two hours, as its log says."""
+    """Rewrite the log of app1's first task, so that the task took two hours."""
     log = dtk.root / ".dtk/services/app1/tasks/1/events.jsonl"
     events = [json.loads(line) for line in log.read_text().splitlines()]
     for event in events:
@@ -143,7 +143,7 @@ def test_expired_credentials_end_the_task_in_words_and_it_is_resumed(
     eventually(lambda: "credentials for the store have expired" in (log / "worker.log").read_text(), "it is said")
     assert runs("sleep", NAP), "what runs may finish"
     assert "have expired" in two.run("apply", "app1", "--yes", code=1).stderr
-    time.sleep(LEASE)  # the outage itself: it has to outlast the lease
+    time.sleep(LEASE)  # the outage itself: it must outlast the lease
     for process in runs("sleep", NAP):
         process.kill()
     eventually(lambda: "task.finished" in (log / "events.jsonl").read_text(), "the task ends")

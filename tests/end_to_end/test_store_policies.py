@@ -1,4 +1,4 @@
-"""The three IAM policies of docs/teams.md, held against every request that dtk makes to a store in S3."""
+"""The three IAM policies of docs/teams.md, checked against every request that dtk makes to an S3 store."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ACTIONS = {"GET": "s3:GetObject", "PUT": "s3:PutObject", "DELETE": "s3:DeleteObj
 
 
 def policies() -> dict[str, list[dict[str, Any]]]:
-    """The statements of each role and those of the bucket, as the documentation has them."""
+    """Return the statements of each role and of the bucket, as in the documentation."""
     text = DOCUMENT.read_text()
     blocks = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
     found = [block["Statement"] for block in blocks if "Statement" in block]
@@ -35,14 +35,14 @@ def policies() -> dict[str, list[dict[str, Any]]]:
 
 @dataclass
 class GuardedServer(S3Server):
-    """An S3 that lets each access key, named like a role, do what the role's policy allows."""
+    """An S3 server that allows each access key (named like a role) only what the role's policy allows."""
 
     statements: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     used: dict[str, set[tuple[int, str, str]]] = field(default_factory=lambda: {role: set() for role in ROLES})
-    """By role: which statement, action and resource pattern allowed something."""
+    """By role: which statement, action and resource pattern allowed a request."""
     refused: list[tuple[str, str, str]] = field(default_factory=list)
     swaps: int = 0
-    """Writes that the bucket's policy permits with a condition only."""
+    """Writes that the bucket's policy permits only with a condition."""
 
     def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         found = re.search(r"Credential=([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
@@ -74,7 +74,7 @@ class GuardedServer(S3Server):
         return False
 
     def _bucket_denies(self, action: str, resource: str, environ: dict[str, Any]) -> bool:
-        """Say whether the bucket's policy denies a request for the headers that it lacks."""
+        """Return whether the bucket's policy denies a request because it lacks required headers."""
         for statement in self.statements["bucket"]:
             lacking = statement["Condition"].get("Null", {})
             if lacking and action == statement["Action"] and fnmatch.fnmatchcase(resource, statement["Resource"]):
@@ -115,7 +115,7 @@ def test_each_role_can_do_its_work_and_no_more(origin: Dtk, server: tuple[Guarde
     guarded, _ = server
 
     def run(role: str, *words: str, code: int = 0) -> str:
-        """Run a command in a fresh clone as somebody with a role."""
+        """Run a command in a fresh clone with the credentials of a role."""
         root = origin.root.parent / role
         if not root.exists():
             shutil.copytree(origin.root, root, ignore=shutil.ignore_patterns(".dtk"))
@@ -139,7 +139,7 @@ def test_each_role_can_do_its_work_and_no_more(origin: Dtk, server: tuple[Guarde
         for role in ("watcher", "planner"):
             run(role, *words)
     assert "Nothing to do" in run("watcher", "plan", "app1")
-    # Whoever may read state and logs can't read the key.
+    # Access to state and logs does not include the private key.
     key = boto3.client(
         "s3",
         endpoint_url=server[1],
@@ -153,14 +153,14 @@ def test_each_role_can_do_its_work_and_no_more(origin: Dtk, server: tuple[Guarde
     guarded.refused.clear()
     run("runner", "delete-and-destroy", "app1", "--yes")
     assert guarded.refused == []
-    # Nor may a runner write a head as it likes.
+    # A runner cannot overwrite a head unconditionally.
     assert guarded.swaps
     runner = boto3.client(
         "s3", endpoint_url=server[1], region_name="us-east-1", aws_access_key_id="runner", aws_secret_access_key="x"
     )
     with pytest.raises(Exception, match="AccessDenied"):
         runner.put_object(Bucket=BUCKET, Key=f"{PREFIX}/services/app1/head.json", Body=b"{}")
-    # What the policies allow is what was asked for: no action, and no place, is there for nothing.
+    # The policies grant no more than dtk needs: every action and every resource pattern was used.
     for role in ("planner", "runner"):
         for number, statement in enumerate(guarded.statements[role]):
             actions = {one for one in _texts(statement["Action"]) if one.startswith("s3:")}

@@ -1,4 +1,4 @@
-"""Two clones with one store: whoever is killed, paused or cut off, the other goes on, and nothing is made twice."""
+"""Two clones with one store: if one is killed, paused or cut off, the other continues, and nothing is created twice."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def nodes(dtk: Dtk) -> dict[str, str]:
 
 @pytest.fixture
 def slow(team: Team) -> Iterator[None]:
-    """Members work until somebody ends their command, the first time."""
+    """Make the members' first run hang until somebody kills their command."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         # Nodes run as another user.
         Path(folder).chmod(0o777)
@@ -52,7 +52,7 @@ def slow(team: Team) -> Iterator[None]:
 
 
 def begin(dtk: Dtk) -> dict[str, Any]:
-    """Start an apply that hangs in a member's work; return its processes."""
+    """Start an apply that hangs in a member's action; return its processes."""
     dtk.run("apply", "app1", "--yes", "--detach")
     eventually(lambda: runs("sleep", NAP), "the member works")
     return task_processes(dtk, "app1")
@@ -64,7 +64,7 @@ def last_events(team: Team, task: int) -> list[dict[str, Any]]:
 
 
 def assert_healed(team: Team, other: Dtk) -> None:
-    """The other clone went on: task 1 is closed, what it ran is ended, every node is there once."""
+    """Check that the other clone recovered: task 1 is closed, its processes have ended, and every node exists once."""
     assert last_events(team, 1)[-1]["type"] == "task.finished"
     assert last_events(team, 1)[-1]["status"] == "failed"
     assert last_events(team, 2)[-1]["status"] == "succeeded"
@@ -131,7 +131,7 @@ def test_killed_with_all_its_process_groups_the_other_clone_goes_on_by_itself(te
 
 
 def assert_other_goes_on(team: Team, one: Dtk, two: Dtk, follower: subprocess.Popen[str]) -> None:
-    """The second clone finishes what was killed in the first one; who followed it is told that it failed."""
+    """Finish from the second clone what was killed in the first, and check that the follower reports a failure."""
     two.run("apply", "app1", "--yes", "--lock-wait", "120s")
     said, _ = follower.communicate(timeout=180)
     assert follower.returncode == 1, said
@@ -160,7 +160,7 @@ def test_paused_while_another_took_over_it_writes_nothing_and_starts_nothing(tea
     assert "Nothing to do" in one.run("plan", "app1").stdout
 
 
-# Loaded by every Python of a command: at the end of the step that ended a node, worker and shipper are gone.
+# Every Python process of a command loads this. It kills worker and shipper at the end of the step that removed a node.
 _KILLER = """
 import os, signal
 if "KILL_AT_THE_END_OF_A_NODE" in os.environ:
@@ -210,7 +210,7 @@ def test_cancelled_from_another_clone(team: Team) -> None:
 
 
 def cut(team: Team) -> None:
-    """Make the store unreachable in one step: it is a link, and leads to what is not a folder."""
+    """Make the store unreachable in one step, by pointing its symlink at something that is not a folder."""
     link(team, team.folder / "nothing")
 
 
@@ -236,7 +236,7 @@ def test_a_store_that_is_away_for_a_moment_is_nothing_to_see(cuttable: Team) -> 
     begin(one)
     beat = team.head("app1")["lease"]["beat"]
     cut(team)
-    time.sleep(LEASE / 4)  # the cut itself: it has to last
+    time.sleep(LEASE / 4)  # the cut itself: it must last this long
     link(team, team.folder / "real")
     eventually(lambda: team.head("app1")["lease"]["beat"] > beat, "it beats again")
     for process in runs("sleep", NAP):
@@ -254,7 +254,7 @@ def test_a_store_that_stays_away_ends_the_task_which_goes_on_where_it_was(cuttab
     cut(team)
     log = one.root / ".dtk/services/app1/tasks/1/worker.log"
     eventually(lambda: "can't be used" in log.read_text(), "the shipper misses the store")
-    time.sleep(LEASE)  # the cut itself: it has to last
+    time.sleep(LEASE)  # the cut itself: it must last this long
     for process in runs("sleep", NAP):
         process.send_signal(signal.SIGKILL)
     processes["worker"].wait(180)

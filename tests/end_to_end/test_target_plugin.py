@@ -1,4 +1,4 @@
-"""A target of another distribution: the one that docs/targets.md shows does all that dtk's own do."""
+"""A target from another distribution: the example of docs/targets.md does everything that dtk's own targets do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.plugin import install
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of installed packages, on the path of every dtk that is started."""
+    """Create a folder for installed packages that is on the path of every dtk process."""
     folder = tmp_path / "site"
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]))
     return folder
@@ -25,7 +25,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def classroom(site: Path, dtk: Dtk) -> Dtk:
-    """A workspace whose default target is the plugin's."""
+    """Create a workspace whose default target is the plugin's."""
     (dtk.root / "dtk.yaml").write_text(install(site))
     return dtk
 

@@ -1,4 +1,4 @@
-"""examples/team: one clone deploys, another watches; the first is killed with -9; the second goes on and finishes."""
+"""examples/team: one clone deploys while another watches; the first is killed with -9, and the second finishes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_the_example_of_a_team_runs_as_it_stands(tmp_path: Path) -> None:
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "TMPDIR": str(tmp_path)}
     done = subprocess.run([EXAMPLE], env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    # The parts of the story, in their order.
+    # The parts of the story, in order.
     story = ["alice's machine dies", "Status: OK", "what bob watched ended with exit code 1", "Nothing to do"]
     places = [done.stdout.find(words) for words in story]
     assert places == sorted(places), f"{places}\n{done.stdout}\n{done.stderr}"

@@ -1,4 +1,4 @@
-"""The tutorials of docs/, executed as they stand there; the first one, with Dask, is in tests/modules."""
+"""The tutorials of docs/, executed as written; the first one, with Dask, is tested in tests/modules."""
 
 from __future__ import annotations
 

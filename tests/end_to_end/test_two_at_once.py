@@ -1,4 +1,4 @@
-"""Commands that edit the same file at once: no edit is lost, and none is written over what somebody else changed."""
+"""Concurrent edits of the same file: no edit is lost, and no command overwrites another's change."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_twenty_edits_at_once_are_all_in_the_file(dtk: Dtk) -> None:
 
 
 def open_to_others(folder: Path, bits: int) -> list[str]:
-    """The files and folders that others than their owner may do something with."""
+    """Return the files and folders whose mode has any of ``bits`` set."""
     found = [path for path in folder.rglob("*") if not path.is_symlink()]
     return [str(path.relative_to(folder)) for path in found if stat.S_IMODE(path.stat().st_mode) & bits]
 

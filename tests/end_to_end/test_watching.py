@@ -1,4 +1,4 @@
-"""Tasks watched by real people's means: a terminal in tmux, the history, the details, the report, CI."""
+"""Watching tasks as people do: a terminal in tmux, the history, the details, the report, CI."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WORK = "slaves/ring::member/work=echo warming up; sleep {}"
 
 
 class Tmux:
-    """A terminal of 80 by 24 in a tmux server of its own."""
+    """A terminal of 80 by 24 in its own tmux server."""
 
     def __init__(self, dtk: Dtk) -> None:
         self._dtk = dtk
@@ -36,9 +36,9 @@ class Tmux:
         return str(self._dtk.root.parent / f"tmux{self._servers}")
 
     def run(self, *words: str) -> None:
-        """Run dtk in a new terminal, its exit code below what it showed."""
+        """Run dtk in a new terminal and print its exit code below its output."""
         self.close()
-        # A server that ends holds its socket for a moment still.
+        # A tmux server that exits keeps its socket for a moment, so each run uses a new one.
         self._servers += 1
         command = f"{sys.executable} -m dtk {' '.join(words)}; echo exit $?; exec sleep 300"
         self._tmux("new-session", "-d", "-x", "80", "-y", "24", command)

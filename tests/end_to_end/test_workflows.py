@@ -1,4 +1,4 @@
-"""What workflows hand on, on real nodes: outputs to what comes later in a task, parameters to those they call."""
+"""What workflows pass on, on real nodes: outputs to later stages of a task, parameters to the workflows they call."""
 
 from __future__ import annotations
 

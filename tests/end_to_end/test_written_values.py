@@ -1,4 +1,4 @@
-"""Values reach nodes as they were written, wherever that was."""
+"""Values reach nodes exactly as written, wherever they were written."""
 
 from __future__ import annotations
 
