@@ -183,7 +183,7 @@ def test_three_services_with_forty_tasks_go_there_and_back_and_a_second_push_wri
 
 
 def write_times(store: Path) -> dict[Path, int]:
-    """Return when each object was last written, without heads: a head says who holds the service, and a push takes it."""
+    """Return when each object but the heads was last written; a push changes the head, which names the holder."""
     objects = (path for path in store.rglob("*") if path.is_file() and path.name != "head.json" and path.name[0] != ".")
     return {path: path.stat().st_mtime_ns for path in objects}
 
