@@ -1,1 +1,1 @@
-"""An EC2 for tests: moto's server behind what it lacks, and hosts that boot."""
+"""The test bed: an EC2 API (moto's server with additions) whose instances are hosts that boot on this machine."""

@@ -1,4 +1,4 @@
-"""The test bed: an EC2 whose instances are hosts that boot on this machine. All of it is removed in the end."""
+"""The test bed: an EC2 whose instances are hosts that boot on this machine. ``Bed.close`` removes everything."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from tests.testbed.image import image_root
 from tests.testbed.network import make_network, resolver
 
 _REGIONS = itertools.cycle(("eu-central-1", "eu-north-1", "eu-west-2", "eu-west-3"))
-"""A region a bed: moto keeps what there is for the whole process, where other suites empty theirs and beds overlap."""
+"""Each bed takes another region: moto's data is global to the process, other suites reset theirs, and beds overlap."""
 PROGRAMS = ("mmdebstrap", "systemd-nspawn", "nft", "ip", "mount", "chroot", "gpg")
 
 
 def missing() -> str:
-    """Return why the test bed can't be here, "" when it can."""
+    """Return why this machine cannot run the test bed; "" if it can."""
     if os.geteuid() != 0:
         return "it needs root"
     programs = [name for name in PROGRAMS if shutil.which(name) is None]
     if programs:
         return f"{', '.join(programs)} not installed (Debian: mmdebstrap systemd-container nftables iproute2 gpg)"
-    trial = f"dtk-trial-{secrets.token_hex(4)}"  # another run may look at the same time
+    trial = f"dtk-trial-{secrets.token_hex(4)}"  # a random name: another run may check at the same time
     try:
         run("ip", "netns", "add", trial)
         run("ip", "netns", "del", trial)
@@ -46,7 +46,7 @@ def missing() -> str:
 
 
 def skip_where_missing() -> None:
-    """Skip the test that asks where there can't be a test bed, with the reason; fail it where one is required."""
+    """Skip the calling test with the reason if the test bed cannot run here; fail it if the test bed is required."""
     reason = missing()
     if reason and os.environ.get("DTK_TESTBED") == "required":
         pytest.fail(f"the test bed can't be made here: {reason}")
@@ -55,7 +55,7 @@ def skip_where_missing() -> None:
 
 
 class Bed:
-    """An EC2 with a VPC, an image, and a reconciler that boots what runs."""
+    """An EC2 with a VPC, an image, and a reconciler that boots the running instances."""
 
     def __init__(self) -> None:
         self.image_root = image_root()
@@ -70,7 +70,7 @@ class Bed:
         self._numbers = iter(range(1, 10**6))
 
     def start(self) -> None:
-        """Make the network, serve the API, boot what it runs from now on."""
+        """Create the network, serve the API, and boot its instances from now on."""
         Path("/run/systemd/nspawn").mkdir(parents=True, exist_ok=True)
         resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
         next(self._addresses)
@@ -81,7 +81,7 @@ class Bed:
         self._reconciler.start()
 
     def client(self) -> Any:
-        """A client of the test's own."""
+        """Return a new EC2 client for a test."""
         return boto3.client(
             "ec2",
             region_name=self.region,
@@ -101,16 +101,25 @@ class Bed:
         self.image = self.add_image("debian-12", {})
 
     def add_image(self, name: str, software: Mapping[str, Path]) -> str:
-        """Register an image that also has these folders of this machine, by where they are on its hosts.
+        """Register an image with additional software; return its id.
 
-        They are mounted there, read-only, not copied: a host has them at once, as if they were built into its image.
+        Args:
+            name: the image's name.
+            software: folders of this machine, by their path on the hosts. They are mounted there read-only instead
+                of copied,
+                so a host has them at once, as if they were built into its image.
         """
         made = self.client().register_image(Name=name, RootDeviceName="/dev/xvda", Architecture="x86_64")
         self._software[made["ImageId"]] = software
         return str(made["ImageId"])
 
     def target(self, image: str = "", **more: Any) -> dict[str, Any]:
-        """The target's keys in dtk.yaml; ``image``: of its hosts, plain Debian where it is left out."""
+        """Return the target's keys in dtk.yaml.
+
+        Args:
+            image: the image id of its hosts; "" means plain Debian.
+            more: further keys, which override the others.
+        """
         return {
             "type": "ec2",
             "region": self.region,
@@ -125,7 +134,7 @@ class Bed:
         }
 
     def instances(self) -> dict[str, Any]:
-        """The instances that moto has and that are not ended, by id."""
+        """Return moto's instances that are not terminated, by id."""
         found = ec2_backends[DEFAULT_ACCOUNT_ID][self.region].all_instances()
         return {instance.id: instance for instance in found if instance.state != "terminated"}
 
@@ -139,7 +148,7 @@ class Bed:
                 self.hosts.pop(id_).remove()
             for id_, (state, addresses) in expected.items():
                 with suppress(RuntimeError, OSError):
-                    # Tried again; a host that never comes up fails the test that waits for it.
+                    # Errors are retried; a host that never comes up fails the test that waits for it.
                     self._bring(id_, state, addresses, keys[id_], self._software[images[id_]])
 
     def _bring(self, id_: str, state: str, addresses: list[str], public_key: str, software: Mapping[str, Path]) -> None:

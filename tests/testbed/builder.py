@@ -1,7 +1,7 @@
-"""A builder of container images that needs no daemon: buildah, with the test bed's Debian for the base image.
+"""A builder of container images without a daemon: buildah, with the test bed's Debian as base image.
 
-No registry is asked for anything: what a Dockerfile names in ``FROM`` is the test bed's image with Python's virtual
-environments in it, kept between runs.
+It contacts no registry. Every image that a Dockerfile names in ``FROM`` is the test bed's image with Python's virtual
+environments added, cached between runs.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ENVIRONMENT = {**os.environ, "BUILDAH_ISOLATION": "chroot"}
 
 
 def skip_without_builder() -> None:
-    """Skip the test that asks where there is no builder, or no test bed; fail it where the test bed is required."""
+    """Skip the calling test if there is no builder or no test bed; fail it if the test bed is required."""
     skip_where_missing()
     if shutil.which("buildah"):
         return
@@ -45,12 +45,12 @@ def skip_without_builder() -> None:
 
 @dataclass(frozen=True)
 class Builder:
-    """Builds images in a storage of its own."""
+    """Builds images in a storage folder of its own."""
 
     storage: Path
 
     def __call__(self, *words: str) -> str:
-        """Run buildah; return what it prints."""
+        """Run buildah; return its output."""
         assert self.storage.is_absolute(), self.storage
         own = ("--root", f"{self.storage}/root", "--runroot", f"{self.storage}/run", "--storage-driver", "overlay")
         done = subprocess.run(
@@ -64,7 +64,7 @@ class Builder:
         for name in sorted(set(re.findall(r"^FROM (\S+)", (context / "Dockerfile").read_text(), re.MULTILINE))):
             self._make_base(f"docker.io/library/{name}")
         made = f"localhost/dtk-{uuid.uuid4().hex[:8]}"
-        # The stages do not wait for each other.
+        # Stages that do not depend on each other are built in parallel.
         self("build", "--pull-never", "--jobs", "2", *_machine_files(), "--tag", made, str(context))
         return made
 
@@ -86,7 +86,7 @@ class Builder:
 
     @contextmanager
     def mounted(self, image: str) -> Iterator[Path]:
-        """While this lives, an image's files can be found in the folder."""
+        """Mount an image and yield the folder with its files."""
         container = self("from", "--pull-never", image)
         root = Path(self("mount", container))
         assert root.is_relative_to(self.storage), root
@@ -95,14 +95,14 @@ class Builder:
 
 
 def _machine_files() -> list[str]:
-    """Return the options that give a build what this machine itself needs to reach package mirrors."""
+    """Return the options that pass this machine's files for reaching package mirrors to a build."""
     files = [path for path in (*map(Path, MACHINE_FILES), *apt_settings()) if path.is_file()]
     return [f"--volume={path}:{path}:ro" for path in files]
 
 
 @contextmanager
 def builder() -> Iterator[Builder]:
-    """Lend the builder; one run at a time has it, and leaves only base images."""
+    """Yield the builder to one test run at a time; remove all images but the base images afterwards."""
     skip_without_builder()
     storage = cache_folder() / "containers"
     storage.mkdir(parents=True, exist_ok=True)

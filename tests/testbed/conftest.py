@@ -1,4 +1,4 @@
-"""A test bed for all tests of this folder, and a workspace whose default target it is for each of them."""
+"""Fixtures of this folder: one test bed for all tests, and for each test a workspace with it as default target."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 @pytest.fixture(scope="session")
 def bed() -> Iterator[Bed]:
-    """An EC2 whose instances boot; where it cannot be, its tests are skipped with the reason, or fail if required."""
+    """Start an EC2 whose instances boot; if it cannot run, skip its tests, or fail them if it is required."""
     skip_where_missing()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
@@ -40,7 +40,7 @@ def bed() -> Iterator[Bed]:
 
 @pytest.fixture
 def site(bed: Bed, tmp_path: Path) -> Iterator[Site]:
-    """A workspace whose nodes are instances of the test bed."""
+    """Create a workspace whose nodes are instances of the test bed."""
     with site_in(tmp_path / "workspace", bed) as made:
         shutil.copytree(MODULE, made.dtk.root / "modules" / "acme" / "site")
         yield made

@@ -1,4 +1,4 @@
-"""A host: systemd as PID 1 on a filesystem and an address of its own, which boots, stops, reboots and loses power."""
+"""A host: systemd as PID 1 with its own filesystem and address; it boots, stops, reboots and loses power."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 
 def run(*words: str, check: bool = True, stdin: str = "") -> str:
-    """Run a program; its error is in the exception."""
+    """Run a program; return its output.
+
+    Raises:
+        RuntimeError: it failed; the message contains its error output.
+    """
     done = subprocess.run(words, capture_output=True, text=True, check=False, input=stdin)
     if check and done.returncode != 0:
         raise RuntimeError(f"{' '.join(words)}: {done.stderr.strip() or done.stdout.strip()}")
@@ -31,9 +35,10 @@ def run(*words: str, check: bool = True, stdin: str = "") -> str:
 
 @dataclass
 class Host:
-    """One host. ``folder`` holds its disk; ``name`` is that of its network namespace and its machine.
+    """One host.
 
-    ``software``: folders of this machine that are in its image, read-only, by where they are on the host.
+    ``folder`` holds its disk; ``name`` is the name of its network namespace and its machine. ``software`` maps paths on
+    the host to folders of this machine, which its image contains read-only.
     """
 
     name: str
@@ -54,11 +59,11 @@ class Host:
 
     @property
     def is_on(self) -> bool:
-        """Whether it has power."""
+        """Whether it is powered on."""
         return self._on
 
     def make_disk(self, public_key: str, resolver: str) -> None:
-        """Give it an empty disk over the image, and the key that logs in."""
+        """Create an empty disk over the image, with the key that may log in."""
         upper, work = self.folder / "upper", self.folder / "work"
         for folder in (self.root, upper, work):
             folder.mkdir(parents=True)
@@ -91,7 +96,8 @@ class Host:
     def _make_network(self) -> None:
         outside = f"v{self.name[-10:]}"
         run("ip", "netns", "add", self.name)
-        # A stopped instance keeps its card: whoever knows its address would wait half a minute for another card.
+        # The MAC address follows from the IP address, because a stopped instance keeps its network card: with another
+        # MAC, those who know the address could not reach it for half a minute.
         card = "02:01:" + ":".join(f"{int(number):02x}" for number in self._private().split("."))
         peer = ("type", "veth", "peer", "name", "host0", "address", card, "netns", self.name)
         run("ip", "link", "add", outside, "mtu", MTU, *peer)
@@ -122,13 +128,13 @@ class Host:
             *("--resolv-conf=off", "--timezone=off", "--link-journal=no"),
             *(f"--bind-ro={source}:{place}" for place, source in self.software.items()),
         )
-        # Each in a control group of its own: PID 1 of a host takes the one it finds itself in.
+        # Each host gets a control group of its own, because its PID 1 takes over the group that it starts in.
         enter = 'for g in %s; do mkdir -p $g && echo $$ > $g/cgroup.procs || true; done; exec "$@"'
         groups = " ".join(str(group / f"dtk-{self.name}") for group in control_groups())
         return ["sh", "-c", enter % groups, "sh", *nspawn]
 
     def power_off(self) -> None:
-        """Shut down as a machine that is told to, then take its addresses."""
+        """Shut down cleanly, then remove its addresses."""
         self._on = False
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
@@ -137,7 +143,7 @@ class Host:
         self.cut_power()
 
     def cut_power(self) -> None:
-        """End everything at once, as when a machine loses its power."""
+        """Kill everything at once, as in a power loss."""
         self._on = False
         if self._process is not None:
             for pid in [*_children(self._process.pid), self._process.pid]:
@@ -150,13 +156,13 @@ class Host:
         run("ip", "netns", "del", self.name, check=False)
 
     def reboot(self) -> None:
-        """Press the button: PID 1 restarts the machine."""
+        """Signal PID 1 to restart the machine."""
         assert self._process is not None
         for pid in _children(self._process.pid):
             os.kill(pid, signal.SIGINT)
 
     def unplug(self, *, plugged: bool = False) -> None:
-        """Cut its cable, or put it back."""
+        """Unplug its network cable, or plug it in again."""
         run("ip", "link", "set", f"v{self.name[-10:]}", "up" if plugged else "down")
 
     def remove(self) -> None:
@@ -173,7 +179,7 @@ class Host:
 
 
 def control_groups() -> list[Path]:
-    """Return the hierarchies in which a host gets a group: all of the old kind, or the one of the new kind."""
+    """Return the hierarchies in which a host gets a control group: all of cgroup v1, or the single one of v2."""
     if (CGROUPS / "cgroup.controllers").exists():
         return [CGROUPS]
     return [group for group in sorted(CGROUPS.iterdir()) if group.is_dir() and not group.is_symlink()]

@@ -18,7 +18,7 @@ MASKED = (
     *("console-getty.service", "getty@.service", "container-getty@.service", "systemd-udevd.service"),
     *("apt-daily.timer", "apt-daily-upgrade.timer", "systemd-timesyncd.service", "e2scrub_all.timer"),
 )
-# Like an image of a cloud: what tells one machine from another is made when it first boots.
+# As in a cloud image, machine-specific files such as host keys are created at first boot.
 HOST_KEYS = """[Unit]
 Before=ssh.service
 ConditionPathExists=!/etc/ssh/ssh_host_ed25519_key
@@ -42,19 +42,19 @@ chroot "$1" systemctl enable host-keys.service ssh.service
 chroot "$1" systemctl mask {masked}
 """
 APT_SETTINGS = Path("/etc/apt/apt.conf.d")
-# What the machine itself needs to reach package mirrors, its hosts need as well; these change between runs.
+# Files that this machine and its hosts need to reach package mirrors. They change between runs.
 MACHINE_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pip.conf")
 
 
 def cache_folder() -> Path:
-    """Return where images are kept between runs."""
+    """Return the folder in which images are cached between runs."""
     given = os.environ.get("DTK_TESTBED_CACHE")
     base = Path(given) if given else Path("/var/cache") if os.access("/var/cache", os.W_OK) else Path.home() / ".cache"
     return base / "dtk-testbed"
 
 
 def image_root() -> Path:
-    """Return the root of the image's files, built now if this recipe was never built on this machine."""
+    """Return the root of the image's files; build it if this machine has not built this recipe yet."""
     script = CUSTOMIZE.format(sshd=SSHD, keys=HOST_KEYS, masked=" ".join(MASKED))
     recipe = "\n".join([SUITE, *PACKAGES, script, *(str(source.read_bytes()) for source in own_sources())])
     digest = hashlib.sha256(recipe.encode()).hexdigest()[:16]
@@ -68,7 +68,7 @@ def image_root() -> Path:
 
 
 def own_sources() -> list[Path]:
-    """Return the machine's own package sources where it runs the image's system; else mmdebstrap's are used."""
+    """Return this machine's package sources if it runs the image's system; else none, for mmdebstrap's defaults."""
     release = Path("/etc/os-release").read_text()
     if f"VERSION_CODENAME={SUITE}" not in release:
         return []
@@ -94,5 +94,5 @@ def _build(root: Path, script: str) -> None:
 
 
 def apt_settings() -> list[Path]:
-    """Return the files that say how this machine reaches package mirrors."""
+    """Return the files that configure how this machine reaches package mirrors."""
     return [path for path in sorted(APT_SETTINGS.iterdir()) if "Acquire::" in path.read_text(errors="replace")]

@@ -1,4 +1,4 @@
-"""The test bed's own network: a bridge that the hosts hang on, and their way to package mirrors."""
+"""The test bed's network: a bridge that connects the hosts, and their route to package mirrors."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 from tests.testbed.host import run
 
 SETTINGS = {Path("/proc/sys/net/ipv4/ip_forward"): 1, Path("/proc/sys/fs/inotify/max_user_instances"): 8192}
-"""What the machine's kernel is told while there are hosts: to pass on their packets, and that each watches files."""
+"""Kernel settings while hosts exist: forward their packets, and let all of them watch files (inotify)."""
 
 
 @dataclass
 class Network:
-    """A bridge with a private network 10.77.N.0/24 and a "public" one 198.18.N.0/24, both on this machine alone."""
+    """A bridge with a private network 10.77.N.0/24 and a "public" network 198.18.N.0/24, both only on this machine."""
 
     number: int
 
@@ -30,13 +30,13 @@ class Network:
 
     @property
     def public(self) -> str:
-        """The first three numbers of public addresses: a range that is nobody's (RFC 2544)."""
+        """The first three numbers of public addresses, from a range reserved for tests (RFC 2544)."""
         return f"198.18.{self.number}"
 
     def make(self) -> None:
-        """Make bridge and address translation."""
-        # One of its own: else it is the lowest of its ports', and changes when that host goes. The others would then
-        # send to one that nobody has until they ask again.
+        """Create the bridge and the address translation."""
+        # Set a MAC address. Otherwise the bridge uses the lowest one of its ports and changes it when that host goes:
+        # the others would then send to an unknown MAC until they ask again.
         run("ip", "link", "add", self.bridge, "address", f"02:00:0a:4d:{self.number:02x}:01", "type", "bridge")
         run("ip", "addr", "add", f"{self.private}.1/24", "dev", self.bridge)
         run("ip", "addr", "add", f"{self.public}.1/24", "dev", self.bridge)
@@ -53,17 +53,17 @@ class Network:
         run("nft", "-f", "-", stdin=rules)
 
     def remove(self) -> None:
-        """Remove all of it."""
+        """Remove everything."""
         run("nft", "delete", "table", "ip", self.bridge, check=False)
         run("ip", "link", "del", self.bridge, check=False)
-        # Another run's bed may still be there.
+        # Another run's test bed may still exist.
         if "dtkbed" not in run("ip", "-o", "link"):
             for file, before in self._settings.items():
                 file.write_text(before)
 
 
 def make_network() -> Network:
-    """Make a network that nothing on this machine has; another run may take the same one at the same time."""
+    """Create a network that is unused on this machine; a concurrent run may try to take the same one."""
     for number in range(7, 250):
         network = Network(number)
         if network.private in run("ip", "-o", "addr"):
@@ -75,7 +75,7 @@ def make_network() -> Network:
 
 
 def resolver() -> str:
-    """Return a resolv.conf whose servers can be reached from hosts: none on this machine's loopback."""
+    """Return a resolv.conf with nameservers that hosts can reach, so none on this machine's loopback."""
     for name in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"):
         lines = Path(name).read_text().splitlines() if Path(name).exists() else []
         servers = [line for line in lines if line.startswith("nameserver") and " 127." not in line]

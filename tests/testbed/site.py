@@ -20,7 +20,7 @@ from tests.testbed.host import Host
 MODULE = Path(__file__).parent / "module"
 SERVICE = "site1"
 PAIR = "team"
-# What a first command with a state would add.
+# The workspace id, which the first command with a state would otherwise add.
 WORKSPACE = "5b8f6f0e-8a59-4dfb-9d2c-3f0c5f0d7a11"
 
 
@@ -31,29 +31,29 @@ class Site:
         self.dtk, self.bed = dtk, bed
 
     def in_state(self) -> set[str]:
-        """The instances that the service's state knows."""
+        """Return the ids of the instances that the service's state knows."""
         state = load_state(Workspace(self.dtk.root).state_file(SERVICE))
         return {node.id for node in state.nodes.values()} if state else set()
 
     def check_count(self, nodes: int) -> None:
-        """The instances that EC2 has are those in the state, and as many."""
+        """Check that EC2 and the state have the same instances, and that there are ``nodes`` of them."""
         assert set(self.bed.instances()) == self.in_state()
         assert len(self.bed.instances()) == nodes
 
     def on(self, node: str, command: str) -> str:
-        """What a command prints on a node."""
+        """Run a command on a node; return its output."""
         return self.dtk.run("ssh", SERVICE, node, "--", command).stdout.strip()
 
     def ids(self) -> dict[str, str]:
-        """The instance that each node is."""
+        """Return the instance id of each node."""
         return {node["node"]: node["id"] for node in self.dtk.json("list-nodes", SERVICE)}
 
     def host(self, node: str) -> Host:
-        """The host that a node is."""
+        """Return the host of a node."""
         return self.bed.hosts[self.ids()[node]]
 
     def check_nothing_left(self) -> None:
-        """Neither EC2 nor the workspace has anything of the service."""
+        """Check that neither EC2 nor the workspace has anything left of the service."""
         client = self.bed.client()
         assert self.bed.instances() == {}
         assert client.describe_volumes()["Volumes"] == []
@@ -68,7 +68,7 @@ class Site:
 
 @contextmanager
 def site_in(root: Path, bed: Bed, image: str = "") -> Iterator[Site]:
-    """Make a workspace whose nodes boot an image of the test bed; take away all that they were in the end."""
+    """Create a workspace whose nodes boot an image of the test bed; remove all of them afterwards."""
     root.mkdir()
     dtk = Dtk(root)
     dtk.run("init")
@@ -84,7 +84,7 @@ def site_in(root: Path, bed: Bed, image: str = "") -> Iterator[Site]:
 
 @contextmanager
 def team_site_in(root: Path, bed: Bed) -> Iterator[Site]:
-    """Make a workspace for clones: its id is in git, and all who work on it have the key pair of its target."""
+    """Create a workspace for clones: its id is in git, and all clones have the key pair of its target."""
     key = Ed25519PrivateKey.generate()
     file = root.parent / "team_key"
     file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
@@ -100,7 +100,7 @@ def team_site_in(root: Path, bed: Bed) -> Iterator[Site]:
 
 
 def _empty(bed: Bed) -> None:
-    """Take away what a test left, so that the next one finds an account without anything."""
+    """Remove what a test left, so that the next one starts with an empty account."""
     client = bed.client()
     for id_ in list(bed.instances()):
         client.terminate_instances(InstanceIds=[id_])

@@ -1,9 +1,11 @@
-"""Stand-ins for Apache Bigtop's packages, which are Ubuntu's and 2 GB: their names, paths, users and init scripts, with
-the HDFS and Spark that PyPI has, in an apt repository that is signed and laid out as Bigtop's.
+"""Stand-ins for Apache Bigtop's packages, which are built for Ubuntu and take 2 GB.
 
-What Bigtop's packages do was read in its sources (bigtop-packages/src of release 3.5): a daemon's package registers an
-init script and starts it; the configuration is behind an alternative, /etc/hadoop/conf and /etc/spark/conf; Spark's
-package fails to install when its daemon does not start. The scripts here are written anew, and note each start.
+They have the same names, paths, users and init scripts, contain the HDFS and Spark from PyPI, and come from an apt
+repository that is signed and laid out like Bigtop's.
+
+The behaviour was read from Bigtop's sources (bigtop-packages/src of release 3.5): a daemon's package registers an init
+script and starts it; the configuration is behind an alternative, /etc/hadoop/conf and /etc/spark/conf; Spark's package
+fails to install if its daemon does not start. The scripts here are written from scratch and log each start.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from pathlib import Path
 RELEASE = "3.5.0"
 DISTRIBUTION = f"releases/{RELEASE}/ubuntu/24.04/amd64"
 STARTS = "/var/log/starts"
-"""Where each start of a daemon is noted on a host: its name, and where HDFS was for it at that time."""
+"""The file on a host that logs each start of a daemon: its name, and the HDFS address that it had at that time."""
 DAEMON = """#!/bin/bash
 # pidfile: /var/run/{folder}/{name}.pid
 ### BEGIN INIT INFO
@@ -98,7 +100,7 @@ exec {software}/java-17/bin/java $opens -Xmx128m -XX:TieredStopAtLevel=1 -Djava.
 
 
 class Package:
-    """A package in the making: its files, what it needs, what its scripts do when it is installed."""
+    """A package to build: its files, its dependencies, and what its scripts do on installation."""
 
     def __init__(self, name: str, *needs: str, script: str = "", files: Mapping[str, str] | None = None) -> None:
         self.name, self.needs, self.script = name, needs, script
@@ -106,7 +108,7 @@ class Package:
         self.links: dict[str, str] = {}
 
     def build(self, pool: Path) -> str:
-        """Build it; return its paragraph in the index of packages."""
+        """Build it; return its paragraph in the package index."""
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             for path, text in self.files.items():
@@ -175,7 +177,7 @@ def packages(software: Path) -> Iterator[Package]:
 
 
 def daemon(software: Path, name: str, needs: str, user: str, command: str, log: str) -> Package:
-    """Return a daemon's package; Spark's fail to install when the daemon does not start."""
+    """Return a daemon's package; Spark's fail to install if the daemon does not start."""
     folder = "spark" if user == "spark" else "hadoop-hdfs"
     script = DAEMON.format(
         name=name,
@@ -191,7 +193,7 @@ def daemon(software: Path, name: str, needs: str, user: str, command: str, log: 
 
 
 def spark_core(software: Path) -> Package:
-    """Return Spark's programs."""
+    """Return the package of Spark's programs."""
     package = Package(
         "spark-core",
         "bigtop-utils",
@@ -206,7 +208,7 @@ def spark_core(software: Path) -> Package:
 
 
 def make_repository(folder: Path, software: Path) -> str:
-    """Make the repository and the file KEYS; return the id of the key that signs it."""
+    """Create the repository and the file KEYS; return the id of the signing key."""
     home = folder / "gpg"
     home.mkdir(mode=0o700)
     gpg = ["gpg", "--homedir", str(home), "--batch", "--quiet"]
@@ -238,12 +240,12 @@ def make_repository(folder: Path, software: Path) -> str:
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def served(folder: Path, host: str) -> Iterator[str]:
-    """While this lives, a folder can be read at the address."""
+    """Serve a folder over HTTP; yield its URL."""
     handler = functools.partial(_Quiet, directory=str(folder))
     server = http.server.ThreadingHTTPServer((host, 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,4 +1,4 @@
-"""What the test bed itself promises."""
+"""What the test bed itself guarantees."""
 
 from __future__ import annotations
 

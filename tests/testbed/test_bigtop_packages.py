@@ -1,7 +1,8 @@
 """bigtop:spark from packages with the names, paths and init scripts of Apache Bigtop's, on hosts that boot Debian.
 
-Bigtop's own, for Ubuntu, are not here: these are stand-ins that hold PyPI's HDFS and Spark. One
-test with one cluster: the steps build on each other.
+Bigtop's own packages are built for Ubuntu; these are stand-ins with HDFS and Spark from PyPI. One test with one
+cluster:
+the steps build on each other.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ DAEMONS = {
 
 @pytest.fixture(scope="module")
 def cluster(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A staged cluster of two hosts whose packages come from the stand-ins' repository."""
+    """Stage a cluster of two hosts whose packages come from the stand-ins' repository."""
     folder = tmp_path_factory.mktemp("bigtop")
     software = software_without_java()
     image = bed.add_image("bigtop", {str(software.parent): software.parent})
@@ -40,7 +41,7 @@ def cluster(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site
 
 
 def running(site: Site, node: str) -> list[str]:
-    """The services that run, and start at the next boot."""
+    """Return the services that run now and are enabled at boot."""
     names = DAEMONS[node]
     asked = " && ".join(f"systemctl is-active {name} && ls /etc/rc3.d | grep -x 'S[0-9]*{name}'" for name in names)
     return site.on(node, asked).split("\n")
@@ -98,7 +99,7 @@ def destroyed_it_leaves_nothing(cluster: Site) -> None:
 
 
 def test_a_cluster_of_packages_lives_from_its_deployment_to_its_end(cluster: Site) -> None:
-    """Each step goes on from the last one; its name says what it shows."""
+    """Run the steps in order; each continues from the previous one, and its name says what it checks."""
     the_cluster_comes_up_from_packages_and_a_job_reads_and_writes_hdfs(cluster)
     no_daemon_was_started_before_it_was_configured(cluster)
     a_second_converge_of_packages_changes_nothing(cluster)

@@ -1,4 +1,4 @@
-"""The workflows of docs/ci.md on EC2: each job's shell steps in a fresh clone, from the pull request to the drift."""
+"""The workflows of docs/ci.md on EC2: each job's shell steps in a fresh clone, from pull request to drift check."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ assemblies:
 
 @pytest.fixture
 def origin(bed: Bed, tmp_path: Path) -> Iterator[Dtk]:
-    """A workspace in git, with a module and a service of two nodes."""
+    """Create a workspace in git, with a module and a service of two nodes."""
     with team_site_in(tmp_path / "origin", bed) as made:
         folder = made.dtk.root / "modules/acme/page"
         folder.mkdir(parents=True)
@@ -69,7 +69,7 @@ def set_work(origin: Dtk, command: str) -> str:
 
 
 def at_work() -> set[int]:
-    """The processes of the long command on all hosts: what a host runs, this machine sees."""
+    """Return the processes of the long command on all hosts; this machine sees the hosts' processes."""
     found = psutil.process_iter(["cmdline"])
     return {process.pid for process in found if process.info["cmdline"] == LONG.split()}
 
@@ -90,7 +90,7 @@ def test_a_pull_request_an_apply_two_cancelled_jobs_the_next_ones_and_drift(
     assert "| `+` | create | pages:\\[1-2\\] |" in comment["body"]
     assert bed.instances() == {}
 
-    # Cancelled once its instances are made, in a shell that hands no signal on: all of the job is killed.
+    # Cancelled after its instances are created, in a shell that forwards no signal, so the whole job is killed.
     killed = checkout(origin, "killed").root
     process = start(applying["apply"].replace("exec ", "") + "\ntrue", killed, job)
     eventually(lambda: len(bed.instances()) == 2, "the instances are made")
@@ -98,7 +98,7 @@ def test_a_pull_request_an_apply_two_cancelled_jobs_the_next_ones_and_drift(
     eventually(lambda: not workers(killed), "the runner has killed all of the job")
     made, left = set(bed.instances()), at_work()
 
-    # Cancelled in mid-step, as the file has it.
+    # Cancelled in the middle of a step, with the shell command as documented.
     cut = checkout(origin, "cut").root
     step(applying["install"], cut, job)
     process = start(applying["apply"], cut, job)

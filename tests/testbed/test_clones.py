@@ -1,4 +1,4 @@
-"""An EC2 service worked on from clones that have nothing but what is in git: its instances are made once."""
+"""An EC2 service used from clones that have only what is in git: its instances are created only once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.testbed.site import MODULE, SERVICE, team_site_in
 
 @pytest.fixture
 def origin(bed: Bed, tmp_path: Path) -> Iterator[Dtk]:
-    """What is committed: dtk.yaml with a key pair that the team has, a module, a service of three nodes."""
+    """Create what is committed: dtk.yaml with a key pair that the team has, a module, a service of three nodes."""
     with team_site_in(tmp_path / "origin", bed) as made:
         shutil.copytree(MODULE, made.dtk.root / "modules" / "acme" / "site")
         made.dtk.run("stage", "acme:site/cluster", SERVICE)
@@ -24,7 +24,7 @@ def origin(bed: Bed, tmp_path: Path) -> Iterator[Dtk]:
 
 
 def clone(origin: Dtk, name: str) -> Dtk:
-    """A fresh clone: all that git has, and no .dtk."""
+    """Make a fresh clone: everything in git, without .dtk."""
     root = origin.root.parent / name
     shutil.copytree(origin.root, root, ignore=shutil.ignore_patterns(".dtk"))
     return Dtk(root)
@@ -63,7 +63,7 @@ def test_three_clones_make_a_service_on_ec2_once(origin: Dtk, bed: Bed) -> None:
 
 
 def test_three_clones_with_a_store_go_on_from_each_other(origin: Dtk, bed: Bed) -> None:
-    """With the service's own key pair, whose private half comes from the store."""
+    """Use the service's own key pair; the clones get its private key from the store."""
     yaml = YAML()
     config = yaml.load((origin.root / "dtk.yaml").read_text())
     del config["targets"]["vpc"]["key_pair"], config["targets"]["vpc"]["key"]
@@ -78,7 +78,7 @@ def test_three_clones_with_a_store_go_on_from_each_other(origin: Dtk, bed: Bed) 
     three = clone(origin, "three")
     assert "Nothing to do" in three.run("apply", SERVICE, "--yes").stdout
     assert set(bed.instances()) == made
-    # From a clone that has pinned nothing and made no key.
+    # This clone has pinned no host key and created no key pair.
     assert three.run("ssh", SERVICE, "master", "--", "echo here").stdout == "here\n"
     clone(origin, "four").run("delete-and-destroy", SERVICE, "--yes")
     assert bed.instances() == {}

@@ -22,13 +22,13 @@ NAP = "8634"
 
 @dataclass(frozen=True)
 class Image:
-    """An image's files, and how it is run."""
+    """An image's files, and how to run them."""
 
     root: Path
     config: dict[str, Any]
 
     def command(self, *words: str) -> list[str]:
-        """Return how a container of it is started: its user, its entry point as the first process of its own."""
+        """Return the command that starts a container of it: its user, with its entry point as PID 1."""
         assert self.root != Path("/")
         inside = [*self.config["Entrypoint"], *(words or self.config["Cmd"])]
         script = 'mount -t proc proc "$1/proc" && root=$1 user=$2 folder=$3 && shift 3 && exec chroot '

@@ -1,7 +1,7 @@
-"""Workers killed while EC2 works for them: no instance is made twice or lost, and the advice leads to the end.
+"""Workers killed while EC2 works for them: no instance is created twice or lost, and the printed advice works.
 
-The short form kills when EC2 has begun what was asked, which is when the state knows least; the long one at points of
-whole lives: ``RELIABILITY_FORM=long``.
+The short form kills when EC2 has started the request, which is when the state knows least; the long form, set by
+``RELIABILITY_FORM=long``, kills at points of whole lives.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LIVES = int(os.environ.get("RELIABILITY_LIVES", "3"))
 
 
 class CloudLife(Life):
-    """A life whose nodes are instances, counted by EC2 after each operation."""
+    """A life whose nodes are instances; after each operation they are compared with those that EC2 has."""
 
     def __init__(self, site: Site, folder: Path) -> None:
         super().__init__(Processes(site.dtk, folder), folder)
@@ -41,7 +41,7 @@ class CloudLife(Life):
         self._dtk("stage", "acme:life/pair", SERVICE)
 
     def _lines(self) -> int:
-        # On the hosts' disks: logging in to each, twice for each operation, took most of a life's time.
+        # Read the hosts' disks directly: logging in to each host, twice for each operation, took most of a life's time.
         files = [host.root / "home/admin/ticks" for host in self.site.bed.hosts.values()]
         return sum(len(file.read_text().splitlines()) for file in files if file.exists())
 
@@ -50,15 +50,15 @@ class CloudLife(Life):
         return dict(found.nodes) if found else {}
 
     def state(self) -> Any:
-        """The state as in other lives; its machines are those that EC2 has, and in the state that EC2 has them in."""
+        """Return the state as other lives do, after checking that EC2 has the same machines in the same states."""
         known = {node.id: node.status for node in self._nodes().values()}
         assert {id_: one.state for id_, one in self.site.bed.instances().items()} == known
         return super().state()
 
     def killed_when(self, operation: str, begins: Callable[[], bool]) -> None:
-        """Kill the worker of an operation once EC2 has begun with it, and do what the task's end says then."""
+        """Kill the worker of an operation once EC2 has started it, and follow the advice at the task's end."""
         api = self.site.bed.api
-        api.seconds = 3600.0  # until its worker is killed
+        api.seconds = 3600.0  # EC2 takes longer than the worker lives
         running = self.site.dtk.start(*self.operations[operation])
         eventually(begins, f"EC2 begins to {operation}")
         found = holder(self.workspace.service_folder(SERVICE))

@@ -14,11 +14,11 @@ from tests.testbed.bed import Bed
 from tests.testbed.site import SERVICE, Site, site_in
 
 UNIT = "dtk-sleeper.service"
-# One whose answers are a second old.
+# A systemctl whose answers are one second old.
 SLOW_SYSTEMCTL = r"#!/bin/sh\n/usr/bin/systemctl \"$@\"\nsleep 1\n"
 
 
-# What a unit may leave behind: its file, its processes, its failure.
+# What a unit may leave behind: its file, its processes, its failed state.
 LEFT = (
     "find /etc/systemd/system -name 'dtk-*'",
     "pgrep -f '[s]leeper.py' || true",
@@ -28,7 +28,7 @@ LEFT = (
 
 @pytest.fixture(scope="module")
 def site(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A host with one program to be kept running."""
+    """Create a host with one program to keep running."""
     with site_in(tmp_path_factory.mktemp("daemon") / "workspace", bed) as made:
         shutil.copytree(Path(__file__).parent / "kept", made.dtk.root / "modules" / "acme" / "kept")
         made.dtk.run("deploy", "acme:kept/one", SERVICE)
@@ -42,7 +42,7 @@ def set_and_apply(site: Site, attribute: str, value: str, code: int = 0) -> str:
 
 @contextmanager
 def changed(site: Site, attribute: str, value: str, code: int = 0) -> Iterator[str]:
-    """Yield what apply shows with another value; the module's own is back in the end."""
+    """Yield the output of apply with a changed value; restore the module's own value afterwards."""
     try:
         yield set_and_apply(site, attribute, value, code)
     finally:
@@ -51,7 +51,7 @@ def changed(site: Site, attribute: str, value: str, code: int = 0) -> Iterator[s
 
 
 def shown(site: Site, *properties: str) -> list[str]:
-    """These properties of the unit, in systemd's order."""
+    """Return these properties of the unit, in systemd's order."""
     return site.on("node", f"systemctl show --value -p {','.join(properties)} {UNIT}").split()
 
 

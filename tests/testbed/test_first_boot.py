@@ -1,4 +1,4 @@
-"""Instances where cloud-init is still at work when SSH answers: a stand-in, which takes its time and may fail."""
+"""Instances where cloud-init still runs when SSH answers: a stand-in that takes its time and may fail."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """bigtop:spark on instances that boot, each daemon a systemd unit: one test, whose steps build on each other.
 
-After each step EC2 has the instances that the state knows, and as many as it should.
+After each step EC2 has exactly the instances that the state knows, and the expected number of them.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ DAEMONS = {"master": ["namenode", "spark-master"], "slaves": ["datanode", "spark
 
 @pytest.fixture(scope="module")
 def cluster(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A workspace whose instances boot an image that has Spark, HDFS and Java, and files to load."""
+    """Create a workspace whose instances boot an image with Spark, HDFS and Java, and with files to load."""
     folder = tmp_path_factory.mktemp("flagship")
     (folder / "data").mkdir()
     for name, content in HOURS.items():
         (folder / "data" / name).write_bytes(content)
     software = software_without_java()
-    # With what it links to, which is beside it.
+    # Mount the parent folder: the software contains links to what is beside it.
     image = bed.add_image("spark", {str(software.parent): software.parent, DATA: folder / "data"})
     with site_in(folder / "workspace", bed, image) as made:
         directory = f"bigtop_multiservice/software_directory={software}"
@@ -40,12 +40,12 @@ def cluster(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site
 
 
 def nodes(site: Site) -> dict[str, dict[str, str]]:
-    """Each node's addresses."""
+    """Return each node's addresses."""
     return {node["node"]: node["attributes"] for node in site.dtk.json("list-nodes", SERVICE)}
 
 
 def units(site: Site, node: str) -> list[str]:
-    """The units of daemons that start at a node's next boot, with what they do now; nothing while it can't be asked."""
+    """Return the enabled daemon units of a node that run, each with its user; [] while the node is unreachable."""
     desired = "ls /etc/systemd/system/multi-user.target.wants | grep ^dtk-"
     output = "systemctl is-active --quiet $unit && echo $unit of $(systemctl show -p User --value $unit) runs"
     command = f"for unit in $({desired}); do {output}; done"
@@ -57,14 +57,14 @@ def has_units(site: Site, node: str, expected: list[str]) -> bool:
 
 
 def check_units(site: Site) -> None:
-    """On each node its daemons, and no others, are enabled units that run, soon if it has just booted."""
+    """Wait until each node runs exactly its daemons as enabled units; a node that has just booted needs a moment."""
     for node in nodes(site):
         expected = [f"dtk-{name}.service of admin runs" for name in DAEMONS[node.partition(":")[0]]]
         eventually(partial(has_units, site, node, expected), f"{node} has {expected}")
 
 
 def is_healthy(site: Site) -> bool:
-    """Whether the datanodes of all slaves are there, and HDFS has each block twice."""
+    """Return whether the datanodes of all slaves are live and HDFS has two replicas of each block."""
     report = site.on("master", "bigtop/bin/hdfs dfsadmin -report -live").splitlines()
     live = {line.split()[1] for line in report if line.startswith("Hostname:")}
     slaves = {attributes["host_address"] for node, attributes in nodes(site).items() if node != "master"}
@@ -74,14 +74,14 @@ def is_healthy(site: Site) -> bool:
 
 
 def check_data(site: Site) -> None:
-    """HDFS is healthy, soon if a datanode has just come back, and what was loaded is whole."""
+    """Wait until HDFS is healthy (a returning datanode needs a moment), and check that the loaded data is intact."""
     eventually(lambda: is_healthy(site), "HDFS is healthy")
     whole = hashlib.md5(b"".join(HOURS.values())).hexdigest()
     assert site.on("master", f"bigtop/bin/hdfs dfs -cat '{LOADED}/*' | md5sum").split()[0] == whole
 
 
 def joined(site: Site, node: str) -> list[int]:
-    """How often a slave's datanode and worker were let in, by their logs; nothing while it can't be asked."""
+    """Return how often a slave's datanode and worker registered, from their logs; [] while it is unreachable."""
     command = "cd daemon/run && grep -h -c -i 'successfully registered with' datanode.log spark-worker.log"
     return [int(word) for word in site.dtk.run("ssh", SERVICE, node, "--", command, code=None).stdout.split()]
 
@@ -135,7 +135,7 @@ def stopped_and_started_its_daemons_are_back_by_themselves_at_new_addresses(clus
     after = nodes(cluster)
     assert not {a["public_address"] for a in before.values()} & {a["public_address"] for a in after.values()}
     check_units(cluster)
-    # Spark and HDFS know each other by private addresses, which instances keep; in test_life public ones are linked.
+    # Spark and HDFS use private addresses, which instances keep when stopped; test_life covers links to public ones.
     assert "Nothing had to be changed." in cluster.dtk.run("converge", SERVICE, "--yes").stdout
     assert "with 2 workers" in cluster.dtk.run("exec", SERVICE, "smoke_test").stdout
     check_data(cluster)
@@ -147,7 +147,7 @@ def destroyed_it_leaves_nothing(cluster: Site) -> None:
 
 
 def test_a_cluster_on_instances_lives_from_its_deployment_to_its_end(cluster: Site) -> None:
-    """Each step goes on from the last one; its name says what it shows."""
+    """Run the steps in order; each continues from the previous one, and its name says what it checks."""
     the_cluster_comes_up_on_three_instances_as_systemd_units(cluster)
     a_data_set_is_loaded_by_its_workflow_and_a_job_counts_on_both_workers(cluster)
     four_slaves_and_two_again_keep_hdfs_healthy_and_the_data_whole(cluster)

@@ -1,4 +1,4 @@
-"""Instances that reboot, vanish, show another key or say nothing while dtk works on them: reason and repair."""
+"""Instances that reboot, vanish, show another host key or do not answer during a task: the error and the repair."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.testbed.site import SERVICE, Site
 
 @pytest.fixture
 def small(site: Site) -> Site:
-    """A cluster of a master and one slave, whose next apply has something long to do on the slave."""
+    """Deploy a cluster of a master and one slave."""
     site.dtk.run("deploy", "acme:site/cluster", SERVICE, "--set", "slaves/cardinality=1")
     return site
 
@@ -24,7 +24,7 @@ def state_file(site: Site) -> Path:
 
 
 def begun(site: Site, seconds: int = 60) -> int:
-    """Start a task whose step on the master takes long; return its number once it is in that step."""
+    """Start a task whose step on the master takes ``seconds``; return its number once that step runs."""
     site.dtk.run("set-attribute", SERVICE, "master/site::roll/pause", str(seconds))
     site.dtk.run("apply", SERVICE, "--yes", "--detach")
     number = int(site.dtk.json("task-status", SERVICE)["task"])
@@ -37,7 +37,7 @@ def begun(site: Site, seconds: int = 60) -> int:
 
 
 def lost(site: Site, number: int) -> str:
-    """Why the step on the master failed, which the task's status tells as well."""
+    """Return why the step on the master failed, and check that the task's status shows it."""
     shown = site.dtk.run("task-status", SERVICE, "--wait", code=1).stdout
     steps = [event for event in site.dtk.events(SERVICE, number) if event["type"] == "step.finished"]
     (message,) = [event["error"]["message"] for event in steps if event["status"] == "failed"]

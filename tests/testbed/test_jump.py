@@ -1,4 +1,4 @@
-"""Instances behind a jump host that is a real machine with OpenSSH, which knows its user's own key and no other."""
+"""Instances behind a jump host: a real machine with OpenSSH that accepts only its user's own key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.testbed.site import SERVICE, Site
 
 @pytest.fixture
 def bastion(site: Site, tmp_path: Path) -> tuple[str, str, Path]:
-    """A host of the user's own: its public and its private address, and the key that it lets in."""
+    """Start the user's own jump host; return its public address, its private address and the file of its key."""
     key = Ed25519PrivateKey.generate()
     file = tmp_path / ".ssh" / "id_ed25519"
     file.parent.mkdir()

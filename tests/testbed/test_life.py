@@ -1,4 +1,4 @@
-"""The life of a cluster on instances that boot: deployed, shrunk, stopped, started, destroyed; counted each time."""
+"""The life of a cluster on instances that boot: deployed, shrunk, stopped, started, destroyed; counted at each step."""
 
 from __future__ import annotations
 

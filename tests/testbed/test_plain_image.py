@@ -1,4 +1,4 @@
-"""Machines of a cloud's image: its Python can't make environments, and who logs in is not who files are for."""
+"""Plain cloud images: their Python cannot create virtual environments, and the login user is not the files' owner."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ stat -c '%U %a' "$0" >/var/tmp/script
 def test_what_comes_from_pypi_and_files_for_others_are_put_there_and_then_left_alone(site: Site) -> None:
     folder = site.dtk.root / "modules" / "acme" / "plain"
     shutil.copytree(Path(__file__).parent / "plain", folder)
-    content = bytes(range(256)) * 20_000  # more than one piece of an upload
+    content = bytes(range(256)) * 20_000  # more than one chunk of an upload
     (folder / "files").mkdir()
     (folder / "files" / "large").write_bytes(content)
     (folder / "files" / "script").write_text(SCRIPT)

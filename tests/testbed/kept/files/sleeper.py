@@ -1,4 +1,4 @@
-"""A program to be kept running: it ends on SIGTERM with 143, as Java's programs do, on SIGINT with 0; or at once."""
+"""A program to keep running: it exits with 143 on SIGTERM, as Java programs do, with 0 on SIGINT, or immediately."""
 
 import signal
 import sys
