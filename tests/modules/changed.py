@@ -1,4 +1,4 @@
-"""What a task changed by converging, for tests of modules."""
+"""Helper for tests of modules: what the create actions of a task changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of dtk's own modules share: a workspace whose one service is gone when its test is over."""
+"""Fixtures for tests of dtk's own modules: a workspace whose one service is destroyed after the test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.command_line import Dtk
 
 @pytest.fixture
 def dtk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Dtk]:
-    """A workspace; the service that the test's file calls ``SERVICE`` is destroyed in the end."""
+    """Create a workspace; destroy the service that the test's file names in ``SERVICE`` afterwards."""
     made = Dtk(tmp_path)
     made.run("init")
     yield made

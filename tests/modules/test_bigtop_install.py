@@ -1,4 +1,4 @@
-"""bigtop:bigtop_base's installer: one machine fetches a part once, shows how far it is, and shares it safely."""
+"""bigtop:bigtop_base's installer: a machine downloads a part only once, shows progress, and shares it safely."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def node(folder: Path) -> subprocess.Popen[str]:
 
 
 def line_of(process: subprocess.Popen[str], text: str) -> str:
-    """Return the next line that a process prints which holds a text."""
+    """Return the next line of a process's output that contains a text."""
     assert process.stdout is not None
     return next(line for line in process.stdout if text in line)
 

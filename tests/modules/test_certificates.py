@@ -1,4 +1,4 @@
-"""dtk:certificates on real local nodes: each node gets a certificate of its own, and another before it ends.
+"""dtk:certificates on real local nodes: each node gets its own certificate, and a new one before it expires.
 
 One test with one deployment: the steps build on each other.
 """
@@ -15,13 +15,13 @@ NODES = ("nodes:1", "nodes:2")
 
 
 def fingerprints(dtk: Dtk) -> dict[str, str]:
-    """Return what stands on each node, by asking it."""
+    """Return the fingerprint of the certificate on each node."""
     shown = "openssl x509 -in certificates/certificate.pem -noout -fingerprint -sha256"
     return {node: dtk.run("ssh", SERVICE, node, "--", shown).stdout for node in NODES}
 
 
 def is_kept(root: Path, secret: str) -> bool:
-    """Say whether a text is in any file that this machine keeps of the service."""
+    """Return whether any local file of the service contains a text."""
     files = (path for path in (root / ".dtk/services").rglob("*") if path.is_file())
     return any(secret in path.read_text(errors="replace") for path in files)
 

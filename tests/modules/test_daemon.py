@@ -1,4 +1,4 @@
-"""The daemon module's script: starting, replacing and ending real processes, and saying why one can't start."""
+"""The daemon module's script: starts, replaces and stops real processes, and says why one cannot start."""
 
 from __future__ import annotations
 

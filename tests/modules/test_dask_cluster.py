@@ -16,7 +16,7 @@ import pytest
 from tests.support.page import run_page
 
 SERVICE = "dask1"
-LONGEST_COMMAND = 300  # seconds; a deployment takes about 20 on a quiet machine
+LONGEST_COMMAND = 300  # seconds; a deployment takes about 20 on an idle machine
 
 
 class Dtk:
@@ -26,7 +26,7 @@ class Dtk:
         self.workspace = workspace
 
     def run(self, *arguments: str, code: int = 0) -> str:
-        """Run one command, check its exit code, return what it printed."""
+        """Run one command, check its exit code, return its output."""
         done = subprocess.run(
             [sys.executable, "-m", "dtk", *arguments],
             cwd=self.workspace,
@@ -71,7 +71,7 @@ def test_the_first_tutorial_deploys_scales_and_destroys_a_cluster(tmp_path: Path
     finally:
         if (tmp_path / "services" / SERVICE).exists():
             Dtk(tmp_path).run("delete-and-destroy", SERVICE, "--yes")
-    # The logs outlive the service. A machine's id begins as the service's does.
+    # The logs outlive the service. A node's id begins with the service's id.
     events = [json.loads(line) for log in tmp_path.rglob("events.jsonl") for line in log.read_text().splitlines()]
     machines = {event["id"].partition("/")[0] for event in events if event["type"] == "node.changed" and event["id"]}
     assert len(machines) == 1

@@ -1,4 +1,4 @@
-"""dtk:etcd on real local nodes: a cluster comes together, grows, restarts member by member, shrinks; nothing is lost.
+"""dtk:etcd on real local nodes: a cluster forms, grows, restarts member by member, shrinks; no data is lost.
 
 One test with one deployment: the steps build on each other.
 """

@@ -1,4 +1,4 @@
-"""dtk:haproxy on real local nodes: requests reach every backend, and none is lost while there come to be more.
+"""dtk:haproxy on real local nodes: requests reach every backend, and none is lost while backends are added.
 
 One test with one deployment: the steps build on each other.
 """

@@ -1,4 +1,4 @@
-"""dtk:nginx on real local nodes: a site by HTTP and by TLS, with a certificate of the service's own authority.
+"""dtk:nginx on real local nodes: a site over HTTP and TLS, with a certificate of the service's own CA.
 
 One test with one deployment: the steps build on each other.
 """
@@ -14,7 +14,7 @@ SERVICE = "web1"
 
 
 def served(dtk: Dtk) -> str:
-    """Return the certificate that nginx shows, by its fingerprint."""
+    """Return the fingerprint of the certificate that nginx presents."""
     where = dtk.addresses(SERVICE)["web"]
     asked = f"openssl s_client -connect {where}:8443 </dev/null 2>/dev/null | openssl x509 -noout -fingerprint"
     return dtk.run("ssh", SERVICE, "web", "--", asked).stdout
@@ -31,7 +31,7 @@ def test_a_site_answers_by_tls_before_and_after_its_certificate_is_renewed(dtk: 
 
     dtk.run("set-attribute", SERVICE, "authority/certificates::authority/renew_within", "91")
     assert ":8443/ answered 200: " in dtk.run("exec", SERVICE, "renew").stdout
-    # The old processes may take a last connection while they end.
+    # The old processes may accept a last connection while they exit.
     until = time.monotonic() + 60
     while served(dtk) == first and time.monotonic() < until:
         time.sleep(0.2)

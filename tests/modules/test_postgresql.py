@@ -64,13 +64,13 @@ def written(dtk: Dtk, node: str, word: str) -> None:
 
 
 def arrives(dtk: Dtk, node: str, *words: str) -> None:
-    """The words, and no others, are read on a node at last."""
+    """Wait until a node has exactly these words."""
     query = "SELECT string_agg(word, ' ' ORDER BY word) FROM words"
     eventually(lambda: answers(dtk, node, query) == " ".join(sorted(words)), f"{words} are on {node}")
 
 
 def restarted(dtk: Dtk, node: str) -> tuple[str, str]:
-    """When a server went down the last time, and when it could be read again: its log's times, of one clock."""
+    """Return when a server last shut down and when it was readable again, by its log, so that both use one clock."""
     log = dtk.run("ssh", SERVICE, node, "--", "sudo cat /var/log/postgresql/*.log", **ENVIRONMENT).stdout.splitlines()
     down = [line[:23] for line in log if "received fast shutdown request" in line]
     up = [line[:23] for line in log if "ready to accept read-only connections" in line]
@@ -138,7 +138,7 @@ def a_lost_primary_that_is_back_says_what_to_do_and_nothing_is_written_over(bed:
 
 
 def taken_back_the_primary_has_everything_and_a_converge_changes_nothing(dtk: Dtk) -> None:
-    written(dtk, "master", "lost")  # what the old primary took alone is not in the new one's history
+    written(dtk, "master", "lost")  # this write exists only on the old primary, not in the new primary's history
     shown = dtk.run("exec", SERVICE, "take_back", **ENVIRONMENT).stdout
     assert shown.count("read it on") == 2
     written(dtk, "master", "back")
@@ -169,7 +169,7 @@ def destroyed_it_leaves_no_instance(bed: Bed, dtk: Dtk) -> None:
 
 
 def test_replicated_servers_live_from_their_deployment_through_a_lost_primary_to_their_end(bed: Bed, dtk: Dtk) -> None:
-    """Each step goes on from the last one; its name says what it shows."""
+    """Run the steps in order; each continues from the previous one, and its name says what it checks."""
     replicas_have_what_was_written_on_the_primary(dtk)
     a_second_converge_of_servers_changes_nothing(dtk)
     a_rolling_restart_takes_one_replica_at_a_time_and_all_follow_the_primary_after_it(dtk)

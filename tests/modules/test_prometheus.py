@@ -1,4 +1,4 @@
-"""dtk:prometheus on real local nodes: it finds its targets by links, and loses those that go.
+"""dtk:prometheus on real local nodes: it finds its targets by links, and drops those that are removed.
 
 One test with one deployment: the steps build on each other.
 """

@@ -1,4 +1,4 @@
-"""What the README of each module, and its log files, say of it is what its dtk.module.yaml does."""
+"""Each module's README, and the log files that it lists, agree with its dtk.module.yaml."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def readme(name: str) -> str:
 
 @cache
 def catalog() -> Catalog:
-    # A folder that is no workspace: what is found there is what dtk brings along.
+    # This folder is not a workspace, so only dtk's own modules are found.
     return load_catalog(Workspace(MODULES / "none"))
 
 
 @cache
 def linked() -> set[tuple[str, str]]:
-    """The attributes, by component, that get their values by links."""
+    """Return the attributes that get their values by links, as (component type, attribute)."""
     found = set()
     for name in NAMES:
         for component in catalog().find(name).components.values():
@@ -51,7 +51,7 @@ def is_set_by_people(component: Component, attribute: Attribute) -> bool:
 
 
 def place(component: Component) -> str:
-    """What stands before a component in the path of its attributes: nothing, its only node, or NODE for any."""
+    """Return the prefix of a component in its attributes' paths: "", its only node, or NODE for any node."""
     found = set()
     for assembly in (assembly for name in NAMES for assembly in catalog().find(name).assemblies.values()):
         found |= {"" for use in assembly.components if use.name.type == component.type}
@@ -69,7 +69,7 @@ def shown(attribute: Attribute) -> str:
 
 
 def expected(module: Module) -> Iterator[tuple[str, str, str]]:
-    """The first three cells of each row: path, type, default."""
+    """Yield the first three cells of each expected row: path, type, default."""
     for assembly in module.assemblies.values():
         for node in assembly.nodes.values():
             if node.is_group:
@@ -83,7 +83,7 @@ def expected(module: Module) -> Iterator[tuple[str, str, str]]:
 
 
 def stated(text: str) -> list[tuple[str, str, str]]:
-    """The first three cells of each row of the table of attributes."""
+    """Return the first three cells of each row of the table of attributes."""
     lines = iter(text.splitlines())
     rows = []
     for line in lines:
@@ -120,7 +120,7 @@ def test_the_picture_is_what_dtk_graph_draws(name: str, tmp_path: Path) -> None:
 
 
 def test_the_copies_of_one_program_are_the_same_in_each_module() -> None:
-    # A module ships its own files only; a fault that is fixed in one copy is fixed in all of them.
+    # A module ships only its own files, so programs are copied; a bug fixed in one copy must be fixed in all of them.
     copies = list(MODULES.glob("*/*/files/unpack.sh"))
     assert len(copies) > 1
     assert len({file.read_bytes() for file in copies}) == 1

@@ -1,8 +1,8 @@
-"""bigtop:spark on local nodes, HDFS and Spark from PyPI: examples/spark, step by step, and what can be done between.
+"""bigtop:spark on local nodes, HDFS and Spark from PyPI: examples/spark, step by step, and other operations.
 
-One test with the example's own deployment, whose steps build on each other, and one deployment with PyPI's Java and the
-data set from the start, which each other test leaves as it found it.
-The table is compared with the one that the project's founding document shows (35 rows, 37 with a data set).
+One test has the example's own deployment, and its steps build on each other. All other tests share one deployment,
+which has PyPI's Java and the data set from the start, and leave it as they found it. The table is compared with the one
+in the project's founding document (35 rows, 37 with a data set).
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Cluster:
         return self.dtk.run("ssh", SERVICE, "master", "--", command).stdout
 
     def example(self, step: str) -> str:
-        """Run a step of the example; return what it shows."""
+        """Run a step of the example; return its output."""
         where = {"DTK_SPARK_WORKSPACE": str(self.dtk.root), "DTK_SPARK_SOFTWARE": str(software_folder())}
         command = [str(EXAMPLE), step]
         environment = {**os.environ, "COLUMNS": "200", **where}
@@ -86,7 +86,7 @@ class Cluster:
         return done.stdout
 
     def table(self, task: int) -> str:
-        """A task's table: types and nodes, indented as it is, without times."""
+        """Return a task's table: types and nodes with their indentation, without times."""
         lines = self.dtk.run("task-status", SERVICE, str(task)).stdout.splitlines()
         rows = [line.strip("|").split(" | ") for line in lines if line.startswith("| ")][1:]
         return "".join(f"{row[0][1:].rstrip()} {row[2].strip()}".rstrip() + "\n" for row in rows)
@@ -99,7 +99,7 @@ class Cluster:
         return [event for event in self.dtk.events(SERVICE, self.last_task()) if event["type"] == type_]
 
     def datanodes(self) -> dict[str, str]:
-        """How it stands with each datanode that the namenode has heard of lately, by its node's address."""
+        """Return the decommission status of each datanode that the namenode considers live, by its node's address."""
         report = self.on_master("bigtop/bin/hdfs dfsadmin -report -live").splitlines()
         names = [line.split()[1] for line in report if line.startswith("Hostname:")]
         states = [line.split(":")[1].strip() for line in report if line.startswith("Decommission Status")]
@@ -111,8 +111,8 @@ class Cluster:
 
 @contextmanager
 def workspace() -> Iterator[Path]:
-    """Yield a folder for a workspace; what is deployed in it is destroyed in the end."""
-    # Not below pytest's own folder, which nobody may not enter.
+    """Yield a folder for a workspace; destroy what is deployed in it afterwards."""
+    # Not below pytest's own folder, which the user nobody cannot enter.
     with tempfile.TemporaryDirectory(prefix="dtk-spark-") as folder:
         Path(folder).chmod(0o755)
         root = Path(folder) / "workspace"
@@ -124,7 +124,7 @@ def workspace() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """One with the data set from its first deployment, on a machine that seems to have no Java."""
+    """Deploy a cluster with the data set from the start, on a machine that appears to have no Java."""
     with workspace() as root:
         made = Cluster(root)
         made.dtk.run("init")
@@ -177,7 +177,7 @@ def the_example_goes_to_four_slaves_and_back_with_hdfs_healthy_and_the_data_whol
 def the_history_server_is_added_in_a_stage_behind_the_others_and_knows_the_jobs(cluster: Cluster) -> None:
     cluster.dtk.run("add-component", SERVICE, "master/spark::history_server")
     cluster.dtk.run("converge", SERVICE, "--yes")
-    # All nodes are there: the stage that made them is not among these, as in the original.
+    # All nodes exist, so the stage that creates them is missing here, as in the original.
     behind = [*stage_names(WITH_DATASET)[1:], "component spark::history_server"]
     assert stage_names(cluster.table(cluster.last_task())) == behind
     shown = cluster.dtk.run("exec", SERVICE, "master/spark::history_server.smoke_test").stdout
@@ -198,7 +198,7 @@ def the_example_removed_leaves_nothing(cluster: Cluster) -> None:
 
 
 def test_the_example_lives_from_its_first_deployment_to_its_removal() -> None:
-    """Each step goes on from the last one; its name says what it shows."""
+    """Run the steps in order; each continues from the previous one, and its name says what it checks."""
     with workspace() as root:
         cluster = Cluster(root)
         the_examples_first_deployment_has_the_originals_eleven_stages_and_35_rows(cluster)
@@ -236,7 +236,7 @@ def test_datanodes_restart_one_at_a_time_and_hdfs_stays_healthy(cluster: Cluster
 def test_a_second_converge_changes_nothing_and_says_so(cluster: Cluster) -> None:
     assert "Nothing had to be changed." in cluster.dtk.run("converge", SERVICE, "--yes").stdout
     done = cluster.events("operation.finished")
-    # What an action such as the smoke test does is no change of the nodes' configuration.
+    # Changes by other actions, such as the smoke test, do not count: they are not the nodes' configuration.
     assert {event["message"] for event in done if event["changed"] and event["action"] == "create"} == set()
     assert len([event for event in done if event["action"] == "create"]) > 30
     assert "Nothing to do" in cluster.dtk.run("plan", SERVICE).stdout
