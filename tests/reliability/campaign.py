@@ -1,8 +1,8 @@
-"""The long form: a kill at each point of a service's life, then kills at random moments, on two lanes side by side.
+"""The long form: a kill at each point of a service's life, then kills at random moments, in parallel lanes.
 
 ``python -m tests.reliability.campaign [--kills N] [--random N] [--lanes N] [--seed N] [--minutes N] [--figures FILE]``
-prints a line for each life and one line of figures at the end; it ends with 1 when a life did not end as an
-undisturbed one. Lives are cheap here (forks.py); nodes are the local target's own, with their SSH servers.
+prints a line for each life and one line of figures at the end. It exits with 1 if a life did not end like an
+undisturbed one. Lives are cheap here (forks.py); the nodes are the local target's, with their SSH servers.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from tests.reliability.life import ROLES, Kill, Life, Undisturbed
 
 Kills = Mapping[str, Kill]
 LONGEST_LIFE = 6.0
-"""Seconds within which a random kill falls: the longest operation's on two busy cores."""
+"""The longest operation on two busy cores, in seconds; random kills fall within half of it."""
 
 
 class Forks:
-    """Runs dtk as forks of this process and of a worker's server."""
+    """Runs dtk as forks of this process and of a worker server."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -44,14 +44,14 @@ class Forks:
         return run_command(self.root, words, environment, self.running, seconds)
 
     def is_idle(self) -> bool:
-        """Say whether no worker runs."""
+        """Return whether no worker runs."""
         wait_for_requests()
         return not any(self.running.iterdir())
 
 
 @dataclass
 class Figures:
-    """What came of the lives of one lane."""
+    """The results of the lives of one lane."""
 
     lives: int = 0
     operations: int = 0
@@ -62,7 +62,7 @@ class Figures:
 
 
 def kills_at_each_point(points: Mapping[tuple[str, str], int], seed: int) -> list[Kills]:
-    """Return lives that have, together, a kill at each point of each operation once; in an order of the seed's."""
+    """Return lives that together kill each point of each operation once, in an order given by the seed."""
     chance = random.Random(seed)
     of_operation: dict[str, list[Kill]] = {}
     for (operation, role), count in points.items():
@@ -77,7 +77,7 @@ def kills_at_each_point(points: Mapping[tuple[str, str], int], seed: int) -> lis
 
 
 def kills_at_random(operations: Sequence[str], count: int, seed: int) -> Iterator[Kills]:
-    """Yield lives with so many kills, each after a random time, in the command or in the worker."""
+    """Yield lives with ``count`` kills in all, each after a random time, in the command or in the worker."""
     chance = random.Random(seed)
     while count > 0:
         chosen = operations[:count]
@@ -86,7 +86,7 @@ def kills_at_random(operations: Sequence[str], count: int, seed: int) -> Iterato
 
 
 def live(kind: type[Life], kills: Kills, expected: Undisturbed, figures: Figures, shown: str) -> None:
-    """Live one life in a new workspace, and note what came of it."""
+    """Run one life in a new workspace and record the result."""
     folder = Path(tempfile.mkdtemp(prefix="dtk-life-"))
     life = kind(Forks(folder / "workspace"), folder / "counts")
     begun = time.monotonic()
@@ -107,7 +107,7 @@ def live(kind: type[Life], kills: Kills, expected: Undisturbed, figures: Figures
 
 
 def lane(number: int, lanes: int, options: argparse.Namespace, kind: type[Life], queue: Any) -> None:
-    """Live this lane's share of the lives."""
+    """Run this lane's share of the lives."""
     folder = Path(tempfile.mkdtemp(prefix="dtk-lane-"))
     server = folder / "server"
     os.environ[WORKER_SERVER] = str(server)
@@ -127,7 +127,7 @@ def lane(number: int, lanes: int, options: argparse.Namespace, kind: type[Life],
             *kills_at_each_point(points_meant, options.seed)[: options.lives],
             *kills_at_random(meant, options.random, options.seed),
         ]
-        random.Random(options.seed).shuffle(planned)  # a campaign that is cut short has some of both
+        random.Random(options.seed).shuffle(planned)  # so that a campaign that is cut short has some of both
         until = time.monotonic() + 60 * options.minutes
         for index, kills in enumerate(planned):
             if index % lanes == number and time.monotonic() < until:
@@ -140,7 +140,7 @@ def lane(number: int, lanes: int, options: argparse.Namespace, kind: type[Life],
 
 
 def main() -> int:
-    """Live all lives and say what came of them."""
+    """Run all lives and print the results."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--lives", type=int, default=100_000, help="at most so many lives with kills at points")
     parser.add_argument("--random", type=int, default=300, help="kills at random moments")

@@ -1,6 +1,6 @@
-"""Shifts the clock of the process it is loaded into: put beside as ``sitecustomize`` by the tests, unknown to dtk.
+"""Shifts the clock of the process that loads it: the tests install it as ``sitecustomize``; dtk does not know it.
 
-The file that CLOCK names says by how many seconds; it is read at each look at the clock.
+The file named by the variable CLOCK holds the shift in seconds; it is read each time the process reads the clock.
 """
 
 import datetime

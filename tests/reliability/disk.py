@@ -1,7 +1,7 @@
-"""What reaches a disk: records the writes of a command and its worker, and shows the disk after a power cut in between.
+"""A model of a disk: records the writes of a command and its worker, and computes what a power cut leaves.
 
-``strace`` sees every write, whoever makes it. The model is POSIX's, which promises less than most filesystems do: what
-a file holds is safe once the file is synced, and a name in a folder once the folder is.
+``strace`` sees every write by every process. The model is POSIX's, which guarantees less than most filesystems: a
+file's content is safe once the file is synced, and a name in a folder is safe once the folder is synced.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LINE = re.compile(r"(?P<at>[\d.]+) (?P<call>\w+)\((?P<arguments>.*)\) += (?P<va
 _TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _DESCRIPTOR = re.compile(r"(?:\d+|AT_FDCWD)<((?:[^<>\\]|\\.)*)>")
 FORMS = ("nothing unsynced", "names alone", "contents alone", "some of it")
-"""What has reached the disk beside what was synced."""
+"""Which unsynced changes have also reached the disk."""
 
 
 Left = Mapping[str, bytes | None]
@@ -32,7 +32,7 @@ Left = Mapping[str, bytes | None]
 
 @dataclass(frozen=True)
 class Call:
-    """One call that changes or syncs something below the root."""
+    """One system call that changes or syncs something below the root."""
 
     ended: float
     name: str
@@ -43,7 +43,7 @@ class Call:
 
 
 def recorded(words: Sequence[str], root: Path, traces: Path) -> tuple[int, list[Call]]:
-    """Run a program and all that it starts to their end; return its exit code and the calls, in their order."""
+    """Run a program and all its child processes to the end; return its exit code and the calls, in order."""
     traces.mkdir()
     tracing = ("strace", "-ff", "--seccomp-bpf", "-f", "-ttt", "-T", "-y", "-s", "100000000", "-o", traces / "t")
     done = subprocess.run(
@@ -109,7 +109,10 @@ def _absolute(path: bytes, folder: str) -> str:
 
 @dataclass
 class _File:
-    """A file's changes in their order: (offset, bytes), or (size, None) for a new size; how many of them are synced."""
+    """A file's changes in order, and how many of them are synced.
+
+    A change is (offset, bytes), or (size, None) for a new size in bytes.
+    """
 
     start: bytes = b""
     changes: list[tuple[int, bytes | None]] = field(default_factory=list)
@@ -132,7 +135,7 @@ class _File:
 
 @dataclass
 class _Folder:
-    """A folder's changes of names in their order, each at once; how many of them are synced."""
+    """A folder's changes of names in order, and how many of them are synced. Each change is atomic."""
 
     start: dict[str, _Folder | _File] = field(default_factory=dict)
     changes: list[dict[str, _Folder | _File | None]] = field(default_factory=list)
@@ -150,14 +153,14 @@ class _Folder:
 
 
 class Disk:
-    """A folder on a disk; calls are done on it one by one."""
+    """A folder on a disk, to which calls are applied one by one."""
 
     def __init__(self, root: Path) -> None:
         self._root = os.fspath(root)
         self._top = _read(root)
 
     def do(self, call: Call) -> None:
-        """Do a call."""
+        """Apply a call."""
         match call.name:
             case "open":
                 self._open(call)
@@ -184,7 +187,7 @@ class Disk:
         assert isinstance(file, _File)
         if "O_TRUNC" in call.flags and file.size:
             file.changes.append((0, None))
-        # The journal and the log are opened once and written on; all others are written from their beginning.
+        # The journal and the log are opened once and appended to; all other files are written from the start.
         file.position = -1 if "O_APPEND" in call.flags else 0
 
     def _change(self, call: Call) -> None:
@@ -225,11 +228,11 @@ class Disk:
         return there
 
     def left(self, form: str | None = None, chance: random.Random | None = None) -> Left:
-        """Return what a power cut at this moment leaves: the files' content by their paths, and the folders as None.
+        """Return what a power cut at this moment leaves: files' contents by path; folders are None.
 
         Args:
-            form: one of ``FORMS``; None: everything, as without a power cut.
-            chance: draws what of the unsynced has reached the disk.
+            form: one of ``FORMS``; None keeps everything, as without a power cut.
+            chance: chooses which unsynced changes have reached the disk.
         """
         return dict(_left(self._top, "", form, chance or random.Random(0)))
 
@@ -256,7 +259,7 @@ def _left(
 
 
 def write(left: Left, target: Path) -> None:
-    """Write what is left into a folder, which is not there yet."""
+    """Write what is left into a new folder."""
     for path, content in left.items():
         made = target / path.lstrip("/")
         if content is None:
@@ -273,6 +276,6 @@ def _read(path: Path) -> _Folder | _File:
 
 
 def tree(path: Path) -> Left:
-    """Return what is in a folder, as ``Disk.left`` does."""
+    """Return the content of a folder, in the form of ``Disk.left``."""
     inner = {f"/{one.relative_to(path)}": None if one.is_dir() else one.read_bytes() for one in path.rglob("*")}
     return {"": None, **inner}

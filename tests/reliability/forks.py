@@ -1,7 +1,7 @@
-"""Runs dtk's commands and workers as forks of processes that have it imported: a crash point costs no start of Python.
+"""Runs dtk's commands and workers as forks of processes that have already imported it, which saves Python's start.
 
-What is as in life: each command and each worker is a process of its own, with dtk's own entry point, session, streams,
-lock and signals. What is not: its modules were imported before, and it is the child of a test's process.
+As in production, each command and each worker is a separate process, with dtk's own entry point, session, streams, lock
+and signals. The differences: its modules are already imported, and it is the child of a test's process.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NOTHING = b"nothing"
 
 @dataclass(frozen=True)
 class Ran:
-    """How a command ended: its exit code, negative for a signal, and what it printed."""
+    """How a command ended: its exit code (negative for a signal) and its output."""
 
     code: int
     output: str
@@ -41,11 +41,11 @@ def run_command(
     """Run a command in a fork.
 
     Args:
-        root: the workspace; what is printed goes to a file beside it.
+        root: the workspace; the output goes to a file beside it.
         words: the command line without ``dtk``.
-        environment: more variables; of ``KILLER_ROLE`` and ``KILLER_POINT`` killer.py knows the meaning.
-        running: gets a file for each worker that runs.
-        seconds: the process of the role is killed after so long, where that is given.
+        environment: additional variables; killer.py defines ``KILLER_ROLE`` and ``KILLER_POINT``.
+        running: gets a file for each running worker.
+        seconds: kill the process of the role after this time; None means never.
     """
     output = root.parent / "command.log"
     environment = {**environment, RUNNING: str(running)}
@@ -63,7 +63,7 @@ def run_command(
 
 
 def _as_process(work: Callable[[], int]) -> None:
-    """Do a fork's work and end it as a process of its own ends: never back into the test."""
+    """Do a fork's work and end the process: a fork must never return into the test."""
     code = 70
     try:
         code = work()
@@ -81,7 +81,7 @@ def _as_process(work: Callable[[], int]) -> None:
 
 
 def _streams(descriptor: int) -> None:
-    """Give this process its own standard streams: nothing to read, everything printed to one file."""
+    """Give this process its own standard streams: empty input, and all output in one file."""
     nothing = os.open(os.devnull, os.O_RDONLY)
     for number, source in enumerate((nothing, descriptor, descriptor)):
         os.dup2(source, number)
@@ -100,9 +100,9 @@ def _command(root: Path, words: Sequence[str], environment: Mapping[str, str], o
     from dtk.apply import worker_ahead  # noqa: PLC0415
     from dtk.cli import running  # noqa: PLC0415
 
-    # Only where workers are started: other programs, such as git, are started as ever.
+    # Replaced only where dtk starts workers; other programs, such as git, start as usual.
     setattr(worker_ahead, "subprocess", SimpleNamespace(Popen=_HandedOver, DEVNULL=subprocess.DEVNULL))  # noqa: B010
-    # A forked worker has loaded everything already.
+    # A forked worker has everything loaded already.
     setattr(running, "worker_ahead", lambda *_, **__: nullcontext())  # noqa: B010
     os.umask(0o022)
     killer.arm("command")
@@ -110,7 +110,7 @@ def _command(root: Path, words: Sequence[str], environment: Mapping[str, str], o
 
 
 class _HandedOver:
-    """Stands for ``subprocess.Popen`` where dtk starts its worker: the worker's server forks it."""
+    """Replaces ``subprocess.Popen`` where dtk starts its worker: the worker server forks the worker instead."""
 
     def __init__(self, words: Sequence[str], *, stdout: int, cwd: Path, pass_fds: Sequence[int], **_: Any) -> None:
         self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -128,12 +128,12 @@ class _HandedOver:
         return self.returncode
 
     def poll(self) -> int | None:
-        """Return the exit code where it is known."""
+        """Return the exit code if it is known."""
         return self.returncode
 
 
 def serve_workers(path: Path) -> None:
-    """Fork a worker for each request that comes over a socket; never returns."""
+    """Fork a worker for each request that arrives on a socket; never return."""
     import dtk.apply.worker  # noqa: F401, PLC0415 - imported before the forks, and patches what blocks
 
     listening = _plain_socket()
@@ -172,7 +172,7 @@ def _plain_fork() -> int:
 
 
 def wait_for_requests() -> None:
-    """Return once every worker that was asked for until now has its mark: also by a command that was killed since."""
+    """Return once every worker requested so far has its mark, even if the requesting command was killed since."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.connect(os.environ[WORKER_SERVER])
         connection.sendall(_NOTHING)
@@ -182,7 +182,7 @@ def wait_for_requests() -> None:
 def _supervise(
     request: Mapping[str, Any], descriptors: Sequence[int], connection: socket.socket, own_mark: Path
 ) -> None:
-    """Fork the worker, say its number, and later how it ended."""
+    """Fork the worker, send its process id and later its exit code."""
     from gevent import monkey  # noqa: PLC0415
 
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -192,7 +192,7 @@ def _supervise(
         _as_process(lambda: _worker(request, descriptors))
     mark = Path(request["running"]) / str(pid)
     mark.touch()
-    for descriptor in descriptors:  # the lock among them: it must be free as soon as its worker is gone
+    for descriptor in descriptors:  # this includes the lock, which must be free as soon as its worker has ended
         os.close(descriptor)
     with suppress(OSError):  # the command may have been killed
         connection.sendall(f"{pid}\n".encode())
@@ -208,7 +208,7 @@ def _worker(request: Mapping[str, Any], descriptors: Sequence[int]) -> int:
     import gevent  # noqa: PLC0415
 
     gevent.reinit()
-    gevent.get_hub().loop.update_now()  # else every time limit counts from when the server last looked at the clock
+    gevent.get_hub().loop.update_now()  # else time limits would count from when the server last read the clock
     os.setsid()
     os.chdir(request["cwd"])
     output, lock = descriptors

@@ -1,4 +1,4 @@
-"""The two forms of a suite: the short one runs with all tests, the long one by ``tests/reliability/run --long``."""
+"""The two forms of a suite: the short one runs with all tests, the long one with ``tests/reliability/run --long``."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ long_form = pytest.mark.skipif(not IS_LONG, reason="in the long form only")
 
 
 def shown(*cases: _Case, short: int) -> tuple[_Case, ...]:
-    """Return the cases of this form: all of them, or the first few."""
+    """Return the cases of this form: all in the long form, the first ``short`` in the short form."""
     return cases if IS_LONG else cases[:short]

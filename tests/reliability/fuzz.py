@@ -1,11 +1,11 @@
 """The long form of fuzzing: coverage-guided, over every target, by one command.
 
-``python -m tests.reliability.fuzz [--inputs N] [--minutes N] [--target NAME]… [--folder FOLDER] [--seed N]`` gives N
-inputs in all (a million) to the targets of fuzz_targets.py, more to those that cost less, with libFuzzer by way of
-atheris, each target in a process of its own, in rounds: one that is cut short has given all of them some. The folder
-keeps what was found, what is worth changing again, and the figures: another run in the same folder goes on from there,
-with the next seeds. It ends with 1 when an input raised what it should not, or took too long of a processor; the
-inputs are kept and named.
+``python -m tests.reliability.fuzz [--inputs N] [--minutes N] [--target NAME]… [--folder FOLDER] [--seed N]`` runs N
+inputs in all (default: a million) on the targets of fuzz_targets.py, with libFuzzer through atheris. Cheaper targets
+get more inputs. Each target runs in its own process, in rounds, so that a run that is cut short has covered all
+targets. The folder keeps the findings, the corpus and the figures: another run in the same folder continues from there
+with the next seeds. It exits with 1 if an input raised an unexpected exception or took too much CPU time; these inputs
+are kept and named.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from tests.reliability.mutations import mutated
 
 LONGEST_INPUT = 4096
 SLOWEST_SECONDS = 20
-"""An input that takes longer of a processor counts as one that hangs: templates are bounded to less."""
+"""An input that takes more CPU seconds than this is a fault; the limits on templates are lower."""
 HANGS_SECONDS = 300
-"""An input that takes longer than this by the clock does not end; on a busy machine others may take long, too."""
+"""An input that takes more wall-clock seconds than this hangs; the limit is high because a busy machine is slow."""
 ROUND = 50_000
-"""Inputs that the targets get, together, before the first gets more."""
+"""Inputs of one round, over all targets; a target gets more only after the round."""
 MOST_MEGABYTES = 2048
 
 
 def shares(costs: dict[str, int], inputs: int) -> dict[str, int]:
-    """Return how many inputs each target gets: in reverse to the root of what one costs."""
+    """Return how many inputs each target gets: inversely proportional to the square root of an input's cost."""
     weights = {name: cost**-0.5 for name, cost in costs.items()}
     total = sum(weights.values())
     return {name: round(inputs * weight / total) for name, weight in weights.items()}
 
 
 class Tally:
-    """Counts inputs and keeps the first of each kind that is a fault; a process that is ended leaves both."""
+    """Counts inputs and keeps the first input of each kind of fault; both survive the end of the process."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._inputs = folder, 0
@@ -57,7 +57,7 @@ class Tally:
         self._counter.write(struct.pack("q", self._inputs))
 
     def fault(self, origin: str, data: bytes, details: str) -> None:
-        """Keep an input, unless one of the same origin is kept."""
+        """Keep an input, unless one with the same origin has been kept."""
         if origin not in self._known:
             self._known.add(origin)
             (self._folder / f"fault-{len(self._known)}.input").write_bytes(data)
@@ -65,7 +65,7 @@ class Tally:
 
 
 def fuzz_one(name: str, inputs: int, seed: int, folder: Path) -> None:
-    """Fuzz one target in this process; what it finds is written to a folder. Never returns."""
+    """Fuzz one target in this process and write the findings to a folder. Never return."""
     import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: PLC0415 - of this form alone
 
     with atheris.instrument_imports(include=["dtk"]):
@@ -77,7 +77,7 @@ def fuzz_one(name: str, inputs: int, seed: int, folder: Path) -> None:
         (corpus / str(number)).write_bytes(text)
 
     def change(data: bytes, longest: int, chance: int) -> bytes:
-        """Half of all changes are libFuzzer's own; the others keep a document a document."""
+        """Mutate an input: half of the changes are libFuzzer's, the other half keep documents parseable."""
         if chance % 2:
             return bytes(atheris.Mutate(data, longest))
         return mutated([data, *seeds[:1]], random.Random(chance))[:longest]
@@ -105,15 +105,16 @@ def fuzz_one(name: str, inputs: int, seed: int, folder: Path) -> None:
 
 
 def _origin(error: Exception) -> str:
-    """Return the kind of an error and the line of dtk that it comes from."""
+    """Return the type of an error and the line of dtk that raised it."""
     own = [frame for frame in traceback.extract_tb(error.__traceback__) if "/dtk/" in frame.filename]
     return f"{type(error).__name__} {own[-1].filename}:{own[-1].lineno}" if own else type(error).__name__
 
 
 def fuzz_round(folder: Path, name: str, inputs: int, seed: int, seconds: float) -> tuple[int, int]:
-    """Fuzz one target in a process of its own for at most so long; return the inputs it got and its exit code.
+    """Fuzz one target in a separate process for at most ``seconds``.
 
-    The code is 0 for one that was ended for the time.
+    Returns:
+        The number of inputs it got, and its exit code: 0 if it was ended because the time was up.
     """
     folder.mkdir(exist_ok=True)
     (folder / "inputs").unlink(missing_ok=True)
@@ -129,25 +130,25 @@ def fuzz_round(folder: Path, name: str, inputs: int, seed: int, seconds: float) 
 
 @dataclass
 class Figures:
-    """What all runs in a folder have given the targets; written after each process, so that none is lost."""
+    """The figures of all runs in a folder; written after each process, so that none is lost."""
 
     next_seed: int
     inputs: dict[str, int] = field(default_factory=dict)
     codes: dict[str, int] = field(default_factory=dict)
 
     def add(self, name: str, inputs: int, code: int) -> None:
-        """Note what one process gave a target, and the first exit code that is not 0."""
+        """Record the inputs that one process ran on a target, and the first exit code that is not 0."""
         self.inputs[name] = self.inputs.get(name, 0) + inputs
         self.codes[name] = self.codes.get(name) or code
 
     @property
     def total(self) -> int:
-        """How many inputs all targets were given."""
+        """The number of inputs of all targets."""
         return sum(self.inputs.values())
 
 
 def fuzz_in_rounds(folder: Path, costs: dict[str, int], options: argparse.Namespace) -> Figures:
-    """Give each target its share of each round until there were enough inputs, or the time is up."""
+    """Give each target its share in each round, until there were enough inputs or the time is up."""
     file, until = folder / "figures.json", time.monotonic() + 60 * options.minutes
     figures = Figures(**json.loads(file.read_text())) if file.exists() else Figures(options.seed)
     while figures.total < options.inputs:
@@ -166,7 +167,7 @@ def fuzz_in_rounds(folder: Path, costs: dict[str, int], options: argparse.Namesp
 
 
 def main() -> int:
-    """Fuzz all targets, or do what a process of its own is started for."""
+    """Fuzz all targets; with ``--one``, fuzz one target in this process."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--inputs", type=int, default=1_000_000)
     parser.add_argument("--minutes", type=float, default=6000)

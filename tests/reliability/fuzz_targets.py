@@ -1,7 +1,7 @@
-"""What is fuzzed: each reader of something that people, modules, logs or hosts wrote, and the errors it may raise.
+"""The fuzz targets: every reader of input from people, modules, logs or hosts, and the errors that it may raise.
 
-A target takes bytes of whatever content. Any exception but the named ones is a fault: users would be told of a bug in
-dtk. Documents are read from files in memory (``/dev/shm`` where there is one), with the readers that commands use.
+A target takes any bytes. Any exception other than the listed ones is a fault: dtk would report it as a bug in dtk.
+Documents are read from files in memory (``/dev/shm`` if it exists), with the readers that commands use.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _MOST_SEEDS = 60
 
 @dataclass(frozen=True)
 class Fuzzed:
-    """A reader, what it may raise, and texts that it can read. ``cost`` is how long one takes, compared with others."""
+    """A reader, the errors that it may raise, and valid inputs. ``cost`` is the relative time of one input."""
 
     read: Callable[[bytes], object]
     errors: tuple[type[Exception], ...]
@@ -72,12 +72,12 @@ def _memory() -> Path:
 
 
 FOLDER = _memory()
-# What is found valid is kept in the user's cache; here nothing is.
+# The cache of valid documents is in the user's cache folder; here it is disabled.
 os.environ["XDG_CACHE_HOME"] = os.devnull
 
 
 def file_of(data: bytes, name: str) -> Path:
-    """Return a file with this content."""
+    """Write a file with this content; return its path."""
     file = FOLDER / name
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(data)
@@ -85,7 +85,7 @@ def file_of(data: bytes, name: str) -> Path:
 
 
 def text_of(data: bytes) -> str:
-    """Return bytes as what a command line or a parsed document can hold: a text, odd characters included."""
+    """Return bytes as text that a command line or a parsed document can hold, including unusual characters."""
     return data.decode("utf-8", "replace")
 
 
@@ -184,7 +184,7 @@ _READING = ("ls", "info", "list-nodes", "list-components", "list-attributes", "l
 
 
 def _command_line(data: bytes) -> None:
-    """Run a command that changes nothing with fuzzed words; its end must be an exit code that is documented."""
+    """Run a read-only command with fuzzed arguments; it must end with a documented exit code."""
     from dtk.__main__ import run  # noqa: PLC0415 - all of the command line
 
     text = data.decode("utf-8", "surrogateescape").replace("\0", "")
@@ -192,7 +192,7 @@ def _command_line(data: bytes) -> None:
         words = shlex.split(text)
     except ValueError:
         words = text.split()
-    # Options that write files or never end are left to their own tests.
+    # Options that write files or never end have tests of their own.
     words = [
         word for word in words if not word.startswith(("--out", "--wait", "-m", "--mode", "--refresh", "--update"))
     ]
@@ -221,7 +221,7 @@ def _workspace() -> Path:
 
 
 def files(*patterns: str) -> Callable[[], list[bytes]]:
-    """Return what gives the contents of the repository's files of these patterns, the smallest of them."""
+    """Return a function that reads the repository's files matching these patterns, smallest first, up to a maximum."""
 
     def read() -> list[bytes]:
         found = [file.read_bytes() for pattern in patterns for file in sorted(ROOT.glob(pattern)) if file.is_file()]
@@ -231,7 +231,7 @@ def files(*patterns: str) -> Callable[[], list[bytes]]:
 
 
 def texts(*given: str) -> Callable[[], list[bytes]]:
-    """Return what gives these texts."""
+    """Return a function that returns these texts as bytes."""
     return lambda: [text.encode() for text in given]
 
 

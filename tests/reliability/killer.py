@@ -1,6 +1,6 @@
-"""Kills the process it is loaded into at a chosen point: put beside as ``sitecustomize`` by the tests, unknown to dtk.
+"""Kills the process that loads it at a chosen point: the tests install it as ``sitecustomize``; dtk does not know it.
 
-A point lies before and after each event, and each fsync, rename, link, removal and new folder in the workspace.
+There is a point before and after each event, and each fsync, rename, link, removal and new folder in the workspace.
 """
 
 import atexit
@@ -17,14 +17,14 @@ mine = {"root": "", "role": ""}
 
 
 def point() -> None:
-    """Pass one point, or die there."""
+    """Pass one point, or kill the process there."""
     passed[0] += 1
     if passed[0] == int(os.environ.get("KILLER_POINT", "0")) and os.environ.get("KILLER_ROLE") == mine["role"]:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def is_meant(name: str, arguments: tuple[Any, ...]) -> bool:
-    """Say whether a call changes the workspace: an event that is written, or a file that is put on disk."""
+    """Return whether a call changes the workspace: it writes an event, or changes a file on disk."""
     if name == "write":
         return b'"seq":' in bytes(arguments[1])
     place = arguments[0]
@@ -49,13 +49,13 @@ def watched(name: str) -> Callable[..., Any]:
 
 
 def write_count() -> None:
-    """Write down how many points this process passed, where that is asked for."""
+    """Write how many points this process passed, if KILLER_COUNTS is set."""
     if mine["role"] and "KILLER_COUNTS" in os.environ:
         Path(f"{os.environ['KILLER_COUNTS']}.{mine['role']}").write_text(str(passed[0]))
 
 
 def arm(role: str) -> None:
-    """Watch this process from now on, as a ``command`` or as a ``worker``."""
+    """Start watching this process, as a ``command`` or as a ``worker``."""
     mine.update(root=os.environ.get("KILLER_ROOT", ""), role=role)
     passed[0] = 0
     if mine["root"]:

@@ -1,4 +1,4 @@
-"""A service's life on local nodes, undisturbed or with a kill in each operation, and what must hold after each."""
+"""A service's life on local nodes, undisturbed or with a kill in each operation, and the invariants after each one."""
 
 from __future__ import annotations
 
@@ -67,13 +67,13 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
 }
 CARDINALITY = {"scale up": "2", "scale down": "1"}
 ASKING = ("apply", "replace", "delete-and-destroy")
-"""Commands that ask before they begin."""
+"""Commands that ask for confirmation."""
 ROLES = ("worker", "command")
 
 
 @dataclass(frozen=True)
 class Kill:
-    """Where an operation is killed: in which process, at which of its points (from 1), or after how many seconds."""
+    """Where an operation is killed: in which process, and at which of its points (from 1) or after how many seconds."""
 
     operation: str
     role: str
@@ -83,7 +83,7 @@ class Kill:
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """How each operation leaves the state, how many lines its actions write, how many points its processes pass."""
+    """Per operation: the state afterwards, how many lines its actions write, how many points its processes pass."""
 
     states: Mapping[str, Any]
     lines: Mapping[str, int]
@@ -91,19 +91,19 @@ class Undisturbed:
 
 
 class Runner(Protocol):
-    """Runs dtk in a workspace, with the killer beside it."""
+    """Runs dtk in a workspace with the killer installed."""
 
     root: Path
 
     def run(self, words: Sequence[str], environment: Mapping[str, str], seconds: float | None = None) -> Ran:
-        """Run one command; kill all of it after so many seconds where they are given."""
+        """Run one command; kill its processes after ``seconds`` unless None."""
 
     def is_idle(self) -> bool:
-        """Say whether no worker runs there."""
+        """Return whether no worker runs."""
 
 
 class Processes:
-    """Runs dtk as people do: a process of its own each time."""
+    """Runs dtk as people do: each command in a new process."""
 
     def __init__(self, dtk: Dtk, folder: Path) -> None:
         self.root, self._dtk, self._folder = dtk.root, dtk, folder
@@ -118,7 +118,7 @@ class Processes:
         return Ran(done.returncode, done.stdout + done.stderr)
 
     def is_idle(self) -> bool:
-        """Say whether no worker runs there."""
+        """Return whether no worker runs."""
         return not any(_works_on(process, str(self.root)) for process in psutil.process_iter())
 
 
@@ -134,7 +134,7 @@ class Life:
         folder.mkdir(exist_ok=True)
 
     def begin(self) -> None:
-        """Make the workspace and stage the service."""
+        """Create the workspace and stage the service."""
         self._dtk("init")
         module = self.runner.root / "modules/acme/life"
         module.mkdir(parents=True)
@@ -147,7 +147,7 @@ class Life:
         assert done.code == 0, f"dtk {' '.join(words)}: {done.code}\n{done.output}"
 
     def undisturbed(self) -> Undisturbed:
-        """Live the whole life; return what others are compared with."""
+        """Run the whole life without kills; return what other lives are compared with."""
         states, lines, points = {}, {}, {}
         for operation in self.operations:
             self._prepare(operation)
@@ -162,7 +162,7 @@ class Life:
         return Undisturbed(states, lines, points)
 
     def disturbed(self, kills: Mapping[str, Kill], expected: Undisturbed) -> None:
-        """Live the whole life with a kill in some operations, following the advice after each."""
+        """Run the whole life with a kill in some operations, and follow the advice after each."""
         for operation in self.operations:
             kill = kills.get(operation, Kill(operation, "", 0))
             self._prepare(operation)
@@ -180,7 +180,7 @@ class Life:
     def _check_nothing_ran_twice(
         self, operation: str, ran: int, expected: Undisturbed, in_doubt: tuple[str, ...], kill: Kill
     ) -> None:
-        """What may not run twice ran once, or its step was named as in doubt."""
+        """Check that actions which may not run twice ran once, or that their step was reported as in doubt."""
         if operation in ("exec", "workflow"):
             once = expected.lines[operation]
             assert once <= ran <= once + len(in_doubt), f"{kill}: wrote {ran} lines, not {once}; in doubt: {in_doubt}"
@@ -203,14 +203,14 @@ class Life:
         return max(logged_tasks(self.workspace, SERVICE), default=0)
 
     def _lines(self) -> int:
-        """Count the lines that actions wrote that may not run twice."""
+        """Count the lines written by actions that may not run twice."""
         found = load_state(self.workspace.state_file(SERVICE))
         homes = [str(node.attributes.get("home", "")) for node in found.nodes.values()] if found else []
         files = [Path(home) / "ticks" for home in homes if home]
         return sum(len(file.read_text().splitlines()) for file in files if file.exists())
 
     def _check_records(self, kill: Kill) -> None:
-        """Whatever was killed: documents parse, logs fold, no worker failed, and what was in flight is named."""
+        """Check that documents parse, logs fold, no worker failed, and unfinished steps are reported as in doubt."""
         load_state(self.workspace.state_file(SERVICE))
         for number in logged_tasks(self.workspace, SERVICE):
             reading = read_log(self.workspace.event_log(SERVICE, number))
@@ -224,7 +224,11 @@ class Life:
             assert "Traceback" not in text, f"{kill}: {text}"
 
     def _follow_advice(self, operation: str, before: int, kill: Kill) -> tuple[str, ...]:
-        """Do what the killed task's end says; the operation itself where nothing of it is on record."""
+        """Follow the advice of the killed task; repeat the operation if it started no task.
+
+        Returns:
+            The task's steps in doubt.
+        """
         in_doubt: tuple[str, ...] = ()
         if self._last_task() > before:
             task = read_task(self.workspace, SERVICE, self._last_task())
@@ -238,14 +242,14 @@ class Life:
             self._dtk(*self.operations[operation])
         eventually(self.runner.is_idle, "the worker ends")
         if operation == "destroy" and self.workspace.service_file(SERVICE).exists():
-            # Killed between the task's end and the removal of what it has left: the same command goes on.
+            # The kill was between the task's end and the removal of its leftovers: the same command continues.
             self._dtk(*self.operations[operation])
         return in_doubt
 
     def state(self) -> Any:
-        """The state without what differs between two undisturbed lives: numbers, ids, addresses, times."""
+        """Return the state without what differs between two undisturbed lives: numbers, ids, addresses, times."""
         if not self.workspace.service_file(SERVICE).exists():
-            # Its logs stay.
+            # The logs are kept.
             return sorted({path.name for path in self.workspace.local.glob("services/**/*") if path.is_file()})
         found = load_state(self.workspace.state_file(SERVICE))
         assert found is not None
@@ -268,9 +272,9 @@ def _works_on(process: psutil.Process, root: str) -> bool:
 
 
 def chosen_kills(seed: int, expected: Undisturbed) -> Iterator[Kill]:
-    """Return one kill for each operation; the same for the same seed."""
+    """Return one kill for each operation; the same seed gives the same kills."""
     chance = random.Random(seed)
     for operation in OPERATIONS:
-        # Three of four in the worker: it does the work.
+        # Three of four kills hit the worker, because it does the work.
         role = chance.choice(("worker", "worker", "worker", "command"))
         yield Kill(operation, role, chance.randint(1, expected.points[operation, role]))

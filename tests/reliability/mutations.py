@@ -1,4 +1,4 @@
-"""Changes of inputs for fuzzing: of their bytes, and of their structure, so that most documents stay documents."""
+"""Mutations of inputs for fuzzing: of their bytes, and of their structure, so that most documents stay parseable."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _changed_bytes(seed: bytes, seeds: list[bytes], chance: random.Random) -> by
 
 
 def _changed_structure(seed: bytes, seeds: list[bytes], chance: random.Random) -> bytes:
-    """Change values, keys and items in a document, or in one of those that stand in its lines."""
+    """Change values, keys and items in a document, or in one of the documents on its lines."""
     separator = b"\0" if b"\0" in seed else b"\n" if seed.startswith(b'{"v"') else b""
     parts = seed.split(separator) if separator else [seed]
     at = chance.randrange(len(parts))
@@ -61,7 +61,7 @@ def _changed_structure(seed: bytes, seeds: list[bytes], chance: random.Random) -
 
 @lru_cache(maxsize=4096)
 def _as_json(part: bytes) -> str:
-    """Return a document as JSON, which is YAML as well.
+    """Return a JSON or YAML document as JSON.
 
     Raises:
         ValueError: it is neither.
@@ -77,7 +77,7 @@ def _as_json(part: bytes) -> str:
 
 
 def _changed(value: Any, chance: random.Random) -> Any:
-    """Return data with one change somewhere in it."""
+    """Return data with one random change somewhere in it."""
     if not isinstance(value, (dict, list)) or not value or chance.random() < 0.05:
         return deepcopy(chance.choice(VALUES))
     keys = list(value) if isinstance(value, dict) else list(range(len(value)))

@@ -1,4 +1,4 @@
-"""The smallest service that does something: one local node that notes what runs there."""
+"""The smallest service that does something: one local node, which records what runs there."""
 
 from __future__ import annotations
 
@@ -58,7 +58,13 @@ class Small:
         self.dtk.run("stage", "acme:small/one", SERVICE)
 
     def shell(self, script: str, *words: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
-        """Run ``dtk`` with words by a shell script, which has it as ``"$@"``; fail unless it ends with ``code``."""
+        """Run ``dtk`` with arguments through a shell script that calls it as ``"$@"``; check its exit code.
+
+        Args:
+            script: the shell script.
+            words: the arguments of ``dtk``.
+            code: the expected exit code; None allows any.
+        """
         done = subprocess.run(
             ["/bin/sh", "-c", script, "sh", sys.executable, "-m", "dtk", *words],
             cwd=self.root,
@@ -74,7 +80,7 @@ class Small:
         return done
 
     def check_words(self, done: subprocess.CompletedProcess[str]) -> None:
-        """Fail on what no user's mistake may show."""
+        """Fail on output that only a bug in dtk causes."""
         said = f"{done.stdout}\n{done.stderr}"
         for worker_log in self.root.glob(".dtk/services/*/tasks/*/worker.log"):
             said += worker_log.read_text()
@@ -82,14 +88,14 @@ class Small:
         assert "a bug in dtk" not in said, said
 
     def check_records(self) -> None:
-        """Read the state and every log."""
+        """Check that the state and every log can be read."""
         load_state(self.workspace.state_file(SERVICE))
         for number in logged_tasks(self.workspace, SERVICE):
             notes = read_log(self.workspace.event_log(SERVICE, number)).notes
             assert [note for note in notes if "torn" not in note] == []
 
     def follow_advice(self, before: int = 0) -> None:
-        """Do what the last task's end says; the operation itself where nothing of it is on record."""
+        """Do what the last task's end advises; apply if no task started since task ``before``."""
         number = max(logged_tasks(self.workspace, SERVICE), default=0)
         task = read_task(self.workspace, SERVICE, number) if number > before else None
         if task is None:
@@ -99,7 +105,7 @@ class Small:
             self.dtk.run(*words, *(["--yes"] if words[0] == "apply" else []))
 
     def state(self) -> Any:
-        """Return what of the state is the same in two undisturbed lives."""
+        """Return the part of the state that is the same in two undisturbed lives."""
         found = load_state(self.workspace.state_file(SERVICE))
         document: Any = to_document(found) if found else {}
         applied = {
@@ -110,11 +116,11 @@ class Small:
         return nodes, applied, document.get("unfinished"), document.get("in_doubt")
 
     def last(self) -> dict[str, Any]:
-        """Return what ``task-status --json`` says."""
+        """Return the document of ``task-status --json``."""
         found: dict[str, Any] = json.loads(self.dtk.run("task-status", SERVICE, "--json", code=None).stdout)
         return found
 
     def remove(self) -> None:
-        """End what is left of it."""
+        """Destroy what is left of the service."""
         if self.workspace.service_file(SERVICE).exists():
             self.dtk.run("delete-and-destroy", SERVICE, "--yes", "--force", "--lock-wait", "60s", code=None)

@@ -1,7 +1,7 @@
-"""Kills dtk at points of a service's life: nothing is lost, nothing runs twice unsaid, and the advice works.
+"""Kills of dtk at points of a service's life: nothing is lost, nothing runs twice unreported, the advice works.
 
-The short form lives a few lives with a fixed seed, in processes as people start them. The long one, at each point, with
-forks of prepared processes: ``tests/reliability/run --long`` (campaign.py).
+The short form runs a few lives with a fixed seed, in processes as people start them. The long form kills at each point,
+in forks of prepared processes: ``tests/reliability/run --long`` (campaign.py).
 """
 
 from __future__ import annotations

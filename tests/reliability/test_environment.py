@@ -1,4 +1,4 @@
-"""dtk where something around it is wrong: disks, logs, clocks, descriptors, terminals, locales, names of folders.
+"""dtk in a broken environment: disks, logs, clocks, file descriptors, terminals, locales, folder names.
 
 The long form also fills the disk at every size: ``tests/reliability/run --long environment``.
 """
@@ -39,7 +39,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A filesystem whose size ``resize`` sets."""
+    """Mount a filesystem whose size ``resize`` sets."""
     if os.geteuid() != 0 or sys.platform != "linux":
         pytest.skip("a small filesystem can only be made by root on Linux")
     folder = tmp_path / "disk"
@@ -50,7 +50,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def resize(disk: Path, kilobytes: int | None) -> None:
-    """Leave so much room on a disk; None: enough."""
+    """Leave this many kilobytes free on a disk; None means enough."""
     found = os.statvfs(disk)
     used = (found.f_blocks - found.f_bfree) * found.f_frsize // 1024
     size = 65536 if kilobytes is None else used + kilobytes
@@ -58,15 +58,15 @@ def resize(disk: Path, kilobytes: int | None) -> None:
 
 
 def users(disk: Path) -> list[str]:
-    """Return the files below a disk that processes have open, removed ones included."""
+    """Return the files below a disk that processes have open, including deleted ones."""
     found = []
     for opened in Path("/proc").glob("[0-9]*/fd/*"):
-        with suppress(OSError):  # the process, or its file, is gone
+        with suppress(OSError):  # the process or its file is gone
             found.append(str(opened.readlink()))
     return [file for file in found if file.startswith(f"{disk}/")]
 
 
-# Whether there is room for no log, no state, not all of a task; with one page more each time in the long form.
+# Free kilobytes: too few for a log, for the state, for a whole task; the long form adds one page at a time.
 ROOM = range(4, 400, 4) if IS_LONG else (8, 80)
 
 
@@ -90,7 +90,8 @@ def test_a_read_only_disk_can_be_looked_at_and_is_named(disk: Path, make: Make) 
     small = make(disk / "workspace")
     small.dtk.run(*APPLY)
     small.dtk.run("stop", SERVICE)
-    # A command ends with its task; the worker closes log and lock a moment later, and until then no disk is read-only.
+    # The command ends with its task; the worker closes log and lock a moment later, and until then the disk cannot be
+    # remounted read-only.
     eventually(lambda: users(disk) == [], "the worker closes its files")
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
     try:
@@ -151,7 +152,7 @@ def test_a_log_that_is_taken_away_while_a_task_runs_is_said_and_no_work_is_lost(
 
 @pytest.fixture
 def clock(tmp_path: Path) -> tuple[Path, str]:
-    """A file that says by how many seconds a command's clock is wrong, and the script that gives it that clock."""
+    """Return a file with the error of a command's clock in seconds, and the script that applies this clock."""
     folder = tmp_path / "clock"
     folder.mkdir()
     shutil.copy(Path(__file__).with_name("clock.py"), folder / "sitecustomize.py")
@@ -209,7 +210,7 @@ def test_too_few_descriptors_are_an_error_with_a_name(make: Make, descriptors: i
     assert small.state() == UNDISTURBED
 
 
-# The first has much of it at once, and is the short form's.
+# The first combines many of them and is the only one in the short form.
 SURROUNDINGS = shown(
     'HOME= TERM=nonsense LC_ALL=C TZ=Nowhere/There COLUMNS=1 TMPDIR=/nowhere exec setsid env -u PATH -u USER "$@" >&-',
     'exec env -u HOME "$@"',
@@ -243,7 +244,7 @@ def test_a_life_goes_on_whatever_surrounds_the_command(make: Make, script: str) 
 
 @pytest.fixture(scope="module")
 def turkish(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of locales with the Turkish one, whose i and I are other letters."""
+    """Create a folder of locales with the Turkish one, whose i and I are different letters."""
     folder = tmp_path_factory.mktemp("locales")
     made = ["localedef", "-i", "tr_TR", "-f", "UTF-8", str(folder / "tr_TR.UTF-8")]
     if sys.platform != "linux":
@@ -313,6 +314,6 @@ def test_two_at_once_end_one_after_the_other_or_one_is_refused(
     for text, code in zip(said, codes, strict=True):
         small.check_words(subprocess.CompletedProcess([], code, text, ""))
     assert 0 in codes, said
-    # Refused: locked, the plan is stale, or there is no such service any more.
+    # Refused because the service is locked, the plan is stale, or the service no longer exists.
     assert set(codes) <= {0, 1, 2, 4, 5}, said
     small.check_records()

@@ -1,7 +1,7 @@
-"""Whatever bytes a document, a template, a term or a command line consists of, the answer is a value or a named error.
+"""Any bytes as a document, template, term or command line give a value or one of the listed errors.
 
-A short form of fuzz.py, the same inputs each time: seeds that are cut, doubled, spliced and overwritten with words
-that mean something.
+A short form of fuzz.py with the same inputs each time: seeds that are cut, doubled, spliced and overwritten with
+meaningful words.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tests.reliability.fuzz_targets import TARGETS, Fuzzed
 from tests.reliability.mutations import mutated
 
 EFFORT = 6000
-"""Inputs of a target that costs 1; others get fewer."""
+"""The number of inputs of a target with cost 1; others get fewer."""
 
 
 @pytest.mark.parametrize("name", TARGETS)

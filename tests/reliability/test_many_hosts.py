@@ -1,4 +1,4 @@
-"""Many hosts at once, answering from memory: every byte arrives, dead ones hold up nobody, channels are counted."""
+"""Many hosts at once, simulated in memory: every byte arrives, dead hosts delay no others, channels are counted."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_one_in_ten_that_is_dead_holds_up_nobody_and_is_named_in_the_stated_time
 
 
 def mixed(home: Path, count: int) -> list[dict[str, Any]]:
-    """Return so many operations: folders, files put there, lines in files, commands, in turn."""
+    """Return ``count`` operations: folders, uploaded files, lines in files and commands, in turn."""
     kinds = (
         lambda at: operation("files.directory", {"path": str(home / f"folder{at}")}),
         lambda at: operation("files.put", {"src": "sent", "dest": str(home / f"file{at}")}),

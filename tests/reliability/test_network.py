@@ -1,7 +1,7 @@
-"""What a network does to a task: cut, reset, slow, lossy, a server that restarts; each ends in its stated time.
+"""Network faults during a task: cut, reset, slow, lossy, a restarting server; each ends within its documented time.
 
-A real OpenSSH server in a network namespace of its own, behind a cable that the tests cut. The long form also waits for
-what takes a minute: ``tests/reliability/run --long network``.
+A real OpenSSH server in its own network namespace, behind a cable that the tests cut. The long form also runs tests
+that take a minute: ``tests/reliability/run --long network``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.support.wire import OwnNetwork, own_network
 
 Machine = Callable[..., OpenSsh]
 MARGIN_SECONDS = 30.0
-"""What a loaded machine may add to a stated time."""
+"""How much longer than documented a loaded machine may take."""
 LOST_SECONDS = KEEPALIVE_SECONDS + ANSWER_SECONDS
 SLEEP = ("sleep", "300.25")
 PATIENT = {"name": "local", "type": "local", "connect_timeout": 120}
@@ -42,20 +42,20 @@ network = pytest.fixture(own_network)
 
 @pytest.fixture
 def machine(lab: Lab, network: OwnNetwork, tmp_path: Path) -> Iterator[Machine]:
-    """Starts one OpenSSH server in the network and makes it the node ``master``."""
+    """Return a function that starts the one OpenSSH server in the network as the node ``master``."""
     with openssh_machines(lab, tmp_path, network) as start:
         yield start
 
 
 def begun(lab: Lab, server: OpenSsh, command: str = LONG, **more: Any) -> StartedTask:
-    """Start a task whose one command now runs."""
+    """Start a task; return it once its one command runs."""
     started = lab.start(stage(1, action("master", "m::c", run(command), **more)))
     wait_until((server.home / "log").exists)
     return started
 
 
 def put_file(lab: Lab, node: str, content: bytes) -> tuple[PlannedAction, dict[str, Path]]:
-    """An action that puts a file of a module on a node as ``received``, and where that module is."""
+    """Return an action that uploads a module's file to a node as ``received``, and the module's folder."""
     module = lab.workspace.root / "modules/test/mod"
     module.mkdir(parents=True)
     (module / "sent").write_bytes(content)
@@ -82,14 +82,14 @@ def cut(network: OwnNetwork) -> Iterator[None]:
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Fail when what is done takes longer than dtk's documents state."""
+    """Fail if the block takes longer than documented, plus the margin."""
     began = time.monotonic()
     yield
     assert time.monotonic() - began < seconds + MARGIN_SECONDS
 
 
 def check_lost_and_begun_anew(lab: Lab, server: OpenSsh, result: Result) -> None:
-    """The step has failed, and what ran is ended before anything else runs."""
+    """Check that the step failed, and that its processes are killed before anything else runs."""
     assert result.exit_code == 1
     assert "the connection to master was lost" in result.step("1.1")["error"]["message"]
     assert result.end["in_doubt"] == ["1.1"]
@@ -264,7 +264,7 @@ def test_a_cancel_ends_in_the_stated_time_though_the_node_is_cut_off(
     with cut(network):
         time.sleep(1)
         started.process.terminate()
-        # Once when the step ends, and again when the task does: the node may be back.
+        # dtk tries to kill the processes when the step ends and again when the task ends: the node may be back by then.
         with within(2 * KILL_SECONDS):
             result = lab.result(started)
     assert result.step("1.1")["status"] == "cancelled"

@@ -1,8 +1,8 @@
-"""Power cuts at every write: what was not synced is dropped, and what is left parses, tells the truth and leads on.
+"""Power cuts at every write: what is left without the unsynced data parses, is true, and can be continued from.
 
-Each operation of a service's life runs once, its writes recorded. A power cut is then played after each of them, in
-four forms: what was not synced is all lost, or names have reached the disk and contents have not, or the other way
-round, or some of each. After some of them the advice is followed; the long form does so after many more.
+Each operation of a service's life runs once, and its writes are recorded. Then a power cut is simulated after each
+write in four forms: all unsynced data is lost; names have reached the disk but contents have not; the reverse; or some
+of each. After some of the cuts the advice is followed; the long form does so after many more.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ pytestmark = [
 
 SERVICE = "life1"
 FOLLOWED = int(os.environ.get("RELIABILITY_CUTS", "60" if IS_LONG else "1"))
-"""After how many cuts of each operation the advice is followed."""
+"""The number of cuts of each operation after which the advice is followed."""
 LED_ON = ("deploy", "exec", "scale up", "destroy") if IS_LONG else ("deploy", "exec")
 MODULE = """
 dsl_version: 1.0.0
@@ -63,7 +63,7 @@ assemblies:
       slaves: {attributes: {type: group, cardinality: 1}, components: [life::mark]}
 """
 WORTHLESS = ("lock", "state.journal", "events.jsonl.reserve", "worker.log")
-"""What may be there or not after a power cut: who held the lock, changes that the snapshot has, held back space."""
+"""Files that may or may not exist after a power cut: lock holder, changes that the snapshot has, reserved space."""
 APPLY = ("apply", SERVICE, "--yes")
 OPERATIONS: dict[str, tuple[str, ...]] = {
     "stage": ("stage", "acme:life/pair", SERVICE),
@@ -78,7 +78,7 @@ BEFORE = {"scale up": ("set-attribute", SERVICE, "slaves/cardinality", "2")}
 
 @dataclass(frozen=True)
 class Recording:
-    """An operation: the workspace and the machines before it, what it wrote, what ran, how the state was afterwards."""
+    """An operation: workspace and machines before it, what it wrote and ran, and the state afterwards."""
 
     before: Path
     homes: Path
@@ -110,7 +110,7 @@ class Rack:
         (module / "dtk.module.yaml").write_text(MODULE)
 
     def record(self, operation: str) -> Recording:
-        """Do an operation and return all of it."""
+        """Run an operation and return its recording."""
         if operation in BEFORE:
             self.dtk.run(*BEFORE[operation])
         before, homes = (self.folder / f"{operation} {name}" for name in ("before", "homes"))
@@ -132,7 +132,7 @@ class Rack:
         return sorted(((what, node, float(at)) for what, node, at in lines), key=lambda act: act[2])
 
     def restore(self, recording: Recording, workspace: Path) -> None:
-        """Put the machines back to where an operation began, and a workspace in the place of the present one."""
+        """Reset the machines to the start of an operation, and replace the workspace."""
         shutil.rmtree(self.homes)
         shutil.copytree(recording.homes, self.homes)
         shutil.rmtree(self.dtk.root)
@@ -170,7 +170,7 @@ def recordings(rack: Rack) -> dict[str, Recording]:
 
 
 def in_flight(workspace: Workspace) -> set[str]:
-    """Return the nodes on which a step has begun, by the logs, which must be readable."""
+    """Return the nodes on which a step has started, from the logs, which must be readable."""
     nodes = set()
     for number in logged_tasks(workspace, SERVICE):
         reading = read_log(workspace.event_log(SERVICE, number))
@@ -230,7 +230,7 @@ def note_figures(operation: str, **figures: int) -> None:
 
 
 def moved(recording: Recording) -> list[Call]:
-    """Return the calls as those of the copy that was made before them."""
+    """Return the calls with their paths moved to the copy of the workspace that was made before them."""
     root = os.path.commonpath([path for call in recording.calls for path in call.paths])
     top = root[: root.index("/workspace") + len("/workspace")]
     return [
@@ -255,7 +255,7 @@ def test_what_runs_on_a_node_is_on_disk_as_begun_before_it_runs(
 
 
 def cuts_of(operation: str, recording: Recording) -> list[tuple[int, str]]:
-    """Draw the cuts after which the advice is followed; the same each time."""
+    """Draw the cuts after which the advice is followed; the same cuts each time."""
     chance = random.Random(operation)
     points = [at for at, call in enumerate(recording.calls) if call.name != "fsync"]
     return [(chance.choice(points), chance.choice(FORMS)) for _ in range(FOLLOWED)]
@@ -274,7 +274,7 @@ def test_the_advice_after_a_power_cut_leads_to_the_undisturbed_end(
     left = tmp_path / "left"
     write(disk.left(form, random.Random(number)), left)
     rack.restore(recording, left)
-    # The machines lost no power: what ran there before the cut has run.
+    # The machines lost no power, so what ran there before the cut has taken effect.
     for what, node, ran in recording.acts:
         if ran <= calls[at].ended:
             repeat(rack, recording, what, node, ran)
@@ -287,14 +287,18 @@ def test_the_advice_after_a_power_cut_leads_to_the_undisturbed_end(
 
 
 def repeat(rack: Rack, recording: Recording, what: str, node: str, at: float) -> None:
-    """Note on a node's machine what ran there."""
+    """Record on a node's machine what ran there."""
     home = Path(str(recording.state["nodes"][node]["attributes"]["home"]))
     with (home / "acts").open("a") as acts:
         acts.write(f"{what} {node} {at}\n")
 
 
 def follow_advice(rack: Rack, operation: str, recording: Recording) -> tuple[str, ...]:
-    """Do what the end of the task says that the power cut ended; the operation itself where nothing is on record."""
+    """Follow the advice of the interrupted task; repeat the operation if it started no task.
+
+    Returns:
+        The task's steps in doubt.
+    """
     known = len(list((recording.before / f".dtk/services/{SERVICE}/tasks").glob("*")))
     numbers = logged_tasks(rack.workspace, SERVICE)
     task = read_task(rack.workspace, SERVICE, max(numbers)) if len(numbers) > known else None

@@ -1,6 +1,6 @@
-"""Killed before or after any write to the shared store, the service is finished from another clone, by itself.
+"""Kills before or after any write to the shared store: another clone finishes the service, without manual repair.
 
-The short form kills at four writes; the long one at each: ``tests/reliability/run --long store_crash_points``.
+The short form kills at four writes, the long form at each: ``tests/reliability/run --long store_crash_points``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.reliability.forms import long_form
 from tests.support.command_line import Dtk
 from tests.support.shared_clones import Team, found_team
 
-# Loaded by every Python of a command: kills the process that makes the chosen write.
+# Every Python process of a command loads this. It kills the process that makes the chosen write.
 _KILLER = '''
 import os
 
@@ -54,7 +54,7 @@ if "DTK_STORE_CRASH" in os.environ:
     FolderObjects.put_new = dying(FolderObjects.put_new)
     FolderObjects.put_if = dying(FolderObjects.put_if)
 '''
-# store.json, the probe's two, the head of the first holder, the plan, its begin, three segments and states, the ends.
+# store.json, two of the probe, the first holder's head, the plan, its start, three segments and states, the ends.
 _WRITES = 22
 _SHORT = {("after", 4), ("before", 7), ("after", 10), ("before", 14)}
 

@@ -1,6 +1,6 @@
-"""A store in S3 whose packets are dropped on the way, with the lease that people have: 20 seconds, and five minutes.
+"""An S3 store whose packets are dropped, with the lease time of production: for 20 seconds and for five minutes.
 
-``tests/reliability/run --long store_cut`` runs it, in ten minutes.
+``tests/reliability/run --long store_cut`` runs it in ten minutes.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ def team(tmp_path: Path, s3: tuple[S3Server, StoreSettings]) -> Iterator[Team]:
 
 
 def clone(team: Team, name: str) -> Dtk:
-    """A fresh clone that has the lease of dtk.yaml, not that of tests."""
+    """Make a fresh clone with the lease time of dtk.yaml instead of the tests' shorter one."""
     return Dtk(team.clone(name).root)
 
 
 @contextmanager
 def cut(settings: StoreSettings) -> Iterator[None]:
-    """Drop every packet to the store and from it."""
+    """Drop every packet to and from the store."""
     port = urlsplit(settings.endpoint_url).port
     table = f"dtkcut{port}"
     rules = "\n".join(
@@ -82,7 +82,7 @@ def beats(settings: StoreSettings) -> int:
 
 
 def begin(dtk: Dtk) -> None:
-    """Start a task that hangs in the members' work."""
+    """Start a task that hangs in the members' actions."""
     dtk.run("apply", "app1", "--yes", "--detach")
     eventually(lambda: len(runs("sleep", NAP)) == 2, "the members work")
 
@@ -98,7 +98,7 @@ def test_a_store_cut_off_for_20_seconds_is_nothing_to_see(team: Team, s3: tuple[
     begin(one)
     before = beats(settings)
     with cut(settings):
-        time.sleep(20)  # the cut itself: it has to last
+        time.sleep(20)  # the cut itself: it must last this long
     eventually(lambda: beats(settings) > before, "it beats again")
     end_naps()
     eventually(lambda: head(settings).lease is None, "the task has ended and the service is free")
@@ -114,7 +114,7 @@ def test_a_store_cut_off_for_five_minutes_ends_the_task_and_it_is_resumed(
     worker = task_processes(one, "app1")["worker"]
     begun = time.monotonic()
     with cut(settings):
-        time.sleep(LEASE_SECONDS)  # the cut itself: it has to last
+        time.sleep(LEASE_SECONDS)  # the cut itself: it must last this long
         assert runs("sleep", NAP), "what runs may finish"
         end_naps()
         worker.wait(300 - (time.monotonic() - begun))
