@@ -1,1 +1,1 @@
-"""Tests of plans: the golden cases and what must hold for any plan."""
+"""Tests of plans: the golden cases, and properties of every plan."""

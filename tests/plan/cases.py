@@ -1,15 +1,15 @@
-"""Compiler cases: a folder in tests/plans is one case; adding a case is adding a folder.
+"""Compiler cases: each folder in tests/plans is one case; to add a case, add a folder.
 
     tests/plans/NAME/dtk.module.yaml   the module, acme/NAME
                      service.yaml      desired state
                      dtk.yaml          its targets (optional)
-                     before.yaml       desired state as it was applied before (optional): gives state.json
+                     before.yaml       desired state as it was applied before (optional): produces state.json
                      state.json        what was applied (optional)
                      scope             all, resume, destroy or "exec ACTION k=v …" instead of changes (optional)
-                     plan.json         expected: the plan, to the byte; its first lines for people in plan.txt
-                     error.txt         expected instead of a plan: what is wrong
+                     plan.json         expected plan, byte for byte; plan.txt is the same plan as text for people
+                     error.txt         expected error instead of a plan
 
-Rewrite what is expected, for review in the diff: python -m tests.plan.cases [NAME …]
+To rewrite the expected files, for review in the diff: python -m tests.plan.cases [NAME …]
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def request(case: Path, service: str = "service.yaml") -> PlanRequest:
 
 
 def _copied(case: Path) -> Path:
-    """The case's module alone: what is expected of a case must not be part of the tree that its digest covers."""
+    """Return a copy of the case's module alone: its digest must not cover the expected files."""
     folder = Path(tempfile.mkdtemp(dir=_COPIES.name))
     shutil.copy(case / "dtk.module.yaml", folder)
     if (case / "files").is_dir():
@@ -81,7 +81,7 @@ def planned(case: Path) -> Plan:
 
 
 def produced(case: Path) -> dict[str, str]:
-    """Return the files that a case's input leads to, by name."""
+    """Return the expected files that a case's input produces, by name."""
     try:
         plan = planned(case)
     except DtkError as error:

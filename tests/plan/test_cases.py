@@ -1,4 +1,4 @@
-"""Every folder of tests/plans: same input, same plan, to the byte."""
+"""Every folder of tests/plans: the same input gives the same plan, byte for byte."""
 
 from __future__ import annotations
 

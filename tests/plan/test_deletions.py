@@ -1,4 +1,4 @@
-"""Taking away what an earlier version of a module made."""
+"""Deletion of what an earlier version of a module created."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.plan.cases import FOLDER, request
 
 
 def changed_since(tmp_path: Path, *, attribute: str) -> PlanRequest:
-    """Return the first-deploy case as applied, with a delete action that uses an attribute it did not have then."""
+    """Return the first-deploy case as applied, after its module got a new attribute that its delete action uses."""
     before = request(FOLDER / "first-deploy")
     text = (FOLDER / "first-deploy" / "dtk.module.yaml").read_text()
     text = text.replace("RUN drain", "RUN drain {{ pace }}")

@@ -1,4 +1,4 @@
-"""Which declared ports a plan opens and closes: only for targets whose firewall is dtk's, and never on a guess."""
+"""Which declared ports a plan opens and closes: only on targets whose firewall dtk manages, and never on a guess."""
 
 from __future__ import annotations
 

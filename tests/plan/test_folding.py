@@ -1,4 +1,4 @@
-"""plan.json holds a group's members by what differs from the first of them, and is read back as the same plan."""
+"""plan.json stores a group's members as differences from the first one, and is read back as the same plan."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def planned(tmp_path: Path, count: int) -> Plan:
 
 
 def changed_member(plan: Plan, node: str, change: Callable[[Step], Step]) -> Plan:
-    """Return a plan in which the steps of one node that have actions are others."""
+    """Return a plan in which ``change`` was applied to the steps of one node that have actions."""
 
     def visit(step: Step) -> Step:
         if step.steps:

@@ -1,4 +1,4 @@
-"""The stages of a picture are those of the plan of everything, without the work that a plan is."""
+"""The stages of a picture are those of the full plan, without the cost of making that plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for outputs of actions in any workflow: what comes later takes them anew, what comes before does not."""
+"""Outputs of actions in any workflow: later steps use the new values, earlier steps do not."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from dtk.targets import EMBEDDED
 
 @dataclass(frozen=True)
 class Sketch:
-    """A workflow of single items: each of ``count`` components is converged; some make their token, here or there."""
+    """A workflow of single items: each of ``count`` components is converged, and some run their ``token`` action."""
 
     count: int
     order: tuple[tuple[int, str], ...]
@@ -89,7 +89,7 @@ def test_only_what_comes_later_takes_the_outputs_of_an_action_anew(sketch: Sketc
     try:
         plan = compile_plan(request)
     except InvalidError as error:
-        # A value that is required and has no old one: made too late, or by nothing.
+        # A required value without an old one: it is produced too late, or by nothing.
         assert sketch.required
         messages = [problem.message for problem in error.problems]
         assert all(" takes " in message or "is required, but unset" in message for message in messages)

@@ -1,4 +1,4 @@
-"""What holds for the plan of any valid module: order, completeness, stability. Modules are generated, not chosen."""
+"""Properties of the plan of any valid module: order, completeness, stability. The modules are generated."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ EXAMPLES = 40
 
 @dataclass(frozen=True)
 class Sketch:
-    """A module before it is written down: component ``c2`` links to or needs components with lower numbers.
+    """A module before it is written: component ``c2`` links to or depends on components with lower numbers.
 
-    Those that are ``titled`` stand twice on each of their nodes; those that are ``templated`` take a value that is a
-    template over the assembly's attributes, as then the number of members is.
+    ``titled`` components have two instances on each of their nodes. ``templated`` components take a value that is a
+    template over the assembly's attributes; if there are any, the number of members is such a template as well.
     """
 
     places: tuple[frozenset[str], ...]
@@ -119,7 +119,7 @@ def _component(sketch: Sketch, index: int) -> dict[str, Any]:
 
 
 def _sources(of_a_holder: bool) -> dict[str, str]:
-    """What a link brings, all of it to arrays: single values, elements, texts, lists, values that are made."""
+    """Return what a link transfers, always into arrays: single values, elements, texts, lists, outputs."""
     known = {
         "setting": "$setting",
         "host": "$node.host_address",
@@ -140,7 +140,7 @@ def _node(sketch: Sketch, node: str) -> dict[str, Any]:
 
 
 def instances(sketch: Sketch, index: int) -> list[str]:
-    """The instances of a component on each of its nodes."""
+    """Return the names of a component's instances on each of its nodes."""
     return [f"made::c{index}[{title}]" for title in TITLES] if index in sketch.titled else [f"made::c{index}"]
 
 
@@ -155,7 +155,7 @@ def _use(sketch: Sketch, index: int, name: str) -> Any:
 
 
 def _subtasks(sketch: Sketch, indices: range) -> list[dict[str, Any]]:
-    """Stages of one component each, some of them in blocks; those of a concurrent block need nothing of each other."""
+    """Return stages of one component each, some of them in blocks; a concurrent block has no dependencies inside."""
     stages: list[dict[str, Any]] = []
     position = 0
     for size, concurrent in zip((*sketch.blocks, *[1] * len(indices)), (*sketch.orders, *[False] * 20), strict=False):
@@ -187,7 +187,7 @@ def members(sketch: Sketch, node: str) -> list[str]:
 
 
 def converged(plan: Plan) -> list[tuple[str, str]]:
-    """What a plan converges, in the order of its steps."""
+    """Return what a plan converges, in the order of its steps."""
     return [(action.node, action.component) for leaf in plan.leaves() for action in leaf.actions]
 
 
@@ -214,7 +214,7 @@ def promises(sketch: Sketch) -> None:
 
 
 def assert_links_bring_all_values(sketch: Sketch, plan: Plan) -> None:
-    """Every instance and member adds to lists and hashes, what templates of the assembly make as well."""
+    """Check that every instance and member adds its values to lists and hashes, including values of templates."""
 
     def setting(index: int) -> str:
         return f"said-{index}" if index in sketch.templated else f"s{index}"
@@ -251,7 +251,7 @@ def assert_every_value_is_made_before_it_is_taken(plan: Plan) -> None:
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @example(
-    # Two branches whose stages lie side by side, on one node.
+    # Two parallel branches of stages on one node.
     Sketch(
         places=(frozenset(NODES), frozenset({"alpha"}), frozenset({"alpha"})),
         links=(frozenset(), frozenset(), frozenset()),

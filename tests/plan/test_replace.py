@@ -1,4 +1,4 @@
-"""Machines that are replaced: round by round, and after any interruption as if there had been none."""
+"""Replacement of machines, round by round: after any interruption the result is the same as without one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.plan.cases import FOLDER, request
 
 
 def applied_request(case: str = "scale-down-workflow") -> PlanRequest:
-    """A service whose files are applied."""
+    """Return the request of a service whose files are applied."""
     service = "before.yaml" if (FOLDER / case / "before.yaml").exists() else "service.yaml"
     original = replace(request(FOLDER / case, service), state=State(case, ""))
     return replace(original, state=applied(compile_plan(original), original.state))
@@ -39,7 +39,7 @@ def words(leaf: Step) -> str:
 
 
 def round_of(*nodes: str) -> list[str]:
-    """What is done for nodes that are replaced at once; the head learns of them although it stays."""
+    """Return the steps for nodes that are replaced together; the head stays, but is updated before and after."""
     return [
         "master head.empty",
         *(f"{node} member.delete" for node in nodes),
@@ -94,7 +94,7 @@ def test_a_node_without_a_machine_is_not_replaced() -> None:
 
 
 def interrupted(plan: Plan, state: State, steps: int) -> State:
-    """The state that a task leaves on disk which died after some of its steps."""
+    """Return the state on disk after a task died with ``steps`` of its steps done."""
     state = with_task_begun(plan, state.last_task + 1, state)
     for leaf in list(plan.leaves())[:steps]:
         state = after_step(leaf, state, {})
@@ -104,7 +104,7 @@ def interrupted(plan: Plan, state: State, steps: int) -> State:
 
 
 def ended(state: State) -> State:
-    """What is to be the same whatever happened on the way."""
+    """Return the part of a state that must be the same however the task got there."""
     return replace(state, serial=0, last_task=0, unfinished=None)
 
 

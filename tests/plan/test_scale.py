@@ -1,4 +1,4 @@
-"""What a plan costs with many members: work is counted, not timed."""
+"""The cost of planning many members, as counts of work rather than times."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ assemblies:
 
 
 def of_members(tmp_path: Path, count: int) -> PlanRequest:
-    """Return a request for a group of so many members, each linked to one hub and to what is on its own node."""
+    """Return a request for a group of ``count`` members, each linked to one hub and to components on its own node."""
     (tmp_path / "dtk.module.yaml").write_text(MODULE)
     module = load_module(tmp_path, tmp_path)
     plain = request(FOLDER / "first-deploy")
@@ -78,7 +78,7 @@ def of_members(tmp_path: Path, count: int) -> PlanRequest:
 
 
 def rendered_and_looked_at(tmp_path: Path, count: int, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int, int]:
-    """Plan for so many members; return how many templates were rendered and parsed, and how many candidates read."""
+    """Plan for ``count`` members; return how many templates were rendered and parsed, and how many candidates read."""
     expected = of_members(tmp_path, count)
     counts = dict.fromkeys(("rendered", "parsed", "candidates"), 0)
     render, parse, of_type = rendering._within_bounds, Environment.parse, Topology.of_type

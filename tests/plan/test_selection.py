@@ -1,4 +1,4 @@
-"""What holds for any part of any valid service: it and what it leaves out are the whole, and the rest can follow."""
+"""Properties of any part of any valid service: part and rest make up the whole, and the rest can be applied next."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def part_or_refusal(request: PlanRequest) -> Plan | InvalidError:
 
 
 def named_by(step: str) -> set[str]:
-    """The terms that name what a step does: its node, its group, its component there and anywhere."""
+    """Return the terms that select a step: its node, its group, and its component there and anywhere."""
     node, _, component = step.partition(" ")[2].partition("/")
     places = {node, group_of(node)}
     return places | {component} | {f"{place}/{component}" for place in places}

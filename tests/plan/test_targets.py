@@ -1,4 +1,4 @@
-"""What a plan asks of a target is asked of its description: words, region and power are never decided by its type."""
+"""A plan reads a target's properties from its description: wording, region and power never depend on its type."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOT_A_DESCRIPTION = "text"
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
-    """The entry points of other distributions."""
+    """Return a list to which a test adds the entry points of other distributions."""
     points: list[EntryPoint] = []
 
     def of_group() -> Iterator[EntryPoint]:

@@ -1,4 +1,4 @@
-"""The part of a value that differs, as YAML: never cut before the difference."""
+"""The differing part of a value, as YAML: never cut off before the difference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values of a plan: what is known is one Known, documents keep every value, and lists are joined in linear time."""
+"""Values of a plan: known values are one Known, documents keep every value, and lists are joined in linear time."""
 
 from __future__ import annotations
 
