@@ -1,1 +1,1 @@
-"""Tests of what modules, assemblies and services may say."""
+"""Tests of the module language, of assemblies and of service files."""

@@ -1,6 +1,6 @@
-"""The broken modules of tests/dsl/broken: each with every word that dtk says about it in expected.txt.
+"""The broken modules of tests/dsl/broken, each with all its error messages in expected.txt.
 
-``python -m tests.dsl.broken_modules`` writes the expected files anew, for review in the diff.
+``python -m tests.dsl.broken_modules`` rewrites the expected files, for review in the diff.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def cases() -> list[Path]:
 
 
 def said_about(folder: Path) -> str:
-    """Return the problems of a broken module, one a line; "valid" when dtk finds none."""
+    """Return the problems of a broken module, one a line; "valid" if dtk finds none."""
     try:
         load_module(folder, folder)
     except InvalidError as error:
@@ -29,7 +29,7 @@ def said_about(folder: Path) -> str:
 
 
 def main() -> None:
-    """Write every case's expected file."""
+    """Rewrite every case's expected file."""
     for folder in cases():
         (folder / EXPECTED).write_text(said_about(folder), encoding="utf-8")
 

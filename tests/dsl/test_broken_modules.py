@@ -1,4 +1,4 @@
-"""Each mistake in a module is told with its place, what was found, what was expected, and the nearest name."""
+"""Each mistake in a module is reported with its location, what was found, what was expected, and the nearest name."""
 
 from __future__ import annotations
 

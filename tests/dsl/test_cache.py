@@ -1,4 +1,4 @@
-"""What was read and found valid is read once; what changed, or can't be trusted, is read again."""
+"""The cache of valid documents: each is parsed once; changed or untrusted entries are parsed again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dtk.state.model import State
 from dtk.state.workspace import Workspace
 
 MOST_MODULES_OF_LS = 101
-"""Modules of dtk's own that a listing loads: each costs, and the number only goes down."""
+"""An upper limit for dtk's own Python modules that `dtk ls` imports; each costs time, so only ever lower it."""
 MODULE = """\
 dsl_version: 1.0.0
 module: acme/web
@@ -170,7 +170,7 @@ def test_a_folder_that_others_may_write_to_is_not_used(tmp_path: Path, folder: P
 
 
 class Hostile:
-    """A pickle of it calls a function with an argument when it is loaded."""
+    """An object whose pickle calls a function with an argument when it is loaded."""
 
     def __init__(self, call: Callable[[str], object], argument: str) -> None:
         self.call, self.argument = call, argument

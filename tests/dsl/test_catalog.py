@@ -1,4 +1,4 @@
-"""Modules are found by name, the workspace's own first, loaded once, with those they depend on."""
+"""Modules are found by name (the workspace's own first) and loaded once, with their dependencies."""
 
 from __future__ import annotations
 

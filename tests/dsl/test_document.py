@@ -1,4 +1,4 @@
-"""Documents: every value and key knows its place, numbers keep their text, nothing makes the parser fail."""
+"""The parser of documents: it locates every value and key, keeps numbers' text, and never crashes."""
 
 from __future__ import annotations
 

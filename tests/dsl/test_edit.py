@@ -1,4 +1,4 @@
-"""Edits of service.yaml and dtk.yaml: one attribute is one line, everything else stays."""
+"""Edits of service.yaml and dtk.yaml: one attribute changes one line, everything else stays."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def service(tmp_path: Path) -> Path:
 
 
 def changes(before: str, after: str) -> list[str]:
-    """Return the changed lines, with - or + in front."""
+    """Return the changed lines, prefixed with - or +."""
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
     return [line for line in lines if line[:3] not in ("---", "+++", "@@ ")]
 

@@ -1,4 +1,4 @@
-"""Edits of lists in service.yaml: one item is one line, everything else stays."""
+"""Edits of lists in service.yaml: one item changes one line, everything else stays."""
 
 from __future__ import annotations
 

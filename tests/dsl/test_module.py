@@ -1,4 +1,4 @@
-"""A valid module becomes the model, as its author wrote it; its digest covers the whole tree."""
+"""A valid module is built into the model as its author wrote it; its digest covers the whole tree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A template that would not end, or would fill the memory, is a mistake that is told at once."""
+"""A template that would run forever or exhaust memory is reported as an error at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from dtk.dsl.template.rendering import TemplateProblem, render, render_text
 
 MOST_MEMORY = 96 * 1024 * 1024
-"""Bytes: several times the largest value that a template may make."""
+"""In bytes: several times the largest value that a template may produce."""
 ENDLESS = {
     "nested loops": "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
     "loops over lists": "{% set l = range(9999)|list %}{% for a in l %}{% for b in l %}{% endfor %}{% endfor %}",

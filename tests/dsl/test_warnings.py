@@ -1,4 +1,4 @@
-"""Warnings, excerpts and the cap: what ``dtk validate`` says besides the mistakes themselves."""
+"""What ``dtk validate`` prints besides errors: warnings, source excerpts, and the cap on their number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""service.yaml and dtk.yaml are read as people wrote them, and refused with places where they can't be."""
+"""service.yaml and dtk.yaml are read as people wrote them; invalid ones are refused with locations."""
 
 from __future__ import annotations
 
