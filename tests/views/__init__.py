@@ -1,1 +1,1 @@
-"""Tests of screens, reports and documents made of a task's events."""
+"""Tests of screens, reports and documents that are rendered from a task's events."""

@@ -1,4 +1,4 @@
-"""The screens of recorded tasks, kept in data/screens; `python -m tests.views.screens` draws them anew."""
+"""The screens of recorded tasks in data/screens; `python -m tests.views.screens` rewrites them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.recorded_tasks import NOW, RECORDINGS, failed
 
 FOLDER = Path(__file__).parent / "data" / "screens"
 MANY_ROWS = 50
-"""Of a task with more rows only the screens are kept that fold them."""
+"""For tasks with at least this many rows, only the screens that fold rows are recorded."""
 
 
 def screens(name: str) -> str:

@@ -1,4 +1,4 @@
-"""A log that is torn, truncated, gapped or from the future is shown with a note, by every command, never a crash."""
+"""Every command shows a torn, truncated, incomplete or newer log with a note, and never crashes."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_damaged_log_is_shown_with_a_note(
 
 
 def old(log: Path) -> None:
-    """Make a log look as if nobody had written it for years."""
+    """Make a log look as if it had not been written for years."""
     os.utime(log, (0, 0))
 
 

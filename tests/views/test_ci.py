@@ -1,4 +1,4 @@
-"""What a forge is told: groups, annotations, summaries; what a followed task is doing meanwhile."""
+"""Output for forges: groups, annotations, summaries, and the progress of a followed task."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_plan_of_any_size_fits_the_characters_it_may_have() -> None:
 
 
 class Clock:
-    """A clock that a test moves."""
+    """A clock that a test advances."""
 
     def __init__(self, now: datetime) -> None:
         self.now = now

@@ -1,4 +1,4 @@
-"""A service's picture: as Mermaid, DOT and SVG, with every component and who uses whom."""
+"""A service's picture as Mermaid, DOT and SVG, with every component and the components that it uses."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def picture() -> Picture:
 
 
 def places(svg: str) -> dict[str, tuple[float, float, float, float]]:
-    """Each box by its heading: left, top, width, height."""
+    """Return each box by its heading: left, top, width, height."""
     found = {}
     for part in ET.fromstring(svg).iter(f"{SVG}g"):
         rect, text = part.find(f"{SVG}rect"), part.find(f"{SVG}text")
@@ -102,7 +102,7 @@ def test_what_is_used_stands_left_of_what_uses_it(picture: Picture) -> None:
 
 
 def ways(svg: str) -> dict[str, list[tuple[float, float]]]:
-    """Each arrow by its title: the points that its path is written with."""
+    """Return each arrow by its title, as the points of its path."""
     found = {}
     for path in ET.fromstring(svg).iter(f"{SVG}path"):
         title = path.find(f"{SVG}title")
@@ -124,7 +124,7 @@ def test_an_arrow_goes_round_the_boxes_that_stand_between() -> None:
     over = ways(svg)["user/a uses used/a"]
     assert {y for x, y in over if left <= x <= left + wide} | {min(y for _, y in over)} == {min(y for _, y in over)}
     assert min(y for _, y in over) < top
-    # It begins where it says it does: at the box of what uses the other.
+    # The arrow starts at the box of the component that uses the other.
     assert over[0][0] == places(svg)["user"][0]
     assert svg.count('marker-start="url(#start)"') == 3
 
@@ -146,7 +146,7 @@ def test_a_long_name_stays_in_its_box() -> None:
     sizes = ("x", "y", "width", "height")
     found = [rect for rect in root.iter(f"{SVG}rect") if rect.get("class", "").startswith("box")]
     boxes = [tuple(float(rect.get(key, "0")) for key in sizes) for rect in found]
-    # As wide as an average letter of the widest font; a name of W alone is wider, and cut the sooner.
+    # 7.2 is the average width of a letter in the widest font; a name of only W is wider, and is cut earlier.
     for text in root.iter(f"{SVG}text"):
         x, y, shown = float(text.get("x", "0")), float(text.get("y", "0")), text.text or ""
         around = [box for box in boxes if box[0] <= x <= box[0] + box[2] and box[1] <= y <= box[1] + box[3]]

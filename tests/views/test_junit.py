@@ -1,4 +1,4 @@
-"""``--junit``: CI shows a task's steps as tests, and never a failed task as green."""
+"""``--junit``: CI shows a task's steps as tests, and never a failed task as passed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of all listings."""
+"""The table format of all listings."""
 
 from __future__ import annotations
 

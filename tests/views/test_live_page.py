@@ -1,4 +1,4 @@
-"""``dtk watch``: a running task's page in a real browser, and who else may read it (nobody)."""
+"""``dtk watch``: a running task's page in a real browser, and that nobody else can read it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ in_browser = pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here:
 
 
 class Watch:
-    """``dtk watch`` of a log that is being written."""
+    """A ``dtk watch`` process on a log that is still being written."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -41,7 +41,7 @@ class Watch:
         self.address = found[0]
 
     def ask(self, path: str | None = None, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], str]:
-        """Return status, headers and body of an answer; of the page unless another path is given."""
+        """Request ``path`` (None: the page itself); return status, headers and body."""
         parts = urlsplit(self.address)
         connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=60)
         connection.request(method, parts.path if path is None else path, headers=headers)
@@ -49,7 +49,7 @@ class Watch:
         return answer.status, dict(answer.getheaders()), answer.read().decode()
 
     def end(self) -> tuple[int, str]:
-        """Wait for the command's end; return its exit code and what it printed last."""
+        """Wait for the command's end; return its exit code and the last line of its output."""
         out, _ = self._process.communicate(timeout=120)
         return self._process.returncode, out.splitlines()[-1]
 
@@ -82,7 +82,7 @@ def test_the_page_follows_the_task_to_its_end(page: Browser, tmp_path: Path) -> 
         page.shows(f"{text_of('live')}.startsWith('Live')")
         assert page.run("document.title") == "ring1 task 1: executing"
         assert page.run("getComputedStyle(document.getElementById('errors')).display") == "none"
-        # What one has opened stays open, and what one has closed closed, whatever comes.
+        # What the user opened stays open, and what the user closed stays closed, whatever updates arrive.
         page.run("document.querySelector('#stage-3 > summary').click()")
         page.run("document.querySelector('[id=\"row-3.1\"] > summary').click()")
         page.run("document.querySelector('[id=\"row-3.1.2\"] > summary').click()")
@@ -93,10 +93,10 @@ def test_the_page_follows_the_task_to_its_end(page: Browser, tmp_path: Path) -> 
         recorder.finished("3.1.1", "failed", error=error)
         page.shows(f"{text_of('errors')}.includes('in use </pre><script>')")
         assert "joined" in page.run(text_of("row-3.1.2"))
-        # The step comes with a message of its own, behind the errors'.
+        # The step's row arrives in a separate message, after the one with the errors.
         page.shows("document.getElementById('row-3.1.1').open")
         page.run("document.querySelector('[id=\"row-3.1.1\"] > summary').click()")
-        # The squares are nodes: their colours are what became of them, and they lead to what was done there.
+        # Each square is a node; its colour is the node's status, and it links to the node's steps.
         squares = "[...document.querySelectorAll('.picture a rect')].map(e => e.className.baseVal).join(' ')"
         page.shows(f"{squares} == 'failed succeeded executing'")
         recorder.finished("3.1.3").event("stage.finished", stage="3", status="failed", seconds=20.0)
@@ -116,7 +116,7 @@ def test_the_page_follows_the_task_to_its_end(page: Browser, tmp_path: Path) -> 
 def test_a_thousand_nodes_are_followed_and_only_what_changed_is_sent(
     page: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # No power cut is waited for here: thousands of events need not be on disk one by one.
+    # Skip fsync: thousands of events would each wait for the disk, and no power cut is tested here.
     monkeypatch.setattr("dtk.events.log._sync", lambda _: None)
     recorder = many(tmp_path / "events.jsonl", 1000, 900)
     with watching(recorder, tmp_path) as watch:
@@ -130,7 +130,7 @@ def test_a_thousand_nodes_are_followed_and_only_what_changed_is_sent(
             recorder.ran(f"3.1.{member}", "join hub", "joined\n").finished(f"3.1.{member}")
         page.shows(f"{count.format('executing')} == 1")
         page.shows("document.getElementById('others-3.1').firstChild.textContent == '990 succeeded'")
-        # A step that has not changed is the element that it was.
+        # The element of an unchanged step has not been replaced.
         assert page.run("document.getElementById('row-3.1.1').marked") == 1
         assert page.run("document.documentElement.scrollWidth <= innerWidth")
         recorder.finished("3.1.1000").end()
@@ -141,7 +141,7 @@ def test_a_thousand_nodes_are_followed_and_only_what_changed_is_sent(
 def test_without_javascript_it_is_the_static_page(page: Browser, tmp_path: Path) -> None:
     with watching(running(tmp_path / "events.jsonl"), tmp_path) as watch:
         page.open(watch.address, javascript=False)
-        # Asking is running a script, too: what is drawn is what counts.
+        # A query would run a script as well, so look at the rendered picture.
         page.picture(tmp_path / "page.png")
     assert (tmp_path / "page.png").stat().st_size > 60_000
 

@@ -1,4 +1,4 @@
-"""``--wait`` on a real terminal and without one: it shows, it ends with the task, and leaving disturbs nobody."""
+"""``--wait`` with and without a real terminal: it shows the task and ends with it, and leaving affects nobody."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ REPLAYER = (
     "import sys; from pathlib import Path; from dtk.views.live_screen import replay; replay(Path(sys.argv[1]), 30)"
 )
 PATIENCE = 60.0
-"""Seconds after which a test gives up; nothing here takes long."""
+"""Seconds after which a test gives up; nothing here takes that long."""
 
 
 class Terminal:
@@ -54,7 +54,7 @@ class Terminal:
         self.text = ""
 
     def reads(self, expected: str) -> bool:
-        """Whether the watcher shows this, sooner or later."""
+        """Return whether the watcher shows this text before the time limit."""
         end = time.monotonic() + PATIENCE
         while expected not in self.text and time.monotonic() < end:
             if select.select([self._outer], [], [], 0.1)[0]:
@@ -69,7 +69,7 @@ class Terminal:
 
     def exit_code(self) -> int:
         end = time.monotonic() + PATIENCE
-        # What the watcher still writes has to be read, or it could wait for the terminal for ever.
+        # Read the remaining output; otherwise the watcher could block forever on writing to the terminal.
         while self.process.poll() is None and time.monotonic() < end:
             self.reads_some()
         self.reads_some()
@@ -171,7 +171,8 @@ def test_a_finished_task_is_played_again_at_its_own_pace(tmp_path: Path) -> None
     began = time.monotonic()
     terminal = Terminal(recorder.path, program=REPLAYER)
     try:
-        # Ten seconds, thirty times as fast: it runs for a moment, and shows the recording's time, not today's.
+        # A ten-second recording at 30 times its speed: it takes a moment, and shows the recording's time, not the
+        # current one.
         assert terminal.reads("executing")
         assert terminal.exit_code() == 0
         assert time.monotonic() - began > 10 / 30

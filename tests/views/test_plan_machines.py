@@ -1,4 +1,4 @@
-"""The machines that a plan makes, as people read them."""
+"""The machines that a plan creates, as text for people."""
 
 from __future__ import annotations
 

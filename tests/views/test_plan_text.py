@@ -1,4 +1,4 @@
-"""A plan for people: what goes comes first and in colour, each step says why, numbers agree with their nouns."""
+"""A plan as text: deletions come first and in colour, each step has a reason, numbers agree with their nouns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def case(name: str) -> Plan:
 
 
 def mixed() -> Plan:
-    """A plan that makes and ends nodes and takes a component away."""
+    """Return a plan that creates and terminates nodes and deletes a component."""
     up, down = case("scale-up"), case("scale-down")
     going = ComponentChange("front", "web::cache", "delete", ("no longer in the service",))
     nodes = (*(node for node in up.nodes if node.change == "create"), *down.nodes)

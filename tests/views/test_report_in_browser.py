@@ -1,4 +1,4 @@
-"""The report in a real browser: laid out at any width, at 3 and at 300 nodes, without JavaScript."""
+"""The report in a real browser: its layout at any width, with 3 and 300 nodes, without JavaScript."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def page_of(name: str, folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def layout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], Any]:
-    """Measure a page in a window so wide, each once."""
+    """Return a function that measures a page in a window of a given width in pixels; results are cached."""
 
     @cache
     def measured(name: str, width: int) -> Any:
         folder = tmp_path_factory.mktemp("page")
         page = page_of(name, folder)
-        # The page's own policy would forbid the script that measures it.
+        # The page's own policy would block the script that measures it.
         policy = re.search(r'<meta http-equiv="Content-Security-Policy"[^>]*>', page)
         assert policy
         file = folder / "measured.html"
@@ -84,7 +84,7 @@ def test_the_page_fits_and_its_bars_are_to_scale(layout: Callable[[str, int], An
     assert found["page"] <= found["window"]
     assert found["outside"] == 0
     track = found["track"][2]
-    # Stage 1 took 22 s of the 45.1 s (failed) or of the minute up to now (large).
+    # Stage 1 took 22 s of 45.1 s in all (failed) or of one minute so far (large).
     assert found["bars"][0][2] / track == pytest.approx(22 / (45.1 if name == "failed" else 60), abs=0.01)
     assert found["problem"][2] > width / 2
 
@@ -104,5 +104,5 @@ def test_the_page_is_drawn_with_javascript_off(name: str, tmp_path: Path) -> Non
     chromium(tmp_path, *words, javascript=False)
     content = picture.read_bytes()
     assert struct.unpack(">II", content[16:24]) == (1280, 1600)
-    # An empty page of this size compresses to some 10 kB.
+    # An empty page of this size compresses to about 10 kB.
     assert len(content) > 60_000

@@ -1,4 +1,4 @@
-"""The report's page: all of a task in one file that loads nothing and runs nothing."""
+"""The report page: a whole task in one file that loads nothing and runs nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VOID = {"meta", "link", "br", "hr", "img"}
 
 
 class Elements(HTMLParser):
-    """Every element with its attributes; fails on one that is not closed where it should be."""
+    """A parser that collects every element with its attributes and fails on one that is not closed correctly."""
 
     def __init__(self, page: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Every screen of a task that runs, failed, was cancelled, resumed, scaled, and of 300 nodes: as it was agreed on."""
+"""The recorded screens of tasks: running, failed, cancelled, resumed, scaled, and with 300 nodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The snapshot table: the original's, to the character."""
+"""The snapshot table, identical to the original's, character for character."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DATA = Path(__file__).parent / "data"
 
 @pytest.fixture
 def recorder(tmp_path: Path) -> Recorder:
-    """A group of two and a master, both members running."""
+    """Record a task with a master and a group of two, both members running."""
     plan = [
         stage("1", "first", step("1.1", "configure_node", "master", "a::b")),
         stage("2", "second", group("2.1", "slaves", "a::c"), step("2.2", "configure_node", "master", "a::c")),
@@ -29,7 +29,7 @@ def recorder(tmp_path: Path) -> Recorder:
 
 
 def column(task: Task, *, summarize: bool = False) -> dict[str, str]:
-    """Each row's status by its number."""
+    """Return each row's status by its number."""
     lines = render_snapshot(task, summarize=summarize).splitlines()
     cells = [[cell.strip() for cell in line.split("|")] for line in lines if line.startswith("| ")]
     return {row[1].split(" ")[0]: row[2] for row in cells[1:]}

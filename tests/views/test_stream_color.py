@@ -1,4 +1,4 @@
-"""The stream and errors in colour: by meaning, never in what nodes print, and to the character without it."""
+"""The stream and errors in colour: colour has a meaning, output of nodes has none, and the text stays the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stream: the original's, to the character; told late and live alike."""
+"""The stream, identical to the original's, character for character, whether shown live or afterwards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def printed(recorder: Recorder) -> str:
 
 
 def record_dataset(path: Path, exit_code: int, status: str) -> Recorder:
-    """The task of the original's dataset scenario, whose command ends with a line break."""
+    """Record the original's dataset scenario, whose command ends with a line break."""
     plan = [
         stage("1", "set 'mar01' dataset info", step("1.1", "configure_node", "master", DATASET)),
         stage("2", "load gitarchive 'mar01'", step("2.1", "action", "master", actions=[f"{DATASET}.load"])),
@@ -37,7 +37,7 @@ def record_dataset(path: Path, exit_code: int, status: str) -> Recorder:
 
 
 def record_spark_further(path: Path) -> Recorder:
-    """The original's example as its documentation streams it: up to the smoke test of stage 7."""
+    """Record the original's example as its documentation streams it: up to the smoke test of stage 7."""
     recorder = record_spark(path)
     recorder.at("17:19:26.5").finished("5.1")
     recorder.at("17:19:26.7").event("stage.finished", stage="5", status="succeeded", seconds=45.5)

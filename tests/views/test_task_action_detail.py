@@ -1,4 +1,4 @@
-"""``task-action-detail``: every operation of a step, with all it gave."""
+"""``task-action-detail``: every operation of a step, with all its results."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_an_error_whose_command_no_result_shows_tells_all_of_it(tmp_path: Path) 
     recorder = begin(tmp_path / "events.jsonl", ring_plan()).ran("3.1.1", "look for hub", "", 1)
     row = find_row(fold(recorder.finished("3.1.1", "failed", error=error).events), "3.1.1")
     assert row
-    # The message quotes the command: it is not repeated.
+    # The message quotes the command, so the command is not repeated.
     told = "ERRORS:\n  ring::member.create: 'join hub' failed: no route\n    OUTPUT:\n      no route\n--\n"
     assert told in render_detail(row, NOW)
 

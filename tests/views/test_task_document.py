@@ -1,4 +1,4 @@
-"""``task-status --json``: a document that its schema describes wholly."""
+"""``task-status --json``: a document that its schema describes completely."""
 
 from __future__ import annotations
 
