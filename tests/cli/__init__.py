@@ -1,1 +1,1 @@
-"""Tests of the command line's reference."""
+"""Tests of the command line: its arguments, its error messages and its reference."""

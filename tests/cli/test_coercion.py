@@ -1,4 +1,4 @@
-"""Arguments become their types: valid ones quickly, others with typer's own words for what is wrong."""
+"""Conversion of arguments to their types: valid values by the fast path, invalid ones with typer's own messages."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def command(quick: bool, seen: list[object]) -> typer.core.TyperCommand:
 
 
 def outcome(quick: bool, arguments: list[str]) -> list[object]:
-    """Return what a command was given, or how its arguments were refused."""
+    """Return the value that a command received, or the error for its arguments."""
     seen: list[object] = []
     try:
         command(quick, seen).main(list(arguments), standalone_mode=False)

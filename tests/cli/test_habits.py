@@ -1,4 +1,4 @@
-"""What people type from habit: the answer names the command or the option that dtk has."""
+"""Commands and options of other tools, typed from habit: the error names dtk's own."""
 
 from __future__ import annotations
 

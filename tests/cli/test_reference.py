@@ -1,4 +1,4 @@
-"""Every command is documented, by its own words."""
+"""The reference documents every command with the text of its ``--help``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def generator() -> ModuleType:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_says_what_it_does_and_shows_an_example(name: str) -> None:
-    # What they say today, by the test below.
+    # The test below checks that this file is up to date.
     shown = REFERENCE.read_text().partition(f"### dtk {name}\n")[2].partition("\n### ")[0]
     text = " ".join(shown.split())
     assert COMMANDS[name].help in text

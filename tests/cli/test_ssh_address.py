@@ -1,4 +1,4 @@
-"""``user@host:port``: read in one way wherever an SSH server is named, IPv6 included."""
+"""``user@host:port`` is parsed in the same way wherever an SSH server is named, IPv6 included."""
 
 from __future__ import annotations
 
