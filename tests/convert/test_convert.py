@@ -1,4 +1,4 @@
-"""The original's modules converted: a service module with component modules of 2015, a unified one, what is listed."""
+"""Conversion of the original's modules: a service module with component modules of 2015, a unified one, the list."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def workspace(tmp_path: Path) -> Path:
 
 
 def dtk(root: Path, *words: str, code: int = 0) -> str:
-    """Run a command; return all it printed, of one with --json its standard output alone."""
+    """Run a command; return its output, with ``--json`` only its standard output."""
     output, notes = io.StringIO(), io.StringIO()
     with redirect_stdout(output), redirect_stderr(notes if "--json" in words else output):
         ended = run(["--workspace", str(root), *words])
@@ -43,7 +43,8 @@ def test_the_converted_modules_plan_with_the_stages_the_original_would_have_had(
     dtk(workspace, "validate")
     dtk(workspace, "stage", "bigtop:hdfs/cluster", "hdfs1")
     plan = json.loads(dtk(workspace, "plan", "hdfs1", "--json"))
-    # docs/original.md 5.1 and 5.3: missing nodes first, then the workflow's stages; groups before single nodes.
+    # docs/original.md 5.1 and 5.3: stages that create missing nodes come first, then the workflow's; groups before
+    # nodes.
     assert [(s["number"], s["name"], [(t["type"], t["node"]) for t in s["steps"]]) for s in plan["stages"]] == [
         (
             "1",
@@ -86,7 +87,7 @@ def test_files_and_comments_that_go_nowhere_are_listed(tmp_path: Path) -> None:
 
 
 def test_every_key_of_the_original_is_carried_over_or_listed(tmp_path: Path) -> None:
-    """Misspell every key of the fixture in turn: each time the list has to grow."""
+    """Misspell each key of the fixture in turn and check that the list of unconverted keys grows."""
     base = len(convert(ORIGINAL, "")[1])
     source = ORIGINAL / "component_modules/bigtop/hadoop/dtk.model.yaml"
     text = source.read_text()

@@ -1,4 +1,4 @@
-"""A whole tree of the original's modules converted: words of two namespaces, what is missing, what is misspelt."""
+"""Conversion of a whole tree of the original's modules: two namespaces, missing modules, misspelt keys."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_tree_is_converted_validates_and_plans_with_the_stages_of_the_original
 def test_module_refs_say_which_of_two_modules_of_one_name_is_meant() -> None:
     modules = {module.name: module.document for module in convert(TREE, "", whole_tree=True)[0]}
     assert sorted(modules) == ["acme-new/store", "acme/store", "acme/web"]
-    # The service module has the word of the component module that its module_refs name: they are one module.
+    # The service module is merged into the component module of the same name that its module_refs name.
     assert list(modules["acme-new/store"]["assemblies"]) == ["pair"]
     assert "assemblies" not in modules["acme/store"]
     assert modules["acme-new/store"]["dependencies"] == {"acme/web": ">=0"}
