@@ -1,4 +1,4 @@
-"""Git repositories and a workspace of each test's own."""
+"""Fixtures: git repositories and a workspace for each test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.sources.repositories import Place, Repo
 
 @pytest.fixture
 def repo(tmp_path: Path) -> Callable[[str], Repo]:
-    """Make a repository by name, beside the workspace."""
+    """Return a function that creates a repository by name, beside the workspace."""
 
     def made(name: str) -> Repo:
         folder = tmp_path / name

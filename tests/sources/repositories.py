@@ -1,4 +1,4 @@
-"""Git repositories made for a test, and a workspace that installs from them."""
+"""Helpers: git repositories made for a test, and a workspace that installs modules from them."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ class Repo:
 
 @dataclass(frozen=True)
 class Place:
-    """A workspace and the command line in it."""
+    """A workspace with its command line."""
 
     workspace: Workspace
 
     def run(self, *words: str, code: int = 0, **environment: str) -> str:
-        """Run a command; return all it printed, of one with --json its standard output alone."""
+        """Run a command; return its output, with ``--json`` only its standard output."""
         output, notes = io.StringIO(), io.StringIO()
         errors = notes if "--json" in words else output
         given = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", **environment}

@@ -1,4 +1,4 @@
-"""Modules installed from real repositories: refs, subfolders, dependencies, what is refused."""
+"""Modules installed from real repositories: refs, subfolders, dependencies, and what is refused."""
 
 from __future__ import annotations
 
