@@ -1,4 +1,4 @@
-"""Places of the shell: where cd leads, which commands are there, what a line means."""
+"""Locations in the shell: where cd leads, which commands exist there, what a line means."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NODES = {"master": False, "slaves": True, "slaves:1": False, "slaves:2": False}
 
 
 class Town:
-    """Names without a workspace."""
+    """Fixed names instead of those of a workspace."""
 
     def services(self) -> list[str]:
         return ["spark1", "web"]
