@@ -1,4 +1,4 @@
-"""``dtk module new``, ``dtk test``, ``dtk fmt``: modules that are made, tested and kept in one form."""
+"""``dtk module new``, ``dtk test`` and ``dtk fmt``: create, test and format modules."""
 
 from __future__ import annotations
 
