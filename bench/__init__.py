@@ -1,1 +1,1 @@
-"""Measures dtk side by side with what people would use instead; bench/run does all of it."""
+"""Benchmarks: dtk side by side with what people would use instead; bench/run runs all of them."""

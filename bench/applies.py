@@ -1,4 +1,7 @@
-"""Applying, beside a bare script of pyinfra's, its own command line and Ansible: on real SSH servers, and on many."""
+"""Benchmark of applying, beside a bare pyinfra script, pyinfra's command line and Ansible.
+
+It runs on real SSH servers, and on many simulated machines.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +25,14 @@ COMMAND_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Bench:
-    """A folder with all that the same work needs in each of the ways it is done."""
+    """A folder with everything that the same work needs in each tool."""
 
     folder: Path
     machines: Machines
     operations: str
 
     def prepare(self) -> None:
-        """Write a workspace of dtk's, a deploy of pyinfra's, a playbook of Ansible's, and the bare script's hosts."""
+        """Write a dtk workspace, a pyinfra deploy, an Ansible playbook, and the bare script's hosts."""
         place = self.folder / "dtk"
         place.mkdir(parents=True)
         quietly(DTK, "init", folder=place)
@@ -53,11 +56,11 @@ class Bench:
         (self.folder / "play.yaml").write_text(playbook(self.operations))
 
     def forget(self) -> None:
-        """Let dtk's service begin anew."""
+        """Delete the state of dtk's service."""
         shutil.rmtree(self.folder / "dtk/.dtk", ignore_errors=True)
 
     def dtk(self, verb: str) -> Sample:
-        """Apply or converge with dtk."""
+        """Run ``dtk VERB``: apply or converge."""
         return command((DTK, verb, "b", "--yes"), self.folder / "dtk")
 
     def bare(self) -> Sample:
@@ -71,7 +74,7 @@ class Bench:
         return command(words, self.folder)
 
     def ansible(self, program: str) -> Sample:
-        """Do the work with Ansible, as many hosts at once as there are."""
+        """Do the work with Ansible, with one fork for each host."""
         forks = str(len(self.machines.all))
         return command(
             (program, "-i", "inventory.ini", "-f", forks, "play.yaml"),
@@ -82,7 +85,16 @@ class Bench:
         )
 
     def rounds(self, count: int, others: dict[str, Run], *, wiped: bool) -> dict[str, list[Sample]]:
-        """Do the work twice in each way, in turn: on machines where nothing is, and again where all is in place."""
+        """Do the work twice with each tool, in turn.
+
+        Args:
+            count: the number of rounds.
+            others: the runs besides dtk's and the bare script's, by name.
+            wiped: empty the machines before each first run; the second run finds everything in place.
+
+        Returns:
+            The samples, by the name of the run and "first" or "second".
+        """
         taken: dict[str, list[Sample]] = {}
         for _ in range(count):
             for name, run in {BARE: self.bare, **others}.items():
@@ -101,7 +113,7 @@ class Bench:
 
 
 def rows_of(taken: dict[str, list[Sample]]) -> list[list[str]]:
-    """Return the rows of a case; each has the bare script's run of the same kind beside it."""
+    """Return the rows of a case; each is compared with the bare script's run of the same kind."""
     rows = []
     for name, samples in taken.items():
         which = name.rpartition(", ")[2]
@@ -121,7 +133,7 @@ def real(folder: Path, rounds: int, ansible: str) -> str:
             taken = bench.rounds(rounds, others, wiped=True)
             rows = rows_of(taken)
             if ansible and count == CASES[0][0]:
-                # One round, on few hosts: it takes ten times as long as all others together.
+                # One round, on few hosts: Ansible takes ten times as long as all others together.
                 beside = bench.rounds(1, {"ansible": lambda bench=bench: bench.ansible(ansible)}, wiped=True)
                 rows += [line for line in rows_of(beside) if line[0].startswith("ansible")]
         parts.append(f"\n{count} hosts, {operations} operations:\n\n{table(HEAD, rows)}")
@@ -129,7 +141,7 @@ def real(folder: Path, rounds: int, ansible: str) -> str:
 
 
 def many(folder: Path) -> tuple[str, list[Curve]]:
-    """Return the table of many machines that only pretend, one run each, and the curves over their number."""
+    """Return the table of many simulated machines, one run each, and the curves over their number."""
     rows, dtk, bare = [], [], []
     for count in MANY:
         with farm(folder / f"farm{count}", count, COMMAND_SECONDS) as machines:

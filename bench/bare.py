@@ -1,6 +1,6 @@
-"""The anchor: pyinfra's operations run host by host, each host on its own: python bench/bare.py HOSTS.json OPERATIONS.
+"""The baseline: pyinfra's operations on all hosts concurrently: python bench/bare.py HOSTS.json OPERATIONS.
 
-No log, no state, no pinned host keys, no stages: what is left of a task when dtk is taken away.
+No log, no state, no pinned host keys, no stages: this is what a task costs without dtk.
 """
 
 from __future__ import annotations

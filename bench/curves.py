@@ -1,4 +1,4 @@
-"""Draws curves over the number of nodes; both axes are logarithmic: a straight line of slope 1 is linear."""
+"""Draws curves over the number of nodes, with logarithmic axes: a straight line of slope 1 is linear growth."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ COLOURS = ("#1b6ca8", "#c0392b", "#27864a", "#8e44ad", "#b9770e", "#34495e")
 
 @dataclass(frozen=True)
 class Curve:
-    """A figure by the number of nodes it was measured with."""
+    """A measured figure by number of nodes."""
 
     name: str
     points: Sequence[tuple[float, float]]

@@ -1,4 +1,4 @@
-"""The machines that are worked on: real SSH servers on addresses of the loopback, or a farm that only pretends."""
+"""The machines to work on: real SSH servers on loopback addresses, or a farm that simulates machines."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SetEnv HOME={home}
 
 @dataclass(frozen=True)
 class Machine:
-    """Where one is, and the folder that is its home."""
+    """A machine's SSH address and its home folder."""
 
     address: str
     port: int
@@ -43,19 +43,19 @@ class Machine:
 
 @dataclass(frozen=True)
 class Machines:
-    """Some machines, and the key that they let in."""
+    """Machines, and the private key that they accept."""
 
     key: Path
     all: tuple[Machine, ...]
 
     def wipe(self) -> None:
-        """Leave nothing in their homes."""
+        """Empty their home folders."""
         for machine in self.all:
             shutil.rmtree(machine.home, ignore_errors=True)
             machine.home.mkdir(parents=True)
 
     def pyinfra_data(self) -> dict[str, dict[str, object]]:
-        """Return them as pyinfra's hosts, by name, with what it is to know of each."""
+        """Return pyinfra's data of each host, by host name."""
         return {
             f"h{at}": {
                 "ssh_hostname": machine.address,
@@ -77,7 +77,7 @@ class Machines:
         return f"targets:\n  rack:\n    type: hosts\n    user: root\n    key: {self.key}\n    hosts:\n{rows}"
 
     def ansible(self) -> str:
-        """Return them as an inventory of Ansible's."""
+        """Return them as an Ansible inventory."""
         own = f"ansible_user=root ansible_ssh_private_key_file={self.key}"
         rows = (
             f"h{at} ansible_host={one.address} ansible_port={one.port} home={one.home} {own}"
@@ -87,20 +87,20 @@ class Machines:
 
 
 def made_key(folder: Path) -> Path:
-    """Make a key that every machine lets in."""
+    """Create the key that every machine accepts; return its file."""
     key = folder / "id_bench"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     return key
 
 
 def can_serve() -> bool:
-    """Say whether real SSH servers can be started here."""
+    """Return whether real SSH servers can be started here."""
     return os.geteuid() == 0 and Path(SSHD).exists()
 
 
 @contextmanager
 def servers(folder: Path, count: int) -> Iterator[Machines]:
-    """Run so many real SSH servers, each on an address of its own."""
+    """Run ``count`` real SSH servers, each on an address of its own."""
     folder.mkdir()
     Path("/run/sshd").mkdir(exist_ok=True)
     key, started, machines = made_key(folder), [], []
@@ -128,7 +128,11 @@ def servers(folder: Path, count: int) -> Iterator[Machines]:
 
 
 def wait_for(machine: Machine) -> None:
-    """Wait until a machine answers."""
+    """Wait until a machine accepts connections.
+
+    Raises:
+        TimeoutError: it does not within 200 attempts.
+    """
     for _ in range(200):
         try:
             with socket.create_connection((machine.address, machine.port), timeout=1):
@@ -140,7 +144,7 @@ def wait_for(machine: Machine) -> None:
 
 @contextmanager
 def farm(folder: Path, count: int, seconds: float) -> Iterator[Machines]:
-    """Run a farm that pretends to be so many machines, on which each command takes some seconds."""
+    """Run a farm that simulates ``count`` machines, on which each command takes ``seconds``."""
     folder.mkdir()
     key = made_key(folder)
     words = [sys.executable, "-m", "tests.support.farm", f"{key}.pub", str(seconds)]

@@ -1,4 +1,4 @@
-"""What reading a task's log costs, beside reading its JSON; how late a followed log is; what an idle shell does."""
+"""Benchmarks of logs: reading a task's log beside parsing its JSON, the delay of a followed log, an idle shell."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOOKS = 20
 
 
 def logs(folder: Path, rounds: int) -> str:
-    """Return the table of snapshots, and what follows and waits."""
+    """Return the table of snapshots, and the figures of the followed log and of the idle shell."""
     place = folder / "logs"
     place.mkdir()
     quietly(DTK, "init", folder=place)
@@ -50,7 +50,7 @@ def logs(folder: Path, rounds: int) -> str:
 
 
 def events(steps: int) -> Iterator[dict[str, object]]:
-    """Yield a task of so many steps, each with lines of output and one operation."""
+    """Yield the events of a task of ``steps`` steps, each with lines of output and one operation."""
     leaves = [{"number": f"1.1.{n}", "type": "configure_node", "node": f"n:{n}"} for n in range(1, steps + 1)]
     group = {"number": "1.1", "type": "configure_nodegroup", "node": "n", "steps": leaves}
     yield {"type": "task.planned", "task": 1, "stages": [{"number": "1", "name": "s", "steps": [group]}]}
@@ -67,13 +67,13 @@ def events(steps: int) -> Iterator[dict[str, object]]:
 
 
 def line_of(sequence: int, event: dict[str, object]) -> str:
-    """Return an event as a log has it."""
+    """Return an event as a line of a log."""
     stamp = {"v": 1, "seq": sequence, "ts": "2026-01-01T00:00:00.000000Z", "message": ""}
     return json.dumps({**stamp, **event}) + "\n"
 
 
 def write_log(file: Path, steps: int) -> int:
-    """Write the log of a task of so many steps; return how many events it has."""
+    """Write the log of a task of ``steps`` steps; return its number of events."""
     with file.open("w") as out:
         count = 0
         for count, event in enumerate(events(steps), start=1):
@@ -82,7 +82,7 @@ def write_log(file: Path, steps: int) -> int:
 
 
 def latencies(place: Path) -> Iterator[float]:
-    """Yield how long after it was appended each line of a log was shown by a process that follows it."""
+    """Yield, for each appended line of a log, the seconds until a following process printed it."""
     follower = (
         "import sys\nfrom pathlib import Path\nfrom dtk.events.log_reader import follow\n"
         "for event in follow(Path(sys.argv[1]), is_alive=lambda: True):\n"
@@ -94,7 +94,7 @@ def latencies(place: Path) -> Iterator[float]:
         assert process.stdout
         process.stdout.readline()
         for sequence in range(2, LOOKS + 2):
-            # Not in step with the follower's own looks.
+            # Vary the interval, so that it is not in step with the follower's polling.
             time.sleep(0.05 + 0.007 * (sequence % 5))
             with log.open("a") as out:
                 out.write(line_of(sequence, {"type": "step.output", "step": "1", "lines": ["x"]}))
@@ -105,7 +105,7 @@ def latencies(place: Path) -> Iterator[float]:
 
 
 def idle_shell(place: Path, seconds: float = 10.0) -> float:
-    """Return which share of a core a shell uses at whose prompt nobody types."""
+    """Return the share of one core that an idle shell uses."""
     pid, terminal = pty.fork()
     if not pid:
         os.chdir(place)

@@ -1,7 +1,7 @@
-"""Runs a command and prints what it took, as JSON: python bench/measured.py FILE COMMAND…
+"""Runs a command and writes what it used, as JSON, to a file: python bench/measured.py FILE COMMAND…
 
-Its children that outlive it (dtk's worker, Ansible's masters) count as well, as they are given to this process when it
-ends; what still runs ten seconds later is ended.
+Child processes that outlive the command (dtk's worker, Ansible's masters) count as well: this process becomes their
+parent. Those that still run ten seconds after the command's end are killed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LINGER_SECONDS = 10
 
 
 def children() -> list[int]:
-    """Return the processes whose parent this one is."""
+    """Return the process ids of this process's children."""
     task = Path(f"/proc/self/task/{os.getpid()}/children")
     return [int(pid) for pid in task.read_text().split()]
 

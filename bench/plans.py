@@ -1,4 +1,4 @@
-"""What planning costs as a group grows, beside Terraform's plan of as many of its own resources."""
+"""Benchmark of planning a growing group, beside Terraform's plan of as many of its own resources."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIZES = (10, 100, 1_000, 10_000)
 
 @dataclass(frozen=True)
 class Grown:
-    """One size of the group: what its plan took, and how many bytes it has."""
+    """One size of the group: the samples of planning it, and the size of its plan in bytes."""
 
     slaves: int
     samples: Sequence[Sample]
@@ -53,7 +53,7 @@ def _planned(place: Path, slaves: int, rounds: int) -> Grown:
 
 
 def _beside(folder: Path, rounds: int) -> str:
-    """Return what a thousand slaves cost each command that reads the service, with Terraform's plan beside them."""
+    """Return the cost of each command that reads a service of a thousand slaves, beside Terraform's plan."""
     new, done = folder / "plan1000", converged(spark(folder / "done1000", 1_000))
     runs = {
         "plan, all new": lambda: command((DTK, "plan"), new),

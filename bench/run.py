@@ -1,7 +1,7 @@
 """Measures dtk beside what people would use instead, in one run: bench/run [--rounds N] [--only PART]…
 
-A ratio says how much longer dtk takes than the thing beside it on the same machine at the same moment; they take
-turns, so that a machine that grows slower meanwhile slows all. Nothing here fails: numbers are for people.
+A ratio says how much longer dtk takes than the other program on the same machine at the same time: they take turns, so
+that a machine that becomes slower slows down both. There are no limits that fail: the numbers are for people.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PARTS = ("startup", "plan", "log", "real", "many")
 
 
 def machine() -> str:
-    """Return what was measured, and on what, with how busy that was."""
+    """Return the measured versions and the machine, with its load."""
     libraries = ", ".join(f"{name} {version(name)}" for name in ("pyinfra", "paramiko", "typer"))
     load = os.getloadavg()
     return (
@@ -46,7 +46,7 @@ def machine() -> str:
 
 
 def main() -> None:
-    """Measure every part that was asked for and write the results."""
+    """Measure every requested part and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=3, help="How often what takes turns is measured.")
     parser.add_argument("--only", action="append", choices=PARTS, help="Measure this part alone.")

@@ -1,4 +1,4 @@
-"""Samples of commands that take turns, and the rows that they make: medians, and ratios with their spread."""
+"""Samples of commands that take turns, and their table rows: medians, and ratios with their spread."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MEASURED = Path(__file__).with_name("measured.py")
 
 @dataclass(frozen=True)
 class Sample:
-    """What one run took: ``wall`` and ``cpu`` seconds, of the whole process tree, and its largest process in MiB."""
+    """The cost of one run: ``wall`` and ``cpu`` seconds of all its processes, and the memory of the largest in MiB."""
 
     wall: float
     cpu: float = 0.0
@@ -28,7 +28,7 @@ Run = Callable[[], Sample]
 
 
 def command(words: Sequence[str | Path], folder: Path | None = None, **environment: str) -> Sample:
-    """Run a command to the end of all its processes and return what it took.
+    """Run a command until all its processes have ended; return its cost.
 
     Raises:
         RuntimeError: it failed.
@@ -48,7 +48,13 @@ def command(words: Sequence[str | Path], folder: Path | None = None, **environme
 
 
 def in_turn(rounds: int, runs: Mapping[str, Run], *, warm_up: bool = True) -> dict[str, list[Sample]]:
-    """Run all of them in turn, so that a machine that grows slower meanwhile slows all; the first round is left out."""
+    """Run all of them in turn, so that a machine that becomes slower slows down all of them.
+
+    Args:
+        rounds: the number of samples of each run.
+        runs: the runs, by name.
+        warm_up: add a first round that is not counted.
+    """
     taken: dict[str, list[Sample]] = {name: [] for name in runs}
     for at in range(rounds + warm_up):
         for name, run in runs.items():
@@ -64,7 +70,7 @@ def median(samples: Sequence[Sample], what: str = "wall") -> float:
 
 
 def ratio(samples: Sequence[Sample], anchor: Sequence[Sample], what: str = "wall") -> str:
-    """Return the median ratio of runs that took turns, with the smallest and the largest: ``1.20 (1.11 to 1.32)``."""
+    """Return the median, smallest and largest ratio of runs that took turns: ``1.20 (1.11 to 1.32)``."""
     ratios = sorted(
         getattr(one, what) / max(getattr(other, what), 1e-9) for one, other in zip(samples, anchor, strict=True)
     )
@@ -72,7 +78,7 @@ def ratio(samples: Sequence[Sample], anchor: Sequence[Sample], what: str = "wall
 
 
 def row(name: str, samples: Sequence[Sample], anchor: Sequence[Sample] | None, anchor_name: str = "") -> list[str]:
-    """Return a table's row: name, wall, CPU, peak, and the ratios of wall and CPU to the anchor."""
+    """Return a table row: name, wall, CPU, peak, and the ratios of wall and CPU to the anchor."""
     cells = [name, f"{median(samples):.3f}", f"{median(samples, 'cpu'):.3f}", f"{median(samples, 'peak'):.0f}"]
     if anchor is None:
         return [*cells, "", "", ""]

@@ -1,4 +1,4 @@
-"""How long commands take that a person waits for, beside what Python needs to say anything at all."""
+"""Benchmark of commands that a person waits for, beside the start of Python and a minimal program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The work that is measured, for each of those who do it: the same files, folders and commands."""
+"""The measured work, in the form of each tool: the same files, folders and commands."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 FILES = Path(__file__).parent / "files"
 COMMANDS = "commands"
-"""Four commands and nothing else, for machines that only pretend."""
+"""Four commands and nothing else, for simulated machines."""
 
 
 def kinds(operations: str) -> list[tuple[str, int]]:
-    """Return what is done, in order: an operation's kind, and which of its kind it is."""
+    """Return the operations in order: kind, and number within its kind."""
     if operations == COMMANDS:
         return [("shell", at) for at in range(4)]
     if operations == "4":
@@ -20,7 +20,7 @@ def kinds(operations: str) -> list[tuple[str, int]]:
 
 
 def run_work(home: str, operations: str) -> None:
-    """Do it with pyinfra, on its current host."""
+    """Do the work with pyinfra on its current host."""
     from pyinfra.operations import files, server
 
     for kind, at in kinds(operations):
@@ -37,7 +37,7 @@ def run_work(home: str, operations: str) -> None:
 
 
 def module(operations: str) -> str:
-    """Return it as a module of dtk."""
+    """Return the work as a dtk module."""
     items = {
         "directory": '- files.directory: {path: "{{ node.home }}/folderAT"}',
         "put": '- files.put: {src: files/put.txt, dest: "{{ node.home }}/putAT"}',
@@ -64,7 +64,7 @@ assemblies:
 
 
 def playbook(operations: str) -> str:
-    """Return it as a playbook of Ansible's."""
+    """Return the work as an Ansible playbook."""
     tasks = {
         "directory": {"file": {"path": "{{ home }}/folderAT", "state": "directory"}},
         "put": {"copy": {"src": str(FILES / "put.txt"), "dest": "{{ home }}/putAT"}},

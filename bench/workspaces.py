@@ -1,4 +1,4 @@
-"""Workspaces to measure in: the flagship module with many members, and what it is once all of them are in place."""
+"""Workspaces to measure in: the flagship module with many members, staged or as if converged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def quietly(*words: str | Path, folder: Path) -> None:
 
 
 def spark(folder: Path, slaves: int) -> Path:
-    """Make a workspace with one staged Spark cluster of so many slaves."""
+    """Create a workspace with one staged Spark cluster of ``slaves`` slaves."""
     folder.mkdir()
     quietly(DTK, "init", folder=folder)
     quietly(DTK, "stage", "bigtop:spark/cluster", SERVICE, "--set", f"slaves/cardinality={slaves}", folder=folder)
@@ -24,7 +24,7 @@ def spark(folder: Path, slaves: int) -> Path:
 
 
 def converged(folder: Path) -> Path:
-    """Give a workspace's service the state that it would have had its plan been applied."""
+    """Write the state that a workspace's service would have if its plan had been applied."""
     from dtk.plan.simulation import applied
     from dtk.service.planning import make_plan
     from dtk.state.store import save_state

@@ -1,4 +1,4 @@
-"""Writes docs/commands.md from every command's own --help; a test fails when the file is not what this writes."""
+"""Writes docs/commands.md from every command's --help; a test fails if the file is out of date."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Made from each command's own `--help` by `python docs/make_commands.py`.
 
 
 def help_text(*words: str) -> str:
-    """Return what a command prints for ``--help``, 100 columns wide."""
+    """Return a command's ``--help``, 100 columns wide."""
     environment = {**os.environ, "COLUMNS": "100", "TERM": "dumb"}
     command = [sys.executable, "-m", "dtk", *words, "--help"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()

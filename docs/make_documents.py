@@ -1,4 +1,4 @@
-"""Writes docs/documents.md from the schemas; a test fails when the file is not what this writes."""
+"""Writes docs/documents.md from the schemas; a test fails if the file is out of date."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def described(value: dict[str, Any]) -> str:
 
 
 def section(name: str, file: str) -> str:
-    """Return what the page says about one document."""
+    """Return the page's section on one document."""
     path = f"schemas/{name}.schema.json"
     schema = json.loads((HERE.parent / path).read_text())
     return f"### {file}\n\n{schema['description']}\n\nSchema: [{path}](../{path})\n\n{table(schema)}\n"

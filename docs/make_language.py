@@ -1,4 +1,4 @@
-"""Writes the tables of keys in docs/module-language.md from the schemas; a test fails where they differ."""
+"""Writes the tables of keys in docs/module-language.md from the schemas; a test fails if they are out of date."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TABLE = re.compile(r"<!-- keys: (?P<name>[a-z_ ]+) -->\n.*?<!-- end -->", re.DOT
 
 
 def definition(name: str) -> dict[str, Any]:
-    """Return the part of the schema that a table is about; "node attributes" is a map inside the node's."""
+    """Return the part of the schema that a table describes; "node attributes" is the map ``attributes`` of a node."""
     found: dict[str, Any] = SCHEMA if name == "module" else SCHEMA["$defs"][name.partition(" ")[0]]
     for key in name.split()[1:]:
         found = found["properties"][key]
@@ -22,7 +22,7 @@ def definition(name: str) -> dict[str, Any]:
 
 
 def keys(part: Any) -> dict[str, dict[str, Any]]:
-    """Return every key of a map, with its own schema; also those that only some forms of the map have."""
+    """Return every key of a map with its schema, including keys that only some forms of the map have."""
     found: dict[str, dict[str, Any]] = {}
     if isinstance(part, dict):
         found |= part.get("properties", {})
@@ -34,7 +34,7 @@ def keys(part: Any) -> dict[str, dict[str, Any]]:
 
 
 def described(value: dict[str, Any]) -> str:
-    """Return a key's description: its own, else that of what it refers to."""
+    """Return a key's description, or that of the schema it refers to, and its default."""
     said = value.get("description", "")
     if not said and "$ref" in value:
         said = SCHEMA["$defs"][value["$ref"].rpartition("/")[2]].get("description", "")

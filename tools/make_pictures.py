@@ -1,9 +1,9 @@
-"""Makes docs/pictures from a real run: deploys the quickstart's cluster and records its screens.
+"""Creates docs/pictures from a real run: deploys the quickstart's cluster and records its screens.
 
     python tools/make_pictures.py
 
-The live screen is drawn by dtk's own code from the task's event log, at moments of the run, and exported by rich. The
-plan is what the command prints, the topology what `dtk graph` draws, the report a page as chromium shows it.
+dtk's own code draws the live screen from the task's event log, at several moments of the run, and rich exports it. The
+plan is the command's output, the topology is the output of `dtk graph`, and the report is a screenshot by chromium.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ SERVICE = "dask1"
 COLUMNS, LINES = 84, 20
 FRAMES = 14
 FRAME_SECONDS = 0.9
-REPORT_SIZE = (1100, 900)  # pixels
+REPORT_SIZE = (1100, 900)  # in pixels
 WEB_FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
-"""Rich asks another host for its font; a page of ours asks none."""
+"""The web font that rich loads from another host; it is removed, because dtk's pages load nothing from other hosts."""
 
 
 def dtk(workspace: Path, *words: str) -> str:
-    """Run a command in the workspace and return what it prints, in colour."""
+    """Run a command in the workspace; return its output in colour."""
     environment = {**os.environ, "COLUMNS": str(COLUMNS), "FORCE_COLOR": "1"}
     command = [sys.executable, "-m", "dtk", *words]
     return subprocess.run(
@@ -46,7 +46,7 @@ def dtk(workspace: Path, *words: str) -> str:
 
 
 def drawn(lines: list[Text], title: str, identity: str) -> str:
-    """Return lines of a terminal as an SVG picture; ``identity`` keeps its styles apart from those of others."""
+    """Return lines of a terminal as an SVG picture; ``identity`` makes its style names unique on a page."""
     console = Console(width=COLUMNS, record=True, file=StringIO(), force_terminal=True, legacy_windows=False)
     for line in lines:
         console.print(line, no_wrap=True, crop=True)
@@ -55,13 +55,13 @@ def drawn(lines: list[Text], title: str, identity: str) -> str:
 
 
 def moments(events: list[Event]) -> list[datetime]:
-    """Return the moments of the recording: as many events between any two of them, and the end."""
+    """Return the times of the frames: evenly spaced by number of events, and the end."""
     times = [moment for event in events if (moment := moment_of(event.get("ts")))]
     return [times[len(times) * number // FRAMES] for number in range(1, FRAMES)] + [times[-1]]
 
 
 def screen(events: list[Event], now: datetime) -> list[Text]:
-    """Return the live screen at a moment, padded to its full height."""
+    """Return the live screen at a time, padded to its full height."""
     fold = Fold()
     for event in events:
         if (moment := moment_of(event.get("ts"))) and moment <= now:
@@ -71,7 +71,7 @@ def screen(events: list[Event], now: datetime) -> list[Text]:
 
 
 def recording(log: Path) -> str:
-    """Return the live screen of a finished task as an animation."""
+    """Return the live screen of a finished task as an animated SVG."""
     events = list(read_log(log).events)
     title = f"dtk task-status {SERVICE} --wait"
     frames = [drawn(screen(events, now), title, f"frame{number}") for number, now in enumerate(moments(events))]
@@ -80,7 +80,7 @@ def recording(log: Path) -> str:
     style = (
         f".screen {{ visibility: hidden; animation: screen {length:.1f}s step-end infinite }}\n"
         f"@keyframes screen {{ 0% {{ visibility: visible }} {share:.3f}% {{ visibility: hidden }} }}\n"
-        # Readers who ask for no motion see the last screen.
+        # Readers who prefer reduced motion see only the last screen.
         "@media (prefers-reduced-motion) { .screen { animation: none } .screen:last-child { visibility: visible } }"
     )
     shown = "\n".join(
@@ -91,7 +91,7 @@ def recording(log: Path) -> str:
 
 
 def photograph(page: Path, picture: Path) -> None:
-    """Write what a browser shows of a page."""
+    """Write a browser's screenshot of a page."""
     size = "--window-size={},{}".format(*REPORT_SIZE)
     command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", size]
     subprocess.run([*command, f"--screenshot={picture}", page.as_uri()], check=True, capture_output=True)

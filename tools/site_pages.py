@@ -1,8 +1,8 @@
-"""MkDocs hook: adds the repository's other pages to the site, and checks and rewrites links between all of them.
+"""MkDocs hook: adds the repository's other pages to the site, and checks and rewrites the links between all pages.
 
-Pages link to one another by their paths in the repository, so that they work on the forge as well. On the site, a link
-to a page that the site has becomes a link to that page; a link to any other file of the repository leads to the forge.
-A link to nothing ends a strict build.
+Pages link to one another by their paths in the repository, so that the links work on the forge as well. On the site, a
+link to a page of the site leads to that page; a link to any other file of the repository leads to the forge. A broken
+link fails a strict build.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 
 
 def module_pages() -> dict[str, str]:
-    """Return the page on the site, by the path in the repository, of each module's README."""
+    """Return the site's page of each module's README, by the README's path in the repository."""
     files = sorted(ROOT.glob("modules/*/*/README.md"))
     return {file.relative_to(ROOT).as_posix(): f"modules/{'-'.join(file.parts[-3:-1])}.md" for file in files}
 
 
 def pages() -> dict[str, str]:
-    """Return the page on the site, by the path in the repository, of everything outside of docs/."""
+    """Return the site's page of each file outside of docs/, by its path in the repository."""
     return {**PROJECT_PAGES, **module_pages()}
 
 
@@ -47,7 +47,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def catalog() -> str:
-    """Return the page that lists the modules which come with dtk, each with its description."""
+    """Return the page that lists the modules that come with dtk, each with its description."""
     rows = []
     for path, uri in module_pages().items():
         text = (ROOT / path).with_name("dtk.module.yaml").read_text()
@@ -58,7 +58,7 @@ def catalog() -> str:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, **_: object) -> str:
-    """Rewrite the links of a page; code blocks stay as they are."""
+    """Rewrite the links of a page; leave code blocks unchanged."""
     parts = FENCE.split(markdown)
     if page.file.src_uri == "catalog.md":
         return markdown
@@ -67,7 +67,7 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, **_: ob
 
 
 def rewritten(markdown: str, uri: str, config: MkDocsConfig) -> str:
-    """Return a part of a page with its links as the site needs them."""
+    """Return a part of a page with its links rewritten for the site."""
     origin = {uri: path for path, uri in pages().items()}.get(uri, f"docs/{uri}")
 
     def link(match: re.Match[str]) -> str:
@@ -79,7 +79,8 @@ def rewritten(markdown: str, uri: str, config: MkDocsConfig) -> str:
 def destination(origin: str, target: str, uri: str, config: MkDocsConfig) -> str:
     """Return where a link of the page ``uri``, written in the file ``origin``, leads on the site.
 
-    Raises PluginError where the repository has no such file.
+    Raises:
+        PluginError: the repository has no such file.
     """
     path = posixpath.normpath(posixpath.join(posixpath.dirname(origin), target))
     if not (ROOT / path).exists():
