@@ -45,7 +45,7 @@ def clone(origin: Dtk, name: str) -> Dtk:
 
 
 def homes(origin: Dtk) -> list[str]:
-    """Return the nodes of app1 that the marks on the hosts name, as a new clone reads them."""
+    """Return the nodes of app1 according to the marks on the hosts, as a fresh clone reads them."""
     return sorted(row["node"] for row in clone_json(origin))
 
 

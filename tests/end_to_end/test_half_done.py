@@ -1,4 +1,4 @@
-"""What a failed attempt left on a node is corrected, even if the service's file is what was applied before it."""
+"""Leftovers of a failed apply on a node are corrected, even if the edit of the service's file was reverted."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ def test_nodes_are_stopped_and_started_while_service_yaml_is_missing(dtk: Dtk) -
 
 
 def recorded(dtk: Dtk) -> set[str]:
-    """Return what the state says about the nodes of ring1, without reading the service's files."""
+    """Return the statuses of ring1's nodes in the state, without reading the service's files."""
     state = load_state(Workspace(dtk.root).state_file("ring1"))
     assert state is not None
     return {node.status for node in state.nodes.values()}

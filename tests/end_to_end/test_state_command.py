@@ -215,7 +215,7 @@ def test_a_push_over_what_others_have_is_refused(dtk: Dtk, module: Path, store: 
     kept = shutil.copytree(dtk.root / ".dtk", dtk.root.parent / "kept")
 
     def here(**changed: object) -> None:
-        """Restore the saved .dtk folder and change its state, as if this workspace had gone on by itself."""
+        """Restore the saved .dtk folder and change its state, as if tasks had run here without the store."""
         shutil.rmtree(dtk.root / ".dtk")
         shutil.copytree(kept, dtk.root / ".dtk")
         change_state(dtk, "app1", **changed)

@@ -1,4 +1,4 @@
-"""Power cuts at every write: what is left without the unsynced data parses, is true, and can be continued from.
+"""Power cuts at every write: without the unsynced data, files still parse and are true, and the advice works.
 
 Each operation of a service's life runs once, and its writes are recorded. Then a power cut is simulated after each
 write in four forms: all unsynced data is lost; names have reached the disk but contents have not; the reverse; or some
