@@ -99,7 +99,7 @@ def test_a_step_whose_connection_is_lost_is_in_doubt_and_its_command_is_ended(la
     result = lab.result(started)
     ended = result.step("1.1")
     assert (ended["status"], ended["in_doubt"]) == ("failed", True)
-    assert "the connection to master is lost" in ended["error"]["message"]
+    assert "the connection to master was lost" in ended["error"]["message"]
     assert result.end["in_doubt"] == ["1.1"]
     assert not is_running(pid)
 

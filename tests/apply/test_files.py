@@ -96,7 +96,7 @@ def test_a_file_that_has_changed_since_makes_the_plan_stale(lab: Lab, module: Pa
 
 def test_a_plan_of_another_state_is_refused(lab: Lab) -> None:
     lab.add_node("master")
-    with pytest.raises(StalePlanError, match="has moved on"):
+    with pytest.raises(StalePlanError, match="has changed since the plan was made"):
         lab.apply(serial=lab.state.serial + 1)
     with pytest.raises(StalePlanError, match="another service"):
         lab.apply(lineage="another")
@@ -117,7 +117,7 @@ def test_operations_that_run_on_this_machine_are_refused(lab: Lab) -> None:
     lab.add_node("master")
     local = operation("python.raise_exception", {"exception": "x"})
     result = lab.apply(stage(1, action("master", "m::c", local)))
-    assert "none of the operations that run on nodes" in result.step("1.1")["error"]["message"]
+    assert "not one of the operations that run on nodes" in result.step("1.1")["error"]["message"]
 
 
 def test_blanks_around_the_blocks_of_a_template_are_left_out_where_that_is_wanted(lab: Lab, module: Path) -> None:

@@ -119,7 +119,9 @@ def test_what_was_changed_by_hand_is_told_and_mended(dtk: Dtk, nodes: dict[str, 
     assert len(daemons()) == 3
     assert drift(dtk) == {}
     dtk.run("plan", SERVICE, "--refresh", "--detailed-exitcode")
-    assert "has moved on" in dtk.run("apply", "p.json", code=5).stderr, "the plan is bound to its state"
+    assert "has changed since the plan was made" in dtk.run("apply", "p.json", code=5).stderr, (
+        "the plan is bound to its state"
+    )
 
 
 def move_away(dtk: Dtk, node: str) -> None:

@@ -286,7 +286,7 @@ def test_a_plan_saved_by_one_clone_is_applied_by_another(team: Team) -> None:
 
 def test_offline_changes_nothing(team: Team) -> None:
     one = team.clone("one")
-    assert "changes nothing" in one.run("apply", "app1", "--yes", "--offline", code=1).stderr
+    assert "cannot change anything" in one.run("apply", "app1", "--yes", "--offline", code=1).stderr
     assert not (team.store / "services").exists()
 
 
