@@ -41,8 +41,8 @@ def test_what_changed_behind_dtks_back_is_told_noted_and_planned(
 def test_a_retyped_instance_is_told(cloud: Cloud, service: Reports) -> None:
     client, record = cloud.client(), service.records["master"]
     client.stop_instances(InstanceIds=[record.id])
-    client.modify_instance_attribute(InstanceId=record.id, InstanceType={"Value": "m5.large"})
     cloud.api._moving.clear()
+    client.modify_instance_attribute(InstanceId=record.id, InstanceType={"Value": "m5.large"})
     client.start_instances(InstanceIds=[record.id])
     state = load_state(cloud.workspace.state_file("spark1"))
     assert state is not None

@@ -151,7 +151,7 @@ class Ec2:
         now = [state for id_ in _ids(parameters) if (state := self._state(id_))]
         if action == "StartInstances" and "stopping" in now:
             return "IncorrectInstanceState"
-        if action == "ModifyInstanceAttribute":
+        if action == "ModifyInstanceAttribute" and "InstanceType.Value" in parameters:
             return "IncorrectInstanceState" if self._is_on(parameters["InstanceId"]) else ""
         if action != "RunInstances":
             full = any(self.capacity.get(self._type(id_), 1) < 1 for id_ in _ids(parameters))
