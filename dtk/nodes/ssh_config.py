@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dtk.errors import InvalidError
-from dtk.model.ssh_address import SSH_PORT, SshAddress, parse_jumps
+from dtk.model.ssh_address import HIGHEST_PORT, SSH_PORT, SshAddress, parse_jumps
 from dtk.nodes.provider import Connection
 from dtk.nodes.proxy_command import check_proxied
+from dtk.nodes.ssh_config_text import config_text
 
 if TYPE_CHECKING:
     from paramiko.config import SSHConfig, SSHConfigDict
 
 _NONE = "none"
 _DEEPEST = 8
-"""Maximum depth of jump hosts that need other jump hosts, and of files that include other files."""
+"""Maximum depth of jump hosts that need other jump hosts."""
 
 
 def with_ssh_config(connection: Connection, *, has_way: bool) -> Connection:
@@ -33,10 +34,10 @@ def with_ssh_config(connection: Connection, *, has_way: bool) -> Connection:
     Raises:
         InvalidError: the file can't be read, or its jump hosts form a circle.
     """
-    config = _config(_said(connection))
+    config = _config()
     if config is None or not connection.hostname:
         return connection
-    found = _looked_up(config, connection.hostname)
+    found = _looked_up(_file(), _said(connection) + config, connection.hostname)
     way = connection
     if not (connection.jump or has_way):
         way = replace(way, proxy_command=found.get("proxycommand", "") or "", jump=_jump_of(found))
@@ -50,7 +51,7 @@ def with_ssh_config(connection: Connection, *, has_way: bool) -> Connection:
     )
     if way.proxy_command:
         check_proxied(way)
-    return _with_jumps(_config("") or config, way)
+    return _with_jumps(config, way)
 
 
 def _said(connection: Connection) -> str:
@@ -59,19 +60,19 @@ def _said(connection: Connection) -> str:
     return f"{port}User {connection.user}\n" if connection.user else port
 
 
-def _with_jumps(config: SSHConfig, connection: Connection) -> Connection:
+def _with_jumps(config: str, connection: Connection) -> Connection:
     jumps, keys = _jumps(config, connection.jump, 0)
     return replace(connection, jump=",".join(map(str, jumps)), jump_key=connection.jump_key or next(iter(keys), ""))
 
 
-def _jumps(config: SSHConfig, text: str, depth: int) -> tuple[list[SshAddress], list[str]]:
+def _jumps(config: str, text: str, depth: int) -> tuple[list[SshAddress], list[str]]:
     """Return the jump hosts in order, including those needed to reach the first, and the keys named for them."""
     if depth > _DEEPEST:
         raise InvalidError(f"the jump hosts of {_file()} lead in a circle: {text}", hint="correct its ProxyJump lines")
     ways: list[SshAddress] = []
     keys: list[str] = []
     for jump in parse_jumps(text.replace("ssh://", "")):
-        found = _looked_up(config, jump.host)
+        found = _looked_up(_file(), config, jump.host)
         if not ways and _jump_of(found):
             before, their_keys = _jumps(config, _jump_of(found), depth + 1)
             ways, keys = [*before], [*their_keys]
@@ -91,57 +92,64 @@ def _identity(found: SSHConfigDict) -> str:
     return next((str(file) for file in files if file.exists()), "")
 
 
-def _looked_up(config: SSHConfig, host: str) -> SSHConfigDict:
+@lru_cache(maxsize=4096)
+def _looked_up(file: Path, text: str, host: str) -> SSHConfigDict:
+    """Return the settings for a host; callers must not change them."""
     from paramiko.ssh_exception import SSHException  # noqa: PLC0415 - slow to import
 
+    config = _parsed(file, text)
     try:
-        return config.lookup(host)
-    except (SSHException, ImportError, ValueError) as error:
+        found = config.lookup(host)
+        _check_port(found)
+    except (SSHException, ImportError, ValueError, KeyError, RuntimeError, OSError) as error:
         raise InvalidError(
-            f"{_file()} can't be used for {host}: {error}", hint="correct it, or set ssh_config: false"
+            f"{file} can't be used for {host}: {_why(error)}", hint="correct it, or set ssh_config: false"
         ) from None
+    return found
 
 
-def _config(before: str) -> SSHConfig | None:
-    """Return the settings in the file, preceded by some lines; None if there is no file."""
+def _check_port(found: SSHConfigDict) -> None:
+    port = str(found.get("port", SSH_PORT))
+    if not port.isdecimal() or not 0 < int(port) <= HIGHEST_PORT:
+        raise ValueError(f"Port {port} is not a port number")
+
+
+def _why(error: Exception) -> str:
+    if not isinstance(error, KeyError):
+        return str(error)
+    if error.args[0] == "canonicaldomains":
+        return "CanonicalizeHostname needs CanonicalDomains"
+    return f"the name of the current user is not known (set LOGNAME): {error.args[0]}"
+
+
+@lru_cache(maxsize=64)
+def _parsed(file: Path, text: str) -> SSHConfig:
     from paramiko.config import SSHConfig  # noqa: PLC0415 - slow to import
     from paramiko.ssh_exception import SSHException  # noqa: PLC0415
 
+    try:
+        return SSHConfig.from_text(text)
+    except (SSHException, ValueError) as error:
+        raise _unreadable(file, error) from None
+
+
+def _config() -> str | None:
+    """Return the text of the file and of those that it includes; None if there is no file."""
     file = _file()
     try:
-        text = _with_included(file, file.stat().st_mtime_ns)
-        return SSHConfig.from_text(before + text)
+        return config_text(file)
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError, SSHException, ValueError) as error:
-        raise InvalidError(f"{file} can't be read: {error}", hint="correct it, or set ssh_config: false") from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(file, error) from None
+
+
+def _unreadable(file: Path, error: Exception) -> InvalidError:
+    return InvalidError(f"{file} can't be read: {error}", hint="correct it, or set ssh_config: false")
 
 
 def _file() -> Path:
-    return Path("~/.ssh/config").expanduser()
-
-
-@lru_cache(maxsize=4)
-def _with_included(file: Path, _changed: int) -> str:
-    return "\n".join(_lines(file, 0))
-
-
-def _lines(file: Path, depth: int) -> list[str]:
-    """Return a file's lines with those of included files, because paramiko ignores Include."""
-    lines: list[str] = []
-    section = "Host *"
-    for line in file.read_text(encoding="utf-8").splitlines():
-        words = line.replace("=", " ", 1).split()
-        keyword = words[0].lower() if words else ""
-        if keyword in ("host", "match"):
-            section = line
-        if keyword != "include" or depth >= _DEEPEST:
-            lines.append(line)
-            continue
-        for pattern in words[1:]:
-            # Relative to ~/.ssh, as in OpenSSH.
-            named = _file().parent / Path(pattern.strip('"')).expanduser()
-            for found in sorted(named.parent.glob(named.name)):
-                lines += _lines(found, depth + 1)
-        lines.append(section)
-    return lines
+    try:
+        return Path("~/.ssh/config").expanduser()
+    except RuntimeError:
+        raise InvalidError("ssh_config: your home folder is not known", hint="set HOME, or ssh_config: false") from None
