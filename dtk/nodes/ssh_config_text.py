@@ -17,6 +17,7 @@ _ALL = "host *"
 _SETTING = re.compile(r"(\w+)(?:\s*=\s*|\s+)(.+)")
 # A comment begins with a # that follows a space, outside of quotes.
 _COMMENT = re.compile(r"""((?:[^"'\\]|\\.|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')*?)\s#.*""")
+_OTHERS_CAN_WRITE = 0o022
 
 
 @dataclass
@@ -43,7 +44,7 @@ def config_text(file: Path) -> str:
     """Return a file's text with those of included files; it is read again only if one of them has changed.
 
     Raises:
-        InvalidError: an Include names an unknown user's folder.
+        InvalidError: other users can change one of the files, or an Include names an unknown user's folder.
         OSError, ValueError: a file can't be read or parsed.
     """
     known = _readings.get(file)
@@ -79,6 +80,12 @@ def _lines(file: str, folder: Path, outer: str, depth: int, reading: _ConfigRead
 def _content(file: str, reading: _ConfigReading) -> str:
     with Path(file).open(encoding="utf-8") as opened:
         about = os.fstat(opened.fileno())
+        if about.st_uid not in (0, os.getuid()) or about.st_mode & _OTHERS_CAN_WRITE:
+            # OpenSSH refuses such a file as well: it names programs that run as this user.
+            raise InvalidError(
+                f"other users can change {file}",
+                hint=f"make it yours alone: chown $USER {file}; chmod go-w {file}; or set ssh_config: false",
+            )
         reading.files[file] = about.st_mtime_ns
         return opened.read()
 

@@ -140,3 +140,23 @@ def test_a_host_is_looked_up_once(write: Write, tmp_path: Path, monkeypatch: pyt
         monkeypatch.setattr(sys, "stdin", nothing)
         assert {found("a").user for _ in range(5)} == {"me"}
     assert len(ran.read_text().splitlines()) == 2, "paramiko evaluates Match twice for each look-up"
+
+
+@pytest.mark.parametrize("name", ["config", "included"])
+def test_a_file_that_others_can_change_is_refused(write: Write, name: str) -> None:
+    write("Include included\n")
+    write("User me\n", "included")
+    assert found("a").user == "me"
+    file = write("Include included\n" if name == "config" else "User me\n", name)
+    file.chmod(0o660)
+    os.utime(file, ns=(1, 1))
+    with pytest.raises(InvalidError, match=f"other users can change {file}"):
+        found("a")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_file_of_another_user_is_refused(write: Write) -> None:
+    file = write("User me\n")
+    os.chown(file, 4321, -1)
+    with pytest.raises(InvalidError, match=f"other users can change {file}"):
+        found("a")
