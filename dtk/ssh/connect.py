@@ -162,7 +162,7 @@ def _try(connection: Connection, known: KnownHosts, attempt: Attempt) -> list[pa
 def _proxied_client(
     connection: Connection, known: KnownHosts, attempt: Attempt, words: list[str]
 ) -> paramiko.SSHClient:
-    """Connect over a program's streams; if they end too early, report the program's last error output as the reason."""
+    """Connect over a program's streams; an error contains what the program printed last."""
     proxy = ProxySocket(words)
     try:
         return _client(connection, known, attempt, cast(socket.socket, proxy))
@@ -170,9 +170,9 @@ def _proxied_client(
         proxy.close()
         raise
     except (OSError, EOFError, paramiko.SSHException) as error:
-        why = proxy.last_words()
+        why = proxy.last_words(_reason(error))
         proxy.close()
-        raise OSError(why) if why else error from None
+        raise OSError(why) from None
     except BaseException:
         proxy.close()
         raise

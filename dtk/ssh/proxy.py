@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import gevent
+from gevent.lock import Semaphore
 
 from dtk.errors import DtkError
 
@@ -29,7 +30,10 @@ class ProxySocket:
         """
         self._socket, its = socket.socketpair()
         self._errors, its_errors = socket.socketpair()
-        self._said = b""
+        self._said = self._said_before = b""
+        self._is_over = False
+        self._noting = Semaphore()
+        self._own_code: int | None = None
         for end in (its, its_errors):
             # The program expects blocking streams; the ends on this side are gevent's, which never block.
             os.set_blocking(end.fileno(), True)
@@ -56,17 +60,47 @@ class ProxySocket:
             while chunk := self._errors.recv(_LAST_WORDS):
                 self._said = (self._said + chunk)[-_LAST_WORDS:]
 
-    def last_words(self) -> str:
-        """Return the program's exit code and last line of error output; "" while it runs and has printed nothing."""
+    def last_words(self, failure: str) -> str:
+        """Return why there is no connection: the exit code if the program ended by itself, else the given failure.
+
+        The program's last line of error output follows.
+        """
+        self._note_end()
         self._listener.join(_END_SECONDS)
-        code = self._process.poll()
-        lines = [line.strip() for line in self._said.decode(errors="replace").splitlines() if line.strip()]
+        printed = self._said_before if self._own_code is None else self._said
+        lines = [line.strip() for line in printed.decode(errors="replace").splitlines() if line.strip()]
         said = lines[-1] if lines else ""
-        ended = f"the proxy command ended with code {code}" if code is not None else ""
-        return ": ".join(part for part in (ended, said) if part)
+        if self._own_code is None:
+            return f"{failure}; the proxy command printed: {said}" if said else failure
+        return ": ".join(part for part in (f"the proxy command ended with code {self._own_code}", said) if part)
+
+    def _note_end(self) -> None:
+        """Note the exit code if the program has ended by itself, before dtk ends it."""
+        # Paramiko closes this socket in a greenlet of its own.
+        with self._noting:
+            if self._is_over:
+                return
+            # A program closes its streams a moment before it has ended.
+            if self._has_hung_up():
+                with suppress(subprocess.TimeoutExpired):
+                    self._process.wait(_END_SECONDS)
+            self._own_code = self._process.poll()
+            # What it prints when dtk ends it is not a reason.
+            self._said_before = self._said
+            self._is_over = True
+
+    def _has_hung_up(self) -> bool:
+        try:
+            self._socket.settimeout(0)
+            return not self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def close(self) -> None:
         """End the program and all processes that it started."""
+        self._note_end()
         self._socket.close()
         for one in (signal.SIGTERM, signal.SIGKILL):
             if self._process.poll() is not None:
