@@ -286,6 +286,9 @@ def test_a_protected_key_that_the_agent_has_needs_no_passphrase(
     with ssh_agent(tmp_path, lab.key_file) as socket:
         monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
         assert said(lab, server(), key=str(protected_key(lab))) == ""
+        public = no_keys / "of_the_agent.pub"
+        lab.client_key.write_public_key(public)
+        assert said(lab, server(), key=str(public)) == ""
 
 
 MODULE = """
