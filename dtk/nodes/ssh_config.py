@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
+from ipaddress import IPv4Address
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +23,10 @@ if TYPE_CHECKING:
 _NONE = "none"
 _DEEPEST = 8
 """Maximum depth of jump hosts that need other jump hosts."""
+_SECTIONS = re.compile(r"^(?:host|match) (.*)$", re.MULTILINE)
+_WILDCARD = re.compile(r"[*?]")
+_FILLINGS = ("1", "1.1", "1.1.1", "16.1.1", "168.1.1", "1.1.1.1", "10.1.1.1")
+"""What * may stand for, in public and in private addresses."""
 
 
 def with_ssh_config(connection: Connection, *, has_way: bool) -> Connection:
@@ -52,6 +60,30 @@ def with_ssh_config(connection: Connection, *, has_way: bool) -> Connection:
     if way.proxy_command:
         check_proxied(way)
     return _with_jumps(config, way)
+
+
+def sample_addresses(*, private: bool) -> list[str]:
+    """Return one address for each pattern of the file that stands for many addresses, before the real ones are known.
+
+    Raises:
+        InvalidError: the file can't be read.
+    """
+    config = _config() or ""
+    patterns = {word for line in _SECTIONS.findall(config) for word in re.split(r"""[\s,"']+""", line)}
+    found = (_address_like(pattern, private=private) for pattern in sorted(patterns | {"*"}))
+    return [address for address in found if address]
+
+
+def _address_like(pattern: str, *, private: bool) -> str:
+    """Return an address that matches a pattern with a wildcard, "" if there is none."""
+    if not _WILDCARD.search(pattern):
+        return ""
+    for some, one in product(_FILLINGS, "10"):
+        with suppress(ValueError):
+            address = IPv4Address(pattern.replace("*", some).replace("?", one))
+            if address.is_private is private:
+                return str(address)
+    return ""
 
 
 def _said(connection: Connection) -> str:

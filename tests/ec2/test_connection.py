@@ -51,12 +51,43 @@ def test_the_users_own_settings_name_who_logs_in_where_the_target_does_not(
     record = cloud.create("master").records["master"]
     (tmp_path / ".ssh").mkdir()
     (tmp_path / ".ssh/config").write_text("Host 10.* 172.*\n  User deploy\n  ProxyJump bastion.example.com\n")
+    (tmp_path / ".ssh/config").chmod(0o600)
     monkeypatch.setenv("HOME", str(tmp_path))
     found = cloud.provider(ssh_config=True).connection_to(record)
     assert (found.user, found.jump, found.key) == ("deploy", "bastion.example.com:22", record.connection.key)
     assert cloud.provider(ssh_config=True, user="ops", jump="192.0.2.1").connection_to(record).user == "ops"
     (tmp_path / ".ssh/config").unlink()
     assert cloud.provider(ssh_config=True).connection_to(record).user == "admin"
+
+
+def test_the_keys_of_the_users_own_settings_are_known_before_there_is_an_instance(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ".ssh"
+    folder.mkdir()
+    for name in ("bastion", "office", "named", "instance"):
+        (folder / name).touch()
+    (folder / "config").write_text(
+        "Host 10.* 172.16.*\n  ProxyJump bastion\n  IdentityFile ~/.ssh/instance\n"
+        "Host bastion\n  IdentityFile ~/.ssh/bastion\n"
+        "Host 8.8.*\n  ProxyJump office\nHost office\n  IdentityFile ~/.ssh/office\n"
+        "Host named\n  IdentityFile ~/.ssh/named\nHost 192.168.*\n  Port abc\n"
+    )
+    (folder / "config").chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    def keys(**settings: object) -> list[str]:
+        return [Path(key).name for key in cloud.provider(**settings).private_keys()]
+
+    private: dict[str, object] = {"ssh_config": True, "addresses": "private"}
+    assert keys(**private) == ["bastion"]
+    assert keys(ssh_config=True, addresses="public") == ["office"]
+    assert keys(**private, key_pair="ours") == ["bastion", "instance"]
+    assert keys(**private, key_pair="ours", key="own.pem") == ["own.pem", "bastion"]
+    assert keys(**private, jump="named") == ["named"]
+    assert keys(**private, jump="named", jump_key="jump.pem") == ["jump.pem"]
+    assert keys(**private, proxy_command="tunnel {id}") == []
+    assert keys(key_pair="ours", key="own.pem") == ["own.pem"]
 
 
 def test_the_key_of_a_key_pair_is_that_of_the_instances_made_with_it(cloud: Cloud) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import shlex
 import subprocess
 import sys
@@ -33,13 +34,16 @@ def server(lab: Lab, tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def no_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Set HOME to a folder without SSH keys and disable the agent. Return its ``.ssh`` folder."""
+def no_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Set HOME to a folder without SSH keys and disable the agent. Yield its ``.ssh`` folder."""
     home = tmp_path / "user"
     (home / ".ssh").mkdir(parents=True)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    return home / ".ssh"
+    # dtk refuses settings that others can change.
+    before = os.umask(0o022)
+    yield home / ".ssh"
+    os.umask(before)
 
 
 def said(lab: Lab, machine: OpenSsh, **connection: str) -> str:

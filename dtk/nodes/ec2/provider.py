@@ -22,7 +22,7 @@ from dtk.nodes.ec2.made import find_of_service
 from dtk.nodes.ec2.naming import name_instances
 from dtk.nodes.ec2.preflight import checked
 from dtk.nodes.ec2.preparation import Preparation, alike
-from dtk.nodes.ec2.records import connection_to, described, node_record
+from dtk.nodes.ec2.records import connection_to, described, node_record, private_keys
 from dtk.nodes.ec2.removal import remove_own_resources
 from dtk.nodes.ec2.reshape import grow_volumes, start_as
 from dtk.nodes.ec2.settings import Ec2Settings, read_settings, read_spec
@@ -246,7 +246,7 @@ class Ec2Provider(BasicProvider):
 
     def private_keys(self) -> Sequence[str]:
         """Return the private key files of the target's key pair and jump hosts."""
-        return [key for key in (self.settings.key, self.settings.jump_key) if key]
+        return private_keys(self.settings)
 
     def connection_to(self, record: NodeRecord) -> Connection:
         """Return how to reach the node with the target's addresses, user, key and jump host."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
+from dtk.errors import DtkError
 from dtk.model.target import Attributes
 from dtk.nodes.ec2.answers import InstanceAnswer
 from dtk.nodes.ec2.instances import STATUS, Ec2Instance
@@ -12,7 +14,7 @@ from dtk.nodes.ec2.settings import Ec2Settings
 from dtk.nodes.ec2.tags import NAME, NODE, VERSION
 from dtk.nodes.provider import Connection, NodeRecord
 from dtk.nodes.proxy_command import with_proxy_command
-from dtk.nodes.ssh_config import with_ssh_config
+from dtk.nodes.ssh_config import sample_addresses, with_ssh_config
 
 USER = "image_user"
 """The node attribute with the image's login user; ``user`` is the user that actually logged in."""
@@ -46,6 +48,19 @@ def connection_to(record: NodeRecord, settings: Ec2Settings) -> Connection:
     if settings.ssh_config:
         way = with_ssh_config(way, has_way=bool(settings.proxy_command))
     return with_proxy_command(replace(way, user=way.user or image_user), settings.proxy_command, record.id)
+
+
+def private_keys(settings: Ec2Settings) -> list[str]:
+    """Return the private key files of a target's key pair and jump hosts, for the addresses that it may have."""
+    keys = [settings.key, settings.jump_key]
+    for address in sample_addresses(private=not settings.public) if settings.ssh_config else ():
+        way = Connection(address, key=settings.key, jump=settings.jump, jump_key=settings.jump_key)
+        # An error is reported where an instance is reached: none may have an address like this one.
+        with suppress(DtkError):
+            way = with_ssh_config(way, has_way=bool(settings.proxy_command))
+        # A service that has its own key pair also has its own key.
+        keys += [way.jump_key, way.key if settings.key_pair else ""]
+    return list(dict.fromkeys(filter(None, keys)))
 
 
 def described(record: NodeRecord, instance: Ec2Instance, settings: Ec2Settings, region: str) -> NodeRecord:
