@@ -201,7 +201,7 @@ from dtk.ssh.connect import Patience, reach
 from dtk.ssh.host_keys import KnownHosts
 there = Connection("192.0.2.1", user="tester", proxy_command=sys.argv[1])
 try:
-    reach(there, KnownHosts(Path(sys.argv[2])), Patience(1.0, 1.0), lambda _: None, is_new=False)
+    reach(there, KnownHosts(Path(sys.argv[2])), Patience(2.0, 2.0), lambda _: None, is_new=False)
 except DtkError as error:
     print(error.message)
 """
@@ -210,9 +210,9 @@ except DtkError as error:
 @pytest.mark.parametrize(
     ("program", "reason"),
     [
-        ("exec sleep 600", "no answer within 1 s"),
-        ("echo calling >&2; sleep 600", "no answer within 1 s; the proxy command printed: calling"),
-        ("trap 'exit 3' TERM; while true; do sleep 0.1; done", "no answer within 1 s"),
+        ("exec sleep 600", "no answer within 2 s"),
+        ("echo calling >&2; sleep 600", "no answer within 2 s; the proxy command printed: calling"),
+        ("trap 'exit 3' TERM; while true; do sleep 0.1; done", "no answer within 2 s"),
         ("exec >&- <&-; sleep 0.2; exit 4", "the proxy command ended with code 4"),
     ],
 )
@@ -221,7 +221,7 @@ def test_a_program_that_dtk_ends_itself_is_not_the_reason(
 ) -> None:
     words = [sys.executable, "-c", SILENT, shlex.join(["sh", "-c", program]), str(tmp_path / "known_hosts")]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
-    assert done.stdout == f"no SSH connection to 192.0.2.1:22 through sh within 1 s: {reason}\n"
+    assert done.stdout == f"no SSH connection to 192.0.2.1:22 through sh within 2 s: {reason}\n"
 
 
 def test_a_program_that_is_not_installed_is_told_at_once(lab: Lab, server: Server) -> None:
