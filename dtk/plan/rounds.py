@@ -127,8 +127,9 @@ def replacing(
     state, earlier, found = request.state, NOTHING_EARLIER, []
     stages: list[Stage] = []
     if request.scope == "resume":
-        # Finish what an earlier round began before the next one removes more machines.
-        found.append(plan_round(replace(request, before=Earlier(aside=nodes))))
+        # Finish what an earlier round began before the next one removes more machines: the members of later rounds too
+        # must know the new machines. Only the members of the next round are left as they are.
+        found.append(plan_round(replace(request, before=Earlier(aside=frozenset(request.replaces[0])))))
         stages += found[-1].stages
         state, earlier = _after(stages, state, earlier)
         request = replace(request, scope="changes", findings=())

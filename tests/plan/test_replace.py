@@ -93,11 +93,15 @@ def test_a_node_without_a_machine_is_not_replaced() -> None:
         replacing(applied_request(), "slaves:9")
 
 
+NEW_ADDRESSES = {f"{group}:{number}": f"10.9.9.{number}" for group in ("members", "slaves") for number in range(1, 9)}
+"""The addresses of new machines, which differ from those of the machines that they replace."""
+
+
 def interrupted(plan: Plan, state: State, steps: int) -> State:
     """Return the state on disk after a task died with ``steps`` of its steps done."""
     state = with_task_begun(plan, state.last_task + 1, state)
     for leaf in list(plan.leaves())[:steps]:
-        state = after_step(leaf, state, {})
+        state = after_step(leaf, state, NEW_ADDRESSES)
         for action in leaf.actions:
             state = changes.with_success(state, action.key, action.input_digest)
     return from_document(to_document(state), "state.json")
@@ -108,17 +112,37 @@ def ended(state: State) -> State:
     return replace(state, serial=0, last_task=0, unfinished=None)
 
 
+def acquainted(state: State) -> set[tuple[str, str]]:
+    """Return the pairs of different nodes of which the first is configured with the address of the second."""
+    return {
+        (one, other)
+        for one, found in state.applied.items()
+        for other, node in state.nodes.items()
+        if one != other and str(node.attributes["host_address"]) in str(found)
+    }
+
+
+def assert_others_know_each_other_when_one_goes(plan: Plan, state: State, pairs: set[tuple[str, str]]) -> None:
+    for leaf in plan.leaves():
+        if leaf.type == "terminate_node":
+            (batch,) = [batch for batch in plan.replaces if leaf.node in batch]
+            others = {pair for pair in pairs if {*pair}.isdisjoint(batch)}
+            assert others <= acquainted(state), f"before {leaf.node} goes"
+        state = after_step(leaf, state, NEW_ADDRESSES)
+
+
 @pytest.mark.parametrize("case", ["scale-down-workflow", "group-window", "output-of-an-action-again", "peers"])
 def test_a_resume_after_any_step_comes_to_the_same_end(case: str) -> None:
     original = applied_request(case)
     group = next(name.partition(":")[0] for name in original.state.nodes if ":" in name)
     plan = replacing(original, group, max_in_flight="2")
-    undisturbed = applied(plan, original.state)
+    undisturbed = applied(plan, original.state, NEW_ADDRESSES)
     total = len(list(plan.leaves()))
     for steps in range(total + 1):
         state = interrupted(plan, original.state, steps)
         resumed = compile_plan(replace(original, state=state, scope="resume"))
-        assert ended(applied(resumed, state)) == ended(undisturbed), f"after {steps} of {total} steps"
+        assert ended(applied(resumed, state, NEW_ADDRESSES)) == ended(undisturbed), f"after {steps} of {total} steps"
+        assert_others_know_each_other_when_one_goes(resumed, state, acquainted(original.state))
         done = {leaf.node for leaf in list(plan.leaves())[:steps] if leaf.type == "terminate_node"}
         again = {leaf.node for leaf in resumed.leaves() if leaf.type == "terminate_node"}
         assert done.isdisjoint(again), "no machine is replaced twice"
