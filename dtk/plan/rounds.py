@@ -16,9 +16,11 @@ from dtk.model.plan import ComponentChange, Finding, FirewallRule, NodeChange, R
 from dtk.model.planned_action import PlannedAction
 from dtk.model.suggestion import did_you_mean
 from dtk.model.window import in_flight
+from dtk.plan.diff.changes import node_changes
+from dtk.plan.diff.machines import changed_in_place, machine_differences
 from dtk.plan.diff.selection import Chosen
 from dtk.plan.resolve.concurrency import window_of
-from dtk.plan.resolve.request import NOTHING_EARLIER, Earlier, PlanRequest
+from dtk.plan.resolve.request import NOTHING_EARLIER, Earlier, PlanRequest, Scope
 from dtk.plan.resolve.service import topology_of
 from dtk.state import changes
 from dtk.state.model import Applied, NodeState, State, Unfinished
@@ -126,14 +128,14 @@ def replacing(
     nodes = frozenset(node for batch in request.replaces for node in batch)
     state, earlier, found = request.state, NOTHING_EARLIER, []
     stages: list[Stage] = []
-    if request.scope == "resume":
-        # Finish what an earlier round began before the next one removes more machines: the members of later rounds too
-        # must know the new machines. Only the members of the next round are left as they are.
+    if request.scope == "resume" or _is_open(request):
+        # Bring back missing machines and finish what an earlier round began before the next one removes more machines.
+        # Members of later rounds must know the new machines too: only those of the next round are left as they are.
         found.append(plan_round(replace(request, before=Earlier(aside=frozenset(request.replaces[0])))))
         stages += found[-1].stages
         state, earlier = _after(stages, state, earlier)
-        request = replace(request, scope="changes", findings=())
-        state = replace(state, unfinished=None)
+        scope: Scope = "changes" if request.scope == "resume" else request.scope
+        request, state = replace(request, scope=scope, findings=()), replace(state, unfinished=None)
     for batch in request.replaces:
         now = replace(request, state=state, before=earlier)
         stages += going_stages(now, batch)
@@ -145,6 +147,15 @@ def replacing(
         state, earlier = _after(found[-1].stages, state, earlier)
         request, state = replace(request, findings=()), replace(state, unfinished=None)
     return _joined(found, stages, nodes)
+
+
+def _is_open(request: PlanRequest) -> bool:
+    """Return whether machines other than those of the first round are missing, stopped or about to be resized."""
+    topology, replaced = topology_of(request), {node for batch in request.replaces for node in batch}
+    differences = machine_differences(request.target, topology, request.state)
+    nodes = changed_in_place(node_changes(topology, request.state), differences, replaced)
+    open_changes = ("create", "start", "resize", "grow")
+    return any(one.change in open_changes and one.node not in request.replaces[0] for one in nodes)
 
 
 def _joined(found: Sequence[Parts], stages: list[Stage], replaced: Collection[str]) -> Parts:

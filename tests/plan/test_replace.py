@@ -9,6 +9,8 @@ import pytest
 from dtk.apply.beginning import with_task_begun
 from dtk.errors import UsageError
 from dtk.model.plan import Plan, Step
+from dtk.model.target import Target
+from dtk.nodes.ec2.description import EC2
 from dtk.plan.compile import compile_plan
 from dtk.plan.document import from_text, to_text
 from dtk.plan.resolve.request import PlanRequest
@@ -79,6 +81,43 @@ def test_people_say_how_many_go_at_once(how: dict[str, str | int], rounds: tuple
     plan = replacing(applied_request(), "slaves", **how)
     assert plan.replaces == rounds
     assert [words(leaf) for leaf in plan.leaves()] == [line for one in rounds for line in round_of(*one)]
+
+
+@pytest.mark.parametrize("names", [("slaves:2",), ("slaves",)])
+def test_a_missing_member_comes_back_before_another_one_goes(names: tuple[str, ...]) -> None:
+    original = applied_request()
+    plan = replacing(replace(original, state=changes.without_node(original.state, "slaves:1")), *names)
+    back = ["slaves:1 create_node", "master head.create", "slaves:1 member.create"]
+    rounds = [round_of(*batch) for batch in plan.replaces]
+    assert [words(leaf) for leaf in plan.leaves()] == back + [line for one in rounds for line in one]
+    assert {one.node: one.change for one in plan.nodes}["slaves:1"] == "create"
+
+
+def test_a_stopped_member_is_started_before_another_one_goes() -> None:
+    original = applied_request()
+    stopped = replace(original.state.nodes["slaves:3"], status="stopped")
+    plan = replacing(replace(original, state=changes.with_node(original.state, "slaves:3", stopped)), "slaves")
+    lines = [words(leaf) for leaf in plan.leaves()]
+    assert lines.index("slaves:3 power_on_node") < lines.index("slaves:1 terminate_node")
+    alone = replacing(replace(original, state=changes.with_node(original.state, "slaves:3", stopped)), "slaves:3")
+    assert "slaves:3 power_on_node" not in [words(leaf) for leaf in alone.leaves()], "it goes anyway"
+
+
+def on_ec2(original: PlanRequest, size: str) -> PlanRequest:
+    """Return a request for the same nodes as EC2 instances of type t3.small, which now request a size."""
+    nodes = {
+        name: replace(node, attributes={**node.attributes, "instance_type": "t3.small", "region": "eu-central-1"})
+        for name, node in original.state.nodes.items()
+    }
+    target = Target("aws", EC2, {"region": "eu-central-1", "defaults": {"size": size}})
+    return replace(original, target=target, state=replace(original.state, nodes=nodes))
+
+
+def test_other_machines_get_their_size_before_one_is_replaced() -> None:
+    plan = replacing(on_ec2(applied_request(), "large"), "slaves:2")
+    lines = [words(leaf) for leaf in plan.leaves() if not leaf.actions]
+    resized = [f"{node} resize_node" for node in ("master", "slaves:1", "slaves:3")]
+    assert lines == [*resized, "slaves:2 terminate_node", "slaves:2 create_node"]
 
 
 def test_what_does_not_answer_is_replaced_without_its_delete_actions() -> None:
