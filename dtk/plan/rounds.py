@@ -138,9 +138,9 @@ def replacing(
         request, state = replace(request, scope=scope, findings=()), replace(state, unfinished=None)
     for batch in request.replaces:
         now = replace(request, state=state, before=earlier)
-        stages += going_stages(now, batch)
-        for node in batch:
-            state = changes.without_node(state, node)
+        going = going_stages(now, batch)
+        stages += going
+        state, earlier = _after(going, state, earlier)
         earlier = replace(earlier, nodes=earlier.nodes | frozenset(batch))
         found.append(plan_round(replace(request, state=state, before=earlier)))
         stages += found[-1].stages
@@ -178,7 +178,8 @@ def _after(stages: Iterable[Stage], state: State, earlier: Earlier) -> tuple[Sta
         state = _after_step(leaf, state)
         if leaf.type in ("create_node", "power_on_node", "resize_node"):
             earlier = replace(earlier, nodes=earlier.nodes | {leaf.node})
-        made = {output.attribute for action in leaf.actions for output in action.outputs}
+        # A delete action removes its component's values, including those it has just set.
+        made = {output.attribute for action in leaf.actions if action.action != DELETE for output in action.outputs}
         earlier = replace(earlier, paths=earlier.paths | made) if made else earlier
     return state, earlier
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from dtk.apply.beginning import with_task_begun
 from dtk.errors import UsageError
 from dtk.model.plan import Plan, Step
 from dtk.model.target import Target
+from dtk.model.value import Known
 from dtk.nodes.ec2.description import EC2
 from dtk.plan.compile import compile_plan
 from dtk.plan.document import from_text, to_text
@@ -118,6 +121,20 @@ def test_other_machines_get_their_size_before_one_is_replaced() -> None:
     lines = [words(leaf) for leaf in plan.leaves() if not leaf.actions]
     resized = [f"{node} resize_node" for node in ("master", "slaves:1", "slaves:3")]
     assert lines == [*resized, "slaves:2 terminate_node", "slaves:2 create_node"]
+
+
+def test_what_scale_down_converged_is_converged_again_with_the_new_machine(tmp_path: Path) -> None:
+    folder = shutil.copytree(FOLDER / "scale-down-workflow", tmp_path / "scale-down-workflow")
+    module = (folder / "dtk.module.yaml").read_text()
+    module = module.replace("$node.host_address -> members", "$node.name -> members")
+    head = "components: ['scale-down-workflow::head']"
+    module = module.replace("actions: [scale-down-workflow::head.empty]", head)
+    (folder / "dtk.module.yaml").write_text(module)
+    original = replace(request(folder, "before.yaml"), state=State("scale-down-workflow", ""))
+    original = replace(original, state=applied(compile_plan(original), original.state))
+    plan = replacing(original, "slaves:2")
+    heads = [action.attributes["members"] for leaf in plan.leaves() for action in leaf.actions if "head" in action.key]
+    assert heads == [Known(["slaves:1", "slaves:3"]), Known(["slaves:1", "slaves:2", "slaves:3"])]
 
 
 def test_what_does_not_answer_is_replaced_without_its_delete_actions() -> None:
