@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from dtk.model.selection import Selection
 from dtk.plan.compile import compile_plan
 from dtk.plan.resolve.request import PlanRequest
 from dtk.plan.simulation import applied
+from dtk.state.changes import with_node
 from tests.plan.cases import FOLDER, request
 from tests.plan.test_properties import (
     GROUP,
@@ -24,6 +26,7 @@ from tests.plan.test_properties import (
     request_for,
     sketches,
 )
+from tests.plan.test_replace import applied_request, on_ec2
 
 TERMS = (*NODES, f"{GROUP}:1", *(f"made::c{index}" for index in range(3)), f"{GROUP}/made::c0", "create_nodes_stage")
 
@@ -62,6 +65,25 @@ def test_a_part_without_the_action_that_makes_a_value_first_is_refused() -> None
     ]
     again = request(FOLDER / "output-of-an-action-again")
     assert isinstance(part_or_refusal(replace(again, selection=Selection(only=("others", "hub")))), Plan)
+
+
+@pytest.mark.parametrize(
+    ("status", "steps"),
+    [("stopped", ["resize_node slaves:1", "configure_node slaves:1"]), ("running", ["configure_node slaves:1"])],
+)
+def test_a_selected_component_starts_its_stopped_machine_even_if_that_gets_another_size(
+    status: str, steps: list[str]
+) -> None:
+    original = on_ec2(applied_request(), "large")
+    node = replace(original.state.nodes["slaves:1"], status=status)
+    others = {name: found for name, found in original.state.applied.items() if name != "slaves:1"}
+    state = replace(with_node(original.state, "slaves:1", node), applied=others)
+    component = "slaves:1/scale-down-workflow::member"
+    plan = compile_plan(replace(original, state=state, selection=Selection(only=(component,))))
+    assert [f"{leaf.type} {leaf.node}" for leaf in plan.leaves()] == steps
+    excluded = Selection(only=(component,), exclude=("resize_nodes_stage",))
+    plan = compile_plan(replace(original, state=state, selection=excluded))
+    assert [f"{leaf.type} {leaf.node}" for leaf in plan.leaves()] == ([] if status == "stopped" else steps)
 
 
 @given(sketches(), st.frozensets(st.sampled_from(TERMS), max_size=2), st.frozensets(st.sampled_from(TERMS), max_size=2))

@@ -23,8 +23,6 @@ from dtk.plan.workflow.actions import planned_attributes
 from dtk.plan.workflow.stages import StagedAction, StageOutline
 from dtk.state.model import State
 
-_BRINGS = ("create", "start")
-
 
 @dataclass(frozen=True)
 class Chosen:
@@ -48,11 +46,11 @@ def choose(selection: Selection, nodes: Sequence[NodeChange], outlines: Sequence
         action.key for outline in outlines for action in outline.actions() if _takes_action(selection, outline, action)
     }
     busy = {action.instance.node for outline in outlines for action in outline.actions() if action.key in selected}
-    kept = [change if _takes_node(selection, change, busy) else _kept(change) for change in nodes]
+    brought = {change.node for change in nodes if _brings(change, state)}
+    needed = busy & brought
+    kept = [change if _takes_node(selection, change, needed) else _kept(change) for change in nodes]
     # Nothing can run on a node that is not created, even if its components are selected.
-    absent = {
-        change.node for change, now in zip(nodes, kept, strict=True) if change != now and change.change in _BRINGS
-    }
+    absent = {change.node for change, now in zip(nodes, kept, strict=True) if change != now} & brought
     chosen = [_part(outline, selected, absent) for outline in outlines]
     taken = {action.key for outline in chosen for action in outline.actions()}
     left = [action for outline in outlines for action in outline.actions() if action.key not in taken]
@@ -70,13 +68,19 @@ def _takes_action(selection: Selection, outline: StageOutline, action: StagedAct
     return selection.takes(names_of_component(instance.node, str(instance.name)) | {outline.name})
 
 
-def _takes_node(selection: Selection, change: NodeChange, busy: Collection[str]) -> bool:
+def _brings(change: NodeChange, state: State) -> bool:
+    """Return whether nothing can run on a node before its change; a stopped machine with another size is resized."""
+    is_started = change.change == "resize" and state.nodes[change.node].status == "stopped"
+    return is_started or change.change in ("create", "start")
+
+
+def _takes_node(selection: Selection, change: NodeChange, needed: Collection[str]) -> bool:
     if change.change == "keep":
         return True
     outline = NODE_STAGES[change.change]
     names = names_of_node(change.node) | {outline.name, outline.step}
     # Selecting a component also selects its machine, unless that is excluded by name.
-    is_needed = change.change in _BRINGS and change.node in busy and names.isdisjoint(selection.exclude)
+    is_needed = change.node in needed and names.isdisjoint(selection.exclude)
     return is_needed or selection.takes(names)
 
 
