@@ -34,7 +34,7 @@ from dtk.plan.diff.machines import (
 from dtk.plan.diff.producers import guards, order_problems
 from dtk.plan.diff.recomputed import RecomputedValues, dynamic_paths, made_earlier, makers_in
 from dtk.plan.diff.scheduling import acts, reasons_of, scheduled_outlines
-from dtk.plan.diff.selection import Chosen, check_terms, choose, left_out, unmade_problems
+from dtk.plan.diff.selection import Chosen, check_terms, choose, left_out, narrowed, unmade_problems
 from dtk.plan.diff.steps import component_stage, component_stages, node_stage, number_stages, within_windows
 from dtk.plan.document import digest_of_plan
 from dtk.plan.location import check_location
@@ -44,7 +44,7 @@ from dtk.plan.resolve.service import ResolvedService, resolve_service
 from dtk.plan.resolve.values import Values
 from dtk.plan.resolve.violations import find_violations, unplannable
 from dtk.plan.resumption import left_unfinished, resumed
-from dtk.plan.rounds import REASON, Parts, replacing, without_aside
+from dtk.plan.rounds import REASON, Parts, replacing, without_aside, without_values
 from dtk.plan.workflow.actions import plan_action
 from dtk.plan.workflow.ad_hoc import action_stage, check_parameters
 from dtk.plan.workflow.flattening import layers_of
@@ -122,11 +122,14 @@ def _parts(request: PlanRequest) -> Parts:
     aside = {node for batch in request.replaces for node in batch}
     nodes = changed_in_place(_node_changes(request, resolved), differences, aside)
     chosen = choose(request.selection, nodes, outlines, request.state)
-    chosen = without_aside(chosen, request.before.aside)
+    chosen = without_aside(chosen, request.before.aside, request.state)
     deletions = _deletions(request, resolved, chosen)
     # An unfinished task counts as work: its smoke tests have not run, even if no component has changed.
     works = bool(deletions or pending_nodes(chosen.nodes)) or request.unfinished is not None
     changes = _changes(request, resolved, chosen, works=works)
+    while waiting := without_values(chosen, request.before, changes.recomputed):
+        chosen = narrowed(chosen, waiting, request.state)
+        changes = _changes(request, resolved, chosen, works=works)
     stages = _stages(request, resolved, chosen, changes, deletions, differences)
     firewall = _firewall(request, changes.recomputed.general())
     return Parts(changes.nodes, changes.components, firewall, stages, request.findings)

@@ -18,7 +18,8 @@ from dtk.model.suggestion import did_you_mean
 from dtk.model.window import in_flight
 from dtk.plan.diff.changes import node_changes
 from dtk.plan.diff.machines import changed_in_place, machine_differences
-from dtk.plan.diff.selection import Chosen
+from dtk.plan.diff.recomputed import RecomputedValues
+from dtk.plan.diff.selection import Chosen, narrowed, waiting_actions
 from dtk.plan.resolve.concurrency import window_of
 from dtk.plan.resolve.request import NOTHING_EARLIER, Earlier, PlanRequest, Scope
 from dtk.plan.resolve.service import topology_of
@@ -101,16 +102,24 @@ def rounds_left(state: State, unfinished: Unfinished) -> Rounds:
     return tuple(batch for batch in left if batch)
 
 
-def without_aside(chosen: Chosen, aside: Collection[str]) -> Chosen:
+def without_aside(chosen: Chosen, aside: Collection[str], state: State) -> Chosen:
     """Return a selection without any work on nodes that a round leaves unchanged."""
     if not aside:
         return chosen
     nodes = tuple(NodeChange(one.node, "keep") if one.node in aside else one for one in chosen.nodes)
-    outlines = [
-        replace(outline, per_node=tuple(entry for entry in outline.per_node if entry[0] not in aside))
-        for outline in chosen.outlines
-    ]
-    return replace(chosen, nodes=nodes, outlines=[outline for outline in outlines if outline.per_node])
+    actions = (action for outline in chosen.outlines for action in outline.actions())
+    left = {action.key for action in actions if action.instance.node in aside}
+    return replace(narrowed(chosen, left, state), nodes=nodes)
+
+
+def without_values(chosen: Chosen, before: Earlier, recomputed: RecomputedValues) -> set[str]:
+    """Return the keys of actions that take values which nodes that a round leaves unchanged have only later.
+
+    Their components are left as they are: the round that replaces those nodes converges them.
+    """
+    absent = before.aside & before.nodes
+    is_complete = not before.aside or not (absent or chosen.missing)
+    return set() if is_complete else waiting_actions(chosen, absent, recomputed)
 
 
 def replacing(
@@ -128,10 +137,12 @@ def replacing(
     nodes = frozenset(node for batch in request.replaces for node in batch)
     state, earlier, found = request.state, NOTHING_EARLIER, []
     stages: list[Stage] = []
-    if request.scope == "resume" or _is_open(request):
+    open_changes, aside = _open_changes(request), frozenset(request.replaces[0])
+    if request.scope == "resume" or open_changes.keys() - aside:
         # Bring back missing machines and finish what an earlier round began before the next one removes more machines.
         # Members of later rounds must know the new machines too: only those of the next round are left as they are.
-        found.append(plan_round(replace(request, before=Earlier(aside=frozenset(request.replaces[0])))))
+        unmet = frozenset(node for node in aside if open_changes.get(node) == "create")
+        found.append(plan_round(replace(request, before=Earlier(nodes=unmet, aside=aside))))
         stages += found[-1].stages
         state, earlier = _after(stages, state, earlier)
         scope: Scope = "changes" if request.scope == "resume" else request.scope
@@ -149,13 +160,12 @@ def replacing(
     return _joined(found, stages, nodes)
 
 
-def _is_open(request: PlanRequest) -> bool:
-    """Return whether machines other than those of the first round are missing, stopped or about to be resized."""
+def _open_changes(request: PlanRequest) -> dict[str, str]:
+    """Return, by node, the changes of machines that are missing, stopped or about to get another size or disks."""
     topology, replaced = topology_of(request), {node for batch in request.replaces for node in batch}
     differences = machine_differences(request.target, topology, request.state)
     nodes = changed_in_place(node_changes(topology, request.state), differences, replaced)
-    open_changes = ("create", "start", "resize", "grow")
-    return any(one.change in open_changes and one.node not in request.replaces[0] for one in nodes)
+    return {one.node: one.change for one in nodes if one.change in ("create", "start", "resize", "grow")}
 
 
 def _joined(found: Sequence[Parts], stages: list[Stage], replaced: Collection[str]) -> Parts:

@@ -21,7 +21,7 @@ from dtk.plan.rounds import Replacement, with_replacement
 from dtk.plan.simulation import after_step, applied
 from dtk.state import changes
 from dtk.state.document import from_document, to_document
-from dtk.state.model import State
+from dtk.state.model import NodeState, State
 from tests.plan.cases import FOLDER, request
 
 
@@ -166,6 +166,95 @@ def interrupted(plan: Plan, state: State, steps: int) -> State:
 def ended(state: State) -> State:
     """Return the part of a state that must be the same however the task got there."""
     return replace(state, serial=0, last_task=0, unfinished=None)
+
+
+def dynamic_request(folder: Path, *, is_required: bool, size: int) -> PlanRequest:
+    """Return the applied request of a head with a link to its members' tokens, which their actions make."""
+    folder.mkdir()
+    required = ", required: true" if is_required else ""
+    (folder / "dtk.module.yaml").write_text(TOKENS.format(required=required, size=size))
+    (folder / "service.yaml").write_text("format_version: 1\nservice: tokens\nassembly: acme:tokens/cluster\n")
+    original = replace(request(folder), state=State("tokens", ""))
+    return replace(original, state=applied(compile_plan(original), original.state))
+
+
+TOKENS = """
+dsl_version: 1.0.0
+module: acme/tokens
+version: 0.1.0
+components:
+  head:
+    attributes:
+      members: {{type: array(string){required}}}
+      ring: {{type: string, dynamic: true}}
+    link_defs:
+      tokens::member: {{attribute_mappings: [$token -> members]}}
+    actions:
+      create:
+        commands: ["RUN echo started {{{{ members }}}}"]
+        outputs: {{ring: {{command: hostname}}}}
+  client:
+    attributes:
+      ring: {{type: string, required: true}}
+    link_defs:
+      tokens::head: {{attribute_mappings: [$ring -> ring]}}
+    actions:
+      create: {{commands: ["RUN echo {{{{ ring }}}}"]}}
+      check: {{commands: ["RUN echo {{{{ ring }}}}"]}}
+  member:
+    attributes:
+      token: {{type: string, dynamic: true}}
+    actions:
+      create:
+        commands: [RUN echo started]
+        outputs: {{token: {{command: hostname}}}}
+      delete: {{commands: [RUN echo stopped]}}
+assemblies:
+  cluster:
+    nodes:
+      master: {{components: [tokens::head]}}
+      edge: {{components: [tokens::client]}}
+      slaves:
+        attributes: {{type: group, cardinality: {size}}}
+        components: [tokens::member]
+    workflows:
+      create:
+        subtasks:
+          - {{name: members, components: [tokens::member]}}
+          - {{name: head, components: [tokens::head]}}
+          - {{name: client, components: [tokens::client]}}
+          - {{name: check, actions: [tokens::client.check]}}
+"""
+
+
+@pytest.mark.parametrize("is_required", [True, False])
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_resume_after_a_delete_action_leaves_what_needs_the_deleted_values(
+    tmp_path: Path, is_required: bool, size: int
+) -> None:
+    original = dynamic_request(tmp_path / "tokens", is_required=is_required, size=size)
+    plan = replacing(original, "slaves")
+    undisturbed = applied(plan, original.state, NEW_ADDRESSES)
+    leaves = [*plan.leaves()]
+    assert words(leaves[0]) == "slaves:1 member.delete"
+    for steps in range(len(leaves) + 1):
+        state = interrupted(plan, original.state, steps)
+        resumed = compile_plan(replace(original, state=state, scope="resume"))
+        assert ended(applied(resumed, state, NEW_ADDRESSES)) == ended(undisturbed), f"after {steps} steps"
+        if steps == 1:
+            rest = ["edge client.check", *(words(leaf) for leaf in leaves[1:])]
+            assert [words(leaf) for leaf in resumed.leaves()] == rest, "the head is left as it is until then"
+
+
+def test_what_needs_a_member_that_was_never_reached_waits_for_its_round() -> None:
+    original = applied_request("peers")
+    state = changes.without_node(changes.without_node(original.state, "members:1"), "alone")
+    state = changes.with_node(state, "members:1", NodeState("i-1", "pending"))
+    plan = replacing(replace(original, state=state), "members:1")
+    lines = [words(leaf) for leaf in plan.leaves()]
+    assert lines[:2] == ["alone create_node", "alone member.create"]
+    assert lines[2:4] == ["members:1 terminate_node", "members:1 create_node"]
+    assert sorted(lines[4:]) == ["client client.create", *(f"members:{n} member.create" for n in (1, 3, 4))]
 
 
 def acquainted(state: State) -> set[tuple[str, str]]:

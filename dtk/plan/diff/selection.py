@@ -93,6 +93,31 @@ def _part(outline: StageOutline, selected: Collection[str], absent: Collection[s
     return replace(outline, per_node=tuple(entry for entry in per_node if entry[1]))
 
 
+def narrowed(chosen: Chosen, left: Collection[str], state: State) -> Chosen:
+    """Return a selection without the actions of these keys; values that only they would set are missing then."""
+    actions = [action for outline in chosen.outlines for action in outline.actions()]
+    kept = {action.key for action in actions if action.key not in left}
+    unmade = {path for a in actions if a.key in left for path in dynamic_paths(a.instance, a.action)}
+    parts = [part for outline in chosen.outlines if (part := _part(outline, kept, ())).per_node]
+    return replace(chosen, outlines=parts, missing=chosen.missing | (unmade - state.attributes.keys()))
+
+
+def waiting_actions(chosen: Chosen, absent: Collection[str], recomputed: RecomputedValues) -> set[str]:
+    """Return the keys of the actions that take a missing value or an attribute of an absent node."""
+    return {
+        action.key
+        for outline in chosen.outlines
+        for action in outline.actions()
+        for path in _paths_taken(action, recomputed)
+        if path in chosen.missing or (path.count("/") == 1 and path.partition("/")[0] in absent)
+    }
+
+
+def _paths_taken(action: StagedAction, recomputed: RecomputedValues) -> dict[str, None]:
+    taken = planned_attributes(action.instance, action.action, recomputed.of(action))
+    return dict.fromkeys(path for value in taken.values() for path in references(value))
+
+
 def check_terms(selection: Selection, topology: Topology, outlines: Iterable[StageOutline], state: State) -> None:
     """Check that every term matches something.
 
@@ -122,11 +147,10 @@ def unmade_problems(chosen: Chosen, kept: Iterable[StageOutline], recomputed: Re
     coming = pending_nodes(chosen.nodes)
     for outline in kept:
         for action in outline.actions():
-            values = recomputed.of(action)
-            taken = planned_attributes(action.instance, action.action, values)
-            for path in dict.fromkeys(path for value in taken.values() for path in references(value)):
+            nodes = recomputed.of(action).topology.nodes
+            for path in _paths_taken(action, recomputed):
                 node = path.partition("/")[0]
-                from_node = path.count("/") == 1 and node in values.topology.nodes and node not in coming
+                from_node = path.count("/") == 1 and node in nodes and node not in coming
                 if from_node or path in chosen.missing:
                     where = component_path(group_of(action.instance.node), str(action.instance.name))
                     location = action.location or action.instance.use.location

@@ -21,8 +21,8 @@ Scope = Literal["changes", "all", "resume"]
 class Earlier:
     """What earlier rounds of a plan have done: the ``nodes`` recreated and the dynamic attributes set (``paths``).
 
-    Their values are known only when the plan runs. ``aside`` are nodes that this round leaves unchanged, ``without``
-    nodes that it does not see.
+    Their values are known only when the plan runs. ``aside`` are nodes that this round leaves unchanged; those of them
+    that were never reached are in ``nodes`` too. ``without`` are nodes that the round does not see.
     """
 
     nodes: frozenset[str] = frozenset()
