@@ -267,7 +267,7 @@ def _changes(request: PlanRequest, resolved: ResolvedService, chosen: Chosen, *,
     components, recomputed = component_changes(
         created,
         request.state,
-        RecomputedValues(maker, made_earlier(chosen.outlines)),
+        RecomputedValues(maker, made_earlier(chosen.outlines), nodes=pending_nodes(chosen.nodes)),
         acting,
         everything=everything,
         drifted=request.drifted,

@@ -257,6 +257,26 @@ def test_what_needs_a_member_that_was_never_reached_waits_for_its_round() -> Non
     assert sorted(lines[4:]) == ["client client.create", *(f"members:{n} member.create" for n in (1, 3, 4))]
 
 
+def test_a_member_that_is_started_first_and_then_replaced_is_made_known_twice() -> None:
+    original = applied_request()
+    stopped = replace(original.state.nodes["slaves:3"], status="stopped")
+    plan = replacing(replace(original, state=changes.with_node(original.state, "slaves:3", stopped)), "slaves")
+    lines = [words(leaf) for leaf in plan.leaves()]
+    assert lines[-3:] == round_of("slaves:3")[-3:]
+    assert lines.count("master head.create") == 4, "once after the start, and in each round"
+
+
+def test_a_value_that_is_made_again_in_a_later_round_is_passed_on_again(tmp_path: Path) -> None:
+    original = dynamic_request(tmp_path / "tokens", is_required=True, size=2)
+    original = replace(original, state=changes.without_applied(original.state, "slaves:2", "tokens::member"))
+    without_master = changes.without_node(original.state, "master")
+    plan = replacing(replace(original, state=without_master), "slaves")
+    lines = [words(leaf) for leaf in plan.leaves()]
+    last = lines[lines.index("slaves:2 terminate_node") :]
+    assert "master head.create" in last, "the token of slaves:2 was made in an earlier round, too"
+    assert "edge client.create" in last, "so was the ring"
+
+
 def acquainted(state: State) -> set[tuple[str, str]]:
     """Return the pairs of different nodes of which the first is configured with the address of the second."""
     return {

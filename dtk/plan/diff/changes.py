@@ -110,7 +110,7 @@ def component_changes(
     # terminates because the set of running actions only grows.
     while True:
         recomputed = replace(recomputed, created=_produced(created, running))
-        found = [_compare(action.instance, state, recomputed.of(action), drifted, secrets) for action in created]
+        found = [_compare(action, state, recomputed, drifted, secrets) for action in created]
         changed = {(change.node, change.component) for change in found if change.change != "unchanged"}
         acts = recomputed.acting.union(acting(bool(changed), recomputed))
         if changed <= running and acts == recomputed.acting:
@@ -126,12 +126,13 @@ def _produced(created: Sequence[StagedAction], running: set[tuple[str, str]]) ->
 
 
 def _compare(
-    instance: Instance,
+    action: StagedAction,
     state: State,
-    values: Values,
+    recomputed: RecomputedValues,
     drifted: Mapping[tuple[str, str], Sequence[str]],
     secrets: Mapping[str, str],
 ) -> ComponentChange:
+    instance, values = action.instance, recomputed.of(action)
     node, component = instance.key
     applied = state.applied.get(node, {}).get(component)
     if applied is None:
@@ -139,6 +140,7 @@ def _compare(
     whole: list[ValueDifference] = []
     reasons = [
         *_differences(instance, applied, values, whole),
+        *_renewed(action, applied, values, recomputed),
         *_rotated(instance, applied, secrets),
         *drifted.get(instance.key, ()),
     ]
@@ -166,6 +168,15 @@ def _rotated(instance: Instance, applied: Applied, secrets: Mapping[str, str]) -
         for reference in secrets_in(value):
             if reference in rotated:
                 yield f"{instance.declared_path(name)} (hidden) has changed: {reference} has another value"
+
+
+def _renewed(action: StagedAction, applied: Applied, values: Values, recomputed: RecomputedValues) -> Iterator[str]:
+    """Yield the attributes that an earlier round of the plan sets, and that this round sets again."""
+    waiting = {name: value for name, value in applied.attributes.items() if not is_known(value)}
+    desired = planned_attributes(action.instance, CREATE, values) if waiting else {}
+    for name, value in waiting.items():
+        if desired.get(name) == value and recomputed.renews(action, value):
+            yield f"{action.instance.declared_path(name)} is set again"
 
 
 def _differences(instance: Instance, applied: Applied, values: Values, whole: list[ValueDifference]) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dtk.model.names import CREATE
+from dtk.model.value import Value, references
 from dtk.plan.resolve.topology import Instance
 from dtk.plan.resolve.values import Values
 from dtk.plan.workflow.stages import StagedAction, StageOutline
@@ -22,13 +23,15 @@ ValuesFor = Callable[[frozenset[str]], Values]
 class RecomputedValues:
     """What the plan recomputes: ``created`` are attribute paths set by creates, ``acting`` the other actions that run.
 
-    ``earlier`` maps each action's key to the actions that run before it and the paths that they set.
+    ``earlier`` maps each action's key to the actions that run before it and the paths that they set. ``nodes`` are
+    those that get an address.
     """
 
     values_for: ValuesFor
     earlier: Mapping[str, Mapping[str, frozenset[str]]]
     created: frozenset[str] = frozenset()
     acting: frozenset[str] = frozenset()
+    nodes: frozenset[str] = frozenset()
 
     def of(self, action: StagedAction) -> Values:
         """Return the values that one of the plan's actions sees."""
@@ -41,6 +44,14 @@ class RecomputedValues:
             return frozenset()
         earlier = self.earlier[action.key].items()
         return frozenset[str]().union(*(paths for key, paths in earlier if key in self.acting))
+
+    def renews(self, action: StagedAction, value: Value) -> bool:
+        """Return whether this round of a plan sets a value again that an earlier round sets: it may differ."""
+        made = self.created | self.made_before(action)
+        return any(
+            path in made or (path.count("/") == 1 and path.partition("/")[0] in self.nodes)
+            for path in references(value)
+        )
 
     def general(self) -> Values:
         """Return the values without the outputs of actions other than create."""
