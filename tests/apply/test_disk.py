@@ -55,7 +55,12 @@ def test_a_full_disk_stops_remote_work_and_closes_the_log(small_disk: Path, tmp_
         )
         wait = f"echo $$ > pid; until test -e {outside}; do sleep 0.05; done; {last}"
         started = lab.start(
-            stage(1, action("master", "m::c", run(wait)), action("slaves:1", "m::c", run("echo $$ > pid; sleep 300"))),
+            stage(
+                1,
+                # More than a page: what is appended to a file may still fit into the last page that the file has.
+                action("master", "m::c", run(wait), attributes={"text": "x" * 8192}),
+                action("slaves:1", "m::c", run("echo $$ > pid; sleep 300")),
+            ),
             stage(2, action("master", "m::d", run("true"))),
         )
         files = [home / "pid", other / "pid"]
