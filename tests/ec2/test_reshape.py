@@ -10,6 +10,7 @@ import pytest
 from dtk.__main__ import run
 from dtk.errors import InvalidError
 from dtk.nodes.ec2 import kept_volumes, reshape
+from dtk.nodes.ec2.wish import machine_differences
 from dtk.nodes.provider import MachineChange
 from tests.ec2.cloud import Cloud, Reports, save
 from tests.support.ec2 import Fault
@@ -71,6 +72,28 @@ def test_disks_grow_once_and_what_they_are_is_known_then(cloud: Cloud, monkeypat
     cloud.api.calls.clear()
     assert changed(cloud, made, "grow", **wish).errors == {}
     assert calls(cloud) == []
+
+
+def differences(cloud: Cloud, made: Reports, **attributes: Any) -> list[str]:
+    """Return what a plan says about master's instance when the node requests these attributes."""
+    target = cloud.target()
+    known = made.records["master"].attributes
+    found = machine_differences(target, target.description.machine_attributes(target, attributes), known)
+    return [f"{one.how}: {one.what}" for one in found]
+
+
+def test_a_grown_disk_hides_no_other_difference_and_keep_says_that_a_replace_deletes_the_data(cloud: Cloud) -> None:
+    made = cloud.create("master", volumes=[{"name": "data", "size": 10}])
+    wish: dict[str, Any] = {"root_device_size": 40, "volumes": [{"name": "data", "size": 20, "keep": True}]}
+    told = (
+        "replace: volume 1 has keep: true now, but it is still deleted with its instance:"
+        " copy its data before you replace the node"
+    )
+    assert differences(cloud, made, **wish) == ["grow: root_device_size 20 → 40", told]
+    done = changed(cloud, made, "grow", **wish)
+    assert differences(cloud, done, **wish) == [told]
+    made_with: Any = done.records["master"].attributes["made_with"]
+    assert made_with["volumes"][0]["size"] == 20
 
 
 def test_a_disk_that_was_changed_just_now_says_what_aws_says(cloud: Cloud) -> None:

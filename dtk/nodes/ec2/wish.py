@@ -16,6 +16,7 @@ MADE_WITH = "made_with"
 """The node attribute with the creation parameters of its instance, as ``made_with`` returns them."""
 IMAGE_ID = "image_id"
 _DIGEST_LENGTH = 12
+_NOT_KEPT = "has keep: true now, but it is still deleted with its instance: copy its data before you replace the node"
 
 
 def made_with(settings: Ec2Settings, spec: MachineSpec) -> dict[str, object]:
@@ -32,10 +33,27 @@ def made_with(settings: Ec2Settings, spec: MachineSpec) -> dict[str, object]:
 
 
 def grown(known: Attributes, spec: MachineSpec) -> dict[str, object]:
-    """Return a node's attributes after its disks were enlarged to the requested sizes."""
+    """Return a node's attributes after its disks were enlarged to the requested sizes.
+
+    Nothing but sizes changes: other differences remain, and are found again by the next plan.
+    """
     made = as_mapping(known.get(MADE_WITH) or {})
-    sizes = {"root_device_size": spec.root_device_size, "volumes": [_volume(volume) for volume in spec.volumes]}
-    return {**known, MADE_WITH: {**made, **sizes}}
+    volumes = _items(made.get("volumes"))
+    for place, volume in _same_disks(volumes, spec):
+        volumes[place] = {**volumes[place], "size": max(volume.size, int(text(volumes[place], "size", "0")))}
+    root = max(_root_size(made), spec.root_device_size or ROOT_DEVICE_GIGABYTES)
+    return {**known, MADE_WITH: {**made, "root_device_size": root, "volumes": volumes}}
+
+
+def _same_disks(made: Sequence[Mapping[str, object]], spec: MachineSpec) -> Iterator[tuple[int, Volume]]:
+    """Yield the requested volumes that the instance has, under the same device, with their places in the request."""
+    for place, (old, new) in enumerate(zip(made, spec.volumes, strict=False)):
+        if text(old, "device") == new.device:
+            yield place, new
+
+
+def _root_size(made: Mapping[str, object]) -> int:
+    return int(text(made, "root_device_size", "0")) or ROOT_DEVICE_GIGABYTES
 
 
 def _volume(volume: Volume) -> dict[str, object]:
@@ -87,7 +105,7 @@ def _place(wished: MachineSpec, known: Attributes) -> Iterator[MachineDifference
 
 
 def _root_disk(before: Mapping[str, object], now: Mapping[str, object]) -> Iterator[MachineDifference]:
-    sizes = [int(text(one, "root_device_size", "0")) or ROOT_DEVICE_GIGABYTES for one in (before, now)]
+    sizes = [_root_size(one) for one in (before, now)]
     if sizes[0] != sizes[1]:
         yield MachineDifference(
             "grow" if sizes[1] > sizes[0] else "replace", f"root_device_size {sizes[0]} → {sizes[1]}"
@@ -105,7 +123,9 @@ def _volumes(
         return
     for number, (old, new) in enumerate(zip(before, now, strict=True), start=1):
         sizes = [int(text(one, "size", "0")) for one in (old, new)]
-        if {**old, "size": 0} != {**new, "size": 0} or sizes[1] < sizes[0]:
+        if new.get("keep") and not old.get("keep"):
+            yield MachineDifference("replace", f"volume {number} {_NOT_KEPT}")
+        elif {**old, "size": 0} != {**new, "size": 0} or sizes[1] < sizes[0]:
             yield MachineDifference("replace", f"volume {number} was replaced")
         elif sizes[1] > sizes[0]:
             yield MachineDifference("grow", f"volume {number} size {sizes[0]} → {sizes[1]}")
