@@ -96,6 +96,27 @@ def test_a_grown_disk_hides_no_other_difference_and_keep_says_that_a_replace_del
     assert made_with["volumes"][0]["size"] == 20
 
 
+def test_a_volume_that_is_new_in_the_request_does_not_stop_the_other_disks_from_growing(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reshape, "_PAUSE_SECONDS", 0.1)
+    made = cloud.create("master", volumes=[{"size": 10}])
+    wish: dict[str, Any] = {"root_device_size": 40, "volumes": [{"size": 10}, {"size": 30}]}
+    done = changed(cloud, made, "grow", **wish)
+    assert done.errors == {}
+    assert sorted(volume.size for volume in cloud.volumes()) == [10, 40]
+    assert differences(cloud, done, **wish) == ["replace: volumes 1 → 2"]
+
+
+def test_a_volume_that_was_detached_is_told_before_any_disk_is_changed(cloud: Cloud) -> None:
+    made = cloud.create("master", volumes=[{"size": 10}])
+    (extra,) = [volume for volume in cloud.volumes() if volume.size == 10]
+    cloud.client().detach_volume(VolumeId=extra.id, InstanceId=made.records["master"].id, Device="/dev/sdf")
+    failed = changed(cloud, made, "grow", root_device_size=40, volumes=[{"size": 20}])
+    assert "has no disk /dev/sdf" in failed.errors["master"].message
+    assert sorted(volume.size for volume in cloud.volumes()) == [10, 20]
+
+
 def test_a_disk_that_was_changed_just_now_says_what_aws_says(cloud: Cloud) -> None:
     made = cloud.create("master")
     cloud.api.faults.append(Fault("ModifyVolume", "VolumeModificationRateExceeded", "You've reached the maximum rate"))

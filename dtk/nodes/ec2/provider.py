@@ -29,7 +29,8 @@ from dtk.nodes.ec2.settings import Ec2Settings, read_settings, read_spec
 from dtk.nodes.ec2.spread import spread_out
 from dtk.nodes.ec2.ssh_rules import allow_ssh
 from dtk.nodes.ec2.tags import ORIGIN
-from dtk.nodes.ec2.wish import MADE_WITH, grown, made_with
+from dtk.nodes.ec2.wish import MADE_WITH, grown, made_with, requested_sizes
+from dtk.nodes.ec2.words import ROOT_DEVICE_GIGABYTES
 from dtk.nodes.provider import (
     Ask,
     BasicProvider,
@@ -224,13 +225,14 @@ class Ec2Provider(BasicProvider):
         found = instances_of(self.aws, identity, [change.record for change in changes])
         known = {node: change.record for node, change in wanted.items()}
         for node in self._report_missing(known, found, report):
-            spec = read_spec(self.settings, node, wanted[node].attributes)
+            spec, before = read_spec(self.settings, node, wanted[node].attributes), known[node].attributes
+            root = spec.root_device_size or ROOT_DEVICE_GIGABYTES
             try:
-                grow_volumes(self.aws, found[node], spec)
+                grow_volumes(self.aws, found[node], root, requested_sizes(before, spec))
             except DtkError as error:
                 report(node, error)
             else:
-                report(node, replace(known[node], attributes=grown(known[node].attributes, spec)))
+                report(node, replace(known[node], attributes=grown(before, spec)))
 
     def clean_up(self, identity: ServiceIdentity, goes_on: Callable[[], bool]) -> None:
         """Remove the service's own security group and key pair unless it still has an instance."""

@@ -10,8 +10,6 @@ from dtk.nodes.ec2.answers import VolumeAnswer, VolumeModification
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.instances import Ec2Instance
 from dtk.nodes.ec2.problems import NO_CAPACITY, AwsError
-from dtk.nodes.ec2.settings import MachineSpec, device_of
-from dtk.nodes.ec2.words import ROOT_DEVICE_GIGABYTES
 
 MODIFYING_SECONDS = 600.0
 """How long a volume may take until its new size is usable; AWS optimizes it for hours after that."""
@@ -44,24 +42,30 @@ def start_as(aws: Aws, instance: Ec2Instance, types: Iterable[str]) -> None:
         raise refused
 
 
-def grow_volumes(aws: Aws, instance: Ec2Instance, spec: MachineSpec) -> None:
-    """Enlarge an instance's disks to the sizes that its node requests, and wait until the new sizes are usable.
+def grow_volumes(aws: Aws, instance: Ec2Instance, root: int, sizes: Mapping[str, int]) -> None:
+    """Enlarge an instance's disks, and wait until the new sizes are usable.
+
+    Args:
+        aws: the AWS services.
+        instance: the instance.
+        root: the size of its root disk, in GB.
+        sizes: the sizes of its other disks, by device.
 
     Raises:
-        DtkError: a disk does not exist, or can't be changed now.
+        DtkError: a disk does not exist (then none is changed), or can't be changed now.
     """
     disks = {
         one.get("DeviceName", ""): one.get("Ebs", {}).get("VolumeId", "")
         for one in instance.data.get("BlockDeviceMappings", [])
     }
-    wanted = {instance.data.get("RootDeviceName", ""): spec.root_device_size or ROOT_DEVICE_GIGABYTES}
-    wanted |= {device_of(number, volume): volume.size for number, volume in enumerate(spec.volumes)}
-    sizes = _sizes(aws, [disks[device] for device in wanted if device in disks])
-    grown = []
-    for device, size in wanted.items():
+    wanted = {instance.data.get("RootDeviceName", ""): root, **sizes}
+    for device in wanted:
         if device not in disks:
             raise DtkError(f"instance {instance.id} has no disk {device}", hint="dtk replace creates it again")
-        if sizes.get(disks[device], size) < size:
+    present = _sizes(aws, [disks[device] for device in wanted])
+    grown = []
+    for device, size in wanted.items():
+        if present.get(disks[device], size) < size:
             aws.call("modify_volume", VolumeId=disks[device], Size=size)
             grown.append(disks[device])
     _await_sizes(aws, grown)

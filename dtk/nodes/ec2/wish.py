@@ -9,7 +9,7 @@ from typing import Literal
 
 from dtk.model.settings import as_mapping, text, texts
 from dtk.model.target import Attributes, MachineDifference, Target
-from dtk.nodes.ec2.settings import Ec2Settings, MachineSpec, Volume, read_settings, read_spec
+from dtk.nodes.ec2.settings import Ec2Settings, MachineSpec, Volume, device_of, read_settings, read_spec
 from dtk.nodes.ec2.words import ROOT_DEVICE_GIGABYTES
 
 MADE_WITH = "made_with"
@@ -43,6 +43,13 @@ def grown(known: Attributes, spec: MachineSpec) -> dict[str, object]:
         volumes[place] = {**volumes[place], "size": max(volume.size, int(text(volumes[place], "size", "0")))}
     root = max(_root_size(made), spec.root_device_size or ROOT_DEVICE_GIGABYTES)
     return {**known, MADE_WITH: {**made, "root_device_size": root, "volumes": volumes}}
+
+
+def requested_sizes(known: Attributes, spec: MachineSpec) -> dict[str, int]:
+    """Return the requested sizes in GB of the volumes that a node's instance was created with, by device."""
+    made = as_mapping(known.get(MADE_WITH) or {})
+    disks = _same_disks(_items(made.get("volumes")), spec)
+    return {device_of(place, volume): volume.size for place, volume in disks}
 
 
 def _same_disks(made: Sequence[Mapping[str, object]], spec: MachineSpec) -> Iterator[tuple[int, Volume]]:
