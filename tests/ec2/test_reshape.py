@@ -163,6 +163,29 @@ def test_a_kept_volume_outlives_its_instance_and_is_attached_to_the_next_one_in_
 
 
 @pytest.mark.usefixtures("_short_waits")
+def test_a_kept_volume_that_is_smaller_than_requested_is_known_to_be_and_grows(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reshape, "_PAUSE_SECONDS", 0.1)
+    ended(cloud, cloud.create("master", **KEPT))
+    cloud.task = 2
+    (data, other) = KEPT["volumes"]
+    wish: dict[str, Any] = {"volumes": [{**data, "size": 90}, other]}
+    made = cloud.create("master", **wish)
+    assert differences(cloud, made, **wish) == ["grow: volume 1 size 50 → 90"]
+    done = changed(cloud, made, "grow", **wish)
+    (volume,) = [volume for volume in cloud.volumes() if volume.size == 90]
+    assert differences(cloud, done, **wish) == []
+    assert done.records["master"].attributes["kept_volumes"] == [{"name": "data", "id": volume.id, "size": 90}]
+    # A kept volume can't be made smaller, not even by a replacement.
+    ended(cloud, made)
+    cloud.task = 3
+    made = cloud.create("master", **KEPT)
+    told = "replace: volume 1 size 90 → 50, but a kept volume can't be made smaller"
+    assert differences(cloud, made, **KEPT) == [told]
+
+
+@pytest.mark.usefixtures("_short_waits")
 def test_a_node_that_is_to_be_elsewhere_than_its_volume_is_refused_before_anything_is_made(cloud: Cloud) -> None:
     ended(cloud, cloud.create("master", **KEPT))
     cloud.task = 2

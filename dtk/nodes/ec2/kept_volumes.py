@@ -18,8 +18,6 @@ from dtk.nodes.ec2.settings import MachineSpec, Volume, device_of
 from dtk.nodes.ec2.tags import LINEAGE, NAME, NODES, as_list, service_label, service_tags
 from dtk.nodes.provider import ServiceIdentity
 
-KEPT_VOLUMES = "kept_volumes"
-"""The node attribute that lists the volumes which remain when its instance is terminated."""
 _VOLUME = "dtk:volume"
 _WAIT_SECONDS = 300.0
 """How long it may take to create a volume, to detach it from a terminated instance, or to attach it."""
@@ -80,7 +78,7 @@ def attach_kept(
         known = kept.get((node, volume.name))
         id_ = known["VolumeId"] if known else _made(aws, identity, instance, node, volume, spec.kms_key)
         _attach(aws, id_, instance.id, device)
-        found.append({"name": volume.name, "id": id_, "size": int(known.get("Size", 0)) if known else volume.size})
+        found.append({"name": volume.name, "id": id_, "size": known.get("Size", volume.size) if known else volume.size})
     return found
 
 

@@ -14,7 +14,7 @@ from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.call import MachineRequest
 from dtk.nodes.ec2.firewall import PORT_RULE, find_groups, reconcile, sources_without_ssh
 from dtk.nodes.ec2.instances import Ec2Instance, on_each, start_error, wait_for
-from dtk.nodes.ec2.kept_volumes import KEPT_VOLUMES, attach_kept, delete_kept, in_their_zones
+from dtk.nodes.ec2.kept_volumes import attach_kept, delete_kept, in_their_zones
 from dtk.nodes.ec2.launch import launch, refuse_rivals
 from dtk.nodes.ec2.location import check_location
 from dtk.nodes.ec2.lookup import instances_of, made_by_unanswered_calls
@@ -29,7 +29,7 @@ from dtk.nodes.ec2.settings import Ec2Settings, read_settings, read_spec
 from dtk.nodes.ec2.spread import spread_out
 from dtk.nodes.ec2.ssh_rules import allow_ssh
 from dtk.nodes.ec2.tags import ORIGIN
-from dtk.nodes.ec2.wish import MADE_WITH, grown, made_with, requested_sizes
+from dtk.nodes.ec2.wish import grown, made_with, requested_sizes, with_kept
 from dtk.nodes.ec2.words import ROOT_DEVICE_GIGABYTES
 from dtk.nodes.provider import (
     Ask,
@@ -132,9 +132,8 @@ class Ec2Provider(BasicProvider):
         refused = self._power_on({node: found[node] for node in found if node in specs}, report)
 
         def finished(node: str, instance: Ec2Instance) -> NodeRecord:
-            made: dict[str, object] = {MADE_WITH: made_with(self.settings, specs[node])}
-            if kept := attach_kept(self.aws, identity, instance, node, specs[node]):
-                made[KEPT_VOLUMES] = kept
+            kept = attach_kept(self.aws, identity, instance, node, specs[node])
+            made = with_kept(made_with(self.settings, specs[node]), kept)
             return self._new_record(node, instance, machines[node], context.access, made)
 
         ids = {node: instance.id for node, instance in instances.items() if node not in refused}

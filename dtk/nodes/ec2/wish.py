@@ -14,6 +14,8 @@ from dtk.nodes.ec2.words import ROOT_DEVICE_GIGABYTES
 
 MADE_WITH = "made_with"
 """The node attribute with the creation parameters of its instance, as ``made_with`` returns them."""
+KEPT_VOLUMES = "kept_volumes"
+"""The node attribute that lists the volumes which remain when its instance is terminated."""
 IMAGE_ID = "image_id"
 _DIGEST_LENGTH = 12
 _NOT_KEPT = "has keep: true now, but it is still deleted with its instance: copy its data before you replace the node"
@@ -42,7 +44,30 @@ def grown(known: Attributes, spec: MachineSpec) -> dict[str, object]:
     for place, volume in _same_disks(volumes, spec):
         volumes[place] = {**volumes[place], "size": max(volume.size, int(text(volumes[place], "size", "0")))}
     root = max(_root_size(made), spec.root_device_size or ROOT_DEVICE_GIGABYTES)
-    return {**known, MADE_WITH: {**made, "root_device_size": root, "volumes": volumes}}
+    now = {**known, MADE_WITH: {**made, "root_device_size": root, "volumes": volumes}}
+    kept = {text(one, "name"): one["size"] for one in volumes if one.get("keep")}
+    if found := _items(known.get(KEPT_VOLUMES)):
+        now[KEPT_VOLUMES] = [{**one, "size": kept.get(text(one, "name"), one.get("size"))} for one in found]
+    return now
+
+
+def with_kept(made: Attributes, kept: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """Return what an instance was created with, and its kept volumes with their real sizes.
+
+    A volume that existed before is attached as it is; the next plan shows whether it is to grow.
+
+    Args:
+        made: the creation parameters, as ``made_with`` returns them.
+        kept: name, id and size of each attached volume.
+    """
+    if not kept:
+        return {MADE_WITH: made}
+    sizes = {text(one, "name"): one["size"] for one in kept}
+    volumes = [
+        {**one, "size": sizes.get(text(one, "name"), one["size"])} if one.get("keep") else one
+        for one in _items(made.get("volumes"))
+    ]
+    return {MADE_WITH: {**made, "volumes": volumes}, KEPT_VOLUMES: list(kept)}
 
 
 def requested_sizes(known: Attributes, spec: MachineSpec) -> dict[str, int]:
@@ -132,6 +157,9 @@ def _volumes(
         sizes = [int(text(one, "size", "0")) for one in (old, new)]
         if new.get("keep") and not old.get("keep"):
             yield MachineDifference("replace", f"volume {number} {_NOT_KEPT}")
+        elif new.get("keep") and sizes[1] < sizes[0]:
+            what = f"volume {number} size {sizes[0]} → {sizes[1]}, but a kept volume can't be made smaller"
+            yield MachineDifference("replace", what)
         elif {**old, "size": 0} != {**new, "size": 0} or sizes[1] < sizes[0]:
             yield MachineDifference("replace", f"volume {number} was replaced")
         elif sizes[1] > sizes[0]:
