@@ -162,7 +162,8 @@ class Plan:
     target opens or closes. ``only`` and ``exclude`` are the terms of its selection, ``left_out`` the steps that the
     selection leaves out. ``replaces`` lists the nodes whose machines are replaced, in rounds; ``forced`` means that no
     component action runs before those machines are terminated. ``volumes`` lists the volumes that outlive permanently
-    removed machines: ``slaves:1 data (vol-0a1b, 500 GB)``. ``deletes_volumes``: the service's volumes are deleted last.
+    removed machines: ``slaves:1 data (vol-0a1b, 500 GB)``. With ``deletes_volumes``, they are all
+    volumes that the target has of the service, and are deleted last.
     """
 
     dtk_version: str
@@ -198,7 +199,11 @@ class Plan:
     @property
     def is_empty(self) -> bool:
         """Whether the plan does nothing."""
-        return not self.stages and all(rule.change == "keep" for rule in self.firewall)
+        return (
+            not self.stages
+            and not (self.deletes_volumes and self.volumes)
+            and all(rule.change == "keep" for rule in self.firewall)
+        )
 
     def leaves(self) -> Iterator[Step]:
         """Yield every leaf of every stage in order."""

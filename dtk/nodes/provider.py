@@ -228,8 +228,19 @@ class Provider(Protocol):
             DtkError: a resource remains; the message names it and what still uses it. A later call removes it.
         """
 
-    def delete_volumes(self, identity: ServiceIdentity) -> Sequence[str]:
-        """Delete the volumes that outlived a service's machines; return their descriptions, possibly none."""
+    def find_volumes(self, identity: ServiceIdentity) -> Sequence[str]:
+        """Return the volumes that outlive a service's machines, with name and id, as plans show them."""
+
+    def delete_volumes(self, identity: ServiceIdentity, volumes: Collection[str]) -> Sequence[str]:
+        """Delete volumes that outlived a service's machines, once these are gone.
+
+        Args:
+            identity: the service.
+            volumes: the volumes to delete, as ``find_volumes`` returned them; others stay.
+
+        Returns:
+            The deleted ones.
+        """
 
     def resolve_credentials(self) -> None:
         """Load the target's credentials while there is a terminal to ask the user.
@@ -319,7 +330,11 @@ class BasicProvider:
     def clean_up(self, _identity: ServiceIdentity, _goes_on: Callable[[], bool]) -> None:
         """Do nothing: there are no other resources."""
 
-    def delete_volumes(self, _identity: ServiceIdentity) -> Sequence[str]:
+    def find_volumes(self, _identity: ServiceIdentity) -> Sequence[str]:
+        """Return nothing: there are no such volumes."""
+        return ()
+
+    def delete_volumes(self, _identity: ServiceIdentity, _volumes: Collection[str]) -> Sequence[str]:
         """Return nothing: there are no such volumes."""
         return ()
 

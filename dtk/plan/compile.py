@@ -205,7 +205,13 @@ def finished_plan(
 
 
 def _volumes(request: PlanRequest, nodes: Iterable[NodeChange]) -> Iterator[str]:
-    """List the volumes of permanently removed nodes: they remain, and only the plan says so."""
+    """List the volumes of permanently removed nodes: they remain, and only the plan says so.
+
+    Volumes to delete come from the target: the state does not know those of nodes that were removed before.
+    """
+    if request.deletes_volumes:
+        yield from request.volumes
+        return
     for change in nodes:
         known = request.state.nodes.get(change.node)
         if change.change == "terminate" and known is not None:

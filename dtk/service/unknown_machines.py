@@ -150,6 +150,17 @@ def take_in_unknown(service: ServiceOnTarget, state: State) -> list[MarkedMachin
     return take_in(service, unknown_machines(service, state))
 
 
+def found_volumes(service: ServiceOnTarget, state: State) -> tuple[str, ...]:
+    """Return the volumes that outlive a service's machines, as its target has them now.
+
+    Raises:
+        DtkError: the target can't be queried.
+    """
+    identity = service.identity
+    identity = replace(identity, lineage=state.lineage or identity.lineage)
+    return tuple(provider_for(service.target, service.workspace).find_volumes(identity))
+
+
 def _age(since: str) -> str:
     try:
         seconds = int((datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from typing import Any
 
@@ -201,21 +202,29 @@ def test_an_answer_that_is_lost_makes_no_second_volume_and_only_the_service_dele
     assert made.errors == {}
     assert len(data_volumes(cloud)) == 1
     ended(cloud, made)
-    assert list(cloud.provider().delete_volumes(cloud.identity("another"))) == []
-    (deleted,) = cloud.provider().delete_volumes(cloud.identity())
-    assert deleted.startswith("data of master (vol-")
+    (planned,) = cloud.provider().find_volumes(cloud.identity())
+    assert planned == f"master data ({data_volumes(cloud)[0].id}, 50 GB)"
+    for other, volumes in (("another", [planned]), ("spark1", [])):
+        assert list(cloud.provider().delete_volumes(cloud.identity(other), volumes)) == []
+    assert list(cloud.provider().delete_volumes(cloud.identity(), [planned])) == [planned]
     assert cloud.volumes() == []
+
+
+def lone_volume(cloud: Cloud, node: str, **others: str) -> str:
+    """Create a kept volume of a node that is attached to nothing. Return its id."""
+    tags = {"dtk:lineage": cloud.identity().lineage, "dtk:nodes": node, "dtk:volume": "data", **others}
+    listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+    made = cloud.client().create_volume(
+        AvailabilityZone="us-east-1a", Size=50, TagSpecifications=[{"ResourceType": "volume", "Tags": listed}]
+    )
+    return str(made["VolumeId"])
 
 
 @pytest.mark.usefixtures("_short_waits")
 def test_a_destroy_names_what_it_keeps_and_deletes_it_where_it_is_told_to(
     cloud: Cloud, service: Reports, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tags = {"dtk:lineage": cloud.identity().lineage, "dtk:nodes": "master", "dtk:volume": "data"}
-    listed = [{"Key": key, "Value": value} for key, value in tags.items()]
-    id_ = cloud.client().create_volume(
-        AvailabilityZone="us-east-1a", Size=50, TagSpecifications=[{"ResourceType": "volume", "Tags": listed}]
-    )["VolumeId"]
+    id_ = lone_volume(cloud, "master")
     master = service.records["master"]
     kept = {"kept_volumes": [{"name": "data", "id": id_, "size": 50}]}
     service.records["master"] = replace(master, attributes={**master.attributes, **kept})
@@ -226,4 +235,25 @@ def test_a_destroy_names_what_it_keeps_and_deletes_it_where_it_is_told_to(
         assert f"{title}\n  {sign} master data ({id_}, 50 GB)\n" in capsys.readouterr().out
     assert len(cloud.instances()) == 3
     assert run(["delete-and-destroy", "spark1", "--yes", "--delete-volumes"]) == 0
+    assert cloud.volumes() == []
+
+
+@pytest.mark.usefixtures("_short_waits", "service")
+def test_a_destroy_names_and_deletes_the_volumes_of_nodes_that_it_does_not_know(
+    cloud: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Volumes of members that were removed before, and a clone without a state whose first task is the destroy."""
+    lone = lone_volume(cloud, "slaves:5")
+    capsys.readouterr()
+    assert run(["delete-and-destroy", "spark1", "--delete-volumes"]) == 2
+    assert f"Deleted volumes:\n  - slaves:5 data ({lone}, 50 GB)\n" in capsys.readouterr().out
+    assert run(["destroy-and-reset-nodes", "spark1", "--yes"]) == 0
+    shutil.rmtree(cloud.workspace.local)
+    capsys.readouterr()
+    assert run(["delete-and-destroy", "spark1", "--delete-volumes"]) == 2
+    asked = capsys.readouterr()
+    assert f"Deleted volumes:\n  - slaves:5 data ({lone}, 50 GB)\n" in asked.out
+    assert "which has no nodes, and 1 kept volume?" in asked.err + asked.out
+    assert [volume.id for volume in cloud.volumes()] == [lone]
+    assert run(["delete-and-destroy", "spark1", "--delete-volumes", "--yes"]) == 0
     assert cloud.volumes() == []

@@ -18,9 +18,10 @@ from dtk.service.holding import holding
 from dtk.service.identity import FoundIdentity
 from dtk.service.machine_inputs import remembered_identity
 from dtk.service.planning import Inputs
-from dtk.service.unknown_machines import ServiceOnTarget, take_in_unknown
+from dtk.service.unknown_machines import ServiceOnTarget, found_volumes, take_in_unknown
 from dtk.state.store import load_state
 from dtk.state.workspace import Workspace
+from dtk.views.formatting import counted
 from dtk.views.plan_text import plan_text
 
 
@@ -51,12 +52,16 @@ def delete_and_destroy(
         inputs = _with_all_machines(workspace, name, gone, found, force=force)
         # Without its module, the delete actions of its components are unknown.
         is_forced = force or gone is not None or not inputs.modules
-        plan = destroy_plan(replace(inputs.request(), deletes_volumes=delete_volumes), force=is_forced)
+        here = ServiceOnTarget(workspace, name, found, inputs.target)
+        volumes = found_volumes(here, inputs.state) if delete_volumes else ()
+        request = replace(inputs.request(), deletes_volumes=delete_volumes, volumes=volumes)
+        plan = destroy_plan(request, force=is_forced)
         if not yes:
             if not plan.is_empty:
                 typer.echo(plan_text(plan, color=use_color()))
-            nodes = " and its nodes" if inputs.state.nodes else ", which has no nodes"
-            confirm(f"Are you sure you want to delete and destroy service '{name}'{nodes}?")
+            what = " and its nodes" if inputs.state.nodes else ", which has no nodes"
+            what += f", and {counted(len(volumes), 'kept volume')}" if volumes else ""
+            confirm(f"Are you sure you want to delete and destroy service '{name}'{what}?")
         run_plan(inputs, plan, Change(held.lock, found, held.shared), Following(detach=detach))
 
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from dtk.errors import DtkError, InvalidError
+from dtk.model.names import node_order
 from dtk.nodes.ec2.answers import VolumeAnswer
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.instances import Ec2Instance
@@ -27,13 +28,19 @@ _GOING = ("deleting", "deleted", "error")
 
 def find_kept(aws: Aws, lineage: str) -> dict[tuple[str, str], VolumeAnswer]:
     """Return the kept volumes of a service, by node and name."""
+    return {_owner(one): one for one in _kept_volumes(aws, lineage)}
+
+
+def _kept_volumes(aws: Aws, lineage: str) -> list[VolumeAnswer]:
     filters = [{"Name": f"tag:{LINEAGE}", "Values": [lineage]}, {"Name": "tag-key", "Values": [_VOLUME]}]
-    found = {}
-    for one in aws.pages("describe_volumes", "Volumes", VolumeAnswer, Filters=filters):
-        tags = {tag["Key"]: tag["Value"] for tag in one.get("Tags", [])}
-        if one.get("State") not in _GOING:
-            found[tags.get(NODES, ""), tags[_VOLUME]] = one
-    return found
+    found = aws.pages("describe_volumes", "Volumes", VolumeAnswer, Filters=filters)
+    return [one for one in found if one.get("State") not in _GOING]
+
+
+def _owner(volume: VolumeAnswer) -> tuple[str, str]:
+    """Return the node of a volume, and the volume's name."""
+    tags = {tag["Key"]: tag["Value"] for tag in volume.get("Tags", [])}
+    return tags.get(NODES, ""), tags.get(_VOLUME, "")
 
 
 def in_their_zones(aws: Aws, identity: ServiceIdentity, specs: Mapping[str, MachineSpec]) -> dict[str, MachineSpec]:
@@ -138,11 +145,26 @@ def _wait(aws: Aws, volume: str, ready: Callable[[VolumeAnswer], bool], what: st
         time.sleep(_PAUSE_SECONDS)
 
 
-def delete_kept(aws: Aws, identity: ServiceIdentity) -> list[str]:
-    """Delete a service's kept volumes once its instances have released them; return the deleted ones."""
+def kept_texts(aws: Aws, identity: ServiceIdentity) -> dict[str, str]:
+    """Return a service's kept volumes as plans name them: id → ``slaves:1 data (vol-0a1b, 500 GB)``."""
+    found = {}
+    for volume in _kept_volumes(aws, identity.lineage):
+        node, name = _owner(volume)
+        found[volume["VolumeId"]] = f"{node} {name} ({volume['VolumeId']}, {volume.get('Size')} GB)"
+    return dict(sorted(found.items(), key=lambda pair: (node_order(pair[1].split()[0]), pair[1])))
+
+
+def delete_kept(aws: Aws, identity: ServiceIdentity, planned: Collection[str]) -> list[str]:
+    """Delete those of a service's kept volumes that a plan names, once its instances have released them.
+
+    Returns:
+        The deleted ones, as plans name them.
+    """
     deleted = []
-    for (node, name), volume in find_kept(aws, identity.lineage).items():
-        _wait(aws, volume["VolumeId"], lambda one: one.get("State") == "available", "be free to be deleted")
-        aws.call("delete_volume", VolumeId=volume["VolumeId"])
-        deleted.append(f"{name} of {node} ({volume['VolumeId']})")
+    for id_, described in kept_texts(aws, identity).items():
+        # By id: a volume may have grown since the plan was made.
+        if any(f" ({id_}, " in one for one in planned):
+            _wait(aws, id_, lambda one: one.get("State") == "available", "be free to be deleted")
+            aws.call("delete_volume", VolumeId=id_)
+            deleted.append(described)
     return deleted

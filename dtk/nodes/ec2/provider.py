@@ -14,7 +14,7 @@ from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.call import MachineRequest
 from dtk.nodes.ec2.firewall import PORT_RULE, find_groups, reconcile, sources_without_ssh
 from dtk.nodes.ec2.instances import Ec2Instance, on_each, start_error, wait_for
-from dtk.nodes.ec2.kept_volumes import attach_kept, delete_kept, in_their_zones
+from dtk.nodes.ec2.kept_volumes import attach_kept, delete_kept, in_their_zones, kept_texts
 from dtk.nodes.ec2.launch import launch, refuse_rivals
 from dtk.nodes.ec2.location import check_location
 from dtk.nodes.ec2.lookup import instances_of, made_by_unanswered_calls
@@ -237,9 +237,13 @@ class Ec2Provider(BasicProvider):
         """Remove the service's own security group and key pair unless it still has an instance."""
         remove_own_resources(self.aws, self.settings, identity, goes_on)
 
-    def delete_volumes(self, identity: ServiceIdentity) -> Sequence[str]:
-        """Delete the volumes that outlived the service's instances."""
-        return delete_kept(self.aws, identity)
+    def find_volumes(self, identity: ServiceIdentity) -> Sequence[str]:
+        """Return the service's volumes that outlive its instances, attached or not."""
+        return list(kept_texts(self.aws, identity).values())
+
+    def delete_volumes(self, identity: ServiceIdentity, volumes: Collection[str]) -> Sequence[str]:
+        """Delete the volumes that outlived the service's instances, as far as a plan names them."""
+        return delete_kept(self.aws, identity, volumes)
 
     def resolve_credentials(self) -> None:
         """Load the AWS credentials; the user is asked for an MFA code now if one is needed."""

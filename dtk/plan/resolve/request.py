@@ -45,7 +45,7 @@ class PlanRequest:
     ``secrets`` are keyed digests of the current secret values known here, by reference.
     ``replaces`` are the nodes whose machines to replace, in rounds; ``forced`` skips component actions before those
     machines are terminated. ``before`` is what earlier rounds of the same plan will have done. With
-    ``deletes_volumes``, volumes that outlive their machines are deleted with the service.
+    ``deletes_volumes``, ``volumes``, which outlive their machines, are deleted with the service.
     ``findings`` are what a refresh found on the nodes; ``selection`` limits the plan to part of the service.
     """
 
@@ -61,6 +61,7 @@ class PlanRequest:
     replaces: Rounds = ()
     forced: bool = False
     deletes_volumes: bool = False
+    volumes: tuple[str, ...] = ()
     before: Earlier = NOTHING_EARLIER
     selection: Selection = EVERYTHING
     workspace: str = ""
