@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dtk.__main__ import run
-from dtk.errors import InvalidError
+from dtk.errors import DtkError, InvalidError
 from dtk.nodes.ec2 import kept_volumes, reshape
 from dtk.nodes.ec2.wish import machine_differences
 from dtk.nodes.provider import MachineChange
@@ -218,6 +218,25 @@ def lone_volume(cloud: Cloud, node: str, **others: str) -> str:
         AvailabilityZone="us-east-1a", Size=50, TagSpecifications=[{"ResourceType": "volume", "Tags": listed}]
     )
     return str(made["VolumeId"])
+
+
+@pytest.mark.usefixtures("_short_waits")
+def test_of_two_volumes_for_one_place_the_attached_one_is_meant_and_two_free_ones_are_refused(cloud: Cloud) -> None:
+    made = cloud.create("master", **KEPT)
+    (attached,) = data_volumes(cloud)
+    # The mock lists volumes in the order of their creation: the empty one comes last.
+    empty = lone_volume(cloud, "master")
+    again = cloud.create("master", **KEPT)
+    known: Any = again.records["master"].attributes["kept_volumes"]
+    assert [one["id"] for one in known] == [attached.id]
+    ended(cloud, made)
+    cloud.task = 2
+    with pytest.raises(DtkError, match="node 'master' has two volumes 'data'") as refused:
+        cloud.create("master", **KEPT)
+    assert all(one in refused.value.message for one in (attached.id, empty))
+    assert cloud.instances() == []
+    # Another node is not affected.
+    assert cloud.create("slaves:1", **KEPT).errors == {}
 
 
 @pytest.mark.usefixtures("_short_waits")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from dtk.errors import DtkError, InvalidError
@@ -26,9 +26,33 @@ _PAUSE_SECONDS = 1.0
 _GOING = ("deleting", "deleted", "error")
 
 
-def find_kept(aws: Aws, lineage: str) -> dict[tuple[str, str], VolumeAnswer]:
-    """Return the kept volumes of a service, by node and name."""
-    return {_owner(one): one for one in _kept_volumes(aws, lineage)}
+_Kept = Mapping[tuple[str, str], Sequence[VolumeAnswer]]
+"""A service's kept volumes, by node and name. More than one for the same place is a mistake."""
+
+
+def _by_owner(aws: Aws, lineage: str) -> _Kept:
+    found: dict[tuple[str, str], list[VolumeAnswer]] = {}
+    for one in _kept_volumes(aws, lineage):
+        found.setdefault(_owner(one), []).append(one)
+    return found
+
+
+def _only(kept: _Kept, node: str, name: str) -> VolumeAnswer | None:
+    """Return a node's volume; of several, the attached one. None if there is none.
+
+    Raises:
+        InvalidError: there are several, and it is unclear which one has the data.
+    """
+    found = kept.get((node, name), ())
+    attached = [one for one in found if one.get("Attachments")]
+    chosen = attached if len(attached) == 1 else found
+    if len(chosen) > 1:
+        ids = " and ".join(one["VolumeId"] for one in chosen)
+        raise InvalidError(
+            f"node '{node}' has {'two' if len(chosen) == 2 else len(chosen)} volumes '{name}': {ids}",
+            hint=f"remove the tag {_VOLUME} from the one that is not meant, or delete it, then apply again",
+        )
+    return chosen[0] if chosen else None
 
 
 def _kept_volumes(aws: Aws, lineage: str) -> list[VolumeAnswer]:
@@ -47,16 +71,16 @@ def in_their_zones(aws: Aws, identity: ServiceIdentity, specs: Mapping[str, Mach
     """Return the nodes' specs, restricted to the zones of their kept volumes, which can't be attached elsewhere.
 
     Raises:
-        InvalidError: a node requests another zone, or has volumes in two zones.
+        InvalidError: a node requests another zone, has volumes in two zones, or two volumes for one place.
     """
     if not any(volume.keep for spec in specs.values() for volume in spec.volumes):
         return dict(specs)
-    kept = find_kept(aws, identity.lineage)
+    kept = _by_owner(aws, identity.lineage)
     return {node: _in_zone(node, spec, kept) for node, spec in specs.items()}
 
 
-def _in_zone(node: str, spec: MachineSpec, kept: Mapping[tuple[str, str], VolumeAnswer]) -> MachineSpec:
-    volumes = [kept[node, one.name] for one in spec.volumes if one.keep and (node, one.name) in kept]
+def _in_zone(node: str, spec: MachineSpec, kept: _Kept) -> MachineSpec:
+    volumes = [known for one in spec.volumes if one.keep and (known := _only(kept, node, one.name))]
     zones = sorted({volume.get("AvailabilityZone", "") for volume in volumes})
     if not zones:
         return spec
@@ -79,10 +103,10 @@ def attach_kept(
         The value of the node's attribute ``kept_volumes``: name, id and size of each.
     """
     wanted = [(device_of(place, one), one) for place, one in enumerate(spec.volumes) if one.keep]
-    kept = find_kept(aws, identity.lineage) if wanted else {}
+    kept = _by_owner(aws, identity.lineage) if wanted else {}
     found: list[dict[str, object]] = []
     for device, volume in wanted:
-        known = kept.get((node, volume.name))
+        known = _only(kept, node, volume.name)
         id_ = known["VolumeId"] if known else _made(aws, identity, instance, node, volume, spec.kms_key)
         _attach(aws, id_, instance.id, device)
         found.append({"name": volume.name, "id": id_, "size": known.get("Size", volume.size) if known else volume.size})
