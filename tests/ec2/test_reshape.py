@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import uuid
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from dtk.__main__ import run
 from dtk.errors import DtkError, InvalidError
 from dtk.nodes.ec2 import kept_volumes, reshape
 from dtk.nodes.ec2.wish import machine_differences
-from dtk.nodes.provider import MachineChange
+from dtk.nodes.provider import MachineChange, NodeRecord, NodeRequest, ServiceIdentity
 from tests.ec2.cloud import Cloud, Reports, save
 from tests.support.ec2 import Fault
 
@@ -237,6 +238,42 @@ def test_of_two_volumes_for_one_place_the_attached_one_is_meant_and_two_free_one
     assert cloud.instances() == []
     # Another node is not affected.
     assert cloud.create("slaves:1", **KEPT).errors == {}
+
+
+def adopted(cloud: Cloud, identity: ServiceIdentity) -> NodeRecord:
+    """Adopt the only instance of a service; return its record."""
+    provider = cloud.provider()
+    (orphan,) = provider.find_service(identity, lambda *_: {})
+    return provider.adopt(identity, orphan)
+
+
+@pytest.mark.usefixtures("_short_waits")
+def test_an_adopted_instance_brings_the_kept_volumes_of_its_service(cloud: Cloud) -> None:
+    cloud.create("master", **KEPT)
+    (volume,) = data_volumes(cloud)
+    others = [lone_volume(cloud, "slaves:5"), lone_volume(cloud, "master", **{"dtk:lineage": "another"})]
+    identity = replace(cloud.identity(), lineage=str(uuid.uuid4()))
+    record = adopted(cloud, identity)
+    assert record.status == "running"
+    assert record.attributes["kept_volumes"] == [{"name": "data", "id": volume.id, "size": 50}]
+    names = [f"master data ({volume.id}, 50 GB)", f"slaves:5 data ({others[0]}, 50 GB)"]
+    assert list(cloud.provider().find_volumes(identity)) == names
+    cloud.provider().terminate(identity, [record], Reports())
+    made = Reports()
+    cloud.provider().create(replace(identity, task=2), [NodeRequest("master", KEPT)], made)
+    known: Any = made.records["master"].attributes["kept_volumes"]
+    assert [one["id"] for one in known] == [volume.id]
+
+
+@pytest.mark.usefixtures("_short_waits")
+def test_an_adopted_instance_that_lacks_a_kept_volume_is_not_finished(cloud: Cloud) -> None:
+    """A task may die before it attaches the volumes. A create step then finds the instance, and attaches them."""
+    made = cloud.create("master", **KEPT)
+    (volume,) = data_volumes(cloud)
+    cloud.client().detach_volume(VolumeId=volume.id, InstanceId=made.records["master"].id, Device="/dev/sdf")
+    assert adopted(cloud, cloud.identity()).status == "pending"
+    assert cloud.create("master", **KEPT).records["master"].id == made.records["master"].id
+    assert adopted(cloud, cloud.identity()).status == "running"
 
 
 @pytest.mark.usefixtures("_short_waits")

@@ -55,8 +55,8 @@ def _only(kept: _Kept, node: str, name: str) -> VolumeAnswer | None:
     return chosen[0] if chosen else None
 
 
-def _kept_volumes(aws: Aws, lineage: str) -> list[VolumeAnswer]:
-    filters = [{"Name": f"tag:{LINEAGE}", "Values": [lineage]}, {"Name": "tag-key", "Values": [_VOLUME]}]
+def _kept_volumes(aws: Aws, *lineages: str) -> list[VolumeAnswer]:
+    filters = [{"Name": f"tag:{LINEAGE}", "Values": list(lineages)}, {"Name": "tag-key", "Values": [_VOLUME]}]
     found = aws.pages("describe_volumes", "Volumes", VolumeAnswer, Filters=filters)
     return [one for one in found if one.get("State") not in _GOING]
 
@@ -167,6 +167,35 @@ def _wait(aws: Aws, volume: str, ready: Callable[[VolumeAnswer], bool], what: st
             state = found[0].get("State", "unknown") if found else "not to be seen"
             raise DtkError(f"volume {volume} did not {what} within {_WAIT_SECONDS:g} s: it is {state}")
         time.sleep(_PAUSE_SECONDS)
+
+
+def adopt_kept(
+    aws: Aws, instance: Ec2Instance, own: Mapping[str, str]
+) -> tuple[list[dict[str, object]], list[VolumeAnswer]]:
+    """Tag the kept volumes of an adopted instance's service as its new service's: its own and those without instance.
+
+    Args:
+        aws: the AWS services.
+        instance: the instance, with the tags that it had.
+        own: the tags that tie resources to the new service.
+
+    Returns:
+        The value of the node's attribute ``kept_volumes``, and the volumes of the node that are attached to nothing.
+    """
+    lineages = dict.fromkeys(lineage for lineage in (instance.tags.get(LINEAGE), own[LINEAGE]) if lineage)
+    found = [
+        one for one in _kept_volumes(aws, *lineages) if _is_at(one, instance.id) or one.get("State") == "available"
+    ]
+    if found and own[LINEAGE] != instance.tags.get(LINEAGE):
+        aws.call("create_tags", Resources=[one["VolumeId"] for one in found], Tags=as_list(own))
+    attached = [
+        {"name": _owner(one)[1], "id": one["VolumeId"], "size": one.get("Size", 0)}
+        for one in found
+        if _is_at(one, instance.id)
+    ]
+    names = {one["name"] for one in attached}
+    free = [one for one in found if one.get("State") == "available" and _owner(one)[0] == instance.node]
+    return attached, [one for one in free if _owner(one)[1] not in names]
 
 
 def kept_texts(aws: Aws, identity: ServiceIdentity) -> dict[str, str]:

@@ -11,10 +11,12 @@ from dtk.nodes.ec2.access import key_file
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.images import resolve_image
 from dtk.nodes.ec2.instances import Ec2Instance, find_by_ids, find_by_tags, on_each, wait_for
+from dtk.nodes.ec2.kept_volumes import adopt_kept
 from dtk.nodes.ec2.made import assigned
 from dtk.nodes.ec2.records import described, node_record
 from dtk.nodes.ec2.settings import Ec2Settings
 from dtk.nodes.ec2.tags import LINEAGE, ORIGIN, SERVICE, VERSION, WORKSPACE, as_list
+from dtk.nodes.ec2.wish import KEPT_VOLUMES
 from dtk.nodes.provider import MarkedMachine, NodeRecord, ServiceIdentity
 
 
@@ -47,7 +49,7 @@ def _marked(instance: Ec2Instance) -> MarkedMachine:
 
 
 def adopt(aws: Aws, settings: Ec2Settings, identity: ServiceIdentity, orphan: MarkedMachine) -> NodeRecord:
-    """Return an orphan as the record of its node; tag it with the service's lineage if it had another one.
+    """Return an orphan as the record of its node; tag it and its volumes as the service's if they had other tags.
 
     Raises:
         DtkError: it has been terminated in the meantime.
@@ -56,6 +58,8 @@ def adopt(aws: Aws, settings: Ec2Settings, identity: ServiceIdentity, orphan: Ma
     if instance is None or not instance.exists:
         raise DtkError(f"instance {orphan.id} no longer exists", hint="dtk list-nodes --orphans")
     own = {LINEAGE: identity.lineage, **({ORIGIN: identity.origin} if identity.origin else {})}
+    # Before the instance: after an interruption, its old tag still says whose volumes these were.
+    kept, missing = adopt_kept(aws, instance, own)
     if any(instance.tags.get(name) != value for name, value in own.items()):
         aws.call("create_tags", Resources=[instance.id], Tags=as_list(own))
     image = str(instance.data.get("ImageId", ""))
@@ -63,10 +67,17 @@ def adopt(aws: Aws, settings: Ec2Settings, identity: ServiceIdentity, orphan: Ma
     user = next((str(entry["user"]) for entry in named if entry.get("user")), "")
     user = user or resolve_image(aws, {}, image).user
     key = settings.key if settings.key_pair else str(key_file(identity))
-    attributes = {"size": instance.data.get("InstanceType", ""), "keypair": instance.data.get("KeyName", "")}
+    attributes: dict[str, object] = {
+        "size": instance.data.get("InstanceType", ""),
+        "keypair": instance.data.get("KeyName", ""),
+        **({KEPT_VOLUMES: kept} if kept else {}),
+    }
     blank = node_record(instance.node, instance.id, user, key, attributes)
     record = described(blank, instance, settings, aws.region)
-    return replace(record, status="running") if record.status == "pending" else record
+    if record.status in ("pending", "running"):
+        # A task died before it attached the volumes: the node is not finished, and a create step attaches them.
+        return replace(record, status="pending" if missing else "running")
+    return record
 
 
 def end(aws: Aws, settings: Ec2Settings, orphans: Sequence[MarkedMachine]) -> dict[str, DtkError]:
