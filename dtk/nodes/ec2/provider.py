@@ -52,6 +52,9 @@ STALE_SECONDS = 30.0
 """How long EC2 may still show a started instance in its former state, stopped."""
 
 
+_MOVED = "the instance was stopped, so it may have another address now: dtk apply --refresh notes it"
+
+
 class Ec2Provider(BasicProvider):
     """The instances of one target."""
 
@@ -208,6 +211,8 @@ class Ec2Provider(BasicProvider):
                 start_as(self.aws, found[node], specs[node].instance_types)
                 started[node] = found[node].id
             except DtkError as error:
+                # The step fails, so its record is not stored: the state keeps the address from before the stop.
+                error.hint = "; ".join(filter(None, [error.hint, _MOVED]))
                 report(node, error)
 
         def finished(node: str, instance: Ec2Instance) -> NodeRecord:
