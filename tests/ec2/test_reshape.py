@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 import uuid
 from dataclasses import replace
 from typing import Any
@@ -239,6 +240,24 @@ def test_of_two_volumes_for_one_place_the_attached_one_is_meant_and_two_free_one
     assert cloud.instances() == []
     # Another node is not affected.
     assert cloud.create("slaves:1", **KEPT).errors == {}
+
+
+@pytest.mark.usefixtures("_short_waits")
+def test_volumes_that_take_long_to_be_attached_do_not_use_up_the_time_of_other_instances(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.create("master", **KEPT)
+    attach, seconds = kept_volumes.attach_kept, 3
+
+    def slowly(*arguments: Any) -> list[dict[str, object]]:
+        time.sleep(seconds)
+        return attach(*arguments)
+
+    monkeypatch.setattr("dtk.nodes.ec2.provider.attach_kept", slowly)
+    # The first instance runs already. The other one boots while the first one's volume is attached.
+    cloud.api.seconds = 1
+    made = cloud.create("master", "slaves:1", provider=cloud.provider(boot_timeout=seconds), **KEPT)
+    assert made.errors == {}
 
 
 def adopted(cloud: Cloud, identity: ServiceIdentity) -> NodeRecord:

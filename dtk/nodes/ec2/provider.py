@@ -51,7 +51,6 @@ from dtk.state.workspace import Workspace
 STALE_SECONDS = 30.0
 """How long EC2 may still show a started instance in its former state, stopped."""
 
-
 _MOVED = "the instance was stopped, so it may have another address now: dtk apply --refresh notes it"
 
 
@@ -140,7 +139,9 @@ class Ec2Provider(BasicProvider):
             return self._new_record(node, instance, machines[node], context.access, made)
 
         ids = {node: instance.id for node, instance in instances.items() if node not in refused}
-        self._await_running(ids, finished, report)
+        # Attaching may take as long as a boot: it must not use up the time that the other instances have.
+        attaching = {node for node, spec in specs.items() if any(volume.keep for volume in spec.volumes)}
+        self._await_running(ids, finished, report, last=attaching)
 
     def start(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
         """Power the instances on; report each with its new addresses."""
@@ -314,9 +315,15 @@ class Ec2Provider(BasicProvider):
         return [node for node in nodes if node not in spot]
 
     def _await_running(
-        self, ids: Mapping[str, str], finished: Callable[[str, Ec2Instance], NodeRecord], report: Report
+        self,
+        ids: Mapping[str, str],
+        finished: Callable[[str, Ec2Instance], NodeRecord],
+        report: Report,
+        last: Collection[str] = (),
     ) -> None:
+        """Wait until instances run, and report each; the nodes in ``last`` are finished after the wait."""
         began, pending = time.monotonic(), set[str]()
+        up: dict[str, Ec2Instance] = {}
 
         def ready(instance: Ec2Instance) -> bool:
             if instance.state == "pending":
@@ -328,13 +335,23 @@ class Ec2Provider(BasicProvider):
             address = "PublicIpAddress" if self.settings.public else "PrivateIpAddress"
             return instance.state == "running" and bool(instance.data.get(address))
 
-        def on_outcome(node: str, outcome: Ec2Instance | DtkError) -> None:
+        def finish(node: str, instance: Ec2Instance) -> None:
             try:
-                report(node, outcome if isinstance(outcome, DtkError) else finished(node, outcome))
+                report(node, finished(node, instance))
             except DtkError as error:
                 report(node, error)
 
+        def on_outcome(node: str, outcome: Ec2Instance | DtkError) -> None:
+            if isinstance(outcome, DtkError):
+                report(node, outcome)
+            elif node in last:
+                up[node] = outcome
+            else:
+                finish(node, outcome)
+
         wait_for(self.aws, ids, ready, self.settings.boot_timeout, on_outcome)
+        for node, instance in up.items():
+            finish(node, instance)
 
     def _new_record(
         self, node: str, instance: Ec2Instance, machine: MachineRequest, access: Access, made: Attributes
