@@ -74,10 +74,10 @@ def adopt(aws: Aws, settings: Ec2Settings, identity: ServiceIdentity, orphan: Ma
     }
     blank = node_record(instance.node, instance.id, user, key, attributes)
     record = described(blank, instance, settings, aws.region)
-    if record.status in ("pending", "running"):
+    if missing:
         # A task died before it attached the volumes: the node is not finished, and a create step attaches them.
-        return replace(record, status="pending" if missing else "running")
-    return record
+        return replace(record, status="pending")
+    return replace(record, status="running") if record.status == "pending" else record
 
 
 def end(aws: Aws, settings: Ec2Settings, orphans: Sequence[MarkedMachine]) -> dict[str, DtkError]:
