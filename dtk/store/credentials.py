@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol, cast
+from typing import NoReturn, Protocol, cast
 
 from dtk.model.aws_access import share_role_cache
 from dtk.model.store_settings import StoreSettings
@@ -33,16 +33,45 @@ class _BotocoreSession(Protocol):
 
     def get_config_variable(self, name: str, /) -> str | None: ...
 
+    def get_component(self, name: str, /) -> _CredentialResolver: ...
+
+
+class _RoleProvider(Protocol):
+    cache: object
+    _prompter: Callable[[str], str]
+
+
+class _CredentialResolver(Protocol):
+    def get_provider(self, name: str, /) -> _RoleProvider: ...
+
 
 def credentials_end(settings: StoreSettings, environment: Mapping[str, str]) -> datetime | None:
     """Return when the credentials for a store expire, or None if that is unknown or they are renewed automatically.
 
     Credentials in variables never change. Those of an AWS login (SSO) are renewed while the login lasts, and so are
     those of roles assumed with it, but not those of a role that needs an MFA code. botocore renews all others.
+
+    Asks for no MFA code, and never fails: credentials that can't be obtained are reported by what uses them.
     """
     if settings.type != "s3":
         return None
-    session = _session(settings)
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as in ``_session``
+    from botocore.parsers import ResponseParserError  # noqa: PLC0415
+
+    try:
+        session = _session(settings)
+        # botocore has no public way to set it for a session.
+        session.get_component("credential_provider").get_provider("assume-role")._prompter = _ask_nobody
+        return _end_of(session, environment)
+    except (BotoCoreError, ClientError, ResponseParserError, EOFError, OSError):
+        return None
+
+
+def _ask_nobody(_question: str) -> NoReturn:
+    raise EOFError
+
+
+def _end_of(session: _BotocoreSession, environment: Mapping[str, str]) -> datetime | None:
     found = session.get_credentials()
     if found is None:
         return None

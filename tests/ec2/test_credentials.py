@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from dtk.__main__ import run
 from tests.ec2.cloud import Cloud, Reports, write_target
-from tests.ec2.test_firewall import FIRST, HERE, SECOND, SERVING, rules
+from tests.ec2.test_firewall import FIRST, HERE, SECOND, SERVING, WORKING, rules
 from tests.support.terminal import answering
+from tests.support.waiting import eventually
 
 PROFILES = """
 [profile ops]
@@ -58,3 +60,16 @@ def test_where_nobody_can_be_asked_for_the_code_it_is_said_how_to_go_on(asking: 
     assert "the AWS profile asks for an MFA code, and there is no terminal to ask on" in asked.stdout + asked.stderr
     assert "aws configure export-credentials --profile ops" in asked.stdout + asked.stderr
     assert "Traceback" not in asked.stderr
+
+
+def test_a_task_that_needs_no_aws_starts_without_a_code_and_nobody_is_asked_after_its_start(asking: Cloud) -> None:
+    (asking.workspace.modules / "acme" / "bare" / "dtk.module.yaml").write_text(WORKING)
+    command = [sys.executable, "-m", "dtk", "exec", "spark1", "master/bare::web.create", "--detach"]
+    asked = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, start_new_session=True
+    )
+    assert (asked.returncode, asked.stdout.splitlines()[:1]) == (0, ["task_id: 1"]), asked.stderr
+    assert asked.stderr.count(f"{PROMPT}: ") == 1
+    assert run(["cancel-task", "spark1"]) == 0
+    log = asking.workspace.event_log("spark1", 1)
+    eventually(lambda: "task.finished" in log.read_text(), "the task ends")

@@ -15,7 +15,7 @@ import pytest
 
 from dtk.model.store_settings import StoreSettings, settings_of
 from dtk.store import s3_objects
-from dtk.store.credentials import refuse_questions
+from dtk.store.credentials import credentials_end, refuse_questions
 from dtk.store.errors import StoreError, StoreUnreachableError
 from dtk.store.folder_objects import FolderObjects
 from dtk.store.objects import Objects, check_conditions, put_once
@@ -191,6 +191,11 @@ def test_credentials_that_a_person_is_asked_for_are_refused_in_words(tmp_path: P
             refuse_questions(settings)
         assert "aws configure export-credentials --profile ops" in refused.value.hint
         refuse_questions(replace(settings, profile="base"))
+
+
+def test_the_end_of_credentials_that_do_not_exist_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    assert credentials_end(StoreSettings("s3", bucket="b", profile="lost"), {}) is None
 
 
 @pytest.mark.parametrize(("hours", "direction"), [(2, "behind"), (-2, "ahead")])
