@@ -77,7 +77,7 @@ def _end_of(session: _BotocoreSession, environment: Mapping[str, str]) -> dateti
         return None
     if found.method == "env":
         return _moment(environment.get(EXPIRATION, ""))
-    if found.method == "assume-role" and any("mfa_serial" in one for one in _profiles(session)):
+    if found.method == "assume-role" and _needs_code(session):
         return _own_end(found)
     login = next((end for one in _profiles(session) if (end := _login_end(session, one)) is not None), None)
     # Credentials obtained just before the login ends are valid longer than the login.
@@ -94,7 +94,7 @@ def refuse_questions(settings: StoreSettings) -> None:
         return
     session = _session(settings)
     found = session.get_credentials()
-    if found is None or found.method != "assume-role" or not any("mfa_serial" in one for one in _profiles(session)):
+    if found is None or found.method != "assume-role" or not _needs_code(session):
         return
     name = session.get_config_variable("profile") or "default"
     raise StoreError(
@@ -110,6 +110,11 @@ def _session(settings: StoreSettings) -> _BotocoreSession:
     session = botocore.session.Session(profile=settings.profile or None)
     share_role_cache(session)
     return cast(_BotocoreSession, session)
+
+
+def _needs_code(session: _BotocoreSession) -> bool:
+    """Return whether botocore asks for an MFA code: it ignores a serial number beside keys, without a role."""
+    return any("mfa_serial" in one and "role_arn" in one for one in _profiles(session))
 
 
 def _profiles(session: _BotocoreSession) -> Iterator[Mapping[str, str]]:

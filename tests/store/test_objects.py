@@ -193,6 +193,17 @@ def test_credentials_that_a_person_is_asked_for_are_refused_in_words(tmp_path: P
         refuse_questions(replace(settings, profile="base"))
 
 
+def test_a_serial_beside_the_keys_of_a_profile_is_no_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "config"
+    config.write_text(
+        "[profile ops]\nrole_arn = arn:aws:iam::111122223333:role/ops\nsource_profile = base\n"
+        "[profile base]\naws_access_key_id = testing\naws_secret_access_key = testing\n"
+        "mfa_serial = arn:aws:iam::111122223333:mfa/alice\n"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    refuse_questions(StoreSettings("s3", bucket="b", profile="ops"))
+
+
 def test_the_end_of_credentials_that_do_not_exist_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     assert credentials_end(StoreSettings("s3", bucket="b", profile="lost"), {}) is None
