@@ -5,7 +5,8 @@ botocore errors are recognized by class name, so that botocore need not be impor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -80,15 +81,45 @@ class AccessProblem:
     hint: str
 
 
+class _RoleCache:
+    """Credentials of roles in a folder's files; those that can't be written are kept in memory."""
+
+    def __init__(self, files: MutableMapping[str, object]) -> None:
+        self._files = files
+        self._unwritten: dict[str, object] = {}
+
+    def __contains__(self, key: str) -> bool:
+        try:
+            self[key]
+        except KeyError:  # botocore's own cache also "contains" files that it can't read
+            return False
+        return True
+
+    def __getitem__(self, key: str) -> object:
+        return self._unwritten[key] if key in self._unwritten else self._files[key]
+
+    def __setitem__(self, key: str, value: object) -> None:
+        self._unwritten[key] = value
+        # A container's user often has no home folder.
+        with suppress(OSError):
+            self._files[key] = value
+            del self._unwritten[key]
+
+
 def share_role_cache(session: _SessionWithRoles) -> None:
     """Cache role credentials where the AWS CLI does, so that the user enters an MFA code only when they expire.
 
-    A task's worker, which has no terminal, finds the credentials there too.
+    A task's worker, which has no terminal, finds the credentials there too. Without a home folder, this process keeps
+    them for itself.
     """
     from botocore.utils import JSONFileCache  # noqa: PLC0415 - slow to import
 
+    try:
+        folder = ROLE_CACHE.expanduser()
+    except RuntimeError:
+        return
     provider = session.get_component("credential_provider").get_provider("assume-role")
-    provider.cache = JSONFileCache(str(ROLE_CACHE.expanduser()))
+    provider.cache = _RoleCache(JSONFileCache(str(folder)))
 
 
 def access_problem(error: Exception) -> AccessProblem | None:

@@ -139,8 +139,8 @@ def _login_end(session: _BotocoreSession, profile: Mapping[str, str]) -> datetim
     try:
         loader = SSOTokenLoader(cache=JSONFileCache(str(_LOGINS.expanduser())))
         token: Mapping[str, str] = loader(login["sso_start_url"], session_name=name)
-    except BotoCoreError:
-        # No cached token: the first request fails with a better message.
+    except (BotoCoreError, RuntimeError):
+        # No cached token, or no home folder: the first request fails with a better message.
         return None
     now = datetime.now(UTC)
     is_renewed = "refreshToken" in token and (_moment(token.get("registrationExpiresAt", "")) or now) > now

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import pwd
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import botocore.session
 import pytest
 
 from dtk.__main__ import run
+from dtk.model.aws_access import share_role_cache
 from tests.ec2.cloud import Cloud, Reports, write_target
 from tests.ec2.test_firewall import FIRST, HERE, SECOND, SERVING, WORKING, rules
 from tests.support.terminal import answering
@@ -73,3 +77,44 @@ def test_a_task_that_needs_no_aws_starts_without_a_code_and_nobody_is_asked_afte
     assert run(["cancel-task", "spark1"]) == 0
     log = asking.workspace.event_log("spark1", 1)
     eventually(lambda: "task.finished" in log.read_text(), "the task ends")
+
+
+def test_a_role_without_questions_needs_no_place_to_write(
+    asking: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config").write_text(PROFILES.replace("mfa_serial", "serial"))
+    # A file instead of a folder can't be written to even by root, which runs tests in containers.
+    (tmp_path / "home").write_text("")
+    asking.api.calls.clear()
+    assert run(["plan", "spark1", "--refresh"]) == 0, capsys.readouterr().err
+    assert "AssumeRole" in [name for name, _ in asking.api.calls]
+
+
+def without_home(patch: pytest.MonkeyPatch) -> None:
+    """Make this process's user one without a HOME and an entry in the list of users, as in many containers."""
+    patch.delenv("HOME")
+    patch.setattr(pwd, "getpwuid", lambda user: dict[int, Any]()[user])
+
+
+def test_what_a_role_gave_is_kept_in_memory_where_it_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "home").write_text("")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    session = botocore.session.Session()
+    share_role_cache(session)
+    cache = session.get_component("credential_provider").get_provider("assume-role").cache
+    assert "role" not in cache
+    cache["role"] = {"Credentials": {}}
+    assert "role" in cache
+    assert cache["role"] == {"Credentials": {}}
+    with pytest.raises(KeyError):
+        cache["other"]
+
+
+def test_without_a_home_folder_what_a_role_gave_is_kept_as_botocore_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_home(monkeypatch)
+    session = botocore.session.Session()
+    before = session.get_component("credential_provider").get_provider("assume-role").cache
+    share_role_cache(session)
+    assert session.get_component("credential_provider").get_provider("assume-role").cache is before
