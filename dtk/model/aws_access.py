@@ -5,13 +5,13 @@ botocore errors are recognized by class name, so that botocore need not be impor
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 _MINUTE_SECONDS = 60.0
 LEAST_SKEW_SECONDS = 240.0
@@ -61,6 +61,7 @@ ROLE_CACHE = Path("~/.aws/cli/cache")
 
 class _RoleProvider(Protocol):
     cache: object
+    _prompter: Callable[[str], str]
 
 
 class _CredentialResolver(Protocol):
@@ -120,6 +121,16 @@ def share_role_cache(session: _SessionWithRoles) -> None:
         return
     provider = session.get_component("credential_provider").get_provider("assume-role")
     provider.cache = _RoleCache(JSONFileCache(str(folder)))
+
+
+def ask_nobody(session: _SessionWithRoles) -> None:
+    """Let a session raise ``EOFError`` where it would ask for an MFA code, as if there were no terminal."""
+
+    def refuse(_question: str) -> NoReturn:
+        raise EOFError
+
+    # botocore has no public way to set it for a session.
+    session.get_component("credential_provider").get_provider("assume-role")._prompter = refuse
 
 
 def access_problem(error: Exception) -> AccessProblem | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn, Protocol, cast
+from typing import Protocol, cast
 
-from dtk.model.aws_access import share_role_cache
+from dtk.model.aws_access import ask_nobody, share_role_cache
 from dtk.model.store_settings import StoreSettings
 from dtk.store.errors import StoreError
 
@@ -33,17 +33,6 @@ class _BotocoreSession(Protocol):
 
     def get_config_variable(self, name: str, /) -> str | None: ...
 
-    def get_component(self, name: str, /) -> _CredentialResolver: ...
-
-
-class _RoleProvider(Protocol):
-    cache: object
-    _prompter: Callable[[str], str]
-
-
-class _CredentialResolver(Protocol):
-    def get_provider(self, name: str, /) -> _RoleProvider: ...
-
 
 def credentials_end(settings: StoreSettings, environment: Mapping[str, str]) -> datetime | None:
     """Return when the credentials for a store expire, or None if that is unknown or they are renewed automatically.
@@ -59,16 +48,9 @@ def credentials_end(settings: StoreSettings, environment: Mapping[str, str]) -> 
     from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
     try:
-        session = _session(settings)
-        # botocore has no public way to set it for a session.
-        session.get_component("credential_provider").get_provider("assume-role")._prompter = _ask_nobody
-        return _end_of(session, environment)
+        return _end_of(_session(settings), environment)
     except (BotoCoreError, ClientError, ResponseParserError, EOFError, OSError):
         return None
-
-
-def _ask_nobody(_question: str) -> NoReturn:
-    raise EOFError
 
 
 def _end_of(session: _BotocoreSession, environment: Mapping[str, str]) -> datetime | None:
@@ -105,10 +87,12 @@ def refuse_questions(settings: StoreSettings) -> None:
 
 
 def _session(settings: StoreSettings) -> _BotocoreSession:
+    """Return a session that shows which credentials there are, and asks for no MFA code."""
     import botocore.session  # noqa: PLC0415 - only for a store in S3
 
     session = botocore.session.Session(profile=settings.profile or None)
     share_role_cache(session)
+    ask_nobody(session)
     return cast(_BotocoreSession, session)
 
 
