@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 import json
+import os
 import socket
 
 from dtk.apply.cancel import cancel_task, not_running_error, running_task
 from dtk.service.shared_store import open_store, refuse_offline
+from dtk.state.author import this_user
 from dtk.state.workspace import Workspace
 
 
@@ -37,7 +38,7 @@ def cancel_anywhere(workspace: Workspace, service: str, number: int | None = Non
     found = head_now(store.objects, service)
     if found is None or not found.running or number not in (None, found.running):
         raise not_running_error(service, number, found.running if found else 0)
-    asked = json.dumps({"host": socket.gethostname(), "user": getpass.getuser()}).encode()
+    asked = json.dumps({"host": socket.gethostname(), "user": this_user(os.environ)}).encode()
     # An earlier request of somebody else has the same effect.
     put_once(store.objects, ServiceKeys(service).cancel(found.running, found.head.epoch), asked)
     return found.running

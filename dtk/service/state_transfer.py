@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
+import os
 import socket
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from dtk.errors import UsageError
 from dtk.events.recovery import close_orphaned_log
 from dtk.service.shared_states import KeptState, commit_again, needed_entry
 from dtk.service.shared_store import SharedStore
+from dtk.state.author import this_user
 from dtk.state.files import make_private_folder, replace_file
 from dtk.state.lock import acquire as lock_here
 from dtk.state.model import State
@@ -35,7 +36,7 @@ def _take(store: SharedStore, service: str, lineage: str, command: str) -> HeldL
         HeldError: another process holds the service.
         StoreError: the store is unreachable or refuses the request.
     """
-    holder = new_lease(socket.gethostname(), getpass.getuser(), command, store.settings.lease)
+    holder = new_lease(socket.gethostname(), this_user(os.environ), command, store.settings.lease)
     return acquire(Tools(store.objects), LeaseRequest(service, lineage, holder))
 
 

@@ -26,10 +26,11 @@ def this_author(root: Path) -> Author:
     """
     commit = _git(root, "rev-parse", "HEAD")
     dirty = bool(commit) and bool(_git(root, "status", "--porcelain", "--", *_OWN_FILES))
-    return Author(_user(os.environ), socket.gethostname(), commit, dirty, job_url(os.environ))
+    return Author(this_user(os.environ), socket.gethostname(), commit, dirty, job_url(os.environ))
 
 
-def _user(environment: Mapping[str, str]) -> str:
+def this_user(environment: Mapping[str, str]) -> str:
+    """Return the name of the user: the one who started the CI job, or this system's; its number if it has no name."""
     for name in _USERS:
         if environment.get(name):
             return environment[name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import socket
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from dtk.events.recovery import close_orphaned_log
 from dtk.model.store_settings import StoreSettings
+from dtk.state.author import this_user
 from dtk.state.portable import own_key
 from dtk.state.store import load_state, shared_text
 from dtk.state.workspace import Workspace
@@ -132,7 +132,9 @@ def hold(settings: StoreSettings, workspace: Workspace, request: HoldRequest) ->
         refuse_changed_store(workspace, service, settings.shown)
     check_store(objects, request.workspace, was_used=seen is not None)
     refuse_strange(workspace, service, found.head if found else None, settings.shown)
-    holder = new_lease(socket.gethostname(), getpass.getuser(), request.command, settings.lease, job_url(os.environ))
+    holder = new_lease(
+        socket.gethostname(), this_user(os.environ), request.command, settings.lease, job_url(os.environ)
+    )
     lease = acquire(Tools(raw), LeaseRequest(service, request.lineage, holder), wait=request.wait)
     held = HeldService(settings, workspace, service, lease)
     try:
