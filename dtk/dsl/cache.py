@@ -108,10 +108,13 @@ def _folder() -> Path:
     """Return dtk's cache folder, which is private to this user.
 
     Raises:
-        OSError: the folder can't be created, or others may write to it.
+        OSError: there is no home folder, the cache folder can't be created, or others may write to it.
     """
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    folder = Path(base) / "dtk" / "documents"
+    try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError as error:  # a container's user may have no home folder
+        raise FileNotFoundError(str(error)) from None
+    folder = base / "dtk" / "documents"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.stat()
     # Loading a pickle can run code in it, so nobody else may be able to write one.

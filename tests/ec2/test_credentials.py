@@ -79,21 +79,24 @@ def test_a_task_that_needs_no_aws_starts_without_a_code_and_nobody_is_asked_afte
     eventually(lambda: "task.finished" in log.read_text(), "the task ends")
 
 
-def test_a_role_without_questions_needs_no_place_to_write(
-    asking: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "config").write_text(PROFILES.replace("mfa_serial", "serial"))
-    # A file instead of a folder can't be written to even by root, which runs tests in containers.
-    (tmp_path / "home").write_text("")
-    asking.api.calls.clear()
-    assert run(["plan", "spark1", "--refresh"]) == 0, capsys.readouterr().err
-    assert "AssumeRole" in [name for name, _ in asking.api.calls]
-
-
 def without_home(patch: pytest.MonkeyPatch) -> None:
     """Make this process's user one without a HOME and an entry in the list of users, as in many containers."""
     patch.delenv("HOME")
     patch.setattr(pwd, "getpwuid", lambda user: dict[int, Any]()[user])
+
+
+@pytest.mark.parametrize("has_home", [True, False])
+def test_a_role_without_questions_needs_no_place_to_write(
+    asking: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], has_home: bool
+) -> None:
+    (tmp_path / "config").write_text(PROFILES.replace("mfa_serial", "serial"))
+    # A file instead of a folder can't be written to even by root, which runs tests in containers.
+    (tmp_path / "home").write_text("")
+    if not has_home:
+        without_home(monkeypatch)
+    asking.api.calls.clear()
+    assert run(["plan", "spark1", "--refresh"]) == 0, capsys.readouterr().err
+    assert "AssumeRole" in [name for name, _ in asking.api.calls]
 
 
 def test_what_a_role_gave_is_kept_in_memory_where_it_cannot_be_written(
