@@ -70,7 +70,7 @@ class Change(Holding):
         """
         from dtk.service.unknown_machines import ServiceOnTarget, refuse_unknown  # noqa: PLC0415 - queries a target
 
-        _ask_passphrases(inputs)
+        ask_passphrases_for(inputs)
         service_target = ServiceOnTarget(inputs.workspace, inputs.service.name, self.found, inputs.target)
         warn = None if strict else lambda text: typer.echo(f"warning: {text}", err=True)
         refuse_unknown(service_target, inputs.state, warn)
@@ -214,7 +214,7 @@ def run_plan(inputs: Inputs, plan: Plan, change: Change, how: Following, *, resu
 
 def _ask_before_task(inputs: Inputs, plan: Plan) -> None:
     _resolve_credentials(inputs, plan)
-    _ask_passphrases(inputs)
+    ask_passphrases_for(inputs)
 
 
 def _resolve_credentials(inputs: Inputs, plan: Plan) -> None:
@@ -234,8 +234,8 @@ def _resolve_credentials(inputs: Inputs, plan: Plan) -> None:
             raise
 
 
-def _ask_passphrases(inputs: Inputs) -> None:
-    """Ask for the passphrases of the target's keys now, once: a task's worker has no terminal.
+def ask_passphrases_for(inputs: Inputs) -> None:
+    """Ask for the passphrases of the target's keys now, once: no process that logs in to nodes later has a terminal.
 
     Raises:
         DtkError: no answer was correct.

@@ -11,6 +11,7 @@ from pathlib import Path
 from dtk.errors import DtkError
 from dtk.model.plan import Finding, Plan
 from dtk.refresh.dry_run_request import DryRunRequest, finding_of, to_line
+from dtk.ssh.passphrases import known_passphrases
 from dtk.state.workspace import Workspace
 
 WORKER = "dtk.refresh.dry_run_worker"
@@ -36,7 +37,7 @@ def dry_run(
         DtkError: the process failed.
     """
     folders = {name: str(folder) for name, folder in modules.items()}
-    text = to_line(DryRunRequest(str(workspace.root), tuple(components), folders, plan))
+    text = to_line(DryRunRequest(str(workspace.root), tuple(components), folders, plan, known_passphrases()))
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", WORKER],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dtk.model.plan import Finding, Plan
 from dtk.plan.document import CODEC
@@ -14,13 +14,15 @@ from dtk.plan.document import CODEC
 class DryRunRequest:
     """The components to check (node, component), and the plan with their actions.
 
-    ``workspace`` is its folder; ``modules`` maps module names to folders.
+    ``workspace`` is its folder; ``modules`` maps module names to folders; ``passphrases`` has those of key
+    files that this process knows.
     """
 
     workspace: str
     components: tuple[tuple[str, ...], ...]
     modules: Mapping[str, str]
     plan: Plan
+    passphrases: Mapping[str, str] = field(repr=False)
 
 
 def to_line(message: DryRunRequest | Finding) -> str:

@@ -43,6 +43,7 @@ from dtk.refresh.dry_run_request import DryRunRequest, request_of, to_line  # no
 from dtk.refresh.known_hosts import UnchangedKnownHosts  # noqa: E402
 from dtk.refresh.read_only_session import ReadOnlyConnector  # noqa: E402
 from dtk.ssh.connect import Patience  # noqa: E402
+from dtk.ssh.passphrases import unlock  # noqa: E402
 from dtk.state.identity import short_lineage  # noqa: E402
 from dtk.state.model import State  # noqa: E402
 from dtk.state.store import load_state, new_state  # noqa: E402
@@ -125,6 +126,7 @@ def main() -> int:
     raise_file_limit()
     source = FileObject(sys.stdin.fileno(), "rb", closefd=False)
     request = request_of(source.readline())
+    unlock(request.passphrases)
     actions = _actions(request)
     pool = Pool(AT_ONCE)
     # The parent may be killed at any time; the end of its pipe also ends what runs on nodes.

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -303,10 +304,14 @@ assemblies: {one: {nodes: {master: {components: ['one::look']}}}}
 """
 
 
-def test_a_passphrase_is_asked_for_once_at_the_terminal_and_stands_in_no_file_and_no_list_of_processes(
-    lab: Lab, server: Server, no_keys: Path, tmp_path: Path
-) -> None:
-    node, root = server(), lab.workspace.root
+DEPLOY = ["deploy", "acme:one/one", "one1", "--target", "rack"]
+# With its space: only then dtk has stopped the echo and thrown away what was typed before.
+ANSWER = {"protected: ": "open sesame"}
+
+
+def with_rack(lab: Lab, node: OpenSsh) -> Path:
+    """Write a workspace with a host that only a key with a passphrase opens, and return its folder."""
+    root = lab.workspace.root
     lab.workspace.file.write_text(
         "format_version: 1\ntargets:\n"
         f"  rack: {{type: hosts, user: tester, key: {protected_key(lab)}, hosts: {{a: {{address: 127.0.0.1,"
@@ -314,16 +319,44 @@ def test_a_passphrase_is_asked_for_once_at_the_terminal_and_stands_in_no_file_an
     )
     (root / "modules/acme/one").mkdir(parents=True)
     (root / "modules/acme/one/dtk.module.yaml").write_text(MODULE)
+    return root
+
+
+def test_a_passphrase_is_asked_for_once_at_the_terminal_and_stands_in_no_file_and_no_list_of_processes(
+    lab: Lab, server: Server, no_keys: Path, tmp_path: Path
+) -> None:
+    root = with_rack(lab, server())
     seen = Seen(str(root))
-    code, shown = answering(
-        ["deploy", "acme:one/one", "one1", "--target", "rack"],
-        {"Passphrase for": "open sesame"},
-        cwd=root,
-        meanwhile=seen.look,
-    )
+    code, shown = answering(DEPLOY, ANSWER, cwd=root, meanwhile=seen.look)
     assert code == 0, shown
     assert shown.count("Passphrase for") == 1
     assert seen.workers
+    assert not any("sesame" in one for one in seen.processes)
+    assert [file for file in root.rglob("*") if file.is_file() and b"sesame" in file.read_bytes()] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "is_clone", "expected"),
+    [
+        (["plan", "one1", "--refresh"], False, "Nothing to do"),
+        (["plan", "one1", "--refresh", "--out", "plan.json"], True, "was not known here, and is now"),
+        (["apply", "one1", "--refresh", "--yes"], True, "was not known here, and is now"),
+        (["delete-and-destroy", "one1", "--yes"], True, "which this folder did not know"),
+    ],
+)
+def test_a_passphrase_is_asked_for_before_the_first_question_to_a_node(
+    lab: Lab, server: Server, no_keys: Path, words: list[str], is_clone: bool, expected: str
+) -> None:
+    root = with_rack(lab, server())
+    code, shown = answering(DEPLOY, ANSWER, cwd=root)
+    assert code == 0, shown
+    if is_clone:
+        shutil.rmtree(root / ".dtk")
+    seen = Seen(str(root))
+    code, shown = answering(words, ANSWER, cwd=root, meanwhile=seen.look)
+    assert (code, shown.count("Passphrase for")) == (0, 1), shown
+    assert expected in shown
+    assert "unreachable" not in shown
     assert not any("sesame" in one for one in seen.processes)
     assert [file for file in root.rglob("*") if file.is_file() and b"sesame" in file.read_bytes()] == []
 

@@ -21,7 +21,7 @@ from dtk.cli.options import (
     YesOption,
     seconds,
 )
-from dtk.cli.running import Change, changing, run_plan, show_and_ask
+from dtk.cli.running import Change, ask_passphrases_for, changing, run_plan, show_and_ask
 from dtk.cli.task_files import TaskFiles, files_of_refusals
 from dtk.errors import InvalidError, UsageError
 from dtk.model.plan import Plan
@@ -142,6 +142,7 @@ def _refreshed(workspace: Workspace, service: str, selection: Selection, how: Fo
     def report(drift: Drift) -> None:
         typer.echo(f"Found: {drift.node}: {drift.what}", err=how.is_data)
 
+    ask_passphrases_for(read_inputs(workspace, service))
     return noted_plan(workspace, service, "changes", selection, report)
 
 

@@ -10,7 +10,7 @@ import typer
 from dtk.cli.following import Following
 from dtk.cli.options import DetachOption, ForceOption, LockWaitOption, YesOption, seconds
 from dtk.cli.output import use_color
-from dtk.cli.running import Change, confirm, read_ending_inputs, run_plan
+from dtk.cli.running import Change, ask_passphrases_for, confirm, read_ending_inputs, run_plan
 from dtk.plan.destroy import destroy_plan
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.gone import GoneService, gone_services, inputs_of_gone
@@ -81,6 +81,7 @@ def _with_all_machines(
         if gone
         else read_ending_inputs(workspace, name, "dtk delete-and-destroy", force=force)
     )
+    ask_passphrases_for(inputs)
     taken = take_in_unknown(ServiceOnTarget(workspace, name, found, inputs.target), inputs.state)
     for machine in taken:
         typer.echo(f"Found: {machine.node} is {machine.id}, which this folder did not know")

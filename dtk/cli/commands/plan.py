@@ -22,7 +22,7 @@ from dtk.plan.resolve.request import Scope
 from dtk.plan.rounds import Replacement
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.holding import holding
-from dtk.service.planning import make_plan
+from dtk.service.planning import make_plan, read_inputs
 from dtk.service.saved_plans import save_plan
 from dtk.service.shared_store import read_state
 from dtk.state.store import load_state
@@ -200,11 +200,13 @@ def _list_gone(workspace: Workspace, *, as_json: bool) -> int:
 
 def _refreshed(workspace: Workspace, service: str, asks: _PlanWish, *, to_stderr: bool) -> Plan:
     """Return the plan after a refresh; if the plan is kept for an apply, record the findings in the state."""
+    from dtk.cli.running import ask_passphrases_for  # noqa: PLC0415 - starts tasks, too
     from dtk.service.refresh import noted_plan, refreshed_plan  # noqa: PLC0415 - queries a target, unlike a plain plan
 
     def report(drift: Drift) -> None:
         typer.echo(f"Found: {drift.node}: {drift.what}", err=to_stderr)
 
+    ask_passphrases_for(read_inputs(workspace, service))
     if not asks.is_noted:
         return refreshed_plan(workspace, service, asks.scope, asks.selection, report)
     with holding(workspace, service, f"dtk plan {service} --refresh", None):
