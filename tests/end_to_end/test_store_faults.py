@@ -84,7 +84,6 @@ def test_credentials_and_logins_that_end_before_the_task_will_are_said_at_its_st
 ) -> None:
     one = team.clone("one")
     one.run("apply", "app1", "--yes")
-    take_two_hours(one)
     start = "https://acme.awsapps.com/start"
     logins = tmp_path / "home/.aws/sso/cache"
     logins.mkdir(parents=True)
@@ -94,10 +93,12 @@ def test_credentials_and_logins_that_end_before_the_task_will_are_said_at_its_st
     )
 
     def with_variables(left: timedelta) -> str:
+        take_two_hours(one)
         end = (datetime.now(UTC) + left).isoformat(timespec="seconds")
         return one.run("converge", "app1", AWS_CREDENTIAL_EXPIRATION=end).stderr
 
     def with_login(login: timedelta, role: timedelta) -> str:
+        take_two_hours(one)
         now = datetime.now(UTC)
         s3[0].role_end = now + role
         token = {"accessToken": "t", "expiresAt": (now + login).isoformat(timespec="seconds")}
@@ -120,13 +121,13 @@ def test_credentials_and_logins_that_end_before_the_task_will_are_said_at_its_st
 
 
 def take_two_hours(dtk: Dtk) -> None:
-    """Rewrite the log of app1's first task, so that the task took two hours."""
-    log = dtk.root / ".dtk/services/app1/tasks/1/events.jsonl"
-    events = [json.loads(line) for line in log.read_text().splitlines()]
-    for event in events:
-        if event["type"] == "stage.finished":
-            event["seconds"] = 7200.0
-    log.write_text("".join(f"{json.dumps(event)}\n" for event in events))
+    """Rewrite the logs of app1's tasks, so that each of them took two hours."""
+    for log in (dtk.root / ".dtk/services/app1/tasks").glob("*/events.jsonl"):
+        events = [json.loads(line) for line in log.read_text().splitlines()]
+        for event in events:
+            if event["type"] == "stage.finished":
+                event["seconds"] = 7200.0
+        log.write_text("".join(f"{json.dumps(event)}\n" for event in events))
 
 
 def test_expired_credentials_end_the_task_in_words_and_it_is_resumed(
