@@ -337,8 +337,7 @@ def _stages(
         component_stage(outline, lambda action: plan_action(action, general, ("members of a group go",)))
         for outline in _farewell_outlines(resolved, changes.nodes)
     ]
-    # Remaining nodes release leaving members while those still respond. Then the members leave, since deletions
-    # come first in every plan. Then new machines are created and configured.
+    # Remaining nodes release leaving members while those still respond; then the members leave; then machines come.
     stages = [*farewells, *deletions, *machines, *component_stages(kept, plan_one)]
     return within_windows(stages, resolved.topology.windows)
 
