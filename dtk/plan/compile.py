@@ -350,10 +350,7 @@ def _machine(request: PlanRequest, values: Values, node: str) -> Attributes:
 
 
 def _going_stages(request: PlanRequest, nodes: Sequence[str]) -> list[Stage]:
-    """Return the stages that terminate the machines of nodes which stay in the service.
-
-    The other nodes release them first and then see only each other, as before group members are removed.
-    """
+    """Return the stages that terminate machines of nodes that stay in the service; other nodes release them first."""
     changes = [NodeChange(node, "terminate", REASON) for node in nodes]
     resolved = resolve_for_plan(replace(request, before=replace(request.before, without=frozenset(nodes))))
     pending = request.before.nodes
