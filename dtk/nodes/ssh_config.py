@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from ipaddress import IPv4Address
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from dtk.errors import InvalidError
@@ -127,9 +129,11 @@ def _identity(found: SSHConfigDict) -> str:
 @lru_cache(maxsize=4096)
 def _looked_up(file: Path, text: str, host: str) -> SSHConfigDict:
     """Return the settings for a host; callers must not change them."""
-    from paramiko.ssh_exception import SSHException  # noqa: PLC0415 - slow to import
+    import paramiko.config  # noqa: PLC0415 - slow to import
+    from paramiko.ssh_exception import SSHException  # noqa: PLC0415
 
     config = _parsed(file, text)
+    paramiko.config.invoke = _Shell  # type: ignore[attr-defined, unused-ignore]
     try:
         found = config.lookup(host)
         _check_port(found)
@@ -138,6 +142,18 @@ def _looked_up(file: Path, text: str, host: str) -> SSHConfigDict:
             f"{file} can't be used for {host}: {_why(error)}", hint="correct it, or set ssh_config: false"
         ) from None
     return found
+
+
+class _Shell:
+    """Runs the command of ``Match exec`` for paramiko, whose own way (invoke) fails in a process that uses gevent."""
+
+    @staticmethod
+    def run(command: str, **_options: object) -> SimpleNamespace:
+        """Run a command of the user's own file in a shell, as OpenSSH does; ``ok`` is whether it succeeded."""
+        done = subprocess.run(
+            ["/bin/sh", "-c", command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False
+        )
+        return SimpleNamespace(ok=done.returncode == 0)
 
 
 def _check_port(found: SSHConfigDict) -> None:

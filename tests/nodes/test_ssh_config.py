@@ -133,13 +133,22 @@ def test_a_changed_or_new_file_is_noticed(write: Write) -> None:
     assert found("a") == Connection("a", 2201, "you")
 
 
-def test_a_host_is_looked_up_once(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_is_looked_up_once(write: Write, tmp_path: Path) -> None:
     ran = tmp_path / "ran"
     write(f'Match exec "echo >> {ran}"\n  User me\n')
-    with Path(os.devnull).open() as nothing:
-        monkeypatch.setattr(sys, "stdin", nothing)
-        assert {found("a").user for _ in range(5)} == {"me"}
+    assert {found("a").user for _ in range(5)} == {"me"}
     assert len(ran.read_text().splitlines()) == 2, "paramiko evaluates Match twice for each look-up"
+
+
+def test_a_command_of_match_is_run_in_a_worker_as_well(write: Write) -> None:
+    write('Match exec "test %h = a"\n  User me\n')
+    program = (
+        "import gevent.monkey; gevent.monkey.patch_all()\n"
+        "from tests.nodes.test_ssh_config import found\n"
+        "print(found('a').user, found('b').user or 'nobody')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "me nobody\n"
 
 
 @pytest.mark.parametrize("name", ["config", "included"])
