@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.end_to_end.test_identity import id_of
 from tests.support.command_line import Dtk
 from tests.support.processes import runs
 from tests.support.waiting import eventually
@@ -61,16 +62,23 @@ def in_workspace(dtk: Dtk) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in paths if "nodes" not in path.relative_to(dtk.root).parts}
 
 
-def daemons() -> list[int]:
-    return sorted(process.pid for process in runs("sleep", "7654"))
+def daemons(dtk: Dtk) -> list[int]:
+    """Return the daemons of this workspace's service alone: others may have been left by a run that was killed."""
+    own = id_of(dtk, SERVICE)
+    return sorted(one.pid for one in runs("sleep", "7654") if one.environ().get("DTK_NODE", "").startswith(own))
 
 
 def test_a_quiet_cluster_has_no_drift_and_a_refresh_leaves_no_trace(dtk: Dtk, nodes: dict[str, Path]) -> None:
-    before = ({node: contents(home) for node, home in nodes.items()}, daemons(), in_workspace(dtk), temporary_files())
+    before = (
+        {node: contents(home) for node, home in nodes.items()},
+        daemons(dtk),
+        in_workspace(dtk),
+        temporary_files(),
+    )
     output = dtk.run("plan", SERVICE, "--refresh", "--detailed-exitcode").stdout
     assert before == (
         {node: contents(home) for node, home in nodes.items()},
-        daemons(),
+        daemons(dtk),
         in_workspace(dtk),
         temporary_files(),
     )
@@ -116,7 +124,7 @@ def test_what_was_changed_by_hand_is_told_and_mended(dtk: Dtk, nodes: dict[str, 
     dtk.run("apply", "p.json")
     assert (first / "folder" / "plain").read_text() == "plain\n"
     assert (second / "folder" / "secret").read_text() == f"password={PASSWORD}\n"
-    assert len(daemons()) == 3
+    assert len(daemons(dtk)) == 3
     assert drift(dtk) == {}
     dtk.run("plan", SERVICE, "--refresh", "--detailed-exitcode")
     assert "has changed since the plan was made" in dtk.run("apply", "p.json", code=5).stderr, (
