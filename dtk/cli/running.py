@@ -23,7 +23,6 @@ from dtk.cli.task_files import nothing_done
 from dtk.errors import DtkError, InvalidError, UsageError
 from dtk.model.plan import Plan
 from dtk.model.settings import text
-from dtk.model.store_settings import StoreSettings
 from dtk.service.holding import Holding, holding
 from dtk.service.identity import FoundIdentity, write_identity
 from dtk.service.machine_inputs import read_machine_inputs
@@ -251,17 +250,17 @@ def ask_passphrases_for(inputs: Inputs) -> None:
 
 
 def _warn_of_early_ends(change: Change, inputs: Inputs, started: StartedTask) -> None:
-    if change.shared is not None:
-        _warn_of_early_end(change.shared.settings, "the store", inputs, started)
+    if change.shared is not None and change.shared.settings.type == "s3":
+        _warn_of_early_end(change.shared.settings.profile, "the store", inputs, started)
     if inputs.target.description.region(inputs.target) is not None:
-        aws = StoreSettings("s3", profile=text(inputs.target.settings, "profile"))
-        _warn_of_early_end(aws, f"target '{inputs.target.name}'", inputs, started)
+        profile = text(inputs.target.settings, "profile")
+        _warn_of_early_end(profile, f"target '{inputs.target.name}'", inputs, started)
 
 
-def _warn_of_early_end(credentials: StoreSettings, of: str, inputs: Inputs, started: StartedTask) -> None:
+def _warn_of_early_end(profile: str, of: str, inputs: Inputs, started: StartedTask) -> None:
     from dtk.service.credentials_end import early_end  # noqa: PLC0415 - only if there are credentials
 
-    found = early_end(credentials, inputs.workspace.event_log(inputs.service.name, started.number))
+    found = early_end(profile, inputs.workspace.event_log(inputs.service.name, started.number))
     if found is not None:
         left, expected = (long_duration(seconds) for seconds in found)
         typer.echo(

@@ -1,4 +1,4 @@
-"""Detects at the start of a task that the store credentials expire before the task is expected to finish."""
+"""Detects at the start of a task that AWS credentials expire before the task is expected to finish."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ from pathlib import Path
 from dtk.events.earlier_tasks import earlier_tasks
 from dtk.events.expected_times import learn
 from dtk.events.fold import fold_log
-from dtk.model.store_settings import StoreSettings
 from dtk.store.credentials import credentials_end
 
 
-def early_end(settings: StoreSettings, log: Path) -> tuple[float, float] | None:
-    """Return whether the credentials for a store expire before a task is expected to finish.
+def early_end(profile: str, log: Path) -> tuple[float, float] | None:
+    """Return whether AWS credentials expire before a task is expected to finish.
 
     Args:
-        settings: the store.
+        profile: the name of their profile, "" for the default ones.
         log: the log of the task; the logs of earlier tasks are beside it.
 
     Returns:
         The seconds until they expire and the expected duration in seconds; None if they last long enough or if either
         is unknown.
     """
-    end = credentials_end(settings, os.environ)
+    end = credentials_end(profile, os.environ)
     expected = None if end is None else learn(earlier_tasks(log)).of(fold_log(log, writer_alive=True))
     if end is None or expected is None:
         return None

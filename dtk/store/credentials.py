@@ -1,4 +1,4 @@
-"""Expiry of store credentials that nothing renews, and whether a task can obtain credentials at all."""
+"""Expiry of AWS credentials that nothing renews, and whether a task can obtain credentials at all."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ class _BotocoreSession(Protocol):
     def get_config_variable(self, name: str, /) -> str | None: ...
 
 
-def credentials_end(settings: StoreSettings, environment: Mapping[str, str]) -> datetime | None:
-    """Return when the credentials for a store expire, or None if that is unknown or they are renewed automatically.
+def credentials_end(profile: str, environment: Mapping[str, str]) -> datetime | None:
+    """Return when AWS credentials expire, or None if that is unknown or they are renewed automatically.
+
+    ``profile`` is the name of their profile, "" for the default ones.
 
     Credentials in variables never change. Those of an AWS login (SSO) are renewed while the login lasts, and so are
     those of roles assumed with it, but not those of a role that needs an MFA code. botocore renews all others.
 
     Asks for no MFA code, and never fails: credentials that can't be obtained are reported by what uses them.
     """
-    if settings.type != "s3":
-        return None
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as in ``_session``
     from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
     try:
-        return _end_of(_session(settings), environment)
+        return _end_of(_session(profile), environment)
     except (BotoCoreError, ClientError, ResponseParserError, EOFError, OSError):
         return None
 
@@ -74,7 +74,7 @@ def refuse_questions(settings: StoreSettings) -> None:
     """
     if settings.type != "s3":
         return
-    session = _session(settings)
+    session = _session(settings.profile)
     found = session.get_credentials()
     if found is None or found.method != "assume-role" or not _needs_code(session):
         return
@@ -86,11 +86,11 @@ def refuse_questions(settings: StoreSettings) -> None:
     )
 
 
-def _session(settings: StoreSettings) -> _BotocoreSession:
+def _session(profile: str) -> _BotocoreSession:
     """Return a session that shows which credentials there are, and asks for no MFA code."""
     import botocore.session  # noqa: PLC0415 - only for a store in S3
 
-    session = botocore.session.Session(profile=settings.profile or None)
+    session = botocore.session.Session(profile=profile or None)
     share_role_cache(session)
     ask_nobody(session)
     return cast(_BotocoreSession, session)

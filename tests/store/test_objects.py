@@ -206,7 +206,7 @@ def test_a_serial_beside_the_keys_of_a_profile_is_no_question(tmp_path: Path, mo
 
 def test_the_end_of_credentials_that_do_not_exist_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    assert credentials_end(StoreSettings("s3", bucket="b", profile="lost"), {}) is None
+    assert credentials_end("lost", {}) is None
 
 
 @pytest.mark.parametrize(("hours", "direction"), [(2, "behind"), (-2, "ahead")])
