@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.ssh.openssh import OpenSsh
+from tests.ssh.openssh import OpenSsh, make_key
 from tests.support.command_line import Dtk
 
 MODULE = """
@@ -31,9 +30,7 @@ assemblies:
 
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
-    file = tmp_path / "key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", file], check=True)
-    return file
+    return make_key(tmp_path / "key")
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from dtk.store.layout import ServiceKeys
 from dtk.store.s3_objects import S3Objects
 from dtk.store.segments import read_log
 from tests.end_to_end.test_takeover import CLUSTER, MODULE
-from tests.store.stores import S3Fault, S3Server, serve_s3
+from tests.store.stores import S3Fault, S3Server, in_dtk_yaml, serve_s3
 from tests.support.command_line import Dtk
 from tests.support.processes import NAP, runs
 from tests.support.shared_clones import LEASE, Team, found_team
@@ -43,9 +43,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[S3Server, StoreSetting
 
 @pytest.fixture
 def team(tmp_path: Path, s3: tuple[S3Server, StoreSettings]) -> Iterator[Team]:
-    settings = s3[1]
-    store = f"{{type: s3, bucket: acme, prefix: platform, region: us-east-1, endpoint_url: '{settings.endpoint_url}'}}"
-    team = found_team(tmp_path, MODULE, store)
+    team = found_team(tmp_path, MODULE, in_dtk_yaml(s3[1]))
     Dtk(team.origin).run("stage", CLUSTER, "app1")
     yield team
     s3[0].rare.clear()

@@ -60,6 +60,12 @@ def openssh_machines(lab: Lab, folder: Path, network: OwnNetwork | None = None) 
         yield start_master
 
 
+def make_key(file: Path, passphrase: str = "") -> Path:
+    """Make a key pair; the public half is beside the file."""
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", file], check=True)
+    return file
+
+
 @contextmanager
 def ssh_agent(folder: Path, *keys: Path) -> Iterator[Path]:
     """Run an SSH agent that holds the given keys. Yield the path of its socket."""
@@ -101,7 +107,7 @@ class OpenSsh:
         self.home.mkdir(parents=True)
         (folder / "authorized_keys").write_text(authorized_key)
         self.set_shell(shell)
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "host_key"], check=True)
+        make_key(folder / "host_key")
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         (folder / "sshd_config").write_text(self._settings(settings))

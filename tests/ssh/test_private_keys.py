@@ -19,7 +19,7 @@ from dtk.apply.passphrases import ask_passphrases
 from dtk.errors import DtkError
 from dtk.ssh import passphrases
 from dtk.ssh.private_keys import UnreachableError, fits, key_in_agent, needs_passphrase, private_key
-from tests.ssh.openssh import ssh_agent
+from tests.ssh.openssh import make_key, ssh_agent
 
 
 @pytest.fixture(autouse=True)
@@ -30,9 +30,7 @@ def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
-    file = tmp_path / "id_ed25519"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", file], check=True)
-    return file
+    return make_key(tmp_path / "id_ed25519")
 
 
 @pytest.fixture
@@ -138,8 +136,7 @@ def test_each_kind_of_key_signs(tmp_path: Path, kind: list[str], form: str, pass
 
 
 def test_a_certificate_beside_a_key_is_used(key: Path, tmp_path: Path) -> None:
-    authority = tmp_path / "authority"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", authority], check=True)
+    authority = make_key(tmp_path / "authority")
     assert private_key(str(key)).public_blob is None
     subprocess.run(["ssh-keygen", "-q", "-s", authority, "-I", "me", "-n", "me", f"{key}.pub"], check=True)
     blob = private_key(str(key)).public_blob
@@ -159,8 +156,7 @@ def test_a_key_is_opened_once_until_its_file_changes(key: Path) -> None:
 
 @pytest.mark.usefixtures("agent")
 def test_an_agent_without_the_key_is_left_at_once(tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", other], check=True)
+    other = make_key(tmp_path / "other", "secret")
     before = psutil.Process().num_fds()
     # paramiko's agent and its keys refer to each other: only the garbage collector would close it.
     assert [key_in_agent(str(other)) for _ in range(3)] == [None] * 3

@@ -22,7 +22,7 @@ from dtk.nodes.provider import Connection
 from dtk.nodes.proxy_command import with_proxy_command
 from dtk.nodes.ssh_config import with_ssh_config
 from tests.apply.lab import Lab, action, run, stage
-from tests.ssh.openssh import OpenSsh, openssh_servers, ssh_agent
+from tests.ssh.openssh import OpenSsh, make_key, openssh_servers, ssh_agent
 from tests.support.terminal import answering
 
 Server = Callable[..., OpenSsh]
@@ -53,11 +53,6 @@ def said(lab: Lab, machine: OpenSsh, **connection: str) -> str:
     lab.put_node("master", Connection(machine.host, machine.port, **given), machine)
     result = lab.apply(stage(1, action("master", "m::c", run("true"))))
     return str(result.step("1.1")["error"]["message"]) if result.exit_code else ""
-
-
-def make_key(file: Path, passphrase: str = "") -> Path:
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", file], check=True)
-    return file
 
 
 def test_a_node_behind_two_jump_hosts_is_reached_and_all_keys_are_pinned(lab: Lab, server: Server) -> None:

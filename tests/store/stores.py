@@ -225,6 +225,14 @@ class S3Server:
         return [f"<Error><Code>{fault.code}</Code><Message>injected</Message></Error>".encode()]
 
 
+def in_dtk_yaml(settings: StoreSettings) -> str:
+    """Return the value of ``store:`` in dtk.yaml for the store of ``serve_s3``."""
+    return (
+        f"{{type: s3, bucket: {settings.bucket}, prefix: {settings.prefix}, region: {settings.region}, "
+        f"endpoint_url: '{settings.endpoint_url}'}}"
+    )
+
+
 def serve_s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[S3Server, StoreSettings]]:
     """Serve S3 with an empty bucket. Yield the server and the settings of a store in the bucket."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
