@@ -43,6 +43,18 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     made.close()
 
 
+# Folders whose files take minutes, and those whose files take up to one.
+LONG = {"testbed": 0, "modules": 0, "end_to_end": 1, "reliability": 1}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put long files first: one that starts last would run alone, and leave the other processes idle.
+
+    The order is random otherwise. xdist's own order, the files with the most tests first, would put long files last.
+    """
+    items.sort(key=lambda item: LONG.get(item.path.parent.name, 2))
+
+
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 
 
