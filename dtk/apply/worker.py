@@ -40,6 +40,7 @@ from dtk.nodes.provider import ServiceIdentity  # noqa: E402
 from dtk.nodes.remembered_keys import state_keys  # noqa: E402
 from dtk.plan.document import from_text  # noqa: E402
 from dtk.ssh.connect import Patience  # noqa: E402
+from dtk.ssh.connections import OwnConnections  # noqa: E402
 from dtk.ssh.host_keys import KnownHosts  # noqa: E402
 from dtk.ssh.passphrases import unlock_from  # noqa: E402
 from dtk.state.lock import adopt, this_process  # noqa: E402
@@ -171,6 +172,7 @@ def make_context(
         identity=ServiceIdentity(plan.service, state.lineage, folder, number, plan.workspace, state.origin),
         known_hosts=known_hosts,
         patience=Patience(overall=settings.number(target.settings, "connect_timeout", Patience.overall)),
+        connections=OwnConnections(),
         link=link,
         team_keys=read_team_keys(target, workspace.root),
     )

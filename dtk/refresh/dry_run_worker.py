@@ -43,6 +43,7 @@ from dtk.refresh.dry_run_request import DryRunRequest, request_of, to_line  # no
 from dtk.refresh.known_hosts import UnchangedKnownHosts  # noqa: E402
 from dtk.refresh.read_only_session import ReadOnlyConnector  # noqa: E402
 from dtk.ssh.connect import Patience  # noqa: E402
+from dtk.ssh.connections import OwnConnections  # noqa: E402
 from dtk.ssh.passphrases import unlock  # noqa: E402
 from dtk.state.identity import short_lineage  # noqa: E402
 from dtk.state.model import State  # noqa: E402
@@ -85,7 +86,12 @@ class Asking:
         """Report the findings about the components on one node."""
         record = record_of(node, self.state.nodes[node])
         session = NodeSession(
-            node, lambda: self.provider.connection_to(record), self.known_hosts, PATIENCE, self.redactor
+            node,
+            lambda: self.provider.connection_to(record),
+            self.known_hosts,
+            PATIENCE,
+            self.redactor,
+            OwnConnections(),
         )
         session.begin_step(None, f"{short_lineage(self.state.lineage)}-refresh-{uuid.uuid4().hex[:8]}-")
         try:

@@ -22,9 +22,9 @@ from dtk.ssh.channels import (
     Input,
     NoSessionError,
     NoShellError,
-    SshConnection,
 )
-from dtk.ssh.connect import Patience, reach
+from dtk.ssh.connect import Patience
+from dtk.ssh.connections import Connections, NodeConnection
 from dtk.ssh.delimited import READ_ALL
 from dtk.ssh.host_keys import KnownHosts
 from dtk.ssh.output import STREAMS, LineSplitter, Stream, lines_of
@@ -73,13 +73,15 @@ class NodeSession:
         known: KnownHosts,
         patience: Patience,
         redactor: Redactor,
+        connections: Connections,
     ) -> None:
         self.node = node
         self.redactor = redactor
         self._connection_of_node = connection
         self._known = known
         self._patience = patience
-        self._open: SshConnection | None = None
+        self._connections = connections
+        self._open: NodeConnection | None = None
         self._reporter: StepReporter | None = None
         self._step_mark = ""
         self._commands = 0
@@ -143,8 +145,9 @@ class NodeSession:
     def _connect(self, *, is_new: bool = False) -> None:
         if self._open is None or not self._open.is_alive:
             self.close()
-            clients = reach(self._connection_of_node(), self._known, self._patience, self._waiting, is_new=is_new)
-            self._open = SshConnection(self.node, clients)
+            self._open = self._connections.open(
+                self.node, self._connection_of_node(), self._known, self._patience, self._waiting, is_new=is_new
+            )
 
     def _waiting(self, reason: str) -> None:
         if self._reporter is not None:
@@ -157,7 +160,7 @@ class NodeSession:
             self._open = None
 
     @property
-    def ssh(self) -> SshConnection:
+    def ssh(self) -> NodeConnection:
         """The open connection.
 
         Raises:

@@ -20,6 +20,7 @@ from dtk.nodes.provider import Connection, NodeRecord, Provider, ServiceIdentity
 from dtk.nodes.records import record_of
 from dtk.nodes.remembered_keys import host_entry
 from dtk.ssh.connect import Patience
+from dtk.ssh.connections import Connections
 from dtk.ssh.host_keys import KnownHosts
 from dtk.state.identity import short_lineage
 from dtk.state.model import State
@@ -51,6 +52,7 @@ class TaskContext:
     identity: ServiceIdentity
     known_hosts: KnownHosts
     patience: Patience
+    connections: Connections
     sessions: dict[str, NodeSession] = field(default_factory=dict)
     in_doubt: list[str] = field(default_factory=list)
     link: WorkerLink | None = None
@@ -118,7 +120,12 @@ class TaskContext:
         """Return a node's session; create it at its first use."""
         if node not in self.sessions:
             self.sessions[node] = NodeSession(
-                node, lambda: self._connection(node), self.known_hosts, self.patience, self.redactor
+                node,
+                lambda: self._connection(node),
+                self.known_hosts,
+                self.patience,
+                self.redactor,
+                self.connections,
             )
         return self.sessions[node]
 

@@ -1,0 +1,66 @@
+"""The interface to the connections to nodes, wherever they are held, and those that this process holds itself."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import paramiko
+
+from dtk.nodes.provider import Connection
+from dtk.ssh.channels import ConnectionLostError, Ended, GiveBytes, Input, SshConnection
+from dtk.ssh.connect import Patience, Waiting, reach
+from dtk.ssh.host_keys import KnownHosts
+
+
+class NodeConnection(Protocol):
+    """An open connection to one node. It is opened once; after a loss it is never reused."""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the connection can still run commands."""
+
+    @property
+    def host_key(self) -> paramiko.PKey | None:
+        """The host key that the machine presented."""
+
+    def run(self, command: str, give: GiveBytes, stdin: Input = b"") -> Ended:
+        """Run a command and pass on its output as it arrives; arguments and errors as ``SshConnection.run``."""
+
+    def connection_lost(self) -> ConnectionLostError:
+        """Return the error for a lost connection to this node."""
+
+    def close(self) -> None:
+        """Close the connection; processes on the node that use it continue to run."""
+
+
+class Connections(Protocol):
+    """What opens connections to nodes and holds them."""
+
+    def open(
+        self,
+        node: str,
+        connection: Connection,
+        known: KnownHosts,
+        patience: Patience,
+        waiting: Waiting,
+        *,
+        is_new: bool,
+    ) -> NodeConnection:
+        """Connect to a node; arguments and errors as ``dtk.ssh.connect.reach``, with the node's name for messages."""
+
+
+class OwnConnections:
+    """Connections that this process holds itself."""
+
+    def open(
+        self,
+        node: str,
+        connection: Connection,
+        known: KnownHosts,
+        patience: Patience,
+        waiting: Waiting,
+        *,
+        is_new: bool,
+    ) -> NodeConnection:
+        """Connect to a node."""
+        return SshConnection(node, reach(connection, known, patience, waiting, is_new=is_new))
