@@ -157,15 +157,21 @@ def _print(texts: Iterable[str], service: str, *, is_shown: bool) -> None:
 
 
 def _shown(text: str, service: str) -> bool:
-    """Print a piece of the stream; return False if the reader has gone (``| head -1``), while the task continues."""
+    """Print a piece of the stream.
+
+    Returns:
+        False if it can't be printed, because the reader has gone (``| head -1``) or a disk is full; the task continues.
+    """
     try:
         if isinstance(text, ForgeText):
             write_for_forge(text)
         else:
             typer.echo(text, nl=False)
-    except BrokenPipeError:
+    except OSError as error:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
-        typer.echo(f"the output was closed; the task continues; see: dtk task-status {service} --wait", err=True)
+        is_closed = isinstance(error, BrokenPipeError)
+        why = "the output was closed" if is_closed else f"the output can't be written: {error.strerror}"
+        typer.echo(f"{why}; the task continues; see: dtk task-status {service} --wait", err=True)
         return False
     return True
 

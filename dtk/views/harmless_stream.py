@@ -15,6 +15,12 @@ _ESCAPE = (
 )
 _CONTROL = r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]"
 _HARMFUL = re.compile(f"{_ESCAPE}|{_CONTROL}")
+_NAMES = {"<stdout>": "standard output", "<stderr>": "standard error"}
+"""Python's names of the streams, in words."""
+
+
+def _harmless(text: str) -> str:
+    return text if text.isprintable() else _HARMFUL.sub("", text)
 
 
 class HarmlessStream(io.TextIOWrapper):
@@ -42,8 +48,20 @@ class HarmlessStream(io.TextIOWrapper):
     def write(self, text: str, /) -> int:
         """Write a text without its harmful parts."""
         changed = self._change(text)
-        super().write(changed if changed.isprintable() else _HARMFUL.sub("", changed))
+        self._named(lambda: super(HarmlessStream, self).write(_harmless(changed)))
         return len(text)
+
+    def flush(self) -> None:
+        """Write what is buffered."""
+        self._named(super().flush)
+
+    def _named(self, action: Callable[[], object]) -> None:
+        """Do something with the stream; name the stream in an error, since a full disk may be that of a redirection."""
+        try:
+            action()
+        except OSError as error:
+            error.filename = _NAMES.get(self.name, self.name)
+            raise
 
 
 def make_streams_harmless() -> None:
