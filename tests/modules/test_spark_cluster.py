@@ -257,6 +257,19 @@ def test_the_smoke_test_fails_in_safe_mode_with_the_namenodes_words_and_resumes_
     assert "with 2 workers" in cluster.dtk.run("apply", SERVICE, "--resume", "--yes").stdout
 
 
+def test_one_added_component_monitors_the_cluster(cluster: Cluster) -> None:
+    cluster.dtk.run("add-component", SERVICE, "master/prometheus::server")
+    assert "components 1 new" in cluster.dtk.run("plan", SERVICE).stdout
+    cluster.dtk.run("apply", SERVICE, "--yes")
+    shown = cluster.dtk.run("exec", SERVICE, "master/prometheus::server.smoke_test").stdout
+    for node, job in (("master", "spark-master"), ("slaves:1", "spark-worker"), ("slaves:2", "spark-worker")):
+        assert f'up{{instance="{node}", job="{job}", node="{node}"}} => 1' in shown
+    alive = ("exec", SERVICE, "master/prometheus::server.query", "expression=metrics_master_aliveWorkers_Value")
+    assert "=> 2 @" in cluster.dtk.run(*alive).stdout
+    cluster.dtk.run("delete-component", SERVICE, "master/prometheus::server")
+    cluster.dtk.run("apply", SERVICE, "--yes")
+
+
 def test_the_master_and_the_workers_are_told_to_listen(cluster: Cluster) -> None:
     shown = cluster.dtk.run("exec", SERVICE, "master/spark::master.test_port_up").stdout
     assert f"port 7077 of {cluster.dtk.addresses(SERVICE)['master']} is up" in shown

@@ -2,7 +2,13 @@
 export SPARK_LOCAL_IP={{ node.host_address | quote }}
 export SPARK_DAEMON_MEMORY=128m
 export {{ web_port_setting }}
-export SPARK_DAEMON_JAVA_OPTS={{ settings.spark_java_options | quote }}
+# Metrics for Prometheus, on the ports of the daemons' web pages: see the links of the module to prometheus::server.
+metrics=
+for sink in master,/metrics/master/prometheus worker,/metrics/prometheus; do
+    setting=-Dspark.metrics.conf.${sink%,*}.sink.prometheusServlet
+    metrics="$metrics $setting.class=org.apache.spark.metrics.sink.PrometheusServlet $setting.path=${sink#*,}"
+done
+export SPARK_DAEMON_JAVA_OPTS={{ settings.spark_java_options | quote }}"$metrics"
 {%- if settings.install == 'bigtop' %}
 export SPARK_MASTER_HOST={{ master_host | quote }} SPARK_MASTER_IP={{ master_host | quote }}
 export SPARK_MASTER_PORT={{ master_port }} SPARK_MASTER_URL=spark://{{ master_host }}:{{ master_port }}
