@@ -48,7 +48,7 @@ def actions(section: Section, component: ComponentContext) -> dict[str, Json]:
         made[CREATE] = _external(external, section.notes)
     for entry in _bodies(section):
         if not _NAME.match(entry.name):
-            section.notes.add(entry, f"'{entry.name}' can't name an action and is left out")
+            section.notes.add(entry, f"'{entry.name}' is not a valid action name and is left out")
         elif isinstance(entry.value, dict):
             body = _action(entry, component, section.notes)
             made |= {entry.name: body} if body else {}
@@ -92,7 +92,7 @@ def _action(cursor: Cursor, component: ComponentContext, notes: Notes) -> dict[s
         section.leave(key, f"{what} has no counterpart; the action is not complete without it")
     section.close()
     if not made:
-        notes.add(cursor, f"action '{cursor.name}' is left out: nothing of it could be carried over")
+        notes.add(cursor, f"action '{cursor.name}' is left out: nothing in it could be converted")
     return made
 
 
@@ -108,11 +108,11 @@ def _parameters(section: Section) -> dict[str, Json]:
         one = Section(entry, section.notes) if isinstance(entry.value, dict) else None
         type_ = (one.text("type") if one else "") or "string"
         if not is_type(type_):
-            section.notes.add(entry, f"type '{type_}' is not known; the parameter is a string")
+            section.notes.add(entry, f"unknown type '{type_}'; the parameter becomes a string")
         made[entry.name] = {"type": type_ if is_type(type_) else "string"}
         if one:
             made[entry.name] |= {"required": True} if one.value("required") is True else {}
-            one.leave("dynamic", "a parameter can't be dynamic here; it is given by whoever runs the action")
+            one.leave("dynamic", "parameters can't be dynamic: whoever runs the action passes them")
             one.leave("display_format", "'display_format' has no counterpart")
             one.close()
     if inner:
@@ -161,7 +161,7 @@ def _add(section: Section) -> dict[str, Json]:
     made |= {"owner": owner} if owner else {}
     made |= {"mode": mode} if mode else {}
     if "{{" in made["source"]:
-        section.notes.add(section.cursor, "which file it is has to be known: name the source without a template")
+        section.notes.add(section.cursor, "the source can't be a template: name one file")
     return made
 
 
@@ -178,11 +178,11 @@ def _function(cursor: Cursor, component: ComponentContext, notes: Notes) -> dict
     for entry in as_entries(cursor):
         for output in entry.entries("outputs"):
             ruby = " ".join(str(output.value).split())
-            message = f"the Ruby function that gives '{output.name}' has to be rewritten as an expression: {ruby}"
+            message = f"rewrite the Ruby function that computes '{output.name}' as an expression: {ruby}"
             notes.add(output, message)
             outputs.append(output.name)
     if not outputs:
-        notes.add(cursor, "the function has to be rewritten")
+        notes.add(cursor, "rewrite the function: it names no outputs")
         return {}
     key = "outputs" if component.on_node else "compute"
     text = f"Rewrite: the original computed {', '.join(outputs)} with Ruby"
@@ -199,7 +199,7 @@ def _unmade(made: dict[str, Any], component: ComponentContext, section: Section)
     attributes = section.cursor.get("attributes")
     for name in missing:
         entry = attributes.get(name) if attributes else None
-        message = f"no action gives '{name}' a value: write its outputs (the original took what Puppet exported)"
+        message = f"no action sets '{name}': add it to an action's outputs (the original took what Puppet exported)"
         section.notes.add(entry or section.cursor, message)
     if missing:
         create = made.setdefault(CREATE, {})

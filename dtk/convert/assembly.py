@@ -62,7 +62,7 @@ def assembly(cursor: Cursor, notes: Notes, reach: Reach, shared: Sequence[Cursor
     found |= workflows(body, context) if body is not outer else {}
     if found:
         made["workflows"] = found
-    outer.leave("target", "the target is said when the assembly is staged: --target")
+    outer.leave("target", "choose the target when you stage the assembly (--target)")
     body.close()
     if body is not outer:
         outer.close()
@@ -120,7 +120,7 @@ def _links(cursor: Cursor | None, into: _Nodes) -> dict[str, Json]:
     parts = cursor.entries() if isinstance(cursor.value, list) else [cursor]
     for part in parts:
         if not isinstance(part.value, dict):
-            notes.add(part, f"the link '{part.value}' names no dependency and is left out")
+            notes.add(part, f"the link '{part.value}' matches no dependency and is left out")
             continue
         for entry in part.entries():
             targets = entry.value if isinstance(entry.value, list) else [entry.value]
@@ -136,7 +136,7 @@ def _links(cursor: Cursor | None, into: _Nodes) -> dict[str, Json]:
 def _node(name: str, entry: Cursor, cursor: Cursor, into: _Nodes, *, is_group: bool = False) -> None:
     nodes, notes = into.nodes, into.notes
     if not is_node_name(name):
-        notes.add(entry, f"'{name}' can't name a node; it and what is on it are left out")
+        notes.add(entry, f"'{name}' is not a valid node name; the node and its components are left out")
         return
     made: dict[str, Any] = {}
     if isinstance(cursor.value, dict):

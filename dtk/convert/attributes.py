@@ -21,7 +21,7 @@ def attributes(cursor: Cursor | None, notes: Notes) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for entry in cursor.entries() if cursor else ():
         if not _NAME.match(entry.name):
-            notes.add(entry, f"'{entry.name}' can't name an attribute here and is left out: letters, digits and _ only")
+            notes.add(entry, f"'{entry.name}' is not a valid attribute name (letters, digits and _) and is left out")
         elif isinstance(entry.value, dict):
             found[entry.name] = _attribute(entry, notes)
         elif entry.value is None:
@@ -36,7 +36,7 @@ def _attribute(cursor: Cursor, notes: Notes) -> dict[str, Json]:
     written = section.text("type") or "string"
     made: dict[str, Any] = {"type": written if is_type(written) else "string"}
     if not is_type(written):
-        notes.add(cursor, f"type '{written}' is not known; the attribute is a string")
+        notes.add(cursor, f"unknown type '{written}'; the attribute becomes a string")
     made |= {flag: True for flag in _FLAGS if _is_set(section, flag)}
     default = section.take("default")
     if default is not None:
@@ -52,7 +52,7 @@ def _attribute(cursor: Cursor, notes: Notes) -> dict[str, Json]:
 def _is_set(section: Section, flag: str) -> bool:
     found = section.take(flag)
     if found is not None and not isinstance(found.value, bool):
-        section.notes.add(found, f"'{found.value}' is neither true nor false; '{flag}' is taken as false")
+        section.notes.add(found, f"'{found.value}' is neither true nor false; '{flag}' becomes false")
     return found is not None and found.value is True
 
 
@@ -71,18 +71,18 @@ def _default(cursor: Cursor, type_: str, notes: Notes) -> dict[str, Json]:
 def _external(section: Section, cursor: Cursor) -> None:
     found = section.take("external_ref")
     if found is not None and found.value != {"puppet_attribute": cursor.name}:
-        section.notes.add(found, f"'{cursor.name}' goes to Puppet under its own name, not by external_ref")
+        section.notes.add(found, f"external_ref is ignored: '{cursor.name}' is passed to Puppet under its own name")
 
 
 def _repaired(made: dict[str, Json], cursor: Cursor, notes: Notes) -> None:
     if made.get("constant") and "default" not in made:
         del made["constant"]
-        notes.add(cursor, "a constant without a default can have no value; it is an ordinary attribute")
+        notes.add(cursor, "a constant needs a default; this one becomes an ordinary attribute")
     if not made.get("dynamic"):
         made.pop("input", None)  # implied for all attributes that are not dynamic
     if made.get("constant") and made.get("dynamic"):
         del made["constant"]
-        notes.add(cursor, "it can't be both constant and dynamic; it is dynamic")
+        notes.add(cursor, "an attribute can't be both constant and dynamic; this one becomes dynamic")
 
 
 def _type_of(value: Json) -> str:

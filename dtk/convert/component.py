@@ -26,7 +26,7 @@ def component(cursor: Cursor, notes: Notes, reach: Reach, *, on_node: bool) -> d
         on_node: whether an assembly puts it on a node instead of making it assembly-wide.
     """
     if not isinstance(cursor.value, dict):
-        notes.add(cursor, "the component has no definition; it is one without attributes and actions")
+        notes.add(cursor, "the component has no definition; it becomes one without attributes and actions")
         return {}
     section = Section(cursor, notes)
     made: dict[str, Any] = {}
@@ -47,7 +47,7 @@ def component(cursor: Cursor, notes: Notes, reach: Reach, *, on_node: bool) -> d
         made["actions"] = done
     _singleton(section, made, done)
     section.take("includes")  # the module collects their Puppet code
-    section.leave("providers", "'providers' has no counterpart: each action says how it is done")
+    section.leave("providers", "'providers' has no counterpart: each action contains its own implementation")
     section.take("name") if section.text("name") == cursor.name else None
     section.close()
     return made
@@ -62,4 +62,4 @@ def _singleton(section: Section, made: dict[str, Any], done: dict[str, Any]) -> 
     made["singleton"] = False
     if "name" not in made.get("attributes", {}):
         made["attributes"] = {"name": {"type": "string", "description": "The title"}, **made.get("attributes", {})}
-        section.notes.add(section.cursor, "it takes titles: the attribute 'name' is added to hold them")
+        section.notes.add(section.cursor, "the component has titles; the attribute 'name' was added to hold them")

@@ -59,4 +59,4 @@ def _comments(file: Path, name: str) -> Iterator[Note]:
     found = [number for number, line in enumerate(lines, start=1) if _COMMENT.search(line)]
     if found:
         count = "a comment is" if len(found) == 1 else f"{len(found)} comments are"
-        yield Note(Location(name, found[0], 1), "", f"{count} not carried over; the first is here")
+        yield Note(Location(name, found[0], 1), "", f"{count} not converted; the first is here")

@@ -66,11 +66,11 @@ def _link(name: str, body: Cursor | None, notes: Notes) -> dict[str, Any]:
         alternatives = list(body.entries())
         chosen = alternatives[0] if alternatives else body
         for other in alternatives[1:]:
-            notes.add(other, f"'{name}' has several alternatives, and only the first is taken")
+            notes.add(other, f"'{name}' has several alternatives; only the first is used")
     section = Section(chosen, notes)
     choices = section.take("choices")
     if choices is not None:
-        notes.add(choices, "choices have no counterpart; the component named by the key is taken")
+        notes.add(choices, "choices have no counterpart; the component named by the key is used")
     made: dict[str, Any] = {"component": type_name(section.text("component") or name)}
     made |= {"name": section.text("name", "dependency_name")} if chosen.get("name", "dependency_name") else {}
     made |= _one_of(section, "location", _LOCATIONS) | _one_of(section, "order", _ORDERS)
@@ -81,8 +81,8 @@ def _link(name: str, body: Cursor | None, notes: Notes) -> dict[str, Any]:
     mappings = _mappings(section.take("attribute_mappings"), notes)
     if mappings:
         made["attribute_mappings"] = mappings
-    section.leave("constraints", "'constraints' have no counterpart: say in the assembly which component it goes to")
-    section.leave("preferences", "'preferences' have no counterpart: say in the assembly which component it goes to")
+    section.leave("constraints", "'constraints' have no counterpart: choose the component in the assembly")
+    section.leave("preferences", "'preferences' have no counterpart: choose the component in the assembly")
     section.close()
     return made
 
@@ -93,7 +93,7 @@ def _one_of(section: Section, key: str, words: tuple[str, ...]) -> dict[str, str
         return {}
     if found.value in words:
         return {key: found.value}
-    section.notes.add(found, f"{key} '{found.value}' is none of {', '.join(words)} and is left out")
+    section.notes.add(found, f"{key} '{found.value}' is not one of {', '.join(words)} and is left out")
     return {}
 
 

@@ -65,7 +65,9 @@ def convert(folder: Path, namespace: str, *, whole_tree: bool = False) -> tuple[
         InvalidError: a document is not valid YAML.
     """
     if whole_tree and not any((folder / name).is_dir() for name in TREE_FOLDERS):
-        raise UsageError(f"{folder} is not a tree of modules", hint=f"it has a folder {' or '.join(TREE_FOLDERS[:2])}")
+        raise UsageError(
+            f"{folder} is not a tree of modules", hint=f"a tree has a folder {' or '.join(TREE_FOLDERS[:2])}"
+        )
     notes = Notes()
     sources = read_sources(folder, namespace, notes)
     if whole_tree:
@@ -145,7 +147,7 @@ def _document(
     for entry in section.entries("assemblies"):
         document.setdefault("assemblies", {})[entry.name] = assembly(entry, notes, reach, source.workflows)
     section.take("includes")
-    section.leave("module_type", "the module's type has no counterpart: each action says how it is done")
+    section.leave("module_type", "the module's type has no counterpart: each action contains its own implementation")
     section.leave("keywords", "keywords have no counterpart")
     section.close()
     return needed
@@ -163,7 +165,7 @@ def _references(cursor: Cursor | None, notes: Notes) -> dict[str, str]:
     section = Section(cursor, notes)
     for entry in section.entries("component_modules"):
         if not isinstance(entry.value, dict) or not entry.text("namespace"):
-            notes.add(entry, f"module '{entry.name}' has no namespace here, and is not among the dependencies")
+            notes.add(entry, f"module '{entry.name}' has no namespace here and is left out of the dependencies")
             continue
         needed[f"{entry.text('namespace')}/{entry.name}"] = _constraint(entry.text("version"))
     section.close()

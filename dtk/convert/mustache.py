@@ -19,7 +19,7 @@ def to_jinja(text: str, *, raw: bool) -> tuple[str, list[str]]:
     def replaced(match: re.Match[str]) -> str:
         kind, name = match["kind"], match["name"]
         if kind in ("#", "^"):
-            remarks.append(f"the section '{name}' is now an if: check it where it ran over a list")
+            remarks.append(f"the section '{name}' became an if: write a for instead if it iterates over a list")
             return f"{{% if {'not ' if kind == '^' else ''}{name} %}}"
         if kind == "/":
             return "{% endif %}"
@@ -27,7 +27,7 @@ def to_jinja(text: str, *, raw: bool) -> tuple[str, list[str]]:
             return f"{{# {name} #}}"
         if raw:
             remarks.append(
-                f"'{name}' goes into the shell as it is, as it did: drop '| raw' and quotes around it if it may"
+                f"'{name}' is not quoted for the shell, as in the original: remove '| raw' and its quotes to quote it"
             )
         return f"{{{{ {name} | raw }}}}" if raw else f"{{{{ {name} }}}}"
 

@@ -26,7 +26,7 @@ def puppet_code(source: Source, sources: Iterable[Source], root: Path, notes: No
         folder = puppet_folder(source, name, root, sources)
         found = list(_files(folder))
         if not found:
-            notes.add(entry, f"the Puppet module '{name}' is not beside it: nodes need it, or put it in puppet/{name}")
+            notes.add(entry, f"the Puppet module '{name}' was not found: install it on nodes or in puppet/{name}")
         files |= {f"{PUPPET_FOLDER}/{name}/{file.relative_to(folder).as_posix()}": file for file in found}
     return files
 
@@ -52,7 +52,7 @@ def mark_classes_of_nodes(source: Source, components: JsonObject, files: dict[st
                 without.append(name)
     if without:
         what = ", ".join(f"'{name}'" for name in dict.fromkeys(without))
-        message = f"Puppet code without a manifest beside it: {what}; nodes must have it (puppet_code: node)"
+        message = f"no manifest found for {what}; install the Puppet code on the nodes (puppet_code: node)"
         notes.add(cursor.get("components") or cursor.get("component_defs") or cursor, message)
 
 

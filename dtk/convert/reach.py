@@ -95,7 +95,7 @@ class Reach:
         if type_ not in tree.types[found[0]]:
             near = nearest(type_, tree.types[found[0]])
             meant = f": did you mean '{near}'?" if near else ""
-            notes.add(cursor, f"module '{found[0]}' has no component '{type_}', and it is left out{meant}")
+            notes.add(cursor, f"module '{found[0]}' has no component '{type_}'; it is left out{meant}")
             return "unknown"
         self.used.add(found[0])
         return "there"
@@ -107,13 +107,13 @@ class Reach:
 
 def _missing(word: str, found: list[str], tree: Tree) -> str:
     if len(found) > 1:
-        why = f"may be {' or '.join(found)}: say which in module_refs.yaml"
+        why = f"may be {' or '.join(found)}: choose one in module_refs.yaml"
     elif found:
-        why = f"is '{found[0]}', which depends on this one for its assemblies"
+        why = f"is '{found[0]}', whose assemblies depend on this module"
     else:
         near = nearest(word, {name.partition("/")[2] for name in tree.types})
         why = "is not in the tree" + (f" (did you mean '{near}'?)" if near else "")
-    return f"module '{word}' {why}; links to it are optional, and all else that names it is left out"
+    return f"module '{word}' {why}; links to it become optional; other references to it are left out"
 
 
 def join_services(sources: list[Source], notes: Notes) -> None:
@@ -123,7 +123,7 @@ def join_services(sources: list[Source], notes: Notes) -> None:
         found = [] if source.has_components else tree.meanings(source, source.word)
         if len(found) == 1 and found[0] != source.name:
             place = next(iter(source.assemblies.values()))
-            notes.add(place, f"the service module '{source.name}' is one module with '{found[0]}', whose word it has")
+            notes.add(place, f"the service module '{source.name}' is merged with '{found[0]}' of the same short name")
             source.name = found[0]
 
 

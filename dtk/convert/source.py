@@ -75,7 +75,9 @@ def read_sources(folder: Path, namespace: str, notes: Notes) -> list[Source]:
     """
     sources = [_read(found, folder, namespace, notes) for found in _folders(folder)]
     if not sources:
-        raise UsageError(f"no module of the original's in {folder}", hint=f"it has {COMPONENT_FILE} or assemblies/")
+        raise UsageError(
+            f"no module of the original DTK in {folder}", hint=f"a module has {COMPONENT_FILE} or assemblies/"
+        )
     return sources
 
 

@@ -108,7 +108,7 @@ def _subtask(section: Section, number: int, context: WorkflowContext) -> dict[st
         made |= {key: restriction} if restriction else {}
     everywhere = section.take("nodes")
     if everywhere is not None and everywhere.value not in _ALL:
-        section.notes.add(everywhere, f"'nodes: {everywhere.value}' is not known; the stage runs wherever it can")
+        section.notes.add(everywhere, f"unknown value 'nodes: {everywhere.value}'; the stage runs wherever it can")
     made |= _attempts(section)
     _leave(section)
     section.close()
@@ -160,7 +160,7 @@ def _nested(section: Section, made: dict[str, Json], context: WorkflowContext) -
 def _leave(section: Section) -> None:
     section.leave("breakpoint", "breakpoints have no counterpart")
     section.take("flatten")  # all stages are flattened anyway
-    section.leave("import", "importing is left out: where it names a workflow, write workflow: with its name")
+    section.leave("import", "'import' has no counterpart: to call a workflow, write workflow: NAME")
 
 
 def _items(cursor: Cursor, context: WorkflowContext) -> list[Json]:
@@ -169,9 +169,7 @@ def _items(cursor: Cursor, context: WorkflowContext) -> list[Json]:
         for name, item_cursor, body in names(entry):
             item = _with_type(name)
             if _component_of(item) not in context.there and "{{" not in item:
-                context.notes.add(
-                    item_cursor, f"'{item}' is on no node; the original left it out of its stage in silence"
-                )
+                context.notes.add(item_cursor, f"'{item}' is on no node; the original skipped it silently")
                 continue
             type_ = _component_of(item).partition("[")[0]
             if "{{" in type_ or context.reach.has(type_, item_cursor, context.notes):

@@ -22,7 +22,7 @@ def write_module(module: Converted, root: Path) -> Path:
     """
     folder = root / module.name
     if folder.exists():
-        raise UsageError(f"{folder} is there already", hint="remove it, or choose another folder with --out")
+        raise UsageError(f"{folder} already exists", hint="remove it, or choose another folder with --out")
     folder.mkdir(parents=True)
     (folder / MODULE_FILE).write_text(yaml_text(module.document), encoding="utf-8")
     for target, source in module.files.items():

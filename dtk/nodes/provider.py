@@ -119,7 +119,7 @@ class MarkedMachine:
 def rival_error(service: str, what: str) -> DtkError:
     """Return the error for machines that another clone is creating; ``what`` says which ones and since when."""
     return DtkError(
-        f"another clone makes the machines of service '{service}': {what}",
+        f"another clone is creating the machines of service '{service}': {what}",
         hint="wait until it has finished, then adopt them: dtk list-nodes --orphans --adopt",
     )
 

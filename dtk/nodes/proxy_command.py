@@ -53,10 +53,10 @@ def check_proxied(connection: Connection) -> None:
 
 def _checked(name: str, value: str) -> str:
     if not _VALUE.fullmatch(value):
-        what = f"is '{value}', which no command line is given" if value else "is not known"
+        what = f"is '{value}', which is not safe on a command line" if value else "is unknown"
         raise InvalidError(
             f"proxy_command: the node's {name} {what}",
-            hint="name the target's user" if name == "user" else f"leave {{{name}}} out of it",
+            hint="name the target's user" if name == "user" else f"remove {{{name}}} from it",
         )
     return value
 
@@ -66,5 +66,5 @@ def _split(text: str) -> list[str]:
         return shlex.split(text)
     except ValueError as error:
         raise InvalidError(
-            f"proxy_command can't be read: {error}", hint="close each quote: it is written as for a shell"
+            f"proxy_command can't be read: {error}", hint="check its quotes; it uses shell syntax"
         ) from None

@@ -82,7 +82,7 @@ def _read(workspace: Workspace) -> dict[str, object]:
 def broken(workspace: Workspace, why: str) -> DtkError:
     """Return the error for a registry that can't be parsed."""
     file = _file(workspace)
-    hint = f"dtk ls says which services have nodes; once none runs on local nodes, or hosts: mv {file} {file}.broken"
+    hint = f"dtk ls lists services with nodes; when none uses local nodes or hosts, run mv {file} {file}.broken"
     return DtkError(f"{file} is broken: {why}", hint=hint)
 
 

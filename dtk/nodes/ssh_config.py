@@ -102,7 +102,7 @@ def _with_jumps(config: str, connection: Connection) -> Connection:
 def _jumps(config: str, text: str, depth: int) -> tuple[list[SshAddress], list[str]]:
     """Return the jump hosts in order, including those needed to reach the first, and the keys named for them."""
     if depth > _DEEPEST:
-        raise InvalidError(f"the jump hosts of {_file()} lead in a circle: {text}", hint="correct its ProxyJump lines")
+        raise InvalidError(f"the jump hosts of {_file()} form a loop: {text}", hint="correct its ProxyJump lines")
     ways: list[SshAddress] = []
     keys: list[str] = []
     for jump in parse_jumps(text.replace("ssh://", "")):

@@ -37,7 +37,7 @@ def asking(known_hosts: Path) -> Ask:
             raise DtkError(f"the target did not respond within {_PATIENCE:.0f} s") from None
         if done.returncode:
             last = done.stderr.strip().rpartition("\n")[2]
-            raise DtkError(f"the machines can't be asked: {last or f'exit code {done.returncode}'}")
+            raise DtkError(f"could not check the machines: {last or f'exit code {done.returncode}'}")
         return {name: _answer(answered) for name, answered in json.loads(done.stdout).items()}
 
     return ask

@@ -53,7 +53,7 @@ def ask(connection: Connection, script: str, known_hosts: Path) -> dict[str, str
         stdin.channel.shutdown_write()
         return {"printed": stdout.read(MOST_BYTES).decode("utf-8", "replace")}
     except (OSError, EOFError, paramiko.SSHException) as error:
-        return {"error": f"{connection.hostname}:{connection.port} does not answer: {error}"}
+        return {"error": f"could not connect to {connection.hostname}:{connection.port}: {error}"}
     finally:
         close_all(clients)
 

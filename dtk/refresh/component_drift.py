@@ -47,7 +47,7 @@ _FILES |= {"files.block": "path", "files.file": "path", "files.directory": "path
 _CONTENT = ("files.line", "files.replace", "files.block")
 _UNCHECKED = {
     "deploy": "a function of the module decides what it does",
-    "puppet": "Puppet would write to the node to find out",
+    "puppet": "checking it would make Puppet write to the node",
 }
 
 
@@ -143,7 +143,7 @@ def _file_words(work: Work, name: str, desired: ReadOnlyObject, would: tuple[str
     if found is None:
         return [f"{path} is missing"]
     if not found:
-        return [f"{path} is no {'directory' if name == 'files.directory' else 'file'}"]
+        return [f"{path} is not a {'directory' if name == 'files.directory' else 'file'}"]
     words = ["content differs"] if uploads or name in _CONTENT else []
     for key, word in (("mode", "mode"), ("user", "owner"), ("group", "group")):
         if desired.get(key) is not None and str(found[key]) != str(desired[key]).lstrip("0"):

@@ -56,7 +56,7 @@ def dry_run(
         if process.returncode:
             errors.seek(0)
             last = errors.read().strip().rpartition("\n")[2]
-            raise DtkError(f"the nodes can't be asked: {last or f'exit code {process.returncode}'}")
+            raise DtkError(f"could not check the nodes: {last or f'exit code {process.returncode}'}")
     return _in_order(found, plan)
 
 

@@ -50,7 +50,7 @@ def _differences(record: NodeRecord, known: NodeState) -> Iterator[str]:
         yield f"{record.id} is gone"
         return
     if record.status != known.status:
-        yield f"{record.id} is {record.status}, and was {known.status}"
+        yield f"{record.id} is {record.status} (was {known.status})"
     if record.status != "running":
         return
     for name in COMPARED:

@@ -146,7 +146,7 @@ def _entered(names: KnownNames, context: Context, word: str) -> Context:
     if word not in known:
         is_kind = context.kind in ("root", "service-module")
         message = f"'{word}' is not a valid location" if is_kind else f"Identifier '{word}' is not valid."
-        raise UsageError(message, hint=f"there are {', '.join(known[:10])}" if known else "cd ..")
+        raise UsageError(message, hint=f"valid here: {', '.join(known[:10])}" if known else "cd ..")
     nodes = names.nodes(context.service) if context.kind == "service" else {}
     is_utils = context.kind == "service" and word == UTILS and word not in nodes
     return Context((*context.words, word), nodes.get(word, False), is_utils)

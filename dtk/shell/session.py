@@ -17,13 +17,13 @@ from dtk.views.harmless_stream import drawing_stream
 
 BUILT_IN = {
     "cd": "Change the location: /service/NAME, a name below, .. or - (the previous one). Default: /.",
-    "pushc": "Go to a place, and remember this one.",
-    "popc": "Go back to the place remembered last.",
-    "dirs": "Show the remembered places.",
-    "ls": "List what is here.",
+    "pushc": "Save this location and change to another one.",
+    "popc": "Return to the location saved last.",
+    "dirs": "List the saved locations.",
+    "ls": "List the contents of this location.",
     "help": "List the commands at this location; help COMMAND shows one.",
     "clear": "Clear the screen.",
-    "exit": "Leave the shell; tasks go on.",
+    "exit": "Leave the shell; tasks continue.",
 }
 _ALIASES = {"cc": "cd", "list": "ls", "quit": "exit", "?": "help", "rm": "delete-and-destroy"}
 _CLEAR = "\x1b[H\x1b[2J"
@@ -54,7 +54,7 @@ class Session:
         try:
             words = shlex.split(line, comments=True)
         except ValueError:
-            return _tell(UsageError("a quote is not closed"))
+            return _tell(UsageError("unclosed quote"))
         if not words:
             return 0
         try:

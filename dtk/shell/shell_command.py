@@ -18,7 +18,7 @@ HISTORY_FILE = "shell_history"
 
 def shell(
     command: Annotated[
-        str | None, typer.Option("--command", "-c", metavar="LINES", help="Run these lines, ; between commands.")
+        str | None, typer.Option("--command", "-c", metavar="LINES", help="Run these commands, separated by ;.")
     ] = None,
 ) -> None:
     """Open the interactive shell: locations, completion, tasks in the background.

@@ -54,5 +54,5 @@ class TaskWatch:
         try:
             status = read_task(self._workspace, service, task).status
         except (DtkError, OSError):
-            return f"[TASK NOTICE] Service '{service}' is gone: its task {task} has finished"
+            return f"[TASK NOTICE] Service '{service}' no longer exists: its task {task} has finished"
         return f"[TASK NOTICE] Task with ID: {task} of '{service}', has finished with status: {status}"

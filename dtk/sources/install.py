@@ -161,7 +161,7 @@ def check_modules(workspace: Workspace, pins: Mapping[str, Pin]) -> None:
         except InvalidError as error:
             problems |= dict.fromkeys(error.problems or [Problem(error.message)])
     if problems:
-        message = "the modules can't be installed: they are invalid; nothing has changed"
+        message = "the modules are invalid and were not installed; nothing was changed"
         raise InvalidError(message, list(problems))
 
 
@@ -179,12 +179,12 @@ def module_entry(address: Address, path: str) -> dict[str, str]:
 
 def _check_origin(before: Installation, name: str, address: Address) -> None:
     if (before.workspace.modules / name).is_dir():
-        raise UsageError(f"module '{shown(name)}' is this workspace's own: modules/{name}")
+        raise UsageError(f"module '{shown(name)}' already exists in this workspace: modules/{name}")
     there = before.pins.get(name)
     if there and there.url != address.url:
         hint = f"dtk uninstall {shown(name)}"
         raise UsageError(
-            f"module '{shown(name)}' is installed from {there.url}, and {address.url} has one too", hint=hint
+            f"module '{shown(name)}' is already installed from {there.url}; {address.url} also has one", hint=hint
         )
 
 
@@ -211,7 +211,7 @@ def _differences(before: Installation) -> list[str]:
         if pin is None:
             found.append(f"'{name}' is in dtk.yaml but not in dtk.lock")
         elif (pin.url, pin.ref, pin.path) != (requested.address.url, requested.address.ref, requested.path):
-            found.append(f"'{name}' is from {requested.address} in dtk.yaml and from {pin.shown} in dtk.lock")
+            found.append(f"'{name}' is from {requested.address} in dtk.yaml but from {pin.shown} in dtk.lock")
     return found
 
 
@@ -221,7 +221,7 @@ def _differ(differences: list[str]) -> InvalidError:
 
 
 def _difference(name: str, found: Mapping[str, FoundModule], pins: Mapping[str, Pin]) -> str:
-    return f"'{name}' is {_described(_pin_of(found, name))}, and in dtk.lock {_described(pins.get(name))}"
+    return f"'{name}' is {_described(_pin_of(found, name))}, but in dtk.lock {_described(pins.get(name))}"
 
 
 def _pin_of(found: Mapping[str, FoundModule], name: str) -> Pin | None:
@@ -229,4 +229,4 @@ def _pin_of(found: Mapping[str, FoundModule], name: str) -> Pin | None:
 
 
 def _described(pin: Pin | None) -> str:
-    return f"{pin.shown} at {(pin.commit or pin.tree)[:20]}" if pin else "not there"
+    return f"{pin.shown} at {(pin.commit or pin.tree)[:20]}" if pin else "missing"

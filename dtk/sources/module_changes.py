@@ -34,7 +34,7 @@ class ModuleChange:
             yield f"  warning: tag '{self.new.ref}' was moved"
         yield from (f"  commit {commit}" for commit in self.commits[:_MOST_COMMITS])
         if len(self.commits) > _MOST_COMMITS:
-            yield f"  … and {len(self.commits) - _MOST_COMMITS} commits more"
+            yield f"  … and {len(self.commits) - _MOST_COMMITS} more commits"
         yield from (f"  {difference}" for difference in self.differences)
 
     def document(self) -> dict[str, object]:
@@ -96,8 +96,8 @@ def _attributes(where: str, old: Mapping[str, Attribute], new: Mapping[str, Attr
 
 def _attribute(where: str, old: Attribute, new: Attribute) -> Iterator[str]:
     if old.type != new.type:
-        yield f"~ attribute {where} retyped: {old.type} -> {new.type}"
+        yield f"~ attribute {where} type changed: {old.type} -> {new.type}"
     if new.required and not old.required:
-        yield f"~ attribute {where} is required now"
+        yield f"~ attribute {where} is now required"
     if old.default != new.default and not (old.hidden or new.hidden or old.secret or new.secret):
-        yield f"~ attribute {where} has another default: {old.default} -> {new.default}"
+        yield f"~ attribute {where} default changed: {old.default} -> {new.default}"

@@ -56,7 +56,7 @@ class Repository:
                 self.folder, "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", *options, "--", self.url, *refs
             )
         except DtkError as error:
-            raise DtkError(f"{self.url} can't be fetched: {error.message}", hint="git ls-remote says more") from None
+            raise DtkError(f"cannot fetch {self.url}: {error.message}", hint="try git ls-remote with the URL") from None
 
     def commit(self, ref: str) -> str:
         """Return the full commit id of a tag, branch or commit.
@@ -123,7 +123,7 @@ class Repository:
         chosen = [entry for entry in entries if is_below(entry.path, below)]
         problems = list(_problems(chosen))
         if problems:
-            raise InvalidError(f"{self.url} can't be installed", problems)
+            raise InvalidError(f"{self.url} cannot be installed", problems)
         content = self._contents([entry.blob for entry in chosen])
         # Written from blobs instead of checked out, so that no filters, hooks or attributes of the repository apply.
         for entry in chosen:

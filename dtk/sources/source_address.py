@@ -60,7 +60,7 @@ def check_address(address: Address) -> None:
         _check_authority(match["authority"], url)
         _check_plain(match["path"], "path of the source")
     elif _OTHER_SCHEME.match(url):
-        raise UsageError(f"'{_without_password(url)}' is not a source that dtk fetches", hint=f"write {_SCHEMES}")
+        raise UsageError(f"'{_without_password(url)}' is not a supported module source", hint=f"write {_SCHEMES}")
     check_ref(address.ref)
 
 
@@ -82,13 +82,13 @@ def _authority_end(text: str) -> int:
 
 def _check_plain(text: str, what: str) -> None:
     if not text or text.startswith("-") or not text.isprintable():
-        raise UsageError(f"'{text}' can't be a {what}: it is empty, begins with - or can't be printed")
+        raise UsageError(f"invalid {what} '{text}': it is empty, starts with - or has unprintable characters")
 
 
 def _check_authority(authority: str, url: str) -> None:
     user, _, host = authority.rpartition("@")
     if host.startswith("-") or user.startswith("-"):
-        raise UsageError(f"'{url}' can't be a source: its host begins with -")
+        raise UsageError(f"invalid source '{url}': its host starts with -")
     if ":" in user:
         raise UsageError(
             f"'{_without_password(url)}' contains a password, but dtk.lock is shared",

@@ -116,7 +116,7 @@ def _folder(address: Address, folder: Path) -> Snapshot:
     if not folder.is_dir():
         raise UsageError(f"folder '{address.url}' not found")
     if address.ref != DEFAULT_BRANCH:
-        raise UsageError(f"'{address.url}' is not a git repository, and has no '{address.ref}'")
+        raise UsageError(f"'{address.url}' is not a git repository, so it has no '{address.ref}'")
     paths = _parents(PurePosixPath(file.relative_to(folder)) for file in sorted(folder.rglob(MODULE_FILE)))
 
     def write(path: str, target: Path) -> None:

@@ -253,7 +253,7 @@ def _address(pin: Pin) -> Address:
 
 def _conflict(module: str, there: str, needs: list[_Need]) -> InvalidError:
     sides = [Problem(str(need)) for need in dict.fromkeys(needs)]
-    return InvalidError(f"no version of module '{module}' satisfies all that require it: available is {there}", sides)
+    return InvalidError(f"no version of module '{module}' satisfies all requirements; available: {there}", sides)
 
 
 def _nowhere(need: _Need) -> InvalidError:

@@ -57,7 +57,7 @@ def colored(text: str, color: str) -> str:
 
 def status_word(status: str) -> str:
     """Return a status as a word, even for steps that have not begun."""
-    return "not begun" if status == "created" else status
+    return "not started" if status == "created" else status
 
 
 def status_color(status: str) -> str:

@@ -25,7 +25,7 @@ class Control:
 
     @property
     def _help(self) -> str:
-        return "q leaves, c cancels the task" if self._cancel else "q leaves"
+        return "q quits, c cancels the task" if self._cancel else "q quits"
 
     def press(self, keys: str) -> None:
         """Handle keys in order.
@@ -53,4 +53,4 @@ class Control:
                 self._cancel()
         except DtkError as error:
             return f"not cancelled: {error.message}; {self._help}"
-        return "the task was asked to stop; q leaves"
+        return "cancellation requested; q quits"

@@ -14,7 +14,7 @@ from dtk.views.snapshot_table import label, status_text
 STYLES = {"executing": "cyan", "failed": "red", "cancelled": "yellow", "succeeded": "green"}
 """Styles by status; every line has the status as a word, too."""
 
-HELP = "q leaves"
+HELP = "q quits"
 _HEADERS = ("TASK TYPE", "STATUS", "NODE", "DURATION")
 _EXPECTED = "EXPECTED"
 _FRAME_LINES = 6
@@ -138,7 +138,7 @@ def _elapsed(part: Progress, now: datetime) -> str:
 def _hidden(rows: list[tuple[int, Row]]) -> list[Line]:
     if not rows:
         return []
-    counts = Counter(status_text(row.status) or "to come" for _, row in rows)
+    counts = Counter(status_text(row.status) or "pending" for _, row in rows)
     return [
         Line(f"... and {len(rows)} more: {', '.join(f'{count} {status}' for status, count in counts.items())}", "dim")
     ]

@@ -135,7 +135,7 @@ def component_markdown(component: Component) -> list[str]:
     if dependencies or links:
         lines += [f"Needs: {', '.join([*dependencies, *links])}.", ""]
     rows = [[f"`{name}`", action.provider, action.description] for name, action in component.actions.items()]
-    return [*lines, *_table(["Action", "Done by", "Description"], rows)]
+    return [*lines, *_table(["Action", "Implemented by", "Description"], rows)]
 
 
 def assembly_markdown(assembly: Assembly) -> list[str]:

@@ -34,7 +34,7 @@ def plan_text(plan: Plan, *, color: bool = False) -> str:
     lines += stage_lines(plan)
     lines += left_out_lines(plan)
     if made := machines_text(plan):
-        lines.append(f"Machines to make: {made}")
+        lines.append(f"Machines to create: {made}")
     return "\n".join([*lines, summary_line(plan)]) + "\n"
 
 
@@ -79,11 +79,11 @@ def volume_lines(plan: Plan) -> list[str]:
 def nothing_line(plan: Plan) -> str:
     """Return the reason why there is nothing to do."""
     if any(found.kind == "machine" for found in plan.drift):
-        return "No step to run: applying keeps these machines as they are."
+        return "No step to run: apply leaves these machines as they are."
     if plan.drift:
-        return "Nothing to do: applying fixes none of this."
-    what = "what was chosen" if plan.left_out else f"service '{plan.service}'"
-    return f"Nothing to do: {what} is as its files say."
+        return "Nothing to do: apply can't fix any of this."
+    what = "the selection" if plan.left_out else f"service '{plan.service}'"
+    return f"Nothing to do: {what} is up to date."
 
 
 def left_out_lines(plan: Plan) -> list[str]:
@@ -123,7 +123,7 @@ def _machine_lines(service: str, found: Sequence[Finding]) -> Iterator[str]:
     for (_, what), alike in groupby(found, key=lambda one: (group_of(one.node), one.what)):
         nodes = [one.node for one in alike]
         named = nodes[0] if len(nodes) == 1 else group_of(nodes[0])
-        yield f"  ! {members_text(nodes)}  {what}; another one: dtk replace {service} {named}"
+        yield f"  ! {members_text(nodes)}  {what}; to replace: dtk replace {service} {named}"
 
 
 def _finding_line(found: Finding) -> str:

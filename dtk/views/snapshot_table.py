@@ -142,7 +142,7 @@ def _information(task: Task) -> list[str]:
     failed = next((leaf.number for leaf in task.leaves() if leaf.errors), "")
     if failed and task.service:
         number = f" --task {task.number}" if task.number else ""
-        lines.append(f"what it did: dtk task-action-detail {task.service} {failed}{number}")
+        lines.append(f"details: dtk task-action-detail {task.service} {failed}{number}")
     if task.in_doubt:
         lines.append(f"in doubt: {', '.join(task.in_doubt)}")
     return lines + [f"log: {note}" for note in task.notes]

@@ -54,7 +54,7 @@ def _leaf(leaf: TaskStep, now: datetime) -> Iterator[str]:
     if leaf.errors:
         yield from ["ERRORS:", *indented(errors_text(leaf.errors, is_shown=is_shown(leaf))), "--"]
     if not leaf.results:
-        yield "no operations on record"
+        yield "no operations recorded"
     yield ""
 
 

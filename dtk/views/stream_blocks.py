@@ -14,7 +14,7 @@ from dtk.views.step_errors import errors_text
 START_BORDER = "=" * 60
 END_BORDER = "-" * 60
 HELD = (
-    "a process that it left running keeps its output open, which is no longer read, so it may end when it writes to it:"
+    "a background process still holds the command's output, which dtk no longer reads; it may fail when it writes:"
     " redirect its output to a file, or start it with dtk/daemon"
 )
 """The note about a command whose output is no longer read although a process can still write to it."""

@@ -82,7 +82,7 @@ def test_files_and_comments_that_go_nowhere_are_listed(tmp_path: Path) -> None:
     listed = {str(note) for note in convert(tmp_path, "")[1] if not note.path}
     assert listed == {
         "bigtop/hadoop/README.md:1:1: the file is not copied: no action or Puppet code uses it",
-        "bigtop/hadoop/dtk.model.yaml:1:1: a comment is not carried over; the first is here",
+        "bigtop/hadoop/dtk.model.yaml:1:1: a comment is not converted; the first is here",
     }
 
 
@@ -188,9 +188,9 @@ def test_blocks_of_a_stage_attempts_order_and_workflow_files_come_along() -> Non
 
 def test_nothing_is_overwritten_and_a_folder_without_modules_is_refused(workspace: Path, tmp_path: Path) -> None:
     dtk(workspace, "convert", str(ORIGINAL))
-    assert "is there already" in dtk(workspace, "convert", str(ORIGINAL), code=2)
+    assert "already exists" in dtk(workspace, "convert", str(ORIGINAL), code=2)
     (tmp_path / "empty").mkdir()
-    assert "no module of the original's" in dtk(workspace, "convert", str(tmp_path / "empty"), code=2)
+    assert "no module of the original DTK" in dtk(workspace, "convert", str(tmp_path / "empty"), code=2)
 
 
 @pytest.mark.parametrize(

@@ -61,15 +61,15 @@ def test_a_link_to_a_module_that_is_not_there_is_optional_and_made_where_a_servi
 def test_what_is_missing_or_misspelt_is_said_once_with_what_was_meant() -> None:
     notes = [note.message for note in convert(TREE, "", whole_tree=True)[1]]
     expected = (
-        "Puppet code without a manifest beside it: 'store::server', 'store::tools', 'store::backup'; nodes must have it"
+        "no manifest found for 'store::server', 'store::tools', 'store::backup'; install the Puppet code on the nodes"
         " (puppet_code: node)",
-        "module 'acme-new/store' has no component 'store::servr', and it is left out: did you mean 'store::server'?",
-        "module 'wb' is not in the tree (did you mean 'web'?); links to it are optional, and all else that names it is"
-        " left out",
-        "module 'nagios' is not in the tree; links to it are optional, and all else that names it is left out",
-        "module 'store' is 'acme-new/store', which depends on this one for its assemblies; links to it are optional,"
-        " and all else that names it is left out",
-        "the service module 'acme/store' is one module with 'acme-new/store', whose word it has",
+        "module 'acme-new/store' has no component 'store::servr'; it is left out: did you mean 'store::server'?",
+        "module 'wb' is not in the tree (did you mean 'web'?); links to it become optional; other references to it"
+        " are left out",
+        "module 'nagios' is not in the tree; links to it become optional; other references to it are left out",
+        "module 'store' is 'acme-new/store', whose assemblies depend on this module; links to it become optional;"
+        " other references to it are left out",
+        "the service module 'acme/store' is merged with 'acme-new/store' of the same short name",
         "4 files are not copied: no action or Puppet code uses them (a.rb, b.rb, c.rb, …)",
     )
     assert [notes.count(message) for message in expected] == [1] * len(expected)
@@ -80,7 +80,7 @@ def test_a_word_that_nothing_decides_is_said_with_both_modules(tmp_path: Path) -
     (tmp_path / "tree/service_modules/acme/store/module_refs.yaml").unlink()
     (tmp_path / "tree/component_modules/acme/web").rename(tmp_path / "tree/component_modules/puppetlabs/web")
     notes = [note.message for note in convert(tmp_path / "tree", "", whole_tree=True)[1]]
-    assert any("module 'store' may be acme-new/store or acme/store: say which in module_refs.yaml" in n for n in notes)
+    assert any("module 'store' may be acme-new/store or acme/store: choose one in module_refs.yaml" in n for n in notes)
 
 
 def test_a_folder_that_is_no_tree_is_refused(workspace: Path, tmp_path: Path) -> None:

@@ -21,11 +21,11 @@ def planned(capsys: pytest.CaptureFixture[str], code: int = 10) -> str:
 def test_machines_as_they_were_made_are_nothing_to_tell(
     cloud: Cloud, service: Reports, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "Nothing to do: service 'spark1' is as its files say." in planned(capsys, 0)
+    assert "Nothing to do: service 'spark1' is up to date." in planned(capsys, 0)
     # Name the same image differently, and list several types that include the current one.
     write_target(cloud, images={"other": {"image": cloud.image, "user": "admin"}}, defaults={"image": cloud.image})
     assert run(["set-attribute", "spark1", "slaves/instance_type", '["m5.large", "t3.small"]']) == 0
-    assert "as its files say" in planned(capsys, 0)
+    assert "is up to date" in planned(capsys, 0)
 
 
 @pytest.mark.parametrize(
@@ -46,11 +46,11 @@ def test_what_a_group_asks_for_and_has_not_is_told_once_for_all_its_members(
 ) -> None:
     assert run(["set-attribute", "spark1", f"slaves/{attribute}", value]) == 0
     output = planned(capsys)
-    assert "as its files say" not in output
+    assert "is up to date" not in output
     (line,) = [line for line in output.splitlines() if line.startswith("  ! ")]
     assert line.startswith("  ! slaves:[1-2]  ")
     assert told in line
-    assert line.endswith("applying keeps the machine as it is; another one: dtk replace spark1 slaves")
+    assert line.endswith("applying keeps the machine as it is; to replace: dtk replace spark1 slaves")
     capsys.readouterr()
     assert run(["plan", "spark1", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["drift"]

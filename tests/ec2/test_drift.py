@@ -25,7 +25,7 @@ def test_what_changed_behind_dtks_back_is_told_noted_and_planned(
     assert run(["plan", "spark1", "--refresh", "--detailed-exitcode"]) == 10
     output = capsys.readouterr().out
     assert f"Found: slaves:1: {ids['slaves:1']} is gone" in output
-    assert f"Found: slaves:2: {ids['slaves:2']} is stopped, and was running" in output
+    assert f"Found: slaves:2: {ids['slaves:2']} is stopped (was running)" in output
     assert "Found: master: tags/team " in output
     assert "{" not in output.partition("Found: master: tags")[2].partition("\n")[0]
     assert "+ create slaves:1" in output

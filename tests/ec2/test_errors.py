@@ -187,8 +187,8 @@ def test_a_security_group_that_others_use_is_told_with_who_they_are(
     assert {record.status for record in gone.records.values()} == {"terminated"}, "gone, whatever becomes of the group"
     with pytest.raises(AwsError) as raised:
         cloud.provider().clean_up(cloud.identity(), lambda: True)
-    assert f"security group {group['GroupId']} can't be deleted: rules of {other} name it" in raised.value.message
-    assert "then the same command again" in raised.value.hint
+    assert f"security group {group['GroupId']} can't be deleted: rules of {other} refer to it" in raised.value.message
+    assert "then repeat the command" in raised.value.hint
 
 
 def test_nodes_that_are_gone_are_recorded_so_and_what_is_left_goes_with_the_same_command(

@@ -50,7 +50,7 @@ def test_an_answer_that_is_lost_once_makes_no_second_instance(cloud: Cloud) -> N
 def test_answers_that_are_all_lost_leave_instances_that_the_next_task_finds(cloud: Cloud) -> None:
     cloud.api.faults.append(Fault("RunInstances", lost=True, times=99))
     lost = cloud.create("master", "slaves:1")
-    assert "no answer to ec2:RunInstances" in lost.errors["master"].message
+    assert "no response to ec2:RunInstances" in lost.errors["master"].message
     assert len(cloud.instances()) == 2
     cloud.api.faults.clear()
     cloud.task = 2
@@ -254,8 +254,8 @@ def test_spot_falls_back_to_on_demand(cloud: Cloud) -> None:
             "User: arn:aws:iam::1:user/x is not authorized to perform: ec2:RunInstances on resource: x",
             "the permission ec2:RunInstances is missing",
         ),
-        ("VcpuLimitExceeded", "You have requested more vCPU capacity", "the account's limit is reached"),
-        ("InstanceLimitExceeded", "Your quota allows for 0 more", "the account's limit is reached"),
+        ("VcpuLimitExceeded", "You have requested more vCPU capacity", "the account's limit was reached"),
+        ("InstanceLimitExceeded", "Your quota allows for 0 more", "the account's limit was reached"),
     ],
 )
 def test_what_an_account_may_not_do_is_said(cloud: Cloud, code: str, message: str, expected: str) -> None:
@@ -288,7 +288,7 @@ def test_an_answer_that_is_not_of_aws_is_no_answer(cloud: Cloud, monkeypatch: py
     monkeypatch.setattr(test_ec2, "ERROR", "<!doctype html><title>{code} {message}</title>")
     cloud.api.faults.append(Fault("RunInstances", "Bad Gateway", status=502, times=99))
     lost = cloud.create("master")
-    assert "no answer to ec2:RunInstances" in lost.errors["master"].message
+    assert "no response to ec2:RunInstances" in lost.errors["master"].message
     assert lost.recorded[-1][1]["client_token"]
 
 

@@ -115,7 +115,7 @@ def test_a_profile_of_another_account_makes_no_node_gone(
     ):
         output = refused(capsys, code, *words)
         assert f"are in AWS account {OWN_ACCOUNT}" in output, words
-        assert f"are of account {OTHER_ACCOUNT}" in output
+        assert f"belong to account {OTHER_ACCOUNT}" in output
         all_there(cloud)
     assert run(["set-attribute", "spark1", "slaves/cardinality", "3"]) == 0
     assert OTHER_ACCOUNT in refused(capsys, 1, "apply", "spark1", "--yes")

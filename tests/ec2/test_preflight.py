@@ -69,7 +69,7 @@ def test_an_image_for_another_processor_than_the_type_has(cloud: Cloud) -> None:
 
 def test_an_instance_type_that_the_region_does_not_have(cloud: Cloud) -> None:
     error = refusal(cloud, instance_type="t9.small")
-    assert "region us-east-1 has no instance type t9.small, which node 'master' asks for" in error.message
+    assert "region us-east-1 has no instance type t9.small, which node 'master' requests" in error.message
 
 
 def test_a_type_is_asked_for_only_in_zones_that_offer_it(cloud: Cloud) -> None:
@@ -78,7 +78,8 @@ def test_a_type_is_asked_for_only_in_zones_that_offer_it(cloud: Cloud) -> None:
     assert made.records["master"].attributes["availability_zone"] == "us-east-1b"
     error = refusal_in_other_zone(cloud)
     assert (
-        "node 'slaves:1' can't be made: t3.small is not offered in us-east-1a, where its subnets are" in error.message
+        "node 'slaves:1' can't be created: t3.small is not offered in us-east-1a, where its subnets are"
+        in error.message
     )
     assert "us-east-1b" in error.hint
 

@@ -56,7 +56,7 @@ def test_machines_that_another_clone_has_made_since_are_not_taken_for_ones_own(c
     assert two.records == {}
     assert two.errors.keys() == set(NODES)
     refused = two.errors["master"]
-    assert "another clone makes the machines of service 'spark1'" in refused.message
+    assert "another clone is creating the machines of service 'spark1'" in refused.message
     assert one.records["master"].id in refused.message
     assert "dtk list-nodes --orphans --adopt" in refused.hint
     assert len(cloud.instances()) == 3
@@ -74,7 +74,7 @@ def test_two_calls_at_once_make_one_set_of_machines(cloud: Cloud) -> None:
     two = create(cloud, "two", *NODES, key_pair="team", key="")
     assert {node.id for node in cloud.instances()} == {record.id for record in one.records.values()}
     assert two.records == {}
-    assert "another clone makes the machines" in two.errors["slaves:2"].message
+    assert "another clone is creating the machines" in two.errors["slaves:2"].message
     first, second = ({call["ClientToken"] for call in calls} for calls in _calls_by_clone(cloud))
     assert first == second, "the token is the service's and the nodes', not the clone's"
 
@@ -90,7 +90,7 @@ def test_a_key_pair_that_another_clone_has_just_made_stops_the_second_one(cloud:
     assert "InsufficientInstanceCapacity" in str(create(cloud, "one", "master").errors["master"])
     cloud.api.capacity = {}
     refused = create(cloud, "two", "master").errors["master"]
-    assert "another clone began to make the machines of service 'spark1'" in refused.message
+    assert "another clone began to create the machines of service 'spark1'" in refused.message
     assert cloud.instances() == []
     # A job that has died does not block others forever.
     key_pair(cloud).create_time = utcnow() - timedelta(seconds=access.BEGINNING_SECONDS + 1)

@@ -134,7 +134,7 @@ def test_two_clones_that_begin_a_service_on_hosts_at_once_do_not_both_get_it(ori
     running = [one.start("apply", "app1", "--yes") for one in clones]
     output = [process.communicate(timeout=300)[0] for process in running]
     codes = [process.returncode for process in running]
-    refused = "another clone makes the machines of service 'app1'", "machines of service 'app1' exist"
+    refused = "another clone is creating the machines of service 'app1'", "machines of service 'app1' exist"
     assert set(codes) <= {0, 1, 5}
     assert any(codes), "both had the machines"
     assert all(code == 0 or any(text in out for text in refused) for code, out in zip(codes, output, strict=True)), (
@@ -158,15 +158,15 @@ def test_a_host_that_cannot_be_asked_hides_nothing_and_stops_only_what_needs_it(
     one = clone(origin, "one")
     made = one.run("apply", "app1", "--yes")
     assert (
-        "warning: whether service 'app1' has hosts of target 'rack' is not known: 1 of 7 can't be asked; 'h0'"
-        in made.stderr
+        "warning: cannot determine whether service 'app1' has hosts: 1 of 7 hosts of target 'rack' could not be"
+        " checked; 'h0'" in made.stderr
     )
     two = clone(origin, "two")
     assert "3 machines of service 'app1' exist" in two.run("apply", "app1", "--yes", code=5).stderr
     assert "3 machines of service 'app1' exist" in two.run("stop", "app1", code=5).stderr
     # Destroying fails while a host that cannot be asked may still have a node.
     refused = two.run("delete-and-destroy", "app1", "--yes", code=1)
-    assert "1 of 7 can't be asked" in refused.stderr
+    assert "1 of 7 hosts of target 'rack' could not be checked" in refused.stderr
     assert "remove those that no longer exist from dtk.yaml" in refused.stderr
     file.write_text(config)
     assert homes(origin) == ["master", "slaves:1", "slaves:2"]

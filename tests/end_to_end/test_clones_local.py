@@ -72,5 +72,5 @@ def test_two_clones_that_begin_at_once_do_not_both_have_local_nodes(origin: Dtk)
         text.replace(begun, "11111111-2222-4333-8444-555555555555").replace('"slaves:2": {', '"gone": {', 1)
     )
     refused = two.run("apply", "app1", "--yes", code=1).stdout
-    assert "another clone makes the machines of service 'app1': slaves:2 runs from" in refused
+    assert "another clone is creating the machines of service 'app1': slaves:2 runs from" in refused
     assert nodes_of(origin) == NODES

@@ -85,8 +85,8 @@ def test_a_quiet_cluster_has_no_drift_and_a_refresh_leaves_no_trace(dtk: Dtk, no
     assert "Drift" not in output
     assert "Not checked" not in output
     assert "6 commands run each time and can't be checked." in output
-    assert f"Nothing to do: service '{SERVICE}' is as its files say." in output
-    assert dtk.run("plan", SERVICE).stdout == f"Nothing to do: service '{SERVICE}' is as its files say.\n"
+    assert f"Nothing to do: service '{SERVICE}' is up to date." in output
+    assert dtk.run("plan", SERVICE).stdout == f"Nothing to do: service '{SERVICE}' is up to date.\n"
 
 
 def test_what_was_changed_by_hand_is_told_and_mended(dtk: Dtk, nodes: dict[str, Path]) -> None:

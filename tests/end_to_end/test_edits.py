@@ -265,7 +265,7 @@ BAD_INPUT = [
     ("shell -c 'cd /servce'", 2, "'servce' is not a valid location"),
     ("shell -c popc", 2, "no previous location"),
     ("shell -c 'help nope'", 2, "'nope' is not a command in this location"),
-    ('shell -c "info \'web"', 2, "a quote is not closed"),
+    ('shell -c "info \'web"', 2, "unclosed quote"),
     ("shell -c 'cd service/web/slaves:1; set-attribute x y'", 2, "'set-attribute' is not a command"),
 ]
 

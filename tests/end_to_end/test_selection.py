@@ -36,7 +36,7 @@ def test_only_one_member_is_changed_and_the_plan_says_what_it_leaves_out(dtk: Dt
     rest = dtk.json("plan", "ring1")
     changed = [(c["node"], c["component"]) for c in rest["components"] if c["change"] == "changed"]
     assert changed == [("slaves:2", "ring::member")]
-    assert "Nothing to do: what was chosen" in dtk.run("plan", "ring1", "--only", "slaves:1").stdout
+    assert "Nothing to do: the selection" in dtk.run("plan", "ring1", "--only", "slaves:1").stdout
 
 
 def test_a_machine_that_a_chosen_component_needs_is_made_with_it_and_no_other(dtk: Dtk) -> None:

@@ -82,7 +82,7 @@ def test_a_running_task_is_watched_left_and_cancelled_from_a_terminal(dtk: Dtk, 
         ["3", "members", "executing", lines[3].split()[-1]],
         ["3.1", "configure_nodegroup", "executing", "0/2", "slaves", lines[4].split()[-1]],
     ]
-    assert "q leaves, c cancels the task" in screen
+    assert "q quits, c cancels the task" in screen
     tmux.resize(60, 9)
     assert len(tmux.shows("... and").rstrip().splitlines()) <= 9
     tmux.resize(100, 30)

@@ -150,17 +150,17 @@ def test_a_terminal_that_changes_its_size_all_the_time_is_never_left_in_a_mess(
 
 def test_c_asks_and_cancels_only_after_a_yes(terminal: Terminal, recorder: Recorder) -> None:
     asked = recorder.path.with_name("asked")
-    assert terminal.reads("q leaves, c cancels the task")
+    assert terminal.reads("q quits, c cancels the task")
     terminal.press(b"c")
     assert terminal.reads("Cancel the task? y cancels it")
     terminal.press(b"n")
     terminal.text = ""
-    assert terminal.reads("q leaves, c cancels the task")
+    assert terminal.reads("q quits, c cancels the task")
     assert not asked.exists()
     terminal.press(b"c")
     assert terminal.reads("Cancel the task? y cancels it")
     terminal.press(b"y")
-    assert terminal.reads("the task was asked to stop")
+    assert terminal.reads("cancellation requested")
     assert asked.exists()
     recorder.event("task.cancelling", by="test").finished("5.1", "cancelled").end("cancelled")
     assert terminal.exit_code() == 6
@@ -231,7 +231,7 @@ def test_a_frame_shows_what_runs_first_and_folds_the_rest(recorder: Recorder) ->
         "3 bigtop hiera                  succeeded          5.4s",
         "4 bigtop_base                   succeeded          5.8s",
         "5.1 master 3.9s: formatting the namenode",
-        "q leaves",
+        "q quits",
     ]
 
 

@@ -91,7 +91,7 @@ def test_of_an_endless_output_the_end_is_kept_and_the_rest_counted(tmp_path: Pat
     recorder = begin(tmp_path / "events.jsonl", ring_plan())
     recorder.ran("3.1.1", "join", "x" * 9000 + "the end").finished("3.1.1")
     page = report_page(fold(recorder.events), NOW)
-    assert f"{9007 - LONGEST_OUTPUT} characters left out here" in page
+    assert f"{9007 - LONGEST_OUTPUT} characters left out" in page
     assert "xxx" + "the end" in page
     assert "x" * LONGEST_OUTPUT not in page
 
@@ -163,9 +163,9 @@ def test_a_node_counts_once_and_is_new_only_where_the_task_makes_it(tmp_path: Pa
     recorder = Recorder(tmp_path / "2").at("10:00:00.0").plan(plan).start()
     page = report_page(fold(recorder.at("10:00:10.2").end().events), NOW, before=before)
     assert "<dt>Nodes</dt><dd>3</dd>" in page
-    assert "<h3>Nodes that are new</h3><ul><li>slaves:3</li></ul>" in page
-    assert "<h3>Nodes that took no part in the task before</h3><ul><li>slaves:2</li></ul>" in page
-    assert "<h3>Nodes that have no part in this task</h3><ul><li>master</li></ul>" in page
+    assert "<h3>New nodes</h3><ul><li>slaves:3</li></ul>" in page
+    assert "<h3>Nodes that were not in the previous task</h3><ul><li>slaves:2</li></ul>" in page
+    assert "<h3>Nodes that are not in this task</h3><ul><li>master</li></ul>" in page
 
 
 def test_a_duration_is_compared_in_words(tmp_path: Path) -> None:
@@ -185,6 +185,6 @@ def test_the_topology_shows_members_and_who_uses_whom(tmp_path: Path) -> None:
 
 def test_a_task_that_has_not_begun_and_an_empty_log_have_a_page(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "events.jsonl").plan([stage("1", "a", step("1.1", "action", "m"))])
-    assert "not begun" in report_page(fold(recorder.events), NOW)
+    assert "not started" in report_page(fold(recorder.events), NOW)
     Elements(report_page(fold([], notes=["line 1: torn"]), NOW))
     assert "The log: line 1: torn" in report_page(fold([], notes=["line 1: torn"]), NOW)

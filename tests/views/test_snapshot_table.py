@@ -56,7 +56,7 @@ def test_a_failed_step_is_explained_below_the_table(recorder: Recorder) -> None:
         "    bind: address in use\n"
         "    bye\n"
         "\nINFO: to resume: dtk apply s --resume\n"
-        "INFO: what it did: dtk task-action-detail s 2.1.1 --task 1\n"
+        "INFO: details: dtk task-action-detail s 2.1.1 --task 1\n"
     )
     assert column(task)["3.1"] == ""
 

@@ -74,7 +74,7 @@ def _refuse_beginning(identity: ServiceIdentity, pair: KeyPairAnswer) -> None:
     age = (datetime.now(UTC) - made).total_seconds()
     if age < BEGINNING_SECONDS:
         raise DtkError(
-            f"another clone began to make the machines of service '{identity.service}' {max(age, 0):.0f} s ago"
+            f"another clone began to create the machines of service '{identity.service}' {max(age, 0):.0f} s ago"
             f" (key pair {service_name(identity)})",
             hint="wait until it has finished, then adopt them: dtk list-nodes --orphans --adopt;"
             f" if it is gone, try again in {BEGINNING_SECONDS - max(age, 0):.0f} s",

@@ -239,8 +239,8 @@ def _nobody_to_ask(settings: Ec2Settings) -> DtkError:
     profile = f" --profile {settings.profile}" if settings.profile else ""
     return DtkError(
         "the AWS profile asks for an MFA code, and there is no terminal to ask on",
-        hint="run the command in a terminal: what it gets serves others until it ends; or hand credentials over:"
-        f' eval "$(aws configure export-credentials{profile} --format env)", without profile: in dtk.yaml',
+        hint="run the command in a terminal (later commands reuse the session until it expires), or pass credentials:"
+        f' eval "$(aws configure export-credentials{profile} --format env)" and no profile: in dtk.yaml',
     )
 
 

@@ -87,7 +87,7 @@ def _power_refusal(power: Power, attributes: Attributes) -> str:
 
 EC2 = TargetDescription(
     type="ec2",
-    summary="instances of Amazon EC2",
+    summary="Amazon EC2 instances",
     provider="dtk.nodes.ec2.provider:Ec2Provider",
     settings_schema=Path(__file__).with_name("settings.schema.json"),
     machine_attributes=_machine_attributes,

@@ -88,7 +88,7 @@ def _by_id(aws: Aws, image: str, word: str) -> ImageAnswer | None:
     # By filter: AWS returns an empty list for an unknown id instead of an error, so that the message can name the word.
     found = aws.pages("describe_images", "Images", ImageAnswer, Filters=[{"Name": "image-id", "Values": [image]}])
     if not found:
-        raise InvalidError(f"there is no image {image} (for '{word}') in this region")
+        raise InvalidError(f"no image {image} (for '{word}') in this region")
     return found[0]
 
 

@@ -141,7 +141,7 @@ def wait_for(
             time.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
     for node, id_ in waiting.items():
-        state = seen[id_].state if id_ in seen else "not to be seen"
+        state = seen[id_].state if id_ in seen else "not visible"
         on_outcome(node, DtkError(f"instance {id_} is still {state} after {timeout:g} s"))
 
 

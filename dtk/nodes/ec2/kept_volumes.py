@@ -144,10 +144,10 @@ def _attach(aws: Aws, volume: str, instance: str, device: str) -> None:
     def is_free(one: VolumeAnswer) -> bool:
         return one.get("State") == "available" or _is_at(one, instance)
 
-    found = _wait(aws, volume, is_free, f"be free for instance {instance}")
+    found = _wait(aws, volume, is_free, f"become free for instance {instance}")
     if not _is_at(found, instance):
         aws.call("attach_volume", VolumeId=volume, InstanceId=instance, Device=device)
-        _wait(aws, volume, lambda one: _is_at(one, instance, "attached"), f"be attached to instance {instance}")
+        _wait(aws, volume, lambda one: _is_at(one, instance, "attached"), f"attach to instance {instance}")
 
 
 def _is_at(volume: VolumeAnswer, instance: str, state: str = "") -> bool:
@@ -164,7 +164,7 @@ def _wait(aws: Aws, volume: str, ready: Callable[[VolumeAnswer], bool], what: st
         if found and ready(found[0]):
             return found[0]
         if time.monotonic() > deadline:
-            state = found[0].get("State", "unknown") if found else "not to be seen"
+            state = found[0].get("State", "unknown") if found else "not visible"
             raise DtkError(f"volume {volume} did not {what} within {_WAIT_SECONDS:g} s: it is {state}")
         time.sleep(_PAUSE_SECONDS)
 
@@ -217,7 +217,7 @@ def delete_kept(aws: Aws, identity: ServiceIdentity, planned: Collection[str]) -
     for id_, described in kept_texts(aws, identity).items():
         # By id: a volume may have grown since the plan was made.
         if any(f" ({id_}, " in one for one in planned):
-            _wait(aws, id_, lambda one: one.get("State") == "available", "be free to be deleted")
+            _wait(aws, id_, lambda one: one.get("State") == "available", "become free for deletion")
             aws.call("delete_volume", VolumeId=id_)
             deleted.append(described)
     return deleted

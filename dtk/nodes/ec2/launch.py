@@ -73,7 +73,7 @@ def _launch_batch(
     aws: Aws, context: LaunchContext, machine: MachineRequest, nodes: list[str], record: Record, outcome: Outcome
 ) -> None:
     waiting = nodes
-    reason = DtkError(f"no subnet of target '{context.settings.name}' suits what {nodes_text(nodes)} asks for")
+    reason = DtkError(f"no subnet of target '{context.settings.name}' meets the requirements of {nodes_text(nodes)}")
     for placement in placements(machine):
         try:
             # Each call creates as many instances as there is capacity for; repeat until EC2 refuses with a reason.
@@ -148,7 +148,7 @@ def refuse_rivals(identity: ServiceIdentity, instances: Iterable[Ec2Instance]) -
     for instance in instances:
         if identity.is_rival(instance.tags.get(ORIGIN, "")):
             since = instance.data.get("LaunchTime")
-            made = f", made {since.isoformat(timespec='seconds')}" if isinstance(since, datetime) else ""
+            made = f", created {since.isoformat(timespec='seconds')}" if isinstance(since, datetime) else ""
             raise rival_error(identity.service, f"{instance.node} is instance {instance.id}{made}")
 
 

@@ -37,8 +37,8 @@ def check_location(aws: Aws, target: str, identity: ServiceIdentity, records: It
     if accounts and aws.account and accounts - {aws.account}:
         raise InvalidError(
             f"the nodes of service '{identity.service}' are in AWS account {_listed(accounts)},"
-            f" and the credentials of target '{target}' are of account {aws.account}",
-            hint="use the profile that they were made with: the target's profile in dtk.yaml, or AWS_PROFILE",
+            f" but the credentials of target '{target}' belong to account {aws.account}",
+            hint="use the profile that they were created with: the target's profile in dtk.yaml, or AWS_PROFILE",
         )
 
 
@@ -51,8 +51,8 @@ def check_missing(aws: Aws, records: Iterable[NodeRecord]) -> None:
     missing = next((record for record in records if record.attributes.get(ACCOUNT)), None)
     if missing is not None and not aws.account:
         raise InvalidError(
-            f"instance {missing.id} of node '{missing.node}' was not found in the account of the credentials, and which"
-            f" account that is is not known; the instance was made in account {missing.attributes[ACCOUNT]}",
+            f"instance {missing.id} of node '{missing.node}' was not found in the account of the credentials, which"
+            f" is unknown; the instance was created in account {missing.attributes[ACCOUNT]}",
             hint="check that AWS STS can be reached from here: a private network needs an endpoint for it",
         )
 

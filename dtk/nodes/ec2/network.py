@@ -63,12 +63,12 @@ def _of_vpc(aws: Aws, settings: Ec2Settings, zone: str) -> list[Subnet]:
     usable = [one for one in found if one.cidr and (one.availability_zone == zone or _is_usual(one))]
     if not usable:
         others = (
-            f" but {', '.join(sorted(one.id for one in found))} (IPv6 alone, a Local Zone or an Outpost)"
+            f", only {', '.join(sorted(one.id for one in found))} (IPv6 only, a Local Zone or an Outpost)"
             if found
             else ""
         )
         raise InvalidError(
-            f"VPC {vpc} of target '{settings.name}' has no subnet{others}", hint="name its subnet in dtk.yaml"
+            f"VPC {vpc} of target '{settings.name}' has no suitable subnet{others}", hint="name its subnet in dtk.yaml"
         )
     return sorted(usable, key=lambda subnet: (subnet.availability_zone, subnet.id))
 
@@ -96,8 +96,8 @@ def _reachable(aws: Aws, subnets: Sequence[Subnet]) -> list[Subnet]:
         raise InvalidError(
             f"no route leads from the internet to {', '.join(subnet.id for subnet in subnets)}: instances there"
             " can't be reached by public addresses",
-            hint="set addresses: private in dtk.yaml where dtk runs inside that network, with jump: or proxy_command:"
-            " else; or name a subnet whose route table has an internet gateway",
+            hint="set addresses: private in dtk.yaml (if dtk runs outside that network, with jump: or proxy_command:)"
+            "; or name a subnet whose route table has an internet gateway",
         )
     return found
 

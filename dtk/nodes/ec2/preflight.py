@@ -79,7 +79,7 @@ def _with_root_disk(node: str, machine: MachineRequest) -> MachineRequest:
 def _check_type(aws: Aws, node: str, machine: MachineRequest, type_: str, facts: TypeFacts | None) -> None:
     if facts is None:
         raise InvalidError(
-            f"region {aws.region} has no instance type {type_}, which node '{node}' asks for",
+            f"region {aws.region} has no instance type {type_}, which node '{node}' requests",
             hint="choose another size or instance_type, or correct the target's sizes: in dtk.yaml",
         )
     architecture = machine.image.architecture
@@ -87,7 +87,7 @@ def _check_type(aws: Aws, node: str, machine: MachineRequest, type_: str, facts:
         words = machine.spec.image
         other = "t4g.small, m7g.large" if architecture == _ARM else "t3.small, m7i.large"
         raise InvalidError(
-            f"node '{node}' can't be made: its image {machine.image.id} ('{words}') is for {architecture}, and its"
+            f"node '{node}' can't be created: its image {machine.image.id} ('{words}') is for {architecture}, and its"
             f" instance type {type_} runs {' and '.join(facts.architectures)}",
             hint=f"choose an instance_type for {architecture} ({other}), or an image for {facts.architectures[0]}",
         )
@@ -96,7 +96,7 @@ def _check_type(aws: Aws, node: str, machine: MachineRequest, type_: str, facts:
 def _refuse_zones(node: str, machine: MachineRequest, wanted: Sequence[str], offered: Sequence[str]) -> None:
     types = " or ".join(machine.spec.instance_types)
     raise InvalidError(
-        f"node '{node}' can't be made: {types} is not offered in {', '.join(wanted)}, where its subnets are",
+        f"node '{node}' can't be created: {types} is not offered in {', '.join(wanted)}, where its subnets are",
         hint=f"choose another instance_type, or a subnet in one of {', '.join(offered)}",
     )
 

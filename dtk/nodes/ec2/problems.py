@@ -41,21 +41,21 @@ BAD_CREDENTIALS = {
     "OptInRequired",
 }
 _QUOTA = (
-    "the account's limit is reached",
-    "end instances that are not needed, or ask AWS for a higher quota (Service Quotas, EC2)",
+    "the account's limit was reached",
+    "terminate instances that are not needed, or ask AWS for a higher quota (Service Quotas, EC2)",
 )
 _EXPLAINED: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(
         ("InstanceLimitExceeded", "VcpuLimitExceeded", "VolumeLimitExceeded", "AddressLimitExceeded"), _QUOTA
     ),
     "RulesPerSecurityGroupLimitExceeded": (
-        "a security group's limit is reached",
+        "a security group's limit was reached",
         "name fewer ranges in the target's open_to, or ask AWS for a higher quota (Service Quotas, VPC)",
     ),
     "OperationNotPermitted": ("", "remove its stop or termination protection in EC2, then apply again"),
     NO_SPOT_ROLE: (
         "the account has no service-linked role for Spot",
-        "make it once for the account: aws iam create-service-linked-role --aws-service-name spot.amazonaws.com",
+        "create it once for the account: aws iam create-service-linked-role --aws-service-name spot.amazonaws.com",
     ),
 }
 """Error code → its meaning ("" to use the call's name) and what to do."""
@@ -123,7 +123,7 @@ def _not_allowed(action: str, code: str, reason: str, encoded: str) -> AwsError:
         return AwsError(
             f"AWS does not allow {action}: a policy denies {permission} explicitly ({reason})",
             code=code,
-            hint=f"ask whoever keeps that policy; another permission does not help{decode}",
+            hint=f"ask the owner of that policy; granting another permission does not help{decode}",
         )
     return AwsError(
         f"AWS does not allow {action}: the permission {permission} is missing ({reason})",
@@ -137,4 +137,6 @@ def unreachable(error: Exception, service: str, operation: str) -> DtkError:
     problem = access_problem(error)
     if problem is not None:
         return DtkError(problem.message, hint=problem.hint)
-    return AwsUnreachableError(f"no answer to {service}:{operation}: {error}", hint="check the network, then try again")
+    return AwsUnreachableError(
+        f"no response to {service}:{operation}: {error}", hint="check the network, then try again"
+    )

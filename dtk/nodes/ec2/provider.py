@@ -310,8 +310,8 @@ class Ec2Provider(BasicProvider):
         """Report an error for nodes with spot instances, which can't be stopped; return the others."""
         spot = [node for node in nodes if found[node].data.get("InstanceLifecycle") == "spot"]
         for node in spot:
-            message = f"instance {found[node].id} is a one-time spot instance, which EC2 can end but not stop"
-            report(node, DtkError(message, hint="leave it running, or take the node out of the service"))
+            message = f"instance {found[node].id} is a one-time spot instance, which EC2 can terminate but not stop"
+            report(node, DtkError(message, hint="leave it running, or remove the node from the service"))
         return [node for node in nodes if node not in spot]
 
     def _await_running(
@@ -370,7 +370,7 @@ class Ec2Provider(BasicProvider):
                 node,
                 DtkError(
                     f"instance {known[node].id or 'of ' + node} no longer exists",
-                    hint="dtk apply --refresh notes it, and makes the node again",
+                    hint="run dtk apply --refresh to create the node again",
                 ),
             )
         return [node for node in known if node in found]

@@ -50,11 +50,15 @@ def _still_used(aws: Aws, group: str, error: AwsError) -> AwsError:
     with suppress(DtkError):
         found = aws.pages("describe_security_groups", "SecurityGroups", SecurityGroup, Filters=filters)
         others = sorted(str(other["GroupId"]) for other in found if other["GroupId"] != group)
-        by = f"rules of {', '.join(others)} name it" if others else "another machine, load balancer or interface has it"
+        by = (
+            f"rules of {', '.join(others)} refer to it"
+            if others
+            else "another machine, load balancer or interface uses it"
+        )
         return AwsError(
-            f"the instances are ended, and the service's security group {group} can't be deleted: {by}",
+            f"the instances are terminated, but the service's security group {group} can't be deleted: {by}",
             code=error.code,
-            hint="take the group off there (EC2, Network interfaces and Security groups), then the same command again",
+            hint="remove the group there (EC2, Network interfaces and Security groups), then repeat the command",
         )
     return error
 

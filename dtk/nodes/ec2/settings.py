@@ -221,16 +221,16 @@ def _volumes(given: object) -> tuple[Volume, ...]:
     volumes = tuple(_volume(volume) for volume in (given if isinstance(given, (list, tuple)) else ()))
     names = [volume.name for volume in volumes if volume.name]
     if len(set(names)) < len(names):
-        raise ValueError("two of volumes have the same name")
+        raise ValueError("two volumes have the same name")
     if len(volumes) > len(VOLUME_LETTERS):
-        raise ValueError(f"{len(volumes)} volumes, and at most {len(VOLUME_LETTERS)} can be had")
+        raise ValueError(f"{len(volumes)} volumes, but at most {len(VOLUME_LETTERS)} are possible")
     return volumes
 
 
 def _volume(given: object) -> Volume:
     volume = as_mapping(given)
     if "size" not in volume:
-        raise ValueError("each of volumes needs a size: [{size: 100, type: gp3}]")
+        raise ValueError("each volume needs a size: [{size: 100, type: gp3}]")
     limits = {name: int(text(volume, name)) for name in ("iops", "throughput") if name in volume}
     name, keep = text(volume, "name"), text(volume, "keep").lower() == "true"
     if keep and not name:

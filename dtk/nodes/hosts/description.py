@@ -30,7 +30,7 @@ def _nodes_without_machine(target: Target, nodes: Sequence[str], held: Mapping[s
 
 HOSTS = TargetDescription(
     type="hosts",
-    summary="machines that exist",
+    summary="existing machines",
     provider="dtk.nodes.hosts.provider:HostsProvider",
     settings_schema=Path(__file__).with_name("settings.schema.json"),
     nodes_without_machine=_nodes_without_machine,

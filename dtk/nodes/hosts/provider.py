@@ -125,7 +125,7 @@ class HostsProvider(BasicProvider):
         found = [machine for machine in own if machine.id not in known]
         # The error carries the results, for callers that can continue without the unreachable hosts.
         if silent:
-            raise self._unasked("which hosts are this workspace's", silent, found)
+            raise self._unasked("which hosts belong to this workspace", silent, found)
         return found
 
     def find_service(self, identity: ServiceIdentity, ask: Ask) -> Sequence[MarkedMachine]:
@@ -143,8 +143,8 @@ class HostsProvider(BasicProvider):
     def _unasked(self, what: str, silent: Mapping[str, DtkError], found: Sequence[MarkedMachine]) -> UnaskedError:
         name, error = next(iter(silent.items()))
         return UnaskedError(
-            f"{what} of target '{self._target.name}' is not known: {len(silent)} of {len(self._hosts)} can't be asked;"
-            f" '{name}': {error.message}",
+            f"cannot determine {what}: {len(silent)} of {len(self._hosts)} hosts of target '{self._target.name}'"
+            f" could not be checked; '{name}': {error.message}",
             found,
             hint="make sure that they are running, or remove those that no longer exist from dtk.yaml",
         )
@@ -172,7 +172,7 @@ class HostsProvider(BasicProvider):
         """Refuse a host with the mark of another service, or of this one if another clone began it as well."""
         mark = read_mark(printed)
         if mark is None:
-            raise DtkError(f"the host of {node} can't be marked as this service's: it printed {printed[:200]!r}")
+            raise DtkError(f"the host of {node} could not be marked for this service: it printed {printed[:200]!r}")
         if not mark.is_of(identity):
             raise DtkError(
                 f"the host of {node} is {mark.node} of service '{mark.service}' (id {mark.lineage}),"
@@ -231,7 +231,7 @@ class HostsProvider(BasicProvider):
         return DtkError(
             f"no free host in target '{self._target.name}' for node '{node}': "
             f"{len(fitting) - len(taken)} free, {len(taken)} claimed{shown}",
-            hint="add hosts to the target in dtk.yaml, or destroy a service that holds some",
+            hint="add hosts to the target in dtk.yaml, or destroy a service that uses some",
         )
 
     def _refuse_power(self, records: Sequence[NodeRecord], report: Report) -> None:

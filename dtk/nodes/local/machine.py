@@ -94,7 +94,7 @@ def new_home(identity: ServiceIdentity, node: str) -> Path:
         home = (identity.folder / "nodes" / name / "home").absolute()
     if ":" in str(home):
         raise DtkError(
-            f"no local node can be made in '{home}': Python's venv refuses a path with a colon in it",
+            f"cannot create a local node in '{home}': Python's venv does not allow a colon in the path",
             hint="move the workspace",
         )
     return home
@@ -195,7 +195,7 @@ def wait_until_up(machine: Machine) -> str:
         except (OSError, EOFError, paramiko.SSHException) as error:
             problem = str(error)
         if time.monotonic() > deadline:
-            raise DtkError(f"node '{machine.node}' does not answer: {problem}; {_log_tail(machine)}")
+            raise DtkError(f"could not connect to node '{machine.node}': {problem}; {_log_tail(machine)}")
         time.sleep(_BOOT_POLL_SECONDS)
 
 
@@ -203,7 +203,7 @@ def _log_tail(machine: Machine) -> str:
     try:
         return machine.log.read_text(encoding="utf-8", errors="replace")[-_LOG_TAIL:].strip() or "its log is empty"
     except OSError as error:
-        return f"its log can't be read: {error}"
+        return f"its log cannot be read: {error}"
 
 
 def erase(machine: Machine) -> None:

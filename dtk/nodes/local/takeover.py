@@ -63,8 +63,8 @@ def _copy(there: Path, here: Path, *, is_replaceable: bool) -> None:
         return
     if here.exists() and not is_replaceable:
         raise DtkError(
-            f"{here} and {there} are two keys of one service",
-            hint="end the nodes of one of both folders: dtk delete-and-destroy",
+            f"{here} and {there} are different keys of the same service",
+            hint="destroy the nodes of one of the two folders: dtk delete-and-destroy",
         )
     make_private_folder(here.parent)
     replace_file(here, key)

@@ -28,7 +28,7 @@ def comparison_section(task: Task, before: Task) -> Markup:
         _by(task, before),
     )
     return section(
-        "Compared with the task before", facts, _stage_table(task, before), _steps(task, before), id_="comparison"
+        "Compared with the previous task", facts, _stage_table(task, before), _steps(task, before), id_="comparison"
     )
 
 
@@ -87,12 +87,12 @@ def _steps(task: Task, before: Task) -> Markup | None:
     turned = [f"{step.number} {step.type} {step.node}: {then.status}, now {step.status}" for step, then in both
               if step.status != then.status and step.is_over and then.is_over]  # fmt: skip
     lists = [
-        _list("Ended otherwise", turned),
+        _list("Ended differently", turned),
         _list("Slower", [_difference(*change) for change in slower]),
         _list("Faster", [_difference(*change) for change in faster]),
-        _list("Nodes that are new", _named(_made(task))),
-        _list("Nodes that took no part in the task before", _named(nodes_of(task) - nodes_of(before) - _made(task))),
-        _list("Nodes that have no part in this task", _named(nodes_of(before) - nodes_of(task))),
+        _list("New nodes", _named(_made(task))),
+        _list("Nodes that were not in the previous task", _named(nodes_of(task) - nodes_of(before) - _made(task))),
+        _list("Nodes that are not in this task", _named(nodes_of(before) - nodes_of(task))),
     ]
     found = [item for item in lists if item]
     return tag("div", *found, class_="lists") if found else None

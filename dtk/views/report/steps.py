@@ -20,7 +20,7 @@ MANY = 12
 LONGEST_OUTPUT = 6000
 """Maximum characters of an output in the page, so that a browser opens a page of 300 nodes at once."""
 
-_NOTHING = {"executing": "It runs; none of its operations is over.", "created": "It has not begun."}
+_NOTHING = {"executing": "Running; no operation has finished yet.", "created": "Not started yet."}
 _SIGNS = {"changed": "~", "unchanged": "=", "skipped": "-", "failed": "\u2717"}
 
 
@@ -31,7 +31,7 @@ _NONE: Known = MappingProxyType({})
 
 def steps_section(task: Task) -> Markup:
     """Return all stages with their content; failed ones are open."""
-    note = "Click a line to see what was done. What failed is open."
+    note = "Click a line for details. Failed steps are open."
     return section("Steps", *map(stage_part, task.stages), note=note, id_="steps")
 
 
@@ -117,7 +117,7 @@ def _details(step: TaskStep) -> Iterator[Markup]:
         operations = (_operation(result, f"{step.number}-{place}") for place, result in enumerate(step.results))
         yield tag("ul", *operations, class_="operations")
     elif not step.errors:
-        yield tag("p", _NOTHING.get(step.status, "No operations on record."), class_="quiet")
+        yield tag("p", _NOTHING.get(step.status, "No operations recorded."), class_="quiet")
 
 
 def _operation(result: OperationResult, place: str) -> Markup:
@@ -147,7 +147,7 @@ def _output(name: str, text: str) -> Iterator[Markup]:
     if not shown:
         return
     left_out = len(shown) - LONGEST_OUTPUT
-    note = f"{left_out} characters left out here; dtk task-action-detail has them\n" if left_out > 0 else ""
+    note = f"{left_out} characters left out; dtk task-action-detail shows them\n" if left_out > 0 else ""
     yield tag("div", name, class_="stream")
     yield tag("pre", tag("i", note) if note else None, shown[-LONGEST_OUTPUT:])
 
@@ -166,7 +166,7 @@ def errors_section(task: Task) -> Markup | None:
         return None
     shown, more = cards[:_OPEN_PROBLEMS], cards[_OPEN_PROBLEMS:]
     rest = tag("details", tag("summary", f"{len(more)} more"), *more, id="more-errors") if more else None
-    resume = tag("p", "To go on: ", tag("code", task.next_command)) if task.next_command else None
+    resume = tag("p", "To resume: ", tag("code", task.next_command)) if task.next_command else None
     count = len(task.errors) + sum(map(len, failed.values()))
     return section(f"Errors ({count})", *shown, rest, resume, id_="errors")
 
