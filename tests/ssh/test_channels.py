@@ -147,17 +147,17 @@ def test_what_goes_on_in_the_background_holds_no_step(lab: Lab, machine: Machine
     assert result.exit_code == 0
     assert event["stdout"].startswith("started") or "more\nstarted" in event["stdout"]
     assert event["output_held"]
-    assert "a process that it left running keeps its output open" in event["message"]
+    assert "a background process still holds the command's output" in event["message"]
 
 
 def test_what_goes_on_in_the_background_holds_no_step_of_a_local_node(lab: Lab) -> None:
     lab.add_node("master")
     _, event = done(lab, "sleep 77.7 & echo started; echo $! > pid")
     assert (event["stdout"], event["output_held"]) == ("started", True)
-    note = "sleep 77.7 & echo started; echo $! > pid (syscall): a process that it left running keeps its output open"
+    note = "sleep 77.7 & echo started; echo $! > pid (syscall): a background process still holds the command's output"
     task = fold_log(lab.started[-1].folder / "events.jsonl")
     assert f"NOTE: master: RUN: {note}" in "\n".join(stage_ending(task.stages[0]))
-    assert "NOTE: a process that it left running keeps its output open" in render_detail(
+    assert "NOTE: a background process still holds the command's output" in render_detail(
         task.stages[0], datetime.now(UTC)
     )
     lab.servers["master"].kill(int((lab.servers["master"].home / "pid").read_text()))

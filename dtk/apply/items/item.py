@@ -308,7 +308,7 @@ def _report(
         fields["skipped"] = True
     if record.output_is_held:
         fields["output_held"] = True
-        happened = f"{happened}; a process that it left running keeps its output open, which is no longer read"
+        happened = f"{happened}; a background process still holds the command's output, which dtk no longer reads"
     work.reporter.operation(f"{label_of(item)}: {happened}", **fields)
 
 
