@@ -10,6 +10,7 @@ from functools import partial
 
 from dtk.apply.items.action import run_action
 from dtk.apply.nodes.first_contact import meet_node
+from dtk.apply.nodes.membership import out_of_service
 from dtk.apply.reporting.failure import ErrorType, StepStopped, error_fields
 from dtk.apply.reporting.redacted_log import RecordError
 from dtk.apply.reporting.reporter import StepReporter
@@ -129,6 +130,11 @@ def run_actions(context: TaskContext, step: Step, reporter: StepReporter) -> boo
     Returns:
         Whether any of them changed anything.
     """
+    with out_of_service(context, step, reporter):
+        return _run_actions(context, step, reporter)
+
+
+def _run_actions(context: TaskContext, step: Step, reporter: StepReporter) -> bool:
     if step.node != ASSEMBLY_WIDE:
         first_contact = partial(meet_node, context, step.node, reporter)
         context.session(step.node).begin_step(reporter, context.step_mark(step.number), first_contact)

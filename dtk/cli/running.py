@@ -33,7 +33,16 @@ from dtk.views.formatting import long_duration
 from dtk.views.plan_markdown import plan_markdown
 from dtk.views.plan_text import plan_text
 
-MACHINE_STEPS = ("create_node", "power_on_node", "power_off_node", "terminate_node", "resize_node", "grow_volumes")
+MACHINE_STEPS = (
+    "create_node",
+    "power_on_node",
+    "power_off_node",
+    "terminate_node",
+    "resize_node",
+    "grow_volumes",
+    "register_node",
+    "deregister_node",
+)
 _KEY_SETTINGS = ("key", "jump_key", "ssh_config")
 WORKER_END_SECONDS = 60.0
 """How long a worker may take to exit after its task has ended, in seconds."""

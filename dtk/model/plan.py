@@ -24,6 +24,8 @@ StepType = Literal[
     "terminate_node",
     "resize_node",
     "grow_volumes",
+    "register_node",
+    "deregister_node",
     "configure_node",
     "configure_nodegroup",
     "action",
@@ -110,7 +112,10 @@ class FirewallRule:
 class Step:
     """A step of a stage: a group with its members in ``steps``, or a leaf on one node.
 
-    ``max_in_flight`` is set on groups: how many members run at once, within the stage's own limit.
+    ``max_in_flight`` is set on groups: how many members run at once, within the stage's own limit. ``target_groups``
+    are the load balancer groups in which the node is registered after the step (``register_node``), or from which it
+    is deregistered (``deregister_node``). Any other step with groups deregisters the node before its work, and
+    registers it afterwards.
     """
 
     number: str
@@ -121,6 +126,7 @@ class Step:
     actions: tuple[PlannedAction, ...] = ()
     steps: tuple[Step, ...] = ()
     max_in_flight: int | str | None = None
+    target_groups: tuple[str, ...] = ()
 
     def leaves(self) -> Iterator[Step]:
         """Yield the leaf steps (those that do work), in order."""

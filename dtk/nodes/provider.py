@@ -75,6 +75,14 @@ class MachineChange:
 
 
 @dataclass(frozen=True)
+class Membership:
+    """An existing node and the load balancer groups that it enters or leaves, as its attributes name them."""
+
+    record: NodeRecord
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ServiceIdentity:
     """The service that owns nodes: its name for people, its lineage for machines, its folder in the workspace."""
 
@@ -176,15 +184,12 @@ class Provider(Protocol):
     def update_firewall(
         self, identity: ServiceIdentity, records: Sequence[NodeRecord], ports: Sequence[OpenPort] | None
     ) -> FirewallUpdate:
-        """Let this machine reach a service's nodes, and open exactly these ports to others.
+        """Let this machine reach a service's nodes, and open exactly these ports to others; return the changes.
 
         Args:
             identity: the nodes' service.
             records: all existing nodes.
             ports: the desired ports; None leaves all ports as they are.
-
-        Returns:
-            The changes; nothing for a target without a firewall.
         """
 
     def ssh_refusal(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> str:
@@ -216,6 +221,12 @@ class Provider(Protocol):
 
     def grow(self, identity: ServiceIdentity, changes: Sequence[MachineChange], report: Report) -> None:
         """Enlarge machines' disks; report each, including those that are already large enough."""
+
+    def register(self, memberships: Sequence[Membership], report: Report) -> None:
+        """Register nodes in load balancer groups; report each once it is healthy in all of its groups."""
+
+    def deregister(self, memberships: Sequence[Membership], report: Report) -> None:
+        """Take nodes out of load balancer groups; report each once its connections are drained."""
 
     def clean_up(self, identity: ServiceIdentity, goes_on: Callable[[], bool]) -> None:
         """Remove a service's other resources after its last machine is gone; do nothing if there are none.
@@ -326,6 +337,13 @@ class BasicProvider:
             report(change.record.node, DtkError("a target of this type can't change the size of its machines"))
 
     grow = resize
+
+    def register(self, memberships: Sequence[Membership], report: Report) -> None:
+        """Refuse to register nodes."""
+        for one in memberships:
+            report(one.record.node, DtkError("a target of this type has no load balancer groups"))
+
+    deregister = register
 
     def clean_up(self, _identity: ServiceIdentity, _goes_on: Callable[[], bool]) -> None:
         """Do nothing: there are no other resources."""

@@ -31,6 +31,7 @@ from dtk.plan.diff.machines import (
     machine_differences,
     machine_findings,
 )
+from dtk.plan.diff.membership import finished_stages, with_memberships
 from dtk.plan.diff.producers import guards, order_problems
 from dtk.plan.diff.recomputed import RecomputedValues, dynamic_paths, made_earlier, makers_in
 from dtk.plan.diff.scheduling import acts, reasons_of, scheduled_outlines
@@ -339,7 +340,7 @@ def _stages(
     ]
     # Remaining nodes release leaving members while those still respond; then the members leave; then machines come.
     stages = [*farewells, *deletions, *machines, *component_stages(kept, plan_one)]
-    return within_windows(stages, resolved.topology.windows)
+    return finished_stages(request, resolved.topology, stages)
 
 
 def _machine(request: PlanRequest, values: Values, node: str) -> Attributes:
@@ -367,7 +368,7 @@ def _going_stages(request: PlanRequest, nodes: Sequence[str]) -> list[Stage]:
     stages = deletion_stages(
         request.state, changes, request.modules, order, run_actions=run_actions, workflow=delete, reason=REASON
     )
-    return within_windows([*farewells, *stages], resolved.topology.windows)
+    return with_memberships(request, within_windows([*farewells, *stages], resolved.topology.windows), {})
 
 
 def _farewell_outlines(resolved: ResolvedService, nodes: Iterable[NodeChange]) -> list[StageOutline]:

@@ -10,6 +10,7 @@ from dtk.model.names import DELETE, DESTROY, RESET, node_order
 from dtk.model.plan import ComponentChange, NodeChange, Plan
 from dtk.plan.compile import finished_plan, outlines_of, resolve_for_plan
 from dtk.plan.diff.deletions import deletion_stages
+from dtk.plan.diff.membership import with_memberships
 from dtk.plan.diff.steps import within_windows
 from dtk.plan.resolve.concurrency import Windows
 from dtk.plan.resolve.request import PlanRequest
@@ -46,7 +47,7 @@ def _ending_plan(request: PlanRequest, planned: PlanRequest, task_type: str, *, 
         planned,
         nodes=nodes,
         components=components,
-        stages=within_windows(stages, windows),
+        stages=with_memberships(request, within_windows(stages, windows), {}),
         task_type=task_type,
         destroys=task_type == DESTROY,
     )

@@ -24,7 +24,7 @@ from dtk.model.value import Reference
 
 LIKE = "like"
 
-_STEP_FIELDS = ("reason", "node_attributes", "max_in_flight")
+_STEP_FIELDS = ("reason", "node_attributes", "max_in_flight", "target_groups")
 _ACTION_FIELDS = tuple(
     f.name for f in fields(PlannedAction) if f.name not in ("node", "component", "action", "node_variables")
 )

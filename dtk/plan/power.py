@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dtk.errors import UsageError
+from dtk.errors import DtkError, UsageError
 from dtk.model.names import group_of, node_order
 from dtk.model.plan import NodeChange, Plan
 from dtk.model.selection import Selection
 from dtk.model.suggestion import did_you_mean
 from dtk.model.target import Power
 from dtk.plan.compile import finished_plan
+from dtk.plan.diff.membership import Groups, wanted_groups, with_memberships
 from dtk.plan.diff.steps import node_stage
 from dtk.plan.resolve.request import PlanRequest
+from dtk.plan.resolve.service import topology_of
 
 TASK_TYPES = {"start": "power_on_nodes", "stop": "power_off_nodes"}
 _STATUS_BEFORE = {"start": "stopped", "stop": "running"}
@@ -42,9 +44,17 @@ def power_plan(request: PlanRequest, power: Power, only: str = "") -> Plan:
         else NodeChange(node, "keep")
         for node, existing in state.nodes.items()
     ]
-    stages = node_stage(changes, power, {})
+    stages = with_memberships(request, node_stage(changes, power, {}), _groups(request) if power == "start" else {})
     limited = replace(request, selection=Selection((only,))) if only else request
     return finished_plan(limited, nodes=changes, components=(), stages=stages, task_type=TASK_TYPES[power])
+
+
+def _groups(request: PlanRequest) -> Groups:
+    """Return the load balancer groups of nodes; none if the service can't be resolved, so that it can be started."""
+    try:
+        return wanted_groups(request, topology_of(request))
+    except DtkError:
+        return {}
 
 
 def _chosen(nodes: Sequence[str], only: str) -> list[str]:

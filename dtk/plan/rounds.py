@@ -206,6 +206,9 @@ def _after_step(leaf: Step, state: State) -> State:
         return changes.with_node(state, leaf.node, replace(known, status="running", attributes=attributes))
     if leaf.type == "terminate_node":
         return changes.without_node(state, leaf.node)
+    if leaf.target_groups:
+        groups = () if leaf.type == "deregister_node" else leaf.target_groups
+        state = changes.with_membership(state, leaf.node, groups, in_service=bool(groups))
     for action in leaf.actions:
         state = _after_action(action, state)
     return state

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from dtk.model.json_data import Json
+from dtk.model.membership import IN_SERVICE, REGISTERED
 from dtk.model.names import CREATE, RESET
 from dtk.state.model import Applied, NodeState, State, Unfinished
 
@@ -16,6 +17,16 @@ T = TypeVar("T")
 def with_node(state: State, name: str, node: NodeState) -> State:
     """Return the state with a node added or replaced."""
     return replace(state, nodes={**state.nodes, name: node})
+
+
+def with_membership(state: State, name: str, groups: Sequence[str], *, in_service: bool) -> State:
+    """Return the state with the load balancer groups of a node, and whether all of them found it healthy."""
+    known = state.nodes.get(name)
+    if known is None:
+        return state
+    own: dict[str, Json] = {REGISTERED: list(groups), IN_SERVICE: in_service} if groups else {}
+    rest = {key: value for key, value in known.attributes.items() if key not in (REGISTERED, IN_SERVICE)}
+    return with_node(state, name, replace(known, attributes={**rest, **own}))
 
 
 def without_node(state: State, name: str) -> State:

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from dtk.model.json_data import Json
+from dtk.model.membership import group_name
 from dtk.model.names import CREATE, group_of
 from dtk.model.plan import Finding, Plan, Stage, Step
 from dtk.model.planned_action import PlannedAction
@@ -191,8 +192,15 @@ def _step_lines(stage: Stage) -> Iterator[str]:
         nodes = members_text([leaf.node for leaf in leaves])
         does = ", ".join(dict.fromkeys(_does(action) for leaf in leaves for action in leaf.actions))
         window = found[0].max_in_flight
-        words = [found[0].type, nodes, does, f"({window} at a time)" if window else ""]
+        words = [found[0].type, nodes, does, f"({window} at a time)" if window else "", _rotation(leaves)]
         yield from _with_reasons(" ".join(word for word in words if word), _reasons_of(leaves))
+
+
+def _rotation(leaves: Sequence[Step]) -> str:
+    """Return the load balancer groups that nodes leave for as long as a step works on them."""
+    working = [leaf for leaf in leaves if leaf.type not in ("register_node", "deregister_node")]
+    groups = dict.fromkeys(group_name(group) for leaf in working for group in leaf.target_groups)
+    return f"(out of {', '.join(groups)} meanwhile)" if groups else ""
 
 
 def _reasons_of(leaves: Sequence[Step]) -> list[str]:

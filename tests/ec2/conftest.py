@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 from botocore.loaders import JSONFileLoader
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
+from moto.elbv2.models import elbv2_backends
 
 from dtk.__main__ import run
 from dtk.nodes.ec2 import address, instances
@@ -39,6 +41,7 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     # The mock EC2 changes states within tenths of a second, so poll it that often.
     monkeypatch.setattr(instances, "_FIRST_PAUSE_SECONDS", 0.1)
     (tmp_path / "dtk.yaml").write_text("format_version: 1\n")
+    elbv2_backends[DEFAULT_ACCOUNT_ID][REGION].reset()
     # Leave other regions alone: the test bed's hosts use their own region for the lifetime of the process.
     for backends in ec2_backends.values():
         for region in {REGION, ELSEWHERE} & backends.keys():

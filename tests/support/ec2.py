@@ -85,7 +85,12 @@ class Ec2:
     """Instances that stop right after pending, each with the code and message of the reason."""
     shown: dict[str, Callable[[bytes], bytes]] = field(default_factory=dict)
     """Functions that change an action's answer, to add what EC2 has and moto lacks, such as Local Zones."""
+    health: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    """What target groups say of an instance: its state, and the code and text of the reason."""
+    draining: float = 0.0
+    """How long a target stays draining after it is deregistered, in seconds."""
     region: str = "us-east-1"
+    _drained: dict[tuple[str, str], float] = field(default_factory=dict)
     _tokens: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     _moving: dict[str, tuple[str, float]] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -210,6 +215,8 @@ class Ec2:
                 self._moving[id_.decode()] = (TRANSITIONS[action], time.monotonic() + self.seconds)
         if action in {*TRANSITIONS, "DescribeInstances"}:
             text = self._with_states(text)
+        if "Target" in action:
+            text = self._as_target_groups_tell_it(action, parameters, text)
         if self.same_index and action in ("RunInstances", "DescribeInstances"):
             text = re.sub(rb"(<amiLaunchIndex>)\d+", rb"\g<1>0", text)
         if action in ("RunInstances", "CreateVolume") and (token := parameters.get("ClientToken", "")):
@@ -236,6 +243,33 @@ class Ec2:
         state, until = self._moving.get(id_, ("", 0.0))
         return state if time.monotonic() < until else ""
 
+    def _as_target_groups_tell_it(self, action: str, parameters: dict[str, str], text: bytes) -> bytes:
+        for target in _targets(parameters) if action in ("RegisterTargets", "DeregisterTargets") else ():
+            self._drained.pop(target, None)
+            if action == "DeregisterTargets":
+                self._drained[target] = time.monotonic() + self.draining
+        return self._with_health(parameters["TargetGroupArn"], text) if action == "DescribeTargetHealth" else text
+
+    def _with_health(self, group: str, text: bytes) -> bytes:
+        """Return moto's answer with the health that the test gives, and with the targets that still drain."""
+        root = ElementTree.fromstring(text)
+        space = root.tag.partition("}")[0].lstrip("{")
+        ElementTree.register_namespace("", space)
+        members = root.find(f".//{{{space}}}TargetHealthDescriptions")
+        assert members is not None
+        now = time.monotonic()
+        shown = {member.findtext(f".//{{{space}}}Id"): member for member in members}
+        for (arn, id_), until in self._drained.items():
+            if arn == group and now < until and id_ not in shown:
+                shown[id_] = ElementTree.SubElement(members, f"{{{space}}}member")
+                target = ElementTree.SubElement(shown[id_], f"{{{space}}}Target")
+                ElementTree.SubElement(target, f"{{{space}}}Id").text = id_
+                _set_health(shown[id_], space, "draining", "Target.DeregistrationInProgress", "")
+        for id_, health in self.health.items():
+            if id_ in shown and (group, id_) not in self._drained:
+                _set_health(shown[id_], space, *health)
+        return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
+
     def _with_states(self, text: bytes) -> bytes:
         root = ElementTree.fromstring(text)
         space = root.tag.partition("}")[0].lstrip("{")
@@ -260,6 +294,21 @@ def _set_reason(item: ElementTree.Element, space: str, code: str, message: str) 
     reason = ElementTree.SubElement(item, f"{{{space}}}stateReason")
     ElementTree.SubElement(reason, f"{{{space}}}code").text = code
     ElementTree.SubElement(reason, f"{{{space}}}message").text = message
+
+
+def _set_health(member: ElementTree.Element, space: str, state: str, reason: str, description: str) -> None:
+    for old in member.findall(f"{{{space}}}TargetHealth"):
+        member.remove(old)
+    health = ElementTree.SubElement(member, f"{{{space}}}TargetHealth")
+    for name, value in (("State", state), ("Reason", reason), ("Description", description)):
+        if value:
+            ElementTree.SubElement(health, f"{{{space}}}{name}").text = value
+
+
+def _targets(parameters: dict[str, str]) -> list[tuple[str, str]]:
+    """Return group and id of the targets in a call."""
+    ids = [value for name, value in parameters.items() if name.startswith("Targets.member.") and name.endswith(".Id")]
+    return [(parameters["TargetGroupArn"], id_) for id_ in ids]
 
 
 def _ids(parameters: dict[str, str]) -> list[str]:

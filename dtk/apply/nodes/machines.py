@@ -12,6 +12,7 @@ from gevent.event import AsyncResult
 
 from dtk.apply.nodes.facts import are_known, node_facts
 from dtk.apply.nodes.first_boot import await_first_boot
+from dtk.apply.nodes.membership import deregister, note_membership, register
 from dtk.apply.reporting.failure import StepStopped
 from dtk.apply.reporting.reporter import StepReporter
 from dtk.apply.session.node_session import NodeSession, Prepared
@@ -31,10 +32,12 @@ CHANGES: dict[StepType, str] = {
     "terminate_node": "terminated",
     "grow_volumes": "grown",
     "resize_node": "resized",
+    "register_node": "registered",
+    "deregister_node": "deregistered",
 }
 _MET = ("create_node", "power_on_node", "resize_node")
 """After these steps the machine runs, possibly at a new address."""
-
+_MEMBERSHIP = ("register_node", "deregister_node")
 
 UNCLAIM_SECONDS = 10.0
 """Time limit in seconds for removing the service's mark from a machine that is released."""
@@ -61,6 +64,10 @@ class MachineBatch:
         # The provider finds a half-created machine again; one without a record would cost money unnoticed.
         with self._context.stopping.shielded():
             record = self._results[step.node].get()
+            if step.type in _MEMBERSHIP:
+                groups = step.target_groups if step.type == "register_node" else ()
+                note_membership(self._context, step, groups, CHANGES[step.type])
+                return True
             self._note(step.type, record)
         if step.type in _MET:
             session = self._context.session(step.node)
@@ -176,6 +183,12 @@ class MachineBatch:
             provider.create(identity, requests, self._report, self._record)
             return
         state = self._context.store.state
+        if kind in _MEMBERSHIP:
+            call_for = register if kind == "register_node" else deregister
+            call_for(
+                self._context, {s.node: s.target_groups for s in self._steps if s.node in state.nodes}, self._report
+            )
+            return
         if kind == "terminate_node":
             gevent.joinall([gevent.spawn(self._unclaim, step.node) for step in self._steps])
             self._context.await_commit()

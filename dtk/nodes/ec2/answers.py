@@ -1,4 +1,4 @@
-"""Types of the EC2, SSM and STS answers, as far as dtk reads them; names are the API's, and any may be missing."""
+"""Types of the AWS answers, as far as dtk reads them; names are the API's, and any may be missing."""
 
 from __future__ import annotations
 
@@ -301,3 +301,63 @@ class CallerIdentity(TypedDict):
     """The answer of STS's GetCallerIdentity."""
 
     Account: str
+
+
+class TargetGroupNamed(TypedDict):
+    """The fields that every target group has."""
+
+    TargetGroupArn: str
+    TargetGroupName: str
+
+
+class TargetGroupAnswer(TargetGroupNamed, total=False):
+    """A target group of a load balancer."""
+
+    TargetType: str
+
+
+class TargetGroupsAnswer(TypedDict):
+    """The answer of DescribeTargetGroups."""
+
+    TargetGroups: list[TargetGroupAnswer]
+
+
+class GroupAttribute(TypedDict, total=False):
+    """A setting of a target group."""
+
+    Key: str
+    Value: str
+
+
+class GroupAttributesAnswer(TypedDict, total=False):
+    """The answer of DescribeTargetGroupAttributes."""
+
+    Attributes: list[GroupAttribute]
+
+
+class TargetAnswer(TypedDict, total=False):
+    """A target in a group."""
+
+    Id: str
+    Port: int
+
+
+class TargetHealth(TypedDict, total=False):
+    """The health of a target, and AWS's reason."""
+
+    State: str
+    Reason: str
+    Description: str
+
+
+class TargetHealthAnswer(TypedDict, total=False):
+    """A target with its health."""
+
+    Target: TargetAnswer
+    TargetHealth: TargetHealth
+
+
+class TargetHealthsAnswer(TypedDict, total=False):
+    """The answer of DescribeTargetHealth."""
+
+    TargetHealthDescriptions: list[TargetHealthAnswer]

@@ -39,6 +39,10 @@ _PAGES = {"describe_route_tables": 100, "describe_instance_types": 100}
 _Answer = TypeVar("_Answer")
 
 
+_NAMES_OF_POLICIES = {"elbv2": "elasticloadbalancing"}
+"""Services that IAM policies name otherwise than boto3."""
+
+
 class _ClientMeta(Protocol):
     region_name: str
 
@@ -156,7 +160,8 @@ class Aws:
         operation = _operation(method)
         function = getattr(self._client(service), method)
         waits = {code: min(patience, SETTLING_SECONDS) for code in settling} | dict.fromkeys(THROTTLED, patience)
-        return cast(_Answer, self._patient(lambda: function(**arguments), service, operation, waits))
+        name = _NAMES_OF_POLICIES.get(service, service)
+        return cast(_Answer, self._patient(lambda: function(**arguments), name, operation, waits))
 
     def pages(self, method: str, key: str, item: type[_Answer], **arguments: object) -> list[_Answer]:  # noqa: ARG002
         """Return the items that an EC2 operation lists under ``key``, from all pages; raises as ``request``."""

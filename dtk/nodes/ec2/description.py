@@ -80,6 +80,10 @@ def _kept_volumes(attributes: Attributes) -> Iterable[str]:
         yield f"{volume.get('name')} ({volume.get('id')}, {volume.get('size')} GB)"
 
 
+def _target_groups(target: Target, attributes: Attributes) -> tuple[str, ...]:
+    return texts({**mapping(target.settings, "defaults"), **attributes}, "target_groups")
+
+
 def _power_refusal(power: Power, attributes: Attributes) -> str:
     is_spot = attributes.get("market") == "spot"
     return "a one-time spot instance can't be stopped" if power == "stop" and is_spot else ""
@@ -100,4 +104,5 @@ EC2 = TargetDescription(
     like_members=_like_members,
     power_refusal=_power_refusal,
     kept_volumes=_kept_volumes,
+    target_groups=_target_groups,
 )

@@ -29,6 +29,7 @@ from dtk.nodes.ec2.settings import Ec2Settings, read_settings, read_spec
 from dtk.nodes.ec2.spread import spread_out
 from dtk.nodes.ec2.ssh_rules import allow_ssh
 from dtk.nodes.ec2.tags import ORIGIN
+from dtk.nodes.ec2.target_groups import TargetGroups
 from dtk.nodes.ec2.wish import grown, made_with, requested_sizes, with_kept
 from dtk.nodes.ec2.words import ROOT_DEVICE_GIGABYTES
 from dtk.nodes.provider import (
@@ -38,6 +39,7 @@ from dtk.nodes.provider import (
     FirewallUpdate,
     MachineChange,
     MarkedMachine,
+    Membership,
     NodeRecord,
     NodeRequest,
     OpenPort,
@@ -62,6 +64,7 @@ class Ec2Provider(BasicProvider):
         self.settings: Ec2Settings = read_settings(target, workspace.root)
         self.aws = Aws(self.settings)
         self._preparation = Preparation(self.aws, self.settings)
+        self._groups = TargetGroups(self.aws, self.settings.health_timeout)
 
     def check(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> None:
         """Refuse nodes in a region or account other than the target's present one."""
@@ -238,6 +241,14 @@ class Ec2Provider(BasicProvider):
                 report(node, error)
             else:
                 report(node, replace(known[node], attributes=grown(before, spec)))
+
+    def register(self, memberships: Sequence[Membership], report: Report) -> None:
+        """Register instances in target groups; report each once it is healthy in all of its groups."""
+        self._groups.register(memberships, report)
+
+    def deregister(self, memberships: Sequence[Membership], report: Report) -> None:
+        """Take instances out of target groups; report each once it is drained."""
+        self._groups.deregister(memberships, report)
 
     def clean_up(self, identity: ServiceIdentity, goes_on: Callable[[], bool]) -> None:
         """Remove the service's own security group and key pair unless it still has an instance."""

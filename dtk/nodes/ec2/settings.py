@@ -12,11 +12,13 @@ from dtk.model.settings import as_mapping, as_texts, mapping, number, text, text
 from dtk.model.target import Target, networks
 from dtk.nodes.ec2.words import images_of, is_instance_type, sizes_of, words_for
 
-SERVICES = ("ec2", "ssm", "sts")
+SERVICES = ("ec2", "ssm", "sts", "elbv2")
 """The AWS services that a target calls, as boto3 names them."""
 _OF_AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 BOOT_TIMEOUT_SECONDS = 600.0
 """How long an instance may be pending; a stop with hibernation takes minutes as well."""
+HEALTH_TIMEOUT_SECONDS = 300.0
+"""How long a node may take until its target groups find it healthy: the slowest common health checks take 150."""
 VOLUME_LETTERS = "fghijklmnop"
 """Letters of the devices (``/dev/sdf`` …) for further volumes: those that EC2 recommends."""
 
@@ -29,7 +31,7 @@ class Ec2Settings:
     region: str = ""
     profile: str = ""
     endpoint_urls: Mapping[str, str] = field(default_factory=dict)
-    """By service (``ec2``, ``ssm``, ``sts``); for missing ones the AWS tools' own settings apply."""
+    """By service (``ec2``, ``ssm``, ``sts``, ``elbv2``); for missing ones the AWS tools' own settings apply."""
     vpc: str = ""
     subnets: tuple[str, ...] = ()
     public: bool = True
@@ -49,6 +51,7 @@ class Ec2Settings:
     sizes: Mapping[str, object] = field(default_factory=dict)
     defaults: Mapping[str, object] = field(default_factory=dict)
     boot_timeout: float = BOOT_TIMEOUT_SECONDS
+    health_timeout: float = HEALTH_TIMEOUT_SECONDS
     spread: str = ""
     """``availability_zone`` or ``none``; "" spreads groups over zones if no subnet is named."""
     kms_key: str = ""
@@ -148,6 +151,7 @@ def read_settings(target: Target, folder: Path) -> Ec2Settings:
         sizes=sizes_of(given),
         defaults=mapping(given, "defaults"),
         boot_timeout=number(given, "boot_timeout", BOOT_TIMEOUT_SECONDS),
+        health_timeout=number(given, "health_timeout", HEALTH_TIMEOUT_SECONDS),
         spread=text(given, "spread"),
         kms_key=text(given, "kms_key"),
         launch=mapping(given, "launch"),

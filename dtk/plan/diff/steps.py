@@ -37,6 +37,8 @@ NODE_STAGES = {
     "stop": NodeStage("power_off_nodes_stage", "power_off_node", "stop"),
     "grow": NodeStage("grow_volumes_stage", "grow_volumes", "grow"),
     "resize": NodeStage("resize_nodes_stage", "resize_node", "resize"),
+    "register": NodeStage("register_nodes_stage", "register_node", "register"),
+    "deregister": NodeStage("deregister_nodes_stage", "deregister_node", "deregister"),
 }
 
 

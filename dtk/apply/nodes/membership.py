@@ -1,0 +1,104 @@
+"""Takes nodes out of load balancer groups, and registers them; the state says at any moment where each may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from dtk.apply.reporting.reporter import StepReporter
+from dtk.apply.session.task_context import TaskContext
+from dtk.errors import DtkError
+from dtk.model.membership import group_name, registered_groups
+from dtk.model.plan import Step
+from dtk.nodes.provider import Membership, NodeRecord, Report
+from dtk.nodes.records import record_of
+from dtk.state import changes
+from dtk.state.model import State
+
+Groups = Mapping[str, tuple[str, ...]]
+
+
+def register(context: TaskContext, groups: Groups, report: Report) -> None:
+    """Register nodes in exactly these groups; report each once it is healthy in all of them.
+
+    Args:
+        context: the task.
+        groups: the groups by node.
+        report: called with the record or the error of each node.
+    """
+    known = {node: registered_groups(context.store.state.nodes[node].attributes) for node in groups}
+    former = {node: tuple(one for one in known[node] if one not in groups[node]) for node in groups}
+    stale = [member for member in _memberships(context, former) if member.groups]
+    if stale:
+        context.provider.deregister(stale, lambda *_: None)
+    # Recorded first: a task that dies now leaves nodes that a later one takes out before it terminates them.
+    _record(context, groups, in_service=False)
+    context.provider.register(_memberships(context, groups), report)
+
+
+def deregister(context: TaskContext, groups: Groups, report: Report) -> None:
+    """Take nodes out of groups; arguments as in ``register``. Until it is done, they count as possibly in them."""
+    _record(context, groups, in_service=False)
+    context.provider.deregister(_memberships(context, groups), report)
+
+
+def note_membership(context: TaskContext, step: Step, groups: Sequence[str], done: str) -> None:
+    """Record in the state and in the log that a node is in service in groups, or in none of them."""
+    context.change_state(lambda state: changes.with_membership(state, step.node, groups, in_service=bool(groups)))
+    named = ", ".join(map(group_name, step.target_groups))
+    context.journal.append(
+        "node.changed",
+        f"{step.node} {done}: {named}",
+        node=step.node,
+        change=done,
+        id=context.store.state.nodes[step.node].id,
+        status=context.store.state.nodes[step.node].status,
+    )
+
+
+@contextmanager
+def out_of_service(context: TaskContext, step: Step, reporter: StepReporter) -> Iterator[None]:
+    """Take a step's node out of its groups for the work inside; a node on which that fails stays out.
+
+    Raises:
+        DtkError: it can't be taken out, or is not healthy afterwards.
+    """
+    if not step.target_groups:
+        yield
+        return
+    named, groups = ", ".join(map(group_name, step.target_groups)), {step.node: step.target_groups}
+    known = context.store.state.nodes.get(step.node)
+    if known is None:
+        raise DtkError(f"node {step.node} is not in the state")
+    reporter.waiting(f"waiting for the connections of {named} to drain")
+    before = registered_groups(known.attributes) or step.target_groups
+    _done(step, lambda report: deregister(context, {step.node: before}, report))
+    note_membership(context, step, (), "deregistered")
+    yield
+    reporter.waiting(f"waiting for {step.node} to be healthy in {named}")
+    _done(step, lambda report: register(context, groups, report))
+    note_membership(context, step, step.target_groups, "registered")
+
+
+def _done(step: Step, call: Callable[[Report], None]) -> None:
+    """Call a provider for one node; raise what it reports."""
+    found: list[NodeRecord | DtkError] = []
+    call(lambda _, outcome: found.append(outcome))
+    if not found:
+        raise DtkError(f"the target did not report the status of {step.node}")
+    if isinstance(found[0], DtkError):
+        raise found[0]
+
+
+def _record(context: TaskContext, groups: Groups, *, in_service: bool) -> None:
+    def changed(state: State) -> State:
+        for node, names in groups.items():
+            state = changes.with_membership(state, node, names, in_service=in_service)
+        return state
+
+    context.change_state(changed)
+
+
+def _memberships(context: TaskContext, groups: Groups) -> list[Membership]:
+    known = context.store.state.nodes
+    return [Membership(record_of(node, known[node]), names) for node, names in groups.items()]
