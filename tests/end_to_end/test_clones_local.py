@@ -58,6 +58,9 @@ def test_three_clones_make_a_service_on_local_nodes_once(origin: Dtk) -> None:
     clone(origin, "three").run("delete-and-destroy", "app1", "--yes")
     assert nodes_of(origin) == []
     assert "is gone" in one.run("plan", "app1", "--refresh").stdout
+    # The delete actions can't run any more, and the first clone need not force anything.
+    one.run("delete-and-destroy", "app1", "--yes")
+    assert not (one.root / "services/app1").exists()
 
 
 def test_two_clones_that_begin_at_once_do_not_both_have_local_nodes(origin: Dtk) -> None:

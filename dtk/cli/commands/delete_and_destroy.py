@@ -18,6 +18,7 @@ from dtk.service.holding import holding
 from dtk.service.identity import FoundIdentity
 from dtk.service.machine_inputs import remembered_identity
 from dtk.service.planning import Inputs
+from dtk.service.power_status import note_nodes_that_are_off
 from dtk.service.unknown_machines import ServiceOnTarget, found_volumes, take_in_unknown
 from dtk.state.store import load_state
 from dtk.state.workspace import Workspace
@@ -49,7 +50,8 @@ def delete_and_destroy(
     known = inputs_of_gone(workspace, gone)[1] if gone else remembered_identity(workspace, name)
     with holding(workspace, name, command, wait, known) as held:
         found = held.found
-        inputs = _with_all_machines(workspace, name, gone, found, force=force)
+        # Nothing can run on a machine that is off, or that another clone terminated; delete actions would fail.
+        inputs = note_nodes_that_are_off(_with_all_machines(workspace, name, gone, found, force=force))
         # Without its module, the delete actions of its components are unknown.
         is_forced = force or gone is not None or not inputs.modules
         here = ServiceOnTarget(workspace, name, found, inputs.target)

@@ -10,6 +10,7 @@ from dtk.cli.output import use_color
 from dtk.cli.running import changing, confirm, read_ending_inputs, run_plan
 from dtk.plan.destroy import reset_plan
 from dtk.service.context import chosen_service, current_workspace
+from dtk.service.power_status import note_nodes_that_are_off
 from dtk.views.plan_text import plan_text
 
 
@@ -30,6 +31,7 @@ def destroy_and_reset_nodes(
     with changing(workspace, name, f"dtk destroy-and-reset-nodes {name}", seconds(lock_wait)) as change:
         inputs = read_ending_inputs(workspace, name, "dtk destroy-and-reset-nodes", force=force)
         change.refuse_unknown(inputs)
+        inputs = note_nodes_that_are_off(inputs)
         plan = reset_plan(inputs.request(), force=force or not inputs.modules)
         if plan.is_empty:
             typer.echo(f"Nothing to do: service '{name}' has no nodes.")
