@@ -31,11 +31,26 @@ class UnknownWord:
 class MachineDifference:
     """One way in which a machine differs from what its node requests; ``what`` describes it: ``size small → large``.
 
-    ``how`` is the remedy: ``resize`` (stop and start), ``grow`` (enlarge a disk) or ``replace`` (a new machine).
+    ``how`` is the remedy: ``resize`` (stop and start), ``grow`` (enlarge a disk) or ``replace`` (a new machine);
+    ``keep`` means that it needs none: what the request names has changed, not the request.
     """
 
-    how: Literal["resize", "grow", "replace"]
+    how: Literal["resize", "grow", "replace", "keep"]
     what: str
+
+
+@dataclass(frozen=True)
+class TargetFacts:
+    """What the words in the requests of machines mean at the moment, as far as the target was asked.
+
+    ``images`` are the ids of images by word, ``sizes`` the vCPUs and the memory in MiB of machine types by name.
+    """
+
+    images: Mapping[str, str] = field(default_factory=dict)
+    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+
+NO_FACTS = TargetFacts()
 
 
 def _never_differs(_target: Target, _attributes: Attributes, _known: Attributes) -> Iterable[MachineDifference]:
@@ -136,11 +151,15 @@ class TargetDescription:
 
 @dataclass(frozen=True)
 class Target:
-    """A named target; ``settings`` are the keys of its type, validated by its description's schema."""
+    """A named target; ``settings`` are the keys of its type, validated by its description's schema.
+
+    ``facts`` are what its provider reported for this plan, nothing if nobody asked.
+    """
 
     name: str
     description: TargetDescription
     settings: Mapping[str, object] = field(default_factory=dict)
+    facts: TargetFacts = NO_FACTS
 
     @property
     def type(self) -> str:

@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 from dtk.errors import DtkError
 from dtk.model.ssh_address import SSH_PORT
-from dtk.model.target import Attributes
+from dtk.model.target import NO_FACTS, Attributes, TargetFacts
 
 NodeStatus = Literal["pending", "running", "stopped", "terminated"]
 
@@ -260,6 +260,16 @@ class Provider(Protocol):
             DtkError: there are none.
         """
 
+    def look_up(self, requests: Sequence[Attributes]) -> TargetFacts:
+        """Return what the words in requests of machines mean now, for the plan; changes nothing.
+
+        Args:
+            requests: the nodes' attributes, in the target's form.
+
+        Raises:
+            DtkError: the target can't be queried, or does not know a word.
+        """
+
     def private_keys(self) -> Sequence[str]:
         """Return the private key files in the target's settings."""
 
@@ -358,6 +368,10 @@ class BasicProvider:
 
     def resolve_credentials(self) -> None:
         """Do nothing: the target needs no credentials."""
+
+    def look_up(self, _requests: Sequence[Attributes]) -> TargetFacts:
+        """Return nothing: the words mean the same at all times."""
+        return NO_FACTS
 
     def private_keys(self) -> Sequence[str]:
         """Return no files."""

@@ -177,7 +177,7 @@ def _joined(found: Sequence[Parts], stages: list[Stage], replaced: Collection[st
         key = change.node, change.component
         if key not in components or components[key].change == "unchanged":
             components[key] = change
-    findings = tuple(one for one in first.findings if one.kind != "machine" or one.node not in replaced)
+    findings = tuple(one for one in first.findings if one.kind not in ("machine", "kept") or one.node not in replaced)
     nodes.sort(key=lambda one: (order.get(one.change, 2), node_order(one.node) if one.node in replaced else ()))
     return Parts(tuple(nodes), tuple(components.values()), first.firewall, stages, findings)
 

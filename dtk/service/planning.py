@@ -20,12 +20,13 @@ from dtk.model.plan import Plan
 from dtk.model.selection import EVERYTHING, Selection
 from dtk.model.service import Service
 from dtk.model.suggestion import nearest
-from dtk.model.target import Target
+from dtk.model.target import NO_FACTS, Target
 from dtk.plan.compile import compile_plan
 from dtk.plan.document import digest_of_plan, earlier_digest
 from dtk.plan.resolve.request import PlanRequest, Scope
 from dtk.plan.rounds import Replacement, with_replacement
 from dtk.service.identity import check_id, state_of_service
+from dtk.service.target_facts import with_facts
 from dtk.state.model import State
 from dtk.state.pinned import Pin, load_pins
 from dtk.state.secret_digests import known_secret_key, secret_digest
@@ -148,6 +149,7 @@ def make_plan(
     scope: Scope = "changes",
     selection: Selection = EVERYTHING,
     replacement: Replacement | None = None,
+    asks_target: bool = False,
 ) -> tuple[Plan, Inputs]:
     """Return the plan of a service's create workflow, or of what its last task left undone.
 
@@ -157,10 +159,19 @@ def make_plan(
         scope: which steps the plan includes.
         selection: the part of the service to plan.
         replacement: the machines to replace in addition, or None.
+        asks_target: whether to ask the target, if the plan makes machines, what their images and types are now.
     """
     inputs = read_inputs(workspace, name)
-    request = replace(inputs.request(scope=scope), selection=selection)
-    return compile_plan(with_replacement(request, replacement) if replacement else request), inputs
+
+    def planned() -> Plan:
+        request = replace(inputs.request(scope=scope), selection=selection)
+        return compile_plan(with_replacement(request, replacement) if replacement else request)
+
+    plan = planned()
+    if asks_target and any(leaf.type == "create_node" for leaf in plan.leaves()):
+        inputs = with_facts(inputs)
+        plan = planned() if inputs.target.facts != NO_FACTS else plan
+    return plan, inputs
 
 
 def check_digest(plan: Plan, file: str, digest: str = "") -> None:

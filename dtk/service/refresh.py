@@ -17,6 +17,7 @@ from dtk.refresh.dry_run import dry_run
 from dtk.refresh.node_drift import Drift, look
 from dtk.service.identity import find_identity, write_identity
 from dtk.service.planning import Inputs, read_inputs
+from dtk.service.target_facts import with_facts
 from dtk.service.unknown_machines import ServiceOnTarget, take_in_unknown, unknown_error, unknown_machines
 from dtk.state.model import State
 from dtk.state.store import StateStore
@@ -83,6 +84,7 @@ def _on_target(inputs: Inputs) -> ServiceOnTarget:
 
 
 def _plan_of(inputs: Inputs, scope: Scope, selection: Selection) -> Plan:
+    inputs = with_facts(inputs)
     findings = tuple(_findings(inputs))
     return compile_plan(replace(inputs.request(scope=scope), findings=findings, selection=selection))
 

@@ -107,11 +107,13 @@ def _left_out_parts(line: str) -> tuple[str, str, str]:
 def drift_lines(plan: Plan) -> list[str]:
     """Return the findings of a refresh: drift, what can't be checked and why, how many commands run each time."""
     each_time = [found for found in plan.unchecked if found.kind == "runs_each_time"]
-    others = [found for found in plan.unchecked if found.kind != "runs_each_time"]
+    kept = [found for found in plan.unchecked if found.kind == "kept"]
+    others = [found for found in plan.unchecked if found not in (*each_time, *kept)]
     machines = [found for found in plan.drift if found.kind == "machine"]
     drift = [found for found in plan.drift if found.kind != "machine"]
     lines = ["Drift:", *map(_finding_line, drift), ""] if drift else []
     lines += ["Machines that differ:", *_machine_lines(plan.service, machines), ""] if machines else []
+    lines += ["Kept as they are:", *_kept_lines(plan.service, kept), ""] if kept else []
     lines += ["Not checked:", *map(_finding_line, others), ""] if others else []
     if each_time:
         count = "1 command runs" if len(each_time) == 1 else f"{len(each_time)} commands run"
@@ -121,10 +123,21 @@ def drift_lines(plan: Plan) -> list[str]:
 
 def _machine_lines(service: str, found: Sequence[Finding]) -> Iterator[str]:
     """Yield how machines differ from what is requested, with the members of a group in one line."""
+    for nodes, named, what in _folded(found):
+        yield f"  ! {nodes}  {what}; to replace: dtk replace {service} {named}"
+
+
+def _kept_lines(service: str, found: Sequence[Finding]) -> Iterator[str]:
+    """Yield what machines keep although its name means something newer by now."""
+    for nodes, named, what in _folded(found):
+        yield f"    {nodes}  {what}: kept; to use the new one: dtk replace {service} {named}"
+
+
+def _folded(found: Sequence[Finding]) -> Iterator[tuple[str, str, str]]:
+    """Yield equal findings on members of a group once: the nodes, what to name in a command, and what was found."""
     for (_, what), alike in groupby(found, key=lambda one: (group_of(one.node), one.what)):
         nodes = [one.node for one in alike]
-        named = nodes[0] if len(nodes) == 1 else group_of(nodes[0])
-        yield f"  ! {members_text(nodes)}  {what}; to replace: dtk replace {service} {named}"
+        yield members_text(nodes), nodes[0] if len(nodes) == 1 else group_of(nodes[0]), what
 
 
 def _finding_line(found: Finding) -> str:

@@ -130,7 +130,7 @@ def _apply_service(workspace: Workspace, service: str, change: Change, options: 
     if options.refresh:
         plan, inputs = _refreshed(workspace, service, options.selection, how)
     else:
-        plan, inputs = make_plan(workspace, service, scope=scope, selection=options.selection)
+        plan, inputs = make_plan(workspace, service, scope=scope, selection=options.selection, asks_target=True)
         change.refuse_unknown(inputs, strict=False)
     show_and_ask(plan, ask=not options.yes, is_shown=not how.is_data)
     run_plan(inputs, plan, change, how, resumes=options.resumes)

@@ -45,7 +45,7 @@ def converge(  # noqa: PLR0913, PLR0917 - one parameter per option
         files_of_refusals(how.files, name),
         changing(workspace, name, f"dtk converge {name}", seconds(lock_wait), is_sure=True) as change,
     ):
-        plan, inputs = make_plan(workspace, name, scope="all")
+        plan, inputs = make_plan(workspace, name, scope="all", asks_target=True)
         change.refuse_unknown(inputs, strict=False)
         if any(one.change in ("terminate", "resize") for one in plan.nodes):
             show_and_ask(plan, ask=not yes)

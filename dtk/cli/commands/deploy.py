@@ -67,7 +67,7 @@ def _deploy(
     _complete(read_inputs(workspace, name))
     warn_of_short_values(read_inputs(workspace, name))
     with changing(workspace, name, f"dtk deploy {assembly} {name}", 0, is_sure=True) as change:
-        plan, inputs = make_plan(workspace, name)
+        plan, inputs = make_plan(workspace, name, asks_target=True)
         change.refuse_unknown(inputs, strict=False)
         typer.echo(summary_line(plan))
         run_plan(inputs, plan, change, how)

@@ -43,7 +43,7 @@ def replace(  # noqa: PLR0913, PLR0917 - one parameter per option
     name = chosen_service(workspace, service)
     replacement = Replacement((node,), max_in_flight, canary, force)
     with changing(workspace, name, f"dtk replace {name} {node}", seconds(lock_wait)) as change:
-        plan, inputs = make_plan(workspace, name, replacement=replacement)
+        plan, inputs = make_plan(workspace, name, replacement=replacement, asks_target=True)
         change.refuse_unknown(inputs, strict=False)
         show_and_ask(plan, ask=not yes)
         run_plan(inputs, plan, change, Following(detach=detach))

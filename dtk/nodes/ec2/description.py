@@ -6,13 +6,29 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from dtk.model.settings import as_mapping, mapping, text, texts
+from dtk.model.settings import as_mapping, as_texts, mapping, text, texts
 from dtk.model.target import Attributes, MachineDifference, Power, Target, TargetDescription, UnknownWord, networks
-from dtk.nodes.ec2.words import ROOT_DEVICE_GIGABYTES, unknown_words, words_for
+from dtk.nodes.ec2.words import ROOT_DEVICE_GIGABYTES, TYPE_SIZES, sizes_of, unknown_words, words_for
+
+MIB_PER_GIB = 1024
 
 
 def _machine_attributes(target: Target, attributes: Attributes) -> Attributes:
-    return {**attributes, **words_for(attributes, mapping(target.settings, "defaults"))}
+    request = {**attributes, **words_for(attributes, mapping(target.settings, "defaults"))}
+    image = text(request, "image")
+    id_ = target.facts.images.get(image, image)
+    return {**request, **({"image_id": id_} if id_ != image else {}), **_size_of(target, request)}
+
+
+def _size_of(target: Target, request: Attributes) -> Attributes:
+    """Return the vCPUs and the memory in MiB of the first type that a machine is requested with, if they are known."""
+    size = text(request, "size")
+    types = texts(request, "instance_type") or as_texts(sizes_of(target.settings).get(size, size))
+    known = {**TYPE_SIZES, **target.facts.sizes}
+    if not types or types[0] not in known:
+        return {}
+    vcpus, memory = known[types[0]]
+    return {"vcpus": vcpus, "memory": memory}
 
 
 def _unknown_words(target: Target, attributes: Attributes) -> Iterable[UnknownWord]:
@@ -41,12 +57,18 @@ def _machine_text(attributes: Attributes) -> str:
 
 
 def _machines_text(machines: Sequence[Attributes]) -> str:
-    """Count machines by their first type or size, and add up the sizes of their disks as far as they are given."""
+    """Count machines by their first type or size; add up their vCPUs, memory and disks.
+
+    A sum without some of the machines would be misleading: vCPUs and memory are shown if all of them are known.
+    """
     sizes = Counter((texts(one, "instance_type") or texts(one, "size"))[0] for one in machines)
     disks = sum(size for one in machines for size in _disk_sizes(one))
     counted = ", ".join(f"{count} {size}" for size, count in sorted(sizes.items()))
     plural = "" if len(machines) == 1 else "s"
-    return f"{len(machines)} instance{plural} ({counted}), {disks} GB of disks" if machines else ""
+    is_known = all("vcpus" in one and "memory" in one for one in machines)
+    vcpus, memory = (sum(int(text(one, name, "0")) for one in machines) for name in ("vcpus", "memory"))
+    power = f"{vcpus} vCPUs, {memory / MIB_PER_GIB:g} GiB of memory, " if is_known else ""
+    return f"{len(machines)} instance{plural} ({counted}), {power}{disks} GB of disks" if machines else ""
 
 
 def _disk_sizes(attributes: Attributes) -> Iterator[int]:

@@ -5,7 +5,7 @@ If the IAM policy does not allow a query, its check is skipped: EC2 itself then 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -101,17 +101,28 @@ def _refuse_zones(node: str, machine: MachineRequest, wanted: Sequence[str], off
     )
 
 
-def type_facts(aws: Aws, types: Sequence[str]) -> dict[str, TypeFacts]:
-    """Return the facts of instance types, by name; types that the region does not have are missing."""
+def describe_types(aws: Aws, types: Sequence[str]) -> dict[str, TypeFacts]:
+    """Return architectures and sizes of instance types, by name; types that the region does not have are missing."""
     found: dict[str, TypeFacts] = {}
-    for start in range(0, len(types), _MOST_NAMES):
-        named = [{"Name": "instance-type", "Values": list(types[start : start + _MOST_NAMES])}]
-        # By filter: one unknown type would make the call fail for all others.
+    for named in _filters(types):
         for one in aws.pages("describe_instance_types", "InstanceTypes", InstanceType, Filters=named):
             architectures = tuple(one.get("ProcessorInfo", {}).get("SupportedArchitectures", []))
             vcpus = one.get("VCpuInfo", {}).get("DefaultVCpus", 0)
             memory = one.get("MemoryInfo", {}).get("SizeInMiB", 0)
             found[one["InstanceType"]] = TypeFacts(architectures, vcpus, memory)
+    return found
+
+
+def _filters(types: Sequence[str]) -> Iterator[list[dict[str, object]]]:
+    """Yield filters for types by name. An unknown type in a list of names would make the call fail for all others."""
+    for start in range(0, len(types), _MOST_NAMES):
+        yield [{"Name": "instance-type", "Values": list(types[start : start + _MOST_NAMES])}]
+
+
+def type_facts(aws: Aws, types: Sequence[str]) -> dict[str, TypeFacts]:
+    """Return all facts of instance types, by name; types that the region does not have are missing."""
+    found = describe_types(aws, types)
+    for named in _filters(types):
         offerings = aws.pages(
             "describe_instance_type_offerings",
             "InstanceTypeOfferings",

@@ -7,11 +7,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from dtk.errors import DtkError
-from dtk.model.target import Attributes, Target
+from dtk.model.target import Attributes, Target, TargetFacts
 from dtk.nodes.ec2 import orphans
 from dtk.nodes.ec2.access import Access
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.call import MachineRequest
+from dtk.nodes.ec2.facts import look_up
 from dtk.nodes.ec2.firewall import PORT_RULE, find_groups, reconcile, sources_without_ssh
 from dtk.nodes.ec2.instances import Ec2Instance, on_each, start_error, wait_for
 from dtk.nodes.ec2.kept_volumes import attach_kept, delete_kept, in_their_zones, kept_texts
@@ -265,6 +266,10 @@ class Ec2Provider(BasicProvider):
     def resolve_credentials(self) -> None:
         """Load the AWS credentials; the user is asked for an MFA code now if one is needed."""
         self.aws.resolve_credentials()
+
+    def look_up(self, requests: Sequence[Attributes]) -> TargetFacts:
+        """Return the ids of the requested images, and the vCPUs and memory of the requested types."""
+        return look_up(self.aws, self.settings, requests)
 
     def private_keys(self) -> Sequence[str]:
         """Return the private key files of the target's key pair and jump hosts."""

@@ -10,6 +10,7 @@ from typing import Literal
 from dtk.model.settings import as_mapping, text, texts
 from dtk.model.target import Attributes, MachineDifference, Target
 from dtk.nodes.ec2.settings import Ec2Settings, MachineSpec, Volume, device_of, read_settings, read_spec
+from dtk.nodes.ec2.words import IMAGE_ID as AMI
 from dtk.nodes.ec2.words import ROOT_DEVICE_GIGABYTES
 
 MADE_WITH = "made_with"
@@ -110,6 +111,8 @@ def machine_differences(target: Target, attributes: Attributes, known: Attribute
     # An image word stands for a new AMI every month: a node keeps its image until it is replaced.
     if image and wished.image not in (image, text(known, IMAGE_ID)):
         yield MachineDifference("replace", f"image {image} → {wished.image}")
+    elif image == wished.image:
+        yield from _moved(settings, wished, text(known, IMAGE_ID))
     if not before:
         return
     yield from _root_disk(before, now)
@@ -118,6 +121,15 @@ def machine_differences(target: Target, attributes: Attributes, known: Attribute
         if before.get(name) != now[name]:
             values = f" {before.get(name) or 'none'} → {now[name] or 'none'}" if shown else " has changed"
             yield MachineDifference("replace", f"{name}{values}")
+
+
+def _moved(settings: Ec2Settings, wished: MachineSpec, has: str) -> Iterator[MachineDifference]:
+    """Yield whether a node's image word means a newer image now: as its target reported, or as dtk.yaml says."""
+    entry = settings.images.get(wished.image)
+    written = text(as_mapping(entry), "image") if isinstance(entry, Mapping) else str(entry or "")
+    means = wished.image_id or (written if written.startswith(AMI) else "")
+    if has and means not in ("", has):
+        yield MachineDifference("keep", f"image {wished.image} has moved on ({has} → {means})")
 
 
 def _type(wished: MachineSpec, known: Attributes) -> Iterator[MachineDifference]:

@@ -39,6 +39,17 @@ SIZES: Mapping[str, object] = {
     "2xlarge": "t3.2xlarge",
 }
 
+TYPE_SIZES: Mapping[str, tuple[int, int]] = {
+    "t3.nano": (2, 512),
+    "t3.micro": (2, 1024),
+    "t3.small": (2, 2048),
+    "t3.medium": (2, 4096),
+    "t3.large": (2, 8192),
+    "t3.xlarge": (4, 16384),
+    "t3.2xlarge": (8, 32768),
+}
+"""vCPUs and memory in MiB of the types that the size words stand for: a plan can add these up without asking AWS."""
+
 _INSTANCE_TYPE = re.compile(r"^[a-z0-9-]+\.[a-z0-9-]+$")
 
 

@@ -41,6 +41,9 @@ def machine_differences(target: Target, topology: Topology, state: State) -> Dif
 def machine_findings(differences: Differences) -> Iterator[Finding]:
     """Yield the differences that only a new machine would resolve; applying does not touch them."""
     for name, found in differences.items():
+        for one in found:
+            if one.how == "keep":
+                yield Finding(name, "kept", one.what)
         kept = [one.what for one in found if one.how == "replace"]
         if kept:
             yield Finding(name, "machine", f"{', '.join(kept)}: {_REMEDY}")
