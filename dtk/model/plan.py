@@ -84,7 +84,8 @@ class Finding:
 
     ``differs``: the operation would change something. ``unreachable``: the node could not be reached; ``component``
     and ``operation`` are "". ``machine``: the machine differs from what its node requests. ``kept``: a name in its
-    request means something newer by now, and it stays as it is. ``runs_each_time``: a command without a guard. ``unchecked``: drift cannot be determined; ``what`` gives the reason.
+    request means something newer by now, and it stays as it is. ``runs_each_time``: a command without a guard.
+    ``unchecked``: drift cannot be determined; ``what`` gives the reason.
     """
 
     node: str
@@ -164,11 +165,11 @@ class Plan:
     ``service_digest`` the content of its file. ``destroys`` marks the plan of delete-and-destroy. ``resumes`` is the
     number of the task that this plan continues, 0 for none. ``leaves_unfinished`` is the number of the converge that
     must still be resumed after this plan, whatever its outcome. ``parameters`` are the values given to its workflow.
-    ``drift`` and ``unchecked`` are what a refresh found on the nodes, the latter with what is kept. ``firewall`` lists every declared port that the
-    target opens or closes. ``only`` and ``exclude`` are the terms of its selection, ``left_out`` the steps that the
-    selection leaves out. ``replaces`` lists the nodes whose machines are replaced, in rounds; ``forced`` means that no
-    component action runs before those machines are terminated. ``volumes`` lists the volumes that outlive permanently
-    removed machines: ``slaves:1 data (vol-0a1b, 500 GB)``. With ``deletes_volumes``, they are all
+    ``drift`` and ``unchecked`` are what a refresh found on the nodes, the latter with what is kept. ``firewall``
+    lists every declared port that the target opens or closes. ``only`` and ``exclude`` are the terms of its selection,
+    ``left_out`` the steps that the selection leaves out. ``replaces`` lists the nodes whose machines are replaced, in
+    rounds; ``forced`` means that no component action runs before those machines are terminated. ``volumes`` lists
+    the volumes that outlive permanently removed machines: ``slaves:1 data (vol-0a1b, 500 GB)``. With ``deletes_volumes``, they are all
     volumes that the target has of the service, and are deleted last.
     """
 

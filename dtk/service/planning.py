@@ -169,7 +169,7 @@ def make_plan(
 
     plan = planned()
     if asks_target and any(leaf.type == "create_node" for leaf in plan.leaves()):
-        inputs = with_facts(inputs)
+        inputs = replace(inputs, target=with_facts(workspace, inputs.request()))
         plan = planned() if inputs.target.facts != NO_FACTS else plan
     return plan, inputs
 

@@ -84,7 +84,7 @@ def _on_target(inputs: Inputs) -> ServiceOnTarget:
 
 
 def _plan_of(inputs: Inputs, scope: Scope, selection: Selection) -> Plan:
-    inputs = with_facts(inputs)
+    inputs = replace(inputs, target=with_facts(inputs.workspace, inputs.request()))
     findings = tuple(_findings(inputs))
     return compile_plan(replace(inputs.request(scope=scope), findings=findings, selection=selection))
 

@@ -55,9 +55,7 @@ def test_what_dtk_yaml_itself_says_of_a_word_needs_no_answer_of_aws(
     assert cloud.api.calls == []
 
 
-def test_new_members_take_the_recorded_image(
-    cloud: Cloud, moved: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_new_members_take_the_recorded_image(cloud: Cloud, moved: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["set-attribute", "spark1", "slaves/cardinality", "3"]) == 0
     output = printed(capsys, "apply", "spark1", "--yes", code=1)
     assert f"+ create slaves:3  small, plain ({cloud.image})" in output

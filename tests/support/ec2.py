@@ -21,6 +21,7 @@ from xml.etree import ElementTree
 import moto.ec2.models.elastic_network_interfaces as moto_interfaces
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
+from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.test import run_wsgi_app
@@ -60,6 +61,8 @@ class Fault:
 
     def text(self, action: str) -> str:
         """Return the error in the format of the action's service."""
+        if action == "GetServiceQuota":
+            return json.dumps({"__type": self.code, "message": self.message})
         form = OF_STS if action == "GetCallerIdentity" else ERROR
         return form.format(code=self.code, message=self.message)
 
@@ -75,6 +78,8 @@ class Ec2:
     """The capacity by instance type or subnet, in instances. Everything not listed here has unlimited capacity."""
     parameters: dict[str, str] = field(default_factory=dict)
     """Public parameters of SSM, because moto does not allow tests to create them."""
+    quotas: dict[str, float] = field(default_factory=dict)
+    """Quotas in vCPUs by code. Those not listed here are higher than any test needs."""
     page: int = 0
     """The page size of DescribeInstances, in reservations (one per RunInstances call). 0 means a single page."""
     blind: int = 0
@@ -195,6 +200,9 @@ class Ec2:
         token = parameters.get("ClientToken", "")
         if action == "GetParameter" and (name := json.loads(body)["Name"]) in self.parameters:
             return 200, json.dumps({"Parameter": {"Name": name, "Value": self.parameters[name]}}).encode()
+        if action == "GetServiceQuota":
+            code = json.loads(body)["QuotaCode"]
+            return 200, json.dumps({"Quota": {"QuotaCode": code, "Value": self.quotas.get(code, 1e6)}}).encode()
         if action in ("RunInstances", "CreateVolume") and token in self._tokens:
             return 200, self._tokens[token][1]
         if action == "RunInstances":
@@ -275,6 +283,7 @@ class Ec2:
         space = root.tag.partition("}")[0].lstrip("{")
         ElementTree.register_namespace("", space)
         for item in root.iter(f"{{{space}}}item"):
+            _set_processors(item, space)
             id_ = item.findtext(f"{{{space}}}instanceId")
             state = self._state(id_) if id_ else ""
             for name in ("instanceState", "currentState"):
@@ -309,6 +318,16 @@ def _targets(parameters: dict[str, str]) -> list[tuple[str, str]]:
     """Return group and id of the targets in a call."""
     ids = [value for name, value in parameters.items() if name.startswith("Targets.member.") and name.endswith(".Id")]
     return [(parameters["TargetGroupArn"], id_) for id_ in ids]
+
+
+def _set_processors(item: ElementTree.Element, space: str) -> None:
+    """Add the processors of an instance, as EC2 describes them: moto does not."""
+    type_ = item.findtext(f"{{{space}}}instanceType")
+    if type_ in INSTANCE_TYPES and item.find(f"{{{space}}}cpuOptions") is None:
+        threads = INSTANCE_TYPES[type_]["VCpuInfo"]["DefaultVCpus"]
+        options = ElementTree.SubElement(item, f"{{{space}}}cpuOptions")
+        ElementTree.SubElement(options, f"{{{space}}}coreCount").text = str(threads)
+        ElementTree.SubElement(options, f"{{{space}}}threadsPerCore").text = "1"
 
 
 def _ids(parameters: dict[str, str]) -> list[str]:

@@ -92,6 +92,13 @@ class VolumeModification(VolumeNamed, total=False):
     StatusMessage: str
 
 
+class CpuOptions(TypedDict, total=False):
+    """The processors of an instance."""
+
+    CoreCount: int
+    ThreadsPerCore: int
+
+
 class InstanceAnswer(TypedDict, total=False):
     """An instance."""
 
@@ -117,6 +124,7 @@ class InstanceAnswer(TypedDict, total=False):
     NetworkInterfaces: list[NetworkInterface]
     RootDeviceName: str
     BlockDeviceMappings: list[AttachedDevice]
+    CpuOptions: CpuOptions
 
 
 class Reservation(TypedDict, total=False):
@@ -295,6 +303,18 @@ class ParameterAnswer(TypedDict):
     """The answer of SSM's GetParameter."""
 
     Parameter: ParameterValue
+
+
+class Quota(TypedDict):
+    """A quota of Service Quotas."""
+
+    Value: float
+
+
+class QuotaAnswer(TypedDict):
+    """The answer of Service Quotas' GetServiceQuota."""
+
+    Quota: Quota
 
 
 class CallerIdentity(TypedDict):

@@ -23,7 +23,7 @@ CONNECT_SECONDS = 10
 ANSWER_SECONDS = 60
 TRIES = 6
 """Number of attempts of botocore itself for one call, including the first, with growing pauses (adaptive mode)."""
-_FEWER = {"sts": 2}
+_FEWER = {"sts": 2, "service-quotas": 2}
 """Fewer attempts for services that a private network may be unable to reach."""
 LONGEST_PAUSE_SECONDS = 20.0
 THROTTLED_SECONDS = 1800.0
@@ -39,7 +39,7 @@ _PAGES = {"describe_route_tables": 100, "describe_instance_types": 100}
 _Answer = TypeVar("_Answer")
 
 
-_NAMES_OF_POLICIES = {"elbv2": "elasticloadbalancing"}
+_NAMES_OF_POLICIES = {"elbv2": "elasticloadbalancing", "service-quotas": "servicequotas"}
 """Services that IAM policies name otherwise than boto3."""
 
 

@@ -50,6 +50,8 @@ class MachineRequest:
     subnets: Sequence[Subnet]
     offered: frozenset[tuple[str, str]] | None = None
     """Pairs of instance type and zone that offers it; None if unknown."""
+    vcpus: int = 0
+    """The vCPUs of its first instance type, 0 if unknown."""
 
 
 @dataclass(frozen=True)

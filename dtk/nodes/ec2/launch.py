@@ -87,7 +87,7 @@ def _launch_batch(
                 record(waiting, {})
             reason = error
             if error.code == NO_SPOT_ROLE and placement.spot:
-                record = _noting(record, {"spot_refused": f"{error.message}; {error.hint}"})
+                record = noting(record, {"spot_refused": f"{error.message}; {error.hint}"})
             elif error.code not in NO_CAPACITY:
                 break
         except DtkError as error:
@@ -96,8 +96,8 @@ def _launch_batch(
     outcome.failed |= dict.fromkeys(waiting, reason)
 
 
-def _noting(record: Record, note: Mapping[str, str]) -> Record:
-    """Return a ``record`` that adds a note on why the placement is not the requested one."""
+def noting(record: Record, note: Mapping[str, str]) -> Record:
+    """Return a ``record`` that adds a note to each call, for the event log: why the placement is another one."""
     return lambda nodes, known: record(nodes, {**known, **note} if known else known)
 
 

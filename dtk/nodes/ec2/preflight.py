@@ -52,6 +52,8 @@ def _checked(aws: Aws, node: str, machine: MachineRequest, facts: Mapping[str, T
     machine = _with_root_disk(node, machine)
     if facts is None:
         return machine
+    first = facts.get(machine.spec.instance_types[0])
+    machine = replace(machine, vcpus=first.vcpus if first else 0)
     for type_ in machine.spec.instance_types:
         _check_type(aws, node, machine, type_, facts.get(type_))
     offered = [(type_, zone) for type_ in machine.spec.instance_types for zone in facts[type_].zones]

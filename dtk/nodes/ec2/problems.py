@@ -45,8 +45,12 @@ _QUOTA = (
     "terminate instances that are not needed, or ask AWS for a higher quota (Service Quotas, EC2)",
 )
 _EXPLAINED: Mapping[str, tuple[str, str]] = {
-    **dict.fromkeys(
-        ("InstanceLimitExceeded", "VcpuLimitExceeded", "VolumeLimitExceeded", "AddressLimitExceeded"), _QUOTA
+    **dict.fromkeys(("InstanceLimitExceeded", "VolumeLimitExceeded", "AddressLimitExceeded"), _QUOTA),
+    "VcpuLimitExceeded": (
+        _QUOTA[0],
+        "end instances that are not needed, choose smaller types, or ask AWS for more vCPUs: aws service-quotas"
+        " list-service-quotas --service-code ec2 --query \"Quotas[?contains(QuotaName, 'Running On-Demand')]\" shows"
+        " the quotas, and aws service-quotas request-service-quota-increase raises one",
     ),
     "RulesPerSecurityGroupLimitExceeded": (
         "a security group's limit was reached",

@@ -12,7 +12,7 @@ from dtk.model.settings import as_mapping, as_texts, mapping, number, text, text
 from dtk.model.target import Target, networks
 from dtk.nodes.ec2.words import images_of, is_instance_type, sizes_of, words_for
 
-SERVICES = ("ec2", "ssm", "sts", "elbv2")
+SERVICES = ("ec2", "ssm", "sts", "elbv2", "service-quotas")
 """The AWS services that a target calls, as boto3 names them."""
 _OF_AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 BOOT_TIMEOUT_SECONDS = 600.0
@@ -31,7 +31,7 @@ class Ec2Settings:
     region: str = ""
     profile: str = ""
     endpoint_urls: Mapping[str, str] = field(default_factory=dict)
-    """By service (``ec2``, ``ssm``, ``sts``, ``elbv2``); for missing ones the AWS tools' own settings apply."""
+    """By service as in ``SERVICES``; for missing ones the AWS tools' own settings apply."""
     vpc: str = ""
     subnets: tuple[str, ...] = ()
     public: bool = True
