@@ -169,8 +169,8 @@ class Plan:
     lists every declared port that the target opens or closes. ``only`` and ``exclude`` are the terms of its selection,
     ``left_out`` the steps that the selection leaves out. ``replaces`` lists the nodes whose machines are replaced, in
     rounds; ``forced`` means that no component action runs before those machines are terminated. ``volumes`` lists
-    the volumes that outlive permanently removed machines: ``slaves:1 data (vol-0a1b, 500 GB)``. With ``deletes_volumes``, they are all
-    volumes that the target has of the service, and are deleted last.
+    the volumes that outlive permanently removed machines: ``slaves:1 data (vol-0a1b, 500 GB)``. With
+    ``deletes_volumes``, they are all volumes that the target has of the service, and are deleted last.
     """
 
     dtk_version: str

@@ -134,8 +134,8 @@ def test_a_service_without_an_endpoint_has_that_of_the_aws_tools(
         ("https://vpce-0a1b-xyz.ec2.us-east-1.vpce.amazonaws.com", {"ec2"}),
         ("https://ec2.cn-north-1.amazonaws.com.cn", {"ec2"}),
         ("https://ec2.us-east-1.api.aws", {"ec2"}),
-        ("https://ec2.example.org", {"ec2", "ssm", "sts"}),
-        ("http://localhost:4566", {"ec2", "ssm", "sts"}),
+        ("https://ec2.example.org", {"ec2", "ssm", "sts", "service-quotas"}),
+        ("http://localhost:4566", {"ec2", "ssm", "sts", "service-quotas"}),
     ],
 )
 def test_an_endpoint_that_is_ec2s_own_is_asked_for_nothing_else(cloud: Cloud, url: str, services: set[str]) -> None:
