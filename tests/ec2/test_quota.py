@@ -72,5 +72,5 @@ def test_a_private_endpoint_of_ec2_alone_leaves_the_check_out_without_a_call(clo
 def test_a_limit_that_ec2_itself_reports_comes_with_the_command_that_raises_it(cloud: Cloud) -> None:
     cloud.api.faults.append(Fault("RunInstances", "VcpuLimitExceeded", "You have requested more vCPU capacity"))
     refused = cloud.create("master").errors["master"]
-    assert "the account's limit is reached: You have requested more vCPU capacity" in refused.message
+    assert "You have requested more vCPU capacity" in refused.message
     assert "aws service-quotas request-service-quota-increase" in refused.hint
