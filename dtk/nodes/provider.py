@@ -124,22 +124,6 @@ class MarkedMachine:
     """The first state of its service that it was created for; "" if the mark does not say."""
 
 
-def rival_error(service: str, what: str) -> DtkError:
-    """Return the error for machines that another clone is creating; ``what`` says which ones and since when."""
-    return DtkError(
-        f"another clone is creating the machines of service '{service}': {what}",
-        hint="wait until it has finished, then adopt them: dtk list-nodes --orphans --adopt",
-    )
-
-
-class UnaskedError(DtkError):
-    """Some machines could not be queried for their owner; ``found`` are the matching ones among the others."""
-
-    def __init__(self, message: str, found: Sequence[MarkedMachine] = (), *, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.found = tuple(found)
-
-
 Ask = Callable[[Mapping[str, Connection], str], Mapping[str, str | DtkError]]
 """Runs a shell script on several machines in parallel, by name; returns the output or the error of each."""
 

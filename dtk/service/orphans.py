@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from dtk.dsl.workspace import load_workspace
 from dtk.errors import DtkError
 from dtk.model.target import Target
-from dtk.nodes.provider import MarkedMachine, Provider, UnaskedError
+from dtk.nodes.mark_errors import UnaskedError
+from dtk.nodes.provider import MarkedMachine, Provider
 from dtk.nodes.targets import provider_for
 from dtk.refresh.ask_machines import asking
 from dtk.service.holding import holding

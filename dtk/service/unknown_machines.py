@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from dtk.apply.nodes.facts import SCRIPT, read_facts
 from dtk.errors import DtkError
 from dtk.model.target import Target
-from dtk.nodes.provider import MarkedMachine, ServiceIdentity, UnaskedError
+from dtk.nodes.mark_errors import UnaskedError
+from dtk.nodes.provider import MarkedMachine, ServiceIdentity
 from dtk.nodes.records import HOST_KEY, state_of
 from dtk.nodes.targets import provider_for
 from dtk.refresh.ask_machines import asking

@@ -12,6 +12,7 @@ import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from dtk.__main__ import run
+from dtk.nodes.ec2.settings import SERVICES
 from dtk.nodes.ec2.words import IMAGES
 from tests.ec2.cloud import REGION, Cloud, Reports, write_target
 from tests.support.ec2 import open_to_the_internet
@@ -134,8 +135,8 @@ def test_a_service_without_an_endpoint_has_that_of_the_aws_tools(
         ("https://vpce-0a1b-xyz.ec2.us-east-1.vpce.amazonaws.com", {"ec2"}),
         ("https://ec2.cn-north-1.amazonaws.com.cn", {"ec2"}),
         ("https://ec2.us-east-1.api.aws", {"ec2"}),
-        ("https://ec2.example.org", {"ec2", "ssm", "sts", "service-quotas"}),
-        ("http://localhost:4566", {"ec2", "ssm", "sts", "service-quotas"}),
+        ("https://ec2.example.org", set(SERVICES)),
+        ("http://localhost:4566", set(SERVICES)),
     ],
 )
 def test_an_endpoint_that_is_ec2s_own_is_asked_for_nothing_else(cloud: Cloud, url: str, services: set[str]) -> None:

@@ -21,7 +21,8 @@ from dtk.nodes.ec2.instances import Ec2Instance, to_instance
 from dtk.nodes.ec2.made import assigned, find_made, note_nodes
 from dtk.nodes.ec2.problems import NO_CAPACITY, NO_SPOT_ROLE, AwsError
 from dtk.nodes.ec2.tags import LONGEST_VALUE, ORIGIN, nodes_text
-from dtk.nodes.provider import Record, ServiceIdentity, rival_error
+from dtk.nodes.mark_errors import rival_error
+from dtk.nodes.provider import Record, ServiceIdentity
 
 MOST_AT_ONCE = 100
 """Maximum number of nodes per call."""

@@ -16,14 +16,14 @@ from dtk.nodes.ec2.facts import look_up
 from dtk.nodes.ec2.firewall import PORT_RULE, find_groups, reconcile, sources_without_ssh
 from dtk.nodes.ec2.instances import Ec2Instance, on_each, start_error, wait_for
 from dtk.nodes.ec2.kept_volumes import attach_kept, delete_kept, in_their_zones, kept_texts
-from dtk.nodes.ec2.launch import launch, noting, refuse_rivals
+from dtk.nodes.ec2.launch import launch, refuse_rivals
 from dtk.nodes.ec2.location import check_location
 from dtk.nodes.ec2.lookup import instances_of, made_by_unanswered_calls
 from dtk.nodes.ec2.made import find_of_service
 from dtk.nodes.ec2.naming import name_instances
 from dtk.nodes.ec2.preflight import checked
 from dtk.nodes.ec2.preparation import Preparation, alike
-from dtk.nodes.ec2.quota import UNCHECKED, check_quota
+from dtk.nodes.ec2.quota import within_quotas
 from dtk.nodes.ec2.records import connection_to, described, node_record, private_keys
 from dtk.nodes.ec2.removal import remove_own_resources
 from dtk.nodes.ec2.reshape import grow_volumes, start_as
@@ -122,10 +122,7 @@ class Ec2Provider(BasicProvider):
         absent = [request for request in requests if request.node not in found]
         suited = checked(self.aws, {request.node: machines[request.node] for request in absent})
         machines |= {node: spread_out(self.settings, node, machine) for node, machine in suited.items()}
-        # Instances that an unanswered call may have created would count as running and as requested.
-        new = {request.node: machines[request.node] for request in absent if not request.known}
-        unchecked = check_quota(self.aws, self.settings, new)
-        record = noting(record, {UNCHECKED: unchecked}) if unchecked else record
+        record = within_quotas(self.aws, self.settings, machines, absent, record)
         is_first = not any(one.tags.get(ORIGIN) == identity.origin for one in found.values())
         context = self._preparation.launch_context(identity, machines.values(), is_first=is_first)
         made, unknown = made_by_unanswered_calls(self.aws, context, machines, absent)

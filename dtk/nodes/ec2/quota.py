@@ -13,7 +13,9 @@ from dtk.nodes.ec2.answers import QuotaAnswer, Reservation
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.call import MachineRequest
 from dtk.nodes.ec2.instances import to_instance
+from dtk.nodes.ec2.launch import noting
 from dtk.nodes.ec2.settings import Ec2Settings
+from dtk.nodes.provider import NodeRequest, Record
 
 SERVICE = "service-quotas"
 UNCHECKED = "quota_unchecked"
@@ -34,6 +36,31 @@ _QUOTAS = {
 }
 """Letters of an instance type → code and name of its family's quota: "Running On-Demand … instances", in vCPUs."""
 _LETTERS = re.compile(r"[a-z]+")
+
+
+def within_quotas(
+    aws: Aws,
+    settings: Ec2Settings,
+    machines: Mapping[str, MachineRequest],
+    requests: Iterable[NodeRequest],
+    record: Record,
+) -> Record:
+    """Refuse new machines that exceed the account's quotas; errors are those of ``check_quota``.
+
+    Args:
+        aws: the AWS services.
+        settings: the target's settings.
+        machines: the request of each node.
+        requests: the nodes without a known instance.
+        record: records calls.
+
+    Returns:
+        ``record``; if a quota could not be checked, the records have the reason.
+    """
+    # Instances that an unanswered call may have created would count as running and as requested.
+    new = {request.node: machines[request.node] for request in requests if not request.known}
+    unchecked = check_quota(aws, settings, new)
+    return noting(record, {UNCHECKED: unchecked}) if unchecked else record
 
 
 def check_quota(aws: Aws, settings: Ec2Settings, machines: Mapping[str, MachineRequest]) -> str:

@@ -14,6 +14,7 @@ from dtk.nodes.concurrent import report_each
 from dtk.nodes.hosts.claims import Claim, Claims, changing_claims, read_claims
 from dtk.nodes.hosts.host import FreeHosts, Host
 from dtk.nodes.hosts.marks import READ, Mark, claim_script, read_mark, unclaim_script
+from dtk.nodes.mark_errors import UnaskedError, rival_error
 from dtk.nodes.provider import (
     Ask,
     BasicProvider,
@@ -25,9 +26,7 @@ from dtk.nodes.provider import (
     Record,
     Report,
     ServiceIdentity,
-    UnaskedError,
     no_record,
-    rival_error,
 )
 from dtk.nodes.proxy_command import with_proxy_command
 from dtk.nodes.reach import check_banner, wait_for_banner

@@ -9,7 +9,8 @@ from dtk.errors import DtkError
 from dtk.nodes.local.elsewhere import Elsewhere, nodes_elsewhere
 from dtk.nodes.local.machine import machine_of
 from dtk.nodes.local.registry import changing_allocations, read_allocations
-from dtk.nodes.provider import ServiceIdentity, rival_error
+from dtk.nodes.mark_errors import rival_error
+from dtk.nodes.provider import ServiceIdentity
 from dtk.nodes.registry import node_key
 from dtk.state.files import make_private_folder, replace_file
 from dtk.state.portable import own_key

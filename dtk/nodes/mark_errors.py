@@ -1,0 +1,24 @@
+"""Errors about machines that carry a service's mark: another clone creates them, or some could not be queried."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dtk.errors import DtkError
+from dtk.nodes.provider import MarkedMachine
+
+
+def rival_error(service: str, what: str) -> DtkError:
+    """Return the error for machines that another clone is creating; ``what`` says which ones and since when."""
+    return DtkError(
+        f"another clone is creating the machines of service '{service}': {what}",
+        hint="wait until it has finished, then adopt them: dtk list-nodes --orphans --adopt",
+    )
+
+
+class UnaskedError(DtkError):
+    """Some machines could not be queried for their owner; ``found`` are the matching ones among the others."""
+
+    def __init__(self, message: str, found: Sequence[MarkedMachine] = (), *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.found = tuple(found)
