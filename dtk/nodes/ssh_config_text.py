@@ -6,7 +6,9 @@ import glob
 import os
 import re
 import shlex
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from dtk.errors import InvalidError
@@ -17,6 +19,8 @@ _ALL = "host *"
 _SETTING = re.compile(r"(\w+)(?:\s*=\s*|\s+)(.+)")
 # A comment begins with a # that follows a space, outside of quotes.
 _COMMENT = re.compile(r"""((?:[^"'\\]|\\.|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')*?)\s#.*""")
+_WITHOUT_VALUE = ("all", "canonical", "final")
+"""Criteria of Match without a value."""
 _OTHERS_CAN_WRITE = 0o022
 
 
@@ -115,13 +119,27 @@ def _found(pattern: str) -> list[str]:
 
 def _within(outer: str, section: str) -> str:
     """Return the Host or Match line that applies where both of the given ones do."""
-    restriction = _criteria(outer)
-    return f"match {restriction} {_criteria(section)}".rstrip() if restriction else section
+    restriction, own = _criteria(outer), _criteria(section)
+    if restriction:
+        return f"match {restriction} {own}".rstrip()
+    return f"match {own or 'all'}" if section.startswith("match ") else section
+
+
+def _in_lower_case(words: Iterable[str]) -> Iterator[str]:
+    """Yield the words of a Match line with its keywords in lower case: paramiko would ignore ``Match Host``.
+
+    Such a section would apply to every host. Values, such as a command after ``exec``, keep their case.
+    """
+    rest = iter(words)
+    for word in rest:
+        yield word.lower()
+        if word.lower().lstrip("!") not in _WITHOUT_VALUE:
+            yield from islice(rest, 1)
 
 
 def _criteria(section: str) -> str:
     """Return the criteria of a Host or Match line as those of Match, "" if it applies to all hosts."""
     keyword, *words = shlex.split(section)
     if keyword == "match":
-        return shlex.join(word for word in words if word.lower() != "all")
+        return shlex.join(word for word in _in_lower_case(words) if word != "all")
     return "" if words == ["*"] else f"originalhost {shlex.quote(','.join(words))}"

@@ -107,6 +107,16 @@ def test_a_file_included_for_some_hosts_applies_to_no_other(write: Write) -> Non
         assert of_them == [connection.hostname, str(connection.port), connection.user]
 
 
+@pytest.mark.parametrize(
+    "criteria", ["Host web", "HOST web,db-*", "OriginalHost web", "!Host web", 'EXEC "test %h = db-1"']
+)
+def test_a_keyword_of_match_may_have_capitals(write: Write, criteria: str) -> None:
+    file = write(f"Match {criteria}\n  Port 2201\nMatch ALL\n  User me\n")
+    for host in ("db-1", "other", "web"):
+        wanted = Connection(host, int(of_openssh(file, host, "port")), of_openssh(file, host, "user"))
+        assert found(host) == wanted
+
+
 def test_a_file_included_after_another_is_not_under_its_last_section(write: Write) -> None:
     write("Include conf.d/*\n")
     write("Host a\n  Port 2201\n", "conf.d/1")
