@@ -5,12 +5,13 @@ from __future__ import annotations
 import typer
 
 from dtk.cli.output import print_json
+from dtk.cli.passphrases import ask_passphrases_of
 from dtk.cli.running import confirm
 from dtk.errors import UsageError
 from dtk.model.json_data import JsonObject
 from dtk.service.holding import holding
 from dtk.service.local_states import LocalState, choose_local, read_local, restore_local
-from dtk.service.state_rebuild import Rebuilt, known_identity, rebuilt
+from dtk.service.state_rebuild import Rebuilt, known_identity, rebuilt, target_of_service
 from dtk.state.store import save_state
 from dtk.state.workspace import Workspace
 from dtk.views.formatting import counted, long_duration
@@ -78,6 +79,7 @@ def rebuild(workspace: Workspace, service: str, *, yes: bool) -> None:
     identity = known_identity(workspace, service)
     if not yes:
         confirm(f"Replace the state of '{service}' with one rebuilt from its tasks' logs and its machines?")
+    ask_passphrases_of(target_of_service(workspace, service), workspace)
     with holding(workspace, service, f"dtk state rebuild {service}", None, identity):
         made = rebuilt(workspace, service, identity)
         save_state(workspace.state_file(service), made.state)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import typer
 
 from dtk.cli.output import print_json
+from dtk.cli.passphrases import ask_passphrases_of
 from dtk.cli.running import confirm
+from dtk.dsl.workspace import load_workspace
 from dtk.service.context import current_workspace
 from dtk.service.orphans import Orphan, adopt_orphan, find_orphans, terminate_orphans
 from dtk.views.listing_table import format_table, stable_id
@@ -14,6 +16,8 @@ from dtk.views.listing_table import format_table, stable_id
 def show_orphans(*, adopt: bool, terminate: bool, yes: bool, as_json: bool) -> None:
     """List the orphans of the workspace, and adopt or terminate them if requested."""
     workspace = current_workspace()
+    for target in load_workspace(workspace.file, workspace.root).targets.values():
+        ask_passphrases_of(target, workspace)
     found = find_orphans(workspace, lambda text: typer.echo(f"warning: {text}", err=True))
     if as_json:
         print_json([_row(orphan) for orphan in found])

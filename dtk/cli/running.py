@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from dtk.apply.worker_ahead import CANCEL_SIGNALS, WorkerAhead, worker_ahead
 from dtk.cli.following import Following, follow_task
 from dtk.cli.forge import summarize
 from dtk.cli.output import print_json, says_yes, use_color
+from dtk.cli.passphrases import ask_passphrases_for
 from dtk.cli.task_files import nothing_done
 from dtk.errors import DtkError, InvalidError, UsageError
 from dtk.model.plan import Plan
@@ -43,7 +43,6 @@ MACHINE_STEPS = (
     "register_node",
     "deregister_node",
 )
-_KEY_SETTINGS = ("key", "jump_key", "ssh_config")
 WORKER_END_SECONDS = 60.0
 """How long a worker may take to exit after its task has ended, in seconds."""
 
@@ -240,22 +239,6 @@ def _resolve_credentials(inputs: Inputs, plan: Plan) -> None:
     except DtkError:
         if any(leaf.type in MACHINE_STEPS for leaf in plan.leaves()):
             raise
-
-
-def ask_passphrases_for(inputs: Inputs) -> None:
-    """Ask for the passphrases of the target's keys now, once: no process that logs in to nodes later has a terminal.
-
-    Raises:
-        DtkError: no answer was correct.
-    """
-    named = json.dumps(inputs.target.settings, default=str)
-    if not sys.stdin.isatty() or not any(f'"{setting}"' in named for setting in _KEY_SETTINGS):
-        return
-    from dtk.apply.passphrases import ask_passphrases  # noqa: PLC0415 - loads an SSH library
-    from dtk.nodes.targets import provider_for  # noqa: PLC0415 - loads the target's own library
-
-    keys = provider_for(inputs.target, inputs.workspace).private_keys()
-    ask_passphrases(keys, lambda question: str(typer.prompt(question, hide_input=True, err=True)))
 
 
 def _warn_of_early_ends(change: Change, inputs: Inputs, started: StartedTask) -> None:

@@ -12,6 +12,7 @@ from dtk.errors import DtkError, UsageError
 from dtk.events.fold import fold
 from dtk.events.log_reader import Reading, read_log
 from dtk.model.plan import Plan
+from dtk.model.target import Target
 from dtk.nodes.provider import MarkedMachine
 from dtk.nodes.targets import provider_for
 from dtk.plan.document import from_text
@@ -66,6 +67,16 @@ def known_identity(workspace: Workspace, service: str) -> FoundIdentity:
     return FoundIdentity(Identity(configuration.id or (plan.workspace if plan else ""), id_))
 
 
+def target_of_service(workspace: Workspace, service: str) -> Target:
+    """Return a service's target, from its files alone.
+
+    Raises:
+        DtkError: a file is missing or invalid.
+    """
+    configuration = load_workspace(workspace.file, workspace.root)
+    return target_of(configuration, load_service(workspace.service_file(service), workspace.root))
+
+
 def rebuilt(workspace: Workspace, service: str, found: FoundIdentity) -> Rebuilt:
     """Return a service's state rebuilt from the plans and logs of its tasks and from its target; write no state.
 
@@ -75,10 +86,7 @@ def rebuilt(workspace: Workspace, service: str, found: FoundIdentity) -> Rebuilt
     Raises:
         DtkError: the target can't be queried, or a machine can't be adopted.
     """
-    lineage = found.identity.service
-    target = target_of(
-        load_workspace(workspace.file, workspace.root), load_service(workspace.service_file(service), workspace.root)
-    )
+    lineage, target = found.identity.service, target_of_service(workspace, service)
     marked = _machines(ServiceOnTarget(workspace, service, found, target))
     origin = next((machine.origin for machine in marked.values() if machine.origin), new_id())
     place = ServiceOnTarget(workspace, service, found, target, origin)

@@ -356,6 +356,23 @@ def test_a_passphrase_is_asked_for_before_the_first_question_to_a_node(
     assert [file for file in root.rglob("*") if file.is_file() and b"sesame" in file.read_bytes()] == []
 
 
+def test_every_command_that_queries_nodes_asks_for_a_passphrase_first(lab: Lab, server: Server, no_keys: Path) -> None:
+    root = with_rack(lab, server())
+    code, shown = answering(DEPLOY, ANSWER, cwd=root)
+    assert code == 0, shown
+    for words, expected in (
+        (["doctor", "one1"], "1 of 1 running nodes can be reached over SSH"),
+        (["state", "rebuild", "one1", "--yes"], "1 node, 1 component applied"),
+    ):
+        code, shown = answering(words, ANSWER, cwd=root)
+        assert (code, shown.count("Passphrase for")) == (0, 1), shown
+        assert expected in shown
+    shutil.rmtree(root / ".dtk")
+    code, shown = answering(["list-nodes", "--orphans"], ANSWER, cwd=root)
+    assert (code, shown.count("Passphrase for")) == (0, 1), shown
+    assert "one1" in shown
+
+
 class Seen:
     """The command lines and environments of a workspace's processes."""
 

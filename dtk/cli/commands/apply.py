@@ -21,7 +21,8 @@ from dtk.cli.options import (
     YesOption,
     seconds,
 )
-from dtk.cli.running import Change, ask_passphrases_for, changing, run_plan, show_and_ask
+from dtk.cli.passphrases import ask_passphrases_for
+from dtk.cli.running import Change, changing, run_plan, show_and_ask
 from dtk.cli.task_files import TaskFiles, files_of_refusals
 from dtk.errors import InvalidError, UsageError
 from dtk.model.plan import Plan

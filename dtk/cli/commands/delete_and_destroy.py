@@ -10,7 +10,8 @@ import typer
 from dtk.cli.following import Following
 from dtk.cli.options import DetachOption, ForceOption, LockWaitOption, YesOption, seconds
 from dtk.cli.output import use_color
-from dtk.cli.running import Change, ask_passphrases_for, confirm, read_ending_inputs, run_plan
+from dtk.cli.passphrases import ask_passphrases_for
+from dtk.cli.running import Change, confirm, read_ending_inputs, run_plan
 from dtk.plan.destroy import destroy_plan
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.gone import GoneService, gone_services, inputs_of_gone

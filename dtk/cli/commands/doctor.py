@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from contextlib import suppress
 from dataclasses import asdict
 
 import typer
@@ -10,9 +11,11 @@ import typer
 from dtk import __version__
 from dtk.cli.options import JsonOption, ServiceArgument
 from dtk.cli.output import print_json
+from dtk.cli.passphrases import ask_passphrases_for
 from dtk.errors import DtkError
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.examination import Examined, examine, redacted
+from dtk.service.planning import read_inputs
 
 _SIGNS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
 
@@ -25,6 +28,8 @@ def doctor(service: ServiceArgument = None, as_json: JsonOption = False) -> None
     """
     workspace = current_workspace()
     name = chosen_service(workspace, service)
+    with suppress(DtkError):  # the examination names what is wrong
+        ask_passphrases_for(read_inputs(workspace, name))
     found = examine(workspace, name)
     if as_json:
         print_json([asdict(one) for one in found])

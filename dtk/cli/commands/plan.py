@@ -200,7 +200,7 @@ def _list_gone(workspace: Workspace, *, as_json: bool) -> int:
 
 def _refreshed(workspace: Workspace, service: str, asks: _PlanWish, *, to_stderr: bool) -> Plan:
     """Return the plan after a refresh; if the plan is kept for an apply, record the findings in the state."""
-    from dtk.cli.running import ask_passphrases_for  # noqa: PLC0415 - starts tasks, too
+    from dtk.cli.passphrases import ask_passphrases_for  # noqa: PLC0415 - queries a target, as below
     from dtk.service.refresh import noted_plan, refreshed_plan  # noqa: PLC0415 - queries a target, unlike a plain plan
 
     def report(drift: Drift) -> None:
