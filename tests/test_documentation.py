@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -22,6 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "modules").rglob("*.md"))]
 BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
+EXTERNAL = re.compile(r"\]\(([a-z]+:[^)\s]*)")
+HOST = re.compile(r"([a-z0-9-]+\.)+[a-z]{2,}")
 DEPLOY = re.compile(r"\bdeploy: '?([\w./-]+\.py):(\w+)")
 FILE = re.compile(r"\b(?:src|source): ([\w./-]+)")
 
@@ -77,6 +80,14 @@ def test_a_workspace_that_is_shown_is_valid(text: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_to_files_lead_somewhere(page: Path) -> None:
     assert [target for target in LINK.findall(page.read_text()) if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_external_links_are_encrypted_and_name_a_public_host(page: Path) -> None:
+    """Whether they answer is checked once a week by .github/workflows/links.yml, as that needs a network."""
+    links = [urlsplit(text) for text in EXTERNAL.findall(page.read_text())]
+    wrong = [one.geturl() for one in links if one.scheme != "https" or not HOST.fullmatch(one.netloc)]
+    assert wrong == []
 
 
 def test_the_language_s_tables_are_what_the_schemas_say() -> None:

@@ -49,6 +49,24 @@ def test_tests_run_on_every_python_that_the_metadata_names_and_on_macos() -> Non
     assert any(one["os"].startswith("macos") for one in matrix["include"])
 
 
+def test_each_push_to_main_publishes_the_site_that_make_builds() -> None:
+    workflow = parsed(ROOT / ".github/workflows/docs.yml")
+    build, publish = workflow["jobs"]["build"]["steps"], workflow["jobs"]["publish"]
+    assert workflow["on"]["push"]["branches"] == ["main"]
+    assert "make site" in [step.get("run") for step in build]
+    uploaded = next(step["with"]["path"] for step in build if "upload-pages-artifact" in step.get("uses", ""))
+    assert uploaded == re.search(r"^site_dir: (.+)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)[1]  # type: ignore[index]
+    assert publish["permissions"] == {"pages": "write", "id-token": "write"}
+
+
+def test_external_links_are_requested_on_a_schedule() -> None:
+    workflow = parsed(ROOT / ".github/workflows/links.yml")
+    assert workflow["on"]["schedule"]
+    (arguments,) = (one["with"]["args"] for one in workflow["jobs"]["external"]["steps"] if "with" in one)
+    for pattern in re.findall(r"'(\./.+?)'", arguments):
+        assert list(ROOT.glob(pattern.removeprefix("./"))), f"{pattern} matches no page"
+
+
 @pytest.mark.parametrize(("tag", "code"), [(f"v{__version__}", 0), ("v99.0.0", 1)])
 def test_a_release_needs_the_version_s_own_tag(tag: str, code: int) -> None:
     steps = parsed(ROOT / ".github/workflows/release.yml")["jobs"]["build"]["steps"]
@@ -65,6 +83,17 @@ def test_the_distribution_has_a_name_of_its_own_and_the_command_is_dtk() -> None
     assert list(PROJECT["scripts"]) == ["dtk"]
     assert {"Homepage", "Documentation", "Changelog", "Issues", "Source"} <= set(PROJECT["urls"])
     assert parsed(ROOT / ".github/workflows/release.yml")["jobs"]["pypi"]["environment"]["url"].endswith("/dtk-cluster")
+
+
+def test_every_message_that_names_what_to_install_names_this_distribution() -> None:
+    """PyPI's ``dtk`` is somebody else's program."""
+    files = [*(ROOT / "dtk").rglob("*.py"), *(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")]
+    named = {
+        name
+        for file in files
+        for name in re.findall(r"\b(?:pip|pipx|tool) install (?:-\S+ )*'?(dtk[\w-]*)", file.read_text())
+    }
+    assert named - {"dtk-classroom"} == {"dtk-cluster"}, "and the example of a target"
 
 
 def test_the_makefile_lists_its_verbs_and_contributing_describes_each() -> None:

@@ -141,11 +141,11 @@ def _version_problems(cursor: Cursor) -> Iterator[Problem]:
     try:
         allowed = SpecifierSet(str(required.value))
     except InvalidSpecifier:
-        yield required.problem(f"'{required.value}' does not name versions", expected="for example >=1.2,<2")
+        yield required.problem(f"'{required.value}' is not a valid version specifier", expected="for example >=1.2,<2")
         return
     if not allowed.contains(__version__, prereleases=True):
         message = f"this is dtk {__version__}, and the workspace requires version {required.value}"
-        yield required.problem(message, expected=f"a dtk of that version: pip install 'dtk{required.value}'")
+        yield required.problem(message, expected=f"that version: pip install 'dtk-cluster{required.value}'")
 
 
 def _word_problems(cursor: Cursor) -> Iterator[Problem]:

@@ -91,6 +91,6 @@ def test_a_workspace_says_which_dtk_it_requires(dtk: Dtk, module: Path) -> None:
     refused = dtk.run("plan", "ring1", code=3).stderr
     assert "the workspace requires version >=99" in refused
     file.write_text(f"{before}required_version: newest\n")
-    assert "'newest' does not name versions" in dtk.run("plan", "ring1", code=3).stderr
+    assert "'newest' is not a valid version specifier" in dtk.run("plan", "ring1", code=3).stderr
     file.write_text(f"{before}required_version: '>=0.0.1'\n")
     assert json.loads(dtk.run("plan", "ring1", "--json").stdout)["service"] == "ring1"

@@ -228,7 +228,7 @@ class Aws:
             from botocore.exceptions import BotoCoreError  # noqa: PLC0415
         except ImportError:
             raise DtkError(
-                "the library boto3 is missing", hint="install dtk again: pip install --force-reinstall dtk"
+                "the library boto3 is missing", hint="reinstall dtk: pip install --force-reinstall dtk-cluster"
             ) from None
         settings = self._settings
         try:
