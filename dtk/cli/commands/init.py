@@ -36,7 +36,7 @@ def init(
     new_workspace(workspace.file, modeline("workspace", workspace.file, workspace), new_id())
     provide_schemas(workspace)
     _ignore_local_state(workspace.root / ".gitignore")
-    typer.echo(f"Workspace made in {workspace.root}")
+    typer.echo(f"Created a workspace in {workspace.root}")
     typer.echo("next: dtk list-assemblies, then dtk stage ASSEMBLY NAME")
 
 
