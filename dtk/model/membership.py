@@ -1,10 +1,16 @@
-"""The load balancer groups in which a node is registered, as its state records them."""
+"""The load balancer groups and DNS names in which a node is registered, as its state records them.
+
+Both are texts: ``app``, ``app:8080``, an ARN, or ``dns:ZONE NAME TTL ADDRESS``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from dtk.model.settings import texts
+
+DNS = "dns:"
+"""The beginning of a text that is a DNS name."""
 
 REGISTERED = "registered_groups"
 """The node attribute with the groups in which the node is, or may be, registered."""
@@ -17,8 +23,15 @@ def registered_groups(attributes: Mapping[str, object]) -> tuple[str, ...]:
     return texts(attributes, REGISTERED)
 
 
+def is_dns_name(group: str) -> bool:
+    """Return whether a text is a DNS name, which a node keeps while a step works on it."""
+    return group.startswith(DNS)
+
+
 def group_name(group: str) -> str:
-    """Return a group's name for people: without the rest of its ARN, with its port."""
+    """Return the name of a group or of a DNS record for people: without the rest of its ARN, with its port."""
+    if is_dns_name(group):
+        return group.split(" ")[1].removesuffix(".")
     start, slash, rest = group.partition(":targetgroup/")
     if not slash:
         return start

@@ -93,7 +93,7 @@ def _nothing_kept(_attributes: Attributes) -> Iterable[str]:
     return ()
 
 
-def _no_groups(_target: Target, _attributes: Attributes) -> tuple[str, ...]:
+def _no_groups(_target: Target, _node: str, _attributes: Attributes) -> tuple[str, ...]:
     return ()
 
 
@@ -127,7 +127,8 @@ class TargetDescription:
         nodes_without_machine: given the nodes that a service wants and the machine ids of those that exist, the
             nodes for which the target will have no machine.
         kept_volumes: the names of the volumes that remain when a node with these attributes is removed.
-        target_groups: the load balancer groups in which a node with these attributes is to be registered.
+        target_groups: the load balancer groups and DNS names (``dtk.model.membership``) in which a node with these
+            attributes is to be registered.
         power_refusal: why a node with these attributes can't be powered on or off, "" if it can.
     """
 
@@ -146,7 +147,7 @@ class TargetDescription:
     nodes_without_machine: Callable[[Target, Sequence[str], Mapping[str, str]], Iterable[str]] = _always_enough
     power_refusal: Callable[[Power, Attributes], str] = _never_refused
     kept_volumes: Callable[[Attributes], Iterable[str]] = _nothing_kept
-    target_groups: Callable[[Target, Attributes], tuple[str, ...]] = _no_groups
+    target_groups: Callable[[Target, str, Attributes], tuple[str, ...]] = _no_groups
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ class MachineChange:
 
 @dataclass(frozen=True)
 class Membership:
-    """An existing node and the load balancer groups that it enters or leaves, as its attributes name them."""
+    """An existing node, and the groups and DNS names (``dtk.model.membership``) that it enters or leaves."""
 
     record: NodeRecord
     groups: tuple[str, ...]
@@ -206,11 +206,11 @@ class Provider(Protocol):
     def grow(self, identity: ServiceIdentity, changes: Sequence[MachineChange], report: Report) -> None:
         """Enlarge machines' disks; report each, including those that are already large enough."""
 
-    def register(self, memberships: Sequence[Membership], report: Report) -> None:
-        """Register nodes in load balancer groups; report each once it is healthy in all of its groups."""
+    def register(self, identity: ServiceIdentity, memberships: Sequence[Membership], report: Report) -> None:
+        """Give nodes their DNS names and register them in groups; report each once it is healthy in all groups."""
 
-    def deregister(self, memberships: Sequence[Membership], report: Report) -> None:
-        """Take nodes out of load balancer groups; report each once its connections are drained."""
+    def deregister(self, identity: ServiceIdentity, memberships: Sequence[Membership], report: Report) -> None:
+        """Take nodes out of DNS names and groups; report each once its connections are drained."""
 
     def clean_up(self, identity: ServiceIdentity, goes_on: Callable[[], bool]) -> None:
         """Remove a service's other resources after its last machine is gone; do nothing if there are none.
@@ -332,7 +332,7 @@ class BasicProvider:
 
     grow = resize
 
-    def register(self, memberships: Sequence[Membership], report: Report) -> None:
+    def register(self, _identity: ServiceIdentity, memberships: Sequence[Membership], report: Report) -> None:
         """Refuse to register nodes."""
         for one in memberships:
             report(one.record.node, DtkError("a target of this type has no load balancer groups"))

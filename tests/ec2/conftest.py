@@ -14,10 +14,13 @@ from botocore.loaders import JSONFileLoader
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
+from moto.route53.models import route53_backends
 
 from dtk.__main__ import run
 from dtk.nodes.ec2 import address, instances
 from dtk.state.workspace import Workspace
+from tests.apply.lab import Lab
+from tests.ec2.balanced import Balanced, balanced_service
 from tests.ec2.cloud import CREDENTIALS, ELSEWHERE, REGION, Cloud, Reports, save, write_target
 from tests.support.ec2 import Ec2, open_to_the_internet
 
@@ -42,6 +45,7 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     monkeypatch.setattr(instances, "_FIRST_PAUSE_SECONDS", 0.1)
     (tmp_path / "dtk.yaml").write_text("format_version: 1\n")
     elbv2_backends[DEFAULT_ACCOUNT_ID][REGION].reset()
+    route53_backends[DEFAULT_ACCOUNT_ID]["aws"].reset()
     # Leave other regions alone: the test bed's hosts use their own region for the lifetime of the process.
     for backends in ec2_backends.values():
         for region in {REGION, ELSEWHERE} & backends.keys():
@@ -87,6 +91,13 @@ def service(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Reports:
     made = cloud.create("master", "slaves:1", "slaves:2")
     save(cloud, made)
     return made
+
+
+@pytest.fixture
+def service_on_ssh(cloud: Cloud, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Balanced]:
+    """Yield a service whose nodes dtk can log in to."""
+    with balanced_service(cloud, lab, tmp_path, monkeypatch) as made:
+        yield made
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 METHODS = dict.fromkeys(("call", "ask", "request", "pages"), "ec2")
 IN_POLICIES = {"elbv2": "elasticloadbalancing", "service-quotas": "servicequotas"}
 """Services that policies name otherwise than boto3."""
-OF_CALLS = ("OptionalTargetGroups", "OptionalCheckOfQuotas")
+OF_CALLS = ("OptionalTargetGroups", "OptionalDnsRecords", "OptionalCheckOfQuotas")
 """The optional statements for calls of dtk that not all need; the others are for what AWS does itself."""
 BESIDE_CALLS = {"ec2:CreateTags", "iam:PassRole"}
 """Permissions that RunInstances, CreateSecurityGroup and ImportKeyPair need for tags and the instance profile."""
@@ -46,4 +46,4 @@ def test_the_policy_names_every_call_and_no_other() -> None:
     made = set().union(*(calls_of(file) for file in (ROOT / "dtk" / "nodes" / "ec2").glob("*.py")))
     assert {"ec2:RunInstances", "ec2:TerminateInstances", "ssm:GetParameter"} <= made
     assert policy(*OF_CALLS) == made | BESIDE_CALLS
-    assert not any(action.startswith("elasticloadbalancing") for action in policy())
+    assert not any(action.startswith(("elasticloadbalancing", "route53")) for action in policy())

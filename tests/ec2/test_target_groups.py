@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
-import boto3
 import pytest
 
 from dtk.__main__ import run
@@ -19,66 +14,15 @@ from dtk.model.membership import IN_SERVICE, REGISTERED
 from dtk.nodes.ec2 import target_groups
 from dtk.nodes.provider import Membership
 from dtk.state.store import load_state, save_state
-from tests.apply.lab import Lab
-from tests.ec2.cloud import REGION, Cloud, Reports, save, write_target
-from tests.ssh.openssh import openssh_servers
+from tests.ec2.balanced import Balanced, apply, balancer, changing, new_group, shown
+from tests.ec2.cloud import Cloud, Reports
 from tests.support.ec2 import Fault
-
-BALANCED = """
-dsl_version: 1.0.0
-module: acme/bare
-components:
-  app:
-    attributes:
-      version: {type: string, default: '1'}
-      verdict: {type: string, default: 'true'}
-    actions:
-      create:
-        commands:
-        - RUN echo {{version}} >> {{log}}
-        - RUN {{verdict}}
-assemblies:
-  cluster:
-    nodes:
-      edge: {}
-      web:
-        attributes: {type: group, cardinality: 2}
-        components: [bare::app]
-"""
-TUNNEL = """
-import os, socket, sys, threading
-peer = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
-def up():
-    while data := os.read(0, 65536):
-        peer.sendall(data)
-    peer.shutdown(socket.SHUT_WR)
-threading.Thread(target=up, daemon=True).start()
-while data := peer.recv(65536):
-    while data:
-        data = data[os.write(1, data):]
-"""
-
-
-def balancer(cloud: Cloud) -> Any:
-    return boto3.client("elbv2", region_name=REGION, endpoint_url=cloud.url)
-
-
-def new_group(cloud: Cloud, name: str, **settings: Any) -> str:
-    """Create a target group; return its ARN."""
-    vpc = cloud.client().describe_subnets(SubnetIds=cloud.subnets[:1])["Subnets"][0]["VpcId"]
-    given = {"Protocol": "HTTP", "Port": 8080, "VpcId": vpc, "TargetType": "instance", **settings}
-    return str(balancer(cloud).create_target_group(Name=name, **given)["TargetGroups"][0]["TargetGroupArn"])
 
 
 def members(cloud: Cloud, arn: str) -> list[str]:
     """Return the ids of a group's targets."""
     found = balancer(cloud).describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
     return sorted(one["Target"]["Id"] for one in found)
-
-
-def changing(cloud: Cloud) -> list[str]:
-    """Return the calls that change something, in order."""
-    return [name for name, _ in cloud.api.calls if not name.startswith(("Describe", "Get"))]
 
 
 @pytest.fixture
@@ -90,13 +34,20 @@ def entering(made: Reports, *groups: str) -> list[Membership]:
     return [Membership(record, groups) for record in made.records.values()]
 
 
+@pytest.fixture
+def balanced(service_on_ssh: Balanced) -> Balanced:
+    """Return the service with its group ``web`` in the target group ``app``."""
+    assert run(["set-attribute", "spark1", "web/target_groups", "[app]"]) == 0
+    return service_on_ssh
+
+
 @pytest.mark.usefixtures("_short_polls")
 def test_one_call_per_group_registers_all_nodes_and_one_per_poll_asks_for_their_health(cloud: Cloud) -> None:
     app, admin = new_group(cloud, "app"), new_group(cloud, "admin")
     made = cloud.create(*(f"web:{number}" for number in range(1, 6)))
     cloud.api.calls.clear()
     reports = Reports()
-    cloud.provider().register(entering(made, "app", f"{admin}:9090"), reports)
+    cloud.provider().register(cloud.identity(), entering(made, "app", f"{admin}:9090"), reports)
     assert (reports.errors, sorted(reports.records)) == ({}, sorted(made.records))
     assert members(cloud, app) == members(cloud, admin) == sorted(one.id for one in cloud.instances())
     assert changing(cloud) == ["RegisterTargets", "RegisterTargets"]
@@ -114,7 +65,10 @@ def test_steps_that_wait_at_the_same_time_share_the_answers(cloud: Cloud) -> Non
         cloud.api.health[record.id] = ("initial", "Elb.RegistrationInProgress", "Target registration is in progress")
     provider, reports = cloud.provider(health_timeout=1.5), Reports()
     cloud.api.calls.clear()
-    steps = [threading.Thread(target=provider.register, args=([one], reports)) for one in entering(made, "app")]
+    steps = [
+        threading.Thread(target=provider.register, args=(cloud.identity(), [one], reports))
+        for one in entering(made, "app")
+    ]
     for step in steps:
         step.start()
     for step in steps:
@@ -130,12 +84,12 @@ def test_a_node_that_is_never_healthy_fails_with_the_reason_of_aws_and_no_other_
     made = cloud.create("web:1", "web:2")
     cloud.api.health[made.records["web:1"].id] = ("unhealthy", "Target.FailedHealthChecks", "Health checks failed")
     reports = Reports()
-    cloud.provider(health_timeout=0.3).register(entering(made, "app"), reports)
+    cloud.provider(health_timeout=0.3).register(cloud.identity(), entering(made, "app"), reports)
     assert list(reports.records) == ["web:2"]
     told = "web:1 is not healthy in target group app after 0.3 s: unhealthy"
     assert reports.errors["web:1"].message == f"{told} (Target.FailedHealthChecks: Health checks failed)"
     cloud.api.health[made.records["web:1"].id] = ("unused", "Target.NotInUse", "not configured to receive traffic")
-    cloud.provider(health_timeout=0.3).register(entering(made, "app"), reports)
+    cloud.provider(health_timeout=0.3).register(cloud.identity(), entering(made, "app"), reports)
     assert "let a listener of a load balancer forward to the group" in reports.errors["web:1"].hint
 
 
@@ -147,12 +101,12 @@ def test_connections_are_drained_and_a_group_that_is_gone_holds_nobody_up(
     gone = new_group(cloud, "gone")
     made = cloud.create("web:1", "web:2")
     provider = cloud.provider()
-    provider.register(entering(made, "app", "gone"), Reports())
+    provider.register(cloud.identity(), entering(made, "app", "gone"), Reports())
     balancer(cloud).delete_target_group(TargetGroupArn=gone)
     cloud.api.draining = 0.5
     cloud.api.calls.clear()
     reports = Reports()
-    provider.deregister(entering(made, "app", "gone"), reports)
+    provider.deregister(cloud.identity(), entering(made, "app", "gone"), reports)
     assert (reports.errors, sorted(reports.records)) == ({}, ["web:1", "web:2"])
     asked = len(cloud.api.called("DescribeTargetHealth"))
     assert asked > 1, "it waits until they are drained"
@@ -162,9 +116,9 @@ def test_connections_are_drained_and_a_group_that_is_gone_holds_nobody_up(
     monkeypatch.setattr(target_groups, "_MARGIN_SECONDS", 0.3)
     delay = {"Key": "deregistration_delay.timeout_seconds", "Value": "0"}
     balancer(cloud).modify_target_group_attributes(TargetGroupArn=arn, Attributes=[delay])
-    provider.register(entering(made, "app"), Reports())
+    provider.register(cloud.identity(), entering(made, "app"), Reports())
     cloud.api.draining = 1000
-    provider.deregister(entering(made, "app"), reports)
+    provider.deregister(cloud.identity(), entering(made, "app"), reports)
     assert reports.errors == {}
 
 
@@ -172,64 +126,10 @@ def test_a_group_that_does_not_exist_or_takes_no_instances_is_named(cloud: Cloud
     new_group(cloud, "app")
     made = cloud.create("web:1")
     with pytest.raises(DtkError, match="the target group 'apps' of node 'web:1' does not exist in us-east-1"):
-        cloud.provider().register(entering(made, "app", "apps"), Reports())
+        cloud.provider().register(cloud.identity(), entering(made, "app", "apps"), Reports())
     cloud.api.faults.append(Fault("RegisterTargets", "AccessDenied", "not authorized", status=403))
     with pytest.raises(DtkError, match="the permission elasticloadbalancing:RegisterTargets is missing"):
-        cloud.provider().register(entering(made, "app"), Reports())
-
-
-@dataclass
-class Balanced:
-    """A service whose group ``web`` is behind the target group ``app``; ``log`` has what its component did."""
-
-    cloud: Cloud
-    made: Reports
-    arn: str
-    log: Path
-
-    def ids(self) -> list[str]:
-        return sorted(record.id for node, record in self.made.records.items() if node.startswith("web"))
-
-    def state(self, node: str) -> dict[str, Any]:
-        state = load_state(self.cloud.workspace.state_file("spark1"))
-        assert state is not None
-        return dict(state.nodes[node].attributes)
-
-
-@pytest.fixture
-def balanced(cloud: Cloud, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Balanced]:
-    """Yield the service with its machines, which one SSH server serves through a proxy command."""
-    monkeypatch.chdir(cloud.workspace.root)
-    cloud.client().create_key_pair(KeyName="ours")
-    tunnel, log = tmp_path / "tunnel.py", tmp_path / "log"
-    tunnel.write_text(TUNNEL)
-    with openssh_servers(lab, tmp_path / "ssh") as start:
-        program = f"{sys.executable} {tunnel} {start().port}"
-        way = {"key_pair": "ours", "key": str(lab.key_file), "user": "tester", "proxy_command": program}
-        write_target(cloud, **way, health_timeout=6)
-        module = cloud.workspace.modules / "acme" / "bare"
-        module.mkdir(parents=True)
-        (module / "dtk.module.yaml").write_text(BALANCED.replace("{{log}}", str(log)))
-        assert run(["stage", "acme:bare/cluster", "spark1", "--target", "cloud"]) == 0
-        file = cloud.workspace.service_file("spark1")
-        head, _, rest = file.read_text().partition("\nid: ")
-        file.write_text(f"{head}\nid: {cloud.identity().lineage}\n{rest.partition(chr(10))[2]}")
-        made = cloud.create("edge", "web:1", "web:2", provider=cloud.provider(**way))
-        save(cloud, made)
-        arn = new_group(cloud, "app")
-        assert run(["set-attribute", "spark1", "web/target_groups", "[app]"]) == 0
-        cloud.api.calls.clear()
-        yield Balanced(cloud, made, arn, log)
-
-
-def apply(*more: str) -> int:
-    return run(["apply", "spark1", "--yes", *more])
-
-
-def shown(capsys: pytest.CaptureFixture[str], *command: str) -> str:
-    capsys.readouterr()
-    run([*command])
-    return capsys.readouterr().out
+        cloud.provider().register(cloud.identity(), entering(made, "app"), Reports())
 
 
 def test_nodes_enter_after_their_work_and_leave_one_after_the_other_while_they_are_changed(

@@ -23,6 +23,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.route53.models import route53_backends
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.test import run_wsgi_app
 
@@ -36,6 +37,12 @@ _INSTANCE = re.compile(rb"<instanceId>(i-[0-9a-f]+)</instanceId>")
 OF_STS = (
     "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
 )
+OF_ROUTE53 = {
+    ("GET", "hostedzonesbyname"): "ListHostedZonesByName",
+    ("GET", "rrset"): "ListResourceRecordSets",
+    ("POST", "rrset"): "ChangeResourceRecordSets",
+    ("GET", "change"): "GetChange",
+}
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 TRANSITIONS = {
     "RunInstances": "pending",
@@ -63,7 +70,7 @@ class Fault:
         """Return the error in the format of the action's service."""
         if action == "GetServiceQuota":
             return json.dumps({"__type": self.code, "message": self.message})
-        form = OF_STS if action == "GetCallerIdentity" else ERROR
+        form = OF_STS if action in ("GetCallerIdentity", *OF_ROUTE53.values()) else ERROR
         return form.format(code=self.code, message=self.message)
 
 
@@ -133,6 +140,7 @@ class Ec2:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         parameters = {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
         action = parameters.get("Action", "") or environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+        action = action or _of_route53(environ)
         with self._lock:
             if action:
                 self.calls.append((action, parameters))
@@ -140,6 +148,8 @@ class Ec2:
             if fault is not None and not fault.lost:
                 self._date = fault.date
                 return _send(start_response, fault.status, fault.text(action))
+            if action == "ChangeResourceRecordSets":
+                _forget_deleted_records()
             refused = self._refusal(action, parameters)
             if refused:
                 return _send(start_response, 400, ERROR.format(code=refused, message="as EC2 would"))
@@ -303,6 +313,23 @@ def _set_reason(item: ElementTree.Element, space: str, code: str, message: str) 
     reason = ElementTree.SubElement(item, f"{{{space}}}stateReason")
     ElementTree.SubElement(reason, f"{{{space}}}code").text = code
     ElementTree.SubElement(reason, f"{{{space}}}message").text = message
+
+
+def _of_route53(environ: dict[str, Any]) -> str:
+    """Return the action of a call of Route 53, whose API has a path for each; "" if it is another."""
+    words = environ["PATH_INFO"].strip("/").split("/")
+    return next(
+        (name for (method, word), name in OF_ROUTE53.items() if method == environ["REQUEST_METHOD"] and word in words),
+        "",
+    )
+
+
+def _forget_deleted_records() -> None:
+    """Remove deleted records from moto's journal: it would refuse to create the same ones again."""
+    for zone in route53_backends[DEFAULT_ACCOUNT_ID]["aws"].zones.values():
+        present = {(one.name, one.type) for one in zone.rrsets}
+        sets = [(change, change["ResourceRecordSet"]) for change in zone.rr_changes]
+        zone.rr_changes[:] = [change for change, one in sets if (f"{one['Name'].rstrip('.')}.", one["Type"]) in present]
 
 
 def _set_health(member: ElementTree.Element, space: str, state: str, reason: str, description: str) -> None:

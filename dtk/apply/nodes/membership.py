@@ -1,4 +1,4 @@
-"""Takes nodes out of load balancer groups, and registers them; the state says at any moment where each may be."""
+"""Registers nodes in load balancer groups and DNS names, and takes them out; the state says where each may be."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dtk.apply.reporting.reporter import StepReporter
 from dtk.apply.session.task_context import TaskContext
 from dtk.errors import DtkError
-from dtk.model.membership import group_name, registered_groups
+from dtk.model.membership import group_name, is_dns_name, registered_groups
 from dtk.model.plan import Step
 from dtk.nodes.provider import Membership, NodeRecord, Report
 from dtk.nodes.records import record_of
@@ -30,21 +30,24 @@ def register(context: TaskContext, groups: Groups, report: Report) -> None:
     former = {node: tuple(one for one in known[node] if one not in groups[node]) for node in groups}
     stale = [member for member in _memberships(context, former) if member.groups]
     if stale:
-        context.provider.deregister(stale, lambda *_: None)
+        context.provider.deregister(context.identity, stale, lambda *_: None)
     # Recorded first: a task that dies now leaves nodes that a later one takes out before it terminates them.
     _record(context, groups, in_service=False)
-    context.provider.register(_memberships(context, groups), report)
+    context.provider.register(context.identity, _memberships(context, groups), report)
 
 
 def deregister(context: TaskContext, groups: Groups, report: Report) -> None:
     """Take nodes out of groups; arguments as in ``register``. Until it is done, they count as possibly in them."""
-    _record(context, groups, in_service=False)
-    context.provider.deregister(_memberships(context, groups), report)
+    known = context.store.state.nodes
+    before = {node: registered_groups(known[node].attributes) or groups[node] for node in groups}
+    _record(context, before, in_service=False)
+    context.provider.deregister(context.identity, _memberships(context, groups), report)
 
 
 def note_membership(context: TaskContext, step: Step, groups: Sequence[str], done: str) -> None:
-    """Record in the state and in the log that a node is in service in groups, or in none of them."""
-    context.change_state(lambda state: changes.with_membership(state, step.node, groups, in_service=bool(groups)))
+    """Record in the state and in the log that a node is in service in groups, or no longer."""
+    is_in = done == "registered"
+    context.change_state(lambda state: changes.with_membership(state, step.node, groups, in_service=is_in))
     named = ", ".join(map(group_name, step.target_groups))
     context.journal.append(
         "node.changed",
@@ -66,18 +69,21 @@ def out_of_service(context: TaskContext, step: Step, reporter: StepReporter) -> 
     if not step.target_groups:
         yield
         return
-    named, groups = ", ".join(map(group_name, step.target_groups)), {step.node: step.target_groups}
+    named = ", ".join(map(group_name, step.target_groups))
     known = context.store.state.nodes.get(step.node)
     if known is None:
         raise DtkError(f"node {step.node} is not in the state")
     reporter.waiting(f"waiting for the connections of {named} to drain")
-    before = registered_groups(known.attributes) or step.target_groups
+    registered = registered_groups(known.attributes)
+    names = tuple(filter(is_dns_name, registered))
+    before = tuple(group for group in registered if group not in names) or step.target_groups
     _done(step, lambda report: deregister(context, {step.node: before}, report))
-    note_membership(context, step, (), "deregistered")
+    note_membership(context, step, names, "deregistered")
     yield
     reporter.waiting(f"waiting for {step.node} to be healthy in {named}")
-    _done(step, lambda report: register(context, groups, report))
-    note_membership(context, step, step.target_groups, "registered")
+    now = (*step.target_groups, *names)
+    _done(step, lambda report: register(context, {step.node: now}, report))
+    note_membership(context, step, now, "registered")
 
 
 def _done(step: Step, call: Callable[[Report], None]) -> None:

@@ -102,8 +102,14 @@ def _kept_volumes(attributes: Attributes) -> Iterable[str]:
         yield f"{volume.get('name')} ({volume.get('id')}, {volume.get('size')} GB)"
 
 
-def _target_groups(target: Target, attributes: Attributes) -> tuple[str, ...]:
-    return texts({**mapping(target.settings, "defaults"), **attributes}, "target_groups")
+def _target_groups(target: Target, node: str, attributes: Attributes) -> tuple[str, ...]:
+    given = {**mapping(target.settings, "defaults"), **attributes}
+    groups, wish = texts(given, "target_groups"), mapping(given, "dns")
+    if not wish:
+        return groups
+    from dtk.nodes.ec2.dns_names import dns_texts  # noqa: PLC0415
+
+    return (*groups, *dns_texts(wish, node))
 
 
 def _power_refusal(power: Power, attributes: Attributes) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from dtk.errors import DtkError
@@ -12,6 +12,7 @@ from dtk.nodes.ec2 import orphans
 from dtk.nodes.ec2.access import Access
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.call import MachineRequest
+from dtk.nodes.ec2.dns_records import DnsRecords
 from dtk.nodes.ec2.facts import look_up
 from dtk.nodes.ec2.firewall import PORT_RULE, find_groups, reconcile, sources_without_ssh
 from dtk.nodes.ec2.instances import Ec2Instance, on_each, start_error, wait_for
@@ -24,7 +25,7 @@ from dtk.nodes.ec2.naming import name_instances
 from dtk.nodes.ec2.preflight import checked
 from dtk.nodes.ec2.preparation import Preparation, alike
 from dtk.nodes.ec2.quota import within_quotas
-from dtk.nodes.ec2.records import connection_to, described, node_record, private_keys
+from dtk.nodes.ec2.records import an_address, connection_to, described, node_record, private_keys
 from dtk.nodes.ec2.removal import remove_own_resources
 from dtk.nodes.ec2.reshape import grow_volumes, start_as
 from dtk.nodes.ec2.settings import Ec2Settings, read_settings, read_spec
@@ -66,6 +67,7 @@ class Ec2Provider(BasicProvider):
         self.settings: Ec2Settings = read_settings(target, workspace.root)
         self.aws = Aws(self.settings)
         self._preparation = Preparation(self.aws, self.settings)
+        self._names = DnsRecords(self.aws)
         self._groups = TargetGroups(self.aws, self.settings.health_timeout)
 
     def check(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> None:
@@ -76,7 +78,7 @@ class Ec2Provider(BasicProvider):
         self, identity: ServiceIdentity, records: Sequence[NodeRecord], ports: Sequence[OpenPort] | None
     ) -> FirewallUpdate:
         """Update the service's own security group; groups that the target names are not changed."""
-        towards = _an_address(records)
+        towards = an_address(records)
         if self.settings.security_groups or not towards:
             return FirewallUpdate()
         self.check(identity, records)
@@ -91,7 +93,7 @@ class Ec2Provider(BasicProvider):
 
     def ssh_refusal(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> str:
         """Return from where the service's own security group should allow SSH but does not, "" if there is nothing."""
-        towards = _an_address(records)
+        towards = an_address(records)
         if self.settings.security_groups or not towards:
             return ""
         try:
@@ -245,13 +247,13 @@ class Ec2Provider(BasicProvider):
             else:
                 report(node, replace(known[node], attributes=grown(before, spec)))
 
-    def register(self, memberships: Sequence[Membership], report: Report) -> None:
-        """Register instances in target groups; report each once it is healthy in all of its groups."""
-        self._groups.register(memberships, report)
+    def register(self, identity: ServiceIdentity, memberships: Sequence[Membership], report: Report) -> None:
+        """Give instances their names, register them, and wait until they are healthy in all of their groups."""
+        self._groups.register(self._names.enter(identity, memberships, report), report)
 
-    def deregister(self, memberships: Sequence[Membership], report: Report) -> None:
-        """Take instances out of target groups; report each once it is drained."""
-        self._groups.deregister(memberships, report)
+    def deregister(self, identity: ServiceIdentity, memberships: Sequence[Membership], report: Report) -> None:
+        """Take instances out of their names and target groups; report each once it is drained."""
+        self._groups.deregister(self._names.leave(identity, memberships, report), report)
 
     def clean_up(self, identity: ServiceIdentity, goes_on: Callable[[], bool]) -> None:
         """Remove the service's own security group and key pair unless it still has an instance."""
@@ -392,8 +394,3 @@ class Ec2Provider(BasicProvider):
                 ),
             )
         return [node for node in known if node in found]
-
-
-def _an_address(records: Iterable[NodeRecord]) -> str:
-    """Return a private address of one of the nodes, "" if none is known."""
-    return next((str(r.attributes["host_address"]) for r in records if r.attributes.get("host_address")), "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -113,3 +114,8 @@ def security_groups(data: InstanceAnswer) -> list[str]:
     for interface in data.get("NetworkInterfaces", []):
         groups += interface.get("Groups", [])
     return list(dict.fromkeys(str(group.get("GroupName") or group["GroupId"]) for group in groups))
+
+
+def an_address(records: Iterable[NodeRecord]) -> str:
+    """Return a private address of one of the nodes, "" if none is known."""
+    return next((str(r.attributes["host_address"]) for r in records if r.attributes.get("host_address")), "")

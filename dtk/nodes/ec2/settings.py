@@ -12,7 +12,7 @@ from dtk.model.settings import as_mapping, as_texts, mapping, number, text, text
 from dtk.model.target import Target, networks
 from dtk.nodes.ec2.words import images_of, is_instance_type, sizes_of, words_for
 
-SERVICES = ("ec2", "ssm", "sts", "elbv2", "service-quotas")
+SERVICES = ("ec2", "ssm", "sts", "elbv2", "route53", "service-quotas")
 """The AWS services that a target calls, as boto3 names them."""
 _OF_AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 BOOT_TIMEOUT_SECONDS = 600.0

@@ -1,7 +1,8 @@
-"""Takes nodes out of their load balancer groups before work on them, and registers them afterwards.
+"""Takes nodes out of load balancer groups and DNS names before work on them, and registers them afterwards.
 
-A node that goes, stops or is resized leaves its groups in a stage of its own before that. A node whose components
-change leaves them within its step, and only while the step runs. New nodes enter their groups after their last work.
+A node that goes, stops or is resized leaves both in a stage of its own before that. A node whose components change
+leaves its groups, not its names, within its step, and only while the step runs. New nodes enter both after their last
+work.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from dtk.model.membership import IN_SERVICE, group_name, registered_groups
+from dtk.model.membership import IN_SERVICE, group_name, is_dns_name, registered_groups
 from dtk.model.names import CREATE, DELETE, node_order
 from dtk.model.plan import Stage, Step
 from dtk.model.selection import names_of_node
@@ -18,7 +19,7 @@ from dtk.plan.resolve.request import PlanRequest
 from dtk.plan.resolve.topology import Topology
 
 Groups = Mapping[str, tuple[str, ...]]
-"""Load balancer groups by node."""
+"""Load balancer groups and DNS names by node."""
 _DOWN = ("terminate_node", "power_off_node", "resize_node")
 _UP = ("create_node", "power_on_node", "resize_node")
 
@@ -28,7 +29,9 @@ def wanted_groups(request: PlanRequest, topology: Topology) -> Groups:
     groups_of = request.target.description.target_groups
     nodes = topology.nodes.items()
     return {
-        name: groups_of(request.target, node.attributes) for name, node in nodes if name not in request.before.aside
+        name: groups_of(request.target, name, node.attributes)
+        for name, node in nodes
+        if name not in request.before.aside
     }
 
 
@@ -56,7 +59,7 @@ def with_memberships(request: PlanRequest, stages: Sequence[Stage], wanted: Grou
     found = _stage("deregister", dropped)
     for stage in stages:
         leaving = {node: inside.pop(node) for node in _nodes_down(stage, going) if node in inside}
-        serving -= leaving.keys()
+        serving -= leaving.keys() | {leaf.node for leaf in stage.leaves() if leaf.type in _UP}
         resized = {leaf.node: wanted.get(leaf.node, ()) for leaf in stage.leaves() if leaf.type == "resize_node"}
         back = {node: groups for node, groups in resized.items() if groups}
         found += [*_stage("deregister", leaving), _rotated(stage, serving, wanted), *_stage("register", back)]
@@ -64,11 +67,17 @@ def with_memberships(request: PlanRequest, stages: Sequence[Stage], wanted: Grou
     again = {
         leaf.node for stage in found for leaf in stage.leaves() if leaf.type == "configure_node" and leaf.target_groups
     }
-    settled = {node for node in serving if node in again or set(inside[node]) == set(wanted[node])}
+    settled = {node for node in serving if _is_settled(inside[node], wanted[node], again=node in again)}
     entering = {node: groups for node, groups in wanted.items() if groups and node not in settled}
     entering = {node: entering[node] for node in entering if _is_converged(request, stages, node)}
     place = _after_work(found, entering)
     return [*found[:place], *_stage("register", entering), *found[place:]]
+
+
+def _is_settled(inside: Iterable[str], wanted: Iterable[str], *, again: bool) -> bool:
+    """Return whether a serving node needs no registration; one that enters its groups again keeps its names."""
+    has, wants = set(inside), set(wanted)
+    return has == wants or (again and not any(map(is_dns_name, has ^ wants)))
 
 
 def _is_converged(request: PlanRequest, stages: Iterable[Stage], node: str) -> bool:
@@ -101,7 +110,8 @@ def _rotated(stage: Stage, serving: Collection[str], wanted: Groups) -> Stage:
 def _rotated_step(step: Step, serving: Collection[str], wanted: Groups) -> Step:
     if not step.steps:
         rotates = step.node in serving and _is_work(step)
-        return replace(step, target_groups=wanted[step.node]) if rotates else step
+        groups = tuple(one for one in wanted[step.node] if not is_dns_name(one)) if rotates else ()
+        return replace(step, target_groups=groups)
     steps = tuple(_rotated_step(one, serving, wanted) for one in step.steps)
     limited = step.max_in_flight is None and any(one.target_groups for one in steps)
     return replace(step, steps=steps, max_in_flight=1 if limited else step.max_in_flight)

@@ -1,0 +1,155 @@
+"""Tests of Route 53 records of nodes and groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+import pytest
+
+from dtk.__main__ import run
+from dtk.nodes.ec2 import dns_records
+from dtk.nodes.ec2.dns_names import dns_texts
+from dtk.nodes.provider import Membership
+from tests.ec2.balanced import Balanced, apply, changing, shown
+from tests.ec2.cloud import REGION, Cloud, Reports
+from tests.support.ec2 import Fault
+
+
+def route53(cloud: Cloud) -> Any:
+    return boto3.client("route53", region_name=REGION, endpoint_url=cloud.url)
+
+
+@pytest.fixture
+def zone(cloud: Cloud) -> str:
+    """Return the id of the zone ``example.org.``."""
+    return str(route53(cloud).create_hosted_zone(Name="example.org.", CallerReference="1")["HostedZone"]["Id"])
+
+
+def records(cloud: Cloud, zone: str, type_: str = "A") -> dict[str, list[str]]:
+    """Return the values of a type's records in a zone, by name."""
+    found = route53(cloud).list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
+    return {
+        one["Name"]: sorted(value["Value"] for value in one["ResourceRecords"]) for one in found if one["Type"] == type_
+    }
+
+
+def put(cloud: Cloud, zone: str, action: str, name: str, value: str) -> None:
+    """Change a record as somebody else does."""
+    record = {"Name": name, "Type": "A", "TTL": 60, "ResourceRecords": [{"Value": value}]}
+    batch = {"Changes": [{"Action": action, "ResourceRecordSet": record}]}
+    route53(cloud).change_resource_record_sets(HostedZoneId=zone, ChangeBatch=batch)
+
+
+def named(made: Reports, **wish: Any) -> list[Membership]:
+    """Return the nodes with the names that they ask for."""
+    given = {"zone": "example.org", **wish}
+    return [Membership(record, tuple(dns_texts(given, node))) for node, record in made.records.items()]
+
+
+def address(made: Reports, node: str) -> str:
+    return str(made.records[node].attributes["private_address"])
+
+
+def test_one_call_makes_the_records_of_all_nodes_and_repeating_it_changes_nothing(cloud: Cloud, zone: str) -> None:
+    made = cloud.create("db:1", "db:2", "edge")
+    cloud.api.calls.clear()
+    reports = Reports()
+    cloud.provider().register(cloud.identity(), named(made, name="{node}.db"), reports)
+    assert (reports.errors, sorted(reports.records)) == ({}, ["db:1", "db:2", "edge"])
+    assert changing(cloud) == ["ListHostedZonesByName", *["ListResourceRecordSets"] * 3, "ChangeResourceRecordSets"]
+    expected = {f"{node.replace(':', '-')}.db.example.org.": [address(made, node)] for node in ("db:1", "db:2", "edge")}
+    assert records(cloud, zone) == expected
+    cloud.api.calls.clear()
+    cloud.provider().register(cloud.identity(), named(made, name="{node}.db"), Reports())
+    assert "ChangeResourceRecordSets" not in changing(cloud)
+    cloud.provider().deregister(cloud.identity(), named(made, name="{node}.db"), Reports())
+    assert records(cloud, zone) == records(cloud, zone, "TXT") == {}
+
+
+def test_members_share_a_name_and_each_takes_out_its_own_address(cloud: Cloud, zone: str) -> None:
+    made = cloud.create("db:1", "db:2", "db:3")
+    provider, whole = cloud.provider(), named(made, name="{group}", ttl=30)
+    provider.register(cloud.identity(), whole[:2], Reports())
+    provider.register(cloud.identity(), whole[2:], Reports())
+    assert records(cloud, zone) == {"db.example.org.": sorted(address(made, node) for node in made.records)}
+    provider.deregister(cloud.identity(), whole[:1], Reports())
+    assert records(cloud, zone) == {"db.example.org.": sorted(address(made, node) for node in ("db:2", "db:3"))}
+
+
+def test_records_of_others_are_never_changed(cloud: Cloud, zone: str) -> None:
+    put(cloud, zone, "CREATE", "edge.example.org.", "203.0.113.9")
+    made = cloud.create("edge", "db:1")
+    reports = Reports()
+    cloud.provider().register(cloud.identity(), named(made), reports)
+    assert list(reports.records) == ["db:1"]
+    told = "edge.example.org. has a record that dtk did not create for this service: A 203.0.113.9"
+    assert reports.errors["edge"].message == told
+    # Neither are those of another service, nor those of this one that somebody changed.
+    other = Reports()
+    cloud.provider().register(cloud.identity("another"), named(made), other)
+    assert sorted(other.errors) == ["db:1", "edge"]
+    put(cloud, zone, "UPSERT", "db-1.example.org.", "203.0.113.8")
+    changed = Reports()
+    cloud.provider().deregister(cloud.identity(), named(made), changed)
+    assert "A 203.0.113.8" in changed.errors["db:1"].message
+    assert list(changed.records) == ["edge"], "what is another's stays, and holds nobody up"
+    assert records(cloud, zone) == {"db-1.example.org.": ["203.0.113.8"], "edge.example.org.": ["203.0.113.9"]}
+
+
+def test_a_change_is_awaited_until_it_is_published_but_not_for_ever(
+    cloud: Cloud, zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dns_records, "POLL_SECONDS", 0.05)
+    made = cloud.create("edge")
+    cloud.api.shown["ChangeResourceRecordSets"] = lambda text: text.replace(b"INSYNC", b"PENDING")
+    cloud.provider().register(cloud.identity(), named(made), Reports())
+    assert len(cloud.api.called("GetChange")) == 1
+    monkeypatch.setattr(dns_records, "PUBLISHING_SECONDS", 0.2)
+    cloud.api.shown["GetChange"] = cloud.api.shown["ChangeResourceRecordSets"]
+    reports = Reports()
+    cloud.provider().deregister(cloud.identity(), named(made), reports)
+    assert "has not published the change" in reports.errors["edge"].message
+
+
+def test_a_zone_that_does_not_exist_or_may_not_be_changed_is_told_and_one_that_is_gone_holds_nobody_up(
+    cloud: Cloud, zone: str
+) -> None:
+    made = cloud.create("edge")
+    reports = Reports()
+    cloud.provider().register(cloud.identity(), named(made, zone="example.com."), reports)
+    assert reports.errors["edge"].message == "Route 53 has no zone example.com."
+    cloud.api.faults.append(Fault("ChangeResourceRecordSets", "AccessDenied", "not authorized", status=403))
+    cloud.provider().register(cloud.identity(), named(made), reports)
+    assert "the permission route53:ChangeResourceRecordSets is missing" in reports.errors["edge"].message
+    gone = Reports()
+    cloud.provider().deregister(cloud.identity(), named(made, zone="example.com."), gone)
+    assert list(gone.records) == ["edge"]
+    cloud.provider().register(
+        cloud.identity(), named(made, zone=zone.rpartition("/")[2], name="edge.example.org."), gone
+    )
+    assert list(records(cloud, zone)) == ["edge.example.org."], "a zone may be named by its id"
+
+
+def test_records_follow_the_nodes_of_a_service_and_go_with_them(
+    service_on_ssh: Balanced, zone: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud, made = service_on_ssh.cloud, service_on_ssh.made
+    assert run(["set-attribute", "spark1", "web/dns", "{zone: example.org., name: '{node}.web'}"]) == 0
+    plan = shown(capsys, "plan", "spark1")
+    assert "register_node web:1  (into web-1.web.example.org)" in plan
+    assert apply() == 0
+    whole = {f"web-{number}.web.example.org.": [address(made, f"web:{number}")] for number in (1, 2)}
+    assert records(cloud, zone) == whole
+    assert shown(capsys, "plan", "spark1").startswith("Nothing to do")
+    # A node keeps its name while its components change.
+    assert run(["set-attribute", "spark1", "web/bare::app/version", "2"]) == 0
+    assert "register_node" not in shown(capsys, "plan", "spark1")
+    assert run(["stop", "spark1", "web:1"]) == 0
+    assert list(records(cloud, zone)) == ["web-2.web.example.org."]
+    assert run(["start", "spark1", "web:1"]) == 0
+    assert records(cloud, zone) == whole
+    cloud.api.calls.clear()
+    assert run(["delete-and-destroy", "spark1", "--yes"]) == 0
+    assert (records(cloud, zone), cloud.instances()) == ({}, [])
+    assert len(cloud.api.called("ChangeResourceRecordSets")) == 1
