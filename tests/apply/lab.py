@@ -110,6 +110,10 @@ class Machine(Protocol):
     home: Path
 
 
+LONGEST_SECONDS = 300
+"""Time limit for a task: a host may hold the locks of its package manager for a minute."""
+
+
 class Lab:
     """A workspace with one service whose nodes are SSH servers started by the test."""
 
@@ -184,7 +188,7 @@ class Lab:
 
     def result(self, started: StartedTask) -> Result:
         """Wait until a task ends and return its result."""
-        code = started.process.wait(timeout=60)
+        code = started.process.wait(timeout=LONGEST_SECONDS)
         return Result(code, started.folder, list(self.events(started)))
 
     def events(self, started: StartedTask) -> Iterator[Event]:
