@@ -1,0 +1,103 @@
+"""Ask Patroni for its members, and have it change them: members.py role | wait | restart | switchover [NODE]."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path("/etc/patroni")
+CAUGHT_UP = 1_000_000
+"""How many bytes a replica may lack and still follow."""
+PATIENCE = 120
+"""Seconds for members to do what was asked of them."""
+
+own = json.loads((FOLDER / "members.json").read_text())
+tls = ssl.create_default_context(cafile=str(FOLDER / "tls/ca.pem"))
+tls.load_cert_chain(FOLDER / "tls/certificate.pem", FOLDER / "tls/key.pem")
+
+
+def ask(url: str, body: dict[str, str] | None = None) -> str:
+    """Return an answer; a body is posted."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE, context=tls) as answer:
+            return str(answer.read().decode())
+    except urllib.error.HTTPError as error:
+        sys.exit(f"Patroni refuses with {error.code}: {error.read().decode()}")
+
+
+def members() -> dict[str, dict[str, Any]]:
+    """Return all members by name."""
+    return {member["name"]: member for member in json.loads(ask(f"{own['url']}/cluster"))["members"]}
+
+
+def leader(found: dict[str, dict[str, Any]]) -> str:
+    """Return the primary's name; "" if there is none."""
+    return next((name for name, member in found.items() if member["role"] == "leader"), "")
+
+
+def follows(member: dict[str, Any]) -> bool:
+    """Return whether a member is the primary, or a replica that has caught up."""
+    lag = member.get("lag")
+    if member["state"] not in ("running", "streaming"):
+        return False
+    return member["role"] == "leader" or (isinstance(lag, int) and lag < CAUGHT_UP)
+
+
+def wait(names: list[str], primary: str = "") -> None:
+    """Wait until these members run and follow a primary, this one if it is named."""
+    until = time.monotonic() + PATIENCE
+    found: dict[str, dict[str, Any]] = {}
+    while time.monotonic() < until:
+        try:
+            found = members()
+        except OSError:
+            found = {}
+        ready = all(name in found and follows(found[name]) for name in names)
+        if ready and leader(found) and (not primary or leader(found) == primary):
+            return
+        time.sleep(0.5)
+    shown = ", ".join(f"{name} is {member['role']} and {member['state']}" for name, member in found.items())
+    sys.exit(
+        f"{', '.join(names)} did not run and follow within {PATIENCE} seconds: {shown or 'Patroni does not answer'}"
+    )
+
+
+def switchover(candidate: str) -> None:
+    """Make a replica the primary, and wait until all members follow it."""
+    found = members()
+    before = leader(found)
+    if candidate and candidate == before:
+        print(f"{candidate} is the primary already")
+        return
+    # With synchronous replication only that replica surely has everything.
+    replicas = sorted(
+        (member["role"] != "sync_standby", member.get("lag", 0), name)
+        for name, member in found.items()
+        if name != before and follows(member)
+    )
+    if not replicas:
+        sys.exit("no replica follows the primary: there is none to switch to")
+    after = candidate or replicas[0][2]
+    print(ask(f"{own['url']}/switchover", {"leader": before, "candidate": after}))
+    wait(list(found), after)
+    print(f"{after} is the primary, and was a replica of {before}")
+
+
+verb, *words = sys.argv[1:]
+if verb == "role":
+    print(members()[own["name"]]["role"])
+elif verb == "wait":
+    wait([own["name"]])
+elif verb == "restart":
+    print(ask(f"{own['url']}/restart", {}))
+    wait([own["name"]])
+elif verb == "switchover":
+    switchover("".join(words).replace(":", "-"))

@@ -1,0 +1,7 @@
+-- The application's database and user, and the passwords of all users.
+SELECT 'CREATE ROLE "{{ user }}"' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{{ user }}') \gexec
+ALTER ROLE "{{ user }}" LOGIN PASSWORD '{{ user_password | replace("'", "''") }}';
+ALTER ROLE replicator PASSWORD '{{ replication_password | replace("'", "''") }}';
+ALTER ROLE postgres PASSWORD '{{ superuser_password | replace("'", "''") }}';
+SELECT 'CREATE DATABASE "{{ database }}" OWNER "{{ user }}"'
+    WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{{ database }}') \gexec
