@@ -107,3 +107,11 @@ def test_a_plan_that_may_not_ask_for_types_lacks_the_sum(
     output = printed(capsys, "plan", "spark1", "--refresh")
     assert f"+ create slaves:3  m5.large, plain ({cloud.image})" in output
     assert "1 instance (1 m5.large), 20 GB of disks" in output
+
+
+def test_an_image_that_is_gone_hides_none_of_the_others(
+    cloud: Cloud, moved: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["set-attribute", "spark1", "master/image", "ssm:/acme/removed"]) == 0
+    output = printed(capsys, "plan", "spark1", "--refresh")
+    assert f"slaves:[1-2]  image plain has moved on ({cloud.image} → {moved})" in output

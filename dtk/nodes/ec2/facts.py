@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
+from dtk.errors import InvalidError
 from dtk.model.target import Attributes, TargetFacts
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.images import resolve_image
 from dtk.nodes.ec2.preflight import describe_types, if_allowed
 from dtk.nodes.ec2.settings import Ec2Settings, read_spec
-from dtk.nodes.ec2.words import TYPE_SIZES
+from dtk.nodes.ec2.words import IMAGE_ID, TYPE_SIZES
 
 
 def look_up(aws: Aws, settings: Ec2Settings, requests: Sequence[Attributes]) -> TargetFacts:
@@ -21,11 +23,14 @@ def look_up(aws: Aws, settings: Ec2Settings, requests: Sequence[Attributes]) -> 
         requests: the nodes' attributes, in the target's form.
 
     Raises:
-        InvalidError: an image does not exist.
         DtkError: AWS can't be asked.
     """
     specs = [read_spec(settings, "", request) for request in requests]
-    images = {word: resolve_image(aws, settings.images, word).id for word in sorted({spec.image for spec in specs})}
+    images = {}
+    for word in sorted({spec.image for spec in specs if not spec.image.startswith(IMAGE_ID)}):
+        # An image may be gone of which only existing machines are made: the others' are of interest all the same.
+        with suppress(InvalidError):
+            images[word] = resolve_image(aws, settings.images, word).id
     types = sorted({type_ for spec in specs for type_ in spec.instance_types} - TYPE_SIZES.keys())
     found = if_allowed(lambda: describe_types(aws, types)) or {}
     return TargetFacts(images, {name: (one.vcpus, one.memory) for name, one in found.items() if one.vcpus})
