@@ -51,6 +51,7 @@ ALLOWED: dict[str, set[str]] = {
     "views.ci": {"model", "events", "plan", "views."},
     "views.report": {"model", "events", "plan", "views."},
     "ssh": {"model", "state", "nodes."},
+    "ssh.shards": {"model", "state", "nodes.", "ssh"},
     "apply.reporting": {"model", "events", "state", "ssh"},
     "apply.session": {"model", "events", "state", "store", "nodes.", "ssh", "apply.reporting"},
     "apply.items": {"model", "events", "state", "dsl", "plan", "ssh", "apply.reporting", "apply.session"},

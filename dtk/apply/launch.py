@@ -73,6 +73,7 @@ def start_task(
     modules: Mapping[str, Path],
     shared: HeldService | None = None,
     ahead: WorkerAhead | None = None,
+    workers: int = 0,
 ) -> StartedTask:
     """Start a task in a separate process, which outlives this one and its terminal.
 
@@ -83,6 +84,7 @@ def start_task(
         modules: the modules' folders by name.
         shared: the hold on the service in the shared store; it passes to the task's shipper.
         ahead: a worker that waits for the task, if there is one.
+        workers: how many processes hold the connections to nodes, 0 for auto (dtk.ssh.shards.connections).
 
     Raises:
         StalePlanError: the state or a module's file has changed since the plan was made.
@@ -102,10 +104,10 @@ def start_task(
     with EventLog(workspace.event_log(plan.service, number)) as log:
         write_planned(log, plan, number, lock.author())
     if shared is None:
-        process = _spawn_worker(workspace, folder, lock, ahead=ahead)
+        process = _spawn_worker(workspace, folder, lock, workers, ahead=ahead)
     else:
         shared.hand_over(number)
-        process = _spawn_both(workspace, folder, lock, shared)
+        process = _spawn_both(workspace, folder, lock, workers, shared)
     lock.name_holder(_worker_holder(lock, number, process.pid))
     lock.hand_over()
     return StartedTask(number, folder, process.pid, process)
@@ -129,10 +131,12 @@ def _begun(workspace: Workspace, plan: Plan, found: State | None, store: str) ->
     return begun
 
 
-def _spawn_both(workspace: Workspace, folder: Path, lock: ServiceLock, shared: HeldService) -> subprocess.Popen[bytes]:
+def _spawn_both(
+    workspace: Workspace, folder: Path, lock: ServiceLock, workers: int, shared: HeldService
+) -> subprocess.Popen[bytes]:
     """Start the worker and the process that ships its records to the store; return the worker."""
-    with pair() as (workers, shippers):
-        process = _spawn_worker(workspace, folder, lock, workers)
+    with pair() as (ours, shippers):
+        process = _spawn_worker(workspace, folder, lock, workers, ours)
         with (folder / WORKER_LOG).open("ab") as output:
             start_shipper(shared, folder, process.pid, shippers, lock.descriptor, output)
     return process
@@ -142,6 +146,7 @@ def _spawn_worker(
     workspace: Workspace,
     folder: Path,
     lock: ServiceLock,
+    workers: int,
     link: socket.socket | None = None,
     ahead: WorkerAhead | None = None,
 ) -> subprocess.Popen[bytes]:
@@ -150,9 +155,9 @@ def _spawn_worker(
     log = os.open(folder / WORKER_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE_FILE)
     asked = known_as_pipe()
     try:
-        if ahead and ahead.begin(folder, lock.descriptor, lock.command, log, asked):
+        if ahead and ahead.begin(folder, lock.descriptor, [lock.command, str(workers)], log, asked):
             return ahead.process
-        words = [str(folder), str(lock.descriptor), lock.command, *map(str, linked)]
+        words = [str(folder), str(lock.descriptor), lock.command, str(workers), *map(str, linked)]
         return spawn(words, workspace, log, [lock.descriptor, *linked], asked)
     finally:
         os.close(log)

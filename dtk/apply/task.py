@@ -84,6 +84,7 @@ def finish(context: TaskContext, status: str, failure: DtkError | None = None) -
         # happens.
         with suppress(Exception):
             context.drop_session(node)
+    context.connections.end()
     with suppress(OSError):  # the state's journal has every change that the snapshot lacks
         context.store.write_snapshot()
     broken = RecordError(context.journal.broken) if context.journal.broken else failure

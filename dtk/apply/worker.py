@@ -1,4 +1,6 @@
-"""The process of one task: ``python -m dtk.apply.worker TASK_FOLDER LOCK_DESCRIPTOR COMMAND [LINK_DESCRIPTOR]``.
+"""The process of one task: ``python -m dtk.apply.worker TASK_FOLDER LOCK COMMAND WORKERS [LINK]``.
+
+LOCK and LINK are descriptors; WORKERS is the number of processes that hold connections, 0 for auto.
 
 A worker started before its task is known has the arguments ``TASKS_FOLDER SOCKET_DESCRIPTOR`` (dtk.apply.worker_ahead).
 """
@@ -40,9 +42,9 @@ from dtk.nodes.provider import ServiceIdentity  # noqa: E402
 from dtk.nodes.remembered_keys import state_keys  # noqa: E402
 from dtk.plan.document import from_text  # noqa: E402
 from dtk.ssh.connect import Patience  # noqa: E402
-from dtk.ssh.connections import OwnConnections  # noqa: E402
 from dtk.ssh.host_keys import KnownHosts  # noqa: E402
 from dtk.ssh.passphrases import unlock_from  # noqa: E402
+from dtk.ssh.shards.connections import connections_for  # noqa: E402
 from dtk.state.lock import adopt, this_process  # noqa: E402
 from dtk.state.store import StateStore, load_state  # noqa: E402
 from dtk.state.workspace import Workspace  # noqa: E402
@@ -66,6 +68,7 @@ def main(arguments: list[str]) -> int:
             return 0
     unlock_from(sys.stdin.fileno())
     folder, descriptor, command = Path(arguments[0]), int(arguments[1]), arguments[2]
+    workers = int(arguments[3])
     workspace = Workspace(folder.parents[4])
     number, service = int(folder.name), folder.parents[1].name
     os.umask(0o077)
@@ -77,12 +80,12 @@ def main(arguments: list[str]) -> int:
     lock.name_holder(this_process(f"{command} (task {number})", number, lock.author()))
     raise_file_limit()
     redactor, stopping = Redactor(), Stopping()
-    link = link_to_shipper(int(arguments[3]), stopping) if len(arguments) > 3 else None
+    link = link_to_shipper(int(arguments[4]), stopping) if len(arguments) > 4 else None
     with EventLog(workspace.event_log(service, number)) as log:
         journal = Journal(log, redactor, lambda: stopping.stop("failed"))
         try:
             plan = from_text((folder / PLAN_FILE).read_text(encoding="utf-8"), str(folder / PLAN_FILE))
-            context = make_context(workspace, plan, number, journal, redactor, stopping, link)
+            context = make_context(folder, plan, journal, redactor, stopping, workers, link)
             handle_signals(context)
             status = run_task(context)
         except Exception as error:
@@ -141,15 +144,16 @@ def raise_file_limit() -> None:
 
 
 def make_context(
-    workspace: Workspace,
+    task_folder: Path,
     plan: Plan,
-    number: int,
     journal: Journal,
     redactor: Redactor,
     stopping: Stopping,
+    workers: int,
     link: WorkerLink | None = None,
 ) -> TaskContext:
-    """Return the task with all its tools, without open connections."""
+    """Return the task of a folder with all its tools, without open connections."""
+    workspace, number = Workspace(task_folder.parents[4]), int(task_folder.name)
     folder = workspace.service_folder(plan.service)
     state_file = workspace.state_file(plan.service)
     state = load_state(state_file)
@@ -172,7 +176,7 @@ def make_context(
         identity=ServiceIdentity(plan.service, state.lineage, folder, number, plan.workspace, state.origin),
         known_hosts=known_hosts,
         patience=Patience(overall=settings.number(target.settings, "connect_timeout", Patience.overall)),
-        connections=OwnConnections(),
+        connections=connections_for(len(nodes), workers, str(task_folder)),
         link=link,
         team_keys=read_team_keys(target, workspace.root),
     )

@@ -33,20 +33,20 @@ class WorkerAhead:
         with its:
             self.process = spawn([str(tasks), str(its.fileno())], workspace, subprocess.DEVNULL, [its.fileno()])
 
-    def begin(self, folder: Path, lock: int, command: str, log: int, asked: int) -> bool:
+    def begin(self, folder: Path, lock: int, words: list[str], log: int, asked: int) -> bool:
         """Send the worker its task.
 
         Args:
             folder: the task's folder.
             lock: the descriptor of the service's lock, which is held.
-            command: the command that holds the lock.
+            words: the worker's further arguments: the command that holds the lock, the number of processes.
             log: the descriptor of the file for the worker's output.
             asked: the descriptor from which it reads the passphrases that the user entered.
 
         Returns:
             Whether the worker was still there to receive it.
         """
-        message = json.dumps([str(folder), command]).encode()
+        message = json.dumps([str(folder), *words]).encode()
         try:
             socket.send_fds(self._mine, [message], [lock, log, asked])
         except OSError:
@@ -113,5 +113,5 @@ def wait_for_task(descriptor: int) -> list[str]:
         os.dup2(one, stream)
     os.close(log)
     os.close(asked)
-    folder, command = json.loads(message)
-    return [folder, str(lock), command]
+    folder, *words = json.loads(message)
+    return [folder, str(lock), *words]

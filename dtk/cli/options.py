@@ -10,6 +10,9 @@ import typer
 
 from dtk.errors import UsageError
 
+MOST_WORKERS = 64
+"""Maximum number of processes that hold connections; schemas/workspace.schema.json has it, too."""
+
 ServiceArgument = Annotated[
     str | None,
     typer.Argument(metavar="[SERVICE]", help="The service. Default: DTK_SERVICE, or the only service."),
@@ -31,6 +34,12 @@ CanaryOption = Annotated[
 DetachOption = Annotated[bool, typer.Option("--detach", help="Return at once; the task continues.")]
 LockWaitOption = Annotated[
     str, typer.Option("--lock-wait", metavar="TIME", help="How long to wait for another dtk on this service: 30s, 5m.")
+]
+WorkersOption = Annotated[
+    str,
+    typer.Option(
+        "--workers", metavar="N", help="How many processes hold the connections to nodes: 4, auto. Default: dtk.yaml's."
+    ),
 ]
 OnlyOption = Annotated[
     list[str] | None,
@@ -103,6 +112,24 @@ ChangedSinceOption = Annotated[
         "--changed-since", metavar="REF", help="Only services whose files or modules differ from those at a commit."
     ),
 ]
+
+
+def worker_count(text: str) -> int | None:
+    """Return the number of processes that ``--workers`` asks for: 0 for ``auto``, None if the option is not used.
+
+    Raises:
+        UsageError: the text is neither a number from 1 to ``MOST_WORKERS`` nor ``auto``.
+    """
+    if not text:
+        return None
+    if text == "auto":
+        return 0
+    if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= MOST_WORKERS:
+        raise UsageError(
+            f"--workers: '{text}' is not a number of processes", hint=f"write 1 to {MOST_WORKERS}, or auto"
+        )
+    return int(text)
+
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 

@@ -49,9 +49,14 @@ WORKER_END_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Change(Holding):
-    """A service held to be changed; ``ahead`` is a worker started early that waits for its task, or None."""
+    """A service held to be changed.
+
+    ``ahead`` is a worker started early that waits for its task, or None. ``workers`` is the number of processes that
+    the command line asks for, None if it does not say.
+    """
 
     ahead: WorkerAhead | None = None
+    workers: int | None = None
 
     def start(self, inputs: Inputs, plan: Plan) -> StartedTask:
         """Start a plan's task, whose own processes hold the service from then on."""
@@ -62,6 +67,7 @@ class Change(Holding):
             modules=inputs.folders(),
             shared=self.shared,
             ahead=self.ahead,
+            workers=inputs.workers if self.workers is None else self.workers,
         )
 
     def refuse_unknown(self, inputs: Inputs, *, strict: bool = True) -> None:
@@ -140,6 +146,7 @@ def changing(
     found: FoundIdentity | None = None,
     *,
     is_sure: bool = False,
+    workers: int | None = None,
 ) -> Iterator[Change]:
     """Hold a service's lock while its plan is made and its task is started.
 
@@ -153,6 +160,7 @@ def changing(
         lock_wait: how long to wait for another holder, in seconds.
         found: the ids of the service if its files do not have them.
         is_sure: whether a task will most likely start: then its worker is started while the plan is made.
+        workers: how many processes hold the connections to nodes, 0 for auto; None for what dtk.yaml says.
 
     Raises:
         LockedError: another process holds the service for longer than that, here or elsewhere.
@@ -164,7 +172,7 @@ def changing(
         # With a store, the worker needs a socket to its shipper from its start, so it can't be started ahead.
         worker_ahead(workspace, service, wanted=is_sure and held.shared is None) as ahead,
     ):
-        yield Change(held.lock, held.found, held.shared, ahead)
+        yield Change(held.lock, held.found, held.shared, ahead, workers)
 
 
 def run_plan(inputs: Inputs, plan: Plan, change: Change, how: Following, *, resumes: bool = False) -> None:

@@ -38,7 +38,7 @@ class WorkspaceConfiguration:
 
     ``module_sources`` maps a namespace, or ``*``, to a URL with ``{namespace}`` and ``{name}`` in it. ``id`` identifies
     the workspace in every clone; "" in a file without one. ``store`` is the shared store of the state, None if the
-    state is only local.
+    state is only local. ``workers`` is how many processes hold connections to nodes, 0 for ``auto``.
     """
 
     default_target: str
@@ -47,6 +47,7 @@ class WorkspaceConfiguration:
     module_sources: Mapping[str, str] = field(default_factory=dict)
     id: str = ""
     store: StoreSettings | None = None
+    workers: int = 0
 
     def target(self, name: str) -> Target:
         """Return a target by name; "" means the default target.
@@ -99,7 +100,13 @@ def _build(file: Path, display_root: Path | None) -> WorkspaceConfiguration:
         {entry.name: str(entry.value) for entry in cursor.entries("module_sources")},
         cursor.text("workspace"),
         store_settings(cursor),
+        _workers(cursor),
     )
+
+
+def _workers(cursor: Cursor) -> int:
+    found = cursor.get("workers")
+    return found.value if found is not None and isinstance(found.value, int) else 0
 
 
 def _module(cursor: Cursor) -> ModuleSource:

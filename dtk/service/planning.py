@@ -45,6 +45,7 @@ class Inputs:
     state: State
     target: Target
     workspace_id: str = ""
+    workers: int = 0
 
     def request(
         self, workflow: str = CREATE, scope: Scope = "changes", parameters: Mapping[str, str] | None = None
@@ -95,7 +96,7 @@ def read_inputs(workspace: Workspace, name: str) -> Inputs:
     configuration = load_workspace(workspace.file, workspace.root)
     # The plan contains the access keys: nodes are created with the keys that were reviewed, whoever applies the plan.
     target = with_access(target_of(configuration, service), service.access)
-    return Inputs(workspace, service, modules, state, target, configuration.id)
+    return Inputs(workspace, service, modules, state, target, configuration.id, configuration.workers)
 
 
 def _modules(catalog: Catalog, service: Service, state: State) -> Mapping[str, Module]:

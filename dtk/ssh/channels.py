@@ -40,6 +40,14 @@ Input = bytes | Iterable[bytes]
 class ConnectionLostError(DtkError):
     """The connection to a node was lost while a command ran there."""
 
+    @classmethod
+    def of(cls, node: str) -> ConnectionLostError:
+        """Return the error for the loss of a node's connection."""
+        return cls(
+            f"the connection to {node} was lost: the node went down or rebooted, or the network failed",
+            hint="when the node is up again: dtk apply --resume",
+        )
+
 
 class NoSessionError(DtkError):
     """The node's SSH server does not allow another command on this connection at present."""
@@ -79,6 +87,12 @@ class SshConnection:
         transport = self._clients[-1].get_transport()
         return transport.get_remote_server_key() if transport else None
 
+    def await_loss(self) -> None:
+        """Wait until the connection can no longer run commands."""
+        transport = self._clients[-1].get_transport()
+        if transport is not None:
+            transport.join()
+
     def close(self) -> None:
         """Close the connection; processes on the node that use it continue to run."""
         self._watch.kill(block=False)
@@ -108,10 +122,7 @@ class SshConnection:
 
     def connection_lost(self) -> ConnectionLostError:
         """Return the error for a lost connection to this node."""
-        return ConnectionLostError(
-            f"the connection to {self._node} was lost: the node went down or rebooted, or the network failed",
-            hint="when the node is up again: dtk apply --resume",
-        )
+        return ConnectionLostError.of(self._node)
 
     def run(self, command: str, give: GiveBytes, stdin: Input = b"") -> Ended:
         """Run a command and pass on its output as it arrives: every byte of it, without what the login prints.

@@ -48,6 +48,9 @@ class Connections(Protocol):
     ) -> NodeConnection:
         """Connect to a node; arguments and errors as ``dtk.ssh.connect.reach``, with the node's name for messages."""
 
+    def end(self) -> None:
+        """End everything that holds connections; called once, after the last one was closed."""
+
 
 class OwnConnections:
     """Connections that this process holds itself."""
@@ -64,3 +67,6 @@ class OwnConnections:
     ) -> NodeConnection:
         """Connect to a node."""
         return SshConnection(node, reach(connection, known, patience, waiting, is_new=is_new))
+
+    def end(self) -> None:
+        """Do nothing: closed connections leave nothing behind in this process."""

@@ -21,6 +21,17 @@ def fingerprint(key: paramiko.PKey) -> str:
     return f"{key.get_name()} SHA256:{digest}"
 
 
+def key_text(key: paramiko.PKey) -> str:
+    """Return a public key in the form ``ssh-ed25519 AAAA…``."""
+    return f"{key.get_name()} {key.get_base64()}"
+
+
+def key_of_text(text: str) -> paramiko.PKey:
+    """Return the public key that ``key_text`` describes."""
+    kind, encoded = text.split()
+    return paramiko.PKey.from_type_string(kind, base64.b64decode(encoded))
+
+
 _Identity = tuple[int, int, int] | None
 
 
@@ -44,7 +55,7 @@ class KnownHosts:
 
     def pin(self, entry: str, key: paramiko.PKey) -> None:
         """Pin a machine's key and replace any other."""
-        self.pin_line(entry, f"{key.get_name()} {key.get_base64()}")
+        self.pin_line(entry, key_text(key))
 
     def pin_line(self, entry: str, public_key: str) -> None:
         """Pin a key that the target reports, in the form ``ssh-ed25519 AAAA…``."""

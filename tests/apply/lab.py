@@ -170,13 +170,17 @@ class Lab:
         *stages: Stage,
         modules: Mapping[str, Path] | None = None,
         ahead: WorkerAhead | None = None,
+        workers: int = 0,
         **more: Any,
     ) -> StartedTask:
-        """Start a task, in the worker started ahead of time if one is given."""
+        """Start a task, in the worker started ahead of time if one is given.
+
+        ``workers`` is the number of processes that hold connections, 0 for auto.
+        """
         plan = self.plan(*stages, **more)
         lock = acquire(self.workspace.service_folder(SERVICE), f"dtk apply {SERVICE}")
         try:
-            started = start_task(self.workspace, plan, lock=lock, modules=modules or {}, ahead=ahead)
+            started = start_task(self.workspace, plan, lock=lock, modules=modules or {}, ahead=ahead, workers=workers)
         finally:
             lock.release()
         self.started.append(started)

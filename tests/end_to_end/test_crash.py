@@ -139,7 +139,7 @@ def test_a_worker_that_does_not_hold_the_lock_does_nothing(staged: Dtk) -> None:
     before = (folder / "events.jsonl").read_bytes()
     with (folder / "worker.log").open() as other:
         done = subprocess.run(
-            [sys.executable, "-m", "dtk.apply.worker", str(folder), str(other.fileno()), "dtk apply"],
+            [sys.executable, "-m", "dtk.apply.worker", str(folder), str(other.fileno()), "dtk apply", "0"],
             pass_fds=[other.fileno()],
             cwd=staged.root,
             capture_output=True,

@@ -22,6 +22,7 @@ from dtk.model.plan import Step, StepType
 from dtk.nodes.provider import Connection, MachineChange, NodeRecord, NodeRequest
 from dtk.nodes.records import HOST_KEY, record_of, state_of
 from dtk.nodes.remembered_keys import host_entry
+from dtk.ssh.host_keys import key_text
 from dtk.state import changes
 from dtk.state.model import NodeState
 
@@ -104,7 +105,7 @@ class MachineBatch:
         shown = session.ssh.host_key
         if shown is None or known_hosts.pinned(entry) is not None:
             return
-        if boot.host_keys is None or f"{shown.get_name()} {shown.get_base64()}" in boot.host_keys:
+        if boot.host_keys is None or key_text(shown) in boot.host_keys:
             known_hosts.pin(entry, shown)
         else:
             session.close()

@@ -21,7 +21,7 @@ from dtk.nodes.records import record_of
 from dtk.nodes.remembered_keys import host_entry
 from dtk.ssh.connect import Patience
 from dtk.ssh.connections import Connections
-from dtk.ssh.host_keys import KnownHosts
+from dtk.ssh.host_keys import KnownHosts, key_text
 from dtk.state.identity import short_lineage
 from dtk.state.model import State
 from dtk.state.secret_digests import secret_digest, secret_key
@@ -142,7 +142,7 @@ class TaskContext:
         """Return the pinned public host key of a machine, "" before first contact."""
         connection = self.provider.connection_to(record)
         pinned = self.known_hosts.pinned(host_entry(connection.hostname, connection.port))
-        return f"{pinned.get_name()} {pinned.get_base64()}" if pinned else ""
+        return key_text(pinned) if pinned else ""
 
     def drop_session(self, node: str) -> None:
         """Close a node's connection because the node goes away."""

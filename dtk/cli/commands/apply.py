@@ -18,8 +18,10 @@ from dtk.cli.options import (
     OnlyOption,
     ReportOption,
     VerboseOption,
+    WorkersOption,
     YesOption,
     seconds,
+    worker_count,
 )
 from dtk.cli.passphrases import ask_passphrases_for
 from dtk.cli.running import Change, changing, run_plan, show_and_ask
@@ -54,6 +56,7 @@ def apply(  # noqa: PLR0913, PLR0917 - one parameter per option
     ] = None,
     yes: YesOption = False,
     detach: DetachOption = False,
+    workers: WorkersOption = "",
     resume: _ResumeOption = False,
     refresh: _RefreshOption = False,
     saved: Annotated[
@@ -75,13 +78,8 @@ def apply(  # noqa: PLR0913, PLR0917 - one parameter per option
     cancels the task; a second one stops it at once.
     Example: dtk apply plan.json
     """
-    how = Following(
-        detach=detach,
-        events=as_json,
-        output=output,
-        verbosity=verbose,
-        files=TaskFiles(junit, report),
-    )
+    files = TaskFiles(junit, report)
+    how = Following(detach=detach, events=as_json, output=output, verbosity=verbose, files=files)
     how.check()
     with files_of_refusals(how.files, what or ""):
         workspace = current_workspace()
@@ -93,7 +91,10 @@ def apply(  # noqa: PLR0913, PLR0917 - one parameter per option
         service = chosen_service(workspace, planned.service if planned else what)
         # If the service has machines, there may be nothing to do, and a worker would be started for nothing.
         is_sure = bool(planned) or (yes and not workspace.state_file(service).exists())
-        with changing(workspace, service, f"dtk apply {service}", seconds(lock_wait), is_sure=is_sure) as change:
+        words = f"dtk apply {service}"
+        with changing(
+            workspace, service, words, seconds(lock_wait), is_sure=is_sure, workers=worker_count(workers)
+        ) as change:
             if planned:
                 _apply_file(planned, read_inputs(workspace, service), change, how)
             else:

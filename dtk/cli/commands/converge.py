@@ -13,8 +13,10 @@ from dtk.cli.options import (
     ReportOption,
     ServiceArgument,
     VerboseOption,
+    WorkersOption,
     YesOption,
     seconds,
+    worker_count,
 )
 from dtk.cli.running import changing, confirm, run_plan, show_and_ask
 from dtk.cli.task_files import TaskFiles, files_of_refusals
@@ -26,6 +28,7 @@ def converge(  # noqa: PLR0913, PLR0917 - one parameter per option
     service: ServiceArgument = None,
     yes: YesOption = False,
     detach: DetachOption = False,
+    workers: WorkersOption = "",
     lock_wait: LockWaitOption = "0s",
     output: LiveOutputOption = False,
     verbose: VerboseOption = 0,
@@ -43,7 +46,14 @@ def converge(  # noqa: PLR0913, PLR0917 - one parameter per option
     how.check()
     with (
         files_of_refusals(how.files, name),
-        changing(workspace, name, f"dtk converge {name}", seconds(lock_wait), is_sure=True) as change,
+        changing(
+            workspace,
+            name,
+            f"dtk converge {name}",
+            seconds(lock_wait),
+            is_sure=True,
+            workers=worker_count(workers),
+        ) as change,
     ):
         plan, inputs = make_plan(workspace, name, scope="all", asks_target=True)
         change.refuse_unknown(inputs, strict=False)

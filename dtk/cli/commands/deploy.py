@@ -19,6 +19,8 @@ from dtk.cli.options import (
     TargetOption,
     ValuesOption,
     VerboseOption,
+    WorkersOption,
+    worker_count,
 )
 from dtk.cli.running import changing, run_plan
 from dtk.cli.task_files import TaskFiles, files_of_refusals
@@ -43,6 +45,7 @@ def deploy(  # noqa: PLR0913, PLR0917 - one parameter per option
     settings: SetOption = None,
     values: ValuesOption = None,
     detach: DetachOption = False,
+    workers: WorkersOption = "",
     output: LiveOutputOption = False,
     verbose: VerboseOption = 0,
     junit: JunitOption = None,
@@ -56,17 +59,24 @@ def deploy(  # noqa: PLR0913, PLR0917 - one parameter per option
     how = Following(detach=detach, output=output, verbosity=verbose, files=TaskFiles(junit, report))
     how.check()
     with files_of_refusals(how.files, name):
-        _deploy(workspace, assembly, name, target, read_settings(settings or [], values), how)
+        count = worker_count(workers)
+        _deploy(workspace, assembly, name, target, read_settings(settings or [], values), how, count)
 
 
 def _deploy(
-    workspace: Workspace, assembly: str, name: str, target: str | None, settings: ReadOnlyObject, how: Following
+    workspace: Workspace,
+    assembly: str,
+    name: str,
+    target: str | None,
+    settings: ReadOnlyObject,
+    how: Following,
+    workers: int | None,
 ) -> None:
     stage_service(workspace, assembly, name, target, settings)
     typer.echo(f"Service instance '/service/{name}' has been created!")
     _complete(read_inputs(workspace, name))
     warn_of_short_values(read_inputs(workspace, name))
-    with changing(workspace, name, f"dtk deploy {assembly} {name}", 0, is_sure=True) as change:
+    with changing(workspace, name, f"dtk deploy {assembly} {name}", 0, is_sure=True, workers=workers) as change:
         plan, inputs = make_plan(workspace, name, asks_target=True)
         change.refuse_unknown(inputs, strict=False)
         typer.echo(summary_line(plan))

@@ -18,7 +18,9 @@ from dtk.cli.options import (
     ReportOption,
     ValuesOption,
     VerboseOption,
+    WorkersOption,
     seconds,
+    worker_count,
 )
 from dtk.cli.running import changing, run_plan
 from dtk.cli.task_files import TaskFiles, files_of_refusals
@@ -46,6 +48,7 @@ def execute(  # noqa: PLR0913, PLR0917 - one parameter per option
     ],
     values: ValuesOption = None,
     detach: DetachOption = False,
+    workers: WorkersOption = "",
     lock_wait: LockWaitOption = "0s",
     output: LiveOutputOption = False,
     verbose: VerboseOption = 0,
@@ -72,7 +75,10 @@ def execute(  # noqa: PLR0913, PLR0917 - one parameter per option
     how.check()
     workflow = CREATE if action == _CONVERGE else action
     command = f"dtk exec {service} {action}"
-    with files_of_refusals(how.files, service), changing(workspace, service, command, seconds(lock_wait)) as change:
+    with (
+        files_of_refusals(how.files, service),
+        changing(workspace, service, command, seconds(lock_wait), workers=worker_count(workers)) as change,
+    ):
         inputs = read_inputs(workspace, service)
         change.refuse_unknown(inputs)
         plan = compile_plan(inputs.request(workflow, "all", parameters))

@@ -1,0 +1,186 @@
+"""The connections of a task's nodes, spread over several processes; a node stays in its process for the whole task."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+
+import gevent
+import paramiko
+
+from dtk.errors import DtkError
+from dtk.nodes.provider import Connection
+from dtk.nodes.remembered_keys import host_entry, host_line
+from dtk.ssh.channels import ConnectionLostError, Ended, GiveBytes, Input
+from dtk.ssh.connect import Patience, Waiting, jump_connections
+from dtk.ssh.connections import Connections, NodeConnection, OwnConnections
+from dtk.ssh.host_keys import KnownHosts, key_of_text, key_text
+from dtk.ssh.shards.messages import CommandEnded, Open, Opened, Piece, Run
+from dtk.ssh.shards.shard_link import PinKey, ShardCall, ShardLink
+
+NODES_A_SHARD = 150
+"""Fewest nodes for each process that ``auto`` starts: a start takes as much processor time as 30 logins."""
+
+
+def connections_for(nodes: int, workers: int, owner: str) -> Connections:
+    """Return what holds the connections of a task.
+
+    Args:
+        nodes: the number of nodes in the task.
+        workers: the number of processes that hold connections; 1 for the calling process alone; 0 for as many as this
+            process may use cores, but not more than there are ``NODES_A_SHARD`` nodes for each.
+        owner: names the task in process lists.
+    """
+    count = workers or min(_cores(), nodes // NODES_A_SHARD)
+    return ShardConnections(count, owner) if count > 1 else OwnConnections()
+
+
+def _cores() -> int:
+    """Return the number of cores that this process may use; macOS only knows how many there are."""
+    usable = getattr(os, "sched_getaffinity", None)
+    return len(usable(0)) if usable else os.cpu_count() or 1
+
+
+class ShardConnections:
+    """Connections that shards hold. A shard starts with its first node, and again after it was lost."""
+
+    def __init__(self, count: int, owner: str) -> None:
+        """``count`` is the number of shards; ``owner`` names the task in process lists."""
+        self.count = count
+        self._owner = owner
+        self._shards: list[gevent.Greenlet | None] = [None] * count
+        self._places: dict[str, int] = {}
+
+    def open(
+        self,
+        node: str,
+        connection: Connection,
+        known: KnownHosts,
+        patience: Patience,
+        waiting: Waiting,
+        *,
+        is_new: bool,
+    ) -> NodeConnection:
+        """Connect to a node, in its shard.
+
+        Raises:
+            UnreachableError, HostKeyError: as ``dtk.ssh.connect.reach``.
+            ConnectionLostError: the shard was lost meanwhile.
+            DtkError: the shard can't be started.
+        """
+        shard = self._shard_of(node)
+        entries = _entries(connection)
+        if connection.host_key:
+            known.pin_line(entries[-1], connection.host_key)
+        with shard.call(node, waiting=waiting, pin=_pinning(known)) as call:
+            shard.send(
+                Open(
+                    call.number,
+                    node,
+                    replace(connection, host_key=""),
+                    patience,
+                    is_new,
+                    str(known.path),
+                    [host_line(entry, key_text(key)) for entry in entries if (key := known.pinned(entry))],
+                    [entry for entry in entries if entry in known.unsettled],
+                )
+            )
+            opened: Opened = call.answer.get()
+        return ShardConnection(node, shard, call.number, key_of_text(opened.host_key) if opened.host_key else None)
+
+    def _shard_of(self, node: str) -> ShardLink:
+        # In turn, so that each has as many nodes as the others.
+        place = self._places.setdefault(node, len(self._places) % self.count)
+        start = self._shards[place]
+        if start is None or (start.ready() and (start.value is None or start.value.is_over)):
+            # In a greenlet of its own: several nodes wait for one start, and no cancel may interrupt it half-way.
+            start = self._shards[place] = gevent.spawn(_started, self._owner)
+        shard: ShardLink | None = start.get()
+        if shard is None:
+            raise DtkError(
+                f"no further process for the connection to {node} can be started",
+                hint="see ulimit -u and the machine's free memory; or hold all connections in one: --workers 1",
+            )
+        return shard
+
+    def end(self) -> None:
+        """End all shards, and wait until they have ended."""
+        starts = [start for start in self._shards if start is not None]
+        gevent.joinall(starts)
+        for start in starts:
+            if start.value is not None:
+                start.value.end()
+
+
+def _started(owner: str) -> ShardLink | None:
+    """Return a new shard, or None if the machine refuses another process."""
+    try:
+        return ShardLink(owner)
+    except OSError:
+        return None
+
+
+def _entries(connection: Connection) -> list[str]:
+    """Return the names in known_hosts of a node's jump hosts, and last its own."""
+    return [host_entry(one.hostname, one.port) for one in (*jump_connections(connection), connection)]
+
+
+def _pinning(known: KnownHosts) -> PinKey:
+    def pin(entry: str, key: str) -> str:
+        pinned = known.pinned(entry)
+        if pinned is not None and key_text(pinned) != key:
+            return f"the host key of {entry} is not the one that was pinned meanwhile; this may be an attack"
+        known.pin_line(entry, key)
+        return ""
+
+    return pin
+
+
+class ShardConnection:
+    """An open connection that a shard holds."""
+
+    def __init__(self, node: str, shard: ShardLink, number: int, host_key: paramiko.PKey | None) -> None:
+        self._node, self._shard, self._number = node, shard, number
+        self.host_key = host_key
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the connection can still run commands."""
+        return self._shard.has(self._number)
+
+    def connection_lost(self) -> ConnectionLostError:
+        """Return the error for a lost connection to this node."""
+        return self._shard.lost(self._node) if self._shard.is_over else ConnectionLostError.of(self._node)
+
+    def close(self) -> None:
+        """Close the connection; processes on the node that use it continue to run."""
+        self._shard.end_call(self._number)
+
+    def run(self, command: str, give: GiveBytes, stdin: Input = b"") -> Ended:
+        """Run a command; arguments and errors as ``SshConnection.run``."""
+        streamed = None if isinstance(stdin, bytes) else stdin
+        with self._shard.call(self._node, give=give) as call:
+            payload = stdin if isinstance(stdin, bytes) else b""
+            self._shard.send(Run(call.number, self._number, command, streamed is not None), payload)
+            feeder = None if streamed is None else gevent.spawn(self._feed, call, streamed)
+            try:
+                ended: CommandEnded = call.answer.get()
+            finally:
+                if feeder is not None:
+                    feeder.kill(block=False)
+        return Ended(ended.code, ended.output_is_held)
+
+    def _feed(self, call: ShardCall, pieces: Iterable[bytes]) -> None:
+        """Send a command's input as fast as the node takes it."""
+        try:
+            for piece in pieces:
+                if piece:
+                    call.wants.wait()
+                    call.wants.clear()
+                    self._shard.send(Piece(call.number), piece)
+        except Exception as error:  # whatever the caller's input raises is raised again where the command is awaited
+            self._shard.end_call(call.number)
+            call.answer.set_exception(error)
+            return
+        self._shard.send(Piece(call.number))
