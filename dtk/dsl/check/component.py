@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from dtk.dsl.check.scope import Scope
-from dtk.dsl.check.template import NODE_VARIABLES
+from dtk.dsl.check.template import NODE_ATTRIBUTES
 from dtk.errors import Location, Problem
 from dtk.model.module import (
     Attribute,
@@ -103,9 +103,9 @@ def _type_problems(
 
 def _source_problems(term: AttributeTerm, type_: str, mapping: AttributeMapping, scope: Scope) -> Iterator[Problem]:
     if term.of_node:
-        if term.attribute not in NODE_VARIABLES:
+        if term.attribute not in NODE_ATTRIBUTES:
             message = f"attribute mapping ({mapping.text}): nodes have no attribute '{term.attribute}'"
-            yield Problem(message, mapping.location, nearest=nearest(term.attribute, NODE_VARIABLES))
+            yield Problem(message, mapping.location, nearest=nearest(term.attribute, NODE_ATTRIBUTES))
         return
     yield from _term_problems(term, type_, mapping, scope)
 

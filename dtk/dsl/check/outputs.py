@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dtk.dsl.check.scope import Scope
-from dtk.dsl.check.template import NODE_VARIABLES
+from dtk.dsl.check.template import NODE_ATTRIBUTES
 from dtk.errors import Problem
 from dtk.model.module import Assembly, ComponentUse
 from dtk.model.suggestion import nearest
@@ -21,7 +21,7 @@ def output_problems(assembly: Assembly, scope: Scope) -> Iterator[Problem]:
     known = {
         *assembly.attributes,
         *_attributes("", assembly.components, scope),
-        *(f"{node}/{name}" for node in assembly.nodes for name in NODE_VARIABLES),
+        *(f"{node}/{name}" for node in assembly.nodes for name in NODE_ATTRIBUTES),
         *(path for node in assembly.nodes.values() for path in _attributes(f"{node.name}/", node.components, scope)),
     }
     for output in assembly.outputs.values():

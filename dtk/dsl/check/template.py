@@ -13,7 +13,7 @@ from dtk.dsl.template.rendering import TemplateProblem, environment, is_template
 from dtk.dsl.template.shell_quotes import Piece, misplaced_values
 from dtk.model.suggestion import nearest
 
-NODE_VARIABLES = (
+NODE_ATTRIBUTES = (
     "name",
     "group",
     "index",
@@ -32,6 +32,9 @@ NODE_VARIABLES = (
     "has_systemd",
 )
 """Attributes of ``node`` in templates and ``$node`` in links: those that targets report for any node (dtk.nodes)."""
+
+NODE_VARIABLES = (*NODE_ATTRIBUTES, "ports")
+"""Attributes of ``node`` in templates. The ports come from its components, whose links are resolved before."""
 
 _DTK_VARIABLES = ("module.dir",)
 _FORBIDDEN: dict[type[nodes.Node], str] = {

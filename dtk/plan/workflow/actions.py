@@ -27,9 +27,10 @@ from dtk.model.planned_action import (
 )
 from dtk.model.value import Known, Template, Value, list_of, map_of
 from dtk.model.value_document import value_document
+from dtk.plan.resolve.node_attributes import declared_ports
 from dtk.plan.resolve.topology import Instance
 from dtk.plan.resolve.values import Values, static_node_variables
-from dtk.plan.workflow.definitions import IS_FIRST, ActionDefinition, definition_of
+from dtk.plan.workflow.definitions import IS_FIRST, PORTS, ActionDefinition, definition_of
 from dtk.plan.workflow.stages import StagedAction
 
 _STAGE_OPTIONS = ("retries", "retry_delay", "timeout", "on_failure")
@@ -53,6 +54,8 @@ def planned_attributes(instance: Instance, action: str, values: Values) -> dict[
         takes["node.host_address"] = values.node_attribute(instance.node, "host_address")
     if definition.uses_is_first:
         takes[IS_FIRST] = values.node_attribute(instance.node, "is_first")
+    if definition.uses_ports:
+        takes[PORTS] = Known([port for port in declared_ports(values, instance.node) if port is not None])
     return takes
 
 
@@ -67,6 +70,8 @@ def plan_action(staged: StagedAction, values: Values, reasons: tuple[str, ...]) 
     variables, service = _node_variables(instance, values), values.topology.service
     if isinstance(first := attributes.get(IS_FIRST), Known):
         variables["is_first"] = first.data
+    if isinstance(ports := attributes.get(PORTS), Known):
+        variables["ports"] = ports.data
     planned = build_action(instance, staged.action, attributes, variables, reasons, service=service)
     options = {name: value for name in _STAGE_OPTIONS if (value := getattr(staged.options, name)) is not None}
     return replace(planned, repeat=staged.repeat, **options)

@@ -22,6 +22,8 @@ Signature = tuple[tuple[str, str | None], ...]
 
 _NODE_ADDRESS = re.compile(r"\bnode\.host_address\b")
 IS_FIRST = "node.is_first"
+PORTS = "node.ports"
+_PLANNED_WORDS = (IS_FIRST, PORTS)
 _NODE = re.compile(r"\bnode\b")
 
 
@@ -50,7 +52,15 @@ class ActionDefinition:
     @cached_property
     def uses_is_first(self) -> bool:
         """Whether any of its texts or files uses ``node.is_first``."""
-        return IS_FIRST in self._text or any(asks for _, asks in self._read.values())
+        return self._names(IS_FIRST)
+
+    @cached_property
+    def uses_ports(self) -> bool:
+        """Whether any of its texts or files uses ``node.ports``."""
+        return self._names(PORTS)
+
+    def _names(self, word: str) -> bool:
+        return word in self._text or any(word in words for _, words in self._read.values())
 
     @cached_property
     def uses_node(self) -> tuple[bool, ...]:
@@ -81,11 +91,15 @@ class ActionDefinition:
         return canonical(self.content)
 
     @cached_property
-    def _read(self) -> Mapping[str, tuple[str, bool]]:
-        """Digest of each file, and whether IS_FIRST is in it; computed together so that each file is read once."""
+    def _read(self) -> Mapping[str, tuple[str, list[str]]]:
+        """Digest of each file, and which planned words are in it; computed together so that each file is read once."""
         names = {name for item in self.action.items for name in _sources(item, self.folder)}
         contents = ((name, (self.folder / name).read_bytes()) for name in sorted(names))
-        return {name: (hashlib.sha256(data).hexdigest(), IS_FIRST.encode() in data) for name, data in contents}
+        return {name: (hashlib.sha256(data).hexdigest(), _planned_words(data)) for name, data in contents}
+
+
+def _planned_words(data: bytes) -> list[str]:
+    return [word for word in _PLANNED_WORDS if word.encode() in data]
 
 
 class _Same:
