@@ -28,7 +28,7 @@ components:
       create:
         commands: ['RUN echo {{ port }}']
   other:
-    attributes: {seen: {}}
+    attributes: {seen: {}, log: {type: log_file, default: run/other.log}}
     actions:
       create:
         commands:
