@@ -125,7 +125,8 @@ class Host:
         nspawn = (
             *("systemd-nspawn", "-q", "-D", str(self.root), "-M", self.name, "--boot"),
             *(f"--network-namespace-path=/run/netns/{self.name}", "--register=no", "--keep-unit", "--console=pipe"),
-            *("--resolv-conf=off", "--timezone=off", "--link-journal=no"),
+            # As on a machine of its own, root may change what is in this host's network namespace: its firewall.
+            *("--resolv-conf=off", "--timezone=off", "--link-journal=no", "--capability=CAP_NET_ADMIN"),
             *(f"--bind-ro={source}:{place}" for place, source in self.software.items()),
         )
         # Each host gets a control group of its own, because its PID 1 takes over the group that it starts in.
