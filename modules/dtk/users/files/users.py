@@ -1,0 +1,253 @@
+#!/usr/bin/env python3
+"""Makes a machine's accounts those of the people in users.json beside it, as root. Python's standard library only.
+
+users.py apply LOGIN    create, change and remove accounts; LOGIN is the account that dtk uses, which stays as it is
+users.py check LOGIN    exit code 1 if apply would change something
+users.py show LOGIN     check, and list the people
+users.py remove LOGIN   remove all accounts that apply created
+
+Only accounts in MADE, which apply created, are ever changed. Home directories are kept.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+DESIRED = Path(__file__).with_name("users.json")
+MADE = Path("/var/lib/dtk/users.json")
+SUDOERS = Path("/etc/sudoers.d/dtk-users")
+# sudo ignores files with a dot in their names.
+NEW_SUDOERS = Path("/etc/sudoers.d/dtk-users.new")
+NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+WRITE_KEYS = (
+    "umask 077; mkdir -p .ssh && cd .ssh && cat >authorized_keys.new && mv -f authorized_keys.new authorized_keys"
+)
+READ_KEYS = "cat .ssh/authorized_keys 2>/dev/null || true"
+
+
+class Person(NamedTuple):
+    """One person: the lines of authorized_keys, and the commands to run as root (ALL for any)."""
+
+    name: str
+    keys: tuple[str, ...]
+    commands: tuple[str, ...]
+
+
+def run(*words: str, stdin: str = "") -> str:
+    done = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(words)}: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
+
+
+def in_home(name: str, script: str, stdin: str = "") -> str:
+    """Run a script in a person's home with that person's rights: a link there must not lead root elsewhere."""
+    account = pwd.getpwnam(name)
+    done = subprocess.run(
+        ["sh", "-c", script],
+        input=stdin,
+        cwd="/",
+        env={"PATH": "/usr/bin:/bin", "HOME": account.pw_dir},
+        preexec_fn=lambda: become(account),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        sys.exit(f"the keys of {name}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def become(account: pwd.struct_passwd) -> None:
+    os.setgroups([])
+    os.setgid(account.pw_gid)
+    os.setuid(account.pw_uid)
+    os.chdir(account.pw_dir)
+
+
+def exists(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+def made() -> list[str]:
+    return list(json.loads(MADE.read_text())) if MADE.exists() else []
+
+
+def note_made(names: list[str]) -> None:
+    MADE.parent.mkdir(parents=True, exist_ok=True)
+    written = MADE.with_suffix(".new")
+    written.write_text(json.dumps(sorted(names)) + "\n")
+    written.replace(MADE)
+
+
+def desired(login: str) -> list[Person]:
+    """Return the people of users.json; end with a message if something in it is not allowed."""
+    document = json.loads(DESIRED.read_text())
+    if not isinstance(document, dict):
+        sys.exit("people: expected NAME: {keys: […], sudo: …}")
+    return [person(name, described, login) for name, described in sorted(document.items())]
+
+
+def person(name: str, described: object, login: str) -> Person:
+    if not NAME.fullmatch(name):
+        sys.exit(f"'{name}' is not a name of an account: expected small letters, digits, - and _")
+    if name == login:
+        sys.exit(f"'{name}' is the account that dtk uses, and stays as it is: remove it from the people")
+    if exists(name) and name not in made():
+        sys.exit(f"the account '{name}' exists, and was not created by dtk/users: choose another name")
+    if not isinstance(described, dict) or set(described) - {"keys", "sudo"}:
+        sys.exit(f"{name}: expected keys and sudo, found {described}")
+    keys, sudo = described.get("keys", []), described.get("sudo", False)
+    if not isinstance(keys, list) or not all(isinstance(key, str) and is_key(key) for key in keys):
+        sys.exit(f"{name}: keys must be a list of public keys, each as in a file ~/.ssh/NAME.pub")
+    commands = (["ALL"] if sudo else []) if isinstance(sudo, bool) else sudo
+    if not isinstance(commands, list) or not all(isinstance(one, str) and is_command(one) for one in commands):
+        sys.exit(f"{name}: sudo must be true, false, or a list of commands with absolute paths")
+    return Person(name, tuple(keys), tuple(commands))
+
+
+def is_key(key: str) -> bool:
+    if "\n" in key or key.startswith("#"):
+        return False
+    shown = subprocess.run(["ssh-keygen", "-l", "-f", "-"], input=key, capture_output=True, text=True, check=False)
+    return shown.returncode == 0
+
+
+def is_command(command: str) -> bool:
+    return command == "ALL" or (command.startswith("/") and command.isprintable())
+
+
+def sudoers(people: list[Person]) -> str:
+    lines = ["# Written by dtk (dtk/users)."]
+    for one in people:
+        if one.commands:
+            commands = ", ".join(re.sub(r"([,:=\\])", r"\\\1", command) for command in one.commands)
+            lines.append(f"{one.name} ALL=(ALL:ALL) NOPASSWD: {commands}")
+    return "\n".join(lines) + "\n"
+
+
+def write_sudoers(text: str, login: str) -> None:
+    """Replace the rules, if sudo accepts them alone and together with all others, and the login keeps its rights."""
+    before = SUDOERS.read_text() if SUDOERS.exists() else ""
+    if text == before:
+        return
+    put_sudoers(NEW_SUDOERS, text)
+    try:
+        run("visudo", "-c", "-q", "-f", str(NEW_SUDOERS))
+    except SystemExit:
+        NEW_SUDOERS.unlink()
+        raise
+    NEW_SUDOERS.replace(SUDOERS)
+    try:
+        run("visudo", "-c", "-q")
+        if login != "root":
+            run("runuser", "-u", login, "--", "sudo", "-n", "true")
+    except SystemExit:
+        if before:
+            put_sudoers(NEW_SUDOERS, before)
+            NEW_SUDOERS.replace(SUDOERS)
+        else:
+            SUDOERS.unlink()
+        raise
+
+
+def put_sudoers(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o440), "w") as file:
+        file.write(text)
+    path.chmod(0o440)
+
+
+def make(name: str) -> None:
+    # Noted before: after an interruption in between, the account is known as this module's own.
+    note_made([*set(made()) | {name}])
+    if exists(name):
+        return
+    words = ["useradd", "--create-home", "--shell", "/bin/bash", "--password", "*"]
+    home = Path("/home", name)
+    if home.is_dir() and not home.is_symlink() and is_free(home.stat().st_uid):
+        words += ["--uid", str(home.stat().st_uid)]
+    run(*words, name)
+
+
+def is_free(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return uid >= 1000
+    return False
+
+
+def forget(name: str) -> None:
+    """Remove an account at once, with everything that its owner runs."""
+    if exists(name):
+        run("usermod", "--lock", "--expiredate", "1", name)
+        uid = str(pwd.getpwnam(name).pw_uid)
+        # A service manager of the user may start processes again until it has ended itself.
+        subprocess.run(["pkill", "-KILL", "-U", uid], check=False)
+        run("userdel", "--force", name)
+    note_made([one for one in made() if one != name])
+
+
+def differences(people: list[Person]) -> list[str]:
+    """Return what apply would change, for people."""
+    names = [one.name for one in people]
+    found = [f"{name} is to be removed" for name in made() if name not in names]
+    for one in people:
+        if not exists(one.name):
+            found.append(f"{one.name} has no account")
+        elif in_home(one.name, READ_KEYS).splitlines() != list(one.keys):
+            found.append(f"{one.name} has other keys")
+    if (SUDOERS.read_text() if SUDOERS.exists() else "") != sudoers(people):
+        found.append(f"{SUDOERS} has other rules")
+    return found
+
+
+def apply(people: list[Person], login: str) -> None:
+    for name in made():
+        if name not in {one.name for one in people}:
+            forget(name)
+    for one in people:
+        make(one.name)
+        if in_home(one.name, READ_KEYS).splitlines() != list(one.keys):
+            in_home(one.name, WRITE_KEYS, "".join(f"{key}\n" for key in one.keys))
+    write_sudoers(sudoers(people), login)
+
+
+def remove() -> None:
+    SUDOERS.unlink(missing_ok=True)
+    for name in made():
+        forget(name)
+    MADE.unlink(missing_ok=True)
+    DESIRED.unlink(missing_ok=True)
+
+
+def main(verb: str, login: str) -> None:
+    if verb == "remove":
+        remove()
+        return
+    people = desired(login)
+    if verb == "apply":
+        apply(people, login)
+        return
+    if found := differences(people):
+        sys.exit("\n".join(found))
+    if verb == "show":
+        for one in people:
+            rights = ", ".join(one.commands) or "none"
+            print(f"{one.name}: {len(one.keys)} key{'' if len(one.keys) == 1 else 's'}, sudo {rights}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
