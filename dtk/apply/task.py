@@ -70,7 +70,10 @@ def _clean_up(context: TaskContext) -> None:
     ends = any(leaf.type == "terminate_node" for leaf in context.plan.leaves())
     # A service without any task yet has nothing to remove, and its target may be unreachable.
     retries = context.plan.destroys and context.number > 1
-    if (ends or retries or context.plan.deletes_volumes) and not context.store.state.nodes:
+    nodes = context.store.state.nodes
+    if nodes and any(change.releases and change.node not in nodes for change in context.plan.nodes):
+        context.provider.clean_up(context.identity, lambda: not context.stopping.reason, nodes.keys())
+    if (ends or retries or context.plan.deletes_volumes) and not nodes:
         if context.plan.deletes_volumes:
             context.provider.delete_volumes(context.identity, context.plan.volumes)
         context.provider.clean_up(context.identity, lambda: not context.stopping.reason)

@@ -51,11 +51,12 @@ class ModuleUse:
 
 @dataclass(frozen=True)
 class NodeChange:
-    """What happens to one node, and why."""
+    """What happens to one node, and why; ``releases`` is what its target kept for it (an address) and releases."""
 
     node: str
     change: NodeChangeKind
     reason: str = ""
+    releases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

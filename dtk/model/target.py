@@ -14,6 +14,9 @@ from dtk.model.settings import texts
 Attributes = Mapping[str, object]
 """Node attributes by name, from a module, a service or a provider."""
 
+RESERVED = "reserved"
+"""The node attribute that lists what a target keeps for the node, and releases when the node goes for good."""
+
 Power = Literal["start", "stop"]
 
 

@@ -212,12 +212,13 @@ class Provider(Protocol):
     def deregister(self, identity: ServiceIdentity, memberships: Sequence[Membership], report: Report) -> None:
         """Take nodes out of DNS names and groups; report each once its connections are drained."""
 
-    def clean_up(self, identity: ServiceIdentity, goes_on: Callable[[], bool]) -> None:
-        """Remove a service's other resources after its last machine is gone; do nothing if there are none.
+    def clean_up(self, identity: ServiceIdentity, goes_on: Callable[[], bool], kept: Collection[str] = ()) -> None:
+        """Release what is reserved for removed nodes; after the last machine, remove a service's other resources.
 
         Args:
             identity: the service.
             goes_on: returns whether to keep waiting for resources that are still in use.
+            kept: the nodes that stay.
 
         Raises:
             DtkError: a resource remains; the message names it and what still uses it. A later call removes it.
@@ -339,7 +340,7 @@ class BasicProvider:
 
     deregister = register
 
-    def clean_up(self, _identity: ServiceIdentity, _goes_on: Callable[[], bool]) -> None:
+    def clean_up(self, _identity: ServiceIdentity, _goes_on: Callable[[], bool], _kept: Collection[str] = ()) -> None:
         """Do nothing: there are no other resources."""
 
     def find_volumes(self, _identity: ServiceIdentity) -> Sequence[str]:

@@ -39,6 +39,7 @@ from dtk.plan.diff.selection import Chosen, check_terms, choose, left_out, narro
 from dtk.plan.diff.steps import component_stage, component_stages, node_stage, number_stages, within_windows
 from dtk.plan.document import digest_of_plan
 from dtk.plan.location import check_location
+from dtk.plan.releases import with_releases
 from dtk.plan.resolve.node_attributes import declared_ports, machine_attributes
 from dtk.plan.resolve.request import PlanRequest
 from dtk.plan.resolve.service import ResolvedService, resolve_service
@@ -172,7 +173,7 @@ def finished_plan(
     # Checked here because every plan passes through: in the wrong region, all nodes would look terminated.
     check_location(request.state, request.target)
     service, state, unfinished = request.service, request.state, request.unfinished
-    nodes = tuple(nodes)
+    nodes = tuple(with_releases(nodes, state))
     plan = Plan(
         dtk_version=__version__,
         service=service.name,

@@ -79,7 +79,8 @@ def _machine_text(plan: Plan) -> Callable[[Attributes], str]:
 def _node_entry(changes: Sequence[NodeChange], machine: str) -> Entry:
     first = changes[0]
     nodes = members_text([change.node for change in changes])
-    reasons = (first.reason,) if first.reason else ()
+    released = [f"releases {one}" for change in changes for one in change.releases]
+    reasons = ((first.reason,) if first.reason else ()) + tuple(released)
     return Entry(_SIGNS[first.change], first.change, nodes, reasons=reasons, machine=machine)
 
 

@@ -97,7 +97,7 @@ def balanced_service(cloud: Cloud, lab: Lab, tmp_path: Path, monkeypatch: pytest
     with openssh_servers(lab, tmp_path / "ssh") as start:
         program = f"{sys.executable} {tunnel} {start().port}"
         way = {"key_pair": "ours", "key": str(lab.key_file), "user": "tester", "proxy_command": program}
-        write_target(cloud, **way, health_timeout=6)
+        write_target(cloud, **way, health_timeout=1)
         module = cloud.workspace.modules / "acme" / "bare"
         module.mkdir(parents=True)
         (module / "dtk.module.yaml").write_text(BALANCED.replace("{{log}}", str(log)))

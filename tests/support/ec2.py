@@ -229,6 +229,7 @@ class Ec2:
         """Return moto's answer with transitional states added, and remember it for the call's client token."""
         text = self.shown.get(action, bytes)(text)
         if action in TRANSITIONS:
+            _free_addresses(_ids(parameters) if action == "TerminateInstances" else [])
             for id_ in set(_INSTANCE.findall(text)):
                 self._moving[id_.decode()] = (TRANSITIONS[action], time.monotonic() + self.seconds)
         if action in {*TRANSITIONS, "DescribeInstances"}:
@@ -322,6 +323,14 @@ def _of_route53(environ: dict[str, Any]) -> str:
         (name for (method, word), name in OF_ROUTE53.items() if method == environ["REQUEST_METHOD"] and word in words),
         "",
     )
+
+
+def _free_addresses(ids: list[str]) -> None:
+    """Take elastic IPs from terminated instances, as EC2 does."""
+    for backend in ec2_backends[DEFAULT_ACCOUNT_ID].values():
+        for address in backend.addresses:
+            if address.instance is not None and address.instance.id in ids:
+                address.instance = address.eni = address.association_id = None
 
 
 def _forget_deleted_records() -> None:

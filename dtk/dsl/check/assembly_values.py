@@ -21,6 +21,7 @@ NODE_TYPES = {
     "max_in_flight": "string",
     "root_device_size": "integer",
     "volumes": "array",
+    "elastic_ip": "string",
     "dns": "hash",
     "target_groups": "array",
     "tags": "hash",

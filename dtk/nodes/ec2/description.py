@@ -51,9 +51,10 @@ def _machine_text(attributes: Attributes) -> str:
     sizes = [as_mapping(volume).get("size") for volume in volumes] if isinstance(volumes, (list, tuple)) else []
     disks = [f"{size} GB" for size in [attributes.get("root_device_size"), *sizes] if size]
     market = "spot" if attributes.get("spot") is True else ""
+    fixed = "elastic IP" if text(attributes, "elastic_ip").lower() not in ("", "false") else ""
     image, kept = text(attributes, "image"), text(attributes, "image_id")
     image = f"{image} ({kept})" if kept else image
-    return ", ".join(part for part in [" or ".join(types), image, *disks, market] if part)
+    return ", ".join(part for part in [" or ".join(types), image, *disks, market, fixed] if part)
 
 
 def _machines_text(machines: Sequence[Attributes]) -> str:

@@ -13,6 +13,7 @@ from dtk.nodes.ec2.access import Access
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.call import MachineRequest
 from dtk.nodes.ec2.dns_records import DnsRecords
+from dtk.nodes.ec2.elastic_ips import release_addresses, with_elastic_ip
 from dtk.nodes.ec2.facts import look_up
 from dtk.nodes.ec2.firewall import PORT_RULE, find_groups, reconcile, sources_without_ssh
 from dtk.nodes.ec2.instances import Ec2Instance, on_each, start_error, wait_for
@@ -143,12 +144,13 @@ class Ec2Provider(BasicProvider):
 
         def finished(node: str, instance: Ec2Instance) -> NodeRecord:
             kept = attach_kept(self.aws, identity, instance, node, specs[node])
-            made = with_kept(made_with(self.settings, specs[node]), kept)
+            instance, address = with_elastic_ip(self.aws, identity, node, instance, specs[node])
+            made = with_kept(made_with(self.settings, specs[node]), kept) | address
             return self._new_record(node, instance, machines[node], context.access, made)
 
         ids = {node: instance.id for node, instance in instances.items() if node not in refused}
         # Attaching may take as long as a boot: it must not use up the time that the other instances have.
-        attaching = {node for node, spec in specs.items() if any(volume.keep for volume in spec.volumes)}
+        attaching = {node for node, spec in specs.items() if spec.elastic_ip or any(v.keep for v in spec.volumes)}
         self._await_running(ids, finished, report, last=attaching)
 
     def start(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
@@ -255,8 +257,9 @@ class Ec2Provider(BasicProvider):
         """Take instances out of their names and target groups; report each once it is drained."""
         self._groups.deregister(self._names.leave(identity, memberships, report), report)
 
-    def clean_up(self, identity: ServiceIdentity, goes_on: Callable[[], bool]) -> None:
-        """Remove the service's own security group and key pair unless it still has an instance."""
+    def clean_up(self, identity: ServiceIdentity, goes_on: Callable[[], bool], kept: Collection[str] = ()) -> None:
+        """Release addresses of other nodes, and remove the own group and key pair unless there is an instance."""
+        release_addresses(self.aws, identity, kept)
         remove_own_resources(self.aws, self.settings, identity, goes_on)
 
     def find_volumes(self, identity: ServiceIdentity) -> Sequence[str]:

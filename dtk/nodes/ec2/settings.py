@@ -19,6 +19,7 @@ BOOT_TIMEOUT_SECONDS = 600.0
 """How long an instance may be pending; a stop with hibernation takes minutes as well."""
 HEALTH_TIMEOUT_SECONDS = 300.0
 """How long a node may take until its target groups find it healthy: the slowest common health checks take 150."""
+ELASTIC_IP = "elastic_ip"
 VOLUME_LETTERS = "fghijklmnop"
 """Letters of the devices (``/dev/sdf`` …) for further volumes: those that EC2 recommends."""
 
@@ -113,6 +114,8 @@ class MachineSpec:
     image_id: str = ""
     """The AMI that the image word stood for when the group's other members were created; "" to resolve it now."""
     kms_key: str = ""
+    elastic_ip: str = ""
+    """``true`` for one that dtk allocates, or an allocation's id; "" for none."""
 
 
 def read_settings(target: Target, folder: Path) -> Ec2Settings:
@@ -204,6 +207,7 @@ def read_spec(settings: Ec2Settings, node: str, attributes: Mapping[str, object]
             ports=tuple(map(int, texts(asked, "ports"))),
             image_id=text(asked, "image_id"),
             kms_key=settings.kms_key,
+            elastic_ip="" if text(asked, ELASTIC_IP).lower() == "false" else text(asked, ELASTIC_IP).lower(),
         )
     except (TypeError, ValueError) as error:
         raise InvalidError(f"the attributes of node '{node}' can't be used for an ec2 target: {error}") from None

@@ -85,7 +85,7 @@ class TargetGroups:
             _report_finished(records, waiting, report)
             if waiting and time.monotonic() >= until:
                 break
-            since = self._pause(waiting)
+            since = self._pause(waiting, until)
         for target in waiting:
             if records.pop(target.node, None) is not None:
                 report(target.node, self._unhealthy(target, last.get(target, {})))
@@ -115,10 +115,10 @@ class TargetGroups:
         for node, record in records.items():
             report(node, record)
 
-    def _pause(self, waiting: Sequence[_GroupMember]) -> float:
-        """Wait for the next poll; return since when an answer is new enough for it."""
+    def _pause(self, waiting: Sequence[_GroupMember], until: float = math.inf) -> float:
+        """Wait for the next poll, or until a time; return since when an answer is new enough for it."""
         if waiting:
-            time.sleep(POLL_SECONDS)
+            time.sleep(max(0.0, min(POLL_SECONDS, until - time.monotonic())))
         return time.monotonic() - POLL_SECONDS / 2
 
     def _groups(

@@ -9,7 +9,7 @@ from typing import Literal
 
 from dtk.model.settings import as_mapping, text, texts
 from dtk.model.target import Attributes, MachineDifference, Target
-from dtk.nodes.ec2.settings import Ec2Settings, MachineSpec, Volume, device_of, read_settings, read_spec
+from dtk.nodes.ec2.settings import ELASTIC_IP, Ec2Settings, MachineSpec, Volume, device_of, read_settings, read_spec
 from dtk.nodes.ec2.words import IMAGE_ID as AMI
 from dtk.nodes.ec2.words import ROOT_DEVICE_GIGABYTES
 
@@ -115,6 +115,14 @@ def machine_differences(target: Target, attributes: Attributes, known: Attribute
         yield from _moved(settings, wished, text(known, IMAGE_ID))
     if not before:
         return
+    # An older dtk gave no node an elastic IP.
+    if bool(wished.elastic_ip) != bool(text(known, ELASTIC_IP)) or wished.elastic_ip not in (
+        *("", "true"),
+        text(known, ELASTIC_IP),
+    ):
+        yield MachineDifference(
+            "replace", f"elastic_ip {text(known, ELASTIC_IP) or 'none'} → {wished.elastic_ip or 'none'}"
+        )
     yield from _root_disk(before, now)
     yield from _volumes(_items(before.get("volumes")), _items(now["volumes"]))
     for name, shown in (("spot", True), ("user_data", False), ("instance_profile", True)):

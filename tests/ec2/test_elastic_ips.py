@@ -1,0 +1,92 @@
+"""Tests of addresses that stay with a node over stops and replacements."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dtk.__main__ import run
+from dtk.nodes.provider import NodeRequest
+from tests.ec2.balanced import shown
+from tests.ec2.cloud import Cloud, Reports, save
+from tests.support.ec2 import Fault
+
+
+def addresses(cloud: Cloud) -> dict[str, str]:
+    """Return the elastic IPs by address, each with the id of its instance."""
+    return {one["PublicIp"]: one.get("InstanceId", "") for one in cloud.client().describe_addresses()["Addresses"]}
+
+
+def of(made: Reports, node: str) -> Any:
+    return made.records[node].attributes
+
+
+def test_an_address_is_allocated_once_and_moves_to_the_next_instance_of_its_node(cloud: Cloud) -> None:
+    made = cloud.create("edge", "web:1", elastic_ip=True)
+    assert made.errors == {}
+    fixed = of(made, "edge")["public_address"]
+    assert addresses(cloud)[fixed] == made.records["edge"].id
+    (tags,) = [one["Tags"] for one in cloud.client().describe_addresses()["Addresses"] if one["PublicIp"] == fixed]
+    assert {"Key": "dtk:node", "Value": "edge"} in tags
+    assert of(made, "edge")["reserved"] == [f"elastic IP {fixed} ({of(made, 'edge')['elastic_ip']})"]
+    cloud.provider().stop(cloud.identity(), [made.records["edge"]], Reports())
+    started = Reports()
+    cloud.provider().start(cloud.identity(), [made.records["edge"]], started)
+    assert of(started, "edge")["public_address"] == fixed
+    cloud.provider().terminate(cloud.identity(), [made.records["edge"]], Reports())
+    cloud.task = 2
+    again = cloud.create("edge", elastic_ip=True)
+    assert again.records["edge"].id != made.records["edge"].id
+    assert of(again, "edge")["public_address"] == fixed
+    assert len(cloud.api.called("AllocateAddress")) == 2, "one for each node"
+
+
+def test_an_answer_that_is_lost_leaves_no_second_address(cloud: Cloud) -> None:
+    cloud.api.faults.append(Fault("AllocateAddress", lost=True))
+    made = cloud.create("edge", elastic_ip=True)
+    assert made.errors == {}
+    assert list(addresses(cloud)) == [of(made, "edge")["public_address"]]
+
+
+def test_a_given_address_is_neither_taken_from_another_machine_nor_released(cloud: Cloud) -> None:
+    given = cloud.client().allocate_address(Domain="vpc")["AllocationId"]
+    made = cloud.create("edge", elastic_ip=given)
+    assert (of(made, "edge")["elastic_ip"], "reserved" in of(made, "edge")) == (given, False)
+    other = Reports()
+    cloud.provider().create(cloud.identity("other"), [NodeRequest("edge", {"elastic_ip": given})], other)
+    assert "Resource.AlreadyAssociated" in other.errors["edge"].message
+    for service, reports in (("spark1", made), ("other", other)):
+        cloud.provider().terminate(cloud.identity(service), list(reports.records.values()), Reports())
+        cloud.provider().clean_up(cloud.identity(service), lambda: True)
+    assert len(addresses(cloud)) == 1
+
+
+def test_a_quota_that_is_reached_fails_that_node_alone_and_names_the_quota(cloud: Cloud) -> None:
+    cloud.api.faults.append(Fault("AllocateAddress", "AddressLimitExceeded", "Too many addresses allocated"))
+    made = cloud.create("edge", "web:1", elastic_ip=True)
+    assert len(made.errors) == len(made.records) == 1
+    (error,) = made.errors.values()
+    assert "Too many addresses allocated (AddressLimitExceeded)" in error.message
+    assert "service-quotas" in error.hint.replace("Service Quotas", "service-quotas")
+
+
+def test_the_plan_shows_addresses_and_they_are_released_with_their_nodes(
+    cloud: Cloud, service: Reports, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["set-attribute", "spark1", "slaves/elastic_ip", "true"]) == 0
+    assert "elastic_ip none → true: applying keeps the machine as it is" in shown(capsys, "plan", "spark1")
+    assert "small, plain, elastic IP" in shown(capsys, "plan", "spark1", "--replace", "slaves:1")
+    cloud.provider().terminate(cloud.identity(), list(service.records.values()), Reports())
+    cloud.task = 2
+    made = cloud.create("slaves:1", "slaves:2", elastic_ip=True)
+    made.records["master"] = cloud.create("master").records["master"]
+    save(cloud, made)
+    assert run(["set-attribute", "spark1", "slaves/cardinality", "1"]) == 0
+    plan = shown(capsys, "plan", "spark1")
+    (reserved,) = of(made, "slaves:2")["reserved"]
+    assert f"(releases {reserved})" in plan
+    assert run(["apply", "spark1", "--yes"]) == 0
+    assert list(addresses(cloud)) == [of(made, "slaves:1")["public_address"]]
+    assert run(["delete-and-destroy", "spark1", "--yes"]) == 0
+    assert addresses(cloud) == {}
