@@ -25,7 +25,7 @@ ForceOption = Annotated[
 MaxInFlightOption = Annotated[
     str,
     typer.Option(
-        "--max-in-flight", metavar="N", help="How many members of a group at once: 3, 25%. Default: as the group says."
+        "--max-in-flight", metavar="N", help="How many members of a group at once: 3, 25%. Default: the group's value."
     ),
 ]
 CanaryOption = Annotated[
@@ -102,7 +102,7 @@ WhereArgument = Annotated[
 LogArgument = Annotated[
     str, typer.Argument(metavar="LOG", help="An attribute of type log_file, or a path on the node: /var/log/syslog.")
 ]
-FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written, until ^C.")]
+FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Follow the log until ^C.")]
 LinesOption = Annotated[int, typer.Option("--lines", metavar="N", min=0, help="How many lines of each log.")]
 FilterOption = Annotated[str, typer.Option("--filter", metavar="TEXT", help="Only lines with this text in them.")]
 

@@ -190,7 +190,7 @@ def run_plan(inputs: Inputs, plan: Plan, change: Change, how: Following, *, resu
     """
     # Before the task starts: a machine must not carry an id that no committed file will ever have.
     for file in write_identity(inputs.workspace, plan.service, change.found):
-        typer.echo(f"{file} has an id now, by which every clone knows it: commit it", err=True)
+        typer.echo(f"{file} now has an id that identifies it in every clone: commit it", err=True)
     is_done = plan.is_empty and not plan.destroys
     if is_done and not finishes_last_task(inputs.workspace, plan, resumes=resumes):
         typer.echo(plan_text(plan), nl=False, err=how.is_data)

@@ -103,7 +103,7 @@ class Codec:
         """
         rules = {rule.key: rule for rule in self._rules_of(type(instance)) if rule.given}
         if unknown := sorted(document.keys() - rules.keys()):
-            raise MalformedError(f"has {', '.join(unknown)}, which this dtk does not know")
+            raise MalformedError(f"has {', '.join(unknown)}, unknown to this version of dtk")
         found: dict[str, Any] = {}
         for key, part in document.items():
             rule = rules[key]
@@ -131,7 +131,7 @@ class Codec:
         # Read strictly: an unknown field might say that something must not be done.
         if len(found) != len(document):
             unknown = ", ".join(sorted(document.keys() - {rule.key for rule in rules}))
-            raise MalformedError(f"has {unknown}, which this dtk does not know")
+            raise MalformedError(f"has {unknown}, unknown to this version of dtk")
         return cls(**{rule.name: found[rule.name] for rule in rules if rule.given and rule.name in found})
 
     def _rules_of(self, cls: type) -> tuple[_FieldRule, ...]:

@@ -55,7 +55,7 @@ def service_and_words(words: list[str], least: int, most: int, usage: str) -> tu
         return words[0], words[1:]
     if least <= len(words) <= most:
         return None, words
-    raise UsageError(f"'{' '.join(words)}' is not what is expected here", hint=usage)
+    raise UsageError(f"unexpected '{' '.join(words)}'", hint=usage)
 
 
 def component_row(found: ResolvedService, path: str, service: str) -> ComponentRow:

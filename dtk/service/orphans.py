@@ -67,7 +67,7 @@ def adopt_orphan(workspace: Workspace, orphan: Orphan) -> None:
     if name not in workspace.service_names():
         raise DtkError(
             f"{machine.id} is of service '{name}', which is not in this workspace",
-            hint=f"get its service.yaml back from git, or end what is left of it: dtk delete-and-destroy {name}",
+            hint=f"get its service.yaml back from git, or destroy what is left of it: dtk delete-and-destroy {name}",
         )
     with holding(workspace, name, "dtk list-nodes --orphans --adopt", None) as held:
         found = held.found

@@ -190,7 +190,7 @@ def check_digest(plan: Plan, file: str, digest: str = "") -> None:
     if not is_as_written or digest not in ("", plan.digest):
         raise InvalidError(
             f"{file} was edited after dtk plan wrote it (digest mismatch)",
-            hint=f"plan what is wanted (--only, --exclude): dtk plan {plan.service} --out FILE",
+            hint=f"change the plan with options (--only, --exclude): dtk plan {plan.service} --out FILE",
         )
 
 

@@ -171,7 +171,9 @@ def _read(workspace: Workspace, service: str, read: Callable[[SharedStore], Head
         raise
     except StoreError as error:
         if seen_of(workspace, service) is None:
-            hint = f"{error.hint}; or show what is here: --offline" if error.hint else "show what is here: --offline"
+            hint = (
+                f"{error.hint}; or show the local copy: --offline" if error.hint else "show the local copy: --offline"
+            )
             raise type(error)(error.message, hint=hint) from error
         notify(_as_of(workspace, service, f"the store can't be read: {error.message}"))
         return None

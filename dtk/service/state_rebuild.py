@@ -128,7 +128,7 @@ def _told(workspace: Workspace, state: State, machines: Machines) -> Rebuilt:
         plan = _plan(workspace, state.service, number)
         if plan is None:
             # The task's changes are unknown: everything is converged again, which changes only what is incorrect.
-            notes.append(f"the plan of task {number} can't be read: what is applied is not known from before it")
+            notes.append(f"the plan of task {number} can't be read: what was applied before it is unknown")
             state = replace(state, applied={}, unfinished=None)
             continue
         if plan.lineage not in ("", state.lineage):

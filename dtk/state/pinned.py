@@ -72,7 +72,7 @@ def load_pins(file: Path) -> dict[str, Pin]:
     # Validate strictly: names, commits and digests become paths below .dtk/modules.
     wrong = [name for name, pin in pins.items() if not _is_sound(name, pin)]
     if wrong:
-        raise _broken(file, f"what it says of '{wrong[0]}' can't be")
+        raise _broken(file, f"its entry '{wrong[0]}' is invalid")
     return pins
 
 

@@ -170,7 +170,7 @@ def _client(settings: StoreSettings) -> _S3Client:
         client: _S3Client = session.client("s3", endpoint_url=settings.endpoint_url or None, config=config)
         return client
     except (BotoCoreError, ValueError) as error:
-        raise StoreError(f"the store can't be asked: {error}", hint="see 'store:' in dtk.yaml") from error
+        raise StoreError(f"the store can't be used: {error}", hint="see 'store:' in dtk.yaml") from error
 
 
 def _age(answer: _FoundObject) -> float:

@@ -79,7 +79,7 @@ def unanswered(error: Exception, where: str) -> StoreError:
         return _expired(f"{where}: {error}")
     problem = access_problem(error)
     if problem is not None:
-        return StoreError(f"the store can't be asked: {problem.message}", hint=problem.hint)
+        return StoreError(f"the store can't be used: {problem.message}", hint=problem.hint)
     return StoreUnreachableError(f"the store can't be reached ({where}: {error})")
 
 

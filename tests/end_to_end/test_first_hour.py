@@ -63,7 +63,7 @@ def test_deploy_without_a_terminal_names_what_is_required_and_unset(dtk: Dtk) ->
     refused = dtk.run("deploy", "acme:ring/cluster", "ring1", code=3).stderr
     assert "Attribute (master/ring::hub/greeting) is required, but unset" in refused
     assert "Attribute (master/ring::hub/port) is required, but unset" in refused
-    assert "next: dtk set-required-attributes ring1 asks for what is unset; then dtk apply ring1" in refused
+    assert "next: dtk set-required-attributes ring1 asks for the missing values; then dtk apply ring1" in refused
     dtk.run("set-attribute", "ring1", "master/ring::hub/greeting=a, b = c", "master/ring::hub/port=7400")
     assert "greeting: 'a, b = c'" in (dtk.root / "services/ring1/service.yaml").read_text()
     dtk.run("plan", "ring1")
@@ -77,12 +77,12 @@ def test_with_violations_the_refusal_comes_first_and_what_to_do_last(dtk: Dtk) -
         assert not refused.stdout, line
         first, *_, last = refused.stderr.splitlines()
         assert first == "error: service 'ring1' can't be planned"
-        assert last == "next: dtk set-required-attributes ring1 asks for what is unset"
+        assert last == "next: dtk set-required-attributes ring1 asks for the missing values"
         assert refused.stderr.count("is required, but unset; fix it: dtk set-attribute ring1 master/ring::hub/") == 2
     file = dtk.root / "services/ring1/service.yaml"
     file.write_text(f"{file.read_text()}attributes: {{master/ring::hub/port: many}}\n")
     last = dtk.run("converge", "ring1", code=3).stderr.splitlines()[-1]
-    assert last == "next: dtk list-violations ring1 lists what is to be fixed"
+    assert last == "next: dtk list-violations ring1 lists the violations to fix"
 
 
 def test_a_task_ends_with_what_it_did_and_vv_prints_what_runs(dtk: Dtk) -> None:

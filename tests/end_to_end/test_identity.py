@@ -62,7 +62,7 @@ def test_a_service_older_than_ids_gets_its_lineage_written_without_disturbing_it
     dtk.run("plan", "ring1")
     assert file.read_text() == old
     output = dtk.run("apply", "ring1", "--yes").stderr
-    assert "services/ring1/service.yaml has an id now" in output
+    assert "services/ring1/service.yaml now has an id" in output
     assert file.read_text().replace(f"id: {id_}\n", "") == old
     assert id_of(dtk, "ring1") == id_
     assert "workspace: 0123456789abcdef\n" in config.read_text()

@@ -26,5 +26,5 @@ def replay(
     """
     chosen = named_log(service, task, log)
     if not chosen.task().is_over:
-        raise UsageError("the task is not over", hint="watch it as it is: dtk task-status --wait")
+        raise UsageError("the task is not over", hint="to watch a running task: dtk task-status --wait")
     play_again(chosen.path, speed, Look(color=use_color(), expectation=chosen.expectation()))

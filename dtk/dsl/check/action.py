@@ -291,7 +291,9 @@ class ActionChecker:
         text: Any = source.value
         if not isinstance(text, str) or is_template(text):
             # The plan contains the digests of files, so it must be known which file it is.
-            self._report(source.problem("a file of the module is named as it is", expected="a path in the module"))
+            self._report(
+                source.problem("the name of a module's file can't be a template", expected="a path in the module")
+            )
             return
         if Path(text).is_absolute() or ".." in Path(text).parts:
             self._report(source.problem(f"file '{text}' is outside the module", expected="a path in the module"))

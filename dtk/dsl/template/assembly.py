@@ -144,7 +144,9 @@ def secret_problems(text: str, secrets: frozenset[str]) -> Iterator[TemplateProb
     for is_text, piece in pieces:
         tree = None if is_text else environment(shell=False).parse(f"{{{{ {piece} }}}}")
         if tree and secrets & meta.find_undeclared_variables(tree) and not _name(tree):
-            yield TemplateProblem(f"{{{{ {piece} }}}}: a secret is known on the node only, and stands as it is or not")
+            yield TemplateProblem(
+                f"{{{{ {piece} }}}}: a secret is known only on the node, so it can only be used unchanged"
+            )
 
 
 def _name(tree: nodes.Template) -> str:

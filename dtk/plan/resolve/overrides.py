@@ -56,7 +56,9 @@ def _unmatched(service: Service, assembly: Assembly) -> Iterator[Problem]:
         is_member = split_member(text) is not None and group_of(text) in {*assembly.nodes, *service.nodes}
         if text not in known and not is_member:
             near = nearest(text, known)
-            yield Problem(f"'{text}' is removed, and nothing of the assembly", location, nearest=near, kind=CONSTRAINT)
+            yield Problem(
+                f"'{text}' is removed, but the assembly has no such part", location, nearest=near, kind=CONSTRAINT
+            )
 
 
 def removable(service: Service, assembly: Assembly) -> list[str]:

@@ -32,8 +32,8 @@ def unplannable(service: str, problems: Sequence[Problem]) -> InvalidError:
 def way_to_fix(service: str, problems: Sequence[Problem]) -> str:
     """Return how to fix violations: the interactive command if only required values are missing, else the list."""
     if all(problem.kind == REQUIRED for problem in problems):
-        return f"dtk set-required-attributes {service} asks for what is unset"
-    return f"dtk list-violations {service} lists what is to be fixed"
+        return f"dtk set-required-attributes {service} asks for the missing values"
+    return f"dtk list-violations {service} lists the violations to fix"
 
 
 _Places = Mapping[str, tuple[Instance, str]]
