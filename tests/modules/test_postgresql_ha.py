@@ -1,0 +1,208 @@
+"""dtk:postgresql-ha on machines that boot here: a client writes without stop while primaries change, and loses nothing.
+
+One test with one deployment: the steps build on each other. The short form has one etcd, two servers and one proxy.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.reliability.forms import IS_LONG
+from tests.support.command_line import Dtk
+from tests.support.waiting import eventually
+from tests.testbed.bed import Bed, skip_where_missing
+from tests.testbed.host import Host
+
+SERVICE = "ha1"
+ENVIRONMENT: dict[str, Any] = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "SUPERUSER_PASSWORD": "it's a \\super: 'secret'",
+    "REPLICATION_PASSWORD": "it's a \\replica's: 'secret'",
+    "USER_PASSWORD": "it's an \\app's: 'secret'",
+}
+SECRETS = {name.lower(): name for name in ENVIRONMENT if name.endswith("_PASSWORD")}
+TRIMMED = {"etcd": 1, "database": 2, "proxies": 1}
+# Tries one number after the other, each with a connection of its own; notes those that were acknowledged, and when.
+WRITER = """
+number=0
+while [ ! -e stop ]; do
+    number=$((number + 1))
+    if timeout 5 psql -qAt -c "INSERT INTO written VALUES ($number)" "$1" >>attempts 2>&1; then
+        echo "$number $(date +%s.%N)" >>acknowledged
+    fi
+done
+touch stopped
+"""
+
+
+@pytest.fixture(scope="module")
+def bed() -> Iterator[Bed]:
+    skip_where_missing()
+    made = Bed()
+    try:
+        made.start()
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def dtk(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Dtk:
+    made = Dtk(tmp_path_factory.mktemp("postgresql-ha"))
+    made.run("init")
+    (made.root / "dtk.yaml").write_text(json.dumps({"format_version": 1, "targets": {"bed": bed.target()}}))
+    return made
+
+
+def report(line: str) -> None:
+    """Print a figure, which pytest shows with -s."""
+    sys.stdout.write(f"{line}\n")
+
+
+def ssh(dtk: Dtk, node: str, command: str) -> str:
+    return dtk.run("ssh", SERVICE, node, "--", command, code=None, **ENVIRONMENT).stdout.strip()
+
+
+def connection(dtk: Dtk) -> str:
+    """Return what a client connects with: it verifies the name, and tries one proxy after the other."""
+    proxies = [address for node, address in dtk.addresses(SERVICE).items() if node.startswith("proxies")]
+    names, ports = (",".join([word] * len(proxies)) for word in ("postgresql", "5000"))
+    where = f"host={names} hostaddr={','.join(proxies)} port={ports} dbname=app user=app connect_timeout=3"
+    return f"{where} passfile=/etc/haproxy/pgpass sslmode=verify-full sslrootcert=/etc/haproxy/ca.pem"
+
+
+def written(dtk: Dtk) -> set[int]:
+    query = f"sudo psql -At -c 'SELECT number FROM written' '{connection(dtk)}'"
+    return {int(line) for line in ssh(dtk, "proxies:1", query).splitlines()}
+
+
+def acknowledged(dtk: Dtk) -> list[tuple[int, float]]:
+    lines = [line.split() for line in ssh(dtk, "proxies:1", "cat writer/acknowledged").splitlines()]
+    return [(int(number), float(when)) for number, when in lines]
+
+
+def goes_on(dtk: Dtk) -> None:
+    """Wait until the client has written more."""
+    before = len(acknowledged(dtk))
+    eventually(lambda: len(acknowledged(dtk)) > before + 10, "the client can write again")
+
+
+def longest_pause(dtk: Dtk, since: int) -> float:
+    times = [when for _, when in acknowledged(dtk)][since:]
+    return max(after - before for before, after in pairwise(times))
+
+
+def servers(dtk: Dtk) -> list[str]:
+    return [node for node in dtk.addresses(SERVICE) if node.startswith("database")]
+
+
+def primary(dtk: Dtk) -> str:
+    """Wait until there is exactly one primary; return its node."""
+    role = "sudo python3 /usr/local/lib/dtk/members.py role"
+
+    def only() -> str | None:
+        found = [node for node in servers(dtk) if ssh(dtk, node, role) == "leader"]
+        return found[0] if len(found) == 1 else None
+
+    return eventually(only, "there is one primary")
+
+
+def host(bed: Bed, dtk: Dtk, node: str) -> Host:
+    return bed.hosts[next(row["id"] for row in dtk.json("list-nodes", SERVICE) if row["node"] == node)]
+
+
+def everything_written(root: Path) -> str:
+    folder = root / ".dtk" / "services" / SERVICE
+    return "".join(path.read_text(errors="replace") for path in folder.rglob("*") if path.is_file())
+
+
+def alerts(dtk: Dtk) -> str:
+    return ssh(dtk, "monitor", "prometheus/prometheus.sh query 'ALERTS{alertstate=\"firing\"}'")
+
+
+def replicas_have_what_was_written_through_the_proxies(dtk: Dtk) -> None:
+    values = [f"postgresql-ha::cluster/{attribute}=env:{name}" for attribute, name in SECRETS.items()]
+    values += [] if IS_LONG else [f"{group}/cardinality={count}" for group, count in TRIMMED.items()]
+    settings = [word for value in values for word in ("--set", value)]
+    dtk.run("stage", "dtk:postgresql-ha/cluster", SERVICE, "--target", "bed", *settings)
+    output = dtk.run("apply", SERVICE, "--yes", **ENVIRONMENT).stdout
+    assert "read it on" in output
+    kept = output + everything_written(dtk.root)
+    assert not [name for name in SECRETS.values() if ENVIRONMENT[name] in kept]
+
+
+def a_second_converge_changes_nothing(dtk: Dtk) -> None:
+    assert "Nothing had to be changed." in dtk.run("converge", SERVICE, "--yes", **ENVIRONMENT).stdout
+
+
+def a_client_writes_without_stop(dtk: Dtk) -> None:
+    made = f"sudo psql -q -c 'CREATE TABLE written (number integer)' '{connection(dtk)}'"
+    script = base64.b64encode(WRITER.encode()).decode()
+    ready = f"{made} && mkdir writer && cd writer && echo {script} | base64 -d >writer.sh || exit 1"
+    command = f"{ready}; sudo sh writer.sh '{connection(dtk)}' >output 2>&1 </dev/null & echo started"
+    assert "started" in ssh(dtk, "proxies:1", command)
+    eventually(lambda: acknowledged(dtk), "the client writes")
+
+
+def a_switchover_makes_another_server_the_primary(dtk: Dtk) -> None:
+    before, since = primary(dtk), len(acknowledged(dtk))
+    dtk.run("exec", SERVICE, "switchover", **ENVIRONMENT)
+    assert primary(dtk) != before
+    goes_on(dtk)
+    report(f"longest pause of a switchover: {longest_pause(dtk, since):.1f} s")
+
+
+def a_primary_that_loses_power_is_replaced_and_follows_when_it_is_back(bed: Bed, dtk: Dtk) -> None:
+    before, since = primary(dtk), len(acknowledged(dtk))
+    lost = host(bed, dtk, before)
+    lost.cut_power()
+    goes_on(dtk)
+    report(f"longest pause of a power loss: {longest_pause(dtk, since):.1f} s")
+    if IS_LONG:
+        eventually(lambda: "TargetDown" in alerts(dtk), "an alert fires")
+    lost.power_on(lost.addresses)
+    eventually(lambda: ssh(dtk, before, "true; echo up") == "up", f"{before} is up")
+    assert primary(dtk) != before
+    # It reads on every replica.
+    eventually(lambda: dtk.run("exec", SERVICE, "smoke_test", code=None, **ENVIRONMENT).returncode == 0, "all follow")
+    if IS_LONG:
+        eventually(lambda: "TargetDown" not in alerts(dtk), "the alert clears")
+
+
+def a_rolling_restart_is_survived(dtk: Dtk) -> None:
+    since = len(acknowledged(dtk))
+    dtk.run("exec", SERVICE, "rolling_restart", **ENVIRONMENT)
+    goes_on(dtk)
+    report(f"longest pause of a rolling restart: {longest_pause(dtk, since):.1f} s")
+
+
+def no_acknowledged_write_is_lost(dtk: Dtk) -> None:
+    ssh(dtk, "proxies:1", "touch writer/stop")
+    eventually(lambda: ssh(dtk, "proxies:1", "ls writer/stopped") != "", "the client has stopped")
+    promised = {number for number, _ in acknowledged(dtk)}
+    assert len(promised) > 20
+    assert promised - written(dtk) == set()
+    report(f"{len(promised)} acknowledged writes, none lost")
+
+
+def test_no_acknowledged_write_is_lost_while_primaries_change(bed: Bed, dtk: Dtk) -> None:
+    """Run the steps in order; each continues from the previous one, and its name says what it checks."""
+    replicas_have_what_was_written_through_the_proxies(dtk)
+    a_second_converge_changes_nothing(dtk)
+    a_client_writes_without_stop(dtk)
+    a_switchover_makes_another_server_the_primary(dtk)
+    a_primary_that_loses_power_is_replaced_and_follows_when_it_is_back(bed, dtk)
+    if IS_LONG:
+        a_rolling_restart_is_survived(dtk)
+    no_acknowledged_write_is_lost(dtk)
+    dtk.run("delete-and-destroy", SERVICE, "--yes", **ENVIRONMENT)
+    assert bed.instances() == {}
