@@ -51,6 +51,8 @@ def power_plan(request: PlanRequest, power: Power, only: str = "") -> Plan:
 
 def _groups(request: PlanRequest) -> Groups:
     """Return the load balancer groups of nodes; none if the service can't be resolved, so that it can be started."""
+    if request.service.module not in request.modules:
+        return {}
     try:
         return wanted_groups(request, topology_of(request))
     except DtkError:
