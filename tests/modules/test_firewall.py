@@ -17,7 +17,7 @@ delete table inet dtk_firewall
 table inet dtk_firewall {
     chain input {
         type filter hook input priority filter; policy drop;
-        iif lo accept
+        iifname lo accept
         ct state established,related accept
         %s
         tcp dport $ssh accept
