@@ -15,6 +15,21 @@ if [ -n "$as_root" ] && sudo -n true 2>/dev/null; then root='sudo -n'; fi
 # Busybox's grep sees no further than a line's first NUL, which is an environment's first variable.
 whole=
 if printf 'a\0b\n' | grep -qF b 2>/dev/null; then whole=yes; fi
+# A process's environment, one variable a line.
+environment_of() {{
+  if [ -d /proc/self ]; then
+    $root cat "/proc/$1/environ" 2>/dev/null | tr '\0' '\n'
+  else
+    $root ps -E -ww -p "$1" -o command= 2>/dev/null | tr ' ' '\n'
+  fi
+}}
+# Local nodes share a machine, and each process names its node in DTK_NODE. What another node runs may be this task's.
+of_this_node() {{
+  if [ -z "${{DTK_NODE-}}" ]; then cat; return; fi
+  while read -r pid; do
+    if environment_of "$pid" | grep -qxF "DTK_NODE=$DTK_NODE"; then echo "$pid"; fi
+  done
+}}
 found() {{
   if [ -d /proc/self ] && [ -z "$whole" ]; then
     for file in /proc/[0-9]*/environ; do
@@ -28,16 +43,12 @@ found() {{
   else
     $root ps -A -E -ww -o pid=,command= 2>/dev/null |
       OF="$mark" awk 'index($0, "DTK_" "STEP=" ENVIRON["OF"]) {{ print $1 }}'
-  fi
+  fi | of_this_node
 }}
 # The marks of the processes found, one a line with the process in front: 123 1a2b3c4d-7-3.1.1-2-123
 marked() {{
   for pid in $(found); do
-    if [ -d /proc/self ]; then
-      $root cat "/proc/$pid/environ" 2>/dev/null | tr '\0' '\n'
-    else
-      $root ps -E -ww -p "$pid" -o command= 2>/dev/null | tr ' ' '\n'
-    fi | sed -n "s/^DTK_STEP=/$pid /p" | head -n 1
+    environment_of "$pid" | sed -n "s/^DTK_STEP=/$pid /p" | head -n 1
   done
 }}
 end() {{

@@ -21,6 +21,11 @@ components:
     actions:
       create: {commands: ['RUN true']}
       meet: {commands: ['RUN until test -e {{ dir }}/free:1 -a -e {{ dir }}/free:2; do sleep 0.1; done'], timeout: 60}
+      beside:
+        commands:
+          - RUN touch {{ dir }}/{{ node.name }}
+          - 'RUN until test -e {{ dir }}/apart:{{ [node.index + 1, 3] | min }}; do sleep 0.1; done'
+        timeout: 60
       arrive: {commands: ['RUN touch {{ dir }}/{{ node.name }}']}
       note: {commands: ['RUN echo {{ node.name }} >> {{ dir }}/noted']}
       third_time: {commands: ['RUN echo . >> {{ dir }}/tries; test $(wc -l < {{ dir }}/tries) -ge 3']}
@@ -38,6 +43,8 @@ assemblies:
         subtasks:
           - {name: apart, actions: [flow::one.meet], node: apart}
           - {name: free, actions: [flow::one.arrive], node: free}
+      beside:
+        subtasks: [{name: beside, actions: [flow::one.beside], node: apart}]
       break:
         subtasks: [{name: break, actions: [flow::one.fail], node: apart}]
       first:
@@ -110,6 +117,7 @@ def of_type(events: list[dict[str, Any]], type_: str) -> list[dict[str, Any]]:
 def test_stages_keep_to_what_is_said_of_them(dtk: Dtk, shared: Path) -> None:
     start(dtk, shared)
     _a_group_keeps_to_its_window_and_holds_up_no_other(dtk)
+    _a_first_contact_ends_nothing_of_nodes_on_the_same_machine(dtk)
     _after_a_failure_the_others_of_the_group_do_not_start(dtk)
     _a_canary_that_fails_is_the_only_one(dtk)
     _a_stage_tries_again(dtk, shared)
@@ -121,6 +129,14 @@ def _a_group_keeps_to_its_window_and_holds_up_no_other(dtk: Dtk) -> None:
     events = executed(dtk, "meet")
     assert most_at_once(events, "apart") == 1
     assert len(of_type(events, "step.finished")) == 5
+
+
+def _a_first_contact_ends_nothing_of_nodes_on_the_same_machine(dtk: Dtk) -> None:
+    # Each runs until the next one has begun, so the third is contacted while the second runs.
+    dtk.run("set-attribute", "flow1", "apart/max_in_flight", "2")
+    events = executed(dtk, "beside")
+    assert [event["status"] for event in of_type(events, "step.finished")] == ["succeeded"] * 3
+    dtk.run("set-attribute", "flow1", "apart/max_in_flight", "1")
 
 
 def _after_a_failure_the_others_of_the_group_do_not_start(dtk: Dtk) -> None:
