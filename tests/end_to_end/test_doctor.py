@@ -9,6 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from dtk.service.examination import Examined, redacted
+from dtk.state.workspace import Workspace
 from tests.support.command_line import Dtk
 
 pytestmark = pytest.mark.usefixtures("module")
@@ -37,6 +39,17 @@ def test_a_service_that_is_well_is_said_to_be_so_and_nothing_is_changed(dtk: Dtk
     report = shown.partition("```text\n")[2]
     assert str(dtk.root) not in report
     assert "127.0.0." not in report
+
+
+def test_a_report_shows_no_hidden_value(dtk: Dtk) -> None:
+    file = dtk.root / "modules/acme/ring/dtk.module.yaml"
+    hidden = "attributes:\n      key: {hidden: true, default: canary-of-a-key}\n"
+    file.write_text(file.read_text().replace("attributes:\n", hidden, 1))
+    dtk.run("deploy", "acme:ring/cluster", SERVICE)
+    found = [Examined("tasks", "note", "task 1 failed: no access with canary-of-a-key", "curl -u canary-of-a-key")]
+    (shown,) = redacted(Workspace(dtk.root), SERVICE, found)
+    assert "canary" not in shown.text + shown.next
+    assert shown.text.startswith("task 1 failed: no access with ")
 
 
 def test_what_is_wrong_is_named_with_what_to_do_next(dtk: Dtk) -> None:
