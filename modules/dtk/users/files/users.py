@@ -4,9 +4,10 @@
 users.py apply LOGIN    create, change and remove accounts; LOGIN is the account that dtk uses, which stays as it is
 users.py check LOGIN    exit code 1 if apply would change something
 users.py show LOGIN     check, and list the people
-users.py remove LOGIN   remove all accounts that apply created
+users.py remove LOGIN   remove all accounts that apply created, except LOGIN
 
-Only accounts in MADE, which apply created, are ever changed. Home directories are kept.
+Only accounts in MADE, which apply created, are ever changed, and LOGIN never, even if apply created it. Home
+directories are kept.
 """
 
 from __future__ import annotations
@@ -128,8 +129,10 @@ def is_command(command: str) -> bool:
     return command == "ALL" or (command.startswith("/") and command.isprintable())
 
 
-def sudoers(people: list[Person]) -> str:
-    lines = ["# Written by dtk (dtk/users)."]
+def sudoers(people: list[Person], login: str) -> str:
+    """Return the rules of people, and the login's own if it has any: dtk could not undo their loss."""
+    before = SUDOERS.read_text() if SUDOERS.exists() else ""
+    lines = ["# Written by dtk (dtk/users).", *(line for line in before.splitlines() if line.startswith(f"{login} "))]
     for one in people:
         if one.commands:
             commands = ", ".join(re.sub(r"([,:=\\])", r"\\\1", command) for command in one.commands)
@@ -200,21 +203,27 @@ def forget(name: str) -> None:
     note_made([one for one in made() if one != name])
 
 
-def differences(people: list[Person]) -> list[str]:
+def release(login: str) -> None:
+    """Leave the account that dtk uses to itself, if this module created it."""
+    if login in made():
+        note_made([one for one in made() if one != login])
+
+
+def differences(people: list[Person], login: str) -> list[str]:
     """Return what apply would change, for people."""
-    names = [one.name for one in people]
-    found = [f"{name} is to be removed" for name in made() if name not in names]
+    found = [f"{name} is to be removed" for name in made() if name not in {login, *(one.name for one in people)}]
     for one in people:
         if not exists(one.name):
             found.append(f"{one.name} has no account")
         elif in_home(one.name, READ_KEYS).splitlines() != list(one.keys):
             found.append(f"{one.name} has other keys")
-    if (SUDOERS.read_text() if SUDOERS.exists() else "") != sudoers(people):
+    if (SUDOERS.read_text() if SUDOERS.exists() else "") != sudoers(people, login):
         found.append(f"{SUDOERS} has other rules")
     return found
 
 
 def apply(people: list[Person], login: str) -> None:
+    release(login)
     for name in made():
         if name not in {one.name for one in people}:
             forget(name)
@@ -222,11 +231,16 @@ def apply(people: list[Person], login: str) -> None:
         make(one.name)
         if in_home(one.name, READ_KEYS).splitlines() != list(one.keys):
             in_home(one.name, WRITE_KEYS, "".join(f"{key}\n" for key in one.keys))
-    write_sudoers(sudoers(people), login)
+    write_sudoers(sudoers(people, login), login)
 
 
-def remove() -> None:
-    SUDOERS.unlink(missing_ok=True)
+def remove(login: str) -> None:
+    release(login)
+    rules = sudoers([], login)
+    if rules == sudoers([], ""):
+        SUDOERS.unlink(missing_ok=True)
+    else:
+        write_sudoers(rules, login)
     for name in made():
         forget(name)
     MADE.unlink(missing_ok=True)
@@ -235,13 +249,13 @@ def remove() -> None:
 
 def main(verb: str, login: str) -> None:
     if verb == "remove":
-        remove()
+        remove(login)
         return
     people = desired(login)
     if verb == "apply":
         apply(people, login)
         return
-    if found := differences(people):
+    if found := differences(people, login):
         sys.exit("\n".join(found))
     if verb == "show":
         for one in people:
