@@ -38,6 +38,7 @@ class Machine:
             self.script, "pwd", SimpleNamespace(getpwnam=self._named, getpwuid=self._numbered, getpwall=self._all)
         )
         monkeypatch.setattr(self.script.os, "chown", self._chown)
+        monkeypatch.setattr(self.script, "owner", lambda path: self.owners.get(path, (0, 0))[0], raising=False)
         self._without_pkill(folder, monkeypatch)
 
     @staticmethod
@@ -73,7 +74,10 @@ class Machine:
             uid = int(words[words.index("--uid") + 1]) if "--uid" in words else max([999, *self.uids.values()]) + 1
             assert uid not in self.uids.values()
             self.uids[words[-1]] = uid
-            (self.homes / words[-1]).mkdir(exist_ok=True)
+            home = self.homes / words[-1]
+            if not home.exists():
+                home.mkdir()
+                self.owners[home] = (uid, uid)
         if words[0] == "userdel":
             del self.uids[words[-1]]
         return ""
@@ -119,3 +123,31 @@ def test_remove_leaves_no_rules_without_people(users: Machine) -> None:
     users("remove")
     assert users.uids == {}
     assert not users.script.SUDOERS.exists()
+
+
+def test_nobody_inherits_what_a_removed_person_had(users: Machine) -> None:
+    users("apply", ada={}, bob={})
+    removed = users.uids["bob"]
+    users("apply", ada={})
+    assert users.owners[users.homes / "bob"] == (0, 0)
+    assert (users.homes / "bob").stat().st_mode & 0o777 == 0o700
+    users("apply", ada={}, eve={})
+    assert users.uids["eve"] > removed
+
+
+def test_a_person_who_returns_has_the_same_files(users: Machine) -> None:
+    users("apply", ada={}, bob={})
+    had = users.uids["bob"]
+    users("apply", eve={})
+    users("apply", eve={}, bob={})
+    assert users.uids["bob"] == had
+    assert users.owners[users.homes / "bob"] == (had, had)
+
+
+def test_a_user_id_that_was_taken_before_it_was_noted_stays_taken(users: Machine) -> None:
+    users("apply", ada={})
+    had = users.uids["ada"]
+    # As an earlier version of the script left it.
+    users.script.UIDS.unlink(missing_ok=True)
+    users("apply", eve={})
+    assert users.uids["eve"] > had

@@ -7,7 +7,7 @@ users.py show LOGIN     check, and list the people
 users.py remove LOGIN   remove all accounts that apply created, except LOGIN
 
 Only accounts in MADE, which apply created, are ever changed, and LOGIN never, even if apply created it. Home
-directories are kept.
+directories are kept, and closed to everybody until their people return; nobody else gets their user ids.
 """
 
 from __future__ import annotations
@@ -23,6 +23,11 @@ from typing import NamedTuple
 
 DESIRED = Path(__file__).with_name("users.json")
 MADE = Path("/var/lib/dtk/users.json")
+# The user id of everybody for whom an account was ever made: what is theirs must not become another's.
+UIDS = Path("/var/lib/dtk/users.uids.json")
+HOMES = Path("/home")
+# The mode of a removed person's home, which then is root's.
+CLOSED = 0o700
 SUDOERS = Path("/etc/sudoers.d/dtk-users")
 # sudo ignores files with a dot in their names.
 NEW_SUDOERS = Path("/etc/sudoers.d/dtk-users.new")
@@ -86,10 +91,23 @@ def made() -> list[str]:
 
 
 def note_made(names: list[str]) -> None:
-    MADE.parent.mkdir(parents=True, exist_ok=True)
-    written = MADE.with_suffix(".new")
-    written.write_text(json.dumps(sorted(names)) + "\n")
-    written.replace(MADE)
+    write_json(MADE, sorted(names))
+
+
+def uids() -> dict[str, int]:
+    return dict(json.loads(UIDS.read_text())) if UIDS.exists() else {}
+
+
+def note_uid(name: str, uid: int) -> None:
+    if uids().get(name) != uid:
+        write_json(UIDS, uids() | {name: uid})
+
+
+def write_json(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = path.with_suffix(".new")
+    written.write_text(json.dumps(content) + "\n")
+    written.replace(path)
 
 
 def desired(login: str) -> list[Person]:
@@ -175,13 +193,39 @@ def put_sudoers(path: Path, text: str) -> None:
 def make(name: str) -> None:
     # Noted before: after an interruption in between, the account is known as this module's own.
     note_made([*set(made()) | {name}])
-    if exists(name):
-        return
-    words = ["useradd", "--create-home", "--shell", "/bin/bash", "--password", "*"]
-    home = Path("/home", name)
-    if home.is_dir() and not home.is_symlink() and is_free(home.stat().st_uid):
-        words += ["--uid", str(home.stat().st_uid)]
-    run(*words, name)
+    if not exists(name):
+        uid = uid_for(name)
+        note_uid(name, uid)
+        words = ["--create-home", "--home-dir", str(HOMES / name), "--shell", "/bin/bash", "--password", "*"]
+        run("useradd", *words, "--uid", str(uid), name)
+    account = pwd.getpwnam(name)
+    note_uid(name, account.pw_uid)
+    home = own_home(name)
+    if home and owner(home) == 0 and home.stat().st_mode & 0o777 == CLOSED:
+        os.chown(home, account.pw_uid, account.pw_gid, follow_symlinks=False)
+
+
+def uid_for(name: str) -> int:
+    """Return the user id that a person has had, or one above all that anybody has had or has."""
+    known = uids()
+    if name in known:
+        return known[name]
+    home = own_home(name)
+    if home and is_free(owner(home)) and owner(home) not in known.values():
+        return owner(home)
+    had = [owner(one) for one in HOMES.iterdir()] if HOMES.is_dir() else []
+    have = [one.pw_uid for one in pwd.getpwall()]
+    # Above 60000 are those of no people, such as nobody's.
+    return max([999, *known.values(), *(uid for uid in (*had, *have) if uid < 60000)]) + 1
+
+
+def own_home(name: str) -> Path | None:
+    home = HOMES / name
+    return home if home.is_dir() and not home.is_symlink() else None
+
+
+def owner(path: Path) -> int:
+    return path.lstat().st_uid
 
 
 def is_free(uid: int) -> bool:
@@ -196,10 +240,14 @@ def forget(name: str) -> None:
     """Remove an account at once, with everything that its owner runs."""
     if exists(name):
         run("usermod", "--lock", "--expiredate", "1", name)
-        uid = str(pwd.getpwnam(name).pw_uid)
+        uid = pwd.getpwnam(name).pw_uid
+        note_uid(name, uid)
         # A service manager of the user may start processes again until it has ended itself.
-        subprocess.run(["pkill", "-KILL", "-U", uid], check=False)
+        subprocess.run(["pkill", "-KILL", "-U", str(uid)], check=False)
         run("userdel", "--force", name)
+    if home := own_home(name):
+        os.chown(home, 0, 0, follow_symlinks=False)
+        home.chmod(CLOSED)
     note_made([one for one in made() if one != name])
 
 
