@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
 from jinja2 import Environment, StrictUndefined
 from ruamel.yaml import YAML
 
@@ -39,3 +40,85 @@ def test_only_the_key_in_the_first_line_of_a_client_is_read(tmp_path: Path) -> N
     ):
         (tmp_path / "key.pub").write_text(text)
         assert subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout == read
+
+
+class Node:
+    """A client below a temporary directory; its "SSH" runs the store's script in another one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.base, self.store, self.work = (folder / name for name in ("client", "store", "work"))
+        for path in (self.base, self.store, self.work, folder / "programs"):
+            path.mkdir()
+        (self.work / "file").write_text("one\n")
+        ssh = folder / "programs" / "ssh"
+        ssh.write_text(
+            '#!/bin/sh\nwhile [ "$1" != dtk-backup@store ]; do shift; done\nshift\n'
+            f'SSH_ORIGINAL_COMMAND="$*" HOME={self.store} exec sh {FILES}/store.sh machines:1 2\n'
+        )
+        ssh.chmod(0o755)
+        self.environment = {"PATH": f"{folder}/programs:/usr/bin:/bin", "TMPDIR": str(folder)}
+        self.script = folder / "backup.sh"
+        self.script.write_text((FILES / "backup.sh").read_text().replace("/var/lib/dtk-backup-client", str(self.base)))
+        self.set_database("cat file")
+
+    def set_database(self, command: str) -> None:
+        """Set the command that dumps the one database, main."""
+        (self.base / "settings.sh").write_text(
+            f"store_host=store\nstore_port=22\npaths={self.work}\ndatabases=main\nrestore_databases=main\n"
+            f"dump() {{ (cd {self.work} && {command}); }}\nload() {{ cat >{self.work}/loaded; }}\n"
+        )
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            ["sh", str(self.script), *words], stdout=pipe, stderr=pipe, text=True, env=self.environment
+        )
+
+    def run(self, *words: str) -> str:
+        process = self.start(*words)
+        shown, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+        return shown
+
+    def ask(self, request: str, given: bytes = b"", keep: int = 2) -> subprocess.CompletedProcess[bytes]:
+        """Ask the store as a client that is not this module's script."""
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.store), "SSH_ORIGINAL_COMMAND": request}
+        words = ["sh", str(FILES / "store.sh"), "machines:1", str(keep)]
+        return subprocess.run(words, input=given, capture_output=True, env=environment, check=False, timeout=60)
+
+    @property
+    def stored(self) -> list[str]:
+        return sorted(path.name for path in (self.store / "machines:1").iterdir())
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Node:
+    return Node(tmp_path)
+
+
+def test_backups_at_once_wait_for_each_other(node: Node) -> None:
+    node.set_database("echo begin >>../log && sleep 0.1 && echo row && echo end >>../log")
+    started = [node.start(verb) for verb in ("backup", "smoke_test", "backup")]
+    failed = [errors for one in started for errors in [one.communicate(timeout=60)[1]] if one.returncode != 0]
+    assert failed == []
+    assert (node.work.parent / "log").read_text().split() == ["begin", "end"] * 3
+
+
+def test_an_archive_without_a_dump_is_no_backup(node: Node) -> None:
+    # As another program would that clears the directory while tar reads it.
+    tar = node.work.parent / "programs" / "tar"
+    tar.write_text(f'#!/bin/sh\nrm -f {node.base}/databases/main\nexec /usr/bin/tar "$@"\n')
+    tar.chmod(0o755)
+    process = node.start("backup")
+    assert "the dump of the database 'main' has disappeared" in process.communicate(timeout=60)[1]
+    assert process.returncode == 1
+
+
+def test_what_a_command_leaves_running_does_not_keep_the_lock(node: Node) -> None:
+    node.set_database("cat file; (sleep 50 >/dev/null 2>&1 & echo $! >../pid)")
+    node.run("backup")
+    running = (node.work.parent / "pid").read_text().strip()
+    try:
+        subprocess.run(["flock", "--nonblock", str(node.base / "lock"), "true"], check=True)
+    finally:
+        subprocess.run(["kill", running], check=True)

@@ -5,6 +5,8 @@
 #   backup.sh list                  print the archives' names, the latest one last
 #   backup.sh restore ARCHIVE TO    extract an archive (or latest) below TO; load its databases if TO is /
 #   backup.sh smoke_test            back up, restore below a temporary directory, and compare
+#
+# One at a time: they share the directory of dumps.
 set -eu
 umask 077
 base=/var/lib/dtk-backup-client
@@ -24,12 +26,18 @@ store() {
         -o GlobalKnownHostsFile=/dev/null -p "$store_port" "dtk-backup@$store_host" "$@"
 }
 
+# Waits for its turn, such as for the timer's backup. What a database's command leaves running must not keep the lock.
+lock() {
+    exec 9>"$base/lock"
+    flock 9
+}
+
 # Writes an archive to standard output.
 archive() {
     rm -rf "$dumps"
     mkdir "$dumps"
     for database in $databases; do
-        dump "$database" >"$dumps/$database" || fail "the command of the database '$database' failed"
+        dump "$database" >"$dumps/$database" 9>&- || fail "the command of the database '$database' failed"
     done
     # shellcheck disable=SC2086  # settings.sh quotes each path
     eval "set -- $paths"
@@ -40,6 +48,9 @@ archive() {
     tar -C / -cz --warning=no-file-changed --numeric-owner --transform 's,^/,,S' -P -- "$dumps" "$@" || code=$?
     # 1: a file changed while it was read, as files in use do.
     [ "$code" -le 1 ] || fail "tar failed with exit code $code"
+    for database in $databases; do
+        [ -e "$dumps/$database" ] || fail "the dump of the database '$database' has disappeared: $dumps is dtk's own"
+    done
 }
 
 backup() {
@@ -69,16 +80,23 @@ restore() {
     [ "$2" = / ] || return 0
     for database in $restore_databases; do
         [ -e "$dumps/$database" ] || fail "the archive $name has no database '$database'"
-        load "$database" <"$dumps/$database" || fail "the command that loads the database '$database' failed"
+        load "$database" <"$dumps/$database" 9>&- || fail "the command that loads the database '$database' failed"
         echo "loaded $database"
     done
 }
 
 case $1 in
-    backup) (backup) ;;
+    backup)
+        lock
+        (backup)
+        ;;
     list) store list </dev/null ;;
-    restore) (restore "$2" "$3") ;;
+    restore)
+        lock
+        (restore "$2" "$3")
+        ;;
     smoke_test)
+        lock
         name=$(backup)
         folder=$(mktemp -d "$base/test.XXXXXX")
         trap 'rm -rf "$folder"' EXIT
