@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import SimpleNamespace
@@ -151,3 +152,43 @@ def test_a_user_id_that_was_taken_before_it_was_noted_stays_taken(users: Machine
     users.script.UIDS.unlink(missing_ok=True)
     users("apply", eve={})
     assert users.uids["eve"] > had
+
+
+def test_a_pipe_in_place_of_keys_is_replaced(users: Machine) -> None:
+    users("apply", ada={"keys": [KEY]})
+    keys = users.homes / "ada" / ".ssh" / "authorized_keys"
+    keys.unlink()
+    os.mkfifo(keys)
+    with pytest.raises(SystemExit, match="ada has other keys"):
+        users("check", ada={"keys": [KEY]})
+    users("apply", ada={"keys": [KEY]})
+    assert keys.read_text() == f"{KEY}\n"
+    users("check", ada={"keys": [KEY]})
+
+
+def test_keys_in_the_second_file_are_removed(users: Machine) -> None:
+    users("apply", ada={"keys": []})
+    second = users.homes / "ada" / ".ssh" / "authorized_keys2"
+    second.parent.mkdir(exist_ok=True)
+    second.write_text(f"{KEY}\n")
+    with pytest.raises(SystemExit, match="ada has other keys"):
+        users("check", ada={"keys": []})
+    users("apply", ada={"keys": []})
+    assert not second.exists()
+
+
+def test_a_home_that_cannot_be_written_delays_nobody_else(users: Machine) -> None:
+    users("apply", ada={"keys": [KEY], "sudo": True}, bob={"keys": [KEY]}, eve={"keys": [KEY], "sudo": True})
+    (users.homes / "ada").rename(users.homes / "elsewhere")
+    with pytest.raises(SystemExit, match="the keys of ada: "):
+        users("apply", ada={"keys": []}, bob={"keys": []})
+    assert "eve" not in users.uids
+    assert users.rules == []
+    assert (users.homes / "bob" / ".ssh" / "authorized_keys").read_text() == ""
+
+
+def test_a_script_that_waits_for_ever_is_ended(users: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    users("apply", ada={"keys": [KEY]})
+    monkeypatch.setattr(users.script, "HOME_SECONDS", 0.2)
+    with pytest.raises(users.script.HomeError, match="no end"):
+        users.script.in_home("ada", "sleep 50 & sleep 50")

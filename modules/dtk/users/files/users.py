@@ -16,6 +16,7 @@ import json
 import os
 import pwd
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -32,10 +33,28 @@ SUDOERS = Path("/etc/sudoers.d/dtk-users")
 # sudo ignores files with a dot in their names.
 NEW_SUDOERS = Path("/etc/sudoers.d/dtk-users.new")
 NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
-WRITE_KEYS = (
-    "umask 077; mkdir -p .ssh && cd .ssh && cat >authorized_keys.new && mv -f authorized_keys.new authorized_keys"
-)
-READ_KEYS = "cat .ssh/authorized_keys 2>/dev/null || true"
+# What is not a file was put there to make writing fail or wait; authorized_keys2 is read by sshd as well.
+WRITE_KEYS = """
+umask 077
+chmod u+rwx "$HOME" && cd "$HOME" || exit 1
+[ -d .ssh ] || rm -f .ssh
+mkdir -p .ssh && chmod u+rwx .ssh && cd .ssh || exit 1
+[ -f authorized_keys ] || rm -rf authorized_keys
+rm -rf authorized_keys.new authorized_keys2
+cat >authorized_keys.new && mv -fT authorized_keys.new authorized_keys
+"""
+READ_KEYS = """
+cd "$HOME" || exit 1
+[ ! -d .ssh ] || { [ -r .ssh ] && [ -x .ssh ]; } || exit 1
+for file in .ssh/authorized_keys .ssh/authorized_keys2; do
+    [ ! -f "$file" ] || head -c 100000 "$file" || exit 1
+done
+"""
+HOME_SECONDS = 10
+
+
+class HomeError(Exception):
+    """A person's home directory does not let the person's keys be read or written."""
 
 
 class Person(NamedTuple):
@@ -54,28 +73,54 @@ def run(*words: str, stdin: str = "") -> str:
 
 
 def in_home(name: str, script: str, stdin: str = "") -> str:
-    """Run a script in a person's home with that person's rights: a link there must not lead root elsewhere."""
+    """Run a script with a person's rights and home: a link there must not lead root elsewhere, nor a pipe stop root."""
     account = pwd.getpwnam(name)
-    done = subprocess.run(
+    with subprocess.Popen(
         ["sh", "-c", script],
-        input=stdin,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         cwd="/",
         env={"PATH": "/usr/bin:/bin", "HOME": account.pw_dir},
-        preexec_fn=lambda: become(account),
-        capture_output=True,
+        preexec_fn=lambda: become(account),  # noqa: PLW1509  # there is one thread
+        start_new_session=True,
         text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        sys.exit(f"the keys of {name}: {done.stderr.strip()}")
-    return done.stdout
+        errors="replace",
+    ) as process:
+        try:
+            shown, errors = process.communicate(stdin, timeout=HOME_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise HomeError(f"the keys of {name}: no end after {HOME_SECONDS} seconds") from None
+    if process.returncode != 0:
+        raise HomeError(f"the keys of {name}: {errors.strip() or 'they cannot be read'}")
+    return shown
 
 
 def become(account: pwd.struct_passwd) -> None:
     os.setgroups([])
     os.setgid(account.pw_gid)
     os.setuid(account.pw_uid)
-    os.chdir(account.pw_dir)
+
+
+def has_keys(one: Person) -> bool:
+    try:
+        return in_home(one.name, READ_KEYS) == lines_of(one.keys)
+    except HomeError:
+        return False
+
+
+def write_keys(one: Person) -> str:
+    """Write a person's keys; return why that failed, "" if it did not."""
+    try:
+        in_home(one.name, WRITE_KEYS, lines_of(one.keys))
+    except HomeError as error:
+        return str(error)
+    return ""
+
+
+def lines_of(keys: tuple[str, ...]) -> str:
+    return "".join(f"{key}\n" for key in keys)
 
 
 def exists(name: str) -> bool:
@@ -263,7 +308,7 @@ def differences(people: list[Person], login: str) -> list[str]:
     for one in people:
         if not exists(one.name):
             found.append(f"{one.name} has no account")
-        elif in_home(one.name, READ_KEYS).splitlines() != list(one.keys):
+        elif not has_keys(one):
             found.append(f"{one.name} has other keys")
     if (SUDOERS.read_text() if SUDOERS.exists() else "") != sudoers(people, login):
         found.append(f"{SUDOERS} has other rules")
@@ -271,15 +316,17 @@ def differences(people: list[Person], login: str) -> list[str]:
 
 
 def apply(people: list[Person], login: str) -> None:
+    """Take rights away before all else: what a person did to a home directory must not delay that."""
     release(login)
     for name in made():
         if name not in {one.name for one in people}:
             forget(name)
+    write_sudoers(sudoers(people, login), login)
     for one in people:
         make(one.name)
-        if in_home(one.name, READ_KEYS).splitlines() != list(one.keys):
-            in_home(one.name, WRITE_KEYS, "".join(f"{key}\n" for key in one.keys))
-    write_sudoers(sudoers(people, login), login)
+    failures = [write_keys(one) for one in people if not has_keys(one)]
+    if any(failures):
+        sys.exit("\n".join(failure for failure in failures if failure))
 
 
 def remove(login: str) -> None:
