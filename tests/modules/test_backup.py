@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import subprocess
 from pathlib import Path
 
@@ -122,3 +124,48 @@ def test_what_a_command_leaves_running_does_not_keep_the_lock(node: Node) -> Non
         subprocess.run(["flock", "--nonblock", str(node.base / "lock"), "true"], check=True)
     finally:
         subprocess.run(["kill", running], check=True)
+
+
+def kept(node: Node) -> list[str]:
+    return [name.removesuffix(".tar.gz") for name in node.stored if name.endswith(".tar.gz")]
+
+
+def test_an_archive_is_restored_by_its_name(node: Node) -> None:
+    first, second = (node.run("backup").strip() for _ in range(2))
+    assert node.run("list").split() == [first, second] == kept(node)
+    node.run("restore", first, str(node.work.parent / "restored"))
+    assert Path(f"{node.work.parent}/restored{node.work}/file").read_text() == "one\n"
+
+
+def test_a_smoke_test_pushes_out_no_backup(node: Node) -> None:
+    backups = [node.run("backup").strip() for _ in range(2)]
+    for _ in range(2):
+        assert "dumped main" in node.run("smoke_test")
+    assert node.run("list").split() == backups
+    assert len(node.stored) == 3
+
+
+def test_only_parts_that_are_a_day_old_are_removed(node: Node) -> None:
+    node.run("backup")
+    old, new = (node.store / "machines:1" / f"{name}.part" for name in ("20200101T000000Z", "20200102T000000Z"))
+    old.write_text("")
+    new.write_text("")
+    os.utime(old, (0, 0))
+    node.run("backup")
+    assert [name for name in node.stored if name.endswith(".part")] == [new.name]
+
+
+def test_a_client_cannot_choose_a_name_or_replace_an_archive(node: Node) -> None:
+    name = node.run("backup").strip()
+    digest = hashlib.sha256(b"x").hexdigest()
+    for chosen in (name, "99991231T000000Z"):
+        node.ask(f"put {chosen}", b"x")
+        assert node.ask(f"keep {chosen} {digest}").returncode != 0
+    assert kept(node) == [name]
+
+
+def test_nothing_is_stored_where_nothing_is_kept(node: Node) -> None:
+    backup = node.run("backup").strip()
+    name, digest = [*node.ask("put", b"x").stdout.decode().split(), "", ""][:2]
+    assert node.ask(f"keep {name} {digest}", keep=0).returncode != 0
+    assert kept(node) == [backup]

@@ -146,13 +146,14 @@ def files_and_databases_come_back_from_the_store(site: Site) -> None:
     shown = applied(site)
     assert "restored /srv/kept" in shown
     assert "dumped main" in shown
+    assert site.on("machines:1", "sudo /usr/local/lib/dtk/backup.sh list") == ""  # a smoke test's archive is no backup
+    site.dtk.run("exec", SERVICE, "backup")
     site.on("machines:1", "sudo rm -r /srv/kept && echo broken | sudo tee /srv/database")
     assert "loaded main" in site.dtk.run("exec", SERVICE, "machines/backup::client.restore").stdout
     assert site.on("machines:1", "sudo cat /srv/kept/file /srv/database; stat -c %a /srv/kept/file") == "one\nrow\n640"
 
     site.on("machines:1", "echo two | sudo tee /srv/kept/file")
     for _ in range(2):
-        site.on("machines:1", "sleep 1")  # archives are named by their second
         site.dtk.run("exec", SERVICE, "backup")
     stored = site.on("machines:1", "sudo /usr/local/lib/dtk/backup.sh list").split()
     assert len(stored) == 2

@@ -53,15 +53,16 @@ archive() {
     done
 }
 
+# Stores an archive, to "keep" it or for a "test", and prints its name.
 backup() {
-    name=$(date -u +%Y%m%dT%H%M%SZ)
     work=$(mktemp -d "$base/work.XXXXXX")
     trap 'rm -rf "$work" "$dumps"' EXIT
     archive >"$work/archive"
     digest=$(sha256sum "$work/archive" | cut -d ' ' -f 1)
-    stored=$(store put "$name" <"$work/archive") || fail "the store $store_host does not take the archive"
-    [ "$stored" = "$digest" ] || fail "the store $store_host has received another archive than was sent"
-    store keep "$name" "$digest" </dev/null || fail "the store $store_host does not keep the archive"
+    stored=$(store put <"$work/archive") || fail "the store $store_host does not take the archive"
+    name=${stored% *}
+    [ "${stored#* }" = "$digest" ] || fail "the store $store_host has received another archive than was sent"
+    store "$1" "$name" "$digest" </dev/null || fail "the store $store_host does not keep the archive"
     echo "$name"
 }
 
@@ -88,7 +89,7 @@ restore() {
 case $1 in
     backup)
         lock
-        (backup)
+        (backup keep)
         ;;
     list) store list </dev/null ;;
     restore)
@@ -97,7 +98,7 @@ case $1 in
         ;;
     smoke_test)
         lock
-        name=$(backup)
+        name=$(backup test)
         folder=$(mktemp -d "$base/test.XXXXXX")
         trap 'rm -rf "$folder"' EXIT
         (restore "$name" "$folder")
