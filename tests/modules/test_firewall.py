@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from tests.testbed.bed import skip_where_missing
 
@@ -99,3 +100,47 @@ def test_rules_that_cut_off_ssh_are_rolled_back_and_those_that_are_none_change_n
         "nft does not accept these rules: nothing was changed\ntcp dport 8000;"
         "tcp dport 8000;"
     )
+
+
+@pytest.fixture
+def played(tmp_path: Path) -> Path:
+    """Return a folder with the script, its rules, and programs that always succeed; the file ports is sshd's."""
+    (tmp_path / "firewall.sh").write_text(SCRIPT.read_text().replace("/etc/systemd/system", str(tmp_path)))
+    (tmp_path / "firewall.nft").write_text(RULES % "tcp dport 8000 accept")
+    (tmp_path / "ports").write_text("port 22\n")
+    (tmp_path / "programs").mkdir()
+    for name in ("nft", "ip", "timeout", "systemctl", "sshd"):
+        program = tmp_path / "programs" / name
+        program.write_text(f"#!/bin/sh\ncat {tmp_path}/ports\n" if name == "sshd" else "#!/bin/sh\n")
+        program.chmod(0o755)
+    return tmp_path
+
+
+def firewall(played: Path, *words: str) -> int:
+    environment = {"PATH": f"{played}/programs:/usr/bin:/bin"}
+    script = ["sh", str(played / "firewall.sh"), *words]
+    return subprocess.run(script, env=environment, capture_output=True, timeout=60, check=False).returncode
+
+
+def test_rules_without_a_new_port_of_sshd_are_not_current(played: Path) -> None:
+    assert firewall(played, "apply", "22") == 0
+    assert firewall(played, "current", "22") == 0
+    (played / "ports").write_text("port 22\nport 2222\n")
+    assert firewall(played, "current", "22") != 0
+    assert firewall(played, "apply", "22") == 0
+    assert firewall(played, "current", "22") == 0
+
+
+def test_a_login_without_a_port_adds_none(played: Path) -> None:
+    assert firewall(played, "apply", "") == 0
+    assert (played / "firewall.applied.nft").read_text().splitlines()[0] == "define ssh = { 22 }"
+
+
+def test_remove_can_be_repeated(played: Path) -> None:
+    component = YAML(typ="safe").load(SCRIPT.parents[1] / "dtk.module.yaml")["components"]["firewall"]
+    (command,) = component["actions"]["delete"]["commands"]
+    command = command.removeprefix("RUN ").replace("sudo ", "sh ").replace("/usr/local/lib/dtk", str(played))
+    environment = {"PATH": f"{played}/programs:/usr/bin:/bin"}
+    for _ in range(2):
+        subprocess.run(["sh", "-c", command], env=environment, timeout=60, check=True)
+        assert list(played.glob("firewall.*")) == []

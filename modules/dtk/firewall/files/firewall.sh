@@ -3,7 +3,7 @@
 #
 #   firewall.sh apply [PORT]        load firewall.nft; restore the previous rules if SSH does not answer. PORT: of the login
 #   firewall.sh load                load the rules that were applied last, after a boot
-#   firewall.sh current             whether firewall.nft was applied, and is loaded
+#   firewall.sh current [PORT]      whether firewall.nft was applied, with the ports that sshd has now, and is loaded
 #   firewall.sh smoke_test [PORT]   check SSH, and list the open ports
 #   firewall.sh remove              remove table and unit
 set -eu
@@ -19,7 +19,12 @@ fail() {
 
 # The ports of sshd, and that of the login, which a socket of systemd's may have chosen.
 ssh_ports() {
-    { sshd -T 2>/dev/null | sed -n 's/^port //p'; echo "$1"; } | grep -x '[0-9]*' | sort -u -n | paste -s -d , -
+    { sshd -T 2>/dev/null | sed -n 's/^port //p'; echo "$1"; } | grep -x '[0-9][0-9]*' | sort -u -n | paste -s -d , -
+}
+
+# The line that tells the rules where SSH is.
+definition() {
+    printf 'define ssh = { %s }\n' "$1"
 }
 
 # Whether sshd answers a new connection that comes in by a network card, as from another machine.
@@ -60,7 +65,7 @@ case $1 in
         ports=$(ssh_ports "${2-}")
         [ -n "$ports" ] || fail "no port of sshd is known: nothing was changed"
         new=$here/firewall.new.nft
-        { printf 'define ssh = { %s }\n' "$ports"; cat "$here/firewall.nft"; } >"$new"
+        { definition "$ports"; cat "$here/firewall.nft"; } >"$new"
         nft -c -f "$new" || fail "nft does not accept these rules: nothing was changed"
         load "$new"
         if ! ssh_answers "$ports"; then
@@ -74,8 +79,9 @@ case $1 in
         ;;
     load) load "$applied" ;;
     current)
-        cmp -s "$here/firewall.nft" "$here/firewall.source.nft" && nft list table inet dtk_firewall >/dev/null 2>&1 &&
-            systemctl is-enabled --quiet dtk-firewall.service
+        cmp -s "$here/firewall.nft" "$here/firewall.source.nft" &&
+            [ "$(head -n 1 "$applied")" = "$(definition "$(ssh_ports "${2-}")")" ] &&
+            nft list table inet dtk_firewall >/dev/null 2>&1 && systemctl is-enabled --quiet dtk-firewall.service
         ;;
     smoke_test)
         nft list table inet dtk_firewall | grep -E 'policy|dport' | sed 's/^[[:space:]]*//'
