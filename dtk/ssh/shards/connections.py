@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable
 from dataclasses import replace
@@ -93,14 +94,19 @@ class ShardConnections:
         # In turn, so that each has as many nodes as the others.
         place = self._places.setdefault(node, len(self._places) % self.count)
         start = self._shards[place]
-        if start is None or (start.ready() and (start.value is None or start.value.is_over)):
+        if start is None or (start.ready() and (not isinstance(start.value, ShardLink) or start.value.is_over)):
             # In a greenlet of its own: several nodes wait for one start, and no cancel may interrupt it half-way.
             start = self._shards[place] = gevent.spawn(_started, self._owner)
-        shard: ShardLink | None = start.get()
-        if shard is None:
+        shard: ShardLink | OSError = start.get()
+        if isinstance(shard, OSError):
+            limit = (
+                "ulimit -n"
+                if shard.errno in (errno.EMFILE, errno.ENFILE)
+                else "ulimit -u and the machine's free memory"
+            )
             raise DtkError(
-                f"no further process for the connection to {node} can be started",
-                hint="see ulimit -u and the machine's free memory; or hold all connections in one: --workers 1",
+                f"no further process for the connection to {node} can be started: {shard.strerror}",
+                hint=f"see {limit}; or hold all connections in one: --workers 1",
             )
         return shard
 
@@ -109,16 +115,16 @@ class ShardConnections:
         starts = [start for start in self._shards if start is not None]
         gevent.joinall(starts)
         for start in starts:
-            if start.value is not None:
+            if isinstance(start.value, ShardLink):
                 start.value.end()
 
 
-def _started(owner: str) -> ShardLink | None:
-    """Return a new shard, or None if the machine refuses another process."""
+def _started(owner: str) -> ShardLink | OSError:
+    """Return a new shard, or why the machine refuses another process."""
     try:
         return ShardLink(owner)
-    except OSError:
-        return None
+    except OSError as error:
+        return error
 
 
 def _entries(connection: Connection) -> list[str]:

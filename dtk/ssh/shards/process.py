@@ -23,6 +23,7 @@ from pathlib import Path  # noqa: E402
 import gevent  # noqa: E402
 import paramiko  # noqa: E402
 from gevent.event import AsyncResult  # noqa: E402
+from gevent.pool import Group  # noqa: E402
 from gevent.queue import Queue  # noqa: E402
 
 from dtk.nodes.remembered_keys import host_line  # noqa: E402
@@ -51,6 +52,8 @@ from dtk.ssh.shards.wire import Wire  # noqa: E402
 
 MOST_UNSENT = 64
 """Number of messages that wait for the task's process until the nodes' output waits, too."""
+CLOSE_SECONDS = 2.0
+"""How long the end of this process waits for connections that are being closed; their nodes may not answer any more."""
 
 
 class RouteKeys(KnownHosts):
@@ -84,19 +87,22 @@ class Shard:
         self._wire = wire
         self._calls: dict[int, gevent.Greenlet] = {}
         self._connections: dict[int, SshConnection] = {}
+        # Apart from all else: a node that is gone can take long.
+        self._closing = Group()
         self._inputs: dict[int, Queue] = {}
         self._pins: dict[int, AsyncResult] = {}
         self._pin_numbers = count(1)
 
     @property
     def holds_connections(self) -> bool:
-        """Whether any connection is open."""
-        return bool(self._connections)
+        """Whether any connection is open, or still being closed."""
+        return bool(self._connections) or len(self._closing) > 0
 
     def serve(self) -> None:
         """Serve the task's process until it closes the connection or dies."""
         for message, payload in self._wire.received():
             self._take(message, payload)
+        self._closing.join(CLOSE_SECONDS)
 
     def _take(self, message: Message, payload: bytes) -> None:
         match message:
@@ -128,7 +134,7 @@ class Shard:
         if call in self._calls:
             self._calls[call].kill(block=False)
         elif call in self._connections:
-            self._connections.pop(call).close()
+            self._closing.spawn(self._connections.pop(call).close)
 
     def _opened(self, request: Open) -> Opened:
         clients = reach(
@@ -182,7 +188,7 @@ def main(arguments: list[str]) -> None:
     shard = Shard(Wire(socket.socket(fileno=int(arguments[0])), MOST_UNSENT))
     shard.serve()
     if shard.holds_connections:
-        # The task's process died. An orderly exit would wait for the thread of each connection.
+        # The task's process died, or a node does not answer. An orderly exit would wait for each connection's thread.
         os._exit(0)
 
 
