@@ -13,6 +13,7 @@ from dtk.errors import DtkError
 from dtk.model.membership import IN_SERVICE, REGISTERED
 from dtk.nodes.ec2 import target_groups
 from dtk.nodes.provider import Membership
+from dtk.state.changes import with_membership
 from dtk.state.store import load_state, save_state
 from tests.ec2.balanced import Balanced, apply, balancer, changing, new_group, shown
 from tests.ec2.cloud import Cloud, Reports
@@ -173,9 +174,54 @@ def test_a_node_whose_work_fails_stays_out_and_a_resume_brings_it_in(
     assert left == balanced.made.records["web:2"].id, "the second node does not start after the failure"
     assert IN_SERVICE not in balanced.state("web:1")
     assert run(["set-attribute", "spark1", "web/bare::app/verdict", "true"]) == 0
-    assert "register_node web:1  (into app)" in shown(capsys, "plan", "spark1")
+    assert run(["set-attribute", "spark1", "web/bare::app/version", "2"]) == 0
+    plan = shown(capsys, "plan", "spark1")
+    assert ("(out of app meanwhile)" in plan, "register_node" in plan) == (True, False)
+    cloud.api.calls.clear()
     assert apply("--resume") == 0
     assert members(cloud, balanced.arn) == balanced.ids()
+    ids = [balanced.made.records[node].id for node in ("web:1", "web:2")]
+    assert [(name, call["Targets.member.1.Id"]) for name, call in cloud.api.calls if name.endswith("Targets")] == [
+        ("RegisterTargets", ids[0]),
+        ("DeregisterTargets", ids[1]),
+        ("RegisterTargets", ids[1]),
+    ], "the node that is out is back before the one that serves leaves"
+
+
+def out_of_group(balanced: Balanced, node: str) -> None:
+    """Let a node be as a task leaves it whose work on the node failed."""
+    file = balanced.cloud.workspace.state_file("spark1")
+    state = load_state(file)
+    assert state is not None
+    save_state(file, with_membership(state, node, (), in_service=False))
+    target = {"Id": balanced.made.records[node].id}
+    balancer(balanced.cloud).deregister_targets(TargetGroupArn=balanced.arn, Targets=[target])
+
+
+def planned(capsys: pytest.CaptureFixture[str], *more: str) -> list[tuple[str, str, list[str]]]:
+    """Return node, type and target groups of a plan's leaves in their order."""
+    stages = json.loads(shown(capsys, "plan", "spark1", "--json", *more))["stages"]
+    leaves = [leaf for stage in stages for step in stage["steps"] for leaf in step.get("steps", [step])]
+    return [(leaf["node"], leaf["type"], leaf.get("target_groups", [])) for leaf in leaves]
+
+
+def test_a_node_that_is_out_comes_back_before_another_one_leaves(
+    balanced: Balanced, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert apply() == 0
+    out_of_group(balanced, "web:2")
+    assert run(["set-attribute", "spark1", "web/bare::app/version", "2"]) == 0
+    # It has work of its own: it is the first, although it is the second member.
+    configured = [(node, "configure_node", ["app"]) for node in ("web:2", "web:1")]
+    assert planned(capsys) == configured
+    assert apply() == 0
+    assert planned(capsys) == []
+    out_of_group(balanced, "web:2")
+    assert run(["set-attribute", "spark1", "web:1/bare::app/version", "3"]) == 0
+    # It has none: it is registered before the stage that takes out the other.
+    assert planned(capsys) == [("web:2", "register_node", ["app"]), ("web:1", "configure_node", ["app"])]
+    assert apply() == 0
+    assert members(balanced.cloud, balanced.arn) == balanced.ids()
 
 
 def test_a_node_that_is_not_healthy_is_a_failed_step_and_the_next_plan_has_it(

@@ -63,6 +63,8 @@ def note_membership(context: TaskContext, step: Step, groups: Sequence[str], don
 def out_of_service(context: TaskContext, step: Step, reporter: StepReporter) -> Iterator[None]:
     """Take a step's node out of its groups for the work inside; a node on which that fails stays out.
 
+    A node that is out already only enters them afterwards.
+
     Raises:
         DtkError: it can't be taken out, or is not healthy afterwards.
     """
@@ -73,12 +75,13 @@ def out_of_service(context: TaskContext, step: Step, reporter: StepReporter) -> 
     known = context.store.state.nodes.get(step.node)
     if known is None:
         raise DtkError(f"node {step.node} is not in the state")
-    reporter.waiting(f"waiting for the connections of {named} to drain")
     registered = registered_groups(known.attributes)
     names = tuple(filter(is_dns_name, registered))
-    before = tuple(group for group in registered if group not in names) or step.target_groups
-    _done(step, lambda report: deregister(context, {step.node: before}, report))
-    note_membership(context, step, names, "deregistered")
+    before = tuple(group for group in registered if group not in names)
+    if before:
+        reporter.waiting(f"waiting for the connections of {named} to drain")
+        _done(step, lambda report: deregister(context, {step.node: before}, report))
+        note_membership(context, step, names, "deregistered")
     yield
     reporter.waiting(f"waiting for {step.node} to be healthy in {named}")
     now = (*step.target_groups, *names)

@@ -2,7 +2,7 @@
 
 A node that goes, stops or is resized leaves both in a stage of its own before that. A node whose components change
 leaves its groups, not its names, within its step, and only while the step runs. New nodes enter both after their last
-work.
+work. A node that is out while another one of its groups serves enters before the other one leaves.
 """
 
 from __future__ import annotations
@@ -56,22 +56,59 @@ def with_memberships(request: PlanRequest, stages: Sequence[Stage], wanted: Grou
     serving = {node for node in inside if wanted.get(node) and request.state.nodes[node].attributes.get(IN_SERVICE)}
     dropped = {node: inside[node] for node in inside if wanted.get(node) == () and _is_converged(request, stages, node)}
     inside = {node: groups for node, groups in inside.items() if node not in dropped}
+    out = [node for node in _returning(request, stages, wanted, serving) if node not in going]
+    places = {node: _place_of_return(request, stages, node) for node in out}
+    idle = {node: wanted[node] for node, place in places.items() if place is None}
     found = _stage("deregister", dropped)
-    for stage in stages:
+    for index, stage in enumerate(stages):
+        first = {node for node, place in places.items() if place == index}
         leaving = {node: inside.pop(node) for node in _nodes_down(stage, going) if node in inside}
-        serving -= leaving.keys() | {leaf.node for leaf in stage.leaves() if leaf.type in _UP}
+        serving = (serving | first) - leaving.keys() - {leaf.node for leaf in stage.leaves() if leaf.type in _UP}
+        rotated = _rotated(stage, serving, first, wanted)
         resized = {leaf.node: wanted.get(leaf.node, ()) for leaf in stage.leaves() if leaf.type == "resize_node"}
         back = {node: groups for node, groups in resized.items() if groups}
-        found += [*_stage("deregister", leaving), _rotated(stage, serving, wanted), *_stage("register", back)]
+        if leaving or any(leaf.target_groups for leaf in rotated.leaves()):
+            found += _stage("register", idle)
+            back, idle = back | idle, {}
+            found += _stage("deregister", leaving)
+        found += [rotated, *_stage("register", {node: back[node] for node in back if node in resized})]
         inside, serving = inside | back, serving | back.keys()
     again = {
         leaf.node for stage in found for leaf in stage.leaves() if leaf.type == "configure_node" and leaf.target_groups
     }
-    settled = {node for node in serving if _is_settled(inside[node], wanted[node], again=node in again)}
+    settled = {node for node in serving if _is_settled(inside.get(node, ()), wanted[node], again=node in again)}
     entering = {node: groups for node, groups in wanted.items() if groups and node not in settled}
     entering = {node: entering[node] for node in entering if _is_converged(request, stages, node)}
     place = _after_work(found, entering)
     return [*found[:place], *_stage("register", entering), *found[place:]]
+
+
+def _returning(
+    request: PlanRequest, stages: Sequence[Stage], wanted: Groups, serving: Collection[str]
+) -> Iterator[str]:
+    """Yield running nodes that are out of a target group in which another node serves."""
+    served = {group for node in serving for group in _target_groups(wanted[node])}
+    for node in sorted(wanted.keys() - serving, key=node_order):
+        is_served = not served.isdisjoint(_target_groups(wanted[node]))
+        if is_served and _runs(request, node) and _is_converged(request, stages, node):
+            yield node
+
+
+def _place_of_return(request: PlanRequest, stages: Sequence[Stage], node: str) -> int | None:
+    """Return the index of the first stage that works on a node and leaves it with all of its components."""
+    work = [place for place, one in enumerate(stages) if any(_is_work(x) for x in one.leaves() if x.node == node)]
+    known = request.state.applied.get(node, {})
+    new = [
+        place
+        for place in work
+        for leaf in stages[place].leaves()
+        if leaf.node == node and any(one.action == CREATE and one.component not in known for one in leaf.actions)
+    ]
+    return next((place for place in work if place >= max(new, default=0)), None)
+
+
+def _target_groups(groups: Iterable[str]) -> tuple[str, ...]:
+    return tuple(group for group in groups if not is_dns_name(group))
 
 
 def _is_settled(inside: Iterable[str], wanted: Iterable[str], *, again: bool) -> bool:
@@ -83,10 +120,13 @@ def _is_settled(inside: Iterable[str], wanted: Iterable[str], *, again: bool) ->
 def _is_converged(request: PlanRequest, stages: Iterable[Stage], node: str) -> bool:
     """Return whether a plan makes a node what its files say, or starts or creates it."""
     worked = {leaf.node for stage in stages for leaf in stage.leaves() if request.selection or leaf.type in _UP}
-    known = request.state.nodes.get(node)
-    runs = known is not None and known.status == "running" and known.is_met
     chosen = not request.selection or request.selection.takes(names_of_node(node))
-    return node in worked or (request.workflow == CREATE and runs and chosen)
+    return node in worked or (request.workflow == CREATE and _runs(request, node) and chosen)
+
+
+def _runs(request: PlanRequest, node: str) -> bool:
+    known = request.state.nodes.get(node)
+    return known is not None and known.status == "running" and known.is_met
 
 
 def _nodes_down(stage: Stage, going: Collection[str]) -> set[str]:
@@ -102,19 +142,29 @@ def _is_work(leaf: Step) -> bool:
     return leaf.type == "configure_node" or _deletes(leaf)
 
 
-def _rotated(stage: Stage, serving: Collection[str], wanted: Groups) -> Stage:
-    """Return a stage whose work on serving nodes takes them out; of a group, one at a time if it has no limit."""
-    return replace(stage, steps=tuple(_rotated_step(step, serving, wanted) for step in stage.steps))
+def _rotated(stage: Stage, serving: Collection[str], first: Collection[str], wanted: Groups) -> Stage:
+    """Return a stage whose work on serving nodes takes them out; of a group, one at a time if it has no limit.
+
+    Args:
+        stage: the stage.
+        serving: the nodes that its work takes out.
+        first: those among them that are out, and come back before another one leaves.
+        wanted: the groups in which nodes are afterwards.
+    """
+    return replace(stage, steps=_in_turn([_rotated_step(step, serving, first, wanted) for step in stage.steps], first))
 
 
-def _rotated_step(step: Step, serving: Collection[str], wanted: Groups) -> Step:
+def _rotated_step(step: Step, serving: Collection[str], first: Collection[str], wanted: Groups) -> Step:
     if not step.steps:
         rotates = step.node in serving and _is_work(step)
-        groups = tuple(one for one in wanted[step.node] if not is_dns_name(one)) if rotates else ()
-        return replace(step, target_groups=groups)
-    steps = tuple(_rotated_step(one, serving, wanted) for one in step.steps)
+        return replace(step, target_groups=_target_groups(wanted[step.node]) if rotates else ())
+    steps = _in_turn([_rotated_step(one, serving, first, wanted) for one in step.steps], first)
     limited = step.max_in_flight is None and any(one.target_groups for one in steps)
     return replace(step, steps=steps, max_in_flight=1 if limited else step.max_in_flight)
+
+
+def _in_turn(steps: Iterable[Step], first: Collection[str]) -> tuple[Step, ...]:
+    return tuple(sorted(steps, key=lambda step: not any(leaf.node in first for leaf in step.leaves())))
 
 
 def _after_work(stages: Sequence[Stage], nodes: Collection[str]) -> int:
