@@ -70,13 +70,12 @@ def _clean_up(context: TaskContext) -> None:
     ends = any(leaf.type == "terminate_node" for leaf in context.plan.leaves())
     # A service without any task yet has nothing to remove, and its target may be unreachable.
     retries = context.plan.destroys and context.number > 1
-    nodes = context.store.state.nodes
-    if nodes and any(change.releases and change.node not in nodes for change in context.plan.nodes):
-        context.provider.clean_up(context.identity, lambda: not context.stopping.reason, nodes.keys())
-    if (ends or retries or context.plan.deletes_volumes) and not nodes:
+    if (ends or retries or context.plan.deletes_volumes) and not context.store.state.nodes:
         if context.plan.deletes_volumes:
             context.provider.delete_volumes(context.identity, context.plan.volumes)
         context.provider.clean_up(context.identity, lambda: not context.stopping.reason)
+        if context.plan.ends_service:
+            context.provider.release(context.identity)
 
 
 def finish(context: TaskContext, status: str, failure: DtkError | None = None) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from dtk.model.json_data import Json
+from dtk.model.names import RESET
 from dtk.model.planned_action import PlannedAction
 
 FORMAT_VERSION = 2
@@ -212,6 +213,11 @@ class Plan:
             and not (self.deletes_volumes and self.volumes)
             and all(rule.change == "keep" for rule in self.firewall)
         )
+
+    @property
+    def ends_service(self) -> bool:
+        """Whether the plan is to terminate all machines of the service, not those of some nodes."""
+        return self.destroys or self.workflow == RESET
 
     def leaves(self) -> Iterator[Step]:
         """Yield every leaf of every stage in order."""

@@ -212,13 +212,15 @@ class Provider(Protocol):
     def deregister(self, identity: ServiceIdentity, memberships: Sequence[Membership], report: Report) -> None:
         """Take nodes out of DNS names and groups; report each once its connections are drained."""
 
-    def clean_up(self, identity: ServiceIdentity, goes_on: Callable[[], bool], kept: Collection[str] = ()) -> None:
-        """Release what is reserved for removed nodes; after the last machine, remove a service's other resources.
+    def release(self, identity: ServiceIdentity, nodes: Collection[str] | None = None) -> None:
+        """Release what is reserved for nodes that are gone for good, None for all; an error names what is left."""
+
+    def clean_up(self, identity: ServiceIdentity, goes_on: Callable[[], bool]) -> None:
+        """Remove a service's other resources after its last machine.
 
         Args:
             identity: the service.
             goes_on: returns whether to keep waiting for resources that are still in use.
-            kept: the nodes that stay.
 
         Raises:
             DtkError: a resource remains; the message names it and what still uses it. A later call removes it.
@@ -228,15 +230,7 @@ class Provider(Protocol):
         """Return the volumes that outlive a service's machines, with name and id, as plans show them."""
 
     def delete_volumes(self, identity: ServiceIdentity, volumes: Collection[str]) -> Sequence[str]:
-        """Delete volumes that outlived a service's machines, once these are gone.
-
-        Args:
-            identity: the service.
-            volumes: the volumes to delete, as ``find_volumes`` returned them; others stay.
-
-        Returns:
-            The deleted ones.
-        """
+        """Delete volumes as ``find_volumes`` returned them, once their machines are gone; return the deleted ones."""
 
     def resolve_credentials(self) -> None:
         """Load the target's credentials while there is a terminal to ask the user.
@@ -340,7 +334,10 @@ class BasicProvider:
 
     deregister = register
 
-    def clean_up(self, _identity: ServiceIdentity, _goes_on: Callable[[], bool], _kept: Collection[str] = ()) -> None:
+    def release(self, _identity: ServiceIdentity, _nodes: Collection[str] | None = None) -> None:
+        """Do nothing: nothing is reserved."""
+
+    def clean_up(self, _identity: ServiceIdentity, _goes_on: Callable[[], bool]) -> None:
         """Do nothing: there are no other resources."""
 
     def find_volumes(self, _identity: ServiceIdentity) -> Sequence[str]:

@@ -69,6 +69,8 @@ class MachineBatch:
                 groups = step.target_groups if step.type == "register_node" else ()
                 note_membership(self._context, step, groups, CHANGES[step.type])
                 return True
+            if step.type == "terminate_node":
+                self._release(step.node)
             self._note(step.type, record)
         if step.type in _MET:
             session = self._context.session(step.node)
@@ -148,6 +150,15 @@ class MachineBatch:
             session.begin_step(None, context.step_mark(f"unclaim-{node}"))
             session.connect()
             session.ask(prepared, session.next_mark(as_root=False))
+
+    def _release(self, node: str) -> None:
+        """Release what the plan says is released with a node, before the state forgets the node.
+
+        A task that ends the service does it at its end: what can't be released then holds no machine up.
+        """
+        plan = self._context.plan
+        if not plan.ends_service and any(change.releases for change in plan.nodes if change.node == node):
+            self._context.provider.release(self._context.identity, [node])
 
     def leave(self, step: Step) -> None:
         """Stop waiting for a step: it has started, or was stopped before it could."""

@@ -52,8 +52,8 @@ def with_elastic_ip(
     return shown[0], {ELASTIC_IP: address["AllocationId"], **({RESERVED: reserved} if reserved else {})}
 
 
-def release_addresses(aws: Aws, identity: ServiceIdentity, kept: Collection[str]) -> None:
-    """Release the addresses that dtk allocated for a service's nodes, other than those of nodes that it keeps."""
+def release_addresses(aws: Aws, identity: ServiceIdentity, nodes: Collection[str] | None) -> None:
+    """Release the addresses that dtk allocated for nodes of a service, or for all of its nodes."""
     try:
         found = _tagged(aws, identity)
     except AwsError as error:
@@ -62,7 +62,7 @@ def release_addresses(aws: Aws, identity: ServiceIdentity, kept: Collection[str]
             return
         raise
     for address in found:
-        if _tag(address, NODE) not in kept:
+        if nodes is None or _tag(address, NODE) in nodes:
             aws.call("release_address", AllocationId=address["AllocationId"])
 
 

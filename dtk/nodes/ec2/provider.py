@@ -28,7 +28,7 @@ from dtk.nodes.ec2.preparation import Preparation, alike
 from dtk.nodes.ec2.quota import within_quotas
 from dtk.nodes.ec2.records import an_address, connection_to, described, node_record, private_keys
 from dtk.nodes.ec2.removal import remove_own_resources
-from dtk.nodes.ec2.reshape import grow_volumes, start_as
+from dtk.nodes.ec2.reshape import MOVED, grow_volumes, start_as
 from dtk.nodes.ec2.settings import Ec2Settings, read_settings, read_spec
 from dtk.nodes.ec2.spread import spread_out
 from dtk.nodes.ec2.ssh_rules import allow_ssh
@@ -56,8 +56,6 @@ from dtk.state.workspace import Workspace
 
 STALE_SECONDS = 30.0
 """How long EC2 may still show a started instance in its former state, stopped."""
-
-_MOVED = "the instance was stopped, so it may have another address now: dtk apply --refresh notes it"
 
 
 class Ec2Provider(BasicProvider):
@@ -163,8 +161,7 @@ class Ec2Provider(BasicProvider):
         def finished(node: str, instance: Ec2Instance) -> NodeRecord:
             return described(known[node], instance, self.settings, self.aws.region)
 
-        ids = {node: found[node].id for node in existing if node not in refused}
-        self._await_running(ids, finished, report)
+        self._await_running({node: found[node].id for node in existing if node not in refused}, finished, report)
 
     def stop(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
         """Power the instances off; their disks remain, and cost money."""
@@ -223,7 +220,7 @@ class Ec2Provider(BasicProvider):
                 started[node] = found[node].id
             except DtkError as error:
                 # The step fails, so its record is not stored: the state keeps the address from before the stop.
-                error.hint = "; ".join(filter(None, [error.hint, _MOVED]))
+                error.hint = "; ".join(filter(None, [error.hint, MOVED]))
                 report(node, error)
 
         def finished(node: str, instance: Ec2Instance) -> NodeRecord:
@@ -257,9 +254,12 @@ class Ec2Provider(BasicProvider):
         """Take instances out of their names and target groups; report each once it is drained."""
         self._groups.deregister(self._names.leave(identity, memberships, report), report)
 
-    def clean_up(self, identity: ServiceIdentity, goes_on: Callable[[], bool], kept: Collection[str] = ()) -> None:
-        """Release addresses of other nodes, and remove the own group and key pair unless there is an instance."""
-        release_addresses(self.aws, identity, kept)
+    def release(self, identity: ServiceIdentity, nodes: Collection[str] | None = None) -> None:
+        """Release the addresses that dtk allocated for nodes, or for all nodes of the service."""
+        release_addresses(self.aws, identity, nodes)
+
+    def clean_up(self, identity: ServiceIdentity, goes_on: Callable[[], bool]) -> None:
+        """Remove the own group and key pair unless there is an instance."""
         remove_own_resources(self.aws, self.settings, identity, goes_on)
 
     def find_volumes(self, identity: ServiceIdentity) -> Sequence[str]:

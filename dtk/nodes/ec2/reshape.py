@@ -15,6 +15,8 @@ MODIFYING_SECONDS = 600.0
 """How long a volume may take until its new size is usable; AWS optimizes it for hours after that."""
 _PAUSE_SECONDS = 2.0
 
+MOVED = "the instance was stopped, so it may have another address now: dtk apply --refresh notes it"
+
 
 def start_as(aws: Aws, instance: Ec2Instance, types: Iterable[str]) -> None:
     """Give a stopped instance the first of several types with capacity, and start it.
