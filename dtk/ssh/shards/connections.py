@@ -21,7 +21,7 @@ from dtk.ssh.shards.messages import CommandEnded, Open, Opened, Piece, Run
 from dtk.ssh.shards.shard_link import PinKey, ShardCall, ShardLink
 
 NODES_A_SHARD = 150
-"""Fewest nodes for each process that ``auto`` starts: a start takes as much processor time as 30 logins."""
+"""Minimum number of nodes per process that ``auto`` starts. Estimated, not measured: it should outweigh the start."""
 
 
 def connections_for(nodes: int, workers: int, owner: str) -> Connections:
