@@ -23,6 +23,7 @@ from dtk.cli.task_files import nothing_done
 from dtk.errors import DtkError, InvalidError, UsageError
 from dtk.model.plan import Plan
 from dtk.model.settings import text
+from dtk.plan.diff.steps import MACHINE_STEPS
 from dtk.service.holding import Holding, holding
 from dtk.service.identity import FoundIdentity, write_identity
 from dtk.service.machine_inputs import read_machine_inputs
@@ -33,16 +34,6 @@ from dtk.views.formatting import long_duration
 from dtk.views.plan_markdown import plan_markdown
 from dtk.views.plan_text import plan_text
 
-MACHINE_STEPS = (
-    "create_node",
-    "power_on_node",
-    "power_off_node",
-    "terminate_node",
-    "resize_node",
-    "grow_volumes",
-    "register_node",
-    "deregister_node",
-)
 WORKER_END_SECONDS = 60.0
 """How long a worker may take to exit after its task has ended, in seconds."""
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.command_line import Dtk
+
+if TYPE_CHECKING:
+    from tests.testbed.bed import Bed
 
 
 @pytest.fixture
@@ -17,3 +21,17 @@ def dtk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Dtk]:
     made.run("init")
     yield made
     made.run("delete-and-destroy", request.module.SERVICE, "--yes", "--force", code=None)
+
+
+@pytest.fixture(scope="module")
+def bed() -> Iterator[Bed]:
+    """Start an EC2 whose instances boot, for the tests of a file; if it cannot run, skip them."""
+    from tests.testbed.bed import Bed, skip_where_missing  # noqa: PLC0415 - with moto, which most tests do without
+
+    skip_where_missing()
+    made = Bed()
+    try:
+        made.start()
+        yield made
+    finally:
+        made.close()

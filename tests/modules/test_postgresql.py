@@ -6,7 +6,6 @@ One test with one deployment: the steps build on each other.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 
 from tests.support.command_line import Dtk
 from tests.support.waiting import eventually
-from tests.testbed.bed import Bed, skip_where_missing
+from tests.testbed.bed import Bed
 from tests.testbed.host import Host
 
 SERVICE = "db1"
@@ -23,17 +22,6 @@ ENVIRONMENT: dict[str, Any] = {
     "AWS_SECRET_ACCESS_KEY": "test",
     "REPLICATION_PASSWORD": "it's a \\secret: 'quoted'",
 }
-
-
-@pytest.fixture(scope="module")
-def bed() -> Iterator[Bed]:
-    skip_where_missing()
-    made = Bed()
-    try:
-        made.start()
-        yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import json
 import sys
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import pytest
 from tests.reliability.forms import IS_LONG
 from tests.support.command_line import Dtk
 from tests.support.waiting import eventually
-from tests.testbed.bed import Bed, skip_where_missing
+from tests.testbed.bed import Bed
 from tests.testbed.host import Host
 
 SERVICE = "ha1"
@@ -42,17 +41,6 @@ while [ ! -e stop ]; do
 done
 touch stopped
 """
-
-
-@pytest.fixture(scope="module")
-def bed() -> Iterator[Bed]:
-    skip_where_missing()
-    made = Bed()
-    try:
-        made.start()
-        yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture(scope="module")

@@ -318,11 +318,8 @@ def _set_reason(item: ElementTree.Element, space: str, code: str, message: str) 
 
 def _of_route53(environ: dict[str, Any]) -> str:
     """Return the action of a call of Route 53, whose API has a path for each; "" if it is another."""
-    words = environ["PATH_INFO"].strip("/").split("/")
-    return next(
-        (name for (method, word), name in OF_ROUTE53.items() if method == environ["REQUEST_METHOD"] and word in words),
-        "",
-    )
+    method, words = environ["REQUEST_METHOD"], environ["PATH_INFO"].strip("/").split("/")
+    return next((OF_ROUTE53[method, word] for word in words if (method, word) in OF_ROUTE53), "")
 
 
 def _free_addresses(ids: list[str]) -> None:

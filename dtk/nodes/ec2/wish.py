@@ -115,20 +115,20 @@ def machine_differences(target: Target, attributes: Attributes, known: Attribute
         yield from _moved(settings, wished, text(known, IMAGE_ID))
     if not before:
         return
-    # An older dtk gave no node an elastic IP.
-    if bool(wished.elastic_ip) != bool(text(known, ELASTIC_IP)) or wished.elastic_ip not in (
-        *("", "true"),
-        text(known, ELASTIC_IP),
-    ):
-        yield MachineDifference(
-            "replace", f"elastic_ip {text(known, ELASTIC_IP) or 'none'} → {wished.elastic_ip or 'none'}"
-        )
+    yield from _elastic_ip(wished.elastic_ip, text(known, ELASTIC_IP))
     yield from _root_disk(before, now)
     yield from _volumes(_items(before.get("volumes")), _items(now["volumes"]))
     for name, shown in (("spot", True), ("user_data", False), ("instance_profile", True)):
         if before.get(name) != now[name]:
             values = f" {before.get(name) or 'none'} → {now[name] or 'none'}" if shown else " has changed"
             yield MachineDifference("replace", f"{name}{values}")
+
+
+def _elastic_ip(wished: str, has: str) -> Iterator[MachineDifference]:
+    """Yield whether a node needs another elastic IP; ``true`` stands for whichever it has. An older dtk gave none."""
+    is_same = bool(has) == bool(wished) if wished in ("", "true") else has == wished
+    if not is_same:
+        yield MachineDifference("replace", f"elastic_ip {has or 'none'} → {wished or 'none'}")
 
 
 def _moved(settings: Ec2Settings, wished: MachineSpec, has: str) -> Iterator[MachineDifference]:

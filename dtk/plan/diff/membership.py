@@ -14,7 +14,7 @@ from dtk.model.membership import IN_SERVICE, group_name, is_dns_name, registered
 from dtk.model.names import CREATE, DELETE, node_order
 from dtk.model.plan import Stage, Step
 from dtk.model.selection import names_of_node
-from dtk.plan.diff.steps import NODE_STAGES, within_windows
+from dtk.plan.diff.steps import MACHINE_STEPS, NODE_STAGES, within_windows
 from dtk.plan.resolve.request import PlanRequest
 from dtk.plan.resolve.topology import Topology
 
@@ -174,12 +174,12 @@ def _after_work(stages: Sequence[Stage], nodes: Collection[str]) -> int:
         for place, stage in enumerate(stages, start=1)
         if any(leaf.node in nodes and (leaf.type in _UP or _is_work(leaf)) for leaf in stage.leaves())
     ]
-    machines = [place for place, stage in enumerate(stages, start=1) if any(map(_is_machine_work, stage.leaves()))]
+    machines = [
+        place
+        for place, stage in enumerate(stages, start=1)
+        if any(leaf.type in MACHINE_STEPS for leaf in stage.leaves())
+    ]
     return max([*worked, *machines], default=0)
-
-
-def _is_machine_work(leaf: Step) -> bool:
-    return leaf.type in {outline.step for outline in NODE_STAGES.values()}
 
 
 def _stage(kind: str, groups: Groups) -> list[Stage]:

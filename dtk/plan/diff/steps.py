@@ -40,6 +40,8 @@ NODE_STAGES = {
     "register": NodeStage("register_nodes_stage", "register_node", "register"),
     "deregister": NodeStage("deregister_nodes_stage", "deregister_node", "deregister"),
 }
+MACHINE_STEPS = frozenset(outline.step for outline in NODE_STAGES.values())
+"""The steps that the target does, not the node."""
 
 
 def node_stage(changes: Iterable[NodeChange], kind: str, attributes: Mapping[str, Attributes]) -> list[Stage]:
@@ -139,8 +141,7 @@ def _stage_steps(stage: Stage, number: str) -> tuple[Step, ...]:
 
 
 def _is_single_machine(stage: Stage) -> bool:
-    machine_work = {outline.step for outline in NODE_STAGES.values()}
-    return len(stage.steps) == 1 and stage.steps[0].type == stage.name and stage.name in machine_work
+    return len(stage.steps) == 1 and stage.steps[0].type == stage.name and stage.name in MACHINE_STEPS
 
 
 def _numbered(steps: Iterable[Step], parent: str) -> tuple[Step, ...]:
