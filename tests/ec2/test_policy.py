@@ -25,8 +25,9 @@ def calls_of(file: Path) -> set[str]:
             first = node.args[0] if node.args else None
             if isinstance(first, ast.Constant):
                 keywords = {word.arg: word.value for word in node.keywords}
-                service = keywords.get("service")
-                named = str(service.value) if isinstance(service, ast.Constant) else METHODS[node.func.attr]
+                service = keywords.get("service", ast.Constant(METHODS[node.func.attr]))
+                assert isinstance(service, ast.Constant), f"{file}:{node.lineno}: name the service by a literal"
+                named = str(service.value)
                 prefix = IN_POLICIES.get(named, named)
                 found.add(f"{prefix}:{''.join(word.capitalize() for word in str(first.value).split('_'))}")
     return found

@@ -120,7 +120,7 @@ def _check(aws: Aws, quota: tuple[str, str], limit: int, running: int, needs: Ma
 
 
 def _limit(aws: Aws, code: str) -> int:
-    answer = aws.ask("get_service_quota", QuotaAnswer, service=SERVICE, ServiceCode="ec2", QuotaCode=code)
+    answer = aws.ask("get_service_quota", QuotaAnswer, service="service-quotas", ServiceCode="ec2", QuotaCode=code)
     return int(answer["Quota"]["Value"])
 
 
