@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parent.parent
 DIALECT = {
@@ -24,7 +25,11 @@ DIALECT = {
     r"\bg(o|oes|one) on with\b": "continue with",
     r"\bgoes on\b(?! the node)": "continues",
     r"\b(let|lets) in\b": "accept, admit",
-    r"\bis another one\b": "differs, has changed",
+    r"\bis another one\b|\banother is it\b": "differs, has changed",
+    r"\b(that )?is well\b": "is healthy",
+    r"\bunless said\b": "by default",
+    r"\bto whoever asks\b": "name the reader",
+    r"\b[Cc]omes? in with\b": "password",
     r"\bno such thing\b": "not found",
     r"\bhave ended\b.*\bEC2\b|\bEC2 answers\b": "EC2 returned",
 }
@@ -39,6 +44,7 @@ PAGES = [
     if path.name not in QUOTING
 ]
 SCHEMAS = [*sorted(ROOT.glob("schemas/*.json")), *sorted(ROOT.glob("dtk/nodes/*/settings.schema.json"))]
+MODULES = sorted(ROOT.glob("modules/*/*/dtk.module.yaml"))
 SOURCES = sorted(ROOT.glob("dtk/**/*.py"))
 
 
@@ -85,6 +91,12 @@ def test_messages_and_help_texts_are_in_plain_english() -> None:
 @pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: str(schema.relative_to(ROOT)))
 def test_a_schema_s_descriptions_are_in_plain_english(schema: Path) -> None:
     assert [mistake for text in descriptions(json.loads(schema.read_text())) for mistake in found(text)] == []
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.relative_to(ROOT)))
+def test_a_module_s_descriptions_are_in_plain_english(module: Path) -> None:
+    document = YAML(typ="safe").load(module)
+    assert [mistake for text in descriptions(document) for mistake in found(text)] == []
 
 
 def test_the_dialect_is_recognized() -> None:
