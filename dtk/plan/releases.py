@@ -1,4 +1,4 @@
-"""What targets release when nodes go for good, for the plan."""
+"""Adds to a plan what targets release when nodes are removed permanently."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def test_an_image_that_has_moved_on_is_in_the_plan_as_kept(
     cloud: Cloud, moved: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = printed(capsys, "plan", "spark1", "--refresh", "--detailed-exitcode")
-    what = f"image plain has moved on ({cloud.image} → {moved}): kept; to use the new one: dtk replace spark1"
+    what = f"image plain has changed ({cloud.image} → {moved}): kept; to use the new one: dtk replace spark1"
     assert f"Kept as they are:\n    master  {what} master\n    slaves:[1-2]  {what} slaves\n" in output
     assert "Nothing to do" in output
     found = json.loads(printed(capsys, "plan", "spark1", "--refresh", "--json"))
@@ -42,7 +42,7 @@ def test_an_image_that_has_moved_on_is_in_the_plan_as_kept(
         (node, "kept") for node in ("master", "slaves:1", "slaves:2")
     ]
     # Without the target, a plan can't know what the word means.
-    assert "moved on" not in printed(capsys, "plan", "spark1")
+    assert "image plain has changed" not in printed(capsys, "plan", "spark1")
 
 
 def test_what_dtk_yaml_itself_says_of_a_word_needs_no_answer_of_aws(
@@ -51,7 +51,7 @@ def test_what_dtk_yaml_itself_says_of_a_word_needs_no_answer_of_aws(
     write_target(cloud, images={"plain": "ami-0123456789"})
     cloud.api.calls.clear()
     output = printed(capsys, "plan", "spark1")
-    assert f"    master  image plain has moved on ({cloud.image} → ami-0123456789): kept" in output
+    assert f"    master  image plain has changed ({cloud.image} → ami-0123456789): kept" in output
     assert cloud.api.calls == []
 
 
@@ -59,14 +59,14 @@ def test_new_members_take_the_recorded_image(cloud: Cloud, moved: str, capsys: p
     assert run(["set-attribute", "spark1", "slaves/cardinality", "3"]) == 0
     output = printed(capsys, "apply", "spark1", "--yes", code=1)
     assert f"+ create slaves:3  small, plain ({cloud.image})" in output
-    assert f"slaves:[1-2]  image plain has moved on ({cloud.image} → {moved})" in output
+    assert f"slaves:[1-2]  image plain has changed ({cloud.image} → {moved})" in output
     assert [call["ImageId"] for call in cloud.api.called("RunInstances")] == [cloud.image]
 
 
 def test_a_replaced_machine_takes_the_new_image(cloud: Cloud, moved: str, capsys: pytest.CaptureFixture[str]) -> None:
     output = printed(capsys, "replace", "spark1", "master", "--yes", code=1)
     assert f"-/+ replace master  small, plain ({moved})" in output
-    assert "master  image plain has moved on" not in output
+    assert "master  image plain has changed" not in output
     assert [call["ImageId"] for call in cloud.api.called("RunInstances")] == [moved]
 
 
@@ -114,4 +114,4 @@ def test_an_image_that_is_gone_hides_none_of_the_others(
 ) -> None:
     assert run(["set-attribute", "spark1", "master/image", "ssm:/acme/removed"]) == 0
     output = printed(capsys, "plan", "spark1", "--refresh")
-    assert f"slaves:[1-2]  image plain has moved on ({cloud.image} → {moved})" in output
+    assert f"slaves:[1-2]  image plain has changed ({cloud.image} → {moved})" in output

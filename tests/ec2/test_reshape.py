@@ -49,7 +49,7 @@ def test_a_type_that_has_no_room_is_passed_over_and_without_any_the_old_one_runs
     assert done.records["master"].attributes["instance_type"] == "t3.large"
     failed = changed(cloud, done, "resize", instance_type="m5.large")
     assert "InsufficientInstanceCapacity" in str(failed.errors["master"])
-    assert "it may have another address now: dtk apply --refresh notes it" in failed.errors["master"].hint
+    assert "its address may have changed: dtk apply --refresh updates it" in failed.errors["master"].hint
     (instance,) = cloud.instances()
     assert (instance.instance_type, instance.state) == ("t3.large", "running")
 

@@ -91,7 +91,7 @@ def test_a_node_that_is_never_healthy_fails_with_the_reason_of_aws_and_no_other_
     assert reports.errors["web:1"].message == f"{told} (Target.FailedHealthChecks: Health checks failed)"
     cloud.api.health[made.records["web:1"].id] = ("unused", "Target.NotInUse", "not configured to receive traffic")
     cloud.provider(health_timeout=0.3).register(cloud.identity(), entering(made, "app"), reports)
-    assert "let a listener of a load balancer forward to the group" in reports.errors["web:1"].hint
+    assert "configure a load balancer's listener to forward to the group" in reports.errors["web:1"].hint
 
 
 @pytest.mark.usefixtures("_short_polls")

@@ -77,7 +77,7 @@ def _refuse_beginning(identity: ServiceIdentity, pair: KeyPairAnswer) -> None:
             f"another clone began to create the machines of service '{identity.service}' {max(age, 0):.0f} s ago"
             f" (key pair {service_name(identity)})",
             hint="wait until it has finished, then adopt them: dtk list-nodes --orphans --adopt;"
-            f" if it is gone, try again in {BEGINNING_SECONDS - max(age, 0):.0f} s",
+            f" if that clone no longer runs, try again in {BEGINNING_SECONDS - max(age, 0):.0f} s",
         )
 
 

@@ -108,7 +108,7 @@ class DnsRecords:
                 )
             if not found and not may_be_gone:
                 raise InvalidError(
-                    f"Route 53 has no zone {word}", hint="check dns: zone, and the account of the target"
+                    f"Route 53 has no zone {word}", hint="check the zone in dns:, and the account of the target"
                 )
             self._zones[word] = _id_of(found[0]) if found else ""
         return self._zones[word]

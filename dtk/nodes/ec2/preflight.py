@@ -73,7 +73,7 @@ def _with_root_disk(node: str, machine: MachineRequest) -> MachineRequest:
         raise InvalidError(
             f"root_device_size {size} of node '{node}' is less than the {least} GB of its image {machine.image.id}"
             f" ('{machine.spec.image}')",
-            hint=f"set it to at least {least}, or leave it out",
+            hint=f"set it to at least {least}, or omit it",
         )
     return replace(machine, spec=replace(machine.spec, root_device_size=size or max(ROOT_DEVICE_GIGABYTES, least)))
 

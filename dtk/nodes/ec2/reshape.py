@@ -15,7 +15,7 @@ MODIFYING_SECONDS = 600.0
 """How long a volume may take until its new size is usable; AWS optimizes it for hours after that."""
 _PAUSE_SECONDS = 2.0
 
-MOVED = "the instance was stopped, so it may have another address now: dtk apply --refresh notes it"
+MOVED = "the instance was stopped, so its address may have changed: dtk apply --refresh updates it"
 
 
 def start_as(aws: Aws, instance: Ec2Instance, types: Iterable[str]) -> None:

@@ -186,7 +186,7 @@ class TargetGroups:
         told = ": ".join(filter(None, (health.get("Reason"), health.get("Description"))))
         hint = "check the health check of the group, and that the group's port is open to the load balancer (open_to)"
         if health.get("Reason") == _IN_USE_BY_NONE:
-            hint = "let a listener of a load balancer forward to the group, then dtk apply --resume"
+            hint = "configure a load balancer's listener to forward to the group, then dtk apply --resume"
         return DtkError(
             f"{target.node} is not healthy in target group {target.name} after {self.health_timeout:g} s: {state}"
             + (f" ({told})" if told else ""),

@@ -137,7 +137,7 @@ def _moved(settings: Ec2Settings, wished: MachineSpec, has: str) -> Iterator[Mac
     written = text(as_mapping(entry), "image") if isinstance(entry, Mapping) else str(entry or "")
     means = wished.image_id or (written if written.startswith(AMI) else "")
     if has and means not in ("", has):
-        yield MachineDifference("keep", f"image {wished.image} has moved on ({has} → {means})")
+        yield MachineDifference("keep", f"image {wished.image} has changed ({has} → {means})")
 
 
 def _type(wished: MachineSpec, known: Attributes) -> Iterator[MachineDifference]:

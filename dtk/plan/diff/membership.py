@@ -1,8 +1,8 @@
 """Takes nodes out of load balancer groups and DNS names before work on them, and registers them afterwards.
 
-A node that goes, stops or is resized leaves both in a stage of its own before that. A node whose components change
-leaves its groups, not its names, within its step, and only while the step runs. New nodes enter both after their last
-work. A node that is out while another one of its groups serves enters before the other one leaves.
+Before a node is terminated, stopped or resized, a separate stage takes it out of both. A node whose components change
+leaves its groups, but not its names, while its step runs. New nodes are registered in both after their last step.
+A node that is out of a group is registered before another node of the group is taken out.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def wanted_groups(request: PlanRequest, topology: Topology) -> Groups:
 
 
 def finished_stages(request: PlanRequest, topology: Topology, stages: Iterable[Stage]) -> list[Stage]:
-    """Return a plan's stages with the limits of their groups, and with what load balancers are told."""
+    """Return a plan's stages with the limits of their groups, and with registration in load balancers."""
     return with_memberships(request, within_windows(stages, topology.windows), wanted_groups(request, topology))
 
 
@@ -118,7 +118,7 @@ def _is_settled(inside: Iterable[str], wanted: Iterable[str], *, again: bool) ->
 
 
 def _is_converged(request: PlanRequest, stages: Iterable[Stage], node: str) -> bool:
-    """Return whether a plan makes a node what its files say, or starts or creates it."""
+    """Return whether a plan converges a node, or starts or creates it."""
     worked = {leaf.node for stage in stages for leaf in stage.leaves() if request.selection or leaf.type in _UP}
     chosen = not request.selection or request.selection.takes(names_of_node(node))
     return node in worked or (request.workflow == CREATE and _runs(request, node) and chosen)
