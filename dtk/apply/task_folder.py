@@ -41,7 +41,7 @@ def make_task_folder(workspace: Workspace, plan: Plan, number: int, modules: Map
         building.rename(folder)
         sync_folder(folder.parent)
     except OSError as error:
-        raise DtkError(f"the task's folder {folder} can't be made: {error.strerror or error}") from error
+        raise DtkError(f"the task's folder {folder} can't be created: {error.strerror or error}") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return folder
@@ -59,7 +59,7 @@ def _copy(module: str, path: str, digest: str, modules: Mapping[str, Path], buil
     try:
         shutil.copy(source, copied)
     except FileNotFoundError:
-        raise _stale(module, path, "is gone") from None
+        raise _stale(module, path, "was removed") from None
     _copy_modes(modules[module], Path(path), building / FILES / module)
     # The task uses the copy, so the copy is checked.
     if hashlib.sha256(copied.read_bytes()).hexdigest() != digest.removeprefix("sha256:"):

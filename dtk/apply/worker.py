@@ -158,7 +158,7 @@ def make_context(
     state_file = workspace.state_file(plan.service)
     state = load_state(state_file)
     if state is None:
-        raise DtkError(f"{state_file} is gone since the task was started")
+        raise DtkError(f"{state_file} was removed after the task was started")
     target = planned_target(plan.target)
     provider, known_hosts = targets.provider_for(target, workspace), KnownHosts(workspace.known_hosts(plan.service))
     known_hosts.take_over(state_keys(provider, state))

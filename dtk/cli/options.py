@@ -71,7 +71,7 @@ LogOption = Annotated[
     Path | None,
     typer.Option("--log", metavar="FILE", help="Read this event log, without a workspace.", exists=True),
 ]
-TaskArgument = Annotated[int | None, typer.Argument(metavar="[TASK]", help="Its number; else the newest.")]
+TaskArgument = Annotated[int | None, typer.Argument(metavar="[TASK]", help="The task's number. Default: the latest.")]
 EtaOption = Annotated[
     bool, typer.Option("--eta", help="What each step is expected to take, from this service's earlier tasks.")
 ]

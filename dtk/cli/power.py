@@ -16,7 +16,7 @@ from dtk.service.machine_inputs import read_machine_inputs, remembered_identity
 from dtk.service.open_end import finishes_last_task
 from dtk.service.power_status import note_nodes_that_are_off
 
-NodeArgument = Annotated[str | None, typer.Argument(metavar="[NODE]", help="A node or a group; else all of them.")]
+NodeArgument = Annotated[str | None, typer.Argument(metavar="[NODE]", help="A node or a group. Default: all nodes.")]
 
 
 def run_power(power: Power, service: str | None, node: str | None, *, detach: bool, lock_wait: str) -> None:

@@ -88,7 +88,7 @@ def confirm(question: str) -> None:
     """
     # In a CI job, a question would wait forever, and no answer must never count as yes.
     if not sys.stdin.isatty():
-        raise UsageError(f"{question} Cannot ask: there is no terminal.", hint="say --yes")
+        raise UsageError(f"{question} Cannot ask: there is no terminal.", hint="use --yes")
     if not says_yes(question):
         typer.echo("Nothing was done.")
         raise typer.Exit(0)

@@ -128,7 +128,7 @@ def _loaded(text: str) -> Json:
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not is_json(data):
-        raise ValueError("it holds an infinite number, or half a character")
+        raise ValueError("it contains an infinite number or an incomplete character")
     return data
 
 

@@ -212,7 +212,7 @@ def plain(value: Value) -> Json:
     """
     if isinstance(value, Known):
         return value.data
-    raise ValueError("it is known only when it reaches the node")
+    raise ValueError("it is known only during apply")
 
 
 def element(data: Json, key: str) -> Json:

@@ -105,7 +105,7 @@ def _included(pattern: str, folder: Path, reading: _ConfigReading) -> list[str]:
         named = str(folder / Path(pattern).expanduser())
     except RuntimeError:
         raise InvalidError(
-            f"{folder / 'config'} includes {pattern}, but there is not a user of that name",
+            f"{folder / 'config'} includes {pattern}, but this machine has no such user",
             hint="correct it, or set ssh_config: false",
         ) from None
     reading.included[named] = _found(named)

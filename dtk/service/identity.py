@@ -134,8 +134,8 @@ def state_of_service(workspace: Workspace, service: Service) -> State:
         return State(service.name, service.id, last_task=state.last_task)
     folder = workspace.service_folder(service.name).relative_to(workspace.root)
     raise InvalidError(
-        f"service '{service.name}' has id {service.id}, and the state here is of another service that was called so"
+        f"service '{service.name}' has id {service.id}, but the state here is of an earlier service with this name"
         f" (id {state.lineage}, {len(state.nodes)} nodes)",
-        hint=f"if its nodes are gone, move its state away: mv {folder} {folder}.old;"
-        f" if they are not, end them first from the commit whose service.yaml had that id",
+        hint=f"if that service's nodes no longer exist, move its state away: mv {folder} {folder}.old;"
+        f" otherwise, first check out the commit whose service.yaml has that id, and destroy the service there",
     )

@@ -47,7 +47,7 @@ def choose_local(workspace: Workspace, service: str, serial: int) -> State:
     """
     found = [one.state for one in read_local(workspace, service) if one.state and one.state.serial == serial]
     if not found:
-        raise UsageError(f"state {serial} of '{service}' is not kept here", hint=f"dtk state history {service}")
+        raise UsageError(f"no state {serial} of '{service}' in this workspace", hint=f"dtk state history {service}")
     return found[0]
 
 

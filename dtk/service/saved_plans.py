@@ -47,7 +47,9 @@ def fetch_plan(workspace: Workspace, digest: str) -> Plan:
 
     found = get_patiently(store.objects, saved_plan(digest))
     if found is None:
-        raise UsageError(f"no plan {digest} in the store", hint="plans are kept for a time: dtk plan SERVICE --save")
+        raise UsageError(
+            f"no plan {digest} in the store", hint="saved plans expire; save a new one: dtk plan SERVICE --save"
+        )
     source = f"plan {digest} in the store"
     plan = from_text(found.data.decode("utf-8", "replace"), source)
     check_digest(plan, source, digest)

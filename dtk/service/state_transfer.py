@@ -115,7 +115,7 @@ def _is_there(head: Head, state: State, *, force: bool) -> bool:
     if head.serial < state.serial and not force:
         raise UsageError(
             f"the store has an older state of '{state.service}' (serial {head.serial}, here it is {state.serial})",
-            hint=f"if nobody else has worked with that one since, replace it: dtk state push {state.service} --force",
+            hint=f"if nobody else has changed the service since, replace it: dtk state push {state.service} --force",
         )
     return head.serial == state.serial
 

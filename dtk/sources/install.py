@@ -119,7 +119,7 @@ def uninstall(workspace: Workspace, name: str, report: Report) -> None:
         raise UsageError(f"module '{shown(name)}' is not installed", hint="dtk list-modules")
     users = [*_users(before, name)]
     if users:
-        raise UsageError(f"module '{shown(name)}' is used by {', '.join(users)}", hint="remove those first")
+        raise UsageError(f"module '{shown(name)}' is used by {', '.join(users)}", hint="remove its users first")
     requested = {other: module for other, module in before.requested.items() if other != name}
     found = before.resolved(requested)
     save_pins(workspace.lock_file, {other: module.pin for other, module in found.items()})

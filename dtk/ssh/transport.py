@@ -122,7 +122,7 @@ class Transport(paramiko.ServiceRequestingTransport):  # type: ignore[name-defin
             super()._check_banner()
         except paramiko.SSHException as error:
             if (self._fair.bytes_before_greeting or 0) > LONGEST_GREETING:
-                raise paramiko.SSHException("what it sends is not SSH") from error
+                raise paramiko.SSHException("the program that listens there is not an SSH server") from error
             raise
         self._fair.bytes_before_greeting = None
         self._attempt.take_turn()

@@ -88,7 +88,9 @@ def _pin(entry: ReadOnlyObject) -> Pin:
 
 def _broken(file: Path, message: str) -> InvalidError:
     problem = Problem(message, Location(file.name, 1, 1))
-    return InvalidError(f"{file.name} is broken", [problem], hint="take it from git, or delete it and: dtk install")
+    return InvalidError(
+        f"{file.name} is broken", [problem], hint="restore it from git, or delete it and run: dtk install"
+    )
 
 
 def pins_text(pins: Mapping[str, Pin]) -> str:

@@ -117,7 +117,7 @@ class FolderObjects:
     def _problem(self, error: OSError) -> StoreError:
         message = f"the store's folder {self._folder} can't be used: {error.strerror or error}"
         if isinstance(error, PermissionError):
-            return StoreError(message, hint="ask whoever owns it for permission")
+            return StoreError(message, hint="ask the folder's owner for permission")
         return StoreUnreachableError(message)
 
 

@@ -38,9 +38,9 @@ def check_store(objects: Objects, workspace: str, *, was_used: bool) -> None:
     owner = _owner(found.data if found else b"")
     if owner != workspace:
         raise StoreError(
-            f"the store is of workspace {owner}, but this one is {workspace}",
-            hint="give each workspace a prefix or a folder of its own;"
-            f" if this is a clone of that one, dtk.yaml needs the line 'workspace: {owner}'",
+            f"the store belongs to workspace {owner}, but this workspace is {workspace}",
+            hint="use a separate prefix or folder for each workspace;"
+            f" if this is a clone of that workspace, add 'workspace: {owner}' to dtk.yaml",
         )
 
 

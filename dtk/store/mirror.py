@@ -133,8 +133,8 @@ def refuse_strange(workspace: Workspace, service: str, head: Head | None, place:
     here = f"the state of '{service}' here (serial {local.serial}, {len(local.nodes)} nodes)"
     if local.moved_to not in ("", place):
         raise StrangeStateError(
-            f"{here} was read from {local.moved_to}, and dtk.yaml names {place}, which has {there}",
-            hint=f"name the store before again; to change to this one, bring all here first: dtk state pull {service}",
+            f"{here} was read from the store {local.moved_to}, but dtk.yaml names the store {place}, which has {there}",
+            hint=f"name the previous store in dtk.yaml; to change stores, first run there: dtk state pull {service}",
         )
     force = " --force" if head and head.serial < local.serial else ""
     instead = f"; or give it up for the one in the store: dtk state pull {service}" if head else ""

@@ -68,7 +68,7 @@ def put_once(objects: Objects, key: str, data: bytes, *, sleep: Sleep = time.sle
         StoreUnreachableError: the outcome is unknown after several tries; calling again is safe.
         StoreError: the store refuses the request.
     """
-    problem = StoreUnreachableError(f"the store did not take {key}")
+    problem = StoreUnreachableError(f"the store did not confirm the write of {key}")
     for pause in (*RETRY_SECONDS, 0.0):
         try:
             if objects.put_new(key, data) is not None:

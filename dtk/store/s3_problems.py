@@ -52,7 +52,9 @@ def refusal(answer: S3Refusal, where: str) -> StoreError:
     status, code = status_of(answer), code_of(answer)
     detail = f"{where}: {code}: {answer.get('Error', {}).get('Message', '')}".rstrip(": ")
     if status == _NOT_IMPLEMENTED:
-        return StoreError(f"this store has no conditional writes ({detail})", hint="use a store that has them")
+        return StoreError(
+            f"this store does not support conditional writes ({detail})", hint="use a store that supports them"
+        )
     if status in (_CONFLICT, _THROTTLED) or status >= _SERVER or code in ("RequestTimeout", "SlowDown"):
         return StoreUnreachableError(f"the store gave an ambiguous response ({detail})")
     return _final(answer, code, detail)

@@ -48,7 +48,7 @@ def test_a_new_module_is_valid_formatted_and_passes_its_test(root: Path) -> None
     assert dtk(root, "test") == "ok acme:web first (plan)\n1 case, 0 failed\n"
     assert dtk(root, "fmt", "--check") == ""
     assert "already exists" in dtk(root, "module", "new", "acme/web", code=2)
-    assert "can't name a module" in dtk(root, "module", "new", "web", code=2)
+    assert "invalid module name" in dtk(root, "module", "new", "web", code=2)
 
 
 def test_a_changed_plan_fails_with_its_difference_until_it_is_taken_over(root: Path) -> None:

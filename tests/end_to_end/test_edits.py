@@ -237,7 +237,7 @@ BAD_INPUT = [
     ("add-component master/a/b", 2, "is not a component"),
     ("delete-component master/spark::mastr", 2, "did you mean 'master/spark::master'?"),
     ("add-node master", 2, "already exists"),
-    ("add-node a/b", 2, "can't name a node"),
+    ("add-node a/b", 2, "invalid node name 'a/b'"),
     ("add-node pool -n=-1", 2, "Invalid cardinality value"),
     ("add-node pool -n 10001", 2, "a group has 0 to 10000 members"),
     ("set-attribute slaves/cardinality 99999999", 2, "Value must be at most 10000"),

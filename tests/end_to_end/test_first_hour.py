@@ -106,7 +106,7 @@ def test_resetting_ends_the_nodes_and_keeps_the_service(dtk: Dtk) -> None:
     dtk.run("deploy", "acme:ring/cluster", "ring1", "--set", "slaves/ring::member/work=exit 3", code=1)
     before = (dtk.root / "services/ring1/service.yaml").read_text()
     ids = {node["node"]: node["id"] for node in dtk.json("list-nodes", "ring1")}
-    assert "say --yes" in dtk.run("destroy-and-reset-nodes", "ring1", code=2).stderr
+    assert "use --yes" in dtk.run("destroy-and-reset-nodes", "ring1", code=2).stderr
     ended = dtk.run("destroy-and-reset-nodes", "ring1", "--yes")
     assert "Status: OK" in ended.stdout
     assert dtk.json("list-nodes", "ring1") == []

@@ -78,4 +78,4 @@ def test_a_service_that_cannot_be_planned_does_not_hide_the_others(dtk: Dtk, ser
     assert any("nonsense" in problem for problem in second["error"]["problems"])
     assert "error: b: " in done.stderr
     assert "No plan for service 'b'" in dtk.run("plan", "--all", code=3).stdout
-    assert "for the plan of one service" in dtk.run("plan", "--all", "--out", "p.json", code=2).stderr
+    assert "--all cannot be used with" in dtk.run("plan", "--all", "--out", "p.json", code=2).stderr

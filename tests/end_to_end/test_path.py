@@ -197,7 +197,7 @@ def test_destroying_leaves_no_process_and_no_file(dtk: Dtk) -> None:
     homes = [home(dtk, node) for node in dtk.addresses("ring1")]
     lineage = json.loads((dtk.root / ".dtk/services/ring1/state.json").read_text())["lineage"]
     refused = dtk.run("delete-and-destroy", "ring1", code=2)
-    assert "say --yes" in refused.stderr
+    assert "use --yes" in refused.stderr
     dtk.run("delete-and-destroy", "ring1", "--yes")
     assert dtk.run("ls").stdout == "Message: List is empty.\n"
     assert not node_processes(lineage)

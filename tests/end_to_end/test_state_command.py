@@ -116,7 +116,7 @@ def test_another_store_gets_a_service_only_from_the_one_before(
     share(dtk, tmp_path / "other")
     for words in (["plan", "app1"], ["apply", "app1", "--yes"]):
         refused = dtk.run(*words, code=1).stderr
-        assert f"was read from {store}, and dtk.yaml names {tmp_path / 'other'}, which has nothing of it" in refused
+        assert f"was read from the store {store}, but dtk.yaml names the store {tmp_path / 'other'}, which" in refused
     assert f"is a copy of what is in {store}" in dtk.run("state", "push", "app1", code=2).stderr
     unshare(dtk)
     share(dtk, store)

@@ -99,7 +99,7 @@ def test_an_earlier_version_that_is_kept_here_is_put_back(dtk: Dtk) -> None:
     listed = dtk.run("state", "history", SERVICE).stdout
     assert "current, damaged" in listed
     assert "state.json.1" in listed
-    assert "is not kept here" in dtk.run("state", "restore", SERVICE, "99999", "--yes", code=2).stderr
+    assert "no state 99999 of" in dtk.run("state", "restore", SERVICE, "99999", "--yes", code=2).stderr
     assert "restore takes a service and a serial" in dtk.run("state", "restore", SERVICE, code=2).stderr
     said = dtk.run("state", "restore", SERVICE, str(serial), "--yes").stdout
     assert f"State {serial} is current again" in said

@@ -298,7 +298,7 @@ def test_another_workspace_does_not_get_into_a_store(team: Team) -> None:
     lines = file.read_text().splitlines(keepends=True)
     file.write_text("".join(line for line in lines if not line.startswith("workspace:")))
     shutil.rmtree(stranger.root / ".dtk", ignore_errors=True)
-    assert "the store is of workspace" in stranger.run("apply", "app1", "--yes", code=1).stderr
+    assert "the store belongs to workspace" in stranger.run("apply", "app1", "--yes", code=1).stderr
     moved = team.store.rename(team.folder / "elsewhere")
     assert "the store is empty" in one.run("apply", "app1", "--yes", code=1).stderr
     moved.rename(team.store)

@@ -83,7 +83,7 @@ def test_a_user_without_a_name_is_reported(write: Write, monkeypatch: pytest.Mon
 
 def test_a_file_of_an_unknown_user_is_reported(write: Write) -> None:
     write("Include ~nosuchuser/x\n")
-    with pytest.raises(InvalidError, match=r"includes ~nosuchuser/x, but there is not a user of that name"):
+    with pytest.raises(InvalidError, match=r"includes ~nosuchuser/x, but this machine has no such user"):
         found("web")
 
 

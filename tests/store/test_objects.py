@@ -154,7 +154,7 @@ def test_an_answer_that_says_nothing_is_neither_done_nor_refused(s3: S3, code: s
         ("ExpiredToken", 400, "credentials for the store have expired", "get new ones"),
         ("AccessDenied", 403, "the store refused", "docs/teams.md"),
         ("NoSuchBucket", 404, "the store refused", "make the bucket"),
-        ("NotImplemented", 501, "no conditional writes", "use a store that has them"),
+        ("NotImplemented", 501, "not support conditional writes", "use a store that supports them"),
     ],
 )
 def test_what_must_be_put_right_first_is_said(s3: S3, code: str, status: int, message: str, hint: str) -> None:

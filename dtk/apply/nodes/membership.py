@@ -37,7 +37,7 @@ def register(context: TaskContext, groups: Groups, report: Report) -> None:
 
 
 def deregister(context: TaskContext, groups: Groups, report: Report) -> None:
-    """Take nodes out of groups; arguments as in ``register``. Until then, the state records them as possibly registered."""
+    """Take nodes out of groups; arguments as in ``register``. Until then, they count as registered."""
     known = context.store.state.nodes
     before = {node: registered_groups(known[node].attributes) or groups[node] for node in groups}
     _record(context, before, in_service=False)

@@ -166,7 +166,7 @@ class RecordingConnector(SSHConnector):
     ) -> Prepared:
         whole = _unix_command(self, command, arguments)
         if self._is_secret(whole):
-            raise NotImplementedError("a command with a secret in it runs in a POSIX shell, and without _su_password")
+            raise NotImplementedError("a command with a secret needs a POSIX shell, and cannot use _su_password")
         return Prepared(str(command), _outer(whole), b"" if data is None else data)
 
     def _is_secret(self, text: str) -> bool:

@@ -41,7 +41,7 @@ def add_node(
     service, (name,) = service_and_words(words, 1, 1, "dtk add-node [SERVICE] NAME")
     inputs, found = read_service(service)
     if not is_node_name(name) or name == ASSEMBLY_WIDE:
-        raise UsageError(f"'{name}' can't name a node: letters, digits, _ and -, a letter first")
+        raise UsageError(f"invalid node name '{name}': use letters, digits, _ and -, beginning with a letter")
     if name in found.topology.assembly.nodes:
         raise UsageError(f"node '{name}' already exists", hint=f"dtk list-nodes {inputs.service.name}")
     attributes = {**_group(cardinality), **_settings(name, settings or [], is_group=cardinality is not None)}
@@ -76,7 +76,7 @@ def _settings(node: str, pairs: Sequence[str], *, is_group: bool) -> dict[str, o
             raise UsageError(f"--set {pair}: write NAME=VALUE")
         if name not in known:
             message = f"'{name}' is for groups" if name in node_attributes(is_group=True) else f"no attribute '{name}'"
-            raise UsageError(message, hint=did_you_mean(name, known, f"nodes have {', '.join(known)}"))
+            raise UsageError(message, hint=did_you_mean(name, known, f"valid attributes: {', '.join(known)}"))
         # Templates are checked with the service, which knows their variables.
         found[name] = value if is_value_template(value) else typed_node_value(known[name], f"{node}/{name}", value)
     return found

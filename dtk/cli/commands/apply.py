@@ -112,13 +112,13 @@ class _ApplyOptions:
 
     def check(self, planned: Plan | None) -> None:
         if self.resumes and self.refresh:
-            raise UsageError("--resume continues what the last task was for", hint="leave --refresh out")
+            raise UsageError("--resume cannot be used with --refresh", hint="omit --refresh")
         if planned and (self.resumes or self.refresh or self.selection):
             own = "--resume" if self.resumes else "--refresh" if self.refresh else ""
             reason = f"{own} makes its own plan" if own else "a plan file already contains what to do"
             raise UsageError(reason, hint="name the service instead of the plan's file")
         if self.resumes and self.selection:
-            raise UsageError("--resume continues what the last task was for", hint="leave --only and --exclude out")
+            raise UsageError("--resume continues all of the last task", hint="omit --only and --exclude")
 
 
 def _apply_file(planned: Plan, inputs: Inputs, change: Change, how: Following) -> None:

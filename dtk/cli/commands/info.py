@@ -24,7 +24,7 @@ def info(
     """Describe a service, a node, a module or an assembly.
 
     For a module: components, attributes, actions, nodes and workflows.
-    Examples: dtk info dask1 master, dtk info dtk:dask --markdown
+    Example: dtk info dtk:dask --markdown
     Example: dtk info dask1
     """
     if what and means_module(what):

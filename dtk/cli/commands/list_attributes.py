@@ -32,7 +32,7 @@ def list_attributes(  # noqa: PLR0913, PLR0917 - one parameter per option
     component: ComponentOption = None,
     attribute: AttributeOption = None,
     all_: Annotated[
-        bool, typer.Option("--all", help="Include those that only pass values between components.")
+        bool, typer.Option("--all", help="Include attributes that only pass values between components.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -64,7 +64,7 @@ What it is for. `dtk info {shown} --markdown` writes the reference of its attrib
 
 def module(
     verb: Annotated[Verb, typer.Argument(metavar="new", help="Make a new module.")],  # noqa: ARG001 - the only one
-    name: Annotated[str, typer.Argument(metavar="NS/NAME", help="Its name.")],
+    name: Annotated[str, typer.Argument(metavar="NS/NAME", help="The module's name.")],
 ) -> None:
     """Create a new module: small, valid, with a test.
 
@@ -78,7 +78,7 @@ def module(
     workspace = current_workspace()
     full = module_name(name)
     if full is None:
-        raise UsageError(f"'{name}' can't name a module", hint="write it as namespace/name: letters, digits, _ and -")
+        raise UsageError(f"invalid module name '{name}'", hint="write it as namespace/name: letters, digits, _ and -")
     folder = workspace.modules / full
     if folder.exists():
         raise UsageError(f"{shown_path(folder)} already exists")

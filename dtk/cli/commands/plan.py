@@ -43,7 +43,7 @@ AllOption = Annotated[
 _SaveOption = Annotated[bool, typer.Option("--save", help="Put it into the shared store, for dtk apply --plan DIGEST.")]
 _ReplaceOption = Annotated[
     list[str] | None,
-    typer.Option("--replace", metavar="NODE", help="Give this node, or group, another machine; may be repeated."),
+    typer.Option("--replace", metavar="NODE", help="Replace the machines of this node or group; may be repeated."),
 ]
 _RefreshOption = Annotated[
     bool, typer.Option("--refresh", help="First ask the target how the nodes are, and the nodes what would change.")
@@ -163,8 +163,8 @@ def _plan_or_error(workspace: Workspace, name: str, form: PlanForm, asks: _PlanW
 
 def _refuse_for_all(out: Path | bool | None, selection: Selection, service: str | None) -> None:
     if out or selection or service:
-        what = "a SERVICE is" if service else "--out, --save, --only and --exclude are"
-        raise UsageError(f"{what} for the plan of one service", hint="dtk plan --all --json has every plan")
+        what = "a service" if service else "--out, --save, --only or --exclude"
+        raise UsageError(f"--all cannot be used with {what}", hint="print all plans: dtk plan --all --json")
 
 
 def _has_state(workspace: Workspace, name: str) -> bool:

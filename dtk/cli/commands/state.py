@@ -64,7 +64,7 @@ class StateRequest:
 def state(
     verb: Annotated[StateVerb, typer.Argument(help="What to do.")],
     service: ServiceArgument = None,
-    serial: Annotated[int | None, typer.Argument(metavar="[SERIAL]", help="For restore: which state.")] = None,
+    serial: Annotated[int | None, typer.Argument(metavar="[SERIAL]", help="For restore: the state's serial.")] = None,
     every: Annotated[bool, typer.Option("--all", help="For push and pull: every service.")] = False,
     force: Annotated[bool, typer.Option("--force", help="For push: replace an older state in the store.")] = False,
     yes: YesOption = False,
@@ -121,7 +121,8 @@ def _chosen(workspace: Workspace, store: SharedStore, given: str | None) -> str:
         return given
     names = workspace.service_names() or [entry.name for entry in list_entries(store)]
     if len(names) != 1:
-        raise UsageError(f"which service? there are {', '.join(names) or 'none'}", hint="name one")
+        found = f"several services exist: {', '.join(names)}" if names else "no service exists"
+        raise UsageError(found, hint="name the service")
     return names[0]
 
 

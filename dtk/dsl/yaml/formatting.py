@@ -35,7 +35,7 @@ def formatted(text: str, name: str) -> str:
     made = "\n".join(_without_double_blanks(lines)).strip("\n") + "\n"
     made = made if _same(made, name, before) else output.getvalue()
     if not _same(made, name, before):
-        raise DtkError(f"{name} can't be formatted without changing what it says", hint="it stays as it is")
+        raise DtkError(f"{name} can't be formatted without changing its meaning", hint="the file was not changed")
     return made
 
 

@@ -173,7 +173,7 @@ class DnsRecords:
             if time.monotonic() > until:
                 raise DtkError(
                     f"Route 53 has not published the change of zone {zone} within {PUBLISHING_SECONDS:g} s",
-                    hint="dtk apply --resume waits for it again",
+                    hint="dtk apply --resume waits again",
                 )
             time.sleep(POLL_SECONDS)
             answer = self._aws.ask("get_change", ChangeAnswer, service="route53", Id=_id_of(answer["ChangeInfo"]["Id"]))

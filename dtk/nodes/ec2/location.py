@@ -51,8 +51,8 @@ def check_missing(aws: Aws, records: Iterable[NodeRecord]) -> None:
     missing = next((record for record in records if record.attributes.get(ACCOUNT)), None)
     if missing is not None and not aws.account:
         raise InvalidError(
-            f"instance {missing.id} of node '{missing.node}' was not found in the account of the credentials, which"
-            f" is unknown; the instance was created in account {missing.attributes[ACCOUNT]}",
+            f"instance {missing.id} of node '{missing.node}' was not found. It was created in AWS account"
+            f" {missing.attributes[ACCOUNT]}; the account of the current credentials could not be determined",
             hint="check that AWS STS can be reached from here: a private network needs an endpoint for it",
         )
 

@@ -158,7 +158,9 @@ class HostsProvider(BasicProvider):
         """Return a marked host as the record of its node, and add the claim to this registry."""
         host = self._hosts.get(orphan.id)
         if host is None:
-            raise DtkError(f"target '{self._target.name}' has no host '{orphan.id}'", hint="put it back into dtk.yaml")
+            raise DtkError(
+                f"target '{self._target.name}' has no host '{orphan.id}'", hint="add the host to dtk.yaml again"
+            )
         with changing_claims(self._workspace, self._target.name) as claims:
             claims[orphan.id] = Claim(identity.service, identity.lineage, orphan.node)
         return _record(orphan.node, host)

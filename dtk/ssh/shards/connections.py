@@ -105,8 +105,8 @@ class ShardConnections:
                 else "ulimit -u and the machine's free memory"
             )
             raise DtkError(
-                f"no further process for the connection to {node} can be started: {shard.strerror}",
-                hint=f"see {limit}; or hold all connections in one: --workers 1",
+                f"cannot start another process for the connection to {node}: {shard.strerror}",
+                hint=f"see {limit}; or use one process for all connections: --workers 1",
             )
         return shard
 
