@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -39,7 +40,10 @@ class LazyCommand(TyperCommand):
         module, _, function = self.entry.function.partition(":")
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
         app.command(self.entry.name, cls=QuickCommand)(getattr(importlib.import_module(module), function))
-        return cast(TyperCommand, typer.main.get_command(app))
+        command = cast(TyperCommand, typer.main.get_command(app))
+        # An example inside of a paragraph is hard to find, and to copy.
+        command.help = re.sub(r"\s+(Examples?: )", r"\n\n\1", command.help or "")
+        return command
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Delegate to the real command."""
