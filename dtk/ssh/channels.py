@@ -17,10 +17,14 @@ from dtk.errors import DtkError
 from dtk.ssh.connect import close_all
 from dtk.ssh.delimited import LOGIN_COMMAND, Delimiter, EchoError, OwnOutput
 from dtk.ssh.output import Stream
+from dtk.ssh.transport import Transport
 
 KEEPALIVE_SECONDS = 15.0
 ANSWER_SECONDS = 30.0
-"""A node that does not answer a keepalive within this time is lost: at most 45 s after its last sign of life."""
+"""A node that sends nothing for this long after a keepalive is lost: at most 45 s after its last sign of life."""
+_LOOKS = 30
+"""How often within ``ANSWER_SECONDS`` dtk looks whether something came. On a clock alone, a process that is too busy to
+read an answer would take a node for lost; between two looks, it reads some of what is there."""
 LOGIN_SECONDS = 60.0
 """How long a login may take until it starts the command."""
 _CHUNK = 64 * 1024
@@ -107,12 +111,15 @@ class SshConnection:
     def _ask_for_a_sign(self) -> None:
         """Wait for one reply from the node; everything that it sent earlier has then been received."""
         transport = self._clients[-1].get_transport()
-        if transport is None:
+        if not isinstance(transport, Transport):
             return
-        with self._asking, gevent.Timeout(ANSWER_SECONDS, False):
-            transport.global_request("keepalive@openssh.com", wait=True)
-            return
-        transport.close()
+        with self._asking:
+            asking = gevent.spawn(transport.global_request, "keepalive@openssh.com", wait=True)
+            try:
+                if not _answers(asking, transport):
+                    transport.close()
+            finally:
+                asking.kill()
 
     def _transport(self) -> paramiko.Transport:
         transport = self._clients[-1].get_transport()
@@ -240,6 +247,18 @@ class SshConnection:
             hint="dtk needs an account whose shell runs sh: see its login shell (chsh -s /bin/sh),"
             " ForceCommand in sshd_config and command= in authorized_keys",
         )
+
+
+def _answers(asking: gevent.Greenlet, transport: Transport) -> bool:
+    """Wait for the end of a request; return whether it ended before the node had been silent for too long."""
+    received, silent = transport.received, 0
+    while silent < _LOOKS:
+        asking.join(ANSWER_SECONDS / _LOOKS)
+        if asking.ready():
+            return True
+        silent = silent + 1 if transport.received == received else 0
+        received = transport.received
+    return False
 
 
 class _Exchange:

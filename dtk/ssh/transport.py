@@ -86,6 +86,8 @@ class FairSocket:
     def __init__(self, connection: socket.socket | paramiko.Channel) -> None:
         self._connection = connection
         self._reads = 0
+        self.received = 0
+        """Bytes received so far."""
         self.bytes_before_greeting: int | None = 0
         """Bytes received so far; None once the machine has sent its SSH banner."""
 
@@ -95,6 +97,7 @@ class FairSocket:
         if self._reads % _READS_A_TURN == 0:
             gevent.sleep(0)
         read = self._connection.recv(size)
+        self.received += len(read)
         if self.bytes_before_greeting is not None:
             self.bytes_before_greeting += len(read)
             if self.bytes_before_greeting > LONGEST_GREETING:
@@ -116,6 +119,11 @@ class Transport(paramiko.ServiceRequestingTransport):  # type: ignore[name-defin
     def __init__(self, connection: socket.socket | paramiko.Channel, attempt: Attempt, **arguments: object) -> None:
         self._attempt, self._fair = attempt, FairSocket(connection)
         super().__init__(self._fair, **arguments)
+
+    @property
+    def received(self) -> int:
+        """Bytes received from the machine so far."""
+        return self._fair.received
 
     def _check_banner(self) -> None:
         try:
