@@ -29,7 +29,7 @@ def test_stages_run_in_order_and_nodes_of_a_stage_at_once(lab: Lab, tmp_path: Pa
     first = stage(1, *(action(n, "m::c", run(meeting(meet, n, 3))) for n in nodes))
     second = stage(2, action("master", "m::d", run("true")))
     result = lab.apply(first, second)
-    assert result.exit_code == 0
+    assert result.exit_code == 0, result.events
     assert result.ran == ["1.1", "1.2", "1.3", "2.1"]
     order = [(e["type"], e.get("stage")) for e in result.events if e["type"].startswith("stage.")]
     expected = [("stage.started", "1"), ("stage.finished", "1"), ("stage.started", "2"), ("stage.finished", "2")]
