@@ -47,6 +47,19 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 LONG = {"testbed": 0, "modules": 0, "end_to_end": 1, "reliability": 1}
 
 
+# Files that start hundreds of processes of dtk, or kill them at every point; what these run, others run as well.
+UNMEASURED = ("reliability", "test_crash.py", "test_takeover.py", "test_power.py", "test_clones.py", "test_edits.py")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def processes_without_coverage(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Start the processes of some files without coverage, which doubles the CPU time that a process of dtk needs."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not {request.path.name, request.path.parent.name}.isdisjoint(UNMEASURED):
+            patch.delenv("COVERAGE_PROCESS_START", raising=False)
+        yield
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put long files first: one that starts last would run alone, and leave the other processes idle.
 
