@@ -125,7 +125,7 @@ class Catalog:
             self._open.pop()
         if module.name != name:
             location = Location(shown_file(folder / MODULE_FILE, self.display_root), module.location.line, 1)
-            message = f"the module is named '{module.name}', and its folder '{name}'"
+            message = f"the module is named '{module.name}', but its folder '{name}'"
             raise InvalidError(
                 f"module '{name}' is invalid", [Problem(message, location, "module", expected=f"'{name}'")]
             )

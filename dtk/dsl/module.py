@@ -148,7 +148,7 @@ def _assembly_file_problems(name: str, cursor: Cursor, reading: _ModuleReading) 
         yield cursor.problem(f"assembly '{name}' is already defined in {first.file}, line {first.line}")
     written = cursor.get("name")
     if written and written.value != name:
-        yield written.problem(f"the assembly is named '{written.value}', and its file '{name}'", expected=f"'{name}'")
+        yield written.problem(f"the assembly is named '{written.value}', but its file '{name}'", expected=f"'{name}'")
 
 
 def _full_name(entry: Cursor) -> str:
@@ -162,7 +162,7 @@ def _resolve_modules(reading: _ModuleReading, find: FindModule | None) -> None:
         short = name.rpartition("/")[2]
         # Components are named by the module's short name, so two modules of the same name would be ambiguous.
         if short in reading.modules or short == reading.sources.module.rpartition("/")[2]:
-            message = f"two modules are called '{short}', and components are named by that word alone"
+            message = f"two modules have the short name '{short}', and components are named by the short name only"
             reading.problems.append(entry.key_problem(message))
             continue
         reading.modules[short] = _found(entry, name, find, reading.problems) if find else None

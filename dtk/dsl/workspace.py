@@ -151,7 +151,7 @@ def _version_problems(cursor: Cursor) -> Iterator[Problem]:
         yield required.problem(f"'{required.value}' is not a valid version specifier", expected="for example >=1.2,<2")
         return
     if not allowed.contains(__version__, prereleases=True):
-        message = f"this is dtk {__version__}, and the workspace requires version {required.value}"
+        message = f"the workspace requires dtk {required.value}, but this is dtk {__version__}"
         yield required.problem(message, expected=f"that version: pip install 'dtk-cluster{required.value}'")
 
 

@@ -104,7 +104,7 @@ def test_modules_that_depend_on_each_other_are_refused(root: Path) -> None:
 def test_a_module_in_a_folder_of_another_name_is_refused(root: Path) -> None:
     write(root, "test/moved", module="test/original")
     assert problems(Catalog([root], root), "test/moved") == [
-        "test/moved/dtk.module.yaml:1:1: the module is named 'test/original', and its folder 'test/moved';"
+        "test/moved/dtk.module.yaml:1:1: the module is named 'test/original', but its folder 'test/moved';"
         " expected 'test/moved' (at module)"
     ]
 

@@ -77,6 +77,6 @@ def test_what_is_added_and_removed_again_leaves_the_file_as_it_was(tmp_path: Pat
 
 def test_a_list_that_is_none_is_left_alone(tmp_path: Path) -> None:
     file = file_with(tmp_path, "removed: 5\n")
-    with pytest.raises(DtkError, match="can't be edited"):
+    with pytest.raises(DtkError, match="dtk can't edit"):
         add_item(file, ("removed",), "slaves:2")
     assert file.read_text(encoding="utf-8") == HEAD + "removed: 5\n"

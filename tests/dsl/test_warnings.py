@@ -143,5 +143,5 @@ def test_no_message_shows_what_a_link_leads_to(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(workspace)
     printed = validate(code=3)
     assert printed.count("a symlink can't be part of a module") == 3
-    assert "services/s1/service.yaml:1:1: the file is a symlink that leads out of the workspace" in printed
+    assert "services/s1/service.yaml:1:1: the file is a symlink to a path outside of the workspace" in printed
     assert "somebody else" not in printed

@@ -74,7 +74,7 @@ def test_a_service_says_what_is_wanted(tmp_path: Path) -> None:
 def test_mistakes_in_a_service_are_told_all_at_once(tmp_path: Path) -> None:
     text = "format_version: 1\nservice: other\nassembly: dask\nattribute: {}\ncomponents: {master: [a b, a, a]}\n"
     assert service_problems(tmp_path, text) == [
-        "dask1/service.yaml:2:10: the service is named 'other', and its folder 'dask1'; expected 'dask1' (at service)",
+        "dask1/service.yaml:2:10: the service is named 'other', but its folder 'dask1'; expected 'dask1' (at service)",
         "dask1/service.yaml:3:11: invalid value 'dask'; expected an assembly: namespace:module/assembly (at assembly)",
         "dask1/service.yaml:4:1: unknown key 'attribute'; expected format_version, service, id, assembly, target,"
         " attributes, components, nodes, removed, access or links; did you mean 'attributes'? (at attribute)",

@@ -89,7 +89,7 @@ def test_a_workspace_says_which_dtk_it_requires(dtk: Dtk, module: Path) -> None:
     before = file.read_text()
     file.write_text(f"{before}required_version: '>=99'\n")
     refused = dtk.run("plan", "ring1", code=3).stderr
-    assert "the workspace requires version >=99" in refused
+    assert "the workspace requires dtk >=99" in refused
     file.write_text(f"{before}required_version: newest\n")
     assert "'newest' is not a valid version specifier" in dtk.run("plan", "ring1", code=3).stderr
     file.write_text(f"{before}required_version: '>=0.0.1'\n")

@@ -58,7 +58,7 @@ def _source(text: str, side: Side) -> AttributeTerm | TextTerm | ConstantTerm:
         raise ValueError(f"'{text}' is not $attribute, $attribute[key], $node.attribute or $port + node.port_offset")
     if side == "base":
         return ConstantTerm(_constant(text))
-    raise ValueError(f"'{text}' is its source: mark it with $, as in ${text}; constants go right of <-")
+    raise ValueError(f"mark the source with $, as in ${text}; a constant must be to the right of <-")
 
 
 def _term(match: re.Match[str], side: Side) -> AttributeTerm:
@@ -85,7 +85,7 @@ def _destination(text: str, side: Side) -> AttributeTerm:
     if match:
         return AttributeTerm(side, match["attribute"], match["key"] or "")
     if text.startswith("$"):
-        raise ValueError(f"the arrow points to '{text}', but $ marks the source")
+        raise ValueError(f"the arrow points to '{text}', but $ marks a source")
     raise ValueError(f"the arrow points to '{text}', which is not an attribute or attribute[key]")
 
 

@@ -33,7 +33,7 @@ def build_service(file: Path, display_root: Path | None = None) -> Service:
 def _name_problems(cursor: Cursor, file: Path) -> Iterator[Problem]:
     written = cursor.get("service") if isinstance(cursor.value, dict) else None
     if written and written.value != file.parent.name:
-        message = f"the service is named '{written.value}', and its folder '{file.parent.name}'"
+        message = f"the service is named '{written.value}', but its folder '{file.parent.name}'"
         yield written.problem(message, expected=f"'{file.parent.name}'")
 
 

@@ -58,7 +58,7 @@ def _misplaced_keys(cursor: Cursor) -> Iterator[Problem]:
     for key in STAGE_KEYS:
         written = cursor.get(key)
         if written:
-            yield written.key_problem(f"'{key}' belongs to a stage: the workflow has subtasks")
+            yield written.key_problem(f"'{key}' is only valid in a stage, and this workflow has subtasks")
     if _order(cursor) == "concurrent":
         yield from _misplaced_windows(cursor)
 
@@ -153,13 +153,13 @@ def _block_problems(cursor: Cursor) -> Iterator[Problem]:
     """Yield problems of keys that don't apply to a block or a call."""
     order = cursor.get("subtask_order")
     if order and "subtasks" not in cursor.value and not cursor.is_partial:
-        yield order.key_problem("subtask_order is for blocks, which have subtasks")
+        yield order.key_problem("subtask_order is only valid in a block, which has subtasks")
     if "workflow" in cursor.value:
-        yield from _misplaced(cursor, (*_NODE_KEYS, *OPTION_KEYS), ", not with a call of a workflow")
+        yield from _misplaced(cursor, (*_NODE_KEYS, *OPTION_KEYS), ", not in a call of a workflow")
     elif "subtasks" in cursor.value:
-        yield from _misplaced(cursor, _NODE_KEYS, ", not with a block of them")
+        yield from _misplaced(cursor, _NODE_KEYS, ", not in a block of stages")
         if _order(cursor) == "sequential":
-            yield from _misplaced(cursor, OPTION_KEYS, " or a concurrent block, which are carried out")
+            yield from _misplaced(cursor, OPTION_KEYS, " or a concurrent block")
         else:
             yield from _misplaced_windows(cursor)
 
@@ -168,7 +168,7 @@ def _misplaced(cursor: Cursor, keys: tuple[str, ...], addition: str) -> Iterator
     for key in keys:
         found = cursor.get(key)
         if found:
-            yield found.key_problem(f"'{key}' belongs to a stage{addition}")
+            yield found.key_problem(f"'{key}' is only valid in a stage{addition}")
 
 
 def _misplaced_windows(cursor: Cursor) -> Iterator[Problem]:
@@ -177,7 +177,7 @@ def _misplaced_windows(cursor: Cursor) -> Iterator[Problem]:
         for key in ("max_in_flight", "canary"):
             option = inner.get(key)
             if option:
-                yield option.key_problem(f"'{key}' belongs to the concurrent block, not inside it")
+                yield option.key_problem(f"'{key}' must be set on the concurrent block, not inside it")
         yield from _misplaced_windows(inner)
 
 

@@ -80,8 +80,8 @@ def _call_problems(call: Subtask, site: _CallSite) -> Iterator[Problem]:
     else:
         yield from _type_problems(call, called)
         for key in sorted(_windows(called.subtasks)) if site.beside else ():
-            message = f"workflow '{called.name}' sets {key} in a stage, which is not possible in a concurrent block"
-            yield Problem(message, call.location, expected=f"{key} with the concurrent block")
+            message = f"workflow '{called.name}' sets {key} in a stage, which is not allowed inside a concurrent block"
+            yield Problem(message, call.location, expected=f"{key} on the concurrent block")
 
 
 def _windows(subtasks: tuple[Subtask, ...]) -> set[str]:

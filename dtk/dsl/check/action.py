@@ -53,8 +53,8 @@ _REFUSED = {
     "_retry_until": "write retries in the action",
     "_ignore_errors": "write on_failure: continue in the action",
     "_continue_on_error": "write on_failure: continue in the action",
-    "_sudo_password": "do not put passwords into modules: give the user on the node sudo without a password",
-    "_su_password": "do not put passwords into modules",
+    "_sudo_password": "modules must not contain passwords; configure passwordless sudo for the user on the node",
+    "_su_password": "modules must not contain passwords",
 }
 
 
@@ -130,7 +130,7 @@ class ActionChecker:
             if isinstance(loop.value, str) and not is_template(loop.value):
                 self._report(loop.problem(f"'{loop.value}' is neither a list nor a hash", expected=_LOOP))
             if ITEM in self.attributes:
-                message = f"an attribute is named '{ITEM}', as templates call the element of a loop"
+                message = f"the loop variable '{ITEM}' has the same name as an attribute; rename the attribute"
                 self._report(loop.key_problem(message))
             self.names = self.names.with_names([ITEM])
         try:

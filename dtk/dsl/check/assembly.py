@@ -102,7 +102,9 @@ def use_problems(use: ComponentUse, node: str, scope: Scope, values: AssemblySco
 def _title_problems(use: ComponentUse, component: Component) -> Iterator[Problem]:
     if component.singleton and use.name.title:
         message = f"component '{component.type}' takes no title: it is a singleton, at most one on a node"
-        yield Problem(message, use.location, expected=f"'{component.type}', or singleton: false where it is defined")
+        yield Problem(
+            message, use.location, expected=f"'{component.type}', or singleton: false in the component's definition"
+        )
     if not component.singleton and not use.name.title:
         message = f"component '{component.type}' needs a title"
         yield Problem(message, use.location, expected=f"{component.type}[title]")
@@ -118,8 +120,8 @@ def _place_problems(use: ComponentUse, component: Component, node: str) -> Itera
             message, use.location, expected="an assembly-wide component with compute, or with no create action"
         )
     if node != ASSEMBLY_WIDE and create.provider == "compute":
-        message = f"component '{use.name}' computes, which takes no node"
-        yield Problem(message, use.location, expected="it among the assembly's own components")
+        message = f"component '{use.name}' has a compute action, so it cannot be on a node"
+        yield Problem(message, use.location, expected="the component under the assembly's own components")
 
 
 def _setting_problems(use: ComponentUse, component: Component, values: AssemblyScope) -> Iterator[Problem]:
@@ -134,7 +136,7 @@ def _setting_problems(use: ComponentUse, component: Component, values: AssemblyS
         elif attribute.constant:
             yield Problem(f"attribute '{name}' of '{component.type}' is constant and cannot be set", location)
         elif attribute.is_computed:
-            message = f"attribute '{name}' of '{component.type}' is dynamic, its value comes from an action"
+            message = f"attribute '{name}' of '{component.type}' is dynamic: its value comes from an action"
             yield Problem(message, location)
         elif value is not None:
             yield from _value_problems(attribute, value, use, location, values)

@@ -14,7 +14,7 @@ from dtk.model.module import Attribute, Node
 from dtk.model.types import coerce, is_list_type
 from dtk.model.value import UNSET, Known, Value, holds_secret, plain
 
-ESCAPE = "{% raw %}…{% endraw %} around a text that is to stay as it is"
+ESCAPE = "{% raw %}…{% endraw %} around literal text"
 
 NODE_TYPES = {
     "cardinality": "integer",
@@ -146,7 +146,9 @@ def node_problems(node: Node, attributes: Mapping[str, Attribute], names: Names)
         private = next((attributes[used] for used in names_in(value) if _is_private(attributes.get(used))), None)
         if private:
             kind = "secret" if private.secret else "hidden"
-            message = f"{kind} attribute '{private.name}' can't go to '{node.name}/{name}': what machines are is shown"
+            message = (
+                f"{kind} attribute '{private.name}' can't be used in '{node.name}/{name}': dtk shows node attributes"
+            )
             yield Problem(message, location)
         elif name in NODE_TYPES:
             requested = Attribute(name, location, NODE_TYPES[name])

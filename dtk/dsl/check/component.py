@@ -36,7 +36,7 @@ def component_problems(component: Component, scope: Scope) -> Iterator[Problem]:
     if scope.attributes_known(component.type):
         yield from _output_problems(component)
         if not component.singleton and "name" not in component.attributes:
-            message = f"component '{component.name}' takes titles, and has no attribute 'name' to hold them"
+            message = f"component '{component.name}' takes titles, but has no attribute 'name' to hold them"
             yield Problem(message, component.location)
 
 
@@ -54,7 +54,7 @@ def _link_problems(component: Component, link: LinkDef, scope: Scope) -> Iterato
         if unknown:
             yield unknown
     if link.optional and link.required:
-        message = f"link '{link.name}' is optional, and '{link.component}' is required"
+        message = f"link '{link.name}' is optional, but '{link.component}' is required"
         yield Problem(message, link.location, expected="a link without optional, or no required and no dependency")
     if link.component != component.type and not link.include_self:
         message = (
@@ -62,7 +62,9 @@ def _link_problems(component: Component, link: LinkDef, scope: Scope) -> Iterato
         )
         yield Problem(message, link.location)
     if link.component == component.type and link.same_node and component.singleton:
-        message = f"link '{link.name}' leads from '{component.type}' to itself, but a node has only one"
+        message = (
+            f"link '{link.name}' leads from '{component.type}' to itself on the same node, but a node has only one"
+        )
         yield Problem(message, link.location, expected="a link without same_node, to all members of the group")
 
 
@@ -134,7 +136,7 @@ def _destination_problems(mapping: AttributeMapping, type_: str, scope: Scope) -
     if found and found.constant:
         yield Problem(f"attribute mapping ({mapping.text}): '{term.attribute}' is constant", mapping.location)
     if found and found.is_computed:
-        message = f"attribute mapping ({mapping.text}): '{term.attribute}' is dynamic, its value comes from an action"
+        message = f"attribute mapping ({mapping.text}): '{term.attribute}' is dynamic: its value comes from an action"
         yield Problem(message, mapping.location)
 
 

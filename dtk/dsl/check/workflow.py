@@ -79,7 +79,7 @@ def _twice(workflow: Workflow, standing: Standing) -> Iterator[Problem]:
             if again:
                 node, name = again[0]
                 message = f"component '{name}' is converged twice on '{node}'"
-                expected = f"it once: it is in stage '{first[again[0]]}' already"
+                expected = f"only one stage: it is already in stage '{first[again[0]]}'"
                 yield Problem(message, item.location, expected=expected)
             first |= {key: first.get(key, subtask.name) for key in meant}
 
@@ -101,7 +101,7 @@ def _variable_problems(subtask: Subtask, workflow: Workflow) -> Iterator[Problem
         for name in variables_in(text):
             parameter = workflow.parameters.get(name)
             if parameter is None or parameter.required:
-                yield Problem(f"workflow '{workflow.name}' is given no parameters: nothing sets '{name}'", location)
+                yield Problem(f"workflow '{workflow.name}' runs without parameters, so nothing sets '{name}'", location)
 
 
 def _action_problems(item: WorkflowItem, scope: Scope, subtask: Subtask, workflow: Workflow) -> Iterator[Problem]:

@@ -120,7 +120,7 @@ def pieces_of(text: str) -> Iterator[tuple[bool, str]]:
     expression: list[str] | None = None
     for line, kind, value in environment(shell=False).lex(text):
         if kind == "block_begin":
-            raise TemplateProblem("a text with a secret in it can't have statements", line=line)
+            raise TemplateProblem("text that contains a secret can't contain template statements", line=line)
         if kind == "variable_begin":
             expression = []
         elif kind == "variable_end":

@@ -36,7 +36,7 @@ def count_round() -> None:
     """
     _rounds[0] += 1
     if _rounds[0] > MOST_ROUNDS:
-        raise TemplateLimitError(f"it takes more than {MOST_ROUNDS:,} rounds of its loops and calls")
+        raise TemplateLimitError(f"it runs more than {MOST_ROUNDS:,} iterations of loops and calls")
 
 
 def counted(items: Iterable[object]) -> Iterator[object]:
@@ -53,7 +53,7 @@ def check_size(size: int) -> None:
         TemplateLimitError: the size is above the limit.
     """
     if size > LARGEST:
-        raise TemplateLimitError(f"it makes a value of more than {LARGEST:,} characters or items")
+        raise TemplateLimitError(f"it creates a value with more than {LARGEST:,} characters or items")
 
 
 def size_of(value: object) -> int:
@@ -66,7 +66,7 @@ def check_operands(operator: str, left: object, right: object) -> None:
     if operator == "+":
         check_size(size_of(left) + size_of(right))
     elif isinstance(left, int) and isinstance(right, int) and left.bit_length() + right.bit_length() > _MOST_BITS:
-        raise TemplateLimitError("it makes a number of more than a thousand digits")
+        raise TemplateLimitError("it computes a number with more than a thousand digits")
 
 
 def check_call(function: object, arguments: Iterable[object]) -> None:
@@ -78,10 +78,10 @@ def check_call(function: object, arguments: Iterable[object]) -> None:
     given = list(arguments)
     for value in given:
         if isinstance(value, int) and abs(value) > LARGEST:
-            raise TemplateLimitError(f"a call is given {str(value)[:12]}, a number that is too large")
+            raise TemplateLimitError(f"a call has an argument that is too large: {str(value)[:12]}")
     texts = [value for value in (own, *given) if isinstance(value, str)]
     if "format" in name and any(_WIDTH.search(text) for text in texts):
-        raise TemplateLimitError("a format asks for a width that is too large")
+        raise TemplateLimitError("a format specifies a width that is too large")
     if "replace" in name and len(texts) >= _REPLACED_TEXTS:
         whole, old, new = texts[:_REPLACED_TEXTS]
         check_size(len(whole) + whole.count(old) * len(new))

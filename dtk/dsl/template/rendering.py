@@ -64,8 +64,8 @@ def unreadable(error: TemplateSyntaxError) -> TemplateProblem:
     """Return why a text is not a valid template, and how to write literal braces."""
     message = f"invalid template: {error.message}"
     if error.message == "Missing end of comment tag":
-        message = "'{#' begins a comment of a template, and no '#}' ends it"
-    expected = "a template, or {% raw %}…{% endraw %} around braces that are for the program itself"
+        message = "'{#' begins a template comment, but no '#}' ends it"
+    expected = "a valid template, or {% raw %}…{% endraw %} around literal braces"
     return TemplateProblem(message, line=error.lineno, expected=expected)
 
 
@@ -236,7 +236,9 @@ class _Environment(ImmutableSandboxedEnvironment):
             return super().call_binop(context, operator, left, right)
         operands = (plain_of(left), plain_of(right))
         if operator == "**" or not all(isinstance(operand, (int, float)) for operand in operands):
-            raise TypeError(f"{operator} can't be used here: it is for numbers, and ** for none")
+            raise TypeError(
+                f"operator {operator} can't be used here: only + works with text and lists, and ** is not allowed"
+            )
         return super().call_binop(context, operator, left, right)
 
 

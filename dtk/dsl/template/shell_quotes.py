@@ -12,17 +12,17 @@ from collections.abc import Sequence
 Piece = str | None
 """One character of a command, or None for a value."""
 
-WITHOUT_QUOTES = "dtk quotes values: write it without quotes around it"
+WITHOUT_QUOTES = "dtk quotes the value itself: remove the quotes around it"
 _REASONS = {
     "single": WITHOUT_QUOTES,
     "escaping": WITHOUT_QUOTES,
     "double": WITHOUT_QUOTES,
     "in_double": WITHOUT_QUOTES,
-    "backtick": "a value in backticks can't be quoted: use $( ) in their place",
-    "arithmetic": "a value in $(( )) can't be quoted: give it to a shell variable first",
+    "backtick": "a value in backticks can't be quoted: use $( ) instead",
+    "arithmetic": "a value in $(( )) can't be quoted: assign it to a shell variable first",
     "comment": "a value in a comment can't be quoted: a line break in it would end the comment",
-    "heredoc": "a value in a here-document can't be quoted: put the text on the node with ADD",
-    "escape": "a value behind a backslash can't be quoted: leave the backslash out",
+    "heredoc": "a value in a here-document can't be quoted: copy the text to the node with ADD",
+    "escape": "a value after a backslash can't be quoted: remove the backslash",
 }
 _WORDS_ARE_READ = ("plain", "group", "in_plain")
 _CLOSING = {

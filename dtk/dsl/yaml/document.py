@@ -97,7 +97,7 @@ def read_document(file: Path, display_root: Path | None = None) -> Document:
     """
     name = shown_file(file, display_root)
     if display_root is not None and _leads_out(file, display_root):
-        raise _refused(name, "the file is a symlink that leads out of the workspace")
+        raise _refused(name, "the file is a symlink to a path outside of the workspace")
     return parse_document(read_text(file, name), name)
 
 
@@ -110,7 +110,7 @@ def read_text(file: Path, name: str) -> str:
     try:
         found = file.stat()
         if not stat.S_ISREG(found.st_mode):  # reading a fifo may block for ever, a device has no end
-            raise _refused(name, f"a {'folder' if stat.S_ISDIR(found.st_mode) else 'device'} is here, and not a file")
+            raise _refused(name, f"a {'folder' if stat.S_ISDIR(found.st_mode) else 'device'} is here instead of a file")
         if found.st_size > LARGEST_FILE:
             raise _refused(name, f"the file is larger than {LARGEST_FILE // 1_000_000} MB")
         content = file.read_bytes()

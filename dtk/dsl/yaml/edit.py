@@ -179,7 +179,7 @@ def new_workspace(file: Path, modeline: str = "", id_: str = "") -> None:
         UsageError: the file exists already.
     """
     lines = [modeline] if modeline else []
-    lines += ["# Targets are where nodes come from; local, on this machine, needs no word here.", "format_version: 1"]
+    lines += ["# Targets are where nodes come from; local, on this machine, needs no entry here.", "format_version: 1"]
     lines += [_entry("workspace", id_)] if id_ else []
     _write_first(file, "\n".join(lines) + "\n")
 
@@ -193,7 +193,10 @@ def _opened(file: Path, section: str) -> Document:
 
 def cannot_edit(file: Path) -> DtkError:
     """Return the error for a document with a form that can't be edited."""
-    return DtkError(f"{file} is written in a way that can't be edited", hint="edit it by hand: one line an attribute")
+    return DtkError(
+        f"dtk can't edit {file} because of how it is written",
+        hint="edit it by hand, and write each attribute on its own line",
+    )
 
 
 def _with_value(document: Document, path: DocumentPath, value: object) -> str:

@@ -173,7 +173,9 @@ def build(text: str, name: str) -> tuple[Json, dict[DocumentPath, Span], dict[Do
                 documents += 1
                 if documents > 1:
                     line = event.start_mark.line + 1
-                    builder._problem("a second document starts here; a file holds one", Location(name, line, 1))
+                    builder._problem(
+                        "a second YAML document starts here, but only one is allowed", Location(name, line, 1)
+                    )
                     break
             elif isinstance(event, (NodeEvent, MappingEndEvent, SequenceEndEvent)):
                 builder.take(event)
@@ -198,7 +200,10 @@ def _merge_conflicts(text: str, name: str) -> list[Problem]:
     """Return the locations of git's conflict markers, which explain all other problems of the text."""
     found = (text.count("\n", 0, conflict.start()) + 1 for conflict in _CONFLICT.finditer(text.replace("\r\n", "\n")))
     message = "unresolved git merge conflict"
-    return [Problem(message, Location(name, line, 1), expected="one of the two, without git's marks") for line in found]
+    return [
+        Problem(message, Location(name, line, 1), expected="one of the two versions, without git's conflict markers")
+        for line in found
+    ]
 
 
 def _scalar(event: ScalarEvent) -> Json:

@@ -151,8 +151,8 @@ def _unknown_keys(error: _Break, path: DocumentPath) -> Iterator[Violation]:
         if key not in known and not any(re.search(pattern, key) for pattern in patterns):
             word = key.partition(" ")[0]
             if word != key and word in known:
-                message = f"the ': ' behind '{key}' makes a map of it"
-                expected = f"quotes around the whole, or {word}: | and the rest on the next line"
+                message = f"the ': ' after '{key}' makes this a map"
+                expected = f"quotes around the whole text, or {word}: | and the text on the next line"
                 yield Violation((*path, key), message, expected, at_key=True, given=word)
                 continue
             near = nearest(key, [name for name in known if name not in error.instance])
@@ -186,7 +186,7 @@ def _few(error: _Break, path: DocumentPath) -> Iterator[Violation]:
 
 def _many(error: _Break, path: DocumentPath) -> Iterator[Violation]:
     keys = ", ".join(f"'{key}'" for key in error.instance)
-    yield Violation(path, f"{keys} are in one map", expected_by(error.schema), at_key=True)
+    yield Violation(path, f"only one key is allowed here, but there are {keys}", expected_by(error.schema), at_key=True)
 
 
 def _bound(error: _Break, path: DocumentPath) -> Iterator[Violation]:
