@@ -336,7 +336,7 @@ def _stages(
         return plan_action(action, recomputed.of(action), reasons_of(request, action, changes))
 
     farewells = [
-        component_stage(outline, lambda action: plan_action(action, general, ("members of a group go",)))
+        component_stage(outline, lambda action: plan_action(action, general, ("group members are removed",)))
         for outline in _farewell_outlines(resolved, changes.nodes)
     ]
     # Remaining nodes release leaving members while those still respond; then the members leave; then machines come.
@@ -362,7 +362,7 @@ def _going_stages(request: PlanRequest, nodes: Sequence[str]) -> list[Stage]:
     try:
         farewells = component_stages(outlines, lambda action: plan_action(action, values, reasons))
     except InvalidError as error:
-        hint = f"to replace {nodes[0]} without what the others do before: --force"
+        hint = f"to skip the actions of the other nodes before {nodes[0]} is replaced: --force"
         raise InvalidError(error.message, error.problems, hint=hint) from None
     order, delete = outlines_of(request, resolve_for_plan(request)), resolved.topology.assembly.workflows.get(DELETE)
     run_actions = not request.forced

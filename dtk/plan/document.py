@@ -68,7 +68,7 @@ def from_text(text: str, source: str) -> Plan:
     try:
         document = parse_json(text)
     except ValueError as error:
-        raise InvalidError(f"{source} is not a plan: {error}", hint="make one: dtk plan SERVICE --out FILE") from None
+        raise InvalidError(f"{source} is not a plan: {error}", hint="create one: dtk plan SERVICE --out FILE") from None
     version = document.get("format_version") if isinstance(document, dict) else None
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise NewerFormatError(source, "plan", version)
@@ -76,7 +76,7 @@ def from_text(text: str, source: str) -> Plan:
     try:
         return from_document(as_object(document))
     except MalformedError as error:
-        raise InvalidError(f"{source} is not a plan: {error}", hint="make one: dtk plan SERVICE --out FILE") from None
+        raise InvalidError(f"{source} is not a plan: {error}", hint="create one: dtk plan SERVICE --out FILE") from None
 
 
 def _check(document: object, source: str) -> None:
@@ -84,7 +84,7 @@ def _check(document: object, source: str) -> None:
 
     problems = schema_problems(cast(Json, document), "plan", source)
     if problems:
-        raise InvalidError(f"{source} is not a plan", problems, hint="make one: dtk plan SERVICE --out FILE")
+        raise InvalidError(f"{source} is not a plan", problems, hint="create one: dtk plan SERVICE --out FILE")
 
 
 def from_document(document: ReadOnlyObject) -> Plan:

@@ -116,7 +116,7 @@ class StepFolder:
             step = self._like(known, document) if LIKE in document else self._read_whole(document)
             known[step.number] = step
         if len(known) != len(documents):
-            raise MalformedError("has two steps of one number", "steps")
+            raise MalformedError("has two steps with the same number", "steps")
         return tuple(known.values())
 
     def _read_whole(self, document: JsonObject) -> Step:
@@ -126,7 +126,9 @@ class StepFolder:
     def _like(self, known: Mapping[str, Step], document: JsonObject) -> Step:
         first = known.get(str(document[LIKE]))
         if first is None or first.steps:
-            raise MalformedError(f"is like step {document[LIKE]}, which is not before it in its list", "steps")
+            raise MalformedError(
+                f"refers to step {document[LIKE]} with 'like', but no such step precedes it in the list", "steps"
+            )
         own = {key: value for key, value in document.items() if key not in (LIKE, "actions")}
         step = self._codec.changed(first, own)
         differences = _by_position(document.get("actions", {}), len(first.actions))
@@ -176,5 +178,5 @@ def _by_position(document: Json, count: int) -> dict[int, Json]:
     """
     positions = {str(at): at for at in range(count)}
     if not isinstance(document, dict) or document.keys() - positions.keys():
-        raise MalformedError(f"is not an object by positions below {count}")
+        raise MalformedError(f"is not an object whose keys are positions below {count}")
     return {at: document[key] for key, at in positions.items() if key in document}

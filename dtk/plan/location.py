@@ -26,6 +26,6 @@ def check_location(state: State, target: Target) -> None:
     there = f"target '{target.name}' is " + (f"in region {region} now" if region else target.type)
     raise InvalidError(
         f"the nodes of service '{state.service}' are in region {', '.join(regions)}, and {there}",
-        hint=f"put the target's type and region (region: {regions[0]}) back in dtk.yaml;"
+        hint=f"restore the target's type and region (region: {regions[0]}) in dtk.yaml;"
         f" to move the service, destroy it there first: dtk delete-and-destroy {state.service}",
     )

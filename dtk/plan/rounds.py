@@ -69,7 +69,7 @@ def with_replacement(request: PlanRequest, wish: Replacement) -> PlanRequest:
         if not members:
             known = sorted(node for node in topology.nodes if node in request.state.nodes)
             hint = did_you_mean(name, [*known, *map(group_of, known)], f"dtk list-nodes {request.service.name}")
-            raise UsageError(f"there is no node '{name}' that has a machine to replace", hint=hint)
+            raise UsageError(f"no node '{name}' with a machine to replace", hint=hint)
         done = {node for batch in rounds for node in batch}
         left = sorted((node for node in members if node not in done), key=node_order)
         window = _window(wish.max_in_flight) if wish.max_in_flight else topology.windows.get(group_of(members[0]), 1)

@@ -79,7 +79,7 @@ def test_three_clones_make_a_service_on_hosts_once(origin: Dtk) -> None:
     assert "3 machines" in three.run("ssh", "app1", "master", "--", "true", code=5).stderr
     taken = three.run("list-nodes", "--orphans", "--adopt").stdout
     assert "What is applied on them is not known here: dtk apply app1 verifies it" in taken
-    assert "what was applied there is unknown, so this apply verifies it" in three.run("plan", "app1").stdout
+    assert "the configuration on the node is unknown, so this apply verifies it" in three.run("plan", "app1").stdout
     three.run("apply", "app1", "--yes")
     assert "Nothing to do" in three.run("plan", "app1").stdout
     assert homes(origin) == nodes

@@ -77,7 +77,7 @@ def test_a_machine_that_first_contact_failed_on_is_used_once_it_is_mended(
 ) -> None:
     fault(on_host, machine, key, mended=False)
     on_host.run("deploy", "acme:one/one", "s1", code=1)
-    assert "not finished being created" in on_host.run("plan", "s1").stdout
+    assert "its creation did not finish" in on_host.run("plan", "s1").stdout
     assert "not running: main" in on_host.run("exec", "s1", "main/one.create", code=1).stderr
     fault(on_host, machine, key, mended=True)
     verb, *options = way

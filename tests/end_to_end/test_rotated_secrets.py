@@ -48,7 +48,7 @@ def test_a_rotated_secret_is_a_change_of_what_uses_it_alone(dtk: Dtk, service: s
     assert "Nothing to do" in dtk.run("plan", service, VAULT_TOKEN=ONE).stdout
     assert "Nothing to do" in dtk.run("plan", service).stdout, "what is not known here has not changed"
     planned = dtk.run("plan", service, "--detailed-exitcode", code=10, VAULT_TOKEN=TWO).stdout
-    assert "main/vault::client/token (hidden) has changed: env:VAULT_TOKEN has another value" in planned
+    assert "main/vault::client/token (hidden) has changed: env:VAULT_TOKEN has a new value" in planned
     assert "main/vault::other" not in planned
     dtk.run("apply", service, "--yes", VAULT_TOKEN=TWO)
     assert token(dtk, service) == f"{TWO}\n"

@@ -53,9 +53,11 @@ def test_a_machine_that_a_chosen_component_needs_is_made_with_it_and_no_other(dt
 def test_what_takes_a_value_that_only_something_left_out_makes_is_refused_with_its_place(dtk: Dtk) -> None:
     dtk.run("stage", "acme:ring/cluster", "ring1")
     answer = dtk.run("plan", "ring1", "--only", "slaves", code=3).stderr
-    assert "dtk.module.yaml:67:26: 'slaves/ring::member' takes master/ring::hub/address, which is not there" in answer
+    assert (
+        "dtk.module.yaml:67:26: 'slaves/ring::member' uses master/ring::hub/address, which has no value yet" in answer
+    )
     answer = dtk.run("plan", "ring1", "--exclude", "slaves:2", code=3).stderr
-    assert "'master/ring::roll' takes slaves:2/host_address" in answer
+    assert "'master/ring::roll' uses slaves:2/host_address" in answer
     dtk.run("apply", "ring1", "--only", "ring::hub", "--yes")
     assert "left out" in dtk.run("plan", "ring1", "--only", "slaves").stdout.lower()
 

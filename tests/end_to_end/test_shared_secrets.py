@@ -50,7 +50,7 @@ def test_a_secret_that_each_clone_has_applied_is_no_change_for_any_of_them(team:
     two.run("apply", "app1", "--yes", TOKEN=VALUE)
     for clone in (one, two):
         assert "Nothing to do" in clone.run("plan", "app1", TOKEN=VALUE).stdout
-    assert "env:TOKEN has another value" in two.run("plan", "app1", TOKEN="another").stdout
+    assert "env:TOKEN has a new value" in two.run("plan", "app1", TOKEN="another").stdout
     # The store holds no secret value. Private keys are outside the prefix that readers of state and logs may access.
     objects = {path.relative_to(team.store).as_posix(): path for path in team.store.rglob("*") if path.is_file()}
     assert not [key for key, path in objects.items() if VALUE in path.read_text(errors="replace")]

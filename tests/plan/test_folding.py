@@ -118,9 +118,13 @@ def test_a_difference_that_is_changed_afterwards_is_found_by_the_digest(tmp_path
 @pytest.mark.parametrize(
     ("before", "after", "why"),
     [
-        ('"like": "2.', '"like": "9.', "which is not before it in its list"),
+        ('"like": "2.', '"like": "9.', "no such step precedes it in the list"),
         ('"like": "2.', '"like": ["2"], "reason": "', "invalid value|has the wrong type"),
-        ('"actions": {\n                "0"', '"actions": {\n                "7"', "an object by positions below"),
+        (
+            '"actions": {\n                "0"',
+            '"actions": {\n                "7"',
+            "an object whose keys are positions below",
+        ),
         ('"actions": {\n                "0"', '"actions": {\n                "x"', "'x' is not a valid name here"),
     ],
 )

@@ -92,7 +92,7 @@ def test_only_what_comes_later_takes_the_outputs_of_an_action_anew(sketch: Sketc
         # A required value without an old one: it is produced too late, or by nothing.
         assert sketch.required
         messages = [problem.message for problem in error.problems]
-        assert all(" takes " in message or "is required, but unset" in message for message in messages)
+        assert all(" uses " in message or "is required, but unset" in message for message in messages)
         event("refused")
         return
     assert_only_what_comes_later_takes_outputs_anew(plan, sketch)

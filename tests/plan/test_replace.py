@@ -145,7 +145,7 @@ def test_what_does_not_answer_is_replaced_without_its_delete_actions() -> None:
 
 
 def test_a_node_without_a_machine_is_not_replaced() -> None:
-    with pytest.raises(UsageError, match="there is no node 'slaves:9' that has a machine to replace"):
+    with pytest.raises(UsageError, match="no node 'slaves:9' with a machine to replace"):
         replacing(applied_request(), "slaves:9")
 
 

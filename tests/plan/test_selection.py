@@ -56,11 +56,11 @@ def test_a_part_without_the_action_that_makes_a_value_first_is_refused() -> None
     original = request(FOLDER / "output-of-an-action")
     refused = part_or_refusal(replace(original, selection=Selection(only=("others", "hub"))))
     assert isinstance(refused, InvalidError)
-    found = dict.fromkeys((p.message.partition("takes ")[2], p.expected) for p in refused.problems)
+    found = dict.fromkeys((p.message.partition("uses ")[2], p.expected) for p in refused.problems)
     assert list(found) == [
         (
-            "center/app::hub/token, which 'app::hub.token' makes in stage 'token'",
-            "select what produces it too, or apply that first",
+            "center/app::hub/token, which 'app::hub.token' sets in stage 'token'",
+            "also select what produces it, or apply that first",
         )
     ]
     again = request(FOLDER / "output-of-an-action-again")
@@ -96,7 +96,7 @@ def test_a_part_and_what_it_leaves_out_are_the_whole(
     selection = Selection(tuple(sorted(only & known)), tuple(sorted(exclude & known)))
     part = part_or_refusal(replace(request, selection=selection))
     if isinstance(part, InvalidError):
-        assert {problem.message.partition(", ")[2] for problem in part.problems} == {"which is not there yet"}
+        assert {problem.message.partition(", ")[2] for problem in part.problems} == {"which has no value yet"}
         event("refused")
         return
     event("some of it" if part.stages and part.left_out else "all or nothing of it")

@@ -105,7 +105,7 @@ def build_node(cursor: Cursor, problems: list[Problem], binding: Cursor | None =
     kind = attributes.pop("type", "")
     for entry in written:
         if entry.name in _OF_GROUPS and not kind:
-            message = f"'{cursor.name}' is one node, and {entry.name} is for groups"
+            message = f"'{cursor.name}' is a single node, but {entry.name} is only valid for groups"
             problems.append(entry.key_problem(message, expected="type: group"))
     return Node(
         name=cursor.name,

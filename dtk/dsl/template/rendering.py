@@ -284,7 +284,7 @@ def truth(value: Json, text: str) -> bool:
         return value
     if value in ("true", "false"):
         return bool(value == "true")
-    raise TemplateProblem(f"the condition '{text}' is neither true nor false, it gives {value!r}")
+    raise TemplateProblem(f"the condition '{text}' must be true or false, but its value is {value!r}")
 
 
 @lru_cache(maxsize=4096)

@@ -32,7 +32,7 @@ _CUT = "…"
 ActingFor = Callable[[bool, RecomputedValues], Iterable[str]]
 """Returns the keys of the actions other than create that run, given if anything changed and the recomputed values."""
 
-TAKEN_IN = "adopted: what was applied there is unknown, so this apply verifies it"
+TAKEN_IN = "adopted: the configuration on the node is unknown, so this apply verifies it"
 """Reason for a component on an adopted machine, which another clone created: only its tags or mark are known here."""
 
 
@@ -63,7 +63,9 @@ def node_changes(topology: Topology, state: State) -> tuple[NodeChange, ...]:
         # A pending node has no address yet, and a node that was never reached has no facts: create finds its machine
         # by token or mark and continues with it.
         if existing is None or existing.status == "pending" or not (existing.is_met or existing.status == "stopped"):
-            changes.append(NodeChange(node, "create", "new node" if existing is None else "not finished being created"))
+            changes.append(
+                NodeChange(node, "create", "new node" if existing is None else "its creation did not finish")
+            )
         elif existing.status == "stopped":
             changes.append(NodeChange(node, "start", "stopped"))
         else:
@@ -167,7 +169,7 @@ def _rotated(instance: Instance, applied: Applied, secrets: Mapping[str, str]) -
     for name, value in applied.attributes.items():
         for reference in secrets_in(value):
             if reference in rotated:
-                yield f"{instance.declared_path(name)} (hidden) has changed: {reference} has another value"
+                yield f"{instance.declared_path(name)} (hidden) has changed: {reference} has a new value"
 
 
 def _renewed(action: StagedAction, applied: Applied, values: Values, recomputed: RecomputedValues) -> Iterator[str]:
@@ -186,7 +188,7 @@ def _differences(instance: Instance, applied: Applied, values: Values, whole: li
     if applied.attempted:
         reasons.append(f"{instance.name}: task {applied.attempted} started to converge it but did not succeed")
     if applied.action_digest != definition_of(instance, CREATE).digest:
-        reasons.append(f"{instance.name}: its create action is no longer the one applied")
+        reasons.append(f"{instance.name}: its create action has changed since it was applied")
     # As planned for the action: they include its node's address if the action uses it.
     desired = planned_attributes(instance, CREATE, values)
     for name in sorted(desired.keys() | applied.attributes.keys()):

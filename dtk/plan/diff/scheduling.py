@@ -70,4 +70,4 @@ def reasons_of(request: PlanRequest, action: StagedAction, changes: Changes) -> 
         return (f"not done in task {unfinished.task}",)
     if request.workflow != CREATE:
         return (f"run by {request.workflow}",)
-    return ("every step was asked for",) if request.scope == "all" else ("runs whenever something changes",)
+    return ("all steps were requested",) if request.scope == "all" else ("runs whenever something changes",)

@@ -154,10 +154,10 @@ def unmade_problems(chosen: Chosen, kept: Iterable[StageOutline], recomputed: Re
                 if from_node or path in chosen.missing:
                     where = component_path(group_of(action.instance.node), str(action.instance.name))
                     location = action.location or action.instance.use.location
-                    yield Problem(f"'{where}' takes {path}, which is not there yet", location, expected=_NEEDED)
+                    yield Problem(f"'{where}' uses {path}, which has no value yet", location, expected=_NEEDED)
 
 
-_NEEDED = "select what produces it too, or apply that first"
+_NEEDED = "also select what produces it, or apply that first"
 
 
 def left_out(whole: Plan, part: Plan) -> tuple[str, ...]:

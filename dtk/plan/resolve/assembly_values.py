@@ -188,5 +188,5 @@ def _typed(path: str, name: str, found: FromAssembly, problems: list[Problem]) -
 
 def unfit(path: str, attribute: Attribute, found: FromAssembly, reason: str) -> Problem:
     """Return the problem that a value derived from assembly attributes does not fit an attribute's type."""
-    message = f"The value of '{path}', made from {', '.join(found.names)}, is not {kind_of(attribute)}: {reason}"
+    message = f"The value of '{path}', computed from {', '.join(found.names)}, is not {kind_of(attribute)}: {reason}"
     return Problem(message, found.location, path, kind=ILLEGAL, fix=found.fix, private=found.hidden)

@@ -138,7 +138,7 @@ def _written_targets(
     targets: list[Instance] = []
     if not written and definition.required:
         where = component_path(group_of(instance.node), str(instance.name))
-        message = f"'{where}' must be linked to a '{definition.component}', and the service unlinks it"
+        message = f"'{where}' must be linked to a '{definition.component}', but the service removes this link"
         fix = f"dtk link {topology.service} {where} NODE/{definition.component}"
         return Problem(message, instance.use.locations.get(definition.name), kind=UNMET, fix=fix)
     for text in written:
@@ -159,7 +159,7 @@ def _written_targets(
             names = sorted({component_path(group_of(other.node), str(other.name)) for other in found})
             where = component_path(group_of(instance.node), str(instance.name))
             return Problem(
-                f"link '{definition.name}' of '{instance.name}' leads to '{text}', which is not there",
+                f"link '{definition.name}' of '{instance.name}' points to '{text}', which does not exist",
                 location_of(instance),
                 expected=f"a {definition.component}: {', '.join(names) or 'the service has none'}",
                 nearest=nearest(text, names),
@@ -230,11 +230,11 @@ def _unmet(instance: Instance, definition: LinkDef, candidates: list[str], topol
         )
     empty = next((i.node for i in topology.absent.values() if i.name.type == definition.component), "")
     if empty:
-        message = f"'{where}' must be linked to a '{definition.component}', and group '{empty}' has no members"
+        message = f"'{where}' must be linked to a '{definition.component}', but group '{empty}' has no members"
         fix = f"dtk set-attribute {topology.service} {empty}/cardinality 1"
         return Problem(message, location_of(instance), kind=UNMET, fix=fix)
     return Problem(
-        f"'{where}' must be linked to a '{definition.component}', and the service has none"
+        f"'{where}' must be linked to a '{definition.component}', but the service has none"
         + (" on this node" if definition.same_node else " on another node" if definition.other_node else ""),
         location_of(instance),
         kind=UNMET,

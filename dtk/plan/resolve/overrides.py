@@ -57,7 +57,10 @@ def _unmatched(service: Service, assembly: Assembly) -> Iterator[Problem]:
         if text not in known and not is_member:
             near = nearest(text, known)
             yield Problem(
-                f"'{text}' is removed, but the assembly has no such part", location, nearest=near, kind=CONSTRAINT
+                f"'{text}' is listed under removed, but the assembly does not contain it",
+                location,
+                nearest=near,
+                kind=CONSTRAINT,
             )
 
 

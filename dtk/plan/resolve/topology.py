@@ -348,7 +348,7 @@ def why_not_settable(path: str, topology: Topology, known: Mapping[str, str]) ->
         return f"attribute '{path}' is a constant of its module and can't be set", ""
     node, _, name = path.partition("/")
     if name in node_attributes(is_group=True) and node in topology.assembly.nodes:
-        return f"'{node}' is one node, and {name} is for groups", ""
+        return f"'{node}' is a single node, but {name} is only valid for groups", ""
     for instance in topology.declared:
         for name, attribute in instance.component.attributes.items():
             if path in (instance.path(name), instance.declared_path(name)):

@@ -228,7 +228,7 @@ class Values:
 
     def _several(self, instance: Instance, attribute: Attribute, binding: Binding, what: str) -> None:
         path = instance.path(attribute.name)
-        clash = f"brings several values to {what}'{instance.declared_path(attribute.name)}', which is {attribute.type}"
+        clash = f"passes several values to {what}'{instance.declared_path(attribute.name)}', which is {attribute.type}"
         message = f"attribute mapping ({binding.mapping.text}) {clash}"
         self._problem(path, Problem(message, binding.mapping.location, expected=_ONE_VALUE))
 

@@ -54,7 +54,7 @@ def _illegal(places: _Places, values: Values, path: str, problem: Problem, servi
     instance, name = places[path]
     giver, given = values.origin(instance, name)
     shared = giver.declared_path(given)
-    comes = "" if shared == instance.declared_path(name) else f" (a link brings it from '{shared}')"
+    comes = "" if shared == instance.declared_path(name) else f" (a link passes it from '{shared}')"
     fix = f"dtk set-attribute {service} {shared} VALUE"
     return replace(problem, message=f"{problem.message}{comes}", path=shared, kind=ILLEGAL, fix=fix)
 

@@ -197,7 +197,7 @@ class _Renderer:
             return elements_of(data)
         except ValueError as error:
             where = self.instance.declared_path("").rstrip("/")
-            raise InvalidError("the plan can't be made", [Problem(f"{error} (in {where})", location)]) from None
+            raise InvalidError("cannot create the plan", [Problem(f"{error} (in {where})", location)]) from None
 
     def _with_element(self, loop: Value, element: Json) -> _Renderer:
         """Return a renderer whose templates see a loop element as ``item``, or ``item`` as unknown."""
@@ -232,7 +232,7 @@ class _Renderer:
         try:
             return truth(value.data, text)
         except TemplateProblem as problem:
-            raise InvalidError("the plan can't be made", [Problem(str(problem), location)]) from None
+            raise InvalidError("cannot create the plan", [Problem(str(problem), location)]) from None
 
     def _operation(self, item: Operation, guards: Guards) -> PlannedOperation:
         arguments = self.arguments(item.arguments, item.location, shell=SHELL_ARGUMENTS.get(item.name, ""))
@@ -287,7 +287,7 @@ class _Renderer:
         except TemplateProblem as problem:
             where = self.instance.declared_path("").rstrip("/")
             found = Problem(f"{problem} (in {where})", location, fix=self._setting(problem.unset))
-            raise InvalidError("the plan can't be made", [found]) from None
+            raise InvalidError("cannot create the plan", [found]) from None
 
     def _setting(self, name: str) -> str:
         """Return the command that sets an attribute, "" if it can't be set."""

@@ -98,7 +98,7 @@ def _check_running(instances: Iterable[Instance], state: State) -> None:
 def _unknown(topology: Topology, term: str) -> UsageError:
     workflows = list(topology.assembly.workflows)
     message = f"no workflow and no action '{term}' in {topology.assembly.name}"
-    listed = f"dtk list-actions SERVICE has its actions; its workflows are {', '.join(workflows)}"
+    listed = f"workflows: {', '.join(workflows)}; list its actions: dtk list-actions SERVICE"
     return UsageError(message, hint=did_you_mean(term, [*workflows, *_terms(topology)], listed))
 
 
