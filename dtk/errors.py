@@ -113,17 +113,17 @@ class StalePlanError(DtkError):
 
 
 _OF_THE_MACHINE = {
-    errno.EACCES: "run dtk as the user whose files these are, or give that user's rights to yourself (see ls -l)",
-    errno.EPERM: "run dtk as the user whose files these are (see ls -l)",
+    errno.EACCES: "run dtk as the owner of the files, or change their permissions (see ls -l)",
+    errno.EPERM: "run dtk as the owner of the files (see ls -l)",
     errno.EROFS: "use a workspace on a disk that can be written",
     errno.ENOSPC: "free some space on its disk",
-    errno.EDQUOT: "free some space: your share of its disk is used up",
-    errno.EMFILE: "allow this user more open files (ulimit -n, or max_in_flight for fewer nodes at once)",
-    errno.ENFILE: "close what has files open on this machine, or raise fs.file-max",
+    errno.EDQUOT: "free some space: your disk quota is used up",
+    errno.EMFILE: "allow this user more open files (ulimit -n), or work on fewer nodes at once (max_in_flight)",
+    errno.ENFILE: "close programs that hold many open files, or raise fs.file-max",
     errno.ENOMEM: "free some memory, or work on fewer nodes at once (max_in_flight)",
     errno.ENAMETOOLONG: "use a shorter name or path",
-    errno.EISDIR: "a file is meant to be there: move the folder away",
-    errno.ENOTDIR: "a folder is meant to be there: move the file away",
+    errno.EISDIR: "a file is expected there: move the folder away",
+    errno.ENOTDIR: "a folder is expected there: move the file away",
 }
 """Failures of system calls that people can fix, with what to do; any other failure is a bug."""
 

@@ -112,7 +112,7 @@ def _parameters(section: Section) -> dict[str, Json]:
         made[entry.name] = {"type": type_ if is_type(type_) else "string"}
         if one:
             made[entry.name] |= {"required": True} if one.value("required") is True else {}
-            one.leave("dynamic", "parameters can't be dynamic: whoever runs the action passes them")
+            one.leave("dynamic", "parameters can't be dynamic: the caller of the action passes them")
             one.leave("display_format", "'display_format' has no counterpart")
             one.close()
     if inner:

@@ -216,14 +216,14 @@ class Fold:
         number = text(event, "step")
         leaf = self._leaves.get(number)
         if leaf is None:
-            self.note(f"step {number!r} is not in the log's plan; its events are left out")
+            self.note(f"step {number!r} is not in the log's plan; its events are ignored")
         return leaf
 
     def _stage(self, event: Event) -> ParentRow | None:
         number = text(event, "stage")
         branch = self._stage_by_number.get(number)
         if branch is None:
-            self.note(f"stage {number!r} is not in the log's plan; its events are left out")
+            self.note(f"stage {number!r} is not in the log's plan; its events are ignored")
         return branch
 
 

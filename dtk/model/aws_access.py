@@ -21,7 +21,7 @@ _NETWORK = frozenset(
 )
 """Error classes (including subclasses) which mean that AWS did not answer."""
 _LOG_IN = "log in again: aws sso login"
-_CONFIGURE = "set AWS_PROFILE, or name the target's profile in dtk.yaml; aws configure makes one"
+_CONFIGURE = "set AWS_PROFILE, or name the target's profile in dtk.yaml; aws configure creates one"
 _NONE = "there are no AWS credentials"
 _ENDED = "the AWS login has expired or does not exist"
 _FILE = "the AWS configuration can't be used"

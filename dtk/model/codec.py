@@ -111,7 +111,7 @@ class Codec:
             before = getattr(instance, rule.name)
             if isinstance(before, Mapping):
                 if unknown := sorted(found[rule.name].keys() - before.keys()):
-                    raise MalformedError(f"has {', '.join(unknown)}, which it is to change and does not have", key)
+                    raise MalformedError(f"changes {', '.join(unknown)}, which the original does not have", key)
                 found[rule.name] = {**before, **found[rule.name]}
         return cast(T, replace(cast(Any, instance), **found))
 
@@ -200,7 +200,7 @@ def _template(document: Json) -> Template:
 def _one_of(allowed: Collection[object], document: Json) -> Json:
     if document in allowed:
         return document
-    raise MalformedError(f"is none of {', '.join(map(str, allowed))}")
+    raise MalformedError(f"is not one of {', '.join(map(str, allowed))}")
 
 
 def _mapping(read: Reader, document: Json) -> dict[str, object]:
@@ -225,7 +225,7 @@ def _of_kind(readers: Mapping[str, Reader], document: Json) -> object:
     kind = document.get("kind") if isinstance(document, dict) else None
     if isinstance(kind, str) and kind in readers:
         return readers[kind](document)
-    raise MalformedError(f"is of none of the kinds {', '.join(readers)}")
+    raise MalformedError(f"has a kind other than {', '.join(readers)}")
 
 
 def _first_fitting(readers: Sequence[Reader], document: Json) -> object:

@@ -18,5 +18,5 @@ def elements_of(data: Json) -> list[Json]:
         return list(data)
     if isinstance(data, dict):
         return [{"key": key, "value": value} for key, value in data.items()]
-    found = "nothing is set" if data is None else f"it gives {data!r}"
+    found = "it has no value" if data is None else f"its value is {data!r}"
     raise ValueError(f"'for' needs a list or a hash, but {found}")

@@ -99,7 +99,7 @@ def _text(value: Json) -> str:
 def _object(value: Json, *keys: str) -> JsonObject:
     if isinstance(value, dict) and value.keys() == set(keys):
         return value
-    raise ValueError(f"{value!r} has not the keys {', '.join(keys)}")
+    raise ValueError(f"{value!r} does not have the keys {', '.join(keys)}")
 
 
 def _values(value: Json) -> tuple[Value, ...]:

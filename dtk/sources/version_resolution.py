@@ -195,7 +195,7 @@ class _Resolution:
         found = self._named(name, _address(pin), pin.commit, pin.path)
         if found.pin.tree != pin.tree:
             raise InvalidError(
-                f"module '{name}' does not match dtk.lock: {pin.shown} gives {found.pin.tree}, not {pin.tree}",
+                f"module '{name}' does not match dtk.lock: {pin.shown} now has {found.pin.tree}, not {pin.tree}",
                 hint=f"accept the new content: dtk update {name}",
             )
         return found

@@ -65,10 +65,10 @@ def load_pins(file: Path) -> dict[str, Pin]:
     try:
         modules = as_object(document)["modules"]
         if not isinstance(modules, dict):
-            raise _broken(file, "modules is missing or of the wrong kind")
+            raise _broken(file, "modules is missing or has the wrong type")
         pins = {name: _pin(as_object(entry)) for name, entry in modules.items()}
     except (KeyError, TypeError, AttributeError) as error:
-        raise _broken(file, f"{error} is missing or of the wrong kind") from None
+        raise _broken(file, f"{error} is missing or has the wrong type") from None
     # Validate strictly: names, commits and digests become paths below .dtk/modules.
     wrong = [name for name, pin in pins.items() if not _is_sound(name, pin)]
     if wrong:

@@ -45,7 +45,7 @@ def committed_state(objects: Objects, head: Head) -> bytes | None:
         return None
     found = get_patiently(objects, head.state.key)
     if found is None or hashlib.sha256(found.data).hexdigest() != head.state.sha256:
-        what = "is gone" if found is None else "is not what was committed"
+        what = "is gone" if found is None else "differs from what was committed (digest mismatch)"
         raise DamagedError(f"state {head.serial} in the store is damaged: {head.state.key} {what}")
     return found.data
 

@@ -81,7 +81,7 @@ def refuse_questions(settings: StoreSettings) -> None:
     name = session.get_config_variable("profile") or "default"
     raise StoreError(
         f"profile '{name}' asks for an MFA code, but a task runs without a terminal and cannot ask for it",
-        hint=f'hand temporary credentials to dtk: eval "$(aws configure export-credentials --profile {name}'
+        hint=f'pass temporary credentials to dtk: eval "$(aws configure export-credentials --profile {name}'
         ' --format env)", without profile: in dtk.yaml',
     )
 

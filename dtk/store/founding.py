@@ -28,7 +28,7 @@ def check_store(objects: Objects, workspace: str, *, was_used: bool) -> None:
     if found is None and was_used:
         raise StoreError(
             "the store is empty, but this folder has read services from it before",
-            hint="is the shared folder mounted, and are bucket and prefix in dtk.yaml as they were?",
+            hint="check that the shared folder is mounted, and that bucket and prefix in dtk.yaml are correct",
         )
     if found is None:
         # Check once, before the store is trusted with anything.
@@ -54,7 +54,7 @@ def _owner(data: bytes) -> str:
         document = as_object(parse_json(data))
         version = document["format_version"]
         if isinstance(version, int) and version > FORMAT_VERSION:
-            raise StoreError(f"the store was made by a newer dtk (format {version})", hint="update dtk")
+            raise StoreError(f"the store was created by a newer dtk (format {version})", hint="update dtk")
         return str(document["workspace"])
     except (ValueError, KeyError) as error:
         raise DamagedError(f"{STORE_FILE} in the store is damaged: {error}") from None

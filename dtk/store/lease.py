@@ -164,7 +164,7 @@ class HeldLease:
             raise EmptiedError(f"the store was emptied: {self.keys.head} is gone")
         head = self._read(found)
         if not head.held_by(self.nonce):
-            by = f"{head.lease} took it" if head.lease else "another holder had it"
+            by = f"{head.lease} locked the service" if head.lease else "another process locked the service"
             raise FencedError(f"this task is superseded: {by} (epoch {head.epoch}, this one has {self.head.epoch})")
         # The nonce matches but the content does not: somebody edited the object or restored an old copy.
         if found.etag != self._etag:
@@ -195,7 +195,7 @@ def take_up(tools: Tools, service: str, nonce: str) -> HeldLease:
     found = get_patiently(tools.objects, key, sleep=tools.sleep)
     head = decode(found.data, key) if found else None
     if found is None or head is None or not head.held_by(nonce):
-        raise FencedError(f"service '{service}' was taken by another holder before its task began")
+        raise FencedError(f"another process locked service '{service}' before this task began")
     held = HeldLease(tools, service, head, found.etag, sent - found.age)
     # The age from the store is an estimate; a write of this process gives an exact time before the worker relies on it.
     held.beat()
@@ -232,7 +232,7 @@ def acquire(tools: Tools, request: LeaseRequest, *, wait: float = 0.0) -> HeldLe
             held.previous = head.lease if head else None
             return held
         tools.sleep(shortened(RETRY_SECONDS[0]))
-    raise StoreUnreachableError("the store takes no writes, or many processes ask for the service at once")
+    raise StoreUnreachableError("the store accepts no writes, or too many processes are trying to lock the service")
 
 
 def _awaited(tools: Tools, request: LeaseRequest, deadline: float) -> Stored | None:
@@ -260,7 +260,7 @@ def _taken(head: Head | None, request: LeaseRequest) -> Head:
         raise StoreError(
             f"the store has another service called '{request.service}' (id {head.lineage}, this one has"
             f" {request.lineage})",
-            hint="take service.yaml of the other one from git, or stage yours under another name",
+            hint="restore the other service's service.yaml from git, or stage this service under another name",
         )
     return replace(head, epoch=head.epoch + 1, lease=request.holder)
 

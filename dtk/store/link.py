@@ -92,7 +92,7 @@ class WorkerLink:
             StoreError: another process may hold it; nothing new may be started.
         """
         if not self.stopped and self._valid_until and self._clock() >= self._valid_until:
-            self._stop("the store could not be reached for so long that another holder may take the service", "failed")
+            self._stop("the store has been unreachable for so long that another process may lock the service", "failed")
         if self.stopped:
             raise StoreError(self.stopped)
 

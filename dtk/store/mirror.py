@@ -137,10 +137,10 @@ def refuse_strange(workspace: Workspace, service: str, head: Head | None, place:
             hint=f"name the previous store in dtk.yaml; to change stores, first run there: dtk state pull {service}",
         )
     force = " --force" if head and head.serial < local.serial else ""
-    instead = f"; or give it up for the one in the store: dtk state pull {service}" if head else ""
+    instead = f"; or replace it with the one in the store: dtk state pull {service}" if head else ""
     raise StrangeStateError(
         f"{here} is not in {place}, which has {there}",
-        hint=f"put it there: dtk state push {service}{force}{instead}",
+        hint=f"upload it: dtk state push {service}{force}{instead}",
     )
 
 

@@ -161,5 +161,5 @@ def _probe(objects: Objects, prefix: str) -> None:
     if second is not None or stale is not None:
         raise StoreError(
             "this store ignores the conditions of writes (If-None-Match, If-Match), so two writers could both commit",
-            hint="use Amazon S3, a store that has conditional writes, or a shared folder (store: {type: folder})",
+            hint="use Amazon S3, a store that supports conditional writes, or a shared folder (store: {type: folder})",
         )

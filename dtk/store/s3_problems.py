@@ -17,7 +17,7 @@ _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired",
 _REGION = frozenset({"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})
 _HINTS = {
     "AccessDenied": "ask for the permissions that docs/teams.md lists",
-    "NoSuchBucket": "make the bucket, or correct 'store: bucket' in dtk.yaml",
+    "NoSuchBucket": "create the bucket, or correct 'store: bucket' in dtk.yaml",
     "InvalidAccessKeyId": "check the credentials of 'store: profile' in dtk.yaml",
     "SignatureDoesNotMatch": "check the credentials of 'store: profile' in dtk.yaml",
 }
@@ -67,7 +67,7 @@ def _final(answer: S3Refusal, code: str, detail: str) -> StoreError:
         return _expired(detail)
     if code in _REGION:
         return StoreError(f"the bucket is in another region ({detail})", hint="correct 'store: region' in dtk.yaml")
-    return StoreError(f"the store refused ({detail})", hint=_HINTS.get(code, ""))
+    return StoreError(f"the store refused the request ({detail})", hint=_HINTS.get(code, ""))
 
 
 def _expired(detail: str) -> StoreError:

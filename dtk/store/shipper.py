@@ -155,7 +155,7 @@ class Shipper:
             self._trouble_since = self._trouble_since or datetime.now(UTC).strftime("%H:%M:%S")
             sys.stderr.write(f"{error.message}\n")
             if not self._lease.is_valid and not self._worker_ended:
-                reason = f"the store could not be reached since {self._trouble_since} UTC: {error.message}"
+                reason = f"the store has been unreachable since {self._trouble_since} UTC: {error.message}"
                 self._lines.send(stop=reason, kind="failed")
             return False
 

@@ -43,7 +43,7 @@ def test_local_state_that_may_not_be_used_is_named_with_what_to_do(staged: Dtk) 
             done = run_without_rights(staged, *words)
         finally:
             folder.chmod(0o700)
-        output = f"error: {folder / file}: Permission denied\nnext: run dtk as the user whose files these are"
+        output = f"error: {folder / file}: Permission denied\nnext: run dtk as the owner of the files"
         assert (done.returncode, done.stderr[: len(output)]) == (1, output)
 
 

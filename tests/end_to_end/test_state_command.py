@@ -140,7 +140,7 @@ def test_a_state_that_never_was_in_the_store_is_not_lost_to_the_one_there(dtk: D
     share(two, store)
     alone = two.run("plan", "app1").stderr
     assert f"app1: its state here is not in {store}; put it there: dtk state push app1" in alone
-    assert "put it there: dtk state push app1" in two.run("apply", "app1", "--yes", code=1).stderr
+    assert "upload it: dtk state push app1" in two.run("apply", "app1", "--yes", code=1).stderr
     share(dtk, store)
     dtk.run("state", "push", "app1")
     for words in (["plan", "app1"], ["apply", "app1", "--yes"]):

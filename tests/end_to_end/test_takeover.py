@@ -260,7 +260,7 @@ def test_a_store_that_stays_away_ends_the_task_which_goes_on_where_it_was(cuttab
     processes["worker"].wait(180)
     finished = one.events("app1", 1)[-1]
     assert finished["type"] == "task.finished"
-    assert "the store could not be reached since" in finished["message"]
+    assert "the store has been unreachable since" in finished["message"]
     assert "app1: as of" in one.run("task-status", "app1", code=None).stderr
     assert one.run("apply", "app1", "--yes", code=1).returncode == 1
     link(team, team.folder / "real")

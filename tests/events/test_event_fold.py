@@ -196,7 +196,7 @@ def test_no_event_whatever_it_holds_breaks_a_view(events: list[dict[str, Any]], 
 
 def test_steps_that_no_plan_names_are_noted(recorder: Recorder) -> None:
     task = fold(recorder.started("9.9").started("9.9").events)
-    assert task.notes == ("step '9.9' is not in the log's plan; its events are left out",)
+    assert task.notes == ("step '9.9' is not in the log's plan; its events are ignored",)
     assert isinstance(next(task.leaves()), TaskStep)
 
 

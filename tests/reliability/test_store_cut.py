@@ -118,7 +118,7 @@ def test_a_store_cut_off_for_five_minutes_ends_the_task_and_it_is_resumed(
         worker.wait(300 - (time.monotonic() - begun))
         finished = one.events("app1", 1)[-1]
         assert finished["type"] == "task.finished"
-        assert "the store could not be reached since" in finished["message"]
+        assert "the store has been unreachable since" in finished["message"]
         assert "app1: as of" in one.run("task-status", "app1", code=None).stderr
         time.sleep(max(300 - (time.monotonic() - begun), 0))
     two.run("set-attribute", "app1", "slaves/ring::member/work", "true")

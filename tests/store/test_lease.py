@@ -179,7 +179,7 @@ def test_a_state_is_committed_once_and_read_with_its_digest_checked(objects: Obj
     with pytest.raises(DamagedError, match="state 2 in the store is damaged"):
         committed_state(objects, head_of(objects))
     objects.put_new(KEYS.state(2, 1), b"other")
-    with pytest.raises(DamagedError, match="is not what was committed"):
+    with pytest.raises(DamagedError, match="differs from what was committed"):
         committed_state(objects, head_of(objects))
 
 

@@ -152,8 +152,8 @@ def test_an_answer_that_says_nothing_is_neither_done_nor_refused(s3: S3, code: s
     ("code", "status", "message", "hint"),
     [
         ("ExpiredToken", 400, "credentials for the store have expired", "get new ones"),
-        ("AccessDenied", 403, "the store refused", "docs/teams.md"),
-        ("NoSuchBucket", 404, "the store refused", "make the bucket"),
+        ("AccessDenied", 403, "the store refused the request", "docs/teams.md"),
+        ("NoSuchBucket", 404, "the store refused the request", "create the bucket"),
         ("NotImplemented", 501, "not support conditional writes", "use a store that supports them"),
     ],
 )

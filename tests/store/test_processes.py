@@ -192,7 +192,7 @@ def take_over(task: Task) -> HeldLease:
 def test_a_worker_starts_nothing_once_its_lease_may_be_another_s(short: Task) -> None:
     begin(short)
     short.shipper.send_signal(signal.SIGSTOP)
-    with pytest.raises(StoreError, match="another holder may take the service"):
+    with pytest.raises(StoreError, match="another process may lock the service"):
         short.link.barrier(99)
 
 
