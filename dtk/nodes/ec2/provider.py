@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from dtk.errors import DtkError
 from dtk.model.target import Attributes, Target, TargetFacts
+from dtk.nodes.basic_provider import BasicProvider
 from dtk.nodes.ec2 import orphans
 from dtk.nodes.ec2.access import Access
 from dtk.nodes.ec2.aws import Aws
@@ -38,7 +39,6 @@ from dtk.nodes.ec2.wish import grown, made_with, requested_sizes, with_kept
 from dtk.nodes.ec2.words import ROOT_DEVICE_GIGABYTES
 from dtk.nodes.provider import (
     Ask,
-    BasicProvider,
     Connection,
     FirewallUpdate,
     MachineChange,

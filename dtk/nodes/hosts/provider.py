@@ -10,6 +10,7 @@ from dtk.errors import DtkError
 from dtk.model.settings import as_mapping, mapping, number, text, texts
 from dtk.model.ssh_address import SSH_PORT, parse_jumps, parse_ssh_address
 from dtk.model.target import Attributes, Target
+from dtk.nodes.basic_provider import BasicProvider
 from dtk.nodes.concurrent import report_each
 from dtk.nodes.hosts.claims import Claim, Claims, changing_claims, read_claims
 from dtk.nodes.hosts.host import FreeHosts, Host
@@ -17,7 +18,6 @@ from dtk.nodes.hosts.marks import READ, Mark, claim_script, read_mark, unclaim_s
 from dtk.nodes.mark_errors import UnaskedError, rival_error
 from dtk.nodes.provider import (
     Ask,
-    BasicProvider,
     Connection,
     MarkedMachine,
     NodeRecord,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dtk.errors import DtkError
 from dtk.model.target import Target
+from dtk.nodes.basic_provider import BasicProvider
 from dtk.nodes.concurrent import report_each
 from dtk.nodes.keys import ensure_key
 from dtk.nodes.local.account import find_python, node_user
@@ -23,7 +24,6 @@ from dtk.nodes.local.registry import changing_allocations, read_allocations
 from dtk.nodes.local.takeover import take_over
 from dtk.nodes.provider import (
     Ask,
-    BasicProvider,
     Connection,
     MarkedMachine,
     NodeRecord,
