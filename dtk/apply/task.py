@@ -16,6 +16,7 @@ from dtk.apply.reporting.redacted_log import RecordError
 from dtk.apply.session.task_context import TaskContext
 from dtk.apply.stages import run_stage
 from dtk.errors import DtkError
+from dtk.model.plan import ENDING_STEPS
 from dtk.state import changes
 
 EXIT_CODES = {"succeeded": 0, "failed": 1, "cancelled": 6}
@@ -67,7 +68,7 @@ def _clean_up(context: TaskContext) -> None:
     Raises:
         DtkError: something could not be removed.
     """
-    ends = any(leaf.type == "terminate_node" for leaf in context.plan.leaves())
+    ends = any(leaf.type in ENDING_STEPS for leaf in context.plan.leaves())
     # A service without any task yet has nothing to remove, and its target may be unreachable.
     retries = context.plan.destroys and context.number > 1
     if (ends or retries or context.plan.deletes_volumes) and not context.store.state.nodes:

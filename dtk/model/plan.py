@@ -16,13 +16,14 @@ from dtk.model.planned_action import PlannedAction
 FORMAT_VERSION = 2
 """Version 2 stores a group's members as differences from the first member; version 1 stores each in full."""
 
-NodeChangeKind = Literal["create", "start", "stop", "terminate", "replace", "resize", "grow", "keep"]
+NodeChangeKind = Literal["create", "start", "stop", "terminate", "release", "replace", "resize", "grow", "keep"]
 ComponentChangeKind = Literal["new", "changed", "unchanged", "delete"]
 StepType = Literal[
     "create_node",
     "power_on_node",
     "power_off_node",
     "terminate_node",
+    "release_node",
     "resize_node",
     "grow_volumes",
     "register_node",
@@ -34,6 +35,10 @@ StepType = Literal[
     "create_nodegroup",
     "terminate_nodegroup",
 ]
+GOING: tuple[NodeChangeKind, ...] = ("terminate", "release")
+"""The changes of nodes that go: their machines are terminated, or released if dtk only adopted them."""
+ENDING_STEPS: tuple[StepType, ...] = ("terminate_node", "release_node")
+"""The steps after which a node no longer has its machine."""
 FirewallChange = Literal["close", "open", "keep"]
 Rounds = tuple[tuple[str, ...], ...]
 """Groups of nodes that are processed one after the other."""

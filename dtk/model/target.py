@@ -17,6 +17,9 @@ Attributes = Mapping[str, object]
 RESERVED = "reserved"
 """The node attribute that lists what a target keeps for the node, and releases when the node goes for good."""
 
+ADOPTED = "adopted"
+"""The node attribute that is true for a machine that dtk did not create: it is released when its node goes."""
+
 Power = Literal["start", "stop"]
 
 

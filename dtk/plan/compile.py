@@ -16,7 +16,7 @@ from dtk import __version__
 from dtk.errors import InvalidError
 from dtk.model.module import Workflow
 from dtk.model.names import CREATE, DELETE
-from dtk.model.plan import ComponentChange, FirewallRule, ModuleUse, NodeChange, Plan, Stage
+from dtk.model.plan import GOING, ComponentChange, FirewallRule, ModuleUse, NodeChange, Plan, Stage
 from dtk.model.planned_action import PlannedAction
 from dtk.model.selection import EVERYTHING, names_of_component
 from dtk.model.target import Attributes
@@ -34,12 +34,12 @@ from dtk.plan.diff.machines import (
 from dtk.plan.diff.membership import finished_stages, with_memberships
 from dtk.plan.diff.producers import guards, order_problems
 from dtk.plan.diff.recomputed import RecomputedValues, dynamic_paths, made_earlier, makers_in
+from dtk.plan.diff.releases import going, with_releases
 from dtk.plan.diff.scheduling import acts, reasons_of, scheduled_outlines
 from dtk.plan.diff.selection import Chosen, check_terms, choose, left_out, narrowed, unmade_problems
 from dtk.plan.diff.steps import component_stage, component_stages, node_stage, number_stages, within_windows
 from dtk.plan.document import digest_of_plan
 from dtk.plan.location import check_location
-from dtk.plan.releases import with_releases
 from dtk.plan.resolve.node_attributes import declared_ports, machine_attributes
 from dtk.plan.resolve.request import PlanRequest
 from dtk.plan.resolve.service import ResolvedService, resolve_service
@@ -216,7 +216,7 @@ def _volumes(request: PlanRequest, nodes: Iterable[NodeChange]) -> Iterator[str]
         return
     for change in nodes:
         known = request.state.nodes.get(change.node)
-        if change.change == "terminate" and known is not None:
+        if change.change in GOING and known is not None:
             for volume in request.target.description.kept_volumes(known.attributes):
                 yield f"{change.node} {volume}"
 
@@ -249,7 +249,7 @@ def _node_changes(request: PlanRequest, resolved: ResolvedService) -> tuple[Node
     if request.workflow == CREATE:
         return tuple(_in_its_place(request, change) for change in changes)
     # A written workflow needs its nodes, so it may create them. An action of one component must not start a machine.
-    keeps = ("terminate",) if workflow_of(request, resolved) else ("terminate", "create", "start")
+    keeps = GOING if workflow_of(request, resolved) else (*GOING, "create", "start")
     kept = (change for change in changes if change.change not in keeps or change.node in request.state.nodes)
     return tuple(NodeChange(c.node, "keep") if c.change in keeps else c for c in kept)
 
@@ -353,7 +353,7 @@ def _machine(request: PlanRequest, values: Values, node: str) -> Attributes:
 
 def _going_stages(request: PlanRequest, nodes: Sequence[str]) -> list[Stage]:
     """Return the stages that terminate machines of nodes that stay in the service; other nodes release them first."""
-    changes = [NodeChange(node, "terminate", REASON) for node in nodes]
+    changes = [going(node, REASON, request.state) for node in nodes]
     resolved = resolve_for_plan(replace(request, before=replace(request.before, without=frozenset(nodes))))
     pending = request.before.nodes
     values = values_maker(resolved.topology, resolved.bindings, request.state, pending)(request.before.paths)
@@ -375,8 +375,8 @@ def _going_stages(request: PlanRequest, nodes: Sequence[str]) -> list[Stage]:
 def _farewell_outlines(resolved: ResolvedService, nodes: Iterable[NodeChange]) -> list[StageOutline]:
     """Return the work of remaining nodes before others leave: the assembly's workflow scale_down, if it has one."""
     workflow = resolved.topology.assembly.workflows.get(SCALE_DOWN)
-    going = any(change.change == "terminate" for change in nodes)
-    return expand_workflow(resolved.topology, workflow, resolved.links) if workflow and going else []
+    leaves = any(change.change in GOING for change in nodes)
+    return expand_workflow(resolved.topology, workflow, resolved.links) if workflow and leaves else []
 
 
 def outlined_stages(request: PlanRequest, resolved: ResolvedService) -> tuple[Stage, ...]:

@@ -7,10 +7,11 @@ from dataclasses import replace
 from dtk.errors import DtkError
 from dtk.model.module import Workflow
 from dtk.model.names import DELETE, DESTROY, RESET, node_order
-from dtk.model.plan import ComponentChange, NodeChange, Plan
+from dtk.model.plan import ComponentChange, Plan
 from dtk.plan.compile import finished_plan, outlines_of, resolve_for_plan
 from dtk.plan.diff.deletions import deletion_stages
 from dtk.plan.diff.membership import with_memberships
+from dtk.plan.diff.releases import going
 from dtk.plan.diff.steps import within_windows
 from dtk.plan.resolve.concurrency import Windows
 from dtk.plan.resolve.request import PlanRequest
@@ -35,7 +36,7 @@ def reset_plan(request: PlanRequest, *, force: bool) -> Plan:
 def _ending_plan(request: PlanRequest, planned: PlanRequest, task_type: str, *, force: bool) -> Plan:
     state = request.state
     reason = "the service is destroyed" if task_type == DESTROY else "all nodes are reset"
-    nodes = [NodeChange(node, "terminate", reason) for node in sorted(state.nodes, key=node_order)]
+    nodes = [going(node, reason, state) for node in sorted(state.nodes, key=node_order)]
     order, workflow, windows = _order(request)
     stages = deletion_stages(state, nodes, request.modules, order, run_actions=not force, workflow=workflow)
     components = [

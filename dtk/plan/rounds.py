@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from dtk.errors import UsageError
 from dtk.model.names import CREATE, DELETE, group_of, node_order
-from dtk.model.plan import ComponentChange, Finding, FirewallRule, NodeChange, Rounds, Stage, Step
+from dtk.model.plan import ENDING_STEPS, ComponentChange, Finding, FirewallRule, NodeChange, Rounds, Stage, Step
 from dtk.model.planned_action import PlannedAction
 from dtk.model.suggestion import did_you_mean
 from dtk.model.window import in_flight
@@ -170,7 +170,7 @@ def _open_changes(request: PlanRequest) -> dict[str, str]:
 
 def _joined(found: Sequence[Parts], stages: list[Stage], replaced: Collection[str]) -> Parts:
     first = found[0]
-    order = {"terminate": 0, "replace": 1}
+    order = {"terminate": 0, "release": 0, "replace": 1}
     nodes = [NodeChange(one.node, "replace") if one.node in replaced else one for one in first.nodes]
     components: dict[tuple[str, str], ComponentChange] = {}
     for change in (change for parts in found for change in parts.components):
@@ -204,7 +204,7 @@ def _after_step(leaf: Step, state: State) -> State:
         known = state.nodes[leaf.node]
         attributes = {name: known.attributes[name] for name in known.attributes.keys() - _COMPARED}
         return changes.with_node(state, leaf.node, replace(known, status="running", attributes=attributes))
-    if leaf.type == "terminate_node":
+    if leaf.type in ENDING_STEPS:
         return changes.without_node(state, leaf.node)
     if leaf.target_groups:
         groups = () if leaf.type == "deregister_node" else leaf.target_groups

@@ -9,7 +9,7 @@ from itertools import count
 from dtk.model import types
 from dtk.model.json_data import Json, JsonObject
 from dtk.model.names import CREATE, DELETE
-from dtk.model.plan import Plan, Step
+from dtk.model.plan import ENDING_STEPS, Plan, Step
 from dtk.model.planned_action import PlannedAction
 from dtk.model.value import as_applied
 from dtk.state.changes import with_applied, with_attributes, with_node, without_applied, without_node
@@ -38,7 +38,7 @@ def after_step(leaf: Step, state: State, addresses: dict[str, str]) -> State:
             "home": f"/srv/{leaf.node}",
         }
         return with_node(state, leaf.node, NodeState(f"i-{leaf.node}", "running", {}, attributes))
-    if leaf.type == "terminate_node":
+    if leaf.type in ENDING_STEPS:
         return without_node(state, leaf.node)
     for action in leaf.actions:
         state = _converged(action, state)

@@ -66,7 +66,7 @@ def without_certainty(state: State, plan: Plan) -> State:
 
 def _with_machine(state: State, event: Event, machines: Machines) -> State:
     node, change = str(event.get("node", "")), event.get("change")
-    if change == "terminated":
+    if change in ("terminated", "released"):
         return changes.without_node(state, node)
     if change == "stopped":
         state = changes.without_in_doubt(state, node)

@@ -14,6 +14,7 @@ from dtk.targets import describe
 
 _SIGNS = {
     "terminate": "-",
+    "release": "-",
     "replace": "-/+",
     "delete": "-",
     "create": "+",

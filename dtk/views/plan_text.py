@@ -18,6 +18,7 @@ from dtk.views.plan_entries import Entry, component_entries, is_deletion, machin
 HIDDEN = "(hidden)"
 _COLORS = {"-": RED, "-/+": RED, "+": GREEN, "~": YELLOW, "!": RED}
 _MOST_REASONS = 4
+_NODE_CHANGES = ("terminate", "release", "replace", "create", "resize", "grow", "start", "stop", "keep")
 """Maximum number of reasons below a step; all of them are shown with its components."""
 
 
@@ -150,7 +151,7 @@ def summary_line(plan: Plan) -> str:
     """Return the summary of a plan: nodes by change, components by change, number of stages and steps."""
     nodes = _counted(
         (change.change for change in plan.nodes),
-        {name: name for name in ("terminate", "replace", "create", "resize", "grow", "start", "stop", "keep")},
+        {name: name for name in _NODE_CHANGES},
     )
     components = _counted(
         (change.change for change in plan.components),

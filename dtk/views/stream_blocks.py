@@ -23,6 +23,7 @@ _OPERATIONS = {
     "power_on_node": "PowerOnNode",
     "power_off_node": "PowerOffNode",
     "terminate_node": "TerminateNode",
+    "release_node": "ReleaseNode",
 }
 
 

@@ -18,7 +18,7 @@ from dtk.apply.reporting.reporter import StepReporter
 from dtk.apply.session.node_session import NodeSession, Prepared
 from dtk.apply.session.task_context import TaskContext
 from dtk.errors import DtkError
-from dtk.model.plan import Step, StepType
+from dtk.model.plan import ENDING_STEPS, GOING, Step, StepType
 from dtk.nodes.provider import Connection, MachineChange, NodeRecord, NodeRequest
 from dtk.nodes.records import HOST_KEY, record_of, state_of
 from dtk.nodes.remembered_keys import host_entry
@@ -31,6 +31,7 @@ CHANGES: dict[StepType, str] = {
     "power_on_node": "started",
     "power_off_node": "stopped",
     "terminate_node": "terminated",
+    "release_node": "released",
     "grow_volumes": "grown",
     "resize_node": "resized",
     "register_node": "registered",
@@ -69,7 +70,7 @@ class MachineBatch:
                 groups = step.target_groups if step.type == "register_node" else ()
                 note_membership(self._context, step, groups, CHANGES[step.type])
                 return True
-            if step.type == "terminate_node":
+            if step.type in ENDING_STEPS:
                 self._release(step.node)
             self._note(step.type, record)
         if step.type in _MET:
@@ -157,7 +158,8 @@ class MachineBatch:
         A task that ends the service does it at its end: what can't be released then holds no machine up.
         """
         plan = self._context.plan
-        if not plan.ends_service and any(change.releases for change in plan.nodes if change.node == node):
+        gone = [change for change in plan.nodes if change.node == node and change.change in GOING]
+        if not plan.ends_service and any(change.releases for change in gone):
             self._context.provider.release(self._context.identity, [node])
 
     def leave(self, step: Step) -> None:
@@ -201,11 +203,11 @@ class MachineBatch:
                 self._context, {s.node: s.target_groups for s in self._steps if s.node in state.nodes}, self._report
             )
             return
-        if kind == "terminate_node":
+        if kind in ENDING_STEPS:
             gevent.joinall([gevent.spawn(self._unclaim, step.node) for step in self._steps])
             self._context.await_commit()
         for step in self._steps:
-            if kind in ("power_off_node", "resize_node", "terminate_node"):
+            if kind in ("power_off_node", "resize_node", *ENDING_STEPS):
                 self._context.drop_session(step.node)
             if step.node not in state.nodes:
                 self._results[step.node].set_exception(DtkError(f"node {step.node} is not in the state"))
@@ -219,6 +221,8 @@ class MachineBatch:
             "power_on_node": provider.start,
             "power_off_node": provider.stop,
             "terminate_node": provider.terminate,
+            # The provider knows which machines dtk did not create, and ends none of them.
+            "release_node": provider.terminate,
         }[kind]
         call(identity, records, self._report)
 
@@ -259,10 +263,10 @@ class MachineBatch:
             # It was stopped for a while and may have another address now: its host key must move with it.
             kept = self._with_host_key(record_of(node, known)).connection.host_key
             record = replace(record, connection=replace(record.connection, host_key=kept))
-        if kind == "terminate_node" or known is None or known.id != record.id:
+        if kind in ENDING_STEPS or known is None or known.id != record.id:
             # The key pinned for this address may be that of another machine.
             context.known_hosts.forget(self._entry(record))
-        if kind == "terminate_node":
+        if kind in ENDING_STEPS:
             context.change_state(lambda state: changes.without_node(state, node))
         elif kind == "power_off_node":
             # On a stopped machine, no process of an earlier step runs.
@@ -281,7 +285,7 @@ class MachineBatch:
             status=record.status,
             host_address=address,
         )
-        if kind == "terminate_node":
+        if kind in ENDING_STEPS:
             # After a crash, another machine that continues the task must not look for a terminated machine.
             context.await_commit()
 

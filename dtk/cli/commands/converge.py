@@ -20,6 +20,7 @@ from dtk.cli.options import (
 )
 from dtk.cli.running import changing, confirm, run_plan, show_and_ask
 from dtk.cli.task_files import TaskFiles, files_of_refusals
+from dtk.model.plan import GOING
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.planning import make_plan
 
@@ -57,7 +58,7 @@ def converge(  # noqa: PLR0913, PLR0917 - one parameter per option
     ):
         plan, inputs = make_plan(workspace, name, scope="all", asks_target=True)
         change.refuse_unknown(inputs, strict=False)
-        if any(one.change in ("terminate", "resize") for one in plan.nodes):
+        if any(one.change in (*GOING, "resize") for one in plan.nodes):
             show_and_ask(plan, ask=not yes)
         # The original asked, too (docs/original.md 2.2); a script that converges wants its nodes started.
         elif not yes and sys.stdin.isatty() and any(one.change == "start" for one in plan.nodes):

@@ -16,6 +16,7 @@ from dtk.model.names import ASSEMBLY_WIDE, CREATE, group_of, node_order
 from dtk.model.plan import ComponentChange, NodeChange, ValueDifference
 from dtk.model.value import UNSET, Value, holds_secret, is_known, secrets_in, shown
 from dtk.plan.diff.recomputed import RecomputedValues, ValuesFor, dynamic_paths
+from dtk.plan.diff.releases import going
 from dtk.plan.diff.value_difference import MOST_DIFFERENCES, value_differences
 from dtk.plan.resolve.assembly_values import FromAssembly
 from dtk.plan.resolve.links import Binding
@@ -55,9 +56,9 @@ class Changes:
 
 
 def node_changes(topology: Topology, state: State) -> tuple[NodeChange, ...]:
-    """Compare the desired nodes with the existing ones; terminations come first."""
+    """Compare the desired nodes with the existing ones; those that go come first."""
     gone = [node for node in state.nodes if node not in topology.nodes]
-    changes = [NodeChange(node, "terminate", _removal_reason(node, topology, state)) for node in gone]
+    changes = [going(node, _removal_reason(node, topology, state), state) for node in gone]
     for node in topology.nodes:
         existing = state.nodes.get(node)
         # A pending node has no address yet, and a node that was never reached has no facts: create finds its machine
@@ -70,7 +71,7 @@ def node_changes(topology: Topology, state: State) -> tuple[NodeChange, ...]:
             changes.append(NodeChange(node, "start", "stopped"))
         else:
             changes.append(NodeChange(node, "keep"))
-    order = {"terminate": 0, "create": 1, "start": 2, "stop": 3, "keep": 4}
+    order = {"terminate": 0, "release": 0, "create": 1, "start": 2, "stop": 3, "keep": 4}
     return tuple(sorted(changes, key=lambda change: (order[change.change], *node_order(change.node))))
 
 

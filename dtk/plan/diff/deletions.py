@@ -11,7 +11,7 @@ from dtk.errors import InvalidError, Location
 from dtk.model.json_data import JsonObject
 from dtk.model.module import ComponentUse, Module, Workflow
 from dtk.model.names import CREATE, DELETE, ComponentName, group_of, node_order
-from dtk.model.plan import NodeChange, Stage
+from dtk.model.plan import GOING, NodeChange, Stage
 from dtk.model.planned_action import PlannedAction
 from dtk.model.value import Known, Value
 from dtk.plan.diff.steps import component_stage, node_stage
@@ -35,11 +35,11 @@ def deletion_stages(  # noqa: PLR0913 - what exists, what goes, and in which ord
     workflow: Workflow | None = None,
     reason: str = "its node is removed",
 ) -> list[Stage]:
-    """Return the stages that remove the nodes marked ``terminate``, and dropped components of other nodes.
+    """Return the stages that remove the nodes that go, and dropped components of other nodes.
 
     Args:
         state: what exists, and the values it was applied with.
-        changes: the node changes; all but terminations are ignored.
+        changes: the node changes; all but those of nodes that go are ignored.
         modules: the modules by name.
         outlines: the create workflow's stages; delete actions run in their reverse order.
         run_actions: False skips the delete actions (``--force``).
@@ -48,7 +48,7 @@ def deletion_stages(  # noqa: PLR0913 - what exists, what goes, and in which ord
         reason: the reason to show for actions on leaving nodes.
     """
     dropped = frozenset(dropped)
-    going = [change for change in changes if change.change == "terminate"]
+    going = [change for change in changes if change.change in GOING]
     # Nothing can run on a stopped machine: it is terminated without delete actions.
     nodes = {change.node for change in going if state.nodes[change.node].status == "running"}
     # Read from the state: what leaves is no longer in the service, and may have been applied with other values.
@@ -66,7 +66,7 @@ def deletion_stages(  # noqa: PLR0913 - what exists, what goes, and in which ord
         return _planned(action, state, "no longer in the service" if is_dropped else reason)
 
     stages = [component_stage(outline, plan_one) for outline in outlined]
-    return stages + (node_stage(going, "terminate", {}) if going else [])
+    return [*stages, *node_stage(going, "release", {}), *node_stage(going, "terminate", {})]
 
 
 def dropped_components(state: State, topology: Topology) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from dtk.model.membership import IN_SERVICE, group_name, is_dns_name, registered_groups
 from dtk.model.names import CREATE, DELETE, node_order
-from dtk.model.plan import Stage, Step
+from dtk.model.plan import ENDING_STEPS, Stage, Step
 from dtk.model.selection import names_of_node
 from dtk.plan.diff.steps import MACHINE_STEPS, NODE_STAGES, within_windows
 from dtk.plan.resolve.request import PlanRequest
@@ -20,7 +20,7 @@ from dtk.plan.resolve.topology import Topology
 
 Groups = Mapping[str, tuple[str, ...]]
 """Load balancer groups and DNS names by node."""
-_DOWN = ("terminate_node", "power_off_node", "resize_node")
+_DOWN = (*ENDING_STEPS, "power_off_node", "resize_node")
 _UP = ("create_node", "power_on_node", "resize_node")
 
 
@@ -52,7 +52,7 @@ def with_memberships(request: PlanRequest, stages: Sequence[Stage], wanted: Grou
     inside = {node: groups for node, groups in known.items() if groups}
     if not inside and not any(wanted.values()):
         return list(stages)
-    going = {leaf.node for stage in stages for leaf in stage.leaves() if leaf.type == "terminate_node"}
+    going = {leaf.node for stage in stages for leaf in stage.leaves() if leaf.type in ENDING_STEPS}
     serving = {node for node in inside if wanted.get(node) and request.state.nodes[node].attributes.get(IN_SERVICE)}
     dropped = {node: inside[node] for node in inside if wanted.get(node) == () and _is_converged(request, stages, node)}
     inside = {node: groups for node, groups in inside.items() if node not in dropped}

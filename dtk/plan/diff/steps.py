@@ -32,6 +32,7 @@ class NodeStage:
 
 NODE_STAGES = {
     "terminate": NodeStage("terminate_nodes_stage", "terminate_node", "terminate"),
+    "release": NodeStage("release_nodes_stage", "release_node", "release"),
     "create": NodeStage("create_nodes_stage", "create_node", "create"),
     "start": NodeStage("power_on_nodes_stage", "power_on_node", "start"),
     "stop": NodeStage("power_off_nodes_stage", "power_off_node", "stop"),
