@@ -39,7 +39,7 @@ _COMMANDS = {
     "lint": "dtk validate",
     "format": "dtk fmt",
     "refresh": "dtk plan SERVICE --refresh",
-    "import": "dtk install ADDRESS fetches modules; dtk list-nodes --orphans --adopt adopts existing machines",
+    "import": "dtk adopt SERVICE NODE INSTANCE_ID adopts an existing machine; dtk install ADDRESS fetches modules",
     "create": "dtk stage ASSEMBLY NAME, or dtk module new NAMESPACE/NAME for a module of your own",
     "new": "dtk module new NAMESPACE/NAME, or dtk stage ASSEMBLY NAME",
     "resume": "dtk apply SERVICE --resume",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import typer
 
 from dtk.cli.output import print_json
@@ -10,7 +12,9 @@ from dtk.cli.running import confirm
 from dtk.dsl.workspace import load_workspace
 from dtk.service.context import current_workspace
 from dtk.service.orphans import Orphan, adopt_orphan, find_orphans, terminate_orphans
-from dtk.views.listing_table import format_table, stable_id
+from dtk.views.listing_table import format_table, stable_id, status_text
+
+_HEADERS = ("id", "target", "service", "node", "instance_id", "op_status")
 
 
 def show_orphans(*, adopt: bool, terminate: bool, yes: bool, as_json: bool) -> None:
@@ -22,9 +26,7 @@ def show_orphans(*, adopt: bool, terminate: bool, yes: bool, as_json: bool) -> N
     if as_json:
         print_json([_row(orphan) for orphan in found])
     else:
-        headers = ["id", "target", "service", "node", "instance_id", "op_status"]
-        rows = [[stable_id(orphan.machine.id), *_row(orphan).values()] for orphan in found]
-        typer.echo(format_table(headers, rows), nl=False)
+        typer.echo(format_table(_HEADERS, map(_cells, found)), nl=False)
     if adopt:
         for orphan in found:
             adopt_orphan(workspace, orphan)
@@ -35,12 +37,26 @@ def show_orphans(*, adopt: bool, terminate: bool, yes: bool, as_json: bool) -> N
             typer.echo(f"and changes nothing where everything is in place; next: dtk plan {service}")
     if terminate and found:
         if not yes:
-            confirm(f"Terminate {len(found)} instances for good?")
+            asked = _counted(found, "terminate {} instances for good", "release {} that dtk did not create")
+            confirm(f"{asked[0].upper()}{asked[1:]}?")
         terminate_orphans(found)
-        typer.echo(f"{len(found)} terminated.")
+        typer.echo(f"{_counted(found, '{} terminated', '{} released')}.")
 
 
-def _row(orphan: Orphan) -> dict[str, str]:
+def _counted(found: Sequence[Orphan], of_created: str, of_adopted: str) -> str:
+    """Return texts with the numbers of the machines that dtk created and of those that it adopted; neither is 0."""
+    adopted = sum(orphan.machine.is_adopted for orphan in found)
+    counts = ((of_created, len(found) - adopted), (of_adopted, adopted))
+    return ", ".join(text.format(count) for text, count in counts if count)
+
+
+def _cells(orphan: Orphan) -> list[str]:
+    row, machine = _row(orphan), orphan.machine
+    row["op_status"] = status_text(machine.state, is_adopted=machine.is_adopted)
+    return [stable_id(machine.id), *(str(row[header]) for header in _HEADERS[1:])]
+
+
+def _row(orphan: Orphan) -> dict[str, str | bool]:
     machine = orphan.machine
     return {
         "target": orphan.target.name,
@@ -48,4 +64,5 @@ def _row(orphan: Orphan) -> dict[str, str]:
         "node": machine.node,
         "instance_id": machine.id,
         "op_status": machine.state,
+        "adopted": machine.is_adopted,
     }

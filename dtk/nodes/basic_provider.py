@@ -18,6 +18,8 @@ from dtk.nodes.provider import (
     ServiceIdentity,
 )
 
+_CREATES = "dtk apply creates the missing nodes"
+
 
 class BasicProvider:
     """Default implementations for a provider without marks on machines and without a firewall; a base class."""
@@ -108,3 +110,11 @@ class BasicProvider:
     def end_orphans(self, _orphans: Sequence[MarkedMachine]) -> Mapping[str, DtkError]:
         """Return no errors: there are no orphans."""
         return {}
+
+    def find_machine(self, _identity: ServiceIdentity, _node: str, id_: str) -> NodeRecord:
+        """Refuse to adopt a machine."""
+        raise DtkError(f"a target of this type can't adopt {id_}: it creates its nodes itself", hint=_CREATES)
+
+    def mark_machine(self, _identity: ServiceIdentity, record: NodeRecord) -> NodeRecord:
+        """Refuse to adopt a machine."""
+        raise DtkError(f"a target of this type can't adopt {record.id}")

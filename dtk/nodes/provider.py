@@ -122,6 +122,8 @@ class MarkedMachine:
     """When it was created: UTC, RFC 3339; "" if the target does not know."""
     origin: str = ""
     """The first state of its service that it was created for; "" if the mark does not say."""
+    is_adopted: bool = False
+    """Whether dtk did not create it: then dtk does not terminate it either."""
 
 
 Ask = Callable[[Mapping[str, Connection], str], Mapping[str, str | DtkError]]
@@ -198,7 +200,10 @@ class Provider(Protocol):
         """Power the nodes off, keeping their disks; report each with status ``stopped``."""
 
     def terminate(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
-        """Terminate the nodes; report each with status ``terminated``, including those that are already gone."""
+        """Terminate the nodes; report each with status ``terminated``, including those that are already gone.
+
+        A machine that was adopted (``mark_machine``) keeps running: only the service's mark is removed from it.
+        """
 
     def resize(self, identity: ServiceIdentity, changes: Sequence[MachineChange], report: Report) -> None:
         """Change the size of machines: stop, modify and start them; report each with its new addresses."""
@@ -301,4 +306,17 @@ class Provider(Protocol):
         """Return an orphan as the record of its node, and mark it as the service's."""
 
     def end_orphans(self, orphans: Sequence[MarkedMachine]) -> Mapping[str, DtkError]:
-        """Terminate machines; return the errors by id."""
+        """Terminate machines, release adopted ones; return the errors by id."""
+
+    def find_machine(self, identity: ServiceIdentity, node: str, id_: str) -> NodeRecord:
+        """Return a running machine that dtk did not create as the record of a node; change nothing.
+
+        Raises:
+            DtkError: there is no such machine, it is another node's, or machines of this target can't be adopted.
+        """
+
+    def mark_machine(self, identity: ServiceIdentity, record: NodeRecord) -> NodeRecord:
+        """Mark a machine that ``find_machine`` returned as the node's and as adopted; return the record to store.
+
+        Called again after a crash, it marks the machine again.
+        """

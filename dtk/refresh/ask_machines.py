@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dtk.errors import DtkError
@@ -18,30 +18,53 @@ _PATIENCE = 120.0
 """Time limit of the process, in seconds; the limit per machine is much lower."""
 
 
+@dataclass(frozen=True)
+class Contact:
+    """What a machine printed, and the public host key that it presented: ``ssh-ed25519 AAAA…``."""
+
+    printed: str
+    host_key: str
+
+
 def asking(known_hosts: Path) -> Ask:
     """Return a function that runs a script on machines, using a file of pinned host keys without adding to it."""
 
     def ask(connections: Mapping[str, Connection], script: str) -> Mapping[str, str | DtkError]:
         if not connections:
             return {}
-        documents = {name: asdict(one) for name, one in connections.items()}
-        asked = {"known_hosts": str(known_hosts), "script": script, "connections": documents}
-        # Pass the request on standard input: other users could read a command line.
-        request = json.dumps({**asked, "passphrases": known_passphrases()})
-        command = [sys.executable, "-P", "-m", WORKER]
-        try:
-            done = subprocess.run(
-                command, input=request, capture_output=True, text=True, timeout=_PATIENCE, check=False
-            )
-        except subprocess.TimeoutExpired:
-            raise DtkError(f"the target did not respond within {_PATIENCE:.0f} s") from None
-        if done.returncode:
-            last = done.stderr.strip().rpartition("\n")[2]
-            raise DtkError(f"could not check the machines: {last or f'exit code {done.returncode}'}")
-        return {name: _answer(answered) for name, answered in json.loads(done.stdout).items()}
+        answers = _answers(known_hosts, connections, script)
+        return {name: _error(answer) or answer["printed"] for name, answer in answers.items()}
 
     return ask
 
 
-def _answer(answered: Mapping[str, str]) -> str | DtkError:
-    return answered["printed"] if "printed" in answered else DtkError(answered["error"], hint=answered.get("hint", ""))
+def contact(known_hosts: Path, connection: Connection, script: str) -> Contact:
+    """Run a script on one machine, using a file of pinned host keys without adding to it.
+
+    Raises:
+        DtkError: the machine can't be reached, refuses the login, or has another host key than the pinned one.
+    """
+    answer = _answers(known_hosts, {"": connection}, script)[""]
+    if error := _error(answer):
+        raise error
+    return Contact(answer["printed"], answer["host_key"])
+
+
+def _answers(known_hosts: Path, connections: Mapping[str, Connection], script: str) -> dict[str, dict[str, str]]:
+    documents = {name: asdict(one) for name, one in connections.items()}
+    asked = {"known_hosts": str(known_hosts), "script": script, "connections": documents}
+    # Pass the request on standard input: other users could read a command line.
+    request = json.dumps({**asked, "passphrases": known_passphrases()})
+    command = [sys.executable, "-P", "-m", WORKER]
+    try:
+        done = subprocess.run(command, input=request, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+    except subprocess.TimeoutExpired:
+        raise DtkError(f"the target did not respond within {_PATIENCE:.0f} s") from None
+    if done.returncode:
+        last = done.stderr.strip().rpartition("\n")[2]
+        raise DtkError(f"could not check the machines: {last or f'exit code {done.returncode}'}")
+    return dict(json.loads(done.stdout))
+
+
+def _error(answer: Mapping[str, str]) -> DtkError | None:
+    return DtkError(answer["error"], hint=answer.get("hint", "")) if "error" in answer else None

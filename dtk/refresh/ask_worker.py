@@ -18,6 +18,7 @@ from dtk.errors import DtkError  # noqa: E402
 from dtk.nodes.provider import Connection  # noqa: E402
 from dtk.refresh.known_hosts import UnchangedKnownHosts  # noqa: E402
 from dtk.ssh.connect import Patience, close_all, reach  # noqa: E402
+from dtk.ssh.host_keys import key_text  # noqa: E402
 from dtk.ssh.passphrases import unlock  # noqa: E402
 
 PATIENCE = Patience(overall=30.0, attempt=20.0)
@@ -51,11 +52,17 @@ def ask(connection: Connection, script: str, known_hosts: Path) -> dict[str, str
         stdin, stdout, _ = clients[-1].exec_command("sh -s", timeout=ANSWER_SECONDS)
         stdin.write(script)
         stdin.channel.shutdown_write()
-        return {"printed": stdout.read(MOST_BYTES).decode("utf-8", "replace")}
+        printed = stdout.read(MOST_BYTES).decode("utf-8", "replace")
+        return {"printed": printed, "host_key": _host_key(clients[-1])}
     except (OSError, EOFError, paramiko.SSHException) as error:
         return {"error": f"could not connect to {connection.hostname}:{connection.port}: {error}"}
     finally:
         close_all(clients)
+
+
+def _host_key(client: paramiko.SSHClient) -> str:
+    transport = client.get_transport()
+    return key_text(transport.get_remote_server_key()) if transport else ""
 
 
 if __name__ == "__main__":

@@ -15,6 +15,11 @@ def pin_keys_of_state(path: Path, keys: Mapping[str, str]) -> None:
     KnownHosts(path).take_over(keys)
 
 
+def pin_key(path: Path, connection: Connection, key: str) -> None:
+    """Pin the public host key of a machine, in the form ``ssh-ed25519 AAAA…``."""
+    KnownHosts(path).pin_line(host_entry(connection.hostname, connection.port), key)
+
+
 class UnchangedKnownHosts(KnownHosts):
     """A service's known hosts, read once; new keys are kept in memory only."""
 

@@ -29,6 +29,11 @@ def stable_id(*names: str) -> str:
     return str(zlib.crc32("\0".join(names).encode()))
 
 
+def status_text(status: str, *, is_adopted: bool) -> str:
+    """Return a machine's status, and whether dtk only adopted it, for the column OP STATUS."""
+    return f"{status}, adopted" if is_adopted else status
+
+
 def render_cells(
     headers: Sequence[str], cells: Sequence[Sequence[str]], paint: Callable[[str, str], str] | None = None
 ) -> str:

@@ -18,8 +18,9 @@ from dtk.views.plan_entries import Entry, component_entries, is_deletion, machin
 HIDDEN = "(hidden)"
 _COLORS = {"-": RED, "-/+": RED, "+": GREEN, "~": YELLOW, "!": RED}
 _MOST_REASONS = 4
-_NODE_CHANGES = ("terminate", "release", "replace", "create", "resize", "grow", "start", "stop", "keep")
 """Maximum number of reasons below a step; all of them are shown with its components."""
+_NODE_CHANGES = ("terminate", "release", "replace", "create", "resize", "grow", "start", "stop", "keep")
+"""The changes of nodes in the order of the summary."""
 
 
 def plan_text(plan: Plan, *, color: bool = False) -> str:

@@ -11,7 +11,10 @@ ROOT = Path(__file__).resolve().parents[2]
 METHODS = dict.fromkeys(("call", "ask", "request", "pages"), "ec2")
 IN_POLICIES = {"elbv2": "elasticloadbalancing", "service-quotas": "servicequotas"}
 """Services that policies name otherwise than boto3."""
-OF_CALLS = ("OptionalTargetGroups", "OptionalDnsRecords", "OptionalElasticIps", "OptionalCheckOfQuotas")
+OF_CALLS = (
+    *("OptionalTargetGroups", "OptionalDnsRecords", "OptionalElasticIps", "OptionalCheckOfQuotas"),
+    "OptionalAdoptedInstances",
+)
 """The optional statements for calls of dtk that not all need; the others are for what AWS does itself."""
 BESIDE_CALLS = {"ec2:CreateTags", "iam:PassRole"}
 """Permissions that RunInstances, CreateSecurityGroup and ImportKeyPair need for tags and the instance profile."""

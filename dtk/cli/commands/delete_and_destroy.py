@@ -40,8 +40,8 @@ def delete_and_destroy(
     """Terminate a service's nodes and delete the service.
 
     Runs the components' delete actions, terminates every node, including those that another clone created, and
-    removes services/NAME and all local state except the logs of its tasks. A service whose folder is no longer in
-    git can be destroyed by its name.
+    removes services/NAME and all local state except the logs of its tasks. Adopted machines are released and keep
+    running. A service whose folder is no longer in git can be destroyed by its name.
     Example: dtk delete-and-destroy dask1 -y
     """
     workspace = current_workspace()

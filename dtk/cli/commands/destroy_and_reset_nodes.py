@@ -23,8 +23,8 @@ def destroy_and_reset_nodes(
 ) -> None:
     """Terminate a service's nodes, but keep the service.
 
-    Runs the components' delete actions and terminates every node. services/NAME does not change, and the next dtk
-    apply creates all nodes again. Example: dtk destroy-and-reset-nodes dask1
+    Runs the components' delete actions and terminates every node; adopted machines are released and keep running.
+    services/NAME does not change, and dtk apply creates all nodes again. Example: dtk destroy-and-reset-nodes dask1
     """
     workspace = current_workspace()
     name = chosen_service(workspace, service)

@@ -11,11 +11,12 @@ from dtk.cli.options import JsonOption, ServiceArgument, YesOption
 from dtk.cli.output import print_json
 from dtk.errors import UsageError
 from dtk.model.names import node_order
+from dtk.model.target import ADOPTED
 from dtk.service.context import chosen_service, current_workspace
 from dtk.service.planned_nodes import PLANNED, planned_nodes
 from dtk.state.model import NodeState, State
 from dtk.state.store import load_state
-from dtk.views.listing_table import format_table, stable_id
+from dtk.views.listing_table import format_table, stable_id, status_text
 
 
 def list_nodes(
@@ -24,7 +25,10 @@ def list_nodes(
         bool, typer.Option("--orphans", help="List instances of this workspace that are in no state.")
     ] = False,
     adopt: Annotated[bool, typer.Option("--adopt", help="With --orphans: adopt them into their services.")] = False,
-    terminate: Annotated[bool, typer.Option("--terminate", help="With --orphans: terminate them permanently.")] = False,
+    terminate: Annotated[
+        bool,
+        typer.Option("--terminate", help="With --orphans: terminate them permanently; adopted ones are released."),
+    ] = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -60,4 +64,11 @@ def _node_row(name: str, node: NodeState) -> list[str]:
     known = str(node.attributes.get("dns_name") or node.attributes.get("host_address", ""))
     address = known if node.status == "running" else ""
     size, system = (str(node.attributes.get(key, "")) for key in ("size", "os"))
-    return [name, node.id, size, system, node.status, address]
+    return [
+        name,
+        node.id,
+        size,
+        system,
+        status_text(node.status, is_adopted=node.attributes.get(ADOPTED) is True),
+        address,
+    ]

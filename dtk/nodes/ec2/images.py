@@ -59,6 +59,17 @@ def _size_of(image: ImageAnswer, device: str) -> int:
     return next((int(disk.get("Ebs", {}).get("VolumeSize", 0)) for disk in disks), 0)
 
 
+def login_user(aws: Aws, images: Mapping[str, object], image: str) -> str:
+    """Return the login user of machines with an AMI: as the dictionary of images says, or as is usual for its name.
+
+    Raises:
+        InvalidError: the AMI no longer exists, and the dictionary does not name it.
+    """
+    named = [entry for entry in images.values() if isinstance(entry, Mapping) and entry.get("image") == image]
+    user = next((str(entry["user"]) for entry in named if entry.get("user")), "")
+    return user or resolve_image(aws, {}, image).user
+
+
 def user_of(name: str) -> str:
     """Return the login user of machines with an image of this name."""
     return next((user for part, user in _LOGIN_USERS if part in name.lower()), _USUAL_USER)

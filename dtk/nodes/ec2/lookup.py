@@ -11,7 +11,7 @@ from dtk.nodes.ec2.instances import Ec2Instance, find_by_ids
 from dtk.nodes.ec2.location import check_missing
 from dtk.nodes.ec2.made import find_made, find_of_service
 from dtk.nodes.ec2.unanswered import calls_of, repeat_call
-from dtk.nodes.provider import NodeRecord, NodeRequest, ServiceIdentity
+from dtk.nodes.provider import NodeRecord, NodeRequest, Report, ServiceIdentity
 
 
 def instances_of(aws: Aws, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> dict[str, Ec2Instance]:
@@ -60,3 +60,16 @@ def made_by_unanswered_calls(
         except DtkError as error:
             unknown |= dict.fromkeys(nodes, error)
     return made, unknown
+
+
+def report_missing(known: Mapping[str, NodeRecord], found: Mapping[str, Ec2Instance], report: Report) -> list[str]:
+    """Report an error for nodes whose instances are gone; return the others."""
+    for node in known.keys() - found.keys():
+        report(
+            node,
+            DtkError(
+                f"instance {known[node].id or 'of ' + node} no longer exists",
+                hint="run dtk apply --refresh to create the node again",
+            ),
+        )
+    return [node for node in known if node in found]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from dtk.errors import DtkError
 from dtk.nodes.ec2.access import key_file
 from dtk.nodes.ec2.aws import Aws
-from dtk.nodes.ec2.images import resolve_image
-from dtk.nodes.ec2.instances import Ec2Instance, find_by_ids, find_by_tags, on_each, wait_for
+from dtk.nodes.ec2.ending import end_instances
+from dtk.nodes.ec2.images import login_user
+from dtk.nodes.ec2.instances import Ec2Instance, find_by_ids, find_by_tags
 from dtk.nodes.ec2.kept_volumes import adopt_kept
 from dtk.nodes.ec2.made import assigned
 from dtk.nodes.ec2.records import described, node_record
 from dtk.nodes.ec2.settings import Ec2Settings
-from dtk.nodes.ec2.tags import LINEAGE, ORIGIN, SERVICE, VERSION, WORKSPACE, as_list
+from dtk.nodes.ec2.tags import LINEAGE, ORIGIN, SERVICE, VERSION, WORKSPACE, as_list, is_adopted
 from dtk.nodes.ec2.wish import KEPT_VOLUMES
 from dtk.nodes.provider import MarkedMachine, NodeRecord, ServiceIdentity
 
@@ -44,7 +45,16 @@ def _marked(instance: Ec2Instance) -> MarkedMachine:
     origin, made = instance.tags.get(ORIGIN, ""), instance.data.get("LaunchTime")
     since = made.isoformat(timespec="seconds") if isinstance(made, datetime) else ""
     return MarkedMachine(
-        instance.id, instance.state, service, lineage, instance.node, workspace, version, since, origin
+        instance.id,
+        instance.state,
+        service,
+        lineage,
+        instance.node,
+        workspace,
+        version,
+        since,
+        origin,
+        is_adopted=is_adopted(instance.tags),
     )
 
 
@@ -63,10 +73,8 @@ def adopt(aws: Aws, settings: Ec2Settings, identity: ServiceIdentity, orphan: Ma
     if any(instance.tags.get(name) != value for name, value in own.items()):
         aws.call("create_tags", Resources=[instance.id], Tags=as_list(own))
     image = str(instance.data.get("ImageId", ""))
-    named = [entry for entry in settings.images.values() if isinstance(entry, Mapping) and entry.get("image") == image]
-    user = next((str(entry["user"]) for entry in named if entry.get("user")), "")
-    user = user or resolve_image(aws, {}, image).user
-    key = settings.key if settings.key_pair else str(key_file(identity))
+    user = login_user(aws, settings.images, image)
+    key = settings.key if settings.key_pair or orphan.is_adopted else str(key_file(identity))
     attributes: dict[str, object] = {
         "size": instance.data.get("InstanceType", ""),
         "keypair": instance.data.get("KeyName", ""),
@@ -74,22 +82,21 @@ def adopt(aws: Aws, settings: Ec2Settings, identity: ServiceIdentity, orphan: Ma
     }
     blank = node_record(instance.node, instance.id, user, key, attributes)
     record = described(blank, instance, settings, aws.region)
-    if missing:
+    if missing and not orphan.is_adopted:
         # A task died before it attached the volumes: the node is not finished, and a create step attaches them.
         return replace(record, status="pending")
     return replace(record, status="running") if record.status == "pending" else record
 
 
 def end(aws: Aws, settings: Ec2Settings, orphans: Sequence[MarkedMachine]) -> dict[str, DtkError]:
-    """Terminate orphans; return the errors by instance id."""
-    ids = [orphan.id for orphan in orphans]
-    refused = on_each(ids, lambda some: aws.call("terminate_instances", InstanceIds=some))
-    failed: dict[str, DtkError] = dict(refused)
+    """Terminate orphans, release adopted ones; return the errors by instance id."""
+    found = find_by_ids(aws, [orphan.id for orphan in orphans])
+    adopted = {orphan.id for orphan in orphans if orphan.is_adopted}
+    failed: dict[str, DtkError] = {}
 
     def on_outcome(id_: str, outcome: Ec2Instance | DtkError) -> None:
         if isinstance(outcome, DtkError):
             failed[id_] = outcome
 
-    waiting = {id_: id_ for id_ in ids if id_ not in refused}
-    wait_for(aws, waiting, lambda one: one.state == "terminated", settings.boot_timeout, on_outcome)
+    end_instances(aws, found, adopted, settings.boot_timeout, on_outcome)
     return failed

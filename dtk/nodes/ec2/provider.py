@@ -7,21 +7,22 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from dtk.errors import DtkError
-from dtk.model.target import Attributes, Target, TargetFacts
+from dtk.model.target import ADOPTED, Attributes, Target, TargetFacts
 from dtk.nodes.basic_provider import BasicProvider
-from dtk.nodes.ec2 import orphans
+from dtk.nodes.ec2 import adoption, orphans
 from dtk.nodes.ec2.access import Access
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.call import MachineRequest
 from dtk.nodes.ec2.dns_records import DnsRecords
 from dtk.nodes.ec2.elastic_ips import release_addresses, with_elastic_ip
+from dtk.nodes.ec2.ending import end_instances
 from dtk.nodes.ec2.facts import look_up
 from dtk.nodes.ec2.firewall import PORT_RULE, find_groups, reconcile, sources_without_ssh
 from dtk.nodes.ec2.instances import Ec2Instance, on_each, start_error, wait_for
 from dtk.nodes.ec2.kept_volumes import attach_kept, delete_kept, in_their_zones, kept_texts
 from dtk.nodes.ec2.launch import launch, refuse_rivals
 from dtk.nodes.ec2.location import check_location
-from dtk.nodes.ec2.lookup import instances_of, made_by_unanswered_calls
+from dtk.nodes.ec2.lookup import instances_of, made_by_unanswered_calls, report_missing
 from dtk.nodes.ec2.made import find_of_service
 from dtk.nodes.ec2.naming import name_instances
 from dtk.nodes.ec2.preflight import checked
@@ -33,7 +34,7 @@ from dtk.nodes.ec2.reshape import MOVED, grow_volumes, start_as
 from dtk.nodes.ec2.settings import Ec2Settings, read_settings, read_spec
 from dtk.nodes.ec2.spread import spread_out
 from dtk.nodes.ec2.ssh_rules import allow_ssh
-from dtk.nodes.ec2.tags import ORIGIN
+from dtk.nodes.ec2.tags import ORIGIN, is_adopted
 from dtk.nodes.ec2.target_groups import TargetGroups
 from dtk.nodes.ec2.wish import grown, made_with, requested_sizes, with_kept
 from dtk.nodes.ec2.words import ROOT_DEVICE_GIGABYTES
@@ -119,6 +120,7 @@ class Ec2Provider(BasicProvider):
         specs = in_their_zones(self.aws, identity, specs)
         found = find_of_service(self.aws, identity.lineage)
         refuse_rivals(identity, (found[node] for node in specs if node in found))
+        adoption.refuse_unfinished(identity, (found[node] for node in specs if node in found))
         machines = {node: self._preparation.machine_request(spec) for node, spec in specs.items()}
         absent = [request for request in requests if request.node not in found]
         suited = checked(self.aws, {request.node: machines[request.node] for request in absent})
@@ -155,7 +157,7 @@ class Ec2Provider(BasicProvider):
         """Power the instances on; report each with its new addresses."""
         known = {record.node: record for record in records}
         found = instances_of(self.aws, identity, records)
-        existing = self._report_missing(known, found, report)
+        existing = report_missing(known, found, report)
         refused = self._power_on({node: found[node] for node in existing}, report)
 
         def finished(node: str, instance: Ec2Instance) -> NodeRecord:
@@ -167,7 +169,7 @@ class Ec2Provider(BasicProvider):
         """Power the instances off; their disks remain, and cost money."""
         known = {record.node: record for record in records}
         found = instances_of(self.aws, identity, records)
-        existing = self._report_missing(known, found, report)
+        existing = report_missing(known, found, report)
         stoppable = self._report_spot(existing, found, report)
         running = {node: found[node] for node in stoppable if found[node].state in ("pending", "running")}
         refused = self._on_each(running, report, lambda ids: self.aws.call("stop_instances", InstanceIds=ids))
@@ -180,18 +182,17 @@ class Ec2Provider(BasicProvider):
         wait_for(self.aws, ids, lambda instance: instance.state == "stopped", self.settings.boot_timeout, on_outcome)
 
     def terminate(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
-        """Terminate the instances; report each once it is gone."""
-        found = instances_of(self.aws, identity, records)
-        refused = self._on_each(found, report, lambda ids: self.aws.call("terminate_instances", InstanceIds=ids))
-        known = {record.node: record for record in records}
+        """Terminate the instances, release adopted ones; report each once it is gone or has no mark of dtk."""
+        found, known = instances_of(self.aws, identity, records), {record.node: record for record in records}
+        adopted = {node for node, one in found.items() if is_adopted(one.tags) or known[node].attributes.get(ADOPTED)}
 
         def on_outcome(node: str, outcome: Ec2Instance | DtkError) -> None:
-            report(node, outcome if isinstance(outcome, DtkError) else replace(known[node], status="terminated"))
+            status = known[node].status if node in adopted else "terminated"
+            report(node, outcome if isinstance(outcome, DtkError) else replace(known[node], status=status))
 
         for node in known.keys() - found.keys():
             report(node, replace(known[node], status="terminated"))
-        ended = {node: instance.id for node, instance in found.items() if node not in refused}
-        wait_for(self.aws, ended, lambda one: one.state == "terminated", self.settings.boot_timeout, on_outcome)
+        end_instances(self.aws, found, adopted, self.settings.boot_timeout, on_outcome)
 
     def resize(self, identity: ServiceIdentity, changes: Sequence[MachineChange], report: Report) -> None:
         """Stop the instances, give each the first of its types with capacity, and start them."""
@@ -214,7 +215,7 @@ class Ec2Provider(BasicProvider):
         # An instance that a task which died has already started with its new type stays up.
         self.stop(identity, [wanted[node].record for node in wanted if node not in started], stopped)
         found = instances_of(self.aws, identity, list(off.values()))
-        for node in self._report_missing(off, found, report):
+        for node in report_missing(off, found, report):
             try:
                 start_as(self.aws, found[node], specs[node].instance_types)
                 started[node] = found[node].id
@@ -236,7 +237,7 @@ class Ec2Provider(BasicProvider):
         wanted = {change.record.node: change for change in changes}
         found = instances_of(self.aws, identity, [change.record for change in changes])
         known = {node: change.record for node, change in wanted.items()}
-        for node in self._report_missing(known, found, report):
+        for node in report_missing(known, found, report):
             spec, before = read_spec(self.settings, node, wanted[node].attributes), known[node].attributes
             root = spec.root_device_size or ROOT_DEVICE_GIGABYTES
             try:
@@ -309,8 +310,16 @@ class Ec2Provider(BasicProvider):
         return orphans.adopt(self.aws, self.settings, identity, orphan)
 
     def end_orphans(self, found: Sequence[MarkedMachine]) -> Mapping[str, DtkError]:
-        """Terminate instances; return the errors by instance id."""
+        """Terminate instances, release adopted ones; return the errors by instance id."""
         return orphans.end(self.aws, self.settings, found)
+
+    def find_machine(self, identity: ServiceIdentity, node: str, id_: str) -> NodeRecord:
+        """Return an instance that dtk did not create as the record of a node; change nothing."""
+        return adoption.find_machine(self.aws, self.settings, identity, node, id_)
+
+    def mark_machine(self, identity: ServiceIdentity, record: NodeRecord) -> NodeRecord:
+        """Tag an instance as adopted for its node."""
+        return adoption.mark_machine(self.aws, self.settings, identity, record)
 
     def _power_on(self, instances: Mapping[str, Ec2Instance], report: Report) -> set[str]:
         """Start stopped instances, and stopping ones once they have stopped; return the nodes that were refused."""
@@ -383,17 +392,3 @@ class Ec2Provider(BasicProvider):
         attributes: dict[str, object] = {"size": size, "image": machine.spec.image, "keypair": access.key_pair, **made}
         blank = node_record(node, instance.id, machine.image.user, access.key_file, attributes)
         return described(blank, instance, self.settings, self.aws.region)
-
-    def _report_missing(
-        self, known: Mapping[str, NodeRecord], found: Mapping[str, Ec2Instance], report: Report
-    ) -> list[str]:
-        """Report an error for nodes whose instances are gone; return the others."""
-        for node in known.keys() - found.keys():
-            report(
-                node,
-                DtkError(
-                    f"instance {known[node].id or 'of ' + node} no longer exists",
-                    hint="run dtk apply --refresh to create the node again",
-                ),
-            )
-        return [node for node in known if node in found]

@@ -7,12 +7,12 @@ from contextlib import suppress
 from dataclasses import replace
 
 from dtk.errors import DtkError
-from dtk.model.target import Attributes
+from dtk.model.target import ADOPTED, Attributes
 from dtk.nodes.ec2.answers import InstanceAnswer
 from dtk.nodes.ec2.instances import STATUS, Ec2Instance
 from dtk.nodes.ec2.location import ACCOUNT, REGION
 from dtk.nodes.ec2.settings import Ec2Settings
-from dtk.nodes.ec2.tags import NAME, NODE, VERSION
+from dtk.nodes.ec2.tags import NAME, NODE, VERSION, is_adopted
 from dtk.nodes.provider import Connection, NodeRecord
 from dtk.nodes.proxy_command import with_proxy_command
 from dtk.nodes.ssh_config import sample_addresses, with_ssh_config
@@ -31,11 +31,12 @@ def node_record(node: str, id_: str, user: str, key: str, attributes: Attributes
 def connection_to(record: NodeRecord, settings: Ec2Settings) -> Connection:
     """Return how to reach a node with its target's present settings.
 
-    An instance keeps its key for life: the target's key only applies if the instance was created with its key pair.
+    An instance keeps its key for life: the target's key only applies if the instance was created with its key pair, or
+    if it was adopted, which succeeds only with the target's key.
     """
     known = record.attributes
     address = known.get("public_address") if settings.public else known.get("private_address")
-    has_targets_key = settings.key_pair and settings.key_pair == known.get("keypair")
+    has_targets_key = (settings.key_pair and settings.key_pair == known.get("keypair")) or known.get(ADOPTED)
     image_user = str(known.get(USER) or record.connection.user)
     way = replace(
         record.connection,
@@ -85,6 +86,7 @@ def described(record: NodeRecord, instance: Ec2Instance, settings: Ec2Settings, 
     attributes = {
         **record.attributes,
         **({"size": type_} if named else {}),
+        **({ADOPTED: True} if is_adopted(instance.tags) else {}),
         "host_address": private,
         "port_offset": 0,
         "shared_address": False,

@@ -18,6 +18,8 @@ from dtk.state.identity import short_lineage
 SERVICE, NODES, LINEAGE = "dtk:service", "dtk:nodes", "dtk:lineage"
 WORKSPACE, VERSION, TOKEN = "dtk:workspace", "dtk:version", "dtk:token"
 ORIGIN = "dtk:origin"
+ADOPTED = "dtk:adopted"
+"""On instances that dtk did not create."""
 NODE, NAME = "dtk:node", "Name"
 """For people who search for an instance by its tags; dtk itself uses the tags above."""
 OWN_PREFIX = "dtk:"
@@ -93,6 +95,11 @@ def nodes_in(tags: Mapping[str, str]) -> list[str]:
         return nodes_of(tags.get(NODES, ""))
     except ValueError:
         return []
+
+
+def is_adopted(tags: Mapping[str, str]) -> bool:
+    """Return whether an instance's tags say that dtk did not create it."""
+    return tags.get(ADOPTED) == "true"
 
 
 def as_list(tags: Mapping[str, str]) -> list[dict[str, str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from dtk.model.settings import as_mapping, text, texts
-from dtk.model.target import Attributes, MachineDifference, Target
+from dtk.model.target import ADOPTED, Attributes, MachineDifference, Target
 from dtk.nodes.ec2.settings import ELASTIC_IP, Ec2Settings, MachineSpec, Volume, device_of, read_settings, read_spec
 from dtk.nodes.ec2.words import IMAGE_ID as AMI
 from dtk.nodes.ec2.words import ROOT_DEVICE_GIGABYTES
@@ -106,6 +106,9 @@ def machine_differences(target: Target, attributes: Attributes, known: Attribute
     wished = read_spec(settings, "", attributes)
     before, now = as_mapping(known.get(MADE_WITH) or {}), made_with(settings, wished)
     yield from _type(wished, known)
+    if known.get(ADOPTED):
+        # Nobody asked dtk to create it in that place, from that image, or with those disks.
+        return
     yield from _place(wished, known)
     image = text(before, "image") or text(known, "image")
     # An image word stands for a new AMI every month: a node keeps its image until it is replaced.

@@ -94,6 +94,11 @@ class HostsProvider(BasicProvider):
 
         report_each(claimed, reach, report)
 
+    def find_machine(self, _identity: ServiceIdentity, _node: str, id_: str) -> NodeRecord:
+        """Refuse to adopt a machine: the hosts of a target are listed."""
+        hint = f"add it under hosts: of target '{self._target.name}' in dtk.yaml; dtk apply then takes it for a node"
+        raise DtkError(f"can't adopt {id_}: machines of a hosts target are listed in dtk.yaml", hint=hint)
+
     def private_keys(self) -> Sequence[str]:
         """Return the private key files of the hosts and of their jump hosts."""
         ways = [host.connection for host in self._hosts.values()]

@@ -92,6 +92,11 @@ class LocalProvider(BasicProvider):
         record = _record(machine, _access(identity), ensure_key(machine.host_key_file))
         return self.describe(identity, [record])[0]
 
+    def find_machine(self, _identity: ServiceIdentity, _node: str, id_: str) -> NodeRecord:
+        """Refuse to adopt a machine: local nodes are processes that dtk starts."""
+        hint = "dtk apply creates the missing nodes"
+        raise DtkError(f"can't adopt {id_}: nodes of a local target are processes that dtk starts here", hint=hint)
+
     def create(
         self,
         identity: ServiceIdentity,
