@@ -33,7 +33,8 @@ def public_key(given: str) -> str:
     file = next((file for file in files if file.is_file()), None)
     if file is None:
         raise UsageError(
-            f"public key not found: {given or 'none in ~/.ssh'}", hint="name a file: ~/.ssh/id_ed25519.pub"
+            f"public key file not found: {given}" if given else "no public key in ~/.ssh",
+            hint="name a public key file, such as ~/.ssh/id_ed25519.pub",
         )
     text = file.read_text(encoding="utf-8", errors="replace").strip()
     if not PUBLIC_KEY.fullmatch(text):
@@ -49,7 +50,7 @@ def check_keeps_keys(inputs: Inputs) -> None:
     """
     if f'"{SETTING}"' not in inputs.target.description.settings_schema.read_text(encoding="utf-8"):
         kind = f"target '{inputs.target.name}' ({inputs.target.type})"
-        raise UsageError(f"{kind} does not manage people's keys", hint=f"dtk ssh {inputs.service.name} NODE")
+        raise UsageError(f"{kind} does not manage the keys of users", hint=f"dtk ssh {inputs.service.name} NODE")
 
 
 def record_access(
@@ -72,7 +73,7 @@ def record_access(
         file = workspace.service_file(service)
         set_entry(file, SECTION, name, key)
         code = _put_on_nodes(workspace, read_inputs(workspace, service))
-    typer.echo(f"changed {shown_path(file)}: commit it; new nodes are made with the same keys")
+    typer.echo(f"changed {shown_path(file)}: commit it, so that new nodes get the same keys")
     return code
 
 
@@ -82,7 +83,7 @@ def _put_on_nodes(workspace: Workspace, inputs: Inputs) -> int:
     nodes = {name: node.status for name, node in inputs.state.nodes.items()}
     running = [name for name, status in nodes.items() if status == "running"]
     for name in nodes.keys() - set(running):
-        typer.echo(f"{name} is {nodes[name]}: the next task that works on it brings its keys up to date", err=True)
+        typer.echo(f"{name} is {nodes[name]}: the next task on this node updates its keys", err=True)
     if not running:
         return 0
     script = keys_script(read_team_keys(inputs.target, workspace.root) or ())

@@ -60,7 +60,7 @@ def node_info(service: str | None, node: str, *, as_json: bool) -> None:
     group = declared_node(found, node)
     if node not in found.topology.nodes:
         members = [name for name in found.topology.nodes if (split_member(name) or ("", 0))[0] == group]
-        raise UsageError(f"'{node}' is a node group", hint=f"its members: {', '.join(members)}")
+        raise UsageError(f"'{node}' is a node group", hint=f"name a member: {', '.join(members)}")
     document = _node_document(node, inputs, found)
     if as_json:
         print_json(document)

@@ -32,6 +32,6 @@ def print_edit_result(workspace: Workspace, service: str, *, as_json: bool = Fal
     changed = f"changed {shown_path(workspace.service_file(service))}"
     if problems:
         many = f"{len(problems)} violation{'s' if len(problems) > 1 else ''}"
-        typer.echo(f"{changed}; {many} to fix before it can be planned: dtk list-violations {service}")
+        typer.echo(f"{changed}; fix {many} before you plan: dtk list-violations {service}")
     else:
         typer.echo(f"{changed}; next: dtk plan {service}")

@@ -60,8 +60,8 @@ class Following:
             UsageError: names the conflict or the file.
         """
         if self.detach and (self.output or self.verbosity or self.files.junit or self.files.report):
-            hint = "omit --detach, or ask later: dtk task-status --junit FILE, dtk task-report"
-            raise UsageError("--output, -v, --junit and --report follow the task, which --detach does not", hint=hint)
+            hint = "omit --detach, or run later: dtk task-status --junit FILE, dtk task-report"
+            raise UsageError("--detach cannot be used with --output, -v, --junit or --report", hint=hint)
         self.files.check()
 
     @property

@@ -23,11 +23,11 @@ ALIASES = {
 """Aliases of commands, for words that can mean only one thing."""
 
 _COMMANDS = {
-    "delete": "dtk delete-and-destroy SERVICE ends its nodes and deletes it; dtk delete-node SERVICE NODE removes one",
-    "rm": "dtk delete-and-destroy SERVICE ends its nodes and deletes it; dtk uninstall MODULE removes a module",
-    "remove": "dtk delete-and-destroy SERVICE ends its nodes and deletes it; dtk uninstall MODULE removes a module",
-    "down": "dtk stop SERVICE keeps the disks; dtk delete-and-destroy SERVICE ends its nodes",
-    "up": "dtk start SERVICE powers its nodes on; dtk deploy ASSEMBLY NAME makes a new service",
+    "delete": "dtk delete-and-destroy SERVICE deletes it and its nodes; dtk delete-node SERVICE NODE removes one",
+    "rm": "dtk delete-and-destroy SERVICE deletes it and its nodes; dtk uninstall MODULE removes a module",
+    "remove": "dtk delete-and-destroy SERVICE deletes it and its nodes; dtk uninstall MODULE removes a module",
+    "down": "dtk stop SERVICE keeps the disks; dtk delete-and-destroy SERVICE terminates its nodes",
+    "up": "dtk start SERVICE powers its nodes on; dtk deploy ASSEMBLY NAME creates a new service",
     "show": "dtk info SERVICE, dtk list-attributes SERVICE or dtk outputs SERVICE; of a task: dtk task-status SERVICE",
     "describe": "dtk info SERVICE",
     "get": "dtk ls lists services; dtk info SERVICE describes one",
@@ -48,7 +48,7 @@ _COMMANDS = {
     "console": "dtk shell",
     "grant": "dtk grant-access SERVICE NAME KEY; who has access: dtk list-ssh-access SERVICE",
     "revoke": "dtk revoke-access SERVICE NAME; who has access: dtk list-ssh-access SERVICE",
-    "reset": "dtk destroy-and-reset-nodes SERVICE ends its nodes and keeps the service",
+    "reset": "dtk destroy-and-reset-nodes SERVICE terminates its nodes and keeps the service",
     "recreate": "dtk destroy-and-reset-nodes SERVICE, then dtk apply SERVICE",
 }
 """Words of other tools that can mean more than one thing here, with the possible commands."""
@@ -98,6 +98,6 @@ def option_hint(option: str, command: str, options: Iterable[str]) -> str:
     if instead.startswith("dtk"):
         return instead
     if instead in known:
-        return f"{command} has {instead} for that"
+        return f"use {command} {instead}"
     near = nearest(option, [name for name in known if name.startswith("--")])
     return f"did you mean '{near}'?" if near else ""

@@ -177,7 +177,7 @@ class _Requests(BaseHTTPRequestHandler):
             self._send("title", page_title(task))
             if not task.is_over:
                 time.sleep(max(SHORTEST_REST, (time.monotonic() - began) * SHARE))
-        self._send("end", f"The task is over: {task.status}.")
+        self._send("end", f"The task has finished: {task.status}.")
 
     def _send(self, kind: str, data: str | dict[str, str]) -> None:
         """Send one event; its data is JSON, because line breaks would end the event."""

@@ -58,8 +58,8 @@ def put_back(workspace: Workspace, service: str, serial: int | None, *, yes: boo
         raise UsageError("restore takes a service and a serial", hint=f"dtk state history {service}")
     earlier = choose_local(workspace, service, serial)
     typer.echo(
-        f"State {serial} knows {counted(len(earlier.nodes), 'node')}; what later tasks did is lost."
-        f" To recover it from their logs: dtk state rebuild {service}"
+        f"State {serial} contains {counted(len(earlier.nodes), 'node')}. The changes of later tasks will be lost."
+        f" To recover them from the tasks' logs: dtk state rebuild {service}"
     )
     if not yes:
         confirm(f"Make state {serial} of '{service}' the current one?")
@@ -94,6 +94,6 @@ def _said(made: Rebuilt) -> str:
         f" {counted(len(made.state.nodes), 'node')}, {counted(applied, 'component')} applied;"
         f" {counted(len(made.tasks), 'task')} read",
         *made.notes,
-        *(f"{node} was made by a task, and its machine is gone" for node in made.gone),
+        *(f"{node} was created by a task, but its machine no longer exists" for node in made.gone),
     ]
     return "\n".join(lines)

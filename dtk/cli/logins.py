@@ -36,14 +36,14 @@ def nodes_meant(workspace: Workspace, service: str, where: str) -> tuple[State, 
     state = load_state(workspace.state_file(service))
     if state is None or not state.nodes:
         _refuse_unknown(workspace, service)
-        raise UsageError(f"service '{service}' has no node that exists", hint=f"dtk apply {service}")
+        raise UsageError(f"service '{service}' has no nodes", hint=f"dtk apply {service}")
     names = [*state.nodes] if where == ALL else []
     for word in where.split(",") if where != ALL else ():
         found = [word] if word in state.nodes else [node for node in state.nodes if group_of(node) == word]
         if not found:
             known = ", ".join(sorted(state.nodes, key=node_order))
             hint = f"dtk list-nodes {service}"
-            raise UsageError(f"service '{service}' has no node '{word}' that exists: it has {known}", hint=hint)
+            raise UsageError(f"no node '{word}' exists in service '{service}'; existing nodes: {known}", hint=hint)
         names += found
     return state, _running(state, service, where, sorted(set(names), key=node_order))
 
@@ -95,7 +95,7 @@ def _running(state: State, service: str, where: str, nodes: list[str]) -> list[s
         raise DtkError(f"{where} is {state.nodes[nodes[0]].status}", hint=hint)
     for node in nodes:
         if node not in running:
-            _warn(f"{node} is {state.nodes[node].status}, and left out; next: {hint}")
+            _warn(f"skipped {node}: it is {state.nodes[node].status}; next: {hint}")
     return running
 
 

@@ -124,5 +124,5 @@ def run_on_nodes(workspace: Workspace, service: str, where: str, command: str, k
     """
     state, nodes = nodes_meant(workspace, service, where)
     if not nodes:
-        raise DtkError(f"service '{service}' has no node that runs", hint=f"dtk start {service}")
+        raise DtkError(f"no node of service '{service}' is running", hint=f"dtk start {service}")
     return worst(run_commands(login_lines(workspace, state, nodes), dict.fromkeys(nodes, command), kept=kept))

@@ -25,7 +25,9 @@ ForceOption = Annotated[
 MaxInFlightOption = Annotated[
     str,
     typer.Option(
-        "--max-in-flight", metavar="N", help="How many members of a group at once: 3, 25%. Default: the group's value."
+        "--max-in-flight",
+        metavar="N",
+        help="How many members of a group to change at once: 3, 25%. Default: the group's value.",
     ),
 ]
 CanaryOption = Annotated[
@@ -33,12 +35,14 @@ CanaryOption = Annotated[
 ]
 DetachOption = Annotated[bool, typer.Option("--detach", help="Return at once; the task continues.")]
 LockWaitOption = Annotated[
-    str, typer.Option("--lock-wait", metavar="TIME", help="How long to wait for another dtk on this service: 30s, 5m.")
+    str, typer.Option("--lock-wait", metavar="TIME", help="How long to wait for the service's lock: 30s, 5m.")
 ]
 WorkersOption = Annotated[
     str,
     typer.Option(
-        "--workers", metavar="N", help="How many processes hold the connections to nodes: 4, auto. Default: dtk.yaml's."
+        "--workers",
+        metavar="N",
+        help="How many processes hold the connections to nodes: 4, auto. Default: as in dtk.yaml.",
     ),
 ]
 OnlyOption = Annotated[
@@ -51,17 +55,19 @@ ExcludeOption = Annotated[
 ]
 
 NodeOption = Annotated[
-    str | None, typer.Option("--node", "-n", metavar="NODE", help="Only this node's or group's; a member's group.")
+    str | None, typer.Option("--node", "-n", metavar="NODE", help="Only this node or group; for a member, its group.")
 ]
 ComponentOption = Annotated[
-    str | None, typer.Option("--component", "-c", metavar="COMPONENT", help="Only this component's.")
+    str | None, typer.Option("--component", "-c", metavar="COMPONENT", help="Only this component.")
 ]
 AttributeOption = Annotated[
-    str | None, typer.Option("--attribute", "-a", metavar="ATTRIBUTE", help="Only attributes of this name.")
+    str | None, typer.Option("--attribute", "-a", metavar="ATTRIBUTE", help="Only attributes with this name.")
 ]
 AssemblyArgument = Annotated[str, typer.Argument(metavar="ASSEMBLY", help="What to stage: namespace:module/assembly.")]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The new service's name.")]
-TargetOption = Annotated[str | None, typer.Option("--target", metavar="TARGET", help="Where its nodes come from.")]
+TargetOption = Annotated[
+    str | None, typer.Option("--target", metavar="TARGET", help="Where the service's nodes come from.")
+]
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="An attribute's value.")]
 ValuesOption = Annotated[
     Path | None,
@@ -73,38 +79,40 @@ LogOption = Annotated[
 ]
 TaskArgument = Annotated[int | None, typer.Argument(metavar="[TASK]", help="The task's number. Default: the latest.")]
 EtaOption = Annotated[
-    bool, typer.Option("--eta", help="What each step is expected to take, from this service's earlier tasks.")
+    bool, typer.Option("--eta", help="Show how long each step is expected to take, from earlier tasks of the service.")
 ]
-OutputOption = Annotated[bool, typer.Option("--output", help="In the stream: what running steps print, as it comes.")]
+OutputOption = Annotated[
+    bool, typer.Option("--output", help="In the stream: show the output of running steps as it arrives.")
+]
 
-LiveOutputOption = Annotated[bool, typer.Option("--output", help="Print what running steps print, as it comes.")]
+LiveOutputOption = Annotated[bool, typer.Option("--output", help="Print the output of running steps as it arrives.")]
 VerboseOption = Annotated[
-    int, typer.Option("--verbose", "-v", count=True, help="-v is --output; -vv prints what runs as well.")
+    int, typer.Option("--verbose", "-v", count=True, help="-v is the same as --output; -vv also prints the commands.")
 ]
 JunitOption = Annotated[
     Path | None,
-    typer.Option("--junit", metavar="FILE", help="When it ends, however it does, write JUnit XML."),
+    typer.Option("--junit", metavar="FILE", help="Write JUnit XML when the task ends, even if it fails."),
 ]
 ReportOption = Annotated[
     Path | None,
-    typer.Option("--report", metavar="FILE", help="When it ends, however it does, write a page."),
+    typer.Option("--report", metavar="FILE", help="Write an HTML page when the task ends, even if it fails."),
 ]
 
 ServiceNameArgument = Annotated[str, typer.Argument(metavar="SERVICE", help="The service.")]
-PersonArgument = Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is: alice.")]
+PersonArgument = Annotated[str, typer.Argument(metavar="NAME", help="The person's name: alice.")]
 NodesArgument = Annotated[
     str,
-    typer.Argument(metavar="NODE|GROUP", help="A node, a group, several of them with commas between, or all."),
+    typer.Argument(metavar="NODE|GROUP", help="A node, a group, several separated by commas, or all."),
 ]
 WhereArgument = Annotated[
-    str, typer.Argument(metavar="[NODE|GROUP]", help="A node, a group, several of them with commas between; else all.")
+    str, typer.Argument(metavar="[NODE|GROUP]", help="A node, a group, or several separated by commas.")
 ]
 LogArgument = Annotated[
     str, typer.Argument(metavar="LOG", help="An attribute of type log_file, or a path on the node: /var/log/syslog.")
 ]
 FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Follow the log until ^C.")]
-LinesOption = Annotated[int, typer.Option("--lines", metavar="N", min=0, help="How many lines of each log.")]
-FilterOption = Annotated[str, typer.Option("--filter", metavar="TEXT", help="Only lines with this text in them.")]
+LinesOption = Annotated[int, typer.Option("--lines", metavar="N", min=0, help="How many lines of each log to show.")]
+FilterOption = Annotated[str, typer.Option("--filter", metavar="TEXT", help="Only lines that contain this text.")]
 
 ChangedSinceOption = Annotated[
     str | None,

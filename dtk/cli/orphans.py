@@ -31,10 +31,12 @@ def show_orphans(*, adopt: bool, terminate: bool, yes: bool, as_json: bool) -> N
         for orphan in found:
             adopt_orphan(workspace, orphan)
             machine = orphan.machine
-            typer.echo(f"{machine.id} is {machine.node} of '{machine.service}' now")
+            typer.echo(f"adopted {machine.id} as {machine.node} of '{machine.service}'")
         for service in sorted({orphan.machine.service for orphan in found}):
-            typer.echo(f"What is applied on them is not known here: dtk apply {service} verifies it,")
-            typer.echo(f"and changes nothing where everything is in place; next: dtk plan {service}")
+            typer.echo(
+                f"The state does not say what is applied on these nodes of '{service}'. dtk apply {service} checks it"
+            )
+            typer.echo(f"and changes only what differs; next: dtk plan {service}")
     if terminate and found:
         if not yes:
             asked = _counted(found, "terminate {} instances for good", "release {} that dtk did not create")

@@ -31,11 +31,11 @@ class PlanForm:
             UsageError: names the conflict.
         """
         if self.as_json and self.markdown:
-            raise UsageError("--json and --markdown are two forms of the same", hint="choose one")
+            raise UsageError("--json and --markdown cannot be used together", hint="choose one")
         if self.max_chars and not self.markdown:
             raise UsageError("--max-chars is for Markdown", hint="dtk plan --markdown --max-chars 65536")
         if out and str(out) == "-":
-            raise UsageError("--out takes a file: standard output has the plan already", hint="dtk plan --json")
+            raise UsageError("--out needs a file name, not -", hint="dtk plan --json")
 
     @property
     def is_document(self) -> bool:

@@ -34,10 +34,10 @@ def run_power(power: Power, service: str | None, node: str | None, *, detach: bo
             inputs = note_nodes_that_are_off(inputs)
         plan = power_plan(inputs.request(workflow=""), power, node or "")
         if plan.is_empty and not finishes_last_task(workspace, plan):
-            state = "running" if power == "start" else "stopped"
-            typer.echo(f"Nothing to do: no node of service '{name}' that is not {state} already.")
+            done = "started" if power == "start" else "stopped"
+            typer.echo(f"Nothing to do: no node of service '{name}' has to be {done}.")
             return
         for one in plan.nodes:
             if one.reason:
-                typer.echo(f"warning: {one.node}: {one.reason}; it will fail", err=True)
+                typer.echo(f"warning: {one.node}: {one.reason}; its step will fail", err=True)
         run_plan(inputs, plan, change, Following(detach=detach))

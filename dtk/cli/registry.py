@@ -117,7 +117,7 @@ COMMANDS = {
         CommandEntry("deploy", LIFECYCLE, "Stage, plan and apply an assembly."),
         CommandEntry("start", LIFECYCLE, "Power on a service's nodes."),
         CommandEntry("adopt", LIFECYCLE, "Give a node a machine that exists and that dtk did not create."),
-        CommandEntry("replace", LIFECYCLE, "Give nodes other machines, a few at a time."),
+        CommandEntry("replace", LIFECYCLE, "Replace the machines of nodes, a few at a time."),
         CommandEntry("stop", LIFECYCLE, "Power off a service's nodes; their disks are kept."),
         CommandEntry("destroy-and-reset-nodes", LIFECYCLE, "Terminate a service's nodes, but keep the service."),
         CommandEntry("delete-and-destroy", LIFECYCLE, "Terminate a service's nodes and delete the service."),

@@ -97,7 +97,7 @@ def confirm(question: str) -> None:
 def warn_of_mistake(mistake: InvalidError, done: str) -> None:
     """Warn about an error in a service's files that does not prevent its machines from being powered or terminated."""
     first = "".join(f": {problem}" for problem in mistake.problems[:1])
-    typer.echo(f"warning: {mistake.message}{first} (dtk validate); its machines are {done} all the same", err=True)
+    typer.echo(f"warning: {mistake.message}{first} (dtk validate); its machines are {done} anyway", err=True)
 
 
 def read_ending_inputs(workspace: Workspace, name: str, command: str, *, force: bool) -> Inputs:
@@ -110,10 +110,10 @@ def read_ending_inputs(workspace: Workspace, name: str, command: str, *, force: 
     """
     inputs, invalid = read_machine_inputs(workspace, name)
     if invalid and not force:
-        hint = f"to end its nodes without the delete actions of components: {command} {name} --force"
+        hint = f"to terminate its nodes without running delete actions: {command} {name} --force"
         raise InvalidError(invalid.message, invalid.problems, hint=hint)
     if invalid:
-        warn_of_mistake(invalid, "ended")
+        warn_of_mistake(invalid, "terminated")
     return inputs
 
 
@@ -255,8 +255,8 @@ def _warn_of_early_end(profile: str, of: str, inputs: Inputs, started: StartedTa
     if found is not None:
         left, expected = (long_duration(seconds) for seconds in found)
         typer.echo(
-            f"warning: the credentials for {of} end in {left}; tasks like this took {expected}. Without new ones"
-            " the task starts nothing more by then, and fails",
+            f"warning: the credentials for {of} expire in {left}; tasks like this took {expected}."
+            " Unless they are renewed, the task stops before they expire, and fails",
             err=True,
         )
 
@@ -266,7 +266,7 @@ def _end_in_store(started: StartedTask, code: int) -> int:
     ended = started.process.wait()
     if ended != code:
         log = started.folder / WORKER_LOG
-        typer.echo(f"the end of task {started.number} is not in the store; why is in {log}", err=True)
+        typer.echo(f"the end of task {started.number} was not written to the store; see {log}", err=True)
     return ended
 
 
@@ -280,7 +280,7 @@ def _signals_cancel(workspace: Workspace, service: str, number: int) -> Iterator
     signalled: list[int] = []
 
     def on_signal(signalled_by: int, _frame: FrameType | None) -> None:
-        again = "^C again" if signalled_by == signal.SIGINT else "another one"
+        again = "^C again" if signalled_by == signal.SIGINT else "another signal"
         typer.echo(f"\ncancelling the task; {again} stops it at once", err=True)
         signalled.append(signalled_by)
         # The task may have ended meanwhile; then there is nothing to cancel.

@@ -36,7 +36,9 @@ class TaskFiles:
         """
         for file in filter(None, (self.junit, self.report)):
             if not file.absolute().parent.is_dir():
-                raise UsageError(f"cannot write {file.name}: folder {file.parent} does not exist", hint="make it first")
+                raise UsageError(
+                    f"cannot write {file.name}: folder {file.parent} does not exist", hint="create it first"
+                )
 
     def write(self, task: Task, workspace: Workspace | None) -> None:
         """Write the requested files about a task.

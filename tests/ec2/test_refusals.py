@@ -41,7 +41,7 @@ def test_stopping_spot_is_told_before_and_fails_its_step_alone(
     capsys.readouterr()
     assert run(["stop", "spark1"]) == 1
     output = capsys.readouterr()
-    assert "warning: edge: a one-time spot instance can't be stopped; it will fail" in output.err
+    assert "warning: edge: a one-time spot instance can't be stopped; its step will fail" in output.err
     assert "which EC2 can terminate but not stop" in output.out
     assert nodes_in_state(cloud) == {
         "edge": "running",

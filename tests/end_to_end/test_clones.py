@@ -60,7 +60,7 @@ def clone_json(origin: Dtk) -> list[dict[str, Any]]:
 def test_three_clones_make_a_service_on_hosts_once(origin: Dtk) -> None:
     one = clone(origin, "one")
     output = one.run("plan", "app1", "--out", "../plan.json")
-    assert "no state here: everything counts as new" in output.stderr
+    assert "no state in this workspace: everything is planned as new" in output.stderr
     one.run("apply", "../plan.json")
     nodes = ["master", "slaves:1", "slaves:2"]
     assert homes(origin) == nodes
@@ -78,7 +78,7 @@ def test_three_clones_make_a_service_on_hosts_once(origin: Dtk) -> None:
         assert "Nothing to do" not in done.stdout
     assert "3 machines" in three.run("ssh", "app1", "master", "--", "true", code=5).stderr
     taken = three.run("list-nodes", "--orphans", "--adopt").stdout
-    assert "What is applied on them is not known here: dtk apply app1 verifies it" in taken
+    assert "The state does not say what is applied on these nodes of 'app1'. dtk apply app1 checks it" in taken
     assert "the configuration on the node is unknown, so this apply verifies it" in three.run("plan", "app1").stdout
     three.run("apply", "app1", "--yes")
     assert "Nothing to do" in three.run("plan", "app1").stdout

@@ -48,7 +48,7 @@ def test_logs_of_many_nodes_are_shown_together_and_searched(ring: Dtk) -> None:
     refused = ring.run("logs", "ring1", "master", code=2).stderr
     assert "no component there has an attribute of type log_file" in refused
     assert "next: name a file: dtk logs ring1 master /var/log/syslog" in refused
-    assert "has no node 'slave'" in ring.run("logs", "ring1", "slave", code=2).stderr
+    assert "no node 'slave' exists in service 'ring1'" in ring.run("logs", "ring1", "slave", code=2).stderr
     assert "line 0\n" in ring.run("tail", "ring1", f"{home.parent}/master/a log", "master").stdout
 
 

@@ -79,14 +79,14 @@ def test_a_command_runs_on_all_members_of_a_group_with_the_worst_exit_code(dtk: 
     assert "dtk ssh ring1 slaves:1" in dtk.run("ssh", "ring1", "slaves", code=2).stderr
     dtk.run("stop", "ring1", "slaves:2")
     one = dtk.run("ssh", "ring1", "slaves", "true")
-    assert "slaves:2 is stopped, and left out; next: dtk start ring1 slaves" in one.stderr
+    assert "skipped slaves:2: it is stopped; next: dtk start ring1 slaves" in one.stderr
 
 
 def test_a_command_is_run_on_a_node_with_its_exit_code(dtk: Dtk) -> None:
     dtk.run("deploy", "acme:ring/cluster", "ring1")
     done = dtk.run("ssh", "ring1", "slaves:1", "--", "basename $HOME; exit 3", code=3)
     assert done.stdout == "slaves.1\n"
-    assert "has no node 'slaves:9'" in dtk.run("ssh", "ring1", "slaves:9", code=2).stderr
+    assert "no node 'slaves:9' exists in service 'ring1'" in dtk.run("ssh", "ring1", "slaves:9", code=2).stderr
     # A user logs in to fix something while service.yaml is half edited.
     file = dtk.root / "services" / "ring1" / "service.yaml"
     before = file.read_text()
@@ -125,7 +125,7 @@ def test_nodes_are_stopped_started_and_ended_without_their_module(dtk: Dtk, modu
         assert "its machines are" in dtk.run(verb, "ring1").stderr
         assert set(states(dtk).values()) == {status}
     refused = dtk.run("delete-and-destroy", "ring1", "--yes", code=3).stderr
-    assert "next: to end its nodes without the delete actions of components: " in refused
+    assert "next: to terminate its nodes without running delete actions: " in refused
     assert "dtk delete-and-destroy ring1 --force" in refused
     dtk.run("delete-and-destroy", "ring1", "--yes", "--force")
     assert dtk.json("ls") == []

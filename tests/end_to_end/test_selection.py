@@ -93,7 +93,7 @@ def test_a_term_that_names_nothing_is_told_with_the_nearest_that_does(dtk: Dtk) 
         assert f"'{term}' matches nothing in this service\nnext: did you mean '{near}'?" in answer
     dtk.run("plan", "ring1", "--out", "plan.json")
     assert (
-        "a plan file already contains what to do"
+        "--only and --exclude cannot be used with a plan file"
         in dtk.run("apply", "plan.json", "--only", "slaves", "--yes", code=2).stderr
     )
 

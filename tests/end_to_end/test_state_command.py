@@ -49,8 +49,8 @@ def test_a_service_goes_into_the_store_and_back_with_its_tasks_and_its_key(dtk: 
     dtk.run("deploy", CLUSTER, "app1")
     tasks, key = dtk.json("list-tasks", "app1"), (dtk.root / ".dtk/services/app1/keys/id_ed25519").read_text()
     share(dtk, store)
-    assert "app1: put into" in dtk.run("state", "push", "--all").stdout
-    assert "app1: is already in" in dtk.run("state", "push", "app1").stdout
+    assert "app1: copied to" in dtk.run("state", "push", "--all").stdout
+    assert "app1: already in" in dtk.run("state", "push", "app1").stdout
     (row,) = dtk.json("state", "list")
     assert (row["service"], row["last_task"], row["held_by"], row["destroyed"]) == ("app1", len(tasks), None, False)
     # The key has a prefix of its own, because only those who run tasks may read it.
@@ -63,7 +63,7 @@ def test_a_service_goes_into_the_store_and_back_with_its_tasks_and_its_key(dtk: 
     assert two.json("state", "show", "app1")["nodes"].keys() == {"master", "slaves:1", "slaves:2"}
 
     three = clone(dtk, "three")
-    assert "its tasks and its key are here" in three.run("state", "pull", "--all").stdout
+    assert ", tasks and keys from the store" in three.run("state", "pull", "--all").stdout
     unshare(three)
     assert three.json("list-tasks", "app1") == tasks
     assert (three.root / ".dtk/services/app1/tasks/1/plan.json").is_file()
@@ -169,10 +169,10 @@ def test_three_services_with_forty_tasks_go_there_and_back_and_a_second_push_wri
             (folder / "plan.json").write_text(f'{{"plan": {number}}}')
     before = {service: task_files(dtk, service) for service in tasks}
     share(dtk, store)
-    assert dtk.run("state", "push", "--all").stdout.count("put into") == 3
+    assert dtk.run("state", "push", "--all").stdout.count("copied to") == 3
     written = write_times(store)
     assert len(written) > 2 * 40
-    assert dtk.run("state", "push", "--all").stdout.count("is already in") == 3
+    assert dtk.run("state", "push", "--all").stdout.count("already in") == 3
     assert write_times(store) == written
     two = clone(dtk, "two")
     two.run("state", "pull", "--all")
@@ -226,7 +226,7 @@ def test_a_push_over_what_others_have_is_refused(dtk: Dtk, module: Path, store: 
     refused = dtk.run("state", "push", "app1", code=2).stderr
     assert "the store has an older state of 'app1'" in refused
     assert "--force" in refused
-    assert "put into" in dtk.run("state", "push", "app1", "--force").stdout
+    assert "copied to" in dtk.run("state", "push", "app1", "--force").stdout
     assert dtk.json("state", "list")[0]["serial"] == 12
     other = "11111111-2222-4333-8444-555555555555"
     here(lineage=other)
@@ -252,7 +252,7 @@ def test_an_earlier_state_is_put_back_where_the_current_one_is_damaged(dtk: Dtk,
     assert "damaged" in two.run("state", "history", "app1").stdout
     assert "Cannot ask: there is no terminal" in two.run("state", "restore", "app1", "7", code=2).stderr
     restored = two.run("state", "restore", "app1", "7", "--yes").stdout
-    assert "State 7 knows 0 nodes" in restored
+    assert "State 7 contains 0 nodes" in restored
     assert "State 7 is current again, with serial 9" in restored
     two.run("plan", "app1")
     assert "is not in the store" in two.run("state", "restore", "app1", "9999", "--yes", code=2).stderr
@@ -270,9 +270,9 @@ def test_a_service_is_taken_from_its_holder_by_hand(dtk: Dtk, module: Path, stor
     assert "two tasks may run at once" in asked.stdout
     assert "its lock expires 75 s after that heartbeat" in asked.stdout
     assert dtk.json("state", "list")[0]["held_by"]
-    assert "'app1' is free" in dtk.run("state", "unlock", "app1", "--yes").stdout
+    assert "'app1' is unlocked" in dtk.run("state", "unlock", "app1", "--yes").stdout
     assert dtk.json("state", "list")[0]["held_by"] is None
-    assert "Nobody holds 'app1'" in dtk.run("state", "unlock", "app1").stdout
+    assert "'app1' is not locked" in dtk.run("state", "unlock", "app1").stdout
     head = json.loads((store / ServiceKeys("app1").head).read_text())
     with pytest.raises(Exception, match="superseded"):
         held.beat()

@@ -74,7 +74,7 @@ def test_a_task_goes_through_a_store_that_fails_all_the_time(
     assert "Nothing to do" in two.run("plan", "app1").stdout
 
 
-EARLY_END = r"credentials for the store end in 5\dm \d+s; tasks like this took \d+h"
+EARLY_END = r"credentials for the store expire in 5\dm \d+s; tasks like this took \d+h"
 
 
 def test_credentials_and_logins_that_end_before_the_task_will_are_said_at_its_start(

@@ -336,7 +336,7 @@ def test_a_passphrase_is_asked_for_once_at_the_terminal_and_stands_in_no_file_an
         (["plan", "one1", "--refresh"], False, "Nothing to do"),
         (["plan", "one1", "--refresh", "--out", "plan.json"], True, "was not known here, and is now"),
         (["apply", "one1", "--refresh", "--yes"], True, "was not known here, and is now"),
-        (["delete-and-destroy", "one1", "--yes"], True, "which this folder did not know"),
+        (["delete-and-destroy", "one1", "--yes"], True, "which was not in the state of this folder"),
     ],
 )
 def test_a_passphrase_is_asked_for_before_the_first_question_to_a_node(

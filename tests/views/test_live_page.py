@@ -105,7 +105,7 @@ def test_the_page_follows_the_task_to_its_end(page: Browser, tmp_path: Path) -> 
         page.run("document.querySelectorAll('.picture a')[2].dispatchEvent(new MouseEvent('click', {bubbles: true}))")
         page.shows("location.hash == '#step-3.1.2' || document.getElementById('row-3.1.3').open")
         recorder.end("failed", next_command="dtk apply ring1 --resume")
-        page.shows(f"{text_of('live')} == 'The task is over: failed.'")
+        page.shows(f"{text_of('live')} == 'The task has finished: failed.'")
         assert page.run("document.title") == "ring1 task 1: failed"
         assert "dtk apply ring1 --resume" in page.run(text_of("errors"))
         assert page.run("typeof evil") == "undefined"
@@ -134,7 +134,7 @@ def test_a_thousand_nodes_are_followed_and_only_what_changed_is_sent(
         assert page.run("document.getElementById('row-3.1.1').marked") == 1
         assert page.run("document.documentElement.scrollWidth <= innerWidth")
         recorder.finished("3.1.1000").end()
-        page.shows(f"{text_of('live')}.startsWith('The task is over')")
+        page.shows(f"{text_of('live')}.startsWith('The task has finished')")
 
 
 @in_browser
@@ -200,7 +200,7 @@ def test_the_token_is_in_no_process_list_and_the_file_that_leads_to_it_is_privat
 def test_a_task_that_is_over_has_a_report_and_no_live_page(tmp_path: Path) -> None:
     recorder = running(tmp_path / "events.jsonl").end("cancelled")
     done = Dtk(tmp_path).run("watch", "--log", str(recorder.path), code=2)
-    assert done.stderr == f"error: task 1 of 'ring1' is over\nnext: dtk task-report --log {recorder.path} --open\n"
+    assert done.stderr == f"error: task 1 of 'ring1' has finished\nnext: dtk task-report --log {recorder.path} --open\n"
 
 
 def test_a_task_whose_writer_is_gone_ends_the_page(tmp_path: Path) -> None:

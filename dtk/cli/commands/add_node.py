@@ -48,7 +48,8 @@ def add_node(
     file = inputs.workspace.service_file(inputs.service.name)
     if name in inputs.service.removed:
         if attributes:
-            raise UsageError(f"'{name}' comes back as the assembly has it", hint="then: dtk set-attribute NODE/NAME")
+            message = f"node '{name}' of the assembly is restored, and takes no --cardinality or --set"
+            raise UsageError(message, hint="omit them, then run: dtk set-attribute NODE/NAME VALUE")
         remove_item(file, ("removed",), name)
     else:
         entry = {"attributes": attributes} if attributes else {}
@@ -75,7 +76,8 @@ def _settings(node: str, pairs: Sequence[str], *, is_group: bool) -> dict[str, o
         if not separator:
             raise UsageError(f"--set {pair}: write NAME=VALUE")
         if name not in known:
-            message = f"'{name}' is for groups" if name in node_attributes(is_group=True) else f"no attribute '{name}'"
+            known_for_groups = name in node_attributes(is_group=True)
+            message = f"'{name}' is for groups only" if known_for_groups else f"no attribute '{name}'"
             raise UsageError(message, hint=did_you_mean(name, known, f"valid attributes: {', '.join(known)}"))
         # Templates are checked with the service, which knows their variables.
         found[name] = value if is_value_template(value) else typed_node_value(known[name], f"{node}/{name}", value)

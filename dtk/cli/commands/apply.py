@@ -46,7 +46,7 @@ _ResumeOption = Annotated[
     bool, typer.Option("--resume", help="Continue the last task: run only what has not succeeded with the same input.")
 ]
 _RefreshOption = Annotated[
-    bool, typer.Option("--refresh", help="First check the target and the nodes for changes, and fix those too.")
+    bool, typer.Option("--refresh", help="First check the target and the nodes for drift, and fix it, too.")
 ]
 
 
@@ -60,7 +60,7 @@ def apply(  # noqa: PLR0913, PLR0917 - one parameter per option
     resume: _ResumeOption = False,
     refresh: _RefreshOption = False,
     saved: Annotated[
-        str, typer.Option("--plan", metavar="DIGEST", help="Apply the plan that dtk plan --save put into the store.")
+        str, typer.Option("--plan", metavar="DIGEST", help="Apply the plan that dtk plan --save wrote to the store.")
     ] = "",
     only: OnlyOption = None,
     exclude: ExcludeOption = None,
@@ -69,7 +69,7 @@ def apply(  # noqa: PLR0913, PLR0917 - one parameter per option
     verbose: VerboseOption = 0,
     junit: JunitOption = None,
     report: ReportOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print each event of the task as a line of JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each event of the task as one line of JSON.")] = False,
 ) -> None:
     """Apply a plan and follow the task.
 
@@ -115,8 +115,8 @@ class _ApplyOptions:
             raise UsageError("--resume cannot be used with --refresh", hint="omit --refresh")
         if planned and (self.resumes or self.refresh or self.selection):
             own = "--resume" if self.resumes else "--refresh" if self.refresh else ""
-            reason = f"{own} makes its own plan" if own else "a plan file already contains what to do"
-            raise UsageError(reason, hint="name the service instead of the plan's file")
+            reason = f"{own or '--only and --exclude'} cannot be used with a plan file"
+            raise UsageError(reason, hint="name the service instead of the file")
         if self.resumes and self.selection:
             raise UsageError("--resume continues all of the last task", hint="omit --only and --exclude")
 

@@ -31,7 +31,7 @@ def convert(
         bool,
         typer.Option(
             "--tree",
-            help="DIR is a whole tree: component_modules/NS/NAME and service_modules/NS/NAME, with all that they name.",
+            help="DIR is a tree with component_modules/NS/NAME and service_modules/NS/NAME: convert all of it.",
         ),
     ] = False,
     out: Annotated[

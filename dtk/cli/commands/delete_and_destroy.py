@@ -32,7 +32,7 @@ def delete_and_destroy(
     yes: YesOption = False,
     force: ForceOption = False,
     delete_volumes: Annotated[
-        bool, typer.Option("--delete-volumes", help="Delete the volumes, too, that outlive their nodes (keep: true).")
+        bool, typer.Option("--delete-volumes", help="Also delete the volumes that outlive their nodes (keep: true).")
     ] = False,
     detach: DetachOption = False,
     lock_wait: LockWaitOption = "0s",
@@ -87,5 +87,5 @@ def _with_all_machines(
     ask_passphrases_for(inputs)
     taken = take_in_unknown(ServiceOnTarget(workspace, name, found, inputs.target), inputs.state)
     for machine in taken:
-        typer.echo(f"Found: {machine.node} is {machine.id}, which this folder did not know")
+        typer.echo(f"Found: {machine.node} is {machine.id}, which was not in the state of this folder")
     return replace(inputs, state=load_state(workspace.state_file(name)) or inputs.state) if taken else inputs

@@ -31,7 +31,7 @@ from dtk.views.attribute_text import rows_yaml
 
 KEPT = "edit-attributes.yaml"
 _HELP = (
-    "# Attributes of service {service}: change values, save and leave. An empty value is removed.\n"
+    "# Attributes of service {service}: edit values, save the file and close the editor. Empty values are removed.\n"
     "# Lines that begin with # are ignored; nothing is saved until every value is valid.\n"
 )
 
@@ -95,12 +95,12 @@ def _edited(file: Path, text: str) -> str:
     except OSError as error:
         raise DtkError(f"the editor '{words[0]}' can't be started: {error.strerror}", hint="set EDITOR") from None
     if done.returncode:
-        raise DtkError(f"the editor ended with code {done.returncode}; nothing was changed", hint=_kept_hint(file))
+        raise DtkError(f"the editor exited with code {done.returncode}; nothing was changed", hint=_kept_hint(file))
     return _read(file)
 
 
 def _kept_hint(file: Path) -> str:
-    return f"what you wrote is in {shown_path(file)}: fix it, then dtk edit-attributes --file {shown_path(file)}"
+    return f"your text is kept in {shown_path(file)}: fix it, then run: dtk edit-attributes --file {shown_path(file)}"
 
 
 def _changes_until_right(
@@ -112,7 +112,7 @@ def _changes_until_right(
             return _changes(inputs, rows, text)
         except InvalidError as error:
             if not (ask and sys.stdin.isatty()):
-                hint = _kept_hint(kept) if ask else "nothing was taken"
+                hint = _kept_hint(kept) if ask else "nothing was changed"
                 raise InvalidError(error.message, error.problems, hint=hint) from None
             typer.echo("\n".join([error.message, *map(str, error.problems)]), err=True)
             if not says_yes("Edit again?", default="yes"):

@@ -31,7 +31,7 @@ def grant_access(
     Example: dtk grant-access dask1 alice alice.pub
     """
     if not _NAME.fullmatch(person):
-        raise UsageError(f"'{person}' is not a name: letters, digits, and . _ @ - after the first")
+        raise UsageError(f"invalid name '{person}': use letters, digits and . _ @ -, beginning with a letter or digit")
     workspace = current_workspace()
     name = chosen_service(workspace, service)
     check_keeps_keys(read_inputs(workspace, name))

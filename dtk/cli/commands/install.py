@@ -37,9 +37,9 @@ def install(
 
     workspace = current_workspace()
     if locked and source:
-        raise UsageError("--locked installs what dtk.lock says, and takes no SOURCE")
+        raise UsageError("--locked installs the commits in dtk.lock and cannot be used with a SOURCE")
     if path and not source:
-        raise UsageError("--path is a folder of a SOURCE")
+        raise UsageError("--path needs a SOURCE: it names a folder of that source")
     if source:
         _refuse_built_in(workspace, source)
     with editing(workspace.file):
@@ -50,7 +50,7 @@ def install(
         else:
             names = work.install_all(workspace, typer.echo)
     if not names:
-        typer.echo("Nothing to install: dtk.yaml names no modules, and this workspace's own need none")
+        typer.echo("Nothing to install: neither dtk.yaml nor the modules of this workspace name other modules")
 
 
 def _refuse_built_in(workspace: Workspace, source: str) -> None:

@@ -22,7 +22,7 @@ from dtk.views.listing_table import format_table, stable_id, status_text
 def list_nodes(
     service: ServiceArgument = None,
     orphans: Annotated[
-        bool, typer.Option("--orphans", help="List instances of this workspace that are in no state.")
+        bool, typer.Option("--orphans", help="List this workspace's instances that no state contains.")
     ] = False,
     adopt: Annotated[bool, typer.Option("--adopt", help="With --orphans: adopt them into their services.")] = False,
     terminate: Annotated[
@@ -38,7 +38,7 @@ def list_nodes(
     --json lists existing nodes. Example: dtk list-nodes dask1
     """
     if ((adopt or terminate) and not orphans) or (adopt and terminate):
-        raise UsageError("--adopt and --terminate are for --orphans, one of them at a time", hint="dtk list-nodes -h")
+        raise UsageError("--adopt and --terminate need --orphans and cannot be used together", hint="dtk list-nodes -h")
     if orphans:
         from dtk.cli.orphans import show_orphans  # noqa: PLC0415 - queries AWS, which listings never do
 

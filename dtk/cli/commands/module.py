@@ -93,5 +93,5 @@ def module(
     case_file.write_text(_SERVICE.format(modeline=modeline("service", case_file, workspace), **words), encoding="utf-8")
     for case in cases_of(load_catalog(workspace).find(full), load_catalog(workspace).with_dependencies(full)):
         write_expected(case)
-    typer.echo(f"Module made in {shown_path(folder)}")
+    typer.echo(f"Module created in {shown_path(folder)}")
     typer.echo(f"next: dtk test {words['shown']}, then dtk deploy {words['shown']}/single NAME")

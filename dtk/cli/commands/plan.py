@@ -37,17 +37,15 @@ CHANGES = 10
 OutOption = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write plan.json, for dtk apply FILE.")]
 AllOption = Annotated[
     bool,
-    typer.Option("--all", help="Of a SERVICE: every stage, not only what changed. Without one: plan every service."),
+    typer.Option("--all", help="With a SERVICE: plan all stages, changed or not. Without one: plan every service."),
 ]
 
-_SaveOption = Annotated[bool, typer.Option("--save", help="Put it into the shared store, for dtk apply --plan DIGEST.")]
+_SaveOption = Annotated[bool, typer.Option("--save", help="Save it in the shared store, for dtk apply --plan DIGEST.")]
 _ReplaceOption = Annotated[
     list[str] | None,
     typer.Option("--replace", metavar="NODE", help="Replace the machines of this node or group; may be repeated."),
 ]
-_RefreshOption = Annotated[
-    bool, typer.Option("--refresh", help="First ask the target how the nodes are, and the nodes what would change.")
-]
+_RefreshOption = Annotated[bool, typer.Option("--refresh", help="First check the target and the nodes for drift.")]
 
 
 def plan(  # noqa: PLR0913, PLR0917 - one parameter per option
@@ -64,7 +62,7 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter per option
     ] = False,
     prune: Annotated[
         bool,
-        typer.Option("--prune", help="List the services that have a state or machines and no file any more, instead."),
+        typer.Option("--prune", help="Instead, list services that have a state or machines but no service.yaml."),
     ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")] = False,
     max_chars: Annotated[
@@ -115,9 +113,7 @@ class _PlanWish:
 
     def check(self) -> None:
         if self.replacement and (self.selection or self.refresh or self.scope == "all"):
-            raise UsageError(
-                "--replace goes with none of --all, --only, --exclude and --refresh", hint="leave them out"
-            )
+            raise UsageError("--replace cannot be used with --all, --only, --exclude or --refresh", hint="omit them")
 
     def plan(self, workspace: Workspace, name: str, form: PlanForm) -> Plan:
         if self.refresh:
@@ -137,7 +133,7 @@ def _plan_one(workspace: Workspace, name: str, form: PlanForm, asks: _PlanWish, 
         digest = save_plan(workspace, made)
         typer.echo(f"Saved in the store; next: dtk apply --plan {digest}", err=form.is_document)
     if not asks.refresh and not made.serial and not _has_state(workspace, name):
-        typer.echo("no state here: everything counts as new", err=True)
+        typer.echo("no state in this workspace: everything is planned as new", err=True)
     return CHANGES if made.drift or not made.is_empty else 0
 
 
@@ -191,10 +187,12 @@ def _list_gone(workspace: Workspace, *, as_json: bool) -> int:
         return 0
     for one in found:
         nodes = len(one.state.nodes) if one.state else 0
-        typer.echo(f"{one.name}: no service.yaml; {nodes} nodes in the state here, {len(one.machines)} marked machines")
-        typer.echo(f"  to end it: dtk delete-and-destroy {one.name}")
+        typer.echo(
+            f"{one.name}: no service.yaml; {nodes} nodes in the local state, {len(one.machines)} marked machines"
+        )
+        typer.echo(f"  to destroy it: dtk delete-and-destroy {one.name}")
     if not found:
-        typer.echo("Nothing to prune: every service that has a state or machines has its file.")
+        typer.echo("Nothing to prune: every service with a state or machines has a service.yaml.")
     return 0
 
 

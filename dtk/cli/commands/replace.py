@@ -24,7 +24,7 @@ from dtk.service.planning import make_plan
 
 def replace(  # noqa: PLR0913, PLR0917 - one parameter per option
     service: Annotated[str, typer.Argument(metavar="SERVICE", help="The service.")],
-    node: Annotated[str, typer.Argument(metavar="NODE|GROUP", help="Whose machine, or machines, are replaced.")],
+    node: Annotated[str, typer.Argument(metavar="NODE|GROUP", help="The node or group whose machines are replaced.")],
     max_in_flight: MaxInFlightOption = "",
     canary: CanaryOption = 0,
     force: ForceOption = False,
@@ -32,11 +32,11 @@ def replace(  # noqa: PLR0913, PLR0917 - one parameter per option
     detach: DetachOption = False,
     lock_wait: LockWaitOption = "0s",
 ) -> None:
-    """Give nodes other machines, a few at a time.
+    """Replace the machines of nodes, a few at a time.
 
-    Machines are made as the files ask for them now, and members keep their numbers. In rounds of the group's
-    max_in_flight, one by one where it has none: the others let go of the nodes (scale_down),
-    their components are deleted, new machines are made and converged, and the tests run before the next round.
+    New machines are created as the service's files define them now. Members keep their numbers. Each round replaces
+    max_in_flight members of a group (default: one): the scale_down workflow and the delete actions run, the machines
+    are terminated, new ones are created and converged, and the tests must succeed before the next round.
     Example: dtk replace spark1 slaves --canary 1 --max-in-flight 25%
     """
     workspace = current_workspace()

@@ -17,14 +17,16 @@ from dtk.views.live_screen import replay as play_again
 def replay(
     service: ServiceArgument = None,
     task: TaskArgument = None,
-    speed: Annotated[float, typer.Option(metavar="N", help="How many times as fast as it was.", min=0.01)] = 10.0,
+    speed: Annotated[
+        float, typer.Option(metavar="N", help="How many times faster than the task ran.", min=0.01)
+    ] = 10.0,
     log: LogOption = None,
 ) -> None:
     """Replay a finished task on the live screen.
 
-    q leaves it. Example: dtk replay dask1 1 --speed 10
+    q quits. Example: dtk replay dask1 1 --speed 10
     """
     chosen = named_log(service, task, log)
     if not chosen.task().is_over:
-        raise UsageError("the task is not over", hint="to watch a running task: dtk task-status --wait")
+        raise UsageError("the task has not finished", hint="to watch a running task: dtk task-status --wait")
     play_again(chosen.path, speed, Look(color=use_color(), expectation=chosen.expectation()))

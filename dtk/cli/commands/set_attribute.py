@@ -20,7 +20,7 @@ from dtk.service.lookup import service_and_words
 from dtk.service.planning import Inputs, read_inputs
 from dtk.service.staging import values_of
 
-USAGE = "dtk set-attribute [SERVICE] PATH VALUE, or PATH=VALUE for each of several"
+USAGE = "dtk set-attribute [SERVICE] PATH VALUE, or several PATH=VALUE"
 
 
 UNSET_USAGE = "dtk set-attribute [SERVICE] PATH --unset"
@@ -32,10 +32,12 @@ def set_attribute(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SERVICE] PATH [VALUE]", help="What to set, and to what; PATH=VALUE for each of several."
+            metavar="[SERVICE] PATH [VALUE]", help="The attribute's path and value; PATH=VALUE sets several."
         ),
     ] = None,
-    unset: Annotated[bool, typer.Option("--unset", "-u", help="Remove the value: the assembly's applies.")] = False,
+    unset: Annotated[
+        bool, typer.Option("--unset", "-u", help="Remove the value; the assembly's value applies again.")
+    ] = False,
     values: Annotated[
         Path | None,
         typer.Option("--values", metavar="FILE", help="YAML: values by path; PATH=VALUE wins.", exists=True),
@@ -51,7 +53,7 @@ def set_attribute(
     Example: dtk set-attribute dask1 slaves/cardinality 4
     """
     if unset and values:
-        raise UsageError("--unset removes values; --values sets them", hint=UNSET_USAGE)
+        raise UsageError("--unset cannot be used with --values", hint=UNSET_USAGE)
     workspace = current_workspace()
     service, settings = _read(words or [], values, unset=unset)
     name = chosen_service(workspace, service)

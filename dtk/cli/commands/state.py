@@ -30,7 +30,7 @@ from dtk.service.shared_states import (
 from dtk.service.shared_store import SharedStore, refuse_offline, store_settings_of
 from dtk.service.state_transfer import pull, push, restore
 from dtk.state.workspace import Workspace
-from dtk.views.formatting import long_duration
+from dtk.views.formatting import counted, long_duration
 from dtk.views.listing_table import format_table
 
 
@@ -62,7 +62,7 @@ class StateRequest:
 
 
 def state(
-    verb: Annotated[StateVerb, typer.Argument(help="What to do.")],
+    verb: Annotated[StateVerb, typer.Argument(help="The operation.")],
     service: ServiceArgument = None,
     serial: Annotated[int | None, typer.Argument(metavar="[SERIAL]", help="For restore: the state's serial.")] = None,
     every: Annotated[bool, typer.Option("--all", help="For push and pull: every service.")] = False,
@@ -72,11 +72,12 @@ def state(
 ) -> None:
     """List, show, push, pull, restore, rebuild or unlock the states of services.
 
-    Without a shared store: history lists the versions that this folder keeps, restore makes one of them the current
-    state again, rebuild creates the state again from the tasks' logs and the existing machines.
+    Without a shared store: history lists the versions that this folder keeps. restore makes one of them the current
+    state again. rebuild recreates the state from the tasks' logs and the existing machines.
 
-    With one: push puts what this folder has of a service into the store, pull brings all of it here. restore commits
-    an earlier state again (dtk state history lists them). unlock takes a service from its holder.
+    With a shared store: list and show print what it contains. push copies a service's state, tasks and keys from this
+    folder to the store, pull copies them from the store. history lists earlier states, restore commits one of them
+    again. unlock takes a service's lock from its holder.
     Example: dtk state history dask1
     """
     workspace = current_workspace()
@@ -201,15 +202,15 @@ def _push(request: StateRequest) -> None:
         raise UsageError("dtk.yaml has no id", hint="the next dtk apply writes one; commit it")
     for name in names:
         is_new = push(request.store, workspace, workspace_id, name, force=request.force)
-        typer.echo(f"{name}: {'put into' if is_new else 'is already in'} {request.store.settings.shown}")
+        typer.echo(f"{name}: {'copied to' if is_new else 'already in'} {request.store.settings.shown}")
     if not names:
-        typer.echo("There is no state here.")
+        typer.echo("This workspace has no state.")
 
 
 def _pull(request: StateRequest) -> None:
     for name in [entry.name for entry in list_entries(request.store)] if request.every else [request.service]:
         serial = pull(request.store, request.workspace, name)
-        typer.echo(f"{name}: state {serial}, its tasks and its key are here")
+        typer.echo(f"{name}: copied state {serial}, tasks and keys from the store")
     typer.echo("dtk uses the store as long as dtk.yaml names it. To stop using it, remove 'store:' in every clone.")
 
 
@@ -221,8 +222,8 @@ def _restore(request: StateRequest) -> None:
     kept = choose_kept(read_kept(request.store, service), service, request.serial)
     nodes = len(kept.state.nodes) if kept.state else 0
     typer.echo(
-        f"State {kept.serial} knows {nodes} nodes; what later tasks did is lost."
-        f" Machines made since are found by: dtk list-nodes --orphans"
+        f"State {kept.serial} contains {counted(nodes, 'node')}. The changes of later tasks will be lost."
+        f" To find machines created since then: dtk list-nodes --orphans"
     )
     if not request.yes:
         confirm(f"Make state {kept.serial} of '{service}' the current one?")
@@ -234,10 +235,10 @@ def _unlock(request: StateRequest) -> None:
     service = request.service
     entry = needed_entry(request.store, service)
     if not entry.holder:
-        typer.echo(f"Nobody holds '{service}'.")
+        typer.echo(f"'{service}' is not locked.")
         return
     if not entry.is_held:
-        typer.echo(f"{entry.holder} has ended: the next command gets the lock of '{service}'.")
+        typer.echo(f"{entry.holder} has ended; the next command can lock '{service}'.")
         return
     typer.echo(
         f"'{service}' is held by {entry.holder}; its last heartbeat was {entry.age:.0f} s ago.\n"
@@ -248,8 +249,8 @@ def _unlock(request: StateRequest) -> None:
     if not request.yes:
         confirm("Take over its lock?")
     if not free(request.store, service, entry.nonce):
-        raise UsageError(f"another process holds '{service}' by now", hint="dtk state list")
-    typer.echo(f"'{service}' is free.")
+        raise UsageError(f"another process has locked '{service}' in the meantime", hint="dtk state list")
+    typer.echo(f"'{service}' is unlocked.")
 
 
 _DONE_BY: dict[StateVerb, Callable[[StateRequest], None]] = {

@@ -32,7 +32,7 @@ def task_action_detail(
     Example: dtk task-action-detail dask1 3.1.1
     """
     if len(words) > 2:
-        raise UsageError(f"{len(words)} words where SERVICE and a number are expected", hint=DETAIL_USAGE)
+        raise UsageError(f"expected SERVICE and a step's number, found {len(words)} words", hint=DETAIL_USAGE)
     *service, number = words
     shown = named_log(service[0] if service else None, task, log).task()
     row = find_row(shown, number)

@@ -31,7 +31,7 @@ def task_report(
     Example: dtk task-report dask1 --open
     """
     if open_browser and str(out) == "-":
-        raise UsageError("--open opens a file, and there is none", hint="leave -o - out")
+        raise UsageError("--open cannot be used with -o -", hint="omit -o -")
     chosen = named_log(service, task, log)
     shown = chosen.task()
     file = out or Path(f"{shown.service or 'task'}-task-{shown.number}.html")

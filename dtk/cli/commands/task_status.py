@@ -34,7 +34,7 @@ class Mode(StrEnum):
 def task_status(  # noqa: PLR0913, PLR0917 - one parameter per option
     service: ServiceArgument = None,
     task: TaskArgument = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Show a live screen until the task ends; q leaves it.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Show a live screen until the task ends; q quits.")] = False,
     mode: Annotated[
         Mode, typer.Option("--mode", "-m", help="A table, a live screen, or a stream of stages.")
     ] = Mode.SNAPSHOT,
@@ -57,7 +57,7 @@ def task_status(  # noqa: PLR0913, PLR0917 - one parameter per option
     chosen = named_log(service, task, log)
     refresh = wait or mode is Mode.REFRESH
     if output and mode is not Mode.STREAM:
-        raise UsageError("--output belongs to the stream", hint="dtk task-status -m stream --output")
+        raise UsageError("--output is for -m stream only", hint="dtk task-status -m stream --output")
     code = 0
     if as_json:
         print_json(task_document(chosen.task(), chosen.expectation() if eta else None))

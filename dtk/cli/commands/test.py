@@ -50,7 +50,9 @@ def _cases(module: str | None) -> list[Case]:
         found = catalog.find(name)
         cases += cases_of(found, catalog.with_dependencies(name))
     if module and not cases:
-        raise UsageError(f"module '{module}' has no cases", hint="make a folder tests/NAME with a service.yaml in it")
+        raise UsageError(
+            f"module '{module}' has no cases", hint="create a folder tests/NAME that contains a service.yaml"
+        )
     return cases
 
 

@@ -23,7 +23,7 @@ def unlink(
 ) -> None:
     """Remove a component's link.
 
-    A required link must lead somewhere before anything runs. If its line is removed from service.yaml, dtk chooses
+    A required link must have a target before anything runs. If its line is removed from service.yaml, dtk chooses
     the target again. Example: dtk unlink dask1 slaves/dask::worker
     """
     service, rest = service_and_words(words, 1, 2, f"dtk unlink {UNLINK_USAGE}")
@@ -31,6 +31,6 @@ def unlink(
     base = component_row(found, rest[0], inputs.service.name)
     chosen = chosen_link(found, base, rest[1] if len(rest) > 1 else None, None)
     if not chosen.satisfied_by:
-        raise UsageError(f"link '{chosen.name}' of '{base.path}' leads nowhere", hint="dtk list-links")
+        raise UsageError(f"link '{chosen.name}' of '{base.path}' has no target", hint="dtk list-links")
     write_link(inputs, base, chosen, None)
     print_edit_result(inputs.workspace, inputs.service.name, as_json=as_json)

@@ -41,7 +41,7 @@ def watch(
     shown = chosen.task()
     if shown.is_over:
         words = f"--log {log}" if log else f"{chosen.service} {chosen.number}"
-        raise UsageError(f"{_named(shown)} is over", hint=f"dtk task-report {words} --open")
+        raise UsageError(f"{_named(shown)} has finished", hint=f"dtk task-report {words} --open")
     raise typer.Exit(_watch(chosen, shown, open_browser=open_browser))
 
 

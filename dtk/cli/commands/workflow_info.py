@@ -60,4 +60,4 @@ def _written(inputs: Inputs, workflow: Workflow) -> Any:
             for key in path:
                 value = value[key]
             return value
-    raise UsageError(f"workflow '{workflow.name}' has moved: {workflow.location}", hint="dtk validate")
+    raise UsageError(f"workflow '{workflow.name}' is no longer at {workflow.location}", hint="dtk validate")
