@@ -50,17 +50,17 @@ def check_state(plan: Plan, state: State | None) -> None:
     if state is None:
         if plan.serial:
             raise StalePlanError(
-                f"the plan is stale: it was made from a state of '{plan.service}' that no longer exists", hint=hint
+                f"the plan is stale: the state of '{plan.service}' that it was made from no longer exists", hint=hint
             )
         return
     if plan.lineage and state.lineage != plan.lineage:
         raise StalePlanError(
-            f"the plan is stale: it was made for another service that was called '{plan.service}'", hint=hint
+            f"the plan is stale: it was made for an earlier service with the name '{plan.service}'", hint=hint
         )
     if state.serial != plan.serial:
         raise StalePlanError(
             f"the plan is stale: the state of '{plan.service}' has changed since the plan was made"
-            f" (it has serial {state.serial}, the plan {plan.serial})",
+            f" (serial {state.serial}; the plan has serial {plan.serial})",
             hint=hint,
         )
 

@@ -27,5 +27,7 @@ def filtered(
 def _having(what: str, name: str, rows: list[AttributeRow]) -> list[AttributeRow]:
     names = {getattr(row, what) for row in rows}
     if name not in names and what != "node":
-        raise UsageError(f"no {what} '{name}' here", hint=did_you_mean(name, names, "dtk list-attributes"))
+        raise UsageError(
+            f"no {what} '{name}' among the listed attributes", hint=did_you_mean(name, names, "dtk list-attributes")
+        )
     return [row for row in rows if getattr(row, what) == name]

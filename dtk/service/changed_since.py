@@ -87,4 +87,4 @@ def _git(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        raise DtkError("git is not installed: --changed-since compares with a commit", hint="install git") from None
+        raise DtkError("--changed-since needs git, which is not installed", hint="install git") from None

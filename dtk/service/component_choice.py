@@ -53,6 +53,6 @@ def check_title(component: Component, name: ComponentName) -> None:
         UsageError: the title is missing or not allowed; the message says how to write the component.
     """
     if component.singleton and name.title:
-        raise UsageError(f"'{name.type}' can be on a node once only, and takes no title", hint=f"write {name.type}")
+        raise UsageError(f"'{name.type}' can be only once on a node and takes no title", hint=f"write {name.type}")
     if not component.singleton and not name.title:
         raise UsageError(f"'{name.type}' needs a title", hint=f"write '{name.type}[TITLE]'")

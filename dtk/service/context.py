@@ -28,7 +28,7 @@ def current_workspace() -> Workspace:
 
 def _workspace_at(given: Path) -> Workspace:
     if not (given / WORKSPACE_FILE).is_file():
-        raise UsageError(f"no {WORKSPACE_FILE} in {given}", hint=f"make a workspace there: dtk init {given}")
+        raise UsageError(f"no {WORKSPACE_FILE} in {given}", hint=f"create a workspace there: dtk init {given}")
     return Workspace(given.resolve())
 
 
@@ -84,7 +84,7 @@ def _chosen(workspace: Workspace, given: str | None) -> str:
         return names[0]
     if not names:
         raise UsageError("this workspace has no service", hint="dtk list-assemblies, then dtk stage ASSEMBLY NAME")
-    raise UsageError(f"which service? there are {', '.join(names)}", hint="name one, or set DTK_SERVICE")
+    raise UsageError(f"this workspace has several services: {', '.join(names)}", hint="name one, or set DTK_SERVICE")
 
 
 def _unknown(name: str, names: list[str]) -> str:

@@ -93,7 +93,7 @@ def _state(workspace: Workspace, service: str) -> Iterator[Examined]:
         yield Examined("state", "note", f"task {state.unfinished.task} is not finished", resume)
     for node, steps in state.in_doubt.items():
         text = f"steps may still be running on {node}: {', '.join(steps)}"
-        yield Examined("state", "note", text, "the next task that works on the node ends it")
+        yield Examined("state", "note", text, "the next task on this node ends them")
 
 
 def _is_kept(file: Path, number: int) -> bool:
@@ -111,9 +111,9 @@ def _backup(file: Path) -> Examined:
 def _lock(workspace: Workspace, service: str) -> Iterator[Examined]:
     found = holder(workspace.service_folder(service))
     if found is None:
-        yield Examined("lock", "ok", "nobody holds it")
+        yield Examined("lock", "ok", "not locked")
         return
-    text = f"'{found.command}' holds it, process {found.pid}, for {found.age()}"
+    text = f"locked by '{found.command}' (process {found.pid}) for {found.age()}"
     yield Examined("lock", "note", text, f"dtk task-status {service}" if found.task else "")
 
 
@@ -122,14 +122,14 @@ def _tasks(workspace: Workspace, service: str) -> Iterator[Examined]:
     for number in numbers[-_MOST_LOGS:]:
         log = workspace.event_log(service, number)
         if not log.exists():
-            yield Examined("tasks", "note", f"task {number} has no log: it ended before it started")
+            yield Examined("tasks", "note", f"task {number} has no log: it was stopped before its first event")
             continue
         notes = read_log(log).notes
         if notes:
             yield Examined("tasks", "note", f"the log of task {number}: {'; '.join(notes[:3])}")
     last = last_task(workspace, service)
     if last is None:
-        yield Examined("tasks", "ok", "there was none")
+        yield Examined("tasks", "ok", "no task yet")
     elif last.status in ("failed", "cancelled"):
         error = f": {last.errors[-1].message}" if last.errors else ""
         yield Examined("tasks", "note", f"task {numbers[-1]} {last.status}{error}", last.next_command)
@@ -152,14 +152,16 @@ def _files(workspace: Workspace, service: str) -> Iterator[Examined]:
 def _disk(workspace: Workspace, _service: str) -> Iterator[Examined]:
     free = shutil.disk_usage(workspace.root).free
     text = f"{free // 1_000_000} MB free"
-    yield Examined("disk", "ok", text) if free >= LEAST_FREE_BYTES else Examined("disk", "wrong", text, "free some")
+    yield (
+        Examined("disk", "ok", text) if free >= LEAST_FREE_BYTES else Examined("disk", "wrong", text, "free disk space")
+    )
 
 
 def _nodes(workspace: Workspace, service: str) -> Iterator[Examined]:
     inputs = read_inputs(workspace, service)
     state, folder = inputs.state, workspace.service_folder(service)
     if not state.nodes:
-        yield Examined("nodes", "ok", "there are none")
+        yield Examined("nodes", "ok", "no nodes")
         return
     provider = provider_for(inputs.target, workspace)
     identity = ServiceIdentity(service, state.lineage, folder, workspace=inputs.workspace_id)
@@ -168,7 +170,7 @@ def _nodes(workspace: Workspace, service: str) -> Iterator[Examined]:
         yield Examined("nodes", "wrong", f"{one.node}: {one.what}", f"dtk plan {service} --refresh")
     records = [record_of(name, node) for name, node in found.nodes.items() if node.status == "running"]
     if refusal := provider.ssh_refusal(identity, records):
-        yield Examined("nodes", "wrong", refusal, "the next task that works on the nodes, and dtk ssh, let it in")
+        yield Examined("nodes", "wrong", refusal, "dtk ssh, or the next task on the nodes, updates the rule")
         return
     connections = {record.node: provider.connection_to(record) for record in records}
     answers = asking(workspace.known_hosts(service))(connections, "echo here")

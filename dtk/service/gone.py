@@ -76,8 +76,8 @@ def inputs_of_gone(workspace: Workspace, gone: GoneService) -> tuple[Inputs, Fou
     configuration = load_workspace(workspace.file, workspace.root)
     if gone.target is None:
         raise DtkError(
-            f"where the nodes of '{gone.name}' are unknown: its service.yaml does not exist, and no task ran here",
-            hint="get its service.yaml back from git, then: dtk delete-and-destroy",
+            f"the target of service '{gone.name}' is unknown: it has no service.yaml and no recorded task",
+            hint="restore its service.yaml from git, then run: dtk delete-and-destroy",
         )
     file = workspace.service_file(gone.name).relative_to(workspace.root)
     service = Service(gone.name, "", "", gone.target.name, Location(str(file), 1, 1), id=gone.lineage)

@@ -23,9 +23,11 @@ def chosen_link(found: ResolvedService, base: ComponentRow, name: str | None, ta
         return fitting[0]
     names = ", ".join(row.name for row in rows) or "none"
     if fitting:
-        raise UsageError(f"which link of '{base.path}'? it has {names}", hint="name it behind the components")
+        raise UsageError(
+            f"'{base.path}' has several links: {names}", hint="add the name of the link after the components"
+        )
     to = f" to '{target.path}'" if target else ""
-    raise UsageError(f"'{base.path}' has no link{f' {name!r}' if name else ''}{to}", hint=f"its links: {names}")
+    raise UsageError(f"'{base.path}' has no link{f' {name!r}' if name else ''}{to}", hint=f"existing links: {names}")
 
 
 def write_link(inputs: Inputs, base: ComponentRow, chosen: LinkRow, target: str | None) -> None:

@@ -91,7 +91,7 @@ def _remembered(
     plan, target = last_plan(workspace, name), last_target(workspace, name)
     state = load_state(workspace.state_file(name))
     if plan is None or target is None or state is None:
-        hint = "correct the file: no recorded task of this workspace says where the nodes are"
+        hint = "correct the file; no recorded task names the target of the nodes"
         raise InvalidError(error.message, error.problems, hint=hint)
     if service:
         check_id(workspace, service)

@@ -66,8 +66,8 @@ def adopt_orphan(workspace: Workspace, orphan: Orphan) -> None:
     name, node = machine.service, machine.node
     if name not in workspace.service_names():
         raise DtkError(
-            f"{machine.id} is of service '{name}', which is not in this workspace",
-            hint=f"get its service.yaml back from git, or destroy what is left of it: dtk delete-and-destroy {name}",
+            f"{machine.id} belongs to service '{name}', which is not in this workspace",
+            hint=f"restore its service.yaml from git, or destroy the service: dtk delete-and-destroy {name}",
         )
     with holding(workspace, name, "dtk list-nodes --orphans --adopt", None) as held:
         found = held.found
@@ -76,7 +76,7 @@ def adopt_orphan(workspace: Workspace, orphan: Orphan) -> None:
         if not take_in(ServiceOnTarget(workspace, name, found, orphan.target), [machine]):
             known = state.nodes[node].id if state and node in state.nodes else "another one"
             raise DtkError(
-                f"{node} of '{name}' is machine {known} already; {machine.id} is one too many",
+                f"{node} of '{name}' already has machine {known}; {machine.id} is a duplicate",
                 hint="dtk list-nodes --orphans --terminate",
             )
 

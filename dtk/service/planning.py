@@ -203,7 +203,7 @@ def check_plan(plan: Plan, inputs: Inputs) -> None:
     hint = f"make a new one: dtk plan {plan.service} --out FILE"
     if _series(plan.dtk_version) != _series(__version__):
         made, own = plan.dtk_version, __version__
-        raise StalePlanError(f"the plan is stale: dtk {made} made it, and this is dtk {own}", hint=hint)
+        raise StalePlanError(f"the plan is stale: it was made by dtk {made}, and this is dtk {own}", hint=hint)
     digests = {name: module.digest for name, module in inputs.modules.items()}
     changed = [used.name for used in plan.modules if digests.get(used.name) != used.digest]
     # The plan that destroys a service without a file has no digest to compare.
@@ -214,7 +214,7 @@ def check_plan(plan: Plan, inputs: Inputs) -> None:
         raise StalePlanError(f"the plan is stale: changed since it was made: {', '.join(changed)}", hint=hint)
     if plan.lineage and inputs.service.id not in ("", plan.lineage):
         raise StalePlanError(
-            f"the plan is stale: it was made for another service that was called '{plan.service}'"
+            f"the plan is stale: it was made for an earlier service with the name '{plan.service}'"
             f" (id {plan.lineage}; service.yaml has {inputs.service.id})",
             hint=hint,
         )

@@ -44,7 +44,7 @@ def refreshed_plan(
     place = _on_target(inputs)
     machines = unknown_machines(place, inputs.state)
     for machine in machines:
-        report(Drift(machine.node, f"{machine.id} is not known here; dtk apply {service} --refresh takes it in"))
+        report(Drift(machine.node, f"{machine.id} is not in the state; to adopt it: dtk apply {service} --refresh"))
     if machines:
         # Without the facts of these machines, nothing can be planned for them, least of all to create them again.
         raise unknown_error(place, machines)
@@ -67,7 +67,7 @@ def noted_plan(
     taken = take_in_unknown(place, inputs.state)
     write_identity(workspace, service, place.found)
     for machine in taken:
-        report(Drift(machine.node, f"{machine.id} was not known here, and is now"))
+        report(Drift(machine.node, f"adopted {machine.id}, which was not in the state"))
     inputs = read_inputs(workspace, service) if taken else inputs
 
     def note(found: State) -> None:
@@ -110,7 +110,7 @@ def _as_found(inputs: Inputs, report: Callable[[Drift], None], note: Callable[[S
         note(found)
     blocked = provider.ssh_refusal(identity, [record_of(name, node) for name, node in found.nodes.items()])
     if blocked:
-        report(Drift("SSH", f"{blocked}; the next task that works on the nodes, and dtk ssh, let it in"))
+        report(Drift("SSH", f"{blocked}; dtk ssh, or the next task on the nodes, updates the rule"))
     return replace(inputs, state=found)
 
 

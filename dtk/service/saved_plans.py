@@ -40,7 +40,7 @@ def fetch_plan(workspace: Workspace, digest: str) -> Plan:
         StoreError: the store is unreachable or refuses the request.
     """
     if not _DIGEST.fullmatch(digest):
-        raise UsageError(f"'{digest}' is not a plan's digest", hint="take the one that dtk plan --save printed")
+        raise UsageError(f"'{digest}' is not a plan's digest", hint="use the digest that dtk plan --save printed")
     store = _store(workspace, "--plan")
     from dtk.store.layout import saved_plan  # noqa: PLC0415 - only with a store
     from dtk.store.objects import get_patiently  # noqa: PLC0415

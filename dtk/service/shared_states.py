@@ -72,7 +72,7 @@ def needed_store(workspace: Workspace) -> SharedStore:
     store = open_store(workspace)
     if store is None:
         raise UsageError(
-            "dtk.yaml names no store: states are in .dtk of this folder alone",
+            "dtk.yaml names no shared store: states exist only in .dtk of this workspace",
             hint="add one: store: {type: folder, path: /srv/team/dtk} (docs/teams.md)",
         )
     return store
@@ -149,7 +149,7 @@ def shown_state(store: SharedStore, service: str) -> JsonObject:
     head = needed_entry(store, service).head
     body = committed_state(store.objects, head)
     if body is None:
-        raise UsageError(f"nothing of '{service}' was committed yet", hint=f"dtk apply {service}")
+        raise UsageError(f"service '{service}' has no committed state yet", hint=f"dtk apply {service}")
     try:
         state = from_document(parse_json(body), f"state {head.serial}")
     except ValueError as error:

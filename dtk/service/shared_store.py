@@ -186,7 +186,7 @@ def _say_unshared(workspace: Workspace, service: str, found: StoreSettings) -> N
 
     local = load_state(workspace.state_file(service))
     if local is not None and has_content(local):
-        notify(f"{service}: its state here is not in {found.shown}; put it there: dtk state push {service}")
+        notify(f"{service}: the local state is not in {found.shown}; to copy it there: dtk state push {service}")
 
 
 def left_store(workspace: Workspace, service: str) -> str:
@@ -210,7 +210,7 @@ def refuse_left(workspace: Workspace, service: str) -> None:
     if left:
         raise DtkError(
             f"the state of '{service}' is in {left}, but dtk.yaml no longer names a store: the local state is a copy",
-            hint="put 'store:' back; to stop using the store, first copy everything here, with 'store:' in dtk.yaml:"
+            hint="restore 'store:' in dtk.yaml; to stop using the store, first copy everything from it:"
             f" dtk state pull {service}; or show the copy: --offline",
         )
 
@@ -221,7 +221,7 @@ def _as_of(workspace: Workspace, service: str, why: str) -> str:
 
     seen = seen_of(workspace, service)
     if seen is None:
-        return f"{service}: it was never read from the store on this machine ({why})"
+        return f"{service}: never read from the store on this machine ({why})"
     moment = datetime.fromisoformat(seen.seen_at).astimezone()
     return f"{service}: as of {moment:%Y-%m-%d %H:%M:%S} ({why})"
 
@@ -252,4 +252,4 @@ def refuse_offline(workspace: Workspace) -> None:
         DtkError: the workspace has a store, and ``--offline`` was given.
     """
     if settings().offline and store_settings_of(workspace) is not None:
-        raise DtkError("--offline only shows what was last read; it cannot change anything", hint="leave --offline out")
+        raise DtkError("--offline only shows what was last read; it cannot change anything", hint="omit --offline")

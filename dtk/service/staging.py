@@ -76,11 +76,13 @@ def find_assembly(workspace: Workspace, text: str) -> tuple[str, str]:
 
 def _check_name(workspace: Workspace, name: str) -> None:
     if not _NAME.fullmatch(name):
-        raise UsageError(f"'{name}' can't name a service: lower-case letters, digits and -, a letter first, at most 63")
+        raise UsageError(
+            f"invalid service name '{name}': use lower-case letters, digits and -, beginning with a letter, at most 63"
+        )
     if workspace.service_file(name).exists():
         raise UsageError(
             f"Unable to stage service with name '{name}'. Service with specified name exists already!",
-            hint=f"choose another name, or: dtk plan {name}",
+            hint=f"choose another name, or plan this service: dtk plan {name}",
         )
 
 

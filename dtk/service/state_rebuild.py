@@ -141,7 +141,9 @@ def _told(workspace: Workspace, state: State, machines: Machines) -> Rebuilt:
         in_doubt = steps_in_doubt(fold(reading.events, writer_alive=False), number)
         damage = [note for note in reading.notes if "torn" not in note]
         if damage:
-            notes.append(f"the log of task {number} is damaged: {damage[0]}; what it may have changed is not applied")
+            notes.append(
+                f"the log of task {number} is damaged: {damage[0]}; what it may have changed counts as not applied"
+            )
             state = without_certainty(state, plan)
         tasks.append(number)
     return Rebuilt(state, tuple(tasks), tuple(notes), ())

@@ -78,12 +78,12 @@ def push(store: SharedStore, workspace: Workspace, workspace_id: str, service: s
     with lock_here(folder, command, None):
         state = load_state(workspace.state_file(service))
         if state is None:
-            raise UsageError(f"no state of '{service}' here", hint="dtk ls")
+            raise UsageError(f"this workspace has no state of '{service}'", hint="dtk ls")
         if state.moved_to not in ("", place) and not force:
             raise UsageError(
-                f"the state of '{service}' here is a copy of what is in {state.moved_to}",
-                hint=f"name that store in dtk.yaml and bring all here first: dtk state pull {service};"
-                f" if it is lost, take the copy: dtk state push {service} --force",
+                f"the local state of '{service}' is a copy of the state in {state.moved_to}",
+                hint=f"name that store in dtk.yaml and first run there: dtk state pull {service};"
+                f" if that store is lost, push the copy: dtk state push {service} --force",
             )
         is_known = state.moved_to == place and seen_of(workspace, service) is not None
         check_store(store.objects, workspace_id, was_used=is_known)
@@ -109,12 +109,12 @@ def _is_there(head: Head, state: State, *, force: bool) -> bool:
         return False
     if head.serial > state.serial:
         raise StoreError(
-            f"the store has a newer state of '{state.service}' (serial {head.serial}, here it is {state.serial})",
-            hint="use that one: every command downloads it",
+            f"the store has a newer state of '{state.service}' (serial {head.serial}, local serial {state.serial})",
+            hint="use the newer state: every command downloads it",
         )
     if head.serial < state.serial and not force:
         raise UsageError(
-            f"the store has an older state of '{state.service}' (serial {head.serial}, here it is {state.serial})",
+            f"the store has an older state of '{state.service}' (serial {head.serial}, local serial {state.serial})",
             hint=f"if nobody else has changed the service since, replace it: dtk state push {state.service} --force",
         )
     return head.serial == state.serial
@@ -132,7 +132,7 @@ def _put_tasks(lease: HeldLease, workspace: Workspace, service: str, state: Stat
             if file.exists() and not put_once(objects, key, file.read_bytes()):
                 raise StoreError(
                     f"the store has another task {number} of '{service}': {key}",
-                    hint="two folders have used the same task number; stage the service under another name in one",
+                    hint="two folders used the same task number; stage one of the services under another name",
                 )
     last = max([*numbers, state.last_task, lease.head.last_task])
     if last != lease.head.last_task:
@@ -141,7 +141,7 @@ def _put_tasks(lease: HeldLease, workspace: Workspace, service: str, state: Stat
 
 def _put_key(store: SharedStore, keys: ServiceKeys, file: Path) -> None:
     if file.exists() and not publish_key(open_access(store.settings), keys, file):
-        raise StoreError(f"the store has another private key of '{keys.service}' than {file}")
+        raise StoreError(f"the private key of '{keys.service}' in the store differs from {file}")
 
 
 def pull(store: SharedStore, workspace: Workspace, service: str) -> int:

@@ -121,7 +121,7 @@ def chosen_task(workspace: Workspace, service: str, number: int | None) -> int:
         return numbers[-1]
     if number in numbers:
         return number
-    raise UsageError(f"no task {number} of '{service}': it has {', '.join(map(str, numbers))}")
+    raise UsageError(f"no task {number} of '{service}'; existing tasks: {', '.join(map(str, numbers))}")
 
 
 def _await_events(workspace: Workspace, service: str, running: int) -> None:

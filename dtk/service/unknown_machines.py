@@ -113,11 +113,11 @@ def unknown_error(service: ServiceOnTarget, machines: Sequence[MarkedMachine]) -
         file = service.workspace.service_file(service.name).relative_to(service.workspace.root)
         new = service.found.identity.service
         hint = (
-            f"{file} has no id: if they are this service's, add the line 'id: {first.lineage}' to it;"
-            f" if they are another's, add 'id: {new}'; commit it"
+            f"{file} has no id. If the machines are of this service, add the line 'id: {first.lineage}' to it;"
+            f" if they are of another service, add 'id: {new}'. Commit the change"
         )
         return UnknownMachinesError(message, hint=hint)
-    return UnknownMachinesError(message, hint="take them in: dtk list-nodes --orphans --adopt")
+    return UnknownMachinesError(message, hint="adopt them: dtk list-nodes --orphans --adopt")
 
 
 def unknown_machines(service: ServiceOnTarget, state: State) -> Sequence[MarkedMachine]:

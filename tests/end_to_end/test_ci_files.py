@@ -189,7 +189,7 @@ def test_an_apply_an_unchanged_one_and_a_drift_report(origin: Dtk, job: dict[str
     assert one.json("list-tasks", "app1")[0]["by"]["user"] == "ada"
     assert one.events("app1", 1)[0]["by"]["job_url"] == page
     two = clone(origin, "two")
-    assert "was not known here, and is now" in step(apply, two.root, job)
+    assert "which was not in the state" in step(apply, two.root, job)
     assert "Nothing to do" in step(apply, two.root, job)
     step(drift, two.root, job)
     (home,) = [node["attributes"]["home"] for node in two.json("list-nodes", "app1") if node["node"] == "master"]

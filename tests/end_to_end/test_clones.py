@@ -192,10 +192,10 @@ def test_a_refresh_rebuilds_the_state_and_what_has_no_file_any_more_is_ended_by_
     two = clone(origin, "two")
     two.run("set-attribute", "app1", "slaves/cardinality", "1")
     asked = two.run("plan", "app1", "--refresh", code=5).stdout
-    assert asked.count("is not known here; dtk apply app1 --refresh takes it in") == 3
+    assert asked.count("is not in the state; to adopt it: dtk apply app1 --refresh") == 3
     assert [node for node in two.json("list-nodes", "app1") if node["id"]] == [], "a refresh writes nothing"
     output = two.run("plan", "app1", "--refresh", "--out", "plan.json").stdout
-    assert output.count("was not known here, and is now") == 3
+    assert output.count("which was not in the state") == 3
     assert [node["node"] for node in two.json("list-nodes", "app1")] == ["master", "slaves:1", "slaves:2"]
     assert {one["node"]: one["change"] for one in two.json("plan", "app1")["nodes"]}["slaves:2"] == "terminate"
     three = clone(origin, "three")

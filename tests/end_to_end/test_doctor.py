@@ -33,7 +33,7 @@ def test_a_service_that_is_well_is_said_to_be_so_and_nothing_is_changed(dtk: Dtk
         "acme/ring 1.0.0",
         "3 nodes, running",
         "3 of 3 running nodes can be reached over SSH",
-        "nobody holds it",
+        "not locked",
     ):
         assert part in shown
     report = shown.partition("```text\n")[2]

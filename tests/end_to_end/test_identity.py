@@ -80,7 +80,7 @@ def test_a_plan_is_bound_to_the_services_file_and_to_the_series_of_dtk(dtk: Dtk,
         made = replace(from_text(file.read_text(), "plan.json"), dtk_version=version)
         file.write_text(to_text(replace(made, digest=digest_of_plan(made))))
         done = dtk.run("apply", "plan.json", code=code)
-        assert (f"dtk {version} made it" in done.stderr) == bool(code)
+        assert (f"made by dtk {version}" in done.stderr) == bool(code)
 
 
 def test_a_workspace_says_which_dtk_it_requires(dtk: Dtk, module: Path) -> None:

@@ -45,7 +45,7 @@ def share(dtk: Dtk, store: Path) -> None:
 
 def test_a_service_goes_into_the_store_and_back_with_its_tasks_and_its_key(dtk: Dtk, module: Path, store: Path) -> None:
     refused = dtk.run("state", "list", code=2).stderr
-    assert "dtk.yaml names no store" in refused
+    assert "dtk.yaml names no shared store" in refused
     dtk.run("deploy", CLUSTER, "app1")
     tasks, key = dtk.json("list-tasks", "app1"), (dtk.root / ".dtk/services/app1/keys/id_ed25519").read_text()
     share(dtk, store)
@@ -117,7 +117,7 @@ def test_another_store_gets_a_service_only_from_the_one_before(
     for words in (["plan", "app1"], ["apply", "app1", "--yes"]):
         refused = dtk.run(*words, code=1).stderr
         assert f"was read from the store {store}, but dtk.yaml names the store {tmp_path / 'other'}, which" in refused
-    assert f"is a copy of what is in {store}" in dtk.run("state", "push", "app1", code=2).stderr
+    assert f"is a copy of the state in {store}" in dtk.run("state", "push", "app1", code=2).stderr
     unshare(dtk)
     share(dtk, store)
     dtk.run("state", "pull", "--all")
@@ -139,7 +139,7 @@ def test_a_state_that_never_was_in_the_store_is_not_lost_to_the_one_there(dtk: D
     change_state(two, serial=9)
     share(two, store)
     alone = two.run("plan", "app1").stderr
-    assert f"app1: its state here is not in {store}; put it there: dtk state push app1" in alone
+    assert f"app1: the local state is not in {store}; to copy it there: dtk state push app1" in alone
     assert "upload it: dtk state push app1" in two.run("apply", "app1", "--yes", code=1).stderr
     share(dtk, store)
     dtk.run("state", "push", "app1")

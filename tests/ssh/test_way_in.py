@@ -92,7 +92,7 @@ def test_a_login_without_any_key_is_told_at_once(lab: Lab, server: Server, no_ke
 def test_a_key_that_nobody_can_unlock_is_told_at_once(lab: Lab, server: Server, no_keys: Path) -> None:
     make_key(no_keys / "id_ed25519", "secret")
     message = said(lab, server(), key="")
-    assert "those of ~/.ssh are protected by a passphrase" in message
+    assert "keys in ~/.ssh are protected by a passphrase" in message
     assert "ssh-add" in message
 
 
@@ -103,8 +103,8 @@ def test_too_many_keys_of_an_agent_are_told_as_that(
     with ssh_agent(tmp_path, *keys) as socket:
         monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
         message = said(lab, server(settings="MaxAuthTries 2\n"), key="")
-    assert "after too many keys of tester" in message
-    assert "name the one that fits" in message
+    assert "your SSH agent offered more keys for tester than the server allows" in message
+    assert "set the target's key in dtk.yaml to the right one" in message
 
 
 def test_the_signal_that_ended_a_command_is_named(lab: Lab, server: Server) -> None:
@@ -334,8 +334,8 @@ def test_a_passphrase_is_asked_for_once_at_the_terminal_and_stands_in_no_file_an
     ("words", "is_clone", "expected"),
     [
         (["plan", "one1", "--refresh"], False, "Nothing to do"),
-        (["plan", "one1", "--refresh", "--out", "plan.json"], True, "was not known here, and is now"),
-        (["apply", "one1", "--refresh", "--yes"], True, "was not known here, and is now"),
+        (["plan", "one1", "--refresh", "--out", "plan.json"], True, "which was not in the state"),
+        (["apply", "one1", "--refresh", "--yes"], True, "which was not in the state"),
         (["delete-and-destroy", "one1", "--yes"], True, "which was not in the state of this folder"),
     ],
 )
