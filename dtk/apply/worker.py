@@ -129,7 +129,7 @@ def _end_in_store(link: WorkerLink | None, code: int, *, destroyed: bool = False
 
 def _close_failed(journal: Journal, folder: Path, error: Exception) -> None:
     """Write the end of a task that dtk itself could not run, so that it never ends without a record."""
-    fields = {"message": f"{type(error).__name__}: {error}; the details are in {folder / WORKER_LOG}", "type": "SERVER"}
+    fields = {"message": f"{type(error).__name__}: {error}; for details, see {folder / WORKER_LOG}", "type": "SERVER"}
     if isinstance(error, DtkError):
         fields["message"] = f"{error.message} ({error.hint})" if error.hint else error.message
     journal.append("task.finished", fields["message"], status="failed", seconds=0.0, error=fields)

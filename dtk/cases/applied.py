@@ -82,7 +82,7 @@ def _applied(root: Path, service: str, script: Script) -> str:
     done = _dtk(root, "apply", service, "--yes")
     ended = _SUCCEEDED if done.returncode == 0 else _FAILED
     if ended != script.expect:
-        return f"the task {ended}, and should have {script.expect}:\n{_last(done)}"
+        return f"the task {ended}, but should have {script.expect}:\n{_last(done)}"
     stages = _failed_stages(root, service)
     if script.stage and script.stage not in stages:
         return f"stage '{script.stage}' should have failed; these did: {', '.join(stages) or 'none'}\n"
@@ -90,7 +90,7 @@ def _applied(root: Path, service: str, script: Script) -> str:
         again = _dtk(root, "apply", service, "--resume", "--yes")
         ended = _SUCCEEDED if again.returncode == 0 else _FAILED
         if ended != script.resume:
-            return f"the resumed task {ended}, and should have {script.resume}:\n{_last(again)}"
+            return f"the resumed task {ended}, but should have {script.resume}:\n{_last(again)}"
     return ""
 
 

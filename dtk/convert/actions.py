@@ -129,7 +129,7 @@ def _command(cursor: Cursor, notes: Notes) -> Json:
             return None
         return f"{_RUN} {_shell(match['command'], cursor, notes)}"
     if not isinstance(cursor.value, dict):
-        notes.add(cursor, "this is not a command and was omitted")
+        notes.add(cursor, "this is not a command and is left out")
         return None
     section = Section(cursor, notes)
     made = _add(section) if _ADD in cursor.value else _run(section)

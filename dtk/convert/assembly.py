@@ -107,7 +107,7 @@ def _use(name: str, body: Cursor | None, into: _Nodes) -> Json:
     section.leave("attribute_info", "attribute_info (tags) has no counterpart")
     inner = section.take("components")
     if inner is not None:
-        notes.add(inner, f"components inside '{name}' are left out: only nodes hold components")
+        notes.add(inner, f"components inside '{name}' are left out: only nodes can have components")
     section.close()
     return {name: made} if made else name
 
@@ -126,7 +126,7 @@ def _links(cursor: Cursor | None, into: _Nodes) -> dict[str, Json]:
             targets = entry.value if isinstance(entry.value, list) else [entry.value]
             good = [type_name(str(target)) for target in targets if _TARGET.match(str(target))]
             if len(good) < len(targets):
-                notes.add(entry, f"the link to '{entry.value}' was omitted: it leads to another service")
+                notes.add(entry, f"the link to '{entry.value}' is left out: its target is in another service")
             good = [target for target in good if into.reach.has(_type_of(target), entry, notes)]
             if good and ("::" not in entry.name or into.reach.has(entry.name, entry, notes)):
                 made[type_name(entry.name)] = good if len(good) > 1 else good[0]

@@ -180,7 +180,7 @@ def _unified_dependencies(section: Section) -> dict[str, str]:
         if full:
             needed[full] = _constraint(version)
         else:
-            section.notes.add(entry, f"'{name}' is not the name of a module and was omitted")
+            section.notes.add(entry, f"'{name}' is not the name of a module and is left out")
     return needed
 
 

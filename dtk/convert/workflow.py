@@ -36,7 +36,7 @@ def shared_workflows(files: Iterable[Cursor], context: WorkflowContext) -> dict[
     for cursor in files:
         name, body = cursor.text("name"), cursor.get("workflow")
         if not name or name == CREATE:
-            context.notes.add(cursor, "the workflow has no name and was omitted")
+            context.notes.add(cursor, "the workflow has no name and is left out")
             continue
         _add(made, name, body if body is not None else cursor, context)
     return made
@@ -87,7 +87,7 @@ def _subtasks(cursor: Cursor, context: WorkflowContext) -> list[dict[str, Json]]
     made = []
     for number, entry in enumerate(cursor.entries(), start=1):
         if not isinstance(entry.value, dict):
-            context.notes.add(entry, "this is not a stage and was omitted")
+            context.notes.add(entry, "this is not a stage and is left out")
             continue
         stage = _subtask(Section(entry, context.notes), number, context)
         if stage:
@@ -125,7 +125,7 @@ def _lists(section: Section, context: WorkflowContext) -> dict[str, Json]:
 def _block(cursor: Cursor, context: WorkflowContext) -> dict[str, Any]:
     """Return a block of a stage without empty lists."""
     if not isinstance(cursor.value, dict):
-        context.notes.add(cursor, "this is not a block of a stage and was omitted")
+        context.notes.add(cursor, "this is not a block of a stage and is left out")
         return {}
     section = Section(cursor, context.notes)
     lists = {key: items for key, items in _lists(section, context).items() if items}
@@ -140,11 +140,11 @@ def _attempts(section: Section) -> dict[str, Json]:
     if attempts is not None and str(attempts.value).isdigit() and int(str(attempts.value)) > 0:
         made["retries"] = int(str(attempts.value)) - 1
     elif attempts is not None:
-        section.notes.add(attempts, f"attempts: '{attempts.value}' is not a number above 0 and was omitted")
+        section.notes.add(attempts, f"attempts: '{attempts.value}' is not a number above 0 and is left out")
     if pause is not None and str(pause.value).isdigit():
         made["retry_delay"] = int(str(pause.value))
     elif pause is not None:
-        section.notes.add(pause, f"retry: '{pause.value}' is not a number of seconds and was omitted")
+        section.notes.add(pause, f"retry: '{pause.value}' is not a number of seconds and is left out")
     return made
 
 

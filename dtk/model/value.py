@@ -297,7 +297,7 @@ def _looked_up(part: Open, lookup: Callable[[str], Json]) -> Json:
     if isinstance(part, Reference):
         return lookup(part.path)
     # Secrets were handled above, and templates are rendered before an action counts as applied.
-    raise AssertionError(f"{part} where only attributes of earlier steps can be")
+    raise AssertionError(f"{part} is not allowed here: only attributes of earlier steps are")
 
 
 def shown(value: Value) -> Json:

@@ -88,7 +88,7 @@ def _content(file: str, reading: _ConfigReading) -> str:
             # OpenSSH refuses such a file as well: it names programs that run as this user.
             raise InvalidError(
                 f"other users can change {file}",
-                hint=f"make it yours alone: chown $USER {file}; chmod go-w {file}; or set ssh_config: false",
+                hint=f"make it writable by you only: chown $USER {file}; chmod go-w {file}; or set ssh_config: false",
             )
         reading.files[file] = about.st_mtime_ns
         return opened.read()

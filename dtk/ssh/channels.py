@@ -177,7 +177,8 @@ class SshConnection:
         except paramiko.ChannelException as error:
             raise NoSessionError(
                 f"{self._node} does not allow another command on its connection: {error.args[-1]}",
-                hint="see MaxSessions in its sshd_config, and what permits this key (restrict, no-pty are fine)",
+                hint="check MaxSessions in its sshd_config, and the options of this key in its authorized_keys"
+                " (restrict and no-pty are fine)",
             ) from None
 
     def _failed(self, error: Exception) -> DtkError:

@@ -106,7 +106,7 @@ def reach(
         raise _refused(connection, failure)
     raise UnreachableError(
         f"no SSH connection to {_address_shown(connection)} within {patience.overall:.0f} s: {_reason(failure)}",
-        hint="see whether the machine runs, and whether this address and port can be reached from here",
+        hint="check that the machine is running and that this address and port can be reached from here",
     )
 
 
@@ -221,7 +221,8 @@ def _forwarded(client: paramiko.SSHClient, jump: Connection, following: Connecti
             raise
         raise UnreachableError(
             f"the jump host {_address_shown(jump)} does not forward connections to {SshAddress(*there)}",
-            hint="see AllowTcpForwarding and PermitOpen in its sshd_config, and what permits this key there",
+            hint="check AllowTcpForwarding and PermitOpen in its sshd_config, and the options of this key in its"
+            " authorized_keys",
         ) from None
 
 
@@ -264,8 +265,8 @@ def _why_no_key_fits(
     place, user = _address_shown(connection), connection.user or "this user"
     if "Too many authentication failures" in getattr(transport, "farewell", ""):
         return UnreachableError(
-            f"{place} ended the connection after too many keys of {user}: your SSH agent has more than it allows tries",
-            hint="name the one that fits as the target's key in dtk.yaml (jump_key for a jump host)",
+            f"{place} closed the connection: your SSH agent offered more keys for {user} than the server allows",
+            hint="set the target's key in dtk.yaml to the right one (jump_key for a jump host)",
         )
     if str(error) == "No authentication methods available":
         return UnreachableError(
@@ -277,7 +278,7 @@ def _why_no_key_fits(
 
 def _only_protected_keys(connection: Connection) -> UnreachableError:
     return UnreachableError(
-        f"no key can be used to log in to {_address_shown(connection)}: those of ~/.ssh are protected by a passphrase",
+        f"no key can be used to log in to {_address_shown(connection)}: keys in ~/.ssh are protected by a passphrase",
         hint="load one into your SSH agent: ssh-add",
     )
 
@@ -296,7 +297,7 @@ def _arguments(connection: Connection, *, own_keys: bool) -> dict[str, Any]:
 
 def _changed_key(entry: str, known: KnownHosts, error: paramiko.BadHostKeyException) -> HostKeyError:
     return HostKeyError(
-        f"the host key of {entry} has changed: pinned is {fingerprint(error.expected_key)},"
-        f" the machine shows {fingerprint(error.key)}; this may be an attack",
+        f"the host key of {entry} has changed: the pinned key is {fingerprint(error.expected_key)},"
+        f" the machine has {fingerprint(error.key)}; this may be an attack",
         hint=f"if the machine was replaced, remove its old key: ssh-keygen -R '{entry}' -f {known.path}",
     )

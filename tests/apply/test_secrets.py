@@ -145,7 +145,7 @@ def test_an_output_may_not_hold_a_secret(lab: Lab, monkeypatch: pytest.MonkeyPat
         outputs=(output("master/m::c/url", "db://{{ password }}", "expression"),),
     )
     result = lab.apply(stage(1, leaks))
-    assert "holds a secret" in result.step("1.1")["error"]["message"]
+    assert "contains a secret" in result.step("1.1")["error"]["message"]
     assert "topsecretvalue" not in everywhere(lab.workspace.local)
 
 

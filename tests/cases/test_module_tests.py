@@ -100,7 +100,7 @@ def test_cases_are_applied_on_local_nodes_with_the_failures_they_script(root: Pa
     assert "ok acme:web first (apply)" in dtk(root, "test", "--apply")
     (root / "modules/acme/web/tests/first/apply.yaml").write_text(APPLY.replace("expect: failed", "expect: succeeded"))
     printed = dtk(root, "test", "--apply", code=1)
-    assert "the task failed, and should have succeeded" in printed
+    assert "the task failed, but should have succeeded" in printed
     assert "no such folder" in printed
 
 

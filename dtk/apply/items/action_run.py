@@ -90,7 +90,7 @@ _FIRST_SIGNAL = 128
 def _ending(code: int) -> str:
     """Describe how a command ended, from its exit code: a shell returns 128 plus the signal's number."""
     if code == -1:
-        return "was ended by a signal before it gave an exit code"
+        return "was killed by a signal before it returned an exit code"
     try:
         name = signal.Signals(code - _FIRST_SIGNAL).name
     except ValueError:

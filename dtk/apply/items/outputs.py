@@ -30,7 +30,7 @@ def take_outputs(action: PlannedAction, values: ActionValues, work: Work | None,
     for output in action.outputs:
         value = _typed(output, _raw(output, values, work))
         if redactor.holds_secret(value):
-            raise ActionError(f"the output {output.attribute} holds a secret, and outputs are written to the state")
+            raise ActionError(f"the output {output.attribute} contains a secret, but outputs are written to the state")
         if output.hidden:
             redactor.add_hidden(value)
         values.variables[output.name] = taken[output.attribute] = value
@@ -41,7 +41,7 @@ def _raw(output: PlannedOutput, values: ActionValues, work: Work | None) -> Json
     if output.source == "expression":
         return values.template(output.text, shell=False)
     if work is None:
-        raise ActionError(f"the output {output.attribute} takes a node, and this component has none")
+        raise ActionError(f"the output {output.attribute} needs a node, but this component is assembly-wide")
     if output.source == "fact":
         fact: Json = get_fact(work.host, output.text, {**work.defaults, **output.arguments})
         return fact

@@ -84,4 +84,4 @@ def literal_of(value: Json) -> str:
         return f"[{', '.join(literal_of(item) for item in value)}]"
     if isinstance(value, dict):
         return f"{{{', '.join(f'{literal_of(str(key))} => {literal_of(item)}' for key, item in value.items())}}}"
-    raise ActionError(f"{value!r} can't be given to Puppet")
+    raise ActionError(f"{value!r} can't be passed to Puppet")

@@ -45,7 +45,7 @@ def node_facts(session: NodeSession, known: dict[str, object]) -> dict[str, obje
     if are_known(known):
         return known
     mark = session.next_mark(as_root=False)
-    answer = session.ask(Prepared.script("what the machine says of itself", SCRIPT, mark), mark)
+    answer = session.ask(Prepared.script("read the facts of the machine", SCRIPT, mark), mark)
     if answer.code != 0:
         raise DtkError(f"{session.node} has no working shell: " + " ".join((*answer.stdout, *answer.stderr)[-3:]))
     printed = "\n".join(answer.stdout)

@@ -29,7 +29,7 @@ def end_leftovers(context: TaskContext, node: str, reporter: StepReporter | None
     for step in steps:
         task, _, number = step.partition("-")
         if reporter is not None:
-            reporter.waiting(f"ending what step {number} of task {task} left running")
+            reporter.waiting(f"ending the processes of step {number} of task {task}")
     # Without a store, each clone numbers its tasks from 1, so a lower number does not mean an earlier task. This task
     # has not run anything on the node yet.
     older = Older(context.lineage_shown, None if context.link is None else context.number)

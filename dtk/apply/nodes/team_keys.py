@@ -73,6 +73,6 @@ def put_team_keys(session: NodeSession, keys: tuple[str, ...], mark: str) -> Non
     Raises:
         DtkError: the node's authorized_keys can't be written.
     """
-    answer = session.ask(Prepared.script("let the team's keys in", keys_script(keys).encode()), mark)
+    answer = session.ask(Prepared.script("install the team's keys", keys_script(keys).encode()), mark)
     if answer.code:
         raise DtkError(f"cannot install the team's keys on {session.node}: {' '.join(answer.stderr)}")

@@ -68,7 +68,7 @@ def _from_aws(kind: str, name: str, reference: str) -> str:
         message = f"the secret {reference} can't be read: {_reason(error)}"
         raise DtkError(message, hint="aws sts get-caller-identity") from None
     if value is None:
-        raise DtkError(f"the secret {reference} does not have this key")
+        raise DtkError(f"the secret {reference} was found, but not the key in it")
     return value
 
 

@@ -59,7 +59,7 @@ def start_error(instance: Ec2Instance) -> DtkError:
     if instance.data.get("StateReason", {}).get("Code") == "Client.InternalError":
         hint = (
             "its disks may be encrypted with a KMS key that these credentials may not use:"
-            " allow kms:CreateGrant, kms:Decrypt and kms:GenerateDataKeyWithoutPlaintext on it; docs/ec2.md has them"
+            " allow kms:CreateGrant, kms:Decrypt and kms:GenerateDataKeyWithoutPlaintext on it (see docs/ec2.md)"
         )
     what = "stopped again after it was started" if instance.exists else "ended while it started"
     return DtkError(f"instance {instance.id} {what}: {instance.reason}", hint=hint)

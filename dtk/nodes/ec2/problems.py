@@ -48,7 +48,7 @@ _EXPLAINED: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(("InstanceLimitExceeded", "VolumeLimitExceeded", "AddressLimitExceeded"), _QUOTA),
     "VcpuLimitExceeded": (
         _QUOTA[0],
-        "end instances that are not needed, choose smaller types, or ask AWS for more vCPUs: aws service-quotas"
+        "terminate instances that are not needed, choose smaller types, or ask AWS for more vCPUs: aws service-quotas"
         " list-service-quotas --service-code ec2 --query \"Quotas[?contains(QuotaName, 'Running On-Demand')]\" shows"
         " the quotas, and aws service-quotas request-service-quota-increase raises one",
     ),
@@ -132,7 +132,7 @@ def _not_allowed(action: str, code: str, reason: str, encoded: str) -> AwsError:
     return AwsError(
         f"AWS does not allow {action}: the permission {permission} is missing ({reason})",
         code=code,
-        hint="add it to the policy of these credentials; docs/ec2.md has the whole list",
+        hint="add it to the policy of these credentials; docs/ec2.md lists all of them",
     )
 
 

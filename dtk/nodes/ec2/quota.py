@@ -113,7 +113,7 @@ def _check(aws: Aws, quota: tuple[str, str], limit: int, running: int, needs: Ma
     raise InvalidError(
         f"{many} {needed} vCPUs of {family}, and the account's quota in {aws.region} leaves {max(limit - running, 0)}:"
         f" {running} of {limit} are in use ({code})",
-        hint=f"end instances that are not needed, choose smaller types, or ask AWS for more: aws {SERVICE}"
+        hint=f"terminate instances that are not needed, choose smaller types, or ask AWS for more: aws {SERVICE}"
         f" request-service-quota-increase --service-code ec2 --quota-code {code} --desired-value {running + needed}"
         f" --region {aws.region}",
     )

@@ -183,7 +183,7 @@ class HostsProvider(BasicProvider):
             raise DtkError(
                 f"the host of {node} is {mark.node} of service '{mark.service}' (id {mark.lineage}),"
                 f" claimed {mark.since} by dtk {mark.dtk_version}",
-                hint="destroy that service first; if it is gone, remove ~/.dtk/host-*.json there",
+                hint="destroy that service first; if it no longer exists, remove ~/.dtk/host-*.json there",
             )
         # Two clones without a state began the same service: both marks carry its id, and only the origin distinguishes
         # them.

@@ -191,7 +191,7 @@ def wait_until_up(machine: Machine) -> str:
             problem = "another SSH server is listening at its address"
         except ConnectionRefusedError:
             # The socket listened before the server was started, so no process holds it any more.
-            raise DtkError(f"the SSH server of node '{machine.node}' ended: {_log_tail(machine)}") from None
+            raise DtkError(f"the SSH server of node '{machine.node}' exited: {_log_tail(machine)}") from None
         except (OSError, EOFError, paramiko.SSHException) as error:
             problem = str(error)
         if time.monotonic() > deadline:

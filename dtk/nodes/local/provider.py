@@ -277,5 +277,5 @@ def operating_system() -> str:
 
 def _stuck(node: str) -> DtkError:
     return DtkError(
-        f"some processes of node '{node}' could not be ended", hint="find them with ps, end them, and apply again"
+        f"some processes of node '{node}' could not be killed", hint="find them with ps, kill them, and apply again"
     )

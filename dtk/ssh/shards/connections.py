@@ -136,7 +136,9 @@ def _pinning(known: KnownHosts) -> PinKey:
     def pin(entry: str, key: str) -> str:
         pinned = known.pinned(entry)
         if pinned is not None and key_text(pinned) != key:
-            return f"the host key of {entry} is not the one that was pinned meanwhile; this may be an attack"
+            return (
+                f"the host key of {entry} differs from the key that another process has pinned; this may be an attack"
+            )
         known.pin_line(entry, key)
         return ""
 
