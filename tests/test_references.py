@@ -1,4 +1,4 @@
-"""Tests that comments and docstrings refer only to documents and sections in this repository."""
+"""Tests that comments, docstrings and pages refer only to documents, sections and files in this repository."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = {"broken", "plans", "__pycache__"}
 FOLDERS = ("bench", "docs", "dtk", "examples", "modules", "schemas", "tests", "tools")
 DOCUMENT = re.compile(r"(?<![\w/.*-])([\w./-]+\.(?:md|rst))\b")
+PROGRAM = re.compile(r"`([a-z_]+(?:/[a-z0-9_]+)+\.py)`")
 SECTION = re.compile(r"docs/original\.md,? (\d(?:\.\d)?)(?:(?:, | and )(\d\.\d))*")
 
 
@@ -67,3 +68,10 @@ def test_a_section_of_the_original_that_is_referred_to_is_there(texts: dict[Path
     }
     assert named
     assert {f"{path.relative_to(ROOT)}: {number}" for path, number in named if number not in sections} == set()
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md", "docs/reliability.md", "docs/scale.md"])
+def test_a_program_that_a_page_names_is_there(page: str) -> None:
+    named = PROGRAM.findall((ROOT / page).read_text())
+    assert named
+    assert [name for name in named if not ((ROOT / name).exists() or (ROOT / "dtk" / name).exists())] == []
