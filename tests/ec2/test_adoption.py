@@ -116,7 +116,7 @@ def test_no_clone_and_no_destroy_terminates_an_adopted_machine(
     id_, file = launch(cloud, InstanceType="m5.large"), cloud.workspace.state_file("spark1")
     before = load_state(file)
     assert before is not None
-    for command, said in (("--terminate", "\n1 released."), ("--adopt", f"{id_} is web:3 of 'spark1' now")):
+    for command, said in (("--terminate", "\n1 released."), ("--adopt", f"adopted {id_} as web:3 of 'spark1'")):
         assert adopt("web:3", id_) == 0
         # As the state of a clone is that has not adopted it.
         save_state(file, before)
