@@ -20,12 +20,14 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
 
 from tests.support.ec2 import Ec2, open_to_the_internet, public_addresses
+from tests.testbed.disk import Disk, make_disk
 from tests.testbed.host import Host, run
 from tests.testbed.image import image_root
 from tests.testbed.network import make_network, resolver
 
 _REGIONS = itertools.cycle(("eu-central-1", "eu-north-1", "eu-west-2", "eu-west-3"))
 """Each bed takes another region: moto's data is global to the process, other suites reset theirs, and beds overlap."""
+_ROOT_DEVICES = ("/dev/xvda", "/dev/sda1")
 PROGRAMS = ("mmdebstrap", "systemd-nspawn", "nft", "ip", "mount", "chroot", "gpg")
 
 
@@ -64,6 +66,7 @@ class Bed:
         self.region = next(_REGIONS)
         self.api = Ec2(seconds=1.0, region=self.region)
         self.hosts: dict[str, Host] = {}
+        self.disks: dict[str, Disk] = {}
         self._software: dict[str, Mapping[str, Path]] = {}
         self._ended = threading.Event()
         self._addresses = public_addresses(self.network.public)
@@ -144,12 +147,30 @@ class Bed:
                 expected = {id_: (one.state, self._addresses_of(one)) for id_, one in self.instances().items()}
                 keys = {id_: self._public_key(one) for id_, one in self.instances().items()}
                 images = {id_: one.image_id for id_, one in self.instances().items()}
+                volumes = self._volumes()
             for id_ in self.hosts.keys() - expected.keys():
                 self.hosts.pop(id_).remove()
+            for id_ in self.disks.keys() - {one.id for one in volumes}:
+                self.disks.pop(id_).remove()
             for id_, (state, addresses) in expected.items():
                 with suppress(RuntimeError, OSError):
                     # Errors are retried; a host that never comes up fails the test that waits for it.
                     self._bring(id_, state, addresses, keys[id_], self._software[images[id_]])
+                    if id_ in self.hosts:
+                        self.hosts[id_].plug_in(self._disks_of(id_, volumes))
+
+    def _volumes(self) -> list[Any]:
+        """Return moto's volumes without those of root file systems, which are folders here."""
+        found = ec2_backends[DEFAULT_ACCOUNT_ID][self.region].volumes.values()
+        return [one for one in found if not (one.attachment and one.attachment.device in _ROOT_DEVICES)]
+
+    def _disks_of(self, instance: str, volumes: list[Any]) -> dict[str, str]:
+        """Return the disks of a host: its device of each volume, and this machine's. A volume's disk is made once."""
+        attached = [one for one in volumes if one.attachment and one.attachment.instance.id == instance]
+        for one in attached:
+            if one.id not in self.disks:
+                self.disks[one.id] = make_disk(self.folder / "volumes" / one.id, one.size)
+        return {one.attachment.device: self.disks[one.id].device for one in attached}
 
     def _bring(self, id_: str, state: str, addresses: list[str], public_key: str, software: Mapping[str, Path]) -> None:
         host = self.hosts.get(id_)
@@ -181,6 +202,8 @@ class Bed:
         self._reconciler.join(60)
         for host in self.hosts.values():
             host.remove()
+        for disk in self.disks.values():
+            disk.remove()
         self.api.stop()
         self.network.remove()
         self._addresses.close()  # type: ignore[attr-defined]

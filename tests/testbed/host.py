@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import threading
 import time
@@ -38,7 +39,8 @@ class Host:
     """One host.
 
     ``folder`` holds its disk; ``name`` is the name of its network namespace and its machine. ``software`` maps paths on
-    the host to folders of this machine, which its image contains read-only.
+    the host to folders of this machine, which its image contains read-only. ``disks`` maps paths on the host to block
+    devices of this machine.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Host:
     gateway: str
     software: Mapping[str, Path] = field(default_factory=dict)
     addresses: list[str] = field(default_factory=list)
+    disks: dict[str, str] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] | None = None
     _on: bool = False
     _thread: threading.Thread | None = None
@@ -128,6 +131,7 @@ class Host:
             # As on a machine of its own, root may change what is in this host's network namespace: its firewall.
             *("--resolv-conf=off", "--timezone=off", "--link-journal=no", "--capability=CAP_NET_ADMIN"),
             *(f"--bind-ro={source}:{place}" for place, source in self.software.items()),
+            *(f"--bind={device}:{place}" for place, device in self.disks.items()),
         )
         # Each host gets a control group of its own, because its PID 1 takes over the group that it starts in.
         enter = 'for g in %s; do mkdir -p $g && echo $$ > $g/cgroup.procs || true; done; exec "$@"'
@@ -162,6 +166,19 @@ class Host:
         for pid in _children(self._process.pid):
             os.kill(pid, signal.SIGINT)
 
+    def plug_in(self, disks: Mapping[str, str]) -> None:
+        """Have these disks, at once if it runs: paths on the host, and block devices of this machine."""
+        self.disks = dict(disks)
+        if not disks or self._process is None:
+            return
+        for pid in _children(self._process.pid):
+            root = Path(f"/proc/{pid}/root")
+            with suppress(OSError):  # It starts or ends just now: the reconciler repeats this.
+                # Before PID 1 has entered the host's file system, this is the machine's own root.
+                if root.samefile(self.root):
+                    for place, device in disks.items():
+                        _show_device(device, root / place.lstrip("/"))
+
     def unplug(self, *, plugged: bool = False) -> None:
         """Unplug its network cable, or plug it in again."""
         run("ip", "link", "set", f"v{self.name[-10:]}", "up" if plugged else "down")
@@ -177,6 +194,11 @@ class Host:
         shutil.rmtree(self.folder, ignore_errors=True)
         for group in control_groups():
             _remove_groups(group / f"dtk-{self.name}")
+
+
+def _show_device(device: str, place: Path) -> None:
+    if not place.exists():
+        os.mknod(place, stat.S_IFBLK | 0o660, Path(device).stat().st_rdev)
 
 
 def control_groups() -> list[Path]:
