@@ -1,6 +1,7 @@
 """bigtop:spark on instances that boot, each daemon a systemd unit: one test, whose steps build on each other.
 
-After each step EC2 has exactly the instances that the state knows, and the expected number of them.
+After each step EC2 has exactly the instances that the state knows, and the expected number of them. In the long form
+HDFS keeps its data on volumes that outlive the instances, and every machine is replaced.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from functools import partial
 
 import pytest
 
+from tests.reliability.forms import IS_LONG
 from tests.support.software import software_without_java
 from tests.support.waiting import eventually
 from tests.testbed.bed import Bed
@@ -20,6 +22,7 @@ from tests.testbed.site import SERVICE, Site, site_in
 DATA = "/srv/gitarchive"
 HOURS = {f"2015-03-01-{hour}.json.gz": gzip.compress(b'{"type": "PushEvent"}\n' * 1000 * hour) for hour in (1, 2, 3)}
 LOADED = "/user/local/spark/data/gitarchive/mar01"
+VOLUME = '[{"name": "data", "size": 1, "keep": true}]'
 DAEMONS = {"master": ["namenode", "spark-master"], "slaves": ["datanode", "spark-worker"]}
 
 
@@ -36,6 +39,10 @@ def cluster(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site
     with site_in(folder / "workspace", bed, image) as made:
         directory = f"bigtop_multiservice/software_directory={software}"
         made.dtk.run("stage", "bigtop:spark/cluster", SERVICE, "--set", directory)
+        for node in DAEMONS if IS_LONG else ():
+            made.dtk.run("add-component", SERVICE, f"{node}/volume::mount")
+            made.dtk.run("set-attribute", SERVICE, f"{node}/volumes", VOLUME)
+            made.dtk.run("set-attribute", SERVICE, f"{node}/volume::mount/path", "bigtop/data")
         yield made
 
 
@@ -113,6 +120,20 @@ def four_slaves_and_two_again_keep_hdfs_healthy_and_the_data_whole(cluster: Site
     check_units(cluster)
 
 
+def replaced_machines_have_their_data_again(cluster: Site) -> None:
+    for node in nodes(cluster):
+        cluster.on(node, f"echo {node} >bigtop/data/of")
+    for name in ("slaves", "master"):
+        before = cluster.ids()
+        cluster.dtk.run("replace", SERVICE, name, "--yes")
+        cluster.check_count(3)
+        after = cluster.ids()
+        assert {node for node in before if before[node] != after[node]} == {node for node in before if name in node}
+        check_data(cluster)
+    assert [cluster.on(node, "cat bigtop/data/of") for node in nodes(cluster)] == list(nodes(cluster))
+    check_units(cluster)
+
+
 def a_slave_that_reboots_has_its_daemons_back_by_itself(cluster: Site) -> None:
     before = joined(cluster, "slaves:1")
     cluster.host("slaves:1").reboot()
@@ -142,7 +163,7 @@ def stopped_and_started_its_daemons_are_back_by_themselves_at_new_addresses(clus
 
 
 def destroyed_it_leaves_nothing(cluster: Site) -> None:
-    cluster.dtk.run("delete-and-destroy", SERVICE, "--yes")
+    cluster.dtk.run("delete-and-destroy", SERVICE, "--yes", "--delete-volumes")
     cluster.check_nothing_left()
 
 
@@ -151,6 +172,8 @@ def test_a_cluster_on_instances_lives_from_its_deployment_to_its_end(cluster: Si
     the_cluster_comes_up_on_three_instances_as_systemd_units(cluster)
     a_data_set_is_loaded_by_its_workflow_and_a_job_counts_on_both_workers(cluster)
     four_slaves_and_two_again_keep_hdfs_healthy_and_the_data_whole(cluster)
+    if IS_LONG:
+        replaced_machines_have_their_data_again(cluster)
     a_slave_that_reboots_has_its_daemons_back_by_itself(cluster)
     stopped_and_started_its_daemons_are_back_by_themselves_at_new_addresses(cluster)
     destroyed_it_leaves_nothing(cluster)

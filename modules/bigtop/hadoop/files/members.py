@@ -1,10 +1,12 @@
 """Which datanodes belong to HDFS: move the blocks off those that go, let in those that come.
 
-Usage: members.py admit|leave|check HDFS EXCLUDE_FILE NAMENODE_HTTP ADDRESS…
+Usage: members.py admit|check HDFS EXCLUDE_FILE
+       members.py leave HDFS EXCLUDE_FILE NAMENODE_HTTP REPLICATION ADDRESS…
 
-ADDRESS… are the datanodes that are wanted. ``leave`` decommissions every live datanode that is not among them and waits
-until the namenode has copies of all its blocks elsewhere; ``admit`` takes those that are wanted off the list of the
-excluded; ``check`` ends with exit code 1 when admit has something to do.
+``leave`` decommissions every live datanode that is not at one of the addresses, and waits until the namenode has
+REPLICATION copies of all its blocks elsewhere, or one copy on each datanode that stays if there are fewer. ``admit``
+takes all datanodes off the list of the excluded: those that left have ended by then, and one whose volume was kept
+comes back as the same datanode at another address. ``check`` ends with exit code 1 when admit has something to do.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-LIVE_NODES = "/jmx?qry=Hadoop:service=NameNode,name=NameNodeInfo"
+NODES = "/jmx?qry=Hadoop:service=NameNode,name=NameNodeInfo"
 DONE = "Decommissioned"
 POLL_SECONDS = 0.5
 SAID_EVERY = 10.0
@@ -24,9 +26,10 @@ SAID_EVERY = 10.0
 
 def datanodes(namenode: str) -> dict[str, dict[str, object]]:
     """Return what the namenode knows of each live datanode, by the name that the datanode gave: its node's address."""
-    with urllib.request.urlopen(f"http://{namenode}{LIVE_NODES}", timeout=10) as answer:
-        live = json.loads(json.load(answer)["beans"][0]["LiveNodes"])
-    return {name.rpartition(":")[0]: node for name, node in live.items()}
+    with urllib.request.urlopen(f"http://{namenode}{NODES}", timeout=10) as answer:
+        found = json.load(answer)["beans"][0]
+    live, leaving = json.loads(found["LiveNodes"]), json.loads(found["DecomNodes"])
+    return {name.rpartition(":")[0]: {**node, **leaving.get(name, {})} for name, node in live.items()}
 
 
 def excluded(file: Path) -> dict[str, str]:
@@ -40,7 +43,15 @@ def exclude(command: str, file: Path, nodes: dict[str, str]) -> None:
     subprocess.run([command, "dfsadmin", "-refreshNodes"], check=True)
 
 
-def leave(command: str, file: Path, namenode: str, wanted: list[str]) -> int:
+def is_copied(node: dict[str, object]) -> bool:
+    """Return whether each block of a datanode that leaves has a copy on one that stays.
+
+    The namenode counts blocks with too few copies, and those without any. Before it has looked, both counts are 0.
+    """
+    return bool(node.get("underReplicatedBlocks")) and node.get("decommissionOnlyReplicas") == 0
+
+
+def leave(command: str, file: Path, namenode: str, replication: int, wanted: list[str]) -> int:
     live = datanodes(namenode)
     going = {address: str(node["xferaddr"]) for address, node in live.items() if address not in wanted}
     if not going:
@@ -50,24 +61,30 @@ def leave(command: str, file: Path, namenode: str, wanted: list[str]) -> int:
     print(f"moving the blocks off {names}", flush=True)
     exclude(command, file, excluded(file) | going)
     said = time.monotonic()
-    while waiting := [a for a, node in datanodes(namenode).items() if a in going and node["adminState"] != DONE]:
+    # HDFS itself waits for all copies, which fewer datanodes cannot hold.
+    is_few = len(live.keys() - going.keys()) < replication
+
+    def waits(node: dict[str, object]) -> bool:
+        return node["adminState"] != DONE and not (is_few and is_copied(node))
+
+    while waiting := [address for address, node in datanodes(namenode).items() if address in going and waits(node)]:
         if time.monotonic() - said > SAID_EVERY:
             said = time.monotonic()
             print(f"still moving: {', '.join(waiting)}", flush=True)
         time.sleep(POLL_SECONDS)
-    print(f"decommissioned: {names}")
+    print(f"{'each block has a copy on another datanode' if is_few else 'decommissioned'}: {names}")
     return 0
 
 
-def main(verb: str, command: str, exclude_file: str, namenode: str, *wanted: str) -> int:
+def main(verb: str, command: str, exclude_file: str, *rest: str) -> int:
     """Do what the verb says; return the exit code."""
     file = Path(exclude_file)
     if verb == "leave":
-        return leave(command, file, namenode, list(wanted))
-    staying = {address: known for address, known in excluded(file).items() if address not in wanted}
+        namenode, replication, *wanted = rest
+        return leave(command, file, namenode, int(replication), wanted)
     if verb == "check":
-        return 0 if staying == excluded(file) and file.exists() else 1
-    exclude(command, file, staying)
+        return 0 if file.exists() and not excluded(file) else 1
+    exclude(command, file, {})
     return 0
 
 
