@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import sys
+import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ ENVIRONMENT: dict[str, Any] = {
     "USER_PASSWORD": "it's an \\app's: 'secret'",
 }
 SECRETS = {name.lower(): name for name in ENVIRONMENT if name.endswith("_PASSWORD")}
+DATA = {"database/volumes": '[{"name": "data", "size": 2, "keep": true}]'}
+DATA["database/volume::mount/path"] = "/var/lib/postgresql"
 TRIMMED = {"etcd": 1, "database": 2, "proxies": 1}
 # Tries one number after the other, each with a connection of its own; notes those that were acknowledged, and when.
 WRITER = """
@@ -122,6 +125,10 @@ def replicas_have_what_was_written_through_the_proxies(dtk: Dtk) -> None:
     values += [] if IS_LONG else [f"{group}/cardinality={count}" for group, count in TRIMMED.items()]
     settings = [word for value in values for word in ("--set", value)]
     dtk.run("stage", "dtk:postgresql-ha/cluster", SERVICE, "--target", "bed", *settings)
+    if IS_LONG:
+        dtk.run("add-component", SERVICE, "database/volume::mount")
+        for path, value in DATA.items():
+            dtk.run("set-attribute", SERVICE, path, value)
     output = dtk.run("apply", SERVICE, "--yes", **ENVIRONMENT).stdout
     assert "read it on" in output
     kept = output + everything_written(dtk.root)
@@ -166,6 +173,20 @@ def a_primary_that_loses_power_is_replaced_and_follows_when_it_is_back(bed: Bed,
         eventually(lambda: "TargetDown" not in alerts(dtk), "the alert clears")
 
 
+def replaced_machines_have_their_data_again(bed: Bed, dtk: Dtk) -> None:
+    since, machines = len(acknowledged(dtk)), set(bed.instances())
+    for node in servers(dtk):
+        ssh(dtk, node, f"echo {node} | sudo tee /var/lib/postgresql/of")
+    for name in ("etcd", "database"):
+        began = time.monotonic()
+        dtk.run("replace", SERVICE, name, "--yes", **ENVIRONMENT)
+        report(f"seconds of a replacement of {name}: {time.monotonic() - began:.0f} s")
+    assert len(set(bed.instances()) - machines) == 6
+    assert [ssh(dtk, node, "sudo cat /var/lib/postgresql/of") for node in servers(dtk)] == servers(dtk)
+    goes_on(dtk)
+    report(f"longest pause of replacements: {longest_pause(dtk, since):.1f} s")
+
+
 def a_rolling_restart_is_survived(dtk: Dtk) -> None:
     since = len(acknowledged(dtk))
     dtk.run("exec", SERVICE, "rolling_restart", **ENVIRONMENT)
@@ -190,7 +211,8 @@ def test_no_acknowledged_write_is_lost_while_primaries_change(bed: Bed, dtk: Dtk
     a_switchover_makes_another_server_the_primary(dtk)
     a_primary_that_loses_power_is_replaced_and_follows_when_it_is_back(bed, dtk)
     if IS_LONG:
+        replaced_machines_have_their_data_again(bed, dtk)
         a_rolling_restart_is_survived(dtk)
     no_acknowledged_write_is_lost(dtk)
-    dtk.run("delete-and-destroy", SERVICE, "--yes", **ENVIRONMENT)
+    dtk.run("delete-and-destroy", SERVICE, "--yes", "--delete-volumes", **ENVIRONMENT)
     assert bed.instances() == {}

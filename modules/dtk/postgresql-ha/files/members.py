@@ -1,4 +1,7 @@
-"""Ask Patroni for its members, and have it change them: members.py role | wait | restart | switchover [NODE]."""
+"""Ask Patroni for its members, and have it change them.
+
+Usage: members.py role | wait | restart | switchover [NODE] | take_over ADDRESS…
+"""
 
 from __future__ import annotations
 
@@ -91,6 +94,32 @@ def switchover(candidate: str) -> None:
     print(f"{after} is the primary, and was a replica of {before}")
 
 
+def take_over(staying: list[str]) -> None:
+    """Make a server that stays the primary, unless one of them is; it has everything by then.
+
+    Args:
+        staying: the addresses of the servers that stay.
+    """
+    wait([own["name"]])
+    found = members()
+    before = leader(found)
+    if found[before]["host"] in staying:
+        print(f"{before} stays the primary")
+        return
+    # A primary without a synchronous replica gives way to nobody, and nobody may take over from it.
+    is_synchronous = json.loads(ask(f"{own['url']}/config")).get("synchronous_mode", False)
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        found = members()
+        candidates = [name for name, member in found.items() if member["host"] in staying and follows(member)]
+        ready = [name for name in candidates if found[name]["role"] == "sync_standby" or not is_synchronous]
+        if ready:
+            switchover(ready[0])
+            return
+        time.sleep(0.5)
+    sys.exit(f"the primary {before} is to leave, and after {PATIENCE} seconds no server that stays has all of its data")
+
+
 verb, *words = sys.argv[1:]
 if verb == "role":
     print(members()[own["name"]]["role"])
@@ -99,5 +128,7 @@ elif verb == "wait":
 elif verb == "restart":
     print(ask(f"{own['url']}/restart", {}))
     wait([own["name"]])
+elif verb == "take_over":
+    take_over(words)
 elif verb == "switchover":
     switchover("".join(words).replace(":", "-"))

@@ -4,6 +4,7 @@
 #   patroni.sh take DIRECTORY    use the key and the certificate there
 #   patroni.sh has DIRECTORY     whether it does
 #   patroni.sh reload            have both read settings and certificates anew
+#   patroni.sh rejoin            start Patroni anew beside a PostgreSQL that goes on: a reload does not read where etcd is
 #   patroni.sh roles             on the primary, do what roles.sql says
 #   patroni.sh restart           if this is a replica: restart PostgreSQL, wait until it follows, and forget the mark
 set -eu
@@ -28,6 +29,11 @@ case $1 in
         systemctl reload patroni
         # Patroni has PostgreSQL read its settings, but not a certificate that has changed alone.
         as_postgres psql -qAt -c 'SELECT pg_reload_conf()' >/dev/null 2>&1 || echo "PostgreSQL does not run yet"
+        ;;
+    rejoin)
+        # Stopped in any other way, Patroni stops PostgreSQL. As primary it has its lock for ttl seconds.
+        systemctl kill --signal=KILL --kill-who=main patroni
+        systemctl start patroni
         ;;
     roles)
         [ "$(python3 "$here/members.py" role)" = leader ] || { echo "not the primary" && exit 0; }
