@@ -76,10 +76,14 @@ class MachineChange:
 
 @dataclass(frozen=True)
 class Membership:
-    """An existing node, and the groups and DNS names (``dtk.model.membership``) that it enters or leaves."""
+    """An existing node, and the groups and DNS names (``dtk.model.membership``) that it enters or leaves.
+
+    ``kept`` are those that it stays in while it leaves others; two texts may mean the same group.
+    """
 
     record: NodeRecord
     groups: tuple[str, ...]
+    kept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

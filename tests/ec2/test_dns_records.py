@@ -10,7 +10,7 @@ import pytest
 from dtk.__main__ import run
 from dtk.nodes.ec2 import dns_records
 from dtk.nodes.ec2.dns_names import dns_texts
-from dtk.nodes.provider import Membership
+from dtk.nodes.provider import Connection, Membership, NodeRecord
 from tests.ec2.balanced import Balanced, apply, changing, shown
 from tests.ec2.cloud import REGION, Cloud, Reports
 from tests.support.ec2 import Fault
@@ -75,6 +75,34 @@ def test_members_share_a_name_and_each_takes_out_its_own_address(cloud: Cloud, z
     assert records(cloud, zone) == {"db.example.org.": sorted(address(made, node) for node in made.records)}
     provider.deregister(cloud.identity(), whole[:1], Reports())
     assert records(cloud, zone) == {"db.example.org.": sorted(address(made, node) for node in ("db:2", "db:3"))}
+
+
+def test_a_name_for_all_names_is_found_again_as_route_53_writes_it(cloud: Cloud, zone: str) -> None:
+    made = cloud.create("web:1")
+    provider, whole = cloud.provider(), named(made, name="*.web")
+    provider.register(cloud.identity(), whole, Reports())
+    assert records(cloud, zone) == {"\\052.web.example.org.": [address(made, "web:1")]}
+    cloud.api.calls.clear()
+    again = Reports()
+    provider.register(cloud.identity(), whole, again)
+    assert (again.errors, "ChangeResourceRecordSets" in changing(cloud)) == ({}, False)
+    provider.deregister(cloud.identity(), whole, Reports())
+    assert records(cloud, zone) == {}
+
+
+def test_changes_are_made_in_as_many_calls_as_their_length_needs(cloud: Cloud, zone: str) -> None:
+    nodes = [f"{group}:{number}" for group in ("db", "web", "api") for number in range(1, 111)]
+    made = Reports()
+    for number, node in enumerate(nodes):
+        own = {"private_address": f"10.80.{number // 250}.{number % 250}"}
+        made.records[node] = NodeRecord(node, f"i-{number}", "running", Connection(""), own)
+    reports = Reports()
+    cloud.provider().register(cloud.identity(), named(made, name="{group}"), reports)
+    assert reports.errors == {}
+    assert {name: len(values) for name, values in records(cloud, zone).items()} == {
+        f"{group}.example.org.": 110 for group in ("db", "web", "api")
+    }
+    assert len(cloud.api.called("ChangeResourceRecordSets")) == 2
 
 
 def test_records_of_others_are_never_changed(cloud: Cloud, zone: str) -> None:
@@ -145,6 +173,23 @@ def test_records_follow_the_nodes_of_a_service_and_go_with_them(
     # A node keeps its name while its components change.
     assert run(["set-attribute", "spark1", "web/bare::app/version", "2"]) == 0
     assert "register_node" not in shown(capsys, "plan", "spark1")
+    # Another TTL is one change, in which the names always exist.
+    assert apply() == 0
+    cloud.api.calls.clear()
+    assert run(["set-attribute", "spark1", "web/dns", "{zone: example.org., name: '{node}.web', ttl: 30}"]) == 0
+    assert apply() == 0
+    assert [call for call in changing(cloud) if call.startswith("Change")] == ["ChangeResourceRecordSets"]
+    assert records(cloud, zone) == whole
+    # A name that can't be left is a failed step, and the next plan has it.
+    assert run(["set-attribute", "spark1", "web/dns", "{zone: example.org., name: '{node}.new'}"]) == 0
+    leaves = lambda call: "DELETE" in str(call)  # noqa: E731
+    cloud.api.faults.append(Fault("ChangeResourceRecordSets", "AccessDenied", "not authorized", 403, suits=leaves))
+    assert apply() == 1
+    assert len(records(cloud, zone)) == 4
+    assert "the permission route53:ChangeResourceRecordSets is missing" in shown(capsys, "task-status", "spark1")
+    assert run(["set-attribute", "spark1", "web/dns", "{zone: example.org., name: '{node}.web'}"]) == 0
+    assert apply() == 0
+    assert records(cloud, zone) == whole
     assert run(["stop", "spark1", "web:1"]) == 0
     assert list(records(cloud, zone)) == ["web-2.web.example.org."]
     assert run(["start", "spark1", "web:1"]) == 0

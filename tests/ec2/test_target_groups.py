@@ -21,9 +21,10 @@ from tests.support.ec2 import Fault
 
 
 def members(cloud: Cloud, arn: str) -> list[str]:
-    """Return the ids of a group's targets."""
+    """Return the ids of a group's targets, with their ports if these are not the group's."""
     found = balancer(cloud).describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
-    return sorted(one["Target"]["Id"] for one in found)
+    targets = [one["Target"] for one in found]
+    return sorted(f"{one['Id']}:{one['Port']}".removesuffix(":8080") for one in targets)
 
 
 @pytest.fixture
@@ -50,7 +51,8 @@ def test_one_call_per_group_registers_all_nodes_and_one_per_poll_asks_for_their_
     reports = Reports()
     cloud.provider().register(cloud.identity(), entering(made, "app", f"{admin}:9090"), reports)
     assert (reports.errors, sorted(reports.records)) == ({}, sorted(made.records))
-    assert members(cloud, app) == members(cloud, admin) == sorted(one.id for one in cloud.instances())
+    ids = sorted(one.id for one in cloud.instances())
+    assert (members(cloud, app), members(cloud, admin)) == (ids, [f"{id_}:9090" for id_ in ids])
     assert changing(cloud) == ["RegisterTargets", "RegisterTargets"]
     (of_admin,) = [call for call in cloud.api.called("RegisterTargets") if call["TargetGroupArn"] == admin]
     assert of_admin["Targets.member.1.Port"] == "9090"
@@ -92,6 +94,15 @@ def test_a_node_that_is_never_healthy_fails_with_the_reason_of_aws_and_no_other_
     cloud.api.health[made.records["web:1"].id] = ("unused", "Target.NotInUse", "not configured to receive traffic")
     cloud.provider(health_timeout=0.3).register(cloud.identity(), entering(made, "app"), reports)
     assert "configure a load balancer's listener to forward to the group" in reports.errors["web:1"].hint
+    told = "Target is in an Availability Zone that is not enabled for the load balancer"
+    cloud.api.health[made.records["web:1"].id] = ("unused", "Target.NotInUse", told)
+    cloud.provider(health_timeout=0.3).register(cloud.identity(), entering(made, "app"), reports)
+    assert "enable the zone us-east-1a for the load balancer" in reports.errors["web:1"].hint
+    cloud.provider().stop(cloud.identity(), [made.records["web:1"]], Reports())
+    reports = Reports()
+    cloud.provider().register(cloud.identity(), entering(made, "app"), reports)
+    assert (list(reports.records), list(reports.errors)) == (["web:2"], ["web:1"])
+    assert "(InvalidTarget)" in reports.errors["web:1"].message
 
 
 @pytest.mark.usefixtures("_short_polls")
@@ -113,6 +124,11 @@ def test_connections_are_drained_and_a_group_that_is_gone_holds_nobody_up(
     assert asked > 1, "it waits until they are drained"
     assert changing(cloud) == ["DeregisterTargets"]
     assert members(cloud, arn) == []
+    # So is a group that goes meanwhile.
+    provider.register(cloud.identity(), entering(made, "app"), Reports())
+    cloud.api.faults.append(Fault("DeregisterTargets", "TargetGroupNotFound", "One or more target groups not found"))
+    provider.deregister(cloud.identity(), entering(made, "app"), reports)
+    assert reports.errors == {}
     # A target that never ends draining is waited for no longer than its group's delay.
     monkeypatch.setattr(target_groups, "_MARGIN_SECONDS", 0.3)
     delay = {"Key": "deregistration_delay.timeout_seconds", "Value": "0"}
@@ -284,16 +300,33 @@ def test_a_replacement_is_registered_and_healthy_before_the_next_round(
     assert leaves == [(node, kind) for node in ("web:1", "web:2") for kind in kinds]
 
 
-def test_a_group_that_is_no_longer_named_is_left(balanced: Balanced, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_group_that_is_no_longer_named_is_left_once_the_next_one_is_entered(
+    balanced: Balanced, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud = balanced.cloud
     assert apply() == 0
-    other = new_group(balanced.cloud, "other")
+    other = new_group(cloud, "other")
+    # Another port, and then the same one in other words.
+    for groups, calls in (("[app:9090]", ["RegisterTargets", "DeregisterTargets"]), (f"['{balanced.arn}:9090']", [])):
+        cloud.api.calls.clear()
+        assert run(["set-attribute", "spark1", "web/target_groups", groups]) == 0
+        assert apply() == 0
+        assert [call for call in changing(cloud) if call != "RegisterTargets" or calls] == calls
+        assert members(cloud, balanced.arn) == [f"{id_}:9090" for id_ in balanced.ids()]
+    # A group that can't be left is a failed step, and the next plan has it.
     assert run(["set-attribute", "spark1", "web/target_groups", "[other]"]) == 0
-    assert apply() == 0
-    assert (members(balanced.cloud, balanced.arn), members(balanced.cloud, other)) == ([], balanced.ids())
+    cloud.api.faults.append(Fault("DeregisterTargets", "AccessDenied", "not authorized", status=403))
+    assert apply() == 1
+    status = " ".join(shown(capsys, "task-status", "spark1").split())
+    assert "the permission elasticloadbalancing:DeregisterTargets is missing" in status
+    assert len(members(cloud, balanced.arn)) == len(members(cloud, other)) == 2
+    assert "register_node web:[1-2]  (into other)" in shown(capsys, "plan", "spark1")
+    assert apply("--resume") == 0
+    assert (members(cloud, balanced.arn), members(cloud, other)) == ([], balanced.ids())
     assert run(["set-attribute", "spark1", "web/target_groups", "[]"]) == 0
     assert "deregister_node web:[1-2]  (out of other)" in shown(capsys, "plan", "spark1")
     assert apply() == 0
-    assert members(balanced.cloud, other) == []
+    assert members(cloud, other) == []
     assert shown(capsys, "plan", "spark1").startswith("Nothing to do")
 
 

@@ -27,6 +27,8 @@ from moto.route53.models import route53_backends
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.test import run_wsgi_app
 
+from tests.support.target_groups import TargetGroups
+
 NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/"
 NOTHING_SEEN = f'<DescribeInstancesResponse xmlns="{NAMESPACE}"><reservationSet/></DescribeInstancesResponse>'
 ERROR = (
@@ -102,7 +104,7 @@ class Ec2:
     draining: float = 0.0
     """How long a target stays draining after it is deregistered, in seconds."""
     region: str = "us-east-1"
-    _drained: dict[tuple[str, str], float] = field(default_factory=dict)
+    _groups: TargetGroups = field(default_factory=TargetGroups)
     _tokens: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     _moving: dict[str, tuple[str, float]] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -149,7 +151,10 @@ class Ec2:
                 self._date = fault.date
                 return _send(start_response, fault.status, fault.text(action))
             if action == "ChangeResourceRecordSets":
-                _forget_deleted_records()
+                _forget_former_records()
+                body = body.replace(b"\\052", b"*")
+                if _is_too_long(body):
+                    return _send(start_response, 400, OF_STS.format(code="InvalidChangeBatch", message="too long"))
             refused = self._refusal(action, parameters)
             if refused:
                 return _send(start_response, 400, ERROR.format(code=refused, message="as EC2 would"))
@@ -222,7 +227,8 @@ class Ec2:
             return 200, NOTHING_SEEN.encode()
         if action == "DescribeInstances" and self.page:
             body = urlencode({**parameters, "MaxResults": str(self.page)}).encode()
-        status, text = self._ask_moto(environ, body)
+        of_groups = self._groups.answer(action, parameters, self.health)
+        status, text = (200, of_groups.encode()) if of_groups else self._ask_moto(environ, body)
         return status, self._as_ec2_tells_it(action, parameters, text) if status == 200 else text
 
     def _as_ec2_tells_it(self, action: str, parameters: dict[str, str], text: bytes) -> bytes:
@@ -234,8 +240,9 @@ class Ec2:
                 self._moving[id_.decode()] = (TRANSITIONS[action], time.monotonic() + self.seconds)
         if action in {*TRANSITIONS, "DescribeInstances"}:
             text = self._with_states(text)
-        if "Target" in action:
-            text = self._as_target_groups_tell_it(action, parameters, text)
+        self._groups.note(action, parameters, self.draining)
+        if action == "ListResourceRecordSets":
+            text = text.replace(b"<Name>*.", b"<Name>\\052.")
         if self.same_index and action in ("RunInstances", "DescribeInstances"):
             text = re.sub(rb"(<amiLaunchIndex>)\d+", rb"\g<1>0", text)
         if action in ("RunInstances", "CreateVolume") and (token := parameters.get("ClientToken", "")):
@@ -261,33 +268,6 @@ class Ec2:
         """Return the transitional state of an instance, "" if it has reached its final state."""
         state, until = self._moving.get(id_, ("", 0.0))
         return state if time.monotonic() < until else ""
-
-    def _as_target_groups_tell_it(self, action: str, parameters: dict[str, str], text: bytes) -> bytes:
-        for target in _targets(parameters) if action in ("RegisterTargets", "DeregisterTargets") else ():
-            self._drained.pop(target, None)
-            if action == "DeregisterTargets":
-                self._drained[target] = time.monotonic() + self.draining
-        return self._with_health(parameters["TargetGroupArn"], text) if action == "DescribeTargetHealth" else text
-
-    def _with_health(self, group: str, text: bytes) -> bytes:
-        """Return moto's answer with the health that the test gives, and with the targets that still drain."""
-        root = ElementTree.fromstring(text)
-        space = root.tag.partition("}")[0].lstrip("{")
-        ElementTree.register_namespace("", space)
-        members = root.find(f".//{{{space}}}TargetHealthDescriptions")
-        assert members is not None
-        now = time.monotonic()
-        shown = {member.findtext(f".//{{{space}}}Id"): member for member in members}
-        for (arn, id_), until in self._drained.items():
-            if arn == group and now < until and id_ not in shown:
-                shown[id_] = ElementTree.SubElement(members, f"{{{space}}}member")
-                target = ElementTree.SubElement(shown[id_], f"{{{space}}}Target")
-                ElementTree.SubElement(target, f"{{{space}}}Id").text = id_
-                _set_health(shown[id_], space, "draining", "Target.DeregistrationInProgress", "")
-        for id_, health in self.health.items():
-            if id_ in shown and (group, id_) not in self._drained:
-                _set_health(shown[id_], space, *health)
-        return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
 
     def _with_states(self, text: bytes) -> bytes:
         root = ElementTree.fromstring(text)
@@ -330,27 +310,22 @@ def _free_addresses(ids: list[str]) -> None:
                 address.instance = address.eni = address.association_id = None
 
 
-def _forget_deleted_records() -> None:
-    """Remove deleted records from moto's journal: it would refuse to create the same ones again."""
+def _is_too_long(changes: bytes) -> bool:
+    """Return whether Route 53 refuses changes because of the number of their values or the sum of their characters."""
+    values = re.findall(rb"<Value>(.*?)</Value>", changes)
+    return len(values) > 1000 or sum(map(len, values)) > 32_000
+
+
+def _forget_former_records() -> None:
+    """Remove records that are no longer there from moto's journal: it would refuse to create the same ones again."""
     for zone in route53_backends[DEFAULT_ACCOUNT_ID]["aws"].zones.values():
-        present = {(one.name, one.type) for one in zone.rrsets}
-        sets = [(change, change["ResourceRecordSet"]) for change in zone.rr_changes]
-        zone.rr_changes[:] = [change for change, one in sets if (f"{one['Name'].rstrip('.')}.", one["Type"]) in present]
+        present = [(one.name, one.type, str(one.ttl), sorted(one.records)) for one in zone.rrsets]
+        zone.rr_changes[:] = [change for change in zone.rr_changes if _content(change["ResourceRecordSet"]) in present]
 
 
-def _set_health(member: ElementTree.Element, space: str, state: str, reason: str, description: str) -> None:
-    for old in member.findall(f"{{{space}}}TargetHealth"):
-        member.remove(old)
-    health = ElementTree.SubElement(member, f"{{{space}}}TargetHealth")
-    for name, value in (("State", state), ("Reason", reason), ("Description", description)):
-        if value:
-            ElementTree.SubElement(health, f"{{{space}}}{name}").text = value
-
-
-def _targets(parameters: dict[str, str]) -> list[tuple[str, str]]:
-    """Return group and id of the targets in a call."""
-    ids = [value for name, value in parameters.items() if name.startswith("Targets.member.") and name.endswith(".Id")]
-    return [(parameters["TargetGroupArn"], id_) for id_ in ids]
+def _content(one: dict[str, Any]) -> tuple[str, str, str, list[str]]:
+    values = sorted(value["Value"] for value in one["ResourceRecords"])
+    return f"{one['Name'].rstrip('.')}.", one["Type"], str(one["TTL"]), values
 
 
 def _set_processors(item: ElementTree.Element, space: str) -> None:

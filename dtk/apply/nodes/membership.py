@@ -19,7 +19,10 @@ Groups = Mapping[str, tuple[str, ...]]
 
 
 def register(context: TaskContext, groups: Groups, report: Report) -> None:
-    """Register nodes in exactly these groups; report each once it is healthy in all of them.
+    """Register nodes in exactly these groups; report each once it is healthy in them and has left all others.
+
+    A node leaves its former groups only then: some group serves it at all times. One that can't leave them still has
+    them in the state, and is not in service there: the next plan registers it again.
 
     Args:
         context: the task.
@@ -28,12 +31,19 @@ def register(context: TaskContext, groups: Groups, report: Report) -> None:
     """
     known = {node: registered_groups(context.store.state.nodes[node].attributes) for node in groups}
     former = {node: tuple(one for one in known[node] if one not in groups[node]) for node in groups}
-    stale = [member for member in _memberships(context, former) if member.groups]
-    if stale:
-        context.provider.deregister(context.identity, stale, lambda *_: None)
     # Recorded first: a task that dies now leaves nodes that a later one takes out before it terminates them.
-    _record(context, groups, in_service=False)
-    context.provider.register(context.identity, _memberships(context, groups), report)
+    _record(context, {node: (*groups[node], *former[node]) for node in groups}, in_service=False)
+    leaving: list[Membership] = []
+
+    def entered(node: str, outcome: NodeRecord | DtkError) -> None:
+        if former[node] and not isinstance(outcome, DtkError):
+            leaving.append(Membership(outcome, former[node], groups[node]))
+        else:
+            report(node, outcome)
+
+    context.provider.register(context.identity, _memberships(context, groups), entered)
+    if leaving:
+        context.provider.deregister(context.identity, leaving, report)
 
 
 def deregister(context: TaskContext, groups: Groups, report: Report) -> None:

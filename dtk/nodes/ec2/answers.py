@@ -334,6 +334,7 @@ class TargetGroupAnswer(TargetGroupNamed, total=False):
     """A target group of a load balancer."""
 
     TargetType: str
+    Port: int
 
 
 class TargetGroupsAnswer(TypedDict):

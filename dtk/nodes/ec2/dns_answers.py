@@ -38,6 +38,13 @@ class RecordSet(RecordSetNamed, total=False):
     ResourceRecords: list[RecordValue]
 
 
+class RecordChange(TypedDict):
+    """A change of a record set: CREATE or DELETE."""
+
+    Action: str
+    ResourceRecordSet: RecordSet
+
+
 class RecordSetsAnswer(TypedDict, total=False):
     """The answer of ListResourceRecordSets."""
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 from dtk.errors import DtkError, InvalidError
 from dtk.nodes.ec2.answers import (
@@ -34,18 +35,23 @@ _MARGIN_SECONDS = 15.0
 """How much longer than its delay AWS may take to end a deregistration."""
 _ARN = "arn:"
 _NOT_FOUND = "TargetGroupNotFound"
+_REFUSED = ("InvalidTarget", "TooManyRegistrationsForTargetId", "TooManyTargets")
+"""AWS's errors for single targets of a call."""
 _IN_USE_BY_NONE = "Target.NotInUse"
+_ZONE = "Availability Zone"
+"""In AWS's description of ``Target.NotInUse`` if a load balancer uses the group, but not the target's zone."""
 
 
 @dataclass(frozen=True)
 class _GroupMember:
-    """A node as a target group has it; ``port`` 0 is the group's own."""
+    """A node as a target group has it; ``port`` is 0 if the group has none either."""
 
     node: str
     arn: str
     name: str
     id: str
     port: int
+    zone: str
 
     def suits(self, target: TargetAnswer) -> bool:
         """Return whether AWS's target is this one."""
@@ -73,10 +79,12 @@ class TargetGroups:
         """
         groups = self._groups(memberships)
         targets = [target for one in memberships for target in _targets(one, groups)]
-        for arn, its in _by_group(targets).items():
-            asked = {"TargetGroupArn": arn, "Targets": [target.in_call() for target in its]}
-            self.aws.request("register_targets", Nothing, asked, service="elbv2")
         records = {one.record.node: one.record for one in memberships}
+        for its in _by_group(targets).values():
+            for target, error in self._changed("register_targets", its).items():
+                if records.pop(target.node, None) is not None:
+                    report(target.node, error)
+        targets = [target for target in targets if target.node in records]
         waiting, until, last = list(targets), time.monotonic() + self.health_timeout, dict[_GroupMember, TargetHealth]()
         since = time.monotonic()
         while waiting:
@@ -93,18 +101,24 @@ class TargetGroups:
             report(node, record)
 
     def deregister(self, memberships: Sequence[Membership], report: Report) -> None:
-        """Deregister nodes; report each once it is drained, at the latest after its groups' deregistration delay."""
+        """Deregister nodes; report each once it is drained, at the latest after its groups' deregistration delay.
+
+        Groups that are gone, and targets that AWS does not know, are left already.
+        """
         groups = self._groups(memberships, may_be_gone=True)
-        targets = [target for one in memberships for target in _targets(one, groups)]
+        targets = [target for one in memberships for target in _leaving(one, groups)]
         until = dict[str, float]()
         for arn, its in _by_group(targets).items():
-            asked = {"TargetGroupArn": arn, "Targets": [target.in_call() for target in its]}
-            self.aws.request("deregister_targets", Nothing, asked, service="elbv2")
-            until[arn] = time.monotonic() + self._delay(arn) + _MARGIN_SECONDS
+            with _may_be_gone():
+                self._changed("deregister_targets", its)
+                until[arn] = time.monotonic() + self._delay(arn) + _MARGIN_SECONDS
         records = {one.record.node: one.record for one in memberships}
-        waiting, since = list(targets), time.monotonic()
+        waiting, since = [target for target in targets if target.arn in until], time.monotonic()
         while waiting:
-            found = self._health(waiting, since)
+            found: dict[_GroupMember, TargetHealth] = {}
+            for its in _by_group(waiting).values():
+                with _may_be_gone():
+                    found |= self._health(its, since)
             waiting = [
                 target
                 for target in waiting
@@ -115,6 +129,22 @@ class TargetGroups:
         for node, record in records.items():
             report(node, record)
 
+    def _changed(self, method: str, targets: Sequence[_GroupMember]) -> dict[_GroupMember, DtkError]:
+        """Register targets in their group, or deregister them; return those that AWS refuses.
+
+        It refuses a whole call for one of them, and does not say which: each is then asked for alone.
+        """
+        asked = {"TargetGroupArn": targets[0].arn, "Targets": [target.in_call() for target in targets]}
+        try:
+            self.aws.request(method, Nothing, asked, service="elbv2")
+        except AwsError as error:
+            if error.code not in _REFUSED:
+                raise
+            if len(targets) == 1:
+                return {targets[0]: error}
+            return {target: error for one in targets for target, error in self._changed(method, [one]).items()}
+        return {}
+
     def _pause(self, waiting: Sequence[_GroupMember], until: float = math.inf) -> float:
         """Wait for the next poll, or until a time; return since when an answer is new enough for it."""
         if waiting:
@@ -124,18 +154,23 @@ class TargetGroups:
     def _groups(
         self, memberships: Sequence[Membership], *, may_be_gone: bool = False
     ) -> Mapping[str, TargetGroupAnswer]:
-        """Return the groups that nodes name, by name and by ARN."""
-        nodes = {_split(group)[0]: one.record.node for one in memberships for group in one.groups}
+        """Return the groups that nodes name and can be in, by name and by ARN.
+
+        Raises:
+            DtkError: a group does not exist or takes no instances, unless it may be gone.
+        """
+        nodes = {_split(group)[0]: one.record.node for one in memberships for group in (*one.groups, *one.kept)}
         found: dict[str, TargetGroupAnswer] = {}
         for key, words in (("TargetGroupArns", _arns(nodes)), ("Names", [w for w in nodes if w not in _arns(nodes)])):
             for group in self._described(key, words):
                 found |= {group["TargetGroupArn"]: group, group["TargetGroupName"]: group}
         for word, node in nodes.items():
-            if word not in found and not may_be_gone:
-                hint = "check target_groups, and the region and account of the target"
-                raise InvalidError(
-                    f"the target group '{word}' of node '{node}' does not exist in {self.aws.region}", hint=hint
-                )
+            kind = found[word].get("TargetType", "instance") if word in found else ""
+            if kind in ("instance", "ip"):
+                continue
+            found.pop(word, None)
+            if not may_be_gone:
+                raise _unsuited(word, node, kind, self.aws.region)
         return found
 
     def _described(self, key: str, words: Sequence[str]) -> list[TargetGroupAnswer]:
@@ -187,11 +222,22 @@ class TargetGroups:
         hint = "check the health check of the group, and that the group's port is open to the load balancer (open_to)"
         if health.get("Reason") == _IN_USE_BY_NONE:
             hint = "configure a load balancer's listener to forward to the group, then dtk apply --resume"
+            if _ZONE in health.get("Description", ""):
+                way = "with a subnet there (aws elbv2 set-subnets), then dtk apply --resume"
+                hint = f"enable the zone {target.zone} for the load balancer {way}"
         return DtkError(
             f"{target.node} is not healthy in target group {target.name} after {self.health_timeout:g} s: {state}"
             + (f" ({told})" if told else ""),
             hint=hint,
         )
+
+
+def _unsuited(word: str, node: str, kind: str, region: str) -> DtkError:
+    """Return the error for a group that does not exist (``kind`` is "" then), or takes no instances."""
+    if kind:
+        return InvalidError(f"target group '{word}' of node '{node}' is for targets of type {kind}, not for instances")
+    hint = "check target_groups, and the region and account of the target"
+    return InvalidError(f"the target group '{word}' of node '{node}' does not exist in {region}", hint=hint)
 
 
 def _report_finished(records: dict[str, NodeRecord], waiting: Iterable[_GroupMember], report: Report) -> None:
@@ -208,13 +254,27 @@ def _targets(membership: Membership, groups: Mapping[str, TargetGroupAnswer]) ->
         group = groups.get(word)
         if group is None:
             continue
-        kind = group.get("TargetType", "instance")
-        if kind not in ("instance", "ip"):
-            raise InvalidError(
-                f"target group '{word}' of node '{record.node}' is for targets of type {kind}, not for instances"
-            )
-        id_ = record.id if kind == "instance" else str(record.attributes.get("private_address", ""))
-        yield _GroupMember(record.node, group["TargetGroupArn"], group["TargetGroupName"], id_, port)
+        is_instance = group.get("TargetType", "instance") == "instance"
+        id_ = record.id if is_instance else str(record.attributes.get("private_address", ""))
+        its_port = port or group.get("Port", 0)
+        zone = str(record.attributes.get("availability_zone", ""))
+        yield _GroupMember(record.node, group["TargetGroupArn"], group["TargetGroupName"], id_, its_port, zone)
+
+
+def _leaving(membership: Membership, groups: Mapping[str, TargetGroupAnswer]) -> Iterable[_GroupMember]:
+    """Yield the targets that a node leaves: not those that it keeps, whatever it calls them."""
+    kept = set(_targets(replace(membership, groups=membership.kept), groups))
+    return (target for target in _targets(membership, groups) if target not in kept)
+
+
+@contextmanager
+def _may_be_gone() -> Iterator[None]:
+    """Pass over the error for a group that does not exist any more."""
+    try:
+        yield
+    except AwsError as error:
+        if error.code != _NOT_FOUND:
+            raise
 
 
 def _split(group: str) -> tuple[str, int]:
