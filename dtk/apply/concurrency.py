@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from dtk.model.membership import balancer_group
 from dtk.model.plan import Stage, Step
 from dtk.model.window import in_flight
 
@@ -23,9 +24,23 @@ class Window:
             self._limits[group.number] = in_flight(group.max_in_flight, len(group.steps))
             for leaf in group.leaves():
                 self._shares[leaf.number].append(group.number)
+        self._add_target_groups(steps)
         self._add_actions(steps)
         self._running = 0
         self._running_of: Counter[str] = Counter()
+
+    def _add_target_groups(self, steps: Sequence[Step]) -> None:
+        """Limit how many nodes are out of a load balancer group at once, also if several groups of nodes share it.
+
+        The limit is the largest one of those groups, and one for nodes outside groups.
+        """
+        limits: dict[str, int] = {}
+        for step in steps:
+            own = max((self._limits[group] for group in self._shares[step.number]), default=1)
+            for name in {f"target group {balancer_group(group)}" for group in step.target_groups}:
+                limits[name] = max(limits.get(name, 1), own)
+                self._shares[step.number].append(name)
+        self._limits |= limits
 
     def _add_actions(self, steps: Sequence[Step]) -> None:
         """Add the limits of actions that restrict how many nodes run them at once."""

@@ -38,3 +38,8 @@ def group_name(group: str) -> str:
     name, _, id_ = rest.partition("/")
     _, colon, port = id_.partition(":")
     return f"{name}{colon}{port}"
+
+
+def balancer_group(group: str) -> str:
+    """Return the name of a load balancer group alone: the same one for ``app``, ``app:8080`` and its ARN."""
+    return group_name(group).partition(":")[0]

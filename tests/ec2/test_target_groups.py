@@ -177,6 +177,16 @@ def test_nodes_enter_after_their_work_and_leave_one_after_the_other_while_they_a
     found = [(e["node"], e["change"]) for e in map(json.loads, log) if e["type"] == "node.changed"]
     for node in ("web:1", "web:2"):
         assert [change for one, change in found if one == node] == ["deregistered", "registered"]
+    # So does a node outside the group of nodes that is in the same target group.
+    assert run(["add-component", "spark1", "edge", "bare::app"]) == 0
+    assert run(["set-attribute", "spark1", "edge/target_groups", "['app:8080']"]) == 0
+    assert apply() == 0
+    for node in ("web", "edge"):
+        assert run(["set-attribute", "spark1", f"{node}/bare::app/version", "3"]) == 0
+    cloud.api.calls.clear()
+    assert apply() == 0
+    calls = [call for call in changing(cloud) if call.endswith("Targets")]
+    assert calls == ["DeregisterTargets", "RegisterTargets"] * 3
 
 
 def test_a_node_whose_work_fails_stays_out_and_a_resume_brings_it_in(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from dtk.model.membership import IN_SERVICE, group_name, is_dns_name, registered_groups
+from dtk.model.membership import IN_SERVICE, balancer_group, group_name, is_dns_name, registered_groups
 from dtk.model.names import CREATE, DELETE, node_order
 from dtk.model.plan import ENDING_STEPS, Stage, Step
 from dtk.model.selection import names_of_node
@@ -87,9 +87,9 @@ def _returning(
     request: PlanRequest, stages: Sequence[Stage], wanted: Groups, serving: Collection[str]
 ) -> Iterator[str]:
     """Yield running nodes that are out of a target group in which another node serves."""
-    served = {group for node in serving for group in _target_groups(wanted[node])}
+    served = {name for node in serving for name in _shared(wanted[node])}
     for node in sorted(wanted.keys() - serving, key=node_order):
-        is_served = not served.isdisjoint(_target_groups(wanted[node]))
+        is_served = not served.isdisjoint(_shared(wanted[node]))
         if is_served and _runs(request, node) and _is_converged(request, stages, node):
             yield node
 
@@ -109,6 +109,10 @@ def _place_of_return(request: PlanRequest, stages: Sequence[Stage], node: str) -
 
 def _target_groups(groups: Iterable[str]) -> tuple[str, ...]:
     return tuple(group for group in groups if not is_dns_name(group))
+
+
+def _shared(groups: Iterable[str]) -> set[str]:
+    return set(map(balancer_group, _target_groups(groups)))
 
 
 def _is_settled(inside: Iterable[str], wanted: Iterable[str], *, again: bool) -> bool:
