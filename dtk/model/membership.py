@@ -43,3 +43,8 @@ def group_name(group: str) -> str:
 def balancer_group(group: str) -> str:
     """Return the name of a load balancer group alone: the same one for ``app``, ``app:8080`` and its ARN."""
     return group_name(group).partition(":")[0]
+
+
+def address_attribute(group: str) -> str:
+    """Return the node attribute with the address that a group or DNS name leads to."""
+    return f"{group.rpartition(' ')[2]}_address" if is_dns_name(group) else "private_address"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import cast
 
 from dtk.model.json_data import Json
-from dtk.nodes.provider import NodeRecord, Provider, ServiceIdentity
+from dtk.model.membership import REGISTERED, address_attribute, registered_groups
+from dtk.model.target import RESERVED
+from dtk.nodes.provider import Connection, NodeRecord, Provider, ServiceIdentity
 from dtk.nodes.records import record_of, state_of
 from dtk.plan.diff.value_difference import value_differences
 from dtk.state import changes
@@ -28,7 +30,8 @@ def look(provider: Provider, identity: ServiceIdentity, state: State) -> tuple[S
     """Ask a target for the current condition of a service's nodes.
 
     Returns:
-        The actual state, without nodes that are gone, and its differences from the known state.
+        The actual state and its differences from the known state. A node that is gone is in it only if it has groups,
+        names or reserved addresses.
 
     Raises:
         DtkError: the target can't report it.
@@ -61,8 +64,26 @@ def _differences(record: NodeRecord, known: NodeState) -> Iterator[str]:
 
 def _refreshed(state: State, records: Sequence[NodeRecord]) -> State:
     for record in records:
+        known = state.nodes[record.node]
         if record.status == "terminated":
-            state = changes.without_node(state, record.node)
-        else:
-            state = changes.with_node(state, record.node, state_of(record))
+            state = _without_machine(changes.without_node(state, record.node), record.node, known)
+            continue
+        state = changes.with_node(state, record.node, state_of(record))
+        groups = registered_groups(known.attributes)
+        addresses = set(map(address_attribute, groups))
+        if any(known.attributes.get(name) != record.attributes.get(name) for name in addresses):
+            # Its groups and names lead to an address that it no longer has: the next plan registers it again.
+            state = changes.with_membership(state, record.node, groups, in_service=False)
     return state
+
+
+def _without_machine(state: State, node: str, known: NodeState) -> State:
+    """Return the state with what remains of a machine that is gone: its groups and names, and what is reserved for it.
+
+    The address is that of its targets in groups of addresses.
+    """
+    left = {name: known.attributes[name] for name in (REGISTERED, RESERVED) if known.attributes.get(name)}
+    if not left:
+        return state
+    address = {name: known.attributes[name] for name in ("private_address",) if name in known.attributes}
+    return changes.with_node(state, node, NodeState("", "pending", asdict(Connection("")), {**address, **left}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import boto3
@@ -198,3 +199,34 @@ def test_records_follow_the_nodes_of_a_service_and_go_with_them(
     assert run(["delete-and-destroy", "spark1", "--yes"]) == 0
     assert (records(cloud, zone), cloud.instances()) == ({}, [])
     assert len(cloud.api.called("ChangeResourceRecordSets")) == 1
+
+
+def test_a_refresh_finds_changed_addresses_and_what_remains_of_machines_that_are_gone(
+    service_on_ssh: Balanced, zone: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud, made = service_on_ssh.cloud, service_on_ssh.made
+
+    def give_address(node: str) -> str:
+        allocated = cloud.client().allocate_address(Domain="vpc")
+        cloud.client().associate_address(AllocationId=allocated["AllocationId"], InstanceId=made.records[node].id)
+        return str(allocated["PublicIp"])
+
+    first, second = give_address("web:1"), give_address("web:2")
+    assert run(["set-attribute", "spark1", "web/dns", "{zone: example.org., address: public}"]) == 0
+    assert apply("--refresh") == 0
+    assert records(cloud, zone) == {"web-1.example.org.": [first], "web-2.example.org.": [second]}
+    other = give_address("web:1")
+    assert "register_node web:1  (into web-1.example.org)" in shown(capsys, "plan", "spark1", "--refresh")
+    assert apply("--refresh") == 0
+    assert records(cloud, zone) == {"web-1.example.org.": [other], "web-2.example.org.": [second]}
+    cloud.client().terminate_instances(InstanceIds=[made.records["web:2"].id])
+    assert run(["set-attribute", "spark1", "web/cardinality", "1"]) == 0
+    assert apply("--refresh") == 0
+    assert records(cloud, zone) == {"web-1.example.org.": [other]}
+    cloud.client().terminate_instances(InstanceIds=[made.records["web:1"].id])
+    plan = shown(capsys, "plan", "spark1", "--refresh")
+    assert "create web:1 (its machine is gone)" in " ".join(plan.split())
+    kinds = ("deregister_node", "create_node", "configure_node", "register_node")
+    stages = json.loads(shown(capsys, "plan", "spark1", "--refresh", "--json"))["stages"]
+    leaves = [leaf for stage in stages for step in stage["steps"] for leaf in step.get("steps", [step])]
+    assert [(leaf["node"], leaf["type"]) for leaf in leaves] == [("web:1", kind) for kind in kinds]

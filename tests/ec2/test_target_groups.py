@@ -178,7 +178,7 @@ def test_nodes_enter_after_their_work_and_leave_one_after_the_other_while_they_a
     for node in ("web:1", "web:2"):
         assert [change for one, change in found if one == node] == ["deregistered", "registered"]
     # So does a node outside the group of nodes that is in the same target group.
-    assert run(["add-component", "spark1", "edge", "bare::app"]) == 0
+    assert run(["add-component", "spark1", "edge/bare::app"]) == 0
     assert run(["set-attribute", "spark1", "edge/target_groups", "['app:8080']"]) == 0
     assert apply() == 0
     for node in ("web", "edge"):

@@ -258,6 +258,9 @@ def _targets(membership: Membership, groups: Mapping[str, TargetGroupAnswer]) ->
         id_ = record.id if is_instance else str(record.attributes.get("private_address", ""))
         its_port = port or group.get("Port", 0)
         zone = str(record.attributes.get("availability_zone", ""))
+        # AWS itself takes out an instance that is gone, whose id the record lacks.
+        if not id_:
+            continue
         yield _GroupMember(record.node, group["TargetGroupArn"], group["TargetGroupName"], id_, its_port, zone)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 from dtk.model.json_data import Json
+from dtk.model.membership import registered_groups
 from dtk.model.names import ASSEMBLY_WIDE, CREATE, group_of, node_order
 from dtk.model.plan import ComponentChange, NodeChange, ValueDifference
 from dtk.model.value import UNSET, Value, holds_secret, is_known, secrets_in, shown
@@ -25,7 +26,7 @@ from dtk.plan.resolve.values import Values
 from dtk.plan.workflow.actions import planned_attributes
 from dtk.plan.workflow.definitions import definition_of
 from dtk.plan.workflow.stages import StagedAction
-from dtk.state.model import Applied, State
+from dtk.state.model import Applied, NodeState, State
 from dtk.state.secret_digests import is_other_value
 
 _CUT = "…"
@@ -64,15 +65,20 @@ def node_changes(topology: Topology, state: State) -> tuple[NodeChange, ...]:
         # A pending node has no address yet, and a node that was never reached has no facts: create finds its machine
         # by token or mark and continues with it.
         if existing is None or existing.status == "pending" or not (existing.is_met or existing.status == "stopped"):
-            changes.append(
-                NodeChange(node, "create", "new node" if existing is None else "its creation did not finish")
-            )
+            changes.append(NodeChange(node, "create", _creation_reason(existing)))
         elif existing.status == "stopped":
             changes.append(NodeChange(node, "start", "stopped"))
         else:
             changes.append(NodeChange(node, "keep"))
     order = {"terminate": 0, "release": 0, "create": 1, "start": 2, "stop": 3, "keep": 4}
     return tuple(sorted(changes, key=lambda change: (order[change.change], *node_order(change.node))))
+
+
+def _creation_reason(existing: NodeState | None) -> str:
+    if existing is None:
+        return "new node"
+    is_gone = not existing.id and registered_groups(existing.attributes)
+    return "its machine is gone" if is_gone else "its creation did not finish"
 
 
 def _removal_reason(node: str, topology: Topology, state: State) -> str:

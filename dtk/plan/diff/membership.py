@@ -54,7 +54,11 @@ def with_memberships(request: PlanRequest, stages: Sequence[Stage], wanted: Grou
         return list(stages)
     going = {leaf.node for stage in stages for leaf in stage.leaves() if leaf.type in ENDING_STEPS}
     serving = {node for node in inside if wanted.get(node) and request.state.nodes[node].attributes.get(IN_SERVICE)}
-    dropped = {node: inside[node] for node in inside if wanted.get(node) == () and _is_converged(request, stages, node)}
+    dropped = {
+        node: inside[node]
+        for node in inside
+        if _is_left(request, node, wanted) and _is_converged(request, stages, node)
+    }
     inside = {node: groups for node, groups in inside.items() if node not in dropped}
     out = [node for node in _returning(request, stages, wanted, serving) if node not in going]
     places = {node: _place_of_return(request, stages, node) for node in out}
@@ -81,6 +85,13 @@ def with_memberships(request: PlanRequest, stages: Sequence[Stage], wanted: Grou
     entering = {node: entering[node] for node in entering if _is_converged(request, stages, node)}
     place = _after_work(found, entering)
     return [*found[:place], *_stage("register", entering), *found[place:]]
+
+
+def _is_left(request: PlanRequest, stages: Iterable[Stage], node: str, wanted: Groups) -> bool:
+    """Return whether a node that stays leaves all of its groups: it should be in none, or its machine is gone."""
+    known = request.state.nodes[node]
+    leaves = wanted.get(node) == () or (node in wanted and known.status == "pending" and not known.id)
+    return leaves and _is_converged(request, stages, node)
 
 
 def _returning(
