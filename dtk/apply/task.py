@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -63,7 +64,7 @@ def _run_stages(context: TaskContext) -> str:
 
 
 def _clean_up(context: TaskContext) -> None:
-    """Remove the service's other resources after its last machine is gone; a later destroy retries.
+    """Remove the service's other resources after its last machine is gone; a later destroy retries what fails.
 
     Raises:
         DtkError: something could not be removed.
@@ -72,11 +73,30 @@ def _clean_up(context: TaskContext) -> None:
     # A service without any task yet has nothing to remove, and its target may be unreachable.
     retries = context.plan.destroys and context.number > 1
     if (ends or retries or context.plan.deletes_volumes) and not context.store.state.nodes:
-        if context.plan.deletes_volumes:
-            context.provider.delete_volumes(context.identity, context.plan.volumes)
-        context.provider.clean_up(context.identity, lambda: not context.stopping.reason)
-        if context.plan.ends_service:
-            context.provider.release(context.identity)
+        problems = list(_problems_of_removal(context))
+        if len(problems) == 1:
+            raise problems[0]
+        if problems:
+            hints = dict.fromkeys(problem.hint for problem in problems if problem.hint)
+            raise DtkError("; ".join(problem.message for problem in problems), hint="; ".join(hints))
+
+
+def _problems_of_removal(context: TaskContext) -> Iterator[DtkError]:
+    provider, identity, plan = context.provider, context.identity, context.plan
+    removals: list[Callable[[], object]] = []
+    if plan.deletes_volumes:
+        removals.append(lambda: provider.delete_volumes(identity, plan.volumes))
+    removals.append(lambda: provider.clean_up(identity, lambda: not context.stopping.reason))
+    for remove in removals:
+        try:
+            remove()
+        except DtkError as error:
+            yield error
+    if plan.ends_service:
+        try:
+            yield from provider.release(identity).values()
+        except DtkError as error:
+            yield error
 
 
 def finish(context: TaskContext, status: str, failure: DtkError | None = None) -> None:

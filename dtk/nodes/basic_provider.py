@@ -51,8 +51,9 @@ class BasicProvider:
 
     deregister = register
 
-    def release(self, _identity: ServiceIdentity, _nodes: Collection[str] | None = None) -> None:
-        """Do nothing: nothing is reserved."""
+    def release(self, _identity: ServiceIdentity, _nodes: Collection[str] | None = None) -> Mapping[str, DtkError]:
+        """Return no errors: nothing is reserved."""
+        return {}
 
     def clean_up(self, _identity: ServiceIdentity, _goes_on: Callable[[], bool]) -> None:
         """Do nothing: there are no other resources."""

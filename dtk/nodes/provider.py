@@ -76,10 +76,7 @@ class MachineChange:
 
 @dataclass(frozen=True)
 class Membership:
-    """An existing node, and the groups and DNS names (``dtk.model.membership``) that it enters or leaves.
-
-    ``kept`` are those that it stays in while it leaves others; two texts may mean the same group.
-    """
+    """A node, and the groups and DNS names (``dtk.model.membership``) it enters or leaves; it stays in ``kept``."""
 
     record: NodeRecord
     groups: tuple[str, ...]
@@ -221,8 +218,8 @@ class Provider(Protocol):
     def deregister(self, identity: ServiceIdentity, memberships: Sequence[Membership], report: Report) -> None:
         """Take nodes out of DNS names and groups; report each once its connections are drained."""
 
-    def release(self, identity: ServiceIdentity, nodes: Collection[str] | None = None) -> None:
-        """Release what is reserved for nodes that are gone for good, None for all; an error names what is left."""
+    def release(self, identity: ServiceIdentity, nodes: Collection[str] | None = None) -> Mapping[str, DtkError]:
+        """Release what is reserved for nodes that are gone for good, None for all; return the errors by node."""
 
     def clean_up(self, identity: ServiceIdentity, goes_on: Callable[[], bool]) -> None:
         """Remove a service's other resources after its last machine.

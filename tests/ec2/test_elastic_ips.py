@@ -87,9 +87,38 @@ def test_the_plan_shows_addresses_and_they_are_released_with_their_nodes(
     (reserved,) = of(made, "slaves:2")["reserved"]
     assert f"(releases {reserved})" in plan
     assert run(["apply", "spark1", "--yes"]) == 0
-    assert list(addresses(cloud)) == [of(made, "slaves:1")["public_address"]]
+    fixed = of(made, "slaves:1")["public_address"]
+    assert list(addresses(cloud)) == [fixed]
+    # One that somebody else uses is named with what to do; everything else is removed, and a second destroy finishes.
+    association, other = take(cloud, of(made, "slaves:1")["elastic_ip"])
+    assert run(["delete-and-destroy", "spark1", "--yes"]) == 1
+    assert [one.id for one in cloud.instances()] == [other]
+    told = " ".join(shown(capsys, "task-status", "spark1").split())
+    assert f"elastic IP {fixed} ({of(made, 'slaves:1')['elastic_ip']}) of slaves:1, which instance {other} has" in told
+    assert f"aws ec2 disassociate-address --association-id {association}" in told
+    cloud.client().disassociate_address(AssociationId=association)
     assert run(["delete-and-destroy", "spark1", "--yes"]) == 0
     assert addresses(cloud) == {}
+
+
+def take(cloud: Cloud, allocation: str) -> tuple[str, str]:
+    """Give an elastic IP to another instance, as somebody else does; return the association and the instance."""
+    other = cloud.client().run_instances(ImageId=cloud.image, MinCount=1, MaxCount=1, InstanceType="t3.small")
+    id_ = other["Instances"][0]["InstanceId"]
+    given = cloud.client().associate_address(AllocationId=allocation, InstanceId=id_, AllowReassociation=True)
+    return given["AssociationId"], id_
+
+
+def test_an_address_that_can_not_be_released_holds_up_no_other_one(cloud: Cloud) -> None:
+    made = cloud.create("edge", "web:1", "web:2", elastic_ip=True)
+    cloud.provider().terminate(cloud.identity(), list(made.records.values()), Reports())
+    take(cloud, of(made, "edge")["elastic_ip"])
+    cloud.api.calls.clear()
+    problems = cloud.provider().release(cloud.identity())
+    assert list(problems) == ["edge"]
+    assert f"aws ec2 release-address --allocation-id {of(made, 'edge')['elastic_ip']}" in problems["edge"].hint
+    assert len(cloud.api.called("DescribeAddresses")) == 1
+    assert list(addresses(cloud)) == [of(made, "edge")["public_address"]]
 
 
 def test_only_the_addresses_that_the_plan_names_are_released_and_none_is_forgotten(

@@ -174,6 +174,8 @@ class Ec2:
     def _refusal(self, action: str, parameters: dict[str, str]) -> str:
         """Return the error code of calls that EC2 refuses and moto would allow, "" otherwise."""
         now = [state for id_ in _ids(parameters) if (state := self._state(id_))]
+        if action == "ReleaseAddress":
+            return "InvalidIPAddress.InUse" if _is_in_use(parameters["AllocationId"]) else ""
         if action == "StartInstances" and "stopping" in now:
             return "IncorrectInstanceState"
         if action == "ModifyInstanceAttribute" and "InstanceType.Value" in parameters:
@@ -183,9 +185,8 @@ class Ec2:
             return "InsufficientInstanceCapacity" if action == "StartInstances" and full else ""
         token = parameters.get("ClientToken", "")
         if token in self._tokens:
-            if self._tokens[token][0] != _digest(parameters):
-                return "IdempotentParameterMismatch"
-            return "IdempotentInstanceTerminated" if self._has_ended(self._tokens[token][1]) else ""
+            ended = "IdempotentInstanceTerminated" if self._has_ended(self._tokens[token][1]) else ""
+            return ended if self._tokens[token][0] == _digest(parameters) else "IdempotentParameterMismatch"
         return "InsufficientInstanceCapacity" if self._room(parameters) < int(parameters["MinCount"]) else ""
 
     def _is_on(self, id_: str) -> bool:
@@ -300,6 +301,12 @@ def _of_route53(environ: dict[str, Any]) -> str:
     """Return the action of a call of Route 53, whose API has a path for each; "" if it is another."""
     method, words = environ["REQUEST_METHOD"], environ["PATH_INFO"].strip("/").split("/")
     return next((OF_ROUTE53[method, word] for word in words if (method, word) in OF_ROUTE53), "")
+
+
+def _is_in_use(allocation: str) -> bool:
+    """Return whether an elastic IP is an instance's: EC2 releases it only without one."""
+    found = (address for backend in ec2_backends[DEFAULT_ACCOUNT_ID].values() for address in backend.addresses)
+    return any(address.instance is not None for address in found if address.allocation_id == allocation)
 
 
 def _free_addresses(ids: list[str]) -> None:

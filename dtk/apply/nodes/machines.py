@@ -70,8 +70,6 @@ class MachineBatch:
                 groups = step.target_groups if step.type == "register_node" else ()
                 note_membership(self._context, step, groups, CHANGES[step.type])
                 return True
-            if step.type in ENDING_STEPS:
-                self._release(step.node)
             self._note(step.type, record)
         if step.type in _MET:
             session = self._context.session(step.node)
@@ -152,15 +150,26 @@ class MachineBatch:
             session.connect()
             session.ask(prepared, session.next_mark(as_root=False))
 
-    def _release(self, node: str) -> None:
-        """Release what the plan says is released with a node, before the state forgets the node.
+    def _terminate(self, records: Sequence[NodeRecord]) -> None:
+        """End machines and release what the plan says is released with them, before the state forgets the nodes.
 
-        A task that ends the service does it at its end: what can't be released then holds no machine up.
+        A task that ends the service releases it at its end: what can't be released then holds no machine up.
         """
-        plan = self._context.plan
-        gone = [change for change in plan.nodes if change.node == node and change.change in GOING]
-        if not plan.ends_service and any(change.releases for change in gone):
-            self._context.provider.release(self._context.identity, [node])
+        provider, identity, plan = self._context.provider, self._context.identity, self._context.plan
+        gone = [] if plan.ends_service else [change for change in plan.nodes if change.change in GOING]
+        releases = {change.node for change in gone if change.releases}
+        ended: list[NodeRecord] = []
+
+        def report(node: str, outcome: NodeRecord | DtkError) -> None:
+            if node in releases and not isinstance(outcome, DtkError):
+                ended.append(outcome)
+            else:
+                self._report(node, outcome)
+
+        provider.terminate(identity, records, report)
+        problems = provider.release(identity, [record.node for record in ended]) if ended else {}
+        for record in ended:
+            self._report(record.node, problems.get(record.node, record))
 
     def leave(self, step: Step) -> None:
         """Stop waiting for a step: it has started, or was stopped before it could."""
@@ -217,12 +226,13 @@ class MachineBatch:
             change = provider.resize if kind == "resize_node" else provider.grow
             change(identity, [MachineChange(record, wanted[record.node]) for record in records], self._report)
             return
+        if kind in ENDING_STEPS:
+            # The provider knows which machines dtk did not create, and ends none of them.
+            self._terminate(records)
+            return
         call = {
             "power_on_node": provider.start,
             "power_off_node": provider.stop,
-            "terminate_node": provider.terminate,
-            # The provider knows which machines dtk did not create, and ends none of them.
-            "release_node": provider.terminate,
         }[kind]
         call(identity, records, self._report)
 

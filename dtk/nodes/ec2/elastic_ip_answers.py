@@ -18,6 +18,7 @@ class AddressAnswer(AddressNamed, total=False):
     """An elastic IP."""
 
     InstanceId: str
+    AssociationId: str
     Tags: list[TagAnswer]
 
 

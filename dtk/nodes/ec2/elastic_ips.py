@@ -5,7 +5,7 @@ An address that dtk allocates carries its service's tags and its node's name, by
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from dtk.errors import DtkError
 from dtk.model.target import RESERVED
@@ -52,18 +52,43 @@ def with_elastic_ip(
     return shown[0], {ELASTIC_IP: address["AllocationId"], **({RESERVED: reserved} if reserved else {})}
 
 
-def release_addresses(aws: Aws, identity: ServiceIdentity, nodes: Collection[str] | None) -> None:
-    """Release the addresses that dtk allocated for nodes of a service, or for all of its nodes."""
+def release_addresses(aws: Aws, identity: ServiceIdentity, nodes: Collection[str] | None) -> Mapping[str, DtkError]:
+    """Release the addresses that dtk allocated for nodes of a service, or for all of its nodes.
+
+    Returns:
+        The errors by node; the addresses of other nodes are released.
+
+    Raises:
+        DtkError: the addresses can't be determined.
+    """
     try:
         found = _tagged(aws, identity)
     except AwsError as error:
         # Who may not ask for addresses has none: only nodes that want one need the permission.
         if error.code in NOT_ALLOWED:
-            return
+            return {}
         raise
+    problems: dict[str, DtkError] = {}
     for address in found:
-        if nodes is None or _tag(address, NODE) in nodes:
+        node = _tag(address, NODE)
+        if nodes is not None and node not in nodes:
+            continue
+        try:
             aws.call("release_address", AllocationId=address["AllocationId"])
+        except DtkError as error:
+            problems[node] = _not_released(aws, node, address, error)
+    return problems
+
+
+def _not_released(aws: Aws, node: str, address: AddressAnswer, error: DtkError) -> DtkError:
+    """Return the error for an address, with the commands that release it."""
+    id_, instance, association = address["AllocationId"], address.get("InstanceId"), address.get("AssociationId")
+    used = f", which instance {instance} has," if instance else ""
+    region = f"--region {aws.region}"
+    commands = [f"aws ec2 disassociate-address --association-id {association} {region}"] if association else []
+    commands += [f"aws ec2 release-address --allocation-id {id_} {region}", "then repeat the command"]
+    message = f"elastic IP {address['PublicIp']} ({id_}) of {node}{used} is not released: {error.message}"
+    return DtkError(message, hint="; ".join(commands))
 
 
 def _given(aws: Aws, allocation: str) -> AddressAnswer:

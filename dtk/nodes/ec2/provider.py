@@ -255,9 +255,9 @@ class Ec2Provider(BasicProvider):
         """Take instances out of their names and target groups; report each once it is drained."""
         self._groups.deregister(self._names.leave(identity, memberships, report), report)
 
-    def release(self, identity: ServiceIdentity, nodes: Collection[str] | None = None) -> None:
+    def release(self, identity: ServiceIdentity, nodes: Collection[str] | None = None) -> Mapping[str, DtkError]:
         """Release the addresses that dtk allocated for nodes, or for all nodes of the service."""
-        release_addresses(self.aws, identity, nodes)
+        return release_addresses(self.aws, identity, nodes)
 
     def clean_up(self, identity: ServiceIdentity, goes_on: Callable[[], bool]) -> None:
         """Remove the own group and key pair unless there is an instance."""

@@ -54,11 +54,7 @@ def with_memberships(request: PlanRequest, stages: Sequence[Stage], wanted: Grou
         return list(stages)
     going = {leaf.node for stage in stages for leaf in stage.leaves() if leaf.type in ENDING_STEPS}
     serving = {node for node in inside if wanted.get(node) and request.state.nodes[node].attributes.get(IN_SERVICE)}
-    dropped = {
-        node: inside[node]
-        for node in inside
-        if _is_left(request, node, wanted) and _is_converged(request, stages, node)
-    }
+    dropped = {node: inside[node] for node in inside if _is_left(request, stages, node, wanted)}
     inside = {node: groups for node, groups in inside.items() if node not in dropped}
     out = [node for node in _returning(request, stages, wanted, serving) if node not in going]
     places = {node: _place_of_return(request, stages, node) for node in out}
