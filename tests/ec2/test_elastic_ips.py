@@ -40,6 +40,8 @@ def test_an_address_is_allocated_once_and_moves_to_the_next_instance_of_its_node
     assert again.records["edge"].id != made.records["edge"].id
     assert of(again, "edge")["public_address"] == fixed
     assert len(cloud.api.called("AllocateAddress")) == 2, "one for each node"
+    # Once before, once after an allocation, for all nodes; the rest are this test's own.
+    assert len(cloud.api.called("DescribeAddresses")) - 2 == 3
 
 
 def test_an_answer_that_is_lost_leaves_no_second_address(cloud: Cloud) -> None:
@@ -47,6 +49,12 @@ def test_an_answer_that_is_lost_leaves_no_second_address(cloud: Cloud) -> None:
     made = cloud.create("edge", elastic_ip=True)
     assert made.errors == {}
     assert list(addresses(cloud)) == [of(made, "edge")["public_address"]]
+    # One whose association fails is recorded already, so that it can be released.
+    cloud.api.faults.append(Fault("AssociateAddress", "InternalFailure", "try again"))
+    failed = cloud.create("web:1", elastic_ip=True)
+    assert list(failed.errors) == ["web:1"]
+    (known,) = [known for nodes, known in failed.recorded if nodes == ["web:1"] and "reserved" in known]
+    assert known["reserved"].split()[2] in addresses(cloud)
 
 
 def test_a_given_address_is_neither_taken_from_another_machine_nor_released(cloud: Cloud) -> None:

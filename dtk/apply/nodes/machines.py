@@ -19,12 +19,13 @@ from dtk.apply.session.node_session import NodeSession, Prepared
 from dtk.apply.session.task_context import TaskContext
 from dtk.errors import DtkError
 from dtk.model.plan import ENDING_STEPS, GOING, Step, StepType
+from dtk.model.target import RESERVED
 from dtk.nodes.provider import Connection, MachineChange, NodeRecord, NodeRequest
 from dtk.nodes.records import HOST_KEY, record_of, state_of
 from dtk.nodes.remembered_keys import host_entry
 from dtk.ssh.host_keys import key_text
 from dtk.state import changes
-from dtk.state.model import NodeState
+from dtk.state.model import NodeState, State
 
 CHANGES: dict[StepType, str] = {
     "create_node": "created",
@@ -247,11 +248,15 @@ class MachineBatch:
 
     def _record(self, nodes: Sequence[str], known: Mapping[str, str]) -> None:
         """Store, on disk and in the shared store, what identifies the target's next call, before it is made."""
-        begun = NodeState("", "pending", asdict(Connection("")), dict(known))
-        self._context.change_state(
-            lambda state: reduce(lambda changed, node: changes.with_node(changed, node, begun), nodes, state)
-        )
-        for node in nodes if known else ():
+
+        def begun(state: State, node: str) -> State:
+            # What is reserved for a node stays until it is released.
+            before = state.nodes[node].attributes if node in state.nodes else {}
+            kept = {name: before[name] for name in (RESERVED,) if name in before}
+            return changes.with_node(state, node, NodeState("", "pending", asdict(Connection("")), {**kept, **known}))
+
+        self._context.change_state(lambda state: reduce(begun, nodes, state))
+        for node in nodes if known and RESERVED not in known else ():
             self._context.journal.append(
                 "node.changed", f"{node} requested", node=node, change="requested", status="pending", **known
             )

@@ -5,7 +5,8 @@ An address that dtk allocates carries its service's tags and its node's name, by
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from functools import cached_property
 
 from dtk.errors import DtkError
 from dtk.model.target import RESERVED
@@ -15,41 +16,76 @@ from dtk.nodes.ec2.instances import Ec2Instance, wait_for
 from dtk.nodes.ec2.problems import NOT_ALLOWED, AwsError
 from dtk.nodes.ec2.settings import ELASTIC_IP, MachineSpec
 from dtk.nodes.ec2.tags import LINEAGE, NODE, as_list, node_tags, service_tags
-from dtk.nodes.provider import ServiceIdentity
+from dtk.nodes.provider import Record, ServiceIdentity
 
 _SHOWN_SECONDS = 60.0
 """How long EC2 may take to show an instance with its new address."""
 
 
-def with_elastic_ip(
-    aws: Aws, identity: ServiceIdentity, node: str, instance: Ec2Instance, spec: MachineSpec
-) -> tuple[Ec2Instance, dict[str, object]]:
-    """Give a running instance its node's elastic IP.
+class ElasticIps:
+    """The elastic IPs for the nodes of one call that creates machines: AWS is asked once for all of them."""
 
-    Returns:
-        The instance with its present address, and what the node's record says of it; unchanged without a wish.
+    def __init__(self, aws: Aws, identity: ServiceIdentity, record: Record) -> None:
+        self._aws = aws
+        self._identity = identity
+        self._record = record
+        self._allocated: dict[str, str] = {}
 
-    Raises:
-        DtkError: there is no such address, another machine has it, or no more may be allocated.
-    """
-    if not spec.elastic_ip:
-        return instance, {}
-    given = spec.elastic_ip if spec.elastic_ip != "true" else ""
-    address = _given(aws, given) if given else _own(aws, identity, node)
-    if address.get("InstanceId") != instance.id:
-        aws.call(
-            "associate_address",
-            AllocationId=address["AllocationId"],
-            InstanceId=instance.id,
-            AllowReassociation=False,
-        )
-    shown: list[Ec2Instance | DtkError] = []
-    is_shown = lambda one: one.data.get("PublicIpAddress") == address["PublicIp"]  # noqa: E731
-    wait_for(aws, {node: instance.id}, is_shown, _SHOWN_SECONDS, lambda _, outcome: shown.append(outcome))
-    if isinstance(shown[0], DtkError):
-        raise shown[0]
-    reserved = [] if given else [f"elastic IP {address['PublicIp']} ({address['AllocationId']})"]
-    return shown[0], {ELASTIC_IP: address["AllocationId"], **({RESERVED: reserved} if reserved else {})}
+    def give(self, node: str, instance: Ec2Instance, spec: MachineSpec) -> tuple[Ec2Instance, dict[str, object]]:
+        """Give a running instance its node's elastic IP.
+
+        Returns:
+            The instance with its present address, and what the node's record says of it; unchanged without a wish.
+
+        Raises:
+            DtkError: there is no such address, another machine has it, or no more may be allocated.
+        """
+        if not spec.elastic_ip:
+            return instance, {}
+        given = spec.elastic_ip if spec.elastic_ip != "true" else ""
+        address = self._given(given) if given else self._own(node)
+        reserved = "" if given else f"elastic IP {address['PublicIp']} ({address['AllocationId']})"
+        if reserved:
+            # Recorded first: if the rest fails, the next plan must know what to release with the node.
+            self._record([node], {RESERVED: reserved})
+        if address.get("InstanceId") != instance.id:
+            allocation = address["AllocationId"]
+            self._aws.call(
+                "associate_address", AllocationId=allocation, InstanceId=instance.id, AllowReassociation=False
+            )
+        shown: list[Ec2Instance | DtkError] = []
+        is_shown = lambda one: one.data.get("PublicIpAddress") == address["PublicIp"]  # noqa: E731
+        wait_for(self._aws, {node: instance.id}, is_shown, _SHOWN_SECONDS, lambda _, outcome: shown.append(outcome))
+        if isinstance(shown[0], DtkError):
+            raise shown[0]
+        return shown[0], {ELASTIC_IP: address["AllocationId"], **({RESERVED: [reserved]} if reserved else {})}
+
+    def release_doubles(self) -> None:
+        """Release the addresses that calls allocated whose answers were lost: botocore repeats such a call."""
+        for address in _tagged(self._aws, self._identity) if self._allocated else ():
+            if self._allocated.get(_tag(address, NODE), address["AllocationId"]) != address["AllocationId"]:
+                self._aws.call("release_address", AllocationId=address["AllocationId"])
+
+    @cached_property
+    def _found(self) -> Mapping[str, list[AddressAnswer]]:
+        return _by_node(_tagged(self._aws, self._identity))
+
+    def _given(self, allocation: str) -> AddressAnswer:
+        return self._aws.ask("describe_addresses", AddressesAnswer, AllocationIds=[allocation])["Addresses"][0]
+
+    def _own(self, node: str) -> AddressAnswer:
+        """Return a node's own address; allocate it if there is none."""
+        if found := self._found.get(node):
+            # A task that ended in between may have left two.
+            first, *others = sorted(found, key=lambda one: (not one.get("InstanceId"), one["AllocationId"]))
+            for other in others:
+                self._aws.call("release_address", AllocationId=other["AllocationId"])
+            return first
+        tags = as_list({**service_tags(self._identity), **node_tags(self._identity, node)})
+        wish = {"Domain": "vpc", "TagSpecifications": [{"ResourceType": "elastic-ip", "Tags": tags}]}
+        address = self._aws.request("allocate_address", AddressAnswer, wish)
+        self._allocated[node] = address["AllocationId"]
+        return address
 
 
 def release_addresses(aws: Aws, identity: ServiceIdentity, nodes: Collection[str] | None) -> Mapping[str, DtkError]:
@@ -91,27 +127,11 @@ def _not_released(aws: Aws, node: str, address: AddressAnswer, error: DtkError) 
     return DtkError(message, hint="; ".join(commands))
 
 
-def _given(aws: Aws, allocation: str) -> AddressAnswer:
-    return aws.ask("describe_addresses", AddressesAnswer, AllocationIds=[allocation])["Addresses"][0]
-
-
-def _own(aws: Aws, identity: ServiceIdentity, node: str) -> AddressAnswer:
-    """Return a node's own address; allocate it if there is none, and release what a lost answer allocated twice."""
-    if not (found := _of_node(aws, identity, node)):
-        tags = as_list({**service_tags(identity), **node_tags(identity, node)})
-        given = [{"ResourceType": "elastic-ip", "Tags": tags}]
-        aws.call("allocate_address", Domain="vpc", TagSpecifications=given)
-        found = _of_node(aws, identity, node)
-    if not found:
-        raise DtkError(f"EC2 does not show the elastic IP that it allocated for {node}", hint="dtk apply --resume")
-    first, *others = sorted(found, key=lambda one: (not one.get("InstanceId"), one["AllocationId"]))
-    for other in others:
-        aws.call("release_address", AllocationId=other["AllocationId"])
-    return first
-
-
-def _of_node(aws: Aws, identity: ServiceIdentity, node: str) -> list[AddressAnswer]:
-    return [one for one in _tagged(aws, identity) if _tag(one, NODE) == node]
+def _by_node(addresses: Iterable[AddressAnswer]) -> dict[str, list[AddressAnswer]]:
+    found: dict[str, list[AddressAnswer]] = {}
+    for address in addresses:
+        found.setdefault(_tag(address, NODE), []).append(address)
+    return found
 
 
 def _tagged(aws: Aws, identity: ServiceIdentity) -> list[AddressAnswer]:

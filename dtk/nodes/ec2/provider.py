@@ -14,7 +14,7 @@ from dtk.nodes.ec2.access import Access
 from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.call import MachineRequest
 from dtk.nodes.ec2.dns_records import DnsRecords
-from dtk.nodes.ec2.elastic_ips import release_addresses, with_elastic_ip
+from dtk.nodes.ec2.elastic_ips import ElasticIps, release_addresses
 from dtk.nodes.ec2.ending import end_instances
 from dtk.nodes.ec2.facts import look_up
 from dtk.nodes.ec2.firewall import PORT_RULE, find_groups, reconcile, sources_without_ssh
@@ -117,7 +117,7 @@ class Ec2Provider(BasicProvider):
             DtkError: nothing could be created: no credentials, no subnet, a missing permission.
         """
         specs = {request.node: read_spec(self.settings, request.node, request.attributes) for request in requests}
-        specs = in_their_zones(self.aws, identity, specs)
+        specs, addresses = in_their_zones(self.aws, identity, specs), ElasticIps(self.aws, identity, record)
         found = find_of_service(self.aws, identity.lineage)
         refuse_rivals(identity, (found[node] for node in specs if node in found))
         adoption.refuse_unfinished(identity, (found[node] for node in specs if node in found))
@@ -144,7 +144,7 @@ class Ec2Provider(BasicProvider):
 
         def finished(node: str, instance: Ec2Instance) -> NodeRecord:
             kept = attach_kept(self.aws, identity, instance, node, specs[node])
-            instance, address = with_elastic_ip(self.aws, identity, node, instance, specs[node])
+            instance, address = addresses.give(node, instance, specs[node])
             made = with_kept(made_with(self.settings, specs[node]), kept) | address
             return self._new_record(node, instance, machines[node], context.access, made)
 
@@ -152,6 +152,7 @@ class Ec2Provider(BasicProvider):
         # Attaching may take as long as a boot: it must not use up the time that the other instances have.
         attaching = {node for node, spec in specs.items() if spec.elastic_ip or any(v.keep for v in spec.volumes)}
         self._await_running(ids, finished, report, last=attaching)
+        addresses.release_doubles()
 
     def start(self, identity: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
         """Power the instances on; report each with its new addresses."""
