@@ -224,8 +224,7 @@ def test_a_refresh_finds_changed_addresses_and_what_remains_of_machines_that_are
     assert apply("--refresh") == 0
     assert records(cloud, zone) == {"web-1.example.org.": [other]}
     cloud.client().terminate_instances(InstanceIds=[made.records["web:1"].id])
-    plan = shown(capsys, "plan", "spark1", "--refresh")
-    assert "create web:1 (its machine is gone)" in " ".join(plan.split())
+
     kinds = ("deregister_node", "create_node", "configure_node", "register_node")
     stages = json.loads(shown(capsys, "plan", "spark1", "--refresh", "--json"))["stages"]
     leaves = [leaf for stage in stages for step in stage["steps"] for leaf in step.get("steps", [step])]
