@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import TypedDict
 
 from dtk.errors import DtkError, InvalidError
 from dtk.nodes.ec2.answers import (
@@ -40,6 +41,13 @@ _REFUSED = ("InvalidTarget", "TooManyRegistrationsForTargetId", "TooManyTargets"
 _IN_USE_BY_NONE = "Target.NotInUse"
 _ZONE = "Availability Zone"
 """In AWS's description of ``Target.NotInUse`` if a load balancer uses the group, but not the target's zone."""
+
+
+class _TargetsCall(TypedDict):
+    """The parameters of RegisterTargets and DeregisterTargets."""
+
+    TargetGroupArn: str
+    Targets: list[dict[str, object]]
 
 
 @dataclass(frozen=True)
@@ -81,7 +89,7 @@ class TargetGroups:
         targets = [target for one in memberships for target in _targets(one, groups)]
         records = {one.record.node: one.record for one in memberships}
         for its in _by_group(targets).values():
-            for target, error in self._changed("register_targets", its).items():
+            for target, error in _changed(self._register, its).items():
                 if records.pop(target.node, None) is not None:
                     report(target.node, error)
         targets = [target for target in targets if target.node in records]
@@ -110,7 +118,7 @@ class TargetGroups:
         until = dict[str, float]()
         for arn, its in _by_group(targets).items():
             with _may_be_gone():
-                self._changed("deregister_targets", its)
+                _changed(self._deregister, its)
                 until[arn] = time.monotonic() + self._delay(arn) + _MARGIN_SECONDS
         records = {one.record.node: one.record for one in memberships}
         waiting, since = [target for target in targets if target.arn in until], time.monotonic()
@@ -129,21 +137,11 @@ class TargetGroups:
         for node, record in records.items():
             report(node, record)
 
-    def _changed(self, method: str, targets: Sequence[_GroupMember]) -> dict[_GroupMember, DtkError]:
-        """Register targets in their group, or deregister them; return those that AWS refuses.
+    def _register(self, asked: _TargetsCall) -> None:
+        self.aws.request("register_targets", Nothing, asked, service="elbv2")
 
-        It refuses a whole call for one of them, and does not say which: each is then asked for alone.
-        """
-        asked = {"TargetGroupArn": targets[0].arn, "Targets": [target.in_call() for target in targets]}
-        try:
-            self.aws.request(method, Nothing, asked, service="elbv2")
-        except AwsError as error:
-            if error.code not in _REFUSED:
-                raise
-            if len(targets) == 1:
-                return {targets[0]: error}
-            return {target: error for one in targets for target, error in self._changed(method, [one]).items()}
-        return {}
+    def _deregister(self, asked: _TargetsCall) -> None:
+        self.aws.request("deregister_targets", Nothing, asked, service="elbv2")
 
     def _pause(self, waiting: Sequence[_GroupMember], until: float = math.inf) -> float:
         """Wait for the next poll, or until a time; return since when an answer is new enough for it."""
@@ -230,6 +228,22 @@ class TargetGroups:
             + (f" ({told})" if told else ""),
             hint=hint,
         )
+
+
+def _changed(change: Callable[[_TargetsCall], None], targets: Sequence[_GroupMember]) -> dict[_GroupMember, DtkError]:
+    """Register targets in their group, or deregister them; return those that AWS refuses.
+
+    It refuses a whole call for one of them, and does not say which: each is then asked for alone.
+    """
+    try:
+        change({"TargetGroupArn": targets[0].arn, "Targets": [target.in_call() for target in targets]})
+    except AwsError as error:
+        if error.code not in _REFUSED:
+            raise
+        if len(targets) == 1:
+            return {targets[0]: error}
+        return {target: error for one in targets for target, error in _changed(change, [one]).items()}
+    return {}
 
 
 def _unsuited(word: str, node: str, kind: str, region: str) -> DtkError:
