@@ -25,8 +25,8 @@ def delete_node(
 ) -> None:
     """Remove a node, a group or one member from a service.
 
-    The next apply runs the components' delete actions and terminates the node. Member numbers are not reused:
-    without slaves:2, three members are slaves:1, slaves:3 and slaves:4.
+    The next apply runs the components' delete actions and terminates the node. The other members keep their
+    numbers: without slaves:2, three members are slaves:1, slaves:3 and slaves:4.
     Example: dtk delete-node dask1 slaves:2
     """
     service, (node,) = service_and_words(words, 1, 1, "dtk delete-node [SERVICE] NODE")

@@ -1,6 +1,6 @@
 """The assembly with a service's own changes: nodes added and removed, components removed, links chosen.
 
-Member numbers are never reused: a group has as many members as its cardinality says, with the lowest numbers that
+Members keep their numbers: a group has as many members as its cardinality says, with the lowest numbers that
 were not removed. A group of cardinality 2 without ``slaves:2`` has ``slaves:1`` and ``slaves:3``.
 """
 
