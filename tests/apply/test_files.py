@@ -98,7 +98,7 @@ def test_a_plan_of_another_state_is_refused(lab: Lab) -> None:
     lab.add_node("master")
     with pytest.raises(StalePlanError, match="has changed since the plan was made"):
         lab.apply(serial=lab.state.serial + 1)
-    with pytest.raises(StalePlanError, match="another service"):
+    with pytest.raises(StalePlanError, match="an earlier service with the name"):
         lab.apply(lineage="another")
 
 

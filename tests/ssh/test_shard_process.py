@@ -75,7 +75,7 @@ def test_a_process_that_cannot_be_started_names_the_limit(
         raise OSError(code, "refused")
 
     monkeypatch.setattr(connections, "ShardLink", refuse)
-    with pytest.raises(DtkError, match="the connection to a:1 can be started") as raised:
+    with pytest.raises(DtkError, match="cannot start another process for the connection to a:1") as raised:
         ShardConnections(2, "test").open(
             "a:1",
             Connection("localhost"),
