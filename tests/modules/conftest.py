@@ -26,12 +26,7 @@ def dtk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Dtk]:
 @pytest.fixture(scope="module")
 def bed() -> Iterator[Bed]:
     """Start an EC2 whose instances boot, for the tests of a file; if it cannot run, skip them."""
-    from tests.testbed.bed import Bed, skip_where_missing  # noqa: PLC0415 - with moto, which most tests do without
+    from tests.testbed.bed import running_bed  # noqa: PLC0415 - with moto, which most tests do without
 
-    skip_where_missing()
-    made = Bed()
-    try:
-        made.start()
+    with running_bed() as made:
         yield made
-    finally:
-        made.close()

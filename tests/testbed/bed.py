@@ -9,8 +9,8 @@ import secrets
 import shutil
 import tempfile
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -208,3 +208,15 @@ class Bed:
         self.network.remove()
         self._addresses.close()  # type: ignore[attr-defined]
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def running_bed() -> Iterator[Bed]:
+    """Provide a started bed and remove it afterwards; where it cannot run, skip or fail as ``skip_where_missing``."""
+    skip_where_missing()
+    made = Bed()
+    try:
+        made.start()
+        yield made
+    finally:
+        made.close()

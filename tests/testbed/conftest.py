@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.testbed.bed import Bed, skip_where_missing
+from tests.testbed.bed import Bed, running_bed
 from tests.testbed.site import MODULE, Site, site_in
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
@@ -19,17 +19,12 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 @pytest.fixture(scope="session")
 def bed() -> Iterator[Bed]:
     """Start an EC2 whose instances boot; if it cannot run, skip its tests, or fail them if it is required."""
-    skip_where_missing()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
         for name, value in CREDENTIALS.items():
             patch.setenv(name, value)
-        made = Bed()
-        try:
-            made.start()
+        with running_bed() as made:
             yield made
-        finally:
-            made.close()
     prefix = f"bed{made.network.number}x"
     left = [name for name in subprocess.check_output(["ip", "netns"], text=True).split() if name.startswith(prefix)]
     assert not left, f"network namespaces are left: {left}"
