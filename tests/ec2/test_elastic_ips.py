@@ -8,6 +8,7 @@ import pytest
 
 from dtk.__main__ import run
 from dtk.nodes.provider import NodeRequest
+from dtk.state.store import load_state
 from tests.ec2.balanced import shown
 from tests.ec2.cloud import Cloud, Reports, save
 from tests.support.ec2 import Fault
@@ -55,6 +56,20 @@ def test_an_answer_that_is_lost_leaves_no_second_address(cloud: Cloud) -> None:
     assert list(failed.errors) == ["web:1"]
     (known,) = [known for nodes, known in failed.recorded if nodes == ["web:1"] and "reserved" in known]
     assert known["reserved"].split()[2] in addresses(cloud)
+
+
+def test_a_task_that_ends_between_an_address_and_its_association_keeps_what_identifies_the_instance(
+    cloud: Cloud, service: Reports
+) -> None:
+    assert run(["set-attribute", "spark1", "slaves/elastic_ip", "true"]) == 0
+    gone = service.records.pop("slaves:1")
+    cloud.provider().terminate(cloud.identity(), [gone], Reports())
+    save(cloud, service)
+    cloud.api.faults.append(Fault("AssociateAddress", "InternalFailure", "try again"))
+    assert run(["apply", "spark1", "--yes", "--only", "slaves:1"]) == 1
+    state = load_state(cloud.workspace.state_file("spark1"))
+    assert state is not None
+    assert {"reserved", "account", "region"} <= state.nodes["slaves:1"].attributes.keys()
 
 
 def test_a_given_address_is_neither_taken_from_another_machine_nor_released(cloud: Cloud) -> None:

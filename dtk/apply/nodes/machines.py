@@ -250,9 +250,9 @@ class MachineBatch:
         """Store, on disk and in the shared store, what identifies the target's next call, before it is made."""
 
         def begun(state: State, node: str) -> State:
-            # What is reserved for a node stays until it is released.
+            # What is reserved for a node stays until it is released, and a reservation keeps what identifies its call.
             before = state.nodes[node].attributes if node in state.nodes else {}
-            kept = {name: before[name] for name in (RESERVED,) if name in before}
+            kept = {name: before[name] for name in before if name == RESERVED or RESERVED in known}
             return changes.with_node(state, node, NodeState("", "pending", asdict(Connection("")), {**kept, **known}))
 
         self._context.change_state(lambda state: reduce(begun, nodes, state))
