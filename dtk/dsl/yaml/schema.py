@@ -156,7 +156,10 @@ def _unknown_keys(error: _Break, path: DocumentPath) -> Iterator[Violation]:
                 yield Violation((*path, key), message, expected, at_key=True, given=word)
                 continue
             near = nearest(key, [name for name in known if name not in error.instance])
-            yield Violation((*path, key), f"unknown key '{key}'", listed(list(known)), near, at_key=True)
+            expected = listed(list(known))
+            if error.instance[key] is None and not near:
+                expected += "; a text that contains a comma must be in quotes between { and }"
+            yield Violation((*path, key), f"unknown key '{key}'", expected, near, at_key=True)
 
 
 def _missing(error: _Break, path: DocumentPath) -> Iterator[Violation]:
