@@ -83,6 +83,13 @@ def test_a_stage_without_a_title_has_every_title(folder: Path) -> None:
     assert "in no stage" not in validate(str(folder))
 
 
+def test_a_constant_port_is_used_by_its_declaration(folder: Path) -> None:
+    module = MODULE.replace("unused: {default: y}", "unused: {type: port, default: 4567, constant: true}")
+    assert module != MODULE
+    (folder / "dtk.module.yaml").write_text(module)
+    assert "'unused'" not in validate(str(folder))
+
+
 def test_strict_makes_warnings_mistakes(folder: Path) -> None:
     assert "4 mistakes" in validate(str(folder), "--strict", code=3)
     document = json.loads(validate(str(folder), "--json"))

@@ -51,8 +51,9 @@ def _unused_attributes(module: Module) -> Iterator[Problem]:
         text = _text_of(component, module)
         for name, attribute in component.attributes.items():
             is_title = name == _TITLE and not component.singleton
-            # dtk logs reads those of the type log_file.
-            is_read = attribute.type == "log_file" or (component.type, name) in linked
+            # dtk logs reads those of the type log_file; a constant port is declared for the firewall.
+            is_declared = attribute.type == "log_file" or (attribute.type == "port" and attribute.constant)
+            is_read = is_declared or (component.type, name) in linked
             is_used = is_read or re.search(rf"\b{re.escape(name)}\b", text)
             if not (attribute.dynamic or is_title or is_used):
                 message = f"attribute '{name}' of '{component.type}' is used by no action and no link"
