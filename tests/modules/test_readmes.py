@@ -109,6 +109,13 @@ def test_a_readme_states_the_nodes_of_each_assembly_their_components_and_its_out
             assert not is_table or table in readme(name), table
 
 
+def test_the_documentation_lists_each_module_with_its_description() -> None:
+    listed = (MODULES.parent / "docs" / "modules.md").read_text().splitlines()
+    for name in NAMES:
+        link = f"[{name}](../modules/{name.replace(':', '/')}/README.md)"
+        assert f"| {link} | {catalog().find(name).description} |" in listed
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if "```mermaid\n" in readme(name)])
 def test_the_picture_is_what_dtk_graph_draws(name: str, tmp_path: Path) -> None:
     (assembly,) = catalog().find(name).assemblies

@@ -1,0 +1,81 @@
+"""dtk:galera on machines that boot here: members form a cluster, the first one is replaced, and all of them are stopped.
+
+One test with one deployment: the steps build on each other.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.modules.changed import changed_by_create
+from tests.support.command_line import Dtk
+from tests.testbed.bed import Bed
+
+SERVICE = "galera1"
+PASSWORD = "it's an \\app's: \"secret\" #1"
+ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "GALERA_PASSWORD": PASSWORD}
+
+
+@pytest.fixture(scope="module")
+def dtk(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Dtk:
+    made = Dtk(tmp_path_factory.mktemp("galera"))
+    made.run("init")
+    (made.root / "dtk.yaml").write_text(json.dumps({"format_version": 1, "targets": {"bed": bed.target()}}))
+    return made
+
+
+def asked(dtk: Dtk, node: str, query: str) -> str:
+    command = f'sudo mariadb -BN -e "{query}" app'
+    return dtk.run("ssh", SERVICE, node, "--", command, **ENVIRONMENT).stdout.strip()
+
+
+def all_are_one_cluster_with_the_data(dtk: Dtk) -> None:
+    nodes = list(dtk.addresses(SERVICE))
+    size = "SELECT variable_value FROM information_schema.global_status WHERE variable_name = 'wsrep_cluster_size'"
+    found = [asked(dtk, node, f"SELECT word, ({size}) FROM kept") for node in nodes]
+    assert found == [f"since-the-beginning\t{len(nodes)}"] * 3
+
+
+def a_user_reads_on_each_member_what_was_written_on_the_first(dtk: Dtk) -> None:
+    output = dtk.run("deploy", "dtk:galera/cluster", SERVICE, "--target", "bed", **ENVIRONMENT).stdout
+    assert output.count("  read on ") == 3
+    files = [dtk.root / ".dtk/services" / SERVICE / path for path in dtk.files_left(SERVICE)]
+    assert not [path for path in files if PASSWORD in path.read_text(errors="replace")]
+    assert PASSWORD not in output
+
+
+def a_second_converge_changes_nothing(dtk: Dtk) -> None:
+    dtk.run("converge", SERVICE, "--yes", **ENVIRONMENT)
+    assert changed_by_create(dtk, SERVICE, 2) == []
+
+
+def the_first_member_is_replaced_and_the_others_restart_one_by_one(dtk: Dtk) -> None:
+    asked(dtk, "db:1", "CREATE TABLE kept (word TEXT); INSERT INTO kept VALUES ('since-the-beginning')")
+    dtk.run("delete-node", SERVICE, "db:1")
+    dtk.run("apply", SERVICE, "--yes", **ENVIRONMENT)
+    dtk.run("set-attribute", SERVICE, "db/cardinality", "3")
+    dtk.run("set-attribute", SERVICE, "db/galera::member/settings", "{max_connections: 77}")
+    dtk.run("apply", SERVICE, "--yes", **ENVIRONMENT)
+    assert sorted(dtk.addresses(SERVICE)) == ["db:2", "db:3", "db:4"]
+    all_are_one_cluster_with_the_data(dtk)
+    assert asked(dtk, "db:2", "SELECT @@max_connections") == "77"
+
+
+def a_stopped_cluster_is_started_by_the_member_that_was_stopped_last(dtk: Dtk) -> None:
+    dtk.run("stop", SERVICE, **ENVIRONMENT)
+    dtk.run("start", SERVICE, **ENVIRONMENT)
+    assert "exec SERVICE recover" in dtk.run("exec", SERVICE, "check", code=1, **ENVIRONMENT).stdout
+    assert dtk.run("exec", SERVICE, "recover", **ENVIRONMENT).stdout.count("created the cluster") == 1
+    all_are_one_cluster_with_the_data(dtk)
+
+
+def test_members_keep_the_data_when_the_first_is_replaced_and_when_all_are_stopped(bed: Bed, dtk: Dtk) -> None:
+    """Run the steps in order; each continues from the previous one, and its name says what it checks."""
+    a_user_reads_on_each_member_what_was_written_on_the_first(dtk)
+    a_second_converge_changes_nothing(dtk)
+    the_first_member_is_replaced_and_the_others_restart_one_by_one(dtk)
+    a_stopped_cluster_is_started_by_the_member_that_was_stopped_last(dtk)
+    dtk.run("delete-and-destroy", SERVICE, "--yes", **ENVIRONMENT)
+    assert bed.instances() == {}
