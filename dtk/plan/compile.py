@@ -37,8 +37,9 @@ from dtk.plan.diff.recomputed import RecomputedValues, dynamic_paths, made_earli
 from dtk.plan.diff.releases import going, with_releases
 from dtk.plan.diff.scheduling import acts, reasons_of, scheduled_outlines
 from dtk.plan.diff.selection import Chosen, check_terms, choose, left_out, narrowed, unmade_problems
-from dtk.plan.diff.steps import component_stage, component_stages, node_stage, number_stages, within_windows
+from dtk.plan.diff.steps import component_stages, node_stage, number_stages, within_windows
 from dtk.plan.document import digest_of_plan
+from dtk.plan.farewells import farewell_outlines, farewell_stages, present, without
 from dtk.plan.location import check_location
 from dtk.plan.resolve.node_attributes import declared_ports, machine_attributes
 from dtk.plan.resolve.request import PlanRequest
@@ -51,7 +52,7 @@ from dtk.plan.workflow.actions import plan_action
 from dtk.plan.workflow.ad_hoc import action_stage, check_parameters
 from dtk.plan.workflow.flattening import layers_of
 from dtk.plan.workflow.generation import generate_workflow
-from dtk.plan.workflow.stages import SCALE_DOWN, StagedAction, StageOutline, expand_workflow
+from dtk.plan.workflow.stages import StagedAction, StageOutline, expand_workflow
 
 
 def resolve_for_plan(request: PlanRequest) -> ResolvedService:
@@ -335,11 +336,8 @@ def _stages(
     def plan_one(action: StagedAction) -> PlannedAction:
         return plan_action(action, recomputed.of(action), reasons_of(request, action, changes))
 
-    farewells = [
-        component_stage(outline, lambda action: plan_action(action, general, ("group members are removed",)))
-        for outline in _farewell_outlines(resolved, changes.nodes)
-    ]
     # Remaining nodes release leaving members while those still respond; then the members leave; then machines come.
+    farewells = farewell_stages(request, resolved, changes.nodes)
     stages = [*farewells, *deletions, *machines, *component_stages(kept, plan_one)]
     return finished_stages(request, resolved.topology, stages)
 
@@ -354,10 +352,10 @@ def _machine(request: PlanRequest, values: Values, node: str) -> Attributes:
 def _going_stages(request: PlanRequest, nodes: Sequence[str]) -> list[Stage]:
     """Return the stages that terminate machines of nodes that stay in the service; other nodes release them first."""
     changes = [going(node, REASON, request.state) for node in nodes]
-    resolved = resolve_for_plan(replace(request, before=replace(request.before, without=frozenset(nodes))))
+    resolved = without(request, nodes)
     pending = request.before.nodes
     values = values_maker(resolved.topology, resolved.bindings, request.state, pending)(request.before.paths)
-    outlines = [] if request.forced else _farewell_outlines(resolved, changes)
+    outlines = [] if request.forced else farewell_outlines(resolved, changes)
     reasons = (f"{REASON}: {', '.join(nodes)}",)
     try:
         farewells = component_stages(outlines, lambda action: plan_action(action, values, reasons))
@@ -370,13 +368,6 @@ def _going_stages(request: PlanRequest, nodes: Sequence[str]) -> list[Stage]:
         request.state, changes, request.modules, order, run_actions=run_actions, workflow=delete, reason=REASON
     )
     return with_memberships(request, within_windows([*farewells, *stages], resolved.topology.windows), {})
-
-
-def _farewell_outlines(resolved: ResolvedService, nodes: Iterable[NodeChange]) -> list[StageOutline]:
-    """Return the work of remaining nodes before others leave: the assembly's workflow scale_down, if it has one."""
-    workflow = resolved.topology.assembly.workflows.get(SCALE_DOWN)
-    leaves = any(change.change in GOING for change in nodes)
-    return expand_workflow(resolved.topology, workflow, resolved.links) if workflow and leaves else []
 
 
 def outlined_stages(request: PlanRequest, resolved: ResolvedService) -> tuple[Stage, ...]:
@@ -394,6 +385,6 @@ def outlined_stages(request: PlanRequest, resolved: ResolvedService) -> tuple[St
         return PlannedAction(instance.node, str(instance.name), action.action, instance.component.module)
 
     machines = [*node_stage(nodes, "create", {}), *node_stage(nodes, "start", {})]
-    farewells = component_stages(_farewell_outlines(resolved, nodes), name_one)
+    farewells = component_stages(farewell_outlines(present(request, resolved), nodes), name_one)
     deletions = _deletions(request, resolved, chosen)
     return number_stages([*farewells, *deletions, *machines, *component_stages(outlines, name_one)])

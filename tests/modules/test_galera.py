@@ -1,4 +1,4 @@
-"""dtk:galera on machines that boot here: members form a cluster, the first one is replaced, and all of them are stopped.
+"""dtk:galera on machines that boot here: a cluster forms, its first member is replaced, and all members are stopped.
 
 One test with one deployment: the steps build on each other.
 """
@@ -54,7 +54,6 @@ def a_second_converge_changes_nothing(dtk: Dtk) -> None:
 def the_first_member_is_replaced_and_the_others_restart_one_by_one(dtk: Dtk) -> None:
     asked(dtk, "db:1", "CREATE TABLE kept (word TEXT); INSERT INTO kept VALUES ('since-the-beginning')")
     dtk.run("delete-node", SERVICE, "db:1")
-    dtk.run("apply", SERVICE, "--yes", **ENVIRONMENT)
     dtk.run("set-attribute", SERVICE, "db/cardinality", "3")
     dtk.run("set-attribute", SERVICE, "db/galera::member/settings", "{max_connections: 77}")
     dtk.run("apply", SERVICE, "--yes", **ENVIRONMENT)

@@ -87,6 +87,8 @@ def _removal_reason(node: str, topology: Topology, state: State) -> str:
         return "no longer in the service"
     existing = sum(1 for other in state.nodes if group_of(other) == group)
     desired = sum(1 for other in topology.nodes if group_of(other) == group)
+    if desired >= existing:
+        return "service.yaml lists it under removed"
     return f"{group}/cardinality {existing} → {desired}{_from(topology.given.get(f'{group}/cardinality'))}"
 
 
