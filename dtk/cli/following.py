@@ -32,7 +32,7 @@ from dtk.views.ci.stage_frame import stage_frame
 from dtk.views.ci.task_markdown import task_markdown
 from dtk.views.output_text import outputs_text
 from dtk.views.progress import RunningSteps
-from dtk.views.recap import recap
+from dtk.views.recap import changed_leaves, recap
 from dtk.views.stream import stream
 from dtk.views.stream_color import stream_in_color
 from dtk.views.task_json import task_document
@@ -177,7 +177,7 @@ def _shown(text: str, service: str) -> bool:
 
 
 def _found_all_in_place(task: Task) -> bool:
-    """Return whether a converge changed nothing; plain actions, such as smoke tests, do not count as changes."""
-    leaves = [leaf for stage in task.stages for leaf in stage.leaves() if leaf.type != "action"]
+    """Return whether a converge examined components and changed nothing."""
     converges = task.type == "assembly_converge" and task.status == "succeeded"
-    return converges and bool(leaves) and not any(leaf.changed for leaf in leaves)
+    examines = any(leaf.type != "action" for leaf in task.leaves())
+    return converges and examines and not any(changed_leaves(task))

@@ -114,7 +114,9 @@ def test_items_repeat_for_each_element_and_follow_what_changed_and_only_that(dtk
     join = [event["type"] for event in steps if event["step"].startswith("3.")]
     assert join == ["step.started", "step.finished"] * 2, "one member after the other"
 
-    assert "Nothing had to be changed." in dtk.run("converge", service).stdout
+    again = dtk.run("converge", service)
+    assert "Nothing had to be changed." in again.stdout
+    assert "\n0 of 2 nodes changed, " in f"\n{again.stderr}", "the actions that a converge always runs are no changes"
     dtk.run("plan", service, "--refresh", "--detailed-exitcode")
     assert restarts(found["members:1"]) == 1
     dtk.run("set-attribute", service, "members/quorum::member/level", "debug")
