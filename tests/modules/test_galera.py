@@ -6,6 +6,7 @@ One test with one deployment: the steps build on each other.
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,11 @@ from tests.testbed.bed import Bed
 
 SERVICE = "galera1"
 PASSWORD = "it's an \\app's: \"secret\" #1"
-ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "GALERA_PASSWORD": PASSWORD}
+ENVIRONMENT: dict[str, Any] = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "GALERA_PASSWORD": PASSWORD,
+}
 
 
 @pytest.fixture(scope="module")
