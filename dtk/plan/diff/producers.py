@@ -104,9 +104,12 @@ def _without_old(action: StagedAction, number: int, makers: Makers, values: tupl
 
 def _problem(action: StagedAction, number: int, path: str, made: tuple[int, StageOutline, StagedAction]) -> Problem:
     made_in, stage, maker = made
-    subject = f"'{action.instance.name}' on '{action.instance.node}' uses {path}"
-    called = str(maker.instance.name) if maker.action == CREATE else f"{maker.instance.name}.{maker.action}"
+    subject = f"'{_called(action)}' on '{action.instance.node}' uses {path}"
     when = "in the same stage" if made_in == number else f"in stage '{stage.name}'"
     location = action.location or action.instance.use.location
     expected = "also select what produces it, or apply that first" if made_in == LEFT_OUT else "an earlier stage"
-    return Problem(f"{subject}, which '{called}' sets {when}", location, expected=expected)
+    return Problem(f"{subject}, which '{_called(maker)}' sets {when}", location, expected=expected)
+
+
+def _called(action: StagedAction) -> str:
+    return str(action.instance.name) if action.action == CREATE else f"{action.instance.name}.{action.action}"
