@@ -27,14 +27,16 @@ def test_members_know_their_peers_from_the_first_to_the_last(dtk: Dtk) -> None:
     dtk.run("converge", SERVICE, "--yes")
     assert changed_by_create(dtk, SERVICE, 2) == []
 
-    dtk.run("set-attribute", SERVICE, "members/cardinality", "4")
-    assert dtk.run("apply", SERVICE, "--yes").stdout.count("read on http://") == 4
-    assert members(dtk, "members:4") == ["members:1", "members:2", "members:3", "members:4"]
-    assert asked(dtk, "members:4", "get kept --print-value-only") == "since the beginning\n"
+    dtk.run("set-attribute", SERVICE, "members/cardinality", "5")
+    assert dtk.run("apply", SERVICE, "--yes").stdout.count("read on http://") == 5
+    assert members(dtk, "members:4") == ["members:1", "members:2", "members:3", "members:4", "members:5"]
+    assert [line.endswith(", false") for line in asked(dtk, "members:1", "member list").splitlines()] == [True] * 5
+    assert "promote" in dtk.run("logs", SERVICE, "members:4").stdout
+    assert asked(dtk, "members:5", "get kept --print-value-only") == "since the beginning\n"
 
     dtk.run("exec", SERVICE, "rolling_restart")
     steps = [event for event in dtk.events(SERVICE, 4) if event["type"] in ("step.started", "step.finished")]
-    assert [event["type"] for event in steps] == ["step.started", "step.finished"] * 4
+    assert [event["type"] for event in steps] == ["step.started", "step.finished"] * 5
 
     dtk.run("set-attribute", SERVICE, "members/cardinality", "3")
     assert dtk.run("apply", SERVICE, "--yes").stdout.count("read on http://") == 3

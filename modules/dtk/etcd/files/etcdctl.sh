@@ -1,9 +1,9 @@
 #!/bin/sh
-# What is asked of the cluster and done to it.
+# Queries and changes the cluster.
 #
-#   etcdctl.sh healthy                  whether this member takes part
-#   etcdctl.sh smoke_test ENDPOINT…     write a key here, and read it on each member
-#   etcdctl.sh forget NAME=URL…         take out of the cluster what is not among these members
+#   etcdctl.sh healthy                  promote this member if it is a learner in sync; succeed if it is a healthy voter
+#   etcdctl.sh smoke_test ENDPOINT…     write a key on this member, and read it on each member
+#   etcdctl.sh forget NAME=URL…         remove all other members from the cluster
 set -eu
 here=$(cd "$(dirname -- "$0")" && pwd)
 . "$here/environment.sh"
@@ -14,8 +14,21 @@ ask() {
     etcdctl --command-timeout 10s --endpoints "$@"
 }
 
+# Give this member, which joined as a learner, a vote. etcd refuses until the learner has nearly all data.
+promote() {
+    others=$(cat "$here/learner")
+    member=$(ask "$others" member list | grep -F " $peer_url,")
+    case $member in
+        *', true') ask "$others" member promote "${member%%,*}" ;;
+    esac
+    rm "$here/learner"
+}
+
 case $verb in
-    healthy) ask "$client_url" endpoint health ;;
+    healthy)
+        [ ! -e "$here/learner" ] || promote
+        ask "$client_url" endpoint health
+        ;;
     smoke_test)
         value="written by $name $$ $(date +%s)"
         ask "$client_url" put dtk/smoke_test "$value" >/dev/null
