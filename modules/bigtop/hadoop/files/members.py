@@ -1,12 +1,12 @@
-"""Which datanodes belong to HDFS: move the blocks off those that go, let in those that come.
+"""Decommission HDFS datanodes before they are removed, and admit datanodes that are back or new.
 
 Usage: members.py admit|check HDFS EXCLUDE_FILE
        members.py leave HDFS EXCLUDE_FILE NAMENODE_HTTP REPLICATION ADDRESS…
 
 ``leave`` decommissions every live datanode that is not at one of the addresses, and waits until the namenode has
-REPLICATION copies of all its blocks elsewhere, or one copy on each datanode that stays if there are fewer. ``admit``
-takes all datanodes off the list of the excluded: those that left have ended by then, and one whose volume was kept
-comes back as the same datanode at another address. ``check`` ends with exit code 1 when admit has something to do.
+REPLICATION copies of all its blocks elsewhere, or one copy on each remaining datanode if there are fewer. ``admit``
+empties the list of excluded datanodes: those that left are stopped by then, and one with a kept volume comes back as
+the same datanode at another address. ``check`` exits with code 1 if ``admit`` has something to do.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SAID_EVERY = 10.0
 
 
 def datanodes(namenode: str) -> dict[str, dict[str, object]]:
-    """Return what the namenode knows of each live datanode, by the name that the datanode gave: its node's address."""
+    """Return what the namenode reports about each live datanode, by the name it registered: its node's address."""
     with urllib.request.urlopen(f"http://{namenode}{NODES}", timeout=10) as answer:
         found = json.load(answer)["beans"][0]
     live, leaving = json.loads(found["LiveNodes"]), json.loads(found["DecomNodes"])
@@ -33,7 +33,7 @@ def datanodes(namenode: str) -> dict[str, dict[str, object]]:
 
 
 def excluded(file: Path) -> dict[str, str]:
-    """Return how the namenode knows each excluded datanode, by its node's address: the comment behind it."""
+    """Return the namenode's name of each excluded datanode, by its node's address, which is in the line's comment."""
     lines = file.read_text().splitlines() if file.exists() else []
     return {address: known for known, _, address in (line.partition(" # ") for line in lines)}
 
@@ -44,9 +44,9 @@ def exclude(command: str, file: Path, nodes: dict[str, str]) -> None:
 
 
 def is_copied(node: dict[str, object]) -> bool:
-    """Return whether each block of a datanode that leaves has a copy on one that stays.
+    """Return whether each block of a leaving datanode has a copy on a remaining one.
 
-    The namenode counts blocks with too few copies, and those without any. Before it has looked, both counts are 0.
+    The namenode counts blocks with too few copies, and those without any. Until it has checked, both counts are 0.
     """
     return bool(node.get("underReplicatedBlocks")) and node.get("decommissionOnlyReplicas") == 0
 
@@ -55,13 +55,13 @@ def leave(command: str, file: Path, namenode: str, replication: int, wanted: lis
     live = datanodes(namenode)
     going = {address: str(node["xferaddr"]) for address, node in live.items() if address not in wanted}
     if not going:
-        print("every datanode stays")
+        print("no datanode leaves")
         return 0
     names = ", ".join(sorted(going))
-    print(f"moving the blocks off {names}", flush=True)
+    print(f"moving blocks away from {names}", flush=True)
     exclude(command, file, excluded(file) | going)
     said = time.monotonic()
-    # HDFS itself waits for all copies, which fewer datanodes cannot hold.
+    # HDFS waits for all copies, which too few datanodes cannot hold.
     is_few = len(live.keys() - going.keys()) < replication
 
     def waits(node: dict[str, object]) -> bool:
@@ -70,14 +70,14 @@ def leave(command: str, file: Path, namenode: str, replication: int, wanted: lis
     while waiting := [address for address, node in datanodes(namenode).items() if address in going and waits(node)]:
         if time.monotonic() - said > SAID_EVERY:
             said = time.monotonic()
-            print(f"still moving: {', '.join(waiting)}", flush=True)
+            print(f"still moving blocks away from {', '.join(waiting)}", flush=True)
         time.sleep(POLL_SECONDS)
     print(f"{'each block has a copy on another datanode' if is_few else 'decommissioned'}: {names}")
     return 0
 
 
 def main(verb: str, command: str, exclude_file: str, *rest: str) -> int:
-    """Do what the verb says; return the exit code."""
+    """Run a command of the usage; return the exit code."""
     file = Path(exclude_file)
     if verb == "leave":
         namenode, replication, *wanted = rest
