@@ -1,4 +1,4 @@
-"""Ask Patroni for its members, and have it change them.
+"""Query and change the members of the Patroni cluster.
 
 Usage: members.py role | wait | restart | switchover [NODE] | take_over ADDRESS…
 """
@@ -54,18 +54,33 @@ def follows(member: dict[str, Any]) -> bool:
     return member["role"] == "leader" or (isinstance(lag, int) and lag < CAUGHT_UP)
 
 
+def is_synchronous() -> bool:
+    """Return whether the primary acknowledges a write only after a replica has received it."""
+    return bool(json.loads(ask(f"{own['url']}/config")).get("synchronous_mode", False))
+
+
+def is_settled(found: dict[str, dict[str, Any]]) -> bool:
+    """Return whether the primary has finished choosing the synchronous replica.
+
+    If the chosen replica stops within the two seconds that this takes, Patroni 3.0 does not notice: PostgreSQL waits
+    for that replica, and all writes with it, until another replica follows.
+    """
+    replicas = [member for member in found.values() if member["role"] != "leader" and follows(member)]
+    return any(member["role"] == "sync_standby" for member in replicas) or not replicas or not is_synchronous()
+
+
 def wait(names: list[str], primary: str = "") -> None:
-    """Wait until these members run and follow a primary, this one if it is named."""
+    """Wait until these members run and follow a primary (the named one), and a replica is synchronous."""
     until = time.monotonic() + PATIENCE
     found: dict[str, dict[str, Any]] = {}
     while time.monotonic() < until:
         try:
             found = members()
+            ready = all(name in found and follows(found[name]) for name in names)
+            if ready and leader(found) and leader(found) == (primary or leader(found)) and is_settled(found):
+                return
         except OSError:
             found = {}
-        ready = all(name in found and follows(found[name]) for name in names)
-        if ready and leader(found) and (not primary or leader(found) == primary):
-            return
         time.sleep(0.5)
     shown = ", ".join(f"{name} is {member['role']} and {member['state']}" for name, member in found.items())
     sys.exit(
@@ -107,12 +122,12 @@ def take_over(staying: list[str]) -> None:
         print(f"{before} stays the primary")
         return
     # A primary without a synchronous replica gives way to nobody, and nobody may take over from it.
-    is_synchronous = json.loads(ask(f"{own['url']}/config")).get("synchronous_mode", False)
+    needs_synchronous = is_synchronous()
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         found = members()
         candidates = [name for name, member in found.items() if member["host"] in staying and follows(member)]
-        ready = [name for name in candidates if found[name]["role"] == "sync_standby" or not is_synchronous]
+        ready = [name for name in candidates if found[name]["role"] == "sync_standby" or not needs_synchronous]
         if ready:
             switchover(ready[0])
             return
