@@ -44,6 +44,23 @@ while [ ! -e stop ]; do
 done
 touch stopped
 """
+# Adds an apt source with a newer revision of one package.
+NEWER = """
+set -e
+mkdir /srv/newer
+cd /srv/newer
+apt-get -q download patroni
+dpkg-deb -R patroni_*.deb unpacked
+sed -i 's/^Version: .*/&+newer/' unpacked/DEBIAN/control
+dpkg-deb -Znone -b unpacked newer.deb
+{
+    dpkg-deb -f newer.deb
+    echo "Filename: ./newer.deb"
+    echo "Size: $(stat -c %s newer.deb)"
+    echo "SHA256: $(sha256sum newer.deb | cut -d ' ' -f 1)"
+} >Packages
+echo 'deb [trusted=yes] file:/srv/newer ./' >/etc/apt/sources.list.d/newer.list
+"""
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +128,10 @@ def host(bed: Bed, dtk: Dtk, node: str) -> Host:
     return bed.hosts[next(row["id"] for row in dtk.json("list-nodes", SERVICE) if row["node"] == node)]
 
 
+def roles(dtk: Dtk) -> list[str]:
+    return sorted(ssh(dtk, node, "sudo python3 /usr/local/lib/dtk/members.py role") for node in servers(dtk))
+
+
 def everything_written(root: Path) -> str:
     folder = root / ".dtk" / "services" / SERVICE
     return "".join(path.read_text(errors="replace") for path in folder.rglob("*") if path.is_file())
@@ -151,6 +172,8 @@ def a_client_writes_without_stop(dtk: Dtk) -> None:
 def a_switchover_makes_another_server_the_primary(dtk: Dtk) -> None:
     before, since = primary(dtk), len(acknowledged(dtk))
     dtk.run("exec", SERVICE, "switchover", **ENVIRONMENT)
+    # Until a replica is synchronous, the former primary must not stop: Patroni would wait for it.
+    assert "sync_standby" in roles(dtk)
     assert primary(dtk) != before
     goes_on(dtk)
     report(f"longest pause of a switchover: {longest_pause(dtk, since):.1f} s")
@@ -194,6 +217,24 @@ def a_rolling_restart_is_survived(dtk: Dtk) -> None:
     report(f"longest pause of a rolling restart: {longest_pause(dtk, since):.1f} s")
 
 
+def an_upgrade_comes_to_the_primary_last(dtk: Dtk) -> None:
+    before, since = primary(dtk), len(acknowledged(dtk))
+    shown = dtk.run("exec", SERVICE, "upgrade", **ENVIRONMENT).stdout
+    assert shown.count("nothing newer than what is installed") >= 2 * len(servers(dtk))
+    assert primary(dtk) == before
+    script = base64.b64encode(NEWER.encode()).decode()
+    for node in servers(dtk):
+        ssh(dtk, node, f"echo {script} | base64 -d | sudo sh")
+    shown = dtk.run("exec", SERVICE, "upgrade", **ENVIRONMENT).stdout
+    assert shown.count("upgraded: patroni") == len(servers(dtk))
+    handed_over = shown.index(f"was a replica of {before.replace(':', '-')}")
+    assert shown.index("this is the primary, which comes last") < handed_over
+    assert "+newer" in ssh(dtk, before, "dpkg-query -W patroni")
+    assert primary(dtk) != before
+    goes_on(dtk)
+    report(f"longest pause of an upgrade: {longest_pause(dtk, since):.1f} s")
+
+
 def no_acknowledged_write_is_lost(dtk: Dtk) -> None:
     ssh(dtk, "proxies:1", "touch writer/stop")
     eventually(lambda: ssh(dtk, "proxies:1", "ls writer/stopped") != "", "the client has stopped")
@@ -213,6 +254,7 @@ def test_no_acknowledged_write_is_lost_while_primaries_change(bed: Bed, dtk: Dtk
     if IS_LONG:
         replaced_machines_have_their_data_again(bed, dtk)
         a_rolling_restart_is_survived(dtk)
+        an_upgrade_comes_to_the_primary_last(dtk)
     no_acknowledged_write_is_lost(dtk)
     dtk.run("delete-and-destroy", SERVICE, "--yes", "--delete-volumes", **ENVIRONMENT)
     assert bed.instances() == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from functools import cache
 from itertools import groupby
@@ -124,6 +125,24 @@ def test_the_picture_is_what_dtk_graph_draws(name: str, tmp_path: Path) -> None:
     dtk.run("stage", f"{name}/{assembly}", "drawn")
     drawn = readme(name).partition("```mermaid\n")[2].partition("```")[0]
     assert dtk.run("graph", "drawn").stdout == drawn
+
+
+def test_the_readme_of_postgresql_ha_puts_a_load_balancer_or_a_name_before_the_proxies(tmp_path: Path) -> None:
+    dtk = Dtk(tmp_path)
+    dtk.run("init")
+    (tmp_path / "dtk.yaml").write_text("{format_version: 1, targets: {vpc: {type: ec2, region: eu-central-1}}}")
+    dtk.run("stage", "dtk:postgresql-ha/cluster", "ha1", "--target", "vpc")
+    before = readme("dtk:postgresql-ha").partition("**One address on EC2**")[2].partition("| workflow |")[0]
+    commands = [shlex.split(line) for line in before.splitlines() if line.startswith("dtk set-attribute ha1 ")]
+    assert [path for _, _, _, path, _ in commands] == [
+        "proxies/target_groups",
+        "proxies/dns",
+        "database/certificates::request/names",
+    ]
+    for _, *words in commands:
+        dtk.run(*words)
+    groups = "ha1-write:5000, ha1-read:5001, db.example.org"
+    assert f"register_node proxies:[1-2]  (into {groups})" in dtk.run("plan", "ha1").stdout
 
 
 def test_the_copies_of_one_program_are_the_same_in_each_module() -> None:
