@@ -1,6 +1,6 @@
 """dtk:galera on machines that boot here: a cluster forms, its first member is replaced, and all members are stopped.
 
-One test with one deployment: the steps build on each other.
+One test with one deployment: the steps build on each other. The short form has two members at a time, the long three.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from tests.modules.changed import changed_by_create
+from tests.reliability.forms import IS_LONG
 from tests.support.command_line import Dtk
 from tests.testbed.bed import Bed
 
 SERVICE = "galera1"
+MEMBERS = 3 if IS_LONG else 2
 PASSWORD = "it's an \\app's: \"secret\" #1"
 ENVIRONMENT: dict[str, Any] = {
     "AWS_ACCESS_KEY_ID": "test",
@@ -40,12 +42,13 @@ def all_are_one_cluster_with_the_data(dtk: Dtk) -> None:
     nodes = list(dtk.addresses(SERVICE))
     size = "SELECT variable_value FROM information_schema.global_status WHERE variable_name = 'wsrep_cluster_size'"
     found = [asked(dtk, node, f"SELECT word, ({size}) FROM kept") for node in nodes]
-    assert found == [f"since-the-beginning\t{len(nodes)}"] * 3
+    assert found == [f"since-the-beginning\t{MEMBERS}"] * MEMBERS
 
 
 def a_user_reads_on_each_member_what_was_written_on_the_first(dtk: Dtk) -> None:
-    output = dtk.run("deploy", "dtk:galera/cluster", SERVICE, "--target", "bed", **ENVIRONMENT).stdout
-    assert output.count("  read on ") == 3
+    size = ("--set", f"db/cardinality={MEMBERS}")
+    output = dtk.run("deploy", "dtk:galera/cluster", SERVICE, "--target", "bed", *size, **ENVIRONMENT).stdout
+    assert output.count("  read on ") == MEMBERS
     files = [dtk.root / ".dtk/services" / SERVICE / path for path in dtk.files_left(SERVICE)]
     assert not [path for path in files if PASSWORD in path.read_text(errors="replace")]
     assert PASSWORD not in output
@@ -59,10 +62,10 @@ def a_second_converge_changes_nothing(dtk: Dtk) -> None:
 def the_first_member_is_replaced_and_the_others_restart_one_by_one(dtk: Dtk) -> None:
     asked(dtk, "db:1", "CREATE TABLE kept (word TEXT); INSERT INTO kept VALUES ('since-the-beginning')")
     dtk.run("delete-node", SERVICE, "db:1")
-    dtk.run("set-attribute", SERVICE, "db/cardinality", "3")
+    dtk.run("set-attribute", SERVICE, "db/cardinality", str(MEMBERS))
     dtk.run("set-attribute", SERVICE, "db/galera::member/settings", "{max_connections: 77}")
     dtk.run("apply", SERVICE, "--yes", **ENVIRONMENT)
-    assert sorted(dtk.addresses(SERVICE)) == ["db:2", "db:3", "db:4"]
+    assert sorted(dtk.addresses(SERVICE)) == [f"db:{number}" for number in range(2, MEMBERS + 2)]
     all_are_one_cluster_with_the_data(dtk)
     assert asked(dtk, "db:2", "SELECT @@max_connections") == "77"
 
