@@ -15,7 +15,8 @@ query() {
 case $1 in
     serve)
         set -- --config.file="$here/prometheus.yml" --web.listen-address="$address" \
-            --storage.tsdb.path="$here/data" --storage.tsdb.retention.time="$retention"
+            --storage.tsdb.path="$here/data" --storage.tsdb.retention.time="$retention" \
+            --web.console.templates="$here/consoles"
         # Debian's package has the pages beside the program; one from elsewhere has them in it.
         web=$here/packages/usr/share/prometheus/web
         if [ -d "$web" ]; then set -- "$@" --web.local-assets="$web"; fi
