@@ -294,3 +294,16 @@ def test_a_secret_that_a_failing_output_prints_in_many_lines_is_not_cut_before_i
     assert error["exit_code"] == 3
     assert "(secret)" in error["output"]
     assert secret[-2:] not in everywhere(lab.workspace.local)
+
+
+def test_what_a_filter_makes_of_a_secret_is_written_nowhere(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = lab.add_node("master")
+    monkeypatch.setenv("DTK_TEST_PASSWORD", "open sesame")
+    changed = "echo {{ password | upper }} {{ password.replace('e', '3') }} {{ password | length }} | tee got"
+    command = run({"$template": changed, "shell": True})
+    secret = {"password": {"$secret": "env:DTK_TEST_PASSWORD"}}
+    result = lab.apply(stage(1, action("master", "m::c", command, attributes=secret)))
+    assert (server.home / "got").read_text() == "OPEN SESAME op3n s3sam3 11\n"
+    written = everywhere(lab.workspace.local)
+    assert [text for text in ("OPEN SESAME", "op3n s3sam3") if text in written] == []
+    assert result.of("operation.finished")[0]["stdout"] == "(secret) (secret) 11"

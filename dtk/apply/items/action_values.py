@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from pathlib import Path
 from typing import TypeVar
 
 from dtk.apply.reporting.failure import ActionError
 from dtk.apply.reporting.redaction import Redactor
+from dtk.dsl.template.derived import calls_reported
 from dtk.dsl.template.rendering import NeedsUnknown, TemplateProblem, render, render_text, truth
-from dtk.model.json_data import Json, ReadOnlyJson, ReadOnlyObject
+from dtk.model.json_data import Json, ReadOnlyJson, ReadOnlyObject, texts_in
 from dtk.model.loop import ITEM
 from dtk.model.planned_action import PlannedAction, Text
-from dtk.model.value import Open, Reference, Secret, Template, Value, as_applied, evaluate
+from dtk.model.value import SHORTEST_HIDDEN, Open, Reference, Secret, Template, Value, as_applied, evaluate
 from dtk.state.model import State
 
 Lookup = Callable[[str], Json]
@@ -56,6 +57,7 @@ class ActionValues:
         self.secrets: dict[str, str] = {}
         self.redacted: Callable[[ReadOnlyJson], ReadOnlyJson] = redactor.data
 
+        self._redactor = redactor
         self._lookup, self._resolved = lookup_in(state), resolved
         self.applied = {name: as_applied(value, self._lookup) for name, value in action.attributes.items()}
         self.variables: dict[str, Json] = {name: self.data(value) for name, value in action.attributes.items()}
@@ -103,7 +105,7 @@ class ActionValues:
             ActionError: it is neither true nor false, or uses an unknown name.
         """
         text = condition.text
-        return _guarded(lambda: truth(render(text, self.variables), text), text)
+        return self._guarded(lambda: truth(render(text, self.variables), text), text)
 
     def _rendered(self, template: Template) -> Json:
         return self.template(template.text, shell=template.shell)
@@ -114,7 +116,7 @@ class ActionValues:
         Raises:
             ActionError: it uses an unknown name.
         """
-        rendered: Json = _guarded(lambda: render(text, self.variables, shell=shell), text)
+        rendered: Json = self._guarded(lambda: render(text, self.variables, shell=shell), text)
         return rendered
 
     def file(self, path: Path, more: ReadOnlyObject, blanks: Sequence[str] = ()) -> str:
@@ -132,11 +134,23 @@ class ActionValues:
             content = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             raise ActionError(f"the template {path.name} is not text") from None
-        return _guarded(lambda: render_text(content, {**self.variables, **more}, blanks), path.name)
+        return self._guarded(lambda: render_text(content, {**self.variables, **more}, blanks), path.name)
+
+    def _guarded(self, work: Callable[[], T], text: str) -> T:
+        try:
+            with calls_reported(self._hide_result):
+                return work()
+        except (TemplateProblem, NeedsUnknown) as error:
+            raise ActionError(f"{error} (in '{text}')") from None
+
+    def _hide_result(self, inputs: tuple[object, ...], result: object) -> None:
+        """Redact the texts that a filter or a method made of a secret, except very short ones."""
+        if isinstance(result, (str, list, tuple)) and any(map(self._redactor.holds_secret, map(_texts, inputs))):
+            for text in _texts(result):
+                if len(text) >= SHORTEST_HIDDEN:
+                    self._redactor.add_secret(text)
 
 
-def _guarded(work: Callable[[], T], text: str) -> T:
-    try:
-        return work()
-    except (TemplateProblem, NeedsUnknown) as error:
-        raise ActionError(f"{error} (in '{text}')") from None
+def _texts(value: object) -> list[str]:
+    """Return the texts in a template's value, which may be an object that is no data."""
+    return list(texts_in(value)) if isinstance(value, (str, list, tuple, Mapping)) else []

@@ -6,6 +6,8 @@ import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from dtk.dsl.template.derived import report_call
+
 MOST_ROUNDS = 200_000
 """Loop iterations plus calls per rendering: more than any file needs, and well below a second."""
 LARGEST = 4 * 1024 * 1024
@@ -109,7 +111,7 @@ def _joinable(items: object, separator: object) -> object:
 
 
 def bounded(function: Callable[..., object]) -> Callable[..., object]:
-    """Wrap a Jinja2 filter or test so that these limits apply."""
+    """Wrap a Jinja2 filter so that these limits apply and its calls are reported."""
 
     @functools.wraps(function)
     def call(*arguments: object, **named: object) -> object:
@@ -117,6 +119,7 @@ def bounded(function: Callable[..., object]) -> Callable[..., object]:
         check_call(function, [*arguments, *named.values()])
         result = function(*with_joined_items(function, arguments, named), **named)
         check_size(size_of(result))
+        report_call((*arguments, *named.values()), result)
         return result
 
     return call

@@ -22,6 +22,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 
 from dtk.dsl.template import bounds
+from dtk.dsl.template.derived import report_call
 from dtk.errors import Location, Problem
 from dtk.model.json_data import Json
 from dtk.model.suggestion import nearest
@@ -214,12 +215,13 @@ class _Environment(ImmutableSandboxedEnvironment):
         return super()._generate(source, name, filename, defer_init)
 
     def call(self, context: Context, function: object, *arguments: object, **named: object) -> object:
-        """Call a function or a method within the limits."""
+        """Call a function or a method within the limits, and report it."""
         bounds.count_round()
         bounds.check_call(function, [*arguments, *named.values()])
         arguments = bounds.with_joined_items(function, arguments, named)
         result = super().call(context, function, *arguments, **named)
         bounds.check_size(bounds.size_of(result))
+        report_call((getattr(function, "__self__", None), *arguments, *named.values()), result)
         return result
 
     @staticmethod
