@@ -91,7 +91,8 @@ def test_a_quota_that_is_reached_fails_that_node_alone_and_names_the_quota(cloud
     assert len(made.errors) == len(made.records) == 1
     (error,) = made.errors.values()
     assert "Too many addresses allocated (AddressLimitExceeded)" in error.message
-    assert "service-quotas" in error.hint.replace("Service Quotas", "service-quotas")
+    assert "release elastic IPs" in error.hint
+    assert "Service Quotas" in error.hint
 
 
 def test_the_plan_shows_addresses_and_they_are_released_with_their_nodes(

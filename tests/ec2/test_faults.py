@@ -247,22 +247,24 @@ def test_spot_falls_back_to_on_demand(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "message", "expected"),
+    ("code", "message", "expected", "hint"),
     [
         (
             "UnauthorizedOperation",
             "User: arn:aws:iam::1:user/x is not authorized to perform: ec2:RunInstances on resource: x",
             "the permission ec2:RunInstances is missing",
+            "add it to the policy",
         ),
-        ("VcpuLimitExceeded", "You have requested more vCPU capacity", "the account's limit was reached"),
-        ("InstanceLimitExceeded", "Your quota allows for 0 more", "the account's limit was reached"),
+        ("VcpuLimitExceeded", "You have requested more vCPU capacity", "the account's limit was reached", "more vCPUs"),
+        ("InstanceLimitExceeded", "Your quota allows 0 more", "the account's limit was reached", "terminate instances"),
+        ("VolumeLimitExceeded", "Too many volumes", "the account's limit was reached", "delete volumes"),
     ],
 )
-def test_what_an_account_may_not_do_is_said(cloud: Cloud, code: str, message: str, expected: str) -> None:
+def test_what_an_account_may_not_do_is_said(cloud: Cloud, code: str, message: str, expected: str, hint: str) -> None:
     cloud.api.faults.append(Fault("RunInstances", code, message))
     refused = cloud.create("master")
     assert expected in refused.errors["master"].message
-    assert refused.errors["master"].hint
+    assert hint in refused.errors["master"].hint
     assert refused.recorded[-1] == (["master"], {})
     assert cloud.instances() == []
 

@@ -45,7 +45,17 @@ _QUOTA = (
     "terminate instances that are not needed, or ask AWS for a higher quota (Service Quotas, EC2)",
 )
 _EXPLAINED: Mapping[str, tuple[str, str]] = {
-    **dict.fromkeys(("InstanceLimitExceeded", "VolumeLimitExceeded", "AddressLimitExceeded"), _QUOTA),
+    "InstanceLimitExceeded": _QUOTA,
+    "VolumeLimitExceeded": (
+        _QUOTA[0],
+        "delete volumes that are not needed (aws ec2 describe-volumes --filters Name=status,Values=available lists"
+        " those that no instance uses), or ask AWS for a higher quota (Service Quotas, EBS)",
+    ),
+    "AddressLimitExceeded": (
+        _QUOTA[0],
+        "release elastic IPs that are not needed (aws ec2 describe-addresses lists them), or ask AWS for a higher quota"
+        " (Service Quotas, EC2)",
+    ),
     "VcpuLimitExceeded": (
         _QUOTA[0],
         "terminate instances that are not needed, choose smaller types, or ask AWS for more vCPUs: aws service-quotas"
