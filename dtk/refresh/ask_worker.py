@@ -21,7 +21,8 @@ from dtk.ssh.connect import Patience, close_all, reach  # noqa: E402
 from dtk.ssh.host_keys import key_text  # noqa: E402
 from dtk.ssh.passphrases import unlock  # noqa: E402
 
-PATIENCE = Patience(overall=30.0, attempt=20.0)
+PATIENCE = Patience(overall=30.0, attempt=20.0, closed=2.0)
+"""A machine that is busy answers late; one whose port is closed is reported instead of waited for."""
 AT_ONCE = 100
 ANSWER_SECONDS = 20.0
 MOST_BYTES = 65536

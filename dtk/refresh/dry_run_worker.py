@@ -51,7 +51,7 @@ from dtk.state.store import load_state, new_state  # noqa: E402
 from dtk.state.workspace import Workspace  # noqa: E402
 from dtk.targets import planned_target  # noqa: E402
 
-PATIENCE = Patience(overall=10.0, attempt=10.0)
+PATIENCE = Patience(overall=10.0, attempt=10.0, closed=2.0)
 """Short, because a running node answers at once; one that does not is reported instead of waited for."""
 AT_ONCE = 100
 ENDED = 1

@@ -13,7 +13,8 @@ from typing import Any, cast
 
 import gevent
 import paramiko
-from paramiko.common import OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
+from paramiko.common import OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED, OPEN_FAILED_CONNECT_FAILED
+from paramiko.ssh_exception import NoValidConnectionsError
 
 from dtk.errors import DtkError
 from dtk.model.ssh_address import SshAddress, parse_jumps
@@ -37,12 +38,14 @@ class Patience:
     Within an attempt, the machine has ``attempt`` seconds to send its SSH banner, and again as long to complete the
     login. The clock stops while a login waits for its turn.
     A booting machine first refuses connections, then may refuse the user until cloud-init has installed the key.
-    ``authentication`` is how long a new machine may refuse the user after its first answer.
+    ``authentication`` is how long a new machine may refuse the user after its first answer, and ``closed`` how long its
+    port may be closed.
     """
 
     overall: float = 120.0
     attempt: float = 20.0
     authentication: float = 30.0
+    closed: float = 24 * 3600.0
 
 
 _LEAST_SECONDS = 0.1
@@ -80,7 +83,8 @@ def reach(
     """
     if connection.host_key:
         known.pin_line(host_entry(connection.hostname, connection.port), connection.host_key)
-    deadline = time.monotonic() + patience.overall
+    began, bound = time.monotonic(), patience.overall
+    deadline = began + bound
     refused_since: float | None = None
     failure: Exception | None = None
     for pause in _pauses():
@@ -97,17 +101,31 @@ def reach(
         except (OSError, EOFError, paramiko.SSHException) as error:
             # A last attempt that was cut short says less about the cause than the one before.
             failure = failure if failure and attempt.is_short else error
+            if _is_closed(error):
+                bound = min(bound, patience.closed)
+                deadline = min(deadline, began + bound)
         deadline += attempt.waited
         if time.monotonic() + pause >= deadline:
             break
         waiting(f"waiting for SSH on {_address_shown(connection)}: {_reason(failure)}")
         gevent.sleep(pause)
+    raise _given_up(connection, bound, failure)
+
+
+def _given_up(connection: Connection, seconds: float, failure: Exception | None) -> UnreachableError:
     if isinstance(failure, paramiko.AuthenticationException):
-        raise _refused(connection, failure)
-    raise UnreachableError(
-        f"no SSH connection to {_address_shown(connection)} within {patience.overall:.0f} s: {_reason(failure)}",
+        return _refused(connection, failure)
+    return UnreachableError(
+        f"no SSH connection to {_address_shown(connection)} within {seconds:.0f} s: {_reason(failure)}",
         hint="check that the machine is running and that this address and port can be reached from here",
     )
+
+
+def _is_closed(error: Exception) -> bool:
+    """Return whether a connection was refused, or found no way to the machine: waiting helps only while it boots."""
+    if isinstance(error, paramiko.ChannelException):
+        return error.code == OPEN_FAILED_CONNECT_FAILED
+    return isinstance(error, NoValidConnectionsError)
 
 
 def _reason(failure: Exception | None) -> str:

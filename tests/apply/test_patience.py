@@ -32,7 +32,10 @@ port, key, known, jump = int(sys.argv[1]), sys.argv[2], KnownHosts(Path(sys.argv
 node = Connection("127.0.0.1", port, "tester", key, jump)
 try:
     # An attempt that may take as long as it wants must not take longer than all of them may.
-    reach(node, known, Patience(overall=2.0, attempt=3600.0, authentication=3600.0), print, is_new="new" in sys.argv)
+    patience = Patience(overall=2.0, attempt=3600.0, authentication=3600.0)
+    if "question" in sys.argv:
+        patience = Patience(overall=3600.0, attempt=3600.0, closed=2.0)
+    reach(node, known, patience, print, is_new="new" in sys.argv)
 except DtkError as error:
     print(error.message)
 """
@@ -119,6 +122,13 @@ def test_a_closed_port_is_told_in_the_stated_time(lab: Lab, tmp_path: Path) -> N
     assert f"no SSH connection to 127.0.0.1:{server.port} within 2 s: " in message
     assert "refused" in message or "connect" in message.lower()
     assert "Errno" not in message
+
+
+def test_a_question_waits_for_no_closed_port_also_behind_a_jump_host(lab: Lab, tmp_path: Path) -> None:
+    server, jump = lab.add_node("master"), f"someone@127.0.0.1:{lab.add_node('jump').port}"
+    server.stop()
+    for way in ("", jump):
+        assert " within 2 s: " in output(lab, tmp_path, server.port, "question", jump=way)
 
 
 def test_a_fresh_machine_that_goes_on_refusing_is_given_up_in_the_stated_time(lab: Lab, tmp_path: Path) -> None:
