@@ -45,6 +45,11 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 # Folders whose files take minutes, and those whose files take up to one.
 LONG = {"testbed": 0, "modules": 0, "end_to_end": 1, "reliability": 1}
+# Files that take several minutes each.
+LONGEST = {
+    *("test_flagship.py", "test_postgresql_ha.py", "test_postgresql.py"),
+    *("test_spark_cluster.py", "test_bigtop_packages.py"),
+}
 
 
 # Files that start hundreds of processes of dtk, or kill them at every point; what these run, others run as well.
@@ -65,7 +70,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     The order is random otherwise. xdist's own order, the files with the most tests first, would put long files last.
     """
-    items.sort(key=lambda item: LONG.get(item.path.parent.name, 2))
+    items.sort(key=lambda item: -1 if item.path.name in LONGEST else LONG.get(item.path.parent.name, 2))
 
 
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
