@@ -76,7 +76,7 @@ def test_a_region_that_was_changed_in_the_target_is_refused_with_both(
     output = refused(capsys, 3, *words)
     assert f"the nodes of service 'spark1' are in region {REGION}" in output
     assert f"target 'cloud' is in region {ELSEWHERE} now" in output
-    assert "the target's" in output
+    assert "restore the target's" in output
     assert "in dtk.yaml" in output
     all_there(cloud)
 

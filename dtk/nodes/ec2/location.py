@@ -31,7 +31,7 @@ def check_location(aws: Aws, target: str, identity: ServiceIdentity, records: It
         raise InvalidError(
             f"the nodes of service '{identity.service}' are in region {_listed(regions)},"
             f" and target '{target}' is in region {aws.region} now",
-            hint=f"set the target's region to {_listed(regions)} again, in dtk.yaml or AWS_REGION;"
+            hint=f"restore the target's region (region: {_listed(regions)}) in dtk.yaml or AWS_REGION;"
             f" to move the service, destroy it there first: dtk delete-and-destroy {identity.service}",
         )
     if accounts and aws.account and accounts - {aws.account}:
