@@ -150,10 +150,18 @@ def replicas_have_what_was_written_through_the_proxies(dtk: Dtk) -> None:
     dtk.run("add-component", SERVICE, "database/volume::mount")
     for path, value in DATA.items():
         dtk.run("set-attribute", SERVICE, path, value)
+    dtk.run("add-component", SERVICE, "proxies/postgresql-ha::pooler")
     output = dtk.run("apply", SERVICE, "--yes", **ENVIRONMENT).stdout
     assert "read it on" in output
     kept = output + everything_written(dtk.root)
     assert not [name for name in SECRETS.values() if ENVIRONMENT[name] in kept]
+
+
+def a_pooler_finds_the_primary_and_a_replica(dtk: Dtk) -> None:
+    shown = dtk.run("exec", SERVICE, "proxies/postgresql-ha::pooler.smoke_test", **ENVIRONMENT).stdout
+    addresses = dtk.addresses(SERVICE)
+    assert f"primary at {addresses[primary(dtk)]}" in shown
+    assert "replica at " in shown
 
 
 def a_second_converge_changes_nothing(dtk: Dtk) -> None:
@@ -249,6 +257,7 @@ def test_no_acknowledged_write_is_lost_while_primaries_change(bed: Bed, dtk: Dtk
     """Run the steps in order; each continues from the previous one, and its name says what it checks."""
     replicas_have_what_was_written_through_the_proxies(dtk)
     a_second_converge_changes_nothing(dtk)
+    a_pooler_finds_the_primary_and_a_replica(dtk)
     a_client_writes_without_stop(dtk)
     a_switchover_makes_another_server_the_primary(dtk)
     a_primary_that_loses_power_is_replaced_and_follows_when_it_is_back(bed, dtk)
