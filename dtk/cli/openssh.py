@@ -18,7 +18,7 @@ from typing import IO, Self
 import typer
 
 from dtk.errors import DtkError
-from dtk.model.ssh_address import SshAddress, parse_jumps
+from dtk.model.ssh_address import SshAddress
 from dtk.nodes.provider import Connection
 from dtk.views.formatting import CYAN, GREEN, YELLOW, colored, harmless
 
@@ -34,8 +34,8 @@ def ssh_arguments(connection: Connection, known_hosts: Path, user: str = "") -> 
     """Return OpenSSH's command line for a node, with its key, pinned host key and jump hosts."""
     options = _options(connection.key, known_hosts)
     proxy = _literal(connection.proxy_command)
-    for jump in parse_jumps(connection.jump):
-        proxy = _way_through(jump, connection.jump_key or connection.key, known_hosts, proxy)
+    for jump, key in connection.jumps:
+        proxy = _way_through(jump, key, known_hosts, proxy)
     options += ["-o", f"ProxyCommand={proxy}"] if proxy else []
     login = user or connection.user
     where = f"{login}@{connection.hostname}" if login else connection.hostname

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from dtk.errors import DtkError
-from dtk.model.ssh_address import SSH_PORT
+from dtk.model.ssh_address import SSH_PORT, SshAddress, parse_jumps
 from dtk.model.target import Attributes, TargetFacts
 
 NodeStatus = Literal["pending", "running", "stopped", "terminated"]
@@ -23,7 +23,8 @@ class Connection:
     """How to reach a node by SSH. ``key`` is a private key's path, "" to use the SSH agent and the usual keys.
 
     ``jump`` is ``user@host:port``, or several separated by commas, in order. Jump hosts are offered the user's own keys
-    as well as ``jump_key``, or ``key`` if that is "". ``host_key`` is the public host key line
+    as well as their key: the one in ``jump_keys``, which has a path for each jump host ("" for none) or is empty, else
+    ``jump_key``, else ``key``. ``host_key`` is the public host key line
     (``ssh-ed25519 AAAA…``) if the target knows it; otherwise the key is pinned at first contact. ``proxy_command``
     is a program and its arguments, quoted as in a shell, whose streams lead to the machine; then ``jump`` is empty.
     """
@@ -36,6 +37,17 @@ class Connection:
     host_key: str = ""
     jump_key: str = ""
     proxy_command: str = ""
+    jump_keys: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Take the keys of jump hosts from a JSON document, too, where they are a list."""
+        object.__setattr__(self, "jump_keys", tuple(self.jump_keys))
+
+    @property
+    def jumps(self) -> list[tuple[SshAddress, str]]:
+        """The jump hosts in order, each with its key's path, "" for none."""
+        hosts, usual = parse_jumps(self.jump), self.jump_key or self.key
+        return [(host, key or usual) for host, key in zip(hosts, self.jump_keys or [""] * len(hosts), strict=True)]
 
 
 @dataclass(frozen=True)

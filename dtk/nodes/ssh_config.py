@@ -96,11 +96,12 @@ def _said(connection: Connection) -> str:
 
 def _with_jumps(config: str, connection: Connection) -> Connection:
     jumps, keys = _jumps(config, connection.jump, 0)
-    return replace(connection, jump=",".join(map(str, jumps)), jump_key=connection.jump_key or next(iter(keys), ""))
+    own = () if connection.jump_key or not any(keys) else tuple(keys)
+    return replace(connection, jump=",".join(map(str, jumps)), jump_keys=own)
 
 
 def _jumps(config: str, text: str, depth: int) -> tuple[list[SshAddress], list[str]]:
-    """Return the jump hosts in order, including those needed to reach the first, and the keys named for them."""
+    """Return the jump hosts in order, including those needed to reach the first, and the key of each, "" for none."""
     if depth > _DEEPEST:
         raise InvalidError(f"the jump hosts of {_file()} form a loop: {text}", hint="correct its ProxyJump lines")
     ways: list[SshAddress] = []
@@ -112,7 +113,7 @@ def _jumps(config: str, text: str, depth: int) -> tuple[list[SshAddress], list[s
             ways, keys = [*before], [*their_keys]
         port = jump.port if jump.port != SSH_PORT else int(found.get("port", SSH_PORT))
         ways.append(SshAddress(found["hostname"], port, jump.user or found.get("user", "")))
-        keys += [key] if (key := _identity(found)) else []
+        keys.append(_identity(found))
     return ways, keys
 
 

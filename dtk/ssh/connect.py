@@ -17,7 +17,7 @@ from paramiko.common import OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED, OPEN_FAILED
 from paramiko.ssh_exception import NoValidConnectionsError
 
 from dtk.errors import DtkError
-from dtk.model.ssh_address import SshAddress, parse_jumps
+from dtk.model.ssh_address import SshAddress
 from dtk.nodes.provider import Connection
 from dtk.nodes.proxy_command import proxy_words
 from dtk.nodes.remembered_keys import host_entry
@@ -213,11 +213,10 @@ def close_all(clients: list[paramiko.SSHClient]) -> None:
 
 
 def jump_connections(connection: Connection) -> list[Connection]:
-    """Return the connections of a machine's jump hosts, in order; they use the jump key, or else the machine's key."""
-    key = connection.jump_key or connection.key
+    """Return the connections of a machine's jump hosts, in order, each with its own key."""
+    blank = replace(connection, jump="", jump_keys=(), host_key="")
     return [
-        replace(connection, hostname=jump.host, port=jump.port, user=jump.user, jump="", host_key="", key=key)
-        for jump in parse_jumps(connection.jump)
+        replace(blank, hostname=jump.host, port=jump.port, user=jump.user, key=key) for jump, key in connection.jumps
     ]
 
 

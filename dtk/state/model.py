@@ -19,7 +19,7 @@ class NodeState:
 
     id: str
     status: str
-    connection: Mapping[str, str | int] = field(default_factory=dict)
+    connection: Mapping[str, Json] = field(default_factory=dict)
     attributes: Mapping[str, Json] = field(default_factory=dict)
 
     @property

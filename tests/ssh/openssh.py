@@ -32,13 +32,13 @@ exec {sshd} -D -e -f "$0/sshd_config"
 def openssh_servers(lab: Lab, folder: Path, network: OwnNetwork | None = None) -> Iterator[Callable[..., OpenSsh]]:
     """Yield a function that starts servers.
 
-    The function's arguments are the options of ``OpenSsh``. Each server accepts the lab's key. All servers are stopped
-    at the end.
+    The function's arguments are the options of ``OpenSsh``, and the public key that the server ``accepts``: by default,
+    the lab's. All servers are stopped at the end.
     """
     started: list[OpenSsh] = []
 
-    def start(**settings: Any) -> OpenSsh:
-        key = lab.client_key.export_public_key().decode()
+    def start(*, accepts: str = "", **settings: Any) -> OpenSsh:
+        key = accepts or lab.client_key.export_public_key().decode()
         started.append(OpenSsh(folder / f"sshd{len(started)}", key, network=network, **settings))
         return started[-1]
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -47,10 +48,10 @@ def no_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     os.umask(before)
 
 
-def said(lab: Lab, machine: OpenSsh, **connection: str) -> str:
+def said(lab: Lab, machine: OpenSsh, **connection: Any) -> str:
     """Run a task on a node with this connection. Return the task's error message, "" if the task succeeds."""
-    given = {"user": "tester", "key": str(lab.key_file), **connection}
-    lab.put_node("master", Connection(machine.host, machine.port, **given), machine)
+    usual = Connection(machine.host, machine.port, "tester", str(lab.key_file))
+    lab.put_node("master", replace(usual, **connection), machine)
     result = lab.apply(stage(1, action("master", "m::c", run("true"))))
     return str(result.step("1.1")["error"]["message"]) if result.exit_code else ""
 
@@ -191,6 +192,7 @@ from gevent import monkey
 monkey.patch_all()
 import sys
 from pathlib import Path
+from typing import Any
 from dtk.errors import DtkError
 from dtk.nodes.provider import Connection
 from dtk.ssh.connect import Patience, reach
@@ -242,12 +244,35 @@ def test_the_users_own_settings_lead_to_a_node(lab: Lab, server: Server, no_keys
     way = with_ssh_config(Connection("web"), has_way=False)
     key = str(lab.key_file)
     assert way == Connection(
-        "127.0.0.1", node.port, "tester", key="", jump=f"tester@127.0.0.1:{jump.port}", jump_key=key
+        "127.0.0.1", node.port, "tester", key="", jump=f"tester@127.0.0.1:{jump.port}", jump_keys=(key,)
     )
     lab.put_node("master", replace(way, key=key), node)
     assert lab.apply(stage(1, action("master", "m::c", run("true")))).exit_code == 0
     said_here = Connection("web", 2200, "ops", "own.pem", jump="me@192.0.2.7:2201")
-    assert with_ssh_config(said_here, has_way=False) == replace(said_here, hostname="127.0.0.1", jump_key="")
+    assert with_ssh_config(said_here, has_way=False) == replace(said_here, hostname="127.0.0.1")
+
+
+def test_each_jump_host_of_the_users_own_settings_is_reached_with_its_own_key(
+    lab: Lab, server: Server, no_keys: Path, tmp_path: Path
+) -> None:
+    keys = [make_key(tmp_path / name) for name in ("outer", "inner")]
+    outer, inner = (server(accepts=key.with_suffix(".pub").read_text()) for key in keys)
+    node = server()
+    (no_keys / "config").write_text(
+        f"Host web\n  Port {node.port}\n  ProxyJump inner\n  IdentityFile {lab.key_file}\n"
+        f"Host inner\n  Port {inner.port}\n  ProxyJump outer\n  IdentityFile {keys[1]}\n"
+        f"Host outer\n  Port {outer.port}\n  IdentityFile {keys[0]}\n"
+        "Host *\n  HostName 127.0.0.1\n  User tester\n"
+    )
+    way = with_ssh_config(Connection("web"), has_way=False)
+    lab.put_node("master", way, node)
+    result = lab.apply(stage(1, action("master", "m::c", run("true"))))
+    assert result.exit_code == 0, result.step("1.1")
+    line = ssh_arguments(way, tmp_path / "known_hosts")
+    assert subprocess.run([*line, "echo", "over"], stdout=subprocess.PIPE, check=False).stdout == b"over\n"
+    # dtk.yaml takes precedence, and a state without the keys of single jump hosts can be read.
+    named = with_ssh_config(Connection("web", jump_key=str(keys[0])), has_way=False)
+    assert {key for _, key in named.jumps} == {str(keys[0])}
 
 
 def test_a_program_of_the_users_own_settings_gets_what_dtk_yaml_says(no_keys: Path) -> None:

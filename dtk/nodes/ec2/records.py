@@ -45,6 +45,7 @@ def connection_to(record: NodeRecord, settings: Ec2Settings) -> Connection:
         key=settings.key if has_targets_key else record.connection.key,
         jump=settings.jump,
         jump_key=settings.jump_key,
+        jump_keys=(),
         proxy_command="",
     )
     if settings.ssh_config:
@@ -61,7 +62,7 @@ def private_keys(settings: Ec2Settings) -> list[str]:
         with suppress(DtkError):
             way = with_ssh_config(way, has_way=bool(settings.proxy_command))
         # A service that has its own key pair also has its own key.
-        keys += [way.jump_key, way.key if settings.key_pair else ""]
+        keys += [*way.jump_keys, way.key if settings.key_pair else ""]
     return list(dict.fromkeys(filter(None, keys)))
 
 

@@ -102,7 +102,7 @@ class HostsProvider(BasicProvider):
     def private_keys(self) -> Sequence[str]:
         """Return the private key files of the hosts and of their jump hosts."""
         ways = [host.connection for host in self._hosts.values()]
-        return list(dict.fromkeys(key for way in ways for key in (way.key, way.jump_key) if key))
+        return list(dict.fromkeys(key for way in ways for key in (way.key, way.jump_key, *way.jump_keys) if key))
 
     def start(self, _: ServiceIdentity, records: Sequence[NodeRecord], report: Report) -> None:
         """Refuse: dtk can't power hosts on."""
