@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dtk.__main__ import run
+from dtk.nodes.records import record_of
 from dtk.refresh.node_drift import look
 from dtk.state.store import load_state
 from tests.ec2.cloud import Cloud, Reports, nodes_in_state
@@ -85,7 +86,7 @@ def test_orphans_are_listed_and_adopted(cloud: Cloud, service: Reports, capsys: 
     state = load_state(cloud.workspace.state_file("spark1"))
     assert state is not None
     assert state.lineage == cloud.identity().lineage
-    assert state.nodes["master"].connection == vars(service.records["master"].connection)
+    assert record_of("master", state.nodes["master"]).connection == service.records["master"].connection
     assert listed(capsys) == []
 
 
