@@ -156,14 +156,15 @@ def _version_problems(cursor: Cursor) -> Iterator[Problem]:
 
 
 def _word_problems(cursor: Cursor) -> Iterator[Problem]:
-    """Yield the values in a target's defaults for its nodes that the target does not know."""
+    """Yield the values in a target's defaults for its nodes that the target can't use."""
     target, defaults = _target(cursor), cursor.get("defaults")
     if defaults is None:
         return
-    for wrong in target.description.unknown_words(target, mapping(target.settings, defaults.name)):
+    for wrong in target.description.wrong_values(target, mapping(target.settings, defaults.name)):
         default = defaults.get(wrong.attribute) or defaults
-        message = f"{wrong.attribute} '{wrong.word}' is not known to target '{target.name}'"
-        yield default.problem(message, expected=wrong.expected, near=nearest(wrong.word, wrong.known))
+        yield default.problem(
+            wrong.message(target.name), expected=wrong.expected, near=nearest(wrong.word, wrong.known)
+        )
 
 
 def _default_problems(cursor: Cursor) -> Iterator[Problem]:

@@ -16,7 +16,9 @@ from dtk.model.planned_action import PlannedAction
 FORMAT_VERSION = 2
 """Version 2 stores a group's members as differences from the first member; version 1 stores each in full."""
 
-NodeChangeKind = Literal["create", "start", "stop", "terminate", "release", "replace", "resize", "grow", "keep"]
+NodeChangeKind = Literal[
+    "create", "start", "stop", "terminate", "release", "replace", "resize", "grow", "modify", "keep"
+]
 ComponentChangeKind = Literal["new", "changed", "unchanged", "delete"]
 StepType = Literal[
     "create_node",
@@ -25,7 +27,7 @@ StepType = Literal[
     "terminate_node",
     "release_node",
     "resize_node",
-    "grow_volumes",
+    "modify_volumes",
     "register_node",
     "deregister_node",
     "configure_node",

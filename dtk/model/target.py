@@ -24,24 +24,33 @@ Power = Literal["start", "stop"]
 
 
 @dataclass(frozen=True)
-class UnknownWord:
-    """A node attribute value that the target does not know; ``known`` are the valid values."""
+class WrongValue:
+    """A node attribute value that the target can't use.
+
+    ``known`` are the valid values; ``problem`` says what is wrong if the target knows the value.
+    """
 
     attribute: str
     word: str
     known: tuple[str, ...]
     expected: str
+    problem: str = ""
+
+    def message(self, target: str) -> str:
+        """Return what is wrong with the value, for people."""
+        return self.problem or f"{self.attribute} '{self.word}' is not known to target '{target}'"
 
 
 @dataclass(frozen=True)
 class MachineDifference:
     """One way in which a machine differs from what its node requests; ``what`` describes it: ``size small → large``.
 
-    ``how`` is the remedy: ``resize`` (stop and start), ``grow`` (enlarge a disk) or ``replace`` (a new machine);
-    ``keep`` means that it needs none: what the request names has changed, not the request.
+    ``how`` is the remedy: ``resize`` (stop and start), ``grow`` (enlarge a disk), ``modify`` (change a disk otherwise,
+    such as its type) or ``replace`` (a new machine); ``keep`` means that it needs none: what the request names has
+    changed, not the request.
     """
 
-    how: Literal["resize", "grow", "replace", "keep"]
+    how: Literal["resize", "grow", "modify", "replace", "keep"]
     what: str
 
 
@@ -71,7 +80,7 @@ def _as_they_are(_target: Target, attributes: Attributes) -> Attributes:
     return attributes
 
 
-def _any_word(_target: Target, _attributes: Attributes) -> Iterable[UnknownWord]:
+def _any_value(_target: Target, _attributes: Attributes) -> Iterable[WrongValue]:
     return ()
 
 
@@ -120,7 +129,7 @@ class TargetDescription:
             imported only when dtk works on machines.
         settings_schema: the JSON schema file of the target's settings; unknown keys are refused.
         machine_attributes: a node's own attributes → those to request its machine with, defaults included.
-        unknown_words: the values in a node's attributes that the target does not know.
+        wrong_values: the values in a node's attributes that the target can't use.
         firewall_sources: the address ranges to which dtk opens the ports that components declare; None if the
             target manages no firewall.
         region: the region of the target's machines, "" if its settings do not say; None for a target without
@@ -143,7 +152,7 @@ class TargetDescription:
     provider: str
     settings_schema: Path
     machine_attributes: Callable[[Target, Attributes], Attributes] = _as_they_are
-    unknown_words: Callable[[Target, Attributes], Iterable[UnknownWord]] = _any_word
+    wrong_values: Callable[[Target, Attributes], Iterable[WrongValue]] = _any_value
     firewall_sources: Callable[[Target], tuple[str, ...] | None] = _no_firewall
     region: Callable[[Target], str | None] = _no_region
     machine_text: Callable[[Attributes], str] = _nothing_to_show

@@ -42,7 +42,7 @@ class BasicProvider:
         for change in changes:
             report(change.record.node, DtkError("a target of this type can't change the size of its machines"))
 
-    grow = resize
+    modify_volumes = resize
 
     def register(self, _identity: ServiceIdentity, memberships: Sequence[Membership], report: Report) -> None:
         """Refuse to register nodes."""

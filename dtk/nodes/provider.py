@@ -221,8 +221,8 @@ class Provider(Protocol):
     def resize(self, identity: ServiceIdentity, changes: Sequence[MachineChange], report: Report) -> None:
         """Change the size of machines: stop, modify and start them; report each with its new addresses."""
 
-    def grow(self, identity: ServiceIdentity, changes: Sequence[MachineChange], report: Report) -> None:
-        """Enlarge machines' disks; report each, including those that are already large enough."""
+    def modify_volumes(self, identity: ServiceIdentity, changes: Sequence[MachineChange], report: Report) -> None:
+        """Enlarge machines' disks or change their types; report each, including those that need no change any more."""
 
     def register(self, identity: ServiceIdentity, memberships: Sequence[Membership], report: Report) -> None:
         """Give nodes their DNS names and register them in groups; report each once it is healthy in all groups."""

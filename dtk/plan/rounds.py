@@ -165,7 +165,7 @@ def _open_changes(request: PlanRequest) -> dict[str, str]:
     topology, replaced = topology_of(request), {node for batch in request.replaces for node in batch}
     differences = machine_differences(request.target, topology, request.state)
     nodes = changed_in_place(node_changes(topology, request.state), differences, replaced)
-    return {one.node: one.change for one in nodes if one.change in ("create", "start", "resize", "grow")}
+    return {one.node: one.change for one in nodes if one.change in ("create", "start", "resize", "grow", "modify")}
 
 
 def _joined(found: Sequence[Parts], stages: list[Stage], replaced: Collection[str]) -> Parts:
@@ -199,7 +199,7 @@ def _after_step(leaf: Step, state: State) -> State:
         known = state.nodes.get(leaf.node, NodeState("", ""))
         attributes = {"home": "", **known.attributes}
         return changes.with_node(state, leaf.node, replace(known, status="running", attributes=attributes))
-    if leaf.type in ("resize_node", "grow_volumes"):
+    if leaf.type in ("resize_node", "modify_volumes"):
         # The machine then matches its files: drop the compared attributes, so that it is not changed again.
         known = state.nodes[leaf.node]
         attributes = {name: known.attributes[name] for name in known.attributes.keys() - _COMPARED}

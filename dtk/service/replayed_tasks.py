@@ -70,7 +70,7 @@ def _with_machine(state: State, event: Event, machines: Machines) -> State:
         return changes.without_node(state, node)
     if change == "stopped":
         state = changes.without_in_doubt(state, node)
-    if change not in ("created", "started", "stopped", "resized", "grown"):
+    if change not in ("created", "started", "stopped", "resized", "modified"):
         return state
     id_, address = str(event.get("id", "")), event.get("host_address")
     there = machines.get(node)

@@ -24,6 +24,7 @@ _SIGNS = {
     "changed": "~",
     "resize": "~",
     "grow": "~",
+    "modify": "~",
 }
 _COMPONENT_ORDER = {"delete": 0, "new": 1, "changed": 2}
 

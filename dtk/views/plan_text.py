@@ -19,7 +19,7 @@ HIDDEN = "(hidden)"
 _COLORS = {"-": RED, "-/+": RED, "+": GREEN, "~": YELLOW, "!": RED}
 _MOST_REASONS = 4
 """Maximum number of reasons below a step; all of them are shown with its components."""
-_NODE_CHANGES = ("terminate", "release", "replace", "create", "resize", "grow", "start", "stop", "keep")
+_NODE_CHANGES = ("terminate", "release", "replace", "create", "resize", "grow", "modify", "start", "stop", "keep")
 """The changes of nodes in the order of the summary."""
 
 

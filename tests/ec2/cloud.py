@@ -16,7 +16,8 @@ from dtk.errors import DtkError
 from dtk.model.target import Target
 from dtk.nodes.ec2.description import EC2
 from dtk.nodes.ec2.provider import Ec2Provider
-from dtk.nodes.provider import NodeRecord, NodeRequest, ServiceIdentity
+from dtk.nodes.ec2.wish import machine_differences
+from dtk.nodes.provider import MachineChange, NodeRecord, NodeRequest, ServiceIdentity
 from dtk.nodes.records import state_of
 from dtk.state.model import State
 from dtk.state.store import load_state, save_state
@@ -99,6 +100,27 @@ class Reports:
 
     def record(self, nodes: Any, known: Any) -> None:
         self.recorded.append((list(nodes), dict(known)))
+
+
+def changed(cloud: Cloud, made: Reports, how: str, **attributes: Any) -> Reports:
+    """Call the provider's method ``how`` (resize or modify_volumes) for all created nodes. Return what it reported."""
+    reports = Reports()
+    changes = [MachineChange(record, attributes) for record in made.records.values()]
+    getattr(cloud.provider(), how)(cloud.identity(), changes, reports)
+    return reports
+
+
+def calls(cloud: Cloud) -> list[str]:
+    """Return the calls that change something."""
+    return [name for name, _ in cloud.api.calls if not name.startswith("Describe")]
+
+
+def differences(cloud: Cloud, made: Reports, target: Target | None = None, **attributes: Any) -> list[str]:
+    """Return what a plan says about master's instance when the node requests these attributes."""
+    target = target or cloud.target()
+    known = made.records["master"].attributes
+    found = machine_differences(target, target.description.machine_attributes(target, attributes), known)
+    return [f"{one.how}: {one.what}" for one in found]
 
 
 def write_target(cloud: Cloud, **settings: Any) -> None:

@@ -33,7 +33,7 @@ def test_machines_as_they_were_made_are_nothing_to_tell(
     [
         ("image", "ami-0123456789", "image plain → ami-0123456789"),
         ("root_device_size", "8", "root_device_size 20 → 8"),
-        ("root_device_type", "io2", "root_device_type gp3 → io2"),
+        ("root_device_type", "standard", "root_device_type gp3 → standard"),
         ("volumes", "[{size: 10}]", "volumes 0 → 1"),
         ("subnet", "subnet-0123", "→ subnet-0123"),
         ("availability_zone", "us-east-1b", "availability_zone us-east-1a → us-east-1b"),
@@ -70,7 +70,7 @@ def test_larger_disks_and_another_type_are_steps_of_the_plan_and_disks_grow_firs
     assert run(["set-attribute", "spark1", "master/instance_type", "m5.large"]) == 0
     output = planned(capsys)
     assert "  ~ resize master  (root_device_size 40 → 50; t3.small → m5.large: stop, modify, start)" in output
-    assert output.index("1 grow_volumes") < output.index("2 resize_node")
+    assert output.index("1 modify_volumes") < output.index("2 resize_node")
 
 
 def test_another_profile_of_the_target_is_told_of_every_node(

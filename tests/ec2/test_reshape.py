@@ -1,4 +1,4 @@
-"""Tests of changing the size and disks of existing instances."""
+"""Tests of changing the size of existing instances, and of volumes that outlive them."""
 
 from __future__ import annotations
 
@@ -13,22 +13,9 @@ import pytest
 from dtk.__main__ import run
 from dtk.errors import DtkError, InvalidError
 from dtk.nodes.ec2 import kept_volumes, reshape
-from dtk.nodes.ec2.wish import machine_differences
-from dtk.nodes.provider import MachineChange, NodeRecord, NodeRequest, ServiceIdentity
-from tests.ec2.cloud import Cloud, Reports, save
+from dtk.nodes.provider import NodeRecord, NodeRequest, ServiceIdentity
+from tests.ec2.cloud import Cloud, Reports, calls, changed, differences, save
 from tests.support.ec2 import Fault
-
-
-def changed(cloud: Cloud, made: Reports, how: str, **attributes: Any) -> Reports:
-    """Call the provider's method ``how`` (resize or grow) for all created nodes. Return what it reported."""
-    reports = Reports()
-    changes = [MachineChange(record, attributes) for record in made.records.values()]
-    getattr(cloud.provider(), how)(cloud.identity(), changes, reports)
-    return reports
-
-
-def calls(cloud: Cloud) -> list[str]:
-    return [name for name, _ in cloud.api.calls if not name.startswith("Describe")]
 
 
 def test_instances_are_resized_together_and_run_again(cloud: Cloud) -> None:
@@ -61,71 +48,6 @@ def test_what_a_task_that_died_has_resized_is_not_stopped_again(cloud: Cloud) ->
     done = changed(cloud, made, "resize", size="large")
     assert done.records["master"].attributes["instance_type"] == "t3.large"
     assert calls(cloud) == []
-
-
-def test_disks_grow_once_and_what_they_are_is_known_then(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reshape, "_PAUSE_SECONDS", 0.1)
-    made = cloud.create("master", volumes=[{"size": 10}])
-    cloud.api.calls.clear()
-    wish: dict[str, Any] = {"root_device_size": 40, "volumes": [{"size": 50}]}
-    done = changed(cloud, made, "grow", **wish)
-    assert done.errors == {}
-    assert sorted(volume.size for volume in cloud.volumes()) == [40, 50]
-    made_with: Any = done.records["master"].attributes["made_with"]
-    assert (made_with["root_device_size"], made_with["volumes"][0]["size"]) == (40, 50)
-    cloud.api.calls.clear()
-    assert changed(cloud, made, "grow", **wish).errors == {}
-    assert calls(cloud) == []
-
-
-def differences(cloud: Cloud, made: Reports, **attributes: Any) -> list[str]:
-    """Return what a plan says about master's instance when the node requests these attributes."""
-    target = cloud.target()
-    known = made.records["master"].attributes
-    found = machine_differences(target, target.description.machine_attributes(target, attributes), known)
-    return [f"{one.how}: {one.what}" for one in found]
-
-
-def test_a_grown_disk_hides_no_other_difference_and_keep_says_that_a_replace_deletes_the_data(cloud: Cloud) -> None:
-    made = cloud.create("master", volumes=[{"name": "data", "size": 10}])
-    wish: dict[str, Any] = {"root_device_size": 40, "volumes": [{"name": "data", "size": 20, "keep": True}]}
-    told = (
-        "replace: volume 1 has keep: true now, but it is still deleted with its instance:"
-        " copy its data before you replace the node"
-    )
-    assert differences(cloud, made, **wish) == ["grow: root_device_size 20 → 40", told]
-    done = changed(cloud, made, "grow", **wish)
-    assert differences(cloud, done, **wish) == [told]
-    made_with: Any = done.records["master"].attributes["made_with"]
-    assert made_with["volumes"][0]["size"] == 20
-
-
-def test_a_volume_that_is_new_in_the_request_does_not_stop_the_other_disks_from_growing(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reshape, "_PAUSE_SECONDS", 0.1)
-    made = cloud.create("master", volumes=[{"size": 10}])
-    wish: dict[str, Any] = {"root_device_size": 40, "volumes": [{"size": 10}, {"size": 30}]}
-    done = changed(cloud, made, "grow", **wish)
-    assert done.errors == {}
-    assert sorted(volume.size for volume in cloud.volumes()) == [10, 40]
-    assert differences(cloud, done, **wish) == ["replace: volumes 1 → 2"]
-
-
-def test_a_volume_that_was_detached_is_told_before_any_disk_is_changed(cloud: Cloud) -> None:
-    made = cloud.create("master", volumes=[{"size": 10}])
-    (extra,) = [volume for volume in cloud.volumes() if volume.size == 10]
-    cloud.client().detach_volume(VolumeId=extra.id, InstanceId=made.records["master"].id, Device="/dev/sdf")
-    failed = changed(cloud, made, "grow", root_device_size=40, volumes=[{"size": 20}])
-    assert "has no disk /dev/sdf" in failed.errors["master"].message
-    assert sorted(volume.size for volume in cloud.volumes()) == [10, 20]
-
-
-def test_a_disk_that_was_changed_just_now_says_what_aws_says(cloud: Cloud) -> None:
-    made = cloud.create("master")
-    cloud.api.faults.append(Fault("ModifyVolume", "VolumeModificationRateExceeded", "You've reached the maximum rate"))
-    failed = changed(cloud, made, "grow", root_device_size=40)
-    assert "You've reached the maximum rate" in failed.errors["master"].message
 
 
 KEPT: dict[str, Any] = {"volumes": [{"name": "data", "size": 50, "keep": True}, {"size": 10}]}
@@ -176,8 +98,8 @@ def test_a_kept_volume_that_is_smaller_than_requested_is_known_to_be_and_grows(
     (data, other) = KEPT["volumes"]
     wish: dict[str, Any] = {"volumes": [{**data, "size": 90}, other]}
     made = cloud.create("master", **wish)
-    assert differences(cloud, made, **wish) == ["grow: volume 1 size 50 → 90"]
-    done = changed(cloud, made, "grow", **wish)
+    assert differences(cloud, made, **wish) == ["grow: volume data size 50 → 90"]
+    done = changed(cloud, made, "modify_volumes", **wish)
     (volume,) = [volume for volume in cloud.volumes() if volume.size == 90]
     assert differences(cloud, done, **wish) == []
     assert done.records["master"].attributes["kept_volumes"] == [{"name": "data", "id": volume.id, "size": 90}]
@@ -185,7 +107,7 @@ def test_a_kept_volume_that_is_smaller_than_requested_is_known_to_be_and_grows(
     ended(cloud, made)
     cloud.task = 3
     made = cloud.create("master", **KEPT)
-    told = "replace: volume 1 size 90 → 50, but a kept volume can't be made smaller"
+    told = "replace: volume data size 90 → 50, but a kept volume can't be made smaller"
     assert differences(cloud, made, **KEPT) == [told]
 
 

@@ -28,6 +28,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.test import run_wsgi_app
 
 from tests.support.target_groups import TargetGroups
+from tests.support.volume_changes import VolumeChanges
 
 NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/"
 NOTHING_SEEN = f'<DescribeInstancesResponse xmlns="{NAMESPACE}"><reservationSet/></DescribeInstancesResponse>'
@@ -103,8 +104,11 @@ class Ec2:
     """What target groups say of an instance: its state, and the code and text of the reason."""
     draining: float = 0.0
     """How long a target stays draining after it is deregistered, in seconds."""
+    modifying: float = 0.0
+    """How long the change of a volume takes, in seconds."""
     region: str = "us-east-1"
     _groups: TargetGroups = field(default_factory=TargetGroups)
+    _volumes: VolumeChanges = field(default_factory=VolumeChanges)
     _tokens: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     _moving: dict[str, tuple[str, float]] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -155,7 +159,7 @@ class Ec2:
                 body = body.replace(b"\\052", b"*")
                 if _is_too_long(body):
                     return _send(start_response, 400, OF_STS.format(code="InvalidChangeBatch", message="too long"))
-            refused = self._refusal(action, parameters)
+            refused = self._refusal(action, parameters) or self._volumes.refusal(action, parameters)
             if refused:
                 return _send(start_response, 400, ERROR.format(code=refused, message="as EC2 would"))
             status, text = self._known(environ, action, parameters, body)
@@ -237,11 +241,16 @@ class Ec2:
         text = self.shown.get(action, bytes)(text)
         if action in TRANSITIONS:
             _free_addresses(_ids(parameters) if action == "TerminateInstances" else [])
-            for id_ in set(_INSTANCE.findall(text)):
-                self._moving[id_.decode()] = (TRANSITIONS[action], time.monotonic() + self.seconds)
+            ids = {id_.decode() for id_ in _INSTANCE.findall(text)}
+            if action == "RunInstances":
+                self._volumes.launched(parameters, ids)
+            for id_ in ids:
+                self._moving[id_] = (TRANSITIONS[action], time.monotonic() + self.seconds)
         if action in {*TRANSITIONS, "DescribeInstances"}:
             text = self._with_states(text)
         self._groups.note(action, parameters, self.draining)
+        self._volumes.note(action, parameters, self.modifying)
+        text = self._volumes.as_described(action, text)
         if action == "ListResourceRecordSets":
             text = text.replace(b"<Name>*.", b"<Name>\\052.")
         if self.same_index and action in ("RunInstances", "DescribeInstances"):
@@ -256,7 +265,9 @@ class Ec2:
         for place in (parameters["InstanceType"], parameters.get("NetworkInterface.1.SubnetId", "")):
             if place in self.capacity:
                 self.capacity[place] -= count
-        return urlencode({**parameters, "MinCount": str(count)}).encode()
+        # moto drops the IOPS of a launch, and then refuses the types that need them.
+        types = {name: "gp3" for name, value in parameters.items() if value in ("io1", "io2")}
+        return urlencode({**parameters, **types, "MinCount": str(count)}).encode()
 
     def _ask_moto(self, environ: dict[str, Any], body: bytes) -> tuple[int, bytes]:
         import io  # noqa: PLC0415

@@ -33,7 +33,7 @@ CHANGES: dict[StepType, str] = {
     "power_off_node": "stopped",
     "terminate_node": "terminated",
     "release_node": "released",
-    "grow_volumes": "grown",
+    "modify_volumes": "modified",
     "resize_node": "resized",
     "register_node": "registered",
     "deregister_node": "deregistered",
@@ -222,9 +222,9 @@ class MachineBatch:
             if step.node not in state.nodes:
                 self._results[step.node].set_exception(DtkError(f"node {step.node} is not in the state"))
         records = [record_of(step.node, state.nodes[step.node]) for step in self._steps if step.node in state.nodes]
-        if kind in ("resize_node", "grow_volumes"):
+        if kind in ("resize_node", "modify_volumes"):
             wanted = {step.node: step.node_attributes for step in self._steps}
-            change = provider.resize if kind == "resize_node" else provider.grow
+            change = provider.resize if kind == "resize_node" else provider.modify_volumes
             change(identity, [MachineChange(record, wanted[record.node]) for record in records], self._report)
             return
         if kind in ENDING_STEPS:

@@ -76,9 +76,12 @@ class VolumeNamed(TypedDict):
 
 
 class VolumeAnswer(VolumeNamed, total=False):
-    """A volume; its size is in GB."""
+    """A volume; its size is in GB, its throughput in MiB/s."""
 
     Size: int
+    VolumeType: str
+    Iops: int
+    Throughput: int
     State: str
     AvailabilityZone: str
     Attachments: list[Attachment]
@@ -88,6 +91,10 @@ class VolumeAnswer(VolumeNamed, total=False):
 class VolumeModification(VolumeNamed, total=False):
     """A modification of a volume."""
 
+    TargetSize: int
+    TargetVolumeType: str
+    TargetIops: int
+    TargetThroughput: int
     ModificationState: str
     StatusMessage: str
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from dtk.model.settings import as_mapping, as_texts, mapping, text, texts
-from dtk.model.target import Attributes, MachineDifference, Power, Target, TargetDescription, UnknownWord, networks
+from dtk.model.target import Attributes, MachineDifference, Power, Target, TargetDescription, WrongValue, networks
 from dtk.nodes.ec2.words import ROOT_DEVICE_GIGABYTES, TYPE_SIZES, sizes_of, unknown_words, words_for
 
 MIB_PER_GIB = 1024
@@ -31,8 +31,12 @@ def _size_of(target: Target, request: Attributes) -> Attributes:
     return {"vcpus": vcpus, "memory": memory}
 
 
-def _unknown_words(target: Target, attributes: Attributes) -> Iterable[UnknownWord]:
-    return unknown_words(attributes, target.settings)
+def _wrong_values(target: Target, attributes: Attributes) -> Iterable[WrongValue]:
+    # Imported late: commands that only list things need no rules for disks.
+    from dtk.nodes.ec2.volume_types import wrong_volumes  # noqa: PLC0415
+
+    yield from unknown_words(attributes, target.settings)
+    yield from wrong_volumes(attributes, target.settings)
 
 
 def _firewall_sources(target: Target) -> tuple[str, ...] | None:
@@ -124,7 +128,7 @@ EC2 = TargetDescription(
     provider="dtk.nodes.ec2.provider:Ec2Provider",
     settings_schema=Path(__file__).with_name("settings.schema.json"),
     machine_attributes=_machine_attributes,
-    unknown_words=_unknown_words,
+    wrong_values=_wrong_values,
     firewall_sources=_firewall_sources,
     region=_region,
     machine_text=_machine_text,

@@ -17,6 +17,7 @@ from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.instances import Ec2Instance
 from dtk.nodes.ec2.settings import MachineSpec, Volume, device_of
 from dtk.nodes.ec2.tags import LINEAGE, NAME, NODES, as_list, service_label, service_tags
+from dtk.nodes.ec2.volume_types import limits_of
 from dtk.nodes.provider import ServiceIdentity
 
 _VOLUME = "dtk:volume"
@@ -100,7 +101,7 @@ def attach_kept(
     """Attach a node's kept volumes to its instance; create missing ones in the instance's zone.
 
     Returns:
-        The value of the node's attribute ``kept_volumes``: name, id and size of each.
+        Name, id, size, type and limits of each.
     """
     wanted = [(device_of(place, one), one) for place, one in enumerate(spec.volumes) if one.keep]
     kept = _by_owner(aws, identity.lineage) if wanted else {}
@@ -109,8 +110,19 @@ def attach_kept(
         known = _only(kept, node, volume.name)
         id_ = known["VolumeId"] if known else _made(aws, identity, instance, node, volume, spec.kms_key)
         _attach(aws, id_, instance.id, device)
-        found.append({"name": volume.name, "id": id_, "size": known.get("Size", volume.size) if known else volume.size})
+        found.append({"name": volume.name, "id": id_, **(_as_it_is(known, volume) if known else _as_requested(volume))})
     return found
+
+
+def _as_requested(volume: Volume) -> dict[str, object]:
+    return {"size": volume.size, "type": volume.type, "limits": dict(volume.limits)}
+
+
+def _as_it_is(known: VolumeAnswer, volume: Volume) -> dict[str, object]:
+    type_ = known.get("VolumeType", volume.type)
+    has = {"iops": known.get("Iops", 0), "throughput": known.get("Throughput", 0)}
+    limits = limits_of(type_, {name: value for name, value in has.items() if value})
+    return {"size": known.get("Size", volume.size), "type": type_, "limits": limits}
 
 
 def _made(aws: Aws, identity: ServiceIdentity, instance: Ec2Instance, node: str, volume: Volume, kms_key: str) -> str:

@@ -67,6 +67,15 @@ _EXPLAINED: Mapping[str, tuple[str, str]] = {
         "name fewer ranges in the target's open_to, or ask AWS for a higher quota (Service Quotas, VPC)",
     ),
     "OperationNotPermitted": ("", "remove its stop or termination protection in EC2, then apply again"),
+    "VolumeModificationRateExceeded": (
+        "",
+        "AWS changes a volume only a few times in some hours, and its message says how often: wait, then apply again",
+    ),
+    "IncorrectModificationState": (
+        "",
+        "another change of the volume is not finished (aws ec2 describe-volumes-modifications shows it): wait, then"
+        " apply again",
+    ),
     NO_SPOT_ROLE: (
         "the account has no service-linked role for Spot",
         "create it once for the account: aws iam create-service-linked-role --aws-service-name spot.amazonaws.com",

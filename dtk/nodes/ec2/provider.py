@@ -30,14 +30,13 @@ from dtk.nodes.ec2.preparation import Preparation, alike
 from dtk.nodes.ec2.quota import within_quotas
 from dtk.nodes.ec2.records import an_address, connection_to, described, node_record, private_keys
 from dtk.nodes.ec2.removal import remove_own_resources
-from dtk.nodes.ec2.reshape import MOVED, grow_volumes, start_as
+from dtk.nodes.ec2.reshape import MOVED, modify_volumes, start_as
 from dtk.nodes.ec2.settings import Ec2Settings, read_settings, read_spec
 from dtk.nodes.ec2.spread import spread_out
 from dtk.nodes.ec2.ssh_rules import allow_ssh
 from dtk.nodes.ec2.tags import ORIGIN, is_adopted
 from dtk.nodes.ec2.target_groups import TargetGroups
-from dtk.nodes.ec2.wish import grown, made_with, requested_sizes, with_kept
-from dtk.nodes.ec2.words import ROOT_DEVICE_GIGABYTES
+from dtk.nodes.ec2.wish import made_with, requested_modifications, with_kept, with_modified_disks
 from dtk.nodes.provider import (
     Ask,
     Connection,
@@ -145,7 +144,7 @@ class Ec2Provider(BasicProvider):
         def finished(node: str, instance: Ec2Instance) -> NodeRecord:
             kept = attach_kept(self.aws, identity, instance, node, specs[node])
             instance, address = addresses.give(node, instance, specs[node])
-            made = with_kept(made_with(self.settings, specs[node]), kept) | address
+            made = with_kept(made_with(self.settings, specs[node], machines[node].image.root_device), kept) | address
             return self._new_record(node, instance, machines[node], context.access, made)
 
         ids = {node: instance.id for node, instance in instances.items() if node not in refused}
@@ -233,20 +232,19 @@ class Ec2Provider(BasicProvider):
 
         self._await_running(started, finished, report)
 
-    def grow(self, identity: ServiceIdentity, changes: Sequence[MachineChange], report: Report) -> None:
-        """Enlarge the instances' volumes, whether they run or not."""
+    def modify_volumes(self, identity: ServiceIdentity, changes: Sequence[MachineChange], report: Report) -> None:
+        """Change size, type and limits of the instances' volumes, whether they run or not."""
         wanted = {change.record.node: change for change in changes}
         found = instances_of(self.aws, identity, [change.record for change in changes])
         known = {node: change.record for node, change in wanted.items()}
         for node in report_missing(known, found, report):
             spec, before = read_spec(self.settings, node, wanted[node].attributes), known[node].attributes
-            root = spec.root_device_size or ROOT_DEVICE_GIGABYTES
             try:
-                grow_volumes(self.aws, found[node], root, requested_sizes(before, spec))
+                modify_volumes(self.aws, found[node], requested_modifications(before, self.settings, spec))
             except DtkError as error:
                 report(node, error)
             else:
-                report(node, replace(known[node], attributes=grown(before, spec)))
+                report(node, replace(known[node], attributes=with_modified_disks(before, self.settings, spec)))
 
     def register(self, identity: ServiceIdentity, memberships: Sequence[Membership], report: Report) -> None:
         """Give instances their names, register them, and wait until they are healthy in all of their groups."""

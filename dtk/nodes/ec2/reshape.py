@@ -1,19 +1,22 @@
-"""Changes the type and enlarges the disks of existing instances."""
+"""Changes the types of existing instances, and their disks."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from dtk.errors import DtkError
-from dtk.nodes.ec2.answers import VolumeAnswer, VolumeModification
+from dtk.model.settings import text
+from dtk.nodes.ec2.answers import Nothing, VolumeAnswer, VolumeModification
 from dtk.nodes.ec2.aws import Aws
+from dtk.nodes.ec2.disks import ROOT, Modification
 from dtk.nodes.ec2.instances import Ec2Instance
 from dtk.nodes.ec2.problems import NO_CAPACITY, AwsError
 
 MODIFYING_SECONDS = 600.0
-"""How long a volume may take until its new size is usable; AWS optimizes it for hours after that."""
+"""How long a volume may take until its new size and type are usable; AWS optimizes it for hours after that."""
 _PAUSE_SECONDS = 2.0
+_UNDER_WAY = ("modifying", "optimizing")
 
 MOVED = "the instance was stopped, so its address may have changed: dtk apply --refresh updates it"
 
@@ -44,14 +47,15 @@ def start_as(aws: Aws, instance: Ec2Instance, types: Iterable[str]) -> None:
         raise refused
 
 
-def grow_volumes(aws: Aws, instance: Ec2Instance, root: int, sizes: Mapping[str, int]) -> None:
-    """Enlarge an instance's disks, and wait until the new sizes are usable.
+def modify_volumes(aws: Aws, instance: Ec2Instance, changes: Mapping[str, Modification]) -> None:
+    """Change an instance's disks, and wait until the changes are usable.
+
+    A change that another task has made or begun is not requested again.
 
     Args:
         aws: the AWS services.
         instance: the instance.
-        root: the size of its root disk, in GB.
-        sizes: the sizes of its other disks, by device.
+        changes: parameters of ModifyVolume by device.
 
     Raises:
         DtkError: a disk does not exist (then none is changed), or can't be changed now.
@@ -60,31 +64,64 @@ def grow_volumes(aws: Aws, instance: Ec2Instance, root: int, sizes: Mapping[str,
         one.get("DeviceName", ""): one.get("Ebs", {}).get("VolumeId", "")
         for one in instance.data.get("BlockDeviceMappings", [])
     }
-    wanted = {instance.data.get("RootDeviceName", ""): root, **sizes}
-    for device in wanted:
-        if device not in disks:
-            raise DtkError(f"instance {instance.id} has no disk {device}", hint="dtk replace creates it again")
-    present = _sizes(aws, [disks[device] for device in wanted])
-    grown = []
-    for device, size in wanted.items():
-        if present.get(disks[device], size) < size:
-            aws.call("modify_volume", VolumeId=disks[device], Size=size)
-            grown.append(disks[device])
-    _await_sizes(aws, grown)
+    disks[ROOT] = disks.get(instance.data.get("RootDeviceName", ""), "")
+    for device in changes:
+        if not disks.get(device):
+            named = device or instance.data.get("RootDeviceName", "")
+            raise DtkError(f"instance {instance.id} has no disk {named}", hint="dtk replace creates it again")
+    wanted = {disks[device]: change for device, change in changes.items()}
+    for id_, change in _lacking(aws, wanted).items():
+        _modify(aws, id_, change)
+    _await_modified(aws, list(wanted))
 
 
-def _sizes(aws: Aws, volumes: list[str]) -> Mapping[str, int]:
-    filters = [{"Name": "volume-id", "Values": volumes}]
-    found = aws.pages("describe_volumes", "Volumes", VolumeAnswer, Filters=filters)
-    return {one["VolumeId"]: int(one.get("Size", 0)) for one in found}
+def _modify(aws: Aws, id_: str, change: Modification) -> None:
+    try:
+        aws.request("modify_volume", Nothing, {"VolumeId": id_, **change})
+    except AwsError:
+        # If the first response was lost, the request was sent again, and AWS refuses it: the first one is under way.
+        if _lacking(aws, {id_: change}):
+            raise
 
 
-def _await_sizes(aws: Aws, volumes: list[str]) -> None:
+def _lacking(aws: Aws, wanted: Mapping[str, Modification]) -> dict[str, Modification]:
+    """Return what volumes, after the modifications under way, still lack of the wanted values, by volume."""
+    filters = _named(wanted)
+    present: dict[str, dict[str, object]] = {id_: {} for id_ in wanted}
+    for volume in aws.pages("describe_volumes", "Volumes", VolumeAnswer, Filters=filters):
+        present[volume["VolumeId"]] |= volume
+    for one in _modifications(aws, wanted):
+        if one.get("ModificationState") in _UNDER_WAY:
+            # Until then, the volume may be described as it was.
+            targets = {name: one.get(f"Target{name}") for name in wanted[one["VolumeId"]]}
+            present[one["VolumeId"]] |= {name: value for name, value in targets.items() if value is not None}
+    lacking = {id_: _missing(present[id_], change) for id_, change in wanted.items()}
+    return {id_: change for id_, change in lacking.items() if change}
+
+
+def _missing(present: Mapping[str, object], wanted: Modification) -> Modification:
+    is_large_enough = int(text(present, "Size", "0")) >= int(text(wanted, "Size", "0"))
+    wanted = {name: value for name, value in wanted.items() if name != "Size" or not is_large_enough}
+    left = {name: value for name, value in wanted.items() if present.get(name) != value}
+    # Another type brings its own limits unless the call names them.
+    return wanted if "VolumeType" in left else left
+
+
+def _named(volumes: Collection[str]) -> list[dict[str, object]]:
+    return [{"Name": "volume-id", "Values": list(volumes)}]
+
+
+def _modifications(aws: Aws, volumes: Collection[str]) -> list[VolumeModification]:
+    """Return the latest modification of each volume that has any."""
+    return aws.pages(
+        "describe_volumes_modifications", "VolumesModifications", VolumeModification, Filters=_named(volumes)
+    )
+
+
+def _await_modified(aws: Aws, volumes: list[str]) -> None:
     deadline = time.monotonic() + MODIFYING_SECONDS
     while volumes:
-        filters = [{"Name": "volume-id", "Values": volumes}]
-        found = aws.pages("describe_volumes_modifications", "VolumesModifications", VolumeModification, Filters=filters)
-        states = {one["VolumeId"]: one for one in found}
+        states = {one["VolumeId"]: one for one in _modifications(aws, volumes)}
         for id_, one in states.items():
             if one.get("ModificationState") == "failed":
                 raise DtkError(f"volume {id_} can't be changed: {one.get('StatusMessage', 'AWS gives no reason')}")

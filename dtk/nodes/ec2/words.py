@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from dtk.model.settings import mapping, text, texts
-from dtk.model.target import UnknownWord
+from dtk.model.target import WrongValue
 
 DEFAULT_IMAGE = "ubuntu_24_04"
 DEFAULT_SIZE = "small"
@@ -88,14 +88,14 @@ def is_instance_type(word: str) -> bool:
     return bool(_INSTANCE_TYPE.match(word))
 
 
-def unknown_words(attributes: Mapping[str, object], settings: Mapping[str, object]) -> Iterator[UnknownWord]:
+def unknown_words(attributes: Mapping[str, object], settings: Mapping[str, object]) -> Iterator[WrongValue]:
     """Yield the words for image, size and instance type in a node's attributes that an ec2 target does not know."""
     images, sizes = tuple(images_of(settings)), tuple(sizes_of(settings))
     image, size = text(attributes, "image"), text(attributes, "size")
     if image and image not in images and not is_image(image):
-        yield UnknownWord("image", image, images, f"{', '.join(images)}, ami-… or ssm:PARAMETER")
+        yield WrongValue("image", image, images, f"{', '.join(images)}, ami-… or ssm:PARAMETER")
     if size and size not in sizes and not is_instance_type(size):
-        yield UnknownWord("size", size, sizes, f"{', '.join(sizes)} or an instance type such as t3.large")
+        yield WrongValue("size", size, sizes, f"{', '.join(sizes)} or an instance type such as t3.large")
     for type_ in texts(attributes, "instance_type"):
         if not is_instance_type(type_):
-            yield UnknownWord("instance_type", type_, (), "an instance type such as t3.large")
+            yield WrongValue("instance_type", type_, (), "an instance type such as t3.large")

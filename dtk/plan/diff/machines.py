@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from dtk.model.names import group_of, node_order
-from dtk.model.plan import Finding, NodeChange, Stage
+from dtk.model.plan import Finding, NodeChange, NodeChangeKind, Stage
 from dtk.model.target import Attributes, MachineDifference, Target
 from dtk.model.window import in_flight
 from dtk.plan.diff.steps import node_stage
@@ -16,6 +16,8 @@ from dtk.state.model import State
 
 _REMEDY = "applying keeps the machine as it is"
 _RESIZED = "stop, modify, start"
+_OF_DISKS: tuple[NodeChangeKind, ...] = ("grow", "modify")
+"""The remedies that change disks while the machine runs."""
 
 Differences = Mapping[str, Sequence[MachineDifference]]
 """Machine differences by node."""
@@ -52,7 +54,7 @@ def machine_findings(differences: Differences) -> Iterator[Finding]:
 def changed_in_place(
     changes: Iterable[NodeChange], differences: Differences, aside: Collection[str]
 ) -> tuple[NodeChange, ...]:
-    """Return node changes with in-place changes added: machines that get another size or larger disks.
+    """Return node changes with in-place changes added: machines that get another size or other disks.
 
     Args:
         changes: the node changes so far.
@@ -69,11 +71,12 @@ def changed_in_place(
 
 def _in_place(change: NodeChange, differences: Sequence[MachineDifference]) -> NodeChange:
     sizes = [one.what for one in differences if one.how == "resize"]
-    disks = [one.what for one in differences if one.how == "grow"]
+    disks = [one.what for one in differences if one.how in _OF_DISKS]
     parts = [*disks, *(f"{size}: {_RESIZED}" for size in sizes)]
-    # A stopped machine is resized, then started; if only its disks grow, it is started like any other.
+    # A stopped machine is resized, then started; if only its disks change, it is started like any other.
     if sizes or (disks and change.change == "keep"):
-        return NodeChange(change.node, "resize" if sizes else "grow", "; ".join(parts))
+        of_disks: NodeChangeKind = "modify" if any(one.how == "modify" for one in differences) else "grow"
+        return NodeChange(change.node, "resize" if sizes else of_disks, "; ".join(parts))
     return change
 
 
@@ -84,11 +87,13 @@ def in_place_stages(
 
     In a group without ``max_in_flight`` only one member is stopped at a time, because a stopped member can't serve.
     """
-    chosen = {one.node: one for one in changes if one.change in ("grow", "resize")}
-    growing = [
-        replace(one, change="grow") for node, one in chosen.items() if any(d.how == "grow" for d in differences[node])
+    chosen = {one.node: one for one in changes if one.change in (*_OF_DISKS, "resize")}
+    modified = [
+        replace(one, change="modify")
+        for node, one in chosen.items()
+        if any(difference.how in _OF_DISKS for difference in differences[node])
     ]
-    stages = node_stage(growing, "grow", attributes)
+    stages = node_stage(modified, "modify", attributes)
     for batch in _batches([one for one in chosen.values() if one.change == "resize"], windows):
         stages += node_stage(batch, "resize", attributes)
     return stages

@@ -36,7 +36,7 @@ NODE_STAGES = {
     "create": NodeStage("create_nodes_stage", "create_node", "create"),
     "start": NodeStage("power_on_nodes_stage", "power_on_node", "start"),
     "stop": NodeStage("power_off_nodes_stage", "power_off_node", "stop"),
-    "grow": NodeStage("grow_volumes_stage", "grow_volumes", "grow"),
+    "modify": NodeStage("modify_volumes_stage", "modify_volumes", "modify"),
     "resize": NodeStage("resize_nodes_stage", "resize_node", "resize"),
     "register": NodeStage("register_nodes_stage", "register_node", "register"),
     "deregister": NodeStage("deregister_nodes_stage", "deregister_node", "deregister"),

@@ -9,7 +9,7 @@ from dtk.model.module import Node
 from dtk.model.names import group_of
 from dtk.model.service import Service
 from dtk.model.suggestion import nearest
-from dtk.model.target import Target, UnknownWord
+from dtk.model.target import Target, WrongValue
 from dtk.model.value import UNSET, Known
 from dtk.plan.resolve.cardinality import CARDINALITY
 from dtk.plan.resolve.overrides import CONSTRAINT, ILLEGAL
@@ -35,11 +35,11 @@ def machine_attributes(target: Target, values: Values, node: str) -> dict[str, o
     return {**attributes, PORTS: ports} if ports else attributes
 
 
-def word_problems(target: Target, topology: Topology, service: Service) -> Iterator[Problem]:
-    """Yield a problem for each image or size that the target does not know, at its source location."""
+def value_problems(target: Target, topology: Topology, service: Service) -> Iterator[Problem]:
+    """Yield a problem for each value of a node attribute that the target can't use, at its source location."""
     declared = {desired.declared.name: desired for desired in topology.nodes.values()}
     for desired in declared.values():
-        for wrong in target.description.unknown_words(target, desired.attributes):
+        for wrong in target.description.wrong_values(target, desired.attributes):
             yield _problem(wrong, desired.declared, target, topology, service)
 
 
@@ -61,12 +61,11 @@ def machine_problems(target: Target, topology: Topology, service: Service, state
         yield Problem(message, location, path if fix else "", expected, kind=CONSTRAINT, fix=fix)
 
 
-def _problem(wrong: UnknownWord, node: Node, target: Target, topology: Topology, service: Service) -> Problem:
+def _problem(wrong: WrongValue, node: Node, target: Target, topology: Topology, service: Service) -> Problem:
     path = f"{node.name}/{wrong.attribute}"
     location, fix = _where(path, wrong.attribute, node, topology, service)
-    message = f"{wrong.attribute} '{wrong.word}' is not known to target '{target.name}'"
     near = nearest(wrong.word, wrong.known)
-    return Problem(message, location, path, wrong.expected, nearest=near, kind=ILLEGAL, fix=fix)
+    return Problem(wrong.message(target.name), location, path, wrong.expected, nearest=near, kind=ILLEGAL, fix=fix)
 
 
 def _where(path: str, name: str, node: Node, topology: Topology, service: Service) -> tuple[Location, str]:

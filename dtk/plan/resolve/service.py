@@ -9,7 +9,7 @@ from dtk.model.module import Assembly
 from dtk.model.service import Service
 from dtk.model.suggestion import nearest
 from dtk.plan.resolve.links import Binding, Link, build_bindings, build_links
-from dtk.plan.resolve.node_attributes import machine_problems, word_problems
+from dtk.plan.resolve.node_attributes import machine_problems, value_problems
 from dtk.plan.resolve.request import PlanRequest
 from dtk.plan.resolve.sensitivity import hide_what_flows
 from dtk.plan.resolve.topology import Topology, build_topology, without_nodes
@@ -41,7 +41,7 @@ def resolve_service(request: PlanRequest) -> ResolvedService:
     found, unmet = build_links(topology)
     topology, links = hide_what_flows(topology, found)
     bindings = tuple(build_bindings(links))
-    words = word_problems(request.target, topology, request.service)
+    words = value_problems(request.target, topology, request.service)
     machines = machine_problems(request.target, topology, request.service, request.state)
     values = Values(topology, bindings, request.state, frozenset(), frozenset())
     return ResolvedService(
