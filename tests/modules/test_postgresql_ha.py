@@ -7,7 +7,6 @@ replaces the machine of one server; the long form replaces those of all servers 
 from __future__ import annotations
 
 import base64
-import json
 import sys
 import time
 from itertools import pairwise
@@ -17,10 +16,9 @@ from typing import Any
 import pytest
 
 from tests.reliability.forms import IS_LONG
-from tests.support.command_line import Dtk
 from tests.support.waiting import eventually
 from tests.testbed.bed import Bed
-from tests.testbed.host import Host
+from tests.testbed.command_line import BedDtk, bed_workspace
 
 SERVICE = "ha1"
 ENVIRONMENT: dict[str, Any] = {
@@ -35,13 +33,16 @@ DATA = {"database/volumes": '[{"name": "data", "size": 2, "keep": true}]'}
 DATA["database/volume::mount/path"] = "/var/lib/postgresql"
 TRIMMED = {"etcd": 1, "database": 2, "proxies": 1}
 # Tries one number after the other, each with a connection of its own; notes those that were acknowledged, and when.
+# The psql of PATH is a program in Perl that starts the version's own: with it, the client alone keeps a processor busy.
 WRITER = """
+psql=$(echo /usr/lib/postgresql/*/bin/psql)
 number=0
 while [ ! -e stop ]; do
     number=$((number + 1))
-    if timeout 5 psql -qAt -c "INSERT INTO written VALUES ($number)" "$1" >>attempts 2>&1; then
+    if timeout 5 "$psql" -qAt -c "INSERT INTO written VALUES ($number)" "$1" >>attempts 2>&1; then
         echo "$number $(date +%s.%N)" >>acknowledged
     fi
+    sleep 0.05
 done
 touch stopped
 """
@@ -65,11 +66,8 @@ echo 'deb [trusted=yes] file:/srv/newer ./' >/etc/apt/sources.list.d/newer.list
 
 
 @pytest.fixture(scope="module")
-def dtk(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Dtk:
-    made = Dtk(tmp_path_factory.mktemp("postgresql-ha"))
-    made.run("init")
-    (made.root / "dtk.yaml").write_text(json.dumps({"format_version": 1, "targets": {"bed": bed.target()}}))
-    return made
+def dtk(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> BedDtk:
+    return bed_workspace(tmp_path_factory.mktemp("postgresql-ha"), bed)
 
 
 def report(line: str) -> None:
@@ -77,11 +75,11 @@ def report(line: str) -> None:
     sys.stdout.write(f"{line}\n")
 
 
-def ssh(dtk: Dtk, node: str, command: str) -> str:
+def ssh(dtk: BedDtk, node: str, command: str) -> str:
     return dtk.run("ssh", SERVICE, node, "--", command, code=None, **ENVIRONMENT).stdout.strip()
 
 
-def connection(dtk: Dtk) -> str:
+def connection(dtk: BedDtk) -> str:
     """Return what a client connects with: it verifies the name, and tries one proxy after the other."""
     proxies = [address for node, address in dtk.addresses(SERVICE).items() if node.startswith("proxies")]
     names, ports = (",".join([word] * len(proxies)) for word in ("postgresql", "5000"))
@@ -89,48 +87,45 @@ def connection(dtk: Dtk) -> str:
     return f"{where} passfile=/etc/haproxy/pgpass sslmode=verify-full sslrootcert=/etc/haproxy/ca.pem"
 
 
-def written(dtk: Dtk) -> set[int]:
+def written(dtk: BedDtk) -> set[int]:
     query = f"sudo psql -At -c 'SELECT number FROM written' '{connection(dtk)}'"
     return {int(line) for line in ssh(dtk, "proxies:1", query).splitlines()}
 
 
-def acknowledged(dtk: Dtk) -> list[tuple[int, float]]:
-    lines = [line.split() for line in ssh(dtk, "proxies:1", "cat writer/acknowledged").splitlines()]
+def acknowledged(dtk: BedDtk) -> list[tuple[int, float]]:
+    lines = [line.split() for line in dtk.on(SERVICE, "proxies:1", "cat writer/acknowledged").splitlines()]
     return [(int(number), float(when)) for number, when in lines]
 
 
-def goes_on(dtk: Dtk) -> None:
+def goes_on(dtk: BedDtk) -> None:
     """Wait until the client has written more."""
     before = len(acknowledged(dtk))
     eventually(lambda: len(acknowledged(dtk)) > before + 10, "the client can write again")
 
 
-def longest_pause(dtk: Dtk, since: int) -> float:
-    times = [when for _, when in acknowledged(dtk)][since:]
+def longest_pause(dtk: BedDtk, since: int) -> float:
+    # From the last write before: what was asked for then may be the first one after the pause.
+    times = [when for _, when in acknowledged(dtk)][max(since - 1, 0) :]
     return max(after - before for before, after in pairwise(times))
 
 
-def servers(dtk: Dtk) -> list[str]:
+def servers(dtk: BedDtk) -> list[str]:
     return [node for node in dtk.addresses(SERVICE) if node.startswith("database")]
 
 
-def primary(dtk: Dtk) -> str:
+def primary(dtk: BedDtk) -> str:
     """Wait until there is exactly one primary; return its node."""
-    role = "sudo python3 /usr/local/lib/dtk/members.py role"
+    role, nodes = "sudo python3 /usr/local/lib/dtk/members.py role", servers(dtk)
 
     def only() -> str | None:
-        found = [node for node in servers(dtk) if ssh(dtk, node, role) == "leader"]
+        found = [node for node in nodes if dtk.on(SERVICE, node, role) == "leader"]
         return found[0] if len(found) == 1 else None
 
     return eventually(only, "there is one primary")
 
 
-def host(bed: Bed, dtk: Dtk, node: str) -> Host:
-    return bed.hosts[next(row["id"] for row in dtk.json("list-nodes", SERVICE) if row["node"] == node)]
-
-
-def roles(dtk: Dtk) -> list[str]:
-    return sorted(ssh(dtk, node, "sudo python3 /usr/local/lib/dtk/members.py role") for node in servers(dtk))
+def roles(dtk: BedDtk) -> list[str]:
+    return sorted(dtk.on(SERVICE, node, "sudo python3 /usr/local/lib/dtk/members.py role") for node in servers(dtk))
 
 
 def everything_written(root: Path) -> str:
@@ -138,11 +133,11 @@ def everything_written(root: Path) -> str:
     return "".join(path.read_text(errors="replace") for path in folder.rglob("*") if path.is_file())
 
 
-def alerts(dtk: Dtk) -> str:
-    return ssh(dtk, "monitor", "prometheus/prometheus.sh query 'ALERTS{alertstate=\"firing\"}'")
+def alerts(dtk: BedDtk) -> str:
+    return dtk.on(SERVICE, "monitor", "prometheus/prometheus.sh query 'ALERTS{alertstate=\"firing\"}'")
 
 
-def replicas_have_what_was_written_through_the_proxies(dtk: Dtk) -> None:
+def replicas_have_what_was_written_through_the_proxies(dtk: BedDtk) -> None:
     values = [f"postgresql-ha::cluster/{attribute}=env:{name}" for attribute, name in SECRETS.items()]
     values += [] if IS_LONG else [f"{group}/cardinality={count}" for group, count in TRIMMED.items()]
     settings = [word for value in values for word in ("--set", value)]
@@ -157,18 +152,18 @@ def replicas_have_what_was_written_through_the_proxies(dtk: Dtk) -> None:
     assert not [name for name in SECRETS.values() if ENVIRONMENT[name] in kept]
 
 
-def a_pooler_finds_the_primary_and_a_replica(dtk: Dtk) -> None:
+def a_pooler_finds_the_primary_and_a_replica(dtk: BedDtk) -> None:
     shown = dtk.run("exec", SERVICE, "proxies/postgresql-ha::pooler.smoke_test", **ENVIRONMENT).stdout
     addresses = dtk.addresses(SERVICE)
     assert f"primary at {addresses[primary(dtk)]}" in shown
     assert "replica at " in shown
 
 
-def a_second_converge_changes_nothing(dtk: Dtk) -> None:
+def a_second_converge_changes_nothing(dtk: BedDtk) -> None:
     assert "Nothing had to be changed." in dtk.run("converge", SERVICE, "--yes", **ENVIRONMENT).stdout
 
 
-def a_client_writes_without_stop(dtk: Dtk) -> None:
+def a_client_writes_without_stop(dtk: BedDtk) -> None:
     made = f"sudo psql -q -c 'CREATE TABLE written (number integer)' '{connection(dtk)}'"
     script = base64.b64encode(WRITER.encode()).decode()
     ready = f"{made} && mkdir writer && cd writer && echo {script} | base64 -d >writer.sh || exit 1"
@@ -177,7 +172,7 @@ def a_client_writes_without_stop(dtk: Dtk) -> None:
     eventually(lambda: acknowledged(dtk), "the client writes")
 
 
-def a_switchover_makes_another_server_the_primary(dtk: Dtk) -> None:
+def a_switchover_makes_another_server_the_primary(dtk: BedDtk) -> None:
     before, since = primary(dtk), len(acknowledged(dtk))
     dtk.run("exec", SERVICE, "switchover", **ENVIRONMENT)
     # Until a replica is synchronous, the former primary must not stop: Patroni would wait for it.
@@ -187,9 +182,9 @@ def a_switchover_makes_another_server_the_primary(dtk: Dtk) -> None:
     report(f"longest pause of a switchover: {longest_pause(dtk, since):.1f} s")
 
 
-def a_primary_that_loses_power_is_replaced_and_follows_when_it_is_back(bed: Bed, dtk: Dtk) -> None:
+def a_primary_that_loses_power_is_replaced_and_follows_when_it_is_back(bed: Bed, dtk: BedDtk) -> None:
     before, since = primary(dtk), len(acknowledged(dtk))
-    lost = host(bed, dtk, before)
+    lost = dtk.host(SERVICE, before)
     lost.cut_power()
     goes_on(dtk)
     report(f"longest pause of a power loss: {longest_pause(dtk, since):.1f} s")
@@ -204,7 +199,7 @@ def a_primary_that_loses_power_is_replaced_and_follows_when_it_is_back(bed: Bed,
         eventually(lambda: "TargetDown" not in alerts(dtk), "the alert clears")
 
 
-def replaced_machines_have_their_data_again(bed: Bed, dtk: Dtk) -> None:
+def replaced_machines_have_their_data_again(bed: Bed, dtk: BedDtk) -> None:
     since, machines = len(acknowledged(dtk)), set(bed.instances())
     for node in servers(dtk):
         ssh(dtk, node, f"echo {node} | sudo tee /var/lib/postgresql/of")
@@ -219,14 +214,14 @@ def replaced_machines_have_their_data_again(bed: Bed, dtk: Dtk) -> None:
     report(f"longest pause of replacements: {longest_pause(dtk, since):.1f} s")
 
 
-def a_rolling_restart_is_survived(dtk: Dtk) -> None:
+def a_rolling_restart_is_survived(dtk: BedDtk) -> None:
     since = len(acknowledged(dtk))
     dtk.run("exec", SERVICE, "rolling_restart", **ENVIRONMENT)
     goes_on(dtk)
     report(f"longest pause of a rolling restart: {longest_pause(dtk, since):.1f} s")
 
 
-def an_upgrade_comes_to_the_primary_last(dtk: Dtk) -> None:
+def an_upgrade_comes_to_the_primary_last(dtk: BedDtk) -> None:
     before, since = primary(dtk), len(acknowledged(dtk))
     shown = dtk.run("exec", SERVICE, "upgrade", **ENVIRONMENT).stdout
     assert shown.count("nothing newer than what is installed") >= 2 * len(servers(dtk))
@@ -244,16 +239,16 @@ def an_upgrade_comes_to_the_primary_last(dtk: Dtk) -> None:
     report(f"longest pause of an upgrade: {longest_pause(dtk, since):.1f} s")
 
 
-def no_acknowledged_write_is_lost(dtk: Dtk) -> None:
+def no_acknowledged_write_is_lost(dtk: BedDtk) -> None:
     ssh(dtk, "proxies:1", "touch writer/stop")
-    eventually(lambda: ssh(dtk, "proxies:1", "ls writer/stopped") != "", "the client has stopped")
+    eventually(lambda: dtk.on(SERVICE, "proxies:1", "ls writer/stopped") != "", "the client has stopped")
     promised = {number for number, _ in acknowledged(dtk)}
     assert len(promised) > 20
     assert promised - written(dtk) == set()
     report(f"{len(promised)} acknowledged writes, none lost")
 
 
-def test_no_acknowledged_write_is_lost_while_primaries_change(bed: Bed, dtk: Dtk) -> None:
+def test_no_acknowledged_write_is_lost_while_primaries_change(bed: Bed, dtk: BedDtk) -> None:
     """Run the steps in order; each continues from the previous one, and its name says what it checks."""
     replicas_have_what_was_written_through_the_proxies(dtk)
     a_second_converge_changes_nothing(dtk)

@@ -12,9 +12,9 @@ from ruamel.yaml import YAML
 
 from dtk.state.store import load_state
 from dtk.state.workspace import Workspace
-from tests.support.command_line import Dtk
 from tests.support.waiting import eventually
 from tests.testbed.bed import Bed
+from tests.testbed.command_line import BedDtk
 from tests.testbed.host import Host
 
 MODULE = Path(__file__).parent / "module"
@@ -27,8 +27,8 @@ WORKSPACE = "5b8f6f0e-8a59-4dfb-9d2c-3f0c5f0d7a11"
 class Site:
     """A workspace on the test bed with one service."""
 
-    def __init__(self, dtk: Dtk, bed: Bed) -> None:
-        self.dtk, self.bed = dtk, bed
+    def __init__(self, dtk: BedDtk) -> None:
+        self.dtk, self.bed = dtk, dtk.bed
 
     def in_state(self) -> set[str]:
         """Return the ids of the instances that the service's state knows."""
@@ -44,13 +44,17 @@ class Site:
         """Run a command on a node; return its output."""
         return self.dtk.run("ssh", SERVICE, node, "--", command).stdout.strip()
 
+    def shell(self, node: str, command: str) -> str:
+        """Run a command on a node without a login; return its output, "" if it can't run. For repeated questions."""
+        return self.dtk.on(SERVICE, node, command)
+
     def ids(self) -> dict[str, str]:
         """Return the instance id of each node."""
         return {node["node"]: node["id"] for node in self.dtk.json("list-nodes", SERVICE)}
 
     def host(self, node: str) -> Host:
         """Return the host of a node."""
-        return self.bed.hosts[self.ids()[node]]
+        return self.dtk.host(SERVICE, node)
 
     def check_nothing_left(self) -> None:
         """Check that neither EC2 nor the workspace has anything left of the service."""
@@ -70,14 +74,14 @@ class Site:
 def site_in(root: Path, bed: Bed, image: str = "") -> Iterator[Site]:
     """Create a workspace whose nodes boot an image of the test bed; remove all of them afterwards."""
     root.mkdir()
-    dtk = Dtk(root)
+    dtk = BedDtk(root, bed=bed)
     dtk.run("init")
     with (root / "dtk.yaml").open("w") as file:
         document = {"format_version": 1, "default_target": "vpc", "targets": {"vpc": bed.target(image)}}
         YAML().dump(document, file)
     bed.api.faults.clear()
     bed.api.calls.clear()
-    yield Site(dtk, bed)
+    yield Site(dtk)
     bed.api.faults.clear()
     _empty(bed)
 

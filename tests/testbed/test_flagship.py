@@ -54,11 +54,11 @@ def nodes(site: Site) -> dict[str, dict[str, str]]:
 
 
 def units(site: Site, node: str) -> list[str]:
-    """Return the enabled daemon units of a node that run, each with its user; [] while the node is unreachable."""
+    """Return the enabled daemon units of a node that run, each with its user; [] while the node boots."""
     desired = "ls /etc/systemd/system/multi-user.target.wants | grep ^dtk-"
     output = "systemctl is-active --quiet $unit && echo $unit of $(systemctl show -p User --value $unit) runs"
     command = f"for unit in $({desired}); do {output}; done"
-    return site.dtk.run("ssh", SERVICE, node, "--", command, code=None).stdout.splitlines()
+    return site.shell(node, command).splitlines()
 
 
 def has_units(site: Site, node: str, expected: list[str]) -> bool:
@@ -72,27 +72,27 @@ def check_units(site: Site) -> None:
         eventually(partial(has_units, site, node, expected), f"{node} has {expected}")
 
 
-def is_healthy(site: Site) -> bool:
-    """Return whether the datanodes of all slaves are live and HDFS has two replicas of each block."""
-    report = site.on("master", "bigtop/bin/hdfs dfsadmin -report -live").splitlines()
+def is_healthy(site: Site, slaves: set[str]) -> bool:
+    """Return whether the datanodes at all these addresses are live and HDFS has two replicas of each block."""
+    report = site.shell("master", "bigtop/bin/hdfs dfsadmin -report -live").splitlines()
     live = {line.split()[1] for line in report if line.startswith("Hostname:")}
-    slaves = {attributes["host_address"] for node, attributes in nodes(site).items() if node != "master"}
-    checked = site.on("master", "bigtop/bin/hdfs fsck / 2>/dev/null || true")
+    checked = site.shell("master", "bigtop/bin/hdfs fsck / 2>/dev/null || true")
     whole = "The filesystem under path '/' is HEALTHY" in checked and "Under-replicated blocks:\t0 " in checked
     return whole and slaves <= live
 
 
 def check_data(site: Site) -> None:
     """Wait until HDFS is healthy (a returning datanode needs a moment), and check that the loaded data is intact."""
-    eventually(lambda: is_healthy(site), "HDFS is healthy")
+    slaves = {attributes["host_address"] for node, attributes in nodes(site).items() if node != "master"}
+    eventually(lambda: is_healthy(site, slaves), "HDFS is healthy")
     whole = hashlib.md5(b"".join(HOURS.values())).hexdigest()
     assert site.on("master", f"bigtop/bin/hdfs dfs -cat '{LOADED}/*' | md5sum").split()[0] == whole
 
 
 def joined(site: Site, node: str) -> list[int]:
-    """Return how often a slave's datanode and worker registered, from their logs; [] while it is unreachable."""
+    """Return how often a slave's datanode and worker registered, from their logs; [] while it boots."""
     command = "cd daemon/run && grep -h -c -i 'successfully registered with' datanode.log spark-worker.log"
-    return [int(word) for word in site.dtk.run("ssh", SERVICE, node, "--", command, code=None).stdout.split()]
+    return [int(word) for word in site.shell(node, command).split()]
 
 
 def the_cluster_comes_up_on_three_instances_as_systemd_units(cluster: Site) -> None:
@@ -144,6 +144,7 @@ def a_slave_that_reboots_has_its_daemons_back_by_itself(cluster: Site) -> None:
         lambda: [now > then for now, then in zip(joined(cluster, "slaves:1"), before, strict=False)] == [True, True],
         "its datanode and its worker are let in again",
     )
+    assert cluster.on("slaves:1", "hostname -I").split()[0] == nodes(cluster)["slaves:1"]["host_address"]
     check_units(cluster)
     cluster.check_count(3)
     check_data(cluster)

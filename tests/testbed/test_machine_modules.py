@@ -95,12 +95,14 @@ def people_log_in_and_do_as_root_what_they_may(site: Site, folder: Path) -> None
     assert as_person(site, "ada", ada, "true").returncode != 0
     assert as_person(site, "ada", bob, "sudo -n true").returncode != 0
     assert as_person(site, "bob", bob, "true").returncode != 0
-    eventually(lambda: site.on("machines:1", f"pgrep -f '[s]leep {NAP}' || true") == "", "what bob ran has ended")
+    eventually(
+        lambda: site.shell("machines:1", f"pgrep -f '[s]leep {NAP}' || echo none") == "none", "what bob ran has ended"
+    )
 
 
 def listens(site: Site, port: int) -> None:
     site.on("machines:1", f"sudo systemd-run -q -u listener{port} python3 -m http.server {port}")
-    eventually(lambda: site.on("machines:1", f"ss -Hltn sport = :{port}") != "", f"port {port} listens")
+    eventually(lambda: site.shell("machines:1", f"ss -Hltn sport = :{port}") != "", f"port {port} listens")
 
 
 def is_open(site: Site, port: int) -> bool:
