@@ -13,8 +13,8 @@ from dtk.model.names import ASSEMBLY_WIDE
 from dtk.model.plan import Plan
 from dtk.state import changes
 from dtk.state.model import State, Unfinished
-from dtk.state.store import StateStore
 from dtk.state.workspace import Workspace
+from dtk.state.writer import StateStore
 
 ON_NODES = ("configure_node", "action")
 """The steps that run commands on nodes. The provider itself finds out what became of calls to the target."""

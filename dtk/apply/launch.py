@@ -13,13 +13,13 @@ from dtk.apply.beginning import begin_task
 from dtk.apply.reporting.planned_event import write_planned
 from dtk.apply.task_folder import WORKER_LOG, make_task_folder
 from dtk.apply.worker_ahead import WorkerAhead, spawn
+from dtk.disk.files import PRIVATE_FILE
 from dtk.errors import StalePlanError
 from dtk.events.log import EventLog
 from dtk.events.recovery import close_orphaned_log
 from dtk.model.plan import Plan
 from dtk.plan.document import to_text
 from dtk.ssh.passphrases import known_as_pipe
-from dtk.state.files import PRIVATE_FILE
 from dtk.state.lock import Holder, ServiceLock, this_process
 from dtk.state.model import State
 from dtk.state.store import load_state, new_state, save_state

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dtk.state.files import sync_folder
+from dtk.disk.files import sync_folder
 from dtk.state.forgetting import forget_service
 from dtk.state.workspace import Workspace
 

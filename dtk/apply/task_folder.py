@@ -7,10 +7,10 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from dtk.disk.files import make_private_folder, sync_folder, write_new
 from dtk.errors import DtkError, StalePlanError
 from dtk.model.plan import Plan
 from dtk.plan.document import to_text
-from dtk.state.files import make_private_folder, sync_folder, write_new
 from dtk.state.workspace import Workspace
 
 PLAN_FILE, WORKER_LOG, FILES = "plan.json", "worker.log", "files"

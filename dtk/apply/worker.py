@@ -22,6 +22,7 @@ from pathlib import Path  # noqa: E402
 
 import gevent  # noqa: E402
 
+from dtk.apply.disk_thread import sync_in_thread  # noqa: E402
 from dtk.apply.nodes.team_keys import read_team_keys  # noqa: E402
 from dtk.apply.removal import remove_service  # noqa: E402
 from dtk.apply.reporting.redacted_log import Journal  # noqa: E402
@@ -46,8 +47,9 @@ from dtk.ssh.host_keys import KnownHosts  # noqa: E402
 from dtk.ssh.passphrases import unlock_from  # noqa: E402
 from dtk.ssh.shards.connections import connections_for  # noqa: E402
 from dtk.state.lock import adopt, this_process  # noqa: E402
-from dtk.state.store import StateStore, load_state  # noqa: E402
+from dtk.state.store import load_state  # noqa: E402
 from dtk.state.workspace import Workspace  # noqa: E402
+from dtk.state.writer import StateStore  # noqa: E402
 from dtk.store.errors import StoreError  # noqa: E402
 from dtk.store.link import StopReason, WorkerLink  # noqa: E402
 from dtk.targets import planned_target  # noqa: E402
@@ -81,7 +83,7 @@ def main(arguments: list[str]) -> int:
     raise_file_limit()
     redactor, stopping = Redactor(), Stopping()
     link = link_to_shipper(int(arguments[4]), stopping) if len(arguments) > 4 else None
-    with EventLog(workspace.event_log(service, number)) as log:
+    with EventLog(workspace.event_log(service, number), sync=sync_in_thread) as log:
         journal = Journal(log, redactor, lambda: stopping.stop("failed"))
         try:
             plan = from_text((folder / PLAN_FILE).read_text(encoding="utf-8"), str(folder / PLAN_FILE))
@@ -167,7 +169,7 @@ def make_context(
         plan=plan,
         number=number,
         workspace=workspace,
-        store=StateStore(state_file, state),
+        store=StateStore(state_file, state, sync=sync_in_thread),
         journal=journal,
         redactor=redactor,
         stopping=stopping,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from dtk.state.files import replace_file
+from dtk.disk.files import replace_file
 from dtk.views.markup import tag
 
 

@@ -17,9 +17,8 @@ from dtk.cli.output import print_json, use_color
 from dtk.cli.status_line import StatusLine
 from dtk.cli.task_files import TaskFiles
 from dtk.errors import DtkError, InvalidError, UsageError
-from dtk.events.event import Event, encode
+from dtk.events.event import Event, encode, utc_now
 from dtk.events.fold import Fold
-from dtk.events.log import utc_now
 from dtk.events.log_reader import follow
 from dtk.events.tree import Task, exit_code_of
 from dtk.plan.resolve.outputs import output_rows

@@ -20,7 +20,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TypeAlias
 
-from dtk.events.log import utc_now
+from dtk.events.event import utc_now
 from dtk.events.tree import Task
 from dtk.views.report.live import LiveParts, live_page, live_policy
 from dtk.views.report.page import Surroundings, page_title

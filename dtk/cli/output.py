@@ -10,9 +10,9 @@ from typing import TextIO
 
 import typer
 
+from dtk.disk.files import replace_file
 from dtk.errors import DtkError
 from dtk.service.global_options import settings
-from dtk.state.files import replace_file
 
 
 def use_color(output: TextIO | None = None) -> bool:

@@ -12,7 +12,7 @@ from dtk.cli.output import write_file
 from dtk.cli.pictures import service_arrows
 from dtk.errors import DtkError, InvalidError, UsageError
 from dtk.events.earlier_tasks import earlier_tasks
-from dtk.events.log import utc_now
+from dtk.events.event import utc_now
 from dtk.events.tree import StepError, Task
 from dtk.state.workspace import Workspace
 from dtk.views.picture import Arrow

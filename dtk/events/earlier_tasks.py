@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from dtk.events.expected_times import Expectation, learn
 from dtk.events.fold import fold_log
 from dtk.events.tree import Task
 
@@ -31,3 +32,8 @@ def earlier_tasks(log: Path, most: int = REMEMBERED) -> Iterator[Task]:
     """Yield at most ``most`` tasks before a task, newest first; their workers have ended."""
     for path in earlier_logs(log)[:most]:
         yield fold_log(path, writer_alive=False)
+
+
+def learned_expectation(log: Path) -> Expectation:
+    """Return the expected durations of a task's steps, learned from the service's earlier tasks."""
+    return learn(earlier_tasks(log))

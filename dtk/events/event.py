@@ -49,6 +49,11 @@ Event: TypeAlias = Mapping[str, Any]
 _DECODER = json.JSONDecoder()
 
 
+def utc_now() -> datetime:
+    """Return the current time in UTC."""
+    return datetime.now(UTC)
+
+
 def timestamp(moment: datetime) -> str:
     """Return a time as events contain it: UTC, RFC 3339, microseconds, ``Z``."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn
 
+from dtk.disk.appended_file import AppendedFile, Sync
+from dtk.disk.files import sync_file, sync_folder
 from dtk.errors import DtkError
-from dtk.events.event import BOUNDARY_TYPES, HEADER, VERSION, decode, encode, timestamp
+from dtk.events.event import BOUNDARY_TYPES, HEADER, VERSION, decode, encode, timestamp, utc_now
 
 RESERVE_BYTES = 64 * 1024
 """Disk space reserved beside the log, so that a full disk leaves room for the lines that close the task."""
@@ -27,20 +27,20 @@ class LogWriteError(DtkError):
     """
 
 
-def utc_now() -> datetime:
-    """Return the current time in UTC."""
-    return datetime.now(UTC)
-
-
 class EventLog:
     """An open log. The opener must hold the service's lock, because only one writer may exist.
 
     An existing log is continued after its last whole line; a torn line, left by a crash, is truncated.
-    Threads and greenlets may share it.
+    Threads and greenlets may share it, and those that wait for the disk at the same time share a sync.
     """
 
-    def __init__(self, path: Path, *, clock: Callable[[], datetime] = utc_now) -> None:
-        """Open or create the log at ``path`` (mode 0600); ``clock`` returns the time of each event.
+    def __init__(self, path: Path, *, clock: Callable[[], datetime] = utc_now, sync: Sync = sync_file) -> None:
+        """Open or create the log at ``path`` (mode 0600).
+
+        Args:
+            path: the file.
+            clock: returns the time of each event.
+            sync: writes a descriptor's file to disk.
 
         Raises:
             LogWriteError: the log can't be created, or there is no disk space for it.
@@ -50,13 +50,13 @@ class EventLog:
         self._lock = threading.Lock()
         self._reserve = path.with_name(path.name + ".reserve")
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._file = AppendedFile(path, sync=sync)
         except OSError as error:
             raise _write_error(path, error) from error
         try:
-            self._sequence, self._size = _resume(self._descriptor, path)
+            self._sequence = _resume(self._file)
             self._hold_reserve()
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         except OSError as error:
             self.close()
             raise _write_error(path, error) from error
@@ -71,26 +71,29 @@ class EventLog:
                 fields: the type's own fields, JSON values.
 
         Raises:
-            LogWriteError: the event can't be written; no part of it is in the log.
+            LogWriteError: the event can't be written, and no part of it is in the log; or it can't be synced, and is
+                synced with the next boundary.
         """
         if clash := fields.keys() & set(HEADER):
             raise ValueError(f"fields of the event's header can't be given: {sorted(clash)}")
-        with self._lock:
-            header = (VERSION, self._sequence + 1, timestamp(self._clock()), event_type, " ".join(message.split()))
-            event = {**dict(zip(HEADER, header, strict=True)), **fields}
-            self._write(encode(event))
-            self._sequence += 1
+        try:
+            with self._lock:
+                header = (VERSION, self._sequence + 1, timestamp(self._clock()), event_type, " ".join(message.split()))
+                event = {**dict(zip(HEADER, header, strict=True)), **fields}
+                wait_for_disk = self._file.append(encode(event))
+                self._sequence += 1
             if durable or event_type in BOUNDARY_TYPES:
-                self._sync()
+                wait_for_disk()
+        except OSError as error:
+            self._free_reserve()
+            raise _write_error(self.path, error) from error
         return event
 
     def close(self) -> None:
         """Close the log and free the reserved disk space; a second call does nothing."""
         with self._lock:
-            if self._descriptor >= 0:
-                os.close(self._descriptor)
-                self._descriptor = -1
-                self._free_reserve()
+            self._file.close()
+            self._free_reserve()
 
     def __enter__(self) -> EventLog:
         return self
@@ -99,29 +102,6 @@ class EventLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _write(self, line: bytes) -> None:
-        try:
-            written = os.write(self._descriptor, line)
-        except OSError as error:
-            self._give_up(error)
-        if written != len(line):
-            self._give_up(OSError(0, f"only {written} of {len(line)} bytes fit on the disk"))
-        self._size += len(line)
-
-    def _sync(self) -> None:
-        try:
-            _sync(self._descriptor)
-        except OSError as error:
-            self._free_reserve()
-            raise _write_error(self.path, error) from error
-
-    def _give_up(self, error: OSError) -> NoReturn:
-        """Truncate a partly written line, so that readers never see one, and free the reserve."""
-        with contextlib.suppress(OSError):
-            os.ftruncate(self._descriptor, self._size)
-        self._free_reserve()
-        raise _write_error(self.path, error) from error
 
     def _hold_reserve(self) -> None:
         # Random bytes: a compressing filesystem would reserve almost no space for zeros.
@@ -133,37 +113,17 @@ class EventLog:
             self._reserve.unlink(missing_ok=True)
 
 
-def _resume(descriptor: int, path: Path) -> tuple[int, int]:
-    """Truncate a torn last line; return the last sequence number and the log's size in bytes."""
-    content = path.read_bytes()
+def _resume(file: AppendedFile) -> int:
+    """Truncate a torn last line; return the last sequence number."""
+    content = file.path.read_bytes()
     size = content.rfind(b"\n") + 1
     if size != len(content):
-        os.ftruncate(descriptor, size)
-        _sync(descriptor)
+        file.truncate(size)
     for line in reversed(content[:size].split(b"\n")):
         event = decode(line)
         if not isinstance(event, str):
-            return int(event["seq"]), size
-    return 0, size
-
-
-def _sync(descriptor: int) -> None:
-    # On macOS, fsync leaves data in the drive's cache; F_FULLFSYNC does not, if the filesystem supports it.
-    full = getattr(fcntl, "F_FULLFSYNC", None)
-    if full is not None:
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(descriptor, full)
-            return
-    os.fsync(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Sync the folder, so that a new file's name survives a power failure, not just its content."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            return int(event["seq"])
+    return 0
 
 
 def _write_error(path: Path, error: OSError) -> LogWriteError:

@@ -7,9 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from dtk.events.event import timestamp
+from dtk.events.event import timestamp, utc_now
 from dtk.events.fold import fold
-from dtk.events.log import EventLog, utc_now
+from dtk.events.log import EventLog
 from dtk.events.log_reader import read_log
 from dtk.events.tree import Progress, StepError, Task, TaskStage, TaskStep
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_private_key,
 )
 
-from dtk.state.files import make_private_folder, replace_file
+from dtk.disk.files import make_private_folder, replace_file
 
 
 def ensure_key(path: Path) -> str:

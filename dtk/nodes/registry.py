@@ -14,11 +14,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from dtk.disk.files import PRIVATE_FILE, make_private_folder, replace_file
 from dtk.errors import DtkError, NewerFormatError
 from dtk.model.json_data import parse_json
 from dtk.model.settings import as_mapping
 from dtk.nodes.provider import ServiceIdentity
-from dtk.state.files import PRIVATE_FILE, make_private_folder, replace_file
 from dtk.state.workspace import Workspace
 
 FORMAT_VERSION = 1

@@ -24,7 +24,8 @@ from dtk.service.planning import Inputs
 from dtk.service.unknown_machines import ServiceOnTarget, find_unknown, unknown_error
 from dtk.state import changes
 from dtk.state.model import State
-from dtk.state.store import StateStore, new_state
+from dtk.state.store import new_state
+from dtk.state.writer import StateStore
 
 _REACHABLE = "the login must work with the user and the key of the target, and the machine must allow SSH from here"
 

@@ -6,8 +6,7 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dtk.events.earlier_tasks import earlier_tasks
-from dtk.events.expected_times import learn
+from dtk.events.earlier_tasks import learned_expectation
 from dtk.events.fold import fold_log
 from dtk.store.credentials import credentials_end
 
@@ -24,7 +23,7 @@ def early_end(profile: str, log: Path) -> tuple[float, float] | None:
         is unknown.
     """
     end = credentials_end(profile, os.environ)
-    expected = None if end is None else learn(earlier_tasks(log)).of(fold_log(log, writer_alive=True))
+    expected = None if end is None else learned_expectation(log).of(fold_log(log, writer_alive=True))
     if end is None or expected is None:
         return None
     left = (end - datetime.now(UTC)).total_seconds()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from dtk.apply.reporting.redaction import Redactor
+from dtk.disk.files import PRIVATE_FILE, version_of
 from dtk.errors import DtkError, InvalidError
 from dtk.events.log_reader import read_log
 from dtk.model.value import Known
@@ -23,7 +24,6 @@ from dtk.refresh.node_drift import look
 from dtk.service.planning import read_inputs
 from dtk.service.service_status import service_status
 from dtk.service.task_log import last_task
-from dtk.state.files import PRIVATE_FILE, version_of
 from dtk.state.lock import holder
 from dtk.state.store import KEPT_VERSIONS, load_state
 from dtk.state.workspace import Workspace

@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dtk.disk.files import version_of
 from dtk.errors import DtkError, UsageError
 from dtk.service.state_rebuild import serial_after
-from dtk.state.files import version_of
 from dtk.state.model import State
 from dtk.state.store import KEPT_VERSIONS, load_state, save_state
 from dtk.state.workspace import Workspace

@@ -10,7 +10,7 @@ from dtk.nodes.records import record_of
 from dtk.nodes.targets import provider_for
 from dtk.service.planning import Inputs
 from dtk.state import changes
-from dtk.state.store import StateStore
+from dtk.state.writer import StateStore
 
 
 def note_nodes_that_are_off(inputs: Inputs) -> Inputs:

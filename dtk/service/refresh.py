@@ -20,8 +20,8 @@ from dtk.service.planning import Inputs, read_inputs
 from dtk.service.target_facts import with_facts
 from dtk.service.unknown_machines import ServiceOnTarget, take_in_unknown, unknown_error, unknown_machines
 from dtk.state.model import State
-from dtk.state.store import StateStore
 from dtk.state.workspace import Workspace
+from dtk.state.writer import StateStore
 
 
 def refreshed_plan(

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 
 from dtk.apply.beginning import steps_in_doubt
+from dtk.disk.files import version_of
 from dtk.dsl.service import load_service
 from dtk.dsl.workspace import load_workspace
 from dtk.errors import DtkError, UsageError
@@ -23,7 +24,6 @@ from dtk.service.planning import target_of
 from dtk.service.replayed_tasks import Machines, replayed, without_certainty
 from dtk.service.unknown_machines import ServiceOnTarget, nodes_of
 from dtk.state import changes
-from dtk.state.files import version_of
 from dtk.state.identity import Identity, new_id
 from dtk.state.model import State
 from dtk.state.store import KEPT_VERSIONS, journal_of, new_state

@@ -6,12 +6,12 @@ import os
 import socket
 from pathlib import Path
 
+from dtk.disk.files import make_private_folder, replace_file
 from dtk.errors import UsageError
 from dtk.events.recovery import close_orphaned_log
 from dtk.service.shared_states import KeptState, commit_again, needed_entry
 from dtk.service.shared_store import SharedStore
 from dtk.state.author import this_user
-from dtk.state.files import make_private_folder, replace_file
 from dtk.state.lock import acquire as lock_here
 from dtk.state.model import State
 from dtk.state.portable import own_key

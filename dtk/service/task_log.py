@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dtk.errors import UsageError
-from dtk.events.earlier_tasks import earlier_tasks
-from dtk.events.expected_times import Expectation, learn
 from dtk.events.fold import fold_log
 from dtk.events.tree import Task
 from dtk.model.names import DESTROY
@@ -43,10 +41,6 @@ class TaskLog:
         # Check the writer before reading, otherwise events that it wrote before it died could be missed.
         alive = self.is_alive()
         return fold_log(self.path, writer_alive=alive)
-
-    def expectation(self) -> Expectation:
-        """Return the expected duration of the task, learned from the service's earlier tasks."""
-        return learn(earlier_tasks(self.path))
 
 
 def named_log(service: str | None, number: int | None, file: Path | None) -> TaskLog:

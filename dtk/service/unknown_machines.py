@@ -17,8 +17,9 @@ from dtk.refresh.ask_machines import asking
 from dtk.service.identity import FoundIdentity
 from dtk.state import changes
 from dtk.state.model import NodeState, State
-from dtk.state.store import StateStore, load_state, new_state
+from dtk.state.store import load_state, new_state
 from dtk.state.workspace import Workspace
+from dtk.state.writer import StateStore
 
 
 class UnknownMachinesError(DtkError):

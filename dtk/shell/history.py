@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from dtk.state.files import make_private_folder, replace_file
+from dtk.disk.files import make_private_folder, replace_file
 
 MOST_LINES = 200
 """Maximum number of lines, as in the original (docs/original.md 2.1)."""

@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dtk.disk.files import make_private_folder
 from dtk.dsl.digest import tree_digest
 from dtk.dsl.module import MODULE_FILE
 from dtk.dsl.yaml.document import read_document
 from dtk.errors import InvalidError, Location, Problem
 from dtk.model.names import module_name
 from dtk.sources.source_address import Address
-from dtk.state.files import make_private_folder
 from dtk.state.pinned import Pin
 
 _REPOSITORIES = ".repositories"

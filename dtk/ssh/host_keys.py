@@ -11,8 +11,8 @@ from pathlib import Path
 import paramiko
 from paramiko.hostkeys import HostKeyEntry
 
+from dtk.disk.files import append_line, make_private_folder, replace_file
 from dtk.nodes.remembered_keys import are_taken_over, host_line, host_lines, taken_over_file
-from dtk.state.files import append_line, make_private_folder, replace_file
 
 
 def fingerprint(key: paramiko.PKey) -> str:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from dtk.state.files import sync_folder
+from dtk.disk.files import sync_folder
 from dtk.state.lock import LOCK_FILE
 from dtk.state.store import journal_of
 from dtk.state.workspace import Workspace

@@ -12,7 +12,6 @@ proportional to the square of the nodes. What a crash leaves, by the point at wh
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,6 @@ from typing import TypeVar
 from dtk.errors import DtkError, NewerFormatError
 from dtk.model.json_data import Json, JsonObject
 from dtk.state.document import to_document
-from dtk.state.files import PRIVATE_FILE, sync_folder
 from dtk.state.model import State, Unfinished
 
 VERSION = 1
@@ -197,49 +195,3 @@ def _record(path: Path, number: int, line: bytes) -> JsonObject:
 def _damaged(path: Path, number: int, why: str) -> DtkError:
     hint = f"mv {path} {path}.damaged, to continue from state.json without the changes made since it was written"
     return DtkError(f"{path}:{number} is damaged: {why}", hint=hint)
-
-
-class StateJournal:
-    """The journal of a service's only writer; an append returns after its line is on disk."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._descriptor = -1
-        self._size = 0
-
-    def append(self, record: JsonObject) -> None:
-        """Append one record.
-
-        Raises:
-            OSError: the record can't be written; no part of it remains in the journal.
-        """
-        line = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-        try:
-            if self._descriptor < 0:
-                self._open()
-            if os.write(self._descriptor, line) != len(line):
-                raise OSError(28, os.strerror(28))
-            os.fsync(self._descriptor)
-        except OSError as error:
-            if self._descriptor >= 0:
-                os.ftruncate(self._descriptor, self._size)
-            raise OSError(error.errno, error.strerror, str(self._path)) from error
-        self._size += len(line)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no change has been written to it."""
-        return self._size == 0
-
-    def _open(self) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_TRUNC
-        self._descriptor = os.open(self._path, flags, PRIVATE_FILE)
-        sync_folder(self._path.parent)
-
-    def remove(self) -> None:
-        """Remove the journal, because the snapshot includes all its records."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-        self._path.unlink(missing_ok=True)
-        self._size = 0

@@ -14,10 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from dtk.disk.files import PRIVATE_FILE, make_private_folder
 from dtk.errors import LockedError
 from dtk.model.author import NOBODY, Author, author_of
 from dtk.state.author import this_author
-from dtk.state.files import PRIVATE_FILE, make_private_folder
 
 LOCK_FILE = "lock"
 _POLL_SECONDS = 0.1

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from dtk.disk.files import replace_file
 from dtk.errors import InvalidError, Location, NewerFormatError, Problem
 from dtk.model.json_data import ReadOnlyObject, as_object, parse_json
 from dtk.model.names import module_name
-from dtk.state.files import replace_file
 
 FORMAT_VERSION = 1
 _READABLE = 0o644

@@ -10,7 +10,7 @@ import hmac
 import secrets
 from pathlib import Path
 
-from dtk.state.files import write_bytes_new
+from dtk.disk.files import write_bytes_new
 from dtk.state.workspace import Workspace
 
 _KEY_BYTES = 32

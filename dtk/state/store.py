@@ -1,20 +1,19 @@
-"""A service's state on disk: the snapshot state.json and the changes since in state.journal; one writer at a time."""
+"""A service's state on disk: the snapshot state.json and the changes since in state.journal."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from dtk.disk.files import make_private_folder, replace_file, version_of
 from dtk.errors import DtkError
 from dtk.model.json_data import parse_json
 from dtk.state.document import from_document, to_document
-from dtk.state.files import make_private_folder, replace_file, version_of
 from dtk.state.identity import new_id
-from dtk.state.journal import StateJournal, apply_record, change_record, read_lines, records_after
+from dtk.state.journal import apply_record, read_lines, records_after
 from dtk.state.model import State
-from dtk.state.portable import made_local, made_portable, portable_record
+from dtk.state.portable import made_local, made_portable
 
 KEPT_VERSIONS = 3
 
@@ -83,48 +82,3 @@ def shared_text(state: State, folder: Path) -> str:
 def journal_of(path: Path) -> Path:
     """Return the journal of a snapshot, ``state.journal`` of ``state.json``."""
     return path.with_suffix(".journal")
-
-
-class StateStore:
-    """The only writer of a service's state: each change gets a new serial and is on disk when the call returns.
-
-    The first change is written as a snapshot, so that an earlier writer's journal is folded in. Later changes are
-    appended to the journal until ``write_snapshot``, which a task calls at its boundaries.
-    """
-
-    def __init__(self, path: Path, state: State) -> None:
-        self._path = path
-        self._journal: StateJournal | None = None
-        self.state = state
-
-    def change(self, *changes: Callable[[State], State]) -> State:
-        """Apply pure changes as one new version and write it.
-
-        Raises:
-            OSError: it can't be written; the state in memory still equals the one on disk.
-        """
-        changed = self.state
-        for one in changes:
-            changed = one(changed)
-        if changed != self.state:
-            changed = replace(changed, serial=self.state.serial + 1)
-            if self._journal is None:
-                self._journal = self._write(changed)
-            else:
-                self._journal.append(portable_record(change_record(self.state, changed), self._path.parent))
-            self.state = changed
-        return self.state
-
-    def write_snapshot(self) -> None:
-        """Fold the journal into state.json.
-
-        Raises:
-            OSError: it can't be written; the previous snapshot and the journal remain.
-        """
-        if self._journal is not None and not self._journal.is_empty:
-            self._write(self.state)
-            self._journal.remove()
-
-    def _write(self, state: State) -> StateJournal:
-        save_state(self._path, state)
-        return StateJournal(journal_of(self._path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dtk.state.files import make_private_folder, write_bytes_new
+from dtk.disk.files import make_private_folder, write_bytes_new
 from dtk.store.layout import ServiceKeys
 from dtk.store.objects import Objects, get_patiently, put_once
 

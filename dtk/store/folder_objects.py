@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from dtk.state.files import make_private_folder, sync_folder, write_bytes_new
+from dtk.disk.files import make_private_folder, sync_folder, write_bytes_new
 from dtk.store.errors import StoreError, StoreUnreachableError
 from dtk.store.objects import Stored
 

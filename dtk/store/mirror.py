@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from dtk.disk.files import replace_file
 from dtk.errors import DtkError, LockedError
 from dtk.model.json_data import parse_json
 from dtk.state.document import from_document
-from dtk.state.files import replace_file
 from dtk.state.forgetting import forget_service
 from dtk.state.lock import acquire, holder
 from dtk.state.model import State

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from dtk.state.files import make_private_folder, replace_file
+from dtk.disk.files import make_private_folder, replace_file
 from dtk.store.errors import FencedError
 from dtk.store.layout import ServiceKeys, segment_number
 from dtk.store.objects import Objects, get_patiently, put_once

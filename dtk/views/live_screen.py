@@ -11,10 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from dtk.events.event import Event
+from dtk.events.event import Event, utc_now
 from dtk.events.expected_times import Expectation
 from dtk.events.fold import Fold
-from dtk.events.log import utc_now
 from dtk.events.log_reader import follow, read_log
 from dtk.events.tree import Task, exit_code_of
 from dtk.views.formatting import terminal_columns

@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from dtk.events.event import Event, moment_of
-from dtk.events.log import utc_now
+from dtk.events.event import Event, moment_of, utc_now
 
 _TICK_SECONDS = 0.1
 

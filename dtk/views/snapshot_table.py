@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from dtk.events.event import utc_now
 from dtk.events.expected_times import Expectation
-from dtk.events.log import utc_now
 from dtk.events.tree import Row, StepError, Task
 from dtk.views.formatting import (
     RED,

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from dtk.__main__ import run
-from dtk.state.store import StateStore, load_state, save_state
+from dtk.state.store import load_state, save_state
+from dtk.state.writer import StateStore
 from tests.ec2.balanced import BALANCED, Balanced, apply, changing, shown
 from tests.ec2.cloud import Cloud
 

@@ -14,7 +14,8 @@ import pytest
 
 from dtk.__main__ import run
 from dtk.state.lock import holder
-from dtk.state.store import StateStore, load_state
+from dtk.state.store import load_state
+from dtk.state.writer import StateStore
 from tests.support.command_line import Dtk
 
 

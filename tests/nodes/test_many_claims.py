@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from dtk.disk.files import replace_file
 from dtk.nodes import registry
 from dtk.nodes.hosts.claims import Claim, Claims, changing_claims
 from dtk.nodes.hosts.host import FreeHosts, Host
 from dtk.nodes.provider import Connection, NodeRecord, ServiceIdentity
 from dtk.nodes.targets import provider_for
-from dtk.state.files import replace_file
 from dtk.state.workspace import Workspace
 from tests.nodes.test_hosts import rack
 

@@ -26,6 +26,8 @@ _DESCRIPTOR = re.compile(r"(?:\d+|AT_FDCWD)<((?:[^<>\\]|\\.)*)>")
 FORMS = ("nothing unsynced", "names alone", "contents alone", "some of it")
 """Which unsynced changes have also reached the disk."""
 
+SYNC_BEGINS = "fsync begins"
+"""What is written while a file is synced is not covered: others may write to it meanwhile."""
 
 Left = Mapping[str, bytes | None]
 
@@ -63,8 +65,11 @@ def _calls(file: Path, root: str) -> Iterator[Call]:
         found = _LINE.match(line)
         if found is None or int(found["value"]) < 0 or root not in line:
             continue
-        call = _call(found["call"], found["arguments"], int(found["value"]), float(found["at"]) + float(found["took"]))
+        began = float(found["at"])
+        call = _call(found["call"], found["arguments"], int(found["value"]), began + float(found["took"]))
         if call is not None and any(path == root or path.startswith(f"{root}/") for path in call.paths):
+            if call.name == "fsync":
+                yield Call(began, SYNC_BEGINS, call.paths)
             yield call
 
 
@@ -109,7 +114,7 @@ def _absolute(path: bytes, folder: str) -> str:
 
 @dataclass
 class _File:
-    """A file's changes in order, and how many of them are synced.
+    """A file's changes in order, how many of them are synced, and how many the last sync that began covers.
 
     A change is (offset, bytes), or (size, None) for a new size in bytes.
     """
@@ -117,6 +122,7 @@ class _File:
     start: bytes = b""
     changes: list[tuple[int, bytes | None]] = field(default_factory=list)
     synced: int = 0
+    syncing: int = 0
     position: int = 0
 
     @property
@@ -140,6 +146,7 @@ class _Folder:
     start: dict[str, _Folder | _File] = field(default_factory=dict)
     changes: list[dict[str, _Folder | _File | None]] = field(default_factory=list)
     synced: int = 0
+    syncing: int = 0
 
     def names(self, count: int) -> dict[str, _Folder | _File]:
         names: dict[str, _Folder | _File | None] = dict(self.start)
@@ -166,10 +173,8 @@ class Disk:
                 self._open(call)
             case "write" | "truncate":
                 self._change(call)
-            case "fsync":
-                there = self._find(call.paths[0])
-                if there is not None:
-                    there.synced = len(there.changes)
+            case "fsync begins" | "fsync":
+                self._sync(call)
             case "mkdir":
                 self._name(call.paths[0], _Folder())
             case "unlink":
@@ -178,6 +183,15 @@ class Disk:
                 self._name(call.paths[1], self._find(call.paths[0]))
             case "rename":
                 self._rename(*call.paths)
+
+    def _sync(self, call: Call) -> None:
+        there = self._find(call.paths[0])
+        if there is None:
+            return
+        if call.name == SYNC_BEGINS:
+            there.syncing = len(there.changes)
+        else:
+            there.synced = there.syncing
 
     def _open(self, call: Call) -> None:
         file = self._find(call.paths[0])

@@ -86,6 +86,19 @@ def test_a_disk_that_fills_up_ends_the_task_cleanly_and_the_advice_works(
     assert small.state() == UNDISTURBED
 
 
+@pytest.mark.parametrize(("name", "number"), [("events.jsonl", 2), ("events.jsonl", 4), ("state.journal", 1)])
+def test_a_sync_that_fails_ends_the_task_and_loses_no_line(make: Make, outside: Path, name: str, number: int) -> None:
+    small = make()
+    shutil.copy(Path(__file__).with_name("failing_disk.py"), outside / "sitecustomize.py")
+    failing = f'PYTHONPATH={outside}:$PYTHONPATH FAILING_FILE={name} FAILING_SYNC={number} exec "$@"'
+    done = small.shell(failing, *APPLY, code=1)
+    small.check_records()
+    assert "Input/output error" in done.stdout + done.stderr
+    assert small.last()["status"] == "failed"
+    small.follow_advice()
+    assert small.state() == UNDISTURBED
+
+
 def test_a_read_only_disk_can_be_looked_at_and_is_named(disk: Path, make: Make) -> None:
     small = make(disk / "workspace")
     small.dtk.run(*APPLY)

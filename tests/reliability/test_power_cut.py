@@ -257,7 +257,7 @@ def test_what_runs_on_a_node_is_on_disk_as_begun_before_it_runs(
 def cuts_of(operation: str, recording: Recording) -> list[tuple[int, str]]:
     """Draw the cuts after which the advice is followed; the same cuts each time."""
     chance = random.Random(operation)
-    points = [at for at, call in enumerate(recording.calls) if call.name != "fsync"]
+    points = [at for at, call in enumerate(recording.calls) if not call.name.startswith("fsync")]
     return [(chance.choice(points), chance.choice(FORMS)) for _ in range(FOLLOWED)]
 
 

@@ -22,7 +22,8 @@ from dtk.model.value import UNSET, Known
 from dtk.state import changes
 from dtk.state.journal import change_record
 from dtk.state.model import Applied, NodeState, State, Unfinished
-from dtk.state.store import StateStore, load_state, new_state, save_state
+from dtk.state.store import load_state, new_state, save_state
+from dtk.state.writer import StateStore
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 Change = Callable[[State], State]
@@ -236,7 +237,8 @@ def test_a_change_that_does_not_fit_on_the_disk_is_refused_and_leaves_what_was_t
         "from dataclasses import replace\n"
         "from pathlib import Path\n"
         "from dtk.state import changes\n"
-        "from dtk.state.store import StateStore, load_state, new_state\n"
+        "from dtk.state.store import load_state, new_state\n"
+        "from dtk.state.writer import StateStore\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "file = Path(sys.argv[1])\n"
         "store = StateStore(file, new_state('s'))\n"
@@ -263,7 +265,8 @@ def test_a_reader_never_sees_the_state_go_back_while_it_is_folded(tmp_path: Path
         "import sys\n"
         "from dataclasses import replace\n"
         "from pathlib import Path\n"
-        "from dtk.state.store import StateStore, new_state\n"
+        "from dtk.state.store import new_state\n"
+        "from dtk.state.writer import StateStore\n"
         "store = StateStore(Path(sys.argv[1]), new_state('s'))\n"
         "for number in range(1, 400):\n"
         "    store.change(lambda state: replace(state, last_task=number))\n"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from dtk.state import changes
 from dtk.state.model import NodeState, State
-from dtk.state.store import StateStore, journal_of, load_state
+from dtk.state.store import journal_of, load_state
+from dtk.state.writer import StateStore
 
 
 def test_the_services_own_key_is_a_word_on_disk_and_the_key_beside_the_state_where_it_is_read(tmp_path: Path) -> None:

@@ -12,13 +12,14 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from dtk.disk.files import make_private_folder, replace_file
 from dtk.errors import DtkError
 from dtk.model.value import Known
 from dtk.state import changes
 from dtk.state.document import from_document, to_document
-from dtk.state.files import make_private_folder, replace_file
 from dtk.state.model import Applied, NodeState, State, Unfinished
-from dtk.state.store import StateStore, load_state, new_state, save_state
+from dtk.state.store import load_state, new_state, save_state
+from dtk.state.writer import StateStore
 
 SCHEMA = Path(__file__).parents[2] / "schemas/state.schema.json"
 
@@ -117,7 +118,7 @@ def test_a_write_that_does_not_fit_leaves_the_old_content_and_nothing_else(tmp_p
     program = (
         "import resource, sys\n"
         "from pathlib import Path\n"
-        "from dtk.state.files import replace_file\n"
+        "from dtk.disk.files import replace_file\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
         "try:\n"
         "    replace_file(Path(sys.argv[1]), 'x' * 1000, keep_versions=3)\n"

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from dtk.events.event import utc_now
 from dtk.events.fold import Fold
-from dtk.events.log import utc_now
 from dtk.views.report.live import LiveParts, live_page
 from dtk.views.report.page import Surroundings
 from tests.support.browser import CHROMIUM, Browser, browser

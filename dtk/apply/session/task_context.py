@@ -25,8 +25,8 @@ from dtk.ssh.host_keys import KnownHosts, key_text
 from dtk.state.identity import short_lineage
 from dtk.state.model import State
 from dtk.state.secret_digests import secret_digest, secret_key
-from dtk.state.store import StateStore
 from dtk.state.workspace import Workspace
+from dtk.state.writer import StateStore
 from dtk.store.errors import StoreError
 from dtk.store.link import WorkerLink
 

@@ -15,6 +15,7 @@ import typer
 from dtk.cli.edit_result import print_edit_result
 from dtk.cli.options import AttributeOption, ComponentOption, JsonOption, NodeOption, ServiceArgument
 from dtk.cli.output import print_json, says_yes, shown_path
+from dtk.disk.files import make_private_folder, replace_file
 from dtk.dsl.yaml.document import Document, parse_document
 from dtk.dsl.yaml.edit import set_attribute as write_attribute
 from dtk.dsl.yaml.edit import unset_attribute
@@ -26,7 +27,6 @@ from dtk.service.attribute_rows import filtered
 from dtk.service.attribute_value import checked_value
 from dtk.service.lookup import read_service
 from dtk.service.planning import Inputs
-from dtk.state.files import make_private_folder, replace_file
 from dtk.views.attribute_text import rows_yaml
 
 KEPT = "edit-attributes.yaml"

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from dtk.cli.output import shown_path
+from dtk.disk.files import replace_file
 from dtk.errors import DtkError
 from dtk.service.context import current_workspace
-from dtk.state.files import replace_file
 from dtk.state.workspace import Workspace
 
 _PATTERNS = (

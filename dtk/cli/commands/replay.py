@@ -9,6 +9,7 @@ import typer
 from dtk.cli.options import LogOption, ServiceArgument, TaskArgument
 from dtk.cli.output import use_color
 from dtk.errors import UsageError
+from dtk.events.earlier_tasks import learned_expectation
 from dtk.service.task_log import named_log
 from dtk.views.live_screen import Look
 from dtk.views.live_screen import replay as play_again
@@ -29,4 +30,4 @@ def replay(
     chosen = named_log(service, task, log)
     if not chosen.task().is_over:
         raise UsageError("the task has not finished", hint="to watch a running task: dtk task-status --wait")
-    play_again(chosen.path, speed, Look(color=use_color(), expectation=chosen.expectation()))
+    play_again(chosen.path, speed, Look(color=use_color(), expectation=learned_expectation(chosen.path)))

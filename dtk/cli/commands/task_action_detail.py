@@ -9,7 +9,7 @@ import typer
 from dtk.cli.options import JsonOption, LogOption
 from dtk.cli.output import print_json, use_color
 from dtk.errors import UsageError
-from dtk.events.log import utc_now
+from dtk.events.event import utc_now
 from dtk.service.task_log import named_log
 from dtk.views.step_detail import find_row, numbers, render_detail
 from dtk.views.stream_color import lines_in_color

@@ -12,6 +12,7 @@ import typer
 from dtk.cli.options import EtaOption, JsonOption, LogOption, OutputOption, ServiceArgument, TaskArgument
 from dtk.cli.output import print_json, use_color, write_file
 from dtk.errors import UsageError
+from dtk.events.earlier_tasks import learned_expectation
 from dtk.events.fold import Fold
 from dtk.events.log_reader import follow
 from dtk.events.tree import exit_code_of
@@ -60,13 +61,13 @@ def task_status(  # noqa: PLR0913, PLR0917 - one parameter per option
         raise UsageError("--output is for -m stream only", hint="dtk task-status -m stream --output")
     code = 0
     if as_json:
-        print_json(task_document(chosen.task(), chosen.expectation() if eta else None))
+        print_json(task_document(chosen.task(), learned_expectation(chosen.path) if eta else None))
     elif refresh:
         code = watch_task(chosen, summarize=summarize, eta=eta)
     elif mode is Mode.STREAM:
         code = _stream(chosen, output=output)
     else:
-        look = Look(summarize, use_color(), chosen.expectation() if eta else None, eta)
+        look = Look(summarize, use_color(), learned_expectation(chosen.path) if eta else None, eta)
         typer.echo(look.snapshot(chosen.task(), sys.stdout), nl=False)
     if junit:
         from dtk.views.junit import junit_text  # noqa: PLC0415 - the XML library, only when used
@@ -83,7 +84,7 @@ def watch_task(chosen: TaskLog, *, summarize: bool = False, eta: bool = False) -
         if workspace is not None:
             cancel_anywhere(workspace, chosen.service, chosen.number)
 
-    look = Look(summarize=summarize, color=use_color(), expectation=chosen.expectation(), eta=eta)
+    look = Look(summarize=summarize, color=use_color(), expectation=learned_expectation(chosen.path), eta=eta)
     return watch(chosen.path, chosen.is_alive, look, cancel=cancel if workspace is not None else None)
 
 

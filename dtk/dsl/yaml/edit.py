@@ -11,11 +11,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from dtk.disk.files import make_folder, sync_folder, write_new
 from dtk.dsl.yaml.document import Document, parse_document, read_document
 from dtk.dsl.yaml.span import DocumentPath
 from dtk.errors import DtkError, UsageError
 from dtk.state.edit_lock import one_at_a_time
-from dtk.state.files import make_folder, sync_folder, write_new
 
 _ATTRIBUTES = "attributes"
 _READABLE = 0o644

@@ -6,9 +6,9 @@ import json
 import os
 from pathlib import Path
 
+from dtk.disk.files import make_private_folder
 from dtk.dsl.yaml.shipped import data_folder
 from dtk.dsl.yaml.target_schema import editor_schemas
-from dtk.state.files import make_private_folder
 from dtk.state.workspace import Workspace
 from dtk.targets import descriptions
 

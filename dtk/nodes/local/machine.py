@@ -17,6 +17,7 @@ from pathlib import Path
 import paramiko
 
 import dtk
+from dtk.disk.files import make_private_folder, replace_file
 from dtk.errors import DtkError
 from dtk.nodes.keys import ensure_key
 from dtk.nodes.local.environment import server_environment
@@ -26,7 +27,6 @@ from dtk.nodes.local.settings import ServerSettings
 from dtk.nodes.provider import ServiceIdentity
 from dtk.nodes.reach import host_key
 from dtk.nodes.registry import node_key
-from dtk.state.files import make_private_folder, replace_file
 from dtk.state.identity import short_lineage
 
 ROOTS_NODES = Path("/var/lib/dtk/nodes")

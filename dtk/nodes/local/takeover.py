@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from dtk.disk.files import make_private_folder, replace_file
 from dtk.errors import DtkError
 from dtk.nodes.local.elsewhere import Elsewhere, nodes_elsewhere
 from dtk.nodes.local.machine import machine_of
@@ -12,7 +13,6 @@ from dtk.nodes.local.registry import changing_allocations, read_allocations
 from dtk.nodes.mark_errors import rival_error
 from dtk.nodes.provider import ServiceIdentity
 from dtk.nodes.registry import node_key
-from dtk.state.files import make_private_folder, replace_file
 from dtk.state.portable import own_key
 from dtk.state.workspace import Workspace
 
