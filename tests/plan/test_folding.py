@@ -120,12 +120,8 @@ def test_a_difference_that_is_changed_afterwards_is_found_by_the_digest(tmp_path
     [
         ('"like": "2.', '"like": "9.', "no such step precedes it in the list"),
         ('"like": "2.', '"like": ["2"], "reason": "', "invalid value|has the wrong type"),
-        (
-            '"actions": {\n                "0"',
-            '"actions": {\n                "7"',
-            "an object whose keys are positions below",
-        ),
-        ('"actions": {\n                "0"', '"actions": {\n                "x"', "'x' is not a valid name here"),
+        ('"actions": {"0"', '"actions": {"7"', "an object whose keys are positions below"),
+        ('"actions": {"0"', '"actions": {"x"', "'x' is not a valid name here"),
     ],
 )
 def test_a_file_that_is_no_folded_plan_is_refused(tmp_path: Path, before: str, after: str, why: str) -> None:

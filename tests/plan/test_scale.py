@@ -160,12 +160,22 @@ DATA: st.SearchStrategy[Json] = st.recursive(
 
 
 @given(DATA)
-def test_a_document_is_written_as_json_writes_it(data: Json) -> None:
-    assert indented(data) == json.dumps(data, indent=2, ensure_ascii=False)
+def test_a_document_says_what_json_says(data: Json) -> None:
+    assert json.dumps(json.loads(indented(data))) == json.dumps(data)
+
+
+def test_what_is_short_is_on_one_line_and_what_is_long_is_indented() -> None:
+    short: Json = {"node": "slaves:2", "reasons": ["new node"], "none": [], "value": {"$reference": {"path": "a/b"}}}
+    line = '{"node": "slaves:2", "reasons": ["new node"], "none": [], "value": {"$reference": {"path": "a/b"}}}'
+    assert indented(short) == line
+    words = "x" * 80
+    assert indented([short, {"text": words, "number": 12345, "rest": [None, True, 1.5]}]) == (
+        f'[\n  {line},\n  {{\n    "text": "{words}",\n    "number": 12345,\n    "rest": [null, true, 1.5]\n  }}\n]'
+    )
 
 
 @given(st.dictionaries(TEXT, DATA, max_size=4))
 def test_a_repeated_object_is_written_as_a_plain_one_wherever_it_stands(data: dict[str, Json]) -> None:
     shared = RepeatedObject(data)
     document: Json = {"first": shared, "deeper": {"second": [shared, shared]}}
-    assert indented(document) == json.dumps(document, indent=2, ensure_ascii=False)
+    assert indented(document) == indented({"first": data, "deeper": {"second": [data, data]}})
