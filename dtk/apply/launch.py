@@ -17,9 +17,11 @@ from dtk.disk.files import PRIVATE_FILE
 from dtk.errors import StalePlanError
 from dtk.events.log import EventLog
 from dtk.events.recovery import close_orphaned_log
+from dtk.model.executor import Executor
 from dtk.model.plan import Plan
 from dtk.plan.document import to_text
 from dtk.ssh.passphrases import known_as_pipe
+from dtk.ssh.shards.dask.ready import ready
 from dtk.state.lock import Holder, ServiceLock, this_process
 from dtk.state.model import State
 from dtk.state.store import load_state, new_state, save_state
@@ -73,7 +75,7 @@ def start_task(
     modules: Mapping[str, Path],
     shared: HeldService | None = None,
     ahead: WorkerAhead | None = None,
-    workers: int = 0,
+    executor: Executor = Executor(),  # noqa: B008 - it is frozen
 ) -> StartedTask:
     """Start a task in a separate process, which outlives this one and its terminal.
 
@@ -84,12 +86,13 @@ def start_task(
         modules: the modules' folders by name.
         shared: the hold on the service in the shared store; it passes to the task's shipper.
         ahead: a worker that waits for the task, if there is one.
-        workers: how many processes hold the connections to nodes, 0 for auto (dtk.ssh.shards.connections).
+        executor: where the processes run that hold the connections to nodes, and how many there are.
 
     Raises:
         StalePlanError: the state or a module's file has changed since the plan was made.
-        DtkError: the task can't be written to disk, or can't be started in the store.
+        DtkError: the executor's cluster can't be used; the task can't be written, or can't be started in the store.
     """
+    executor = ready(executor, workspace.root)
     found = load_state(workspace.state_file(plan.service))
     check_state(plan, found if found and _is_of(plan, found) else None)
     state = _begun(workspace, plan, found, shared.settings.shown if shared else "")
@@ -104,10 +107,10 @@ def start_task(
     with EventLog(workspace.event_log(plan.service, number)) as log:
         write_planned(log, plan, number, lock.author())
     if shared is None:
-        process = _spawn_worker(workspace, folder, lock, workers, ahead=ahead)
+        process = _spawn_worker(workspace, folder, lock, executor, ahead=ahead)
     else:
         shared.hand_over(number)
-        process = _spawn_both(workspace, folder, lock, workers, shared)
+        process = _spawn_both(workspace, folder, lock, executor, shared)
     lock.name_holder(_worker_holder(lock, number, process.pid))
     lock.hand_over()
     return StartedTask(number, folder, process.pid, process)
@@ -132,11 +135,11 @@ def _begun(workspace: Workspace, plan: Plan, found: State | None, store: str) ->
 
 
 def _spawn_both(
-    workspace: Workspace, folder: Path, lock: ServiceLock, workers: int, shared: HeldService
+    workspace: Workspace, folder: Path, lock: ServiceLock, executor: Executor, shared: HeldService
 ) -> subprocess.Popen[bytes]:
     """Start the worker and the process that ships its records to the store; return the worker."""
     with pair() as (ours, shippers):
-        process = _spawn_worker(workspace, folder, lock, workers, ours)
+        process = _spawn_worker(workspace, folder, lock, executor, ours)
         with (folder / WORKER_LOG).open("ab") as output:
             start_shipper(shared, folder, process.pid, shippers, lock.descriptor, output)
     return process
@@ -146,7 +149,7 @@ def _spawn_worker(
     workspace: Workspace,
     folder: Path,
     lock: ServiceLock,
-    workers: int,
+    executor: Executor,
     link: socket.socket | None = None,
     ahead: WorkerAhead | None = None,
 ) -> subprocess.Popen[bytes]:
@@ -155,9 +158,9 @@ def _spawn_worker(
     log = os.open(folder / WORKER_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE_FILE)
     asked = known_as_pipe()
     try:
-        if ahead and ahead.begin(folder, lock.descriptor, [lock.command, str(workers)], log, asked):
+        if ahead and ahead.begin(folder, lock.descriptor, [lock.command, executor.to_word()], log, asked):
             return ahead.process
-        words = [str(folder), str(lock.descriptor), lock.command, str(workers), *map(str, linked)]
+        words = [str(folder), str(lock.descriptor), lock.command, executor.to_word(), *map(str, linked)]
         return spawn(words, workspace, log, [lock.descriptor, *linked], asked)
     finally:
         os.close(log)

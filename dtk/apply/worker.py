@@ -1,6 +1,6 @@
-"""The process of one task: ``python -m dtk.apply.worker TASK_FOLDER LOCK COMMAND WORKERS [LINK]``.
+"""The process of one task: ``python -m dtk.apply.worker TASK_FOLDER LOCK COMMAND EXECUTOR [LINK]``.
 
-LOCK and LINK are descriptors; WORKERS is the number of processes that hold connections, 0 for auto.
+LOCK and LINK are descriptors; EXECUTOR says where the processes run that hold connections (dtk.model.executor).
 
 A worker started before its task is known has the arguments ``TASKS_FOLDER SOCKET_DESCRIPTOR`` (dtk.apply.worker_ahead).
 """
@@ -36,6 +36,7 @@ from dtk.apply.worker_ahead import CANCEL_SIGNALS, wait_for_task  # noqa: E402
 from dtk.errors import DtkError, LockedError, refused_by_machine  # noqa: E402
 from dtk.events.log import EventLog  # noqa: E402
 from dtk.model import settings  # noqa: E402
+from dtk.model.executor import Executor, from_word  # noqa: E402
 from dtk.model.names import ASSEMBLY_WIDE  # noqa: E402
 from dtk.model.plan import Plan  # noqa: E402
 from dtk.nodes import targets  # noqa: E402
@@ -70,7 +71,7 @@ def main(arguments: list[str]) -> int:
             return 0
     unlock_from(sys.stdin.fileno())
     folder, descriptor, command = Path(arguments[0]), int(arguments[1]), arguments[2]
-    workers = int(arguments[3])
+    executor = from_word(arguments[3])
     workspace = Workspace(folder.parents[4])
     number, service = int(folder.name), folder.parents[1].name
     os.umask(0o077)
@@ -87,7 +88,7 @@ def main(arguments: list[str]) -> int:
         journal = Journal(log, redactor, lambda: stopping.stop("failed"))
         try:
             plan = from_text((folder / PLAN_FILE).read_text(encoding="utf-8"), str(folder / PLAN_FILE))
-            context = make_context(folder, plan, journal, redactor, stopping, workers, link)
+            context = make_context(folder, plan, journal, redactor, stopping, executor, link)
             handle_signals(context)
             status = run_task(context)
         except Exception as error:
@@ -151,7 +152,7 @@ def make_context(
     journal: Journal,
     redactor: Redactor,
     stopping: Stopping,
-    workers: int,
+    executor: Executor,
     link: WorkerLink | None = None,
 ) -> TaskContext:
     """Return the task of a folder with all its tools, without open connections."""
@@ -178,7 +179,7 @@ def make_context(
         identity=ServiceIdentity(plan.service, state.lineage, folder, number, plan.workspace, state.origin),
         known_hosts=known_hosts,
         patience=Patience(overall=settings.number(target.settings, "connect_timeout", Patience.overall)),
-        connections=connections_for(len(nodes), workers, str(task_folder)),
+        connections=connections_for(len(nodes), executor, str(task_folder)),
         link=link,
         team_keys=read_team_keys(target, workspace.root),
     )

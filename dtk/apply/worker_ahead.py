@@ -39,7 +39,7 @@ class WorkerAhead:
         Args:
             folder: the task's folder.
             lock: the descriptor of the service's lock, which is held.
-            words: the worker's further arguments: the command that holds the lock, the number of processes.
+            words: the worker's further arguments: the command that holds the lock, the executor.
             log: the descriptor of the file for the worker's output.
             asked: the descriptor from which it reads the passphrases that the user entered.
 

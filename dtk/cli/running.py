@@ -51,6 +51,7 @@ class Change(Holding):
 
     def start(self, inputs: Inputs, plan: Plan) -> StartedTask:
         """Start a plan's task, whose own processes hold the service from then on."""
+        executor = inputs.executor if self.workers is None else replace(inputs.executor, workers=self.workers)
         return start_task(
             inputs.workspace,
             plan,
@@ -58,7 +59,7 @@ class Change(Holding):
             modules=inputs.folders(),
             shared=self.shared,
             ahead=self.ahead,
-            workers=inputs.workers if self.workers is None else self.workers,
+            executor=executor,
         )
 
     def refuse_unknown(self, inputs: Inputs, *, strict: bool = True) -> None:

@@ -14,6 +14,7 @@ from dtk.dsl.yaml.cursor import Cursor
 from dtk.dsl.yaml.schema import listed, shown
 from dtk.dsl.yaml.target_schema import setting_violations
 from dtk.errors import InvalidError, Problem, UsageError
+from dtk.model.executor import DaskCluster, Executor
 from dtk.model.names import module_name
 from dtk.model.settings import mapping
 from dtk.model.store_settings import StoreSettings
@@ -38,7 +39,7 @@ class WorkspaceConfiguration:
 
     ``module_sources`` maps a namespace, or ``*``, to a URL with ``{namespace}`` and ``{name}`` in it. ``id`` identifies
     the workspace in every clone; "" in a file without one. ``store`` is the shared store of the state, None if the
-    state is only local. ``workers`` is how many processes hold connections to nodes, 0 for ``auto``.
+    state is only local. ``executor`` says where the processes run that hold connections to nodes.
     """
 
     default_target: str
@@ -47,7 +48,7 @@ class WorkspaceConfiguration:
     module_sources: Mapping[str, str] = field(default_factory=dict)
     id: str = ""
     store: StoreSettings | None = None
-    workers: int = 0
+    executor: Executor = Executor()  # noqa: RUF009 - it is frozen
 
     def target(self, name: str) -> Target:
         """Return a target by name; "" means the default target.
@@ -100,13 +101,16 @@ def _build(file: Path, display_root: Path | None) -> WorkspaceConfiguration:
         {entry.name: str(entry.value) for entry in cursor.entries("module_sources")},
         cursor.text("workspace"),
         store_settings(cursor),
-        _workers(cursor),
+        _executor(cursor),
     )
 
 
-def _workers(cursor: Cursor) -> int:
-    found = cursor.get("workers")
-    return found.value if found is not None and isinstance(found.value, int) else 0
+def _executor(cursor: Cursor) -> Executor:
+    workers, section = cursor.get("workers"), cursor.get("executor")
+    count = workers.value if workers is not None and isinstance(workers.value, int) else 0
+    if section is None or section.text("type") != "dask":
+        return Executor(count)
+    return Executor(count, DaskCluster(**{name: section.text(name) for name in DaskCluster.__dataclass_fields__}))
 
 
 def _module(cursor: Cursor) -> ModuleSource:

@@ -14,6 +14,7 @@ from dtk.dsl.service import load_service
 from dtk.dsl.workspace import WorkspaceConfiguration, load_workspace
 from dtk.errors import DtkError, InvalidError, Problem, StalePlanError
 from dtk.model.access import with_access
+from dtk.model.executor import Executor
 from dtk.model.module import Module
 from dtk.model.names import CREATE
 from dtk.model.plan import Plan
@@ -45,7 +46,7 @@ class Inputs:
     state: State
     target: Target
     workspace_id: str = ""
-    workers: int = 0
+    executor: Executor = Executor()  # noqa: RUF009 - it is frozen
 
     def request(
         self, workflow: str = CREATE, scope: Scope = "changes", parameters: Mapping[str, str] | None = None
@@ -96,7 +97,7 @@ def read_inputs(workspace: Workspace, name: str) -> Inputs:
     configuration = load_workspace(workspace.file, workspace.root)
     # The plan contains the access keys: nodes are created with the keys that were reviewed, whoever applies the plan.
     target = with_access(target_of(configuration, service), service.access)
-    return Inputs(workspace, service, modules, state, target, configuration.id, configuration.workers)
+    return Inputs(workspace, service, modules, state, target, configuration.id, configuration.executor)
 
 
 def _modules(catalog: Catalog, service: Service, state: State) -> Mapping[str, Module]:

@@ -93,6 +93,28 @@ def _unsupported(path: str, error: UnsupportedAlgorithm) -> UnreachableError:
     )
 
 
+_given: dict[str, tuple[bytes, str]] = {}
+"""Key files, with their certificates, that another machine has sent."""
+
+
+def give_key(path: str, content: bytes, certificate: str) -> None:
+    """Use this content for a key file: the file itself is on another machine."""
+    _given[path] = content, certificate
+
+
+def key_file(path: str) -> tuple[bytes, str]:
+    """Return the content of a key file, and its certificate or "".
+
+    Raises:
+        OSError: it can't be read.
+    """
+    if path in _given:
+        return _given[path]
+    file = Path(path).expanduser()
+    certificate = _certificate(file)
+    return file.read_bytes(), certificate.read_text() if certificate.exists() else ""
+
+
 _opened_keys: dict[str, tuple[list[int], paramiko.PKey]] = {}
 """The keys opened before, with the times at which their files changed: to decrypt one takes 0.2 s."""
 
@@ -117,11 +139,11 @@ def _found(path: str) -> paramiko.PKey:
         found = _read(path, None)
     except (UnsupportedAlgorithm, UnreachableError):
         # It may also be the public half of a key that only the agent has.
-        found = key_in_agent(path)
+        found = None if path in _given else key_in_agent(path)
         if found is None:
             raise
         return found
-    if found is None and (found := key_in_agent(path)):
+    if found is None and path not in _given and (found := key_in_agent(path)):
         # Not kept: one connection to the agent can't sign for several logins at once.
         return found
     found = found or _decrypted(path)
@@ -146,8 +168,7 @@ def _read(path: str, passphrase: str | None) -> paramiko.PKey | None:
     Raises:
         UnsupportedAlgorithm: the file's format, cipher or kind of key is not supported.
     """
-    file = Path(path).expanduser()
-    data = file.read_bytes()
+    data, certificate = key_file(path)
     if _PUBLIC_KEY.match(data):
         raise UnreachableError(f"{path} is a public key", hint=f"name the private one: {path.removesuffix('.pub')}")
     try:
@@ -155,8 +176,8 @@ def _read(path: str, passphrase: str | None) -> paramiko.PKey | None:
     except TypeError:
         # The cryptography library raises this if a passphrase is needed and none is given.
         return None
-    if _certificate(file).exists():
-        key.load_certificate(str(_certificate(file)))
+    if certificate:
+        key.load_certificate(certificate)
     return key
 
 

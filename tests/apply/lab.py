@@ -14,6 +14,7 @@ import asyncssh
 
 from dtk.apply.launch import StartedTask, start_task
 from dtk.apply.worker_ahead import WorkerAhead
+from dtk.model.executor import DaskCluster, Executor
 from dtk.model.plan import Plan, Stage, Step
 from dtk.model.planned_action import PlannedAction
 from dtk.nodes.provider import Connection
@@ -171,16 +172,18 @@ class Lab:
         modules: Mapping[str, Path] | None = None,
         ahead: WorkerAhead | None = None,
         workers: int = 0,
+        dask: DaskCluster | None = None,
         **more: Any,
     ) -> StartedTask:
         """Start a task, in the worker started ahead of time if one is given.
 
-        ``workers`` is the number of processes that hold connections, 0 for auto.
+        ``workers`` is the number of processes that hold connections, 0 for auto; ``dask`` is where they run.
         """
+        executor = Executor(workers, dask)
         plan = self.plan(*stages, **more)
         lock = acquire(self.workspace.service_folder(SERVICE), f"dtk apply {SERVICE}")
         try:
-            started = start_task(self.workspace, plan, lock=lock, modules=modules or {}, ahead=ahead, workers=workers)
+            started = start_task(self.workspace, plan, lock=lock, modules=modules or {}, ahead=ahead, executor=executor)
         finally:
             lock.release()
         self.started.append(started)

@@ -18,10 +18,11 @@ import pytest
 
 from dtk.apply.cancel import cancel_task
 from dtk.apply.launch import StartedTask
+from dtk.model.executor import Executor
 from dtk.model.plan import Stage
 from dtk.ssh.connections import OwnConnections
 from dtk.ssh.shards.connections import NODES_A_SHARD, ShardConnections, connections_for
-from dtk.ssh.shards.shard_link import PROCESS
+from dtk.ssh.shards.shard_process import PROCESS
 from dtk.state.model import State
 from tests.apply.lab import SERVICE, Event, Lab, action, is_running, operation, output, run, stage, wait_until
 from tests.apply.server import SshServer
@@ -245,6 +246,6 @@ def test_auto_starts_processes_for_many_nodes_only(
     monkeypatch: pytest.MonkeyPatch, nodes: int, workers: int, cores: int, expected: int
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
-    made = connections_for(nodes, workers, "task")
+    made = connections_for(nodes, Executor(workers), "task")
     assert isinstance(made, ShardConnections if expected > 1 else OwnConnections)
     assert getattr(made, "count", 1) == expected

@@ -9,6 +9,7 @@ import pytest
 from dtk.dsl.service import load_service
 from dtk.dsl.workspace import load_workspace
 from dtk.errors import InvalidError, UsageError
+from dtk.model.executor import DaskCluster, Executor, from_word
 from dtk.model.names import ComponentName
 from dtk.model.store_settings import StoreSettings
 
@@ -212,3 +213,48 @@ def test_a_workspace_says_where_its_state_is_shared(tmp_path: Path, store: str, 
 )
 def test_what_is_wrong_with_a_store_is_told_in_its_place(tmp_path: Path, store: str, problem: str) -> None:
     assert workspace_problems(tmp_path, f"format_version: 1\nstore: {store}\n") == [f"dtk.yaml:{problem}"]
+
+
+def test_connections_are_held_on_a_dask_cluster_that_dtk_yaml_names(tmp_path: Path) -> None:
+    def read(text: str) -> Executor:
+        (tmp_path / "dtk.yaml").write_text(f"format_version: 1\n{text}", encoding="utf-8")
+        return load_workspace(tmp_path / "dtk.yaml", tmp_path).executor
+
+    section = "executor: {type: dask, scheduler: 'tls://10.0.0.1:8786', ca: a.pem, certificate: c.pem, key: k.pem}\n"
+    found = read(f"workers: 4\n{section}")
+    assert found == Executor(4, DaskCluster("tls://10.0.0.1:8786", "a.pem", "c.pem", "k.pem"))
+    assert from_word(found.to_word()) == found
+    assert read("executor: {type: process}\n") == read("") == Executor()
+
+
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ("{type: spark}", "2:18: invalid value 'spark'; expected process or dask (at executor/type)"),
+        ("{ca: a.pem}", "2:1: 'type' is missing (at executor)"),
+        ("{type: dask}", "2:1: 'scheduler' is missing (at executor)"),
+        (
+            "{type: dask, scheduler: 'tcp://a:1'}",
+            "2:35: invalid value 'tcp://a:1'; expected tls://HOST:PORT (at executor/scheduler)",
+        ),
+        (
+            "{type: dask, scheduler: 'tls://a'}",
+            "2:35: invalid value 'tls://a'; expected tls://HOST:PORT (at executor/scheduler)",
+        ),
+        (
+            "{type: dask, scheduler: 'tls://a:1', kay: b}",
+            "2:48: unknown key 'kay'; expected type, scheduler, ca, certificate or key; did you mean 'key'?"
+            " (at executor/kay)",
+        ),
+        (
+            "{type: dask, scheduler: 'tls://a:1', key: 5}",
+            "2:53: 5 has the wrong type; expected a text (at executor/key)",
+        ),
+        (
+            "{type: process, scheduler: 'tls://a:1'}",
+            "2:38: invalid value 'tls://a:1'; expected nothing unless type is dask (at executor/scheduler)",
+        ),
+    ],
+)
+def test_an_executor_that_cannot_be_is_refused_in_its_place(tmp_path: Path, section: str, expected: str) -> None:
+    assert workspace_problems(tmp_path, f"format_version: 1\nexecutor: {section}\n")[0] == f"dtk.yaml:{expected}"

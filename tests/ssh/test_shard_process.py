@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dtk.errors import DtkError
+from dtk.model.executor import Executor
 from dtk.nodes.provider import Connection
 from dtk.ssh.connect import Patience
 from dtk.ssh.host_keys import KnownHosts
@@ -76,7 +77,7 @@ def test_a_process_that_cannot_be_started_names_the_limit(
 
     monkeypatch.setattr(connections, "ShardLink", refuse)
     with pytest.raises(DtkError, match="cannot start another process for the connection to a:1") as raised:
-        ShardConnections(2, "test").open(
+        ShardConnections(2, "test", Executor(2)).open(
             "a:1",
             Connection("localhost"),
             KnownHosts(tmp_path / "known_hosts"),

@@ -34,11 +34,12 @@ class Dtk:
             assert done.returncode == code, f"dtk {' '.join(words)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
         """Start a command and return without waiting for it."""
         return subprocess.Popen(
             [sys.executable, *self.program, *words],
             cwd=self.root,
+            env={**os.environ, **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -11,30 +11,35 @@ import gevent
 import paramiko
 
 from dtk.errors import DtkError
+from dtk.model.executor import Executor
 from dtk.nodes.provider import Connection
 from dtk.nodes.remembered_keys import host_entry, host_line
 from dtk.ssh.channels import ConnectionLostError, Ended, GiveBytes, Input
 from dtk.ssh.connect import Patience, Waiting, jump_connections
 from dtk.ssh.connections import Connections, NodeConnection, OwnConnections
 from dtk.ssh.host_keys import KnownHosts, key_of_text, key_text
-from dtk.ssh.shards.messages import CommandEnded, Open, Opened, Piece, Run
+from dtk.ssh.private_keys import UnreachableError, key_file
+from dtk.ssh.shards.messages import CommandEnded, GivenKey, Open, Opened, Piece, Run
 from dtk.ssh.shards.shard_link import PinKey, ShardCall, ShardLink
 
 NODES_A_SHARD = 150
 """Minimum number of nodes per process that ``auto`` starts. Estimated, not measured: it should outweigh the start."""
 
 
-def connections_for(nodes: int, workers: int, owner: str) -> Connections:
+def connections_for(nodes: int, executor: Executor, owner: str) -> Connections:
     """Return what holds the connections of a task.
 
     Args:
         nodes: the number of nodes in the task.
-        workers: the number of processes that hold connections; 1 for the calling process alone; 0 for as many as this
-            process may use cores, but not more than there are ``NODES_A_SHARD`` nodes for each.
+        executor: the number of processes that hold connections, and where they run. On this machine, 1 means the
+            calling process alone; 0 means as many as this process may use cores, but not more than there are
+            ``NODES_A_SHARD`` nodes for each.
         owner: names the task in process lists.
     """
-    count = workers or min(_cores(), nodes // NODES_A_SHARD)
-    return ShardConnections(count, owner) if count > 1 else OwnConnections()
+    if executor.dask is not None:
+        return ShardConnections(max(executor.workers, 1), owner, executor)
+    count = executor.workers or min(_cores(), nodes // NODES_A_SHARD)
+    return ShardConnections(count, owner, executor) if count > 1 else OwnConnections()
 
 
 def _cores() -> int:
@@ -46,9 +51,10 @@ def _cores() -> int:
 class ShardConnections:
     """Connections that shards hold. A shard starts with its first node, and again after it was lost."""
 
-    def __init__(self, count: int, owner: str) -> None:
+    def __init__(self, count: int, owner: str, executor: Executor) -> None:
         """``count`` is the number of shards; ``owner`` names the task in process lists."""
         self.count = count
+        self._executor = executor
         self._owner = owner
         self._shards: list[gevent.Greenlet | None] = [None] * count
         self._places: dict[str, int] = {}
@@ -75,6 +81,8 @@ class ShardConnections:
         if connection.host_key:
             known.pin_line(entries[-1], connection.host_key)
         with shard.call(node, waiting=waiting, pin=_pinning(known)) as call:
+            if self._executor.dask is not None:
+                _give_keys(shard, connection)
             shard.send(
                 Open(
                     call.number,
@@ -96,7 +104,7 @@ class ShardConnections:
         start = self._shards[place]
         if start is None or (start.ready() and (not isinstance(start.value, ShardLink) or start.value.is_over)):
             # In a greenlet of its own: several nodes wait for one start, and no cancel may interrupt it half-way.
-            start = self._shards[place] = gevent.spawn(_started, self._owner)
+            start = self._shards[place] = gevent.spawn(_started, self._owner, self._executor, place)
         shard: ShardLink | OSError = start.get()
         if isinstance(shard, OSError):
             limit = (
@@ -119,12 +127,26 @@ class ShardConnections:
                 start.value.end()
 
 
-def _started(owner: str) -> ShardLink | OSError:
+def _started(owner: str, executor: Executor, place: int) -> ShardLink | OSError:
     """Return a new shard, or why the machine refuses another process."""
     try:
-        return ShardLink(owner)
+        return ShardLink(owner, executor, place)
     except OSError as error:
         return error
+
+
+def _give_keys(shard: ShardLink, connection: Connection) -> None:
+    """Send the keys of a node and its jump hosts, whose files are on this machine.
+
+    Raises:
+        UnreachableError: one can't be read. The other machine's own file of that name must not be used instead.
+    """
+    for path in {one.key for one in (*jump_connections(connection), connection)} - {""}:
+        try:
+            content, certificate = key_file(path)
+        except OSError as error:
+            raise UnreachableError(f"the private key {path} can't be read: {error.strerror}") from None
+        shard.send(GivenKey(path, content.decode(errors="replace"), certificate))
 
 
 def _entries(connection: Connection) -> list[str]:

@@ -19,6 +19,15 @@ class Begin:
 
 
 @dataclass(frozen=True)
+class GivenKey:
+    """A private key's file, and its certificate or "", for a shard on another machine."""
+
+    path: str
+    content: str = field(repr=False)
+    certificate: str
+
+
+@dataclass(frozen=True)
 class Open:
     """Connect to a node. The number of the call names the connection afterwards.
 
@@ -141,6 +150,7 @@ class PinRequest:
 
 Message = (
     Begin
+    | GivenKey
     | Open
     | Run
     | Piece
@@ -159,6 +169,7 @@ _KINDS: dict[str, type[Message]] = {
     kind.__name__: kind
     for kind in (
         Begin,
+        GivenKey,
         Open,
         Run,
         Piece,

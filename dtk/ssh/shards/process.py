@@ -31,12 +31,14 @@ from dtk.ssh.channels import Input, SshConnection  # noqa: E402
 from dtk.ssh.connect import HostKeyError, reach  # noqa: E402
 from dtk.ssh.host_keys import KnownHosts, key_text  # noqa: E402
 from dtk.ssh.passphrases import unlock  # noqa: E402
+from dtk.ssh.private_keys import give_key  # noqa: E402
 from dtk.ssh.shards.errors import failed_of  # noqa: E402
 from dtk.ssh.shards.messages import (  # noqa: E402
     Begin,
     CommandEnded,
     CommandOutput,
     End,
+    GivenKey,
     Lost,
     Message,
     Open,
@@ -108,6 +110,8 @@ class Shard:
         match message:
             case Begin():
                 unlock(message.passphrases)
+            case GivenKey():
+                give_key(message.path, message.content.encode(), message.certificate)
             case Open():
                 self._calls[message.call] = gevent.spawn(self._answer, message.call, self._opened, message)
             case Run():

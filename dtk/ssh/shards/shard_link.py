@@ -15,6 +15,7 @@ import gevent
 from gevent.event import AsyncResult, Event
 
 from dtk.errors import DtkError
+from dtk.model.executor import Executor
 from dtk.ssh.channels import ConnectionLostError, GiveBytes
 from dtk.ssh.connect import Waiting
 from dtk.ssh.passphrases import known_passphrases
@@ -33,9 +34,9 @@ from dtk.ssh.shards.messages import (
     Wants,
 )
 from dtk.ssh.shards.messages import Waiting as WaitingMessage
+from dtk.ssh.shards.shard_process import BRIDGE, LOST_ON_DASK, PROCESS
 from dtk.ssh.shards.wire import Wire
 
-PROCESS = "dtk.ssh.shards.process"
 _EXIT_SECONDS = 5.0
 
 PinKey = Callable[[str, str], str]
@@ -48,6 +49,13 @@ def _ignore(*_: object) -> None:
 
 def _refuse(entry: str, _key: str) -> str:
     return f"{entry} is not being connected to"
+
+
+def _program(descriptor: int, owner: str, executor: Executor, place: int) -> list[str]:
+    """Return the process that serves a socket: the shard itself, or the bridge to the Dask worker that runs it."""
+    if executor.dask is None:
+        return [PROCESS, str(descriptor), owner]
+    return [BRIDGE, str(descriptor), owner, executor.to_word(), str(place)]
 
 
 @dataclass(frozen=True)
@@ -66,8 +74,8 @@ class ShardCall:
 class ShardLink:
     """A running shard."""
 
-    def __init__(self, owner: str) -> None:
-        """Start the process; ``owner`` is shown in process lists.
+    def __init__(self, owner: str, executor: Executor, place: int) -> None:
+        """Start the process; ``owner`` is shown in process lists, ``place`` is its number among the task's shards.
 
         Raises:
             OSError: it can't be started.
@@ -75,7 +83,7 @@ class ShardLink:
         ours, its = socket.socketpair()
         with its:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", PROCESS, str(its.fileno()), owner],
+                [sys.executable, "-P", "-m", *_program(its.fileno(), owner, executor, place)],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[its.fileno()],
             )
@@ -184,6 +192,8 @@ class ShardLink:
             # It closed its socket and does not end: nothing can be asked of it.
             self._process.kill()
             code = self._process.wait()
+        if code == LOST_ON_DASK:
+            return "ran on a Dask worker that was lost"
         return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
 
     def end(self) -> None:

@@ -10,7 +10,8 @@ import socket
 import sys
 
 from distributed import Client
-from distributed.comm import CommClosedError, get_address_host_port
+from distributed.comm.addressing import get_address_host_port
+from distributed.comm.core import CommClosedError
 
 CONNECT_WITHIN = 5.0  # seconds
 RETIRE_WITHIN = 60.0  # seconds to move the results
