@@ -11,6 +11,7 @@ from dtk.nodes.provider import (
     FirewallUpdate,
     MachineChange,
     MarkedMachine,
+    MarkSearch,
     Membership,
     NodeRecord,
     OpenPort,
@@ -81,7 +82,7 @@ class BasicProvider:
         """Return "": the reason can't be determined."""
         return ""
 
-    def find_orphans(self, _workspace: str, _known: Collection[str], _ask: Ask) -> Sequence[MarkedMachine]:
+    def find_orphans(self, _search: MarkSearch, _known: Collection[str], _ask: Ask) -> Sequence[MarkedMachine]:
         """Return no machines."""
         return ()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dtk.errors import DtkError
-from dtk.nodes.provider import MarkedMachine
+from dtk.nodes.provider import MarkedMachine, ServiceIdentity
 
 
 def rival_error(service: str, what: str) -> DtkError:
@@ -14,6 +14,20 @@ def rival_error(service: str, what: str) -> DtkError:
         f"another clone is creating the machines of service '{service}': {what}",
         hint="wait until it has finished, then adopt them: dtk list-nodes --orphans --adopt",
     )
+
+
+def refuse_other_lineage(identity: ServiceIdentity, orphan: MarkedMachine) -> None:
+    """Refuse to adopt a machine whose mark has another service's id and can't be changed from here.
+
+    Raises:
+        DtkError: names both ids, and the line that makes the machine the service's.
+    """
+    if orphan.lineage != identity.lineage:
+        raise DtkError(
+            f"{orphan.id} belongs to '{orphan.service}' with id {orphan.lineage}; '{identity.service}' here has id"
+            f" {identity.lineage}",
+            hint=f"if it is the same service, set 'id: {orphan.lineage}' in its service.yaml and commit the change",
+        )
 
 
 class UnaskedError(DtkError):

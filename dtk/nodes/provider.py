@@ -139,6 +139,20 @@ class MarkedMachine:
     """Whether dtk did not create it: then dtk does not terminate it either."""
 
 
+@dataclass(frozen=True)
+class MarkSearch:
+    """What the marks of machines must contain; "" and no tags for anything. ``tags`` are the target's own."""
+
+    workspace: str = ""
+    lineage: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def finds(self, machine: MarkedMachine) -> bool:
+        """Return whether a machine of a target without tags is one of those."""
+        is_of_workspace = self.workspace in ("", machine.workspace)
+        return is_of_workspace and self.lineage in ("", machine.lineage) and not self.tags
+
+
 Ask = Callable[[Mapping[str, Connection], str], Mapping[str, str | DtkError]]
 """Runs a shell script on several machines in parallel, by name; returns the output or the error of each."""
 
@@ -282,8 +296,8 @@ class Provider(Protocol):
     def describe(self, identity: ServiceIdentity, records: Sequence[NodeRecord]) -> Sequence[NodeRecord]:
         """Return the records with the machines' present status, without changing anything."""
 
-    def find_orphans(self, workspace: str, known: Collection[str], ask: Ask) -> Sequence[MarkedMachine]:
-        """Return the machines with a workspace's mark whose ids are not among the known ones.
+    def find_orphans(self, search: MarkSearch, known: Collection[str], ask: Ask) -> Sequence[MarkedMachine]:
+        """Return the marked machines that a search finds and whose ids are not among the known ones.
 
         ``ask`` is for targets that keep the mark on the machines.
         """

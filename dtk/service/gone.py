@@ -9,7 +9,7 @@ from dtk.dsl.workspace import WorkspaceConfiguration, load_workspace
 from dtk.errors import DtkError, Location
 from dtk.model.service import Service
 from dtk.model.target import Target
-from dtk.nodes.provider import MarkedMachine
+from dtk.nodes.provider import MarkedMachine, MarkSearch
 from dtk.nodes.targets import provider_for
 from dtk.refresh.ask_machines import asking
 from dtk.service.identity import FoundIdentity
@@ -63,7 +63,7 @@ def _marked(workspace: Workspace, configuration: WorkspaceConfiguration) -> Iter
         return
     ask = asking(workspace.shared_known_hosts)
     for target in configuration.targets.values():
-        for machine in provider_for(target, workspace).find_orphans(configuration.id, (), ask):
+        for machine in provider_for(target, workspace).find_orphans(MarkSearch(configuration.id), (), ask):
             yield target, machine
 
 

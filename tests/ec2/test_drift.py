@@ -12,7 +12,7 @@ from dtk.__main__ import run
 from dtk.nodes.records import record_of
 from dtk.refresh.node_drift import look
 from dtk.state.store import load_state
-from tests.ec2.cloud import Cloud, Reports, nodes_in_state
+from tests.ec2.cloud import WORKSPACE, Cloud, Reports, nodes_in_state
 
 
 def test_what_changed_behind_dtks_back_is_told_noted_and_planned(
@@ -71,9 +71,9 @@ def test_a_lost_state_is_made_anew_from_the_tagged_instances(
     assert {node.id for node in state.nodes.values()} == set(ids.values()) == {one.id for one in cloud.instances()}
 
 
-def listed(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+def listed(capsys: pytest.CaptureFixture[str], *options: str) -> list[dict[str, Any]]:
     capsys.readouterr()
-    assert run(["list-nodes", "--orphans", "--json"]) == 0
+    assert run(["list-nodes", "--orphans", "--json", *options]) == 0
     return list(json.loads(capsys.readouterr().out))
 
 
@@ -98,3 +98,84 @@ def test_orphans_are_ended_when_that_is_asked_for(
     assert len(cloud.instances()) == 3
     assert run(["list-nodes", "--orphans", "--terminate", "--yes"]) == 0
     assert cloud.instances() == []
+
+
+ANOTHER = "99999999-2222-4333-8444-555555555555"
+
+
+def lose_the_workspace(cloud: Cloud) -> None:
+    """Give the workspace another id and the service another one, without a state: a clone in which all of it is new."""
+    cloud.workspace.state_file("spark1").unlink()
+    for file, id_ in (
+        (cloud.workspace.file, WORKSPACE),
+        (cloud.workspace.service_file("spark1"), cloud.identity().lineage),
+    ):
+        assert id_ in file.read_text()
+        file.write_text(file.read_text().replace(id_, ANOTHER))
+
+
+def test_instances_of_a_lost_workspace_are_found_by_lineage_or_tag_and_adopted(
+    cloud: Cloud, service: Reports, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lineage = cloud.identity().lineage
+    lose_the_workspace(cloud)
+    client, ids = cloud.client(), {node: record.id for node, record in service.records.items()}
+    client.create_tags(Resources=[ids["slaves:1"]], Tags=[{"Key": "team", "Value": "data"}])
+    # An instance that dtk never tagged is nobody's node.
+    other = client.run_instances(
+        ImageId=cloud.image, SubnetId=cloud.subnets[0], MinCount=1, MaxCount=1, InstanceType="t3.small"
+    )
+    client.create_tags(Resources=[other["Instances"][0]["InstanceId"]], Tags=[{"Key": "team", "Value": "data"}])
+    assert listed(capsys) == []
+    assert [row["node"] for row in listed(capsys, "--tag", "team=data")] == ["slaves:1"]
+    assert listed(capsys, "--tag", "team=data", "--lineage", ANOTHER) == []
+    rows = listed(capsys, "--lineage", lineage)
+    assert [(row["node"], row["workspace"], row["lineage"]) for row in rows] == [
+        (node, WORKSPACE, lineage) for node in ("master", "slaves:1", "slaves:2")
+    ]
+    assert run(["list-nodes", "--orphans", "--lineage", lineage]) == 0
+    assert WORKSPACE in capsys.readouterr().out
+    assert run(["list-nodes", "--orphans", "--lineage", lineage, "--adopt"]) == 2
+    assert "Adopt 3 instances of another workspace" in capsys.readouterr().err
+    assert not cloud.workspace.state_file("spark1").exists()
+    assert run(["list-nodes", "--orphans", "--lineage", lineage, "--adopt", "--yes"]) == 0
+    assert nodes_in_state(cloud) == dict.fromkeys(("master", "slaves:1", "slaves:2"), "running")
+    state = load_state(cloud.workspace.state_file("spark1"))
+    assert state is not None
+    assert state.lineage == ANOTHER
+    own = {
+        tag["Key"]: tag["Value"]
+        for tag in client.describe_tags(Filters=[{"Name": "resource-id", "Values": [ids["master"]]}])["Tags"]
+    }
+    assert (own["dtk:lineage"], own["dtk:workspace"]) == (ANOTHER, ANOTHER)
+    # It is this workspace's now, in every clone of it.
+    cloud.workspace.state_file("spark1").unlink()
+    assert len(listed(capsys)) == 3
+
+
+def test_instances_of_a_lost_workspace_are_terminated_by_tag(
+    cloud: Cloud, service: Reports, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lose_the_workspace(cloud)
+    slaves = [service.records[node].id for node in ("slaves:1", "slaves:2")]
+    cloud.client().create_tags(Resources=slaves, Tags=[{"Key": "team", "Value": "data"}])
+    one = ["list-nodes", "--orphans", "--tag", "team=data", "--tag", "dtk:service=spark1", "--terminate"]
+    assert run(one) == 2
+    assert "Terminate 2 instances for good?" in capsys.readouterr().err
+    assert run([*one, "--yes"]) == 0
+    assert [instance.id for instance in cloud.instances()] == [service.records["master"].id]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--tag", "team=data"], "need --orphans"),
+        (["--lineage", ANOTHER], "need --orphans"),
+        (["--orphans", "--tag", "team"], "'team' is not a tag"),
+    ],
+)
+def test_tags_and_lineages_are_for_orphans(
+    cloud: Cloud, capsys: pytest.CaptureFixture[str], options: list[str], told: str
+) -> None:
+    assert run(["--workspace", str(cloud.workspace.root), "list-nodes", *options]) == 2
+    assert told in capsys.readouterr().err

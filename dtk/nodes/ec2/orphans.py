@@ -1,4 +1,4 @@
-"""Orphans, instances with this workspace's tags that are in no state: finds, adopts and terminates them."""
+"""Orphans, instances with dtk's tags that are in no state: finds, adopts and terminates them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,18 @@ from dtk.nodes.ec2.records import described, node_record
 from dtk.nodes.ec2.settings import Ec2Settings
 from dtk.nodes.ec2.tags import LINEAGE, ORIGIN, SERVICE, VERSION, WORKSPACE, as_list, is_adopted
 from dtk.nodes.ec2.wish import KEPT_VOLUMES
-from dtk.nodes.provider import MarkedMachine, NodeRecord, ServiceIdentity
+from dtk.nodes.provider import MarkedMachine, MarkSearch, NodeRecord, ServiceIdentity
 
 
-def find_orphans(aws: Aws, workspace: str, known: Collection[str]) -> list[MarkedMachine]:
-    """Return the instances of a workspace whose ids are not among those known."""
-    found = find_by_tags(aws, **{WORKSPACE: workspace})
-    return [_marked(instance) for instance in assigned(found) if instance.id not in known]
+def find_orphans(aws: Aws, search: MarkSearch, known: Collection[str]) -> list[MarkedMachine]:
+    """Return the instances that a search finds and whose ids are not among those known.
+
+    Instances without dtk's own tags are nobody's nodes, whatever other tags they have.
+    """
+    own = {WORKSPACE: search.workspace, LINEAGE: search.lineage}
+    found = find_by_tags(aws, **{**search.tags, **{name: value for name, value in own.items() if value}})
+    marked = [_marked(instance) for instance in assigned(found) if instance.id not in known]
+    return [machine for machine in marked if machine.service and machine.node]
 
 
 def find_marked(aws: Aws, identity: ServiceIdentity) -> list[MarkedMachine]:
@@ -67,7 +72,8 @@ def adopt(aws: Aws, settings: Ec2Settings, identity: ServiceIdentity, orphan: Ma
     instance = find_by_ids(aws, [orphan.id]).get(orphan.id)
     if instance is None or not instance.exists:
         raise DtkError(f"instance {orphan.id} no longer exists", hint="dtk list-nodes --orphans")
-    own = {LINEAGE: identity.lineage, **({ORIGIN: identity.origin} if identity.origin else {})}
+    ids = {LINEAGE: identity.lineage, ORIGIN: identity.origin, WORKSPACE: identity.workspace}
+    own = {name: id_ for name, id_ in ids.items() if id_}
     # Before the instance: after an interruption, its old tag still says whose volumes these were.
     kept, missing = adopt_kept(aws, instance, own)
     if any(instance.tags.get(name) != value for name, value in own.items()):

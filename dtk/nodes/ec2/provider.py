@@ -43,6 +43,7 @@ from dtk.nodes.provider import (
     FirewallUpdate,
     MachineChange,
     MarkedMachine,
+    MarkSearch,
     Membership,
     NodeRecord,
     NodeRequest,
@@ -296,9 +297,9 @@ class Ec2Provider(BasicProvider):
             now.append(described(record, instance, self.settings, self.aws.region) if instance else gone)
         return now
 
-    def find_orphans(self, workspace: str, known: Collection[str], _ask: Ask) -> Sequence[MarkedMachine]:
-        """Return the instances with a workspace's tag whose ids are not among the known ones."""
-        return orphans.find_orphans(self.aws, workspace, known)
+    def find_orphans(self, search: MarkSearch, known: Collection[str], _ask: Ask) -> Sequence[MarkedMachine]:
+        """Return the instances with dtk's tags that a search finds and whose ids are not among the known ones."""
+        return orphans.find_orphans(self.aws, search, known)
 
     def find_service(self, identity: ServiceIdentity, _ask: Ask) -> Sequence[MarkedMachine]:
         """Return the instances with a service's tags."""

@@ -15,11 +15,12 @@ from dtk.nodes.concurrent import report_each
 from dtk.nodes.hosts.claims import Claim, Claims, changing_claims, read_claims
 from dtk.nodes.hosts.host import FreeHosts, Host
 from dtk.nodes.hosts.marks import READ, Mark, claim_script, read_mark, unclaim_script
-from dtk.nodes.mark_errors import UnaskedError, rival_error
+from dtk.nodes.mark_errors import UnaskedError, refuse_other_lineage, rival_error
 from dtk.nodes.provider import (
     Ask,
     Connection,
     MarkedMachine,
+    MarkSearch,
     NodeRecord,
     NodeRequest,
     NodeStatus,
@@ -118,15 +119,15 @@ class HostsProvider(BasicProvider):
         for record in records:
             report(record.node, replace(record, status="terminated"))
 
-    def find_orphans(self, workspace: str, known: Collection[str], ask: Ask) -> Sequence[MarkedMachine]:
-        """Return the hosts with a workspace's mark whose names are not among the known ones.
+    def find_orphans(self, search: MarkSearch, known: Collection[str], ask: Ask) -> Sequence[MarkedMachine]:
+        """Return the marked hosts that a search finds and whose names are not among the known ones.
 
         Raises:
             UnaskedError: some hosts could not be queried.
         """
         marks, silent = self._marks(ask)
-        own = [_marked(name, mark) for name, mark in marks.items() if mark.workspace == workspace]
-        found = [machine for machine in own if machine.id not in known]
+        marked = [_marked(name, mark) for name, mark in marks.items()]
+        found = [machine for machine in marked if search.finds(machine) and machine.id not in known]
         # The error carries the results, for callers that can continue without the unreachable hosts.
         if silent:
             raise self._unasked("which hosts belong to this workspace", silent, found)
@@ -161,6 +162,7 @@ class HostsProvider(BasicProvider):
 
     def adopt(self, identity: ServiceIdentity, orphan: MarkedMachine) -> NodeRecord:
         """Return a marked host as the record of its node, and add the claim to this registry."""
+        refuse_other_lineage(identity, orphan)
         host = self._hosts.get(orphan.id)
         if host is None:
             raise DtkError(

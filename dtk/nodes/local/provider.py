@@ -22,10 +22,12 @@ from dtk.nodes.local.machine import Machine, erase, machine_of, make_disk, new_h
 from dtk.nodes.local.processes import end, find
 from dtk.nodes.local.registry import changing_allocations, read_allocations
 from dtk.nodes.local.takeover import take_over
+from dtk.nodes.mark_errors import refuse_other_lineage
 from dtk.nodes.provider import (
     Ask,
     Connection,
     MarkedMachine,
+    MarkSearch,
     NodeRecord,
     NodeRequest,
     NodeStatus,
@@ -77,13 +79,14 @@ class LocalProvider(BasicProvider):
         """Return a service's nodes that this folder created."""
         return [mark for mark in nodes_here(self._workspace) if mark.lineage == identity.lineage]
 
-    def find_orphans(self, workspace: str, known: Collection[str], _ask: Ask) -> Sequence[MarkedMachine]:
-        """Return this workspace's nodes that other folders of this machine created."""
-        found = [one.mark for one in nodes_elsewhere(self._workspace) if one.mark.workspace == workspace]
+    def find_orphans(self, search: MarkSearch, known: Collection[str], _ask: Ask) -> Sequence[MarkedMachine]:
+        """Return nodes that other folders of this machine created."""
+        found = [one.mark for one in nodes_elsewhere(self._workspace) if search.finds(one.mark)]
         return [mark for mark in found if mark.id not in known]
 
     def adopt(self, identity: ServiceIdentity, orphan: MarkedMachine) -> NodeRecord:
         """Take over a node that another folder created."""
+        refuse_other_lineage(identity, orphan)
         take_over(self._workspace, identity, [orphan.node])
         allocation = read_allocations(self._workspace).get(node_key(identity, orphan.node))
         if allocation is None:
