@@ -34,7 +34,7 @@ def test_requests_reach_every_backend_and_none_is_lost_while_more_come(dtk: Dtk)
     over = threading.Event()
 
     def ask() -> None:
-        while not over.is_set():
+        while not over.wait(0.02):
             try:
                 page(url)
             except OSError as error:

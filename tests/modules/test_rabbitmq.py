@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 
 from tests.reliability.forms import IS_LONG
-from tests.support.command_line import Dtk
 from tests.support.waiting import eventually
 from tests.testbed.bed import Bed
-from tests.testbed.host import Host
+from tests.testbed.command_line import BedDtk, bed_workspace
 
 SERVICE = "rabbit1"
 ENVIRONMENT: dict[str, Any] = {
@@ -27,7 +26,7 @@ ENVIRONMENT: dict[str, Any] = {
 }
 # Publishes numbers, each with a confirmation, until told to stop; notes those that were confirmed.
 PUBLISHER = """
-import json, pathlib, sys
+import json, pathlib, sys, time
 sys.path.insert(0, "/usr/local/lib/dtk")
 import pika, rabbitmq_smoke_test
 settings = json.loads(pathlib.Path("/etc/rabbitmq/client.json").read_text())
@@ -40,6 +39,7 @@ while not pathlib.Path("stop").exists():
     here.basic_publish("", "numbers", str(number).encode(), mandatory=True)
     with open("confirmed", "a") as file:
         file.write(f"{number}\\n")
+    time.sleep(0.02)
 received = []
 for _, _, body in here.consume("numbers", auto_ack=True, inactivity_timeout=5):
     if body is None:
@@ -51,19 +51,12 @@ pathlib.Path("received.new").rename("received")
 
 
 @pytest.fixture
-def dtk(bed: Bed, tmp_path: Path) -> Dtk:
-    made = Dtk(tmp_path)
-    made.run("init")
-    (made.root / "dtk.yaml").write_text(json.dumps({"format_version": 1, "targets": {"bed": bed.target()}}))
-    return made
+def dtk(bed: Bed, tmp_path: Path) -> BedDtk:
+    return bed_workspace(tmp_path, bed)
 
 
-def ssh(dtk: Dtk, node: str, command: str) -> str:
+def ssh(dtk: BedDtk, node: str, command: str) -> str:
     return dtk.run("ssh", SERVICE, node, "--", command, code=None, **ENVIRONMENT).stdout.strip()
-
-
-def host(bed: Bed, dtk: Dtk, node: str) -> Host:
-    return bed.hosts[next(row["id"] for row in dtk.json("list-nodes", SERVICE) if row["node"] == node)]
 
 
 def everything_written(root: Path) -> str:
@@ -71,16 +64,16 @@ def everything_written(root: Path) -> str:
     return "".join(path.read_text(errors="replace") for path in folder.rglob("*") if path.is_file())
 
 
-def running(dtk: Dtk) -> int:
-    status = ssh(dtk, "brokers:1", "sudo rabbitmqctl -q cluster_status --formatter json")
+def running(dtk: BedDtk) -> int:
+    status = dtk.on(SERVICE, "brokers:1", "sudo rabbitmqctl -q cluster_status --formatter json")
     return len(json.loads(status)["running_nodes"]) if status else 0
 
 
-def confirmed(dtk: Dtk) -> list[str]:
-    return ssh(dtk, "brokers:1", "cat publisher/confirmed").split()
+def confirmed(dtk: BedDtk) -> list[str]:
+    return dtk.on(SERVICE, "brokers:1", "cat publisher/confirmed").split()
 
 
-def brokers_have_what_was_published(dtk: Dtk) -> None:
+def brokers_have_what_was_published(dtk: BedDtk) -> None:
     dtk.run("stage", "dtk:rabbitmq/cluster", SERVICE, "--target", "bed")
     output = dtk.run("apply", SERVICE, "--yes", **ENVIRONMENT).stdout
     assert output.count("received from") == 3
@@ -90,7 +83,7 @@ def brokers_have_what_was_published(dtk: Dtk) -> None:
     assert "Nothing had to be changed." in dtk.run("converge", SERVICE, "--yes", **ENVIRONMENT).stdout
 
 
-def a_client_publishes_without_stop(dtk: Dtk) -> None:
+def a_client_publishes_without_stop(dtk: BedDtk) -> None:
     script = base64.b64encode(PUBLISHER.encode()).decode()
     ready = f"mkdir publisher && cd publisher && echo {script} | base64 -d >publisher.py || exit 1"
     command = f"{ready}; sudo python3 publisher.py >output 2>&1 </dev/null & echo started"
@@ -98,8 +91,8 @@ def a_client_publishes_without_stop(dtk: Dtk) -> None:
     eventually(lambda: confirmed(dtk), "the client publishes")
 
 
-def a_broker_that_loses_power_is_not_missed(bed: Bed, dtk: Dtk) -> None:
-    lost = host(bed, dtk, "brokers:3")
+def a_broker_that_loses_power_is_not_missed(bed: Bed, dtk: BedDtk) -> None:
+    lost = dtk.host(SERVICE, "brokers:3")
     lost.cut_power()
     before = len(confirmed(dtk))
     eventually(lambda: len(confirmed(dtk)) > before + 20, "the client can publish again")
@@ -107,20 +100,22 @@ def a_broker_that_loses_power_is_not_missed(bed: Bed, dtk: Dtk) -> None:
     eventually(lambda: running(dtk) == 3, "the broker is back")
 
 
-def a_broker_that_goes_is_forgotten(dtk: Dtk) -> None:
+def a_broker_that_goes_is_forgotten(dtk: BedDtk) -> None:
     dtk.run("set-attribute", SERVICE, "brokers/cardinality", "2")
     dtk.run("apply", SERVICE, "--yes", **ENVIRONMENT)
     status = json.loads(ssh(dtk, "brokers:1", "sudo rabbitmqctl -q cluster_status --formatter json"))
     assert len(status["disk_nodes"]) == len(status["running_nodes"]) == 2
 
 
-def no_confirmed_message_is_lost(dtk: Dtk) -> None:
+def no_confirmed_message_is_lost(dtk: BedDtk) -> None:
     ssh(dtk, "brokers:1", "touch publisher/stop")
-    received = eventually(lambda: ssh(dtk, "brokers:1", "cat publisher/received").split(), "the client has stopped")
+    received = eventually(
+        lambda: dtk.on(SERVICE, "brokers:1", "cat publisher/received").split(), "the client has stopped"
+    )
     assert set(confirmed(dtk)) - set(received) == set()
 
 
-def test_no_confirmed_message_is_lost_without_power(bed: Bed, dtk: Dtk) -> None:
+def test_no_confirmed_message_is_lost_without_power(bed: Bed, dtk: BedDtk) -> None:
     """Run the steps in order; each continues from the previous one, and its name says what it checks."""
     brokers_have_what_was_published(dtk)
     a_client_publishes_without_stop(dtk)
