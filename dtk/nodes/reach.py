@@ -11,6 +11,11 @@ import paramiko
 from dtk.errors import DtkError
 from dtk.model.ssh_address import SshAddress
 
+SILENT_SECONDS = 5.0
+"""How long nothing may answer at an address, not even the machine's system, which answers however busy it is.
+
+Linux sends the request for a connection three times in this time, after 0, 1 and 3 s.
+"""
 _TRY_SECONDS = 10.0
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
@@ -47,7 +52,7 @@ def check_banner(hostname: str, port: int, timeout: float = _TRY_SECONDS) -> Non
         OSError: nothing listens there, it does not answer in time, or it is not an SSH server.
     """
     deadline = time.monotonic() + timeout
-    with socket.create_connection((hostname, port), timeout=timeout) as connection:
+    with socket.create_connection((hostname, port), timeout=min(timeout, SILENT_SECONDS)) as connection:
         connection.settimeout(max(deadline - time.monotonic(), _LEAST_SECONDS))
         if not connection.recv(255).startswith(_BANNER_START):
             raise OSError("the program that listens there is not an SSH server")

@@ -16,13 +16,14 @@ from gevent.pool import Pool  # noqa: E402
 
 from dtk.errors import DtkError  # noqa: E402
 from dtk.nodes.provider import Connection  # noqa: E402
+from dtk.nodes.reach import SILENT_SECONDS  # noqa: E402
 from dtk.refresh.known_hosts import UnchangedKnownHosts  # noqa: E402
 from dtk.ssh.connect import Patience, close_all, reach  # noqa: E402
 from dtk.ssh.host_keys import key_text  # noqa: E402
 from dtk.ssh.passphrases import unlock  # noqa: E402
 
-PATIENCE = Patience(overall=30.0, attempt=20.0, closed=2.0)
-"""A machine that is busy answers late; one whose port is closed is reported instead of waited for."""
+PATIENCE = Patience(overall=30.0, attempt=20.0, closed=2.0, silent=SILENT_SECONDS)
+"""A machine that is busy answers late; one that is closed or silent is reported instead of waited for."""
 AT_ONCE = 100
 ANSWER_SECONDS = 20.0
 MOST_BYTES = 65536

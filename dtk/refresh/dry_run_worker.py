@@ -35,6 +35,7 @@ from dtk.model.names import CREATE  # noqa: E402
 from dtk.model.plan import Finding  # noqa: E402
 from dtk.model.planned_action import PlannedAction  # noqa: E402
 from dtk.nodes.provider import Provider  # noqa: E402
+from dtk.nodes.reach import SILENT_SECONDS  # noqa: E402
 from dtk.nodes.records import record_of  # noqa: E402
 from dtk.nodes.remembered_keys import state_keys  # noqa: E402
 from dtk.nodes.targets import provider_for  # noqa: E402
@@ -51,7 +52,7 @@ from dtk.state.store import load_state, new_state  # noqa: E402
 from dtk.state.workspace import Workspace  # noqa: E402
 from dtk.targets import planned_target  # noqa: E402
 
-PATIENCE = Patience(overall=10.0, attempt=10.0, closed=2.0)
+PATIENCE = Patience(overall=10.0, attempt=10.0, closed=2.0, silent=SILENT_SECONDS)
 """Short, because a running node answers at once; one that does not is reported instead of waited for."""
 AT_ONCE = 100
 ENDED = 1

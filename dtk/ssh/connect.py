@@ -24,7 +24,7 @@ from dtk.nodes.remembered_keys import host_entry
 from dtk.ssh.host_keys import KnownHosts, PinPolicy, fingerprint
 from dtk.ssh.private_keys import UnreachableError, private_key
 from dtk.ssh.proxy import ProxySocket
-from dtk.ssh.transport import Attempt, Transport
+from dtk.ssh.transport import Attempt, SilenceError, Transport
 
 
 class HostKeyError(DtkError):
@@ -39,13 +39,15 @@ class Patience:
     login. The clock stops while a login waits for its turn.
     A booting machine first refuses connections, then may refuse the user until cloud-init has installed the key.
     ``authentication`` is how long a new machine may refuse the user after its first answer, and ``closed`` how long its
-    port may be closed.
+    port may be closed. ``silent`` is how long nothing may answer at its address: a busy machine's system accepts
+    connections at once, however late its SSH server answers.
     """
 
     overall: float = 120.0
     attempt: float = 20.0
     authentication: float = 30.0
     closed: float = 24 * 3600.0
+    silent: float = 24 * 3600.0
 
 
 _LEAST_SECONDS = 0.1
@@ -88,7 +90,7 @@ def reach(
     refused_since: float | None = None
     failure: Exception | None = None
     for pause in _pauses():
-        attempt = Attempt(patience.attempt, max(deadline - time.monotonic(), _LEAST_SECONDS))
+        attempt = Attempt(patience.attempt, max(deadline - time.monotonic(), _LEAST_SECONDS), patience.silent)
         try:
             return _try(connection, known, attempt)
         except paramiko.PasswordRequiredException:
@@ -101,8 +103,8 @@ def reach(
         except (OSError, EOFError, paramiko.SSHException) as error:
             # A last attempt that was cut short says less about the cause than the one before.
             failure = failure if failure and attempt.is_short else error
-            if _is_closed(error):
-                bound = min(bound, patience.closed)
+            if _is_closed(error) or isinstance(error, SilenceError):
+                bound = min(bound, patience.silent if isinstance(error, SilenceError) else patience.closed)
                 deadline = min(deadline, began + bound)
         deadline += attempt.waited
         if time.monotonic() + pause >= deadline:
@@ -164,6 +166,7 @@ def _try(connection: Connection, known: KnownHosts, attempt: Attempt) -> list[pa
             jumps = jump_connections(connection)
             for jump, following in zip(jumps, [*jumps, connection][1:], strict=True):
                 clients.append(_jump_client(jump, known, attempt, channel))
+                attempt.connecting()
                 channel = _forwarded(clients[-1], jump, following)
             words = proxy_words(connection)
             clients.append(

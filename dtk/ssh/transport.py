@@ -15,30 +15,43 @@ until all of them timed out and started again."""
 LONGEST_GREETING = 64 * 1024
 """Bytes that may come before the SSH banner; a peer that sends more does not speak SSH."""
 _READS_A_TURN = 16
+_LATE_SECONDS = 0.5
+"""If a timer fires later than this after its time, this process did not get to read answers either."""
 _turns = Semaphore(LOGINS_AT_ONCE)
+
+
+class SilenceError(TimeoutError):
+    """Nothing answered at a machine's address, not even its system, which answers however busy the machine is."""
 
 
 class Attempt:
     """One attempt to connect, in the greenlet that makes it: a timer interrupts that greenlet when time is up.
 
     The machine has the full time to send its SSH banner, and again for each login. Waiting for the turn to log in
-    counts for neither.
+    counts for neither. Its system may have less time to accept the connection.
     """
 
-    def __init__(self, seconds: float, overall: float) -> None:
-        """Set the seconds for each part of the attempt, and for all of it without the time spent waiting for a turn."""
+    def __init__(self, seconds: float, overall: float, silent: float) -> None:
+        """Set the time limits in seconds.
+
+        Args:
+            seconds: for each part of the attempt.
+            overall: for all of it, without the time spent waiting for a turn.
+            silent: until the machine's system accepts the connection.
+        """
         self.waited = 0.0
         """Seconds spent waiting for a turn."""
-        self._seconds, self._end = seconds, time.monotonic() + overall
+        self._seconds, self._silent, self._end = seconds, silent, time.monotonic() + overall
         self.is_short = overall < seconds
         """Whether the overall deadline, not the attempt's own time, ends this attempt."""
         self._greenlet = gevent.getcurrent()
         self._timer = gevent.get_hub().loop.timer(0)
+        self._due, self._error = 0.0, TimeoutError()
         self._has_turn = self._is_over = False
 
     def __enter__(self) -> Attempt:
         """Start the timer."""
-        self._start()
+        self.connecting()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -47,11 +60,37 @@ class Attempt:
         self._timer.close()
         self.end_turn()
 
-    def _start(self) -> None:
-        seconds = max(min(self._seconds, self._end + self.waited - time.monotonic()), 0.1)
+    def connecting(self) -> None:
+        """Start the time in which a machine's system must accept a connection."""
+        if self._silent < self._seconds:
+            self._start(self._silent, SilenceError("nothing answers there"))
+        else:
+            self._start(self._seconds)
+
+    def connected(self) -> None:
+        """Start the time for the SSH banner; the transport calls it once there is a connection."""
+        self._start(self._seconds)
+
+    def _start(self, seconds: float, error: TimeoutError | None = None) -> None:
+        left = self._end + self.waited - time.monotonic()
+        # Cut short by the overall deadline, silence proves nothing.
+        error = error if left >= seconds else None
+        seconds = max(min(seconds, left), 0.1)
+        self._error = error or TimeoutError(f"no answer within {seconds:.0f} s")
+        self._set_timer(seconds)
+
+    def _set_timer(self, seconds: float) -> None:
+        self._due = time.monotonic() + seconds
         self._timer.close()
         self._timer = gevent.get_hub().loop.timer(seconds)
-        self._timer.start(self._greenlet.throw, TimeoutError(f"no answer within {seconds:.0f} s"))
+        self._timer.start(self._end_attempt)
+
+    def _end_attempt(self) -> None:
+        if time.monotonic() - self._due > _LATE_SECONDS:
+            # This process was busy: an answer may have come, and is read before the timer fires again.
+            self._set_timer(_LATE_SECONDS)
+        else:
+            self._greenlet.throw(self._error)
 
     def take_turn(self) -> None:
         """Wait until this login may proceed; the transport calls it in its own greenlet.
@@ -67,7 +106,7 @@ class Attempt:
             raise EOFError
         self._has_turn = True
         self.waited += time.monotonic() - since
-        self._start()
+        self._start(self._seconds)
 
     def end_turn(self) -> None:
         """Let another login proceed if this one has the turn."""
@@ -118,6 +157,7 @@ class Transport(paramiko.ServiceRequestingTransport):  # type: ignore[name-defin
 
     def __init__(self, connection: socket.socket | paramiko.Channel, attempt: Attempt, **arguments: object) -> None:
         self._attempt, self._fair = attempt, FairSocket(connection)
+        attempt.connected()
         super().__init__(self._fair, **arguments)
 
     @property
