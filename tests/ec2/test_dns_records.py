@@ -151,6 +151,8 @@ def test_a_zone_that_does_not_exist_or_may_not_be_changed_is_told_and_one_that_i
     cloud.api.faults.append(Fault("ChangeResourceRecordSets", "AccessDenied", "not authorized", status=403))
     cloud.provider().register(cloud.identity(), named(made), reports)
     assert "the permission route53:ChangeResourceRecordSets is missing" in reports.errors["edge"].message
+    assert "add the statement OptionalDnsRecords of the policy in docs/ec2.md" in reports.errors["edge"].hint
+    assert "until then, the records stay as they are" in reports.errors["edge"].hint
     gone = Reports()
     cloud.provider().deregister(cloud.identity(), named(made, zone="example.com."), gone)
     assert list(gone.records) == ["edge"]

@@ -6,6 +6,9 @@ import ast
 import json
 import re
 from pathlib import Path
+from typing import Any
+
+from dtk.nodes.ec2.problems import statement_for
 
 ROOT = Path(__file__).resolve().parents[2]
 METHODS = dict.fromkeys(("call", "ask", "request", "pages"), "ec2")
@@ -36,13 +39,15 @@ def calls_of(file: Path) -> set[str]:
     return found
 
 
+def statements() -> list[dict[str, Any]]:
+    """Return the statements of the policy in the documentation."""
+    text = (ROOT / "docs" / "ec2.md").read_text()
+    return list(json.loads(re.findall(r"```json\n(.*?)```", text, re.DOTALL)[0])["Statement"])
+
+
 def policy(*optional: str) -> set[str]:
     """Return the actions of the policy in the documentation; of the optional statements, only those named."""
-    text = (ROOT / "docs" / "ec2.md").read_text()
-    document = json.loads(re.findall(r"```json\n(.*?)```", text, re.DOTALL)[0])
-    needed = [
-        one for one in document["Statement"] if not one.get("Sid", "").startswith("Optional") or one["Sid"] in optional
-    ]
+    needed = [one for one in statements() if not one.get("Sid", "").startswith("Optional") or one["Sid"] in optional]
     return {action for statement in needed for action in statement["Action"]}
 
 
@@ -51,3 +56,9 @@ def test_the_policy_names_every_call_and_no_other() -> None:
     assert {"ec2:RunInstances", "ec2:TerminateInstances", "ssm:GetParameter"} <= made
     assert policy(*OF_CALLS) == made | BESIDE_CALLS
     assert not any(action.startswith(("elasticloadbalancing", "route53")) for action in policy())
+
+
+def test_a_denied_call_is_told_with_the_statement_that_allows_it() -> None:
+    named = {action: one.get("Sid", "") for one in statements() for action in one["Action"]}
+    expected = {action: sid if sid in OF_CALLS else "" for action, sid in named.items()}
+    assert {action: statement_for(action) for action in named} == expected

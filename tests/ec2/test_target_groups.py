@@ -329,6 +329,8 @@ def test_a_group_that_is_no_longer_named_is_left_once_the_next_one_is_entered(
     assert apply() == 1
     status = " ".join(shown(capsys, "task-status", "spark1").split())
     assert "the permission elasticloadbalancing:DeregisterTargets is missing" in status
+    assert "add the statement OptionalTargetGroups of the policy in docs/ec2.md" in status
+    assert "until then, the node stays in its target groups, and dtk does not touch its machine" in status
     assert len(members(cloud, balanced.arn)) == len(members(cloud, other)) == 2
     assert "register_node web:[1-2]  (into other)" in shown(capsys, "plan", "spark1")
     assert apply("--resume") == 0

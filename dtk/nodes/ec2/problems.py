@@ -82,6 +82,21 @@ _EXPLAINED: Mapping[str, tuple[str, str]] = {
     ),
 }
 """Error code → its meaning ("" to use the call's name) and what to do."""
+_STATEMENTS: Mapping[str, str] = {
+    "elasticloadbalancing:": "OptionalTargetGroups",
+    "route53:": "OptionalDnsRecords",
+    "servicequotas:": "OptionalCheckOfQuotas",
+    "ec2:DeleteTags": "OptionalAdoptedInstances",
+    "ec2:DescribeAddresses": "OptionalElasticIps",
+    "ec2:AllocateAddress": "OptionalElasticIps",
+    "ec2:AssociateAddress": "OptionalElasticIps",
+    "ec2:ReleaseAddress": "OptionalElasticIps",
+}
+"""The start of a permission → the statement of the policy in docs/ec2.md that not everybody has, and that allows it."""
+_MEANWHILE: Mapping[str, str] = {
+    "elasticloadbalancing:DeregisterTargets": "the node stays in its target groups, and dtk does not touch its machine",
+    "route53:ChangeResourceRecordSets": "the records stay as they are, and dtk does not touch the machines they name",
+}
 _SERVER_ERROR = 500
 _NAMED_PERMISSION = re.compile(r"perform: (\S+)")
 
@@ -148,11 +163,19 @@ def _not_allowed(action: str, code: str, reason: str, encoded: str) -> AwsError:
             code=code,
             hint=f"ask the owner of that policy; granting another permission does not help{decode}",
         )
+    hint = "add it to the policy of these credentials; docs/ec2.md lists all of them"
+    if statement := statement_for(permission):
+        hint = f"add the statement {statement} of the policy in docs/ec2.md to the policy of these credentials"
+    if permission in _MEANWHILE:
+        hint += f"; until then, {_MEANWHILE[permission]}"
     return AwsError(
-        f"AWS does not allow {action}: the permission {permission} is missing ({reason})",
-        code=code,
-        hint="add it to the policy of these credentials; docs/ec2.md lists all of them",
+        f"AWS does not allow {action}: the permission {permission} is missing ({reason})", code=code, hint=hint
     )
+
+
+def statement_for(permission: str) -> str:
+    """Return the optional statement of the documented policy that has a permission, "" if every user has it."""
+    return next((name for start, name in _STATEMENTS.items() if permission.startswith(start)), "")
 
 
 def unreachable(error: Exception, service: str, operation: str) -> DtkError:
