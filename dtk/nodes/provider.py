@@ -173,6 +173,14 @@ class FirewallUpdate:
     closed: tuple[OpenPort, ...] = ()
 
 
+class RestartedError(DtkError):
+    """A machine could not be changed, but was stopped and started again for it; ``record`` has its new addresses."""
+
+    def __init__(self, error: DtkError, record: NodeRecord) -> None:
+        super().__init__(error.message, hint=error.hint)
+        self.record = record
+
+
 Report = Callable[[str, NodeRecord | DtkError], None]
 """Called once per node, as soon as it is done: with its record, or with the error of this node."""
 
@@ -233,7 +241,10 @@ class Provider(Protocol):
         """
 
     def resize(self, identity: ServiceIdentity, changes: Sequence[MachineChange], report: Report) -> None:
-        """Change the size of machines: stop, modify and start them; report each with its new addresses."""
+        """Change the size of machines: stop, modify and start them; report each with its new addresses.
+
+        A machine that is only started again is reported with a ``RestartedError``.
+        """
 
     def modify_volumes(self, identity: ServiceIdentity, changes: Sequence[MachineChange], report: Report) -> None:
         """Enlarge machines' disks or change their types; report each, including those that need no change any more."""

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from dtk.__main__ import run
-from tests.ec2.cloud import Cloud, Reports, write_target
+from dtk.state.store import load_state
+from tests.ec2.cloud import Cloud, Reports, save, write_target
+from tests.support.ec2 import public_addresses
 
 
 def planned(capsys: pytest.CaptureFixture[str], code: int = 10) -> str:
@@ -139,3 +141,27 @@ def test_a_changed_size_is_applied_in_place_one_member_at_a_time(
 
 
 RESIZE = ("StopInstances", "ModifyInstanceAttribute", "StartInstances")
+
+
+def test_a_node_whose_resize_is_refused_is_known_by_its_new_address(
+    cloud: Cloud, service: Reports, capsys: pytest.CaptureFixture[str]
+) -> None:
+    addresses = public_addresses("198.18.9")
+    next(addresses, None)
+    cloud.provider().terminate(cloud.identity(), list(service.records.values()), Reports())
+    cloud.task = 2
+    write_target(cloud, addresses="public")
+    made = cloud.create("master", "slaves:1", "slaves:2", provider=cloud.provider(addresses="public"))
+    save(cloud, made)
+    before = made.records["master"].attributes["public_address"]
+    cloud.api.capacity["m5.large"] = 0
+    assert run(["set-attribute", "spark1", "master/instance_type", "m5.large"]) == 0
+    assert run(["apply", "spark1", "--yes"]) == 1
+    assert "InsufficientInstanceCapacity" in capsys.readouterr().out
+    state = load_state(cloud.workspace.state_file("spark1"))
+    assert state is not None
+    known = state.nodes["master"]
+    (there,) = [one for one in cloud.instances() if one.id == known.id]
+    assert known.attributes["public_address"] == there.public_ip != before
+    assert (known.status, known.connection["hostname"]) == ("running", there.public_ip)
+    assert "~ resize master  (t3.small → m5.large: stop, modify, start)" in planned(capsys)

@@ -85,6 +85,18 @@ def test_a_given_address_is_neither_taken_from_another_machine_nor_released(clou
     assert len(addresses(cloud)) == 1
 
 
+def test_addresses_given_by_id_are_asked_for_once_and_an_unknown_one_fails_its_node_alone(cloud: Cloud) -> None:
+    given = {f"web:{number}": cloud.client().allocate_address(Domain="vpc")["AllocationId"] for number in (1, 2, 3)}
+    requests = [NodeRequest(node, {"elastic_ip": id_}) for node, id_ in given.items()]
+    requests.append(NodeRequest("edge", {"elastic_ip": "eipalloc-0123456789"}))
+    cloud.api.calls.clear()
+    made = Reports()
+    cloud.provider().create(cloud.identity(), requests, made)
+    assert {node: of(made, node)["elastic_ip"] for node in made.records} == given
+    assert "there is no elastic IP eipalloc-0123456789 in us-east-1" in made.errors["edge"].message
+    assert len(cloud.api.called("DescribeAddresses")) == 1
+
+
 def test_a_quota_that_is_reached_fails_that_node_alone_and_names_the_quota(cloud: Cloud) -> None:
     cloud.api.faults.append(Fault("AllocateAddress", "AddressLimitExceeded", "Too many addresses allocated"))
     made = cloud.create("edge", "web:1", elastic_ip=True)

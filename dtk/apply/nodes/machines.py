@@ -20,7 +20,7 @@ from dtk.apply.session.task_context import TaskContext
 from dtk.errors import DtkError
 from dtk.model.plan import ENDING_STEPS, GOING, Step, StepType
 from dtk.model.target import RESERVED
-from dtk.nodes.provider import Connection, MachineChange, NodeRecord, NodeRequest
+from dtk.nodes.provider import Connection, MachineChange, NodeRecord, NodeRequest, RestartedError
 from dtk.nodes.records import HOST_KEY, record_of, state_of
 from dtk.nodes.remembered_keys import host_entry
 from dtk.ssh.host_keys import key_text
@@ -66,7 +66,11 @@ class MachineBatch:
         reporter.waiting(f"waiting for the target to have {step.node} {CHANGES[step.type]}")
         # The provider finds a half-created machine again; one without a record would cost money unnoticed.
         with self._context.stopping.shielded():
-            record = self._results[step.node].get()
+            try:
+                record = self._results[step.node].get()
+            except RestartedError as error:
+                self._note(step.type, error.record, "started")
+                raise
             if step.type in _MEMBERSHIP:
                 groups = step.target_groups if step.type == "register_node" else ()
                 note_membership(self._context, step, groups, CHANGES[step.type])
@@ -269,7 +273,7 @@ class MachineBatch:
         else:
             self._results[node].set(outcome)
 
-    def _note(self, kind: StepType, record: NodeRecord) -> None:
+    def _note(self, kind: StepType, record: NodeRecord, change: str = "") -> None:
         context, node = self._context, record.node
         known = context.store.state.nodes.get(node)
         if kind == "power_off_node":
@@ -290,7 +294,7 @@ class MachineBatch:
             )
         else:
             context.change_state(lambda state: changes.with_node(state, node, state_of(record)))
-        change, address = CHANGES[kind], str(record.attributes.get("host_address", ""))
+        change, address = change or CHANGES[kind], str(record.attributes.get("host_address", ""))
         context.journal.append(
             "node.changed",
             f"{node} {change}" + (f" at {address}" if address and record.status == "running" else ""),

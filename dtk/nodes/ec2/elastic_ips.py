@@ -18,6 +18,8 @@ from dtk.nodes.ec2.settings import ELASTIC_IP, MachineSpec
 from dtk.nodes.ec2.tags import LINEAGE, NODE, as_list, node_tags, service_tags
 from dtk.nodes.provider import Record, ServiceIdentity
 
+ALLOCATED = "true"
+"""The wish for an address that dtk allocates."""
 _SHOWN_SECONDS = 60.0
 """How long EC2 may take to show an instance with its new address."""
 
@@ -25,9 +27,10 @@ _SHOWN_SECONDS = 60.0
 class ElasticIps:
     """The elastic IPs for the nodes of one call that creates machines: AWS is asked once for all of them."""
 
-    def __init__(self, aws: Aws, identity: ServiceIdentity, record: Record) -> None:
+    def __init__(self, aws: Aws, identity: ServiceIdentity, specs: Iterable[MachineSpec], record: Record) -> None:
         self._aws = aws
         self._identity = identity
+        self._ids = list(dict.fromkeys(spec.elastic_ip for spec in specs if spec.elastic_ip not in ("", ALLOCATED)))
         self._record = record
         self._allocated: dict[str, str] = {}
 
@@ -42,7 +45,7 @@ class ElasticIps:
         """
         if not spec.elastic_ip:
             return instance, {}
-        given = spec.elastic_ip if spec.elastic_ip != "true" else ""
+        given = spec.elastic_ip if spec.elastic_ip != ALLOCATED else ""
         address = self._given(given) if given else self._own(node)
         reserved = "" if given else f"elastic IP {address['PublicIp']} ({address['AllocationId']})"
         if reserved:
@@ -70,8 +73,20 @@ class ElasticIps:
     def _found(self) -> Mapping[str, list[AddressAnswer]]:
         return _by_node(_tagged(self._aws, self._identity))
 
+    @cached_property
+    def _by_id(self) -> Mapping[str, AddressAnswer]:
+        # By filter, not by argument: one unknown id would make the call fail for all others.
+        filters = [{"Name": "allocation-id", "Values": self._ids}]
+        answer = self._aws.ask("describe_addresses", AddressesAnswer, Filters=filters)
+        return {address["AllocationId"]: address for address in answer.get("Addresses", [])}
+
     def _given(self, allocation: str) -> AddressAnswer:
-        return self._aws.ask("describe_addresses", AddressesAnswer, AllocationIds=[allocation])["Addresses"][0]
+        if allocation not in self._by_id:
+            raise DtkError(
+                f"there is no elastic IP {allocation} in {self._aws.region}",
+                hint="check elastic_ip, and the region and account of the target (aws ec2 describe-addresses)",
+            )
+        return self._by_id[allocation]
 
     def _own(self, node: str) -> AddressAnswer:
         """Return a node's own address; allocate it if there is none."""

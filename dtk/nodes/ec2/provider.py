@@ -30,7 +30,7 @@ from dtk.nodes.ec2.preparation import Preparation, alike
 from dtk.nodes.ec2.quota import within_quotas
 from dtk.nodes.ec2.records import an_address, connection_to, described, node_record, private_keys
 from dtk.nodes.ec2.removal import remove_own_resources
-from dtk.nodes.ec2.reshape import MOVED, modify_volumes, start_as
+from dtk.nodes.ec2.reshape import modify_volumes, start_as, with_refused
 from dtk.nodes.ec2.settings import Ec2Settings, read_settings, read_spec
 from dtk.nodes.ec2.spread import spread_out
 from dtk.nodes.ec2.ssh_rules import allow_ssh
@@ -117,7 +117,8 @@ class Ec2Provider(BasicProvider):
             DtkError: nothing could be created: no credentials, no subnet, a missing permission.
         """
         specs = {request.node: read_spec(self.settings, request.node, request.attributes) for request in requests}
-        specs, addresses = in_their_zones(self.aws, identity, specs), ElasticIps(self.aws, identity, record)
+        specs = in_their_zones(self.aws, identity, specs)
+        addresses = ElasticIps(self.aws, identity, specs.values(), record)
         found = find_of_service(self.aws, identity.lineage)
         refuse_rivals(identity, (found[node] for node in specs if node in found))
         adoption.refuse_unfinished(identity, (found[node] for node in specs if node in found))
@@ -216,22 +217,21 @@ class Ec2Provider(BasicProvider):
         # An instance that a task which died has already started with its new type stays up.
         self.stop(identity, [wanted[node].record for node in wanted if node not in started], stopped)
         found = instances_of(self.aws, identity, list(off.values()))
+        refused: dict[str, DtkError] = {}
         for node in report_missing(off, found, report):
+            started[node] = found[node].id
             try:
                 start_as(self.aws, found[node], specs[node].instance_types)
-                started[node] = found[node].id
             except DtkError as error:
-                # The step fails, so its record is not stored: the state keeps the address from before the stop.
-                error.hint = "; ".join(filter(None, [error.hint, MOVED]))
-                report(node, error)
+                refused[node] = error
 
         def finished(node: str, instance: Ec2Instance) -> NodeRecord:
             record = wanted[node].record
             size = specs[node].size or str(instance.data.get("InstanceType", ""))
-            resized = replace(record, attributes={**record.attributes, "size": size})
-            return described(resized, instance, self.settings, self.aws.region)
+            sized = record if node in refused else replace(record, attributes={**record.attributes, "size": size})
+            return described(sized, instance, self.settings, self.aws.region)
 
-        self._await_running(started, finished, report)
+        self._await_running(started, finished, with_refused(refused, report))
 
     def modify_volumes(self, identity: ServiceIdentity, changes: Sequence[MachineChange], report: Report) -> None:
         """Change size, type and limits of the instances' volumes, whether they run or not."""

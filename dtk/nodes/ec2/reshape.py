@@ -12,13 +12,14 @@ from dtk.nodes.ec2.aws import Aws
 from dtk.nodes.ec2.disks import ROOT, Modification
 from dtk.nodes.ec2.instances import Ec2Instance
 from dtk.nodes.ec2.problems import NO_CAPACITY, AwsError
+from dtk.nodes.provider import NodeRecord, Report, RestartedError
 
 MODIFYING_SECONDS = 600.0
 """How long a volume may take until its new size and type are usable; AWS optimizes it for hours after that."""
 _PAUSE_SECONDS = 2.0
 _UNDER_WAY = ("modifying", "optimizing")
 
-MOVED = "the instance was stopped, so its address may have changed: dtk apply --refresh updates it"
+_MOVED = "the instance was stopped, so its address may have changed: dtk apply --refresh updates it"
 
 
 def start_as(aws: Aws, instance: Ec2Instance, types: Iterable[str]) -> None:
@@ -45,6 +46,25 @@ def start_as(aws: Aws, instance: Ec2Instance, types: Iterable[str]) -> None:
     aws.call("start_instances", InstanceIds=[instance.id])
     if refused is not None:
         raise refused
+
+
+def with_refused(refused: Mapping[str, DtkError], report: Report) -> Report:
+    """Return a report for instances that are started, some of which were refused another type.
+
+    Those are reported with the error, and with their record if they run again: they may have another address now.
+    """
+
+    def told(node: str, outcome: NodeRecord | DtkError) -> None:
+        error = refused.get(node)
+        if error is None:
+            report(node, outcome)
+        elif isinstance(outcome, DtkError):
+            error.hint = "; ".join(filter(None, [error.hint, _MOVED]))
+            report(node, error)
+        else:
+            report(node, RestartedError(error, outcome))
+
+    return told
 
 
 def modify_volumes(aws: Aws, instance: Ec2Instance, changes: Mapping[str, Modification]) -> None:
