@@ -45,7 +45,7 @@ def logs(folder: Path, rounds: int) -> str:
         table(HEAD, rows)
         + f"\nA line that is appended is shown by a followed stream after {statistics.median(late) * 1000:.0f} ms"
         f" (median of {len(late)}; {late[0] * 1000:.0f} to {late[-1] * 1000:.0f}).\n"
-        + f"An idle `dtk shell` uses {idle_shell(place) * 100:.2f} % of a core.\n"
+        + f"An idle `dtk shell` uses {max(idle_shell(place), 0.0) * 100:.2f} % of a core.\n"
     )
 
 

@@ -180,11 +180,12 @@ class Fold:
 
     def _step_output(self, event: Event) -> None:
         if leaf := self._leaf(event):
-            last = text(event, "last_line")
-            if not last.strip():
-                last = next((line for line in reversed(texts(event, "lines")) if line.strip()), "")
-            if last:
-                leaf.add_output(last)
+            lines = event.get("lines")
+            # Most events of a log are these, so nothing is made of their lines.
+            for line in (event.get("last_line"), *(reversed(lines) if isinstance(lines, list) else ())):
+                if isinstance(line, str) and line.strip():
+                    leaf.add_output(line)
+                    return
 
     def _step_retrying(self, event: Event) -> None:
         if leaf := self._leaf(event):

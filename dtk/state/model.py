@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from dtk.model.json_data import Json
+from dtk.model.names import group_of
 from dtk.model.value import Value
 
 FORMAT_VERSION = 1
@@ -100,3 +102,12 @@ class State:
     open_ports: Mapping[str, Sequence[int]] = field(default_factory=dict)
     origin: str = ""
     moved_to: str = ""
+
+    @cached_property
+    def existing_members(self) -> Mapping[str, Sequence[NodeState]]:
+        """The nodes that exist, by group; a node without a group is one by itself."""
+        found: dict[str, list[NodeState]] = {}
+        for name, node in self.nodes.items():
+            if node.id:
+                found.setdefault(group_of(name), []).append(node)
+        return found

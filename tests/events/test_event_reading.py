@@ -30,6 +30,8 @@ def line(seq: int, kind: str = "step.output", **fields: object) -> bytes:
         (line(1) + b'{"v":1,"se', 1, "line 2: torn: the writer stopped in the middle of it; skipped"),
         (line(1) + b"rubbish\n" + line(2), 2, "line 2: not JSON; skipped"),
         (line(1) + b"\xff\xfe\n" + line(2), 2, "line 2: not JSON; skipped"),
+        (line(1) + line(2).rstrip() + b"x\n" + line(2), 2, "line 2: not JSON; skipped"),
+        (line(1) + line(2).rstrip() + line(3), 1, "line 2: not JSON; skipped"),
         (line(1) + b"[1]\n" + line(2), 2, "line 2: not an event; skipped"),
         (line(1) + line(2).replace(b"2015", b"once"), 1, "line 2: an event without a time; skipped"),
         (line(1) + line(2).replace(b'"seq"', b'"sea"'), 1, "line 2: an event without a sequence number; skipped"),
@@ -46,6 +48,13 @@ def test_what_is_wrong_is_noted_with_its_line(tmp_path: Path, content: bytes, co
     reading = read_log(path)
     assert reading.notes == (note,)
     assert len(reading.events) == count
+
+
+def test_white_space_around_an_event_is_no_damage(tmp_path: Path) -> None:
+    log = tmp_path / "events.jsonl"
+    log.write_bytes(b" " + line(1).rstrip() + b"\r\n" + line(2).rstrip() + b" \n")
+    assert [event["seq"] for event in read_log(log).events] == [1, 2]
+    assert read_log(log).notes == ()
 
 
 def test_unknown_fields_are_kept(tmp_path: Path) -> None:

@@ -113,5 +113,5 @@ def like_its_group(target: Target, state: State, node: str, attributes: Attribut
     group = group_of(node)
     if group == node:
         return dict(attributes)
-    members = [known.attributes for name, known in state.nodes.items() if known.id and group_of(name) == group]
+    members = [known.attributes for known in state.existing_members.get(group, ())]
     return dict(target.description.like_members(attributes, members))

@@ -200,7 +200,7 @@ class Values:
         if types.is_list_type(attribute.type):
             return self._as_list(given)
         binding, value = given[0]
-        if binding.fan_in or len({str(value_document(other)) for _, other in given}) > 1:
+        if binding.fan_in or (len(given) > 1 and len({str(value_document(other)) for _, other in given}) > 1):
             self._several(instance, attribute, binding, "")
         return value
 
