@@ -117,7 +117,7 @@ def test_a_thousand_nodes_are_followed_and_only_what_changed_is_sent(
     page: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Skip fsync: thousands of events would each wait for the disk, and no power cut is tested here.
-    monkeypatch.setattr("dtk.events.log._sync", lambda _: None)
+    monkeypatch.setattr("os.fsync", lambda _: None)
     recorder = many(tmp_path / "events.jsonl", 1000, 900)
     with watching(recorder, tmp_path) as watch:
         page.open(watch.address)
