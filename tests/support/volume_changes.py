@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from xml.etree import ElementTree
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
@@ -49,8 +50,7 @@ class VolumeChanges:
     @staticmethod
     def launched(parameters: Mapping[str, str], ids: Iterable[str]) -> None:
         """Give the volumes of launched instances the limits of the launch, which moto drops."""
-        volumes = ec2_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].volumes.values()
-        places = [(one, one.attachment) for one in volumes]
+        places = [(one, one.attachment) for one in _volumes().values()]
         found = [(one, place.device) for one, place in places if place and place.instance.id in ids]
         for name, device in parameters.items():
             if name.startswith("BlockDeviceMapping.") and name.endswith(".DeviceName"):
@@ -66,6 +66,11 @@ class VolumeChanges:
 
 def _as_under_way(id_: str) -> dict[str, str]:
     """Return how elements of a volume and of its modification are described while it is being changed."""
-    change = ec2_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].volumes[id_].modifications[-1]
+    change = _volumes()[id_].modifications[-1]
     before = {element: getattr(change, f"original_{name}") for element, name in _FIELDS.items()}
     return {"modificationState": "modifying", **{name: str(value) for name, value in before.items() if value}}
+
+
+def _volumes() -> dict[str, Any]:
+    """Return moto's volumes in all regions, by id."""
+    return {id_: one for backend in ec2_backends[DEFAULT_ACCOUNT_ID].values() for id_, one in backend.volumes.items()}
