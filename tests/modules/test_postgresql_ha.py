@@ -1,7 +1,8 @@
 """dtk:postgresql-ha on machines that boot here: a client writes without stop while primaries change, and loses nothing.
 
 One test with one deployment: the steps build on each other. The short form has one etcd, two servers and one proxy, and
-replaces the machine of one server; the long form replaces those of all servers and of all etcd members.
+replaces the machine of one server; the long form replaces those of all servers and of all etcd members. At the end, a
+second service of one node is restored to a time before the rows were lost.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from tests.testbed.bed import Bed
 from tests.testbed.command_line import BedDtk, bed_workspace
 
 SERVICE = "ha1"
+FRESH = "ha2"
 ENVIRONMENT: dict[str, Any] = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
@@ -32,6 +34,36 @@ SECRETS = {name.lower(): name for name in ENVIRONMENT if name.endswith("_PASSWOR
 DATA = {"database/volumes": '[{"name": "data", "size": 2, "keep": true}]'}
 DATA["database/volume::mount/path"] = "/var/lib/postgresql"
 TRIMMED = {"etcd": 1, "database": 2, "proxies": 1}
+# A cluster of one server with all that it needs on its node.
+SMALL = """\
+dsl_version: 1.0.0
+module: acme/small
+version: 0.1.0
+dependencies: {dtk/daemon: '>=0.2', dtk/certificates: '>=0.1', dtk/etcd: '>=0.1', dtk/postgresql-ha: '>=0.1'}
+assemblies:
+  cluster:
+    components: [postgresql-ha::cluster, postgresql-ha::backup]
+    nodes:
+      server:
+        components:
+          - daemon
+          - certificates::authority
+          - certificates::request: {attributes: {names: [postgresql]}}
+          - certificates::certificate
+          - etcd::member: {attributes: {scheme: https}}
+          - postgresql-ha::archive
+          - postgresql-ha::database
+    workflows:
+      create:
+        subtasks:
+          - {name: daemon, component: daemon}
+          - {name: requests, component: certificates::request}
+          - {name: authority, component: certificates::authority}
+          - {name: certificates, component: certificates::certificate}
+          - {name: etcd, component: etcd::member}
+          - {name: archive, component: postgresql-ha::archive}
+          - {name: database, component: postgresql-ha::database}
+"""
 # Tries one number after the other, each with a connection of its own; notes those that were acknowledged, and when.
 # The psql of PATH is a program in Perl that starts the version's own: with it, the client alone keeps a processor busy.
 WRITER = """
@@ -75,8 +107,8 @@ def report(line: str) -> None:
     sys.stdout.write(f"{line}\n")
 
 
-def ssh(dtk: BedDtk, node: str, command: str) -> str:
-    return dtk.run("ssh", SERVICE, node, "--", command, code=None, **ENVIRONMENT).stdout.strip()
+def ssh(dtk: BedDtk, node: str, command: str, service: str = SERVICE) -> str:
+    return dtk.run("ssh", service, node, "--", command, code=None, **ENVIRONMENT).stdout.strip()
 
 
 def connection(dtk: BedDtk) -> str:
@@ -87,9 +119,12 @@ def connection(dtk: BedDtk) -> str:
     return f"{where} passfile=/etc/haproxy/pgpass sslmode=verify-full sslrootcert=/etc/haproxy/ca.pem"
 
 
+def query(dtk: BedDtk, statement: str) -> str:
+    return ssh(dtk, "proxies:1", f"sudo psql -qAt -c '{statement}' '{connection(dtk)}'")
+
+
 def written(dtk: BedDtk) -> set[int]:
-    query = f"sudo psql -At -c 'SELECT number FROM written' '{connection(dtk)}'"
-    return {int(line) for line in ssh(dtk, "proxies:1", query).splitlines()}
+    return {int(line) for line in query(dtk, "SELECT number FROM written").splitlines()}
 
 
 def acknowledged(dtk: BedDtk) -> list[tuple[int, float]]:
@@ -139,6 +174,7 @@ def alerts(dtk: BedDtk) -> str:
 
 def replicas_have_what_was_written_through_the_proxies(dtk: BedDtk) -> None:
     values = [f"postgresql-ha::cluster/{attribute}=env:{name}" for attribute, name in SECRETS.items()]
+    values += ["repository/cardinality=1"]
     values += [] if IS_LONG else [f"{group}/cardinality={count}" for group, count in TRIMMED.items()]
     settings = [word for value in values for word in ("--set", value)]
     dtk.run("stage", "dtk:postgresql-ha/cluster", SERVICE, "--target", "bed", *settings)
@@ -248,6 +284,41 @@ def no_acknowledged_write_is_lost(dtk: BedDtk) -> None:
     report(f"{len(promised)} acknowledged writes, none lost")
 
 
+def a_fresh_service_is_restored_to_a_time_before_the_rows_were_lost(dtk: BedDtk) -> None:
+    """Restore from the repository of the old service, which has another authority, and goes on archiving."""
+    assert "new backup label" in dtk.run("exec", SERVICE, "backup", "type=incr", **ENVIRONMENT).stdout
+    query(dtk, "INSERT INTO written VALUES (-1)")
+    then, rows = query(dtk, "SELECT now()"), written(dtk)
+    query(dtk, "INSERT INTO written VALUES (-2)")
+    query(dtk, "DROP TABLE written")
+    assert "successfully archived" in dtk.run("exec", SERVICE, "smoke_test", **ENVIRONMENT).stdout
+    stage_restore(dtk, then)
+    began = time.monotonic()
+    dtk.run("apply", FRESH, "--yes", **ENVIRONMENT)
+    report(f"seconds of a restore on a fresh service: {time.monotonic() - began:.0f} s")
+    select = "cd / && sudo -u postgres psql -At -d app -c 'SELECT number FROM written'"
+    restored = {int(line) for line in ssh(dtk, "server", select, FRESH).splitlines()}
+    assert -1 in restored
+    assert restored == rows
+    assert "Nothing had to be changed." in dtk.run("converge", FRESH, "--yes", **ENVIRONMENT).stdout
+    assert "successfully archived" in dtk.run("exec", SERVICE, "smoke_test", **ENVIRONMENT).stdout
+
+
+def stage_restore(dtk: BedDtk, then: str) -> None:
+    dtk.run("exec", SERVICE, "repository/postgresql-ha::repository.invite", **ENVIRONMENT)
+    access = dtk.root / "guest.pem"
+    access.touch(mode=0o600)
+    access.write_text(ssh(dtk, "repository:1", "sudo cat /etc/pgbackrest/guest.pem"))
+    module = dtk.root / "modules" / "acme" / "small" / "dtk.module.yaml"
+    module.parent.mkdir(parents=True)
+    module.write_text(SMALL)
+    values = {"from": "main", "to": then, "host": dtk.addresses(SERVICE)["repository:1"], "access": f"file:{access}"}
+    settings = [
+        word for key, value in values.items() for word in ("--set", f"postgresql-ha::backup/restore_{key}={value}")
+    ]
+    dtk.run("stage", "acme:small/cluster", FRESH, "--target", "bed", *settings)
+
+
 def test_no_acknowledged_write_is_lost_while_primaries_change(bed: Bed, dtk: BedDtk) -> None:
     """Run the steps in order; each continues from the previous one, and its name says what it checks."""
     replicas_have_what_was_written_through_the_proxies(dtk)
@@ -261,5 +332,7 @@ def test_no_acknowledged_write_is_lost_while_primaries_change(bed: Bed, dtk: Bed
         a_rolling_restart_is_survived(dtk)
         an_upgrade_comes_to_the_primary_last(dtk)
     no_acknowledged_write_is_lost(dtk)
+    a_fresh_service_is_restored_to_a_time_before_the_rows_were_lost(dtk)
+    dtk.run("delete-and-destroy", FRESH, "--yes", **ENVIRONMENT)
     dtk.run("delete-and-destroy", SERVICE, "--yes", "--delete-volumes", **ENVIRONMENT)
     assert bed.instances() == {}

@@ -18,7 +18,10 @@ FOLDER = Path("/etc/patroni")
 CAUGHT_UP = 1_000_000
 """How many bytes a replica may lack and still follow."""
 PATIENCE = 120
-"""Seconds for members to do what was asked of them."""
+"""Seconds without progress after which members have not done what was asked of them."""
+BUSY = {"initializing new cluster", "running custom bootstrap script", "creating replica", "starting"}
+"""States in which a member restores, copies or recovers data, which takes hours if there is much of it."""
+RESTORE_FAILED = Path("/var/lib/postgresql/restore.failed")
 
 own = json.loads((FOLDER / "members.json").read_text())
 tls = ssl.create_default_context(cafile=str(FOLDER / "tls/ca.pem"))
@@ -69,22 +72,39 @@ def is_settled(found: dict[str, dict[str, Any]]) -> bool:
     return any(member["role"] == "sync_standby" for member in replicas) or not replicas or not is_synchronous()
 
 
+def progress(found: dict[str, dict[str, Any]]) -> object:
+    """Return a value that changes as long as a member gets its data."""
+    if any(member["state"] in BUSY for member in found.values()):
+        return time.monotonic()
+    if leader(found):
+        return None
+    # A restored server replays the archive before it becomes the primary.
+    running = [member for member in found.values() if member["state"] == "running"]
+    return [json.loads(ask(member["api_url"])).get("xlog") for member in running]
+
+
 def wait(names: list[str], primary: str = "") -> None:
     """Wait until these members run and follow a primary (the named one), and a replica is synchronous."""
     until = time.monotonic() + PATIENCE
     found: dict[str, dict[str, Any]] = {}
+    reached: object = None
     while time.monotonic() < until:
+        if RESTORE_FAILED.exists():
+            sys.exit(f"the restore failed:\n{RESTORE_FAILED.read_text()}")
         try:
             found = members()
             ready = all(name in found and follows(found[name]) for name in names)
             if ready and leader(found) and leader(found) == (primary or leader(found)) and is_settled(found):
                 return
+            if (now := progress(found)) != reached:
+                reached, until = now, time.monotonic() + PATIENCE
         except OSError:
             found = {}
         time.sleep(0.5)
     shown = ", ".join(f"{name} is {member['role']} and {member['state']}" for name, member in found.items())
     sys.exit(
-        f"{', '.join(names)} did not run and follow within {PATIENCE} seconds: {shown or 'Patroni does not answer'}"
+        f"{', '.join(names)} did not run and follow, and nothing changed for {PATIENCE} seconds: "
+        f"{shown or 'Patroni does not answer'}"
     )
 
 
